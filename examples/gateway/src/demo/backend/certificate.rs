@@ -1,0 +1,97 @@
+//! The caller's certificate, in words.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+use crate::demo::hex::hex;
+
+/// What the back ends tell of a certificate: subject, issuer, serial number and SHA-256 thumbprint.
+pub(super) fn describe(der: &[u8]) -> Value {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return Value::Null;
+    };
+    json!({
+        "subject": name(certificate.subject()),
+        "issuer": name(certificate.issuer()),
+        "serial": hex(certificate.raw_serial()),
+        "sha256": hex(Sha256::digest(der).as_slice()),
+    })
+}
+
+/// A distinguished name in the order of RFC 4514, the last encoded attribute first, to be read by people:
+/// `CN=orders-gateway, O=Contoso`.
+fn name(name: &X509Name<'_>) -> String {
+    let mut parts: Vec<String> = name
+        .iter_rdn()
+        .map(|set| set.iter().map(attribute).collect::<Vec<_>>().join("+"))
+        .collect();
+    parts.reverse();
+    parts.join(", ")
+}
+
+/// One attribute as `TYPE=value`; a value that is no text as `TYPE=#hex`.
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let oid = attribute.attr_type().to_id_string();
+    let kind = match oid.as_str() {
+        "2.5.4.3" => "CN",
+        "2.5.4.6" => "C",
+        "2.5.4.7" => "L",
+        "2.5.4.8" => "ST",
+        "2.5.4.10" => "O",
+        "2.5.4.11" => "OU",
+        "0.9.2342.19200300.100.1.25" => "DC",
+        other => other,
+    };
+    match attribute.as_str() {
+        Ok(text) => format!("{kind}={}", escaped(text)),
+        Err(_) => format!("{kind}=#{}", hex(attribute.attr_value().data)),
+    }
+}
+
+/// A value with what RFC 4514 wants escaped, so that no value can pass for another attribute.
+fn escaped(text: &str) -> String {
+    let last = text.chars().count().saturating_sub(1);
+    let mut escaped = String::with_capacity(text.len());
+    for (index, character) in text.chars().enumerate() {
+        match character {
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => escaped.extend(['\\', character]),
+            '#' if index == 0 => escaped.push_str("\\#"),
+            ' ' if index == 0 || index == last => escaped.push_str("\\ "),
+            control if control.is_ascii_control() => {
+                // Writing to a string does not fail.
+                let _ = write!(escaped, "\\{:02X}", u32::from(control));
+            }
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn values_are_escaped_as_rfc_4514_says() {
+        for (case, value, expected) in [
+            ("plain", "orders-gateway", "orders-gateway"),
+            (
+                "a comma that could start an attribute",
+                "x, O=Contoso",
+                "x\\, O=Contoso",
+            ),
+            ("a number sign in front", "#1", "\\#1"),
+            ("a number sign inside", "no #1", "no #1"),
+            ("spaces around", " a b ", "\\ a b\\ "),
+            ("one space", " ", "\\ "),
+            ("a line break", "a\nb", "a\\0Ab"),
+            ("nothing", "", ""),
+        ] {
+            assert_eq!(escaped(value), expected, "{case}");
+        }
+    }
+}

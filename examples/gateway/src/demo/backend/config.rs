@@ -1,0 +1,82 @@
+//! The back ends' TLS: their certificate, and whom they let in.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+
+/// Why a back end's TLS could not be set up.
+#[derive(Debug)]
+pub(crate) enum BackEndError {
+    /// A PEM file cannot be read.
+    Pem(PathBuf, pem::Error),
+    /// The CA that signs the back ends' callers cannot be used.
+    Callers(VerifierBuilderError),
+    /// The certificates or the key cannot be used.
+    Tls(rustls::Error),
+}
+
+impl fmt::Display for BackEndError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pem(path, source) => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Callers(source) => write!(f, "the demo's back ends cannot use backend-ca.pem: {source}"),
+            Self::Tls(source) => write!(f, "the demo's back ends cannot use their certificates: {source}"),
+        }
+    }
+}
+
+impl Error for BackEndError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Pem(_, source) => Some(source),
+            Self::Callers(source) => Some(source),
+            Self::Tls(source) => Some(source),
+        }
+    }
+}
+
+impl From<rustls::Error> for BackEndError {
+    fn from(source: rustls::Error) -> Self {
+        Self::Tls(source)
+    }
+}
+
+/// The back ends' TLS configuration from the demo's folder: HTTP/2 and HTTP/1.1, and a client certificate
+/// signed by `backend-ca.pem` is mandatory.
+///
+/// # Errors
+///
+/// 1. `backend.pem`, `backend.key` or `backend-ca.pem` cannot be read.
+/// 2. They do not belong together.
+pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, BackEndError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut callers = RootCertStore::empty();
+    for authority in certificates(&dir.join("backend-ca.pem"))? {
+        callers.add(authority)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(callers), Arc::clone(&provider))
+        .build()
+        .map_err(BackEndError::Callers)?;
+    let chain = certificates(&dir.join("backend.pem"))?;
+    let key = dir.join("backend.key");
+    let key = PrivateKeyDer::from_pem_file(&key).map_err(|source| BackEndError::Pem(key, source))?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// All certificates in one PEM file.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BackEndError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|source| BackEndError::Pem(path.to_owned(), source))
+}

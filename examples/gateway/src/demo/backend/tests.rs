@@ -1,0 +1,210 @@
+//! Tests of the back ends, over real connections.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+use super::{BackEnd, start, tls};
+use crate::demo::pki;
+use crate::demo::scratch::Scratch;
+
+/// A back end with its PKI.
+struct World {
+    scratch: Scratch,
+    address: SocketAddr,
+    back_end: BackEnd,
+}
+
+impl World {
+    async fn new() -> Self {
+        let scratch = Scratch::new();
+        pki::ensure(scratch.path(), time::OffsetDateTime::now_utc()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let back_end = start(listener, tls(scratch.path()).unwrap(), "first");
+        Self {
+            scratch,
+            address,
+            back_end,
+        }
+    }
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Identity = Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>;
+
+fn from_pfx(dir: &Path, stem: &str) -> Identity {
+    let pfx = fs::read(dir.join(format!("{stem}.pfx"))).unwrap();
+    let password = fs::read_to_string(dir.join(format!("{stem}.password"))).unwrap();
+    let store = KeyStore::from_pkcs12(&pfx, password.trim_end(), Pkcs12ImportPolicy::Strict).unwrap();
+    let (_, chain) = store.private_key_chain().unwrap();
+    let certificates = chain
+        .certs()
+        .iter()
+        .map(|one| one.as_der().to_vec().into())
+        .collect();
+    Some((
+        certificates,
+        PrivateKeyDer::try_from(chain.key().as_der().to_vec()).unwrap(),
+    ))
+}
+
+fn from_pem(dir: &Path, stem: &str) -> Identity {
+    let certificate = CertificateDer::from_pem_file(dir.join(format!("{stem}.pem"))).unwrap();
+    Some((
+        vec![certificate],
+        PrivateKeyDer::from_pem_file(dir.join(format!("{stem}.key"))).unwrap(),
+    ))
+}
+
+/// One request on a connection of its own.
+async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<Incoming>, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(
+        world.scratch.path().join("backend-ca.pem"),
+    )?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key)?,
+        None => config.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![if h2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+    let stream = TcpStream::connect(world.address).await?;
+    let name = ServerName::try_from("localhost")?;
+    let stream = TokioIo::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?);
+    let request = Request::post("https://localhost/orders/42?a=b").body(Full::<Bytes>::from("hello"))?;
+    if h2 {
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+        tokio::spawn(connection);
+        Ok(sender.send_request(request).await?)
+    } else {
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        Ok(sender.send_request(request).await?)
+    }
+}
+
+async fn told(response: Response<Incoming>) -> Value {
+    serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+}
+
+/// All causes of an error in one text.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn each_identity_is_seen_over_http_1_and_http_2() {
+    let world = World::new().await;
+    for (stem, h2, version, subject) in [
+        ("orders", false, "HTTP/1.1", "CN=orders-gateway, O=Contoso"),
+        ("orders", true, "HTTP/2.0", "CN=orders-gateway, O=Contoso"),
+        ("billing", false, "HTTP/1.1", "CN=billing-gateway, O=Contoso"),
+        ("billing", true, "HTTP/2.0", "CN=billing-gateway, O=Contoso"),
+    ] {
+        let response = call(&world, from_pfx(world.scratch.path(), stem), h2)
+            .await
+            .unwrap();
+        let told = told(response).await;
+        assert_eq!(told["back_end"], "first", "{stem} {version}");
+        assert_eq!(told["version"], version, "{stem} {version}");
+        assert_eq!(told["path"], "/orders/42?a=b", "{stem} {version}");
+        assert_eq!(told["body_bytes"], 5, "{stem} {version}");
+        assert_eq!(told["client_certificate"]["subject"], subject, "{stem} {version}");
+        assert_eq!(
+            told["client_certificate"]["issuer"], "CN=Back Ends CA, O=Contoso",
+            "{stem} {version}"
+        );
+        assert_eq!(
+            told["client_certificate"]["sha256"].as_str().map(str::len),
+            Some(64),
+            "{stem} {version}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_caller_without_the_right_certificate_is_turned_away_in_the_handshake() {
+    let world = World::new().await;
+    let dir = world.scratch.path();
+    for (case, identity, alert) in [
+        ("no certificate", None, "CertificateRequired"),
+        ("a partner's certificate", from_pem(dir, "client"), "UnknownCA"),
+        (
+            "the back end's own certificate, which is no client's",
+            from_pem(dir, "backend"),
+            "alert",
+        ),
+    ] {
+        for h2 in [false, true] {
+            let error = call(
+                &world,
+                identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())),
+                h2,
+            )
+            .await;
+            let error = causes(error.unwrap_err().as_ref());
+            assert!(error.contains(alert), "{case}, HTTP/2 {h2}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn callers_that_never_speak_do_not_delay_one_that_does() {
+    let world = World::new().await;
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(world.address).await.unwrap());
+    }
+    let call = call(&world, from_pfx(world.scratch.path(), "orders"), false);
+    let response = tokio::time::timeout(super::HANDSHAKE / 2, call)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn a_dropped_back_end_stops_listening() {
+    let world = World::new().await;
+    drop(world.back_end);
+    for _ in 0..100 {
+        if TcpStream::connect(world.address).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("still listening");
+}
+
+#[test]
+fn a_folder_without_certificates_is_an_error_that_names_the_file() {
+    let scratch = Scratch::new();
+    let error = tls(scratch.path()).unwrap_err().to_string();
+    assert!(error.contains("backend-ca.pem"), "{error}");
+}

@@ -1,0 +1,115 @@
+//! The demo's `gateway.toml`.
+
+use super::pki::PARTNERS_CA;
+
+/// The configuration that serves the demo on 127.0.0.1:`port` in front of the back ends on these ports of
+/// localhost. All its paths are relative to the demo's folder.
+pub(crate) fn render(port: u16, back_ends: [u16; 2]) -> String {
+    let [first, second] = back_ends;
+    format!(
+        r#"# The gateway of `gateway demo`, written anew at every start. To change it, copy it to another name
+# in this folder and serve the copy with `gateway run --config COPY`. The back ends on ports {first} and
+# {second} live inside `gateway demo`: leave it running, and give the copy a listener address of its own.
+#
+# Paths are relative to this file.
+
+[listener]
+address = "127.0.0.1:{port}"
+certificate = "server.pem"                  # signed by ca.pem
+private_key = "server.key"
+client_certificate = "request"              # every caller is asked for a certificate; the routes decide
+
+# CAs that routes refer to by name.
+[trust.partners]
+ca = ["partners-ca.pem"]
+
+# Who the gateway is when it calls a back end.
+[identities.orders]
+pfx = "orders.pfx"                          # CN=orders-gateway
+password_file = "orders.password"
+
+[identities.billing]
+pfx = "billing.pfx"                         # CN=billing-gateway
+password_file = "billing.password"
+
+# Whom the gateway believes to be a back end, on every route that does not say otherwise.
+[upstream_tls]
+ca = ["backend-ca.pem"]
+
+# Two routes to the same back end, under different identities.
+[[routes]]
+path = "/orders"
+upstream = "https://localhost:{first}/orders"
+identity = "orders"
+
+[routes.client_certificate]                 # who may call; everything named must hold
+trust = "partners"                          # a chain to one of these CAs, and a date that is right
+issuer = ["{PARTNERS_CA}"]
+
+[[routes]]
+path = "/billing"
+upstream = "https://localhost:{first}/billing"
+identity = "billing"
+
+[routes.client_certificate]
+trust = "partners"
+issuer = ["{PARTNERS_CA}"]
+
+# No [routes.client_certificate]: anybody may call. The back end still sees the gateway's identity.
+[[routes]]
+path = "/open"
+upstream = "https://localhost:{second}/open"
+identity = "orders"
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+
+    #[test]
+    fn the_configuration_is_toml_with_three_routes() {
+        let table: ::toml::Table = render(8443, [9444, 9445]).parse().unwrap();
+        assert_eq!(table["listener"]["address"].as_str(), Some("127.0.0.1:8443"));
+        let routes: Vec<[Option<&str>; 4]> = table["routes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|route| {
+                let trust = route
+                    .get("client_certificate")
+                    .and_then(|rules| rules["trust"].as_str());
+                [
+                    route["path"].as_str(),
+                    route["upstream"].as_str(),
+                    route["identity"].as_str(),
+                    trust,
+                ]
+            })
+            .collect();
+        assert_eq!(
+            routes,
+            [
+                [
+                    Some("/orders"),
+                    Some("https://localhost:9444/orders"),
+                    Some("orders"),
+                    Some("partners")
+                ],
+                [
+                    Some("/billing"),
+                    Some("https://localhost:9444/billing"),
+                    Some("billing"),
+                    Some("partners")
+                ],
+                [
+                    Some("/open"),
+                    Some("https://localhost:9445/open"),
+                    Some("orders"),
+                    None
+                ],
+            ]
+        );
+    }
+}

@@ -1,0 +1,252 @@
+use std::{fmt, ops::Range, sync::Arc};
+
+use sha2::{Digest, Sha256};
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{ParsedExtension, X509Extension},
+    prelude::FromDer,
+};
+
+use super::{
+    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyUsage, Remembered, SerialNumber,
+    Thumbprint, Timestamp, Validity, spki::spki_range,
+};
+
+/// A caller's certificate and the chain presented with it.
+///
+/// Parsed once per connection; cloning copies a pointer. As an axum extractor it yields a certificate that
+/// a [`RequireCertificateLayer`](crate::RequireCertificateLayer) has admitted, never one that was merely
+/// presented.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec!["orders.example.com".into()])?;
+/// use tower_mtls::{ClientCertificate, GeneralName};
+///
+/// let certificate = ClientCertificate::from_der(made.cert.der())?;
+/// assert_eq!(certificate.subject().to_string(), "CN=rcgen self signed cert");
+/// assert_eq!(certificate.subject_alternative_names(), [GeneralName::Dns("orders.example.com".into())]);
+/// assert!(ClientCertificate::from_der(b"not a certificate").is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ClientCertificate(Arc<Inner>);
+
+struct Inner {
+    leaf: Box<[u8]>,
+    chain: Vec<Box<[u8]>>,
+    spki: Range<usize>,
+    subject: DistinguishedName,
+    issuer: DistinguishedName,
+    serial: SerialNumber,
+    validity: Validity,
+    names: Vec<GeneralName>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
+    sha1: Thumbprint,
+    sha256: Thumbprint,
+    spki_sha256: [u8; 32],
+    verdicts: Remembered,
+    chains: Remembered,
+}
+
+/// More certificates than this in one chain are refused as unreadable (real chains have two to five).
+const LONGEST_CHAIN: usize = 16;
+
+impl ClientCertificate {
+    /// Reads a DER-encoded certificate without a chain.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not one DER-encoded X.509 certificate, or one of the extensions that this type
+    /// offers (subject alternative names, key usages) is malformed or appears twice.
+    pub fn from_der(leaf: &[u8]) -> Result<Self, CertificateError> {
+        Self::from_der_chain(leaf, [])
+    }
+
+    /// Reads a DER-encoded certificate and keeps the `chain` that came with it, as presented.
+    ///
+    /// The chain's certificates are not read here: a rule that needs them does.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_der`](Self::from_der), and a chain of more than 16 certificates.
+    pub fn from_der_chain<'a>(
+        leaf: &[u8],
+        chain: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, CertificateError> {
+        let spki = spki_range(leaf)?;
+        let (_, parsed) = X509Certificate::from_der(leaf)
+            .map_err(|error| CertificateError::new(describe(&error)))?;
+        let mut certificates = Vec::new();
+        for certificate in chain {
+            if certificates.len() == LONGEST_CHAIN {
+                let problem = format!("the chain has more than {LONGEST_CHAIN} certificates");
+                return Err(CertificateError::new(problem));
+            }
+            certificates.push(certificate.into());
+        }
+        let extensions = Extensions::read(parsed.extensions())?;
+        Ok(Self(Arc::new(Inner {
+            chain: certificates,
+            subject: DistinguishedName::from_der(parsed.subject().as_raw())?,
+            issuer: DistinguishedName::from_der(parsed.issuer().as_raw())?,
+            serial: SerialNumber::new(parsed.raw_serial()),
+            validity: Validity {
+                not_before: Timestamp::from_unix(parsed.validity().not_before.timestamp()),
+                not_after: Timestamp::from_unix(parsed.validity().not_after.timestamp()),
+            },
+            names: extensions.names,
+            key_usage: extensions.key_usage,
+            extended_key_usage: extensions.extended_key_usage,
+            sha1: Thumbprint::sha1_of(leaf),
+            sha256: Thumbprint::sha256_of(leaf),
+            spki_sha256: Sha256::digest(&leaf[spki.clone()]).into(),
+            spki,
+            leaf: leaf.into(),
+            verdicts: Remembered::default(),
+            chains: Remembered::default(),
+        })))
+    }
+
+    /// Who the certificate says its holder is.
+    pub fn subject(&self) -> &DistinguishedName {
+        &self.0.subject
+    }
+
+    /// Who the certificate says signed it. A claim, until a chain proves it.
+    pub fn issuer(&self) -> &DistinguishedName {
+        &self.0.issuer
+    }
+
+    /// The issuer's number for this certificate.
+    pub fn serial(&self) -> &SerialNumber {
+        &self.0.serial
+    }
+
+    /// The period in which the certificate may be used.
+    pub fn validity(&self) -> Validity {
+        self.0.validity
+    }
+
+    /// The subject alternative names in encoding order; empty without the extension.
+    pub fn subject_alternative_names(&self) -> &[GeneralName] {
+        &self.0.names
+    }
+
+    /// The key usage extension, if there is one.
+    pub fn key_usage(&self) -> Option<KeyUsage> {
+        self.0.key_usage
+    }
+
+    /// The extended key usage extension, if there is one.
+    pub fn extended_key_usage(&self) -> Option<&[ExtendedKeyUsage]> {
+        self.0.extended_key_usage.as_deref()
+    }
+
+    /// SHA-1 over the DER encoding: what Windows, .NET and Azure call the thumbprint.
+    pub fn sha1_thumbprint(&self) -> Thumbprint {
+        self.0.sha1
+    }
+
+    /// SHA-256 over the DER encoding.
+    pub fn sha256_thumbprint(&self) -> Thumbprint {
+        self.0.sha256
+    }
+
+    /// SHA-256 over the DER-encoded SubjectPublicKeyInfo: survives a renewal that keeps the key.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        self.0.spki_sha256
+    }
+
+    /// The DER-encoded SubjectPublicKeyInfo.
+    pub fn subject_public_key_info(&self) -> &[u8] {
+        &self.0.leaf[self.0.spki.clone()]
+    }
+
+    /// The certificate's DER encoding.
+    pub fn der(&self) -> &[u8] {
+        &self.0.leaf
+    }
+
+    /// The rest of the chain as the caller sent it, DER, unproved.
+    pub fn chain(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.0.chain.iter().map(AsRef::as_ref)
+    }
+
+    /// Policies' verdicts about this certificate on this connection.
+    pub(crate) fn verdicts(&self) -> &Remembered {
+        &self.0.verdicts
+    }
+
+    /// Trust sets' verdicts about this certificate's chain on this connection.
+    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only chains are remembered here"))]
+    pub(crate) fn chains(&self) -> &Remembered {
+        &self.0.chains
+    }
+}
+
+/// Two certificates are equal if their DER encodings are; the chain does not count.
+impl PartialEq for ClientCertificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.leaf == other.0.leaf
+    }
+}
+
+impl Eq for ClientCertificate {}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate")
+            .field("subject", &format_args!("{}", self.0.subject))
+            .field("issuer", &format_args!("{}", self.0.issuer))
+            .field("serial", &format_args!("{}", self.0.serial))
+            .field("not_after", &format_args!("{}", self.0.validity.not_after))
+            .field("sha256", &format_args!("{}", self.0.sha256))
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Extensions {
+    names: Vec<GeneralName>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
+}
+
+impl Extensions {
+    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, CertificateError> {
+        let mut read = Self::default();
+        let mut seen = Vec::with_capacity(extensions.len());
+        for extension in extensions {
+            if seen.contains(&&extension.oid) {
+                let problem = format!("the extension {} appears twice", extension.oid);
+                return Err(CertificateError::new(problem));
+            }
+            seen.push(&extension.oid);
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(names) => {
+                    read.names = names.general_names.iter().map(GeneralName::read).collect::<Result<_, _>>()?;
+                }
+                ParsedExtension::KeyUsage(usage) => read.key_usage = Some(KeyUsage::read(usage)),
+                ParsedExtension::ExtendedKeyUsage(usage) => {
+                    read.extended_key_usage = Some(ExtendedKeyUsage::read_all(usage));
+                }
+                ParsedExtension::ParseError { .. } => {
+                    let problem = format!("the extension {} is malformed", extension.oid);
+                    return Err(CertificateError::new(problem));
+                }
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn describe(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> String {
+    match error {
+        x509_parser::nom::Err::Incomplete(_) => "it ends too early".into(),
+        x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,35 @@
+//! What a certificate says: facts only, no decision and no HTTP.
+//!
+//! [`ClientCertificate`] is parsed once per connection and shared by every request on it. What a caller
+//! [presented](Presented) (nothing, bytes that cannot be read, or a certificate) is kept apart from what a
+//! layer admitted.
+
+mod client_certificate;
+mod clock;
+mod error;
+mod general_name;
+mod name;
+mod presented;
+mod remembered;
+mod serial;
+mod spki;
+mod thumbprint;
+mod time;
+mod usage;
+
+pub use self::{
+    client_certificate::ClientCertificate,
+    clock::{Clock, ManualClock, SystemClock},
+    error::CertificateError,
+    general_name::GeneralName,
+    name::{Attribute, DistinguishedName, NameParseError},
+    presented::Presented,
+    serial::SerialNumber,
+    thumbprint::{Thumbprint, ThumbprintParseError},
+    time::{Timestamp, Validity},
+    usage::{ExtendedKeyUsage, KeyUsage},
+};
+pub(crate) use self::name::same_text;
+pub(crate) use self::remembered::Remembered;
+#[cfg(any(feature = "acceptor", feature = "identity"))]
+pub(crate) use self::spki::subject_public_key_info;

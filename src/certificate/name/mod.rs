@@ -1,0 +1,218 @@
+//! Distinguished names: one encoding, compared structurally, printed as RFC 4514 says.
+
+mod canonical;
+mod keyword;
+mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, hash, str::FromStr};
+
+use x509_parser::asn1_rs::{Any, Class, FromDer, Oid, Tag};
+
+use super::CertificateError;
+
+pub(crate) use self::canonical::same_text;
+pub use self::parse::NameParseError;
+
+/// An X.501 distinguished name, such as a certificate's subject or issuer.
+///
+/// Two names are equal if they have the same relative distinguished names in the same order, each with the
+/// same attributes. Text values are compared after case folding and white-space folding, PrintableString
+/// against UTF8String (RFC 5280, section 7.1); every other kind of value octet by octet. What a name looks
+/// like in print never decides anything.
+///
+/// Parses RFC 4514 text (`CN=orders,O=Contoso\, Ltd`) and what .NET prints (`CN=orders, O="Contoso, Ltd"`);
+/// both write the last relative name first. Prints RFC 4514.
+///
+/// ```
+/// use tower_mtls::DistinguishedName;
+///
+/// let rfc4514: DistinguishedName = r"CN=orders,O=Contoso\, Ltd".parse()?;
+/// let dot_net: DistinguishedName = r#"CN=Orders, O="CONTOSO,  Ltd""#.parse()?;
+/// assert_eq!(rfc4514, dot_net);
+/// assert_ne!(rfc4514, "CN=orders,O=Contoso,OU=Ltd".parse()?);
+/// assert_eq!(dot_net.to_string(), r"CN=Orders,O=CONTOSO\,  Ltd");
+/// # Ok::<(), tower_mtls::NameParseError>(())
+/// ```
+#[derive(Clone)]
+pub struct DistinguishedName {
+    der: Box<[u8]>,
+    canonical: Box<[u8]>,
+}
+
+/// One attribute of a distinguished name, as [`DistinguishedName::attributes`] yields it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attribute<'a> {
+    rdn: usize,
+    oid: &'a [u8],
+    tag: u32,
+    value: &'a [u8],
+}
+
+impl<'a> Attribute<'a> {
+    /// The position of its relative distinguished name, from 0, in encoding order.
+    pub fn rdn(&self) -> usize {
+        self.rdn
+    }
+
+    /// The attribute type as an object identifier in dotted form, such as `2.5.4.3`.
+    pub fn oid(&self) -> String {
+        Oid::new(self.oid.into()).to_id_string()
+    }
+
+    /// The value if it is a text that can be read without doubt (UTF8String, PrintableString, IA5String or
+    /// NumericString, valid in its own character set), as encoded.
+    pub fn text(&self) -> Option<&'a str> {
+        canonical::text(self.tag, self.value)
+    }
+
+    fn is_common_name(&self) -> bool {
+        self.oid == keyword::COMMON_NAME
+    }
+}
+
+impl DistinguishedName {
+    /// Reads a DER-encoded Name.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not one DER-encoded Name.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if !is_well_formed(der) {
+            return Err(CertificateError::new("a distinguished name is malformed"));
+        }
+        let mut name = Self { der: der.into(), canonical: Box::default() };
+        name.canonical = canonical::bytes(name.attributes());
+        Ok(name)
+    }
+
+    /// The name's DER encoding.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Whether the name has no attribute at all.
+    pub fn is_empty(&self) -> bool {
+        self.canonical.is_empty()
+    }
+
+    /// All attributes in encoding order, the attributes of a multi-valued relative name one after another.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
+        // The encoding was checked by `from_der`, so nothing is lost by stopping at an error.
+        let rdns = Any::from_der(&self.der).map(|(_, name)| name.data).unwrap_or_default();
+        elements(rdns).enumerate().flat_map(|(rdn, set)| {
+            elements(set.data).filter_map(move |pair| {
+                let (rest, oid) = Any::from_der(pair.data).ok()?;
+                let (_, value) = Any::from_der(rest).ok()?;
+                Some(Attribute { rdn, oid: oid.data, tag: value.header.tag().0, value: value.data })
+            })
+        })
+    }
+
+    /// The common names (CN) whose text can be read. A careful rule accepts a name with exactly one.
+    pub fn common_names(&self) -> impl Iterator<Item = &str> {
+        self.attributes().filter(Attribute::is_common_name).filter_map(|attribute| attribute.text())
+    }
+
+    /// The common name if the name has exactly one and its text can be read.
+    pub(crate) fn only_common_name(&self) -> Option<&str> {
+        let mut common_names = self.attributes().filter(Attribute::is_common_name);
+        match (common_names.next(), common_names.next()) {
+            (Some(only), None) => only.text(),
+            _ => None,
+        }
+    }
+
+    /// The same relative names in the opposite order.
+    pub(crate) fn reversed(&self) -> Self {
+        let rdns = Any::from_der(&self.der).map(|(_, name)| name.data).unwrap_or_default();
+        let mut spans = Vec::new();
+        let mut rest = rdns;
+        while let Ok((after, _)) = Any::from_der(rest) {
+            spans.push(&rest[..rest.len() - after.len()]);
+            rest = after;
+        }
+        let content: Vec<u8> = spans.into_iter().rev().flatten().copied().collect();
+        let head = self.der.len() - rdns.len();
+        let der = [&self.der[..head], &content].concat();
+        let mut name = Self { der: der.into(), canonical: Box::default() };
+        name.canonical = canonical::bytes(name.attributes());
+        name
+    }
+}
+
+/// Whether the bytes are a SEQUENCE of non-empty SETs of (type, value) SEQUENCEs and nothing else, so that
+/// walking over them later skips nothing.
+fn is_well_formed(der: &[u8]) -> bool {
+    let universal = |input, tag| match Any::from_der(input) {
+        Ok((rest, element)) if element.class() == Class::Universal && element.tag() == tag => {
+            Some((rest, element.data))
+        }
+        _ => None,
+    };
+    let Some(([], mut rdns)) = universal(der, Tag::Sequence) else { return false };
+    while !rdns.is_empty() {
+        let Some((rest, mut set)) = universal(rdns, Tag::Set) else { return false };
+        rdns = rest;
+        if set.is_empty() {
+            return false;
+        }
+        while !set.is_empty() {
+            let Some((rest, pair)) = universal(set, Tag::Sequence) else { return false };
+            set = rest;
+            let Some((value, [_, ..])) = universal(pair, Tag::Oid) else { return false };
+            if !matches!(Any::from_der(value), Ok(([], value)) if value.class() == Class::Universal) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// The DER elements that follow one another in `input`.
+fn elements(mut input: &[u8]) -> impl Iterator<Item = Any<'_>> {
+    std::iter::from_fn(move || {
+        let (rest, element) = Any::from_der(input).ok()?;
+        input = rest;
+        Some(element)
+    })
+}
+
+impl PartialEq for DistinguishedName {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+}
+
+impl Eq for DistinguishedName {}
+
+impl hash::Hash for DistinguishedName {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.canonical.hash(state);
+    }
+}
+
+impl FromStr for DistinguishedName {
+    type Err = NameParseError;
+
+    /// # Errors
+    ///
+    /// The text is not a distinguished name; the error names the byte and what was expected there.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse::parse(text)
+    }
+}
+
+impl fmt::Display for DistinguishedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print::print(self, f)
+    }
+}
+
+impl fmt::Debug for DistinguishedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DistinguishedName({self})")
+    }
+}

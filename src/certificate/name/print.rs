@@ -1,0 +1,67 @@
+//! Names as RFC 4514 text.
+
+use std::fmt::{self, Write};
+
+use super::{Attribute, DistinguishedName, keyword};
+
+pub(super) fn print(name: &DistinguishedName, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let attributes: Vec<_> = name.attributes().collect();
+    let rdns = attributes.chunk_by(|one, next| one.rdn == next.rdn);
+    for (i, rdn) in rdns.rev().enumerate() {
+        if i > 0 {
+            f.write_char(',')?;
+        }
+        for (j, attribute) in rdn.iter().enumerate() {
+            if j > 0 {
+                f.write_char('+')?;
+            }
+            print_attribute(attribute, f)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_attribute(attribute: &Attribute<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match (keyword::of(attribute.oid), attribute.text()) {
+        (Some(keyword), Some(text)) => {
+            write!(f, "{keyword}=")?;
+            print_escaped(text, f)
+        }
+        _ => {
+            write!(f, "{}=#", attribute.oid())?;
+            print_ber(attribute, f)
+        }
+    }
+}
+
+/// RFC 4514, section 2.4; controls and everything a terminal could be deceived with as hex pairs.
+fn print_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let last = text.chars().count().saturating_sub(1);
+    for (i, character) in text.chars().enumerate() {
+        match character {
+            ' ' if i == 0 || i == last => f.write_str("\\ ")?,
+            '#' if i == 0 => f.write_str("\\#")?,
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
+            visible if !visible.is_control() && !is_format(visible) => f.write_char(visible)?,
+            hidden => {
+                let mut octets = [0; 4];
+                for octet in hidden.encode_utf8(&mut octets).bytes() {
+                    write!(f, "\\{octet:02x}")?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_format(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The value's DER encoding in hex (RFC 4514, section 2.4, last paragraph).
+fn print_ber(attribute: &Attribute<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for octet in super::parse::der_element(attribute.tag, attribute.value) {
+        write!(f, "{octet:02x}")?;
+    }
+    Ok(())
+}

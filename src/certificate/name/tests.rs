@@ -1,0 +1,128 @@
+use super::*;
+
+fn name(text: &str) -> DistinguishedName {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// A name of one-attribute relative names in encoding order, with chosen string types.
+fn encoded(attributes: &[(&[u8], u32, &[u8])]) -> DistinguishedName {
+    let rdns: Vec<u8> = attributes
+        .iter()
+        .flat_map(|(oid, tag, value)| {
+            let pair = [parse::der_element(6, oid), parse::der_element(*tag, value)].concat();
+            parse::der_element(0x31, &parse::der_element(0x30, &pair))
+        })
+        .collect();
+    DistinguishedName::from_der(&parse::der_element(0x30, &rdns)).unwrap()
+}
+
+const CN: &[u8] = keyword::COMMON_NAME;
+const O: &[u8] = &[85, 4, 10];
+const UTF8: u32 = 12;
+const PRINTABLE: u32 = 19;
+const TELETEX: u32 = 20;
+const BMP: u32 = 30;
+
+#[test]
+fn names_that_mean_the_same_are_equal() {
+    for (one, other) in [
+        ("CN=orders,O=Contoso", "CN=orders, O=Contoso"),
+        ("CN=orders,O=Contoso", "cn=ORDERS;o=contoso"),
+        ("CN=orders,O=Contoso", "2.5.4.3=orders, OID.2.5.4.10=Contoso"),
+        (r"O=Contoso\, Ltd", r#"O="Contoso, Ltd""#),
+        (r"O=Contoso\2c Ltd", r#"O="Contoso, Ltd""#),
+        (r#"O="say ""hi""""#, r#"O=say \"hi\""#),
+        ("ST=WA", "S=WA"),
+        ("E=a@b.example", "emailAddress=a@b.example"),
+        ("CN=a  b", "CN= a b "),
+        ("CN=a+OU=b", "OU=b + CN=a"),
+        ("CN=#0c016f", "CN=o"),
+        ("CN=MÜLLER", "CN=müller"),
+    ] {
+        assert_eq!(name(one), name(other), "{one} | {other}");
+    }
+}
+
+#[test]
+fn names_that_differ_are_not_equal() {
+    for (one, other) in [
+        ("CN=orders,O=Contoso", "O=Contoso,CN=orders"),
+        ("CN=orders,O=Contoso", "CN=orders+O=Contoso"),
+        ("CN=orders", "CN=orders,CN=orders"),
+        ("CN=orders", "OU=orders"),
+        (r#"O="x, CN=admin""#, "O=x,CN=admin"),
+        ("CN=foo/O=bar", "CN=foo,O=bar"),
+        (r"CN=admin\00", "CN=admin"),
+        ("CN=admin\u{200f}", "CN=admin"),
+        ("CN=ab", "CN=a b"),
+        ("CN=a,OU=bc", "CN=ab,OU=c"),
+    ] {
+        assert_ne!(name(one), name(other), "{one} | {other}");
+    }
+}
+
+#[test]
+fn printable_and_utf8_strings_compare_as_text_and_other_strings_do_not() {
+    let utf8 = encoded(&[(O, UTF8, b"Contoso"), (CN, UTF8, b"orders")]);
+    assert_eq!(utf8, encoded(&[(O, PRINTABLE, b"CONTOSO"), (CN, PRINTABLE, b" orders")]));
+    assert_eq!(utf8, name("CN=orders,O=Contoso"));
+    assert_ne!(utf8, encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"orders")]));
+    assert_ne!(utf8, encoded(&[(O, UTF8, b"Contoso"), (CN, BMP, b"\0o\0r\0d\0e\0r\0s")]));
+    let not_printable = encoded(&[(O, PRINTABLE, b"Contoso"), (CN, PRINTABLE, b"orders\0")]);
+    assert_ne!(not_printable, utf8);
+}
+
+#[test]
+fn a_reversed_name_has_the_same_relative_names_from_the_other_end() {
+    assert_eq!(name("CN=orders,OU=a+DC=b,O=Contoso").reversed(), name("O=Contoso,OU=a+DC=b,CN=orders"));
+}
+
+#[test]
+fn names_print_as_rfc_4514_and_parse_back() {
+    for (text, printed) in [
+        ("CN=orders, O=Contoso", "CN=orders,O=Contoso"),
+        (r#"O="Contoso, Ltd""#, r"O=Contoso\, Ltd"),
+        (r"CN=\ a\ ", r"CN=\ a\ "),
+        (r"CN=\#1", r"CN=\#1"),
+        (r"CN=a\0ab", r"CN=a\0ab"),
+        ("S=WA", "ST=WA"),
+        ("1.2.3.4=x", "1.2.3.4=#0c0178"),
+        ("CN=a\u{202e}b", r"CN=a\e2\80\aeb"),
+    ] {
+        assert_eq!(name(text).to_string(), printed);
+        assert_eq!(name(printed), name(text), "{printed} parses back");
+    }
+}
+
+#[test]
+fn only_one_common_name_counts() {
+    assert_eq!(name("CN=orders,O=x").only_common_name(), Some("orders"));
+    assert_eq!(name("CN=orders,CN=admin").only_common_name(), None);
+    assert_eq!(name("O=x").only_common_name(), None);
+    assert_eq!(encoded(&[(CN, BMP, b"\0o")]).only_common_name(), None);
+}
+
+#[test]
+fn text_that_is_no_name_says_where_and_what() {
+    for (text, byte, message) in [
+        ("", 0, "empty"),
+        ("orders", 0, "TYPE=value"),
+        ("CN=a,", 5, "TYPE=value"),
+        ("CN=a,,O=b", 5, "TYPE=value"),
+        ("XYZ=a", 0, "unknown attribute type"),
+        ("9.9.9=a", 0, "object identifier"),
+        ("CN=\"a", 3, "never closed"),
+        (r"CN=a\", 5, "after '\\'"),
+        (r"CN=a\q", 6, "after '\\'"),
+        ("CN=a<b", 4, "must be written"),
+        ("CN=#0", 4, "hex digits"),
+        (r"CN=\ff", 6, "not UTF-8"),
+        (r#"CN="a" b"#, 7, "expected ','"),
+    ] {
+        let error = text.parse::<DistinguishedName>().unwrap_err();
+        assert!(error.to_string().contains(message), "{text}: {error}");
+        assert_eq!(error.byte(), byte, "{text}: {error}");
+    }
+    assert!("CN=#ffff".parse::<DistinguishedName>().is_err());
+    assert!("CN=a,".repeat(10_000).parse::<DistinguishedName>().is_err());
+}

@@ -1,0 +1,171 @@
+use std::{fmt, str::FromStr};
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+/// A hash over a whole certificate (its DER encoding), also called fingerprint.
+///
+/// SHA-1 is what Windows, .NET and Azure API Management call *the* thumbprint; SHA-256 is the better pin.
+/// Parses 40 or 64 hex digits in any case, with colons, spaces, or the invisible mark that Windows' dialogs
+/// put in front; prints upper-case hex without separators.
+///
+/// ```
+/// use tower_mtls::Thumbprint;
+///
+/// let pasted: Thumbprint = "\u{200e}ca 06 f5 6b 25 8b 7a 0d 4f 2b 05 47 09 39 47 86 51 15 19 84".parse()?;
+/// assert_eq!(pasted.to_string(), "CA06F56B258B7A0D4F2B05470939478651151984");
+/// assert_eq!(pasted.last_four(), "1984");
+/// assert!("CA06".parse::<Thumbprint>().is_err());
+/// # Ok::<(), tower_mtls::ThumbprintParseError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Thumbprint {
+    /// SHA-1 (20 octets).
+    Sha1([u8; 20]),
+    /// SHA-256 (32 octets).
+    Sha256([u8; 32]),
+}
+
+impl Thumbprint {
+    /// The SHA-1 thumbprint of a DER-encoded certificate.
+    pub fn sha1_of(der: &[u8]) -> Self {
+        Self::Sha1(Sha1::digest(der).into())
+    }
+
+    /// The SHA-256 thumbprint of a DER-encoded certificate.
+    pub fn sha256_of(der: &[u8]) -> Self {
+        Self::Sha256(Sha256::digest(der).into())
+    }
+
+    /// The hash octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Sha1(octets) => octets,
+            Self::Sha256(octets) => octets,
+        }
+    }
+
+    /// The last four hex digits, by which people tell certificates apart in a list.
+    pub fn last_four(&self) -> String {
+        let octets = self.as_bytes();
+        hex(&octets[octets.len() - 2..])
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
+impl fmt::Display for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().iter().try_for_each(|octet| write!(f, "{octet:02X}"))
+    }
+}
+
+impl FromStr for Thumbprint {
+    type Err = ThumbprintParseError;
+
+    /// # Errors
+    ///
+    /// 1. A character that is neither a hex digit nor a separator.
+    /// 2. A number of digits other than 40 (SHA-1) or 64 (SHA-256).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut octets = [0_u8; 32];
+        let mut digits = 0_usize;
+        for (at, character) in text.char_indices() {
+            let Some(digit) = character.to_digit(16) else {
+                if is_separator(character) {
+                    continue;
+                }
+                return Err(ThumbprintParseError::Character { character, byte: at });
+            };
+            if let Some(octet) = octets.get_mut(digits / 2) {
+                *octet = *octet << 4 | digit as u8;
+            }
+            digits += 1;
+        }
+        match digits {
+            40 => {
+                let mut sha1 = [0; 20];
+                sha1.copy_from_slice(&octets[..20]);
+                Ok(Self::Sha1(sha1))
+            }
+            64 => Ok(Self::Sha256(octets)),
+            digits => Err(ThumbprintParseError::Length { digits }),
+        }
+    }
+}
+
+/// Colons and white space, and the direction and byte-order marks that come along when one copies a
+/// thumbprint out of a Windows dialog.
+fn is_separator(character: char) -> bool {
+    matches!(character, ':' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
+        || character.is_whitespace()
+}
+
+/// A text that is not a thumbprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ThumbprintParseError {
+    /// A character that is neither a hex digit nor a separator.
+    #[non_exhaustive]
+    Character {
+        /// The character.
+        character: char,
+        /// Its position in the text, in bytes from 0.
+        byte: usize,
+    },
+    /// Neither the 40 digits of SHA-1 nor the 64 of SHA-256.
+    #[non_exhaustive]
+    Length {
+        /// The hex digits that were found.
+        digits: usize,
+    },
+}
+
+impl fmt::Display for ThumbprintParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Character { character, byte } => {
+                write!(f, "not a thumbprint: {character:?} at byte {byte} is not a hex digit")
+            }
+            Self::Length { digits } => {
+                write!(f, "not a thumbprint: {digits} hex digits; SHA-1 has 40, SHA-256 has 64")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ThumbprintParseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA1: &str = "CA06F56B258B7A0D4F2B05470939478651151984";
+
+    #[test]
+    fn thumbprints_are_read_as_people_paste_them() {
+        let expected: Thumbprint = SHA1.parse().unwrap();
+        let colons = SHA1.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        let colons = colons.collect::<Vec<_>>().join(":");
+        for text in [SHA1.to_lowercase(), colons, format!("\u{200e}{SHA1}"), format!(" {SHA1}\r\n")] {
+            assert_eq!(text.parse(), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_thumbprint_says_what_is_wrong() {
+        for (text, message) in [
+            ("", "0 hex digits"),
+            (&SHA1[1..], "39 hex digits"),
+            (&format!("{SHA1}00"), "42 hex digits"),
+            (&"0".repeat(1_000), "1000 hex digits"),
+            (&SHA1.replace('F', "G"), "'G' at byte 4"),
+        ] {
+            let error = text.parse::<Thumbprint>().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z, negative before it.
+///
+/// Certificates know no finer time (RFC 5280, section 4.1.2.5). Prints as RFC 3339 in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    pub(crate) const MIN: Self = Self(i64::MIN);
+    pub(crate) const MAX: Self = Self(i64::MAX);
+
+    /// The moment that lies `seconds` after the Unix epoch.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the Unix epoch.
+    pub const fn as_unix(self) -> i64 {
+        self.0
+    }
+
+    /// This moment moved by `seconds`, saturating at the ends of the range.
+    #[must_use]
+    pub const fn plus(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Fractions of a second are dropped.
+    fn from(time: SystemTime) -> Self {
+        let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => Self(seconds(after)),
+            Err(before) => {
+                let before = before.duration();
+                Self(-seconds(before) - i64::from(before.subsec_nanos() > 0))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Days to civil date, proleptic Gregorian (the arithmetic of RFC 3339, appendix D, inverted).
+        let days = self.0.div_euclid(86_400);
+        let second = self.0.rem_euclid(86_400);
+        let Some(shifted) = days.checked_add(719_468) else { return write!(f, "{}s", self.0) };
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_index = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+        let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+            second / 3_600,
+            second / 60 % 60,
+            second % 60
+        )
+    }
+}
+
+/// The period in which a certificate may be used; both ends belong to it (RFC 5280, section 4.1.2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Validity {
+    /// The first valid second.
+    pub not_before: Timestamp,
+    /// The last valid second.
+    pub not_after: Timestamp,
+}
+
+impl Validity {
+    /// Whether `at` lies within the period: `not_before <= at <= not_after`.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.not_before <= at && at <= self.not_after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_print_as_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_767_225_599, "2025-12-31T23:59:59Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Timestamp::from_unix(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_range_print_without_a_panic() {
+        for end in [Timestamp::MIN, Timestamp::MAX] {
+            assert!(!end.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_validity_belong_to_it() {
+        let validity =
+            Validity { not_before: Timestamp::from_unix(10), not_after: Timestamp::from_unix(20) };
+        for (at, expected) in [(9, false), (10, true), (20, true), (21, false)] {
+            assert_eq!(validity.contains(Timestamp::from_unix(at)), expected, "at {at}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::certificate::{ClientCertificate, Presented};
+
+/// What travels with each request: what was presented, and whether a layer has admitted it.
+///
+/// One value, because each value in a request's extensions costs an allocation; the layer marks it in place.
+#[derive(Debug, Clone)]
+pub(super) struct Captured {
+    pub(super) presented: Presented,
+    pub(super) admitted: bool,
+}
+
+/// What the caller presented, judged or not. None if nothing was captured.
+pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
+    extensions.get::<Captured>().map(|captured| &captured.presented)
+}
+
+/// The certificate that a [`RequireCertificate`](super::RequireCertificate) layer admitted.
+///
+/// None if no layer judged this request: a certificate that was merely presented is never returned.
+pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
+    match extensions.get::<Captured>()? {
+        Captured { presented: Presented::Certificate(certificate), admitted: true } => Some(certificate),
+        _ => None,
+    }
+}
+
+/// A service that tells the layers inside what this connection's caller presented.
+///
+/// Made once per connection by an acceptor.
+#[derive(Debug, Clone)]
+pub struct Capture<S> {
+    inner: S,
+    presented: Presented,
+}
+
+impl<S> Capture<S> {
+    #[cfg_attr(not(feature = "acceptor"), allow(dead_code, reason = "acceptors make it"))]
+    pub(crate) fn new(inner: S, presented: Presented) -> Self {
+        Self { inner, presented }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Capture<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(Captured { presented: self.presented.clone(), admitted: false });
+        self.inner.call(request)
+    }
+}
+
+/// Gives every request the same presented certificate, without any handshake.
+///
+/// **Danger:** nobody proved possession of a key. This is for tests, and for acceptors of your own that have
+/// proved it. A certificate out of a header must not come here.
+#[derive(Debug, Clone)]
+pub struct AssumePresentedLayer {
+    presented: Presented,
+}
+
+impl AssumePresentedLayer {
+    /// Assumes that the caller of every request presented this.
+    pub fn new(presented: impl Into<Presented>) -> Self {
+        Self { presented: presented.into() }
+    }
+}
+
+impl<S> Layer<S> for AssumePresentedLayer {
+    type Service = Capture<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Capture::new(inner, self.presented.clone())
+    }
+}

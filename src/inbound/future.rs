@@ -1,0 +1,59 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::{ResponseBody, refusal::Refusal};
+
+pin_project! {
+    /// Response future of [`RequireCertificate`](super::RequireCertificate).
+    pub struct ResponseFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<F> {
+        Admitted { #[pin] future: F },
+        Refused { refusal: Refusal },
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn admitted(future: F) -> Self {
+        Self { kind: Kind::Admitted { future } }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self { kind: Kind::Refused { refusal } }
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Admitted { future } => {
+                Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)))
+            }
+            KindProjection::Refused { refusal } => Poll::Ready(Ok(refusal.into_response())),
+        }
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

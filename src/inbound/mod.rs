@@ -1,0 +1,72 @@
+//! The layer that admits or refuses a request by the caller's certificate.
+//!
+//! A request passes [`RequireCertificate`] when
+//! 1. the acceptor captured what the caller presented in the TLS handshake (or that it presented nothing);
+//! 2. the layer's [`Policy`](crate::Policy) admits that certificate at this moment. Every request is judged,
+//!    on connections that are already open and on resumed sessions too.
+//!
+//! A request that does not pass never reaches the inner service. It is answered
+//!
+//! | when | answer |
+//! |---|---|
+//! | the policy refuses | `403`, reason phrase `Invalid client certificate` on HTTP/1.1, an RFC 9457 problem body (none for HEAD) that does not tell the reason |
+//! | the same, and the caller speaks gRPC | `200` with `grpc-status: 7` (PERMISSION_DENIED), trailers only |
+//! | nothing was captured: the listener is not one of this crate's | `500` (gRPC: `grpc-status: 13`), and an error in the log, for that is the operator's mistake |
+//!
+//! The [`Rejection`](crate::Rejection) stands in the response's extensions and in the log, never in the answer.
+//!
+//! **Presented is not admitted.** The acceptor lets anyone with a self-made certificate in. What a handler
+//! extracts ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`] elsewhere)
+//! is what a layer has judged; on a route without the layer the extractor answers 500.
+//!
+//! Put the layer *after* routing and *before* whatever must not run for strangers; put tracing and limits
+//! outside of it. TLS must end in this process: behind a proxy that terminates TLS there is no proof of
+//! possession, and headers are never trusted.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (partner, stranger) = (rcgen::generate_simple_self_signed(vec![])?, rcgen::generate_simple_self_signed(vec![])?);
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_mtls::{ClientCertificate, Policy, RequireCertificateLayer, admitted, danger::AssumePresentedLayer};
+//!
+//! let partner = ClientCertificate::from_der(partner.cert.der())?;
+//! let stranger = ClientCertificate::from_der(stranger.cert.der())?;
+//! let policy = Policy::builder().thumbprint(partner.sha256_thumbprint()).build()?;
+//!
+//! let greet = service_fn(|request: Request<String>| async move {
+//!     let caller = admitted(request.extensions()).expect("the layer admitted a certificate");
+//!     Ok::<_, std::convert::Infallible>(Response::new(format!("hello {}", caller.subject())))
+//! });
+//! let service = RequireCertificateLayer::new(policy).layer(greet);
+//!
+//! let accepted = AssumePresentedLayer::new(partner).layer(service.clone());
+//! assert_eq!(accepted.oneshot(Request::new(String::new())).await?.status(), StatusCode::OK);
+//!
+//! let refused = AssumePresentedLayer::new(stranger).layer(service);
+//! assert_eq!(refused.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod capture;
+#[cfg(feature = "axum")]
+mod extract;
+mod future;
+mod layer;
+mod refusal;
+mod service;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "axum")]
+pub use self::extract::NotAdmitted;
+pub(crate) use self::capture::presented;
+pub use self::{
+    body::ResponseBody,
+    capture::{AssumePresentedLayer, Capture, admitted},
+    future::ResponseFuture,
+    layer::RequireCertificateLayer,
+    service::RequireCertificate,
+};

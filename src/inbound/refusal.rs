@@ -1,0 +1,87 @@
+//! What a refused caller sees. It never tells the reason.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::ext::ReasonPhrase;
+
+use super::ResponseBody;
+use crate::policy::{Rejection, RejectionKind};
+
+const REASON: ReasonPhrase = ReasonPhrase::from_static(b"Invalid client certificate");
+const FORBIDDEN: &str = r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#;
+const NOT_CAPTURED: &str = r#"{"type":"about:blank","title":"Internal server error","status":500}"#;
+
+/// A refusal to be sent: all that its answer needs of the request, in a few bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal {
+    rejection: Rejection,
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    Problem,
+    /// An answer to HEAD: on HTTP/2 hyper would send its body.
+    NoBody,
+    Grpc,
+}
+
+impl Refusal {
+    pub(super) fn new<B>(rejection: Rejection, request: &Request<B>) -> Self {
+        let shape = if is_grpc(request) {
+            Shape::Grpc
+        } else if request.method() == Method::HEAD {
+            Shape::NoBody
+        } else {
+            Shape::Problem
+        };
+        Self { rejection, shape }
+    }
+
+    pub(super) fn into_response<R>(self) -> Response<ResponseBody<R>> {
+        let operators_mistake = self.rejection.kind() == RejectionKind::NotCaptured;
+        let mut response = match self.shape {
+            Shape::Grpc => grpc(operators_mistake),
+            Shape::Problem => problem(operators_mistake, true),
+            Shape::NoBody => problem(operators_mistake, false),
+        };
+        response.extensions_mut().insert(self.rejection);
+        response
+    }
+}
+
+/// `application/grpc`, with or without a message format and parameters.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let Some(kind) = request.headers().get(header::CONTENT_TYPE) else { return false };
+    kind.as_bytes()
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody<R>> {
+    let (status, text) = if operators_mistake {
+        (StatusCode::INTERNAL_SERVER_ERROR, NOT_CAPTURED)
+    } else {
+        (StatusCode::FORBIDDEN, FORBIDDEN)
+    };
+    let body = if with_body { Bytes::from_static(text.as_bytes()) } else { Bytes::new() };
+    let mut response = Response::new(ResponseBody::refusal(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if !operators_mistake {
+        response.extensions_mut().insert(REASON);
+    }
+    response
+}
+
+/// Trailers only: a gRPC status in the headers of an empty 200.
+fn grpc<R>(operators_mistake: bool) -> Response<ResponseBody<R>> {
+    let (status, message) =
+        if operators_mistake { ("13", "Internal server error") } else { ("7", "Invalid client certificate") };
+    let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static(status));
+    headers.insert("grpc-message", HeaderValue::from_static(message));
+    response
+}

@@ -1,0 +1,100 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Extensions, Request, Response};
+use tower_service::Service;
+
+use super::{ResponseBody, ResponseFuture, capture::Captured, refusal::Refusal};
+use crate::{
+    certificate::{Clock, Presented},
+    policy::{Rejection, RejectionKind, SharedPolicy},
+};
+
+/// Service that admits or refuses. See the [module](super).
+#[derive(Debug, Clone)]
+pub struct RequireCertificate<S> {
+    inner: S,
+    // One pointer, so that cloning the service costs one count.
+    settings: Arc<Settings>,
+}
+
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) policy: SharedPolicy,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl<S> RequireCertificate<S> {
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+impl Settings {
+    /// Judges the request and marks its certificate as admitted.
+    #[inline]
+    fn admit(&self, extensions: &mut Extensions) -> Result<(), Rejection> {
+        let Some(captured) = extensions.get_mut::<Captured>() else {
+            return Err(Rejection::new(RejectionKind::NotCaptured));
+        };
+        // Whatever an outer layer found, it is this layer's verdict that counts from here on.
+        captured.admitted = false;
+        self.policy.judge(&captured.presented, self.clock.now())?;
+        captured.admitted = true;
+        Ok(())
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for RequireCertificate<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match self.settings.admit(request.extensions_mut()) {
+            Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
+            Err(rejection) => {
+                report(rejection, &request);
+                ResponseFuture::refused(Refusal::new(rejection, &request))
+            }
+        }
+    }
+}
+
+#[cold]
+fn report<B>(rejection: Rejection, request: &Request<B>) {
+    let reason = rejection.kind().as_str();
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_mtls_requests_refused_total", "reason" => reason).increment(1);
+    let method = request.method();
+    // Only the path: a query may hold secrets.
+    let path = request.uri().path();
+    match super::presented(request.extensions()) {
+        None => tracing::error!(
+            reason, %method, path,
+            "request refused with 500: no listener captured the caller's certificate; serve with MtlsListener and capture(..)"
+        ),
+        Some(Presented::Certificate(certificate)) => tracing::info!(
+            reason, %method, path,
+            subject = %certificate.subject(),
+            issuer = %certificate.issuer(),
+            thumbprint = %certificate.sha256_thumbprint(),
+            not_after = %certificate.validity().not_after,
+            "request refused: {rejection}"
+        ),
+        Some(Presented::Unreadable(error)) => {
+            tracing::info!(reason, %method, path, %error, "request refused: {rejection}");
+        }
+        Some(Presented::Nothing) => tracing::info!(reason, %method, path, "request refused: {rejection}"),
+    }
+}

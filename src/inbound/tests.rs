@@ -1,0 +1,166 @@
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::ext::ReasonPhrase;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use super::*;
+use crate::{
+    ClientCertificate, ManualClock, Policy, Presented, Rejection, RejectionKind, SharedPolicy, Thumbprint, Timestamp,
+    pki::{Leaf, NOON},
+};
+
+type Reply = Response<ResponseBody<Empty<Bytes>>>;
+
+async fn handler(request: Request<()>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    assert!(admitted(request.extensions()).is_some(), "only admitted requests get here");
+    Ok(Response::new(Empty::new()))
+}
+
+fn certificate() -> ClientCertificate {
+    ClientCertificate::from_der(&Leaf::client("orders").self_signed().der).unwrap()
+}
+
+fn only(certificate: &ClientCertificate) -> Policy {
+    Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap()
+}
+
+fn nobody() -> Policy {
+    Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap()
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp::from_unix(NOON)))
+}
+
+async fn ask(policy: Policy, presented: impl Into<Presented>, request: Request<()>) -> Reply {
+    let layer = RequireCertificateLayer::new(policy).with_clock(clock());
+    let service = AssumePresentedLayer::new(presented).layer(layer.layer(service_fn(handler)));
+    service.oneshot(request).await.unwrap()
+}
+
+fn kind(response: &Reply) -> RejectionKind {
+    response.extensions().get::<Rejection>().expect("a refusal carries its rejection").kind()
+}
+
+#[tokio::test]
+async fn the_right_certificate_passes_and_others_get_403_with_the_reason_phrase() {
+    let right = certificate();
+    let accepted = ask(only(&right), right.clone(), Request::new(())).await;
+    assert_eq!(accepted.status(), StatusCode::OK);
+    assert!(accepted.extensions().get::<Rejection>().is_none());
+
+    for (presented, expected) in [
+        (Presented::from(certificate()), RejectionKind::Thumbprint),
+        (Presented::Nothing, RejectionKind::Missing),
+        (Presented::from_der_chain([&b"x"[..]]), RejectionKind::Unreadable),
+    ] {
+        let refused = ask(only(&right), presented, Request::new(())).await;
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+        assert_eq!(kind(&refused), expected);
+        let phrase = refused.extensions().get::<ReasonPhrase>().unwrap();
+        assert_eq!(phrase.as_bytes(), b"Invalid client certificate");
+        assert_eq!(refused.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let mut request = Request::new(());
+    *request.method_mut() = Method::HEAD;
+    let refused = ask(nobody(), certificate(), request).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(refused.into_body().collect().await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn grpc_callers_get_permission_denied_as_trailers_only() {
+    for (content_type, grpc) in [
+        ("application/grpc", true),
+        ("application/grpc+proto", true),
+        ("application/grpc;x=y", true),
+        ("application/grpc-web", false),
+        ("application/json", false),
+    ] {
+        let request = Request::builder().header(header::CONTENT_TYPE, content_type).body(()).unwrap();
+        let refused = ask(nobody(), certificate(), request).await;
+        let expected = if grpc { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(refused.status(), expected, "{content_type}");
+        assert_eq!(refused.headers().get("grpc-status").is_some_and(|status| status == "7"), grpc, "{content_type}");
+        assert_eq!(kind(&refused), RejectionKind::Thumbprint);
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_captured_nothing_gets_500() {
+    let layer = RequireCertificateLayer::new(only(&certificate()));
+    let response = layer.layer(service_fn(handler)).oneshot(Request::new(())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(kind(&response), RejectionKind::NotCaptured);
+    assert!(response.extensions().get::<ReasonPhrase>().is_none());
+}
+
+#[tokio::test]
+async fn a_presented_certificate_is_not_an_admitted_one() {
+    let seen = service_fn(|request: Request<()>| async move {
+        assert!(admitted(request.extensions()).is_none());
+        assert!(matches!(crate::danger::presented(request.extensions()), Some(Presented::Certificate(_))));
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    });
+    AssumePresentedLayer::new(certificate()).layer(seen).oneshot(Request::new(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_layer_judges_for_itself() {
+    let right = certificate();
+    let clock = clock();
+    for (outer, inner, expected) in [
+        (only(&right), only(&right), StatusCode::OK),
+        (only(&right), nobody(), StatusCode::FORBIDDEN),
+        (nobody(), only(&right), StatusCode::FORBIDDEN),
+    ] {
+        let outer = RequireCertificateLayer::new(outer).with_clock(clock.clone());
+        let inner = RequireCertificateLayer::new(inner).with_clock(clock.clone());
+        let service = AssumePresentedLayer::new(right.clone()).layer(outer.layer(inner.layer(service_fn(handler))));
+        for _ in 0..3 {
+            let response = service.clone().oneshot(Request::new(())).await.unwrap();
+            assert_eq!(response.status(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
+    let issued = Leaf::client("orders").until(NOON + 10).self_signed();
+    let right = ClientCertificate::from_der(&issued.der).unwrap();
+    let clock = clock();
+    let policy = SharedPolicy::new(only(&right));
+    let layer = RequireCertificateLayer::new(policy.clone()).with_clock(clock.clone());
+    let mut connection = AssumePresentedLayer::new(right.clone()).layer(layer.layer(service_fn(handler)));
+    let mut ask = async || connection.ready().await.unwrap().call(Request::new(())).await.unwrap().status();
+
+    assert_eq!(ask().await, StatusCode::OK);
+    policy.replace(nobody());
+    assert_eq!(ask().await, StatusCode::FORBIDDEN);
+    policy.replace(only(&right));
+    assert_eq!(ask().await, StatusCode::OK);
+    clock.advance(10);
+    assert_eq!(ask().await, StatusCode::OK, "the last second");
+    clock.advance(1);
+    assert_eq!(ask().await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn readiness_is_the_inner_services() {
+    let (inner, mut handle) = tower_test::mock::pair::<Request<()>, Response<Empty<Bytes>>>();
+    handle.allow(0);
+    let mut service = tokio_test::task::spawn(RequireCertificateLayer::new(nobody()).layer(inner));
+    service.enter(|cx, mut service| assert!(service.poll_ready(cx).is_pending()));
+    handle.allow(1);
+    assert!(service.is_woken());
+    service.enter(|cx, mut service| assert!(service.poll_ready(cx).is_ready()));
+}

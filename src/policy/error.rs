@@ -1,0 +1,35 @@
+use std::fmt;
+
+/// Why [`PolicyBuilder::build`](super::PolicyBuilder::build) refused a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// No rule besides validity: any self-made certificate would pass.
+    Empty,
+    /// A list or group without entries.
+    #[non_exhaustive]
+    EmptyList {
+        /// The rule's constructor on [`Rule`](super::Rule).
+        rule: &'static str,
+    },
+    /// Neither a chain nor a thumbprint is demanded: anyone can forge the rest.
+    Unanchored,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str(
+                "the policy has no rule, so any self-made certificate would pass; demand a chain (trust) or a \
+                 thumbprint, or leave the layer out",
+            ),
+            Self::EmptyList { rule } => write!(f, "the list of the rule `{rule}` is empty, so nobody would pass"),
+            Self::Unanchored => f.write_str(
+                "the policy demands neither a chain nor a thumbprint, so anyone can forge a certificate that \
+                 passes; add `trust` or `thumbprint`, or call `allow_unanchored`",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}

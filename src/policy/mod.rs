@@ -1,0 +1,128 @@
+//! Who may call: rules over a certificate and a moment, nothing else.
+//!
+//! A decision here is a pure function of the certificate, the time and the trust that a [`Policy`] holds; it
+//! knows no HTTP and carries nothing out. A rule *holds*, *fails* or *cannot tell*
+//! ([`Answer`]), and cannot tell never becomes "allowed".
+//!
+//! A policy admits a caller when
+//! 1. it presented a certificate, and the certificate can be read;
+//! 2. the certificate is within its validity period (unless that was switched off by name);
+//! 3. every other rule holds. Where a rule takes a list, one match in the list is enough.
+//!
+//! Otherwise the answer is a [`Rejection`] whose [`kind`](Rejection::kind) names the first rule that did not
+//! hold. Cheap rules are asked first, a chain last.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let made = rcgen::generate_simple_self_signed(vec![])?;
+//! # let other = rcgen::generate_simple_self_signed(vec![])?;
+//! use tower_mtls::{Clock, ClientCertificate, Policy, Presented, RejectionKind, SystemClock};
+//!
+//! let certificate = ClientCertificate::from_der(made.cert.der())?;
+//! let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build()?;
+//!
+//! let now = SystemClock.now();
+//! assert!(policy.judge(&Presented::from(certificate), now).is_ok());
+//!
+//! let stranger = ClientCertificate::from_der(other.cert.der())?;
+//! let rejection = policy.judge(&Presented::from(stranger), now).unwrap_err();
+//! assert_eq!(rejection.kind(), RejectionKind::Thumbprint);
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod builder;
+mod dns_name;
+mod error;
+mod name_pattern;
+mod rejection;
+mod rule;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod thumbprints;
+#[cfg(feature = "trust")]
+mod trust;
+
+use std::sync::Arc;
+
+use crate::{
+    certificate::{ClientCertificate, Presented, Timestamp},
+    generation::Generation,
+};
+
+#[cfg(feature = "trust")]
+pub use self::trust::{TrustAnchors, TrustError};
+pub use self::{
+    answer::Answer,
+    builder::PolicyBuilder,
+    dns_name::{DnsNameParseError, DnsNamePattern},
+    error::PolicyError,
+    name_pattern::NamePattern,
+    rejection::{Rejection, RejectionKind},
+    rule::Rule,
+    shared::SharedPolicy,
+};
+
+/// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.
+///
+/// Immutable and cheap to clone; put it behind a [`SharedPolicy`] to replace it while serving.
+#[derive(Debug, Clone)]
+pub struct Policy(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rules: Rule,
+    generation: Generation,
+}
+
+/// The only verdict worth remembering: a refusal is rare and cheap, or its chain is remembered on its own.
+const ADMITTED: u8 = 1;
+
+impl Policy {
+    /// Starts a policy that demands a currently valid certificate and nothing else yet.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::default()
+    }
+
+    fn new(rules: Vec<Rule>) -> Self {
+        Self(Arc::new(Inner { rules: Rule::all(rules), generation: Generation::next() }))
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.0.generation
+    }
+
+    /// Judges what a caller presented, at the moment `now`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] whose kind is
+    /// 1. [`Missing`](RejectionKind::Missing) or [`Unreadable`](RejectionKind::Unreadable) if there is no
+    ///    certificate to judge;
+    /// 2. the kind of the first rule that fails;
+    /// 3. [`Undecidable`](RejectionKind::Undecidable) if no rule fails but one cannot tell.
+    pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
+        match presented {
+            Presented::Certificate(certificate) => self.judge_certificate(certificate, now),
+            Presented::Nothing => Err(Rejection::new(RejectionKind::Missing)),
+            Presented::Unreadable(_) => Err(Rejection::new(RejectionKind::Unreadable)),
+        }
+    }
+
+    fn judge_certificate(&self, certificate: &ClientCertificate, now: Timestamp) -> Result<(), Rejection> {
+        if certificate.verdicts().get(self.0.generation, now) == Some(ADMITTED) {
+            return Ok(());
+        }
+        let judgement = self.0.rules.judge(certificate, now);
+        match judgement.answer {
+            Answer::Holds => {
+                certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
+                Ok(())
+            }
+            Answer::Fails => Err(Rejection::new(judgement.kind)),
+            Answer::CannotTell => Err(Rejection::new(RejectionKind::Undecidable)),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use std::fmt;
+
+/// Why a caller was not admitted.
+///
+/// Meant for logs, metrics and code: the caller itself is never told. Found in the extensions of a refusing
+/// response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejection {
+    kind: RejectionKind,
+}
+
+impl Rejection {
+    pub(crate) fn new(kind: RejectionKind) -> Self {
+        Self { kind }
+    }
+
+    /// The kind of rejection.
+    pub fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.describe())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// The kinds of [`Rejection`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// Nobody captured what the caller presented: the operator's error, answered with 500.
+    NotCaptured,
+    /// The caller presented no certificate.
+    Missing,
+    /// The caller's certificate cannot be read.
+    Unreadable,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The certificate is no longer valid.
+    Expired,
+    /// No chain leads from the certificate to a trusted root.
+    NotTrusted,
+    /// A chain exists, but not for TLS client authentication.
+    WrongPurpose,
+    /// The issuer is not on the list.
+    Issuer,
+    /// The subject is not on the list.
+    Subject,
+    /// The subject has not exactly one common name, or it is not on the list.
+    CommonName,
+    /// No subject alternative name of type dNSName is on the list.
+    DnsName,
+    /// The thumbprint is not on the list.
+    Thumbprint,
+    /// A rule inside `not` held.
+    Excluded,
+    /// A rule of the user's own failed.
+    Custom,
+    /// A rule could not be decided.
+    Undecidable,
+}
+
+impl RejectionKind {
+    /// A stable name for logs and metrics, such as `not_trusted`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCaptured => "not_captured",
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+            Self::NotTrusted => "not_trusted",
+            Self::WrongPurpose => "wrong_purpose",
+            Self::Issuer => "issuer",
+            Self::Subject => "subject",
+            Self::CommonName => "common_name",
+            Self::DnsName => "dns_name",
+            Self::Thumbprint => "thumbprint",
+            Self::Excluded => "excluded",
+            Self::Custom => "custom",
+            Self::Undecidable => "undecidable",
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::NotCaptured => "nothing captured what the caller presented",
+            Self::Missing => "no client certificate was presented",
+            Self::Unreadable => "the client certificate cannot be read",
+            Self::NotYetValid => "the client certificate is not valid yet",
+            Self::Expired => "the client certificate has expired",
+            Self::NotTrusted => "no chain leads from the client certificate to a trusted root",
+            Self::WrongPurpose => "the client certificate is not meant for client authentication",
+            Self::Issuer => "the client certificate's issuer is not allowed",
+            Self::Subject => "the client certificate's subject is not allowed",
+            Self::CommonName => "the client certificate's common name is not allowed",
+            Self::DnsName => "none of the client certificate's DNS names is allowed",
+            Self::Thumbprint => "the client certificate's thumbprint is not allowed",
+            Self::Excluded => "the client certificate is excluded",
+            Self::Custom => "a custom rule refused the client certificate",
+            Self::Undecidable => "a rule about the client certificate could not be decided",
+        }
+    }
+}
+
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,293 @@
+//! The table of the rules, and how their answers combine.
+
+use rcgen::{DnType, ExtendedKeyUsagePurpose};
+
+use super::*;
+use crate::Thumbprint;
+use crate::pki::{Authority, Issued, Leaf, NOON};
+
+const NOW: Timestamp = Timestamp::from_unix(NOON);
+
+fn read(issued: &Issued) -> ClientCertificate {
+    ClientCertificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
+}
+
+fn self_signed(leaf: &Leaf) -> ClientCertificate {
+    read(&leaf.self_signed())
+}
+
+fn orders() -> ClientCertificate {
+    self_signed(&Leaf::client("orders").dns("orders.contoso.com"))
+}
+
+fn answer(rule: &Rule, certificate: &ClientCertificate) -> (Answer, RejectionKind) {
+    let judgement = rule.judge(certificate, NOW);
+    (judgement.answer, judgement.kind)
+}
+
+#[test]
+fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
+    let orders = orders();
+    let subject = |text: &str| Rule::subject([text.parse().unwrap()]);
+    let issuer = |text: &str| Rule::issuer([text.parse().unwrap()]);
+    let dns = |text: &str| Rule::dns_name([text.parse().unwrap()]);
+    let zero = Thumbprint::Sha256([0; 32]);
+    use RejectionKind as Kind;
+    let table = [
+        ("validity", Rule::validity(), None),
+        ("subject", subject("CN=orders,O=Contoso"), None),
+        ("subject from the other end", subject("O=Contoso, CN=orders"), None),
+        ("subject with less", subject("CN=orders"), Some(Kind::Subject)),
+        ("subject with more", subject("CN=orders,OU=x,O=Contoso"), Some(Kind::Subject)),
+        ("issuer", issuer("CN=orders,O=Contoso"), None),
+        ("another issuer", issuer("CN=billing,O=Contoso"), Some(Kind::Issuer)),
+        ("common name", Rule::common_name(["Orders"]), None),
+        ("another common name", Rule::common_name(["order"]), Some(Kind::CommonName)),
+        ("dns name", dns("orders.contoso.com"), None),
+        ("dns wildcard", dns("*.contoso.com"), None),
+        ("another dns name", dns("billing.contoso.com"), Some(Kind::DnsName)),
+        ("sha-1", Rule::thumbprint([zero, orders.sha1_thumbprint()]), None),
+        ("sha-256", Rule::thumbprint([zero, orders.sha256_thumbprint()]), None),
+        ("another thumbprint", Rule::thumbprint([zero]), Some(Kind::Thumbprint)),
+        ("custom", Rule::custom("yes", |_, _| true), None),
+        ("custom no", Rule::custom("no", |_, _| false), Some(Kind::Custom)),
+    ];
+    for (case, rule, rejected) in table {
+        let expected = if rejected.is_none() { Answer::Holds } else { Answer::Fails };
+        let (answer, kind) = answer(&rule, &orders);
+        assert_eq!(answer, expected, "{case}");
+        assert!(rejected.is_none_or(|rejected| rejected == kind), "{case}: {kind}");
+    }
+}
+
+#[test]
+fn a_subject_with_two_common_names_satisfies_no_common_name_rule() {
+    // rcgen keeps one value a type, so the second CN comes by way of DER.
+    let two: crate::DistinguishedName = "CN=orders,CN=admin,O=Contoso".parse().unwrap();
+    assert_eq!(two.common_names().count(), 2);
+    assert_eq!(two.only_common_name(), None);
+}
+
+#[test]
+fn groups_combine_three_values() {
+    let certificate = orders();
+    let rule = |answer| Rule::custom("fixed", move |_, _| answer);
+    use Answer::{CannotTell as T, Fails as F, Holds as H};
+    for (one, other, all, any) in [
+        (H, H, H, H),
+        (H, F, F, H),
+        (F, H, F, H),
+        (F, F, F, F),
+        (H, T, T, H),
+        (T, H, T, H),
+        (F, T, F, T),
+        (T, F, F, T),
+        (T, T, T, T),
+    ] {
+        assert_eq!(answer(&Rule::all([rule(one), rule(other)]), &certificate).0, all, "all {one:?} {other:?}");
+        assert_eq!(answer(&Rule::any([rule(one), rule(other)]), &certificate).0, any, "any {one:?} {other:?}");
+    }
+    for (inner, outer) in [(H, F), (F, H), (T, T)] {
+        assert_eq!(answer(&Rule::not(rule(inner)), &certificate).0, outer, "not {inner:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_refuses() {
+    let certificate = orders();
+    let thumbprint = certificate.sha256_thumbprint();
+    for rule in [
+        Rule::custom("cannot tell", |_, _| Answer::CannotTell),
+        Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
+    ] {
+        let policy = Policy::builder().thumbprint(thumbprint).rule(rule).build().unwrap();
+        let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();
+        assert_eq!(rejection.kind(), RejectionKind::Undecidable);
+    }
+}
+
+#[test]
+fn presence_and_readability_come_before_any_rule() {
+    let policy = Policy::builder().custom("anyone", |_, _| true).allow_unanchored().build().unwrap();
+    let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
+    assert_eq!(policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(), RejectionKind::Missing);
+    assert_eq!(policy.judge(&unreadable, NOW).unwrap_err().kind(), RejectionKind::Unreadable);
+}
+
+#[test]
+fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
+    let certificate = self_signed(&Leaf::client("orders").from(NOON - 10).until(NOON + 10));
+    let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
+    let presented = certificate.into();
+    for (at, expected) in [
+        (-11, Some(RejectionKind::NotYetValid)),
+        (-10, None),
+        (0, None),
+        (10, None),
+        (11, Some(RejectionKind::Expired)),
+        (5, None),
+        (3_600, Some(RejectionKind::Expired)),
+    ] {
+        let kind = policy.judge(&presented, NOW.plus(at)).err().map(|rejection| rejection.kind());
+        assert_eq!(kind, expected, "at {at}");
+    }
+}
+
+#[test]
+fn verdicts_of_one_policy_do_not_pass_for_another() {
+    let certificate = orders();
+    let presented = Presented::from(certificate.clone());
+    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
+    for _ in 0..8 {
+        assert!(open.judge(&presented, NOW).is_ok());
+        let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
+        assert!(closed.judge(&presented, NOW).is_err());
+    }
+}
+
+#[test]
+fn a_custom_rule_is_asked_every_time() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let rule = move |_: &ClientCertificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
+    let policy = Policy::builder().custom("twice", rule).allow_unanchored().build().unwrap();
+    let presented = orders().into();
+    let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
+    assert_eq!(admitted, [true, true, false, false]);
+}
+
+#[test]
+fn a_replaced_policy_judges_at_once() {
+    let certificate = orders();
+    let presented = Presented::from(certificate.clone());
+    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
+    let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
+    let shared = SharedPolicy::new(open.clone());
+    let other_handle = shared.clone();
+    for _ in 0..3 {
+        assert!(shared.judge(&presented, NOW).is_ok());
+        other_handle.replace(closed.clone());
+        assert!(shared.judge(&presented, NOW).is_err());
+        other_handle.replace(open.clone());
+    }
+}
+
+#[test]
+fn policies_that_prove_nothing_are_refused_at_build() {
+    let name: NamePattern = "CN=orders".parse().unwrap();
+    let zero = Thumbprint::Sha256([0; 32]);
+    let anchored = || Rule::thumbprint([zero]);
+    for (case, builder, expected) in [
+        ("nothing", Policy::builder(), PolicyError::Empty),
+        ("nothing, validity off", Policy::builder().allow_outside_validity().allow_unanchored(), PolicyError::Empty),
+        ("names alone", Policy::builder().subject(name.clone()).issuer(name.clone()), PolicyError::Unanchored),
+        ("custom alone", Policy::builder().custom("x", |_, _| true), PolicyError::Unanchored),
+        ("not", Policy::builder().rule(Rule::not(anchored())), PolicyError::Unanchored),
+        (
+            "one way without an anchor",
+            Policy::builder().rule(Rule::any([anchored(), Rule::subject([name.clone()])])),
+            PolicyError::Unanchored,
+        ),
+        ("no thumbprints", Policy::builder().thumbprints([]), PolicyError::EmptyList { rule: "thumbprint" }),
+        (
+            "empty any",
+            Policy::builder().thumbprint(zero).rule(Rule::not(Rule::any([]))),
+            PolicyError::EmptyList { rule: "any" },
+        ),
+        (
+            "empty all",
+            Policy::builder().thumbprint(zero).rule(Rule::all([])),
+            PolicyError::EmptyList { rule: "all" },
+        ),
+    ] {
+        assert_eq!(builder.build().unwrap_err(), expected, "{case}");
+    }
+    let both_ways = Rule::any([anchored(), Rule::all([Rule::subject([name.clone()]), anchored()])]);
+    assert!(Policy::builder().rule(both_ways).build().is_ok());
+    assert!(Policy::builder().subject(name).allow_unanchored().build().is_ok());
+}
+
+#[cfg(feature = "trust")]
+mod trust {
+    use super::*;
+
+    fn judge(root: &Authority, certificate: &ClientCertificate, at: i64) -> Option<RejectionKind> {
+        let policy = Policy::builder().trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap()).build().unwrap();
+        policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
+    }
+
+    #[test]
+    fn chains_are_judged_against_the_roots_for_client_authentication() {
+        let root = Authority::root("root");
+        let issuing = root.intermediate("issuing");
+        let impostor = Authority::root("root");
+        let client = Leaf::client("orders");
+        let without_chain = Issued { chain: Vec::new(), ..issuing.issue(&client) };
+        let server_only = client.clone().usages(&[ExtendedKeyUsagePurpose::ServerAuth]);
+        let not_trusted = Some(RejectionKind::NotTrusted);
+        for (case, issued, expected) in [
+            ("by the root", root.issue(&client), None),
+            ("by an intermediate", issuing.issue(&client), None),
+            ("no usage at all", root.issue(&client.clone().usages(&[])), None),
+            ("intermediate not sent", without_chain, not_trusted),
+            ("another root of the same name", impostor.issue(&client), not_trusted),
+            ("self-signed", client.self_signed(), not_trusted),
+            ("for servers only", root.issue(&server_only), Some(RejectionKind::WrongPurpose)),
+            ("an authority itself", root.issue(&client.clone().ca()), not_trusted),
+        ] {
+            let certificate = read(&issued);
+            assert_eq!(judge(&root, &certificate, 0), expected, "{case}");
+            assert_eq!(judge(&root, &certificate, 1), expected, "{case}, asked again");
+        }
+    }
+
+    #[test]
+    fn a_chain_ends_with_its_intermediate_on_a_connection_that_lives_on() {
+        let root = Authority::root("root");
+        let issuing = root.intermediate_until("issuing", NOON + 100);
+        let certificate = read(&issuing.issue(&Leaf::client("orders")));
+        let anchors = TrustAnchors::from_der([root.der()]).unwrap();
+        let policy = Policy::builder().trust(anchors).build().unwrap();
+        let presented = certificate.into();
+        for (at, expected) in [(0, true), (100, true), (101, false), (102, false)] {
+            assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_refused_chain_is_not_tried_again_on_every_request_but_is_tried_again() {
+        let root = Authority::root("root");
+        let leaf = Leaf::client("orders").from(NOON + 30);
+        let certificate = read(&root.issue(&leaf));
+        let anchors = TrustAnchors::from_der([root.der()]).unwrap();
+        let builder = Policy::builder().allow_outside_validity().trust(anchors);
+        let policy = builder.build().unwrap();
+        let presented = certificate.into();
+        for (at, expected) in [(0, false), (59, false), (61, true)] {
+            assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
+        }
+    }
+
+    #[test]
+    fn roots_that_cannot_be_read_name_their_line() {
+        let good = Authority::root("root");
+        let bad = format!("{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", good.pem());
+        let line = good.pem().lines().count() + 1;
+        let error = TrustAnchors::from_pem(bad.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("line {line}:")), "{error}");
+        assert_eq!(TrustAnchors::from_der([]).unwrap_err(), TrustError::Empty);
+    }
+}
+
+#[test]
+fn a_text_that_lies_about_a_name_does_not_match() {
+    let lying = [(DnType::OrganizationName, "x, CN=admin"), (DnType::CommonName, "foo/O=Contoso")];
+    let certificate = self_signed(&Leaf::client("x").subject(&lying));
+    for text in ["CN=admin,O=x", "CN=foo,O=Contoso", "CN=foo,O=x", "CN=admin"] {
+        let rule = Rule::subject([text.parse().unwrap()]);
+        assert_eq!(answer(&rule, &certificate).0, Answer::Fails, "{text}");
+    }
+    let honest = Rule::subject([r#"CN=foo/O=Contoso, O="x, CN=admin""#.parse().unwrap()]);
+    assert_eq!(answer(&honest, &certificate).0, Answer::Holds);
+}

@@ -1,0 +1,188 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use super::{Answer, RejectionKind, answer::Judgement};
+use crate::{
+    certificate::{ClientCertificate, Timestamp},
+    generation::Generation,
+    pem::{self, PemError},
+};
+
+/// The roots that callers' chains may end in.
+///
+/// A chain is judged as RFC 5280 says, by `rustls-webpki`: signatures, names, dates, basic and name
+/// constraints, key usage, and extended key usage for TLS client authentication on every certificate that
+/// limits it. Intermediates come from the caller's handshake. The dates of a root itself are not judged: it
+/// is trusted because it is listed here. Cheap to clone.
+///
+/// A certificate that may sign others (CA:TRUE, as `openssl req -x509` makes them) is never accepted as a
+/// caller's own, even if it is listed as a root: pin such a certificate by its thumbprint.
+#[derive(Clone)]
+pub struct TrustAnchors(Arc<Inner>);
+
+struct Inner {
+    anchors: Vec<TrustAnchor<'static>>,
+    algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
+    generation: Generation,
+}
+
+const TRUSTED: u8 = 1;
+const NOT_TRUSTED: u8 = 2;
+const WRONG_PURPOSE: u8 = 3;
+
+/// A chain that failed is tried again after this many seconds: one of its certificates may have become valid.
+const RETRY_AFTER: i64 = 60;
+
+impl TrustAnchors {
+    /// Trusts the certificates of a PEM text; it must hold at least one.
+    ///
+    /// # Errors
+    ///
+    /// 1. [`TrustError::Pem`]: the text is not PEM, or holds no certificate.
+    /// 2. [`TrustError::Certificate`]: one of the certificates cannot be read as a root.
+    /// 3. [`TrustError::NoAlgorithms`]: neither `aws-lc-rs` nor `ring` is enabled.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, TrustError> {
+        let certificates = pem::certificates(pem).map_err(TrustError::Pem)?;
+        Self::new(certificates.iter().map(|(line, der)| (Some(*line), der.as_ref())))
+    }
+
+    /// Trusts DER-encoded certificates; there must be at least one.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), without the first.
+    pub fn from_der<'a>(roots: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TrustError> {
+        Self::new(roots.into_iter().map(|der| (None, der)))
+    }
+
+    fn new<'a>(roots: impl Iterator<Item = (Option<usize>, &'a [u8])>) -> Result<Self, TrustError> {
+        let algorithms = webpki::ALL_VERIFICATION_ALGS;
+        if algorithms.is_empty() {
+            return Err(TrustError::NoAlgorithms);
+        }
+        let anchors = roots
+            .enumerate()
+            .map(|(index, (line, der))| {
+                let der = CertificateDer::from(der);
+                match webpki::anchor_from_trusted_cert(&der) {
+                    Ok(anchor) => Ok(anchor.to_owned()),
+                    Err(error) => {
+                        Err(TrustError::Certificate { index, line, problem: format!("{error:?}") })
+                    }
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if anchors.is_empty() {
+            return Err(TrustError::Empty);
+        }
+        Ok(Self(Arc::new(Inner { anchors, algorithms, generation: Generation::next() })))
+    }
+
+    /// The number of roots.
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.0.anchors.len()
+    }
+
+    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+        if let Some(verdict) = certificate.chains().get(self.0.generation, now) {
+            // How long the verdict stands is remembered with it: asked again each second, never longer.
+            return judgement(verdict).no_longer_than(now);
+        }
+        let Ok(seconds) = u64::try_from(now.as_unix()) else {
+            return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
+        };
+        let (verdict, until) = match self.verify(certificate, UnixTime::since_unix_epoch(Duration::from_secs(seconds))) {
+            Ok(until) => (TRUSTED, until),
+            Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
+            Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
+        };
+        certificate.chains().put(self.0.generation, verdict, now, until);
+        judgement(verdict).no_longer_than(until)
+    }
+
+    /// The last second in which the chain stands.
+    fn verify(&self, certificate: &ClientCertificate, now: UnixTime) -> Result<Timestamp, webpki::Error> {
+        let leaf = CertificateDer::from(certificate.der());
+        let leaf = EndEntityCert::try_from(&leaf)?;
+        let chain: Vec<_> = certificate.chain().map(CertificateDer::from).collect();
+        let path = leaf.verify_for_usage(
+            self.0.algorithms,
+            &self.0.anchors,
+            &chain,
+            now,
+            KeyUsage::client_auth(),
+            None,
+            None,
+        )?;
+        Ok(end_of(&path).min(certificate.validity().not_after))
+    }
+}
+
+/// The last second in which all intermediates of a path are valid.
+fn end_of(path: &VerifiedPath<'_>) -> Timestamp {
+    path.intermediate_certificates()
+        .map(|intermediate| match X509Certificate::from_der(&intermediate.der()) {
+            Ok((_, read)) => Timestamp::from_unix(read.validity().not_after.timestamp()),
+            Err(_) => Timestamp::MIN,
+        })
+        .min()
+        .unwrap_or(Timestamp::MAX)
+}
+
+fn judgement(verdict: u8) -> Judgement {
+    match verdict {
+        TRUSTED => Judgement::lasting(true, RejectionKind::NotTrusted),
+        WRONG_PURPOSE => Judgement::lasting(false, RejectionKind::WrongPurpose),
+        _ => Judgement::lasting(false, RejectionKind::NotTrusted),
+    }
+}
+
+impl fmt::Debug for TrustAnchors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrustAnchors({} roots)", self.0.anchors.len())
+    }
+}
+
+/// Why roots could not be taken into a [`TrustAnchors`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// The text is not PEM, or holds no certificate.
+    Pem(PemError),
+    /// A certificate cannot be read as a root.
+    #[non_exhaustive]
+    Certificate {
+        /// Its position, from 0.
+        index: usize,
+        /// Its line in the PEM text, from 1.
+        line: Option<usize>,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There was no certificate at all.
+    Empty,
+    /// The crate was built without a crypto provider.
+    NoAlgorithms,
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pem(error) => error.fmt(f),
+            Self::Certificate { line: Some(line), problem, .. } => {
+                write!(f, "line {line}: this certificate cannot be read as a root: {problem}")
+            }
+            Self::Certificate { index, problem, .. } => {
+                write!(f, "certificate {} cannot be read as a root: {problem}", index + 1)
+            }
+            Self::Empty => f.write_str("no root certificate was given, so nobody would pass"),
+            Self::NoAlgorithms => f.write_str("enable the feature `aws-lc-rs` or `ring` to verify chains"),
+        }
+    }
+}
+
+impl std::error::Error for TrustError {}

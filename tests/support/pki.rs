@@ -1,0 +1,227 @@
+//! Certificates made at run time: authorities, leaves, and leaves with something wrong about them.
+#![allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations, reason = "shared by test files, each using its own part")]
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+
+/// Seconds of 2026-01-01T00:00:00Z: the noon of the tests' world, around which certificates are valid.
+pub const NOON: i64 = 1_767_225_600;
+
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: Vec<u8>,
+    pem: String,
+    /// This authority and the intermediates above it, without the root, leaf-most first.
+    chain: Vec<Vec<u8>>,
+}
+
+#[derive(Clone)]
+pub struct Leaf {
+    pub subject: Vec<(DnType, String)>,
+    pub dns: Vec<String>,
+    pub serial: Option<u64>,
+    pub not_before: i64,
+    pub not_after: i64,
+    pub usages: Vec<ExtendedKeyUsagePurpose>,
+    pub is_ca: bool,
+}
+
+pub struct Issued {
+    pub der: Vec<u8>,
+    pub chain: Vec<Vec<u8>>,
+    pub key: KeyPair,
+}
+
+const DAY: i64 = 86_400;
+
+fn at(unix: i64) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(unix).unwrap()
+}
+
+pub fn name(parts: &[(DnType, String)]) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    for (kind, value) in parts {
+        name.push(kind.clone(), value.as_str());
+    }
+    name
+}
+
+/// Now, by the machine's clock, for tests that meet real TLS stacks.
+#[allow(clippy::disallowed_methods, reason = "peers in these tests read the machine's clock too")]
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() as i64
+}
+
+impl Authority {
+    pub fn root(common_name: &str) -> Self {
+        Self::make(common_name, None, NOON - 3_650 * DAY, NOON + 36_500 * DAY)
+    }
+
+    pub fn intermediate(&self, common_name: &str) -> Self {
+        Self::make(common_name, Some(self), NOON - 3_650 * DAY, NOON + 36_500 * DAY)
+    }
+
+    pub fn intermediate_until(&self, common_name: &str, not_after: i64) -> Self {
+        Self::make(common_name, Some(self), NOON - 3_650 * DAY, not_after)
+    }
+
+    fn make(common_name: &str, above: Option<&Self>, not_before: i64, not_after: i64) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(&[
+            (DnType::OrganizationName, "Contoso".into()),
+            (DnType::CommonName, common_name.into()),
+        ]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.not_before = at(not_before);
+        params.not_after = at(not_after);
+        let key = KeyPair::generate().unwrap();
+        let certificate = match above {
+            None => params.self_signed(&key).unwrap(),
+            Some(above) => params.signed_by(&key, &above.issuer).unwrap(),
+        };
+        let der = certificate.der().to_vec();
+        let chain = match above {
+            None => Vec::new(),
+            Some(above) => [vec![der.clone()], above.chain.clone()].concat(),
+        };
+        Self { issuer: Issuer::new(params, key), der, pem: certificate.pem(), chain }
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    pub fn issue(&self, leaf: &Leaf) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let der = leaf.params().signed_by(&key, &self.issuer).unwrap().der().to_vec();
+        Issued { der, chain: self.chain.clone(), key }
+    }
+}
+
+impl Leaf {
+    /// `CN=<common_name>,O=Contoso`, for client authentication, valid for a century around NOON.
+    pub fn client(common_name: &str) -> Self {
+        Self {
+            subject: vec![
+                (DnType::OrganizationName, "Contoso".into()),
+                (DnType::CommonName, common_name.into()),
+            ],
+            dns: Vec::new(),
+            serial: None,
+            not_before: NOON - 3_650 * DAY,
+            not_after: NOON + 36_500 * DAY,
+            usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
+            is_ca: false,
+        }
+    }
+
+    /// A server certificate for localhost and the loopback addresses.
+    pub fn server() -> Self {
+        let mut leaf = Self::client("localhost");
+        leaf.dns = vec!["localhost".into(), "127.0.0.1".into(), "::1".into()];
+        leaf.usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        leaf
+    }
+
+    pub fn until(mut self, not_after: i64) -> Self {
+        self.not_after = not_after;
+        self
+    }
+
+    pub fn from(mut self, not_before: i64) -> Self {
+        self.not_before = not_before;
+        self
+    }
+
+    pub fn serial(mut self, serial: u64) -> Self {
+        self.serial = Some(serial);
+        self
+    }
+
+    pub fn dns(mut self, dns: &str) -> Self {
+        self.dns.push(dns.into());
+        self
+    }
+
+    pub fn usages(mut self, usages: &[ExtendedKeyUsagePurpose]) -> Self {
+        self.usages = usages.to_vec();
+        self
+    }
+
+    pub fn subject(mut self, parts: &[(DnType, &str)]) -> Self {
+        self.subject = parts.iter().map(|(kind, value)| (kind.clone(), (*value).to_owned())).collect();
+        self
+    }
+
+    pub fn ca(mut self) -> Self {
+        self.is_ca = true;
+        self
+    }
+
+    fn params(&self) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(&self.subject);
+        params.subject_alt_names = self
+            .dns
+            .iter()
+            .map(|entry| match entry.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(entry.as_str().try_into().unwrap()),
+            })
+            .collect();
+        params.serial_number = self.serial.map(SerialNumber::from);
+        params.not_before = at(self.not_before);
+        params.not_after = at(self.not_after);
+        params.extended_key_usages = self.usages.clone();
+        if self.is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    }
+
+    pub fn self_signed(&self) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let der = self.params().self_signed(&key).unwrap().der().to_vec();
+        Issued { der, chain: Vec::new(), key }
+    }
+}
+
+pub fn pem_of(der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", der))
+}
+
+impl Issued {
+    /// Leaf and chain.
+    pub fn chain_pem(&self) -> String {
+        std::iter::once(&self.der).chain(&self.chain).map(|der| pem_of(der)).collect()
+    }
+
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// Leaf and chain as PKCS#12 under `password`.
+    pub fn pfx(&self, password: &str) -> Vec<u8> {
+        self.pfx_with(password, p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
+    }
+
+    pub fn pfx_with(&self, password: &str, encryption: p12_keystore::EncryptionAlgorithm) -> Vec<u8> {
+        use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
+        let certificates = std::iter::once(&self.der).chain(&self.chain).map(|der| Certificate::from_der(der).unwrap());
+        let key = PrivateKey::from_der(&self.key.serialize_der()).unwrap();
+        let mut store = KeyStore::new();
+        store.add_entry("identity", KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new("1", key, certificates)));
+        let legacy = encryption != p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256;
+        let mac = if legacy { MacAlgorithm::HmacSha1 } else { MacAlgorithm::HmacSha256 };
+        store.writer(password).encryption_algorithm(encryption).mac_algorithm(mac).write().unwrap()
+    }
+}
