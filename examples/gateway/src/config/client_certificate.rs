@@ -1,0 +1,140 @@
+//! `[routes.client_certificate]`: which callers a route lets in.
+
+use std::collections::BTreeSet;
+
+use super::diagnostic::quoted;
+use super::entry::{checked, choose, not_yet};
+use super::located::{FilePath, Located};
+use super::names;
+use super::section::Section;
+
+/// The keys of `[routes.client_certificate]`.
+pub(crate) const KEYS: &[&str] = &[
+    "validity",
+    "trust",
+    "issuer",
+    "subject",
+    "common_name",
+    "dns_name",
+    "thumbprint",
+    "thumbprint_file",
+    "in_store",
+    "allow_unanchored",
+    "mode",
+    "policy",
+];
+
+/// What a caller's certificate must fulfil: every rule that is not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    /// Whether the present must lie between notBefore and notAfter. The default.
+    pub(crate) validity: bool,
+    /// The name of the set of CAs that the chain must end in; it is defined.
+    pub(crate) trust: Option<Located<String>>,
+    /// The issuer is one of these distinguished names; not checked yet.
+    pub(crate) issuer: Vec<Located<String>>,
+    /// The subject is one of these distinguished names; not checked yet.
+    pub(crate) subject: Vec<Located<String>>,
+    /// The only common name of the subject is one of these.
+    pub(crate) common_name: Vec<Located<String>>,
+    /// A DNS name of the certificate is one of these, which may start with `*.`.
+    pub(crate) dns_name: Vec<Located<String>>,
+    /// The thumbprint is one of these; not checked yet.
+    pub(crate) thumbprint: Vec<Located<String>>,
+    /// The thumbprint is one in this file.
+    pub(crate) thumbprint_file: Option<Located<FilePath>>,
+    /// Whether rules are allowed that anyone can meet with a certificate of their own making.
+    pub(crate) allow_unanchored: bool,
+}
+
+/// Rules that nobody can meet by a certificate of their own making.
+const ANCHORS: &[&str] = &["trust", "thumbprint", "thumbprint_file", "in_store", "policy"];
+
+/// Rules that compare what whoever makes the certificate writes into it.
+const CLAIMS: &[&str] = &["issuer", "subject", "common_name", "dns_name"];
+
+impl ClientCertificate {
+    /// Reads the section; `defined` are the names of `[trust]`.
+    pub(crate) fn read(mut section: Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
+        let report = section.report;
+        let is_anchored = ANCHORS.iter().any(|rule| section.means(rule));
+        let has_claims = CLAIMS.iter().any(|rule| section.means(rule));
+        let validity = section.boolean("validity", true);
+        let allow_unanchored = section.boolean("allow_unanchored", false);
+        require_anchor(&section, is_anchored, has_claims, validity, allow_unanchored);
+        let trust = section.string("trust");
+        if let Some(trust) = trust.as_ref().filter(|trust| !defined.contains(trust.as_str())) {
+            let remedy = names::defined_name(trust, "trust", defined.iter().map(String::as_str));
+            report.absent(
+                trust.line,
+                &trust.key,
+                format!("{} is not defined", quoted(trust)),
+                remedy,
+            );
+        }
+        let read = Self {
+            validity,
+            trust,
+            issuer: section.strings("issuer"),
+            subject: section.strings("subject"),
+            common_name: section.strings("common_name"),
+            dns_name: dns_names(&mut section),
+            thumbprint: section.strings("thumbprint"),
+            thumbprint_file: section.file("thumbprint_file"),
+            allow_unanchored,
+        };
+        section.not_yet("in_store");
+        section.not_yet("policy");
+        if let Some(mode) = section.string("mode") {
+            match mode.as_str() {
+                "shadow" => not_yet(report, mode.line, &mode.key),
+                _ => drop(choose(report, mode, &[("enforce", ())])),
+            }
+        }
+        section.finish();
+        Some(read)
+    }
+}
+
+/// Refuses rules that anyone can meet, unless the file says that this is meant.
+fn require_anchor(
+    section: &Section<'_, '_>,
+    is_anchored: bool,
+    has_claims: bool,
+    validity: bool,
+    allow_unanchored: bool,
+) {
+    if is_anchored || (allow_unanchored && (has_claims || validity)) {
+        return;
+    }
+    let (problem, remedy) = if has_claims {
+        (
+            "anyone can make a certificate with these names: without trust, thumbprint or \
+             thumbprint_file the rest can be forged",
+            "add trust = \"NAME\" or thumbprint = [\"...\"], or state allow_unanchored = true",
+        )
+    } else if validity {
+        (
+            "has no rule besides validity, which anyone's certificate can meet",
+            "add trust = \"NAME\" or thumbprint = [\"...\"], or state allow_unanchored = true",
+        )
+    } else {
+        (
+            "has no rule at all",
+            "add trust = \"NAME\" or thumbprint = [\"...\"], or remove the section",
+        )
+    };
+    section.report.absent(section.line, &section.key, problem, remedy);
+}
+
+/// Takes the DNS names, each checked.
+fn dns_names(section: &mut Section<'_, '_>) -> Vec<Located<String>> {
+    let report = section.report;
+    let remedy = "write a name such as orders.contoso.com or *.contoso.com";
+    let read = |text: &str| names::dns_pattern(text).map(|()| text.to_owned());
+    let texts = section.strings("dns_name");
+    texts
+        .into_iter()
+        .filter_map(|text| checked(report, text, remedy, read))
+        .collect()
+}

@@ -1,0 +1,23 @@
+//! `[identities.NAME]`: the certificates that the gateway presents to back ends.
+
+use super::key_files::KeyFiles;
+use super::section::Section;
+
+/// The keys of `[identities.NAME]`.
+pub(crate) const KEYS: &[&str] = &["pfx", "password_file", "certificate", "private_key"];
+
+/// A named identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Its certificate and private key.
+    pub(crate) files: KeyFiles,
+}
+
+impl Identity {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let files = KeyFiles::read(&mut section);
+        section.finish();
+        files.map(|files| Self { files })
+    }
+}

@@ -1,0 +1,148 @@
+//! `[limits]`: how long things may take, and how many there may be.
+
+use std::time::Duration;
+
+use super::entry::checked;
+use super::section::Section;
+
+/// The keys of `[limits]`.
+pub(crate) const KEYS: &[&str] = &[
+    "head_timeout",
+    "idle_timeout",
+    "connect_timeout",
+    "handshake_timeout",
+    "drain_timeout",
+    "max_connections",
+    "max_handshakes",
+];
+
+/// The most connections or handshakes that can be asked for.
+const MOST: usize = 10_000_000;
+
+/// The longest duration that can be asked for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long things may take, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Until a request's head has arrived; 10 s.
+    pub(crate) head_timeout: Duration,
+    /// Until an idle connection is closed; 60 s.
+    pub(crate) idle_timeout: Duration,
+    /// Until a back end has accepted a connection; 5 s.
+    pub(crate) connect_timeout: Duration,
+    /// Until a TLS handshake is done; 10 s.
+    pub(crate) handshake_timeout: Duration,
+    /// Until requests in flight are cut off at the end; 30 s. Zero: at once.
+    pub(crate) drain_timeout: Duration,
+    /// Connections at a time; if not stated, what the process may open.
+    pub(crate) max_connections: Option<usize>,
+    /// Handshakes at a time; if not stated, the listener's own default.
+    pub(crate) max_handshakes: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(30),
+            max_connections: None,
+            max_handshakes: None,
+        }
+    }
+}
+
+impl Limits {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
+        let mut limits = Self::default();
+        let least = Duration::from_millis(1);
+        duration(&mut section, "head_timeout", least, &mut limits.head_timeout);
+        duration(&mut section, "idle_timeout", least, &mut limits.idle_timeout);
+        duration(
+            &mut section,
+            "connect_timeout",
+            least,
+            &mut limits.connect_timeout,
+        );
+        duration(
+            &mut section,
+            "handshake_timeout",
+            least,
+            &mut limits.handshake_timeout,
+        );
+        duration(
+            &mut section,
+            "drain_timeout",
+            Duration::ZERO,
+            &mut limits.drain_timeout,
+        );
+        limits.max_connections = section.integer("max_connections", 1, MOST);
+        limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
+        section.finish();
+        limits
+    }
+}
+
+/// Takes a duration of at least `least` into `value`.
+fn duration(section: &mut Section<'_, '_>, name: &str, least: Duration, value: &mut Duration) {
+    let report = section.report;
+    let Some(text) = section.string(name) else { return };
+    let read = |text: &str| match parse_duration(text) {
+        None => Err("is no duration"),
+        Some(found) if found < least => Err("is no time at all"),
+        Some(found) if found > LONGEST => Err("is longer than 24h"),
+        Some(found) => Ok(found),
+    };
+    if let Some(found) = checked(report, text, "write a duration such as 500ms, 10s or 2m", read) {
+        *value = found.value;
+    }
+}
+
+/// A whole number and its unit: `500ms`, `10s`, `2m`, `1h`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at(text.find(|digit: char| !digit.is_ascii_digit())?);
+    let number: u64 = digits.parse().ok()?;
+    match unit.trim_start() {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        let cases = [
+            ("500ms", Some(500)),
+            ("10s", Some(10_000)),
+            ("2m", Some(120_000)),
+            ("1h", Some(3_600_000)),
+            ("10 s", Some(10_000)),
+            ("0s", Some(0)),
+            ("10", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("10S", None),
+            ("1d", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(
+                parse_duration(text),
+                expected.map(Duration::from_millis),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! `gateway.toml`: from text to plain data, or to every error it has, each with its line and key.
+//!
+//! [`parse`] opens no file: whether the files that the configuration names exist and can be used is a matter
+//! of later stages, for which each such value keeps its place ([`Located`]).
+
+mod client_certificate;
+mod diagnostic;
+mod entry;
+mod identity;
+mod key_files;
+mod limits;
+mod listener;
+mod located;
+mod names;
+mod proxy;
+mod report;
+mod route;
+mod section;
+mod syntax;
+mod trust;
+mod upstream;
+mod upstream_tls;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub(crate) use self::client_certificate::ClientCertificate;
+pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
+pub(crate) use self::identity::Identity;
+pub(crate) use self::key_files::KeyFiles;
+pub(crate) use self::limits::Limits;
+pub(crate) use self::listener::{AskForCertificate, Listener};
+pub(crate) use self::located::{FilePath, Located};
+pub(crate) use self::proxy::Proxy;
+pub(crate) use self::route::Route;
+pub(crate) use self::trust::Trust;
+pub(crate) use self::upstream::{Scheme, Upstream};
+pub(crate) use self::upstream_tls::{UpstreamTls, Verify};
+
+use self::report::Report;
+use self::route::Surroundings;
+use self::section::Section;
+
+/// The largest configuration file that is read.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// The keys of the file's top.
+const KEYS: &[&str] = &[
+    "listener",
+    "management",
+    "store",
+    "trust",
+    "identities",
+    "upstream_tls",
+    "routes",
+    "limits",
+    "proxy",
+];
+
+/// A whole configuration, free of contradictions; what it names has not been opened yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// The file it was read from.
+    pub(crate) file: PathBuf,
+    /// The listener.
+    pub(crate) listener: Listener,
+    /// Sets of CAs, by name.
+    pub(crate) trust: BTreeMap<String, Located<Trust>>,
+    /// Identities, by name.
+    pub(crate) identities: BTreeMap<String, Located<Identity>>,
+    /// The CAs of back ends whose route names none; empty: the system's roots.
+    pub(crate) upstream_ca: Vec<Located<FilePath>>,
+    /// Routes, in the order of the file; at least one.
+    pub(crate) routes: Vec<Located<Route>>,
+    /// Limits.
+    pub(crate) limits: Limits,
+    /// What back ends are told about the caller's request.
+    pub(crate) proxy: Proxy,
+}
+
+impl Config {
+    /// The CAs that a route trusts for its back end: its own, or else every route's; empty: the system's
+    /// roots.
+    pub(crate) fn upstream_ca_of<'a>(&'a self, route: &'a Route) -> &'a [Located<FilePath>] {
+        match &route.upstream_tls {
+            Some(tls) if !tls.ca.is_empty() => &tls.ca,
+            _ => &self.upstream_ca,
+        }
+    }
+}
+
+/// Reads and parses the file. There is a configuration exactly if no diagnostic is an error.
+pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
+    let refuse = |line, problem: String, remedy: &str| {
+        let (severity, key, file) = (Severity::Error, String::new(), file.to_owned());
+        (
+            None,
+            vec![Diagnostic {
+                severity,
+                file,
+                line,
+                key,
+                problem,
+                remedy: remedy.to_owned(),
+            }],
+        )
+    };
+    let bytes = match read_limited(file) {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(1, format!("cannot be read: {error}"), "name a readable file"),
+    };
+    if bytes.len() as u64 > LARGEST {
+        return refuse(1, "is larger than 4 MiB".to_owned(), "name a gateway.toml");
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(file, text),
+        Err(error) => {
+            let before = bytes.iter().take(error.valid_up_to());
+            let line = 1 + before.filter(|byte| **byte == b'\n').count();
+            refuse(line, "is not UTF-8".to_owned(), "save the file as UTF-8")
+        }
+    }
+}
+
+/// The bytes of the file, but not many more than the limit.
+fn read_limited(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Parses the text of the file; `file` names it in messages, and its folder is where relative paths start.
+///
+/// All errors are collected. There is a configuration exactly if none of the diagnostics is an error.
+pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let report = Report::new(file, text, &errors);
+    let config = read_top(Section::top(&report, KEYS, table.into_inner()), file);
+    let diagnostics = report.finish();
+    let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
+    (config.filter(|_| is_sound), diagnostics)
+}
+
+/// Reads every section; there may be errors even if it returns a configuration.
+fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
+    if !top.means("listener") {
+        let remedy = "add [listener] with address, certificate and private_key";
+        top.report.absent(1, "listener", "is missing", remedy);
+    }
+    let listener = top.section("listener", listener::KEYS).map(Listener::read);
+    let (listener, asks) = listener.unwrap_or_default();
+    let trust = named(&mut top, "trust", trust::KEYS, Trust::read);
+    let identities = named(&mut top, "identities", identity::KEYS, Identity::read);
+    let upstream_ca = top
+        .section("upstream_tls", upstream_tls::DEFAULT_KEYS)
+        .map(upstream_tls::read_default);
+    let around = Surroundings {
+        trust: trust.keys().cloned().collect(),
+        identities: identities.keys().cloned().collect(),
+        asks,
+    };
+    let routes = route::read_all(&mut top, &around);
+    let limits = top
+        .section("limits", limits::KEYS)
+        .map(Limits::read)
+        .unwrap_or_default();
+    let proxy = top
+        .section("proxy", proxy::KEYS)
+        .map(Proxy::read)
+        .unwrap_or_default();
+    top.not_yet("management");
+    top.not_yet("store");
+    top.finish();
+    Some(Config {
+        file: file.to_owned(),
+        listener: listener?,
+        trust: whole(trust),
+        identities: whole(identities),
+        upstream_ca: upstream_ca.unwrap_or_default(),
+        routes,
+        limits,
+        proxy,
+    })
+}
+
+/// Reads a table of named sections; a section that is broken still has its name.
+fn named<'t, T>(
+    top: &mut Section<'_, 't>,
+    name: &str,
+    known: &'static [&'static str],
+    read: impl Fn(Section<'_, 't>) -> Option<T>,
+) -> BTreeMap<String, Option<Located<T>>> {
+    let report = top.report;
+    let Some(mut section) = top.section(name, &[]) else {
+        return BTreeMap::new();
+    };
+    let mut found = BTreeMap::new();
+    for (own, entry) in section.take_all() {
+        if !entry.value.is_table() {
+            let problem = format!("is not inside a section [{name}.NAME]");
+            report.error(
+                entry.line,
+                &entry.key,
+                problem,
+                format!("write [{name}.NAME] with a name above it"),
+            );
+            continue;
+        }
+        if !names::is_name(&own) {
+            let remedy = "write a name of up to 64 letters, digits, hyphens and underscores";
+            report.error(entry.line, &entry.key, "has a name that cannot be used", remedy);
+        }
+        let (line, key) = (entry.line, entry.key.clone());
+        let value = entry.into_section(report, known).and_then(&read);
+        found.insert(own, value.map(|value| Located { value, line, key }));
+    }
+    found
+}
+
+/// The sections that are not broken.
+fn whole<T>(sections: BTreeMap<String, Option<T>>) -> BTreeMap<String, T> {
+    sections
+        .into_iter()
+        .filter_map(|(name, section)| Some((name, section?)))
+        .collect()
+}
+
+/// The sections that know this key.
+fn places(key: &str) -> Vec<&'static str> {
+    let sections = [
+        ("the top of the file", KEYS),
+        ("[listener]", listener::KEYS),
+        ("[trust.NAME]", trust::KEYS),
+        ("[identities.NAME]", identity::KEYS),
+        ("[[routes]]", route::KEYS),
+        ("[routes.upstream_tls]", upstream_tls::KEYS),
+        ("[routes.client_certificate]", client_certificate::KEYS),
+        ("[limits]", limits::KEYS),
+        ("[proxy]", proxy::KEYS),
+    ];
+    sections
+        .into_iter()
+        .filter(|(_, keys)| keys.contains(&key))
+        .map(|(place, _)| place)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Collects what there is to say about one file.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::Error;
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::syntax;
+
+/// After so many lines that are not TOML nothing more is said.
+const MOST_BROKEN_LINES: usize = 50;
+
+/// The findings of one file, and what is needed to place them.
+#[derive(Debug)]
+pub(crate) struct Report {
+    file: PathBuf,
+    line_starts: Vec<usize>,
+    broken_lines: HashSet<usize>,
+    found: RefCell<Vec<Diagnostic>>,
+}
+
+impl Report {
+    /// A report on `file` that holds its errors of syntax already, the first of each line.
+    pub(crate) fn new(file: &Path, text: &str, errors: &[Error]) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        let mut report = Self {
+            file: file.to_owned(),
+            line_starts,
+            broken_lines: HashSet::new(),
+            found: RefCell::default(),
+        };
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = report.line(at..at);
+            if !report.is_no_toml() && !report.broken_lines.contains(&line) {
+                let (key, message) = (syntax::key_on(text, line), error.message());
+                let message = message.trim_end_matches(", expected nothing");
+                report.error(
+                    line,
+                    &key,
+                    format!("not TOML: {message}"),
+                    syntax::remedy(message),
+                );
+                report.broken_lines.insert(line);
+            }
+        }
+        report
+    }
+
+    /// The folder that relative paths in the file start from.
+    pub(crate) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or_else(|| Path::new(""))
+    }
+
+    /// The line, counted from 1, on which this part of the text starts.
+    pub(crate) fn line(&self, span: Range<usize>) -> usize {
+        self.line_starts
+            .partition_point(|start| *start <= span.start)
+            .max(1)
+    }
+
+    /// Something that is there is wrong.
+    pub(crate) fn error(
+        &self,
+        line: usize,
+        key: &str,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Severity::Error, line, key, problem.into(), remedy.into());
+    }
+
+    /// Something that should be there is missing. Not said of a file with errors of syntax, since it may
+    /// stand in the part that could not be read.
+    pub(crate) fn absent(
+        &self,
+        line: usize,
+        key: &str,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        if self.broken_lines.is_empty() {
+            self.add(Severity::Error, line, key, problem.into(), remedy.into());
+        }
+    }
+
+    /// Something is dangerous or has no effect.
+    pub(crate) fn warning(
+        &self,
+        line: usize,
+        key: &str,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, line, key, problem.into(), remedy.into());
+    }
+
+    /// Something is worth knowing.
+    pub(crate) fn note(&self, line: usize, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.add(Severity::Note, line, key, problem.into(), remedy.into());
+    }
+
+    /// Whether so many lines are broken that the file is likely something else altogether.
+    fn is_no_toml(&self) -> bool {
+        self.broken_lines.len() >= MOST_BROKEN_LINES
+    }
+
+    /// Adds a finding, unless its line is broken anyway.
+    fn add(&self, severity: Severity, line: usize, key: &str, problem: String, remedy: String) {
+        if self.is_no_toml() || self.broken_lines.contains(&line) {
+            return;
+        }
+        let file = self.file.clone();
+        let diagnostic = Diagnostic {
+            severity,
+            file,
+            line,
+            key: key.to_owned(),
+            problem,
+            remedy,
+        };
+        self.found.borrow_mut().push(diagnostic);
+    }
+
+    /// Everything found, by line.
+    pub(crate) fn finish(self) -> Vec<Diagnostic> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.severity));
+        found
+    }
+}

@@ -1,0 +1,285 @@
+//! `[[routes]]`: which requests go to which back end, under which identity.
+
+use std::collections::{BTreeSet, HashMap};
+
+use toml::de::DeValue;
+
+use super::client_certificate::{self, ClientCertificate};
+use super::diagnostic::quoted;
+use super::entry::{Entry, checked};
+use super::listener::AskForCertificate;
+use super::located::Located;
+use super::names;
+use super::section::Section;
+use super::upstream::{Scheme, Upstream};
+use super::upstream_tls::{self, UpstreamTls};
+use crate::path;
+
+/// The keys of `[[routes]]`.
+pub(crate) const KEYS: &[&str] = &[
+    "path",
+    "host",
+    "upstream",
+    "preserve_host",
+    "identity",
+    "allow_empty_segments",
+    "upstream_tls",
+    "client_certificate",
+];
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The host, in its one spelling (see [`crate::routes::normal_host`]); none: any.
+    pub(crate) host: Option<Located<String>>,
+    /// The path, normal and without trailing `/`, unless it is the root.
+    pub(crate) path: Located<String>,
+    /// The back end.
+    pub(crate) upstream: Located<Upstream>,
+    /// Whether the back end sees the caller's `Host`; if not, its own.
+    pub(crate) preserve_host: bool,
+    /// The name of the identity that the back end sees; it is defined. None: anonymous.
+    pub(crate) identity: Option<Located<String>>,
+    /// Whether paths may have empty segments.
+    pub(crate) allow_empty_segments: bool,
+    /// How the back end's certificate is judged.
+    pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
+    /// Which callers are let in; none: everyone.
+    pub(crate) client_certificate: Option<Located<ClientCertificate>>,
+}
+
+/// What routes refer to.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// The names of `[trust]`.
+    pub(crate) trust: BTreeSet<String>,
+    /// The names of `[identities]`.
+    pub(crate) identities: BTreeSet<String>,
+    /// Whether the listener asks callers for a certificate.
+    pub(crate) asks: AskForCertificate,
+}
+
+/// Reads all routes; one that is broken is reported and left out.
+pub(crate) fn read_all(top: &mut Section<'_, '_>, around: &Surroundings) -> Vec<Located<Route>> {
+    let report = top.report;
+    let Some(entry) = top.take("routes") else {
+        missing(top);
+        return Vec::new();
+    };
+    let DeValue::Array(items) = entry.value else {
+        let remedy = "write [[routes]], with double brackets, above each route";
+        report.error(entry.line, &entry.key, "is not a list of routes", remedy);
+        return Vec::new();
+    };
+    if items.is_empty() {
+        missing(top);
+    }
+    let mut seen = HashMap::new();
+    let mut routes = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let key = format!("routes[{}]", index + 1);
+        let item = Entry {
+            line: report.line(item.span()),
+            key,
+            value: item.into_inner(),
+        };
+        let Some(section) = item.into_section(report, KEYS) else {
+            continue;
+        };
+        let (line, key) = (section.line, section.key.clone());
+        if let Some(value) = read(section, around, &mut seen) {
+            routes.push(Located { value, line, key });
+        }
+    }
+    routes
+}
+
+/// Reports that there is no route at all.
+fn missing(top: &Section<'_, '_>) {
+    if !top.means("routes") {
+        let remedy = "add [[routes]] with path and upstream";
+        top.report.absent(1, "routes", "there is no route", remedy);
+    }
+}
+
+/// Hosts and paths of the routes so far, with the first one's key and line.
+type Seen = HashMap<(Option<String>, String), (String, usize)>;
+
+/// Reads one route.
+fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) -> Option<Route> {
+    let report = section.report;
+    let has_host = section.has("host");
+    let host = section.string("host").and_then(|host| {
+        let remedy = "write one host name such as api.example.com, without port or wildcard";
+        checked(report, host, remedy, names::host)
+    });
+    let path = read_path(&mut section);
+    if let Some(path) = path.as_ref().filter(|_| has_host == host.is_some()) {
+        refuse_twin(&section, host.as_ref(), path, seen);
+    }
+    let upstream = read_upstream(&mut section);
+    let preserve_host = section.boolean("preserve_host", false);
+    let allow_empty_segments = section.boolean("allow_empty_segments", false);
+    if let Some(upstream) = &upstream {
+        judge_scheme(&section, upstream);
+    }
+    let identity = read_identity(&mut section, around);
+    let upstream_tls = nested(
+        &mut section,
+        "upstream_tls",
+        upstream_tls::KEYS,
+        UpstreamTls::read,
+    );
+    let client_certificate = nested(
+        &mut section,
+        "client_certificate",
+        client_certificate::KEYS,
+        |rules| {
+            if around.asks == AskForCertificate::Off {
+                let problem =
+                    "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
+                report.error(
+                    rules.line,
+                    &rules.key,
+                    problem,
+                    "write \"request\" there, or remove this section",
+                );
+            }
+            ClientCertificate::read(rules, &around.trust)
+        },
+    );
+    section.finish();
+    Some(Route {
+        host,
+        path: path?,
+        upstream: upstream?,
+        preserve_host,
+        identity,
+        allow_empty_segments,
+        upstream_tls,
+        client_certificate,
+    })
+}
+
+/// Reads a section inside a route, with its place.
+fn nested<'r, 't, T>(
+    section: &mut Section<'r, 't>,
+    name: &str,
+    known: &'static [&'static str],
+    read: impl FnOnce(Section<'r, 't>) -> Option<T>,
+) -> Option<Located<T>> {
+    let inner = section.section(name, known)?;
+    let (line, key) = (inner.line, inner.key.clone());
+    read(inner).map(|value| Located { value, line, key })
+}
+
+/// Takes the path, which must be written as requests are matched.
+fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
+    let report = section.report;
+    let text = section.required("path", "/")?;
+    let remedy = match path::normalise(&text) {
+        Ok(normal) if normal.path != *text => format!("write {}", quoted(&normal.path)),
+        _ => "write a plain path such as /orders".to_owned(),
+    };
+    checked(report, text, &remedy, |text| {
+        let normal = path::normalise(text).map_err(|error| error.to_string())?;
+        if normal.has_empty_segments {
+            return Err("has an empty segment".to_owned());
+        }
+        if normal.path != text {
+            return Err("is not the one spelling of this path".to_owned());
+        }
+        match text.strip_suffix('/') {
+            Some("") | None => Ok(text.to_owned()),
+            Some(shorter) => Ok(shorter.to_owned()),
+        }
+    })
+}
+
+/// Refuses a second route with the same host and path, else remembers this one.
+fn refuse_twin(
+    section: &Section<'_, '_>,
+    host: Option<&Located<String>>,
+    path: &Located<String>,
+    seen: &mut Seen,
+) {
+    let place = (host.map(|host| host.value.clone()), path.value.clone());
+    match seen.get(&place) {
+        Some((first, line)) => {
+            let problem = format!("has the same host and path as {first} on line {line}");
+            section
+                .report
+                .error(path.line, &path.key, problem, "remove one of the two");
+        }
+        None => drop(seen.insert(place, (section.key.clone(), path.line))),
+    }
+}
+
+/// Takes the URL of the back end.
+fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
+    let text = section.required("upstream", "https://host:port")?;
+    match Upstream::parse(&text) {
+        Ok(upstream) => Some(text.map(|_| upstream)),
+        Err(refused) => {
+            section
+                .report
+                .error(text.line, &text.key, refused.problem, refused.remedy);
+            None
+        }
+    }
+}
+
+/// Refuses what makes no sense without TLS, and notes what is left out with it.
+fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
+    let report = section.report;
+    match upstream.scheme {
+        Scheme::Http => {
+            for name in ["identity", "upstream_tls"]
+                .into_iter()
+                .filter(|name| section.has(name))
+            {
+                let problem = "has no meaning for an http upstream";
+                let remedy = format!("write an https upstream, or remove {name}");
+                report.error(section.line_of(name), &section.key_of(name), problem, remedy);
+            }
+        }
+        Scheme::Https if !section.has("identity") => {
+            let remedy = "add identity = \"NAME\" if the back end demands a certificate";
+            report.note(
+                section.line,
+                &section.key_of("identity"),
+                "calls the back end anonymously",
+                remedy,
+            );
+        }
+        Scheme::Https => {}
+    }
+}
+
+/// Takes the name of the identity, which must be defined.
+fn read_identity(section: &mut Section<'_, '_>, around: &Surroundings) -> Option<Located<String>> {
+    let report = section.report;
+    let entry = section.take("identity")?;
+    if let DeValue::Table(_) = entry.value {
+        let problem = "is a reference into the store, which is not supported by this version yet";
+        report.error(
+            entry.line,
+            &entry.key,
+            problem,
+            "name one of [identities], or remove it",
+        );
+        return None;
+    }
+    let name = entry.into_string(report)?;
+    if !around.identities.contains(name.as_str()) {
+        let defined = around.identities.iter().map(String::as_str);
+        let remedy = names::defined_name(&name, "identities", defined);
+        report.absent(
+            name.line,
+            &name.key,
+            format!("{} is not defined", quoted(&name)),
+            remedy,
+        );
+    }
+    Some(name)
+}

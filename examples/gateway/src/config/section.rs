@@ -1,0 +1,256 @@
+//! Takes typed keys out of one table, and says at the end which keys nobody took.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::quoted;
+use super::entry::{Entry, choose, file_path, not_yet};
+use super::located::{FilePath, Located};
+use super::report::Report;
+use super::{names, places};
+
+/// One table of the file. What it hands out it has checked for type; what is wrong it has reported.
+#[derive(Debug)]
+pub(crate) struct Section<'r, 't> {
+    /// Where findings go.
+    pub(crate) report: &'r Report,
+    /// The dotted key of the table; empty at the top.
+    pub(crate) key: String,
+    /// The line of its header.
+    pub(crate) line: usize,
+    /// The keys it may have.
+    known: &'static [&'static str],
+    /// What nobody took yet.
+    entries: DeTable<'t>,
+}
+
+impl<'r, 't> Section<'r, 't> {
+    /// The table of the whole file.
+    pub(crate) fn top(report: &'r Report, known: &'static [&'static str], entries: DeTable<'t>) -> Self {
+        Self::new(report, String::new(), 1, known, entries)
+    }
+
+    /// A table with its place.
+    pub(crate) fn new(
+        report: &'r Report,
+        key: String,
+        line: usize,
+        known: &'static [&'static str],
+        entries: DeTable<'t>,
+    ) -> Self {
+        Self {
+            report,
+            key,
+            line,
+            known,
+            entries,
+        }
+    }
+
+    /// The dotted key of an entry of this table.
+    pub(crate) fn key_of(&self, name: &str) -> String {
+        let name = if names::is_name(name) {
+            name.to_owned()
+        } else {
+            quoted(name)
+        };
+        if self.key.is_empty() {
+            name
+        } else {
+            format!("{}.{name}", self.key)
+        }
+    }
+
+    /// Whether the table has this key (and nobody took it yet).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Whether the table has this key, if only misspelt: then nothing is missing, since [`finish`] says what
+    /// is wrong with the key.
+    ///
+    /// [`finish`]: Self::finish
+    pub(crate) fn means(&self, name: &str) -> bool {
+        let is_meant = |key: &str| {
+            !self.known.contains(&key) && names::nearest(key, self.known.iter().copied()) == Some(name)
+        };
+        self.has(name) || self.entries.keys().any(|key| is_meant(key.get_ref()))
+    }
+
+    /// The line of this key, or else of the table.
+    pub(crate) fn line_of(&self, name: &str) -> usize {
+        self.entries
+            .get(name)
+            .map_or(self.line, |value| self.report.line(value.span()))
+    }
+
+    /// Takes the value of this key, of any type.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Entry<'t>> {
+        debug_assert!(
+            self.known.contains(&name),
+            "{name} is not in the list of known keys"
+        );
+        let key = self.key_of(name);
+        self.entries.remove(name).map(|value| self.entry(key, value))
+    }
+
+    /// Takes every entry that is left: for tables whose keys are names.
+    pub(crate) fn take_all(&mut self) -> Vec<(String, Entry<'t>)> {
+        let entries = std::mem::take(&mut self.entries);
+        let named = entries.into_iter().map(|(name, value)| {
+            let name = name.into_inner().into_owned();
+            (name.clone(), self.entry(self.key_of(&name), value))
+        });
+        named.collect()
+    }
+
+    /// A value with its place.
+    fn entry(&self, key: String, value: Spanned<DeValue<'t>>) -> Entry<'t> {
+        Entry {
+            line: self.report.line(value.span()),
+            key,
+            value: value.into_inner(),
+        }
+    }
+
+    /// Takes a table of known keys.
+    pub(crate) fn section(&mut self, name: &str, known: &'static [&'static str]) -> Option<Self> {
+        let entry = self.take(name)?;
+        entry.into_section(self.report, known)
+    }
+
+    /// Takes a text that is not empty.
+    pub(crate) fn string(&mut self, name: &str) -> Option<Located<String>> {
+        let entry = self.take(name)?;
+        entry.into_string(self.report)
+    }
+
+    /// Takes a text that must be there; `example` is how it could look.
+    pub(crate) fn required(&mut self, name: &str, example: &str) -> Option<Located<String>> {
+        if !self.means(name) {
+            let remedy = format!("add {name} = {}", quoted(example));
+            self.report
+                .absent(self.line, &self.key_of(name), "is missing", remedy);
+        }
+        self.string(name)
+    }
+
+    /// Takes the name of a file.
+    pub(crate) fn file(&mut self, name: &str) -> Option<Located<FilePath>> {
+        let text = self.string(name)?;
+        file_path(self.report, text)
+    }
+
+    /// Takes a list of texts, or a single one; empty if there is none.
+    pub(crate) fn strings(&mut self, name: &str) -> Vec<Located<String>> {
+        let Some(entry) = self.take(name) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = entry.value else {
+            return entry.into_string(self.report).into_iter().collect();
+        };
+        if items.is_empty() {
+            self.report.error(
+                entry.line,
+                &entry.key,
+                "is an empty list",
+                "name at least one, or remove it",
+            );
+        }
+        let texts = items.into_iter().map(|item| self.entry(entry.key.clone(), item));
+        texts.filter_map(|item| item.into_string(self.report)).collect()
+    }
+
+    /// Takes a list of file names, or a single one.
+    pub(crate) fn files(&mut self, name: &str) -> Vec<Located<FilePath>> {
+        let texts = self.strings(name);
+        texts
+            .into_iter()
+            .filter_map(|text| file_path(self.report, text))
+            .collect()
+    }
+
+    /// Takes `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: &str, default: bool) -> bool {
+        let Some(entry) = self.take(name) else {
+            return default;
+        };
+        match entry.value {
+            DeValue::Boolean(value) => value,
+            _ => {
+                entry.mismatch(self.report, "true or false", "without quotation marks");
+                default
+            }
+        }
+    }
+
+    /// Takes a whole number within these bounds.
+    pub(crate) fn integer(&mut self, name: &str, least: usize, most: usize) -> Option<usize> {
+        let entry = self.take(name)?;
+        let DeValue::Integer(number) = &entry.value else {
+            entry.mismatch(self.report, "a number", "without quotation marks");
+            return None;
+        };
+        let value = usize::from_str_radix(number.as_str(), number.radix()).ok();
+        let value = value.filter(|value| (least..=most).contains(value));
+        if value.is_none() {
+            let problem = format!("{} is out of range", quoted(number.as_str()));
+            self.report.error(
+                entry.line,
+                &entry.key,
+                problem,
+                format!("write a number from {least} to {most}"),
+            );
+        }
+        value
+    }
+
+    /// Takes one of a few words.
+    pub(crate) fn choice<T: Copy>(&mut self, name: &str, options: &[(&str, T)]) -> Option<Located<T>> {
+        let text = self.string(name)?;
+        choose(self.report, text, options)
+    }
+
+    /// Refuses a key that a later version will know.
+    pub(crate) fn not_yet(&mut self, name: &str) {
+        if let Some(entry) = self.take(name) {
+            not_yet(self.report, entry.line, &entry.key);
+        }
+    }
+
+    /// Ends the table: whatever nobody took is unknown.
+    pub(crate) fn finish(self) {
+        for (name, value) in &self.entries {
+            let name = name.get_ref().as_ref();
+            let line = self.report.line(value.span());
+            self.report
+                .error(line, &self.key_of(name), "is not a known key", self.advice(name));
+        }
+    }
+
+    /// What may have been meant by an unknown key.
+    fn advice(&self, name: &str) -> String {
+        let lower = name.to_ascii_lowercase();
+        if ["password", "passphrase", "secret", "token"]
+            .iter()
+            .any(|word| lower.contains(word))
+        {
+            return if self.known.contains(&"password_file") {
+                "secrets stand in files: write password_file = \"FILE\"".to_owned()
+            } else {
+                "secrets stand in files of their own; remove it".to_owned()
+            };
+        }
+        let elsewhere = places(name);
+        if !elsewhere.is_empty() {
+            return format!(
+                "it belongs to {}; in TOML a key belongs to the last [header] above it",
+                elsewhere.join(" or ")
+            );
+        }
+        match names::nearest(name, self.known.iter().copied()) {
+            Some(known) => format!("did you mean {known}?"),
+            None => format!("known here: {}", self.known.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Whole files: what is read, and what is said of broken ones.
+
+mod broken;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::*;
+
+use self::broken::BROKEN;
+
+/// Everything that this version supports.
+const FULL: &str = r#"
+[listener]
+address = "127.0.0.1:8443"
+certificate = "server.pem"
+private_key = "/keys/server.key"
+client_certificate = "request"
+
+[trust.partners]
+ca = ["partners-ca.pem", "more.pem"]
+revocation = "off"
+
+[identities.orders]
+pfx = "orders.pfx"
+password_file = "orders.password"
+
+[identities.billing]
+certificate = "billing.pem"
+private_key = "billing.key"
+
+[upstream_tls]
+ca = "backend-ca.pem"
+
+[[routes]]
+path = "/orders/"
+host = "API.Example.com."
+upstream = "https://localhost:9444/api"
+preserve_host = true
+identity = "orders"
+allow_empty_segments = true
+
+[routes.upstream_tls]
+ca = ["own-ca.pem"]
+verify = "chain"
+server_name = "Orders.internal"
+
+[routes.client_certificate]
+validity = true
+trust = "partners"
+issuer = "CN=Issuing CA, O=Contoso"
+subject = ["CN=orders-client, O=Contoso"]
+common_name = ["orders-client"]
+dns_name = ["*.contoso.com"]
+thumbprint = ["aa:bb", "cc dd"]
+thumbprint_file = "allowed.txt"
+allow_unanchored = false
+mode = "enforce"
+
+[[routes]]
+path = "/"
+upstream = "http://localhost:8080"
+
+[limits]
+head_timeout = "500ms"
+drain_timeout = "2m"
+max_connections = 1_000
+max_handshakes = 0x10
+
+[proxy]
+forwarded = ["x-forwarded", "forwarded"]
+"#;
+
+/// The least that a file needs, before its routes.
+const LISTENER: &str =
+    r#"listener = { address = "127.0.0.1:0", certificate = "s.pem", private_key = "s.key" }"#;
+
+fn parsed(text: &str) -> (Option<Config>, Vec<Diagnostic>) {
+    let (config, found) = parse(Path::new("etc/gateway.toml"), text);
+    assert_eq!(
+        config.is_none(),
+        found.iter().any(Diagnostic::is_error),
+        "{text}\n{found:#?}"
+    );
+    for diagnostic in &found {
+        assert!(!diagnostic.to_string().contains('\n'), "{diagnostic:?}");
+        assert!(!diagnostic.to_string().contains("hunter2"), "{diagnostic}");
+        assert!(
+            (1..=text.lines().count().max(1)).contains(&diagnostic.line),
+            "{diagnostic}"
+        );
+    }
+    (config, found)
+}
+
+#[test]
+fn every_supported_key_is_read() {
+    let (config, found) = parsed(FULL);
+    let config = config.unwrap();
+    let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "etc/gateway.toml:33: warning: routes[1].upstream_tls.verify: any host with a certificate of \
+             these CAs can pose as the back end; write verify = \"full\""
+        ]
+    );
+    assert_eq!(
+        config.listener.address.value,
+        SocketAddr::from(([127, 0, 0, 1], 8443))
+    );
+    assert_eq!(config.listener.address.line, 3);
+    let KeyFiles::Pem {
+        certificate,
+        private_key,
+    } = &config.listener.certificate
+    else {
+        panic!("{:?}", config.listener)
+    };
+    assert_eq!(certificate.resolved, Path::new("etc/server.pem"));
+    assert_eq!(
+        (certificate.written.as_str(), certificate.line),
+        ("server.pem", 4)
+    );
+    assert_eq!(private_key.resolved, Path::new("/keys/server.key"));
+    assert_eq!(private_key.key, "listener.private_key");
+    let partners = &config.trust["partners"];
+    assert_eq!(
+        (partners.key.as_str(), partners.line, partners.ca.len()),
+        ("trust.partners", 8, 2)
+    );
+    assert!(matches!(config.identities["orders"].files, KeyFiles::Pfx { .. }));
+    assert!(matches!(config.identities["billing"].files, KeyFiles::Pem { .. }));
+
+    let [orders, root] = &config.routes[..] else {
+        panic!("{:?}", config.routes)
+    };
+    assert_eq!((orders.key.as_str(), orders.line), ("routes[1]", 23));
+    assert_eq!(orders.path.value, "/orders");
+    assert_eq!(orders.host.as_ref().unwrap().value, "api.example.com");
+    assert_eq!(orders.upstream.authority, "localhost:9444");
+    assert_eq!(orders.upstream.path, "/api");
+    assert_eq!(orders.identity.as_ref().unwrap().value, "orders");
+    assert!(orders.preserve_host && orders.allow_empty_segments);
+    let tls = orders.upstream_tls.as_ref().unwrap();
+    assert_eq!((tls.verify, tls.line), (Verify::Chain, 31));
+    assert_eq!(tls.server_name.as_ref().unwrap().value, "orders.internal");
+    assert_eq!(config.upstream_ca_of(orders)[0].written, "own-ca.pem");
+    assert_eq!(config.upstream_ca_of(root)[0].written, "backend-ca.pem");
+    let rules = orders.client_certificate.as_ref().unwrap();
+    assert!(rules.validity && !rules.allow_unanchored);
+    assert_eq!(rules.issuer[0].value, "CN=Issuing CA, O=Contoso");
+    assert_eq!(
+        (rules.thumbprint[1].value.as_str(), rules.thumbprint[1].line),
+        ("cc dd", 43)
+    );
+    assert_eq!(
+        rules.thumbprint_file.as_ref().unwrap().resolved,
+        Path::new("etc/allowed.txt")
+    );
+
+    assert_eq!(root.upstream.scheme, Scheme::Http);
+    assert!(root.client_certificate.is_none() && root.identity.is_none() && root.host.is_none());
+    let expected = Limits {
+        head_timeout: Duration::from_millis(500),
+        drain_timeout: Duration::from_secs(120),
+        max_connections: Some(1000),
+        max_handshakes: Some(16),
+        ..Limits::default()
+    };
+    assert_eq!(config.limits, expected);
+    assert_eq!(
+        config.proxy,
+        Proxy {
+            x_forwarded: true,
+            forwarded: true
+        }
+    );
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let text = format!("{LISTENER}\nroutes = [{{ path = \"/\", upstream = \"https://b\" }}]\n");
+    let (config, found) = parsed(&text);
+    let config = config.unwrap();
+    assert_eq!(config.listener.client_certificate, AskForCertificate::Request);
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.proxy, Proxy::default());
+    assert!(config.upstream_ca_of(&config.routes[0]).is_empty());
+    let note = "etc/gateway.toml:2: note: routes[1].identity: calls the back end anonymously; \
+                add identity = \"NAME\" if the back end demands a certificate";
+    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
+}
+
+#[test]
+fn carriage_returns_and_a_byte_order_mark_do_not_move_lines() {
+    let text = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));
+    let (config, found) = parsed(&text);
+    assert_eq!((config.unwrap().routes[1].line, found[0].line), (48, 33));
+}
+
+#[test]
+fn all_errors_of_a_file_are_found_in_the_order_of_lines() {
+    let text = FULL
+        .replace("127.0.0.1:8443", "localhost:8443")
+        .replace("[trust.partners]", "[trust.partner]")
+        .replace("ca = [\"own", "cb = [\"own")
+        .replace("https://localhost:9444/api", "htps://x")
+        .replace("[proxy]", "[proxies]");
+    let (_, found) = parsed(&text);
+    let lines: Vec<_> = found
+        .iter()
+        .map(|found| (found.line, found.key.as_str(), found.severity))
+        .collect();
+    let expected = [
+        (3, "listener.address", Severity::Error),
+        (26, "routes[1].upstream", Severity::Error),
+        (32, "routes[1].upstream_tls.cb", Severity::Error),
+        (33, "routes[1].upstream_tls.verify", Severity::Warning),
+        (38, "routes[1].client_certificate.trust", Severity::Error),
+        (58, "proxies", Severity::Error),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn an_error_reads_as_one_line_with_its_remedy() {
+    let (_, found) = parsed(&FULL.replace("https://localhost:9444/api", "htps://x"));
+    let expected = "etc/gateway.toml:26: routes[1].upstream: \"htps://x\" has an unknown scheme; \
+                    write http://host:port or https://host:port";
+    assert_eq!(found[0].to_string(), expected);
+}
+
+#[test]
+fn each_error_has_its_line_its_key_and_a_remedy() {
+    for (old, new, line, key, word) in BROKEN {
+        assert!(FULL.contains(old), "{old}");
+        let (_, found) = parsed(&FULL.replacen(old, new, 1));
+        let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
+        let [error] = errors[..] else {
+            panic!("{new}: {errors:#?}")
+        };
+        let shown = error.to_string();
+        assert_eq!((error.line, error.key.as_str()), (*line, *key), "{new}: {shown}");
+        assert!(shown.contains(word), "{new}: {shown}");
+        assert!(!error.remedy.is_empty(), "{new}: {shown}");
+    }
+}
+
+#[test]
+fn a_file_without_listener_or_routes_says_so() {
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n";
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["listener", "routes"]),
+        (route, &["listener"]),
+        (&format!("listener = 3\n{route}"), &["listener"]),
+        (LISTENER, &["routes"]),
+        (&format!("{LISTENER}\nroutes = []"), &["routes"]),
+        (&format!("{LISTENER}\n[routes]\npath = \"/\""), &["routes"]),
+        (&format!("{LISTENER}\nroutes = [\"/\"]"), &["routes[1]"]),
+        (
+            &format!("{LISTENER}\nroutes = [{{}}]"),
+            &["routes[1].path", "routes[1].upstream"],
+        ),
+    ];
+    for (text, expected) in cases {
+        let keys: Vec<_> = parsed(text).1.into_iter().map(|found| found.key).collect();
+        assert_eq!(keys, *expected, "{text}");
+    }
+}
+
+#[test]
+fn rules_that_anyone_can_meet_need_a_word_of_consent() {
+    let cases: &[(&str, Option<&str>)] = &[
+        ("", Some("no rule besides validity")),
+        ("validity = true", Some("no rule besides validity")),
+        ("validity = false", Some("no rule at all")),
+        (
+            "validity = false\nallow_unanchored = true",
+            Some("no rule at all"),
+        ),
+        ("allow_unanchored = true", None),
+        ("issuer = \"CN=a\"", Some("can be forged")),
+        (
+            "dns_name = \"a.b\"\nallow_unanchored = false",
+            Some("can be forged"),
+        ),
+        ("issuer = \"CN=a\"\nallow_unanchored = true", None),
+        ("issuer = \"CN=a\"\nthumbprint = \"aa\"", None),
+        ("thumbprint_file = \"f\"", None),
+        ("trust = \"t\"\nvalidity = false", None),
+    ];
+    for (rules, expected) in cases {
+        let text = format!(
+            "{LISTENER}\ntrust.t.ca = \"ca.pem\"\n[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n\
+             [routes.client_certificate]\n{rules}\n"
+        );
+        let (_, found) = parsed(&text);
+        match expected {
+            None => assert_eq!(found, [], "{rules}"),
+            Some(word) => {
+                assert_eq!(found.len(), 1, "{rules}: {found:#?}");
+                assert_eq!(
+                    (found[0].line, found[0].key.as_str()),
+                    (6, "routes[1].client_certificate")
+                );
+                assert!(found[0].to_string().contains(word), "{rules}: {}", found[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn less_than_full_verification_is_a_warning() {
+    for (verify, count) in [("full", 0), ("chain", 1), ("name", 2), ("none", 2)] {
+        let (config, found) = parsed(&FULL.replace("verify = \"chain\"", &format!("verify = \"{verify}\"")));
+        assert!(config.is_some(), "{verify}");
+        assert_eq!(found.len(), count, "{verify}");
+        assert!(
+            found.iter().all(|found| found.severity == Severity::Warning),
+            "{verify}"
+        );
+    }
+}
+
+#[test]
+fn an_error_of_syntax_does_not_make_the_rest_seem_missing() {
+    let (_, found) = parsed("[listener\naddress = \"127.0.0.1:8443\"\n");
+    assert_eq!(found.iter().map(|found| found.line).collect::<Vec<_>>(), [1]);
+    let (_, found) = parsed(
+        &FULL
+            .replace("[trust.partners]", "[trust.partners")
+            .replace("\"chain\"", "\"no\""),
+    );
+    let lines: Vec<_> = found.iter().map(|found| found.line).collect();
+    assert_eq!(lines, [8, 33], "{found:#?}");
+}
+
+#[test]
+fn secrets_written_in_the_file_are_not_repeated() {
+    let cases = [
+        "[listener]\npassword = \"hunter2\"\ntoken = \"hunter2\"\nprivate_key = [\"hunter2\", 3]\n",
+        "[identities.a]\npassword_file = { text = \"hunter2\" }\n",
+        "[identities.a]\nprivate_key = \"\"\"-----BEGIN PRIVATE KEY-----\nhunter2\n\"\"\"\n",
+        "[[routes]]\nupstream = \"https://x?token=hunter2\"\n",
+        "[[routes]]\nupstream = \"https://:hunter2@x\"\n",
+        "[identities.a]\npassword_file = hunter2\n",
+        "[identities.a]\npassword_file = \"hunter2\n",
+    ];
+    for text in cases {
+        assert!(parsed(text).0.is_none());
+    }
+}
+
+#[test]
+fn hostile_texts_end_in_diagnostics() {
+    let deep = format!("a = {}1{}", "[".repeat(5000), "]".repeat(5000));
+    let dotted = format!("{} = 1", vec!["a"; 5000].join("."));
+    let long = format!(
+        "{} = 1\n[listener]\naddress = \"{}\"\n",
+        "x".repeat(100_000),
+        "\u{202e}".repeat(100_000)
+    );
+    for text in [
+        &deep,
+        &dotted,
+        &long,
+        "\0",
+        "= = =",
+        "[[[",
+        "\"\\",
+        "listener.a.b = 1\nroutes.x = 2\ntrust = []\n",
+    ] {
+        for found in parsed(text).1 {
+            assert!(found.to_string().chars().count() < 500, "{found}");
+        }
+    }
+}
+
+#[test]
+fn of_a_file_that_is_something_else_only_the_start_is_reported() {
+    let (_, found) = parsed(&"12:00:00 INFO a line of a log\n".repeat(10_000));
+    assert_eq!(
+        found.iter().map(|found| found.line).collect::<Vec<_>>(),
+        (1..=50).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn any_part_of_a_file_is_read_or_refused() {
+    for end in 0..FULL.len() {
+        parsed(&FULL[..end]);
+    }
+    for (at, _) in FULL.match_indices('\n') {
+        for junk in ["\n\"", "\n=", "\n[", "\n]", "\n[[routes]]", "\nx"] {
+            parsed(&format!("{}{junk}{}", &FULL[..at], &FULL[at..]));
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_diagnostic() {
+    let folder = std::env::temp_dir().join(format!("gateway-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let file = folder.join(name);
+        std::fs::write(&file, bytes).unwrap();
+        file
+    };
+    let cases = [
+        (folder.join("none.toml"), 1, "cannot be read"),
+        (folder.clone(), 1, "cannot be read"),
+        (write("latin.toml", b"# a\n# b\n# \xe9\n"), 3, "UTF-8"),
+        (write("large.toml", &vec![b'\n'; 4 * 1024 * 1024 + 1]), 1, "4 MiB"),
+    ];
+    for (file, line, word) in &cases {
+        let (config, found) = read(file);
+        assert!(config.is_none() && found.len() == 1, "{found:?}");
+        assert_eq!((found[0].line, &found[0].file), (*line, file));
+        assert!(found[0].problem.contains(word), "{}", found[0]);
+    }
+    let file = write("gateway.toml", FULL.as_bytes());
+    assert_eq!(
+        read(&file).0.unwrap().upstream_ca[0].resolved,
+        folder.join("backend-ca.pem")
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,37 @@
+//! `[trust.NAME]`: named sets of CAs.
+
+use super::entry::{choose, not_yet};
+use super::located::{FilePath, Located};
+use super::section::Section;
+
+/// The keys of `[trust.NAME]`.
+pub(crate) const KEYS: &[&str] = &["ca", "crl", "revocation"];
+
+/// A named set of CAs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trust {
+    /// The files with the CAs' certificates; at least one.
+    pub(crate) ca: Vec<Located<FilePath>>,
+}
+
+impl Trust {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        if !section.means("ca") {
+            let remedy = "add ca = [\"FILE\"]";
+            section
+                .report
+                .absent(section.line, &section.key_of("ca"), "is missing", remedy);
+        }
+        let ca = section.files("ca");
+        section.not_yet("crl");
+        if let Some(revocation) = section.string("revocation") {
+            match revocation.as_str() {
+                "soft" | "strict" => not_yet(section.report, revocation.line, &revocation.key),
+                _ => drop(choose(section.report, revocation, &[("off", ())])),
+            }
+        }
+        section.finish();
+        (!ca.is_empty()).then_some(Self { ca })
+    }
+}

@@ -1,0 +1,229 @@
+//! The URL of a back end.
+
+use super::diagnostic::quoted;
+use super::names;
+use crate::path;
+
+/// How the back end is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `http` or `https`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The URL of a back end, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    /// Its scheme.
+    pub(crate) scheme: Scheme,
+    /// `host` or `host:port`, in lower case; an IPv6 address stands in brackets.
+    pub(crate) authority: String,
+    /// The path in front of every request's; empty if the URL has none or only `/`.
+    pub(crate) path: String,
+}
+
+/// What is wrong with a URL, and what would be right.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// What is wrong, with as much of the URL as may be shown.
+    pub(crate) problem: String,
+    /// What would be right.
+    pub(crate) remedy: &'static str,
+}
+
+/// What a URL looks like.
+const SHAPE: &str = "write http://host:port or https://host:port, with a path if need be";
+
+impl Upstream {
+    /// Reads `http://host:port/path` or `https://host:port/path`; port and path may be left out.
+    ///
+    /// # Errors
+    /// [`Refused`] if it is anything else. A user name, password, query or fragment is never repeated.
+    pub(crate) fn parse(text: &str) -> Result<Self, Refused> {
+        let shown = text.split(['?', '#']).next().unwrap_or_default();
+        if text.contains('@') {
+            let problem = "has a user name or password, or an @".to_owned();
+            return Err(Refused {
+                problem,
+                remedy: "write the URL without it; secrets do not stand in URLs",
+            });
+        }
+        let refused = |problem: &str, remedy| Refused {
+            problem: format!("{} {problem}", quoted(shown)),
+            remedy,
+        };
+        let Some((scheme, rest)) = shown.split_once("://") else {
+            return Err(refused("has no scheme", SHAPE));
+        };
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => {
+                return Err(refused(
+                    "has an unknown scheme",
+                    "write http://host:port or https://host:port",
+                ));
+            }
+        };
+        if shown.len() != text.len() {
+            return Err(refused(
+                "is followed by a query or fragment",
+                "remove what follows the path",
+            ));
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let authority = read_authority(authority).map_err(|problem| refused(problem, SHAPE))?;
+        let path = read_path(path).map_err(|problem| refused(&problem, "write a plain path such as /api"))?;
+        Ok(Self {
+            scheme,
+            authority,
+            path,
+        })
+    }
+
+    /// The host, an IPv6 address without its brackets.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.split().0;
+        host.strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host)
+    }
+
+    /// The port; if the URL names none, that of the scheme.
+    pub(crate) fn port(&self) -> u16 {
+        let default = match self.scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        };
+        self.split()
+            .1
+            .and_then(|port| port.parse().ok())
+            .unwrap_or(default)
+    }
+
+    /// Host and port.
+    fn split(&self) -> (&str, Option<&str>) {
+        split_port(&self.authority)
+    }
+}
+
+/// Host and port of an authority; the colons of an IPv6 address in brackets are not taken for a port's.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+/// The authority in its one spelling, or what is wrong with it.
+fn read_authority(authority: &str) -> Result<String, &'static str> {
+    let (host, port) = split_port(authority);
+    if host.is_empty() {
+        return Err("has no host");
+    }
+    let host = names::host(host)?;
+    let Some(port) = port else {
+        return Ok(host);
+    };
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(port) if is_number && port > 0 => Ok(format!("{host}:{port}")),
+        _ => Err("has no port from 1 to 65535 behind its colon"),
+    }
+}
+
+/// The path, empty for the root, or what is wrong with it.
+fn read_path(path: &str) -> Result<String, String> {
+    if path.is_empty() || path == "/" {
+        return Ok(String::new());
+    }
+    let normal = path::normalise(path).map_err(|error| error.to_string())?;
+    if normal.has_empty_segments {
+        return Err("has an empty path segment".to_owned());
+    }
+    if normal.path != path {
+        return Err(format!(
+            "has a path that is also written {}",
+            quoted(&normal.path)
+        ));
+    }
+    Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let cases = [
+            (
+                "https://localhost:9444/api",
+                ("localhost:9444", "/api", "localhost", 9444),
+            ),
+            (
+                "HTTP://Back.Example.com",
+                ("back.example.com", "", "back.example.com", 80),
+            ),
+            ("https://back/", ("back", "", "back", 443)),
+            ("https://[0::1]:08443/a/b/", ("[::1]:8443", "/a/b/", "::1", 8443)),
+            ("https://[::1]", ("[::1]", "", "::1", 443)),
+            ("http://10.1.2.3:80", ("10.1.2.3:80", "", "10.1.2.3", 80)),
+        ];
+        for (text, expected) in cases {
+            let found = Upstream::parse(text).unwrap();
+            let parts = (
+                found.authority.as_str(),
+                found.path.as_str(),
+                found.host(),
+                found.port(),
+            );
+            assert_eq!(parts, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_url_is_refused() {
+        let cases = [
+            ("localhost:9444", "scheme"),
+            ("htps://x", "scheme"),
+            ("ftp://x", "scheme"),
+            ("https://", "host"),
+            ("https://:443", "host"),
+            ("https:///api", "host"),
+            ("https://x:", "port"),
+            ("https://x:0", "port"),
+            ("https://x:65536", "port"),
+            ("https://x:+1", "port"),
+            ("https://::1", "port"),
+            ("https://a b", "character"),
+            ("https://a\\b", "character"),
+            ("https://x/../y", "dot segment"),
+            ("https://x/a%2fb", "encoded slash"),
+            ("https://x/a//b", "empty"),
+            ("https://x/%61", "\"/a\""),
+            ("https://x/a?key=hunter2", "query"),
+            ("https://x#hunter2", "fragment"),
+            ("https://me:hunter2@x", "user name"),
+            ("htps://me:hunter2@x", "user name"),
+            ("me:hunter2@x", "user name"),
+        ];
+        for (text, word) in cases {
+            let refused = Upstream::parse(text).unwrap_err();
+            assert!(refused.problem.contains(word), "{text}: {refused:?}");
+            assert!(!refused.problem.contains("hunter2"), "{text}: {refused:?}");
+        }
+    }
+}

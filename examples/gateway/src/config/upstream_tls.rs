@@ -1,0 +1,137 @@
+//! `[routes.upstream_tls]` and the top-level `[upstream_tls]`: how a back end's certificate is judged.
+
+use super::entry::checked;
+use std::net::IpAddr;
+
+use super::located::{FilePath, Located};
+use super::names;
+use super::section::Section;
+
+/// The keys of `[routes.upstream_tls]`.
+pub(crate) const KEYS: &[&str] = &["ca", "verify", "pin", "server_name"];
+
+/// The keys of the top-level `[upstream_tls]`.
+pub(crate) const DEFAULT_KEYS: &[&str] = &["ca"];
+
+/// How one route judges its back end's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UpstreamTls {
+    /// The files with the CAs that are trusted; empty: see [`super::Config::upstream_ca`].
+    pub(crate) ca: Vec<Located<FilePath>>,
+    /// What is verified.
+    pub(crate) verify: Verify,
+    /// The name to send as SNI and to verify, if not the upstream's host; an IP address has no brackets.
+    pub(crate) server_name: Option<Located<String>>,
+}
+
+/// What is verified of a back end's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Verify {
+    /// Chain and name. The default, and the only one that is not dangerous.
+    #[default]
+    Full,
+    /// The chain, but not the name.
+    Chain,
+    /// The name, but not the chain.
+    Name,
+    /// Nothing.
+    None,
+}
+
+impl Verify {
+    /// The word in the configuration.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Chain => "chain",
+            Self::Name => "name",
+            Self::None => "none",
+        }
+    }
+
+    /// What anyone could do to a route that verifies no more than this.
+    fn danger(self) -> Option<&'static str> {
+        match self {
+            Self::Full => None,
+            Self::Chain => Some("any host with a certificate of these CAs can pose as the back end"),
+            Self::Name | Self::None => Some("anyone on the way can pose as the back end"),
+        }
+    }
+}
+
+impl UpstreamTls {
+    /// Reads the section of a route.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let report = section.report;
+        let ca_place = section
+            .has("ca")
+            .then(|| (section.line_of("ca"), section.key_of("ca")));
+        let ca = section.files("ca");
+        let options = [Verify::Full, Verify::Chain, Verify::Name, Verify::None].map(|it| (it.as_str(), it));
+        let is_stated = section.has("verify");
+        let verify = section.choice("verify", &options);
+        if let Some(verify) = &verify
+            && let Some(danger) = verify.danger()
+        {
+            report.warning(verify.line, &verify.key, danger, "write verify = \"full\"");
+            if let (Verify::Name | Verify::None, Some((line, key))) = (verify.value, ca_place) {
+                let problem = format!("has no effect with verify = \"{}\"", verify.as_str());
+                report.warning(line, &key, problem, "remove it, or write verify = \"full\"");
+            }
+        }
+        section.not_yet("pin");
+        let is_named = section.has("server_name");
+        let server_name = section.string("server_name").and_then(|name| {
+            let remedy = "write a host name such as orders.internal, without a port";
+            checked(report, name, remedy, read_server_name)
+        });
+        section.finish();
+        let is_whole = is_stated == verify.is_some() && is_named == server_name.is_some();
+        let verify = verify.map(|verify| verify.value).unwrap_or_default();
+        is_whole.then_some(Self {
+            ca,
+            verify,
+            server_name,
+        })
+    }
+}
+
+/// A host name, or an IP address without brackets.
+fn read_server_name(text: &str) -> Result<String, &'static str> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(_) => names::host(text),
+    }
+}
+
+/// Reads the top-level section: the CAs of every route that names none of its own.
+pub(crate) fn read_default(mut section: Section<'_, '_>) -> Vec<Located<FilePath>> {
+    let ca = section.files("ca");
+    section.finish();
+    ca
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_name_is_a_host_or_an_address_without_brackets() {
+        let cases = [
+            ("Orders.Internal.", Some("orders.internal")),
+            ("[0::1]", Some("::1")),
+            ("::1", Some("::1")),
+            ("10.0.0.1", Some("10.0.0.1")),
+            ("orders:443", None),
+            ("[::1]:443", None),
+            ("*.internal", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(read_server_name(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+}

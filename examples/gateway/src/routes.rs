@@ -1,0 +1,251 @@
+//! Which route a request takes: exact host before no host, then the longest prefix on a segment border.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+
+/// All routes, by host and path.
+///
+/// A look-up costs one hash for the host and one for each segment of the path, but none for a prefix longer
+/// than the longest route: a caller cannot make it slow by a long path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RouteTable {
+    hosts: HashMap<String, Paths>,
+    any_host: Paths,
+}
+
+impl RouteTable {
+    /// A table of these hosts and paths; what [`find`](Self::find) returns is the position in this sequence.
+    ///
+    /// Of two routes with the same host and path the first counts (the configuration refuses the second). A
+    /// trailing `/` of a path means nothing.
+    pub(crate) fn new(routes: impl IntoIterator<Item = (Option<String>, String)>) -> Self {
+        let mut table = Self::default();
+        for (index, (host, path)) in routes.into_iter().enumerate() {
+            let paths = match &host {
+                Some(host) => table.hosts.entry(normal_host(host).into_owned()).or_default(),
+                None => &mut table.any_host,
+            };
+            paths.add(&path, index);
+        }
+        table
+    }
+
+    /// The route for a request: `host` as the request names it, `path` as [`crate::path::normalise`] left it.
+    ///
+    /// If none of the host's own routes matches the path, the routes without a host are asked.
+    pub(crate) fn find(&self, host: Option<&str>, path: &str) -> Option<usize> {
+        let own = host
+            .filter(|_| !self.hosts.is_empty())
+            .and_then(|host| self.hosts.get(normal_host(host).as_ref()))
+            .and_then(|paths| paths.find(path));
+        own.or_else(|| self.any_host.find(path))
+    }
+}
+
+/// The routes of one host, by path without trailing `/`: the root is the empty text.
+#[derive(Debug, Clone, Default)]
+struct Paths {
+    routes: HashMap<String, usize>,
+    longest: usize,
+}
+
+impl Paths {
+    /// Adds a route, unless its path is taken.
+    fn add(&mut self, path: &str, index: usize) {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        self.longest = self.longest.max(path.len());
+        self.routes.entry(path.to_owned()).or_insert(index);
+    }
+
+    /// The route with the longest prefix, cut at segment borders.
+    fn find(&self, path: &str) -> Option<usize> {
+        if !path.starts_with('/') {
+            return None;
+        }
+        let mut prefix = path;
+        loop {
+            if prefix.len() <= self.longest
+                && let Some(index) = self.routes.get(prefix)
+            {
+                return Some(*index);
+            }
+            (prefix, _) = prefix.rsplit_once('/')?;
+        }
+    }
+}
+
+/// A host in its one spelling: lower case, without port and without one trailing dot; an IPv6 address in
+/// brackets and in its shortest form.
+pub(crate) fn normal_host(host: &str) -> Cow<'_, str> {
+    if let Some((address, port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
+        return match address.parse::<Ipv6Addr>() {
+            Ok(address) if is_port => Cow::Owned(format!("[{address}]")),
+            _ => lower_case(host),
+        };
+    }
+    let name = match host.split_once(':') {
+        Some((name, port)) if is_digits(port) => name,
+        _ => host,
+    };
+    lower_case(name.strip_suffix('.').unwrap_or(name))
+}
+
+/// Whether this is a port or nothing: `host:` means the default port.
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The text in lower case (ASCII).
+fn lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The path towards the back end: the route's path replaced by the upstream's.
+///
+/// `/orders/42` on the route `/orders` with the upstream path `/api` becomes `/api/42`; `/orders` itself
+/// becomes `/api`, or `/` if the upstream names no path. No second `/` arises where the two meet; empty
+/// segments that the caller wrote, and the route allows, are handed on.
+pub(crate) fn replace_prefix(route_path: &str, upstream_path: &str, path: &str) -> String {
+    let route = route_path.strip_suffix('/').unwrap_or(route_path);
+    let rest = path.strip_prefix(route).unwrap_or(path);
+    let upstream = match rest {
+        "" => upstream_path,
+        _ => upstream_path.strip_suffix('/').unwrap_or(upstream_path),
+    };
+    let border = if rest.is_empty() || rest.starts_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    let joined = [upstream, border, rest].concat();
+    if joined.is_empty() { "/".to_owned() } else { joined }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(routes: &[(Option<&str>, &str)]) -> RouteTable {
+        RouteTable::new(
+            routes
+                .iter()
+                .map(|(host, path)| (host.map(str::to_owned), (*path).to_owned())),
+        )
+    }
+
+    #[test]
+    fn the_most_specific_route_wins() {
+        let table = table(&[
+            (None, "/"),                             // 0
+            (None, "/orders"),                       // 1
+            (None, "/orders/archive/"),              // 2
+            (Some("api.example.com"), "/orders"),    // 3
+            (Some("api.example.com"), "/orders/eu"), // 4
+            (Some("Root.example.com."), "/"),        // 5
+            (Some("[::1]"), "/v6"),                  // 6
+            (Some("10.0.0.1"), "/v4"),               // 7
+        ]);
+        let api = Some("api.example.com");
+        let cases: &[(Option<&str>, &str, Option<usize>)] = &[
+            (None, "/", Some(0)),
+            (None, "/x/y", Some(0)),
+            (None, "/orders", Some(1)),
+            (None, "/orders/", Some(1)),
+            (None, "/orders/42", Some(1)),
+            (None, "/orders//42", Some(1)),
+            (None, "/ordersx", Some(0)),
+            (None, "/Orders", Some(0)),
+            (None, "/orders;v=1", Some(0)),
+            (None, "/orders/archive", Some(2)),
+            (None, "/orders/archive/1/2/3", Some(2)),
+            (None, "/orders/archives", Some(1)),
+            (Some(""), "/orders", Some(1)),
+            (Some("other.example.com"), "/orders", Some(1)),
+            (api, "/orders", Some(3)),
+            (api, "/orders/42", Some(3)),
+            (api, "/orders/eu/42", Some(4)),
+            (api, "/orders/archive", Some(3)),
+            (api, "/else", Some(0)),
+            (Some("API.Example.COM"), "/orders", Some(3)),
+            (Some("api.example.com:8443"), "/orders", Some(3)),
+            (Some("api.example.com:"), "/orders", Some(3)),
+            (Some("api.example.com."), "/orders", Some(3)),
+            (Some("API.example.com.:443"), "/orders", Some(3)),
+            (Some("api.example.com.."), "/orders", Some(1)),
+            (Some("api.example.com:x"), "/orders", Some(1)),
+            (Some("user@api.example.com"), "/orders", Some(1)),
+            (Some("xapi.example.com"), "/orders", Some(1)),
+            (Some("root.example.com"), "/orders", Some(5)),
+            (Some("[::1]"), "/v6", Some(6)),
+            (Some("[::1]:8443"), "/v6/x", Some(6)),
+            (Some("[0:0:0:0:0:0:0:1]:8443"), "/v6", Some(6)),
+            (Some("[::1]x"), "/v6", Some(0)),
+            (Some("[::2]"), "/v6", Some(0)),
+            (Some("10.0.0.1:80"), "/v4", Some(7)),
+            (None, "*", None),
+            (None, "", None),
+        ];
+        for (host, path, expected) in cases {
+            assert_eq!(table.find(*host, path), *expected, "{host:?} {path}");
+        }
+    }
+
+    #[test]
+    fn without_a_root_route_there_may_be_none() {
+        let table = table(&[(None, "/orders"), (Some("a"), "/x")]);
+        for (host, path) in [(None, "/"), (None, "/x"), (Some("a"), "/"), (Some("b"), "/x")] {
+            assert_eq!(table.find(host, path), None, "{host:?} {path}");
+        }
+        assert_eq!(RouteTable::default().find(Some("a"), "/"), None);
+    }
+
+    #[test]
+    fn the_first_of_two_same_routes_counts() {
+        assert_eq!(table(&[(None, "/a"), (None, "/a/")]).find(None, "/a"), Some(0));
+    }
+
+    #[test]
+    fn a_lower_case_host_is_not_copied() {
+        for host in ["api.example.com", "api.example.com.:8443", "10.0.0.1"] {
+            assert!(matches!(normal_host(host), Cow::Borrowed(_)), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_routes_path_is_replaced_by_the_upstreams() {
+        let cases: &[(&str, &str, &str, &str)] = &[
+            ("/orders", "/api", "/orders/42", "/api/42"),
+            ("/orders", "/api", "/orders", "/api"),
+            ("/orders", "/api", "/orders/", "/api/"),
+            ("/orders", "/api/", "/orders/42", "/api/42"),
+            ("/orders", "/api/", "/orders", "/api/"),
+            ("/orders", "", "/orders", "/"),
+            ("/orders", "", "/orders/", "/"),
+            ("/orders", "", "/orders/42", "/42"),
+            ("/orders", "/", "/orders", "/"),
+            ("/orders", "/", "/orders/42", "/42"),
+            ("/orders/", "/api", "/orders/42", "/api/42"),
+            ("/orders", "/api", "/orders//42", "/api//42"),
+            ("/", "", "/orders/42", "/orders/42"),
+            ("/", "/", "/orders/42", "/orders/42"),
+            ("/", "/api", "/orders", "/api/orders"),
+            ("/", "/api", "/", "/api/"),
+            ("/", "", "/", "/"),
+            ("/a/b", "/c/d", "/a/b/e/f", "/c/d/e/f"),
+            ("/a", "/a", "/a/a/a", "/a/a/a"),
+        ];
+        for (route, upstream, path, expected) in cases {
+            assert_eq!(
+                replace_prefix(route, upstream, path),
+                *expected,
+                "{route} {upstream} {path}"
+            );
+        }
+    }
+}

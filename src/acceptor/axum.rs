@@ -1,0 +1,99 @@
+//! Serving an axum application.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{MtlsListener, MtlsStream};
+use crate::{certificate::Presented, inbound::Capture};
+
+impl Listener for MtlsListener {
+    type Io = MtlsStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (MtlsStream, SocketAddr) {
+        Self::accept(self).await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(Self::local_addr(self))
+    }
+}
+
+/// Makes an application that `axum::serve` accepts, whose layers know what each connection's caller presented.
+///
+/// Takes a `Router`, or what `Router::into_make_service_with_connect_info::<RemoteAddr>()` returns, where
+/// [`RemoteAddr`] yields the caller's address.
+pub fn capture<M>(application: M) -> CaptureMakeService<M> {
+    CaptureMakeService { application }
+}
+
+/// What [`capture`] returns: makes one [`Capture`] service per connection.
+#[derive(Debug, Clone)]
+pub struct CaptureMakeService<M> {
+    application: M,
+}
+
+impl<'a, M, L> Service<IncomingStream<'a, L>> for CaptureMakeService<M>
+where
+    M: Service<IncomingStream<'a, L>>,
+    L: Listener<Io = MtlsStream>,
+{
+    type Response = Capture<M::Response>;
+    type Error = M::Error;
+    type Future = MakeFuture<M::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.application.poll_ready(cx)
+    }
+
+    fn call(&mut self, stream: IncomingStream<'a, L>) -> Self::Future {
+        let presented = stream.io().presented().clone();
+        MakeFuture { making: self.application.call(stream), presented: Some(presented) }
+    }
+}
+
+pin_project! {
+    /// Future of [`CaptureMakeService`].
+    #[derive(Debug)]
+    pub struct MakeFuture<F> {
+        #[pin]
+        making: F,
+        presented: Option<Presented>,
+    }
+}
+
+impl<F, S, E> Future for MakeFuture<F>
+where
+    F: Future<Output = Result<S, E>>,
+{
+    type Output = Result<Capture<S>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let service = ready!(this.making.poll(cx))?;
+        Poll::Ready(Ok(Capture::new(service, this.presented.take().unwrap_or(Presented::Nothing))))
+    }
+}
+
+/// The caller's address as axum connect info: `ConnectInfo<RemoteAddr>` in a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteAddr(pub SocketAddr);
+
+impl Connected<IncomingStream<'_, MtlsListener>> for RemoteAddr {
+    fn connect_info(stream: IncomingStream<'_, MtlsListener>) -> Self {
+        Self(stream.io().remote_addr())
+    }
+}

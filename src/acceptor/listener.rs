@@ -1,0 +1,166 @@
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream, ToSocketAddrs},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::{AbortHandle, JoinSet},
+    time,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{MtlsStream, ServerTls};
+
+/// What a listener lets callers cost before they have shown anything.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct ListenerLimits {
+    handshakes: usize,
+    handshake_timeout: Duration,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self { handshakes: 1_024, handshake_timeout: Duration::from_secs(10) }
+    }
+}
+
+impl ListenerLimits {
+    /// At most this many handshakes run at a time; further callers wait in the kernel's queue. Default: 1,024,
+    /// at least 1.
+    pub fn with_handshakes(mut self, handshakes: usize) -> Self {
+        self.handshakes = handshakes.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How long a handshake may take, from the accepted connection on. Default: 10 seconds.
+    pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+}
+
+/// Finished connections that wait for [`MtlsListener::accept`]; more wait with their handshake's place taken.
+const WAITING: usize = 64;
+
+/// Accepts TCP connections and finishes their TLS handshakes. See the [module](super).
+///
+/// Dropping it closes the socket and ends the handshakes that are under way.
+#[derive(Debug)]
+pub struct MtlsListener {
+    finished: mpsc::Receiver<MtlsStream>,
+    local: SocketAddr,
+    accepting: AbortHandle,
+}
+
+impl MtlsListener {
+    /// Binds to `address` (port 0: any free port) with the default [limits](ListenerLimits).
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be resolved or bound.
+    pub async fn bind(address: impl ToSocketAddrs, tls: ServerTls) -> io::Result<Self> {
+        Self::new(TcpListener::bind(address).await?, tls, ListenerLimits::default())
+    }
+
+    /// Serves on a socket that is already bound. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The socket does not know its own address.
+    pub fn new(tcp: TcpListener, tls: ServerTls, limits: ListenerLimits) -> io::Result<Self> {
+        let local = tcp.local_addr()?;
+        let (sender, finished) = mpsc::channel(WAITING);
+        let accepting = tokio::spawn(accept_all(tcp, TlsAcceptor::from(tls.config), limits, sender));
+        Ok(Self { finished, local, accepting: accepting.abort_handle() })
+    }
+
+    /// The next connection whose handshake is finished, and where it comes from.
+    ///
+    /// Cancel safe. Never ends: failed handshakes and a lack of file descriptors are logged and waited out.
+    pub async fn accept(&mut self) -> (MtlsStream, SocketAddr) {
+        match self.finished.recv().await {
+            Some(stream) => {
+                let remote = stream.remote_addr();
+                (stream, remote)
+            }
+            // The accepting task lives as long as this value; only a runtime that shuts down ends it before.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The address it is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl Drop for MtlsListener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Accepts forever, a task for each handshake; dropping the future ends them all.
+async fn accept_all(
+    tcp: TcpListener,
+    tls: TlsAcceptor,
+    limits: ListenerLimits,
+    finished: mpsc::Sender<MtlsStream>,
+) {
+    let places = Arc::new(Semaphore::new(limits.handshakes));
+    let mut handshakes = JoinSet::new();
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (socket, remote) = match tcp.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                wait_out(&error).await;
+                continue;
+            }
+        };
+        while handshakes.try_join_next().is_some() {}
+        let handshake = handshake(tls.clone(), socket, remote, limits.handshake_timeout, place, finished.clone());
+        handshakes.spawn(handshake);
+    }
+}
+
+async fn handshake(
+    tls: TlsAcceptor,
+    socket: TcpStream,
+    remote: SocketAddr,
+    timeout: Duration,
+    place: OwnedSemaphorePermit,
+    finished: mpsc::Sender<MtlsStream>,
+) {
+    // A failure shows on first use.
+    let _ = socket.set_nodelay(true);
+    let reason = match time::timeout(timeout, tls.accept(socket)).await {
+        Ok(Ok(stream)) => {
+            let _ = finished.send(MtlsStream::new(stream, remote)).await;
+            drop(place);
+            return;
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%remote, %error, "TLS handshake failed");
+            "failed"
+        }
+        Err(_) => {
+            tracing::debug!(%remote, ?timeout, "TLS handshake timed out");
+            "timeout"
+        }
+    };
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => reason).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = reason;
+}
+
+/// Errors of one connection are skipped; others (no file descriptor left) get a moment to pass.
+async fn wait_out(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        return;
+    }
+    tracing::error!(%error, "cannot accept connections; trying again in 100 ms");
+    time::sleep(Duration::from_millis(100)).await;
+}

@@ -1,0 +1,51 @@
+//! A TLS listener that asks every caller for a certificate and makes it prove that it holds the key.
+//!
+//! The handshake decides nothing else: chain, dates and names are judged by
+//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) on every request, so a refusal is an HTTP
+//! answer and each route can trust other authorities. A connection is accepted when
+//! 1. its TLS handshake (1.2 with extended master secret, or 1.3) completes within the handshake timeout;
+//! 2. the caller presents no certificate, or one whose private key it proves to hold.
+//!
+//! A certificate whose public key cannot be read or used ends in a TLS alert, since nothing can be proved
+//! with it. Everything else that proves possession reaches the policy: expired, self-signed and version 1
+//! certificates too.
+//!
+//! Handshakes run concurrently, each in a task of its own, bounded in number and in time, so a caller that
+//! stalls delays nobody. TLS asks for the certificate before the path is known: browsers prompt on every
+//! name this listener serves, so give people a listener with
+//! [`ClientCertificateRequest::Off`].
+//!
+//! With axum, one line serves ([`capture`](axum::capture) tells the layers what was presented):
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")]
+//! # async fn serve(app: ::axum::Router, chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mtls::{MtlsListener, ServerTls, capture};
+//!
+//! let tls = ServerTls::from_pem(chain, key)?;
+//! ::axum::serve(MtlsListener::bind("127.0.0.1:8443", tls).await?, capture(app)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With plain hyper-util, `stream.capture(service)` does the same for one connection:
+//!
+//! ```ignore
+//! let (stream, _) = listener.accept().await;
+//! let service = TowerToHyperService::new(stream.capture(service.clone()));
+//! tokio::spawn(async move { auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await });
+//! ```
+
+#[cfg(feature = "axum")]
+pub mod axum;
+mod listener;
+mod server_tls;
+mod stream;
+mod verifier;
+
+pub use self::{
+    listener::{ListenerLimits, MtlsListener},
+    server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder},
+    stream::MtlsStream,
+    verifier::PossessionVerifier,
+};

@@ -1,0 +1,101 @@
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::{certificate::Presented, inbound::Capture};
+
+/// An accepted TLS connection that knows what its caller presented.
+pub struct MtlsStream {
+    tls: TlsStream<TcpStream>,
+    presented: Presented,
+    remote: SocketAddr,
+}
+
+impl MtlsStream {
+    /// Reads the caller's certificate, once for the whole connection.
+    pub(super) fn new(tls: TlsStream<TcpStream>, remote: SocketAddr) -> Self {
+        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+        let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
+        Self { tls, presented, remote }
+    }
+
+    /// Wraps a service so that its layers know what this connection's caller presented.
+    pub fn capture<S>(&self, service: S) -> Capture<S> {
+        Capture::new(service, self.presented.clone())
+    }
+
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for adapters"))]
+    pub(super) fn presented(&self) -> &Presented {
+        &self.presented
+    }
+
+    /// Where the connection comes from.
+    pub fn remote_addr(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Whether HTTP/2 was negotiated by ALPN.
+    pub fn is_http2(&self) -> bool {
+        self.tls.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
+    /// Whether the handshake resumed an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        self.tls.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// The name the caller asked for (SNI), lower-case.
+    pub fn server_name(&self) -> Option<&str> {
+        self.tls.get_ref().1.server_name()
+    }
+}
+
+impl fmt::Debug for MtlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MtlsStream")
+            .field("remote", &self.remote)
+            .field("presented", &self.presented)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for MtlsStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for MtlsStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}

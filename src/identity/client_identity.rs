@@ -1,0 +1,107 @@
+use std::{fmt, sync::Arc};
+
+use rustls::{crypto::CryptoProvider, sign::CertifiedKey};
+
+use super::{IdentityError, PfxLimits, pfx};
+use crate::{
+    certificate::ClientCertificate,
+    generation::Generation,
+    key_pair::{self, provider_or_default},
+};
+
+/// A certificate chain and its private key, presented to back ends. Cheap to clone.
+///
+/// See the [module](super) for what is checked when it is made.
+#[derive(Clone)]
+pub struct ClientIdentity(Arc<Inner>);
+
+struct Inner {
+    key: Arc<CertifiedKey>,
+    certificate: ClientCertificate,
+    generation: Generation,
+}
+
+impl ClientIdentity {
+    /// Reads a .pfx (PKCS#12) file with the default [limits](PfxLimits).
+    ///
+    /// Deriving keys takes CPU time (tens to hundreds of milliseconds): on a server call it on a blocking
+    /// thread, with a bound on how many run at a time.
+    ///
+    /// # Errors
+    ///
+    /// Any [`IdentityError`]; a wrong password is [`IdentityError::WrongPassword`].
+    pub fn from_pfx(pfx: &[u8], password: &str) -> Result<Self, IdentityError> {
+        Self::from_pfx_with(pfx, password, PfxLimits::default(), None)
+    }
+
+    /// As [`from_pfx`](Self::from_pfx) with limits and crypto provider of your own (None: the default one).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pfx`](Self::from_pfx).
+    pub fn from_pfx_with(
+        pfx: &[u8],
+        password: &str,
+        limits: PfxLimits,
+        provider: Option<Arc<CryptoProvider>>,
+    ) -> Result<Self, IdentityError> {
+        let provider = provider_or_default(provider)?;
+        let contents = pfx::read(pfx, password, limits)?;
+        let key = key_pair::load(contents.key, &provider)?;
+        // Files link key and certificate by labels that tools set carelessly; the public key cannot lie.
+        let leaf = contents.certificates.iter().position(|certificate| key_pair::belongs(&*key, certificate));
+        let chain = pfx::chain_of(leaf.ok_or(IdentityError::NoCertificate)?, &contents.certificates);
+        Self::new(CertifiedKey::new(chain, key))
+    }
+
+    /// Reads a PEM chain (leaf first, then its intermediates) and a PEM key (PKCS#8, PKCS#1 or SEC1).
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::KeyPair`] and [`IdentityError::Certificate`].
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
+        Self::from_pem_with(chain, key, None)
+    }
+
+    /// As [`from_pem`](Self::from_pem) with a crypto provider of your own (None: the default one).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem).
+    pub fn from_pem_with(
+        chain: &[u8],
+        key: &[u8],
+        provider: Option<Arc<CryptoProvider>>,
+    ) -> Result<Self, IdentityError> {
+        Self::new(key_pair::from_pem(chain, key, &*provider_or_default(provider)?)?)
+    }
+
+    fn new(key: CertifiedKey) -> Result<Self, IdentityError> {
+        let mut chain = key.cert.iter().map(AsRef::as_ref);
+        let leaf = chain.next().ok_or(IdentityError::NoCertificate)?;
+        let certificate = ClientCertificate::from_der_chain(leaf, chain)?;
+        Ok(Self(Arc::new(Inner { key: Arc::new(key), certificate, generation: Generation::next() })))
+    }
+
+    /// The certificate that is presented, with its chain.
+    pub fn certificate(&self) -> &ClientCertificate {
+        &self.0.certificate
+    }
+
+    /// Certificate and key as rustls takes them, for example to serve with them
+    /// (`ServerTlsBuilder::certified_key`).
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        self.0.key.clone()
+    }
+
+    #[cfg_attr(not(feature = "outbound"), allow(dead_code, reason = "connections are kept under it"))]
+    pub(crate) fn generation(&self) -> Generation {
+        self.0.generation
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientIdentity").field("certificate", &self.0.certificate).finish_non_exhaustive()
+    }
+}

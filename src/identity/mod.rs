@@ -1,0 +1,42 @@
+//! Who we are towards a back end: a certificate chain and its private key.
+//!
+//! A [`ClientIdentity`] comes from a .pfx (PKCS#12) file with its password, modern (AES, PBKDF2) or legacy
+//! (3DES, RC2-40) encryption, or from PEM. It is checked once, when it is made:
+//! 1. the file is within its limits of size and of key-derivation work, *before* any key is derived;
+//! 2. the password is right ([`IdentityError::WrongPassword`] otherwise);
+//! 3. there is exactly one private key, the crypto provider can use it, and it belongs to the certificate.
+//!
+//! The whole chain of the file is kept and sent. Each value is a new *generation*: connections made under one
+//! never serve another, even if both hold the same certificate. `Debug` shows names and thumbprints, never a
+//! key.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let made = rcgen::generate_simple_self_signed(vec![])?;
+//! # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+//! # let other = rcgen::generate_simple_self_signed(vec![])?;
+//! # let other_key = other.signing_key.serialize_pem();
+//! use tower_mtls::{ClientIdentity, IdentityError, KeyPairError};
+//!
+//! let identity = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes())?;
+//! assert_eq!(identity.certificate().subject().to_string(), "CN=rcgen self signed cert");
+//!
+//! let mismatch = ClientIdentity::from_pem(chain.as_bytes(), other_key.as_bytes()).unwrap_err();
+//! assert_eq!(mismatch, IdentityError::KeyPair(KeyPairError::Mismatch));
+//! # Ok(())
+//! # }
+//! ```
+
+mod client_identity;
+mod error;
+mod pfx;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    client_identity::ClientIdentity,
+    error::IdentityError,
+    pfx::PfxLimits,
+    shared::SharedIdentity,
+};

@@ -1,0 +1,103 @@
+//! PKCS#12 files: limits first, then `p12-keystore` opens them.
+
+mod work;
+
+use p12_keystore::{Pkcs12Archive, error::Error as P12Error};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::IdentityError;
+use crate::certificate::ClientCertificate;
+
+/// How large a .pfx file may be and how much key-derivation work it may ask for.
+///
+/// Whoever makes the file chooses its iteration counts, one for each encrypted part: without a limit a small
+/// file keeps a processor busy for hours. Checked before anything is derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct PfxLimits {
+    size: usize,
+    iterations: u64,
+}
+
+impl Default for PfxLimits {
+    fn default() -> Self {
+        Self { size: 1024 * 1024, iterations: 2_000_000 }
+    }
+}
+
+impl PfxLimits {
+    /// The largest file in bytes. Default: 1 MiB.
+    pub fn with_size(mut self, bytes: usize) -> Self {
+        self.size = bytes;
+        self
+    }
+
+    /// The largest sum of all iteration counts. Default: 2,000,000 (OpenSSL writes 4 times 2,048, Java and
+    /// Windows 10,000 and less).
+    pub fn with_iterations(mut self, iterations: u64) -> Self {
+        self.iterations = iterations;
+        self
+    }
+}
+
+/// What a .pfx file with exactly one key holds.
+pub(super) struct Contents {
+    pub(super) key: PrivateKeyDer<'static>,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
+pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Contents, IdentityError> {
+    if pfx.len() > limits.size {
+        return Err(IdentityError::TooLarge { size: pfx.len(), limit: limits.size });
+    }
+    let work = work::of(pfx)?;
+    if work.iterations > limits.iterations {
+        return Err(IdentityError::TooManyIterations { iterations: work.iterations, limit: limits.iterations });
+    }
+    let archive = Pkcs12Archive::from_pkcs12(pfx, password).map_err(|error| explain(&error, work.has_mac))?;
+    let key = match archive.keys.as_slice() {
+        [] => return Err(IdentityError::NoKey),
+        [only] => PrivatePkcs8KeyDer::from(only.key.as_der().to_vec()).into(),
+        several => return Err(IdentityError::SeveralKeys { keys: several.len() }),
+    };
+    let certificates = archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect();
+    Ok(Contents { key, certificates })
+}
+
+/// With a MAC only its failure means a wrong password; without one, a decryption that fails does.
+fn explain(error: &P12Error, has_mac: bool) -> IdentityError {
+    match error {
+        P12Error::MacError(_) => IdentityError::WrongPassword,
+        P12Error::UnpadError | P12Error::Pkcs5Error(_) if !has_mac => IdentityError::WrongPassword,
+        P12Error::UnsupportedEncryptionScheme | P12Error::UnsupportedMacAlgorithm => {
+            IdentityError::Unsupported("an encryption or MAC algorithm that is not supported".into())
+        }
+        P12Error::UnsupportedCertificateType | P12Error::UnsupportedContentType => {
+            IdentityError::Unsupported("a kind of content that is not supported".into())
+        }
+        P12Error::InvalidParameters => {
+            IdentityError::Unsupported("key-derivation parameters outside of the supported range".into())
+        }
+        other => IdentityError::Malformed { byte: None, problem: other.to_string() },
+    }
+}
+
+/// The certificates that lead from `leaf` upwards, each the issuer of the one before, as far as the file has
+/// them.
+pub(super) fn chain_of(leaf: usize, certificates: &[CertificateDer<'static>]) -> Vec<CertificateDer<'static>> {
+    let mut rest: Vec<_> = certificates
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != leaf)
+        .filter_map(|(_, der)| Some((ClientCertificate::from_der(der).ok()?, der)))
+        .collect();
+    let mut chain = vec![certificates[leaf].clone()];
+    let Ok(mut last) = ClientCertificate::from_der(&certificates[leaf]) else { return chain };
+    while last.issuer() != last.subject() {
+        let Some(next) = rest.iter().position(|(candidate, _)| candidate.subject() == last.issuer()) else { break };
+        let (certificate, der) = rest.swap_remove(next);
+        chain.push(der.clone());
+        last = certificate;
+    }
+    chain
+}

@@ -1,0 +1,178 @@
+//! How much key derivation a PKCS#12 file asks for, read off its outline (RFC 7292, section 4) without any.
+
+use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
+
+use super::IdentityError;
+
+/// The work that opening a file takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Work {
+    /// The sum of all iteration counts that can be seen before anything is decrypted. A scrypt derivation
+    /// counts as its cost times its block size times its lanes.
+    pub(super) iterations: u64,
+    pub(super) has_mac: bool,
+}
+
+/// DER content octets of object identifiers.
+const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
+const ENCRYPTED_DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 6];
+const SHROUDED_KEY_BAG: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 2];
+const SECRET_BAG: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 5];
+const PBES2: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 5, 13];
+const SCRYPT: &[u8] = &[43, 6, 1, 4, 1, 218, 71, 4, 11];
+
+pub(super) fn of(pfx: &[u8]) -> Result<Work, IdentityError> {
+    Outline { file: pfx }.work()
+}
+
+struct Outline<'a> {
+    file: &'a [u8],
+}
+
+type Outcome<T> = Result<T, IdentityError>;
+
+impl<'a> Outline<'a> {
+    fn work(&self) -> Outcome<Work> {
+        let (after, pfx) = self.sequence(self.file, "the file")?;
+        if !after.is_empty() {
+            return Err(self.malformed(after, "bytes after the file's end"));
+        }
+        let (rest, _version) = self.any(pfx, "the version")?;
+        let (mac, safe) = self.sequence(rest, "the authenticated safe")?;
+        let (content_type, content) = self.typed(safe)?;
+        if content_type != DATA {
+            return Err(IdentityError::Unsupported("a public-key protected container".into()));
+        }
+        let mut iterations = 0_u64;
+        let (_, safes) = self.sequence(self.octets(content)?, "the authenticated safe")?;
+        for safe in self.elements(safes)? {
+            let (content_type, content) = self.typed(safe)?;
+            iterations = iterations.saturating_add(match content_type {
+                DATA => self.bags(self.octets(content)?)?,
+                ENCRYPTED_DATA => self.encrypted_data(content)?,
+                _ => return Err(IdentityError::Unsupported("a kind of content that is not supported".into())),
+            });
+        }
+        if !mac.is_empty() {
+            iterations = iterations.saturating_add(self.mac(mac)?);
+        }
+        Ok(Work { iterations, has_mac: !mac.is_empty() })
+    }
+
+    /// MacData: digest, salt, iterations (1 if left out).
+    fn mac(&self, mac: &'a [u8]) -> Outcome<u64> {
+        let (_, mac) = self.sequence(mac, "the MAC")?;
+        let (rest, _digest) = self.any(mac, "the MAC's digest")?;
+        let (rest, _salt) = self.any(rest, "the MAC's salt")?;
+        if rest.is_empty() { Ok(1) } else { Ok(self.integer(rest)?.1) }
+    }
+
+    /// EncryptedData: version, then content type, algorithm, content.
+    fn encrypted_data(&self, content: &'a [u8]) -> Outcome<u64> {
+        let (_, data) = self.sequence(content, "encrypted data")?;
+        let (rest, _version) = self.any(data, "encrypted data's version")?;
+        let (_, info) = self.sequence(rest, "encrypted content")?;
+        let (rest, _content_type) = self.any(info, "encrypted content's type")?;
+        self.algorithm(rest)
+    }
+
+    /// SafeContents: the shrouded key bags and secrets among its bags.
+    fn bags(&self, contents: &'a [u8]) -> Outcome<u64> {
+        let (_, bags) = self.sequence(contents, "the bags")?;
+        let mut iterations = 0_u64;
+        for bag in self.elements(bags)? {
+            let (kind, value) = self.typed(bag)?;
+            if kind == SHROUDED_KEY_BAG {
+                let (_, key) = self.sequence(value, "a shrouded key")?;
+                iterations = iterations.saturating_add(self.algorithm(key)?);
+            } else if kind == SECRET_BAG {
+                return Err(IdentityError::Unsupported("a secret bag, which no client identity needs".into()));
+            }
+        }
+        Ok(iterations)
+    }
+
+    /// AlgorithmIdentifier of an encryption: PBES2, or PKCS#12's own with (salt, iterations).
+    fn algorithm(&self, input: &'a [u8]) -> Outcome<u64> {
+        let (_, algorithm) = self.sequence(input, "an encryption algorithm")?;
+        let (parameters, oid) = self.any(algorithm, "an encryption algorithm's name")?;
+        let (_, parameters) = self.sequence(parameters, "an encryption algorithm's parameters")?;
+        if oid.data != PBES2 {
+            let (rest, _salt) = self.any(parameters, "the salt")?;
+            // One derivation for the key, one for the initialisation vector.
+            return Ok(self.integer(rest)?.1.saturating_mul(2));
+        }
+        let (_, derivation) = self.sequence(parameters, "a key derivation")?;
+        let (rest, function) = self.any(derivation, "a key derivation's name")?;
+        let (_, settings) = self.sequence(rest, "a key derivation's parameters")?;
+        let (rest, _salt) = self.any(settings, "the salt")?;
+        let (rest, first) = self.integer(rest)?;
+        if function.data != SCRYPT {
+            return Ok(first);
+        }
+        let (rest, block_size) = self.integer(rest)?;
+        let (_, lanes) = self.integer(rest)?;
+        Ok(first.saturating_mul(block_size).saturating_mul(lanes))
+    }
+
+    /// A SEQUENCE of an object identifier and an explicitly tagged value.
+    fn typed(&self, element: &'a [u8]) -> Outcome<(&'a [u8], &'a [u8])> {
+        let (rest, oid) = self.any(element, "a content type")?;
+        let (_, value) = self.any(rest, "a content")?;
+        Ok((oid.data, value.data))
+    }
+
+    /// The contents of the SEQUENCEs that follow one another.
+    fn elements(&self, mut input: &'a [u8]) -> Outcome<Vec<&'a [u8]>> {
+        let mut elements = Vec::new();
+        while !input.is_empty() {
+            let (rest, element) = self.sequence(input, "an element")?;
+            elements.push(element);
+            input = rest;
+        }
+        Ok(elements)
+    }
+
+    fn octets(&self, input: &'a [u8]) -> Outcome<&'a [u8]> {
+        let (_, element) = self.any(input, "an octet string")?;
+        if element.tag() != Tag::OctetString {
+            return Err(self.malformed(input, "expected an OCTET STRING"));
+        }
+        Ok(element.data)
+    }
+
+    fn integer(&self, input: &'a [u8]) -> Outcome<(&'a [u8], u64)> {
+        let (rest, element) = self.any(input, "a number")?;
+        if element.tag() != Tag::Integer || element.data.first().is_none_or(|first| first & 0x80 != 0) {
+            return Err(self.malformed(input, "expected a non-negative INTEGER"));
+        }
+        let significant = element.data.iter().skip_while(|octet| **octet == 0);
+        let value = significant.fold(0_u64, |value, octet| {
+            if value >> 56 != 0 { u64::MAX } else { value << 8 | u64::from(*octet) }
+        });
+        Ok((rest, value))
+    }
+
+    fn sequence(&self, input: &'a [u8], what: &str) -> Outcome<(&'a [u8], &'a [u8])> {
+        let (rest, element) = self.any(input, what)?;
+        if element.class() != Class::Universal || element.tag() != Tag::Sequence {
+            return Err(self.malformed(input, format!("{what} is not a SEQUENCE")));
+        }
+        Ok((rest, element.data))
+    }
+
+    fn any(&self, input: &'a [u8], what: &str) -> Outcome<(&'a [u8], Any<'a>)> {
+        Any::from_der(input).map_err(|_| {
+            if input.get(1) == Some(&0x80) {
+                let indefinite = "BER with indefinite lengths; convert it with `openssl pkcs12 -in OLD -out NEW`";
+                return IdentityError::Unsupported(indefinite.into());
+            }
+            self.malformed(input, format!("{what} is not valid DER"))
+        })
+    }
+
+    fn malformed(&self, at: &[u8], problem: impl Into<String>) -> IdentityError {
+        let byte = (at.as_ptr() as usize).checked_sub(self.file.as_ptr() as usize);
+        IdentityError::Malformed { byte, problem: problem.into() }
+    }
+}

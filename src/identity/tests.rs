@@ -1,0 +1,105 @@
+use p12_keystore::EncryptionAlgorithm as Encryption;
+
+use super::*;
+use crate::{
+
+    pki::{Authority, Issued, Leaf},
+};
+
+fn issued() -> Issued {
+    Authority::root("root").intermediate("issuing").issue(&Leaf::client("orders"))
+}
+
+#[test]
+fn modern_and_legacy_pfx_files_open_with_their_chain() {
+    let issued = issued();
+    for encryption in [
+        Encryption::PbeWithHmacSha256AndAes256,
+        Encryption::PbeWithShaAnd3KeyTripleDesCbc,
+        Encryption::PbeWithShaAnd40BitRc4Cbc,
+    ] {
+        let pfx = issued.pfx_with("secret", encryption);
+        let identity = ClientIdentity::from_pfx(&pfx, "secret").unwrap();
+        assert_eq!(identity.certificate().der(), issued.der, "{encryption:?}");
+        assert_eq!(identity.certificate().chain().collect::<Vec<_>>(), issued.chain, "{encryption:?}");
+        assert_eq!(ClientIdentity::from_pfx(&pfx, "Secret").unwrap_err(), IdentityError::WrongPassword);
+    }
+}
+
+#[test]
+fn pem_pairs_are_read_and_must_belong_together() {
+    let (one, other) = (issued(), issued());
+    let identity = ClientIdentity::from_pem(one.chain_pem().as_bytes(), one.key_pem().as_bytes()).unwrap();
+    assert_eq!(identity.certificate().der(), one.der);
+    assert_eq!(identity.certificate().chain().len(), 1);
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let two_keys = one.key_pem() + &other.key_pem();
+    for (case, chain, key, message) in [
+        ("another key", one.chain_pem(), other.key_pem(), "does not belong"),
+        ("no key", one.chain_pem(), one.chain_pem(), "no private key"),
+        ("no certificate", one.key_pem(), one.key_pem(), "no certificate"),
+        ("an encrypted key", one.chain_pem(), encrypted.into(), "encrypted"),
+        ("two keys", one.chain_pem(), two_keys, "second private key"),
+        ("garbage", "x".into(), "y".into(), "no PEM section"),
+    ] {
+        let error = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(message), "{case}: {error}");
+    }
+}
+
+#[test]
+fn limits_apply_before_anything_is_derived() {
+    let pfx = issued().pfx("secret");
+    let size = PfxLimits::default().with_size(pfx.len() - 1);
+    let error = ClientIdentity::from_pfx_with(&pfx, "wrong", size, None).unwrap_err();
+    assert!(matches!(error, IdentityError::TooLarge { .. }), "{error}");
+    // The file asks for 10,000 iterations each for its certificates, its key and its MAC.
+    let few = PfxLimits::default().with_iterations(29_999);
+    let error = ClientIdentity::from_pfx_with(&pfx, "wrong", few, None).unwrap_err();
+    assert!(matches!(error, IdentityError::TooManyIterations { iterations: 30_000, .. }), "{error}");
+    let enough = PfxLimits::default().with_iterations(30_000);
+    assert!(ClientIdentity::from_pfx_with(&pfx, "secret", enough, None).is_ok());
+}
+
+#[test]
+fn a_damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
+    let pfx = issued().pfx_with("secret", Encryption::PbeWithShaAnd40BitRc4Cbc);
+    let none = PfxLimits::default().with_iterations(0);
+    for at in 0..pfx.len() {
+        assert!(ClientIdentity::from_pfx_with(&pfx[..at], "secret", none, None).is_err(), "cut at {at}");
+        let mut damaged = pfx.clone();
+        damaged[at] ^= 0xff;
+        assert!(ClientIdentity::from_pfx_with(&damaged, "secret", none, None).is_err(), "damaged at {at}");
+    }
+    for (bytes, message) in [
+        (&b""[..], "byte 0"),
+        (b"-----BEGIN CERTIFICATE-----", "byte 0"),
+        (&[0x30, 0x80, 0x02, 0x01, 0x03, 0, 0], "indefinite"),
+    ] {
+        let error = ClientIdentity::from_pfx(bytes, "secret").unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn debug_shows_the_name_and_no_key() {
+    let issued = issued();
+    let identity = ClientIdentity::from_pfx(&issued.pfx("pass-word"), "pass-word").unwrap();
+    let shown = format!("{identity:?} {:?}", SharedIdentity::new(identity.clone()));
+    assert!(shown.contains("CN=orders,O=Contoso"), "{shown}");
+    assert!(!shown.contains("pass-word"));
+    let key: String = issued.key.serialize_der().iter().map(|octet| format!("{octet}, ")).collect();
+    assert!(!shown.contains(&key[40..80]));
+}
+
+#[test]
+fn a_pfx_without_key_or_with_another_certificate_says_so() {
+    let (one, other) = (issued(), issued());
+    let mixed = Issued { der: other.der.clone(), chain: other.chain, key: one.key };
+    let error = ClientIdentity::from_pfx(&mixed.pfx("secret"), "secret").unwrap_err();
+    assert_eq!(error, IdentityError::NoCertificate);
+    assert_eq!(
+        ClientIdentity::from_pem(other.der.as_slice(), b"").unwrap_err().to_string().split(':').next(),
+        Some("certificate")
+    );
+}

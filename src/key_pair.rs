@@ -1,0 +1,138 @@
+//! A certificate chain with its private key, from PEM.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{
+    crypto::CryptoProvider,
+    sign::{CertifiedKey, SigningKey},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::{
+    certificate::{CertificateError, subject_public_key_info},
+    pem::{self, PemError},
+};
+
+/// Why a certificate chain and a private key do not make a usable pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyPairError {
+    /// The certificate text is not PEM, or holds no certificate.
+    CertificatePem(PemError),
+    /// The first certificate cannot be read.
+    Certificate(CertificateError),
+    /// The key text is not PEM, or holds no private key.
+    KeyPem(PemError),
+    /// The private key is encrypted; only plain keys are read from PEM.
+    KeyEncrypted,
+    /// The crypto provider cannot use the private key.
+    UnsupportedKey,
+    /// The private key belongs to another certificate.
+    Mismatch,
+    /// The crate was built without a crypto provider, and none was given.
+    NoProvider,
+}
+
+impl fmt::Display for KeyPairError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CertificatePem(error) => write!(f, "certificate: {error}"),
+            Self::Certificate(error) => write!(f, "certificate: {error}"),
+            Self::KeyPem(error) => write!(f, "private key: {error}"),
+            Self::KeyEncrypted => f.write_str(
+                "the private key is encrypted; decrypt it with `openssl pkey`, or use a .pfx file with its password",
+            ),
+            Self::UnsupportedKey => f.write_str(
+                "the private key cannot be used; supported are RSA of 2048 bits and more, ECDSA P-256/P-384/P-521, \
+                 Ed25519, as PKCS#8, PKCS#1 or SEC1",
+            ),
+            Self::Mismatch => f.write_str("the private key does not belong to the first certificate"),
+            Self::NoProvider => {
+                f.write_str("no crypto provider: enable the feature `aws-lc-rs` or `ring`, or pass a provider")
+            }
+        }
+    }
+}
+
+impl std::error::Error for KeyPairError {}
+
+/// Reads a chain (leaf first) and a key (PKCS#8, PKCS#1 or SEC1).
+pub(crate) fn from_pem(
+    chain: &[u8],
+    key: &[u8],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, KeyPairError> {
+    let chain = pem::certificates(chain).map_err(KeyPairError::CertificatePem)?;
+    let chain = chain.into_iter().map(|(_, certificate)| certificate).collect();
+    new(chain, private_key(key)?, provider)
+}
+
+/// Checks that the key is usable and belongs to the first certificate.
+fn new(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, KeyPairError> {
+    let key = load(key, provider)?;
+    let leaf = chain.first().map(AsRef::as_ref).unwrap_or_default();
+    subject_public_key_info(leaf).map_err(KeyPairError::Certificate)?;
+    if !belongs(&*key, leaf) {
+        return Err(KeyPairError::Mismatch);
+    }
+    Ok(CertifiedKey::new(chain, key))
+}
+
+/// A key that can sign and tells its public half.
+pub(crate) fn load(
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn SigningKey>, KeyPairError> {
+    let key = provider.key_provider.load_private_key(key).map_err(|_| KeyPairError::UnsupportedKey)?;
+    if key.public_key().is_none() {
+        return Err(KeyPairError::UnsupportedKey);
+    }
+    Ok(key)
+}
+
+/// Whether the certificate holds the key's public half. The octets are compared rather than left to rustls,
+/// whose check parses the certificate more strictly than an identity needs.
+pub(crate) fn belongs(key: &dyn SigningKey, certificate: &[u8]) -> bool {
+    match (key.public_key(), subject_public_key_info(certificate)) {
+        (Some(public), Ok(spki)) => public.as_ref() == spki,
+        _ => false,
+    }
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
+    use rustls_pki_types::pem::SectionKind;
+
+    let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----) in it");
+    if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
+        return Err(KeyPairError::KeyEncrypted);
+    }
+    let mut keys = pem::sections(pem).map_err(KeyPairError::KeyPem)?.into_iter().filter_map(|section| {
+        let key = match section.kind {
+            SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(section.der.into()),
+            SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(section.der.into()),
+            SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(section.der.into()),
+            _ => return None,
+        };
+        Some((section.line, key))
+    });
+    let (_, key) = keys.next().ok_or_else(|| KeyPairError::KeyPem(missing()))?;
+    match keys.next() {
+        None => Ok(key),
+        Some((line, _)) => Err(KeyPairError::KeyPem(PemError::new(line, "a second private key; keep one in the file"))),
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// The given provider, or the one the crate was built with.
+pub(crate) fn provider_or_default(
+    provider: Option<Arc<CryptoProvider>>,
+) -> Result<Arc<CryptoProvider>, KeyPairError> {
+    provider.or_else(crate::provider::default_provider).ok_or(KeyPairError::NoProvider)
+}

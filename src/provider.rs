@@ -1,0 +1,15 @@
+//! The crypto provider, always explicit: with several compiled in, rustls' implicit default panics.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+/// aws-lc-rs if enabled, else ring, else none.
+pub(crate) fn default_provider() -> Option<Arc<CryptoProvider>> {
+    #[cfg(feature = "aws-lc-rs")]
+    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Some(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    return None;
+}
