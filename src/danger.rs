@@ -11,3 +11,19 @@ pub fn presented(extensions: &http::Extensions) -> Option<&crate::Presented> {
 
 #[cfg(feature = "inbound")]
 pub use crate::inbound::AssumePresentedLayer;
+
+/// How much less than a chain and a name is demanded of a back end's certificate.
+///
+/// **Danger:** each mode lets somebody else answer in the back end's place. That the back end holds the key
+/// of whatever certificate it shows is proved in every mode.
+#[cfg(feature = "outbound")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackEndVerification {
+    /// A chain to a root, no name: anyone with a certificate of one of the roots can answer.
+    ChainOnly,
+    /// The name, no chain: anyone at all can answer who makes a certificate with that name.
+    NameOnly,
+    /// Nothing: anyone at all can answer.
+    Nothing,
+}

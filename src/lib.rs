@@ -12,11 +12,15 @@ pub mod identity;
 pub mod inbound;
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 mod key_pair;
+#[cfg(feature = "outbound")]
+pub mod outbound;
 #[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
 mod pem;
 pub mod policy;
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 mod provider;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 
 #[cfg(test)]
 #[path = "../tests/support/pki.rs"]
@@ -33,6 +37,12 @@ pub use identity::{ClientIdentity, IdentityError, SharedIdentity};
 pub use inbound::{Capture, RequireCertificate, RequireCertificateLayer, admitted};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub use key_pair::KeyPairError;
+#[cfg(feature = "outbound")]
+pub use outbound::{
+    BackEndTrust, ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer,
+};
 #[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
 pub use pem::PemError;
 pub use policy::*;
+#[cfg(feature = "proxy")]
+pub use proxy::{ReverseProxy, ReverseProxyLayer, Upstream};

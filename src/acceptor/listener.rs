@@ -20,7 +20,10 @@ pub struct ListenerLimits {
 
 impl Default for ListenerLimits {
     fn default() -> Self {
-        Self { handshakes: 1_024, handshake_timeout: Duration::from_secs(10) }
+        Self {
+            handshakes: 1_024,
+            handshake_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -71,7 +74,11 @@ impl MtlsListener {
         let local = tcp.local_addr()?;
         let (sender, finished) = mpsc::channel(WAITING);
         let accepting = tokio::spawn(accept_all(tcp, TlsAcceptor::from(tls.config), limits, sender));
-        Ok(Self { finished, local, accepting: accepting.abort_handle() })
+        Ok(Self {
+            finished,
+            local,
+            accepting: accepting.abort_handle(),
+        })
     }
 
     /// The next connection whose handshake is finished, and where it comes from.
@@ -110,7 +117,9 @@ async fn accept_all(
     let places = Arc::new(Semaphore::new(limits.handshakes));
     let mut handshakes = JoinSet::new();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let (socket, remote) = match tcp.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -119,7 +128,14 @@ async fn accept_all(
             }
         };
         while handshakes.try_join_next().is_some() {}
-        let handshake = handshake(tls.clone(), socket, remote, limits.handshake_timeout, place, finished.clone());
+        let handshake = handshake(
+            tls.clone(),
+            socket,
+            remote,
+            limits.handshake_timeout,
+            place,
+            finished.clone(),
+        );
         handshakes.spawn(handshake);
     }
 }
@@ -158,7 +174,10 @@ async fn handshake(
 /// Errors of one connection are skipped; others (no file descriptor left) get a moment to pass.
 async fn wait_out(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
         return;
     }
     tracing::error!(%error, "cannot accept connections; trying again in 100 ms");

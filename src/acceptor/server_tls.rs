@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc};
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
-    server::{NoClientAuth, ResolvesServerCert},
-    sign::CertifiedKey,
+    server::NoClientAuth,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 
 use super::PossessionVerifier;
@@ -71,7 +71,10 @@ enum Certificate {
 impl ServerTlsBuilder {
     /// The certificate chain (leaf first) and its private key, both PEM. The last certificate set counts.
     pub fn certificate_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
-        self.certificate = Some(Certificate::Pem { chain: chain.into(), key: key.into() });
+        self.certificate = Some(Certificate::Pem {
+            chain: chain.into(),
+            key: key.into(),
+        });
         self
     }
 
@@ -116,20 +119,24 @@ impl ServerTlsBuilder {
             .with_safe_default_protocol_versions()
             .map_err(|_| KeyPairError::UnsupportedKey)?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(Always(certificate)));
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.require_ems = true;
         if let Some(ticketer) = ticketer() {
             config.ticketer = ticketer;
             config.send_tls13_tickets = 1;
         }
-        Ok(ServerTls { config: Arc::new(config) })
+        Ok(ServerTls {
+            config: Arc::new(config),
+        })
     }
 }
 
 impl fmt::Debug for ServerTlsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTlsBuilder").field("request", &self.request).finish_non_exhaustive()
+        f.debug_struct("ServerTlsBuilder")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,14 +149,4 @@ fn ticketer() -> Option<Arc<dyn rustls::server::ProducesTickets>> {
     return rustls::crypto::ring::Ticketer::new().ok();
     #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
     return None;
-}
-
-/// The one certificate, whatever name the caller asks for.
-#[derive(Debug)]
-struct Always(Arc<CertifiedKey>);
-
-impl ResolvesServerCert for Always {
-    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
-    }
 }

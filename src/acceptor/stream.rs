@@ -25,7 +25,11 @@ impl MtlsStream {
     pub(super) fn new(tls: TlsStream<TcpStream>, remote: SocketAddr) -> Self {
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
-        Self { tls, presented, remote }
+        Self {
+            tls,
+            presented,
+            remote,
+        }
     }
 
     /// Wraps a service so that its layers know what this connection's caller presented.
@@ -69,7 +73,11 @@ impl fmt::Debug for MtlsStream {
 }
 
 impl AsyncRead for MtlsStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tls).poll_read(cx, buf)
     }
 }

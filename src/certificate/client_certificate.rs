@@ -77,8 +77,8 @@ impl ClientCertificate {
         chain: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, CertificateError> {
         let spki = spki_range(leaf)?;
-        let (_, parsed) = X509Certificate::from_der(leaf)
-            .map_err(|error| CertificateError::new(describe(&error)))?;
+        let (_, parsed) =
+            X509Certificate::from_der(leaf).map_err(|error| CertificateError::new(describe(&error)))?;
         let mut certificates = Vec::new();
         for certificate in chain {
             if certificates.len() == LONGEST_CHAIN {
@@ -181,7 +181,10 @@ impl ClientCertificate {
     }
 
     /// Trust sets' verdicts about this certificate's chain on this connection.
-    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only chains are remembered here"))]
+    #[cfg_attr(
+        not(feature = "trust"),
+        expect(dead_code, reason = "only chains are remembered here")
+    )]
     pub(crate) fn chains(&self) -> &Remembered {
         &self.0.chains
     }
@@ -227,7 +230,11 @@ impl Extensions {
             seen.push(&extension.oid);
             match extension.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(names) => {
-                    read.names = names.general_names.iter().map(GeneralName::read).collect::<Result<_, _>>()?;
+                    read.names = names
+                        .general_names
+                        .iter()
+                        .map(GeneralName::read)
+                        .collect::<Result<_, _>>()?;
                 }
                 ParsedExtension::KeyUsage(usage) => read.key_usage = Some(KeyUsage::read(usage)),
                 ParsedExtension::ExtendedKeyUsage(usage) => {

@@ -27,7 +27,10 @@ impl Clock for SystemClock {
     }
 
     #[cfg(not(target_os = "linux"))]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's time"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::from(std::time::SystemTime::now())
     }

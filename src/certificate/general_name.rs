@@ -37,7 +37,9 @@ impl GeneralName {
                     return Err(CertificateError::new("an iPAddress has neither 4 nor 16 octets"));
                 }
             }
-            x509::GeneralName::DirectoryName(name) => Self::Directory(DistinguishedName::from_der(name.as_raw())?),
+            x509::GeneralName::DirectoryName(name) => {
+                Self::Directory(DistinguishedName::from_der(name.as_raw())?)
+            }
             _ => Self::Other,
         })
     }

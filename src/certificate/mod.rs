@@ -17,6 +17,10 @@ mod thumbprint;
 mod time;
 mod usage;
 
+pub(crate) use self::name::same_text;
+pub(crate) use self::remembered::Remembered;
+#[cfg(any(feature = "acceptor", feature = "identity"))]
+pub(crate) use self::spki::subject_public_key_info;
 pub use self::{
     client_certificate::ClientCertificate,
     clock::{Clock, ManualClock, SystemClock},
@@ -29,7 +33,3 @@ pub use self::{
     time::{Timestamp, Validity},
     usage::{ExtendedKeyUsage, KeyUsage},
 };
-pub(crate) use self::name::same_text;
-pub(crate) use self::remembered::Remembered;
-#[cfg(any(feature = "acceptor", feature = "identity"))]
-pub(crate) use self::spki::subject_public_key_info;

@@ -24,7 +24,9 @@ impl Presented {
     /// [`Presented::Unreadable`].
     pub fn from_der_chain<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut chain = chain.into_iter();
-        let Some(leaf) = chain.next() else { return Self::Nothing };
+        let Some(leaf) = chain.next() else {
+            return Self::Nothing;
+        };
         match ClientCertificate::from_der_chain(leaf, chain) {
             Ok(certificate) => Self::Certificate(certificate),
             Err(error) => Self::Unreadable(Arc::new(error)),

@@ -21,14 +21,17 @@ impl Remembered {
     pub(crate) fn get(&self, generation: Generation, now: Timestamp) -> Option<u8> {
         let word = self.slot(generation).load(Ordering::Relaxed);
         let until = i64::from(word as u32);
-        let stands = word >> 36 == generation.get() && now.as_unix() <= until && until - LONGEST <= now.as_unix();
+        let stands =
+            word >> 36 == generation.get() && now.as_unix() <= until && until - LONGEST <= now.as_unix();
         stands.then_some((word >> 32) as u8 & 0xf)
     }
 
     /// Remembers `verdict` (0 to 15) until the last second in which it stands.
     pub(crate) fn put(&self, generation: Generation, verdict: u8, now: Timestamp, until: Timestamp) {
         let until = until.min(now.plus(LONGEST));
-        let Ok(until_word) = u32::try_from(until.as_unix()) else { return };
+        let Ok(until_word) = u32::try_from(until.as_unix()) else {
+            return;
+        };
         if until < now || generation.get() >= GENERATIONS {
             return;
         }
@@ -73,7 +76,11 @@ mod tests {
         remembered.put(generation, 1, NOW, Timestamp::MAX);
         assert_eq!(remembered.get(generation, NOW.plus(LONGEST)), Some(1));
         assert_eq!(remembered.get(generation, NOW.plus(LONGEST + 1)), None);
-        assert_eq!(remembered.get(generation, NOW.plus(-1)), None, "before it was reached");
+        assert_eq!(
+            remembered.get(generation, NOW.plus(-1)),
+            None,
+            "before it was reached"
+        );
     }
 
     #[test]

@@ -32,7 +32,10 @@ impl fmt::Display for SerialNumber {
                 carry = overflow;
             }
         }
-        let significant = magnitude.iter().position(|octet| *octet != 0).unwrap_or(magnitude.len());
+        let significant = magnitude
+            .iter()
+            .position(|octet| *octet != 0)
+            .unwrap_or(magnitude.len());
         match &magnitude[significant..] {
             [] => f.write_str("00"),
             octets => octets.iter().try_for_each(|octet| write!(f, "{octet:02X}")),

@@ -35,8 +35,5 @@ mod shared;
 mod tests;
 
 pub use self::{
-    client_identity::ClientIdentity,
-    error::IdentityError,
-    pfx::PfxLimits,
-    shared::SharedIdentity,
+    client_identity::ClientIdentity, error::IdentityError, pfx::PfxLimits, shared::SharedIdentity,
 };

@@ -21,7 +21,10 @@ pub struct PfxLimits {
 
 impl Default for PfxLimits {
     fn default() -> Self {
-        Self { size: 1024 * 1024, iterations: 2_000_000 }
+        Self {
+            size: 1024 * 1024,
+            iterations: 2_000_000,
+        }
     }
 }
 
@@ -48,11 +51,17 @@ pub(super) struct Contents {
 
 pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Contents, IdentityError> {
     if pfx.len() > limits.size {
-        return Err(IdentityError::TooLarge { size: pfx.len(), limit: limits.size });
+        return Err(IdentityError::TooLarge {
+            size: pfx.len(),
+            limit: limits.size,
+        });
     }
     let work = work::of(pfx)?;
     if work.iterations > limits.iterations {
-        return Err(IdentityError::TooManyIterations { iterations: work.iterations, limit: limits.iterations });
+        return Err(IdentityError::TooManyIterations {
+            iterations: work.iterations,
+            limit: limits.iterations,
+        });
     }
     let archive = Pkcs12Archive::from_pkcs12(pfx, password).map_err(|error| explain(&error, work.has_mac))?;
     let key = match archive.keys.as_slice() {
@@ -60,7 +69,11 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
         [only] => PrivatePkcs8KeyDer::from(only.key.as_der().to_vec()).into(),
         several => return Err(IdentityError::SeveralKeys { keys: several.len() }),
     };
-    let certificates = archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect();
+    let certificates = archive
+        .certs
+        .iter()
+        .map(|bag| CertificateDer::from(bag.cert.as_der().to_vec()))
+        .collect();
     Ok(Contents { key, certificates })
 }
 
@@ -78,13 +91,19 @@ fn explain(error: &P12Error, has_mac: bool) -> IdentityError {
         P12Error::InvalidParameters => {
             IdentityError::Unsupported("key-derivation parameters outside of the supported range".into())
         }
-        other => IdentityError::Malformed { byte: None, problem: other.to_string() },
+        other => IdentityError::Malformed {
+            byte: None,
+            problem: other.to_string(),
+        },
     }
 }
 
 /// The certificates that lead from `leaf` upwards, each the issuer of the one before, as far as the file has
 /// them.
-pub(super) fn chain_of(leaf: usize, certificates: &[CertificateDer<'static>]) -> Vec<CertificateDer<'static>> {
+pub(super) fn chain_of(
+    leaf: usize,
+    certificates: &[CertificateDer<'static>],
+) -> Vec<CertificateDer<'static>> {
     let mut rest: Vec<_> = certificates
         .iter()
         .enumerate()
@@ -92,9 +111,16 @@ pub(super) fn chain_of(leaf: usize, certificates: &[CertificateDer<'static>]) ->
         .filter_map(|(_, der)| Some((ClientCertificate::from_der(der).ok()?, der)))
         .collect();
     let mut chain = vec![certificates[leaf].clone()];
-    let Ok(mut last) = ClientCertificate::from_der(&certificates[leaf]) else { return chain };
+    let Ok(mut last) = ClientCertificate::from_der(&certificates[leaf]) else {
+        return chain;
+    };
     while last.issuer() != last.subject() {
-        let Some(next) = rest.iter().position(|(candidate, _)| candidate.subject() == last.issuer()) else { break };
+        let Some(next) = rest
+            .iter()
+            .position(|(candidate, _)| candidate.subject() == last.issuer())
+        else {
+            break;
+        };
         let (certificate, der) = rest.swap_remove(next);
         chain.push(der.clone());
         last = certificate;

@@ -25,7 +25,10 @@ pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
 /// None if no layer judged this request: a certificate that was merely presented is never returned.
 pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     match extensions.get::<Captured>()? {
-        Captured { presented: Presented::Certificate(certificate), admitted: true } => Some(certificate),
+        Captured {
+            presented: Presented::Certificate(certificate),
+            admitted: true,
+        } => Some(certificate),
         _ => None,
     }
 }
@@ -59,7 +62,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(Captured { presented: self.presented.clone(), admitted: false });
+        request.extensions_mut().insert(Captured {
+            presented: self.presented.clone(),
+            admitted: false,
+        });
         self.inner.call(request)
     }
 }
@@ -76,7 +82,9 @@ pub struct AssumePresentedLayer {
 impl AssumePresentedLayer {
     /// Assumes that the caller of every request presented this.
     pub fn new(presented: impl Into<Presented>) -> Self {
-        Self { presented: presented.into() }
+        Self {
+            presented: presented.into(),
+        }
     }
 }
 

@@ -39,9 +39,10 @@ impl IntoResponse for NotAdmitted {
         let problem = r#"{"type":"about:blank","title":"Internal server error","status":500}"#;
         let mut response = Response::new(Body::from(problem));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         response
     }
 }

@@ -16,13 +16,19 @@ impl RequireCertificateLayer {
     /// Admits what `policy` admits: a [`Policy`](crate::Policy), or a [`SharedPolicy`] that is replaced while
     /// serving.
     pub fn new(policy: impl Into<SharedPolicy>) -> Self {
-        Self(Arc::new(Settings { policy: policy.into(), clock: Arc::new(SystemClock) }))
+        Self(Arc::new(Settings {
+            policy: policy.into(),
+            clock: Arc::new(SystemClock),
+        }))
     }
 
     /// Takes the time from `clock`. Default: [`SystemClock`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
-        Self(Arc::new(Settings { policy: self.0.policy.clone(), clock: Arc::new(clock) }))
+        Self(Arc::new(Settings {
+            policy: self.0.policy.clone(),
+            clock: Arc::new(clock),
+        }))
     }
 }
 

@@ -60,9 +60,9 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::capture::presented;
 #[cfg(feature = "axum")]
 pub use self::extract::NotAdmitted;
-pub(crate) use self::capture::presented;
 pub use self::{
     body::ResponseBody,
     capture::{AssumePresentedLayer, Capture, admitted},

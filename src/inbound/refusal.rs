@@ -52,7 +52,9 @@ impl Refusal {
 
 /// `application/grpc`, with or without a message format and parameters.
 fn is_grpc<B>(request: &Request<B>) -> bool {
-    let Some(kind) = request.headers().get(header::CONTENT_TYPE) else { return false };
+    let Some(kind) = request.headers().get(header::CONTENT_TYPE) else {
+        return false;
+    };
     kind.as_bytes()
         .strip_prefix(b"application/grpc")
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
@@ -64,10 +66,17 @@ fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody
     } else {
         (StatusCode::FORBIDDEN, FORBIDDEN)
     };
-    let body = if with_body { Bytes::from_static(text.as_bytes()) } else { Bytes::new() };
+    let body = if with_body {
+        Bytes::from_static(text.as_bytes())
+    } else {
+        Bytes::new()
+    };
     let mut response = Response::new(ResponseBody::refusal(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     if !operators_mistake {
         response.extensions_mut().insert(REASON);
     }
@@ -76,8 +85,11 @@ fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody
 
 /// Trailers only: a gRPC status in the headers of an empty 200.
 fn grpc<R>(operators_mistake: bool) -> Response<ResponseBody<R>> {
-    let (status, message) =
-        if operators_mistake { ("13", "Internal server error") } else { ("7", "Invalid client certificate") };
+    let (status, message) = if operators_mistake {
+        ("13", "Internal server error")
+    } else {
+        ("7", "Invalid client certificate")
+    };
     let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

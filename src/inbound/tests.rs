@@ -8,14 +8,18 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    ClientCertificate, ManualClock, Policy, Presented, Rejection, RejectionKind, SharedPolicy, Thumbprint, Timestamp,
+    ClientCertificate, ManualClock, Policy, Presented, Rejection, RejectionKind, SharedPolicy, Thumbprint,
+    Timestamp,
     pki::{Leaf, NOON},
 };
 
 type Reply = Response<ResponseBody<Empty<Bytes>>>;
 
 async fn handler(request: Request<()>) -> Result<Response<Empty<Bytes>>, Infallible> {
-    assert!(admitted(request.extensions()).is_some(), "only admitted requests get here");
+    assert!(
+        admitted(request.extensions()).is_some(),
+        "only admitted requests get here"
+    );
     Ok(Response::new(Empty::new()))
 }
 
@@ -24,11 +28,17 @@ fn certificate() -> ClientCertificate {
 }
 
 fn only(certificate: &ClientCertificate) -> Policy {
-    Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap()
+    Policy::builder()
+        .thumbprint(certificate.sha256_thumbprint())
+        .build()
+        .unwrap()
 }
 
 fn nobody() -> Policy {
-    Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap()
+    Policy::builder()
+        .thumbprint(Thumbprint::Sha256([0; 32]))
+        .build()
+        .unwrap()
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -42,7 +52,11 @@ async fn ask(policy: Policy, presented: impl Into<Presented>, request: Request<(
 }
 
 fn kind(response: &Reply) -> RejectionKind {
-    response.extensions().get::<Rejection>().expect("a refusal carries its rejection").kind()
+    response
+        .extensions()
+        .get::<Rejection>()
+        .expect("a refusal carries its rejection")
+        .kind()
 }
 
 #[tokio::test]
@@ -62,9 +76,15 @@ async fn the_right_certificate_passes_and_others_get_403_with_the_reason_phrase(
         assert_eq!(kind(&refused), expected);
         let phrase = refused.extensions().get::<ReasonPhrase>().unwrap();
         assert_eq!(phrase.as_bytes(), b"Invalid client certificate");
-        assert_eq!(refused.headers()[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(
+            refused.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
         let body = refused.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#);
+        assert_eq!(
+            body,
+            r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#
+        );
     }
 }
 
@@ -86,11 +106,25 @@ async fn grpc_callers_get_permission_denied_as_trailers_only() {
         ("application/grpc-web", false),
         ("application/json", false),
     ] {
-        let request = Request::builder().header(header::CONTENT_TYPE, content_type).body(()).unwrap();
+        let request = Request::builder()
+            .header(header::CONTENT_TYPE, content_type)
+            .body(())
+            .unwrap();
         let refused = ask(nobody(), certificate(), request).await;
-        let expected = if grpc { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        let expected = if grpc {
+            StatusCode::OK
+        } else {
+            StatusCode::FORBIDDEN
+        };
         assert_eq!(refused.status(), expected, "{content_type}");
-        assert_eq!(refused.headers().get("grpc-status").is_some_and(|status| status == "7"), grpc, "{content_type}");
+        assert_eq!(
+            refused
+                .headers()
+                .get("grpc-status")
+                .is_some_and(|status| status == "7"),
+            grpc,
+            "{content_type}"
+        );
         assert_eq!(kind(&refused), RejectionKind::Thumbprint);
     }
 }
@@ -98,7 +132,11 @@ async fn grpc_callers_get_permission_denied_as_trailers_only() {
 #[tokio::test]
 async fn a_listener_that_captured_nothing_gets_500() {
     let layer = RequireCertificateLayer::new(only(&certificate()));
-    let response = layer.layer(service_fn(handler)).oneshot(Request::new(())).await.unwrap();
+    let response = layer
+        .layer(service_fn(handler))
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(kind(&response), RejectionKind::NotCaptured);
     assert!(response.extensions().get::<ReasonPhrase>().is_none());
@@ -108,10 +146,17 @@ async fn a_listener_that_captured_nothing_gets_500() {
 async fn a_presented_certificate_is_not_an_admitted_one() {
     let seen = service_fn(|request: Request<()>| async move {
         assert!(admitted(request.extensions()).is_none());
-        assert!(matches!(crate::danger::presented(request.extensions()), Some(Presented::Certificate(_))));
+        assert!(matches!(
+            crate::danger::presented(request.extensions()),
+            Some(Presented::Certificate(_))
+        ));
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
-    AssumePresentedLayer::new(certificate()).layer(seen).oneshot(Request::new(())).await.unwrap();
+    AssumePresentedLayer::new(certificate())
+        .layer(seen)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -125,7 +170,8 @@ async fn every_layer_judges_for_itself() {
     ] {
         let outer = RequireCertificateLayer::new(outer).with_clock(clock.clone());
         let inner = RequireCertificateLayer::new(inner).with_clock(clock.clone());
-        let service = AssumePresentedLayer::new(right.clone()).layer(outer.layer(inner.layer(service_fn(handler))));
+        let service =
+            AssumePresentedLayer::new(right.clone()).layer(outer.layer(inner.layer(service_fn(handler))));
         for _ in 0..3 {
             let response = service.clone().oneshot(Request::new(())).await.unwrap();
             assert_eq!(response.status(), expected);
@@ -141,7 +187,16 @@ async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
     let policy = SharedPolicy::new(only(&right));
     let layer = RequireCertificateLayer::new(policy.clone()).with_clock(clock.clone());
     let mut connection = AssumePresentedLayer::new(right.clone()).layer(layer.layer(service_fn(handler)));
-    let mut ask = async || connection.ready().await.unwrap().call(Request::new(())).await.unwrap().status();
+    let mut ask = async || {
+        connection
+            .ready()
+            .await
+            .unwrap()
+            .call(Request::new(()))
+            .await
+            .unwrap()
+            .status()
+    };
 
     assert_eq!(ask().await, StatusCode::OK);
     policy.replace(nobody());

@@ -103,7 +103,8 @@ impl PolicyBuilder {
     ///
     /// # Errors
     ///
-    /// 1. [`PolicyError::Empty`]: no rule was given besides validity, so any certificate would do.
+    /// 1. [`PolicyError::Empty`]: no rule was given besides validity, so any certificate would do, and
+    ///    [`allow_unanchored`](Self::allow_unanchored) was not called; or no rule at all.
     /// 2. [`PolicyError::EmptyList`]: a list or group without entries.
     /// 3. [`PolicyError::Unanchored`]: neither a chain nor a thumbprint is demanded on every way through the
     ///    rules, and [`allow_unanchored`](Self::allow_unanchored) was not called.
@@ -123,7 +124,7 @@ impl PolicyBuilder {
         rules.extend(self.trust.map(Rule::trust));
         rules.extend(self.rules);
 
-        if rules.len() == before {
+        if rules.len() == before && (self.allow_outside_validity || !self.allow_unanchored) {
             return Err(PolicyError::Empty);
         }
         if let Some(list) = rules.iter().find_map(Rule::empty_list) {

@@ -28,13 +28,16 @@ impl DnsNamePattern {
         if !self.wildcard {
             return self.name.eq_ignore_ascii_case(name);
         }
-        name.split_once('.').is_some_and(|(_, parent)| self.name.eq_ignore_ascii_case(parent))
+        name.split_once('.')
+            .is_some_and(|(_, parent)| self.name.eq_ignore_ascii_case(parent))
     }
 }
 
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
-        && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+        && label
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
 }
 
 impl FromStr for DnsNamePattern {
@@ -53,7 +56,10 @@ impl FromStr for DnsNamePattern {
         if name.len() > 253 || !long_enough || !name.split('.').all(is_label) {
             return Err(DnsNameParseError);
         }
-        Ok(Self { wildcard, name: name.into() })
+        Ok(Self {
+            wildcard,
+            name: name.into(),
+        })
     }
 }
 
@@ -70,7 +76,9 @@ pub struct DnsNameParseError;
 
 impl fmt::Display for DnsNameParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a DNS name; write orders.contoso.com or *.contoso.com, international names as xn--...")
+        f.write_str(
+            "not a DNS name; write orders.contoso.com or *.contoso.com, international names as xn--...",
+        )
     }
 }
 
@@ -101,7 +109,18 @@ mod tests {
 
     #[test]
     fn what_is_no_dns_name_is_refused() {
-        for text in ["", "*", "*.", "*.com", "a*.contoso.com", "a.*.com", "a..b", "müller.de", "a b", &"a".repeat(64)] {
+        for text in [
+            "",
+            "*",
+            "*.",
+            "*.com",
+            "a*.contoso.com",
+            "a.*.com",
+            "a..b",
+            "müller.de",
+            "a b",
+            &"a".repeat(64),
+        ] {
             assert!(text.parse::<DnsNamePattern>().is_err(), "{text}");
         }
     }

@@ -87,7 +87,10 @@ impl Policy {
     }
 
     fn new(rules: Vec<Rule>) -> Self {
-        Self(Arc::new(Inner { rules: Rule::all(rules), generation: Generation::next() }))
+        Self(Arc::new(Inner {
+            rules: Rule::all(rules),
+            generation: Generation::next(),
+        }))
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -118,7 +121,9 @@ impl Policy {
         let judgement = self.0.rules.judge(certificate, now);
         match judgement.answer {
             Answer::Holds => {
-                certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
+                certificate
+                    .verdicts()
+                    .put(self.0.generation, ADMITTED, now, judgement.until);
                 Ok(())
             }
             Answer::Fails => Err(Rejection::new(judgement.kind)),

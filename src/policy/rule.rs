@@ -3,9 +3,7 @@ use std::{fmt, sync::Arc};
 #[cfg(feature = "trust")]
 use super::TrustAnchors;
 use super::{
-    Answer, DnsNamePattern, NamePattern, RejectionKind,
-    answer::Judgement,
-    thumbprints::Thumbprints,
+    Answer, DnsNamePattern, NamePattern, RejectionKind, answer::Judgement, thumbprints::Thumbprints,
 };
 use crate::certificate::{ClientCertificate, Thumbprint, Timestamp, same_text};
 
@@ -98,7 +96,10 @@ impl Rule {
         name: impl Into<Arc<str>>,
         rule: impl Fn(&ClientCertificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
-        Self(Kind::Custom(name.into(), Arc::new(move |certificate, now| rule(certificate, now).into())))
+        Self(Kind::Custom(
+            name.into(),
+            Arc::new(move |certificate, now| rule(certificate, now).into()),
+        ))
     }
 
     /// Every one of these rules holds.
@@ -112,7 +113,10 @@ impl Rule {
     }
 
     /// The rule fails. If the rule cannot tell, neither can this.
-    #[expect(clippy::should_implement_trait, reason = "a constructor, as `all` and `any` are")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a constructor, as `all` and `any` are"
+    )]
     pub fn not(rule: Self) -> Self {
         Self(Kind::Not(Box::new(rule)))
     }
@@ -192,7 +196,12 @@ fn judge_validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement 
 
 /// `decisive` ends the group at once: a failing rule ends `all`, a holding rule ends `any`. Without one, a
 /// rule that cannot tell decides before the rest.
-fn judge_group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+fn judge_group(
+    rules: &[Rule],
+    decisive: Answer,
+    certificate: &ClientCertificate,
+    now: Timestamp,
+) -> Judgement {
     let mut undecidable = None;
     let mut first = None;
     let mut until = Timestamp::MAX;
@@ -217,8 +226,15 @@ fn judge_group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate
 fn judge_not(rule: &Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
     let judgement = rule.judge(certificate, now);
     match judgement.answer {
-        Answer::Holds => Judgement { answer: Answer::Fails, kind: RejectionKind::Excluded, ..judgement },
-        Answer::Fails => Judgement { answer: Answer::Holds, ..judgement },
+        Answer::Holds => Judgement {
+            answer: Answer::Fails,
+            kind: RejectionKind::Excluded,
+            ..judgement
+        },
+        Answer::Fails => Judgement {
+            answer: Answer::Holds,
+            ..judgement
+        },
         Answer::CannotTell => judgement,
     }
 }

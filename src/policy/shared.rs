@@ -49,7 +49,11 @@ impl SharedPolicy {
     /// Publishes a first policy.
     pub fn new(policy: Policy) -> Self {
         let generation = AtomicU64::new(policy.generation().get());
-        Self(Arc::new(Published { policy: ArcSwap::from_pointee(policy), generation, replacing: Mutex::new(()) }))
+        Self(Arc::new(Published {
+            policy: ArcSwap::from_pointee(policy),
+            generation,
+            replacing: Mutex::new(()),
+        }))
     }
 
     /// Replaces the policy. Every request judged after this returns is judged by the new one.

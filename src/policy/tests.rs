@@ -36,24 +36,56 @@ fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
     let table = [
         ("validity", Rule::validity(), None),
         ("subject", subject("CN=orders,O=Contoso"), None),
-        ("subject from the other end", subject("O=Contoso, CN=orders"), None),
+        (
+            "subject from the other end",
+            subject("O=Contoso, CN=orders"),
+            None,
+        ),
         ("subject with less", subject("CN=orders"), Some(Kind::Subject)),
-        ("subject with more", subject("CN=orders,OU=x,O=Contoso"), Some(Kind::Subject)),
+        (
+            "subject with more",
+            subject("CN=orders,OU=x,O=Contoso"),
+            Some(Kind::Subject),
+        ),
         ("issuer", issuer("CN=orders,O=Contoso"), None),
-        ("another issuer", issuer("CN=billing,O=Contoso"), Some(Kind::Issuer)),
+        (
+            "another issuer",
+            issuer("CN=billing,O=Contoso"),
+            Some(Kind::Issuer),
+        ),
         ("common name", Rule::common_name(["Orders"]), None),
-        ("another common name", Rule::common_name(["order"]), Some(Kind::CommonName)),
+        (
+            "another common name",
+            Rule::common_name(["order"]),
+            Some(Kind::CommonName),
+        ),
         ("dns name", dns("orders.contoso.com"), None),
         ("dns wildcard", dns("*.contoso.com"), None),
-        ("another dns name", dns("billing.contoso.com"), Some(Kind::DnsName)),
+        (
+            "another dns name",
+            dns("billing.contoso.com"),
+            Some(Kind::DnsName),
+        ),
         ("sha-1", Rule::thumbprint([zero, orders.sha1_thumbprint()]), None),
-        ("sha-256", Rule::thumbprint([zero, orders.sha256_thumbprint()]), None),
-        ("another thumbprint", Rule::thumbprint([zero]), Some(Kind::Thumbprint)),
+        (
+            "sha-256",
+            Rule::thumbprint([zero, orders.sha256_thumbprint()]),
+            None,
+        ),
+        (
+            "another thumbprint",
+            Rule::thumbprint([zero]),
+            Some(Kind::Thumbprint),
+        ),
         ("custom", Rule::custom("yes", |_, _| true), None),
         ("custom no", Rule::custom("no", |_, _| false), Some(Kind::Custom)),
     ];
     for (case, rule, rejected) in table {
-        let expected = if rejected.is_none() { Answer::Holds } else { Answer::Fails };
+        let expected = if rejected.is_none() {
+            Answer::Holds
+        } else {
+            Answer::Fails
+        };
         let (answer, kind) = answer(&rule, &orders);
         assert_eq!(answer, expected, "{case}");
         assert!(rejected.is_none_or(|rejected| rejected == kind), "{case}: {kind}");
@@ -84,11 +116,23 @@ fn groups_combine_three_values() {
         (T, F, F, T),
         (T, T, T, T),
     ] {
-        assert_eq!(answer(&Rule::all([rule(one), rule(other)]), &certificate).0, all, "all {one:?} {other:?}");
-        assert_eq!(answer(&Rule::any([rule(one), rule(other)]), &certificate).0, any, "any {one:?} {other:?}");
+        assert_eq!(
+            answer(&Rule::all([rule(one), rule(other)]), &certificate).0,
+            all,
+            "all {one:?} {other:?}"
+        );
+        assert_eq!(
+            answer(&Rule::any([rule(one), rule(other)]), &certificate).0,
+            any,
+            "any {one:?} {other:?}"
+        );
     }
     for (inner, outer) in [(H, F), (F, H), (T, T)] {
-        assert_eq!(answer(&Rule::not(rule(inner)), &certificate).0, outer, "not {inner:?}");
+        assert_eq!(
+            answer(&Rule::not(rule(inner)), &certificate).0,
+            outer,
+            "not {inner:?}"
+        );
     }
 }
 
@@ -100,7 +144,11 @@ fn what_cannot_be_told_refuses() {
         Rule::custom("cannot tell", |_, _| Answer::CannotTell),
         Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
     ] {
-        let policy = Policy::builder().thumbprint(thumbprint).rule(rule).build().unwrap();
+        let policy = Policy::builder()
+            .thumbprint(thumbprint)
+            .rule(rule)
+            .build()
+            .unwrap();
         let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();
         assert_eq!(rejection.kind(), RejectionKind::Undecidable);
     }
@@ -108,16 +156,29 @@ fn what_cannot_be_told_refuses() {
 
 #[test]
 fn presence_and_readability_come_before_any_rule() {
-    let policy = Policy::builder().custom("anyone", |_, _| true).allow_unanchored().build().unwrap();
+    let policy = Policy::builder()
+        .custom("anyone", |_, _| true)
+        .allow_unanchored()
+        .build()
+        .unwrap();
     let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
-    assert_eq!(policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(), RejectionKind::Missing);
-    assert_eq!(policy.judge(&unreadable, NOW).unwrap_err().kind(), RejectionKind::Unreadable);
+    assert_eq!(
+        policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(),
+        RejectionKind::Missing
+    );
+    assert_eq!(
+        policy.judge(&unreadable, NOW).unwrap_err().kind(),
+        RejectionKind::Unreadable
+    );
 }
 
 #[test]
 fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
     let certificate = self_signed(&Leaf::client("orders").from(NOON - 10).until(NOON + 10));
-    let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
+    let policy = Policy::builder()
+        .thumbprint(certificate.sha256_thumbprint())
+        .build()
+        .unwrap();
     let presented = certificate.into();
     for (at, expected) in [
         (-11, Some(RejectionKind::NotYetValid)),
@@ -128,7 +189,10 @@ fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
         (5, None),
         (3_600, Some(RejectionKind::Expired)),
     ] {
-        let kind = policy.judge(&presented, NOW.plus(at)).err().map(|rejection| rejection.kind());
+        let kind = policy
+            .judge(&presented, NOW.plus(at))
+            .err()
+            .map(|rejection| rejection.kind());
         assert_eq!(kind, expected, "at {at}");
     }
 }
@@ -137,10 +201,16 @@ fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
 fn verdicts_of_one_policy_do_not_pass_for_another() {
     let certificate = orders();
     let presented = Presented::from(certificate.clone());
-    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
+    let open = Policy::builder()
+        .thumbprint(certificate.sha256_thumbprint())
+        .build()
+        .unwrap();
     for _ in 0..8 {
         assert!(open.judge(&presented, NOW).is_ok());
-        let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
+        let closed = Policy::builder()
+            .thumbprint(Thumbprint::Sha256([0; 32]))
+            .build()
+            .unwrap();
         assert!(closed.judge(&presented, NOW).is_err());
     }
 }
@@ -151,7 +221,11 @@ fn a_custom_rule_is_asked_every_time() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let rule = move |_: &ClientCertificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
-    let policy = Policy::builder().custom("twice", rule).allow_unanchored().build().unwrap();
+    let policy = Policy::builder()
+        .custom("twice", rule)
+        .allow_unanchored()
+        .build()
+        .unwrap();
     let presented = orders().into();
     let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
     assert_eq!(admitted, [true, true, false, false]);
@@ -161,8 +235,14 @@ fn a_custom_rule_is_asked_every_time() {
 fn a_replaced_policy_judges_at_once() {
     let certificate = orders();
     let presented = Presented::from(certificate.clone());
-    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
-    let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
+    let open = Policy::builder()
+        .thumbprint(certificate.sha256_thumbprint())
+        .build()
+        .unwrap();
+    let closed = Policy::builder()
+        .thumbprint(Thumbprint::Sha256([0; 32]))
+        .build()
+        .unwrap();
     let shared = SharedPolicy::new(open.clone());
     let other_handle = shared.clone();
     for _ in 0..3 {
@@ -180,16 +260,36 @@ fn policies_that_prove_nothing_are_refused_at_build() {
     let anchored = || Rule::thumbprint([zero]);
     for (case, builder, expected) in [
         ("nothing", Policy::builder(), PolicyError::Empty),
-        ("nothing, validity off", Policy::builder().allow_outside_validity().allow_unanchored(), PolicyError::Empty),
-        ("names alone", Policy::builder().subject(name.clone()).issuer(name.clone()), PolicyError::Unanchored),
-        ("custom alone", Policy::builder().custom("x", |_, _| true), PolicyError::Unanchored),
-        ("not", Policy::builder().rule(Rule::not(anchored())), PolicyError::Unanchored),
+        (
+            "nothing, validity off",
+            Policy::builder().allow_outside_validity().allow_unanchored(),
+            PolicyError::Empty,
+        ),
+        (
+            "names alone",
+            Policy::builder().subject(name.clone()).issuer(name.clone()),
+            PolicyError::Unanchored,
+        ),
+        (
+            "custom alone",
+            Policy::builder().custom("x", |_, _| true),
+            PolicyError::Unanchored,
+        ),
+        (
+            "not",
+            Policy::builder().rule(Rule::not(anchored())),
+            PolicyError::Unanchored,
+        ),
         (
             "one way without an anchor",
             Policy::builder().rule(Rule::any([anchored(), Rule::subject([name.clone()])])),
             PolicyError::Unanchored,
         ),
-        ("no thumbprints", Policy::builder().thumbprints([]), PolicyError::EmptyList { rule: "thumbprint" }),
+        (
+            "no thumbprints",
+            Policy::builder().thumbprints([]),
+            PolicyError::EmptyList { rule: "thumbprint" },
+        ),
         (
             "empty any",
             Policy::builder().thumbprint(zero).rule(Rule::not(Rule::any([]))),
@@ -206,6 +306,10 @@ fn policies_that_prove_nothing_are_refused_at_build() {
     let both_ways = Rule::any([anchored(), Rule::all([Rule::subject([name.clone()]), anchored()])]);
     assert!(Policy::builder().rule(both_ways).build().is_ok());
     assert!(Policy::builder().subject(name).allow_unanchored().build().is_ok());
+    assert!(
+        Policy::builder().allow_unanchored().build().is_ok(),
+        "any currently valid certificate"
+    );
 }
 
 #[cfg(feature = "trust")]
@@ -213,8 +317,14 @@ mod trust {
     use super::*;
 
     fn judge(root: &Authority, certificate: &ClientCertificate, at: i64) -> Option<RejectionKind> {
-        let policy = Policy::builder().trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap()).build().unwrap();
-        policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
+        let policy = Policy::builder()
+            .trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap())
+            .build()
+            .unwrap();
+        policy
+            .judge(&certificate.clone().into(), NOW.plus(at))
+            .err()
+            .map(|rejection| rejection.kind())
     }
 
     #[test]
@@ -223,7 +333,10 @@ mod trust {
         let issuing = root.intermediate("issuing");
         let impostor = Authority::root("root");
         let client = Leaf::client("orders");
-        let without_chain = Issued { chain: Vec::new(), ..issuing.issue(&client) };
+        let without_chain = Issued {
+            chain: Vec::new(),
+            ..issuing.issue(&client)
+        };
         let server_only = client.clone().usages(&[ExtendedKeyUsagePurpose::ServerAuth]);
         let not_trusted = Some(RejectionKind::NotTrusted);
         for (case, issued, expected) in [
@@ -231,10 +344,22 @@ mod trust {
             ("by an intermediate", issuing.issue(&client), None),
             ("no usage at all", root.issue(&client.clone().usages(&[])), None),
             ("intermediate not sent", without_chain, not_trusted),
-            ("another root of the same name", impostor.issue(&client), not_trusted),
+            (
+                "another root of the same name",
+                impostor.issue(&client),
+                not_trusted,
+            ),
             ("self-signed", client.self_signed(), not_trusted),
-            ("for servers only", root.issue(&server_only), Some(RejectionKind::WrongPurpose)),
-            ("an authority itself", root.issue(&client.clone().ca()), not_trusted),
+            (
+                "for servers only",
+                root.issue(&server_only),
+                Some(RejectionKind::WrongPurpose),
+            ),
+            (
+                "an authority itself",
+                root.issue(&client.clone().ca()),
+                not_trusted,
+            ),
         ] {
             let certificate = read(&issued);
             assert_eq!(judge(&root, &certificate, 0), expected, "{case}");
@@ -251,7 +376,11 @@ mod trust {
         let policy = Policy::builder().trust(anchors).build().unwrap();
         let presented = certificate.into();
         for (at, expected) in [(0, true), (100, true), (101, false), (102, false)] {
-            assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
+            assert_eq!(
+                policy.judge(&presented, NOW.plus(at)).is_ok(),
+                expected,
+                "at {at}"
+            );
         }
     }
 
@@ -265,14 +394,21 @@ mod trust {
         let policy = builder.build().unwrap();
         let presented = certificate.into();
         for (at, expected) in [(0, false), (59, false), (61, true)] {
-            assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
+            assert_eq!(
+                policy.judge(&presented, NOW.plus(at)).is_ok(),
+                expected,
+                "at {at}"
+            );
         }
     }
 
     #[test]
     fn roots_that_cannot_be_read_name_their_line() {
         let good = Authority::root("root");
-        let bad = format!("{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", good.pem());
+        let bad = format!(
+            "{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            good.pem()
+        );
         let line = good.pem().lines().count() + 1;
         let error = TrustAnchors::from_pem(bad.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("line {line}:")), "{error}");
@@ -282,7 +418,10 @@ mod trust {
 
 #[test]
 fn a_text_that_lies_about_a_name_does_not_match() {
-    let lying = [(DnType::OrganizationName, "x, CN=admin"), (DnType::CommonName, "foo/O=Contoso")];
+    let lying = [
+        (DnType::OrganizationName, "x, CN=admin"),
+        (DnType::CommonName, "foo/O=Contoso"),
+    ];
     let certificate = self_signed(&Leaf::client("x").subject(&lying));
     for text in ["CN=admin,O=x", "CN=foo,O=Contoso", "CN=foo,O=x", "CN=admin"] {
         let rule = Rule::subject([text.parse().unwrap()]);

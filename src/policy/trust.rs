@@ -69,16 +69,22 @@ impl TrustAnchors {
                 let der = CertificateDer::from(der);
                 match webpki::anchor_from_trusted_cert(&der) {
                     Ok(anchor) => Ok(anchor.to_owned()),
-                    Err(error) => {
-                        Err(TrustError::Certificate { index, line, problem: format!("{error:?}") })
-                    }
+                    Err(error) => Err(TrustError::Certificate {
+                        index,
+                        line,
+                        problem: format!("{error:?}"),
+                    }),
                 }
             })
             .collect::<Result<Vec<_>, _>>()?;
         if anchors.is_empty() {
             return Err(TrustError::Empty);
         }
-        Ok(Self(Arc::new(Inner { anchors, algorithms, generation: Generation::next() })))
+        Ok(Self(Arc::new(Inner {
+            anchors,
+            algorithms,
+            generation: Generation::next(),
+        })))
     }
 
     /// The number of roots.
@@ -95,7 +101,10 @@ impl TrustAnchors {
         let Ok(seconds) = u64::try_from(now.as_unix()) else {
             return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
         };
-        let (verdict, until) = match self.verify(certificate, UnixTime::since_unix_epoch(Duration::from_secs(seconds))) {
+        let (verdict, until) = match self.verify(
+            certificate,
+            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+        ) {
             Ok(until) => (TRUSTED, until),
             Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
             Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
@@ -125,10 +134,12 @@ impl TrustAnchors {
 /// The last second in which all intermediates of a path are valid.
 fn end_of(path: &VerifiedPath<'_>) -> Timestamp {
     path.intermediate_certificates()
-        .map(|intermediate| match X509Certificate::from_der(&intermediate.der()) {
-            Ok((_, read)) => Timestamp::from_unix(read.validity().not_after.timestamp()),
-            Err(_) => Timestamp::MIN,
-        })
+        .map(
+            |intermediate| match X509Certificate::from_der(&intermediate.der()) {
+                Ok((_, read)) => Timestamp::from_unix(read.validity().not_after.timestamp()),
+                Err(_) => Timestamp::MIN,
+            },
+        )
         .min()
         .unwrap_or(Timestamp::MAX)
 }
@@ -173,8 +184,15 @@ impl fmt::Display for TrustError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pem(error) => error.fmt(f),
-            Self::Certificate { line: Some(line), problem, .. } => {
-                write!(f, "line {line}: this certificate cannot be read as a root: {problem}")
+            Self::Certificate {
+                line: Some(line),
+                problem,
+                ..
+            } => {
+                write!(
+                    f,
+                    "line {line}: this certificate cannot be read as a root: {problem}"
+                )
             }
             Self::Certificate { index, problem, .. } => {
                 write!(f, "certificate {} cannot be read as a root: {problem}", index + 1)

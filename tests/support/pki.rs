@@ -1,11 +1,17 @@
 //! Certificates made at run time: authorities, leaves, and leaves with something wrong about them.
-#![allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations, reason = "shared by test files, each using its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "shared by test files, each using its own part"
+)]
 
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
 
 /// Seconds of 2026-01-01T00:00:00Z: the noon of the tests' world, around which certificates are valid.
@@ -51,9 +57,15 @@ pub fn name(parts: &[(DnType, String)]) -> DistinguishedName {
 }
 
 /// Now, by the machine's clock, for tests that meet real TLS stacks.
-#[allow(clippy::disallowed_methods, reason = "peers in these tests read the machine's clock too")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "peers in these tests read the machine's clock too"
+)]
 pub fn now() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() as i64
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs() as i64
 }
 
 impl Authority {
@@ -89,7 +101,12 @@ impl Authority {
             None => Vec::new(),
             Some(above) => [vec![der.clone()], above.chain.clone()].concat(),
         };
-        Self { issuer: Issuer::new(params, key), der, pem: certificate.pem(), chain }
+        Self {
+            issuer: Issuer::new(params, key),
+            der,
+            pem: certificate.pem(),
+            chain,
+        }
     }
 
     pub fn der(&self) -> &[u8] {
@@ -102,8 +119,17 @@ impl Authority {
 
     pub fn issue(&self, leaf: &Leaf) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let der = leaf.params().signed_by(&key, &self.issuer).unwrap().der().to_vec();
-        Issued { der, chain: self.chain.clone(), key }
+        let der = leaf
+            .params()
+            .signed_by(&key, &self.issuer)
+            .unwrap()
+            .der()
+            .to_vec();
+        Issued {
+            der,
+            chain: self.chain.clone(),
+            key,
+        }
     }
 }
 
@@ -158,7 +184,10 @@ impl Leaf {
     }
 
     pub fn subject(mut self, parts: &[(DnType, &str)]) -> Self {
-        self.subject = parts.iter().map(|(kind, value)| (kind.clone(), (*value).to_owned())).collect();
+        self.subject = parts
+            .iter()
+            .map(|(kind, value)| (kind.clone(), (*value).to_owned()))
+            .collect();
         self
     }
 
@@ -191,7 +220,11 @@ impl Leaf {
     pub fn self_signed(&self) -> Issued {
         let key = KeyPair::generate().unwrap();
         let der = self.params().self_signed(&key).unwrap().der().to_vec();
-        Issued { der, chain: Vec::new(), key }
+        Issued {
+            der,
+            chain: Vec::new(),
+            key,
+        }
     }
 }
 
@@ -202,7 +235,10 @@ pub fn pem_of(der: &[u8]) -> String {
 impl Issued {
     /// Leaf and chain.
     pub fn chain_pem(&self) -> String {
-        std::iter::once(&self.der).chain(&self.chain).map(|der| pem_of(der)).collect()
+        std::iter::once(&self.der)
+            .chain(&self.chain)
+            .map(|der| pem_of(der))
+            .collect()
     }
 
     pub fn key_pem(&self) -> String {
@@ -211,17 +247,34 @@ impl Issued {
 
     /// Leaf and chain as PKCS#12 under `password`.
     pub fn pfx(&self, password: &str) -> Vec<u8> {
-        self.pfx_with(password, p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
+        self.pfx_with(
+            password,
+            p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256,
+        )
     }
 
     pub fn pfx_with(&self, password: &str, encryption: p12_keystore::EncryptionAlgorithm) -> Vec<u8> {
         use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
-        let certificates = std::iter::once(&self.der).chain(&self.chain).map(|der| Certificate::from_der(der).unwrap());
+        let certificates = std::iter::once(&self.der)
+            .chain(&self.chain)
+            .map(|der| Certificate::from_der(der).unwrap());
         let key = PrivateKey::from_der(&self.key.serialize_der()).unwrap();
         let mut store = KeyStore::new();
-        store.add_entry("identity", KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new("1", key, certificates)));
+        store.add_entry(
+            "identity",
+            KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new("1", key, certificates)),
+        );
         let legacy = encryption != p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256;
-        let mac = if legacy { MacAlgorithm::HmacSha1 } else { MacAlgorithm::HmacSha256 };
-        store.writer(password).encryption_algorithm(encryption).mac_algorithm(mac).write().unwrap()
+        let mac = if legacy {
+            MacAlgorithm::HmacSha1
+        } else {
+            MacAlgorithm::HmacSha256
+        };
+        store
+            .writer(password)
+            .encryption_algorithm(encryption)
+            .mac_algorithm(mac)
+            .write()
+            .unwrap()
     }
 }

@@ -41,7 +41,9 @@ impl<'a> Outline<'a> {
         let (mac, safe) = self.sequence(rest, "the authenticated safe")?;
         let (content_type, content) = self.typed(safe)?;
         if content_type != DATA {
-            return Err(IdentityError::Unsupported("a public-key protected container".into()));
+            return Err(IdentityError::Unsupported(
+                "a public-key protected container".into(),
+            ));
         }
         let mut iterations = 0_u64;
         let (_, safes) = self.sequence(self.octets(content)?, "the authenticated safe")?;
@@ -50,13 +52,20 @@ impl<'a> Outline<'a> {
             iterations = iterations.saturating_add(match content_type {
                 DATA => self.bags(self.octets(content)?)?,
                 ENCRYPTED_DATA => self.encrypted_data(content)?,
-                _ => return Err(IdentityError::Unsupported("a kind of content that is not supported".into())),
+                _ => {
+                    return Err(IdentityError::Unsupported(
+                        "a kind of content that is not supported".into(),
+                    ));
+                }
             });
         }
         if !mac.is_empty() {
             iterations = iterations.saturating_add(self.mac(mac)?);
         }
-        Ok(Work { iterations, has_mac: !mac.is_empty() })
+        Ok(Work {
+            iterations,
+            has_mac: !mac.is_empty(),
+        })
     }
 
     /// MacData: digest, salt, iterations (1 if left out).
@@ -64,7 +73,11 @@ impl<'a> Outline<'a> {
         let (_, mac) = self.sequence(mac, "the MAC")?;
         let (rest, _digest) = self.any(mac, "the MAC's digest")?;
         let (rest, _salt) = self.any(rest, "the MAC's salt")?;
-        if rest.is_empty() { Ok(1) } else { Ok(self.integer(rest)?.1) }
+        if rest.is_empty() {
+            Ok(1)
+        } else {
+            Ok(self.integer(rest)?.1)
+        }
     }
 
     /// EncryptedData: version, then content type, algorithm, content.
@@ -86,7 +99,9 @@ impl<'a> Outline<'a> {
                 let (_, key) = self.sequence(value, "a shrouded key")?;
                 iterations = iterations.saturating_add(self.algorithm(key)?);
             } else if kind == SECRET_BAG {
-                return Err(IdentityError::Unsupported("a secret bag, which no client identity needs".into()));
+                return Err(IdentityError::Unsupported(
+                    "a secret bag, which no client identity needs".into(),
+                ));
             }
         }
         Ok(iterations)
@@ -148,7 +163,11 @@ impl<'a> Outline<'a> {
         }
         let significant = element.data.iter().skip_while(|octet| **octet == 0);
         let value = significant.fold(0_u64, |value, octet| {
-            if value >> 56 != 0 { u64::MAX } else { value << 8 | u64::from(*octet) }
+            if value >> 56 != 0 {
+                u64::MAX
+            } else {
+                value << 8 | u64::from(*octet)
+            }
         });
         Ok((rest, value))
     }
@@ -164,7 +183,8 @@ impl<'a> Outline<'a> {
     fn any(&self, input: &'a [u8], what: &str) -> Outcome<(&'a [u8], Any<'a>)> {
         Any::from_der(input).map_err(|_| {
             if input.get(1) == Some(&0x80) {
-                let indefinite = "BER with indefinite lengths; convert it with `openssl pkcs12 -in OLD -out NEW`";
+                let indefinite =
+                    "BER with indefinite lengths; convert it with `openssl pkcs12 -in OLD -out NEW`";
                 return IdentityError::Unsupported(indefinite.into());
             }
             self.malformed(input, format!("{what} is not valid DER"))
@@ -173,6 +193,9 @@ impl<'a> Outline<'a> {
 
     fn malformed(&self, at: &[u8], problem: impl Into<String>) -> IdentityError {
         let byte = (at.as_ptr() as usize).checked_sub(self.file.as_ptr() as usize);
-        IdentityError::Malformed { byte, problem: problem.into() }
+        IdentityError::Malformed {
+            byte,
+            problem: problem.into(),
+        }
     }
 }

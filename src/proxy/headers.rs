@@ -1,0 +1,138 @@
+//! What may and may not cross a proxy.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Fields that belong to one connection (RFC 9110, section 7.6.1). `TE` is judged by its value.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Removes hop-by-hop fields and those that `Connection` names.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().filter(|name| **name != header::TE) {
+        headers.remove(name);
+    }
+    let wants_trailers = headers.get_all(header::TE).iter().any(|value| {
+        value.to_str().is_ok_and(|value| {
+            value
+                .split(',')
+                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+        })
+    });
+    headers.remove(header::TE);
+    if wants_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Removes what would let the caller claim another identity or origin to the back end.
+pub(super) fn remove_claims(headers: &mut HeaderMap) {
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name.as_str()))
+        .cloned()
+        .collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    headers.remove(header::PROXY_AUTHORIZATION);
+}
+
+/// Names that proxies and servers use for certificates and for where a request came from. Back ends behind
+/// CGI-like interfaces see `_` and `-` as one, so do we.
+fn is_claim(name: &str) -> bool {
+    const NAMES: [&str; 5] = [
+        "forwarded",
+        "x-arr-clientcert",
+        "client-cert",
+        "client-cert-chain",
+        "x-real-ip",
+    ];
+    const PREFIXES: [&str; 6] = [
+        "x-forwarded-",
+        "x-ssl-",
+        "ssl-client-",
+        "x-client-cert",
+        "x-amzn-mtls-",
+        "x-tls-client-",
+    ];
+    let name = name.replace('_', "-");
+    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Joins the pieces into which HTTP/2 splits a cookie.
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let joined = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect::<Vec<_>>();
+    // Joined out of valid values, it is one.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Which fields tell the back end where a request came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Forwarded {
+    /// None. The caller's own are removed all the same.
+    #[default]
+    Nothing,
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Rfc7239,
+    /// Both.
+    Both,
+}
+
+impl Forwarded {
+    /// Sets the fields for a caller that came over TLS from `remote` and asked for `host`.
+    pub(super) fn set(self, headers: &mut HeaderMap, remote: Option<SocketAddr>, host: Option<&HeaderValue>) {
+        let address = remote.map(|remote| remote.ip().to_canonical());
+        if matches!(self, Self::XForwarded | Self::Both) {
+            if let Some(value) = address.and_then(|address| HeaderValue::try_from(address.to_string()).ok()) {
+                headers.insert("x-forwarded-for", value);
+            }
+            headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+            if let Some(host) = host {
+                headers.insert("x-forwarded-host", host.clone());
+            }
+        }
+        if matches!(self, Self::Rfc7239 | Self::Both) {
+            let node = match address {
+                Some(IpAddr::V4(address)) => format!("for={address};"),
+                Some(IpAddr::V6(address)) => format!("for=\"[{address}]\";"),
+                None => String::new(),
+            };
+            let host = host
+                .and_then(|host| host.to_str().ok())
+                .filter(|host| !host.contains(['"', '\\']));
+            let host = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
+            if let Ok(value) = HeaderValue::try_from(format!("{node}proto=https{host}")) {
+                headers.insert(header::FORWARDED, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use std::{
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Request, Response, header, request::Parts};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    Forwarded, Upstream,
+    headers::{join_cookies, remove_claims, remove_hop_by_hop},
+    target::rest_of,
+};
+
+/// Layer of [`ReverseProxy`]. See the [module](super) for what it changes.
+#[derive(Debug, Clone)]
+pub struct ReverseProxyLayer {
+    route: Route,
+}
+
+#[derive(Debug, Clone)]
+struct Route {
+    /// Without a `/` at its end; empty for the root.
+    prefix: Box<str>,
+    upstream: Upstream,
+    preserve_host: bool,
+    forwarded: Forwarded,
+}
+
+impl ReverseProxyLayer {
+    /// Sends requests below the path `prefix` to `upstream`, whose path replaces the prefix: with the prefix
+    /// `/orders` and the upstream `https://host/api`, `/orders/42` becomes `https://host/api/42`.
+    pub fn new(prefix: &str, upstream: Upstream) -> Self {
+        let prefix = prefix.trim_end_matches('/').into();
+        Self {
+            route: Route {
+                prefix,
+                upstream,
+                preserve_host: false,
+                forwarded: Forwarded::default(),
+            },
+        }
+    }
+
+    /// Sends the caller's Host instead of the upstream's. Default: off.
+    ///
+    /// Has an effect over HTTP/1.1 only: see [`IdentityLayer::only_http1`](crate::IdentityLayer::only_http1).
+    #[must_use]
+    pub fn preserve_host(mut self) -> Self {
+        self.route.preserve_host = true;
+        self
+    }
+
+    /// Tells the back end where requests came from. Default: [`Forwarded::Nothing`].
+    ///
+    /// The caller's address is taken from a [`SocketAddr`] in the request's extensions; without one it is
+    /// left out.
+    #[must_use]
+    pub fn forwarded(mut self, forwarded: Forwarded) -> Self {
+        self.route.forwarded = forwarded;
+        self
+    }
+}
+
+impl<S> Layer<S> for ReverseProxyLayer {
+    type Service = ReverseProxy<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ReverseProxy {
+            inner,
+            route: Arc::new(self.route.clone()),
+        }
+    }
+}
+
+/// Service made by [`ReverseProxyLayer`].
+#[derive(Debug, Clone)]
+pub struct ReverseProxy<S> {
+    inner: S,
+    route: Arc<Route>,
+}
+
+impl Route {
+    /// Rewrites the head of a request for the back end.
+    fn rewrite(&self, head: &mut Parts) {
+        let rest = rest_of(&self.prefix, head.uri.path()).unwrap_or_else(|| head.uri.path());
+        let host = caller_host(head);
+        // A path out of a valid URI makes a valid URI; if not, the client refuses the relative one.
+        if let Some(uri) = self.upstream.uri(rest, head.uri.query()) {
+            head.uri = uri;
+        }
+        remove_hop_by_hop(&mut head.headers);
+        remove_claims(&mut head.headers);
+        join_cookies(&mut head.headers);
+        let remote = head.extensions.get::<SocketAddr>().copied();
+        self.forwarded.set(&mut head.headers, remote, host.as_ref());
+        match host.filter(|_| self.preserve_host) {
+            Some(host) => head.headers.insert(header::HOST, host),
+            None => head.headers.remove(header::HOST),
+        };
+    }
+}
+
+/// The authority the caller asked for: HTTP/2 has it in the URI.
+fn caller_host(head: &Parts) -> Option<HeaderValue> {
+    match head.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => head.headers.get(header::HOST).cloned(),
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ReverseProxy<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ProxyFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        self.route.rewrite(&mut head);
+        ProxyFuture {
+            inner: self.inner.call(Request::from_parts(head, body)),
+        }
+    }
+}
+
+pin_project! {
+    /// Response future of [`ReverseProxy`].
+    pub struct ProxyFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F, R, E> Future for ProxyFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(self.project().inner.poll(cx))?;
+        remove_hop_by_hop(response.headers_mut());
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl<F> fmt::Debug for ProxyFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+use std::{fmt, str::FromStr};
+
+use http::{
+    Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+/// Where a route's requests go: scheme, authority, and the path that replaces the route's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a `/` at its end; empty for the root.
+    path: Box<str>,
+}
+
+impl Upstream {
+    /// The host, and the port if it has one.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The URI of a request whose path, less the route's prefix, is `rest` (empty or with a `/` in front).
+    pub(super) fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
+        let mut path = String::with_capacity(self.path.len() + rest.len() + query.map_or(0, str::len) + 2);
+        path.push_str(&self.path);
+        path.push_str(rest);
+        if path.is_empty() {
+            path.push('/');
+        }
+        if let Some(query) = query {
+            path.push('?');
+            path.push_str(query);
+        }
+        let path = PathAndQuery::try_from(path).ok()?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+/// What follows a route's prefix in a path: empty, or with a `/` in front. None if the path is elsewhere.
+pub(super) fn rest_of<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+impl FromStr for Upstream {
+    type Err = UpstreamParseError;
+
+    /// # Errors
+    ///
+    /// The text is not an absolute `http` or `https` URI, or has user information, a query or a fragment.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('#') {
+            return Err(UpstreamParseError);
+        }
+        let uri: Uri = text.parse().map_err(|_| UpstreamParseError)?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(UpstreamParseError);
+        };
+        let known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
+        if !known || authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(UpstreamParseError);
+        }
+        let path = parts.path_and_query;
+        if path.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err(UpstreamParseError);
+        }
+        let path = path
+            .as_ref()
+            .map_or("", PathAndQuery::path)
+            .trim_end_matches('/')
+            .into();
+        Ok(Self {
+            scheme,
+            authority,
+            path,
+        })
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
+    }
+}
+
+/// A text that is not an [`Upstream`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamParseError;
+
+impl fmt::Display for UpstreamParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not an upstream; write https://host:port/path, without user information, query and fragment",
+        )
+    }
+}
+
+impl std::error::Error for UpstreamParseError {}

@@ -1,0 +1,148 @@
+use std::{convert::Infallible, net::SocketAddr};
+
+use http::{HeaderMap, Request, Response, header};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::*;
+
+/// What a back end would see of a request.
+async fn forwarded(layer: ReverseProxyLayer, request: Request<()>) -> (String, HeaderMap) {
+    let inner = service_fn(|request: Request<()>| async move {
+        let (head, ()) = request.into_parts();
+        let mut response = Response::new((head.uri.to_string(), head.headers));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, "x-secret, close".parse().unwrap());
+        response.headers_mut().insert("x-secret", "1".parse().unwrap());
+        response.headers_mut().insert("x-kept", "1".parse().unwrap());
+        Ok::<_, Infallible>(response)
+    });
+    let response = layer.layer(inner).oneshot(request).await.unwrap();
+    assert_eq!(
+        response.headers().len(),
+        1,
+        "hop-by-hop fields of the response are removed"
+    );
+    assert!(response.headers().contains_key("x-kept"));
+    response.into_body()
+}
+
+fn layer(prefix: &str, upstream: &str) -> ReverseProxyLayer {
+    ReverseProxyLayer::new(prefix, upstream.parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_upstreams_path_replaces_the_routes() {
+    for (prefix, upstream, path, expected) in [
+        ("/orders", "https://h:1/api", "/orders/42", "https://h:1/api/42"),
+        ("/orders", "https://h:1/api", "/orders", "https://h:1/api"),
+        ("/orders", "https://h:1/api/", "/orders/", "https://h:1/api/"),
+        ("/orders", "https://h:1", "/orders", "https://h:1/"),
+        (
+            "/orders",
+            "https://h:1",
+            "/orders?a=%2F..",
+            "https://h:1/?a=%2F..",
+        ),
+        ("/", "https://h:1", "/a/b", "https://h:1/a/b"),
+        ("/", "https://h:1/api", "/", "https://h:1/api/"),
+        ("/a", "http://h", "/a/b", "http://h/b"),
+    ] {
+        let (uri, _) = forwarded(layer(prefix, upstream), Request::get(path).body(()).unwrap()).await;
+        assert_eq!(uri, expected, "{prefix} {upstream} {path}");
+    }
+}
+
+#[tokio::test]
+async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
+    let gone = [
+        ("connection", "x-named, te, close"),
+        ("x-named", "1"),
+        ("keep-alive", "1"),
+        ("proxy-connection", "1"),
+        ("proxy-authorization", "1"),
+        ("upgrade", "h2c"),
+        ("transfer-encoding", "chunked"),
+        ("x-arr-clientcert", "1"),
+        ("X_ARR_ClientCert", "1"),
+        ("x-forwarded-client-cert", "1"),
+        ("client-cert", "1"),
+        ("Client_Cert_Chain", "1"),
+        ("x-ssl-client-dn", "1"),
+        ("ssl_client_verify", "SUCCESS"),
+        ("x-client-cert-dn", "1"),
+        ("x-client-certificate", "1"),
+        ("x-amzn-mtls-clientcert", "1"),
+        ("forwarded", "for=1"),
+        ("x-forwarded-for", "1"),
+        ("x-forwarded-host", "1"),
+        ("host", "example.com"),
+    ];
+    let kept = [
+        ("te", "gzip, trailers"),
+        ("x-client", "1"),
+        ("authorization", "Bearer 1"),
+        ("trailer", "x-sum"),
+    ];
+    let mut request = Request::get("/orders");
+    for (name, value) in gone.into_iter().chain(kept) {
+        request = request.header(name, value);
+    }
+    let (_, headers) = forwarded(layer("/orders", "https://h"), request.body(()).unwrap()).await;
+    let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["authorization", "te", "trailer", "x-client"]);
+    assert_eq!(headers["te"], "trailers");
+}
+
+#[tokio::test]
+async fn where_a_request_came_from_is_told_if_asked_for() {
+    let remote: SocketAddr = "[2001:db8::1]:4711".parse().unwrap();
+    let request = || {
+        let request = Request::get("https://api.example.com/orders").header("x-forwarded-for", "forged");
+        request.extension(remote).body(()).unwrap()
+    };
+    let both = layer("/orders", "https://h").forwarded(Forwarded::Both);
+    let (_, headers) = forwarded(both, request()).await;
+    assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
+    assert_eq!(headers["x-forwarded-proto"], "https");
+    assert_eq!(headers["x-forwarded-host"], "api.example.com");
+    assert_eq!(
+        headers["forwarded"],
+        r#"for="[2001:db8::1]";proto=https;host="api.example.com""#
+    );
+    assert!(!headers.contains_key("host"));
+
+    let (_, headers) = forwarded(layer("/orders", "https://h").preserve_host(), request()).await;
+    assert_eq!(headers["host"], "api.example.com");
+    assert!(!headers.contains_key("x-forwarded-for"));
+}
+
+#[tokio::test]
+async fn a_cookie_that_http_2_split_is_joined() {
+    let request = Request::get("/")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2; c=3");
+    let (_, headers) = forwarded(layer("/", "https://h"), request.body(()).unwrap()).await;
+    assert_eq!(
+        headers.get_all("cookie").iter().collect::<Vec<_>>(),
+        ["a=1; b=2; c=3"]
+    );
+}
+
+#[test]
+fn what_is_no_upstream_is_refused() {
+    for text in [
+        "",
+        "h",
+        "/a",
+        "ftp://h",
+        "https://",
+        "https://u:p@h",
+        "https://h/?q",
+        "https://h/#f",
+        "https://h /",
+    ] {
+        assert!(text.parse::<Upstream>().is_err(), "{text}");
+    }
+}
