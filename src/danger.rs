@@ -27,3 +27,15 @@ pub enum BackEndVerification {
     /// Nothing: anyone at all can answer.
     Nothing,
 }
+
+#[cfg(feature = "outbound")]
+impl BackEndVerification {
+    /// A stable name for logs and metrics: `chain_only`, `name_only` or `nothing`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChainOnly => "chain_only",
+            Self::NameOnly => "name_only",
+            Self::Nothing => "nothing",
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -35,7 +35,7 @@ struct Shared<B> {
 
 #[derive(Debug, Clone)]
 struct Settings {
-    trust: BackEndTrust,
+    trust: OnceLock<BackEndTrust>,
     connect_timeout: Duration,
     handshake_timeout: Duration,
     idle_timeout: Duration,
@@ -70,7 +70,10 @@ impl Default for MtlsClientBuilder {
 }
 
 impl MtlsClientBuilder {
-    /// The trust of requests whose route has none of its own. Default: the system's roots.
+    /// The trust of requests whose route has none of its own.
+    ///
+    /// Default: the system's roots, read when the first request needs them; pass
+    /// [`BackEndTrust::system`] to read them, and to fail, earlier.
     pub fn trust(mut self, trust: BackEndTrust) -> Self {
         self.trust = Some(trust);
         self
@@ -95,35 +98,36 @@ impl MtlsClientBuilder {
     }
 
     /// Builds the client.
-    ///
-    /// # Errors
-    ///
-    /// No trust was given, and the system's roots cannot be read.
-    pub fn build<B>(self) -> Result<MtlsClient<B>, BackEndTrustError>
+    pub fn build<B>(self) -> MtlsClient<B>
     where
         B: Body + Send + 'static + Unpin,
         B::Data: Send,
     {
-        let trust = match self.trust {
-            Some(trust) => trust,
-            None => BackEndTrust::system()?,
-        };
         let settings = Settings {
-            trust,
+            trust: self.trust.map(OnceLock::from).unwrap_or_default(),
             connect_timeout: self.connect_timeout,
             handshake_timeout: self.handshake_timeout,
             idle_timeout: self.idle_timeout,
         };
         let plain = settings.pool().build(settings.tcp());
-        Ok(MtlsClient(Arc::new(Shared {
+        MtlsClient(Arc::new(Shared {
             settings,
             profiles: Profiles::default(),
             plain,
-        })))
+        }))
     }
 }
 
 impl Settings {
+    /// The trust of requests whose route has none of its own.
+    fn trust(&self) -> Result<&BackEndTrust, BackEndTrustError> {
+        if let Some(trust) = self.trust.get() {
+            return Ok(trust);
+        }
+        let system = BackEndTrust::system()?;
+        Ok(self.trust.get_or_init(|| system))
+    }
+
     fn tcp(&self) -> HttpConnector {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);

@@ -28,7 +28,7 @@
 //! use tower_mtls::{BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient};
 //!
 //! let orders = ClientIdentity::from_pfx(pfx, "password")?;
-//! let client: MtlsClient<Empty<bytes::Bytes>> = MtlsClient::builder().build()?;
+//! let client: MtlsClient<Empty<bytes::Bytes>> = MtlsClient::builder().build();
 //! let route = IdentityLayer::new(orders).with_trust(BackEndTrust::from_pem(ca)?).layer(client);
 //! let response = route.oneshot(Request::get("https://orders.internal/42").body(Empty::new())?).await?;
 //! assert!(response.status().is_success());

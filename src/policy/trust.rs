@@ -87,6 +87,17 @@ impl TrustAnchors {
         })))
     }
 
+    /// Trusts the roots of both sets.
+    #[must_use]
+    pub fn union(self, other: &Self) -> Self {
+        let anchors = [self.0.anchors.as_slice(), &other.0.anchors].concat();
+        Self(Arc::new(Inner {
+            anchors,
+            algorithms: self.0.algorithms,
+            generation: Generation::next(),
+        }))
+    }
+
     /// The number of roots.
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {

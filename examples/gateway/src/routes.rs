@@ -106,27 +106,6 @@ fn lower_case(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The path towards the back end: the route's path replaced by the upstream's.
-///
-/// `/orders/42` on the route `/orders` with the upstream path `/api` becomes `/api/42`; `/orders` itself
-/// becomes `/api`, or `/` if the upstream names no path. No second `/` arises where the two meet; empty
-/// segments that the caller wrote, and the route allows, are handed on.
-pub(crate) fn replace_prefix(route_path: &str, upstream_path: &str, path: &str) -> String {
-    let route = route_path.strip_suffix('/').unwrap_or(route_path);
-    let rest = path.strip_prefix(route).unwrap_or(path);
-    let upstream = match rest {
-        "" => upstream_path,
-        _ => upstream_path.strip_suffix('/').unwrap_or(upstream_path),
-    };
-    let border = if rest.is_empty() || rest.starts_with('/') {
-        ""
-    } else {
-        "/"
-    };
-    let joined = [upstream, border, rest].concat();
-    if joined.is_empty() { "/".to_owned() } else { joined }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,38 +193,6 @@ mod tests {
     fn a_lower_case_host_is_not_copied() {
         for host in ["api.example.com", "api.example.com.:8443", "10.0.0.1"] {
             assert!(matches!(normal_host(host), Cow::Borrowed(_)), "{host}");
-        }
-    }
-
-    #[test]
-    fn the_routes_path_is_replaced_by_the_upstreams() {
-        let cases: &[(&str, &str, &str, &str)] = &[
-            ("/orders", "/api", "/orders/42", "/api/42"),
-            ("/orders", "/api", "/orders", "/api"),
-            ("/orders", "/api", "/orders/", "/api/"),
-            ("/orders", "/api/", "/orders/42", "/api/42"),
-            ("/orders", "/api/", "/orders", "/api/"),
-            ("/orders", "", "/orders", "/"),
-            ("/orders", "", "/orders/", "/"),
-            ("/orders", "", "/orders/42", "/42"),
-            ("/orders", "/", "/orders", "/"),
-            ("/orders", "/", "/orders/42", "/42"),
-            ("/orders/", "/api", "/orders/42", "/api/42"),
-            ("/orders", "/api", "/orders//42", "/api//42"),
-            ("/", "", "/orders/42", "/orders/42"),
-            ("/", "/", "/orders/42", "/orders/42"),
-            ("/", "/api", "/orders", "/api/orders"),
-            ("/", "/api", "/", "/api/"),
-            ("/", "", "/", "/"),
-            ("/a/b", "/c/d", "/a/b/e/f", "/c/d/e/f"),
-            ("/a", "/a", "/a/a/a", "/a/a/a"),
-        ];
-        for (route, upstream, path, expected) in cases {
-            assert_eq!(
-                replace_prefix(route, upstream, path),
-                *expected,
-                "{route} {upstream} {path}"
-            );
         }
     }
 }

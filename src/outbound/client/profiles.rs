@@ -59,7 +59,10 @@ where
         profile: &Profile,
         settings: &Settings,
     ) -> Result<Pool<B>, BackEndTrustError> {
-        let trust = profile.trust.as_ref().unwrap_or(&settings.trust);
+        let trust = match &profile.trust {
+            Some(trust) => trust,
+            None => settings.trust()?,
+        };
         let key = Key {
             identity: profile.identity.as_ref().map(ClientIdentity::generation),
             trust: trust.generation(),

@@ -38,8 +38,8 @@ pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::route::Route;
 pub(crate) use self::trust::Trust;
-pub(crate) use self::upstream::{Scheme, Upstream};
-pub(crate) use self::upstream_tls::{UpstreamTls, Verify};
+pub(crate) use self::upstream::Scheme;
+pub(crate) use self::upstream_tls::Verify;
 
 use self::report::Report;
 use self::route::Surroundings;

@@ -25,7 +25,7 @@ pub(crate) struct UpstreamTls {
 }
 
 /// What is verified of a back end's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub(crate) enum Verify {
     /// Chain and name. The default, and the only one that is not dangerous.
     #[default]

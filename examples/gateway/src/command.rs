@@ -1,0 +1,93 @@
+//! The command line.
+
+mod check;
+mod demo;
+mod run;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each back end under
+/// the route's own identity.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, about)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A tour with throw-away certificates and two back ends inside the process (the default)
+    Demo(Demo),
+    /// Serve a configuration file; SIGTERM and Ctrl-C let what is in flight finish
+    Run(Config),
+    /// Say whether a configuration file, and all that it names, would serve; exit 1 if not
+    ///
+    /// Prints one line for each finding: file, line, key, what is wrong, what would be right. Warnings and
+    /// notes alone leave the exit code at 0.
+    Check(Config),
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// Where the certificates, keys and the configuration are written
+    #[arg(long, value_name = "DIR", default_value = "gateway-demo")]
+    dir: PathBuf,
+    /// The port to listen on, on 127.0.0.1
+    #[arg(long, value_name = "N", default_value_t = 8443)]
+    port: u16,
+    /// Reserved for the management listener, which this version does not have yet
+    #[arg(long, value_name = "N", default_value_t = 9443)]
+    management_port: u16,
+}
+
+#[derive(Debug, Args)]
+struct Config {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(crate) fn run() -> ExitCode {
+    let command = CommandLine::parse().command.unwrap_or(Command::Demo(Demo {
+        dir: "gateway-demo".into(),
+        port: 8443,
+        management_port: 9443,
+    }));
+    let outcome = match command {
+        Command::Demo(Demo {
+            dir,
+            port,
+            management_port: _,
+        }) => served(|| demo::demo(&dir, port)),
+        Command::Run(Config { config }) => served(|| run::run(&config)),
+        Command::Check(Config { config }) => return check::check(&config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves with a log on standard error. `RUST_LOG` chooses what is logged; `info` if it is unset.
+fn served(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+    serve()
+}
+
+/// A runtime with a thread for each core.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))
+}

@@ -1,0 +1,64 @@
+//! `gateway demo`.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use tower_mtls::{Clock, SystemClock};
+
+use super::run::loaded;
+use crate::{
+    demo::{self, backend, pki, tour},
+    serve,
+};
+
+/// Makes the demo's world, serves it, and prints the tour.
+pub(super) fn demo(dir: &Path, port: u16) -> Result<(), String> {
+    let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix())
+        .map_err(|error| error.to_string())?;
+    pki::ensure(dir, now).map_err(|error| error.to_string())?;
+    super::runtime()?.block_on(serve(dir, port))
+}
+
+async fn serve(dir: &Path, port: u16) -> Result<(), String> {
+    let back_ends = demo::bind_back_ends()
+        .await
+        .map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
+    let ports = back_ends
+        .each_ref()
+        .map(|listener| listener.local_addr().map(|address| address.port()));
+    let [Ok(first), Ok(second)] = ports else {
+        return Err("the demo's back ends have no address".into());
+    };
+    let config = dir.join("gateway.toml");
+    replace(&config, &demo::toml::render(port, [first, second]))
+        .map_err(|error| format!("cannot write {}: {error}; choose another --dir", config.display()))?;
+
+    let tls = backend::tls(dir).map_err(|error| error.to_string())?;
+    let [orders, open] = back_ends;
+    let _back_ends = [
+        backend::start(orders, tls.clone(), "back end 1"),
+        backend::start(open, tls, "back end 2"),
+    ];
+
+    let server = serve::bind(loaded(&config)?).await?;
+    print(&tour::text(dir, server.address().port()))
+        .map_err(|error| format!("cannot print the tour: {error}"))?;
+    server.run(serve::until_signal()).await;
+    Ok(())
+}
+
+/// Writes a file so that a reader sees the old one or the new one, whole.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let temporary = file.with_extension("toml.new");
+    fs::write(&temporary, text)?;
+    fs::rename(temporary, file)
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,110 @@
+//! Reading the files that a configuration names, and keeping what is wrong with them.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use crate::config::{Diagnostic, FilePath, Located, Severity, quoted};
+
+/// No certificate bundle, key or list comes near this size.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// What is found while loading.
+#[derive(Debug)]
+pub(super) struct Findings {
+    file: PathBuf,
+    found: Vec<Diagnostic>,
+}
+
+impl Findings {
+    pub(super) fn new(file: &Path, found: Vec<Diagnostic>) -> Self {
+        Self {
+            file: file.to_owned(),
+            found,
+        }
+    }
+
+    pub(super) fn error<T>(
+        &mut self,
+        at: &Located<T>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(at, Severity::Error, problem.into(), remedy.into());
+    }
+
+    pub(super) fn warning<T>(
+        &mut self,
+        at: &Located<T>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(at, Severity::Warning, problem.into(), remedy.into());
+    }
+
+    /// What several places share is said once for each place.
+    fn add<T>(&mut self, at: &Located<T>, severity: Severity, problem: String, remedy: String) {
+        let finding = at.diagnostic(&self.file, severity, problem, remedy);
+        if !self.found.contains(&finding) {
+            self.found.push(finding);
+        }
+    }
+
+    /// All findings, by line.
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|finding| finding.line);
+        self.found
+    }
+
+    /// The contents of a file.
+    pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
+        match read_limited(file) {
+            Ok(contents) => Some(contents),
+            Err(error) => {
+                let problem = format!("{} cannot be read: {error}", quoted(&file.written));
+                self.error(
+                    file,
+                    problem,
+                    "name a file that this user can read; paths start at this file's folder",
+                );
+                None
+            }
+        }
+    }
+
+    /// The contents of a file that nobody else should be able to read.
+    pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
+        let contents = self.read(file)?;
+        if is_open_to_others(file) {
+            let problem = format!("{} holds a secret, and others can read it", quoted(&file.written));
+            self.warning(file, problem, "take their permission away (chmod 600)");
+        }
+        Some(contents)
+    }
+}
+
+fn read_limited(file: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let opened = File::open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    opened.take(LARGEST + 1).read_to_end(&mut contents)?;
+    if contents.len() as u64 > LARGEST {
+        return Err(io::Error::other("larger than 64 MiB"));
+    }
+    Ok(contents)
+}
+
+#[cfg(unix)]
+fn is_open_to_others(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_file: &Path) -> bool {
+    false
+}

@@ -1,0 +1,118 @@
+//! `[routes.client_certificate]`: from texts to a policy.
+
+use std::fmt::Display;
+
+use tower_mtls::{Policy, Thumbprint, TrustAnchors};
+
+use super::{Named, files::Findings};
+use crate::config::{ClientCertificate, FilePath, Located, quoted};
+
+/// The policy of a route.
+pub(super) fn policy(
+    rules: &Located<ClientCertificate>,
+    anchors: &Named<TrustAnchors>,
+    findings: &mut Findings,
+) -> Option<Policy> {
+    let issuers = parsed(&rules.issuer, findings, NAME);
+    let subjects = parsed(&rules.subject, findings, NAME);
+    let dns_names = parsed(
+        &rules.dns_name,
+        findings,
+        "write orders.contoso.com or *.contoso.com",
+    );
+    let thumbprints = parsed::<Thumbprint>(&rules.thumbprint, findings, THUMBPRINT);
+    let listed = match &rules.thumbprint_file {
+        Some(file) => thumbprint_file(file, findings)?,
+        None => Vec::new(),
+    };
+    let mut policy = Policy::builder();
+    if let Some(name) = &rules.trust {
+        // A set that is broken has been reported where it stands.
+        policy = policy.trust(anchors.get(name.as_str())?.clone()?);
+    }
+    for name in issuers? {
+        policy = policy.issuer(name);
+    }
+    for name in subjects? {
+        policy = policy.subject(name);
+    }
+    for name in &rules.common_name {
+        policy = policy.common_name(name.as_str());
+    }
+    for name in dns_names? {
+        policy = policy.dns_name(name);
+    }
+    let thumbprints: Vec<_> = thumbprints?.into_iter().chain(listed).collect();
+    if !thumbprints.is_empty() {
+        policy = policy.thumbprints(thumbprints);
+    }
+    if !rules.validity {
+        policy = policy.allow_outside_validity();
+    }
+    if rules.allow_unanchored {
+        policy = policy.allow_unanchored();
+    }
+    match policy.build() {
+        Ok(policy) => Some(policy),
+        Err(error) => {
+            findings.error(rules, error.to_string(), "add trust or thumbprint");
+            None
+        }
+    }
+}
+
+const NAME: &str = "write a distinguished name such as CN=orders, O=Contoso";
+const THUMBPRINT: &str = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
+
+/// All texts as values, or an error for each that is none.
+fn parsed<T>(texts: &[Located<String>], findings: &mut Findings, remedy: &str) -> Option<Vec<T>>
+where
+    T: std::str::FromStr,
+    T::Err: Display,
+{
+    let mut values = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(value) => values.push(value),
+            Err(error) => findings.error(text, format!("{}: {error}", quoted(text)), remedy),
+        }
+    }
+    (values.len() == texts.len()).then_some(values)
+}
+
+/// A thumbprint on each line that is neither empty nor a comment; at least one.
+fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<Thumbprint>> {
+    let contents = findings.read(file)?;
+    let named = quoted(&file.written);
+    let Ok(text) = std::str::from_utf8(&contents) else {
+        findings.error(
+            file,
+            format!("{named} is not UTF-8"),
+            "write one thumbprint a line",
+        );
+        return None;
+    };
+    let mut thumbprints = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start_matches('\u{feff}').trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match line.parse() {
+            Ok(thumbprint) => thumbprints.push(thumbprint),
+            Err(error) => {
+                findings.error(file, format!("{named}, line {}: {error}", index + 1), THUMBPRINT);
+                return None;
+            }
+        }
+    }
+    if thumbprints.is_empty() {
+        findings.error(
+            file,
+            format!("{named} holds no thumbprint, so nobody would pass"),
+            "write one a line",
+        );
+        return None;
+    }
+    Some(thumbprints)
+}

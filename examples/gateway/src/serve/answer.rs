@@ -1,0 +1,44 @@
+//! Answers of the gateway's own: RFC 9457 problems with a stable code.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use tower_mtls::{ClientError, ClientErrorKind};
+
+/// A problem with a status, a title and a stable code, which are all constants of ours.
+pub(super) fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
+    let number = status.as_u16();
+    let body = format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#);
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    response
+}
+
+pub(super) fn no_route() -> Response<Full<Bytes>> {
+    problem(StatusCode::NOT_FOUND, "No such route", "no_route")
+}
+
+pub(super) fn bad_path() -> Response<Full<Bytes>> {
+    problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path")
+}
+
+pub(super) fn connect_refused() -> Response<Full<Bytes>> {
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "connect_refused",
+    )
+}
+
+/// What a caller is told of a back end that failed; the cause is for the log.
+pub(super) fn bad_gateway(error: &ClientError) -> Response<Full<Bytes>> {
+    let code = error.kind().as_str();
+    match error.kind() {
+        ClientErrorKind::ConnectTimeout => problem(StatusCode::GATEWAY_TIMEOUT, "Gateway timeout", code),
+        _ => problem(StatusCode::BAD_GATEWAY, "Bad gateway", code),
+    }
+}

@@ -1,0 +1,138 @@
+//! What a request meets: path rules, the route table, the route's layers.
+
+use std::{error::Error, net::SocketAddr};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri, header, uri::PathAndQuery};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tower_mtls::{
+    ClientError, MtlsClient, RequireCertificate, ReverseProxy, inbound::ResponseBody,
+    outbound::IdentityService,
+};
+
+use super::answer;
+use crate::{path, routes::RouteTable};
+
+/// The routes of one configuration.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) table: RouteTable,
+    pub(crate) routes: Vec<Route>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) allow_empty_segments: bool,
+    pub(crate) service: RouteService,
+}
+
+type ToBackEnd = ReverseProxy<IdentityService<MtlsClient<Incoming>>>;
+
+/// A route with its layers.
+#[derive(Debug)]
+pub(crate) enum RouteService {
+    /// Only for callers whom the policy admits.
+    Guarded(RequireCertificate<ToBackEnd>),
+    /// For everyone.
+    Open(ToBackEnd),
+}
+
+/// An answer's body: a back end's, a refusal's, or the gateway's own.
+pub(super) type AnswerBody = Either<Either<ResponseBody<Incoming>, Incoming>, Full<Bytes>>;
+
+impl Site {
+    /// Answers a request of a caller at `remote`.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        remote: SocketAddr,
+    ) -> Response<AnswerBody> {
+        let is_head = request.method() == Method::HEAD;
+        let route = match self.route(&mut request) {
+            Ok(route) => route,
+            Err(response) => return own(response, is_head),
+        };
+        request.extensions_mut().insert(remote);
+        let answered = match &route.service {
+            RouteService::Guarded(service) => service
+                .clone()
+                .oneshot(request)
+                .await
+                .map(|response| response.map(Either::Left).map(Either::Left)),
+            RouteService::Open(service) => service
+                .clone()
+                .oneshot(request)
+                .await
+                .map(|response| response.map(Either::Right).map(Either::Left)),
+        };
+        answered.unwrap_or_else(|error| {
+            report(&error);
+            own(answer::bad_gateway(&error), is_head)
+        })
+    }
+
+    /// Finds the route; the request's path is the one string that rules, routing and back end all see.
+    fn route(&self, request: &mut Request<Incoming>) -> Result<&Route, Response<Full<Bytes>>> {
+        if request.method() == Method::CONNECT {
+            return Err(answer::connect_refused());
+        }
+        let normal = path::normalise(request.uri().path()).map_err(|reason| {
+            tracing::debug!(%reason, "request refused with 400: its path can be read in two ways");
+            answer::bad_path()
+        })?;
+        let host = host(request.uri(), request.headers());
+        let index = self.table.find(host, &normal.path).ok_or_else(answer::no_route)?;
+        let route = self.routes.get(index).ok_or_else(answer::no_route)?;
+        if normal.has_empty_segments && !route.allow_empty_segments {
+            return Err(answer::bad_path());
+        }
+        let rewritten = match normal.path {
+            std::borrow::Cow::Borrowed(_) => None,
+            std::borrow::Cow::Owned(path) => Some(path),
+        };
+        if let Some(path) = rewritten {
+            *request.uri_mut() = with_path(request.uri(), path).ok_or_else(answer::bad_path)?;
+        }
+        Ok(route)
+    }
+}
+
+/// The host a request asks for: the URI's, or else the Host field's if there is exactly one.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    if let Some(authority) = uri.authority() {
+        return Some(authority.as_str());
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        _ => None,
+    }
+}
+
+fn with_path(uri: &Uri, path: String) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// An answer of the gateway's own; one to HEAD has no body.
+fn own(response: Response<Full<Bytes>>, is_head: bool) -> Response<AnswerBody> {
+    response.map(|body| Either::Right(if is_head { Full::default() } else { body }))
+}
+
+fn report(error: &ClientError) {
+    let mut causes = String::new();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        causes.push_str(": ");
+        causes.push_str(&next.to_string());
+        cause = next.source();
+    }
+    tracing::warn!(code = error.kind().as_str(), "{error}{causes}");
+}

@@ -1,0 +1,251 @@
+//! `gateway check`, on files that are broken in one way each.
+
+mod support;
+
+use std::{fs, path::Path};
+
+use support::{Demo, Folder, check};
+
+/// A demo's folder that broken files can refer to.
+fn world() -> Folder {
+    let folder = Folder::new();
+    let demo = Demo::start();
+    for entry in fs::read_dir(demo.dir()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    drop(demo);
+    let good = "\
+[listener]
+address = \"127.0.0.1:8443\"
+certificate = \"server.pem\"
+private_key = \"server.key\"
+[trust.partners]
+ca = [\"partners-ca.pem\"]
+[identities.orders]
+pfx = \"orders.pfx\"
+password_file = \"orders.password\"
+[[routes]]
+path = \"/orders\"
+upstream = \"https://localhost:9444/orders\"
+identity = \"orders\"
+[routes.upstream_tls]
+ca = [\"backend-ca.pem\"]
+[routes.client_certificate]
+trust = \"partners\"
+subject = [\"CN=orders-client, O=Contoso\"]
+thumbprint_file = \"allowed.txt\"
+";
+    write(&folder, "good.toml", good);
+    write(&folder, "allowed.txt", &format!("# ours\n{}\n", "A1".repeat(32)));
+    write(&folder, "garbage.bin", "\u{1}\u{2}garbage");
+    write(&folder, "empty.txt", "# nobody\n");
+    write(&folder, "bad.txt", "# ours\nxyz\n");
+    write(&folder, "wrong.password", "wrong\n");
+    let cut = fs::read(folder.path().join("orders.pfx")).unwrap();
+    fs::write(folder.path().join("cut.pfx"), &cut[..cut.len() / 2]).unwrap();
+    folder
+}
+
+fn write(folder: &Folder, name: &str, text: &str) {
+    fs::write(folder.path().join(name), text).unwrap();
+}
+
+#[test]
+fn a_file_that_would_serve_exits_with_0() {
+    let folder = world();
+    let (code, printed) = check(&folder.path().join("good.toml"));
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.ends_with("good.toml: ok\n"), "{printed}");
+}
+
+#[test]
+fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
+    let folder = world();
+    let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    let table = [
+        ("not TOML", "[trust.partners]", "[trust.partners", 5, "not TOML"),
+        (
+            "an unknown key",
+            "identity =",
+            "identiti =",
+            13,
+            "routes[1].identiti: ",
+        ),
+        (
+            "an unknown section",
+            "[trust.partners]",
+            "[trusts.partners]",
+            5,
+            "trusts: ",
+        ),
+        (
+            "a bad address",
+            "127.0.0.1:8443",
+            "127.0.0.1:x",
+            2,
+            "listener.address: ",
+        ),
+        (
+            "a missing file",
+            "server.pem",
+            "nowhere.pem",
+            3,
+            "listener.certificate: ",
+        ),
+        (
+            "a key of another certificate",
+            "server.key",
+            "client.key",
+            4,
+            "listener.private_key: ",
+        ),
+        (
+            "a certificate in place of a key",
+            "server.key",
+            "server.pem",
+            4,
+            "listener.private_key: ",
+        ),
+        (
+            "garbage for a CA",
+            "partners-ca.pem",
+            "garbage.bin",
+            6,
+            "trust.partners.ca: ",
+        ),
+        ("a cut pfx", "orders.pfx", "cut.pfx", 8, "identities.orders.pfx: "),
+        (
+            "garbage for a pfx",
+            "orders.pfx",
+            "garbage.bin",
+            8,
+            "identities.orders.pfx: ",
+        ),
+        (
+            "a wrong password",
+            "orders.password",
+            "wrong.password",
+            9,
+            "identities.orders.password_file: ",
+        ),
+        (
+            "an undefined identity",
+            "identity = \"orders\"",
+            "identity = \"order\"",
+            13,
+            "routes[1].identity: ",
+        ),
+        (
+            "an undefined trust",
+            "trust = \"partners\"",
+            "trust = \"partner\"",
+            17,
+            "routes[1].client_certificate.trust: ",
+        ),
+        (
+            "a bad upstream",
+            "https://localhost:9444",
+            "htps://localhost:9444",
+            12,
+            "routes[1].upstream: ",
+        ),
+        (
+            "a bad name",
+            "CN=orders-client, O",
+            "orders-client, O",
+            18,
+            "routes[1].client_certificate.subject: ",
+        ),
+        (
+            "a bad thumbprint",
+            "allowed.txt",
+            "bad.txt",
+            19,
+            "\"bad.txt\", line 2: ",
+        ),
+        (
+            "an emptied list",
+            "allowed.txt",
+            "empty.txt",
+            19,
+            "routes[1].client_certificate.thumbprint_file: ",
+        ),
+        (
+            "a folder",
+            "allowed.txt",
+            ".",
+            19,
+            "routes[1].client_certificate.thumbprint_file: ",
+        ),
+        (
+            "a key that is not supported yet",
+            "ca = [\"partners-ca.pem\"]",
+            "crl = [\"x\"]",
+            6,
+            "trust.partners.crl: ",
+        ),
+        (
+            "a wrong type",
+            "\"127.0.0.1:8443\"",
+            "8443",
+            2,
+            "listener.address: ",
+        ),
+        (
+            "a bad back-end CA",
+            "backend-ca.pem",
+            "orders.password",
+            15,
+            "routes[1].upstream_tls.ca: ",
+        ),
+    ];
+    for (case, from, to, line, key) in table {
+        assert!(good.contains(from), "{case}");
+        write(&folder, "broken.toml", &good.replacen(from, to, 1));
+        let (code, printed) = check(&folder.path().join("broken.toml"));
+        assert_eq!(code, Some(1), "{case}: {printed}");
+        let place = format!("broken.toml:{line}: ");
+        let named = printed
+            .lines()
+            .any(|found| found.contains(&place) && found.contains(key));
+        assert!(named, "{case}: expected {place}...{key} in\n{printed}");
+        assert!(!printed.contains("panicked"), "{case}: {printed}");
+        let password = fs::read_to_string(folder.path().join("orders.password")).unwrap();
+        assert!(!printed.contains(password.trim()), "{case} shows a password");
+    }
+}
+
+#[test]
+fn all_errors_of_a_file_are_reported_at_once() {
+    let folder = world();
+    let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    let broken = good
+        .replace("server.pem", "x.pem")
+        .replace("partners-ca.pem", "y.pem")
+        .replace("CN=orders-client", "z");
+    write(&folder, "broken.toml", &broken);
+    let (code, printed) = check(&folder.path().join("broken.toml"));
+    assert_eq!((code, printed.lines().count()), (Some(1), 3), "{printed}");
+}
+
+#[test]
+fn a_missing_file_and_a_secret_that_others_can_read_are_told() {
+    let (code, printed) = check(Path::new("/nonexistent/gateway.toml"));
+    assert_eq!(code, Some(1));
+    assert!(printed.starts_with("/nonexistent/gateway.toml:1: "), "{printed}");
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = world();
+        let secret = folder.path().join("orders.password");
+        fs::set_permissions(secret, fs::Permissions::from_mode(0o644)).unwrap();
+        let (code, printed) = check(&folder.path().join("good.toml"));
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(
+            printed.contains("good.toml:9: warning: identities.orders.password_file: "),
+            "{printed}"
+        );
+    }
+}
