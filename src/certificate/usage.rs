@@ -72,7 +72,8 @@ impl ExtendedKeyUsage {
             .filter_map(|(present, usage)| present.then_some(usage));
         let other_named = other_named
             .into_iter()
-            .filter_map(|(present, oid)| present.then(|| Self::Other(oid.into())));
+            .filter(|(present, _)| *present)
+            .map(|(_, oid)| Self::Other(oid.into()));
         let other = extension.other.iter().map(|oid| Self::Other(oid.to_id_string()));
         named.chain(other_named).chain(other).collect()
     }

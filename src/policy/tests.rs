@@ -218,8 +218,7 @@ fn verdicts_of_one_policy_do_not_pass_for_another() {
 #[test]
 fn a_custom_rule_is_asked_every_time() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let count = AtomicUsize::new(0);
     let rule = move |_: &ClientCertificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
     let policy = Policy::builder()
         .custom("twice", rule)

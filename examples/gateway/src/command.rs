@@ -31,17 +31,31 @@ enum Command {
     Check(Config),
 }
 
+const DIR: &str = "gateway-demo";
+const PORT: u16 = 8443;
+const MANAGEMENT_PORT: u16 = 9443;
+
 #[derive(Debug, Args)]
 struct Demo {
     /// Where the certificates, keys and the configuration are written
-    #[arg(long, value_name = "DIR", default_value = "gateway-demo")]
+    #[arg(long, value_name = "DIR", default_value = DIR)]
     dir: PathBuf,
     /// The port to listen on, on 127.0.0.1
-    #[arg(long, value_name = "N", default_value_t = 8443)]
+    #[arg(long, value_name = "N", default_value_t = PORT)]
     port: u16,
     /// Reserved for the management listener, which this version does not have yet
-    #[arg(long, value_name = "N", default_value_t = 9443)]
+    #[arg(long, value_name = "N", default_value_t = MANAGEMENT_PORT)]
     management_port: u16,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self {
+            dir: DIR.into(),
+            port: PORT,
+            management_port: MANAGEMENT_PORT,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -52,11 +66,9 @@ struct Config {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let command = CommandLine::parse().command.unwrap_or(Command::Demo(Demo {
-        dir: "gateway-demo".into(),
-        port: 8443,
-        management_port: 9443,
-    }));
+    let command = CommandLine::parse()
+        .command
+        .unwrap_or_else(|| Command::Demo(Demo::default()));
     let outcome = match command {
         Command::Demo(Demo {
             dir,

@@ -1,4 +1,5 @@
 //! The demo, used as its reader would: every printed line is pasted.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

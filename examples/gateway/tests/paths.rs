@@ -1,4 +1,5 @@
 //! No spelling of a path leads around a route's rules.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -141,6 +142,11 @@ async fn connect_and_malformed_requests_are_refused() {
             "400",
         ),
         ("GET /open\r\n\r\n", "400"),
+        ("GET /open HTTP/1.1\r\nConnection: close\r\n\r\n", "400"),
+        (
+            "GET /open HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+            "400",
+        ),
         ("\0\0\0\0\r\n\r\n", "400"),
     ] {
         let answer = demo.send_raw(Some("client"), request.as_bytes()).await;

@@ -150,7 +150,7 @@ impl<'a> Parser<'a> {
         let length = self
             .rest()
             .find(|c: char| !c.is_ascii_hexdigit())
-            .unwrap_or(self.rest().len());
+            .unwrap_or_else(|| self.rest().len());
         let digits = &self.rest().as_bytes()[..length];
         if length == 0 || !length.is_multiple_of(2) {
             return Err(self.error("expected pairs of hex digits after '#'"));

@@ -21,7 +21,12 @@ pub(super) fn anchors(files: &[Located<FilePath>], findings: &mut Findings) -> O
                 }
             });
         match read {
-            Some(anchors) => all = Some(all.map_or(anchors.clone(), |all| all.union(&anchors))),
+            Some(anchors) => {
+                all = Some(match all {
+                    Some(all) => all.union(&anchors),
+                    None => anchors,
+                });
+            }
             None => is_sound = false,
         }
     }

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use tower_mtls::{ClientError, ClientErrorKind};
 
 /// A problem with a status, a title and a stable code, which are all constants of ours.
-pub(super) fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
+fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
     let number = status.as_u16();
     let body = format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#);
     let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -18,20 +18,30 @@ pub(super) fn problem(status: StatusCode, title: &str, code: &str) -> Response<F
     response
 }
 
-pub(super) fn no_route() -> Response<Full<Bytes>> {
-    problem(StatusCode::NOT_FOUND, "No such route", "no_route")
+/// Why a request never gets to a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    NoRoute,
+    /// Its path can be read in two ways.
+    AmbiguousPath,
+    Connect,
+    /// HTTP/1.1 demands exactly one Host (RFC 9112, section 3.2).
+    Host,
 }
 
-pub(super) fn bad_path() -> Response<Full<Bytes>> {
-    problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path")
-}
-
-pub(super) fn connect_refused() -> Response<Full<Bytes>> {
-    problem(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "Method not allowed",
-        "connect_refused",
-    )
+impl Refused {
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        match self {
+            Self::NoRoute => problem(StatusCode::NOT_FOUND, "No such route", "no_route"),
+            Self::AmbiguousPath => problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path"),
+            Self::Host => problem(StatusCode::BAD_REQUEST, "Bad Host", "bad_host"),
+            Self::Connect => problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method not allowed",
+                "connect_refused",
+            ),
+        }
+    }
 }
 
 /// What a caller is told of a back end that failed; the cause is for the log.

@@ -1,9 +1,9 @@
 //! What a request meets: path rules, the route table, the route's layers.
 
-use std::{error::Error, net::SocketAddr};
+use std::{borrow::Cow, error::Error, net::SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header, uri::PathAndQuery};
+use http::{Method, Request, Response, Uri, Version, header, uri::PathAndQuery};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::ServiceExt;
@@ -12,7 +12,7 @@ use tower_mtls::{
     outbound::IdentityService,
 };
 
-use super::answer;
+use super::answer::{self, Refused};
 use crate::{path, routes::RouteTable};
 
 /// The routes of one configuration.
@@ -52,7 +52,7 @@ impl Site {
         let is_head = request.method() == Method::HEAD;
         let route = match self.route(&mut request) {
             Ok(route) => route,
-            Err(response) => return own(response, is_head),
+            Err(refused) => return own(refused.response(), is_head),
         };
         request.extensions_mut().insert(remote);
         let answered = match &route.service {
@@ -74,40 +74,39 @@ impl Site {
     }
 
     /// Finds the route; the request's path is the one string that rules, routing and back end all see.
-    fn route(&self, request: &mut Request<Incoming>) -> Result<&Route, Response<Full<Bytes>>> {
+    fn route(&self, request: &mut Request<Incoming>) -> Result<&Route, Refused> {
         if request.method() == Method::CONNECT {
-            return Err(answer::connect_refused());
+            return Err(Refused::Connect);
         }
         let normal = path::normalise(request.uri().path()).map_err(|reason| {
             tracing::debug!(%reason, "request refused with 400: its path can be read in two ways");
-            answer::bad_path()
+            Refused::AmbiguousPath
         })?;
-        let host = host(request.uri(), request.headers());
-        let index = self.table.find(host, &normal.path).ok_or_else(answer::no_route)?;
-        let route = self.routes.get(index).ok_or_else(answer::no_route)?;
+        let host = host(request)?;
+        let index = self.table.find(host, &normal.path).ok_or(Refused::NoRoute)?;
+        let route = self.routes.get(index).ok_or(Refused::NoRoute)?;
         if normal.has_empty_segments && !route.allow_empty_segments {
-            return Err(answer::bad_path());
+            return Err(Refused::AmbiguousPath);
         }
-        let rewritten = match normal.path {
-            std::borrow::Cow::Borrowed(_) => None,
-            std::borrow::Cow::Owned(path) => Some(path),
-        };
-        if let Some(path) = rewritten {
-            *request.uri_mut() = with_path(request.uri(), path).ok_or_else(answer::bad_path)?;
+        if let Cow::Owned(path) = normal.path {
+            *request.uri_mut() = with_path(request.uri(), path).ok_or(Refused::AmbiguousPath)?;
         }
         Ok(route)
     }
 }
 
-/// The host a request asks for: the URI's, or else the Host field's if there is exactly one.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
-    if let Some(authority) = uri.authority() {
-        return Some(authority.as_str());
+/// The host a request asks for: the URI's, or else the Host field's.
+fn host(request: &Request<Incoming>) -> Result<Option<&str>, Refused> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let field = fields.next();
+    let is_one = field.is_some() && fields.next().is_none();
+    if request.version() == Version::HTTP_11 && !is_one {
+        return Err(Refused::Host);
     }
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok(),
-        _ => None,
+    match (request.uri().authority(), field) {
+        (Some(authority), _) => Ok(Some(authority.as_str())),
+        (None, Some(field)) => field.to_str().map(Some).map_err(|_| Refused::Host),
+        (None, None) => Ok(None),
     }
 }
 

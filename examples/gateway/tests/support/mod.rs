@@ -102,6 +102,12 @@ impl Demo {
         }
     }
 
+    /// The same world, for callers of another gateway on this port.
+    pub fn on_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     pub fn dir(&self) -> PathBuf {
         self.folder.path().join("demo")
     }

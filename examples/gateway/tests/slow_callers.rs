@@ -1,0 +1,132 @@
+//! Callers that stall cost their own connection and nobody else's time.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use support::{Demo, Folder, gateway};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+#[tokio::test]
+async fn a_hundred_callers_that_never_speak_delay_nobody() {
+    let demo = Demo::start();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(("127.0.0.1", demo.port)).await.unwrap());
+    }
+    let request = b"GET /orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = demo.send_raw(Some("client"), request).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // None of them was given up on meanwhile: the good caller did not wait for their time to run out.
+    for stream in &silent {
+        let mut octet = [0];
+        let read = stream.try_read(&mut octet);
+        assert!(read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+}
+
+#[tokio::test]
+async fn garbage_in_place_of_tls_ends_that_connection_only() {
+    let demo = Demo::start();
+    for garbage in [
+        &b"GET / HTTP/1.0\r\n\r\n"[..],
+        &[0xff; 4_096],
+        &[0x16, 3, 1, 0xff, 0xff, 1, 0, 0, 0],
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", demo.port)).await.unwrap();
+        stream.write_all(garbage).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    let answer = demo
+        .send_raw(
+            None,
+            b"GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_and_idle_connections_have_their_time() {
+    // The demo's files, served with short limits.
+    let demo = Demo::start();
+    let config = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let folder = Folder::new();
+    for entry in fs::read_dir(demo.dir()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    // The demo was started with port 0, so this takes a free port too and says which.
+    let limits =
+        "[limits]\nhead_timeout = \"300ms\"\nidle_timeout = \"600ms\"\nhandshake_timeout = \"300ms\"\n";
+    fs::write(folder.path().join("short.toml"), config + limits).unwrap();
+    let (running, port) = Running::start(&folder.path().join("short.toml"));
+    let demo = demo.on_port(port);
+
+    // A handshake that never comes.
+    let mut silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+    // A head that never ends.
+    let mut slow = demo.connect(None, b"http/1.1").await;
+    slow.write_all(b"GET /open HTTP/1.1\r\nHost: local")
+        .await
+        .unwrap();
+    let _ = slow.read_to_end(&mut Vec::new()).await;
+    // A connection without a request, over either version; HTTP/2 gets a goodbye before the end.
+    for alpn in [&b"http/1.1"[..], b"h2"] {
+        let mut idle = demo.connect(None, alpn).await;
+        if alpn == b"h2" {
+            idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+                .await
+                .unwrap();
+        }
+        let _ = idle.read_to_end(&mut Vec::new()).await;
+    }
+    drop(running);
+}
+
+/// `gateway run`, killed at the end.
+struct Running(Child);
+
+impl Running {
+    fn start(config: &Path) -> (Self, u16) {
+        let mut command = gateway();
+        let mut process = command
+            .args(["run", "--config"])
+            .arg(config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let running = Self(process);
+        let serving = log
+            .find(|line| {
+                line.as_ref()
+                    .is_ok_and(|line| line.contains("address=127.0.0.1:"))
+            })
+            .unwrap();
+        // Whoever writes to a pipe that nobody reads is stopped.
+        std::thread::spawn(move || log.for_each(drop));
+        (
+            running,
+            serving.unwrap().rsplit(':').next().unwrap().parse().unwrap(),
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

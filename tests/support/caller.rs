@@ -1,0 +1,166 @@
+//! A caller over real TLS whose version, protocol, certificate and session store a test chooses.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+    ext::ReasonPhrase,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, HandshakeKind, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{Body, Http, Tls, empty, in_time, pki::Authority, provider};
+
+/// Keeps TLS sessions from one connection to the next, as rustls does by default.
+pub struct Caller {
+    config: Arc<ClientConfig>,
+    http: Http,
+}
+
+impl Caller {
+    /// Trusts `root`, and presents `key` if there is one, whether or not it belongs to its certificate.
+    pub fn new(root: &Authority, key: Option<Arc<CertifiedKey>>, tls: Tls, http: Http) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(root.der().to_vec())).unwrap();
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(tls.versions())
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match key {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![http.alpn()];
+        Self {
+            config: Arc::new(config),
+            http,
+        }
+    }
+
+    /// On TLS 1.3 a server's refusal of the certificate shows only on the first read.
+    pub async fn handshake(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let handshake = TlsConnector::from(self.config.clone()).connect(name, socket);
+        in_time("a handshake", handshake).await
+    }
+
+    pub async fn connect(&self, address: SocketAddr) -> Connection {
+        let stream = self.handshake(address).await.unwrap();
+        let tls = stream.get_ref().1;
+        assert_eq!(
+            tls.alpn_protocol(),
+            Some(&*self.http.alpn()),
+            "the negotiated protocol"
+        );
+        let kind = tls.handshake_kind().unwrap();
+        let stream = TokioIo::new(stream);
+        // What goes wrong with a connection is told to the request that uses it.
+        let sender = match self.http {
+            Http::One => {
+                let (sender, connection) = http1::handshake(stream).await.unwrap();
+                tokio::spawn(connection);
+                Sender::One(sender)
+            }
+            Http::Two => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+                tokio::spawn(connection);
+                Sender::Two(sender)
+            }
+        };
+        Connection { sender, kind }
+    }
+
+    /// One request on a connection of its own.
+    pub async fn get(&self, address: SocketAddr, path: &str) -> Answer {
+        self.connect(address).await.get(path).await
+    }
+}
+
+enum Sender {
+    One(http1::SendRequest<Body>),
+    Two(http2::SendRequest<Body>),
+}
+
+pub struct Connection {
+    sender: Sender,
+    kind: HandshakeKind,
+}
+
+impl Connection {
+    pub fn is_resumed(&self) -> bool {
+        self.kind == HandshakeKind::Resumed
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.answer(Method::GET, path, empty()).await
+    }
+
+    pub async fn answer(&mut self, method: Method, path: &str, body: Body) -> Answer {
+        let response = self.send(method, path, body).await.unwrap();
+        in_time("a body", Answer::read(response)).await
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> hyper::Result<Response<Incoming>> {
+        let request = Request::builder().method(method).header(header::TE, "trailers");
+        let answer = match &mut self.sender {
+            Sender::One(sender) => {
+                let request = request.uri(path).header(header::HOST, "localhost");
+                in_time("readiness", sender.ready()).await?;
+                let response = sender.send_request(request.body(body).unwrap());
+                in_time("an answer", response).await
+            }
+            Sender::Two(sender) => {
+                let request = request.uri(format!("https://localhost{path}"));
+                in_time("readiness", sender.ready()).await?;
+                let response = sender.send_request(request.body(body).unwrap());
+                in_time("an answer", response).await
+            }
+        };
+        answer
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    /// What HTTP/1.1 said besides the status, if it is not the usual phrase.
+    pub reason: Option<String>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    pub async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let reason = head.extensions.get::<ReasonPhrase>();
+        let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
+        let body = body.collect().await.unwrap();
+        let trailers = body.trailers().cloned();
+        Self {
+            status: head.status,
+            reason,
+            headers: head.headers,
+            body: body.to_bytes(),
+            trailers,
+        }
+    }
+}
