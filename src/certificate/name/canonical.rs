@@ -1,5 +1,7 @@
 //! The octets by which names are compared: made once per name, compared in a few nanoseconds.
 
+use stringprep::tables::{change_display_properties_or_deprecated, x520_mapped_to_nothing};
+
 use super::Attribute;
 
 const UTF8_STRING: u32 = 12;
@@ -25,38 +27,42 @@ pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
 
-/// Folds case and white space: no space at either end, one between words (RFC 5280, section 7.1, by way of
-/// RFC 4518). None if the text holds a character that people cannot see or that changes what they see
-/// (controls, direction marks, private use): such a value equals nothing but its own octets.
+/// RFC 5280, section 7.1, by way of RFC 4518: compatibility forms and case folded, no space at either end, one
+/// between words.
+///
+/// None if the text holds a character that RFC 4518 prohibits, or one that it drops although people can be
+/// deceived by it (NUL and other controls, direction marks, zero-width characters): such a value equals
+/// nothing but its own octets, where RFC 4518 alone would take `admin` followed by NUL for `admin`.
 fn prepare(text: &str) -> Option<String> {
-    let mut prepared = String::with_capacity(text.len());
-    for word in text.split(is_space).filter(|word| !word.is_empty()) {
-        if !prepared.is_empty() {
-            prepared.push(' ');
-        }
-        for character in word.chars() {
-            if is_deceptive(character) {
-                return None;
-            }
-            prepared.extend(character.to_lowercase());
-        }
+    if text
+        .bytes()
+        .all(|octet| octet.is_ascii_graphic() || octet == b' ')
+    {
+        return Some(squeeze(&text.to_ascii_lowercase()));
     }
-    Some(prepared)
+    if text.chars().any(is_dropped) {
+        return None;
+    }
+    // The library folds case or composes (NFKC), not both at once.
+    let folded = stringprep::x520prep(text, true).ok()?;
+    stringprep::x520prep(&folded, false)
+        .ok()
+        .map(|prepared| squeeze(&prepared))
 }
 
-fn is_space(character: char) -> bool {
-    matches!(
-        character,
-        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
-    )
+fn is_dropped(character: char) -> bool {
+    x520_mapped_to_nothing(character) || change_display_properties_or_deprecated(character)
 }
 
-fn is_deceptive(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}' | '\u{e0000}'..='\u{10ffff}')
+fn squeeze(text: &str) -> String {
+    let mut squeezed = String::with_capacity(text.len());
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !squeezed.is_empty() {
+            squeezed.push(' ');
+        }
+        squeezed.push_str(word);
+    }
+    squeezed
 }
 
 /// Every attribute as (position, type, kind, value), each with its length, the attributes of one relative

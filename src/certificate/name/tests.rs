@@ -38,6 +38,14 @@ fn names_that_mean_the_same_are_equal() {
         ("CN=a+OU=b", "OU=b + CN=a"),
         ("CN=#0c016f", "CN=o"),
         ("CN=MÜLLER", "CN=müller"),
+        ("CN=STRASSE", "CN=Straße"),
+        ("CN=Ἀθῆναι", "CN=ἈΘΗ͂ΝΑΙ"),
+        ("CN=mu\u{308}ller", "CN=m\u{fc}ller"),
+        ("CN=\u{ff21}dmin", "CN=admin"),
+        ("CN=ﬁn", "CN=fin"),
+        ("CN=a\u{a0}b", "CN=a b"),
+        ("CN=a\u{3000}\u{2003}b", "CN=a b"),
+        ("CN=a\tb", "CN=a b"),
     ] {
         assert_eq!(name(one), name(other), "{one} | {other}");
     }
@@ -54,6 +62,16 @@ fn names_that_differ_are_not_equal() {
         ("CN=foo/O=bar", "CN=foo,O=bar"),
         (r"CN=admin\00", "CN=admin"),
         ("CN=admin\u{200f}", "CN=admin"),
+        ("CN=\u{202e}nimda", "CN=admin"),
+        ("CN=ad\u{ad}min", "CN=admin"),
+        ("CN=ad\u{200b}min", "CN=admin"),
+        ("CN=ad\u{200d}min", "CN=admin"),
+        ("CN=\u{feff}admin", "CN=admin"),
+        ("CN=admin\u{fe0f}", "CN=admin"),
+        ("CN=adm\u{131}n", "CN=admin"),
+        ("CN=\u{430}dmin", "CN=admin"),
+        ("CN=admin\u{e000}", "CN=admin"),
+        ("CN=\u{e0061}admin", "CN=admin"),
         ("CN=ab", "CN=a b"),
         ("CN=a,OU=bc", "CN=ab,OU=c"),
     ] {
