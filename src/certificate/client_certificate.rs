@@ -8,8 +8,8 @@ use x509_parser::{
 };
 
 use super::{
-    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyUsage, Remembered, SerialNumber,
-    Thumbprint, Timestamp, Validity, spki::spki_range,
+    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, Remembered,
+    SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, spki::spki_range,
 };
 
 /// A caller's certificate and the chain presented with it.
@@ -163,6 +163,24 @@ impl ClientCertificate {
     /// The DER-encoded SubjectPublicKeyInfo.
     pub fn subject_public_key_info(&self) -> &[u8] {
         &self.0.leaf[self.0.spki.clone()]
+    }
+
+    /// What kind of key the certificate holds.
+    pub fn key_kind(&self) -> KeyKind {
+        KeyKind::read(self.subject_public_key_info())
+    }
+
+    /// The certificate's SPIFFE ID: the one URI among its subject alternative names, if that is a SPIFFE ID
+    /// (X509-SVID, section 2: exactly one URI).
+    pub fn spiffe_id(&self) -> Option<SpiffeId> {
+        let mut uris = self.0.names.iter().filter_map(|name| match name {
+            GeneralName::Uri(uri) => Some(uri),
+            _ => None,
+        });
+        match (uris.next(), uris.next()) {
+            (Some(only), None) => only.parse().ok(),
+            _ => None,
+        }
     }
 
     /// The certificate's DER encoding.

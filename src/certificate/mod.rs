@@ -10,8 +10,10 @@ mod error;
 mod general_name;
 mod name;
 mod presented;
+mod public_key;
 mod remembered;
 mod serial;
+mod spiffe;
 mod spki;
 mod thumbprint;
 mod time;
@@ -28,7 +30,9 @@ pub use self::{
     general_name::GeneralName,
     name::{Attribute, DistinguishedName, NameParseError},
     presented::Presented,
-    serial::SerialNumber,
+    public_key::KeyKind,
+    serial::{SerialNumber, SerialNumberParseError},
+    spiffe::{SpiffeId, SpiffeIdParseError, SpiffeTrustDomain},
     thumbprint::{Thumbprint, ThumbprintParseError},
     time::{Timestamp, Validity},
     usage::{ExtendedKeyUsage, KeyUsage},

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use x509_parser::extensions as x509;
 
 /// What a certificate's key may be used for (RFC 5280, section 4.2.1.3).
@@ -76,5 +78,16 @@ impl ExtendedKeyUsage {
             .map(|(_, oid)| Self::Other(oid.into()));
         let other = extension.other.iter().map(|oid| Self::Other(oid.to_id_string()));
         named.chain(other_named).chain(other).collect()
+    }
+}
+
+impl fmt::Display for ExtendedKeyUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "anyExtendedKeyUsage",
+            Self::ServerAuth => "serverAuth",
+            Self::ClientAuth => "clientAuth",
+            Self::Other(oid) => oid,
+        })
     }
 }

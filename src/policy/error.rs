@@ -33,3 +33,30 @@ impl fmt::Display for PolicyError {
 }
 
 impl std::error::Error for PolicyError {}
+
+/// What an operator should know about a [`Policy`](super::Policy) that was built: combinations that are
+/// allowed, but prove less than they seem to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PolicyWarning {
+    /// Anyone can make a certificate that passes.
+    Unanchored,
+    /// Expired certificates pass.
+    OutsideValidity,
+    /// The issuer's name is compared, but nothing proves who signed.
+    IssuerWithoutChain,
+}
+
+impl fmt::Display for PolicyWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unanchored => {
+                "anyone can make a certificate that passes: neither a chain nor a hash anchors the rules"
+            }
+            Self::OutsideValidity => "certificates pass before and after their validity period",
+            Self::IssuerWithoutChain => {
+                "the issuer's name proves nothing without a chain: whoever makes a certificate chooses it"
+            }
+        })
+    }
+}

@@ -33,15 +33,18 @@
 
 mod answer;
 mod builder;
+mod certificate_set;
+mod claim;
 mod dns_name;
 mod error;
+mod explanation;
 mod name_pattern;
+mod pins;
 mod rejection;
 mod rule;
 mod shared;
 #[cfg(test)]
 mod tests;
-mod thumbprints;
 #[cfg(feature = "trust")]
 mod trust;
 
@@ -57,8 +60,10 @@ pub use self::trust::{TrustAnchors, TrustError};
 pub use self::{
     answer::Answer,
     builder::PolicyBuilder,
+    certificate_set::CertificateSet,
     dns_name::{DnsNameParseError, DnsNamePattern},
-    error::PolicyError,
+    error::{PolicyError, PolicyWarning},
+    explanation::{Explanation, Step},
     name_pattern::NamePattern,
     rejection::{Rejection, RejectionKind},
     rule::Rule,
@@ -112,6 +117,39 @@ impl Policy {
             Presented::Nothing => Err(Rejection::new(RejectionKind::Missing)),
             Presented::Unreadable(_) => Err(Rejection::new(RejectionKind::Unreadable)),
         }
+    }
+
+    /// Judges as [`judge`](Self::judge) does, and says what each rule demands and finds.
+    ///
+    /// For operators and tests: every rule is asked, also after one has failed, and texts are made.
+    pub fn explain(&self, presented: &Presented, now: Timestamp) -> Explanation {
+        let steps = match presented {
+            Presented::Certificate(certificate) => self
+                .0
+                .rules
+                .parts()
+                .iter()
+                .map(|rule| rule.explain(certificate, now))
+                .collect(),
+            _ => Vec::new(),
+        };
+        Explanation::new(steps, self.judge(presented, now))
+    }
+
+    /// What an operator should know about these rules. See [`PolicyWarning`].
+    pub fn warnings(&self) -> Vec<PolicyWarning> {
+        let parts = self.0.rules.parts();
+        let mut warnings = Vec::new();
+        if !parts.iter().any(Rule::is_anchored) {
+            warnings.push(PolicyWarning::Unanchored);
+        }
+        if !parts.iter().any(Rule::is_validity) {
+            warnings.push(PolicyWarning::OutsideValidity);
+        }
+        if parts.iter().any(Rule::is_issuer) && !parts.iter().any(Rule::proves_issuer) {
+            warnings.push(PolicyWarning::IssuerWithoutChain);
+        }
+        warnings
     }
 
     fn judge_certificate(&self, certificate: &ClientCertificate, now: Timestamp) -> Result<(), Rejection> {

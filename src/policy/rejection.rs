@@ -56,6 +56,26 @@ pub enum RejectionKind {
     DnsName,
     /// The thumbprint is not on the list.
     Thumbprint,
+    /// The serial number is not on the list.
+    Serial,
+    /// No subject alternative name of type URI is on the list.
+    Uri,
+    /// There is no SPIFFE ID, or it is not on the list.
+    SpiffeId,
+    /// No subject alternative name of type rfc822Name is on the list.
+    Email,
+    /// No subject alternative name of type iPAddress is on the list.
+    IpAddress,
+    /// No extended key usage is on the list.
+    ExtendedKeyUsage,
+    /// The key is of another kind or too short.
+    Key,
+    /// The public key is not on the list.
+    SpkiPin,
+    /// No certificate on the list issued the client's.
+    IssuerThumbprint,
+    /// The certificate is not a member of the set.
+    NotMember,
     /// A rule inside `not` held.
     Excluded,
     /// A rule of the user's own failed.
@@ -80,6 +100,16 @@ impl RejectionKind {
             Self::CommonName => "common_name",
             Self::DnsName => "dns_name",
             Self::Thumbprint => "thumbprint",
+            Self::Serial => "serial",
+            Self::Uri => "uri",
+            Self::SpiffeId => "spiffe_id",
+            Self::Email => "email",
+            Self::IpAddress => "ip_address",
+            Self::ExtendedKeyUsage => "extended_key_usage",
+            Self::Key => "key",
+            Self::SpkiPin => "spki_pin",
+            Self::IssuerThumbprint => "issuer_thumbprint",
+            Self::NotMember => "not_member",
             Self::Excluded => "excluded",
             Self::Custom => "custom",
             Self::Undecidable => "undecidable",
@@ -100,6 +130,16 @@ impl RejectionKind {
             Self::CommonName => "the client certificate's common name is not allowed",
             Self::DnsName => "none of the client certificate's DNS names is allowed",
             Self::Thumbprint => "the client certificate's thumbprint is not allowed",
+            Self::Serial => "the client certificate's serial number is not allowed",
+            Self::Uri => "none of the client certificate's URIs is allowed",
+            Self::SpiffeId => "the client certificate's SPIFFE ID is not allowed",
+            Self::Email => "none of the client certificate's e-mail addresses is allowed",
+            Self::IpAddress => "none of the client certificate's IP addresses is allowed",
+            Self::ExtendedKeyUsage => "none of the client certificate's purposes is allowed",
+            Self::Key => "the client certificate's key is of another kind or too short",
+            Self::SpkiPin => "the client certificate's public key is not allowed",
+            Self::IssuerThumbprint => "the client certificate was issued by none of the allowed certificates",
+            Self::NotMember => "the client certificate is not in the set",
             Self::Excluded => "the client certificate is excluded",
             Self::Custom => "a custom rule refused the client certificate",
             Self::Undecidable => "a rule about the client certificate could not be decided",

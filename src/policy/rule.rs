@@ -1,15 +1,41 @@
-use std::{fmt, sync::Arc};
+mod explain;
+mod judge;
+
+use std::{fmt, net::IpAddr, sync::Arc};
 
 #[cfg(feature = "trust")]
 use super::TrustAnchors;
-use super::{
-    Answer, DnsNamePattern, NamePattern, RejectionKind, answer::Judgement, thumbprints::Thumbprints,
+use super::{Answer, CertificateSet, DnsNamePattern, NamePattern, RejectionKind, claim::Claim, pins::Pins};
+use crate::certificate::{
+    ClientCertificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint,
+    Timestamp,
 };
-use crate::certificate::{ClientCertificate, Thumbprint, Timestamp, same_text};
 
 /// One condition over a certificate, or a group of conditions.
 ///
-/// Rules that take a list hold if one entry of the list matches.
+/// Rules that take a list hold if one entry of the list matches. *Anchored* rules cannot be satisfied by a
+/// certificate that anyone makes for the purpose; a policy needs one on every way through it.
+///
+/// | rule | compares | standard | anchored |
+/// |---|---|---|---|
+/// | [`validity`](Self::validity) | now with notBefore and notAfter | RFC 5280, 4.1.2.5 | |
+/// | [`trust`](Self::trust) | a chain to roots, for client authentication | RFC 5280, 6 | yes |
+/// | [`thumbprint`](Self::thumbprint) | SHA-1 or SHA-256 of the certificate | | yes |
+/// | [`spki_sha256`](Self::spki_sha256) | SHA-256 of the SubjectPublicKeyInfo | RFC 7469, 2.4 | yes |
+/// | [`issuer_thumbprint`](Self::issuer_thumbprint) | the certificate that signed | RFC 5280, 6.1.3 | yes |
+/// | [`member_of`](Self::member_of) | the whole certificate with a set | | yes |
+/// | [`issuer`](Self::issuer), [`subject`](Self::subject) | distinguished names | RFC 5280, 7.1 | |
+/// | [`common_name`](Self::common_name) | the subject's only CN | RFC 5280, 7.1 | |
+/// | [`serial`](Self::serial) | the serial number | RFC 5280, 4.1.2.2 | |
+/// | [`dns_name`](Self::dns_name) | dNSName entries | RFC 9525 | |
+/// | [`uri`](Self::uri) | URI entries, octet by octet | RFC 5280, 4.2.1.6 | |
+/// | [`spiffe_id`](Self::spiffe_id), [`spiffe_trust_domain`](Self::spiffe_trust_domain) | the only URI | X509-SVID, 2 | |
+/// | [`email`](Self::email) | rfc822Name entries | RFC 5280, 7.5 | |
+/// | [`ip_address`](Self::ip_address) | iPAddress entries | RFC 5280, 4.2.1.6 | |
+/// | [`extended_key_usage`](Self::extended_key_usage) | purposes that are named | RFC 5280, 4.2.1.12 | |
+/// | [`key`](Self::key) | kind and size of the key | RFC 3279, 5480, 8410 | |
+/// | [`custom`](Self::custom) | whatever you like | | |
+/// | [`all`](Self::all), [`any`](Self::any), [`not`](Self::not) | other rules | | as their parts |
 ///
 /// ```
 /// use tower_mtls::{Policy, Rule};
@@ -34,11 +60,13 @@ enum Kind {
     Validity,
     #[cfg(feature = "trust")]
     Trust(TrustAnchors),
-    Issuer(Arc<[NamePattern]>),
-    Subject(Arc<[NamePattern]>),
-    CommonName(Arc<[String]>),
-    DnsName(Arc<[DnsNamePattern]>),
-    Thumbprint(Arc<Thumbprints>),
+    #[cfg(feature = "trust")]
+    IssuerThumbprint(Arc<Pins>, Option<TrustAnchors>),
+    /// One of these claims matches; all look at the same thing.
+    Claims(RejectionKind, Arc<[Claim]>),
+    Thumbprint(Arc<Pins>),
+    Spki(Arc<Pins>),
+    Member(Arc<dyn CertificateSet>),
     Custom(Arc<str>, Arc<Custom>),
     All(Vec<Rule>),
     Any(Vec<Rule>),
@@ -46,7 +74,7 @@ enum Kind {
 }
 
 impl Rule {
-    /// The moment lies within the certificate's validity period, both ends included (RFC 5280, 4.1.2.5).
+    /// The moment lies within the certificate's validity period, both ends included.
     pub fn validity() -> Self {
         Self(Kind::Validity)
     }
@@ -59,36 +87,124 @@ impl Rule {
 
     /// The certificate's issuer is one of these names. Proves nothing unless a chain is proved as well.
     pub fn issuer(names: impl IntoIterator<Item = NamePattern>) -> Self {
-        Self(Kind::Issuer(names.into_iter().collect()))
+        Self::claims(RejectionKind::Issuer, names.into_iter().map(Claim::Issuer))
     }
 
     /// The certificate's subject is one of these names.
     pub fn subject(names: impl IntoIterator<Item = NamePattern>) -> Self {
-        Self(Kind::Subject(names.into_iter().collect()))
+        Self::claims(RejectionKind::Subject, names.into_iter().map(Claim::Subject))
     }
 
     /// The subject has exactly one common name, and it is one of these, case and white space aside.
     pub fn common_name<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
-        Self(Kind::CommonName(names.into_iter().map(Into::into).collect()))
+        let names = names.into_iter().map(|name| Claim::CommonName(name.into()));
+        Self::claims(RejectionKind::CommonName, names)
     }
 
-    /// One of the certificate's dNSName entries matches one of these (RFC 9525).
+    /// One of the certificate's dNSName entries matches one of these.
     pub fn dns_name(names: impl IntoIterator<Item = DnsNamePattern>) -> Self {
-        Self(Kind::DnsName(names.into_iter().collect()))
+        Self::claims(RejectionKind::DnsName, names.into_iter().map(Claim::DnsName))
+    }
+
+    /// One of the certificate's URI entries is one of these, octet by octet.
+    pub fn uri<U: Into<String>>(uris: impl IntoIterator<Item = U>) -> Self {
+        Self::claims(
+            RejectionKind::Uri,
+            uris.into_iter().map(|uri| Claim::Uri(uri.into())),
+        )
+    }
+
+    /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) is one of these.
+    pub fn spiffe_id(ids: impl IntoIterator<Item = SpiffeId>) -> Self {
+        Self::claims(RejectionKind::SpiffeId, ids.into_iter().map(Claim::SpiffeId))
+    }
+
+    /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) belongs to one of these trust domains.
+    pub fn spiffe_trust_domain(domains: impl IntoIterator<Item = SpiffeTrustDomain>) -> Self {
+        Self::claims(
+            RejectionKind::SpiffeId,
+            domains.into_iter().map(Claim::SpiffeTrustDomain),
+        )
+    }
+
+    /// One of the certificate's rfc822Name entries is one of these, the domain without regard to case.
+    pub fn email<E: Into<String>>(emails: impl IntoIterator<Item = E>) -> Self {
+        Self::claims(
+            RejectionKind::Email,
+            emails.into_iter().map(|email| Claim::Email(email.into())),
+        )
+    }
+
+    /// One of the certificate's iPAddress entries is one of these.
+    pub fn ip_address(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self::claims(RejectionKind::IpAddress, addresses.into_iter().map(Claim::Ip))
+    }
+
+    /// The certificate's serial number is one of these. Unique only together with an issuer that is proved.
+    pub fn serial(serials: impl IntoIterator<Item = SerialNumber>) -> Self {
+        Self::claims(RejectionKind::Serial, serials.into_iter().map(Claim::Serial))
+    }
+
+    /// The certificate names one of these purposes. A certificate without the extension names none, and
+    /// anyExtendedKeyUsage counts only if it is on the list.
+    pub fn extended_key_usage(usages: impl IntoIterator<Item = ExtendedKeyUsage>) -> Self {
+        Self::claims(
+            RejectionKind::ExtendedKeyUsage,
+            usages.into_iter().map(Claim::ExtendedKeyUsage),
+        )
+    }
+
+    /// The certificate's key is of one of these kinds, an RSA key at least as long as stated.
+    pub fn key(kinds: impl IntoIterator<Item = KeyKind>) -> Self {
+        Self::claims(RejectionKind::Key, kinds.into_iter().map(Claim::Key))
     }
 
     /// The certificate's SHA-1 or SHA-256 thumbprint is one of these. Looked up in constant time.
     pub fn thumbprint(thumbprints: impl IntoIterator<Item = Thumbprint>) -> Self {
-        let mut set = Thumbprints::default();
-        set.extend(thumbprints);
-        Self::from_thumbprints(set)
+        Self::from_thumbprints(thumbprints.into_iter().collect())
     }
 
-    pub(super) fn from_thumbprints(thumbprints: Thumbprints) -> Self {
+    pub(super) fn from_thumbprints(thumbprints: Pins) -> Self {
         Self(Kind::Thumbprint(Arc::new(thumbprints)))
     }
 
-    /// A condition of your own, asked on every request. It must not block. `name` appears in `Debug`.
+    /// The SHA-256 of the certificate's SubjectPublicKeyInfo is one of these: survives a renewal that keeps
+    /// the key. Looked up in constant time.
+    pub fn spki_sha256(pins: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        Self(Kind::Spki(Arc::new(
+            pins.into_iter().map(Thumbprint::Sha256).collect(),
+        )))
+    }
+
+    /// A certificate with one of these thumbprints signed the caller's: it came with the caller's chain, and
+    /// its key verifies the signature.
+    #[cfg(feature = "trust")]
+    pub fn issuer_thumbprint(thumbprints: impl IntoIterator<Item = Thumbprint>) -> Self {
+        Self(Kind::IssuerThumbprint(
+            Arc::new(thumbprints.into_iter().collect()),
+            None,
+        ))
+    }
+
+    /// As [`issuer_thumbprint`](Self::issuer_thumbprint), and the issuer may also be one of these roots, which
+    /// callers do not send.
+    #[cfg(feature = "trust")]
+    pub fn issuer_thumbprint_among(
+        thumbprints: impl IntoIterator<Item = Thumbprint>,
+        roots: TrustAnchors,
+    ) -> Self {
+        Self(Kind::IssuerThumbprint(
+            Arc::new(thumbprints.into_iter().collect()),
+            Some(roots),
+        ))
+    }
+
+    /// The very certificate is in a set, which is asked on every request.
+    pub fn member_of(set: impl CertificateSet) -> Self {
+        Self(Kind::Member(Arc::new(set)))
+    }
+
+    /// A condition of your own, asked on every request. It must not block. `name` appears in explanations.
     ///
     /// It does not count as an anchor: a policy whose only proof is here must say
     /// [`allow_unanchored`](super::PolicyBuilder::allow_unanchored).
@@ -121,59 +237,50 @@ impl Rule {
         Self(Kind::Not(Box::new(rule)))
     }
 
-    /// The pure decision: what this rule says of `certificate` at `now`.
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
-        match &self.0 {
-            Kind::Validity => judge_validity(certificate, now),
-            #[cfg(feature = "trust")]
-            Kind::Trust(anchors) => anchors.judge(certificate, now),
-            Kind::Issuer(names) => {
-                let holds = names.iter().any(|name| name.matches(certificate.issuer()));
-                Judgement::lasting(holds, RejectionKind::Issuer)
-            }
-            Kind::Subject(names) => {
-                let holds = names.iter().any(|name| name.matches(certificate.subject()));
-                Judgement::lasting(holds, RejectionKind::Subject)
-            }
-            Kind::CommonName(names) => {
-                let only = certificate.subject().only_common_name();
-                let holds = only.is_some_and(|only| names.iter().any(|name| same_text(name, only)));
-                Judgement::lasting(holds, RejectionKind::CommonName)
-            }
-            Kind::DnsName(names) => {
-                let holds = names.iter().any(|name| name.matches(certificate));
-                Judgement::lasting(holds, RejectionKind::DnsName)
-            }
-            Kind::Thumbprint(thumbprints) => {
-                Judgement::lasting(thumbprints.contains(certificate), RejectionKind::Thumbprint)
-            }
-            Kind::Custom(_, rule) => Judgement::momentary(rule(certificate, now), RejectionKind::Custom),
-            Kind::All(rules) => judge_group(rules, Answer::Fails, certificate, now),
-            Kind::Any(rules) => judge_group(rules, Answer::Holds, certificate, now),
-            Kind::Not(rule) => judge_not(rule, certificate, now),
-        }
+    pub(super) fn claims(kind: RejectionKind, claims: impl Iterator<Item = Claim>) -> Self {
+        Self(Kind::Claims(kind, claims.collect()))
     }
 
     /// Whether no certificate can satisfy this rule without proof that cannot be forged.
     pub(super) fn is_anchored(&self) -> bool {
         match &self.0 {
             #[cfg(feature = "trust")]
-            Kind::Trust(_) => true,
-            Kind::Thumbprint(_) => true,
+            Kind::Trust(_) | Kind::IssuerThumbprint(..) => true,
+            Kind::Thumbprint(_) | Kind::Spki(_) | Kind::Member(_) => true,
             Kind::All(rules) => rules.iter().any(Self::is_anchored),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::is_anchored),
-            _ => false,
+            Kind::Validity | Kind::Claims(..) | Kind::Custom(..) | Kind::Not(_) => false,
+        }
+    }
+
+    pub(super) fn is_validity(&self) -> bool {
+        matches!(self.0, Kind::Validity)
+    }
+
+    pub(super) fn is_issuer(&self) -> bool {
+        matches!(self.0, Kind::Claims(RejectionKind::Issuer, _))
+    }
+
+    /// Whether the rule proves that the issuer's name is more than a claim.
+    pub(super) fn proves_issuer(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "trust")]
+            Kind::Trust(_) | Kind::IssuerThumbprint(..) => true,
+            Kind::Thumbprint(_) | Kind::Member(_) => true,
+            Kind::All(rules) => rules.iter().any(Self::proves_issuer),
+            Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::proves_issuer),
+            Kind::Validity | Kind::Claims(..) | Kind::Spki(_) | Kind::Custom(..) | Kind::Not(_) => false,
         }
     }
 
     /// A list or group in this rule that is empty, by the name of its constructor.
     pub(super) fn empty_list(&self) -> Option<&'static str> {
         match &self.0 {
-            Kind::Issuer(names) if names.is_empty() => Some("issuer"),
-            Kind::Subject(names) if names.is_empty() => Some("subject"),
-            Kind::CommonName(names) if names.is_empty() => Some("common_name"),
-            Kind::DnsName(names) if names.is_empty() => Some("dns_name"),
-            Kind::Thumbprint(thumbprints) if thumbprints.is_empty() => Some("thumbprint"),
+            Kind::Claims(kind, claims) if claims.is_empty() => Some(kind.as_str()),
+            Kind::Thumbprint(pins) if pins.is_empty() => Some("thumbprint"),
+            Kind::Spki(pins) if pins.is_empty() => Some("spki_sha256"),
+            #[cfg(feature = "trust")]
+            Kind::IssuerThumbprint(pins, _) if pins.is_empty() => Some("issuer_thumbprint"),
             Kind::All(rules) if rules.is_empty() => Some("all"),
             Kind::Any(rules) if rules.is_empty() => Some("any"),
             Kind::All(rules) | Kind::Any(rules) => rules.iter().find_map(Self::empty_list),
@@ -183,77 +290,9 @@ impl Rule {
     }
 }
 
-fn judge_validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement {
-    let validity = certificate.validity();
-    if now < validity.not_before {
-        Judgement::lasting(false, RejectionKind::NotYetValid).no_longer_than(validity.not_before.plus(-1))
-    } else if now > validity.not_after {
-        Judgement::lasting(false, RejectionKind::Expired)
-    } else {
-        Judgement::lasting(true, RejectionKind::Expired).no_longer_than(validity.not_after)
-    }
-}
-
-/// `decisive` ends the group at once: a failing rule ends `all`, a holding rule ends `any`. Without one, a
-/// rule that cannot tell decides before the rest.
-fn judge_group(
-    rules: &[Rule],
-    decisive: Answer,
-    certificate: &ClientCertificate,
-    now: Timestamp,
-) -> Judgement {
-    let mut undecidable = None;
-    let mut first = None;
-    let mut until = Timestamp::MAX;
-    for rule in rules {
-        let judgement = rule.judge(certificate, now);
-        if judgement.answer == decisive {
-            return judgement;
-        }
-        until = until.min(judgement.until);
-        if judgement.answer == Answer::CannotTell {
-            undecidable = undecidable.or(Some(judgement));
-        }
-        first = first.or(Some(judgement));
-    }
-    match undecidable.or(first) {
-        Some(judgement) => judgement.no_longer_than(until),
-        // `build` refuses empty groups; should one get here, it refuses the caller.
-        None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
-    }
-}
-
-fn judge_not(rule: &Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
-    let judgement = rule.judge(certificate, now);
-    match judgement.answer {
-        Answer::Holds => Judgement {
-            answer: Answer::Fails,
-            kind: RejectionKind::Excluded,
-            ..judgement
-        },
-        Answer::Fails => Judgement {
-            answer: Answer::Holds,
-            ..judgement
-        },
-        Answer::CannotTell => judgement,
-    }
-}
-
+/// What the rule demands, in words.
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Validity => f.write_str("validity"),
-            #[cfg(feature = "trust")]
-            Kind::Trust(anchors) => f.debug_tuple("trust").field(anchors).finish(),
-            Kind::Issuer(names) => f.debug_tuple("issuer").field(names).finish(),
-            Kind::Subject(names) => f.debug_tuple("subject").field(names).finish(),
-            Kind::CommonName(names) => f.debug_tuple("common_name").field(names).finish(),
-            Kind::DnsName(names) => f.debug_tuple("dns_name").field(names).finish(),
-            Kind::Thumbprint(_) => f.write_str("thumbprint(..)"),
-            Kind::Custom(name, _) => f.debug_tuple("custom").field(name).finish(),
-            Kind::All(rules) => f.debug_tuple("all").field(rules).finish(),
-            Kind::Any(rules) => f.debug_tuple("any").field(rules).finish(),
-            Kind::Not(rule) => f.debug_tuple("not").field(rule).finish(),
-        }
+        write!(f, "Rule({})", self.demand())
     }
 }

@@ -3,8 +3,8 @@
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
 use super::*;
-use crate::Thumbprint;
 use crate::pki::{Authority, Issued, Leaf, NOON};
+use crate::{ExtendedKeyUsage, KeyKind, Thumbprint};
 
 const NOW: Timestamp = Timestamp::from_unix(NOON);
 
@@ -89,6 +89,229 @@ fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
         let (answer, kind) = answer(&rule, &orders);
         assert_eq!(answer, expected, "{case}");
         assert!(rejected.is_none_or(|rejected| rejected == kind), "{case}: {kind}");
+    }
+}
+
+#[test]
+fn names_numbers_and_keys_are_compared_by_their_standards() {
+    let leaf = Leaf::client("orders")
+        .uri("spiffe://contoso.com/orders/eu")
+        .email("Orders@Contoso.com")
+        .dns("192.0.2.7")
+        .serial(0xa1b2);
+    let certificate = self_signed(&leaf);
+    let two_uris = self_signed(&leaf.clone().uri("https://contoso.com/other"));
+    let without = orders();
+    use ExtendedKeyUsage as Usage;
+    use RejectionKind as Kind;
+    let id = |text: &str| Rule::spiffe_id([text.parse().unwrap()]);
+    let domain = |text: &str| Rule::spiffe_trust_domain([text.parse().unwrap()]);
+    let email = |text: &str| Rule::email([text]);
+    let ip = |text: &str| Rule::ip_address([text.parse().unwrap()]);
+    let serial = |text: &str| Rule::serial([text.parse().unwrap()]);
+    let pin = |certificate: &ClientCertificate| Rule::spki_sha256([certificate.spki_sha256()]);
+    let set = |certificate: &ClientCertificate| {
+        Rule::member_of(std::collections::HashSet::from([certificate.der().to_vec()]))
+    };
+    let table = [
+        (
+            "uri",
+            Rule::uri(["spiffe://contoso.com/orders/eu"]),
+            &certificate,
+            None,
+        ),
+        (
+            "uri among two",
+            Rule::uri(["https://contoso.com/other"]),
+            &two_uris,
+            None,
+        ),
+        (
+            "uri in another case",
+            Rule::uri(["spiffe://Contoso.com/orders/eu"]),
+            &certificate,
+            Some(Kind::Uri),
+        ),
+        (
+            "spiffe id",
+            id("spiffe://contoso.com/orders/eu"),
+            &certificate,
+            None,
+        ),
+        (
+            "spiffe id with less",
+            id("spiffe://contoso.com/orders"),
+            &certificate,
+            Some(Kind::SpiffeId),
+        ),
+        (
+            "spiffe id beside another uri",
+            id("spiffe://contoso.com/orders/eu"),
+            &two_uris,
+            Some(Kind::SpiffeId),
+        ),
+        (
+            "no spiffe id",
+            id("spiffe://contoso.com/orders"),
+            &without,
+            Some(Kind::SpiffeId),
+        ),
+        ("trust domain", domain("contoso.com"), &certificate, None),
+        (
+            "part of a trust domain",
+            domain("contoso.co"),
+            &certificate,
+            Some(Kind::SpiffeId),
+        ),
+        (
+            "parent of a trust domain",
+            domain("com"),
+            &certificate,
+            Some(Kind::SpiffeId),
+        ),
+        ("email", email("Orders@contoso.COM"), &certificate, None),
+        (
+            "email, local part in another case",
+            email("orders@Contoso.com"),
+            &certificate,
+            Some(Kind::Email),
+        ),
+        (
+            "email without domain",
+            email("Orders"),
+            &certificate,
+            Some(Kind::Email),
+        ),
+        ("ip address", ip("192.0.2.7"), &certificate, None),
+        (
+            "mapped ip address",
+            ip("::ffff:192.0.2.7"),
+            &certificate,
+            Some(Kind::IpAddress),
+        ),
+        ("serial", serial("a1:b2"), &certificate, None),
+        ("another serial", serial("a1b3"), &certificate, Some(Kind::Serial)),
+        (
+            "usage",
+            Rule::extended_key_usage([Usage::ServerAuth, Usage::ClientAuth]),
+            &certificate,
+            None,
+        ),
+        (
+            "no such usage",
+            Rule::extended_key_usage([Usage::Any]),
+            &certificate,
+            Some(Kind::ExtendedKeyUsage),
+        ),
+        (
+            "key",
+            Rule::key([KeyKind::rsa(2048), KeyKind::P256]),
+            &certificate,
+            None,
+        ),
+        (
+            "another key",
+            Rule::key([KeyKind::P384]),
+            &certificate,
+            Some(Kind::Key),
+        ),
+        ("public key", pin(&certificate), &certificate, None),
+        (
+            "another public key",
+            pin(&without),
+            &certificate,
+            Some(Kind::SpkiPin),
+        ),
+        ("member", set(&certificate), &certificate, None),
+        ("not a member", set(&without), &certificate, Some(Kind::NotMember)),
+    ];
+    for (case, rule, certificate, rejected) in table {
+        let expected = if rejected.is_none() {
+            Answer::Holds
+        } else {
+            Answer::Fails
+        };
+        let (answer, kind) = answer(&rule, certificate);
+        assert_eq!(answer, expected, "{case}");
+        assert!(rejected.is_none_or(|rejected| rejected == kind), "{case}: {kind}");
+    }
+}
+
+#[test]
+fn rsa_keys_must_be_at_least_as_long_as_stated() {
+    for (has, demanded, expected) in [
+        (KeyKind::rsa(2048), KeyKind::rsa(2048), true),
+        (KeyKind::rsa(4096), KeyKind::rsa(3072), true),
+        (KeyKind::rsa(1024), KeyKind::rsa(2048), false),
+        (KeyKind::P256, KeyKind::rsa(1), false),
+        (KeyKind::Ed25519, KeyKind::Ed25519, true),
+        (KeyKind::Other, KeyKind::Other, false),
+    ] {
+        assert_eq!(has.satisfies(demanded), expected, "{has} for {demanded}");
+    }
+}
+
+#[test]
+fn an_explanation_says_what_each_rule_demands_and_finds() {
+    let certificate = orders();
+    let policy = Policy::builder()
+        .thumbprint(certificate.sha256_thumbprint())
+        .subject("CN=billing,O=Contoso".parse().unwrap())
+        .rule(Rule::any([
+            Rule::common_name(["orders"]),
+            Rule::common_name(["billing"]),
+        ]))
+        .build()
+        .unwrap();
+    let presented = certificate.into();
+    let explanation = policy.explain(&presented, NOW);
+    let answers: Vec<_> = explanation.steps().iter().map(Step::answer).collect();
+    assert_eq!(
+        answers,
+        [Answer::Holds, Answer::Holds, Answer::Fails, Answer::Holds]
+    );
+    assert_eq!(explanation.verdict(), policy.judge(&presented, NOW));
+    let text = explanation.to_string();
+    for line in [
+        "FAILS: the subject is CN=billing,O=Contoso (it has: CN=orders,O=Contoso)",
+        "holds: at least one of",
+        "  holds: the only common name is \"orders\" (it has: \"orders\")",
+        "  FAILS: the only common name is \"billing\" (it has: \"orders\")",
+        "refused: the client certificate's subject is not allowed",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line:?} in\n{text}");
+    }
+    assert_eq!(
+        policy.explain(&Presented::Nothing, NOW).to_string(),
+        "refused: no client certificate was presented"
+    );
+}
+
+#[test]
+fn combinations_that_prove_nothing_are_warned_of() {
+    let name: NamePattern = "CN=orders".parse().unwrap();
+    let pin = Policy::builder().spki_sha256([0; 32]);
+    for (case, builder, expected) in [
+        ("a pin", pin, vec![]),
+        (
+            "an issuer beside a pinned key",
+            Policy::builder().spki_sha256([0; 32]).issuer(name.clone()),
+            vec![PolicyWarning::IssuerWithoutChain],
+        ),
+        (
+            "an issuer alone, at any time",
+            Policy::builder()
+                .issuer(name)
+                .allow_unanchored()
+                .allow_outside_validity(),
+            vec![
+                PolicyWarning::Unanchored,
+                PolicyWarning::OutsideValidity,
+                PolicyWarning::IssuerWithoutChain,
+            ],
+        ),
+    ] {
+        assert_eq!(builder.build().unwrap().warnings(), expected, "{case}");
     }
 }
 
@@ -398,6 +621,48 @@ mod trust {
                 expected,
                 "at {at}"
             );
+        }
+    }
+
+    #[test]
+    fn the_issuers_thumbprint_counts_only_if_it_signed() {
+        let root = Authority::root("root");
+        let issuing = root.intermediate("issuing");
+        let other = root.intermediate("other");
+        let client = Leaf::client("orders");
+        let issued = issuing.issue(&client);
+        let under = |authority: &Authority| Rule::issuer_thumbprint([Thumbprint::sha256_of(authority.der())]);
+        let sha1 = Rule::issuer_thumbprint([Thumbprint::sha1_of(issuing.der())]);
+        let shown = Issued {
+            chain: vec![other.der().to_vec()],
+            ..issuing.issue(&client)
+        };
+        let anchors = TrustAnchors::from_der([root.der()]).unwrap();
+        let among = Rule::issuer_thumbprint_among([Thumbprint::sha256_of(root.der())], anchors);
+        for (case, rule, certificate, expected) in [
+            ("the issuer", under(&issuing), read(&issued), Answer::Holds),
+            ("the issuer by SHA-1", sha1, read(&issued), Answer::Holds),
+            ("the root above it", under(&root), read(&issued), Answer::Fails),
+            (
+                "a certificate that is only shown",
+                under(&other),
+                read(&shown),
+                Answer::Fails,
+            ),
+            (
+                "an issuer that is not shown",
+                under(&root),
+                read(&root.issue(&client)),
+                Answer::Fails,
+            ),
+            (
+                "an issuer among the roots",
+                among,
+                read(&root.issue(&client)),
+                Answer::Holds,
+            ),
+        ] {
+            assert_eq!(answer(&rule, &certificate).0, expected, "{case}");
         }
     }
 

@@ -4,9 +4,9 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnch
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use super::{Answer, RejectionKind, answer::Judgement};
+use super::{Answer, RejectionKind, answer::Judgement, pins::Pins};
 use crate::{
-    certificate::{ClientCertificate, Timestamp},
+    certificate::{ClientCertificate, Thumbprint, Timestamp},
     generation::Generation,
     pem::{self, PemError},
 };
@@ -25,6 +25,8 @@ pub struct TrustAnchors(Arc<Inner>);
 
 struct Inner {
     anchors: Vec<TrustAnchor<'static>>,
+    /// The roots as they were given, for rules that ask which certificate signed.
+    roots: Vec<CertificateDer<'static>>,
     algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
     generation: Generation,
 }
@@ -63,25 +65,29 @@ impl TrustAnchors {
         if algorithms.is_empty() {
             return Err(TrustError::NoAlgorithms);
         }
+        let roots: Vec<_> = roots
+            .map(|(line, der)| (line, CertificateDer::from(der).into_owned()))
+            .collect();
         let anchors = roots
+            .iter()
             .enumerate()
-            .map(|(index, (line, der))| {
-                let der = CertificateDer::from(der);
-                match webpki::anchor_from_trusted_cert(&der) {
+            .map(
+                |(index, (line, der))| match webpki::anchor_from_trusted_cert(der) {
                     Ok(anchor) => Ok(anchor.to_owned()),
                     Err(error) => Err(TrustError::Certificate {
                         index,
-                        line,
+                        line: *line,
                         problem: format!("{error:?}"),
                     }),
-                }
-            })
+                },
+            )
             .collect::<Result<Vec<_>, _>>()?;
         if anchors.is_empty() {
             return Err(TrustError::Empty);
         }
         Ok(Self(Arc::new(Inner {
             anchors,
+            roots: roots.into_iter().map(|(_, der)| der).collect(),
             algorithms,
             generation: Generation::next(),
         })))
@@ -93,6 +99,7 @@ impl TrustAnchors {
         let anchors = [self.0.anchors.as_slice(), &other.0.anchors].concat();
         Self(Arc::new(Inner {
             anchors,
+            roots: [self.0.roots.as_slice(), &other.0.roots].concat(),
             algorithms: self.0.algorithms,
             generation: Generation::next(),
         }))
@@ -140,6 +147,38 @@ impl TrustAnchors {
         )?;
         Ok(end_of(&path).min(certificate.validity().not_after))
     }
+}
+
+/// Whether a certificate with one of these thumbprints, presented or among the roots, signed the caller's.
+///
+/// A thumbprint that the caller only shows proves nothing: the candidate's key must verify the signature, so
+/// it is judged as the only root of a chain without intermediates.
+pub(super) fn judge_issuer(
+    pins: &Pins,
+    roots: Option<&TrustAnchors>,
+    certificate: &ClientCertificate,
+    now: Timestamp,
+) -> Judgement {
+    let roots = roots.map(|roots| roots.0.roots.as_slice()).unwrap_or_default();
+    let is_listed =
+        |der: &&[u8]| pins.contains(Thumbprint::sha256_of(der)) || pins.contains(Thumbprint::sha1_of(der));
+    let Ok(alone) = ClientCertificate::from_der(certificate.der()) else {
+        return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
+    };
+    let candidates = certificate
+        .chain()
+        .chain(roots.iter().map(AsRef::as_ref))
+        .filter(is_listed);
+    for candidate in candidates {
+        let Ok(issuer) = TrustAnchors::from_der([candidate]) else {
+            continue;
+        };
+        let judgement = issuer.judge(&alone, now);
+        if judgement.answer == Answer::Holds {
+            return judgement;
+        }
+    }
+    Judgement::lasting(false, RejectionKind::IssuerThumbprint).no_longer_than(now.plus(RETRY_AFTER))
 }
 
 /// The last second in which all intermediates of a path are valid.

@@ -29,6 +29,7 @@ pub struct Authority {
 pub struct Leaf {
     pub subject: Vec<(DnType, String)>,
     pub dns: Vec<String>,
+    pub other_names: Vec<SanType>,
     pub serial: Option<u64>,
     pub not_before: i64,
     pub not_after: i64,
@@ -142,6 +143,7 @@ impl Leaf {
                 (DnType::CommonName, common_name.into()),
             ],
             dns: Vec::new(),
+            other_names: Vec::new(),
             serial: None,
             not_before: NOON - 3_650 * DAY,
             not_after: NOON + 36_500 * DAY,
@@ -178,6 +180,17 @@ impl Leaf {
         self
     }
 
+    pub fn uri(mut self, uri: &str) -> Self {
+        self.other_names.push(SanType::URI(uri.try_into().unwrap()));
+        self
+    }
+
+    pub fn email(mut self, email: &str) -> Self {
+        self.other_names
+            .push(SanType::Rfc822Name(email.try_into().unwrap()));
+        self
+    }
+
     pub fn usages(mut self, usages: &[ExtendedKeyUsagePurpose]) -> Self {
         self.usages = usages.to_vec();
         self
@@ -206,6 +219,7 @@ impl Leaf {
                 Ok(address) => SanType::IpAddress(address),
                 Err(_) => SanType::DnsName(entry.as_str().try_into().unwrap()),
             })
+            .chain(self.other_names.iter().cloned())
             .collect();
         params.serial_number = self.serial.map(SerialNumber::from);
         params.not_before = at(self.not_before);

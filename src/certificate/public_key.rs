@@ -1,0 +1,100 @@
+use std::fmt;
+
+use x509_parser::{prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
+
+/// What kind of key a certificate holds (RFC 3279, 5480, 8410).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyKind {
+    /// RSA with a modulus of this many bits.
+    #[non_exhaustive]
+    Rsa {
+        /// The modulus' length in bits.
+        bits: usize,
+    },
+    /// ECDSA on NIST P-256.
+    P256,
+    /// ECDSA on NIST P-384.
+    P384,
+    /// ECDSA on NIST P-521.
+    P521,
+    /// Ed25519.
+    Ed25519,
+    /// Ed448.
+    Ed448,
+    /// Another kind, or a key that cannot be read.
+    Other,
+}
+
+impl KeyKind {
+    /// RSA with a modulus of this many bits; in a rule, of at least this many.
+    pub fn rsa(bits: usize) -> Self {
+        Self::Rsa { bits }
+    }
+
+    /// Whether a key of this kind satisfies `demanded`: the same kind, for RSA at least as long.
+    pub(crate) fn satisfies(self, demanded: Self) -> bool {
+        match (self, demanded) {
+            (Self::Rsa { bits }, Self::Rsa { bits: least }) => bits >= least,
+            (Self::Other, _) => false,
+            _ => self == demanded,
+        }
+    }
+
+    /// Reads it out of a DER-encoded SubjectPublicKeyInfo.
+    pub(super) fn read(spki: &[u8]) -> Self {
+        let Ok((_, spki)) = SubjectPublicKeyInfo::from_der(spki) else {
+            return Self::Other;
+        };
+        match spki.algorithm.algorithm.to_id_string().as_str() {
+            "1.2.840.113549.1.1.1" => match spki.parsed() {
+                Ok(PublicKey::RSA(key)) => Self::Rsa {
+                    bits: bits(key.modulus),
+                },
+                _ => Self::Other,
+            },
+            "1.2.840.10045.2.1" => {
+                let curve = spki
+                    .algorithm
+                    .parameters
+                    .as_ref()
+                    .and_then(|curve| curve.as_oid().ok());
+                match curve.map(|curve| curve.to_id_string()).as_deref() {
+                    Some("1.2.840.10045.3.1.7") => Self::P256,
+                    Some("1.3.132.0.34") => Self::P384,
+                    Some("1.3.132.0.35") => Self::P521,
+                    _ => Self::Other,
+                }
+            }
+            "1.3.101.112" => Self::Ed25519,
+            "1.3.101.113" => Self::Ed448,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The bits of a big-endian number.
+fn bits(number: &[u8]) -> usize {
+    let significant = number
+        .iter()
+        .position(|octet| *octet != 0)
+        .unwrap_or(number.len());
+    match &number[significant..] {
+        [] => 0,
+        rest => rest.len() * 8 - rest[0].leading_zeros() as usize,
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+            Self::P256 => f.write_str("P-256"),
+            Self::P384 => f.write_str("P-384"),
+            Self::P521 => f.write_str("P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Ed448 => f.write_str("Ed448"),
+            Self::Other => f.write_str("another kind of key"),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What one entry of a rule's list says of a certificate.
+
+use std::{fmt, net::IpAddr};
+
+use super::{DnsNamePattern, NamePattern, RejectionKind};
+use crate::certificate::{
+    ClientCertificate, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain,
+    same_text,
+};
+
+#[derive(Debug, Clone)]
+pub(super) enum Claim {
+    Issuer(NamePattern),
+    Subject(NamePattern),
+    CommonName(String),
+    DnsName(DnsNamePattern),
+    Uri(String),
+    SpiffeId(SpiffeId),
+    SpiffeTrustDomain(SpiffeTrustDomain),
+    Email(String),
+    Ip(IpAddr),
+    Serial(SerialNumber),
+    ExtendedKeyUsage(ExtendedKeyUsage),
+    Key(KeyKind),
+}
+
+impl Claim {
+    pub(super) fn matches(&self, certificate: &ClientCertificate) -> bool {
+        let any_name = |matches: &dyn Fn(&GeneralName) -> bool| {
+            certificate.subject_alternative_names().iter().any(matches)
+        };
+        match self {
+            Self::Issuer(name) => name.matches(certificate.issuer()),
+            Self::Subject(name) => name.matches(certificate.subject()),
+            Self::CommonName(name) => certificate
+                .subject()
+                .only_common_name()
+                .is_some_and(|only| same_text(name, only)),
+            Self::DnsName(name) => name.matches(certificate),
+            Self::Uri(uri) => any_name(&|name| matches!(name, GeneralName::Uri(found) if found == uri)),
+            Self::SpiffeId(id) => certificate.spiffe_id().as_ref() == Some(id),
+            Self::SpiffeTrustDomain(domain) => certificate.spiffe_id().is_some_and(|id| domain.contains(&id)),
+            Self::Email(email) => {
+                any_name(&|name| matches!(name, GeneralName::Email(found) if same_mailbox(email, found)))
+            }
+            Self::Ip(address) => any_name(&|name| matches!(name, GeneralName::Ip(found) if found == address)),
+            Self::Serial(serial) => certificate.serial() == serial,
+            Self::ExtendedKeyUsage(usage) => certificate
+                .extended_key_usage()
+                .is_some_and(|usages| usages.contains(usage)),
+            Self::Key(kind) => certificate.key_kind().satisfies(*kind),
+        }
+    }
+}
+
+/// RFC 5280, section 7.5: the local part octet by octet, the domain without regard to ASCII case.
+fn same_mailbox(one: &str, other: &str) -> bool {
+    match (one.rsplit_once('@'), other.rsplit_once('@')) {
+        (Some((local, domain)), Some((other_local, other_domain))) => {
+            local == other_local && domain.eq_ignore_ascii_case(other_domain)
+        }
+        _ => false,
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Issuer(name) | Self::Subject(name) => name.fmt(f),
+            Self::CommonName(text) | Self::Uri(text) | Self::Email(text) => write!(f, "{text:?}"),
+            Self::DnsName(name) => name.fmt(f),
+            Self::SpiffeId(id) => id.fmt(f),
+            Self::SpiffeTrustDomain(domain) => write!(f, "any ID of {domain}"),
+            Self::Ip(address) => address.fmt(f),
+            Self::Serial(serial) => serial.fmt(f),
+            Self::ExtendedKeyUsage(usage) => usage.fmt(f),
+            Self::Key(KeyKind::Rsa { bits }) => write!(f, "RSA of at least {bits} bits"),
+            Self::Key(kind) => kind.fmt(f),
+        }
+    }
+}
+
+/// What a rule of this kind looks at, in words.
+pub(super) fn subject_of(kind: RejectionKind) -> &'static str {
+    match kind {
+        RejectionKind::Issuer => "the issuer",
+        RejectionKind::Subject => "the subject",
+        RejectionKind::CommonName => "the only common name",
+        RejectionKind::DnsName => "a DNS name",
+        RejectionKind::Uri => "a URI",
+        RejectionKind::SpiffeId => "the SPIFFE ID",
+        RejectionKind::Email => "an e-mail address",
+        RejectionKind::IpAddress => "an IP address",
+        RejectionKind::Serial => "the serial number",
+        RejectionKind::ExtendedKeyUsage => "an extended key usage",
+        RejectionKind::Key => "the key",
+        _ => "the certificate",
+    }
+}
+
+/// What the certificate has where a rule of this kind looks.
+pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> String {
+    let names = |pick: fn(&GeneralName) -> Option<String>| {
+        list(certificate.subject_alternative_names().iter().filter_map(pick))
+    };
+    match kind {
+        RejectionKind::Issuer => certificate.issuer().to_string(),
+        RejectionKind::Subject => certificate.subject().to_string(),
+        RejectionKind::CommonName => list(
+            certificate
+                .subject()
+                .common_names()
+                .map(|name| format!("{name:?}")),
+        ),
+        RejectionKind::DnsName => names(|name| match name {
+            GeneralName::Dns(name) => Some(format!("{name:?}")),
+            _ => None,
+        }),
+        RejectionKind::Uri | RejectionKind::SpiffeId => names(|name| match name {
+            GeneralName::Uri(uri) => Some(format!("{uri:?}")),
+            _ => None,
+        }),
+        RejectionKind::Email => names(|name| match name {
+            GeneralName::Email(email) => Some(format!("{email:?}")),
+            _ => None,
+        }),
+        RejectionKind::IpAddress => names(|name| match name {
+            GeneralName::Ip(address) => Some(address.to_string()),
+            _ => None,
+        }),
+        RejectionKind::Serial => certificate.serial().to_string(),
+        RejectionKind::ExtendedKeyUsage => list(
+            certificate
+                .extended_key_usage()
+                .into_iter()
+                .flatten()
+                .map(ToString::to_string),
+        ),
+        RejectionKind::Key => certificate.key_kind().to_string(),
+        _ => String::new(),
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() {
+        "none".into()
+    } else {
+        items.join(", ")
+    }
+}

@@ -1,0 +1,51 @@
+use std::collections::HashSet;
+
+use crate::certificate::Thumbprint;
+
+/// Allowed hashes. The standard library's keyed hash, so that nobody who can choose certificates can choose
+/// collisions.
+#[derive(Debug, Default)]
+pub(super) struct Pins {
+    sha1: HashSet<[u8; 20]>,
+    sha256: HashSet<[u8; 32]>,
+}
+
+impl Pins {
+    pub(super) fn contains(&self, hash: Thumbprint) -> bool {
+        match hash {
+            Thumbprint::Sha1(octets) => !self.sha1.is_empty() && self.sha1.contains(&octets),
+            Thumbprint::Sha256(octets) => self.contains_sha256(&octets),
+        }
+    }
+
+    pub(super) fn contains_sha256(&self, octets: &[u8; 32]) -> bool {
+        !self.sha256.is_empty() && self.sha256.contains(octets)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sha1.len() + self.sha256.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Extend<Thumbprint> for Pins {
+    fn extend<I: IntoIterator<Item = Thumbprint>>(&mut self, hashes: I) {
+        for hash in hashes {
+            match hash {
+                Thumbprint::Sha1(octets) => self.sha1.insert(octets),
+                Thumbprint::Sha256(octets) => self.sha256.insert(octets),
+            };
+        }
+    }
+}
+
+impl FromIterator<Thumbprint> for Pins {
+    fn from_iter<I: IntoIterator<Item = Thumbprint>>(hashes: I) -> Self {
+        let mut pins = Self::default();
+        pins.extend(hashes);
+        pins
+    }
+}

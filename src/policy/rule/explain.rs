@@ -1,0 +1,89 @@
+//! What a rule demands and what it finds, in words.
+
+use super::{Kind, Rule};
+use crate::{
+    certificate::{ClientCertificate, Timestamp},
+    policy::{Step, claim},
+};
+
+impl Rule {
+    /// What the rule demands.
+    pub(in crate::policy) fn demand(&self) -> String {
+        match &self.0 {
+            Kind::Validity => "now lies within the validity period".into(),
+            #[cfg(feature = "trust")]
+            Kind::Trust(anchors) => {
+                format!(
+                    "a chain leads to one of {} roots, for client authentication",
+                    anchors.len()
+                )
+            }
+            #[cfg(feature = "trust")]
+            Kind::IssuerThumbprint(pins, _) => format!("one of {} listed certificates signed it", pins.len()),
+            Kind::Claims(kind, claims) => {
+                let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
+                let among = if claims.len() == 1 { "is" } else { "is one of" };
+                format!("{} {among} {}", claim::subject_of(*kind), claims.join("; "))
+            }
+            Kind::Thumbprint(pins) => format!("the thumbprint is one of {} listed", pins.len()),
+            Kind::Spki(pins) => format!("the public key is one of {} listed", pins.len()),
+            Kind::Member(set) => format!("it is a member of {}", set.name()),
+            Kind::Custom(name, _) => format!("the custom rule {name:?} accepts it"),
+            Kind::All(_) => "all of".into(),
+            Kind::Any(_) => "at least one of".into(),
+            Kind::Not(_) => "not".into(),
+        }
+    }
+
+    /// What the rule finds in a certificate.
+    fn found(&self, certificate: &ClientCertificate) -> String {
+        match &self.0 {
+            Kind::Validity => {
+                let validity = certificate.validity();
+                format!("{} to {}", validity.not_before, validity.not_after)
+            }
+            #[cfg(feature = "trust")]
+            Kind::Trust(_) | Kind::IssuerThumbprint(..) => {
+                format!(
+                    "issued by {}, with {} more certificates",
+                    certificate.issuer(),
+                    certificate.chain().len()
+                )
+            }
+            Kind::Claims(kind, _) => claim::found(*kind, certificate),
+            Kind::Thumbprint(_) => {
+                format!(
+                    "SHA-1 {}, SHA-256 {}",
+                    certificate.sha1_thumbprint(),
+                    certificate.sha256_thumbprint()
+                )
+            }
+            Kind::Spki(_) => crate::Thumbprint::Sha256(certificate.spki_sha256()).to_string(),
+            Kind::Member(_) | Kind::Custom(..) | Kind::All(_) | Kind::Any(_) | Kind::Not(_) => String::new(),
+        }
+    }
+
+    pub(in crate::policy) fn explain(&self, certificate: &ClientCertificate, now: Timestamp) -> Step {
+        let parts = match &self.0 {
+            Kind::All(rules) | Kind::Any(rules) => {
+                rules.iter().map(|rule| rule.explain(certificate, now)).collect()
+            }
+            Kind::Not(rule) => vec![rule.explain(certificate, now)],
+            _ => Vec::new(),
+        };
+        Step::new(
+            self.demand(),
+            self.found(certificate),
+            self.judge(certificate, now).answer,
+            parts,
+        )
+    }
+
+    /// The rules of a group `all`, or this rule itself.
+    pub(in crate::policy) fn parts(&self) -> &[Self] {
+        match &self.0 {
+            Kind::All(rules) => rules,
+            _ => std::slice::from_ref(self),
+        }
+    }
+}

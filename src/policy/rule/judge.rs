@@ -1,0 +1,89 @@
+//! The pure decision: what a rule says of a certificate at a moment.
+
+use super::{Kind, Rule};
+use crate::{
+    certificate::{ClientCertificate, Timestamp},
+    policy::{Answer, RejectionKind, answer::Judgement},
+};
+
+impl Rule {
+    pub(in crate::policy) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+        match &self.0 {
+            Kind::Validity => validity(certificate, now),
+            #[cfg(feature = "trust")]
+            Kind::Trust(anchors) => anchors.judge(certificate, now),
+            #[cfg(feature = "trust")]
+            Kind::IssuerThumbprint(pins, roots) => {
+                crate::policy::trust::judge_issuer(pins, roots.as_ref(), certificate, now)
+            }
+            Kind::Claims(kind, claims) => {
+                Judgement::lasting(claims.iter().any(|claim| claim.matches(certificate)), *kind)
+            }
+            Kind::Thumbprint(pins) => {
+                let holds = pins.contains(certificate.sha256_thumbprint())
+                    || pins.contains(certificate.sha1_thumbprint());
+                Judgement::lasting(holds, RejectionKind::Thumbprint)
+            }
+            Kind::Spki(pins) => Judgement::lasting(
+                pins.contains_sha256(&certificate.spki_sha256()),
+                RejectionKind::SpkiPin,
+            ),
+            Kind::Member(set) => Judgement::momentary(set.contains(certificate), RejectionKind::NotMember),
+            Kind::Custom(_, rule) => Judgement::momentary(rule(certificate, now), RejectionKind::Custom),
+            Kind::All(rules) => group(rules, Answer::Fails, certificate, now),
+            Kind::Any(rules) => group(rules, Answer::Holds, certificate, now),
+            Kind::Not(rule) => not(rule, certificate, now),
+        }
+    }
+}
+
+fn validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    let validity = certificate.validity();
+    if now < validity.not_before {
+        Judgement::lasting(false, RejectionKind::NotYetValid).no_longer_than(validity.not_before.plus(-1))
+    } else if now > validity.not_after {
+        Judgement::lasting(false, RejectionKind::Expired)
+    } else {
+        Judgement::lasting(true, RejectionKind::Expired).no_longer_than(validity.not_after)
+    }
+}
+
+/// `decisive` ends the group at once: a failing rule ends `all`, a holding rule ends `any`. Without one, a
+/// rule that cannot tell decides before the rest.
+fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    let mut undecidable = None;
+    let mut first = None;
+    let mut until = Timestamp::MAX;
+    for rule in rules {
+        let judgement = rule.judge(certificate, now);
+        if judgement.answer == decisive {
+            return judgement;
+        }
+        until = until.min(judgement.until);
+        if judgement.answer == Answer::CannotTell {
+            undecidable = undecidable.or(Some(judgement));
+        }
+        first = first.or(Some(judgement));
+    }
+    match undecidable.or(first) {
+        Some(judgement) => judgement.no_longer_than(until),
+        // `build` refuses empty groups; should one get here, it refuses the caller.
+        None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
+    }
+}
+
+fn not(rule: &Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    let judgement = rule.judge(certificate, now);
+    match judgement.answer {
+        Answer::Holds => Judgement {
+            answer: Answer::Fails,
+            kind: RejectionKind::Excluded,
+            ..judgement
+        },
+        Answer::Fails => Judgement {
+            answer: Answer::Holds,
+            ..judgement
+        },
+        Answer::CannotTell => judgement,
+    }
+}
