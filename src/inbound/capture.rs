@@ -6,13 +6,25 @@ use tower_service::Service;
 
 use crate::certificate::{ClientCertificate, Presented};
 
-/// What travels with each request: what was presented, and whether a layer has admitted it.
+/// What travels with each request: what was presented, and what layers made of it.
 ///
 /// One value, because each value in a request's extensions costs an allocation; the layer marks it in place.
 #[derive(Debug, Clone)]
 pub(super) struct Captured {
     pub(super) presented: Presented,
-    pub(super) admitted: bool,
+    pub(super) verdict: Verdict,
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// No layer has judged it.
+    Unjudged,
+    /// A layer judged it and let it pass without admitting a certificate: none was presented and none was
+    /// needed, or the layer only watches.
+    LetThrough,
+    /// Every layer so far admitted the certificate.
+    Admitted,
 }
 
 /// What the caller presented, judged or not. None if nothing was captured.
@@ -27,9 +39,20 @@ pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     match extensions.get::<Captured>()? {
         Captured {
             presented: Presented::Certificate(certificate),
-            admitted: true,
+            verdict: Verdict::Admitted,
         } => Some(certificate),
         _ => None,
+    }
+}
+
+/// The admitted certificate; None in it if a layer let the request through without one. None at all if no
+/// layer judged it.
+#[cfg(feature = "axum")]
+pub(super) fn judged(extensions: &Extensions) -> Option<Option<&ClientCertificate>> {
+    match extensions.get::<Captured>()?.verdict {
+        Verdict::Unjudged => None,
+        Verdict::LetThrough => Some(None),
+        Verdict::Admitted => Some(admitted(extensions)),
     }
 }
 
@@ -64,7 +87,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().insert(Captured {
             presented: self.presented.clone(),
-            admitted: false,
+            verdict: Verdict::Unjudged,
         });
         self.inner.call(request)
     }

@@ -2,30 +2,50 @@ use std::fmt;
 
 use axum_core::{
     body::Body,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::admitted;
+use super::capture::judged;
 use crate::certificate::ClientCertificate;
 
 /// Extracts the admitted certificate; answers 500 on a route that no
-/// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards.
+/// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards, or that let the caller through without
+/// one.
 impl<S: Sync> FromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NotAdmitted> {
-        admitted(&parts.extensions).cloned().ok_or_else(|| {
-            tracing::error!(
-                method = %parts.method,
-                path = parts.uri.path(),
-                "request answered with 500: its handler extracts a ClientCertificate, but no \
-                 RequireCertificateLayer judged the request; add the layer to this route"
-            );
-            NotAdmitted(())
-        })
+        judged(&parts.extensions)
+            .flatten()
+            .cloned()
+            .ok_or_else(|| not_admitted(parts))
     }
+}
+
+/// Extracts the admitted certificate, or None if the layer let the caller through without one; answers 500 on a
+/// route that no [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards.
+impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
+    type Rejection = NotAdmitted;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, NotAdmitted> {
+        judged(&parts.extensions)
+            .map(|certificate| certificate.cloned())
+            .ok_or_else(|| not_admitted(parts))
+    }
+}
+
+#[cold]
+fn not_admitted(parts: &Parts) -> NotAdmitted {
+    tracing::error!(
+        method = %parts.method,
+        path = parts.uri.path(),
+        "request answered with 500: its handler extracts a ClientCertificate, but no \
+         RequireCertificateLayer admitted one; add the layer to this route, or extract \
+         Option<ClientCertificate> where it lets callers pass without"
+    );
+    NotAdmitted(())
 }
 
 /// Why a handler could not extract a [`ClientCertificate`]: no layer admitted one on this route.

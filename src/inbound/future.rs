@@ -22,7 +22,7 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<F> {
         Admitted { #[pin] future: F },
-        Refused { refusal: Refusal },
+        Refused { refusal: Option<Refusal> },
     }
 }
 
@@ -35,7 +35,9 @@ impl<F> ResponseFuture<F> {
 
     pub(super) fn refused(refusal: Refusal) -> Self {
         Self {
-            kind: Kind::Refused { refusal },
+            kind: Kind::Refused {
+                refusal: Some(refusal),
+            },
         }
     }
 }
@@ -51,7 +53,11 @@ where
             KindProjection::Admitted { future } => {
                 Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)))
             }
-            KindProjection::Refused { refusal } => Poll::Ready(Ok(refusal.into_response())),
+            KindProjection::Refused { refusal } => match refusal.take() {
+                Some(refusal) => Poll::Ready(Ok(refusal.into_response())),
+                // Polled after it was ready, which no executor does.
+                None => Poll::Pending,
+            },
         }
     }
 }

@@ -11,29 +11,42 @@ const REASON: ReasonPhrase = ReasonPhrase::from_static(b"Invalid client certific
 const FORBIDDEN: &str = r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#;
 const NOT_CAPTURED: &str = r#"{"type":"about:blank","title":"Internal server error","status":500}"#;
 
-/// A refusal to be sent: all that its answer needs of the request, in a few bytes.
-#[derive(Debug, Clone, Copy)]
+/// A refusal to be sent: all that its answer needs of the request.
+#[derive(Debug)]
 pub(super) struct Refusal {
     rejection: Rejection,
     shape: Shape,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Shape {
     Problem,
     /// An answer to HEAD: on HTTP/2 hyper would send its body.
     NoBody,
     Grpc,
+    /// The user's own. Boxed, so that the future of an admitted request stays small.
+    Own(Box<Response<Bytes>>),
 }
 
 impl Refusal {
-    pub(super) fn new<B>(rejection: Rejection, request: &Request<B>) -> Self {
-        let shape = if is_grpc(request) {
-            Shape::Grpc
-        } else if request.method() == Method::HEAD {
-            Shape::NoBody
-        } else {
-            Shape::Problem
+    #[cold]
+    pub(super) fn new<B>(
+        rejection: Rejection,
+        request: &Request<B>,
+        own: Option<&(dyn Fn(Rejection) -> Response<Bytes> + Send + Sync)>,
+    ) -> Self {
+        let is_head = request.method() == Method::HEAD;
+        let shape = match own {
+            Some(own) if rejection.kind() != RejectionKind::NotCaptured => {
+                let mut response = own(rejection);
+                if is_head {
+                    response.body_mut().clear();
+                }
+                Shape::Own(Box::new(response))
+            }
+            _ if is_grpc(request) => Shape::Grpc,
+            _ if is_head => Shape::NoBody,
+            _ => Shape::Problem,
         };
         Self { rejection, shape }
     }
@@ -44,6 +57,7 @@ impl Refusal {
             Shape::Grpc => grpc(operators_mistake),
             Shape::Problem => problem(operators_mistake, true),
             Shape::NoBody => problem(operators_mistake, false),
+            Shape::Own(response) => response.map(ResponseBody::refusal),
         };
         response.extensions_mut().insert(self.rejection);
         response

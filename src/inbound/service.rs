@@ -1,12 +1,18 @@
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, capture::Captured, refusal::Refusal};
+use super::{
+    ResponseBody, ResponseFuture,
+    capture::{Captured, Verdict},
+    refusal::Refusal,
+};
 use crate::{
     certificate::{Clock, Presented},
     policy::{Rejection, RejectionKind, SharedPolicy},
@@ -20,10 +26,24 @@ pub struct RequireCertificate<S> {
     settings: Arc<Settings>,
 }
 
-#[derive(Debug)]
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) policy: SharedPolicy,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) allow_missing: bool,
+    pub(super) shadow: bool,
+    pub(super) refusal: Option<Arc<dyn Fn(Rejection) -> Response<Bytes> + Send + Sync>>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("policy", &self.policy)
+            .field("clock", &self.clock)
+            .field("allow_missing", &self.allow_missing)
+            .field("shadow", &self.shadow)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S> RequireCertificate<S> {
@@ -39,10 +59,29 @@ impl Settings {
         let Some(captured) = extensions.get_mut::<Captured>() else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
-        // Whatever an outer layer found, it is this layer's verdict that counts from here on.
-        captured.admitted = false;
-        self.policy.judge(&captured.presented, self.clock.now())?;
-        captured.admitted = true;
+        match self.policy.judge(&captured.presented, self.clock.now()) {
+            Ok(()) => {
+                captured.verdict = Verdict::Admitted;
+                Ok(())
+            }
+            Err(rejection) => self.let_through(captured, rejection),
+        }
+    }
+
+    /// Whether a request that is not admitted passes all the same.
+    #[cold]
+    fn let_through(&self, captured: &mut Captured, rejection: Rejection) -> Result<(), Rejection> {
+        let is_allowed = self.allow_missing && rejection.kind() == RejectionKind::Missing;
+        if !is_allowed && !self.shadow {
+            return Err(rejection);
+        }
+        if !is_allowed {
+            report_shadow(rejection, &captured.presented);
+        }
+        // Watching changes nothing about what an outer layer admitted.
+        if captured.verdict == Verdict::Unjudged {
+            captured.verdict = Verdict::LetThrough;
+        }
         Ok(())
     }
 }
@@ -65,9 +104,28 @@ where
             Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
             Err(rejection) => {
                 report(rejection, &request);
-                ResponseFuture::refused(Refusal::new(rejection, &request))
+                ResponseFuture::refused(Refusal::new(
+                    rejection,
+                    &request,
+                    self.settings.refusal.as_deref(),
+                ))
             }
         }
+    }
+}
+
+fn report_shadow(rejection: Rejection, presented: &Presented) {
+    let reason = rejection.kind().as_str();
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => reason).increment(1);
+    match presented {
+        Presented::Certificate(certificate) => tracing::info!(
+            reason,
+            subject = %certificate.subject(),
+            thumbprint = %certificate.sha256_thumbprint(),
+            "request would be refused: {rejection}"
+        ),
+        _ => tracing::info!(reason, "request would be refused: {rejection}"),
     }
 }
 

@@ -210,6 +210,99 @@ async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
 }
 
 #[tokio::test]
+async fn callers_without_a_certificate_pass_where_that_is_allowed_and_wrong_ones_do_not() {
+    let right = certificate();
+    let seen = service_fn(|request: Request<()>| async move {
+        let named = admitted(request.extensions()).is_some();
+        Ok::<_, Infallible>(
+            Response::builder()
+                .header("named", named.to_string())
+                .body(Empty::<Bytes>::new())
+                .unwrap(),
+        )
+    });
+    let layer = RequireCertificateLayer::new(only(&right))
+        .with_clock(clock())
+        .allow_missing();
+    for (presented, expected) in [
+        (Presented::from(right.clone()), Some("true")),
+        (Presented::Nothing, Some("false")),
+        (certificate().into(), None),
+        (Presented::from_der_chain([&b"x"[..]]), None),
+    ] {
+        let service = AssumePresentedLayer::new(presented).layer(layer.layer(seen));
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        assert_eq!(
+            response
+                .headers()
+                .get("named")
+                .map(|named| named.to_str().unwrap()),
+            expected
+        );
+        assert_eq!(response.status() == StatusCode::FORBIDDEN, expected.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_only_watches_lets_everyone_pass_and_admits_nobody_wrong() {
+    let right = certificate();
+    let seen = service_fn(|request: Request<()>| async move {
+        let status = if admitted(request.extensions()).is_some() {
+            200
+        } else {
+            202
+        };
+        Ok::<_, Infallible>(
+            Response::builder()
+                .status(status)
+                .body(Empty::<Bytes>::new())
+                .unwrap(),
+        )
+    });
+    let watching = RequireCertificateLayer::new(nobody())
+        .with_clock(clock())
+        .shadow();
+    let enforcing = RequireCertificateLayer::new(only(&right)).with_clock(clock());
+    let alone = watching.layer(seen);
+    for presented in [Presented::from(right.clone()), Presented::Nothing] {
+        let service = AssumePresentedLayer::new(presented).layer(alone.clone());
+        assert_eq!(service.oneshot(Request::new(())).await.unwrap().status(), 202);
+    }
+    let inside = AssumePresentedLayer::new(right).layer(enforcing.layer(watching.layer(seen)));
+    assert_eq!(
+        inside.oneshot(Request::new(())).await.unwrap().status(),
+        200,
+        "watching changes nothing"
+    );
+    assert_eq!(
+        alone.oneshot(Request::new(())).await.unwrap().status(),
+        500,
+        "nothing was captured"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_of_ones_own_carries_the_rejection_and_has_no_body_for_head() {
+    let layer = RequireCertificateLayer::new(nobody())
+        .with_clock(clock())
+        .with_refusal(|rejection| {
+            assert_eq!(rejection.kind(), RejectionKind::Missing);
+            Response::builder()
+                .status(StatusCode::UNAUTHORIZED)
+                .body(Bytes::from_static(b"who are you?"))
+                .unwrap()
+        });
+    for (method, body) in [(Method::GET, "who are you?"), (Method::HEAD, "")] {
+        let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
+        let request = Request::builder().method(method).body(()).unwrap();
+        let refused = service.oneshot(request).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(kind(&refused), RejectionKind::Missing);
+        assert_eq!(refused.into_body().collect().await.unwrap().to_bytes(), body);
+    }
+}
+
+#[tokio::test]
 async fn readiness_is_the_inner_services() {
     let (inner, mut handle) = tower_test::mock::pair::<Request<()>, Response<Empty<Bytes>>>();
     handle.allow(0);
