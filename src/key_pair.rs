@@ -87,10 +87,7 @@ pub(crate) fn load(
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn SigningKey>, KeyPairError> {
-    let key = provider
-        .key_provider
-        .load_private_key(key)
-        .map_err(|_| KeyPairError::UnsupportedKey)?;
+    let key = provider.key_provider.load_private_key(key).map_err(|_| KeyPairError::UnsupportedKey)?;
     if key.public_key().is_none() {
         return Err(KeyPairError::UnsupportedKey);
     }
@@ -113,25 +110,21 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
     if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
         return Err(KeyPairError::KeyEncrypted);
     }
-    let mut keys = pem::sections(pem)
-        .map_err(KeyPairError::KeyPem)?
-        .into_iter()
-        .filter_map(|section| {
-            let key = match section.kind {
-                SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(section.der.into()),
-                SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(section.der.into()),
-                SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(section.der.into()),
-                _ => return None,
-            };
-            Some((section.line, key))
-        });
+    let mut keys = pem::sections(pem).map_err(KeyPairError::KeyPem)?.into_iter().filter_map(|section| {
+        let key = match section.kind {
+            SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(section.der.into()),
+            SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(section.der.into()),
+            SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(section.der.into()),
+            _ => return None,
+        };
+        Some((section.line, key))
+    });
     let (_, key) = keys.next().ok_or_else(|| KeyPairError::KeyPem(missing()))?;
     match keys.next() {
         None => Ok(key),
-        Some((line, _)) => Err(KeyPairError::KeyPem(PemError::new(
-            line,
-            "a second private key; keep one in the file",
-        ))),
+        Some((line, _)) => {
+            Err(KeyPairError::KeyPem(PemError::new(line, "a second private key; keep one in the file")))
+        }
     }
 }
 
@@ -143,7 +136,5 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 pub(crate) fn provider_or_default(
     provider: Option<Arc<CryptoProvider>>,
 ) -> Result<Arc<CryptoProvider>, KeyPairError> {
-    provider
-        .or_else(crate::provider::default_provider)
-        .ok_or(KeyPairError::NoProvider)
+    provider.or_else(crate::provider::default_provider).ok_or(KeyPairError::NoProvider)
 }

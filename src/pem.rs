@@ -16,10 +16,7 @@ pub struct PemError {
 
 impl PemError {
     pub(crate) fn new(line: usize, problem: impl Into<String>) -> Self {
-        Self {
-            line,
-            problem: problem.into(),
-        }
+        Self { line, problem: problem.into() }
     }
 
     /// The line, from 1, at which the wrong section begins.
@@ -79,10 +76,7 @@ pub(crate) fn sections(pem: &[u8]) -> Result<Vec<Section>, PemError> {
             } else {
                 ""
             };
-            Err(PemError::new(
-                1,
-                format!("no PEM section (-----BEGIN ...-----) in it{hint}"),
-            ))
+            Err(PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}")))
         }
         None => Ok(sections),
     }
@@ -94,10 +88,7 @@ fn section(pem: &[u8], line: usize) -> Result<Option<Section>, PemError> {
         Ok((kind, der)) => Ok(Some(Section { line, kind, der })),
         Err(pem::Error::NoItemsFound) => Ok(None),
         Err(pem::Error::Base64Decode(_)) => Err(PemError::new(line, "this section is not valid base64")),
-        Err(_) => Err(PemError::new(
-            line,
-            "this section's BEGIN and END lines do not match",
-        )),
+        Err(_) => Err(PemError::new(line, "this section's BEGIN and END lines do not match")),
     }
 }
 
@@ -109,10 +100,7 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<(usize, CertificateDer<'sta
         .map(|section| (section.line, CertificateDer::from(section.der)))
         .collect();
     if certificates.is_empty() {
-        return Err(PemError::new(
-            1,
-            "no certificate (-----BEGIN CERTIFICATE-----) in it",
-        ));
+        return Err(PemError::new(1, "no certificate (-----BEGIN CERTIFICATE-----) in it"));
     }
     Ok(certificates)
 }
@@ -128,19 +116,11 @@ mod tests {
             (String::new(), 1, "no PEM section"),
             ("hello\n".into(), 1, "no PEM section"),
             ("0\u{82}".into(), 1, "looks like DER"),
-            (
-                format!("# note\n{good}-----BEGIN CERTIFICATE-----\nAAAA\n"),
-                5,
-                "no END",
-            ),
+            (format!("# note\n{good}-----BEGIN CERTIFICATE-----\nAAAA\n"), 5, "no END"),
             (format!("-----BEGIN CERTIFICATE-----\nAAAA\n{good}"), 1, "no END"),
             (format!("{good}-----END CERTIFICATE-----\n"), 4, "without a BEGIN"),
             (good.replace("AAAA", "A*AA"), 1, "base64"),
-            (
-                good.replace("END CERTIFICATE", "END PRIVATE KEY"),
-                1,
-                "do not match",
-            ),
+            (good.replace("END CERTIFICATE", "END PRIVATE KEY"), 1, "do not match"),
             (good.replace("CERTIFICATE", "PRIVATE KEY"), 1, "no certificate"),
         ] {
             let error = certificates(text.as_bytes()).unwrap_err();

@@ -67,11 +67,7 @@ impl World {
 
     /// A new configuration each time, with ticket keys of its own.
     fn tls(&self) -> ServerTls {
-        ServerTls::from_pem(
-            self.server.chain_pem().as_bytes(),
-            self.server.key_pem().as_bytes(),
-        )
-        .unwrap()
+        ServerTls::from_pem(self.server.chain_pem().as_bytes(), self.server.key_pem().as_bytes()).unwrap()
     }
 
     fn partners_only(&self) -> Policy {
@@ -129,11 +125,7 @@ fn assert_refused(answer: &Answer, http: Http, who: &str) {
     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{who}");
     let phrase = (http == Http::One).then_some("Invalid client certificate");
     assert_eq!(answer.reason.as_deref(), phrase, "{who}");
-    assert_eq!(
-        answer.headers[header::CONTENT_TYPE],
-        "application/problem+json",
-        "{who}"
-    );
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json", "{who}");
     assert_eq!(answer.body, REFUSED, "{who}");
 }
 
@@ -145,36 +137,20 @@ async fn a_partner_is_greeted_by_name_and_everyone_else_gets_403() {
     let day = 86_400;
     let wrong = [
         ("nobody", None),
-        (
-            "an expired partner",
-            Some(world.partners.issue(&Leaf::client("partner").until(NOON - 1))),
-        ),
-        (
-            "a partner of tomorrow",
-            Some(world.partners.issue(&Leaf::client("partner").from(NOON + day))),
-        ),
-        (
-            "a stranger",
-            Some(Authority::root("Stranger CA").issue(&Leaf::client("partner"))),
-        ),
+        ("an expired partner", Some(world.partners.issue(&Leaf::client("partner").until(NOON - 1)))),
+        ("a partner of tomorrow", Some(world.partners.issue(&Leaf::client("partner").from(NOON + day)))),
+        ("a stranger", Some(Authority::root("Stranger CA").issue(&Leaf::client("partner")))),
         ("an impostor", Some(impostor.issue(&Leaf::client("partner")))),
         ("a self-made one", Some(Leaf::client("partner").self_signed())),
     ];
     for (tls, http) in every_version() {
         let partner = world.caller(Some(world.partner()), tls, http);
-        assert_greeted(
-            &partner.get(server.address(), "/guarded").await,
-            "CN=partner,O=Contoso",
-        );
+        assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
         for (who, issued) in &wrong {
             let caller = world.caller(issued.as_ref().map(certified), tls, http);
             let mut connection = caller.connect(server.address()).await;
             assert_refused(&connection.get("/guarded").await, http, who);
-            assert_eq!(
-                connection.get("/open").await.body,
-                "open",
-                "{who} may still ask for what is open"
-            );
+            assert_eq!(connection.get("/open").await.body, "open", "{who} may still ask for what is open");
         }
     }
 }
@@ -185,14 +161,9 @@ async fn the_refusal_is_the_status_line_of_http_1_1() {
     let (server, _) = world.partners_server();
     let caller = world.caller(None, Tls::V13, Http::One);
     let mut stream = caller.handshake(server.address()).await.unwrap();
-    stream
-        .write_all(b"GET /guarded HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /guarded HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
-    in_time("the answer", stream.read_to_string(&mut answer))
-        .await
-        .unwrap();
+    in_time("the answer", stream.read_to_string(&mut answer)).await.unwrap();
     let (line, _) = answer.split_once("\r\n").unwrap();
     assert_eq!(line, "HTTP/1.1 403 Invalid client certificate");
 }
@@ -201,12 +172,12 @@ async fn the_refusal_is_the_status_line_of_http_1_1() {
 async fn plain_hyper_util_serves_the_same() {
     let world = World::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOON)));
-    let service = RequireCertificateLayer::new(world.partners_only())
-        .with_clock(clock)
-        .layer(service_fn(async |request: Request<_>| {
+    let service = RequireCertificateLayer::new(world.partners_only()).with_clock(clock).layer(service_fn(
+        async |request: Request<_>| {
             let caller = admitted(request.extensions()).expect("only admitted requests get here");
             Ok::<_, Infallible>(Response::new(Body::from(caller.subject().to_string())))
-        }));
+        },
+    ));
     let tls = world.tls();
     let server = Server::start(async move |socket: TcpListener| {
         let mut listener = MtlsListener::new(socket, tls, ListenerLimits::default()).unwrap();
@@ -252,21 +223,14 @@ async fn a_handler_without_the_layer_gets_500_and_never_a_certificate() {
 async fn a_listener_that_does_not_ask_gets_no_certificate_to_judge() {
     let world = World::new();
     let tls = ServerTls::builder()
-        .certificate_pem(
-            world.server.chain_pem().as_bytes(),
-            world.server.key_pem().as_bytes(),
-        )
+        .certificate_pem(world.server.chain_pem().as_bytes(), world.server.key_pem().as_bytes())
         .client_certificate(ClientCertificateRequest::Off)
         .build()
         .unwrap();
     let (app, _) = app(world.partners_only());
     let server = world.serve_with(tls, app, ListenerLimits::default());
     let caller = world.caller(Some(world.partner()), Tls::V13, Http::Two);
-    assert_refused(
-        &caller.get(server.address(), "/guarded").await,
-        Http::Two,
-        "a partner",
-    );
+    assert_refused(&caller.get(server.address(), "/guarded").await, Http::Two, "a partner");
     assert_eq!(caller.get(server.address(), "/open").await.status, StatusCode::OK);
 }
 
@@ -344,16 +308,10 @@ async fn whoever_shows_anothers_certificate_fails_the_handshake() {
             }
         };
         let failed = failed.into_inner().unwrap().downcast::<rustls::Error>().unwrap();
-        assert_eq!(
-            *failed,
-            rustls::Error::AlertReceived(rustls::AlertDescription::DecryptError)
-        );
+        assert_eq!(*failed, rustls::Error::AlertReceived(rustls::AlertDescription::DecryptError));
 
         let honest = world.caller(Some(certified(&victim)), tls, Http::One);
-        assert_greeted(
-            &honest.get(server.address(), "/guarded").await,
-            "CN=partner,O=Contoso",
-        );
+        assert_greeted(&honest.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
     }
 }
 
@@ -362,30 +320,17 @@ async fn version_1_and_self_signed_certificates_are_admitted_by_thumbprint() {
     let world = World::new();
     let version_1 = der::version_1(Leaf::client("device").self_signed());
     let der = CertificateDer::from(version_1.der.clone());
-    assert!(
-        rustls::server::ParsedCertificate::try_from(&der).is_err(),
-        "webpki does not read version 1"
-    );
-    for (what, issued) in [
-        ("version 1", version_1),
-        (
-            "self-signed with CA:TRUE",
-            Leaf::client("device").ca().self_signed(),
-        ),
-    ] {
-        let pinned = Policy::builder()
-            .thumbprint(Thumbprint::sha256_of(&issued.der))
-            .build()
-            .unwrap();
+    assert!(rustls::server::ParsedCertificate::try_from(&der).is_err(), "webpki does not read version 1");
+    for (what, issued) in
+        [("version 1", version_1), ("self-signed with CA:TRUE", Leaf::client("device").ca().self_signed())]
+    {
+        let pinned = Policy::builder().thumbprint(Thumbprint::sha256_of(&issued.der)).build().unwrap();
         let (app, _) = app(pinned);
         let server = world.serve(app, ListenerLimits::default());
         let (strict, _) = world.partners_server();
         for (tls, http) in every_version() {
             let caller = world.caller(Some(certified(&issued)), tls, http);
-            assert_greeted(
-                &caller.get(server.address(), "/guarded").await,
-                "CN=device,O=Contoso",
-            );
+            assert_greeted(&caller.get(server.address(), "/guarded").await, "CN=device,O=Contoso");
             assert_refused(&caller.get(strict.address(), "/guarded").await, http, what);
         }
     }
@@ -397,19 +342,12 @@ async fn a_certificate_that_cannot_be_read_reaches_the_policy_and_gets_403() {
     let whole = Leaf::client("device").dns("device.example.com").self_signed();
     let issued = der::with_malformed_names(whole);
     assert!(ClientCertificate::from_der(&issued.der).is_err());
-    let pinned = Policy::builder()
-        .thumbprint(Thumbprint::sha256_of(&issued.der))
-        .build()
-        .unwrap();
+    let pinned = Policy::builder().thumbprint(Thumbprint::sha256_of(&issued.der)).build().unwrap();
     let (app, _) = app(pinned);
     let server = world.serve(app, ListenerLimits::default());
     for (tls, http) in every_version() {
         let caller = world.caller(Some(certified(&issued)), tls, http);
-        assert_refused(
-            &caller.get(server.address(), "/guarded").await,
-            http,
-            "an unreadable one",
-        );
+        assert_refused(&caller.get(server.address(), "/guarded").await, http, "an unreadable one");
     }
 }
 
@@ -428,10 +366,7 @@ async fn a_hundred_silent_clients_delay_nobody() {
     let mut crowd: Vec<_> = (0..100).map(|_| silent(server.address())).collect();
 
     let partner = world.caller(Some(world.partner()), Tls::V13, Http::Two);
-    assert_greeted(
-        &partner.get(server.address(), "/guarded").await,
-        "CN=partner,O=Contoso",
-    );
+    assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
     for socket in &mut crowd {
         let waiting = socket.read(&mut [0; 1]).expect_err("neither closed nor answered");
         assert_eq!(waiting.kind(), ErrorKind::WouldBlock);
@@ -477,10 +412,7 @@ async fn garbage_is_closed_and_the_next_client_is_served() {
         assert!(answer.len() <= 7, "{answer:?}");
 
         let partner = world.caller(Some(world.partner()), Tls::V13, Http::One);
-        assert_greeted(
-            &partner.get(server.address(), "/guarded").await,
-            "CN=partner,O=Contoso",
-        );
+        assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
     }
 }
 
@@ -488,21 +420,13 @@ async fn garbage_is_closed_and_the_next_client_is_served() {
 async fn a_client_beyond_the_limit_of_handshakes_waits_for_a_place() {
     let world = World::new();
     let (app, _) = app(world.partners_only());
-    let limits = ListenerLimits::default()
-        .with_handshakes(1)
-        .with_handshake_timeout(Duration::from_millis(200));
+    let limits =
+        ListenerLimits::default().with_handshakes(1).with_handshake_timeout(Duration::from_millis(200));
     let server = world.serve(app, limits);
     let start = Instant::now();
     let mut silent = silent(server.address());
     let partner = world.caller(Some(world.partner()), Tls::V13, Http::One);
-    assert_greeted(
-        &partner.get(server.address(), "/guarded").await,
-        "CN=partner,O=Contoso",
-    );
+    assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
     assert!(start.elapsed() >= Duration::from_millis(200));
-    assert_eq!(
-        silent.read(&mut [0; 1]).unwrap(),
-        0,
-        "the first was closed before the second was served"
-    );
+    assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0, "the first was closed before the second was served");
 }

@@ -43,11 +43,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let servers = Authority::root("Server Root");
-        Self {
-            clients: Authority::root("Client CA"),
-            server: servers.issue(&Leaf::server()),
-            servers,
-        }
+        Self { clients: Authority::root("Client CA"), server: servers.issue(&Leaf::server()), servers }
     }
 
     fn back_end(&self) -> Builder {
@@ -59,7 +55,7 @@ impl World {
     }
 
     fn client(&self) -> MtlsClient<Body> {
-        MtlsClient::builder().trust(self.trust()).build().unwrap()
+        MtlsClient::builder().trust(self.trust()).build()
     }
 
     fn identity(&self, common_name: &str) -> ClientIdentity {
@@ -138,9 +134,7 @@ async fn identities_with_the_same_serial_number_are_never_mixed_up() {
             let certificate = request.peer.certificate.unwrap().to_string();
             assert_eq!(certificate, request.head.headers["x-expected"]);
         }
-        let billing = seen
-            .iter()
-            .filter(|request| request.peer.subject == "CN=billing,O=Contoso");
+        let billing = seen.iter().filter(|request| request.peer.subject == "CN=billing,O=Contoso");
         assert!(billing.count() > REQUESTS / 4);
     }
 }
@@ -175,10 +169,7 @@ async fn the_request_after_a_replacement_shows_the_new_identity_with_resumption_
             let saw = ask(&route, &uri).await;
             assert_eq!(saw.certificate, expected, "{tls:?} {http:?} {round}");
             let again = ask_on_another_connection(&route, &uri).await;
-            assert!(
-                again.resumed,
-                "{tls:?} {http:?} {round}: resumption is really on within one identity"
-            );
+            assert!(again.resumed, "{tls:?} {http:?} {round}: resumption is really on within one identity");
             assert_eq!(again.certificate, expected, "{tls:?} {http:?} {round}");
 
             let next = world.identity(&format!("orders-{round}"));
@@ -187,10 +178,7 @@ async fn the_request_after_a_replacement_shows_the_new_identity_with_resumption_
             let saw = ask(&route, &uri).await;
             assert_eq!(saw.subject, format!("CN=orders-{round},O=Contoso"));
             assert_eq!(saw.certificate, expected, "{tls:?} {http:?} {round}");
-            assert!(
-                !saw.resumed,
-                "{tls:?} {http:?} {round}: not the old one's session"
-            );
+            assert!(!saw.resumed, "{tls:?} {http:?} {round}: not the old one's session");
         }
     }
 }
@@ -306,10 +294,7 @@ async fn an_identity_is_never_sent_over_plain_http() {
     listener.set_nonblocking(true).unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap());
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
-    assert_eq!(
-        kind_of_failure(&route, &uri).await,
-        ClientErrorKind::PlaintextIdentity
-    );
+    assert_eq!(kind_of_failure(&route, &uri).await, ClientErrorKind::PlaintextIdentity);
     assert!(listener.accept().is_err(), "nobody even connected");
 }
 
@@ -320,11 +305,9 @@ async fn a_back_end_that_is_not_trusted_gets_no_request() {
     let mut elsewhere = Leaf::server();
     elsewhere.dns = vec!["elsewhere.example.com".into()];
     for (tls, http) in every_version() {
-        for certificate in [
-            impostors.issue(&Leaf::server()),
-            Leaf::server().self_signed(),
-            world.servers.issue(&elsewhere),
-        ] {
+        for certificate in
+            [impostors.issue(&Leaf::server()), Leaf::server().self_signed(), world.servers.issue(&elsewhere)]
+        {
             let back_end = BackEnd::builder(&certificate).tls(tls).http(http).start();
             let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
             let kind = kind_of_failure(&route, &back_end.uri("/")).await;
@@ -347,9 +330,7 @@ async fn a_back_end_that_demands_another_authoritys_certificate_refuses_the_iden
         ] {
             // On TLS 1.3 the refusal may come before, while or after the request is written.
             for size in [0, 300_000].repeat(10) {
-                let request = Request::post(back_end.uri("/"))
-                    .body(full(vec![0; size]))
-                    .unwrap();
+                let request = Request::post(back_end.uri("/")).body(full(vec![0; size])).unwrap();
                 let refused = send(&layer.layer(client.clone()), request).await.unwrap_err();
                 assert_eq!(
                     refused.kind(),
@@ -385,12 +366,9 @@ async fn each_dangerous_mode_gives_up_what_it_says_and_no_more() {
     let mut elsewhere = Leaf::server();
     elsewhere.dns = vec!["elsewhere.example.com".into()];
     for tls in Tls::BOTH {
-        let [wrong_name, other_ca, both_wrong] = [
-            world.servers.issue(&elsewhere),
-            impostors.issue(&Leaf::server()),
-            impostors.issue(&elsewhere),
-        ]
-        .map(|certificate| BackEnd::builder(&certificate).tls(tls).start());
+        let [wrong_name, other_ca, both_wrong] =
+            [world.servers.issue(&elsewhere), impostors.issue(&Leaf::server()), impostors.issue(&elsewhere)]
+                .map(|certificate| BackEnd::builder(&certificate).tls(tls).start());
         for (mode, back_end, accepted) in [
             (ChainOnly, &wrong_name, true),
             (ChainOnly, &other_ca, false),
@@ -425,17 +403,11 @@ async fn a_strict_route_uses_neither_connection_nor_session_of_a_lenient_one() {
     let world = World::new();
     let impostors = Authority::root("Server Root");
     for (tls, http) in every_version() {
-        let back_end = BackEnd::builder(&impostors.issue(&Leaf::server()))
-            .tls(tls)
-            .http(http)
-            .start();
+        let back_end = BackEnd::builder(&impostors.issue(&Leaf::server())).tls(tls).http(http).start();
         let uri = back_end.uri("/");
         let client = world.client();
         let orders = world.identity("orders");
-        let nothing = BackEndTrust::builder()
-            .dangerous(BackEndVerification::Nothing)
-            .build()
-            .unwrap();
+        let nothing = BackEndTrust::builder().dangerous(BackEndVerification::Nothing).build().unwrap();
         let strict = IdentityLayer::new(orders.clone()).layer(client.clone());
         let lenient = IdentityLayer::new(orders).with_trust(nothing).layer(client);
 
@@ -464,13 +436,8 @@ async fn a_trust_can_name_the_server_it_means() {
         .with_server_name("orders.internal")
         .build()
         .unwrap();
-    let route = IdentityLayer::new(world.identity("orders"))
-        .with_trust(trust)
-        .layer(world.client());
-    assert_eq!(
-        ask(&route, &back_end.numeric_uri("/")).await.subject,
-        "CN=orders,O=Contoso"
-    );
+    let route = IdentityLayer::new(world.identity("orders")).with_trust(trust).layer(world.client());
+    assert_eq!(ask(&route, &back_end.numeric_uri("/")).await.subject, "CN=orders,O=Contoso");
 }
 
 #[tokio::test]
@@ -483,10 +450,7 @@ async fn the_whole_chain_of_a_pfx_is_sent() {
         // Only the intermediate in the middle leads from the certificate to this root.
         let back_end = world.back_end().tls(tls).only_for(&world.clients).start();
         let route = IdentityLayer::new(orders.clone()).layer(world.client());
-        assert_eq!(
-            ask(&route, &back_end.uri("/")).await.subject,
-            "CN=orders,O=Contoso"
-        );
+        assert_eq!(ask(&route, &back_end.uri("/")).await.subject, "CN=orders,O=Contoso");
         assert_eq!(back_end.peers()[0].chain, 2);
     }
 }
@@ -510,9 +474,7 @@ async fn the_connector_layer_speaks_tls_whatever_the_scheme_says() {
     for (tls, http) in every_version() {
         let back_end = world.back_end().tls(tls).http(http).start();
         let orders = world.identity("orders");
-        let connector = MtlsConnectorLayer::new(&orders, &world.trust())
-            .unwrap()
-            .layer(HttpConnector::new());
+        let connector = MtlsConnectorLayer::new(&orders, &world.trust()).unwrap().layer(HttpConnector::new());
         let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
         let https = back_end.uri("/");
         for uri in [https.replacen("https", "http", 1), https] {

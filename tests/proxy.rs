@@ -59,19 +59,11 @@ impl World {
         let upstream = back_end.uri("/api").parse().unwrap();
         let gateway = gateway(
             &servers,
-            Policy::builder()
-                .trust(TrustAnchors::from_der([partners.der()]).unwrap())
-                .build()
-                .unwrap(),
+            Policy::builder().trust(TrustAnchors::from_der([partners.der()]).unwrap()).build().unwrap(),
             ReverseProxyLayer::new("/orders", upstream),
             &clients.issue(&Leaf::client("gateway")),
         );
-        Self {
-            servers,
-            partners,
-            back_end,
-            gateway,
-        }
+        Self { servers, partners, back_end, gateway }
     }
 
     async fn partner(&self, http: Http) -> Connection {
@@ -89,7 +81,7 @@ fn gateway(servers: &Authority, policy: Policy, proxy: ReverseProxyLayer, identi
     let trust = BackEndTrust::from_pem(servers.pem().as_bytes()).unwrap();
     Server::start(async move |socket: TcpListener| {
         let mut listener = MtlsListener::new(socket, tls, ListenerLimits::default()).unwrap();
-        let client: MtlsClient<Incoming> = MtlsClient::builder().trust(trust).build().unwrap();
+        let client: MtlsClient<Incoming> = MtlsClient::builder().trust(trust).build();
         let service = ServiceBuilder::new()
             .layer(RequireCertificateLayer::new(policy))
             .layer(proxy)
@@ -108,9 +100,7 @@ fn gateway(servers: &Authority, policy: Policy, proxy: ReverseProxyLayer, identi
 
 /// Every pair of what the caller and what the back end speaks.
 fn both_sides() -> impl Iterator<Item = (Http, Http)> {
-    Http::BOTH
-        .into_iter()
-        .flat_map(|front| Http::BOTH.into_iter().map(move |back| (front, back)))
+    Http::BOTH.into_iter().flat_map(|front| Http::BOTH.into_iter().map(move |back| (front, back)))
 }
 
 async fn next_data(body: &mut Incoming) -> Bytes {
@@ -267,16 +257,9 @@ async fn ten_mebibytes_arrive_intact_in_both_directions() {
         });
         let world = World::new(back, echo);
         let mut partner = world.partner(front).await;
-        let response = partner
-            .send(Method::POST, "/orders", full(sent.clone()))
-            .await
-            .unwrap();
+        let response = partner.send(Method::POST, "/orders", full(sent.clone())).await.unwrap();
         let answer = in_time("the echo", Answer::read(response)).await;
-        assert!(
-            answer.body == sent,
-            "{front:?} {back:?}: {} bytes",
-            answer.body.len()
-        );
+        assert!(answer.body == sent, "{front:?} {back:?}: {} bytes", answer.body.len());
     }
 }
 
@@ -290,9 +273,7 @@ async fn forged_identities_and_hop_by_hop_fields_do_not_cross() {
                    X-ARR-ClientCert: forged\r\nX_Forwarded_Client_Cert: forged\r\nX-Kept: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    in_time("the answer", stream.read_to_string(&mut answer))
-        .await
-        .unwrap();
+    in_time("the answer", stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let seen = world.back_end.take_seen();
     let mut names: Vec<_> = seen[0].head.headers.keys().map(|name| name.as_str()).collect();

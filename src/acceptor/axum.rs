@@ -60,10 +60,7 @@ where
 
     fn call(&mut self, stream: IncomingStream<'a, L>) -> Self::Future {
         let presented = stream.io().presented().clone();
-        MakeFuture {
-            making: self.application.call(stream),
-            presented: Some(presented),
-        }
+        MakeFuture { making: self.application.call(stream), presented: Some(presented) }
     }
 }
 
@@ -86,10 +83,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let service = ready!(this.making.poll(cx))?;
-        Poll::Ready(Ok(Capture::new(
-            service,
-            this.presented.take().unwrap_or(Presented::Nothing),
-        )))
+        Poll::Ready(Ok(Capture::new(service, this.presented.take().unwrap_or(Presented::Nothing))))
     }
 }
 

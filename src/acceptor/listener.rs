@@ -20,10 +20,7 @@ pub struct ListenerLimits {
 
 impl Default for ListenerLimits {
     fn default() -> Self {
-        Self {
-            handshakes: 1_024,
-            handshake_timeout: Duration::from_secs(10),
-        }
+        Self { handshakes: 1_024, handshake_timeout: Duration::from_secs(10) }
     }
 }
 
@@ -74,11 +71,7 @@ impl MtlsListener {
         let local = tcp.local_addr()?;
         let (sender, finished) = mpsc::channel(WAITING);
         let accepting = tokio::spawn(accept_all(tcp, TlsAcceptor::from(tls.config), limits, sender));
-        Ok(Self {
-            finished,
-            local,
-            accepting: accepting.abort_handle(),
-        })
+        Ok(Self { finished, local, accepting: accepting.abort_handle() })
     }
 
     /// The next connection whose handshake is finished, and where it comes from.
@@ -128,14 +121,8 @@ async fn accept_all(
             }
         };
         while handshakes.try_join_next().is_some() {}
-        let handshake = handshake(
-            tls.clone(),
-            socket,
-            remote,
-            limits.handshake_timeout,
-            place,
-            finished.clone(),
-        );
+        let handshake =
+            handshake(tls.clone(), socket, remote, limits.handshake_timeout, place, finished.clone());
         handshakes.spawn(handshake);
     }
 }
@@ -174,10 +161,7 @@ async fn handshake(
 /// Errors of one connection are skipped; others (no file descriptor left) get a moment to pass.
 async fn wait_out(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         return;
     }
     tracing::error!(%error, "cannot accept connections; trying again in 100 ms");

@@ -71,10 +71,7 @@ enum Certificate {
 impl ServerTlsBuilder {
     /// The certificate chain (leaf first) and its private key, both PEM. The last certificate set counts.
     pub fn certificate_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
-        self.certificate = Some(Certificate::Pem {
-            chain: chain.into(),
-            key: key.into(),
-        });
+        self.certificate = Some(Certificate::Pem { chain: chain.into(), key: key.into() });
         self
     }
 
@@ -126,17 +123,13 @@ impl ServerTlsBuilder {
             config.ticketer = ticketer;
             config.send_tls13_tickets = 1;
         }
-        Ok(ServerTls {
-            config: Arc::new(config),
-        })
+        Ok(ServerTls { config: Arc::new(config) })
     }
 }
 
 impl fmt::Debug for ServerTlsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTlsBuilder")
-            .field("request", &self.request)
-            .finish_non_exhaustive()
+        f.debug_struct("ServerTlsBuilder").field("request", &self.request).finish_non_exhaustive()
     }
 }
 

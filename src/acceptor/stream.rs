@@ -25,11 +25,7 @@ impl MtlsStream {
     pub(super) fn new(tls: TlsStream<TcpStream>, remote: SocketAddr) -> Self {
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
-        Self {
-            tls,
-            presented,
-            remote,
-        }
+        Self { tls, presented, remote }
     }
 
     /// Wraps a service so that its layers know what this connection's caller presented.

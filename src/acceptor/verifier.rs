@@ -23,9 +23,7 @@ pub struct PossessionVerifier {
 impl PossessionVerifier {
     /// Verifies handshake signatures with the provider's algorithms.
     pub fn new(provider: &CryptoProvider) -> Arc<Self> {
-        Arc::new(Self {
-            algorithms: provider.signature_verification_algorithms,
-        })
+        Arc::new(Self { algorithms: provider.signature_verification_algorithms })
     }
 }
 
@@ -65,19 +63,15 @@ impl ClientCertVerifier for PossessionVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let public_key = public_key(certificate)?;
         let key = webpki::RawPublicKeyEntity::try_from(&public_key).map_err(|_| bad_signature())?;
-        let candidates = self
-            .algorithms
-            .mapping
-            .iter()
-            .find(|(scheme, _)| *scheme == signature.scheme);
+        let candidates = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signature.scheme);
         let Some((_, candidates)) = candidates else {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         };
         // On TLS 1.2 a scheme does not say the curve, so there are several candidates.
-        if candidates.iter().any(|algorithm| {
-            key.verify_signature(*algorithm, message, signature.signature())
-                .is_ok()
-        }) {
+        if candidates
+            .iter()
+            .any(|algorithm| key.verify_signature(*algorithm, message, signature.signature()).is_ok())
+        {
             return Ok(HandshakeSignatureValid::assertion());
         }
         Err(bad_signature())

@@ -199,10 +199,7 @@ impl ClientCertificate {
     }
 
     /// Trust sets' verdicts about this certificate's chain on this connection.
-    #[cfg_attr(
-        not(feature = "trust"),
-        expect(dead_code, reason = "only chains are remembered here")
-    )]
+    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only chains are remembered here"))]
     pub(crate) fn chains(&self) -> &Remembered {
         &self.0.chains
     }
@@ -248,11 +245,8 @@ impl Extensions {
             seen.push(&extension.oid);
             match extension.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(names) => {
-                    read.names = names
-                        .general_names
-                        .iter()
-                        .map(GeneralName::read)
-                        .collect::<Result<_, _>>()?;
+                    read.names =
+                        names.general_names.iter().map(GeneralName::read).collect::<Result<_, _>>()?;
                 }
                 ParsedExtension::KeyUsage(usage) => read.key_usage = Some(KeyUsage::read(usage)),
                 ParsedExtension::ExtendedKeyUsage(usage) => {

@@ -16,10 +16,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 /// On Linux it reads the coarse clock (a few nanoseconds, at most some milliseconds late), which is exact
 /// enough for certificates: they know whole seconds only.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "written as a value; it will never hold anything"
-)]
+#[expect(clippy::exhaustive_structs, reason = "written as a value; it will never hold anything")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -30,10 +27,7 @@ impl Clock for SystemClock {
     }
 
     #[cfg(not(target_os = "linux"))]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the system's time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's time")]
     fn now(&self) -> Timestamp {
         Timestamp::from(std::time::SystemTime::now())
     }

@@ -11,17 +11,11 @@ pub struct CertificateError {
 
 impl CertificateError {
     pub(crate) fn new(problem: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            byte: None,
-        }
+        Self { problem: problem.into(), byte: None }
     }
 
     pub(crate) fn at(byte: usize, problem: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            byte: Some(byte),
-        }
+        Self { problem: problem.into(), byte: Some(byte) }
     }
 
     /// The byte of the DER encoding, from 0, at which reading stopped, if it is known.

@@ -48,17 +48,11 @@ impl KeyKind {
         };
         match spki.algorithm.algorithm.to_id_string().as_str() {
             "1.2.840.113549.1.1.1" => match spki.parsed() {
-                Ok(PublicKey::RSA(key)) => Self::Rsa {
-                    bits: bits(key.modulus),
-                },
+                Ok(PublicKey::RSA(key)) => Self::Rsa { bits: bits(key.modulus) },
                 _ => Self::Other,
             },
             "1.2.840.10045.2.1" => {
-                let curve = spki
-                    .algorithm
-                    .parameters
-                    .as_ref()
-                    .and_then(|curve| curve.as_oid().ok());
+                let curve = spki.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
                 match curve.map(|curve| curve.to_id_string()).as_deref() {
                     Some("1.2.840.10045.3.1.7") => Self::P256,
                     Some("1.3.132.0.34") => Self::P384,
@@ -75,10 +69,7 @@ impl KeyKind {
 
 /// The bits of a big-endian number.
 fn bits(number: &[u8]) -> usize {
-    let significant = number
-        .iter()
-        .position(|octet| *octet != 0)
-        .unwrap_or(number.len());
+    let significant = number.iter().position(|octet| *octet != 0).unwrap_or(number.len());
     match &number[significant..] {
         [] => 0,
         rest => rest.len() * 8 - rest[0].leading_zeros() as usize,

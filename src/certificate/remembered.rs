@@ -76,11 +76,7 @@ mod tests {
         remembered.put(generation, 1, NOW, Timestamp::MAX);
         assert_eq!(remembered.get(generation, NOW.plus(LONGEST)), Some(1));
         assert_eq!(remembered.get(generation, NOW.plus(LONGEST + 1)), None);
-        assert_eq!(
-            remembered.get(generation, NOW.plus(-1)),
-            None,
-            "before it was reached"
-        );
+        assert_eq!(remembered.get(generation, NOW.plus(-1)), None, "before it was reached");
     }
 
     #[test]

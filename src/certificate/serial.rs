@@ -43,10 +43,7 @@ impl fmt::Display for SerialNumber {
                 carry = overflow;
             }
         }
-        let significant = magnitude
-            .iter()
-            .position(|octet| *octet != 0)
-            .unwrap_or(magnitude.len());
+        let significant = magnitude.iter().position(|octet| *octet != 0).unwrap_or(magnitude.len());
         match &magnitude[significant..] {
             [] => f.write_str("00"),
             octets => octets.iter().try_for_each(|octet| write!(f, "{octet:02X}")),
@@ -70,10 +67,7 @@ impl FromStr for SerialNumber {
             return Err(SerialNumberParseError);
         }
         // A leading zero octet keeps the number positive; `new` drops it where it is not needed.
-        let content: Vec<u8> = [0]
-            .into_iter()
-            .chain(digits.rchunks(2).rev().map(octet))
-            .collect();
+        let content: Vec<u8> = [0].into_iter().chain(digits.rchunks(2).rev().map(octet)).collect();
         Ok(Self::new(&content))
     }
 }
@@ -116,13 +110,7 @@ mod tests {
     #[test]
     fn serial_numbers_are_read_in_the_forms_that_tools_print() {
         let expected = SerialNumber::new(&[0, 0xa1, 0xb2, 0xc3, 0xd4]);
-        for text in [
-            "A1B2C3D4",
-            "00A1B2C3D4",
-            "a1:b2:c3:d4",
-            "0a1 b2c3d4",
-            "0000a1b2c3d4",
-        ] {
+        for text in ["A1B2C3D4", "00A1B2C3D4", "a1:b2:c3:d4", "0a1 b2c3d4", "0000a1b2c3d4"] {
             assert_eq!(text.parse().as_ref(), Ok(&expected), "{text}");
         }
         assert_eq!("0".parse(), Ok(SerialNumber::new(&[0])));

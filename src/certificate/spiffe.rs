@@ -49,9 +49,7 @@ impl SpiffeTrustDomain {
 
 fn is_trust_domain(name: &str) -> bool {
     (1..=255).contains(&name.len())
-        && name
-            .bytes()
-            .all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
+        && name.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
 }
 
 impl FromStr for SpiffeTrustDomain {
@@ -61,9 +59,7 @@ impl FromStr for SpiffeTrustDomain {
     ///
     /// The text is not a trust domain.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        is_trust_domain(text)
-            .then(|| Self(text.into()))
-            .ok_or(SpiffeIdParseError)
+        is_trust_domain(text).then(|| Self(text.into())).ok_or(SpiffeIdParseError)
     }
 }
 
@@ -80,10 +76,7 @@ impl FromStr for SpiffeId {
     ///
     /// The text is not a SPIFFE ID, or longer than 2,048 bytes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rest = text
-            .strip_prefix(SCHEME)
-            .filter(|_| text.len() <= 2_048)
-            .ok_or(SpiffeIdParseError)?;
+        let rest = text.strip_prefix(SCHEME).filter(|_| text.len() <= 2_048).ok_or(SpiffeIdParseError)?;
         let (domain, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let is_segment = |segment: &str| {
             !matches!(segment, "" | "." | "..")
@@ -95,10 +88,7 @@ impl FromStr for SpiffeId {
         if !is_trust_domain(domain) || !is_path {
             return Err(SpiffeIdParseError);
         }
-        Ok(Self {
-            text: text.into(),
-            path: SCHEME.len() + domain.len(),
-        })
+        Ok(Self { text: text.into(), path: SCHEME.len() + domain.len() })
     }
 }
 
@@ -151,10 +141,6 @@ mod tests {
             assert!(text.parse::<SpiffeId>().is_err(), "{text}");
         }
         assert!("spiffe://contoso.com".parse::<SpiffeId>().is_ok());
-        assert!(
-            format!("spiffe://a/{}", "b".repeat(2_100))
-                .parse::<SpiffeId>()
-                .is_err()
-        );
+        assert!(format!("spiffe://a/{}", "b".repeat(2_100)).parse::<SpiffeId>().is_err());
     }
 }

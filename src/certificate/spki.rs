@@ -17,10 +17,7 @@ pub(crate) fn spki_range(der: &[u8]) -> Result<Range<usize>, CertificateError> {
 
     let (rest, certificate) = element(der, "the certificate")?;
     if !rest.is_empty() {
-        return Err(CertificateError::at(
-            offset_in(rest),
-            "bytes after the certificate's end",
-        ));
+        return Err(CertificateError::at(offset_in(rest), "bytes after the certificate's end"));
     }
     expect_sequence(&certificate, 0, "the certificate")?;
     let (_, tbs) = element(certificate.data, "the certificate's body")?;
@@ -31,13 +28,8 @@ pub(crate) fn spki_range(der: &[u8]) -> Result<Range<usize>, CertificateError> {
     if first.class() == Class::ContextSpecific && first.tag() == Tag(0) {
         rest = after;
     }
-    for what in [
-        "the serial number",
-        "the signature algorithm",
-        "the issuer",
-        "the validity",
-        "the subject",
-    ] {
+    for what in ["the serial number", "the signature algorithm", "the issuer", "the validity", "the subject"]
+    {
         (rest, _) = element(rest, what)?;
     }
     let start = offset_in(rest);

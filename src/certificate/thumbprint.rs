@@ -59,9 +59,7 @@ fn hex(octets: &[u8]) -> String {
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes()
-            .iter()
-            .try_for_each(|octet| write!(f, "{octet:02X}"))
+        self.as_bytes().iter().try_for_each(|octet| write!(f, "{octet:02X}"))
     }
 }
 
@@ -102,10 +100,8 @@ impl FromStr for Thumbprint {
 /// Colons and white space, and the direction and byte-order marks that come along when one copies a
 /// thumbprint out of a Windows dialog.
 fn is_separator(character: char) -> bool {
-    matches!(
-        character,
-        ':' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}'
-    ) || character.is_whitespace()
+    matches!(character, ':' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
+        || character.is_whitespace()
 }
 
 /// A text that is not a thumbprint.
@@ -132,16 +128,10 @@ impl fmt::Display for ThumbprintParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Character { character, byte } => {
-                write!(
-                    f,
-                    "not a thumbprint: {character:?} at byte {byte} is not a hex digit"
-                )
+                write!(f, "not a thumbprint: {character:?} at byte {byte} is not a hex digit")
             }
             Self::Length { digits } => {
-                write!(
-                    f,
-                    "not a thumbprint: {digits} hex digits; SHA-1 has 40, SHA-256 has 64"
-                )
+                write!(f, "not a thumbprint: {digits} hex digits; SHA-1 has 40, SHA-256 has 64")
             }
         }
     }
@@ -158,17 +148,9 @@ mod tests {
     #[test]
     fn thumbprints_are_read_as_people_paste_them() {
         let expected: Thumbprint = SHA1.parse().unwrap();
-        let colons = SHA1
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).unwrap());
+        let colons = SHA1.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
         let colons = colons.collect::<Vec<_>>().join(":");
-        for text in [
-            SHA1.to_lowercase(),
-            colons,
-            format!("\u{200e}{SHA1}"),
-            format!(" {SHA1}\r\n"),
-        ] {
+        for text in [SHA1.to_lowercase(), colons, format!("\u{200e}{SHA1}"), format!(" {SHA1}\r\n")] {
             assert_eq!(text.parse(), Ok(expected), "{text:?}");
         }
     }

@@ -59,11 +59,7 @@ impl fmt::Display for Timestamp {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_index = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-        let month = if month_index < 10 {
-            month_index + 3
-        } else {
-            month_index - 9
-        };
+        let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         write!(
             f,
@@ -118,10 +114,7 @@ mod tests {
 
     #[test]
     fn both_ends_of_a_validity_belong_to_it() {
-        let validity = Validity {
-            not_before: Timestamp::from_unix(10),
-            not_after: Timestamp::from_unix(20),
-        };
+        let validity = Validity { not_before: Timestamp::from_unix(10), not_after: Timestamp::from_unix(20) };
         for (at, expected) in [(9, false), (10, true), (20, true), (21, false)] {
             assert_eq!(validity.contains(Timestamp::from_unix(at)), expected, "at {at}");
         }

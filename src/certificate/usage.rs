@@ -69,13 +69,9 @@ impl ExtendedKeyUsage {
             (extension.time_stamping, "1.3.6.1.5.5.7.3.8"),
             (extension.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
         ];
-        let named = named
-            .into_iter()
-            .filter_map(|(present, usage)| present.then_some(usage));
-        let other_named = other_named
-            .into_iter()
-            .filter(|(present, _)| *present)
-            .map(|(_, oid)| Self::Other(oid.into()));
+        let named = named.into_iter().filter_map(|(present, usage)| present.then_some(usage));
+        let other_named =
+            other_named.into_iter().filter(|(present, _)| *present).map(|(_, oid)| Self::Other(oid.into()));
         let other = extension.other.iter().map(|oid| Self::Other(oid.to_id_string()));
         named.chain(other_named).chain(other).collect()
     }

@@ -53,10 +53,7 @@ impl ClientIdentity {
         let contents = pfx::read(pfx, password, limits)?;
         let key = key_pair::load(contents.key, &provider)?;
         // Files link key and certificate by labels that tools set carelessly; the public key cannot lie.
-        let leaf = contents
-            .certificates
-            .iter()
-            .position(|certificate| key_pair::belongs(&*key, certificate));
+        let leaf = contents.certificates.iter().position(|certificate| key_pair::belongs(&*key, certificate));
         let chain = pfx::chain_of(leaf.ok_or(IdentityError::NoCertificate)?, &contents.certificates);
         Self::new(CertifiedKey::new(chain, key))
     }
@@ -87,11 +84,7 @@ impl ClientIdentity {
         let mut chain = key.cert.iter().map(AsRef::as_ref);
         let leaf = chain.next().ok_or(IdentityError::NoCertificate)?;
         let certificate = ClientCertificate::from_der_chain(leaf, chain)?;
-        Ok(Self(Arc::new(Inner {
-            key: Arc::new(key),
-            certificate,
-            generation: Generation::next(),
-        })))
+        Ok(Self(Arc::new(Inner { key: Arc::new(key), certificate, generation: Generation::next() })))
     }
 
     /// The certificate that is presented, with its chain.
@@ -105,19 +98,13 @@ impl ClientIdentity {
         self.0.key.clone()
     }
 
-    #[cfg_attr(
-        not(feature = "outbound"),
-        allow(dead_code, reason = "connections are kept under it")
-    )]
+    #[cfg_attr(not(feature = "outbound"), allow(dead_code, reason = "connections are kept under it"))]
     pub(crate) fn generation(&self) -> Generation {
         self.0.generation
     }
 
     /// Tells, without holding the identity, whether anyone still does.
-    #[cfg_attr(
-        not(feature = "outbound"),
-        allow(dead_code, reason = "unused ones are forgotten")
-    )]
+    #[cfg_attr(not(feature = "outbound"), allow(dead_code, reason = "unused ones are forgotten"))]
     pub(crate) fn holders(&self) -> Weak<dyn Any + Send + Sync> {
         let inner: Weak<Inner> = Arc::downgrade(&self.0);
         inner
@@ -126,8 +113,6 @@ impl ClientIdentity {
 
 impl fmt::Debug for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientIdentity")
-            .field("certificate", &self.0.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientIdentity").field("certificate", &self.0.certificate).finish_non_exhaustive()
     }
 }

@@ -63,10 +63,7 @@ impl fmt::Display for IdentityError {
                 "the .pfx file asks for {iterations} key-derivation iterations; at most {limit} are made, export it \
                  again with fewer"
             ),
-            Self::Malformed {
-                byte: Some(byte),
-                problem,
-            } => {
+            Self::Malformed { byte: Some(byte), problem } => {
                 write!(f, "not a readable .pfx (PKCS#12) file, byte {byte}: {problem}")
             }
             Self::Malformed { byte: None, problem } => {
@@ -78,10 +75,7 @@ impl fmt::Display for IdentityError {
             ),
             Self::NoKey => f.write_str("the .pfx file holds no private key; export it together with its key"),
             Self::SeveralKeys { keys } => {
-                write!(
-                    f,
-                    "the .pfx file holds {keys} private keys; export the one identity that is meant"
-                )
+                write!(f, "the .pfx file holds {keys} private keys; export the one identity that is meant")
             }
             Self::NoCertificate => f.write_str("no certificate in the .pfx file belongs to its private key"),
             Self::Certificate(error) => error.fmt(f),

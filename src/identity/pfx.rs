@@ -21,10 +21,7 @@ pub struct PfxLimits {
 
 impl Default for PfxLimits {
     fn default() -> Self {
-        Self {
-            size: 1024 * 1024,
-            iterations: 2_000_000,
-        }
+        Self { size: 1024 * 1024, iterations: 2_000_000 }
     }
 }
 
@@ -51,10 +48,7 @@ pub(super) struct Contents {
 
 pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Contents, IdentityError> {
     if pfx.len() > limits.size {
-        return Err(IdentityError::TooLarge {
-            size: pfx.len(),
-            limit: limits.size,
-        });
+        return Err(IdentityError::TooLarge { size: pfx.len(), limit: limits.size });
     }
     let work = work::of(pfx)?;
     if work.iterations > limits.iterations {
@@ -69,11 +63,8 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
         [only] => PrivatePkcs8KeyDer::from(only.key.as_der().to_vec()).into(),
         several => return Err(IdentityError::SeveralKeys { keys: several.len() }),
     };
-    let certificates = archive
-        .certs
-        .iter()
-        .map(|bag| CertificateDer::from(bag.cert.as_der().to_vec()))
-        .collect();
+    let certificates =
+        archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect();
     Ok(Contents { key, certificates })
 }
 
@@ -91,10 +82,7 @@ fn explain(error: &P12Error, has_mac: bool) -> IdentityError {
         P12Error::InvalidParameters => {
             IdentityError::Unsupported("key-derivation parameters outside of the supported range".into())
         }
-        other => IdentityError::Malformed {
-            byte: None,
-            problem: other.to_string(),
-        },
+        other => IdentityError::Malformed { byte: None, problem: other.to_string() },
     }
 }
 
@@ -115,10 +103,7 @@ pub(super) fn chain_of(
         return chain;
     };
     while last.issuer() != last.subject() {
-        let Some(next) = rest
-            .iter()
-            .position(|(candidate, _)| candidate.subject() == last.issuer())
-        else {
+        let Some(next) = rest.iter().position(|(candidate, _)| candidate.subject() == last.issuer()) else {
             break;
         };
         let (certificate, der) = rest.swap_remove(next);

@@ -4,9 +4,7 @@ use super::*;
 use crate::pki::{Authority, Issued, Leaf};
 
 fn issued() -> Issued {
-    Authority::root("root")
-        .intermediate("issuing")
-        .issue(&Leaf::client("orders"))
+    Authority::root("root").intermediate("issuing").issue(&Leaf::client("orders"))
 }
 
 #[test]
@@ -20,15 +18,8 @@ fn modern_and_legacy_pfx_files_open_with_their_chain() {
         let pfx = issued.pfx_with("secret", encryption);
         let identity = ClientIdentity::from_pfx(&pfx, "secret").unwrap();
         assert_eq!(identity.certificate().der(), issued.der, "{encryption:?}");
-        assert_eq!(
-            identity.certificate().chain().collect::<Vec<_>>(),
-            issued.chain,
-            "{encryption:?}"
-        );
-        assert_eq!(
-            ClientIdentity::from_pfx(&pfx, "Secret").unwrap_err(),
-            IdentityError::WrongPassword
-        );
+        assert_eq!(identity.certificate().chain().collect::<Vec<_>>(), issued.chain, "{encryption:?}");
+        assert_eq!(ClientIdentity::from_pfx(&pfx, "Secret").unwrap_err(), IdentityError::WrongPassword);
     }
 }
 
@@ -48,9 +39,7 @@ fn pem_pairs_are_read_and_must_belong_together() {
         ("two keys", one.chain_pem(), two_keys, "second private key"),
         ("garbage", "x".into(), "y".into(), "no PEM section"),
     ] {
-        let error = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes())
-            .unwrap_err()
-            .to_string();
+        let error = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(message), "{case}: {error}");
     }
 }
@@ -64,16 +53,7 @@ fn limits_apply_before_anything_is_derived() {
     // The file asks for 10,000 iterations each for its certificates, its key and its MAC.
     let few = PfxLimits::default().with_iterations(29_999);
     let error = ClientIdentity::from_pfx_with(&pfx, "wrong", few, None).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            IdentityError::TooManyIterations {
-                iterations: 30_000,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, IdentityError::TooManyIterations { iterations: 30_000, .. }), "{error}");
     let enough = PfxLimits::default().with_iterations(30_000);
     assert!(ClientIdentity::from_pfx_with(&pfx, "secret", enough, None).is_ok());
 }
@@ -83,16 +63,10 @@ fn a_damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
     let pfx = issued().pfx_with("secret", Encryption::PbeWithShaAnd40BitRc4Cbc);
     let none = PfxLimits::default().with_iterations(0);
     for at in 0..pfx.len() {
-        assert!(
-            ClientIdentity::from_pfx_with(&pfx[..at], "secret", none, None).is_err(),
-            "cut at {at}"
-        );
+        assert!(ClientIdentity::from_pfx_with(&pfx[..at], "secret", none, None).is_err(), "cut at {at}");
         let mut damaged = pfx.clone();
         damaged[at] ^= 0xff;
-        assert!(
-            ClientIdentity::from_pfx_with(&damaged, "secret", none, None).is_err(),
-            "damaged at {at}"
-        );
+        assert!(ClientIdentity::from_pfx_with(&damaged, "secret", none, None).is_err(), "damaged at {at}");
     }
     for (bytes, message) in [
         (&b""[..], "byte 0"),
@@ -111,31 +85,18 @@ fn debug_shows_the_name_and_no_key() {
     let shown = format!("{identity:?} {:?}", SharedIdentity::new(identity.clone()));
     assert!(shown.contains("CN=orders,O=Contoso"), "{shown}");
     assert!(!shown.contains("pass-word"));
-    let key: String = issued
-        .key
-        .serialize_der()
-        .iter()
-        .map(|octet| format!("{octet}, "))
-        .collect();
+    let key: String = issued.key.serialize_der().iter().map(|octet| format!("{octet}, ")).collect();
     assert!(!shown.contains(&key[40..80]));
 }
 
 #[test]
 fn a_pfx_without_key_or_with_another_certificate_says_so() {
     let (one, other) = (issued(), issued());
-    let mixed = Issued {
-        der: other.der.clone(),
-        chain: other.chain,
-        key: one.key,
-    };
+    let mixed = Issued { der: other.der.clone(), chain: other.chain, key: one.key };
     let error = ClientIdentity::from_pfx(&mixed.pfx("secret"), "secret").unwrap_err();
     assert_eq!(error, IdentityError::NoCertificate);
     assert_eq!(
-        ClientIdentity::from_pem(other.der.as_slice(), b"")
-            .unwrap_err()
-            .to_string()
-            .split(':')
-            .next(),
+        ClientIdentity::from_pem(other.der.as_slice(), b"").unwrap_err().to_string().split(':').next(),
         Some("certificate")
     );
 }

@@ -28,17 +28,11 @@ pin_project! {
 
 impl<B> ResponseBody<B> {
     pub(super) fn inner(body: B) -> Self {
-        Self {
-            kind: Kind::Inner { body },
-        }
+        Self { kind: Kind::Inner { body } }
     }
 
     pub(super) fn refusal(body: Bytes) -> Self {
-        Self {
-            kind: Kind::Refusal {
-                body: Some(body).filter(|body| !body.is_empty()),
-            },
-        }
+        Self { kind: Kind::Refusal { body: Some(body).filter(|body| !body.is_empty()) } }
     }
 }
 

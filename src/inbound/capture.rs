@@ -37,10 +37,9 @@ pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
 /// None if no layer judged this request: a certificate that was merely presented is never returned.
 pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     match extensions.get::<Captured>()? {
-        Captured {
-            presented: Presented::Certificate(certificate),
-            verdict: Verdict::Admitted,
-        } => Some(certificate),
+        Captured { presented: Presented::Certificate(certificate), verdict: Verdict::Admitted } => {
+            Some(certificate)
+        }
         _ => None,
     }
 }
@@ -85,10 +84,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(Captured {
-            presented: self.presented.clone(),
-            verdict: Verdict::Unjudged,
-        });
+        request
+            .extensions_mut()
+            .insert(Captured { presented: self.presented.clone(), verdict: Verdict::Unjudged });
         self.inner.call(request)
     }
 }
@@ -105,9 +103,7 @@ pub struct AssumePresentedLayer {
 impl AssumePresentedLayer {
     /// Assumes that the caller of every request presented this.
     pub fn new(presented: impl Into<Presented>) -> Self {
-        Self {
-            presented: presented.into(),
-        }
+        Self { presented: presented.into() }
     }
 }
 

@@ -17,10 +17,7 @@ impl<S: Sync> FromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NotAdmitted> {
-        judged(&parts.extensions)
-            .flatten()
-            .cloned()
-            .ok_or_else(|| not_admitted(parts))
+        judged(&parts.extensions).flatten().cloned().ok_or_else(|| not_admitted(parts))
     }
 }
 
@@ -30,9 +27,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, NotAdmitted> {
-        judged(&parts.extensions)
-            .map(|certificate| certificate.cloned())
-            .ok_or_else(|| not_admitted(parts))
+        judged(&parts.extensions).map(|certificate| certificate.cloned()).ok_or_else(|| not_admitted(parts))
     }
 }
 
@@ -59,10 +54,9 @@ impl IntoResponse for NotAdmitted {
         let problem = r#"{"type":"about:blank","title":"Internal server error","status":500}"#;
         let mut response = Response::new(Body::from(problem));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }
 }

@@ -28,17 +28,11 @@ pin_project! {
 
 impl<F> ResponseFuture<F> {
     pub(super) fn admitted(future: F) -> Self {
-        Self {
-            kind: Kind::Admitted { future },
-        }
+        Self { kind: Kind::Admitted { future } }
     }
 
     pub(super) fn refused(refusal: Refusal) -> Self {
-        Self {
-            kind: Kind::Refused {
-                refusal: Some(refusal),
-            },
-        }
+        Self { kind: Kind::Refused { refusal: Some(refusal) } }
     }
 }
 

@@ -80,17 +80,10 @@ fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody
     } else {
         (StatusCode::FORBIDDEN, FORBIDDEN)
     };
-    let body = if with_body {
-        Bytes::from_static(text.as_bytes())
-    } else {
-        Bytes::new()
-    };
+    let body = if with_body { Bytes::from_static(text.as_bytes()) } else { Bytes::new() };
     let mut response = Response::new(ResponseBody::refusal(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if !operators_mistake {
         response.extensions_mut().insert(REASON);
     }
@@ -99,11 +92,8 @@ fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody
 
 /// Trailers only: a gRPC status in the headers of an empty 200.
 fn grpc<R>(operators_mistake: bool) -> Response<ResponseBody<R>> {
-    let (status, message) = if operators_mistake {
-        ("13", "Internal server error")
-    } else {
-        ("7", "Invalid client certificate")
-    };
+    let (status, message) =
+        if operators_mistake { ("13", "Internal server error") } else { ("7", "Invalid client certificate") };
     let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

@@ -104,11 +104,7 @@ where
             Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
             Err(rejection) => {
                 report(rejection, &request);
-                ResponseFuture::refused(Refusal::new(
-                    rejection,
-                    &request,
-                    self.settings.refusal.as_deref(),
-                ))
+                ResponseFuture::refused(Refusal::new(rejection, &request, self.settings.refusal.as_deref()))
             }
         }
     }

@@ -16,10 +16,7 @@ use crate::{
 type Reply = Response<ResponseBody<Empty<Bytes>>>;
 
 async fn handler(request: Request<()>) -> Result<Response<Empty<Bytes>>, Infallible> {
-    assert!(
-        admitted(request.extensions()).is_some(),
-        "only admitted requests get here"
-    );
+    assert!(admitted(request.extensions()).is_some(), "only admitted requests get here");
     Ok(Response::new(Empty::new()))
 }
 
@@ -28,17 +25,11 @@ fn certificate() -> ClientCertificate {
 }
 
 fn only(certificate: &ClientCertificate) -> Policy {
-    Policy::builder()
-        .thumbprint(certificate.sha256_thumbprint())
-        .build()
-        .unwrap()
+    Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap()
 }
 
 fn nobody() -> Policy {
-    Policy::builder()
-        .thumbprint(Thumbprint::Sha256([0; 32]))
-        .build()
-        .unwrap()
+    Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap()
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -52,11 +43,7 @@ async fn ask(policy: Policy, presented: impl Into<Presented>, request: Request<(
 }
 
 fn kind(response: &Reply) -> RejectionKind {
-    response
-        .extensions()
-        .get::<Rejection>()
-        .expect("a refusal carries its rejection")
-        .kind()
+    response.extensions().get::<Rejection>().expect("a refusal carries its rejection").kind()
 }
 
 #[tokio::test]
@@ -76,15 +63,9 @@ async fn the_right_certificate_passes_and_others_get_403_with_the_reason_phrase(
         assert_eq!(kind(&refused), expected);
         let phrase = refused.extensions().get::<ReasonPhrase>().unwrap();
         assert_eq!(phrase.as_bytes(), b"Invalid client certificate");
-        assert_eq!(
-            refused.headers()[header::CONTENT_TYPE],
-            "application/problem+json"
-        );
+        assert_eq!(refused.headers()[header::CONTENT_TYPE], "application/problem+json");
         let body = refused.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(
-            body,
-            r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#
-        );
+        assert_eq!(body, r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#);
     }
 }
 
@@ -106,22 +87,12 @@ async fn grpc_callers_get_permission_denied_as_trailers_only() {
         ("application/grpc-web", false),
         ("application/json", false),
     ] {
-        let request = Request::builder()
-            .header(header::CONTENT_TYPE, content_type)
-            .body(())
-            .unwrap();
+        let request = Request::builder().header(header::CONTENT_TYPE, content_type).body(()).unwrap();
         let refused = ask(nobody(), certificate(), request).await;
-        let expected = if grpc {
-            StatusCode::OK
-        } else {
-            StatusCode::FORBIDDEN
-        };
+        let expected = if grpc { StatusCode::OK } else { StatusCode::FORBIDDEN };
         assert_eq!(refused.status(), expected, "{content_type}");
         assert_eq!(
-            refused
-                .headers()
-                .get("grpc-status")
-                .is_some_and(|status| status == "7"),
+            refused.headers().get("grpc-status").is_some_and(|status| status == "7"),
             grpc,
             "{content_type}"
         );
@@ -132,11 +103,7 @@ async fn grpc_callers_get_permission_denied_as_trailers_only() {
 #[tokio::test]
 async fn a_listener_that_captured_nothing_gets_500() {
     let layer = RequireCertificateLayer::new(only(&certificate()));
-    let response = layer
-        .layer(service_fn(handler))
-        .oneshot(Request::new(()))
-        .await
-        .unwrap();
+    let response = layer.layer(service_fn(handler)).oneshot(Request::new(())).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(kind(&response), RejectionKind::NotCaptured);
     assert!(response.extensions().get::<ReasonPhrase>().is_none());
@@ -146,17 +113,10 @@ async fn a_listener_that_captured_nothing_gets_500() {
 async fn a_presented_certificate_is_not_an_admitted_one() {
     let seen = service_fn(|request: Request<()>| async move {
         assert!(admitted(request.extensions()).is_none());
-        assert!(matches!(
-            crate::danger::presented(request.extensions()),
-            Some(Presented::Certificate(_))
-        ));
+        assert!(matches!(crate::danger::presented(request.extensions()), Some(Presented::Certificate(_))));
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
-    AssumePresentedLayer::new(certificate())
-        .layer(seen)
-        .oneshot(Request::new(()))
-        .await
-        .unwrap();
+    AssumePresentedLayer::new(certificate()).layer(seen).oneshot(Request::new(())).await.unwrap();
 }
 
 #[tokio::test]
@@ -187,16 +147,7 @@ async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
     let policy = SharedPolicy::new(only(&right));
     let layer = RequireCertificateLayer::new(policy.clone()).with_clock(clock.clone());
     let mut connection = AssumePresentedLayer::new(right.clone()).layer(layer.layer(service_fn(handler)));
-    let mut ask = async || {
-        connection
-            .ready()
-            .await
-            .unwrap()
-            .call(Request::new(()))
-            .await
-            .unwrap()
-            .status()
-    };
+    let mut ask = async || connection.ready().await.unwrap().call(Request::new(())).await.unwrap().status();
 
     assert_eq!(ask().await, StatusCode::OK);
     policy.replace(nobody());
@@ -215,15 +166,10 @@ async fn callers_without_a_certificate_pass_where_that_is_allowed_and_wrong_ones
     let seen = service_fn(|request: Request<()>| async move {
         let named = admitted(request.extensions()).is_some();
         Ok::<_, Infallible>(
-            Response::builder()
-                .header("named", named.to_string())
-                .body(Empty::<Bytes>::new())
-                .unwrap(),
+            Response::builder().header("named", named.to_string()).body(Empty::<Bytes>::new()).unwrap(),
         )
     });
-    let layer = RequireCertificateLayer::new(only(&right))
-        .with_clock(clock())
-        .allow_missing();
+    let layer = RequireCertificateLayer::new(only(&right)).with_clock(clock()).allow_missing();
     for (presented, expected) in [
         (Presented::from(right.clone()), Some("true")),
         (Presented::Nothing, Some("false")),
@@ -232,13 +178,7 @@ async fn callers_without_a_certificate_pass_where_that_is_allowed_and_wrong_ones
     ] {
         let service = AssumePresentedLayer::new(presented).layer(layer.layer(seen));
         let response = service.oneshot(Request::new(())).await.unwrap();
-        assert_eq!(
-            response
-                .headers()
-                .get("named")
-                .map(|named| named.to_str().unwrap()),
-            expected
-        );
+        assert_eq!(response.headers().get("named").map(|named| named.to_str().unwrap()), expected);
         assert_eq!(response.status() == StatusCode::FORBIDDEN, expected.is_none());
     }
 }
@@ -247,21 +187,10 @@ async fn callers_without_a_certificate_pass_where_that_is_allowed_and_wrong_ones
 async fn a_layer_that_only_watches_lets_everyone_pass_and_admits_nobody_wrong() {
     let right = certificate();
     let seen = service_fn(|request: Request<()>| async move {
-        let status = if admitted(request.extensions()).is_some() {
-            200
-        } else {
-            202
-        };
-        Ok::<_, Infallible>(
-            Response::builder()
-                .status(status)
-                .body(Empty::<Bytes>::new())
-                .unwrap(),
-        )
+        let status = if admitted(request.extensions()).is_some() { 200 } else { 202 };
+        Ok::<_, Infallible>(Response::builder().status(status).body(Empty::<Bytes>::new()).unwrap())
     });
-    let watching = RequireCertificateLayer::new(nobody())
-        .with_clock(clock())
-        .shadow();
+    let watching = RequireCertificateLayer::new(nobody()).with_clock(clock()).shadow();
     let enforcing = RequireCertificateLayer::new(only(&right)).with_clock(clock());
     let alone = watching.layer(seen);
     for presented in [Presented::from(right.clone()), Presented::Nothing] {
@@ -269,29 +198,19 @@ async fn a_layer_that_only_watches_lets_everyone_pass_and_admits_nobody_wrong() 
         assert_eq!(service.oneshot(Request::new(())).await.unwrap().status(), 202);
     }
     let inside = AssumePresentedLayer::new(right).layer(enforcing.layer(watching.layer(seen)));
-    assert_eq!(
-        inside.oneshot(Request::new(())).await.unwrap().status(),
-        200,
-        "watching changes nothing"
-    );
-    assert_eq!(
-        alone.oneshot(Request::new(())).await.unwrap().status(),
-        500,
-        "nothing was captured"
-    );
+    assert_eq!(inside.oneshot(Request::new(())).await.unwrap().status(), 200, "watching changes nothing");
+    assert_eq!(alone.oneshot(Request::new(())).await.unwrap().status(), 500, "nothing was captured");
 }
 
 #[tokio::test]
 async fn a_refusal_of_ones_own_carries_the_rejection_and_has_no_body_for_head() {
-    let layer = RequireCertificateLayer::new(nobody())
-        .with_clock(clock())
-        .with_refusal(|rejection| {
-            assert_eq!(rejection.kind(), RejectionKind::Missing);
-            Response::builder()
-                .status(StatusCode::UNAUTHORIZED)
-                .body(Bytes::from_static(b"who are you?"))
-                .unwrap()
-        });
+    let layer = RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(|rejection| {
+        assert_eq!(rejection.kind(), RejectionKind::Missing);
+        Response::builder()
+            .status(StatusCode::UNAUTHORIZED)
+            .body(Bytes::from_static(b"who are you?"))
+            .unwrap()
+    });
     for (method, body) in [(Method::GET, "who are you?"), (Method::HEAD, "")] {
         let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
         let request = Request::builder().method(method).body(()).unwrap();

@@ -110,11 +110,7 @@ impl MtlsClientBuilder {
             idle_timeout: self.idle_timeout,
         };
         let plain = settings.pool().build(settings.tcp());
-        MtlsClient(Arc::new(Shared {
-            settings,
-            profiles: Profiles::default(),
-            plain,
-        }))
+        MtlsClient(Arc::new(Shared { settings, profiles: Profiles::default(), plain }))
     }
 }
 
@@ -137,9 +133,7 @@ impl Settings {
 
     fn pool(&self) -> legacy::Builder {
         let mut pool = Client::builder(TokioExecutor::new());
-        pool.pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(self.idle_timeout);
+        pool.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).pool_idle_timeout(self.idle_timeout);
         pool
     }
 }
@@ -151,10 +145,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn send(&self, mut request: Request<B>) -> Result<legacy::ResponseFuture, ClientErrorKind> {
-        let profile = request
-            .extensions_mut()
-            .remove::<Profile>()
-            .ok_or(ClientErrorKind::NoIdentity)?;
+        let profile = request.extensions_mut().remove::<Profile>().ok_or(ClientErrorKind::NoIdentity)?;
         // The version towards the back end is negotiated with it, not inherited from the caller.
         *request.version_mut() = Version::HTTP_11;
         if request.uri().host().is_none() {
@@ -168,14 +159,10 @@ where
             Some(scheme) if *scheme == Scheme::HTTP => return Err(ClientErrorKind::PlaintextIdentity),
             _ => return Err(ClientErrorKind::InvalidUri),
         }
-        let client = self
-            .0
-            .profiles
-            .client(&profile, &self.0.settings)
-            .map_err(|error| {
-                tracing::error!(%error, "a back-end profile cannot be used");
-                ClientErrorKind::Settings
-            })?;
+        let client = self.0.profiles.client(&profile, &self.0.settings).map_err(|error| {
+            tracing::error!(%error, "a back-end profile cannot be used");
+            ClientErrorKind::Settings
+        })?;
         Ok(client.request(request))
     }
 }
@@ -197,12 +184,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> ClientFuture {
         match self.send(request) {
-            Ok(response) => ClientFuture {
-                kind: Kind::Sending { response },
-            },
-            Err(failed) => ClientFuture {
-                kind: Kind::Failed { failed },
-            },
+            Ok(response) => ClientFuture { kind: Kind::Sending { response } },
+            Err(failed) => ClientFuture { kind: Kind::Failed { failed } },
         }
     }
 }
@@ -215,9 +198,7 @@ impl<B> Clone for MtlsClient<B> {
 
 impl<B> fmt::Debug for MtlsClient<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MtlsClient")
-            .field("settings", &self.0.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("MtlsClient").field("settings", &self.0.settings).finish_non_exhaustive()
     }
 }
 

@@ -80,13 +80,7 @@ impl MtlsConnectorLayer {
         http1_only: bool,
     ) -> Result<Self, BackEndTrustError> {
         let config = tls::config(identity, trust, http1_only)?;
-        Ok(Self {
-            tls: Tls {
-                config,
-                server_name: trust.server_name().cloned(),
-                timeout: DEFAULT_TIMEOUT,
-            },
-        })
+        Ok(Self { tls: Tls { config, server_name: trust.server_name().cloned(), timeout: DEFAULT_TIMEOUT } })
     }
 
     /// How long a connection may take to be made, TCP and TLS together. Default: 15 seconds.
@@ -106,26 +100,15 @@ impl<C> Layer<C> for MtlsConnectorLayer {
             Some(name) => Ok(name.clone()),
             None => server_name(uri),
         };
-        let https = HttpsConnector::new(
-            TcpTarget(inner),
-            self.tls.config.clone(),
-            true,
-            Arc::new(resolver),
-        );
-        MtlsConnector {
-            https,
-            timeout: self.tls.timeout,
-        }
+        let https = HttpsConnector::new(TcpTarget(inner), self.tls.config.clone(), true, Arc::new(resolver));
+        MtlsConnector { https, timeout: self.tls.timeout }
     }
 }
 
 /// The host of the URI as a name to verify.
 fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
     let host = uri.host().unwrap_or_default();
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     Ok(ServerName::try_from(host.to_owned())?)
 }
 
@@ -200,8 +183,7 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         // `MtlsConnector::call` has given the URI a port, so this cannot fail.
-        self.0
-            .call(with_scheme(uri.clone(), Scheme::HTTP, 443).unwrap_or(uri))
+        self.0.call(with_scheme(uri.clone(), Scheme::HTTP, 443).unwrap_or(uri))
     }
 }
 
@@ -214,8 +196,6 @@ fn with_scheme(uri: Uri, scheme: Scheme, port: u16) -> Option<Uri> {
         None => Authority::try_from(format!("{}:{port}", authority.host())).ok()?,
     });
     parts.scheme = Some(scheme);
-    parts
-        .path_and_query
-        .get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
+    parts.path_and_query.get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
     Uri::from_parts(parts).ok()
 }

@@ -35,24 +35,12 @@ pub(super) struct Profile {
 impl IdentityLayer {
     /// Sends under `identity`: a [`ClientIdentity`], or a [`SharedIdentity`] that is replaced while serving.
     pub fn new(identity: impl Into<SharedIdentity>) -> Self {
-        Self {
-            route: RouteProfile {
-                identity: Some(identity.into()),
-                trust: None,
-                http1_only: false,
-            },
-        }
+        Self { route: RouteProfile { identity: Some(identity.into()), trust: None, http1_only: false } }
     }
 
     /// Sends without any certificate.
     pub fn anonymous() -> Self {
-        Self {
-            route: RouteProfile {
-                identity: None,
-                trust: None,
-                http1_only: false,
-            },
-        }
+        Self { route: RouteProfile { identity: None, trust: None, http1_only: false } }
     }
 
     /// Demands this of the route's back ends. Default: the client's own trust.
@@ -76,10 +64,7 @@ impl<S> Layer<S> for IdentityLayer {
     type Service = IdentityService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        IdentityService {
-            inner,
-            route: self.route.clone(),
-        }
+        IdentityService { inner, route: self.route.clone() }
     }
 }
 

@@ -157,22 +157,13 @@ impl BackEndTrustBuilder {
         };
         let verification = self.dangerous.map_or(Verification::Full, Verification::Dangerous);
         if let Verification::Dangerous(mode) = verification {
-            tracing::warn!(
-                mode = mode.as_str(),
-                "DANGER: back ends' certificates are not fully verified"
-            );
+            tracing::warn!(mode = mode.as_str(), "DANGER: back ends' certificates are not fully verified");
             #[cfg(feature = "metrics")]
             metrics::counter!("tower_mtls_dangerous_trusts_total", "mode" => mode.as_str()).increment(1);
         }
         let verifier = verifier::new(verification, roots, &provider).map_err(BackEndTrustError::Verifier)?;
         let generation = Generation::next();
-        Ok(BackEndTrust(Arc::new(Inner {
-            provider,
-            verifier,
-            server_name,
-            verification,
-            generation,
-        })))
+        Ok(BackEndTrust(Arc::new(Inner { provider, verifier, server_name, verification, generation })))
     }
 }
 

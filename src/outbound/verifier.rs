@@ -27,11 +27,9 @@ pub(super) fn new(
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             Ok(builder.build().map_err(|error| error.to_string())?)
         }
-        Verification::Dangerous(mode) => Ok(Arc::new(Lenient {
-            mode,
-            roots,
-            algorithms: provider.signature_verification_algorithms,
-        })),
+        Verification::Dangerous(mode) => {
+            Ok(Arc::new(Lenient { mode, roots, algorithms: provider.signature_verification_algorithms }))
+        }
     }
 }
 

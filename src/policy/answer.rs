@@ -33,26 +33,15 @@ pub(super) struct Judgement {
 impl Judgement {
     /// An answer that depends on the certificate alone.
     pub(super) fn lasting(answer: impl Into<Answer>, kind: RejectionKind) -> Self {
-        Self {
-            answer: answer.into(),
-            kind,
-            until: Timestamp::MAX,
-        }
+        Self { answer: answer.into(), kind, until: Timestamp::MAX }
     }
 
     /// An answer that stands at this very moment only.
     pub(super) fn momentary(answer: Answer, kind: RejectionKind) -> Self {
-        Self {
-            answer,
-            kind,
-            until: Timestamp::MIN,
-        }
+        Self { answer, kind, until: Timestamp::MIN }
     }
 
     pub(super) fn no_longer_than(self, until: Timestamp) -> Self {
-        Self {
-            until: self.until.min(until),
-            ..self
-        }
+        Self { until: self.until.min(until), ..self }
     }
 }

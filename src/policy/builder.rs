@@ -187,11 +187,7 @@ impl PolicyBuilder {
         // Cheap rules first: a stranger is turned away before a signature is verified.
         rules.extend(self.thumbprints.map(Rule::from_thumbprints));
         rules.extend((!self.spki_pins.is_empty()).then(|| Rule::spki_sha256(self.spki_pins)));
-        rules.extend(
-            self.claims
-                .into_iter()
-                .map(|(kind, claims)| Rule::claims(kind, claims.into_iter())),
-        );
+        rules.extend(self.claims.into_iter().map(|(kind, claims)| Rule::claims(kind, claims.into_iter())));
         #[cfg(feature = "trust")]
         {
             if !self.issuer_thumbprints.is_empty() {

@@ -32,10 +32,9 @@ impl Claim {
         match self {
             Self::Issuer(name) => name.matches(certificate.issuer()),
             Self::Subject(name) => name.matches(certificate.subject()),
-            Self::CommonName(name) => certificate
-                .subject()
-                .only_common_name()
-                .is_some_and(|only| same_text(name, only)),
+            Self::CommonName(name) => {
+                certificate.subject().only_common_name().is_some_and(|only| same_text(name, only))
+            }
             Self::DnsName(name) => name.matches(certificate),
             Self::Uri(uri) => any_name(&|name| matches!(name, GeneralName::Uri(found) if found == uri)),
             Self::SpiffeId(id) => certificate.spiffe_id().as_ref() == Some(id),
@@ -45,9 +44,9 @@ impl Claim {
             }
             Self::Ip(address) => any_name(&|name| matches!(name, GeneralName::Ip(found) if found == address)),
             Self::Serial(serial) => certificate.serial() == serial,
-            Self::ExtendedKeyUsage(usage) => certificate
-                .extended_key_usage()
-                .is_some_and(|usages| usages.contains(usage)),
+            Self::ExtendedKeyUsage(usage) => {
+                certificate.extended_key_usage().is_some_and(|usages| usages.contains(usage))
+            }
             Self::Key(kind) => certificate.key_kind().satisfies(*kind),
         }
     }
@@ -106,12 +105,9 @@ pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> Str
     match kind {
         RejectionKind::Issuer => certificate.issuer().to_string(),
         RejectionKind::Subject => certificate.subject().to_string(),
-        RejectionKind::CommonName => list(
-            certificate
-                .subject()
-                .common_names()
-                .map(|name| format!("{name:?}")),
-        ),
+        RejectionKind::CommonName => {
+            list(certificate.subject().common_names().map(|name| format!("{name:?}")))
+        }
         RejectionKind::DnsName => names(|name| match name {
             GeneralName::Dns(name) => Some(format!("{name:?}")),
             _ => None,
@@ -129,13 +125,9 @@ pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> Str
             _ => None,
         }),
         RejectionKind::Serial => certificate.serial().to_string(),
-        RejectionKind::ExtendedKeyUsage => list(
-            certificate
-                .extended_key_usage()
-                .into_iter()
-                .flatten()
-                .map(ToString::to_string),
-        ),
+        RejectionKind::ExtendedKeyUsage => {
+            list(certificate.extended_key_usage().into_iter().flatten().map(ToString::to_string))
+        }
         RejectionKind::Key => certificate.key_kind().to_string(),
         _ => String::new(),
     }
@@ -143,9 +135,5 @@ pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> Str
 
 fn list(items: impl Iterator<Item = String>) -> String {
     let items: Vec<_> = items.collect();
-    if items.is_empty() {
-        "none".into()
-    } else {
-        items.join(", ")
-    }
+    if items.is_empty() { "none".into() } else { items.join(", ") }
 }

@@ -28,16 +28,13 @@ impl DnsNamePattern {
         if !self.wildcard {
             return self.name.eq_ignore_ascii_case(name);
         }
-        name.split_once('.')
-            .is_some_and(|(_, parent)| self.name.eq_ignore_ascii_case(parent))
+        name.split_once('.').is_some_and(|(_, parent)| self.name.eq_ignore_ascii_case(parent))
     }
 }
 
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
-        && label
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+        && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
 }
 
 impl FromStr for DnsNamePattern {
@@ -56,10 +53,7 @@ impl FromStr for DnsNamePattern {
         if name.len() > 253 || !long_enough || !name.split('.').all(is_label) {
             return Err(DnsNameParseError);
         }
-        Ok(Self {
-            wildcard,
-            name: name.into(),
-        })
+        Ok(Self { wildcard, name: name.into() })
     }
 }
 
@@ -109,18 +103,9 @@ mod tests {
 
     #[test]
     fn what_is_no_dns_name_is_refused() {
-        for text in [
-            "",
-            "*",
-            "*.",
-            "*.com",
-            "a*.contoso.com",
-            "a.*.com",
-            "a..b",
-            "müller.de",
-            "a b",
-            &"a".repeat(64),
-        ] {
+        for text in
+            ["", "*", "*.", "*.com", "a*.contoso.com", "a.*.com", "a..b", "müller.de", "a b", &"a".repeat(64)]
+        {
             assert!(text.parse::<DnsNamePattern>().is_err(), "{text}");
         }
     }

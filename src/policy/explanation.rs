@@ -43,12 +43,7 @@ pub struct Step {
 
 impl Step {
     pub(super) fn new(demand: String, found: String, answer: Answer, parts: Vec<Self>) -> Self {
-        Self {
-            demand,
-            found,
-            answer,
-            parts,
-        }
+        Self { demand, found, answer, parts }
     }
 
     /// What the rule demands, in words.

@@ -92,10 +92,7 @@ impl Policy {
     }
 
     fn new(rules: Vec<Rule>) -> Self {
-        Self(Arc::new(Inner {
-            rules: Rule::all(rules),
-            generation: Generation::next(),
-        }))
+        Self(Arc::new(Inner { rules: Rule::all(rules), generation: Generation::next() }))
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -124,13 +121,9 @@ impl Policy {
     /// For operators and tests: every rule is asked, also after one has failed, and texts are made.
     pub fn explain(&self, presented: &Presented, now: Timestamp) -> Explanation {
         let steps = match presented {
-            Presented::Certificate(certificate) => self
-                .0
-                .rules
-                .parts()
-                .iter()
-                .map(|rule| rule.explain(certificate, now))
-                .collect(),
+            Presented::Certificate(certificate) => {
+                self.0.rules.parts().iter().map(|rule| rule.explain(certificate, now)).collect()
+            }
             _ => Vec::new(),
         };
         Explanation::new(steps, self.judge(presented, now))
@@ -159,9 +152,7 @@ impl Policy {
         let judgement = self.0.rules.judge(certificate, now);
         match judgement.answer {
             Answer::Holds => {
-                certificate
-                    .verdicts()
-                    .put(self.0.generation, ADMITTED, now, judgement.until);
+                certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
                 Ok(())
             }
             Answer::Fails => Err(Rejection::new(judgement.kind)),

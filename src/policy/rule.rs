@@ -108,10 +108,7 @@ impl Rule {
 
     /// One of the certificate's URI entries is one of these, octet by octet.
     pub fn uri<U: Into<String>>(uris: impl IntoIterator<Item = U>) -> Self {
-        Self::claims(
-            RejectionKind::Uri,
-            uris.into_iter().map(|uri| Claim::Uri(uri.into())),
-        )
+        Self::claims(RejectionKind::Uri, uris.into_iter().map(|uri| Claim::Uri(uri.into())))
     }
 
     /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) is one of these.
@@ -121,18 +118,12 @@ impl Rule {
 
     /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) belongs to one of these trust domains.
     pub fn spiffe_trust_domain(domains: impl IntoIterator<Item = SpiffeTrustDomain>) -> Self {
-        Self::claims(
-            RejectionKind::SpiffeId,
-            domains.into_iter().map(Claim::SpiffeTrustDomain),
-        )
+        Self::claims(RejectionKind::SpiffeId, domains.into_iter().map(Claim::SpiffeTrustDomain))
     }
 
     /// One of the certificate's rfc822Name entries is one of these, the domain without regard to case.
     pub fn email<E: Into<String>>(emails: impl IntoIterator<Item = E>) -> Self {
-        Self::claims(
-            RejectionKind::Email,
-            emails.into_iter().map(|email| Claim::Email(email.into())),
-        )
+        Self::claims(RejectionKind::Email, emails.into_iter().map(|email| Claim::Email(email.into())))
     }
 
     /// One of the certificate's iPAddress entries is one of these.
@@ -148,10 +139,7 @@ impl Rule {
     /// The certificate names one of these purposes. A certificate without the extension names none, and
     /// anyExtendedKeyUsage counts only if it is on the list.
     pub fn extended_key_usage(usages: impl IntoIterator<Item = ExtendedKeyUsage>) -> Self {
-        Self::claims(
-            RejectionKind::ExtendedKeyUsage,
-            usages.into_iter().map(Claim::ExtendedKeyUsage),
-        )
+        Self::claims(RejectionKind::ExtendedKeyUsage, usages.into_iter().map(Claim::ExtendedKeyUsage))
     }
 
     /// The certificate's key is of one of these kinds, an RSA key at least as long as stated.
@@ -171,19 +159,14 @@ impl Rule {
     /// The SHA-256 of the certificate's SubjectPublicKeyInfo is one of these: survives a renewal that keeps
     /// the key. Looked up in constant time.
     pub fn spki_sha256(pins: impl IntoIterator<Item = [u8; 32]>) -> Self {
-        Self(Kind::Spki(Arc::new(
-            pins.into_iter().map(Thumbprint::Sha256).collect(),
-        )))
+        Self(Kind::Spki(Arc::new(pins.into_iter().map(Thumbprint::Sha256).collect())))
     }
 
     /// A certificate with one of these thumbprints signed the caller's: it came with the caller's chain, and
     /// its key verifies the signature.
     #[cfg(feature = "trust")]
     pub fn issuer_thumbprint(thumbprints: impl IntoIterator<Item = Thumbprint>) -> Self {
-        Self(Kind::IssuerThumbprint(
-            Arc::new(thumbprints.into_iter().collect()),
-            None,
-        ))
+        Self(Kind::IssuerThumbprint(Arc::new(thumbprints.into_iter().collect()), None))
     }
 
     /// As [`issuer_thumbprint`](Self::issuer_thumbprint), and the issuer may also be one of these roots, which
@@ -193,10 +176,7 @@ impl Rule {
         thumbprints: impl IntoIterator<Item = Thumbprint>,
         roots: TrustAnchors,
     ) -> Self {
-        Self(Kind::IssuerThumbprint(
-            Arc::new(thumbprints.into_iter().collect()),
-            Some(roots),
-        ))
+        Self(Kind::IssuerThumbprint(Arc::new(thumbprints.into_iter().collect()), Some(roots)))
     }
 
     /// The very certificate is in a set, which is asked on every request.
@@ -212,10 +192,7 @@ impl Rule {
         name: impl Into<Arc<str>>,
         rule: impl Fn(&ClientCertificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
-        Self(Kind::Custom(
-            name.into(),
-            Arc::new(move |certificate, now| rule(certificate, now).into()),
-        ))
+        Self(Kind::Custom(name.into(), Arc::new(move |certificate, now| rule(certificate, now).into())))
     }
 
     /// Every one of these rules holds.
@@ -229,10 +206,7 @@ impl Rule {
     }
 
     /// The rule fails. If the rule cannot tell, neither can this.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a constructor, as `all` and `any` are"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "a constructor, as `all` and `any` are")]
     pub fn not(rule: Self) -> Self {
         Self(Kind::Not(Box::new(rule)))
     }

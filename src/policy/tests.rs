@@ -36,56 +36,24 @@ fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
     let table = [
         ("validity", Rule::validity(), None),
         ("subject", subject("CN=orders,O=Contoso"), None),
-        (
-            "subject from the other end",
-            subject("O=Contoso, CN=orders"),
-            None,
-        ),
+        ("subject from the other end", subject("O=Contoso, CN=orders"), None),
         ("subject with less", subject("CN=orders"), Some(Kind::Subject)),
-        (
-            "subject with more",
-            subject("CN=orders,OU=x,O=Contoso"),
-            Some(Kind::Subject),
-        ),
+        ("subject with more", subject("CN=orders,OU=x,O=Contoso"), Some(Kind::Subject)),
         ("issuer", issuer("CN=orders,O=Contoso"), None),
-        (
-            "another issuer",
-            issuer("CN=billing,O=Contoso"),
-            Some(Kind::Issuer),
-        ),
+        ("another issuer", issuer("CN=billing,O=Contoso"), Some(Kind::Issuer)),
         ("common name", Rule::common_name(["Orders"]), None),
-        (
-            "another common name",
-            Rule::common_name(["order"]),
-            Some(Kind::CommonName),
-        ),
+        ("another common name", Rule::common_name(["order"]), Some(Kind::CommonName)),
         ("dns name", dns("orders.contoso.com"), None),
         ("dns wildcard", dns("*.contoso.com"), None),
-        (
-            "another dns name",
-            dns("billing.contoso.com"),
-            Some(Kind::DnsName),
-        ),
+        ("another dns name", dns("billing.contoso.com"), Some(Kind::DnsName)),
         ("sha-1", Rule::thumbprint([zero, orders.sha1_thumbprint()]), None),
-        (
-            "sha-256",
-            Rule::thumbprint([zero, orders.sha256_thumbprint()]),
-            None,
-        ),
-        (
-            "another thumbprint",
-            Rule::thumbprint([zero]),
-            Some(Kind::Thumbprint),
-        ),
+        ("sha-256", Rule::thumbprint([zero, orders.sha256_thumbprint()]), None),
+        ("another thumbprint", Rule::thumbprint([zero]), Some(Kind::Thumbprint)),
         ("custom", Rule::custom("yes", |_, _| true), None),
         ("custom no", Rule::custom("no", |_, _| false), Some(Kind::Custom)),
     ];
     for (case, rule, rejected) in table {
-        let expected = if rejected.is_none() {
-            Answer::Holds
-        } else {
-            Answer::Fails
-        };
+        let expected = if rejected.is_none() { Answer::Holds } else { Answer::Fails };
         let (answer, kind) = answer(&rule, &orders);
         assert_eq!(answer, expected, "{case}");
         assert!(rejected.is_none_or(|rejected| rejected == kind), "{case}: {kind}");
@@ -114,123 +82,39 @@ fn names_numbers_and_keys_are_compared_by_their_standards() {
         Rule::member_of(std::collections::HashSet::from([certificate.der().to_vec()]))
     };
     let table = [
-        (
-            "uri",
-            Rule::uri(["spiffe://contoso.com/orders/eu"]),
-            &certificate,
-            None,
-        ),
-        (
-            "uri among two",
-            Rule::uri(["https://contoso.com/other"]),
-            &two_uris,
-            None,
-        ),
-        (
-            "uri in another case",
-            Rule::uri(["spiffe://Contoso.com/orders/eu"]),
-            &certificate,
-            Some(Kind::Uri),
-        ),
-        (
-            "spiffe id",
-            id("spiffe://contoso.com/orders/eu"),
-            &certificate,
-            None,
-        ),
-        (
-            "spiffe id with less",
-            id("spiffe://contoso.com/orders"),
-            &certificate,
-            Some(Kind::SpiffeId),
-        ),
+        ("uri", Rule::uri(["spiffe://contoso.com/orders/eu"]), &certificate, None),
+        ("uri among two", Rule::uri(["https://contoso.com/other"]), &two_uris, None),
+        ("uri in another case", Rule::uri(["spiffe://Contoso.com/orders/eu"]), &certificate, Some(Kind::Uri)),
+        ("spiffe id", id("spiffe://contoso.com/orders/eu"), &certificate, None),
+        ("spiffe id with less", id("spiffe://contoso.com/orders"), &certificate, Some(Kind::SpiffeId)),
         (
             "spiffe id beside another uri",
             id("spiffe://contoso.com/orders/eu"),
             &two_uris,
             Some(Kind::SpiffeId),
         ),
-        (
-            "no spiffe id",
-            id("spiffe://contoso.com/orders"),
-            &without,
-            Some(Kind::SpiffeId),
-        ),
+        ("no spiffe id", id("spiffe://contoso.com/orders"), &without, Some(Kind::SpiffeId)),
         ("trust domain", domain("contoso.com"), &certificate, None),
-        (
-            "part of a trust domain",
-            domain("contoso.co"),
-            &certificate,
-            Some(Kind::SpiffeId),
-        ),
-        (
-            "parent of a trust domain",
-            domain("com"),
-            &certificate,
-            Some(Kind::SpiffeId),
-        ),
+        ("part of a trust domain", domain("contoso.co"), &certificate, Some(Kind::SpiffeId)),
+        ("parent of a trust domain", domain("com"), &certificate, Some(Kind::SpiffeId)),
         ("email", email("Orders@contoso.COM"), &certificate, None),
-        (
-            "email, local part in another case",
-            email("orders@Contoso.com"),
-            &certificate,
-            Some(Kind::Email),
-        ),
-        (
-            "email without domain",
-            email("Orders"),
-            &certificate,
-            Some(Kind::Email),
-        ),
+        ("email, local part in another case", email("orders@Contoso.com"), &certificate, Some(Kind::Email)),
+        ("email without domain", email("Orders"), &certificate, Some(Kind::Email)),
         ("ip address", ip("192.0.2.7"), &certificate, None),
-        (
-            "mapped ip address",
-            ip("::ffff:192.0.2.7"),
-            &certificate,
-            Some(Kind::IpAddress),
-        ),
+        ("mapped ip address", ip("::ffff:192.0.2.7"), &certificate, Some(Kind::IpAddress)),
         ("serial", serial("a1:b2"), &certificate, None),
         ("another serial", serial("a1b3"), &certificate, Some(Kind::Serial)),
-        (
-            "usage",
-            Rule::extended_key_usage([Usage::ServerAuth, Usage::ClientAuth]),
-            &certificate,
-            None,
-        ),
-        (
-            "no such usage",
-            Rule::extended_key_usage([Usage::Any]),
-            &certificate,
-            Some(Kind::ExtendedKeyUsage),
-        ),
-        (
-            "key",
-            Rule::key([KeyKind::rsa(2048), KeyKind::P256]),
-            &certificate,
-            None,
-        ),
-        (
-            "another key",
-            Rule::key([KeyKind::P384]),
-            &certificate,
-            Some(Kind::Key),
-        ),
+        ("usage", Rule::extended_key_usage([Usage::ServerAuth, Usage::ClientAuth]), &certificate, None),
+        ("no such usage", Rule::extended_key_usage([Usage::Any]), &certificate, Some(Kind::ExtendedKeyUsage)),
+        ("key", Rule::key([KeyKind::rsa(2048), KeyKind::P256]), &certificate, None),
+        ("another key", Rule::key([KeyKind::P384]), &certificate, Some(Kind::Key)),
         ("public key", pin(&certificate), &certificate, None),
-        (
-            "another public key",
-            pin(&without),
-            &certificate,
-            Some(Kind::SpkiPin),
-        ),
+        ("another public key", pin(&without), &certificate, Some(Kind::SpkiPin)),
         ("member", set(&certificate), &certificate, None),
         ("not a member", set(&without), &certificate, Some(Kind::NotMember)),
     ];
     for (case, rule, certificate, rejected) in table {
-        let expected = if rejected.is_none() {
-            Answer::Holds
-        } else {
-            Answer::Fails
-        };
+        let expected = if rejected.is_none() { Answer::Holds } else { Answer::Fails };
         let (answer, kind) = answer(&rule, certificate);
         assert_eq!(answer, expected, "{case}");
         assert!(rejected.is_none_or(|rejected| rejected == kind), "{case}: {kind}");
@@ -257,19 +141,13 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
     let policy = Policy::builder()
         .thumbprint(certificate.sha256_thumbprint())
         .subject("CN=billing,O=Contoso".parse().unwrap())
-        .rule(Rule::any([
-            Rule::common_name(["orders"]),
-            Rule::common_name(["billing"]),
-        ]))
+        .rule(Rule::any([Rule::common_name(["orders"]), Rule::common_name(["billing"])]))
         .build()
         .unwrap();
     let presented = certificate.into();
     let explanation = policy.explain(&presented, NOW);
     let answers: Vec<_> = explanation.steps().iter().map(Step::answer).collect();
-    assert_eq!(
-        answers,
-        [Answer::Holds, Answer::Holds, Answer::Fails, Answer::Holds]
-    );
+    assert_eq!(answers, [Answer::Holds, Answer::Holds, Answer::Fails, Answer::Holds]);
     assert_eq!(explanation.verdict(), policy.judge(&presented, NOW));
     let text = explanation.to_string();
     for line in [
@@ -300,10 +178,7 @@ fn combinations_that_prove_nothing_are_warned_of() {
         ),
         (
             "an issuer alone, at any time",
-            Policy::builder()
-                .issuer(name)
-                .allow_unanchored()
-                .allow_outside_validity(),
+            Policy::builder().issuer(name).allow_unanchored().allow_outside_validity(),
             vec![
                 PolicyWarning::Unanchored,
                 PolicyWarning::OutsideValidity,
@@ -351,11 +226,7 @@ fn groups_combine_three_values() {
         );
     }
     for (inner, outer) in [(H, F), (F, H), (T, T)] {
-        assert_eq!(
-            answer(&Rule::not(rule(inner)), &certificate).0,
-            outer,
-            "not {inner:?}"
-        );
+        assert_eq!(answer(&Rule::not(rule(inner)), &certificate).0, outer, "not {inner:?}");
     }
 }
 
@@ -367,11 +238,7 @@ fn what_cannot_be_told_refuses() {
         Rule::custom("cannot tell", |_, _| Answer::CannotTell),
         Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
     ] {
-        let policy = Policy::builder()
-            .thumbprint(thumbprint)
-            .rule(rule)
-            .build()
-            .unwrap();
+        let policy = Policy::builder().thumbprint(thumbprint).rule(rule).build().unwrap();
         let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();
         assert_eq!(rejection.kind(), RejectionKind::Undecidable);
     }
@@ -379,29 +246,16 @@ fn what_cannot_be_told_refuses() {
 
 #[test]
 fn presence_and_readability_come_before_any_rule() {
-    let policy = Policy::builder()
-        .custom("anyone", |_, _| true)
-        .allow_unanchored()
-        .build()
-        .unwrap();
+    let policy = Policy::builder().custom("anyone", |_, _| true).allow_unanchored().build().unwrap();
     let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
-    assert_eq!(
-        policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(),
-        RejectionKind::Missing
-    );
-    assert_eq!(
-        policy.judge(&unreadable, NOW).unwrap_err().kind(),
-        RejectionKind::Unreadable
-    );
+    assert_eq!(policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(), RejectionKind::Missing);
+    assert_eq!(policy.judge(&unreadable, NOW).unwrap_err().kind(), RejectionKind::Unreadable);
 }
 
 #[test]
 fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
     let certificate = self_signed(&Leaf::client("orders").from(NOON - 10).until(NOON + 10));
-    let policy = Policy::builder()
-        .thumbprint(certificate.sha256_thumbprint())
-        .build()
-        .unwrap();
+    let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
     let presented = certificate.into();
     for (at, expected) in [
         (-11, Some(RejectionKind::NotYetValid)),
@@ -412,10 +266,7 @@ fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
         (5, None),
         (3_600, Some(RejectionKind::Expired)),
     ] {
-        let kind = policy
-            .judge(&presented, NOW.plus(at))
-            .err()
-            .map(|rejection| rejection.kind());
+        let kind = policy.judge(&presented, NOW.plus(at)).err().map(|rejection| rejection.kind());
         assert_eq!(kind, expected, "at {at}");
     }
 }
@@ -424,16 +275,10 @@ fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
 fn verdicts_of_one_policy_do_not_pass_for_another() {
     let certificate = orders();
     let presented = Presented::from(certificate.clone());
-    let open = Policy::builder()
-        .thumbprint(certificate.sha256_thumbprint())
-        .build()
-        .unwrap();
+    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
     for _ in 0..8 {
         assert!(open.judge(&presented, NOW).is_ok());
-        let closed = Policy::builder()
-            .thumbprint(Thumbprint::Sha256([0; 32]))
-            .build()
-            .unwrap();
+        let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
         assert!(closed.judge(&presented, NOW).is_err());
     }
 }
@@ -443,11 +288,7 @@ fn a_custom_rule_is_asked_every_time() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = AtomicUsize::new(0);
     let rule = move |_: &ClientCertificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
-    let policy = Policy::builder()
-        .custom("twice", rule)
-        .allow_unanchored()
-        .build()
-        .unwrap();
+    let policy = Policy::builder().custom("twice", rule).allow_unanchored().build().unwrap();
     let presented = orders().into();
     let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
     assert_eq!(admitted, [true, true, false, false]);
@@ -457,14 +298,8 @@ fn a_custom_rule_is_asked_every_time() {
 fn a_replaced_policy_judges_at_once() {
     let certificate = orders();
     let presented = Presented::from(certificate.clone());
-    let open = Policy::builder()
-        .thumbprint(certificate.sha256_thumbprint())
-        .build()
-        .unwrap();
-    let closed = Policy::builder()
-        .thumbprint(Thumbprint::Sha256([0; 32]))
-        .build()
-        .unwrap();
+    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
+    let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
     let shared = SharedPolicy::new(open.clone());
     let other_handle = shared.clone();
     for _ in 0..3 {
@@ -492,26 +327,14 @@ fn policies_that_prove_nothing_are_refused_at_build() {
             Policy::builder().subject(name.clone()).issuer(name.clone()),
             PolicyError::Unanchored,
         ),
-        (
-            "custom alone",
-            Policy::builder().custom("x", |_, _| true),
-            PolicyError::Unanchored,
-        ),
-        (
-            "not",
-            Policy::builder().rule(Rule::not(anchored())),
-            PolicyError::Unanchored,
-        ),
+        ("custom alone", Policy::builder().custom("x", |_, _| true), PolicyError::Unanchored),
+        ("not", Policy::builder().rule(Rule::not(anchored())), PolicyError::Unanchored),
         (
             "one way without an anchor",
             Policy::builder().rule(Rule::any([anchored(), Rule::subject([name.clone()])])),
             PolicyError::Unanchored,
         ),
-        (
-            "no thumbprints",
-            Policy::builder().thumbprints([]),
-            PolicyError::EmptyList { rule: "thumbprint" },
-        ),
+        ("no thumbprints", Policy::builder().thumbprints([]), PolicyError::EmptyList { rule: "thumbprint" }),
         (
             "empty any",
             Policy::builder().thumbprint(zero).rule(Rule::not(Rule::any([]))),
@@ -528,10 +351,7 @@ fn policies_that_prove_nothing_are_refused_at_build() {
     let both_ways = Rule::any([anchored(), Rule::all([Rule::subject([name.clone()]), anchored()])]);
     assert!(Policy::builder().rule(both_ways).build().is_ok());
     assert!(Policy::builder().subject(name).allow_unanchored().build().is_ok());
-    assert!(
-        Policy::builder().allow_unanchored().build().is_ok(),
-        "any currently valid certificate"
-    );
+    assert!(Policy::builder().allow_unanchored().build().is_ok(), "any currently valid certificate");
 }
 
 #[cfg(feature = "trust")]
@@ -539,14 +359,9 @@ mod trust {
     use super::*;
 
     fn judge(root: &Authority, certificate: &ClientCertificate, at: i64) -> Option<RejectionKind> {
-        let policy = Policy::builder()
-            .trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap())
-            .build()
-            .unwrap();
-        policy
-            .judge(&certificate.clone().into(), NOW.plus(at))
-            .err()
-            .map(|rejection| rejection.kind())
+        let policy =
+            Policy::builder().trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap()).build().unwrap();
+        policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
     }
 
     #[test]
@@ -555,10 +370,7 @@ mod trust {
         let issuing = root.intermediate("issuing");
         let impostor = Authority::root("root");
         let client = Leaf::client("orders");
-        let without_chain = Issued {
-            chain: Vec::new(),
-            ..issuing.issue(&client)
-        };
+        let without_chain = Issued { chain: Vec::new(), ..issuing.issue(&client) };
         let server_only = client.clone().usages(&[ExtendedKeyUsagePurpose::ServerAuth]);
         let not_trusted = Some(RejectionKind::NotTrusted);
         for (case, issued, expected) in [
@@ -566,22 +378,10 @@ mod trust {
             ("by an intermediate", issuing.issue(&client), None),
             ("no usage at all", root.issue(&client.clone().usages(&[])), None),
             ("intermediate not sent", without_chain, not_trusted),
-            (
-                "another root of the same name",
-                impostor.issue(&client),
-                not_trusted,
-            ),
+            ("another root of the same name", impostor.issue(&client), not_trusted),
             ("self-signed", client.self_signed(), not_trusted),
-            (
-                "for servers only",
-                root.issue(&server_only),
-                Some(RejectionKind::WrongPurpose),
-            ),
-            (
-                "an authority itself",
-                root.issue(&client.clone().ca()),
-                not_trusted,
-            ),
+            ("for servers only", root.issue(&server_only), Some(RejectionKind::WrongPurpose)),
+            ("an authority itself", root.issue(&client.clone().ca()), not_trusted),
         ] {
             let certificate = read(&issued);
             assert_eq!(judge(&root, &certificate, 0), expected, "{case}");
@@ -598,11 +398,7 @@ mod trust {
         let policy = Policy::builder().trust(anchors).build().unwrap();
         let presented = certificate.into();
         for (at, expected) in [(0, true), (100, true), (101, false), (102, false)] {
-            assert_eq!(
-                policy.judge(&presented, NOW.plus(at)).is_ok(),
-                expected,
-                "at {at}"
-            );
+            assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
         }
     }
 
@@ -616,11 +412,7 @@ mod trust {
         let policy = builder.build().unwrap();
         let presented = certificate.into();
         for (at, expected) in [(0, false), (59, false), (61, true)] {
-            assert_eq!(
-                policy.judge(&presented, NOW.plus(at)).is_ok(),
-                expected,
-                "at {at}"
-            );
+            assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
         }
     }
 
@@ -633,34 +425,16 @@ mod trust {
         let issued = issuing.issue(&client);
         let under = |authority: &Authority| Rule::issuer_thumbprint([Thumbprint::sha256_of(authority.der())]);
         let sha1 = Rule::issuer_thumbprint([Thumbprint::sha1_of(issuing.der())]);
-        let shown = Issued {
-            chain: vec![other.der().to_vec()],
-            ..issuing.issue(&client)
-        };
+        let shown = Issued { chain: vec![other.der().to_vec()], ..issuing.issue(&client) };
         let anchors = TrustAnchors::from_der([root.der()]).unwrap();
         let among = Rule::issuer_thumbprint_among([Thumbprint::sha256_of(root.der())], anchors);
         for (case, rule, certificate, expected) in [
             ("the issuer", under(&issuing), read(&issued), Answer::Holds),
             ("the issuer by SHA-1", sha1, read(&issued), Answer::Holds),
             ("the root above it", under(&root), read(&issued), Answer::Fails),
-            (
-                "a certificate that is only shown",
-                under(&other),
-                read(&shown),
-                Answer::Fails,
-            ),
-            (
-                "an issuer that is not shown",
-                under(&root),
-                read(&root.issue(&client)),
-                Answer::Fails,
-            ),
-            (
-                "an issuer among the roots",
-                among,
-                read(&root.issue(&client)),
-                Answer::Holds,
-            ),
+            ("a certificate that is only shown", under(&other), read(&shown), Answer::Fails),
+            ("an issuer that is not shown", under(&root), read(&root.issue(&client)), Answer::Fails),
+            ("an issuer among the roots", among, read(&root.issue(&client)), Answer::Holds),
         ] {
             assert_eq!(answer(&rule, &certificate).0, expected, "{case}");
         }
@@ -669,10 +443,7 @@ mod trust {
     #[test]
     fn roots_that_cannot_be_read_name_their_line() {
         let good = Authority::root("root");
-        let bad = format!(
-            "{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            good.pem()
-        );
+        let bad = format!("{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", good.pem());
         let line = good.pem().lines().count() + 1;
         let error = TrustAnchors::from_pem(bad.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("line {line}:")), "{error}");
@@ -682,10 +453,7 @@ mod trust {
 
 #[test]
 fn a_text_that_lies_about_a_name_does_not_match() {
-    let lying = [
-        (DnType::OrganizationName, "x, CN=admin"),
-        (DnType::CommonName, "foo/O=Contoso"),
-    ];
+    let lying = [(DnType::OrganizationName, "x, CN=admin"), (DnType::CommonName, "foo/O=Contoso")];
     let certificate = self_signed(&Leaf::client("x").subject(&lying));
     for text in ["CN=admin,O=x", "CN=foo,O=Contoso", "CN=foo,O=x", "CN=admin"] {
         let rule = Rule::subject([text.parse().unwrap()]);

@@ -65,22 +65,16 @@ impl TrustAnchors {
         if algorithms.is_empty() {
             return Err(TrustError::NoAlgorithms);
         }
-        let roots: Vec<_> = roots
-            .map(|(line, der)| (line, CertificateDer::from(der).into_owned()))
-            .collect();
+        let roots: Vec<_> = roots.map(|(line, der)| (line, CertificateDer::from(der).into_owned())).collect();
         let anchors = roots
             .iter()
             .enumerate()
-            .map(
-                |(index, (line, der))| match webpki::anchor_from_trusted_cert(der) {
-                    Ok(anchor) => Ok(anchor.to_owned()),
-                    Err(error) => Err(TrustError::Certificate {
-                        index,
-                        line: *line,
-                        problem: format!("{error:?}"),
-                    }),
-                },
-            )
+            .map(|(index, (line, der))| match webpki::anchor_from_trusted_cert(der) {
+                Ok(anchor) => Ok(anchor.to_owned()),
+                Err(error) => {
+                    Err(TrustError::Certificate { index, line: *line, problem: format!("{error:?}") })
+                }
+            })
             .collect::<Result<Vec<_>, _>>()?;
         if anchors.is_empty() {
             return Err(TrustError::Empty);
@@ -119,14 +113,12 @@ impl TrustAnchors {
         let Ok(seconds) = u64::try_from(now.as_unix()) else {
             return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
         };
-        let (verdict, until) = match self.verify(
-            certificate,
-            UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
-        ) {
-            Ok(until) => (TRUSTED, until),
-            Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
-            Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
-        };
+        let (verdict, until) =
+            match self.verify(certificate, UnixTime::since_unix_epoch(Duration::from_secs(seconds))) {
+                Ok(until) => (TRUSTED, until),
+                Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
+                Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
+            };
         certificate.chains().put(self.0.generation, verdict, now, until);
         judgement(verdict).no_longer_than(until)
     }
@@ -165,10 +157,7 @@ pub(super) fn judge_issuer(
     let Ok(alone) = ClientCertificate::from_der(certificate.der()) else {
         return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
     };
-    let candidates = certificate
-        .chain()
-        .chain(roots.iter().map(AsRef::as_ref))
-        .filter(is_listed);
+    let candidates = certificate.chain().chain(roots.iter().map(AsRef::as_ref)).filter(is_listed);
     for candidate in candidates {
         let Ok(issuer) = TrustAnchors::from_der([candidate]) else {
             continue;
@@ -184,12 +173,10 @@ pub(super) fn judge_issuer(
 /// The last second in which all intermediates of a path are valid.
 fn end_of(path: &VerifiedPath<'_>) -> Timestamp {
     path.intermediate_certificates()
-        .map(
-            |intermediate| match X509Certificate::from_der(&intermediate.der()) {
-                Ok((_, read)) => Timestamp::from_unix(read.validity().not_after.timestamp()),
-                Err(_) => Timestamp::MIN,
-            },
-        )
+        .map(|intermediate| match X509Certificate::from_der(&intermediate.der()) {
+            Ok((_, read)) => Timestamp::from_unix(read.validity().not_after.timestamp()),
+            Err(_) => Timestamp::MIN,
+        })
         .min()
         .unwrap_or(Timestamp::MAX)
 }
@@ -234,15 +221,8 @@ impl fmt::Display for TrustError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pem(error) => error.fmt(f),
-            Self::Certificate {
-                line: Some(line),
-                problem,
-                ..
-            } => {
-                write!(
-                    f,
-                    "line {line}: this certificate cannot be read as a root: {problem}"
-                )
+            Self::Certificate { line: Some(line), problem, .. } => {
+                write!(f, "line {line}: this certificate cannot be read as a root: {problem}")
             }
             Self::Certificate { index, problem, .. } => {
                 write!(f, "certificate {} cannot be read as a root: {problem}", index + 1)

@@ -26,11 +26,9 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     let wants_trailers = headers.get_all(header::TE).iter().any(|value| {
-        value.to_str().is_ok_and(|value| {
-            value
-                .split(',')
-                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-        })
+        value
+            .to_str()
+            .is_ok_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     });
     headers.remove(header::TE);
     if wants_trailers {
@@ -43,11 +41,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Removes what would let the caller claim another identity or origin to the back end.
 pub(super) fn remove_claims(headers: &mut HeaderMap) {
-    let claims: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_claim(name.as_str()))
-        .cloned()
-        .collect();
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
@@ -57,21 +51,10 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
 /// Names that proxies and servers use for certificates and for where a request came from. Back ends behind
 /// CGI-like interfaces see `_` and `-` as one, so do we.
 fn is_claim(name: &str) -> bool {
-    const NAMES: [&str; 5] = [
-        "forwarded",
-        "x-arr-clientcert",
-        "client-cert",
-        "client-cert-chain",
-        "x-real-ip",
-    ];
-    const PREFIXES: [&str; 6] = [
-        "x-forwarded-",
-        "x-ssl-",
-        "ssl-client-",
-        "x-client-cert",
-        "x-amzn-mtls-",
-        "x-tls-client-",
-    ];
+    const NAMES: [&str; 5] =
+        ["forwarded", "x-arr-clientcert", "client-cert", "client-cert-chain", "x-real-ip"];
+    const PREFIXES: [&str; 6] =
+        ["x-forwarded-", "x-ssl-", "ssl-client-", "x-client-cert", "x-amzn-mtls-", "x-tls-client-"];
     let name = name.replace('_', "-");
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -81,11 +64,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let joined = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect::<Vec<_>>();
+    let joined = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     // Joined out of valid values, it is one.
     if let Ok(joined) = HeaderValue::from_bytes(&joined.join(&b"; "[..])) {
         headers.insert(header::COOKIE, joined);
@@ -126,9 +105,7 @@ impl Forwarded {
                 Some(IpAddr::V6(address)) => format!("for=\"[{address}]\";"),
                 None => String::new(),
             };
-            let host = host
-                .and_then(|host| host.to_str().ok())
-                .filter(|host| !host.contains(['"', '\\']));
+            let host = host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
             let host = host.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
             if let Ok(value) = HeaderValue::try_from(format!("{node}proto=https{host}")) {
                 headers.insert(header::FORWARDED, value);

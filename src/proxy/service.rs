@@ -38,14 +38,7 @@ impl ReverseProxyLayer {
     /// `/orders` and the upstream `https://host/api`, `/orders/42` becomes `https://host/api/42`.
     pub fn new(prefix: &str, upstream: Upstream) -> Self {
         let prefix = prefix.trim_end_matches('/').into();
-        Self {
-            route: Route {
-                prefix,
-                upstream,
-                preserve_host: false,
-                forwarded: Forwarded::default(),
-            },
-        }
+        Self { route: Route { prefix, upstream, preserve_host: false, forwarded: Forwarded::default() } }
     }
 
     /// Sends the caller's Host instead of the upstream's. Default: off.
@@ -72,10 +65,7 @@ impl<S> Layer<S> for ReverseProxyLayer {
     type Service = ReverseProxy<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ReverseProxy {
-            inner,
-            route: Arc::new(self.route.clone()),
-        }
+        ReverseProxy { inner, route: Arc::new(self.route.clone()) }
     }
 }
 
@@ -130,9 +120,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         self.route.rewrite(&mut head);
-        ProxyFuture {
-            inner: self.inner.call(Request::from_parts(head, body)),
-        }
+        ProxyFuture { inner: self.inner.call(Request::from_parts(head, body)) }
     }
 }
 

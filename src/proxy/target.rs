@@ -70,16 +70,8 @@ impl FromStr for Upstream {
         if path.as_ref().is_some_and(|path| path.query().is_some()) {
             return Err(UpstreamParseError);
         }
-        let path = path
-            .as_ref()
-            .map_or("", PathAndQuery::path)
-            .trim_end_matches('/')
-            .into();
-        Ok(Self {
-            scheme,
-            authority,
-            path,
-        })
+        let path = path.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/').into();
+        Ok(Self { scheme, authority, path })
     }
 }
 

@@ -10,19 +10,13 @@ async fn forwarded(layer: ReverseProxyLayer, request: Request<()>) -> (String, H
     let inner = service_fn(|request: Request<()>| async move {
         let (head, ()) = request.into_parts();
         let mut response = Response::new((head.uri.to_string(), head.headers));
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, "x-secret, close".parse().unwrap());
+        response.headers_mut().insert(header::CONNECTION, "x-secret, close".parse().unwrap());
         response.headers_mut().insert("x-secret", "1".parse().unwrap());
         response.headers_mut().insert("x-kept", "1".parse().unwrap());
         Ok::<_, Infallible>(response)
     });
     let response = layer.layer(inner).oneshot(request).await.unwrap();
-    assert_eq!(
-        response.headers().len(),
-        1,
-        "hop-by-hop fields of the response are removed"
-    );
+    assert_eq!(response.headers().len(), 1, "hop-by-hop fields of the response are removed");
     assert!(response.headers().contains_key("x-kept"));
     response.into_body()
 }
@@ -38,12 +32,7 @@ async fn the_upstreams_path_replaces_the_routes() {
         ("/orders", "https://h:1/api", "/orders", "https://h:1/api"),
         ("/orders", "https://h:1/api/", "/orders/", "https://h:1/api/"),
         ("/orders", "https://h:1", "/orders", "https://h:1/"),
-        (
-            "/orders",
-            "https://h:1",
-            "/orders?a=%2F..",
-            "https://h:1/?a=%2F..",
-        ),
+        ("/orders", "https://h:1", "/orders?a=%2F..", "https://h:1/?a=%2F.."),
         ("/", "https://h:1", "/a/b", "https://h:1/a/b"),
         ("/", "https://h:1/api", "/", "https://h:1/api/"),
         ("/a", "http://h", "/a/b", "http://h/b"),
@@ -78,12 +67,8 @@ async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
         ("x-forwarded-host", "1"),
         ("host", "example.com"),
     ];
-    let kept = [
-        ("te", "gzip, trailers"),
-        ("x-client", "1"),
-        ("authorization", "Bearer 1"),
-        ("trailer", "x-sum"),
-    ];
+    let kept =
+        [("te", "gzip, trailers"), ("x-client", "1"), ("authorization", "Bearer 1"), ("trailer", "x-sum")];
     let mut request = Request::get("/orders");
     for (name, value) in gone.into_iter().chain(kept) {
         request = request.header(name, value);
@@ -107,10 +92,7 @@ async fn where_a_request_came_from_is_told_if_asked_for() {
     assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
     assert_eq!(headers["x-forwarded-proto"], "https");
     assert_eq!(headers["x-forwarded-host"], "api.example.com");
-    assert_eq!(
-        headers["forwarded"],
-        r#"for="[2001:db8::1]";proto=https;host="api.example.com""#
-    );
+    assert_eq!(headers["forwarded"], r#"for="[2001:db8::1]";proto=https;host="api.example.com""#);
     assert!(!headers.contains_key("host"));
 
     let (_, headers) = forwarded(layer("/orders", "https://h").preserve_host(), request()).await;
@@ -120,29 +102,16 @@ async fn where_a_request_came_from_is_told_if_asked_for() {
 
 #[tokio::test]
 async fn a_cookie_that_http_2_split_is_joined() {
-    let request = Request::get("/")
-        .header("cookie", "a=1")
-        .header("cookie", "b=2; c=3");
+    let request = Request::get("/").header("cookie", "a=1").header("cookie", "b=2; c=3");
     let (_, headers) = forwarded(layer("/", "https://h"), request.body(()).unwrap()).await;
-    assert_eq!(
-        headers.get_all("cookie").iter().collect::<Vec<_>>(),
-        ["a=1; b=2; c=3"]
-    );
+    assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
 }
 
 #[test]
 fn what_is_no_upstream_is_refused() {
-    for text in [
-        "",
-        "h",
-        "/a",
-        "ftp://h",
-        "https://",
-        "https://u:p@h",
-        "https://h/?q",
-        "https://h/#f",
-        "https://h /",
-    ] {
+    for text in
+        ["", "h", "/a", "ftp://h", "https://", "https://u:p@h", "https://h/?q", "https://h/#f", "https://h /"]
+    {
         assert!(text.parse::<Upstream>().is_err(), "{text}");
     }
 }

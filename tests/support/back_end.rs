@@ -210,10 +210,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, handler: Handler, recor
         let close = head.headers.contains_key(CLOSE);
         let answer = handler(peer.clone(), Request::from_parts(head.clone(), body));
         let peer = peer.clone();
-        record.seen.lock().unwrap().push(Seen {
-            peer: peer.clone(),
-            head,
-        });
+        record.seen.lock().unwrap().push(Seen { peer: peer.clone(), head });
         async move {
             let mut response = answer.await;
             if close {
@@ -246,9 +243,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, handler: Handler, recor
 impl Record {
     fn meet(&self, tls: &rustls::ServerConnection) -> Arc<Peer> {
         let chain = tls.peer_certificates().unwrap_or_default();
-        let leaf = chain
-            .first()
-            .map(|leaf| ClientCertificate::from_der(leaf).unwrap());
+        let leaf = chain.first().map(|leaf| ClientCertificate::from_der(leaf).unwrap());
         let mut peers = self.peers.lock().unwrap();
         let peer = Arc::new(Peer {
             connection: peers.len(),

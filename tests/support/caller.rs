@@ -41,10 +41,7 @@ impl Caller {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![http.alpn()];
-        Self {
-            config: Arc::new(config),
-            http,
-        }
+        Self { config: Arc::new(config), http }
     }
 
     /// On TLS 1.3 a server's refusal of the certificate shows only on the first read.
@@ -59,11 +56,7 @@ impl Caller {
     pub async fn connect(&self, address: SocketAddr) -> Connection {
         let stream = self.handshake(address).await.unwrap();
         let tls = stream.get_ref().1;
-        assert_eq!(
-            tls.alpn_protocol(),
-            Some(&*self.http.alpn()),
-            "the negotiated protocol"
-        );
+        assert_eq!(tls.alpn_protocol(), Some(&*self.http.alpn()), "the negotiated protocol");
         let kind = tls.handshake_kind().unwrap();
         let stream = TokioIo::new(stream);
         // What goes wrong with a connection is told to the request that uses it.
@@ -159,12 +152,6 @@ impl Answer {
         let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
         let body = body.collect().await.unwrap();
         let trailers = body.trailers().cloned();
-        Self {
-            status: head.status,
-            reason,
-            headers: head.headers,
-            body: body.to_bytes(),
-            trailers,
-        }
+        Self { status: head.status, reason, headers: head.headers, body: body.to_bytes(), trailers }
     }
 }

@@ -18,10 +18,7 @@ pub fn with_malformed_names(issued: Issued) -> Issued {
     const SUBJECT_ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11, 0x04];
     rewritten(issued, |fields| {
         let (_, extensions) = fields.last_mut().unwrap();
-        let place = extensions
-            .windows(4)
-            .position(|window| window == SUBJECT_ALTERNATIVE_NAMES)
-            .unwrap();
+        let place = extensions.windows(4).position(|window| window == SUBJECT_ALTERNATIVE_NAMES).unwrap();
         // The octet string's length, then the tag of what should be a sequence.
         extensions[place + 5] = 0x04;
     })
@@ -39,10 +36,7 @@ fn rewritten(issued: Issued, change: impl FnOnce(&mut Vec<(u8, Vec<u8>)>)) -> Is
     let mut signature = vec![0];
     signature.extend(issued.key.sign(&signed).unwrap());
     let certificate = [signed, wrap(algorithm.0, &algorithm.1), wrap(0x03, &signature)];
-    Issued {
-        der: wrap(0x30, &certificate.concat()),
-        ..issued
-    }
+    Issued { der: wrap(0x30, &certificate.concat()), ..issued }
 }
 
 /// The first value: its tag, its contents, and what follows it.
@@ -67,10 +61,7 @@ fn parts(mut der: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 fn join(parts: &[(u8, Vec<u8>)]) -> Vec<u8> {
-    parts
-        .iter()
-        .flat_map(|(tag, contents)| wrap(*tag, contents))
-        .collect()
+    parts.iter().flat_map(|(tag, contents)| wrap(*tag, contents)).collect()
 }
 
 fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {

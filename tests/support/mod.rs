@@ -91,9 +91,7 @@ impl Http {
 
 /// Every pair of TLS and HTTP version.
 pub fn every_version() -> impl Iterator<Item = (Tls, Http)> {
-    Tls::BOTH
-        .into_iter()
-        .flat_map(|tls| Http::BOTH.into_iter().map(move |http| (tls, http)))
+    Tls::BOTH.into_iter().flat_map(|tls| Http::BOTH.into_iter().map(move |http| (tls, http)))
 }
 
 /// The issued chain with its own key.

@@ -58,15 +58,9 @@ pub fn name(parts: &[(DnType, String)]) -> DistinguishedName {
 }
 
 /// Now, by the machine's clock, for tests that meet real TLS stacks.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "peers in these tests read the machine's clock too"
-)]
+#[allow(clippy::disallowed_methods, reason = "peers in these tests read the machine's clock too")]
 pub fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs() as i64
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() as i64
 }
 
 impl Authority {
@@ -84,10 +78,8 @@ impl Authority {
 
     fn make(common_name: &str, above: Option<&Self>, not_before: i64, not_after: i64) -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name = name(&[
-            (DnType::OrganizationName, "Contoso".into()),
-            (DnType::CommonName, common_name.into()),
-        ]);
+        params.distinguished_name =
+            name(&[(DnType::OrganizationName, "Contoso".into()), (DnType::CommonName, common_name.into())]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.not_before = at(not_before);
@@ -102,12 +94,7 @@ impl Authority {
             None => Vec::new(),
             Some(above) => [vec![der.clone()], above.chain.clone()].concat(),
         };
-        Self {
-            issuer: Issuer::new(params, key),
-            der,
-            pem: certificate.pem(),
-            chain,
-        }
+        Self { issuer: Issuer::new(params, key), der, pem: certificate.pem(), chain }
     }
 
     pub fn der(&self) -> &[u8] {
@@ -120,17 +107,8 @@ impl Authority {
 
     pub fn issue(&self, leaf: &Leaf) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let der = leaf
-            .params()
-            .signed_by(&key, &self.issuer)
-            .unwrap()
-            .der()
-            .to_vec();
-        Issued {
-            der,
-            chain: self.chain.clone(),
-            key,
-        }
+        let der = leaf.params().signed_by(&key, &self.issuer).unwrap().der().to_vec();
+        Issued { der, chain: self.chain.clone(), key }
     }
 }
 
@@ -186,8 +164,7 @@ impl Leaf {
     }
 
     pub fn email(mut self, email: &str) -> Self {
-        self.other_names
-            .push(SanType::Rfc822Name(email.try_into().unwrap()));
+        self.other_names.push(SanType::Rfc822Name(email.try_into().unwrap()));
         self
     }
 
@@ -197,10 +174,7 @@ impl Leaf {
     }
 
     pub fn subject(mut self, parts: &[(DnType, &str)]) -> Self {
-        self.subject = parts
-            .iter()
-            .map(|(kind, value)| (kind.clone(), (*value).to_owned()))
-            .collect();
+        self.subject = parts.iter().map(|(kind, value)| (kind.clone(), (*value).to_owned())).collect();
         self
     }
 
@@ -234,11 +208,7 @@ impl Leaf {
     pub fn self_signed(&self) -> Issued {
         let key = KeyPair::generate().unwrap();
         let der = self.params().self_signed(&key).unwrap().der().to_vec();
-        Issued {
-            der,
-            chain: Vec::new(),
-            key,
-        }
+        Issued { der, chain: Vec::new(), key }
     }
 }
 
@@ -249,10 +219,7 @@ pub fn pem_of(der: &[u8]) -> String {
 impl Issued {
     /// Leaf and chain.
     pub fn chain_pem(&self) -> String {
-        std::iter::once(&self.der)
-            .chain(&self.chain)
-            .map(|der| pem_of(der))
-            .collect()
+        std::iter::once(&self.der).chain(&self.chain).map(|der| pem_of(der)).collect()
     }
 
     pub fn key_pem(&self) -> String {
@@ -261,17 +228,13 @@ impl Issued {
 
     /// Leaf and chain as PKCS#12 under `password`.
     pub fn pfx(&self, password: &str) -> Vec<u8> {
-        self.pfx_with(
-            password,
-            p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256,
-        )
+        self.pfx_with(password, p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
     }
 
     pub fn pfx_with(&self, password: &str, encryption: p12_keystore::EncryptionAlgorithm) -> Vec<u8> {
         use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
-        let certificates = std::iter::once(&self.der)
-            .chain(&self.chain)
-            .map(|der| Certificate::from_der(der).unwrap());
+        let certificates =
+            std::iter::once(&self.der).chain(&self.chain).map(|der| Certificate::from_der(der).unwrap());
         let key = PrivateKey::from_der(&self.key.serialize_der()).unwrap();
         let mut store = KeyStore::new();
         store.add_entry(
@@ -279,16 +242,7 @@ impl Issued {
             KeyStoreEntry::PrivateKeyChain(PrivateKeyChain::new("1", key, certificates)),
         );
         let legacy = encryption != p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256;
-        let mac = if legacy {
-            MacAlgorithm::HmacSha1
-        } else {
-            MacAlgorithm::HmacSha256
-        };
-        store
-            .writer(password)
-            .encryption_algorithm(encryption)
-            .mac_algorithm(mac)
-            .write()
-            .unwrap()
+        let mac = if legacy { MacAlgorithm::HmacSha1 } else { MacAlgorithm::HmacSha256 };
+        store.writer(password).encryption_algorithm(encryption).mac_algorithm(mac).write().unwrap()
     }
 }

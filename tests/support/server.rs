@@ -32,10 +32,7 @@ impl Server {
         let address = socket.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let socket = TcpListener::from_std(socket).unwrap();
                 tokio::select! {
@@ -44,11 +41,7 @@ impl Server {
                 }
             });
         });
-        Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { address, stop: Some(stop), thread: Some(thread) }
     }
 
     pub fn address(&self) -> SocketAddr {

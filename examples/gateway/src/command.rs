@@ -2,11 +2,13 @@
 
 mod check;
 mod demo;
+mod explain;
 mod run;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use tower_mtls::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 /// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each back end under
@@ -29,6 +31,8 @@ enum Command {
     /// Prints one line for each finding: file, line, key, what is wrong, what would be right. Warnings and
     /// notes alone leave the exit code at 0.
     Check(Config),
+    /// Say what each rule of a route says of a certificate, and the verdict; exit 2 if it would be refused
+    Explain(Explain),
 }
 
 const DIR: &str = "gateway-demo";
@@ -50,12 +54,27 @@ struct Demo {
 
 impl Default for Demo {
     fn default() -> Self {
-        Self {
-            dir: DIR.into(),
-            port: PORT,
-            management_port: MANAGEMENT_PORT,
-        }
+        Self { dir: DIR.into(), port: PORT, management_port: MANAGEMENT_PORT }
     }
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The path that is asked for
+    #[arg(long, value_name = "PATH")]
+    route: String,
+    /// The host that is asked for
+    #[arg(long, value_name = "H")]
+    host: Option<String>,
+    /// The caller's certificate, and the chain it sends, as PEM
+    #[arg(long, value_name = "PEM")]
+    certificate: PathBuf,
+    /// The moment to judge at, such as 2026-12-31T23:59:59Z; now if left out
+    #[arg(long, value_name = "RFC3339", value_parser = explain::moment)]
+    at: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
@@ -66,17 +85,12 @@ struct Config {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let command = CommandLine::parse()
-        .command
-        .unwrap_or_else(|| Command::Demo(Demo::default()));
+    let command = CommandLine::parse().command.unwrap_or_else(|| Command::Demo(Demo::default()));
     let outcome = match command {
-        Command::Demo(Demo {
-            dir,
-            port,
-            management_port: _,
-        }) => served(|| demo::demo(&dir, port)),
+        Command::Demo(Demo { dir, port, management_port: _ }) => served(|| demo::demo(&dir, port)),
         Command::Run(Config { config }) => served(|| run::run(&config)),
         Command::Check(Config { config }) => return check::check(&config),
+        Command::Explain(asked) => return explain::explain(&asked),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,11 +105,7 @@ pub(crate) fn run() -> ExitCode {
 fn served(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     serve()
 }
 

@@ -42,11 +42,8 @@ type Named<T> = BTreeMap<String, Option<T>>;
 /// Builds whatever can be built, so that all errors are found at once.
 fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
     let tls = server_tls(config, findings);
-    let anchors: Named<TrustAnchors> = config
-        .trust
-        .iter()
-        .map(|(name, set)| (name.clone(), trust::anchors(&set.ca, findings)))
-        .collect();
+    let anchors: Named<TrustAnchors> =
+        config.trust.iter().map(|(name, set)| (name.clone(), trust::anchors(&set.ca, findings))).collect();
     let identities: Named<ClientIdentity> = config
         .identities
         .iter()
@@ -61,32 +58,14 @@ fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
     let routes: Vec<_> = config
         .routes
         .iter()
-        .map(|route| {
-            upstream::route(
-                config,
-                route,
-                &anchors,
-                &identities,
-                &mut trusts,
-                &client,
-                findings,
-            )
-        })
+        .map(|route| upstream::route(config, route, &anchors, &identities, &mut trusts, &client, findings))
         .collect();
     let paths = config.routes.iter().map(|route| {
         let host = route.host.as_ref().map(|host| host.value.clone());
         (host, route.path.value.clone())
     });
-    let site = Site {
-        table: RouteTable::new(paths),
-        routes: routes.into_iter().collect::<Option<_>>()?,
-    };
-    Some(Loaded {
-        address: config.listener.address.value,
-        tls: tls?,
-        limits: config.limits,
-        site,
-    })
+    let site = Site { table: RouteTable::new(paths), routes: routes.into_iter().collect::<Option<_>>()? };
+    Some(Loaded { address: config.listener.address.value, tls: tls?, limits: config.limits, site })
 }
 
 fn server_tls(config: &Config, findings: &mut Findings) -> Option<ServerTls> {
@@ -95,18 +74,11 @@ fn server_tls(config: &Config, findings: &mut Findings) -> Option<ServerTls> {
         AskForCertificate::Request => ClientCertificateRequest::Request,
         AskForCertificate::Off => ClientCertificateRequest::Off,
     };
-    let built = ServerTls::builder()
-        .certified_key(pair.certified_key())
-        .client_certificate(request)
-        .build();
+    let built = ServerTls::builder().certified_key(pair.certified_key()).client_certificate(request).build();
     match built {
         Ok(tls) => Some(tls),
         Err(error) => {
-            findings.error(
-                &config.listener.address,
-                error.to_string(),
-                "check certificate and private_key",
-            );
+            findings.error(&config.listener.address, error.to_string(), "check certificate and private_key");
             None
         }
     }

@@ -99,10 +99,7 @@ pub(crate) fn normalise(raw: &str) -> Result<Normalised<'_>, PathError> {
         }
     }
     segment.close()?;
-    Ok(Normalised {
-        path: output.finish(),
-        has_empty_segments,
-    })
+    Ok(Normalised { path: output.finish(), has_empty_segments })
 }
 
 /// Refuses a plain byte that may not stand in a path.
@@ -118,11 +115,7 @@ fn check(byte: u8) -> Result<(), PathError> {
 
 /// The value of the escape that starts at `at`, unless no path may carry it.
 fn escape(bytes: &[u8], at: usize) -> Result<u8, PathError> {
-    let digit = |offset: usize| {
-        bytes
-            .get(at + offset)
-            .and_then(|byte| char::from(*byte).to_digit(16))
-    };
+    let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
     let (Some(high), Some(low)) = (digit(1), digit(2)) else {
         return Err(PathError::MalformedEscape);
     };
@@ -287,10 +280,7 @@ mod tests {
     fn each_spelling_has_one_reading() {
         for (raw, expected) in SPELLINGS {
             let found = normalise(raw);
-            let found = found
-                .as_ref()
-                .map(|found| (&*found.path, found.has_empty_segments))
-                .map_err(|e| *e);
+            let found = found.as_ref().map(|found| (&*found.path, found.has_empty_segments)).map_err(|e| *e);
             assert_eq!(found, *expected, "{raw:?}");
         }
     }

@@ -111,11 +111,7 @@ mod tests {
     use super::*;
 
     fn table(routes: &[(Option<&str>, &str)]) -> RouteTable {
-        RouteTable::new(
-            routes
-                .iter()
-                .map(|(host, path)| (host.map(str::to_owned), (*path).to_owned())),
-        )
+        RouteTable::new(routes.iter().map(|(host, path)| (host.map(str::to_owned), (*path).to_owned())))
     }
 
     #[test]

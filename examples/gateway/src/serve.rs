@@ -17,7 +17,10 @@ use tokio::{
 };
 use tower_mtls::{MtlsListener, acceptor::ListenerLimits};
 
-pub(crate) use self::site::{Route, RouteService, Site};
+pub(crate) use self::{
+    answer::Refused,
+    site::{Route, RouteService, Site},
+};
 use crate::{config::Limits, load::Loaded};
 
 /// A bound listener with what it will serve.
@@ -31,12 +34,7 @@ pub(crate) struct Server {
 
 /// Binds the listener.
 pub(crate) async fn bind(loaded: Loaded) -> Result<Server, String> {
-    let Loaded {
-        address,
-        tls,
-        limits,
-        site,
-    } = loaded;
+    let Loaded { address, tls, limits, site } = loaded;
     let connections = limits.max_connections.unwrap_or_else(limits::connections);
     let handshakes = limits.max_handshakes.unwrap_or(1_024).min(connections);
     let listener_limits = ListenerLimits::default()
@@ -47,12 +45,7 @@ pub(crate) async fn bind(loaded: Loaded) -> Result<Server, String> {
     };
     let tcp = TcpListener::bind(address).await.map_err(cannot)?;
     let listener = MtlsListener::new(tcp, tls, listener_limits).map_err(cannot)?;
-    Ok(Server {
-        listener,
-        site: Arc::new(site),
-        limits,
-        connections,
-    })
+    Ok(Server { listener, site: Arc::new(site), limits, connections })
 }
 
 impl Server {
@@ -63,12 +56,7 @@ impl Server {
 
     /// Serves until `stop` ends, then lets what is in flight finish within the drain timeout.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
-        let Self {
-            mut listener,
-            site,
-            limits,
-            connections,
-        } = self;
+        let Self { mut listener, site, limits, connections } = self;
         let places = Arc::new(Semaphore::new(connections));
         let (draining, drain) = watch::channel(false);
         let mut open = JoinSet::new();
@@ -94,10 +82,7 @@ impl Server {
         let _ = draining.send(true);
         tracing::info!(connections = open.len(), "draining");
         let all_done = async { while open.join_next().await.is_some() {} };
-        if tokio::time::timeout(limits.drain_timeout, all_done)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(limits.drain_timeout, all_done).await.is_err() {
             tracing::warn!(connections = open.len(), "cut off after the drain timeout");
         }
     }

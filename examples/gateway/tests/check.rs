@@ -66,70 +66,16 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let table = [
         ("not TOML", "[trust.partners]", "[trust.partners", 5, "not TOML"),
-        (
-            "an unknown key",
-            "identity =",
-            "identiti =",
-            13,
-            "routes[1].identiti: ",
-        ),
-        (
-            "an unknown section",
-            "[trust.partners]",
-            "[trusts.partners]",
-            5,
-            "trusts: ",
-        ),
-        (
-            "a bad address",
-            "127.0.0.1:8443",
-            "127.0.0.1:x",
-            2,
-            "listener.address: ",
-        ),
-        (
-            "a missing file",
-            "server.pem",
-            "nowhere.pem",
-            3,
-            "listener.certificate: ",
-        ),
-        (
-            "a key of another certificate",
-            "server.key",
-            "client.key",
-            4,
-            "listener.private_key: ",
-        ),
-        (
-            "a certificate in place of a key",
-            "server.key",
-            "server.pem",
-            4,
-            "listener.private_key: ",
-        ),
-        (
-            "garbage for a CA",
-            "partners-ca.pem",
-            "garbage.bin",
-            6,
-            "trust.partners.ca: ",
-        ),
+        ("an unknown key", "identity =", "identiti =", 13, "routes[1].identiti: "),
+        ("an unknown section", "[trust.partners]", "[trusts.partners]", 5, "trusts: "),
+        ("a bad address", "127.0.0.1:8443", "127.0.0.1:x", 2, "listener.address: "),
+        ("a missing file", "server.pem", "nowhere.pem", 3, "listener.certificate: "),
+        ("a key of another certificate", "server.key", "client.key", 4, "listener.private_key: "),
+        ("a certificate in place of a key", "server.key", "server.pem", 4, "listener.private_key: "),
+        ("garbage for a CA", "partners-ca.pem", "garbage.bin", 6, "trust.partners.ca: "),
         ("a cut pfx", "orders.pfx", "cut.pfx", 8, "identities.orders.pfx: "),
-        (
-            "garbage for a pfx",
-            "orders.pfx",
-            "garbage.bin",
-            8,
-            "identities.orders.pfx: ",
-        ),
-        (
-            "a wrong password",
-            "orders.password",
-            "wrong.password",
-            9,
-            "identities.orders.password_file: ",
-        ),
+        ("garbage for a pfx", "orders.pfx", "garbage.bin", 8, "identities.orders.pfx: "),
+        ("a wrong password", "orders.password", "wrong.password", 9, "identities.orders.password_file: "),
         (
             "an undefined identity",
             "identity = \"orders\"",
@@ -144,13 +90,7 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
             17,
             "routes[1].client_certificate.trust: ",
         ),
-        (
-            "a bad upstream",
-            "https://localhost:9444",
-            "htps://localhost:9444",
-            12,
-            "routes[1].upstream: ",
-        ),
+        ("a bad upstream", "https://localhost:9444", "htps://localhost:9444", 12, "routes[1].upstream: "),
         (
             "a bad name",
             "CN=orders-client, O",
@@ -158,27 +98,9 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
             18,
             "routes[1].client_certificate.subject: ",
         ),
-        (
-            "a bad thumbprint",
-            "allowed.txt",
-            "bad.txt",
-            19,
-            "\"bad.txt\", line 2: ",
-        ),
-        (
-            "an emptied list",
-            "allowed.txt",
-            "empty.txt",
-            19,
-            "routes[1].client_certificate.thumbprint_file: ",
-        ),
-        (
-            "a folder",
-            "allowed.txt",
-            ".",
-            19,
-            "routes[1].client_certificate.thumbprint_file: ",
-        ),
+        ("a bad thumbprint", "allowed.txt", "bad.txt", 19, "\"bad.txt\", line 2: "),
+        ("an emptied list", "allowed.txt", "empty.txt", 19, "routes[1].client_certificate.thumbprint_file: "),
+        ("a folder", "allowed.txt", ".", 19, "routes[1].client_certificate.thumbprint_file: "),
         (
             "a key that is not supported yet",
             "ca = [\"partners-ca.pem\"]",
@@ -186,20 +108,8 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
             6,
             "trust.partners.crl: ",
         ),
-        (
-            "a wrong type",
-            "\"127.0.0.1:8443\"",
-            "8443",
-            2,
-            "listener.address: ",
-        ),
-        (
-            "a bad back-end CA",
-            "backend-ca.pem",
-            "orders.password",
-            15,
-            "routes[1].upstream_tls.ca: ",
-        ),
+        ("a wrong type", "\"127.0.0.1:8443\"", "8443", 2, "listener.address: "),
+        ("a bad back-end CA", "backend-ca.pem", "orders.password", 15, "routes[1].upstream_tls.ca: "),
     ];
     for (case, from, to, line, key) in table {
         assert!(good.contains(from), "{case}");
@@ -207,9 +117,7 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
         let (code, printed) = check(&folder.path().join("broken.toml"));
         assert_eq!(code, Some(1), "{case}: {printed}");
         let place = format!("broken.toml:{line}: ");
-        let named = printed
-            .lines()
-            .any(|found| found.contains(&place) && found.contains(key));
+        let named = printed.lines().any(|found| found.contains(&place) && found.contains(key));
         assert!(named, "{case}: expected {place}...{key} in\n{printed}");
         assert!(!printed.contains("panicked"), "{case}: {printed}");
         let password = fs::read_to_string(folder.path().join("orders.password")).unwrap();
@@ -244,9 +152,6 @@ fn a_missing_file_and_a_secret_that_others_can_read_are_told() {
         fs::set_permissions(secret, fs::Permissions::from_mode(0o644)).unwrap();
         let (code, printed) = check(&folder.path().join("good.toml"));
         assert_eq!(code, Some(0), "{printed}");
-        assert!(
-            printed.contains("good.toml:9: warning: identities.orders.password_file: "),
-            "{printed}"
-        );
+        assert!(printed.contains("good.toml:9: warning: identities.orders.password_file: "), "{printed}");
     }
 }

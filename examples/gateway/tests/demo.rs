@@ -17,18 +17,9 @@ fn every_line_of_the_tour_answers_as_the_tour_says() {
             let expected = expected.clone().expect("each call says what to expect");
             let answer = shell(&format!("{line} --max-time 30"));
             let status_line = answer.lines().next().unwrap();
-            assert_eq!(
-                status_line.split(' ').nth(1),
-                Some(expected.as_str()),
-                "{line}\n{answer}"
-            );
-            let identity = [
-                ("/orders", "CN=orders-gateway"),
-                ("/billing", "CN=billing-gateway"),
-            ];
-            for (_, identity) in identity
-                .iter()
-                .filter(|(path, _)| expected == "200" && line.ends_with(path))
+            assert_eq!(status_line.split(' ').nth(1), Some(expected.as_str()), "{line}\n{answer}");
+            let identity = [("/orders", "CN=orders-gateway"), ("/billing", "CN=billing-gateway")];
+            for (_, identity) in identity.iter().filter(|(path, _)| expected == "200" && line.ends_with(path))
             {
                 assert!(answer.contains(identity), "{line}\n{answer}");
             }
@@ -38,19 +29,8 @@ fn every_line_of_the_tour_answers_as_the_tour_says() {
             asked.push((expected, line.contains("--http2")));
         }
     }
-    for wanted in [
-        ("200", false),
-        ("200", true),
-        ("403", false),
-        ("403", true),
-        ("404", false),
-    ] {
-        assert!(
-            asked
-                .iter()
-                .any(|(status, http2)| (status.as_str(), *http2) == wanted),
-            "{wanted:?}"
-        );
+    for wanted in [("200", false), ("200", true), ("403", false), ("403", true), ("404", false)] {
+        assert!(asked.iter().any(|(status, http2)| (status.as_str(), *http2) == wanted), "{wanted:?}");
     }
     assert_eq!(demo.terminate(), Some(0), "SIGTERM ends it in order");
 }

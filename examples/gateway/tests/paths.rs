@@ -57,12 +57,8 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_1() {
             judge(&target, &answer);
         }
     }
-    for raw in [
-        "/open/\0../orders",
-        "/open/\t../orders",
-        "/open/\u{ff0e}\u{ff0e}/orders",
-        "/ORDERS\r\nX: y",
-    ] {
+    for raw in ["/open/\0../orders", "/open/\t../orders", "/open/\u{ff0e}\u{ff0e}/orders", "/ORDERS\r\nX: y"]
+    {
         let request = format!("GET {raw} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         judge(raw, &demo.send_raw(None, request.as_bytes()).await);
     }
@@ -71,10 +67,7 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_1() {
 /// Refused by the path rules or by the route, or it was `/open` all along.
 fn judge(target: &str, answer: &str) {
     let status = answer.split(' ').nth(1).unwrap_or_default();
-    assert!(
-        ["400", "403", "404", "200"].contains(&status),
-        "{target}: {answer}"
-    );
+    assert!(["400", "403", "404", "200"].contains(&status), "{target}: {answer}");
     if status == "200" {
         assert!(
             answer.contains("back end 2") && !answer.contains("\"path\": \"/orders"),
@@ -88,9 +81,7 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_2() {
     let demo = Demo::start();
     let stream = demo.connect(None, b"h2").await;
     let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     for spelling in SPELLINGS {
         let Ok(uri) = format!("https://localhost{spelling}").parse::<http::Uri>() else {
@@ -100,10 +91,7 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_2() {
         let answer = client.send_request(request).await.unwrap();
         let status = answer.status();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
-        judge(
-            spelling,
-            &format!("HTTP/2 {} {}", status.as_u16(), String::from_utf8_lossy(&body)),
-        );
+        judge(spelling, &format!("HTTP/2 {} {}", status.as_u16(), String::from_utf8_lossy(&body)));
     }
     drop(client);
     let _ = connection.await;
@@ -112,16 +100,12 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_2() {
 #[tokio::test]
 async fn the_normal_path_is_what_the_back_end_sees() {
     let demo = Demo::start();
-    for (target, seen) in [
-        ("/%6frders/a%2Db%7e", "/orders/a-b~"),
-        ("/orders/x%c3%bc?q=%2e%2e/", "/orders/x%C3%BC?q=%2e%2e/"),
-    ] {
+    for (target, seen) in
+        [("/%6frders/a%2Db%7e", "/orders/a-b~"), ("/orders/x%c3%bc?q=%2e%2e/", "/orders/x%C3%BC?q=%2e%2e/")]
+    {
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let answer = demo.send_raw(Some("client"), request.as_bytes()).await;
-        assert!(
-            answer.contains(&format!("\"path\": \"{seen}\"")),
-            "{target}: {answer}"
-        );
+        assert!(answer.contains(&format!("\"path\": \"{seen}\"")), "{target}: {answer}");
     }
 }
 
@@ -129,24 +113,12 @@ async fn the_normal_path_is_what_the_back_end_sees() {
 async fn connect_and_malformed_requests_are_refused() {
     let demo = Demo::start();
     for (request, status) in [
-        (
-            "CONNECT localhost:22 HTTP/1.1\r\nHost: localhost:22\r\nConnection: close\r\n\r\n",
-            "405",
-        ),
-        (
-            "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-            "400",
-        ),
-        (
-            "GET /open HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-            "400",
-        ),
+        ("CONNECT localhost:22 HTTP/1.1\r\nHost: localhost:22\r\nConnection: close\r\n\r\n", "405"),
+        ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "400"),
+        ("GET /open HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"),
         ("GET /open\r\n\r\n", "400"),
         ("GET /open HTTP/1.1\r\nConnection: close\r\n\r\n", "400"),
-        (
-            "GET /open HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
-            "400",
-        ),
+        ("GET /open HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", "400"),
         ("\0\0\0\0\r\n\r\n", "400"),
     ] {
         let answer = demo.send_raw(Some("client"), request.as_bytes()).await;

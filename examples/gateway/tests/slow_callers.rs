@@ -37,22 +37,14 @@ async fn a_hundred_callers_that_never_speak_delay_nobody() {
 #[tokio::test]
 async fn garbage_in_place_of_tls_ends_that_connection_only() {
     let demo = Demo::start();
-    for garbage in [
-        &b"GET / HTTP/1.0\r\n\r\n"[..],
-        &[0xff; 4_096],
-        &[0x16, 3, 1, 0xff, 0xff, 1, 0, 0, 0],
-    ] {
+    for garbage in [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 4_096], &[0x16, 3, 1, 0xff, 0xff, 1, 0, 0, 0]] {
         let mut stream = TcpStream::connect(("127.0.0.1", demo.port)).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         stream.shutdown().await.unwrap();
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
-    let answer = demo
-        .send_raw(
-            None,
-            b"GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        )
-        .await;
+    let answer =
+        demo.send_raw(None, b"GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
@@ -78,17 +70,13 @@ async fn heads_and_idle_connections_have_their_time() {
     assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
     // A head that never ends.
     let mut slow = demo.connect(None, b"http/1.1").await;
-    slow.write_all(b"GET /open HTTP/1.1\r\nHost: local")
-        .await
-        .unwrap();
+    slow.write_all(b"GET /open HTTP/1.1\r\nHost: local").await.unwrap();
     let _ = slow.read_to_end(&mut Vec::new()).await;
     // A connection without a request, over either version; HTTP/2 gets a goodbye before the end.
     for alpn in [&b"http/1.1"[..], b"h2"] {
         let mut idle = demo.connect(None, alpn).await;
         if alpn == b"h2" {
-            idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-                .await
-                .unwrap();
+            idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
         }
         let _ = idle.read_to_end(&mut Vec::new()).await;
     }
@@ -101,26 +89,15 @@ struct Running(Child);
 impl Running {
     fn start(config: &Path) -> (Self, u16) {
         let mut command = gateway();
-        let mut process = command
-            .args(["run", "--config"])
-            .arg(config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process =
+            command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let running = Self(process);
-        let serving = log
-            .find(|line| {
-                line.as_ref()
-                    .is_ok_and(|line| line.contains("address=127.0.0.1:"))
-            })
-            .unwrap();
+        let serving =
+            log.find(|line| line.as_ref().is_ok_and(|line| line.contains("address=127.0.0.1:"))).unwrap();
         // Whoever writes to a pipe that nobody reads is stopped.
         std::thread::spawn(move || log.for_each(drop));
-        (
-            running,
-            serving.unwrap().rsplit(':').next().unwrap().parse().unwrap(),
-        )
+        (running, serving.unwrap().rsplit(':').next().unwrap().parse().unwrap())
     }
 }
 

@@ -34,10 +34,7 @@ pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
 /// deceived by it (NUL and other controls, direction marks, zero-width characters): such a value equals
 /// nothing but its own octets, where RFC 4518 alone would take `admin` followed by NUL for `admin`.
 fn prepare(text: &str) -> Option<String> {
-    if text
-        .bytes()
-        .all(|octet| octet.is_ascii_graphic() || octet == b' ')
-    {
+    if text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
         return Some(squeeze(&text.to_ascii_lowercase()));
     }
     if text.chars().any(is_dropped) {
@@ -45,9 +42,7 @@ fn prepare(text: &str) -> Option<String> {
     }
     // The library folds case or composes (NFKC), not both at once.
     let folded = stringprep::x520prep(text, true).ok()?;
-    stringprep::x520prep(&folded, false)
-        .ok()
-        .map(|prepared| squeeze(&prepared))
+    stringprep::x520prep(&folded, false).ok().map(|prepared| squeeze(&prepared))
 }
 
 fn is_dropped(character: char) -> bool {

@@ -23,33 +23,19 @@ const KEYWORDS: &[(&[u8], &str, &[&str])] = &[
     (&[85, 4, 46], "dnQualifier", &[]),
     (&[85, 4, 97], "organizationIdentifier", &[]),
     (&[9, 146, 38, 137, 147, 242, 44, 100, 1, 1], "UID", &["userId"]),
-    (
-        &[9, 146, 38, 137, 147, 242, 44, 100, 1, 25],
-        "DC",
-        &["domainComponent"],
-    ),
-    (
-        &[42, 134, 72, 134, 247, 13, 1, 9, 1],
-        "emailAddress",
-        &["E", "email"],
-    ),
+    (&[9, 146, 38, 137, 147, 242, 44, 100, 1, 25], "DC", &["domainComponent"]),
+    (&[42, 134, 72, 134, 247, 13, 1, 9, 1], "emailAddress", &["E", "email"]),
 ];
 
 /// The keyword by which an attribute type is printed.
 pub(super) fn of(oid: &[u8]) -> Option<&'static str> {
-    KEYWORDS
-        .iter()
-        .find(|(known, ..)| *known == oid)
-        .map(|(_, keyword, _)| *keyword)
+    KEYWORDS.iter().find(|(known, ..)| *known == oid).map(|(_, keyword, _)| *keyword)
 }
 
 /// The attribute type that a keyword names, in any case.
 pub(super) fn oid(keyword: &str) -> Option<&'static [u8]> {
     let names = |keywords: &[&str]| keywords.iter().any(|known| known.eq_ignore_ascii_case(keyword));
-    KEYWORDS
-        .iter()
-        .find(|(_, printed, others)| names(&[printed]) || names(others))
-        .map(|(oid, ..)| *oid)
+    KEYWORDS.iter().find(|(_, printed, others)| names(&[printed]) || names(others)).map(|(oid, ..)| *oid)
 }
 
 #[cfg(test)]

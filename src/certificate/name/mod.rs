@@ -83,10 +83,7 @@ impl DistinguishedName {
         if !is_well_formed(der) {
             return Err(CertificateError::new("a distinguished name is malformed"));
         }
-        let mut name = Self {
-            der: der.into(),
-            canonical: Box::default(),
-        };
+        let mut name = Self { der: der.into(), canonical: Box::default() };
         name.canonical = canonical::bytes(name.attributes());
         Ok(name)
     }
@@ -104,28 +101,19 @@ impl DistinguishedName {
     /// All attributes in encoding order, the attributes of a multi-valued relative name one after another.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
         // The encoding was checked by `from_der`, so nothing is lost by stopping at an error.
-        let rdns = Any::from_der(&self.der)
-            .map(|(_, name)| name.data)
-            .unwrap_or_default();
+        let rdns = Any::from_der(&self.der).map(|(_, name)| name.data).unwrap_or_default();
         elements(rdns).enumerate().flat_map(|(rdn, set)| {
             elements(set.data).filter_map(move |pair| {
                 let (rest, oid) = Any::from_der(pair.data).ok()?;
                 let (_, value) = Any::from_der(rest).ok()?;
-                Some(Attribute {
-                    rdn,
-                    oid: oid.data,
-                    tag: value.header.tag().0,
-                    value: value.data,
-                })
+                Some(Attribute { rdn, oid: oid.data, tag: value.header.tag().0, value: value.data })
             })
         })
     }
 
     /// The common names (CN) whose text can be read. A careful rule accepts a name with exactly one.
     pub fn common_names(&self) -> impl Iterator<Item = &str> {
-        self.attributes()
-            .filter(Attribute::is_common_name)
-            .filter_map(|attribute| attribute.text())
+        self.attributes().filter(Attribute::is_common_name).filter_map(|attribute| attribute.text())
     }
 
     /// The common name if the name has exactly one and its text can be read.
@@ -139,9 +127,7 @@ impl DistinguishedName {
 
     /// The same relative names in the opposite order.
     pub(crate) fn reversed(&self) -> Self {
-        let rdns = Any::from_der(&self.der)
-            .map(|(_, name)| name.data)
-            .unwrap_or_default();
+        let rdns = Any::from_der(&self.der).map(|(_, name)| name.data).unwrap_or_default();
         let mut spans = Vec::new();
         let mut rest = rdns;
         while let Ok((after, _)) = Any::from_der(rest) {
@@ -151,10 +137,7 @@ impl DistinguishedName {
         let content: Vec<u8> = spans.into_iter().rev().flatten().copied().collect();
         let head = self.der.len() - rdns.len();
         let der = [&self.der[..head], &content].concat();
-        let mut name = Self {
-            der: der.into(),
-            canonical: Box::default(),
-        };
+        let mut name = Self { der: der.into(), canonical: Box::default() };
         name.canonical = canonical::bytes(name.attributes());
         name
     }

@@ -26,11 +26,7 @@ impl NameParseError {
 
 impl fmt::Display for NameParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not a distinguished name, byte {}: {}",
-            self.byte, self.problem
-        )
+        write!(f, "not a distinguished name, byte {}: {}", self.byte, self.problem)
     }
 }
 
@@ -69,10 +65,8 @@ pub(super) fn parse(text: &str) -> Result<DistinguishedName, NameParseError> {
     }
     // The text has the last relative name first (RFC 4514, section 2.1).
     let content: Vec<u8> = rdns.iter().rev().flat_map(|rdn| encode_rdn(rdn)).collect();
-    DistinguishedName::from_der(&der_element(16 | CONSTRUCTED, &content)).map_err(|error| NameParseError {
-        byte: 0,
-        problem: error.to_string(),
-    })
+    DistinguishedName::from_der(&der_element(16 | CONSTRUCTED, &content))
+        .map_err(|error| NameParseError { byte: 0, problem: error.to_string() })
 }
 
 struct Parser<'a> {
@@ -100,10 +94,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&self, problem: impl Into<String>) -> NameParseError {
-        NameParseError {
-            byte: self.at,
-            problem: problem.into(),
-        }
+        NameParseError { byte: self.at, problem: problem.into() }
     }
 
     fn attribute(&mut self) -> Result<Pair, NameParseError> {
@@ -125,10 +116,7 @@ impl<'a> Parser<'a> {
             return Err(self.error("expected TYPE=value, for example CN=orders"));
         }
         let name = self.rest()[..length].trim();
-        let dotted = name
-            .strip_prefix("OID.")
-            .or_else(|| name.strip_prefix("oid."))
-            .unwrap_or(name);
+        let dotted = name.strip_prefix("OID.").or_else(|| name.strip_prefix("oid.")).unwrap_or(name);
         let oid = match keyword::oid(name) {
             Some(oid) => oid.to_vec(),
             None if dotted.starts_with(|first: char| first.is_ascii_digit()) => dotted_oid(dotted)
@@ -147,10 +135,7 @@ impl<'a> Parser<'a> {
     /// `#` and the hex digits of a whole BER element.
     fn hex_value(&mut self) -> Result<Vec<u8>, NameParseError> {
         self.at += 1;
-        let length = self
-            .rest()
-            .find(|c: char| !c.is_ascii_hexdigit())
-            .unwrap_or_else(|| self.rest().len());
+        let length = self.rest().find(|c: char| !c.is_ascii_hexdigit()).unwrap_or_else(|| self.rest().len());
         let digits = &self.rest().as_bytes()[..length];
         if length == 0 || !length.is_multiple_of(2) {
             return Err(self.error("expected pairs of hex digits after '#'"));
@@ -216,10 +201,7 @@ impl<'a> Parser<'a> {
 
     /// What follows a backslash: a special character, or two hex digits that are one octet.
     fn escaped(&mut self, value: &mut Vec<u8>) -> Result<(), NameParseError> {
-        let pair = self
-            .rest()
-            .get(..2)
-            .filter(|pair| pair.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        let pair = self.rest().get(..2).filter(|pair| pair.bytes().all(|octet| octet.is_ascii_hexdigit()));
         if let Some(octet) = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
             self.at += 2;
             value.push(octet);
@@ -240,10 +222,7 @@ impl<'a> Parser<'a> {
 }
 
 fn dotted_oid(dotted: &str) -> Option<Vec<u8>> {
-    let arcs = dotted
-        .split('.')
-        .map(|arc| arc.parse().ok())
-        .collect::<Option<Vec<u64>>>()?;
+    let arcs = dotted.split('.').map(|arc| arc.parse().ok()).collect::<Option<Vec<u64>>>()?;
     Some(Oid::from(&arcs).ok()?.as_bytes().to_vec())
 }
 

@@ -82,26 +82,17 @@ fn names_that_differ_are_not_equal() {
 #[test]
 fn printable_and_utf8_strings_compare_as_text_and_other_strings_do_not() {
     let utf8 = encoded(&[(O, UTF8, b"Contoso"), (CN, UTF8, b"orders")]);
-    assert_eq!(
-        utf8,
-        encoded(&[(O, PRINTABLE, b"CONTOSO"), (CN, PRINTABLE, b" orders")])
-    );
+    assert_eq!(utf8, encoded(&[(O, PRINTABLE, b"CONTOSO"), (CN, PRINTABLE, b" orders")]));
     assert_eq!(utf8, name("CN=orders,O=Contoso"));
     assert_ne!(utf8, encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"orders")]));
-    assert_ne!(
-        utf8,
-        encoded(&[(O, UTF8, b"Contoso"), (CN, BMP, b"\0o\0r\0d\0e\0r\0s")])
-    );
+    assert_ne!(utf8, encoded(&[(O, UTF8, b"Contoso"), (CN, BMP, b"\0o\0r\0d\0e\0r\0s")]));
     let not_printable = encoded(&[(O, PRINTABLE, b"Contoso"), (CN, PRINTABLE, b"orders\0")]);
     assert_ne!(not_printable, utf8);
 }
 
 #[test]
 fn a_reversed_name_has_the_same_relative_names_from_the_other_end() {
-    assert_eq!(
-        name("CN=orders,OU=a+DC=b,O=Contoso").reversed(),
-        name("O=Contoso,OU=a+DC=b,CN=orders")
-    );
+    assert_eq!(name("CN=orders,OU=a+DC=b,O=Contoso").reversed(), name("O=Contoso,OU=a+DC=b,CN=orders"));
 }
 
 #[test]

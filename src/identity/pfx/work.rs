@@ -41,9 +41,7 @@ impl<'a> Outline<'a> {
         let (mac, safe) = self.sequence(rest, "the authenticated safe")?;
         let (content_type, content) = self.typed(safe)?;
         if content_type != DATA {
-            return Err(IdentityError::Unsupported(
-                "a public-key protected container".into(),
-            ));
+            return Err(IdentityError::Unsupported("a public-key protected container".into()));
         }
         let mut iterations = 0_u64;
         let (_, safes) = self.sequence(self.octets(content)?, "the authenticated safe")?;
@@ -53,19 +51,14 @@ impl<'a> Outline<'a> {
                 DATA => self.bags(self.octets(content)?)?,
                 ENCRYPTED_DATA => self.encrypted_data(content)?,
                 _ => {
-                    return Err(IdentityError::Unsupported(
-                        "a kind of content that is not supported".into(),
-                    ));
+                    return Err(IdentityError::Unsupported("a kind of content that is not supported".into()));
                 }
             });
         }
         if !mac.is_empty() {
             iterations = iterations.saturating_add(self.mac(mac)?);
         }
-        Ok(Work {
-            iterations,
-            has_mac: !mac.is_empty(),
-        })
+        Ok(Work { iterations, has_mac: !mac.is_empty() })
     }
 
     /// MacData: digest, salt, iterations (1 if left out).
@@ -73,11 +66,7 @@ impl<'a> Outline<'a> {
         let (_, mac) = self.sequence(mac, "the MAC")?;
         let (rest, _digest) = self.any(mac, "the MAC's digest")?;
         let (rest, _salt) = self.any(rest, "the MAC's salt")?;
-        if rest.is_empty() {
-            Ok(1)
-        } else {
-            Ok(self.integer(rest)?.1)
-        }
+        if rest.is_empty() { Ok(1) } else { Ok(self.integer(rest)?.1) }
     }
 
     /// EncryptedData: version, then content type, algorithm, content.
@@ -162,13 +151,13 @@ impl<'a> Outline<'a> {
             return Err(self.malformed(input, "expected a non-negative INTEGER"));
         }
         let significant = element.data.iter().skip_while(|octet| **octet == 0);
-        let value = significant.fold(0_u64, |value, octet| {
-            if value >> 56 != 0 {
-                u64::MAX
-            } else {
-                value << 8 | u64::from(*octet)
-            }
-        });
+        let value =
+            significant.fold(
+                0_u64,
+                |value, octet| {
+                    if value >> 56 != 0 { u64::MAX } else { value << 8 | u64::from(*octet) }
+                },
+            );
         Ok((rest, value))
     }
 
@@ -193,9 +182,6 @@ impl<'a> Outline<'a> {
 
     fn malformed(&self, at: &[u8], problem: impl Into<String>) -> IdentityError {
         let byte = (at.as_ptr() as usize).checked_sub(self.file.as_ptr() as usize);
-        IdentityError::Malformed {
-            byte,
-            problem: problem.into(),
-        }
+        IdentityError::Malformed { byte, problem: problem.into() }
     }
 }

@@ -41,10 +41,7 @@ pub(super) struct Profiles<B> {
 
 impl<B> Default for Profiles<B> {
     fn default() -> Self {
-        Self {
-            published: ArcSwap::default(),
-            adding: Mutex::new(()),
-        }
+        Self { published: ArcSwap::default(), adding: Mutex::new(()) }
     }
 }
 
@@ -91,15 +88,8 @@ where
             .with_timeout(settings.connect_timeout + settings.handshake_timeout)
             .layer(settings.tcp());
         let pool = settings.pool().build(connector);
-        let owners = identity
-            .map(ClientIdentity::holders)
-            .into_iter()
-            .chain([trust.holders()])
-            .collect();
-        let entry = Entry {
-            pool: pool.clone(),
-            owners,
-        };
+        let owners = identity.map(ClientIdentity::holders).into_iter().chain([trust.holders()]).collect();
+        let entry = Entry { pool: pool.clone(), owners };
 
         // Whoever was replaced is forgotten here: dropping its pool closes idle connections, while requests
         // in flight hold theirs until they are done.

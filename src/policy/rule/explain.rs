@@ -13,10 +13,7 @@ impl Rule {
             Kind::Validity => "now lies within the validity period".into(),
             #[cfg(feature = "trust")]
             Kind::Trust(anchors) => {
-                format!(
-                    "a chain leads to one of {} roots, for client authentication",
-                    anchors.len()
-                )
+                format!("a chain leads to one of {} roots, for client authentication", anchors.len())
             }
             #[cfg(feature = "trust")]
             Kind::IssuerThumbprint(pins, _) => format!("one of {} listed certificates signed it", pins.len()),
@@ -71,12 +68,7 @@ impl Rule {
             Kind::Not(rule) => vec![rule.explain(certificate, now)],
             _ => Vec::new(),
         };
-        Step::new(
-            self.demand(),
-            self.found(certificate),
-            self.judge(certificate, now).answer,
-            parts,
-        )
+        Step::new(self.demand(), self.found(certificate), self.judge(certificate, now).answer, parts)
     }
 
     /// The rules of a group `all`, or this rule itself.

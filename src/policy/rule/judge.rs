@@ -24,10 +24,9 @@ impl Rule {
                     || pins.contains(certificate.sha1_thumbprint());
                 Judgement::lasting(holds, RejectionKind::Thumbprint)
             }
-            Kind::Spki(pins) => Judgement::lasting(
-                pins.contains_sha256(&certificate.spki_sha256()),
-                RejectionKind::SpkiPin,
-            ),
+            Kind::Spki(pins) => {
+                Judgement::lasting(pins.contains_sha256(&certificate.spki_sha256()), RejectionKind::SpkiPin)
+            }
             Kind::Member(set) => Judgement::momentary(set.contains(certificate), RejectionKind::NotMember),
             Kind::Custom(_, rule) => Judgement::momentary(rule(certificate, now), RejectionKind::Custom),
             Kind::All(rules) => group(rules, Answer::Fails, certificate, now),
@@ -75,15 +74,8 @@ fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now:
 fn not(rule: &Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
     let judgement = rule.judge(certificate, now);
     match judgement.answer {
-        Answer::Holds => Judgement {
-            answer: Answer::Fails,
-            kind: RejectionKind::Excluded,
-            ..judgement
-        },
-        Answer::Fails => Judgement {
-            answer: Answer::Holds,
-            ..judgement
-        },
+        Answer::Holds => Judgement { answer: Answer::Fails, kind: RejectionKind::Excluded, ..judgement },
+        Answer::Fails => Judgement { answer: Answer::Holds, ..judgement },
         Answer::CannotTell => judgement,
     }
 }

@@ -23,12 +23,9 @@ pub(super) fn demo(dir: &Path, port: u16) -> Result<(), String> {
 }
 
 async fn serve(dir: &Path, port: u16) -> Result<(), String> {
-    let back_ends = demo::bind_back_ends()
-        .await
-        .map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
-    let ports = back_ends
-        .each_ref()
-        .map(|listener| listener.local_addr().map(|address| address.port()));
+    let back_ends =
+        demo::bind_back_ends().await.map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
+    let ports = back_ends.each_ref().map(|listener| listener.local_addr().map(|address| address.port()));
     let [Ok(first), Ok(second)] = ports else {
         return Err("the demo's back ends have no address".into());
     };
@@ -38,10 +35,8 @@ async fn serve(dir: &Path, port: u16) -> Result<(), String> {
 
     let tls = backend::tls(dir).map_err(|error| error.to_string())?;
     let [orders, open] = back_ends;
-    let _back_ends = [
-        backend::start(orders, tls.clone(), "back end 1"),
-        backend::start(open, tls, "back end 2"),
-    ];
+    let _back_ends =
+        [backend::start(orders, tls.clone(), "back end 1"), backend::start(open, tls, "back end 2")];
 
     let server = serve::bind(loaded(&config)?).await?;
     print(&tour::text(dir, server.address().port()))

@@ -19,12 +19,8 @@ pub(super) fn run(file: &Path) -> Result<(), String> {
 /// What the file says, with its warnings and notes printed; or all its errors, one a line.
 pub(super) fn loaded(file: &Path) -> Result<load::Loaded, String> {
     let (loaded, findings) = load::load(file);
-    let lines = |error| {
-        findings
-            .iter()
-            .filter(move |finding| finding.is_error() == error)
-            .map(ToString::to_string)
-    };
+    let lines =
+        |error| findings.iter().filter(move |finding| finding.is_error() == error).map(ToString::to_string);
     for line in lines(false) {
         eprintln!("{line}");
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::diagnostic::quoted;
-use super::entry::{checked, choose, not_yet};
+use super::entry::{checked, choose};
 use super::located::{FilePath, Located};
 use super::names;
 use super::section::Section;
@@ -45,6 +45,18 @@ pub(crate) struct ClientCertificate {
     pub(crate) thumbprint_file: Option<Located<FilePath>>,
     /// Whether rules are allowed that anyone can meet with a certificate of their own making.
     pub(crate) allow_unanchored: bool,
+    /// Whether callers are refused, or only watched.
+    pub(crate) mode: Mode,
+}
+
+/// What becomes of callers who do not meet the rules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They are refused. The default.
+    #[default]
+    Enforce,
+    /// They pass, and are logged and counted.
+    Shadow,
 }
 
 /// Rules that nobody can meet by a certificate of their own making.
@@ -65,12 +77,7 @@ impl ClientCertificate {
         let trust = section.string("trust");
         if let Some(trust) = trust.as_ref().filter(|trust| !defined.contains(trust.as_str())) {
             let remedy = names::defined_name(trust, "trust", defined.iter().map(String::as_str));
-            report.absent(
-                trust.line,
-                &trust.key,
-                format!("{} is not defined", quoted(trust)),
-                remedy,
-            );
+            report.absent(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
         }
         let read = Self {
             validity,
@@ -82,15 +89,10 @@ impl ClientCertificate {
             thumbprint: section.strings("thumbprint"),
             thumbprint_file: section.file("thumbprint_file"),
             allow_unanchored,
+            mode: mode(&mut section),
         };
         section.not_yet("in_store");
         section.not_yet("policy");
-        if let Some(mode) = section.string("mode") {
-            match mode.as_str() {
-                "shadow" => not_yet(report, mode.line, &mode.key),
-                _ => drop(choose(report, mode, &[("enforce", ())])),
-            }
-        }
         section.finish();
         Some(read)
     }
@@ -119,12 +121,20 @@ fn require_anchor(
             "add trust = \"NAME\" or thumbprint = [\"...\"], or state allow_unanchored = true",
         )
     } else {
-        (
-            "has no rule at all",
-            "add trust = \"NAME\" or thumbprint = [\"...\"], or remove the section",
-        )
+        ("has no rule at all", "add trust = \"NAME\" or thumbprint = [\"...\"], or remove the section")
     };
     section.report.absent(section.line, &section.key, problem, remedy);
+}
+
+/// Takes the mode.
+fn mode(section: &mut Section<'_, '_>) -> Mode {
+    let report = section.report;
+    let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+    section
+        .string("mode")
+        .and_then(|mode| choose(report, mode, &modes))
+        .map(|mode| mode.value)
+        .unwrap_or_default()
 }
 
 /// Takes the DNS names, each checked.
@@ -133,8 +143,5 @@ fn dns_names(section: &mut Section<'_, '_>) -> Vec<Located<String>> {
     let remedy = "write a name such as orders.contoso.com or *.contoso.com";
     let read = |text: &str| names::dns_pattern(text).map(|()| text.to_owned());
     let texts = section.strings("dns_name");
-    texts
-        .into_iter()
-        .filter_map(|text| checked(report, text, remedy, read))
-        .collect()
+    texts.into_iter().filter_map(|text| checked(report, text, remedy, read)).collect()
 }

@@ -129,18 +129,9 @@ mod tests {
     #[test]
     fn a_diagnostic_is_one_line() {
         let cases = [
-            (
-                sample(Severity::Error, "a.b", "is bad", "write c"),
-                "gateway.toml:12: a.b: is bad; write c",
-            ),
-            (
-                sample(Severity::Warning, "a", "is odd", ""),
-                "gateway.toml:12: warning: a: is odd",
-            ),
-            (
-                sample(Severity::Note, "", "hm", "do"),
-                "gateway.toml:12: note: hm; do",
-            ),
+            (sample(Severity::Error, "a.b", "is bad", "write c"), "gateway.toml:12: a.b: is bad; write c"),
+            (sample(Severity::Warning, "a", "is odd", ""), "gateway.toml:12: warning: a: is odd"),
+            (sample(Severity::Note, "", "hm", "do"), "gateway.toml:12: note: hm; do"),
             (
                 sample(Severity::Error, "a\nb", "x\r\u{1b}[1m", "\u{202e}"),
                 r"gateway.toml:12: a\nb: x\r\u{1b}[1m; \u{202e}",

@@ -46,11 +46,7 @@ impl<'t> Entry<'t> {
             report.error(self.line, &self.key, "is empty", "fill it in, or remove it");
             return None;
         }
-        Some(Located {
-            value: text.into_owned(),
-            line: self.line,
-            key: self.key,
-        })
+        Some(Located { value: text.into_owned(), line: self.line, key: self.key })
     }
 
     /// Reports that the value has the wrong type. The value is not repeated: it may be a secret.
@@ -75,10 +71,7 @@ impl<'t> Entry<'t> {
 /// The header that opens the table with this dotted key, such as `[routes.upstream_tls]` for
 /// `routes[1].upstream_tls`.
 fn header(key: &str) -> String {
-    match key
-        .split_once('[')
-        .and_then(|(list, rest)| Some((list, rest.split_once(']')?.1)))
-    {
+    match key.split_once('[').and_then(|(list, rest)| Some((list, rest.split_once(']')?.1))) {
         Some((list, "")) => format!("[[{list}]]"),
         Some((list, inner)) => format!("[{list}{inner}]"),
         None => format!("[{key}]"),
@@ -101,12 +94,7 @@ pub(crate) fn choose<T: Copy>(
     }
     let words: Vec<_> = options.iter().map(|(word, _)| quoted(word)).collect();
     let problem = format!("{} is not known here", quoted(&text));
-    report.error(
-        text.line,
-        &text.key,
-        problem,
-        format!("write {}", words.join(" or ")),
-    );
+    report.error(text.line, &text.key, problem, format!("write {}", words.join(" or ")));
     None
 }
 
@@ -120,12 +108,7 @@ pub(crate) fn checked<T, E: Display>(
     match read(&text) {
         Ok(value) => Some(text.map(|_| value)),
         Err(problem) => {
-            report.error(
-                text.line,
-                &text.key,
-                format!("{} {problem}", quoted(&text)),
-                remedy,
-            );
+            report.error(text.line, &text.key, format!("{} {problem}", quoted(&text)), remedy);
             None
         }
     }

@@ -28,22 +28,13 @@ const FORMS: &str = "write either pfx and password_file, or certificate and priv
 impl KeyFiles {
     /// Takes exactly one of the two forms out of a section.
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let has = |names: [&str; 2]| {
-            names
-                .into_iter()
-                .find(|name| section.means(name))
-                .map(str::to_owned)
-        };
+        let has = |names: [&str; 2]| names.into_iter().find(|name| section.means(name)).map(str::to_owned);
         let (pem, pfx) = (has(["certificate", "private_key"]), has(["pfx", "password_file"]));
         match (&pem, &pfx) {
-            (None, None) => section
-                .report
-                .absent(section.line, &section.key, "names no key", FORMS),
+            (None, None) => section.report.absent(section.line, &section.key, "names no key", FORMS),
             (Some(_), Some(name)) => {
                 let problem = "stands beside certificate or private_key";
-                section
-                    .report
-                    .error(section.line_of(name), &section.key_of(name), problem, FORMS);
+                section.report.error(section.line_of(name), &section.key_of(name), problem, FORMS);
             }
             _ => {}
         }
@@ -51,10 +42,9 @@ impl KeyFiles {
         let [certificate, private_key] = pair(section, one_form, ["certificate", "private_key"]);
         let [pfx, password_file] = pair(section, one_form, ["pfx", "password_file"]);
         match (certificate, private_key, pfx, password_file) {
-            (Some(certificate), Some(private_key), None, None) => Some(Self::Pem {
-                certificate,
-                private_key,
-            }),
+            (Some(certificate), Some(private_key), None, None) => {
+                Some(Self::Pem { certificate, private_key })
+            }
             (None, None, Some(pfx), Some(password_file)) => Some(Self::Pfx { pfx, password_file }),
             _ => None,
         }
@@ -67,9 +57,7 @@ fn pair(section: &mut Section<'_, '_>, say_so: bool, names: [&str; 2]) -> [Optio
         if say_so && section.has(there) && !section.means(missing) {
             let problem = format!("is missing beside {there}");
             let remedy = format!("add {missing} = \"FILE\"");
-            section
-                .report
-                .absent(section.line_of(there), &section.key_of(missing), problem, remedy);
+            section.report.absent(section.line_of(there), &section.key_of(missing), problem, remedy);
         }
     }
     names.map(|name| section.file(name))

@@ -62,24 +62,9 @@ impl Limits {
         let least = Duration::from_millis(1);
         duration(&mut section, "head_timeout", least, &mut limits.head_timeout);
         duration(&mut section, "idle_timeout", least, &mut limits.idle_timeout);
-        duration(
-            &mut section,
-            "connect_timeout",
-            least,
-            &mut limits.connect_timeout,
-        );
-        duration(
-            &mut section,
-            "handshake_timeout",
-            least,
-            &mut limits.handshake_timeout,
-        );
-        duration(
-            &mut section,
-            "drain_timeout",
-            Duration::ZERO,
-            &mut limits.drain_timeout,
-        );
+        duration(&mut section, "connect_timeout", least, &mut limits.connect_timeout);
+        duration(&mut section, "handshake_timeout", least, &mut limits.handshake_timeout);
+        duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
         limits.max_connections = section.integer("max_connections", 1, MOST);
         limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
         section.finish();
@@ -138,11 +123,7 @@ mod tests {
             ("18446744073709551615h", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                parse_duration(text),
-                expected.map(Duration::from_millis),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), expected.map(Duration::from_millis), "{text}");
         }
     }
 }

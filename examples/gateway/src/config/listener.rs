@@ -8,14 +8,8 @@ use super::located::Located;
 use super::section::Section;
 
 /// The keys of `[listener]`.
-pub(crate) const KEYS: &[&str] = &[
-    "address",
-    "certificate",
-    "private_key",
-    "pfx",
-    "password_file",
-    "client_certificate",
-];
+pub(crate) const KEYS: &[&str] =
+    &["address", "certificate", "private_key", "pfx", "password_file", "client_certificate"];
 
 /// The listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,27 +36,19 @@ impl Listener {
     /// Reads the section. Whether callers are asked is known even if the rest is broken.
     pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, AskForCertificate) {
         let report = section.report;
-        let options = [
-            ("request", AskForCertificate::Request),
-            ("off", AskForCertificate::Off),
-        ];
+        let options = [("request", AskForCertificate::Request), ("off", AskForCertificate::Off)];
         let address = section.required("address", "127.0.0.1:8443").and_then(|text| {
             let remedy = "write an IP address and port such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443";
             let read = |text: &str| text.parse().map_err(|_| "is no IP address with a port");
             checked(report, text, remedy, read)
         });
         let certificate = KeyFiles::read(&mut section);
-        let client_certificate = section
-            .choice("client_certificate", &options)
-            .map(|choice| choice.value)
-            .unwrap_or_default();
+        let client_certificate =
+            section.choice("client_certificate", &options).map(|choice| choice.value).unwrap_or_default();
         section.finish();
         let listener = address.zip(certificate);
-        let listener = listener.map(|(address, certificate)| Self {
-            address,
-            certificate,
-            client_certificate,
-        });
+        let listener =
+            listener.map(|(address, certificate)| Self { address, certificate, client_certificate });
         (listener, client_certificate)
     }
 }

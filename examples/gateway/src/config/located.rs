@@ -37,11 +37,7 @@ impl<T> Located<T> {
 
     /// The same place with another value.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
-        Located {
-            value: change(self.value),
-            line: self.line,
-            key: self.key,
-        }
+        Located { value: change(self.value), line: self.line, key: self.key }
     }
 }
 

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub(crate) use self::client_certificate::ClientCertificate;
+pub(crate) use self::client_certificate::{ClientCertificate, Mode};
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
 pub(crate) use self::identity::Identity;
 pub(crate) use self::key_files::KeyFiles;
@@ -49,17 +49,8 @@ use self::section::Section;
 const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// The keys of the file's top.
-const KEYS: &[&str] = &[
-    "listener",
-    "management",
-    "store",
-    "trust",
-    "identities",
-    "upstream_tls",
-    "routes",
-    "limits",
-    "proxy",
-];
+const KEYS: &[&str] =
+    &["listener", "management", "store", "trust", "identities", "upstream_tls", "routes", "limits", "proxy"];
 
 /// A whole configuration, free of contradictions; what it names has not been opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,17 +88,7 @@ impl Config {
 pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
     let refuse = |line, problem: String, remedy: &str| {
         let (severity, key, file) = (Severity::Error, String::new(), file.to_owned());
-        (
-            None,
-            vec![Diagnostic {
-                severity,
-                file,
-                line,
-                key,
-                problem,
-                remedy: remedy.to_owned(),
-            }],
-        )
+        (None, vec![Diagnostic { severity, file, line, key, problem, remedy: remedy.to_owned() }])
     };
     let bytes = match read_limited(file) {
         Ok(bytes) => bytes,
@@ -155,23 +136,15 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     let (listener, asks) = listener.unwrap_or_default();
     let trust = named(&mut top, "trust", trust::KEYS, Trust::read);
     let identities = named(&mut top, "identities", identity::KEYS, Identity::read);
-    let upstream_ca = top
-        .section("upstream_tls", upstream_tls::DEFAULT_KEYS)
-        .map(upstream_tls::read_default);
+    let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
     let around = Surroundings {
         trust: trust.keys().cloned().collect(),
         identities: identities.keys().cloned().collect(),
         asks,
     };
     let routes = route::read_all(&mut top, &around);
-    let limits = top
-        .section("limits", limits::KEYS)
-        .map(Limits::read)
-        .unwrap_or_default();
-    let proxy = top
-        .section("proxy", proxy::KEYS)
-        .map(Proxy::read)
-        .unwrap_or_default();
+    let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
+    let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
     top.not_yet("management");
     top.not_yet("store");
     top.finish();
@@ -223,10 +196,7 @@ fn named<'t, T>(
 
 /// The sections that are not broken.
 fn whole<T>(sections: BTreeMap<String, Option<T>>) -> BTreeMap<String, T> {
-    sections
-        .into_iter()
-        .filter_map(|(name, section)| Some((name, section?)))
-        .collect()
+    sections.into_iter().filter_map(|(name, section)| Some((name, section?))).collect()
 }
 
 /// The sections that know this key.
@@ -242,11 +212,7 @@ fn places(key: &str) -> Vec<&'static str> {
         ("[limits]", limits::KEYS),
         ("[proxy]", proxy::KEYS),
     ];
-    sections
-        .into_iter()
-        .filter(|(_, keys)| keys.contains(&key))
-        .map(|(place, _)| place)
-        .collect()
+    sections.into_iter().filter(|(_, keys)| keys.contains(&key)).map(|(place, _)| place).collect()
 }
 
 #[cfg(test)]

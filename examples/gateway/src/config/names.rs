@@ -8,9 +8,7 @@ use crate::routes::normal_host;
 /// Whether this may name an identity or a trust: `[A-Za-z0-9_-]{1,64}`.
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The candidate that a misspelt word most likely means.
@@ -32,10 +30,7 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
 pub(crate) fn defined_name<'c>(word: &str, section: &str, defined: impl Iterator<Item = &'c str>) -> String {
     match nearest(word, defined) {
         Some(name) => format!("did you mean {}?", quoted(name)),
-        None => format!(
-            "define it as [{section}.{}]",
-            if is_name(word) { word } else { "NAME" }
-        ),
+        None => format!("define it as [{section}.{}]", if is_name(word) { word } else { "NAME" }),
     }
 }
 
@@ -162,19 +157,12 @@ mod tests {
 
     #[test]
     fn a_dns_pattern_has_its_wildcard_in_front() {
-        for text in [
-            "contoso.com",
-            "*.contoso.com",
-            "a-1.b",
-            "xn--bcher-kva.example",
-            "localhost",
-        ] {
+        for text in ["contoso.com", "*.contoso.com", "a-1.b", "xn--bcher-kva.example", "localhost"] {
             assert_eq!(dns_pattern(text), Ok(()), "{text}");
         }
         let long = ["a".repeat(64), ["abcdefg"; 33].join(".")];
-        let broken = [
-            "", "*", "*.", "a.*.com", "*a.com", "a_b.com", "a.com.", "-a.com", "10.0.0.1", "::1", "a b",
-        ];
+        let broken =
+            ["", "*", "*.", "a.*.com", "*a.com", "a_b.com", "a.com.", "-a.com", "10.0.0.1", "::1", "a b"];
         for text in broken.into_iter().chain(long.iter().map(String::as_str)) {
             assert!(dns_pattern(text).is_err(), "{text}");
         }

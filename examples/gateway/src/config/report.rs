@@ -39,12 +39,7 @@ impl Report {
             if !report.is_no_toml() && !report.broken_lines.contains(&line) {
                 let (key, message) = (syntax::key_on(text, line), error.message());
                 let message = message.trim_end_matches(", expected nothing");
-                report.error(
-                    line,
-                    &key,
-                    format!("not TOML: {message}"),
-                    syntax::remedy(message),
-                );
+                report.error(line, &key, format!("not TOML: {message}"), syntax::remedy(message));
                 report.broken_lines.insert(line);
             }
         }
@@ -58,9 +53,7 @@ impl Report {
 
     /// The line, counted from 1, on which this part of the text starts.
     pub(crate) fn line(&self, span: Range<usize>) -> usize {
-        self.line_starts
-            .partition_point(|start| *start <= span.start)
-            .max(1)
+        self.line_starts.partition_point(|start| *start <= span.start).max(1)
     }
 
     /// Something that is there is wrong.
@@ -115,14 +108,7 @@ impl Report {
             return;
         }
         let file = self.file.clone();
-        let diagnostic = Diagnostic {
-            severity,
-            file,
-            line,
-            key: key.to_owned(),
-            problem,
-            remedy,
-        };
+        let diagnostic = Diagnostic { severity, file, line, key: key.to_owned(), problem, remedy };
         self.found.borrow_mut().push(diagnostic);
     }
 

@@ -78,11 +78,7 @@ pub(crate) fn read_all(top: &mut Section<'_, '_>, around: &Surroundings) -> Vec<
     let mut routes = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         let key = format!("routes[{}]", index + 1);
-        let item = Entry {
-            line: report.line(item.span()),
-            key,
-            value: item.into_inner(),
-        };
+        let item = Entry { line: report.line(item.span()), key, value: item.into_inner() };
         let Some(section) = item.into_section(report, KEYS) else {
             continue;
         };
@@ -124,30 +120,15 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         judge_scheme(&section, upstream);
     }
     let identity = read_identity(&mut section, around);
-    let upstream_tls = nested(
-        &mut section,
-        "upstream_tls",
-        upstream_tls::KEYS,
-        UpstreamTls::read,
-    );
-    let client_certificate = nested(
-        &mut section,
-        "client_certificate",
-        client_certificate::KEYS,
-        |rules| {
-            if around.asks == AskForCertificate::Off {
-                let problem =
-                    "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
-                report.error(
-                    rules.line,
-                    &rules.key,
-                    problem,
-                    "write \"request\" there, or remove this section",
-                );
-            }
-            ClientCertificate::read(rules, &around.trust)
-        },
-    );
+    let upstream_tls = nested(&mut section, "upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
+    let client_certificate = nested(&mut section, "client_certificate", client_certificate::KEYS, |rules| {
+        if around.asks == AskForCertificate::Off {
+            let problem =
+                "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
+            report.error(rules.line, &rules.key, problem, "write \"request\" there, or remove this section");
+        }
+        ClientCertificate::read(rules, &around.trust)
+    });
     section.finish();
     Some(Route {
         host,
@@ -207,9 +188,7 @@ fn refuse_twin(
     match seen.get(&place) {
         Some((first, line)) => {
             let problem = format!("has the same host and path as {first} on line {line}");
-            section
-                .report
-                .error(path.line, &path.key, problem, "remove one of the two");
+            section.report.error(path.line, &path.key, problem, "remove one of the two");
         }
         None => drop(seen.insert(place, (section.key.clone(), path.line))),
     }
@@ -221,9 +200,7 @@ fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
     match Upstream::parse(&text) {
         Ok(upstream) => Some(text.map(|_| upstream)),
         Err(refused) => {
-            section
-                .report
-                .error(text.line, &text.key, refused.problem, refused.remedy);
+            section.report.error(text.line, &text.key, refused.problem, refused.remedy);
             None
         }
     }
@@ -234,10 +211,7 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
     let report = section.report;
     match upstream.scheme {
         Scheme::Http => {
-            for name in ["identity", "upstream_tls"]
-                .into_iter()
-                .filter(|name| section.has(name))
-            {
+            for name in ["identity", "upstream_tls"].into_iter().filter(|name| section.has(name)) {
                 let problem = "has no meaning for an http upstream";
                 let remedy = format!("write an https upstream, or remove {name}");
                 report.error(section.line_of(name), &section.key_of(name), problem, remedy);
@@ -245,12 +219,7 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
         }
         Scheme::Https if !section.has("identity") => {
             let remedy = "add identity = \"NAME\" if the back end demands a certificate";
-            report.note(
-                section.line,
-                &section.key_of("identity"),
-                "calls the back end anonymously",
-                remedy,
-            );
+            report.note(section.line, &section.key_of("identity"), "calls the back end anonymously", remedy);
         }
         Scheme::Https => {}
     }
@@ -262,24 +231,14 @@ fn read_identity(section: &mut Section<'_, '_>, around: &Surroundings) -> Option
     let entry = section.take("identity")?;
     if let DeValue::Table(_) = entry.value {
         let problem = "is a reference into the store, which is not supported by this version yet";
-        report.error(
-            entry.line,
-            &entry.key,
-            problem,
-            "name one of [identities], or remove it",
-        );
+        report.error(entry.line, &entry.key, problem, "name one of [identities], or remove it");
         return None;
     }
     let name = entry.into_string(report)?;
     if !around.identities.contains(name.as_str()) {
         let defined = around.identities.iter().map(String::as_str);
         let remedy = names::defined_name(&name, "identities", defined);
-        report.absent(
-            name.line,
-            &name.key,
-            format!("{} is not defined", quoted(&name)),
-            remedy,
-        );
+        report.absent(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
     }
     Some(name)
 }

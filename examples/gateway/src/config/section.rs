@@ -38,27 +38,13 @@ impl<'r, 't> Section<'r, 't> {
         known: &'static [&'static str],
         entries: DeTable<'t>,
     ) -> Self {
-        Self {
-            report,
-            key,
-            line,
-            known,
-            entries,
-        }
+        Self { report, key, line, known, entries }
     }
 
     /// The dotted key of an entry of this table.
     pub(crate) fn key_of(&self, name: &str) -> String {
-        let name = if names::is_name(name) {
-            name.to_owned()
-        } else {
-            quoted(name)
-        };
-        if self.key.is_empty() {
-            name
-        } else {
-            format!("{}.{name}", self.key)
-        }
+        let name = if names::is_name(name) { name.to_owned() } else { quoted(name) };
+        if self.key.is_empty() { name } else { format!("{}.{name}", self.key) }
     }
 
     /// Whether the table has this key (and nobody took it yet).
@@ -79,17 +65,12 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The line of this key, or else of the table.
     pub(crate) fn line_of(&self, name: &str) -> usize {
-        self.entries
-            .get(name)
-            .map_or(self.line, |value| self.report.line(value.span()))
+        self.entries.get(name).map_or(self.line, |value| self.report.line(value.span()))
     }
 
     /// Takes the value of this key, of any type.
     pub(crate) fn take(&mut self, name: &str) -> Option<Entry<'t>> {
-        debug_assert!(
-            self.known.contains(&name),
-            "{name} is not in the list of known keys"
-        );
+        debug_assert!(self.known.contains(&name), "{name} is not in the list of known keys");
         let key = self.key_of(name);
         self.entries.remove(name).map(|value| self.entry(key, value))
     }
@@ -106,11 +87,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// A value with its place.
     fn entry(&self, key: String, value: Spanned<DeValue<'t>>) -> Entry<'t> {
-        Entry {
-            line: self.report.line(value.span()),
-            key,
-            value: value.into_inner(),
-        }
+        Entry { line: self.report.line(value.span()), key, value: value.into_inner() }
     }
 
     /// Takes a table of known keys.
@@ -129,8 +106,7 @@ impl<'r, 't> Section<'r, 't> {
     pub(crate) fn required(&mut self, name: &str, example: &str) -> Option<Located<String>> {
         if !self.means(name) {
             let remedy = format!("add {name} = {}", quoted(example));
-            self.report
-                .absent(self.line, &self.key_of(name), "is missing", remedy);
+            self.report.absent(self.line, &self.key_of(name), "is missing", remedy);
         }
         self.string(name)
     }
@@ -150,12 +126,7 @@ impl<'r, 't> Section<'r, 't> {
             return entry.into_string(self.report).into_iter().collect();
         };
         if items.is_empty() {
-            self.report.error(
-                entry.line,
-                &entry.key,
-                "is an empty list",
-                "name at least one, or remove it",
-            );
+            self.report.error(entry.line, &entry.key, "is an empty list", "name at least one, or remove it");
         }
         let texts = items.into_iter().map(|item| self.entry(entry.key.clone(), item));
         texts.filter_map(|item| item.into_string(self.report)).collect()
@@ -164,10 +135,7 @@ impl<'r, 't> Section<'r, 't> {
     /// Takes a list of file names, or a single one.
     pub(crate) fn files(&mut self, name: &str) -> Vec<Located<FilePath>> {
         let texts = self.strings(name);
-        texts
-            .into_iter()
-            .filter_map(|text| file_path(self.report, text))
-            .collect()
+        texts.into_iter().filter_map(|text| file_path(self.report, text)).collect()
     }
 
     /// Takes `true` or `false`.
@@ -223,18 +191,14 @@ impl<'r, 't> Section<'r, 't> {
         for (name, value) in &self.entries {
             let name = name.get_ref().as_ref();
             let line = self.report.line(value.span());
-            self.report
-                .error(line, &self.key_of(name), "is not a known key", self.advice(name));
+            self.report.error(line, &self.key_of(name), "is not a known key", self.advice(name));
         }
     }
 
     /// What may have been meant by an unknown key.
     fn advice(&self, name: &str) -> String {
         let lower = name.to_ascii_lowercase();
-        if ["password", "passphrase", "secret", "token"]
-            .iter()
-            .any(|word| lower.contains(word))
-        {
+        if ["password", "passphrase", "secret", "token"].iter().any(|word| lower.contains(word)) {
             return if self.known.contains(&"password_file") {
                 "secrets stand in files: write password_file = \"FILE\"".to_owned()
             } else {

@@ -33,11 +33,7 @@ pub(crate) fn key_on(text: &str, line: usize) -> String {
             let key = key.trim();
             let is_known = key.split('.').all(|part| !places(part).is_empty());
             let parts = [header.as_str(), if is_known { key } else { "" }];
-            parts
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join(".")
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
         }
         _ => header,
     }
@@ -47,31 +43,16 @@ pub(crate) fn key_on(text: &str, line: usize) -> String {
 pub(crate) fn remedy(message: &str) -> &'static str {
     /// How a message starts, and what to do about it.
     const ADVICE: &[(&str, &str)] = &[
-        (
-            "duplicate key",
-            "a key or [section] may stand once; keep one ([[routes]] has double brackets)",
-        ),
+        ("duplicate key", "a key or [section] may stand once; keep one ([[routes]] has double brackets)"),
         ("string values must be quoted", "put the text in quotation marks"),
-        (
-            "invalid boolean",
-            "write true or false, or put a text in quotation marks",
-        ),
-        (
-            "invalid basic string",
-            "end the text with the quotation mark it starts with",
-        ),
-        (
-            "invalid literal string",
-            "end the text with the quotation mark it starts with",
-        ),
+        ("invalid boolean", "write true or false, or put a text in quotation marks"),
+        ("invalid basic string", "end the text with the quotation mark it starts with"),
+        ("invalid literal string", "end the text with the quotation mark it starts with"),
         ("unclosed", "close the bracket"),
         ("invalid", "put the text in quotation marks"),
     ];
     let advice = ADVICE.iter().find(|(start, _)| message.starts_with(start));
-    advice.map_or(
-        "write key = value, with texts in quotation marks",
-        |(_, advice)| advice,
-    )
+    advice.map_or("write key = value, with texts in quotation marks", |(_, advice)| advice)
 }
 
 #[cfg(test)]

@@ -77,18 +77,11 @@ const LISTENER: &str =
 
 fn parsed(text: &str) -> (Option<Config>, Vec<Diagnostic>) {
     let (config, found) = parse(Path::new("etc/gateway.toml"), text);
-    assert_eq!(
-        config.is_none(),
-        found.iter().any(Diagnostic::is_error),
-        "{text}\n{found:#?}"
-    );
+    assert_eq!(config.is_none(), found.iter().any(Diagnostic::is_error), "{text}\n{found:#?}");
     for diagnostic in &found {
         assert!(!diagnostic.to_string().contains('\n'), "{diagnostic:?}");
         assert!(!diagnostic.to_string().contains("hunter2"), "{diagnostic}");
-        assert!(
-            (1..=text.lines().count().max(1)).contains(&diagnostic.line),
-            "{diagnostic}"
-        );
+        assert!((1..=text.lines().count().max(1)).contains(&diagnostic.line), "{diagnostic}");
     }
     (config, found)
 }
@@ -100,41 +93,24 @@ fn every_supported_key_is_read() {
     let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
-        [
-            "etc/gateway.toml:33: warning: routes[1].upstream_tls.verify: any host with a certificate of \
-             these CAs can pose as the back end; write verify = \"full\""
-        ]
+        ["etc/gateway.toml:33: warning: routes[1].upstream_tls.verify: any host with a certificate of \
+             these CAs can pose as the back end; write verify = \"full\""]
     );
-    assert_eq!(
-        config.listener.address.value,
-        SocketAddr::from(([127, 0, 0, 1], 8443))
-    );
+    assert_eq!(config.listener.address.value, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(config.listener.address.line, 3);
-    let KeyFiles::Pem {
-        certificate,
-        private_key,
-    } = &config.listener.certificate
-    else {
+    let KeyFiles::Pem { certificate, private_key } = &config.listener.certificate else {
         panic!("{:?}", config.listener)
     };
     assert_eq!(certificate.resolved, Path::new("etc/server.pem"));
-    assert_eq!(
-        (certificate.written.as_str(), certificate.line),
-        ("server.pem", 4)
-    );
+    assert_eq!((certificate.written.as_str(), certificate.line), ("server.pem", 4));
     assert_eq!(private_key.resolved, Path::new("/keys/server.key"));
     assert_eq!(private_key.key, "listener.private_key");
     let partners = &config.trust["partners"];
-    assert_eq!(
-        (partners.key.as_str(), partners.line, partners.ca.len()),
-        ("trust.partners", 8, 2)
-    );
+    assert_eq!((partners.key.as_str(), partners.line, partners.ca.len()), ("trust.partners", 8, 2));
     assert!(matches!(config.identities["orders"].files, KeyFiles::Pfx { .. }));
     assert!(matches!(config.identities["billing"].files, KeyFiles::Pem { .. }));
 
-    let [orders, root] = &config.routes[..] else {
-        panic!("{:?}", config.routes)
-    };
+    let [orders, root] = &config.routes[..] else { panic!("{:?}", config.routes) };
     assert_eq!((orders.key.as_str(), orders.line), ("routes[1]", 23));
     assert_eq!(orders.path.value, "/orders");
     assert_eq!(orders.host.as_ref().unwrap().value, "api.example.com");
@@ -150,14 +126,8 @@ fn every_supported_key_is_read() {
     let rules = orders.client_certificate.as_ref().unwrap();
     assert!(rules.validity && !rules.allow_unanchored);
     assert_eq!(rules.issuer[0].value, "CN=Issuing CA, O=Contoso");
-    assert_eq!(
-        (rules.thumbprint[1].value.as_str(), rules.thumbprint[1].line),
-        ("cc dd", 43)
-    );
-    assert_eq!(
-        rules.thumbprint_file.as_ref().unwrap().resolved,
-        Path::new("etc/allowed.txt")
-    );
+    assert_eq!((rules.thumbprint[1].value.as_str(), rules.thumbprint[1].line), ("cc dd", 43));
+    assert_eq!(rules.thumbprint_file.as_ref().unwrap().resolved, Path::new("etc/allowed.txt"));
 
     assert_eq!(root.upstream.scheme, Scheme::Http);
     assert!(root.client_certificate.is_none() && root.identity.is_none() && root.host.is_none());
@@ -169,13 +139,7 @@ fn every_supported_key_is_read() {
         ..Limits::default()
     };
     assert_eq!(config.limits, expected);
-    assert_eq!(
-        config.proxy,
-        Proxy {
-            x_forwarded: true,
-            forwarded: true
-        }
-    );
+    assert_eq!(config.proxy, Proxy { x_forwarded: true, forwarded: true });
 }
 
 #[test]
@@ -208,10 +172,7 @@ fn all_errors_of_a_file_are_found_in_the_order_of_lines() {
         .replace("https://localhost:9444/api", "htps://x")
         .replace("[proxy]", "[proxies]");
     let (_, found) = parsed(&text);
-    let lines: Vec<_> = found
-        .iter()
-        .map(|found| (found.line, found.key.as_str(), found.severity))
-        .collect();
+    let lines: Vec<_> = found.iter().map(|found| (found.line, found.key.as_str(), found.severity)).collect();
     let expected = [
         (3, "listener.address", Severity::Error),
         (26, "routes[1].upstream", Severity::Error),
@@ -237,9 +198,7 @@ fn each_error_has_its_line_its_key_and_a_remedy() {
         assert!(FULL.contains(old), "{old}");
         let (_, found) = parsed(&FULL.replacen(old, new, 1));
         let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
-        let [error] = errors[..] else {
-            panic!("{new}: {errors:#?}")
-        };
+        let [error] = errors[..] else { panic!("{new}: {errors:#?}") };
         let shown = error.to_string();
         assert_eq!((error.line, error.key.as_str()), (*line, *key), "{new}: {shown}");
         assert!(shown.contains(word), "{new}: {shown}");
@@ -258,10 +217,7 @@ fn a_file_without_listener_or_routes_says_so() {
         (&format!("{LISTENER}\nroutes = []"), &["routes"]),
         (&format!("{LISTENER}\n[routes]\npath = \"/\""), &["routes"]),
         (&format!("{LISTENER}\nroutes = [\"/\"]"), &["routes[1]"]),
-        (
-            &format!("{LISTENER}\nroutes = [{{}}]"),
-            &["routes[1].path", "routes[1].upstream"],
-        ),
+        (&format!("{LISTENER}\nroutes = [{{}}]"), &["routes[1].path", "routes[1].upstream"]),
     ];
     for (text, expected) in cases {
         let keys: Vec<_> = parsed(text).1.into_iter().map(|found| found.key).collect();
@@ -275,16 +231,10 @@ fn rules_that_anyone_can_meet_need_a_word_of_consent() {
         ("", Some("no rule besides validity")),
         ("validity = true", Some("no rule besides validity")),
         ("validity = false", Some("no rule at all")),
-        (
-            "validity = false\nallow_unanchored = true",
-            Some("no rule at all"),
-        ),
+        ("validity = false\nallow_unanchored = true", Some("no rule at all")),
         ("allow_unanchored = true", None),
         ("issuer = \"CN=a\"", Some("can be forged")),
-        (
-            "dns_name = \"a.b\"\nallow_unanchored = false",
-            Some("can be forged"),
-        ),
+        ("dns_name = \"a.b\"\nallow_unanchored = false", Some("can be forged")),
         ("issuer = \"CN=a\"\nallow_unanchored = true", None),
         ("issuer = \"CN=a\"\nthumbprint = \"aa\"", None),
         ("thumbprint_file = \"f\"", None),
@@ -300,10 +250,7 @@ fn rules_that_anyone_can_meet_need_a_word_of_consent() {
             None => assert_eq!(found, [], "{rules}"),
             Some(word) => {
                 assert_eq!(found.len(), 1, "{rules}: {found:#?}");
-                assert_eq!(
-                    (found[0].line, found[0].key.as_str()),
-                    (6, "routes[1].client_certificate")
-                );
+                assert_eq!((found[0].line, found[0].key.as_str()), (6, "routes[1].client_certificate"));
                 assert!(found[0].to_string().contains(word), "{rules}: {}", found[0]);
             }
         }
@@ -316,10 +263,7 @@ fn less_than_full_verification_is_a_warning() {
         let (config, found) = parsed(&FULL.replace("verify = \"chain\"", &format!("verify = \"{verify}\"")));
         assert!(config.is_some(), "{verify}");
         assert_eq!(found.len(), count, "{verify}");
-        assert!(
-            found.iter().all(|found| found.severity == Severity::Warning),
-            "{verify}"
-        );
+        assert!(found.iter().all(|found| found.severity == Severity::Warning), "{verify}");
     }
 }
 
@@ -327,11 +271,8 @@ fn less_than_full_verification_is_a_warning() {
 fn an_error_of_syntax_does_not_make_the_rest_seem_missing() {
     let (_, found) = parsed("[listener\naddress = \"127.0.0.1:8443\"\n");
     assert_eq!(found.iter().map(|found| found.line).collect::<Vec<_>>(), [1]);
-    let (_, found) = parsed(
-        &FULL
-            .replace("[trust.partners]", "[trust.partners")
-            .replace("\"chain\"", "\"no\""),
-    );
+    let (_, found) =
+        parsed(&FULL.replace("[trust.partners]", "[trust.partners").replace("\"chain\"", "\"no\""));
     let lines: Vec<_> = found.iter().map(|found| found.line).collect();
     assert_eq!(lines, [8, 33], "{found:#?}");
 }
@@ -356,21 +297,11 @@ fn secrets_written_in_the_file_are_not_repeated() {
 fn hostile_texts_end_in_diagnostics() {
     let deep = format!("a = {}1{}", "[".repeat(5000), "]".repeat(5000));
     let dotted = format!("{} = 1", vec!["a"; 5000].join("."));
-    let long = format!(
-        "{} = 1\n[listener]\naddress = \"{}\"\n",
-        "x".repeat(100_000),
-        "\u{202e}".repeat(100_000)
-    );
-    for text in [
-        &deep,
-        &dotted,
-        &long,
-        "\0",
-        "= = =",
-        "[[[",
-        "\"\\",
-        "listener.a.b = 1\nroutes.x = 2\ntrust = []\n",
-    ] {
+    let long =
+        format!("{} = 1\n[listener]\naddress = \"{}\"\n", "x".repeat(100_000), "\u{202e}".repeat(100_000));
+    for text in
+        [&deep, &dotted, &long, "\0", "= = =", "[[[", "\"\\", "listener.a.b = 1\nroutes.x = 2\ntrust = []\n"]
+    {
         for found in parsed(text).1 {
             assert!(found.to_string().chars().count() < 500, "{found}");
         }
@@ -380,10 +311,7 @@ fn hostile_texts_end_in_diagnostics() {
 #[test]
 fn of_a_file_that_is_something_else_only_the_start_is_reported() {
     let (_, found) = parsed(&"12:00:00 INFO a line of a log\n".repeat(10_000));
-    assert_eq!(
-        found.iter().map(|found| found.line).collect::<Vec<_>>(),
-        (1..=50).collect::<Vec<_>>()
-    );
+    assert_eq!(found.iter().map(|found| found.line).collect::<Vec<_>>(), (1..=50).collect::<Vec<_>>());
 }
 
 #[test]
@@ -420,9 +348,6 @@ fn a_file_that_cannot_be_read_is_a_diagnostic() {
         assert!(found[0].problem.contains(word), "{}", found[0]);
     }
     let file = write("gateway.toml", FULL.as_bytes());
-    assert_eq!(
-        read(&file).0.unwrap().upstream_ca[0].resolved,
-        folder.join("backend-ca.pem")
-    );
+    assert_eq!(read(&file).0.unwrap().upstream_ca[0].resolved, folder.join("backend-ca.pem"));
     std::fs::remove_dir_all(&folder).unwrap();
 }

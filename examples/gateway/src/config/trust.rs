@@ -19,9 +19,7 @@ impl Trust {
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         if !section.means("ca") {
             let remedy = "add ca = [\"FILE\"]";
-            section
-                .report
-                .absent(section.line, &section.key_of("ca"), "is missing", remedy);
+            section.report.absent(section.line, &section.key_of("ca"), "is missing", remedy);
         }
         let ca = section.files("ca");
         section.not_yet("crl");

@@ -60,10 +60,8 @@ impl Upstream {
                 remedy: "write the URL without it; secrets do not stand in URLs",
             });
         }
-        let refused = |problem: &str, remedy| Refused {
-            problem: format!("{} {problem}", quoted(shown)),
-            remedy,
-        };
+        let refused =
+            |problem: &str, remedy| Refused { problem: format!("{} {problem}", quoted(shown)), remedy };
         let Some((scheme, rest)) = shown.split_once("://") else {
             return Err(refused("has no scheme", SHAPE));
         };
@@ -71,26 +69,16 @@ impl Upstream {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             _ => {
-                return Err(refused(
-                    "has an unknown scheme",
-                    "write http://host:port or https://host:port",
-                ));
+                return Err(refused("has an unknown scheme", "write http://host:port or https://host:port"));
             }
         };
         if shown.len() != text.len() {
-            return Err(refused(
-                "is followed by a query or fragment",
-                "remove what follows the path",
-            ));
+            return Err(refused("is followed by a query or fragment", "remove what follows the path"));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let authority = read_authority(authority).map_err(|problem| refused(problem, SHAPE))?;
         let path = read_path(path).map_err(|problem| refused(&problem, "write a plain path such as /api"))?;
-        Ok(Self {
-            scheme,
-            authority,
-            path,
-        })
+        Ok(Self { scheme, authority, path })
     }
 }
 
@@ -129,10 +117,7 @@ fn read_path(path: &str) -> Result<String, String> {
         return Err("has an empty path segment".to_owned());
     }
     if normal.path != path {
-        return Err(format!(
-            "has a path that is also written {}",
-            quoted(&normal.path)
-        ));
+        return Err(format!("has a path that is also written {}", quoted(&normal.path)));
     }
     Ok(path.to_owned())
 }
@@ -152,11 +137,7 @@ mod tests {
             ("http://10.1.2.3:80", "10.1.2.3:80", ""),
         ] {
             let found = Upstream::parse(text).unwrap();
-            assert_eq!(
-                (found.authority.as_str(), found.path.as_str()),
-                (authority, path),
-                "{text}"
-            );
+            assert_eq!((found.authority.as_str(), found.path.as_str()), (authority, path), "{text}");
         }
     }
 

@@ -63,9 +63,7 @@ impl UpstreamTls {
     /// Reads the section of a route.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let report = section.report;
-        let ca_place = section
-            .has("ca")
-            .then(|| (section.line_of("ca"), section.key_of("ca")));
+        let ca_place = section.has("ca").then(|| (section.line_of("ca"), section.key_of("ca")));
         let ca = section.files("ca");
         let options = [Verify::Full, Verify::Chain, Verify::Name, Verify::None].map(|it| (it.as_str(), it));
         let is_stated = section.has("verify");
@@ -88,20 +86,13 @@ impl UpstreamTls {
         section.finish();
         let is_whole = is_stated == verify.is_some() && is_named == server_name.is_some();
         let verify = verify.map(|verify| verify.value).unwrap_or_default();
-        is_whole.then_some(Self {
-            ca,
-            verify,
-            server_name,
-        })
+        is_whole.then_some(Self { ca, verify, server_name })
     }
 }
 
 /// A host name, or an IP address without brackets.
 fn read_server_name(text: &str) -> Result<String, &'static str> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<IpAddr>() {
         Ok(address) => Ok(address.to_string()),
         Err(_) => names::host(text),

@@ -51,9 +51,7 @@ impl Drop for BackEnd {
 /// Starts a back end on `listener` that calls itself `name` in its answers. To be called within a Tokio
 /// runtime.
 pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> BackEnd {
-    BackEnd {
-        task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)),
-    }
+    BackEnd { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
 }
 
 /// Accepts connections for ever, and serves each in a task of its own.
@@ -84,21 +82,12 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, name: &'static str) {
             return;
         }
         Err(_) => {
-            tracing::debug!(
-                back_end = name,
-                "the demo's back end gave up waiting for a handshake"
-            );
+            tracing::debug!(back_end = name, "the demo's back end gave up waiting for a handshake");
             return;
         }
     };
-    let certificate = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(|chain| chain.first());
-    let certificate = Arc::new(certificate::describe(
-        certificate.map_or(&[], |leaf| leaf.as_ref()),
-    ));
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let certificate = Arc::new(certificate::describe(certificate.map_or(&[], |leaf| leaf.as_ref())));
     let service = service_fn(move |request| {
         let certificate = Arc::clone(&certificate);
         async move { Ok::<_, Infallible>(answer::answer(name, &certificate, request).await) }
@@ -107,10 +96,6 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, name: &'static str) {
     server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     server.http2().timer(TokioTimer::new());
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(
-            error,
-            back_end = name,
-            "a connection of the demo's back end ended early"
-        );
+        tracing::debug!(error, back_end = name, "a connection of the demo's back end ended early");
     }
 }

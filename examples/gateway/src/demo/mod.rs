@@ -46,11 +46,8 @@ mod tests {
     async fn two_demos_at_once_get_four_different_back_end_ports() {
         let one = super::bind_back_ends().await.unwrap();
         let two = super::bind_back_ends().await.unwrap();
-        let ports: std::collections::HashSet<u16> = one
-            .iter()
-            .chain(&two)
-            .map(|listener| listener.local_addr().unwrap().port())
-            .collect();
+        let ports: std::collections::HashSet<u16> =
+            one.iter().chain(&two).map(|listener| listener.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 4);
     }
 }

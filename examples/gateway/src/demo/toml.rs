@@ -77,38 +77,16 @@ mod tests {
             .unwrap()
             .iter()
             .map(|route| {
-                let trust = route
-                    .get("client_certificate")
-                    .and_then(|rules| rules["trust"].as_str());
-                [
-                    route["path"].as_str(),
-                    route["upstream"].as_str(),
-                    route["identity"].as_str(),
-                    trust,
-                ]
+                let trust = route.get("client_certificate").and_then(|rules| rules["trust"].as_str());
+                [route["path"].as_str(), route["upstream"].as_str(), route["identity"].as_str(), trust]
             })
             .collect();
         assert_eq!(
             routes,
             [
-                [
-                    Some("/orders"),
-                    Some("https://localhost:9444/orders"),
-                    Some("orders"),
-                    Some("partners")
-                ],
-                [
-                    Some("/billing"),
-                    Some("https://localhost:9444/billing"),
-                    Some("billing"),
-                    Some("partners")
-                ],
-                [
-                    Some("/open"),
-                    Some("https://localhost:9445/open"),
-                    Some("orders"),
-                    None
-                ],
+                [Some("/orders"), Some("https://localhost:9444/orders"), Some("orders"), Some("partners")],
+                [Some("/billing"), Some("https://localhost:9444/billing"), Some("billing"), Some("partners")],
+                [Some("/open"), Some("https://localhost:9445/open"), Some("orders"), None],
             ]
         );
     }

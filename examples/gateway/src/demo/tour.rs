@@ -15,21 +15,9 @@ enum Http {
 
 /// The calls that are let in.
 const LET_IN: [Call; 5] = [
-    (
-        200,
-        "the back end saw CN=orders-gateway",
-        Http::One,
-        Some("client"),
-        "/orders",
-    ),
+    (200, "the back end saw CN=orders-gateway", Http::One, Some("client"), "/orders"),
     (200, "the same over HTTP/2", Http::Two, Some("client"), "/orders"),
-    (
-        200,
-        "the same back end saw CN=billing-gateway",
-        Http::One,
-        Some("client"),
-        "/billing",
-    ),
+    (200, "the same back end saw CN=billing-gateway", Http::One, Some("client"), "/billing"),
     (200, "the same over HTTP/2", Http::Two, Some("client"), "/billing"),
     (200, "this route needs no certificate", Http::One, None, "/open"),
 ];
@@ -37,34 +25,10 @@ const LET_IN: [Call; 5] = [
 /// The calls that are refused.
 const REFUSED: [Call; 6] = [
     (403, "no certificate", Http::One, None, "/orders"),
-    (
-        403,
-        "a certificate that has expired",
-        Http::One,
-        Some("expired"),
-        "/orders",
-    ),
-    (
-        403,
-        "a certificate from a CA that is not trusted",
-        Http::One,
-        Some("stranger"),
-        "/orders",
-    ),
-    (
-        403,
-        "a CA that bears the trusted CA's very name",
-        Http::One,
-        Some("impostor"),
-        "/orders",
-    ),
-    (
-        403,
-        "the same over HTTP/2, which has no reason phrases",
-        Http::Two,
-        Some("impostor"),
-        "/orders",
-    ),
+    (403, "a certificate that has expired", Http::One, Some("expired"), "/orders"),
+    (403, "a certificate from a CA that is not trusted", Http::One, Some("stranger"), "/orders"),
+    (403, "a CA that bears the trusted CA's very name", Http::One, Some("impostor"), "/orders"),
+    (403, "the same over HTTP/2, which has no reason phrases", Http::Two, Some("impostor"), "/orders"),
     (404, "no such route", Http::One, Some("client"), "/elsewhere"),
 ];
 
@@ -104,26 +68,14 @@ fn push_call(text: &mut String, dir: &Path, port: u16, (status, why, http, certi
         let certificate = file(&format!("{stem}.pem"));
         let key = file(&format!("{stem}.key"));
         // Writing to a string does not fail.
-        let _ = write!(
-            line,
-            " --cert {} --key {}",
-            quoted(&escaped(&certificate)),
-            quoted(&key)
-        );
+        let _ = write!(line, " --cert {} --key {}", quoted(&escaped(&certificate)), quoted(&key));
     }
-    let _ = write!(
-        text,
-        "\n# {status}: {why}\n{line} https://localhost:{port}{path}\n"
-    );
+    let _ = write!(text, "\n# {status}: {why}\n{line} https://localhost:{port}{path}\n");
 }
 
 /// A path that begins with a dash would be an option to `curl`.
 fn relative(path: &str) -> String {
-    if path.starts_with('-') {
-        format!("./{path}")
-    } else {
-        path.to_owned()
-    }
+    if path.starts_with('-') { format!("./{path}") } else { path.to_owned() }
 }
 
 /// What follows a colon in `--cert` is a password to `curl`, unless a backslash stands before it.
@@ -175,33 +127,13 @@ mod tests {
     #[test]
     fn an_unusual_folder_is_quoted_for_shell_and_curl() {
         for (case, dir, expected) in [
-            (
-                "a space",
-                "my demo",
-                "--cert 'my demo/client.pem' --key 'my demo/client.key'",
-            ),
-            (
-                "a quote",
-                "it's",
-                "--cert 'it'\\''s/client.pem' --key 'it'\\''s/client.key'",
-            ),
+            ("a space", "my demo", "--cert 'my demo/client.pem' --key 'my demo/client.key'"),
+            ("a quote", "it's", "--cert 'it'\\''s/client.pem' --key 'it'\\''s/client.key'"),
             ("a colon", "a:b", "--cert 'a\\:b/client.pem' --key a:b/client.key"),
-            (
-                "a dollar sign",
-                "$HOME",
-                "--cert '$HOME/client.pem' --key '$HOME/client.key'",
-            ),
+            ("a dollar sign", "$HOME", "--cert '$HOME/client.pem' --key '$HOME/client.key'"),
             ("a tilde", "~", "--cert '~/client.pem' --key '~/client.key'"),
-            (
-                "a dash in front",
-                "-k",
-                "--cert ./-k/client.pem --key ./-k/client.key",
-            ),
-            (
-                "an absolute path",
-                "/srv/demo",
-                "--cert /srv/demo/client.pem --key /srv/demo/client.key",
-            ),
+            ("a dash in front", "-k", "--cert ./-k/client.pem --key ./-k/client.key"),
+            ("an absolute path", "/srv/demo", "--cert /srv/demo/client.pem --key /srv/demo/client.key"),
         ] {
             assert!(text(Path::new(dir), 8443).contains(expected), "{case}");
         }

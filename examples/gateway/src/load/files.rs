@@ -20,10 +20,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn new(file: &Path, found: Vec<Diagnostic>) -> Self {
-        Self {
-            file: file.to_owned(),
-            found,
-        }
+        Self { file: file.to_owned(), found }
     }
 
     pub(super) fn error<T>(

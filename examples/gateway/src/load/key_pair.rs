@@ -8,10 +8,9 @@ use crate::config::{FilePath, KeyFiles, Located, quoted};
 /// Reads a pair from either form of files, and warns if its certificate is not valid now.
 pub(super) fn identity(files: &KeyFiles, findings: &mut Findings) -> Option<ClientIdentity> {
     let (certificate_file, identity) = match files {
-        KeyFiles::Pem {
-            certificate,
-            private_key,
-        } => (certificate, from_pem(certificate, private_key, findings)?),
+        KeyFiles::Pem { certificate, private_key } => {
+            (certificate, from_pem(certificate, private_key, findings)?)
+        }
         KeyFiles::Pfx { pfx, password_file } => (pfx, from_pfx(pfx, password_file, findings)?),
     };
     let (validity, now) = (identity.certificate().validity(), SystemClock.now());
@@ -39,14 +38,10 @@ fn from_pem(
         IdentityError::KeyPair(
             KeyPairError::KeyPem(_) | KeyPairError::KeyEncrypted | KeyPairError::UnsupportedKey,
         ) => (private_key, "name the PEM file of the certificate's private key"),
-        IdentityError::KeyPair(KeyPairError::Mismatch) => (
-            private_key,
-            "name the key that belongs to the first certificate of the other file",
-        ),
-        _ => (
-            certificate,
-            "name a PEM file with the certificate first and its chain after it",
-        ),
+        IdentityError::KeyPair(KeyPairError::Mismatch) => {
+            (private_key, "name the key that belongs to the first certificate of the other file")
+        }
+        _ => (certificate, "name a PEM file with the certificate first and its chain after it"),
     };
     findings.error(at, format!("{}: {error}", quoted(&at.written)), remedy);
     None
@@ -60,11 +55,7 @@ fn from_pfx(
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));
     let (contents, password) = (contents?, password?);
     let Ok(password) = std::str::from_utf8(&password) else {
-        findings.error(
-            password_file,
-            "the password is not UTF-8",
-            "save the file as UTF-8",
-        );
+        findings.error(password_file, "the password is not UTF-8", "save the file as UTF-8");
         return None;
     };
     // Editors end a file with a line break that is not part of the password.

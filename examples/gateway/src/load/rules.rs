@@ -5,7 +5,7 @@ use std::fmt::Display;
 use tower_mtls::{Policy, Thumbprint, TrustAnchors};
 
 use super::{Named, files::Findings};
-use crate::config::{ClientCertificate, FilePath, Located, quoted};
+use crate::config::{ClientCertificate, FilePath, Located, Mode, quoted};
 
 /// The policy of a route.
 pub(super) fn policy(
@@ -15,11 +15,7 @@ pub(super) fn policy(
 ) -> Option<Policy> {
     let issuers = parsed(&rules.issuer, findings, NAME);
     let subjects = parsed(&rules.subject, findings, NAME);
-    let dns_names = parsed(
-        &rules.dns_name,
-        findings,
-        "write orders.contoso.com or *.contoso.com",
-    );
+    let dns_names = parsed(&rules.dns_name, findings, "write orders.contoso.com or *.contoso.com");
     let thumbprints = parsed::<Thumbprint>(&rules.thumbprint, findings, THUMBPRINT);
     let listed = match &rules.thumbprint_file {
         Some(file) => thumbprint_file(file, findings)?,
@@ -53,7 +49,19 @@ pub(super) fn policy(
         policy = policy.allow_unanchored();
     }
     match policy.build() {
-        Ok(policy) => Some(policy),
+        Ok(policy) => {
+            for warning in policy.warnings() {
+                findings.warning(rules, warning.to_string(), "");
+            }
+            if rules.mode == Mode::Shadow {
+                findings.warning(
+                    rules,
+                    "mode = \"shadow\" refuses nobody",
+                    "write mode = \"enforce\" when the log shows what you expect",
+                );
+            }
+            Some(policy)
+        }
         Err(error) => {
             findings.error(rules, error.to_string(), "add trust or thumbprint");
             None
@@ -85,11 +93,7 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
     let contents = findings.read(file)?;
     let named = quoted(&file.written);
     let Ok(text) = std::str::from_utf8(&contents) else {
-        findings.error(
-            file,
-            format!("{named} is not UTF-8"),
-            "write one thumbprint a line",
-        );
+        findings.error(file, format!("{named} is not UTF-8"), "write one thumbprint a line");
         return None;
     };
     let mut thumbprints = Vec::new();

@@ -10,16 +10,14 @@ pub(super) fn anchors(files: &[Located<FilePath>], findings: &mut Findings) -> O
     let mut all: Option<TrustAnchors> = None;
     let mut is_sound = true;
     for file in files {
-        let read = findings
-            .read(file)
-            .and_then(|pem| match TrustAnchors::from_pem(&pem) {
-                Ok(anchors) => Some(anchors),
-                Err(error) => {
-                    let problem = format!("{}: {error}", quoted(&file.written));
-                    findings.error(file, problem, "name a PEM file of CA certificates");
-                    None
-                }
-            });
+        let read = findings.read(file).and_then(|pem| match TrustAnchors::from_pem(&pem) {
+            Ok(anchors) => Some(anchors),
+            Err(error) => {
+                let problem = format!("{}: {error}", quoted(&file.written));
+                findings.error(file, problem, "name a PEM file of CA certificates");
+                None
+            }
+        });
         match read {
             Some(anchors) => {
                 all = Some(match all {

@@ -11,7 +11,7 @@ use tower_mtls::{
 
 use super::{Named, files::Findings, rules};
 use crate::{
-    config::{Config, Located, Proxy, Route as RouteConfig, Scheme, Verify, quoted},
+    config::{Config, Located, Mode, Proxy, Route as RouteConfig, Scheme, Verify, quoted},
     serve::{Route, RouteService},
 };
 
@@ -25,67 +25,47 @@ pub(super) fn route(
     client: &MtlsClient<Incoming>,
     findings: &mut Findings,
 ) -> Option<Route> {
-    let policy = route
-        .client_certificate
-        .as_ref()
-        .map(|rules| rules::policy(rules, anchors, findings));
+    let policy = route.client_certificate.as_ref().map(|rules| rules::policy(rules, anchors, findings));
     let calling = calling(config, route, identities, trusts, findings);
     let to_back_end = ServiceBuilder::new()
         .layer(forwarding(config, route, findings)?)
         .layer(calling?)
         .service(client.clone());
-    let service = match policy {
-        Some(policy) => RouteService::Guarded(RequireCertificateLayer::new(policy?).layer(to_back_end)),
-        None => RouteService::Open(to_back_end),
+    let policy = match policy {
+        Some(policy) => Some(policy?),
+        None => None,
     };
-    Some(Route {
-        allow_empty_segments: route.allow_empty_segments,
-        service,
-    })
+    let service = match (&policy, &route.client_certificate) {
+        (Some(policy), Some(rules)) => {
+            let layer = RequireCertificateLayer::new(policy.clone());
+            let layer = match rules.mode {
+                Mode::Enforce => layer,
+                Mode::Shadow => layer.shadow(),
+            };
+            RouteService::Guarded(layer.layer(to_back_end))
+        }
+        _ => RouteService::Open(to_back_end),
+    };
+    Some(Route { allow_empty_segments: route.allow_empty_segments, policy, service })
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
     let upstream = &route.upstream;
-    let text = format!(
-        "{}://{}{}",
-        upstream.scheme.as_str(),
-        upstream.authority,
-        upstream.path
-    );
+    let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
     let parsed = match text.parse() {
         Ok(parsed) => parsed,
         Err(error) => {
-            findings.error(
-                upstream,
-                format!("{}: {error}", quoted(&text)),
-                "write https://host:port/path",
-            );
+            findings.error(upstream, format!("{}: {error}", quoted(&text)), "write https://host:port/path");
             return None;
         }
     };
     let layer = ReverseProxyLayer::new(&route.path, parsed).forwarded(match config.proxy {
-        Proxy {
-            x_forwarded: false,
-            forwarded: false,
-        } => Forwarded::Nothing,
-        Proxy {
-            x_forwarded: true,
-            forwarded: false,
-        } => Forwarded::XForwarded,
-        Proxy {
-            x_forwarded: false,
-            forwarded: true,
-        } => Forwarded::Rfc7239,
-        Proxy {
-            x_forwarded: true,
-            forwarded: true,
-        } => Forwarded::Both,
+        Proxy { x_forwarded: false, forwarded: false } => Forwarded::Nothing,
+        Proxy { x_forwarded: true, forwarded: false } => Forwarded::XForwarded,
+        Proxy { x_forwarded: false, forwarded: true } => Forwarded::Rfc7239,
+        Proxy { x_forwarded: true, forwarded: true } => Forwarded::Both,
     });
-    Some(if route.preserve_host {
-        layer.preserve_host()
-    } else {
-        layer
-    })
+    Some(if route.preserve_host { layer.preserve_host() } else { layer })
 }
 
 fn calling(
@@ -105,11 +85,7 @@ fn calling(
         Scheme::Http => layer,
     };
     // HTTP/2 has no Host beside the authority that is connected to.
-    Some(if route.preserve_host {
-        layer.only_http1()
-    } else {
-        layer
-    })
+    Some(if route.preserve_host { layer.only_http1() } else { layer })
 }
 
 /// Back-end trusts by what they were made of: routes with the same settings share their connections.
@@ -121,10 +97,7 @@ type Settings = (Vec<PathBuf>, Verify, Option<String>);
 impl BackEndTrusts {
     fn of(&mut self, config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<BackEndTrust> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
-        let server_name = route
-            .upstream_tls
-            .as_ref()
-            .and_then(|tls| tls.server_name.as_ref());
+        let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let files = config.upstream_ca_of(route);
         let settings = (
             files.iter().map(|file| file.resolved.clone()).collect(),

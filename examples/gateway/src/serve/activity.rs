@@ -72,10 +72,7 @@ impl Activity {
             let (due, overdue) = match head {
                 _ if busy => (now + head.unwrap_or(idle).min(idle), None),
                 Some(head) if head_since > 0 => (since(head_since - 1) + head, Some(Overdue::Head)),
-                _ => (
-                    since(self.idle_since.load(Ordering::Relaxed)) + idle,
-                    Some(Overdue::Idle),
-                ),
+                _ => (since(self.idle_since.load(Ordering::Relaxed)) + idle, Some(Overdue::Idle)),
             };
             if let Some(overdue) = overdue.filter(|_| due <= now) {
                 return overdue;

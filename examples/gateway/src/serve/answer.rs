@@ -11,16 +11,13 @@ fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>>
     let body = format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#);
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
 
 /// Why a request never gets to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     NoRoute,
     /// Its path can be read in two ways.
     AmbiguousPath,
@@ -35,11 +32,7 @@ impl Refused {
             Self::NoRoute => problem(StatusCode::NOT_FOUND, "No such route", "no_route"),
             Self::AmbiguousPath => problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path"),
             Self::Host => problem(StatusCode::BAD_REQUEST, "Bad Host", "bad_host"),
-            Self::Connect => problem(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "Method not allowed",
-                "connect_refused",
-            ),
+            Self::Connect => problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "connect_refused"),
         }
     }
 }

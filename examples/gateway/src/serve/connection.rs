@@ -78,19 +78,11 @@ pub(super) async fn serve(
 fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Heads are timed by our own watch, which tells a head that is late from a connection that is idle.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(LARGEST_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(LARGEST_HEAD as u32)
         .max_concurrent_streams(STREAMS);
-    if is_http2 {
-        builder.http2_only()
-    } else {
-        builder.http1_only()
-    }
+    if is_http2 { builder.http2_only() } else { builder.http1_only() }
 }

@@ -9,13 +9,7 @@ pub(super) fn connections() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     // None means unlimited.
     let limit = if raised.is_ok() { maximum } else { current };
     fit(limit.unwrap_or(u64::MAX))
@@ -28,9 +22,7 @@ pub(super) fn connections() -> usize {
 
 fn fit(files: u64) -> usize {
     let connections = files.saturating_sub(RESERVED) / 2;
-    usize::try_from(connections)
-        .unwrap_or(usize::MAX)
-        .clamp(16, 1_000_000)
+    usize::try_from(connections).unwrap_or(usize::MAX).clamp(16, 1_000_000)
 }
 
 #[cfg(test)]

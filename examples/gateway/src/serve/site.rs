@@ -8,12 +8,15 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use tower_mtls::{
-    ClientError, MtlsClient, RequireCertificate, ReverseProxy, inbound::ResponseBody,
+    ClientError, MtlsClient, Policy, RequireCertificate, ReverseProxy, inbound::ResponseBody,
     outbound::IdentityService,
 };
 
 use super::answer::{self, Refused};
-use crate::{path, routes::RouteTable};
+use crate::{
+    path::{self, Normalised},
+    routes::RouteTable,
+};
 
 /// The routes of one configuration.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Site {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) allow_empty_segments: bool,
+    /// What the service enforces or watches, for explanations.
+    pub(crate) policy: Option<Policy>,
     pub(crate) service: RouteService,
 }
 
@@ -73,26 +78,35 @@ impl Site {
         })
     }
 
+    /// The route of a request for this host and path.
+    pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, Refused> {
+        let index = self.table.find(host, &path.path).ok_or(Refused::NoRoute)?;
+        let route = self.routes.get(index).ok_or(Refused::NoRoute)?;
+        if path.has_empty_segments && !route.allow_empty_segments {
+            return Err(Refused::AmbiguousPath);
+        }
+        Ok(route)
+    }
+
     /// Finds the route; the request's path is the one string that rules, routing and back end all see.
     fn route(&self, request: &mut Request<Incoming>) -> Result<&Route, Refused> {
         if request.method() == Method::CONNECT {
             return Err(Refused::Connect);
         }
-        let normal = path::normalise(request.uri().path()).map_err(|reason| {
-            tracing::debug!(%reason, "request refused with 400: its path can be read in two ways");
-            Refused::AmbiguousPath
-        })?;
-        let host = host(request)?;
-        let index = self.table.find(host, &normal.path).ok_or(Refused::NoRoute)?;
-        let route = self.routes.get(index).ok_or(Refused::NoRoute)?;
-        if normal.has_empty_segments && !route.allow_empty_segments {
-            return Err(Refused::AmbiguousPath);
-        }
+        let normal = normalise(request.uri().path())?;
+        let route = self.find(host(request)?, &normal)?;
         if let Cow::Owned(path) = normal.path {
             *request.uri_mut() = with_path(request.uri(), path).ok_or(Refused::AmbiguousPath)?;
         }
         Ok(route)
     }
+}
+
+fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {
+    path::normalise(path).map_err(|reason| {
+        tracing::debug!(%reason, "request refused with 400: its path can be read in two ways");
+        Refused::AmbiguousPath
+    })
 }
 
 /// The host a request asks for: the URI's, or else the Host field's.

@@ -34,11 +34,7 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "gateway-test-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::SeqCst)
-        );
+        let name = format!("gateway-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -88,18 +84,8 @@ impl Demo {
             }
         }
         let address = tour.split("https://localhost:").nth(1).unwrap();
-        let port = address
-            .split(|c: char| !c.is_ascii_digit())
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
-        Self {
-            process,
-            tour,
-            port,
-            folder,
-        }
+        let port = address.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+        Self { process, tour, port, folder }
     }
 
     /// The same world, for callers of another gateway on this port.
@@ -114,10 +100,8 @@ impl Demo {
 
     /// SIGTERM, and the exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let signalled = Command::new("kill")
-            .args(["-TERM", &self.process.id().to_string()])
-            .status()
-            .unwrap();
+        let signalled =
+            Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
         assert!(signalled.success());
         self.process.wait().unwrap().code()
     }
@@ -126,9 +110,7 @@ impl Demo {
     pub async fn connect(&self, certificate: Option<&str>, alpn: &[u8]) -> TlsStream<TcpStream> {
         let dir = self.dir();
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -139,18 +121,13 @@ impl Demo {
             Some(name) => {
                 let chain = CertificateDer::pem_file_iter(dir.join(format!("{name}.pem"))).unwrap();
                 let key = PrivateKeyDer::from_pem_file(dir.join(format!("{name}.key"))).unwrap();
-                builder
-                    .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
-                    .unwrap()
+                builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap()
             }
         };
         config.alpn_protocols = vec![alpn.to_vec()];
         let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, socket)
-            .await
-            .unwrap()
+        TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap()
     }
 
     /// Sends bytes as they are and reads the answer to its end.
@@ -174,29 +151,15 @@ impl Drop for Demo {
 /// Runs a `curl` line as pasted; its standard output.
 pub fn shell(line: &str) -> String {
     let output = Command::new("bash").args(["-c", line]).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{line}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Exit code and everything printed.
 pub fn check(config: &Path) -> (Option<i32>, String) {
-    let mut process = gateway()
-        .arg("check")
-        .arg("--config")
-        .arg(config)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut process =
+        gateway().arg("check").arg("--config").arg(config).stdout(Stdio::piped()).spawn().unwrap();
     let mut printed = String::new();
-    process
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut printed)
-        .unwrap();
+    process.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     (process.wait().unwrap().code(), printed)
 }

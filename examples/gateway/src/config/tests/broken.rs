@@ -84,8 +84,6 @@ pub(super) const BROKEN: &[Case] = &[
     ("ca = \"backend-ca.pem\"", "verify = \"none\"", 21, "upstream_tls.verify", "[routes.upstream_tls]"),
     // client_certificate
     ("[\"*.contoso.com\"]", "[\"a.*.com\"]", 42, "routes[1].client_certificate.dns_name", "first label"),
-    ("mode = \"enforce\"", "mode = \"shadow\"",
-        46, "routes[1].client_certificate.mode", "not supported by this version"),
     ("mode = \"enforce\"", "mode = \"audit\"", 46, "routes[1].client_certificate.mode", "write \"enforce\""),
     ("mode = \"enforce\"", "in_store = true", 46, "routes[1].client_certificate.in_store", "not supported"),
     ("mode = \"enforce\"", "policy = \"p.xml\"", 46, "routes[1].client_certificate.policy", "not supported"),

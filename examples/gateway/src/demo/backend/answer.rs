@@ -23,9 +23,7 @@ pub(super) async fn answer<B: Body + Unpin>(
                 &json!({ "error": "the body broke off" }),
             );
         };
-        length += frame
-            .data_ref()
-            .map_or(0, |data| bytes::Buf::remaining(data) as u64);
+        length += frame.data_ref().map_or(0, |data| bytes::Buf::remaining(data) as u64);
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let told = json!({
@@ -47,11 +45,7 @@ fn headers(headers: &HeaderMap) -> Value {
         .keys()
         .map(|name| {
             let mut values: Vec<Value> = headers.get_all(name).iter().map(text).collect();
-            let value = if values.len() == 1 {
-                values.remove(0)
-            } else {
-                Value::from(values)
-            };
+            let value = if values.len() == 1 { values.remove(0) } else { Value::from(values) };
             (name.as_str().to_owned(), value)
         })
         .collect();
@@ -62,19 +56,11 @@ fn headers(headers: &HeaderMap) -> Value {
 fn json_response(method: &Method, status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
     let text = Bytes::from(format!("{value:#}\n"));
     let length = text.len();
-    let body = if method == Method::HEAD {
-        Bytes::new()
-    } else {
-        text
-    };
+    let body = if method == Method::HEAD { Bytes::new() } else { text };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-        .headers_mut()
-        .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     response
 }
 
@@ -117,14 +103,6 @@ mod tests {
         let request = Request::head("/").body(Full::<Bytes>::default()).unwrap();
         let response = answer("first", &Value::Null, request).await;
         assert_ne!(response.headers()[CONTENT_LENGTH], "0");
-        assert!(
-            response
-                .into_body()
-                .collect()
-                .await
-                .unwrap()
-                .to_bytes()
-                .is_empty()
-        );
+        assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
     }
 }

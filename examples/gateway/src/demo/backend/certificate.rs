@@ -25,10 +25,8 @@ pub(super) fn describe(der: &[u8]) -> Value {
 /// A distinguished name in the order of RFC 4514, the last encoded attribute first, to be read by people:
 /// `CN=orders-gateway, O=Contoso`.
 fn name(name: &X509Name<'_>) -> String {
-    let mut parts: Vec<String> = name
-        .iter_rdn()
-        .map(|set| set.iter().map(attribute).collect::<Vec<_>>().join("+"))
-        .collect();
+    let mut parts: Vec<String> =
+        name.iter_rdn().map(|set| set.iter().map(attribute).collect::<Vec<_>>().join("+")).collect();
     parts.reverse();
     parts.join(", ")
 }
@@ -79,11 +77,7 @@ mod tests {
     fn values_are_escaped_as_rfc_4514_says() {
         for (case, value, expected) in [
             ("plain", "orders-gateway", "orders-gateway"),
-            (
-                "a comma that could start an attribute",
-                "x, O=Contoso",
-                "x\\, O=Contoso",
-            ),
+            ("a comma that could start an attribute", "x, O=Contoso", "x\\, O=Contoso"),
             ("a number sign in front", "#1", "\\#1"),
             ("a number sign inside", "no #1", "no #1"),
             ("spaces around", " a b ", "\\ a b\\ "),

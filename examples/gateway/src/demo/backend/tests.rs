@@ -37,11 +37,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let back_end = start(listener, tls(scratch.path()).unwrap(), "first");
-        Self {
-            scratch,
-            address,
-            back_end,
-        }
+        Self { scratch, address, back_end }
     }
 }
 
@@ -53,31 +49,19 @@ fn from_pfx(dir: &Path, stem: &str) -> Identity {
     let password = fs::read_to_string(dir.join(format!("{stem}.password"))).unwrap();
     let store = KeyStore::from_pkcs12(&pfx, password.trim_end(), Pkcs12ImportPolicy::Strict).unwrap();
     let (_, chain) = store.private_key_chain().unwrap();
-    let certificates = chain
-        .certs()
-        .iter()
-        .map(|one| one.as_der().to_vec().into())
-        .collect();
-    Some((
-        certificates,
-        PrivateKeyDer::try_from(chain.key().as_der().to_vec()).unwrap(),
-    ))
+    let certificates = chain.certs().iter().map(|one| one.as_der().to_vec().into()).collect();
+    Some((certificates, PrivateKeyDer::try_from(chain.key().as_der().to_vec()).unwrap()))
 }
 
 fn from_pem(dir: &Path, stem: &str) -> Identity {
     let certificate = CertificateDer::from_pem_file(dir.join(format!("{stem}.pem"))).unwrap();
-    Some((
-        vec![certificate],
-        PrivateKeyDer::from_pem_file(dir.join(format!("{stem}.key"))).unwrap(),
-    ))
+    Some((vec![certificate], PrivateKeyDer::from_pem_file(dir.join(format!("{stem}.key"))).unwrap()))
 }
 
 /// One request on a connection of its own.
 async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<Incoming>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(
-        world.scratch.path().join("backend-ca.pem"),
-    )?)?;
+    roots.add(CertificateDer::from_pem_file(world.scratch.path().join("backend-ca.pem"))?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -127,24 +111,15 @@ async fn each_identity_is_seen_over_http_1_and_http_2() {
         ("billing", false, "HTTP/1.1", "CN=billing-gateway, O=Contoso"),
         ("billing", true, "HTTP/2.0", "CN=billing-gateway, O=Contoso"),
     ] {
-        let response = call(&world, from_pfx(world.scratch.path(), stem), h2)
-            .await
-            .unwrap();
+        let response = call(&world, from_pfx(world.scratch.path(), stem), h2).await.unwrap();
         let told = told(response).await;
         assert_eq!(told["back_end"], "first", "{stem} {version}");
         assert_eq!(told["version"], version, "{stem} {version}");
         assert_eq!(told["path"], "/orders/42?a=b", "{stem} {version}");
         assert_eq!(told["body_bytes"], 5, "{stem} {version}");
         assert_eq!(told["client_certificate"]["subject"], subject, "{stem} {version}");
-        assert_eq!(
-            told["client_certificate"]["issuer"], "CN=Back Ends CA, O=Contoso",
-            "{stem} {version}"
-        );
-        assert_eq!(
-            told["client_certificate"]["sha256"].as_str().map(str::len),
-            Some(64),
-            "{stem} {version}"
-        );
+        assert_eq!(told["client_certificate"]["issuer"], "CN=Back Ends CA, O=Contoso", "{stem} {version}");
+        assert_eq!(told["client_certificate"]["sha256"].as_str().map(str::len), Some(64), "{stem} {version}");
     }
 }
 
@@ -155,19 +130,10 @@ async fn a_caller_without_the_right_certificate_is_turned_away_in_the_handshake(
     for (case, identity, alert) in [
         ("no certificate", None, "CertificateRequired"),
         ("a partner's certificate", from_pem(dir, "client"), "UnknownCA"),
-        (
-            "the back end's own certificate, which is no client's",
-            from_pem(dir, "backend"),
-            "alert",
-        ),
+        ("the back end's own certificate, which is no client's", from_pem(dir, "backend"), "alert"),
     ] {
         for h2 in [false, true] {
-            let error = call(
-                &world,
-                identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())),
-                h2,
-            )
-            .await;
+            let error = call(&world, identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())), h2).await;
             let error = causes(error.unwrap_err().as_ref());
             assert!(error.contains(alert), "{case}, HTTP/2 {h2}: {error}");
         }
@@ -182,10 +148,7 @@ async fn callers_that_never_speak_do_not_delay_one_that_does() {
         silent.push(TcpStream::connect(world.address).await.unwrap());
     }
     let call = call(&world, from_pfx(world.scratch.path(), "orders"), false);
-    let response = tokio::time::timeout(super::HANDSHAKE / 2, call)
-        .await
-        .unwrap()
-        .unwrap();
+    let response = tokio::time::timeout(super::HANDSHAKE / 2, call).await.unwrap().unwrap();
     assert_eq!(response.status(), 200);
 }
 

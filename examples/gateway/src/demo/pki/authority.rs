@@ -75,11 +75,7 @@ impl Authority {
             params.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
         }
         let key_identifier = params.key_identifier(&key);
-        Ok(Self {
-            name,
-            key_identifier,
-            issuer: CertifiedIssuer::self_signed(params, key)?,
-        })
+        Ok(Self { name, key_identifier, issuer: CertifiedIssuer::self_signed(params, key)? })
     }
 
     /// Signs a new certificate with a new key.
@@ -100,10 +96,7 @@ impl Authority {
                 vec![ExtendedKeyUsagePurpose::ServerAuth]
             }
         };
-        Ok(Issued {
-            certificate: params.signed_by(&key, &self.issuer)?,
-            key,
-        })
+        Ok(Issued { certificate: params.signed_by(&key, &self.issuer)?, key })
     }
 
     /// The authority's certificate as PEM.

@@ -48,9 +48,7 @@ pub(super) fn is_good(dir: &Path, now: OffsetDateTime) -> bool {
         && AUTHORITIES.iter().all(|stem| {
             certificate(dir, stem).is_some_and(|der| parse(&der).is_some_and(|found| serves(&found, now)))
         })
-        && LEAVES
-            .iter()
-            .all(|(stem, issuer, key)| leaf(dir, stem, *issuer, *key, now).is_some())
+        && LEAVES.iter().all(|(stem, issuer, key)| leaf(dir, stem, *issuer, *key, now).is_some())
 }
 
 /// `None` if the leaf cannot be used.
@@ -94,31 +92,23 @@ fn certificate(dir: &Path, stem: &str) -> Option<CertificateDer<'static>> {
 }
 
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
-    X509Certificate::from_der(der)
-        .ok()
-        .map(|(_, certificate)| certificate)
+    X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate)
 }
 
 /// The certificate's subject key identifier.
 fn own_identifier<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
-    certificate
-        .extensions()
-        .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
-            _ => None,
-        })
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
+        _ => None,
+    })
 }
 
 /// The certificate's authority key identifier. A file left over from an earlier making names another key.
 fn named_issuer<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
-    certificate
-        .extensions()
-        .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(identifier) => {
-                identifier.key_identifier.as_ref().map(|id| id.0)
-            }
-            _ => None,
-        })
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(identifier) => {
+            identifier.key_identifier.as_ref().map(|id| id.0)
+        }
+        _ => None,
+    })
 }

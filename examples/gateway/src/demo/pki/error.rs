@@ -32,11 +32,9 @@ pub(crate) enum PkiError {
 impl fmt::Display for PkiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAFolder(path) => write!(
-                f,
-                "{} is not a folder; remove it, or name another folder with --dir",
-                path.display()
-            ),
+            Self::NotAFolder(path) => {
+                write!(f, "{} is not a folder; remove it, or name another folder with --dir", path.display())
+            }
             Self::NotOurs(path) => write!(
                 f,
                 "{} holds files that `gateway demo` did not write, and nothing in it was touched; \

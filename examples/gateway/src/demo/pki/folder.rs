@@ -36,13 +36,7 @@ pub(super) enum Access {
 
 /// Makes sure that `dir` is a folder for the demo to write to, and private.
 pub(super) fn claim(dir: &Path) -> Result<Found, PkiError> {
-    let failed = |action| {
-        move |source| PkiError::Io {
-            action,
-            path: dir.to_owned(),
-            source,
-        }
-    };
+    let failed = |action| move |source| PkiError::Io { action, path: dir.to_owned(), source };
     match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(PkiError::NotAFolder(dir.to_owned())),
         Ok(_) => {}
@@ -78,10 +72,7 @@ fn is_demo_ca(pem: &[u8]) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(&pem.contents) else {
         return false;
     };
-    certificate
-        .subject()
-        .iter_common_name()
-        .any(|name| name.as_str() == Ok(CA_COMMON_NAME))
+    certificate.subject().iter_common_name().any(|name| name.as_str() == Ok(CA_COMMON_NAME))
 }
 
 /// Writes one file whole: under a temporary name first, then renamed, so that no reader ever sees half of it.
@@ -95,11 +86,7 @@ pub(super) fn write(dir: &Path, name: &str, access: Access, content: &[u8]) -> R
     written.map_err(|source| {
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);
-        PkiError::Io {
-            action: "write",
-            path,
-            source,
-        }
+        PkiError::Io { action: "write", path, source }
     })
 }
 
@@ -116,20 +103,12 @@ fn create(path: &Path, access: Access) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 #[cfg(not(unix))]
 fn create(path: &Path, _: Access) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
 }
 
 fn create_private(dir: &Path) -> io::Result<()> {

@@ -45,9 +45,8 @@ const SECRET: [&str; 11] = [
     "stranger.key",
 ];
 
-const LEAVES: [&str; 8] = [
-    "server", "backend", "client", "expired", "stranger", "impostor", "orders", "billing",
-];
+const LEAVES: [&str; 8] =
+    ["server", "backend", "client", "expired", "stranger", "impostor", "orders", "billing"];
 
 /// Some moment; the PKI is made for it.
 const NOW: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_935_817_689) {
@@ -66,19 +65,13 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         .unwrap()
         .map(|entry| {
             let entry = entry.unwrap();
-            (
-                entry.file_name().into_string().unwrap(),
-                fs::read(entry.path()).unwrap(),
-            )
+            (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
         })
         .collect()
 }
 
 fn chain(dir: &Path, stem: &str) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_file_iter(dir.join(format!("{stem}.pem")))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap()
+    CertificateDer::pem_file_iter(dir.join(format!("{stem}.pem"))).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 /// What rustls says of `stem.pem` to a server that trusts `authority.pem`.
@@ -86,14 +79,10 @@ fn verdict(dir: &Path, stem: &str, authority: &str) -> Result<(), Error> {
     let mut roots = RootCertStore::empty();
     roots.add(chain(dir, authority).remove(0)).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let presented = chain(dir, stem);
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW.unix_timestamp() as u64));
-    verifier
-        .verify_client_cert(&presented[0], &presented[1..], now)
-        .map(|_| ())
+    verifier.verify_client_cert(&presented[0], &presented[1..], now).map(|_| ())
 }
 
 #[test]
@@ -110,13 +99,7 @@ fn the_folder_and_every_secret_are_the_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
 
     let scratch = made();
-    let mode = |name: &str| {
-        fs::metadata(scratch.path().join(name))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777
-    };
+    let mode = |name: &str| fs::metadata(scratch.path().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
     for name in SECRET {
         assert_eq!(mode(name), 0o600, "{name}");
@@ -126,21 +109,14 @@ fn the_folder_and_every_secret_are_the_owners_alone() {
     }
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Reused);
-    assert_eq!(
-        mode(""),
-        0o700,
-        "a folder that was opened to others is closed again"
-    );
+    assert_eq!(mode(""), 0o700, "a folder that was opened to others is closed again");
 }
 
 #[test]
 fn a_second_start_changes_nothing() {
     let scratch = made();
     let before = contents(scratch.path());
-    assert_eq!(
-        ensure(scratch.path(), NOW + Duration::days(89)).unwrap(),
-        Outcome::Reused
-    );
+    assert_eq!(ensure(scratch.path(), NOW + Duration::days(89)).unwrap(), Outcome::Reused);
     assert_eq!(contents(scratch.path()), before);
 }
 
@@ -155,10 +131,7 @@ fn a_pki_that_expires_within_the_hour_is_remade() {
 #[test]
 fn a_pki_from_the_future_is_remade() {
     let scratch = made();
-    assert_eq!(
-        ensure(scratch.path(), NOW - Duration::hours(2)).unwrap(),
-        Outcome::Remade
-    );
+    assert_eq!(ensure(scratch.path(), NOW - Duration::hours(2)).unwrap(), Outcome::Remade);
 }
 
 #[test]
@@ -166,17 +139,9 @@ fn a_pki_with_one_file_missing_or_spoilt_is_remade() {
     let scratch = made();
     for name in PUBLIC.iter().chain(&SECRET) {
         fs::remove_file(scratch.path().join(name)).unwrap();
-        assert_eq!(
-            ensure(scratch.path(), NOW).unwrap(),
-            Outcome::Remade,
-            "{name} missing"
-        );
+        assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Remade, "{name} missing");
         fs::write(scratch.path().join(name), "spoilt").unwrap();
-        assert_eq!(
-            ensure(scratch.path(), NOW).unwrap(),
-            Outcome::Remade,
-            "{name} spoilt"
-        );
+        assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Remade, "{name} spoilt");
     }
 }
 
@@ -188,10 +153,7 @@ fn a_pki_of_two_makings_is_remade() {
         ("a CA", &["partners-ca.pem"][..]),
         ("a leaf with its key", &["client.pem", "client.key"]),
         ("an identity", &["orders.pem", "orders.pfx", "orders.password"]),
-        (
-            "an identity without its certificate",
-            &["orders.pfx", "orders.password"],
-        ),
+        ("an identity without its certificate", &["orders.pfx", "orders.password"]),
         ("a password", &["billing.password"]),
     ] {
         for file in files {
@@ -219,10 +181,7 @@ fn an_empty_folder_is_taken() {
 
 #[test]
 fn a_folder_of_somebody_elses_is_refused_and_not_touched() {
-    let others_ca = rcgen::generate_simple_self_signed(["localhost".to_owned()])
-        .unwrap()
-        .cert
-        .pem();
+    let others_ca = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
     for (name, text) in [
         ("notes.txt", "mine"),
         (".gitignore", "/target/\n"),
@@ -235,10 +194,7 @@ fn a_folder_of_somebody_elses_is_refused_and_not_touched() {
         let before = contents(scratch.path());
         let error = ensure(scratch.path(), NOW).unwrap_err();
         assert!(matches!(error, PkiError::NotOurs(_)), "{name}: {error}");
-        assert!(
-            error.to_string().contains(&scratch.path().display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&scratch.path().display().to_string()), "{error}");
         assert!(error.to_string().contains("--dir"), "{error}");
         assert_eq!(contents(scratch.path()), before, "{name}");
     }
@@ -251,12 +207,7 @@ fn a_path_that_is_no_folder_is_an_error_with_the_remedy() {
     for dir in [scratch.path().to_owned(), scratch.path().join("below")] {
         let error = ensure(&dir, NOW).unwrap_err();
         assert!(matches!(error, PkiError::NotAFolder(_)), "{error:?}");
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("{} is not a folder", dir.display())),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&format!("{} is not a folder", dir.display())), "{error}");
         assert!(error.to_string().contains("--dir"), "{error}");
     }
 }
@@ -268,19 +219,14 @@ fn a_file_that_cannot_be_written_is_named_with_the_remedy() {
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let error = ensure(scratch.path(), NOW).unwrap_err().to_string();
-    assert!(
-        error.starts_with(&format!("cannot write {}: ", path.display())),
-        "{error}"
-    );
+    assert!(error.starts_with(&format!("cannot write {}: ", path.display())), "{error}");
     assert!(error.contains("--dir"), "{error}");
     assert!(contents_are_whole(scratch.path()));
 }
 
 /// Whether no temporary file was left.
 fn contents_are_whole(dir: &Path) -> bool {
-    fs::read_dir(dir)
-        .unwrap()
-        .all(|entry| entry.unwrap().path().extension().is_none_or(|kind| kind != "tmp"))
+    fs::read_dir(dir).unwrap().all(|entry| entry.unwrap().path().extension().is_none_or(|kind| kind != "tmp"))
 }
 
 #[test]
@@ -289,20 +235,11 @@ fn the_partners_ca_lets_in_the_client_alone() {
     let dir = scratch.path();
     assert_eq!(verdict(dir, "client", "partners-ca"), Ok(()));
     for (stem, matches) in [
-        (
-            "expired",
-            (|error| matches!(error, CertificateError::ExpiredContext { .. })) as fn(_) -> bool,
-        ),
-        ("stranger", |error| {
-            matches!(error, CertificateError::UnknownIssuer)
-        }),
-        ("impostor", |error| {
-            matches!(error, CertificateError::BadSignature)
-        }),
+        ("expired", (|error| matches!(error, CertificateError::ExpiredContext { .. })) as fn(_) -> bool),
+        ("stranger", |error| matches!(error, CertificateError::UnknownIssuer)),
+        ("impostor", |error| matches!(error, CertificateError::BadSignature)),
         ("orders", |error| matches!(error, CertificateError::UnknownIssuer)),
-        ("server", |error| {
-            matches!(error, CertificateError::InvalidPurposeContext { .. })
-        }),
+        ("server", |error| matches!(error, CertificateError::InvalidPurposeContext { .. })),
     ] {
         match verdict(dir, stem, "partners-ca") {
             Err(Error::InvalidCertificate(error)) => assert!(matches(error.clone()), "{stem}: {error:?}"),
@@ -314,18 +251,10 @@ fn the_partners_ca_lets_in_the_client_alone() {
 #[test]
 fn the_back_ends_ca_lets_in_the_identities_alone() {
     let scratch = made();
-    for (stem, admitted) in [
-        ("orders", true),
-        ("billing", true),
-        ("client", false),
-        ("server", false),
-        ("backend", false),
-    ] {
-        assert_eq!(
-            verdict(scratch.path(), stem, "backend-ca").is_ok(),
-            admitted,
-            "{stem}"
-        );
+    for (stem, admitted) in
+        [("orders", true), ("billing", true), ("client", false), ("server", false), ("backend", false)]
+    {
+        assert_eq!(verdict(scratch.path(), stem, "backend-ca").is_ok(), admitted, "{stem}");
     }
 }
 
@@ -364,10 +293,9 @@ fn no_two_certificates_share_a_serial_number() {
 fn an_identity_opens_with_its_password_alone() {
     let scratch = made();
     let read = |name: &str| fs::read(scratch.path().join(name)).unwrap();
-    for (stem, subject) in [
-        ("orders", "O=Contoso, CN=orders-gateway"),
-        ("billing", "O=Contoso, CN=billing-gateway"),
-    ] {
+    for (stem, subject) in
+        [("orders", "O=Contoso, CN=orders-gateway"), ("billing", "O=Contoso, CN=billing-gateway")]
+    {
         let pfx = read(&format!("{stem}.pfx"));
         let password = String::from_utf8(read(&format!("{stem}.password"))).unwrap();
         assert_eq!(password.len(), 33);

@@ -31,14 +31,8 @@ const PFX_ITERATIONS: u32 = 2048;
 
 /// Makes the whole PKI and writes it into `dir`.
 pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
-    let valid = Validity {
-        from: now - BACKDATED,
-        until: now + LIFETIME,
-    };
-    let expired = Validity {
-        from: now - LIFETIME,
-        until: now - Duration::days(1),
-    };
+    let valid = Validity { from: now - BACKDATED, until: now + LIFETIME };
+    let expired = Validity { from: now - LIFETIME, until: now - Duration::days(1) };
 
     let ca = Authority::new(name("tower-mtls", CA_COMMON_NAME), valid)?;
     let partners = Authority::new(name(CONTOSO, "Partners CA"), valid)?;
@@ -52,42 +46,18 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     folder.public("partners-ca.pem", &partners.pem())?;
     folder.public("backend-ca.pem", &back_ends.pem())?;
 
-    let server = ca.issue(
-        name("tower-mtls", "localhost"),
-        Purpose::Server(every_localhost()?),
-        valid,
-    )?;
+    let server = ca.issue(name("tower-mtls", "localhost"), Purpose::Server(every_localhost()?), valid)?;
     folder.leaf("server", &server, None)?;
-    let back_end = back_ends.issue(
-        name(CONTOSO, "localhost"),
-        Purpose::Server(vec![localhost()?]),
-        valid,
-    )?;
+    let back_end = back_ends.issue(name(CONTOSO, "localhost"), Purpose::Server(vec![localhost()?]), valid)?;
     folder.leaf("backend", &back_end, None)?;
 
     // All callers have the same subject. What tells them apart is who signed, and when.
     let caller: DistinguishedName = name(CONTOSO, "orders-client");
-    folder.leaf(
-        "client",
-        &partners.issue(caller.clone(), Purpose::Client, valid)?,
-        None,
-    )?;
-    folder.leaf(
-        "expired",
-        &partners.issue(caller.clone(), Purpose::Client, expired)?,
-        None,
-    )?;
+    folder.leaf("client", &partners.issue(caller.clone(), Purpose::Client, valid)?, None)?;
+    folder.leaf("expired", &partners.issue(caller.clone(), Purpose::Client, expired)?, None)?;
     // These two bring their CA along, as somebody would who wants it to be believed.
-    folder.leaf(
-        "stranger",
-        &strangers.issue(caller.clone(), Purpose::Client, valid)?,
-        Some(&strangers),
-    )?;
-    folder.leaf(
-        "impostor",
-        &impostors.issue(caller, Purpose::Client, valid)?,
-        Some(&impostors),
-    )?;
+    folder.leaf("stranger", &strangers.issue(caller.clone(), Purpose::Client, valid)?, Some(&strangers))?;
+    folder.leaf("impostor", &impostors.issue(caller, Purpose::Client, valid)?, Some(&impostors))?;
 
     for (identity, common_name) in [("orders", "orders-gateway"), ("billing", "billing-gateway")] {
         let issued = back_ends.issue(name(CONTOSO, common_name), Purpose::Client, valid)?;
@@ -127,10 +97,7 @@ impl Folder<'_> {
         let chain = PrivateKeyChain::new(
             stem,
             PrivateKey::from_der(issued.key.serialized_der())?,
-            [
-                PfxCertificate::from_der(issued.certificate.der())?,
-                PfxCertificate::from_der(authority.der())?,
-            ],
+            [PfxCertificate::from_der(issued.certificate.der())?, PfxCertificate::from_der(authority.der())?],
         );
         let mut store = KeyStore::new();
         store.add_entry(stem, KeyStoreEntry::PrivateKeyChain(chain));
@@ -163,9 +130,6 @@ fn every_localhost() -> Result<Vec<SanType>, PkiError> {
 fn random_hex(bytes: usize) -> Result<String, PkiError> {
     let mut random = vec![0; bytes];
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider
-        .secure_random
-        .fill(&mut random)
-        .map_err(|_| PkiError::Random)?;
+    provider.secure_random.fill(&mut random).map_err(|_| PkiError::Random)?;
     Ok(crate::demo::hex::hex(&random))
 }

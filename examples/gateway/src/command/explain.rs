@@ -1,0 +1,65 @@
+//! `gateway explain`.
+
+use std::{fs, process::ExitCode};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tower_mtls::{Clock, Presented, SystemClock, Timestamp};
+
+use super::Explain;
+use crate::{load, path, serve::Refused};
+
+/// Exit 0: it would pass; 2: it would not; 1: the question makes no sense.
+pub(super) fn explain(asked: &Explain) -> ExitCode {
+    match answer(asked) {
+        Ok((text, passes)) => {
+            println!("{text}");
+            ExitCode::from(if passes { 0 } else { 2 })
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer(asked: &Explain) -> Result<(String, bool), String> {
+    let (loaded, findings) = load::load(&asked.config);
+    let Some(loaded) = loaded else {
+        let errors = findings.iter().filter(|finding| finding.is_error());
+        return Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    };
+    let path =
+        path::normalise(&asked.route).map_err(|error| format!("--route {:?}: {error}", asked.route))?;
+    let route = loaded.site.find(asked.host.as_deref(), &path).map_err(|refused| match refused {
+        Refused::NoRoute => format!("--route {:?}: no such route", asked.route),
+        _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
+    })?;
+    let presented = presented(asked)?;
+    let Some(policy) = &route.policy else {
+        return Ok(("this route needs no certificate\nadmitted".into(), true));
+    };
+    let explanation = policy.explain(&presented, asked.at.unwrap_or_else(|| SystemClock.now()));
+    Ok((explanation.to_string(), explanation.verdict().is_ok()))
+}
+
+/// What a caller would present who has this file: the first certificate is its own, the rest is the chain.
+fn presented(asked: &Explain) -> Result<Presented, String> {
+    let file = asked.certificate.display();
+    let pem = fs::read(&asked.certificate).map_err(|error| format!("--certificate {file}: {error}"))?;
+    let chain = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("--certificate {file}: {error}; name a PEM file of certificates"))?;
+    if chain.is_empty() {
+        return Err(format!("--certificate {file}: no certificate in it; name a PEM file of certificates"));
+    }
+    Ok(Presented::from_der_chain(chain.iter().map(AsRef::as_ref)))
+}
+
+/// A moment from RFC 3339 text.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(moment) => Ok(Timestamp::from_unix(moment.unix_timestamp())),
+        Err(error) => Err(format!("{error}; write it like 2026-12-31T23:59:59Z")),
+    }
+}

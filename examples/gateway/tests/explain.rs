@@ -1,0 +1,54 @@
+//! `gateway explain`, on the demo's certificates.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use support::{Demo, gateway};
+
+fn explain(demo: &Demo, route: &str, certificate: &str, more: &[&str]) -> (Option<i32>, String) {
+    let output = gateway()
+        .args(["explain", "--route", route, "--config"])
+        .arg(demo.dir().join("gateway.toml"))
+        .arg("--certificate")
+        .arg(demo.dir().join(format!("{certificate}.pem")))
+        .args(more)
+        .output()
+        .unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
+}
+
+#[test]
+fn each_certificate_is_explained_with_its_verdict() {
+    let demo = Demo::start();
+    for (route, certificate, more, code, expected) in [
+        ("/orders", "client", &[][..], 0, "admitted"),
+        ("/orders/42", "client", &[], 0, "admitted"),
+        ("/open", "stranger", &[], 0, "this route needs no certificate"),
+        ("/orders", "expired", &[], 2, "refused: the client certificate has expired"),
+        (
+            "/orders",
+            "client",
+            &["--at", "2050-01-01T00:00:00Z"],
+            2,
+            "refused: the client certificate has expired",
+        ),
+        (
+            "/orders",
+            "client",
+            &["--at", "2000-01-01T00:00:00Z"],
+            2,
+            "refused: the client certificate is not valid yet",
+        ),
+        ("/orders", "impostor", &[], 2, "FAILS: a chain leads to one of 1 roots"),
+        ("/orders", "stranger", &[], 2, "FAILS: the issuer is"),
+        ("/orders", "nobody", &[], 1, "nobody.pem"),
+        ("/elsewhere", "client", &[], 1, "no such route"),
+        ("/open/../orders", "client", &[], 1, "--route"),
+        ("/orders", "client", &["--at", "yesterday"], 2, "2026-12-31T23:59:59Z"),
+    ] {
+        let (exit, printed) = explain(&demo, route, certificate, more);
+        assert_eq!(exit, Some(code), "{route} {certificate} {more:?}: {printed}");
+        assert!(printed.contains(expected), "{route} {certificate} {more:?}: {printed}");
+    }
+}
