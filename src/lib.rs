@@ -1,4 +1,159 @@
-//! tower-mtls
+//! Tower layers with which any Tower server decides who may call it by the caller's certificate, and calls its
+//! back ends as the right client.
+//!
+//! The TLS handshake proves that the caller holds the key of its certificate, and nothing else. A [`Policy`]
+//! decides about trust, in a layer, on every request: so each route can have rules of its own, a refusal is an
+//! HTTP answer with its reason in the log, and an expiry or a replaced policy takes effect on connections that
+//! are already open. Calls to back ends are made under the identity of the route, and a connection belongs to
+//! exactly one identity.
+//!
+//! # Who may call
+//!
+//! A policy demands something that cannot be forged (a chain to your roots, or a thumbprint), and whatever else
+//! you name. [`Policy::builder`] starts with validity.
+//!
+//! ```
+//! # #[cfg(feature = "trust")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let params = { let mut params = rcgen::CertificateParams::default(); params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained); params };
+//! # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+//! use tower_mtls::{Policy, PolicyError, TrustAnchors};
+//!
+//! let policy = Policy::builder()
+//!     .trust(TrustAnchors::from_pem(roots.as_bytes())?)
+//!     .issuer("CN=Contoso Issuing CA, O=Contoso".parse()?)
+//!     .common_name("orders-client")
+//!     .common_name("billing-client")
+//!     .build()?;
+//!
+//! // A name alone proves nothing: whoever makes a certificate chooses it.
+//! let forgeable = Policy::builder().common_name("orders-client").build();
+//! assert_eq!(forgeable.unwrap_err(), PolicyError::Unanchored);
+//! # drop(policy);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "trust"))]
+//! # fn main() {}
+//! ```
+//!
+//! Put it behind a [`SharedPolicy`] to replace it while serving. See [`policy`] for the rules.
+//!
+//! # Serve it
+//!
+//! [`MtlsListener`] accepts, [`capture`] tells the layers what each connection's caller presented, and
+//! [`RequireCertificateLayer`] admits or refuses. What a handler extracts is a certificate that the layer
+//! admitted.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "acceptor", feature = "axum"))]
+//! # async fn serve(policy: tower_mtls::Policy, chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::get};
+//! use tower_mtls::{ClientCertificate, MtlsListener, RequireCertificateLayer, ServerTls, capture};
+//!
+//! async fn orders(caller: ClientCertificate) -> String {
+//!     format!("hello {}", caller.subject())
+//! }
+//!
+//! let app = Router::new()
+//!     .route("/orders", get(orders))
+//!     .route_layer(RequireCertificateLayer::new(policy)) // guards the routes above it
+//!     .route("/health", get(|| async { "ok" }));         // needs no certificate
+//!
+//! let tls = ServerTls::from_pem(chain, key)?;
+//! axum::serve(MtlsListener::bind("0.0.0.0:8443", tls).await?, capture(app)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Plain hyper takes one line for each connection: see [`acceptor`]. Refusals are described in [`inbound`].
+//!
+//! # As whom we call
+//!
+//! One [`MtlsClient`] for all routes, an [`IdentityLayer`] for each. Without a choice nothing is sent;
+//! [`IdentityLayer::anonymous`] is a choice.
+//!
+//! ```no_run
+//! # #[cfg(feature = "outbound")]
+//! # async fn call(pfx: &[u8], ca: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! use http::Request;
+//! use http_body_util::Empty;
+//! use tower::{Layer, ServiceExt};
+//! use tower_mtls::{BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
+//!
+//! let client: MtlsClient<Empty<bytes::Bytes>> =
+//!     MtlsClient::builder().trust(BackEndTrust::from_pem(ca)?).build();
+//! let identity = SharedIdentity::new(ClientIdentity::from_pfx(pfx, "password")?);
+//! let orders = IdentityLayer::new(identity.clone()).layer(client.clone());
+//!
+//! let request = Request::get("https://orders.internal/42").body(Empty::new())?;
+//! let response = orders.oneshot(request).await?;
+//! assert!(response.status().is_success());
+//! // identity.replace(renewed): the next request shows the new certificate, on a connection of its own.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # With a client of your own
+//!
+//! [`MtlsConnectorLayer`] goes around a TCP connector and is bound to one identity.
+//!
+//! ```no_run
+//! # #[cfg(feature = "outbound")]
+//! # fn connect(orders: &tower_mtls::ClientIdentity, trust: &tower_mtls::BackEndTrust) -> Result<(), Box<dyn std::error::Error>> {
+//! use http_body_util::Empty;
+//! use hyper_util::{client::legacy::{Client, connect::HttpConnector}, rt::TokioExecutor};
+//! use tower::Layer;
+//! use tower_mtls::MtlsConnectorLayer;
+//!
+//! let connector = MtlsConnectorLayer::new(orders, trust)?.layer(HttpConnector::new());
+//! let client: Client<_, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+//! # drop(client);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which layer goes where
+//!
+//! From the caller inwards:
+//!
+//! | layer | where | without it |
+//! |---|---|---|
+//! | [`capture`], [`MtlsStream::capture`](acceptor::MtlsStream::capture) | outermost, once per connection | the next one answers 500 |
+//! | tracing, limits, timeouts | outside of the decision, so that they see refusals | |
+//! | [`RequireCertificateLayer`] | after routing (`Router::route_layer`), before whatever must not run for strangers | the extractor answers 500 |
+//! | retries | outside of [`IdentityLayer`], so that each attempt asks for the identity again | |
+//! | [`ReverseProxyLayer`] | around [`IdentityLayer`] | |
+//! | [`IdentityLayer`] | directly around [`MtlsClient`] | [`ClientErrorKind::NoIdentity`] |
+//!
+//! # Feature flags
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `acceptor` | yes | [`acceptor`]: [`MtlsListener`], [`ServerTls`]; implies `inbound` |
+//! | `axum` | yes | [`capture`], and [`ClientCertificate`] as an extractor; implies `inbound` |
+//! | `trust` | yes | [`TrustAnchors`] |
+//! | `aws-lc-rs` | yes | aws-lc-rs as the crypto provider |
+//! | `ring` | | ring as the crypto provider; aws-lc-rs is preferred when both are on |
+//! | `inbound` | | [`inbound`]: the layer alone, without a runtime or a TLS stack |
+//! | `identity` | | [`identity`]: [`ClientIdentity`] |
+//! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
+//! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
+//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}` |
+//!
+//! # What never happens
+//!
+//! 1. A certificate that was merely presented is taken for one that was admitted: [`admitted`] and the extractor
+//!    return the latter only.
+//! 2. A missing, unreadable or undecidable certificate is admitted. Where
+//!    [`allow_missing`](RequireCertificateLayer::allow_missing) or [`shadow`](RequireCertificateLayer::shadow) let
+//!    such a request pass, no certificate is extracted from it.
+//! 3. A certificate is read out of a request's header.
+//! 4. A caller is told why it was refused.
+//! 5. A connection or TLS session of one identity serves another.
+//! 6. A process-wide crypto provider is read or installed.
+//! 7. A key or password is in an error, a log line or a `Debug` text.
+//!
+//! What gives up a protection is in the module [`danger`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "acceptor")]
@@ -46,3 +201,8 @@ pub use pem::PemError;
 pub use policy::*;
 #[cfg(feature = "proxy")]
 pub use proxy::{ReverseProxy, ReverseProxyLayer, Upstream};
+
+/// The code blocks of the README, run as they stand there.
+#[cfg(all(doctest, feature = "acceptor", feature = "axum", feature = "aws-lc-rs"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

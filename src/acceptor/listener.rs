@@ -1,4 +1,10 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream, ToSocketAddrs},
@@ -6,9 +12,8 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time,
 };
-use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, ServerTls};
+use super::{MtlsAcceptor, MtlsStream, ServerTls, handshake::DEFAULT_TIMEOUT};
 
 /// What a listener lets callers cost before they have shown anything.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +25,7 @@ pub struct ListenerLimits {
 
 impl Default for ListenerLimits {
     fn default() -> Self {
-        Self { handshakes: 1_024, handshake_timeout: Duration::from_secs(10) }
+        Self { handshakes: 1_024, handshake_timeout: DEFAULT_TIMEOUT }
     }
 }
 
@@ -70,7 +75,8 @@ impl MtlsListener {
     pub fn new(tcp: TcpListener, tls: ServerTls, limits: ListenerLimits) -> io::Result<Self> {
         let local = tcp.local_addr()?;
         let (sender, finished) = mpsc::channel(WAITING);
-        let accepting = tokio::spawn(accept_all(tcp, TlsAcceptor::from(tls.config), limits, sender));
+        let acceptor = MtlsAcceptor::new(tls).with_timeout(limits.handshake_timeout);
+        let accepting = tokio::spawn(accept_all(tcp, acceptor, limits, sender));
         Ok(Self { finished, local, accepting: accepting.abort_handle() })
     }
 
@@ -78,13 +84,16 @@ impl MtlsListener {
     ///
     /// Cancel safe. Never ends: failed handshakes and a lack of file descriptors are logged and waited out.
     pub async fn accept(&mut self) -> (MtlsStream, SocketAddr) {
-        match self.finished.recv().await {
-            Some(stream) => {
-                let remote = stream.remote_addr();
-                (stream, remote)
-            }
+        let stream = std::future::poll_fn(|cx| self.poll_accept(cx)).await;
+        let remote = stream.remote_addr();
+        (stream, remote)
+    }
+
+    pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<MtlsStream> {
+        match self.finished.poll_recv(cx) {
+            Poll::Ready(Some(stream)) => Poll::Ready(stream),
             // The accepting task lives as long as this value; only a runtime that shuts down ends it before.
-            None => std::future::pending().await,
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 
@@ -103,7 +112,7 @@ impl Drop for MtlsListener {
 /// Accepts forever, a task for each handshake; dropping the future ends them all.
 async fn accept_all(
     tcp: TcpListener,
-    tls: TlsAcceptor,
+    tls: MtlsAcceptor,
     limits: ListenerLimits,
     finished: mpsc::Sender<MtlsStream>,
 ) {
@@ -122,40 +131,23 @@ async fn accept_all(
         };
         while handshakes.try_join_next().is_some() {}
         let handshake =
-            handshake(tls.clone(), socket, remote, limits.handshake_timeout, place, finished.clone());
+            handshake(tls.clone(), socket, remote, place, finished.clone());
         handshakes.spawn(handshake);
     }
 }
 
 async fn handshake(
-    tls: TlsAcceptor,
+    tls: MtlsAcceptor,
     socket: TcpStream,
     remote: SocketAddr,
-    timeout: Duration,
     place: OwnedSemaphorePermit,
     finished: mpsc::Sender<MtlsStream>,
 ) {
-    // A failure shows on first use.
-    let _ = socket.set_nodelay(true);
-    let reason = match time::timeout(timeout, tls.accept(socket)).await {
-        Ok(Ok(stream)) => {
-            let _ = finished.send(MtlsStream::new(stream, remote)).await;
-            drop(place);
-            return;
-        }
-        Ok(Err(error)) => {
-            tracing::debug!(%remote, %error, "TLS handshake failed");
-            "failed"
-        }
-        Err(_) => {
-            tracing::debug!(%remote, ?timeout, "TLS handshake timed out");
-            "timeout"
-        }
-    };
-    #[cfg(feature = "metrics")]
-    metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => reason).increment(1);
-    #[cfg(not(feature = "metrics"))]
-    let _ = reason;
+    // A failure has been reported; the connection ends with it.
+    if let Ok(stream) = tls.accept(socket, remote).await {
+        let _ = finished.send(stream).await;
+    }
+    drop(place);
 }
 
 /// Errors of one connection are skipped; others (no file descriptor left) get a moment to pass.

@@ -38,12 +38,18 @@
 
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "axum-server")]
+mod axum_server;
+mod handshake;
 mod listener;
 mod server_tls;
 mod stream;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 mod verifier;
 
 pub use self::{
+    handshake::MtlsAcceptor,
     listener::{ListenerLimits, MtlsListener},
     server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder},
     stream::MtlsStream,

@@ -17,15 +17,16 @@ use crate::{certificate::Presented, inbound::Capture};
 pub struct MtlsStream {
     tls: TlsStream<TcpStream>,
     presented: Presented,
+    local: Option<SocketAddr>,
     remote: SocketAddr,
 }
 
 impl MtlsStream {
     /// Reads the caller's certificate, once for the whole connection.
-    pub(super) fn new(tls: TlsStream<TcpStream>, remote: SocketAddr) -> Self {
+    pub(super) fn new(tls: TlsStream<TcpStream>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
-        Self { tls, presented, remote }
+        Self { tls, presented, local, remote }
     }
 
     /// Wraps a service so that its layers know what this connection's caller presented.
@@ -33,7 +34,7 @@ impl MtlsStream {
         Capture::new(service, self.presented.clone())
     }
 
-    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for adapters"))]
+    #[cfg_attr(not(any(feature = "axum", feature = "tonic")), expect(dead_code, reason = "for adapters"))]
     pub(super) fn presented(&self) -> &Presented {
         &self.presented
     }
@@ -41,6 +42,11 @@ impl MtlsStream {
     /// Where the connection comes from.
     pub fn remote_addr(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// The address it was accepted on, if the socket knows it.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     /// Whether HTTP/2 was negotiated by ALPN.

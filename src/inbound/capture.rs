@@ -27,6 +27,11 @@ pub(super) enum Verdict {
     Admitted,
 }
 
+/// Tells the layers inside what the caller presented.
+pub(crate) fn capture_into(extensions: &mut Extensions, presented: Presented) {
+    extensions.insert(Captured { presented, verdict: Verdict::Unjudged });
+}
+
 /// What the caller presented, judged or not. None if nothing was captured.
 pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
     extensions.get::<Captured>().map(|captured| &captured.presented)

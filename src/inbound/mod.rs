@@ -60,6 +60,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "tonic")]
+pub(crate) use self::capture::capture_into;
 pub(crate) use self::capture::presented;
 #[cfg(feature = "axum")]
 pub use self::extract::NotAdmitted;

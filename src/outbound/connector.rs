@@ -13,14 +13,14 @@ use http::{
     uri::{Authority, Scheme},
 };
 use hyper::rt::{Read, Write};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::Connection;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BackEndTrust, BackEndTrustError, ClientError, ClientErrorKind, tls};
+use super::{BackEndStream, BackEndTrust, BackEndTrustError, ClientError, ClientErrorKind, tls};
 use crate::identity::ClientIdentity;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -126,7 +126,7 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    type Response = MaybeHttpsStream<C::Response>;
+    type Response = BackEndStream<C::Response>;
     type Error = ClientError;
     type Future = Connecting<C::Response>;
 
@@ -140,7 +140,7 @@ where
         Connecting(Box::pin(async move {
             let connecting = connecting.ok_or_else(|| ClientError::new(ClientErrorKind::InvalidUri, None))?;
             match tokio::time::timeout(timeout, connecting).await {
-                Ok(connected) => connected.map_err(ClientError::connecting),
+                Ok(connected) => connected.map(BackEndStream::new).map_err(ClientError::connecting),
                 Err(_) => Err(ClientError::new(ClientErrorKind::ConnectTimeout, None)),
             }
         }))
@@ -148,10 +148,10 @@ where
 }
 
 /// Future of [`MtlsConnector`].
-pub struct Connecting<T>(Pin<Box<dyn Future<Output = Result<MaybeHttpsStream<T>, ClientError>> + Send>>);
+pub struct Connecting<T>(Pin<Box<dyn Future<Output = Result<BackEndStream<T>, ClientError>> + Send>>);
 
 impl<T> Future for Connecting<T> {
-    type Output = Result<MaybeHttpsStream<T>, ClientError>;
+    type Output = Result<BackEndStream<T>, ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)

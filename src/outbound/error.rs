@@ -2,6 +2,8 @@ use std::{error::Error as StdError, fmt, io};
 
 use rustls::AlertDescription;
 
+use super::stream::alert_of;
+
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a request could not be sent to a back end, or its answer not be received.
@@ -103,7 +105,14 @@ impl ClientError {
         if let Some(connecting) = find::<Self>(&error) {
             return Self::new(connecting.kind, Some(error.into()));
         }
-        let kind = rustls_error(&error).map_or(ClientErrorKind::Connection, kind_of);
+        let kind = match rustls_error(&error) {
+            Some(rustls) => kind_of(rustls),
+            // HTTP/2 passes on only that the connection is gone.
+            None => match error.connect_info().and_then(alert_of) {
+                Some(alert) => kind_of(&rustls::Error::AlertReceived(alert)),
+                None => ClientErrorKind::Connection,
+            },
+        };
         Self::new(kind, Some(error.into()))
     }
 }
@@ -143,6 +152,14 @@ fn kind_of(error: &rustls::Error) -> ClientErrorKind {
 
 fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     find::<rustls::Error>(error)
+}
+
+/// The alert that the other side sent, if that is what went wrong.
+pub(super) fn alert_in(error: &io::Error) -> Option<AlertDescription> {
+    match rustls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
+        _ => None,
+    }
 }
 
 fn is_timeout(error: &(dyn StdError + 'static)) -> bool {

@@ -40,6 +40,7 @@ mod client;
 mod connector;
 mod error;
 mod identity_layer;
+mod stream;
 mod tls;
 mod trust;
 mod verifier;
@@ -50,5 +51,6 @@ pub use self::{
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
     error::{ClientError, ClientErrorKind},
     identity_layer::{IdentityLayer, IdentityService},
+    stream::BackEndStream,
     trust::{BackEndTrust, BackEndTrustBuilder, BackEndTrustError},
 };

@@ -1,0 +1,104 @@
+//! Run with: cargo run --example axum --all-features
+//!
+//! An axum application that decides by the caller's certificate: serves on a free port, asks itself as a
+//! partner, as a stranger and without a certificate, and asserts the answers. With `-- --serve` at the end it
+//! goes on serving and prints `curl` lines.
+
+mod support;
+
+use std::{error::Error, fs, path::Path};
+
+use axum::{Router, routing::get};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use tower::{Layer, ServiceExt};
+use tower_mtls::{
+    BackEndTrust, ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
+    RequireCertificateLayer, ServerTls, TrustAnchors, capture,
+};
+
+use self::support::{Authority, Issued};
+
+/// The argument is a certificate that the layer admitted, never one that was merely presented.
+async fn orders(caller: ClientCertificate) -> String {
+    format!("hello {}\n", caller.subject())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let partners = Authority::new("Partners CA")?;
+    let partner = partners.client("orders-client")?;
+
+    // Who may call: a chain to the partners' CA, and this name.
+    let policy = Policy::builder()
+        .trust(TrustAnchors::from_pem(partners.pem().as_bytes())?)
+        .subject("CN=orders-client, O=Contoso".parse()?)
+        .build()?;
+    // `route_layer` guards the routes above it; `/open` and unknown paths need no certificate.
+    let app = Router::new()
+        .route("/orders", get(orders))
+        .route_layer(RequireCertificateLayer::new(policy))
+        .route("/open", get(|| async { "open to everyone\n" }));
+
+    // Serve it.
+    let server = partners.server()?;
+    let tls = ServerTls::from_pem(server.certificate.as_bytes(), server.key.as_bytes())?;
+    let listener = MtlsListener::bind("127.0.0.1:0", tls).await?;
+    let origin = format!("https://{}", listener.local_addr());
+    let serving = tokio::spawn(async move { axum::serve(listener, capture(app)).await });
+
+    // Ask it: each line a caller of its own, over TLS.
+    let trust = BackEndTrust::from_pem(partners.pem().as_bytes())?;
+    let client = MtlsClient::builder().trust(trust).build();
+    let stranger = Authority::new("Partners CA")?.client("orders-client")?;
+    let callers = [
+        ("a partner", identity(&partner)?, "/orders", StatusCode::OK),
+        ("a stranger", identity(&stranger)?, "/orders", StatusCode::FORBIDDEN),
+        ("nobody", IdentityLayer::anonymous(), "/orders", StatusCode::FORBIDDEN),
+        ("nobody", IdentityLayer::anonymous(), "/open", StatusCode::OK),
+    ];
+    for (who, layer, path, expected) in callers {
+        let request = Request::get(format!("{origin}{path}")).body(Empty::<Bytes>::new())?;
+        let response = layer.layer(client.clone()).oneshot(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        println!("{who} asks for {path}: {status} {}", body.escape_ascii());
+        assert_eq!(status, expected, "{who} asks for {path}");
+    }
+
+    if std::env::args().any(|argument| argument == "--serve") {
+        print_curl_lines(&origin, &partners, &partner)?;
+        serving.await??;
+    }
+    Ok(())
+}
+
+fn identity(issued: &Issued) -> Result<IdentityLayer, Box<dyn Error>> {
+    let identity = ClientIdentity::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes())?;
+    Ok(IdentityLayer::new(identity))
+}
+
+/// `curl` reads certificates from files, so they are written into a new folder.
+fn print_curl_lines(origin: &str, ca: &Authority, partner: &Issued) -> Result<(), Box<dyn Error>> {
+    let folder = std::env::temp_dir().join(format!("tower-mtls-axum-{}", std::process::id()));
+    create_private(&folder)?;
+    fs::write(folder.join("ca.pem"), ca.pem())?;
+    fs::write(folder.join("client.pem"), &partner.certificate)?;
+    fs::write(folder.join("client.key"), &partner.key)?;
+    let folder = folder.display();
+    println!("\nServing until it is stopped. Try:\n");
+    println!(
+        "curl -i --cacert {folder}/ca.pem --cert {folder}/client.pem --key {folder}/client.key {origin}/orders"
+    );
+    println!("curl -i --cacert {folder}/ca.pem {origin}/orders");
+    Ok(())
+}
+
+/// A folder that did not exist before and that only we can read.
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

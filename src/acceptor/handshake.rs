@@ -1,0 +1,67 @@
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{net::TcpStream, time};
+use tokio_rustls::TlsAcceptor;
+
+use super::{MtlsStream, ServerTls};
+
+/// Finishes one TLS handshake at a time: for accept loops that are not this crate's.
+///
+/// [`MtlsListener`](super::MtlsListener) bounds how many run at once; here that is up to the caller. With the
+/// feature `axum-server` it is an `axum_server::accept::Accept`.
+#[derive(Clone)]
+pub struct MtlsAcceptor {
+    tls: TlsAcceptor,
+    timeout: Duration,
+}
+
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl MtlsAcceptor {
+    /// Accepts with a handshake timeout of 10 seconds.
+    pub fn new(tls: ServerTls) -> Self {
+        Self { tls: TlsAcceptor::from(tls.config), timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// How long a handshake may take. Default: 10 seconds.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Finishes the handshake on a connection from `remote`.
+    ///
+    /// # Errors
+    ///
+    /// The handshake fails, or takes longer than the timeout ([`io::ErrorKind::TimedOut`]).
+    pub async fn accept(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<MtlsStream> {
+        // A failure shows on first use.
+        let _ = socket.set_nodelay(true);
+        let local = socket.local_addr().ok();
+        let accepted = match time::timeout(self.timeout, self.tls.accept(socket)).await {
+            Ok(accepted) => accepted,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
+        };
+        match accepted {
+            Ok(stream) => Ok(MtlsStream::new(stream, local, remote)),
+            Err(error) => {
+                report(&error, remote);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn report(error: &io::Error, remote: SocketAddr) {
+    let reason = if error.kind() == io::ErrorKind::TimedOut { "timeout" } else { "failed" };
+    tracing::debug!(%remote, reason, %error, "TLS handshake failed");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => reason).increment(1);
+}
+
+impl std::fmt::Debug for MtlsAcceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MtlsAcceptor").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,139 @@
+//! Serving a tonic application.
+//!
+//! ```no_run
+//! # async fn serve<S>(tls: tower_mtls::ServerTls, policy: tower_mtls::Policy, routes: tonic::service::Routes)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mtls::{MtlsListener, RequireCertificateLayer, acceptor::tonic::TonicCaptureLayer};
+//!
+//! let listener = MtlsListener::bind("127.0.0.1:8443", tls).await?;
+//! tonic::transport::Server::builder()
+//!     .layer(TonicCaptureLayer::new())
+//!     .layer(RequireCertificateLayer::new(policy))
+//!     .add_routes(routes)
+//!     .serve_with_incoming(listener.incoming())
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In a method, `tower_mtls::admitted(request.extensions())` is the caller's certificate, and
+//! `request.remote_addr()` its address. A refused caller sees `PERMISSION_DENIED`.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+use http::{Extensions, Request};
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+use tonic::transport::server::TlsConnectInfo;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{MtlsListener, MtlsStream};
+use crate::{certificate::Presented, inbound::capture_into};
+
+/// What tonic tells each request about its connection.
+#[derive(Debug, Clone)]
+pub struct MtlsConnectInfo {
+    presented: Presented,
+    tcp: TcpConnectInfo,
+}
+
+impl Connected for MtlsStream {
+    type ConnectInfo = MtlsConnectInfo;
+
+    fn connect_info(&self) -> MtlsConnectInfo {
+        let tcp = TcpConnectInfo { local_addr: self.local_addr(), remote_addr: Some(self.remote_addr()) };
+        MtlsConnectInfo { presented: self.presented().clone(), tcp }
+    }
+}
+
+impl MtlsListener {
+    /// The accepted connections as tonic's `serve_with_incoming` takes them.
+    pub fn incoming(self) -> Incoming {
+        Incoming(self)
+    }
+}
+
+/// Accepted connections as a stream. Never ends and never fails.
+#[derive(Debug)]
+pub struct Incoming(MtlsListener);
+
+impl Stream for Incoming {
+    type Item = io::Result<MtlsStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_accept(cx).map(|stream| Some(Ok(stream)))
+    }
+}
+
+/// Tells the layers inside what the caller presented. Goes outside of
+/// [`RequireCertificateLayer`](crate::RequireCertificateLayer).
+///
+/// Understands connections of [`MtlsListener::incoming`], and tonic's own TLS (`ServerTlsConfig` with a client
+/// CA), whose certificates are read on every request, since tonic keeps no place for what was read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TonicCaptureLayer(());
+
+impl TonicCaptureLayer {
+    /// The layer has no settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<S> Layer<S> for TonicCaptureLayer {
+    type Service = TonicCapture<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        TonicCapture { inner }
+    }
+}
+
+/// Service made by [`TonicCaptureLayer`].
+#[derive(Debug, Clone)]
+pub struct TonicCapture<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for TonicCapture<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let extensions = request.extensions_mut();
+        if let Some(MtlsConnectInfo { presented, tcp }) = extensions.remove::<MtlsConnectInfo>() {
+            capture_into(extensions, presented);
+            // Where tonic looks for the caller's address.
+            extensions.insert(tcp);
+        } else if let Some(presented) = presented_to_tonic(extensions) {
+            capture_into(extensions, presented);
+        }
+        self.inner.call(request)
+    }
+}
+
+/// What a caller presented to tonic's own TLS.
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+fn presented_to_tonic(extensions: &Extensions) -> Option<Presented> {
+    let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?;
+    let chain = tls.peer_certs().unwrap_or_default();
+    Some(Presented::from_der_chain(chain.iter().map(AsRef::as_ref)))
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+fn presented_to_tonic(_extensions: &Extensions) -> Option<Presented> {
+    None
+}
