@@ -445,7 +445,7 @@ async fn the_whole_chain_of_a_pfx_is_sent() {
     let world = World::new();
     let intermediate = world.clients.intermediate("Issuing CA");
     let issued = intermediate.issue(&Leaf::client("orders"));
-    let orders = ClientIdentity::from_pfx(&issued.pfx("password"), "password").unwrap();
+    let orders = ClientIdentity::from_pfx(issued.pfx("password"), "password").unwrap();
     for tls in Tls::BOTH {
         // Only the intermediate in the middle leads from the certificate to this root.
         let back_end = world.back_end().tls(tls).only_for(&world.clients).start();

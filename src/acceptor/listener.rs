@@ -130,8 +130,7 @@ async fn accept_all(
             }
         };
         while handshakes.try_join_next().is_some() {}
-        let handshake =
-            handshake(tls.clone(), socket, remote, place, finished.clone());
+        let handshake = handshake(tls.clone(), socket, remote, place, finished.clone());
         handshakes.spawn(handshake);
     }
 }

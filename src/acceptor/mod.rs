@@ -13,7 +13,8 @@
 //! Handshakes run concurrently, each in a task of its own, bounded in number and in time, so a caller that
 //! stalls delays nobody. TLS asks for the certificate before the path is known: browsers prompt on every
 //! name this listener serves, so give people a listener with
-//! [`ClientCertificateRequest::Off`].
+//! [`ClientCertificateRequest::Off`]. HTTP/2 and HTTP/1.1 are offered by ALPN: a server that speaks HTTP/1.1 only
+//! must say [`only_http1`](ServerTlsBuilder::only_http1).
 //!
 //! With axum, one line serves ([`capture`](axum::capture) tells the layers what was presented):
 //!
@@ -30,10 +31,20 @@
 //!
 //! With plain hyper-util, `stream.capture(service)` does the same for one connection:
 //!
-//! ```ignore
-//! let (stream, _) = listener.accept().await;
-//! let service = TowerToHyperService::new(stream.capture(service.clone()));
-//! tokio::spawn(async move { auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await });
+//!
+//! ```no_run
+//! # async fn serve<S>(mut listener: tower_mtls::MtlsListener, service: S)
+//! # where S: tower::Service<http::Request<hyper::body::Incoming>, Response = http::Response<String>, Error = std::convert::Infallible> + Clone + Send + 'static,
+//! # S::Future: Send + 'static {
+//! # use hyper_util::{rt::{TokioExecutor, TokioIo}, server::conn::auto, service::TowerToHyperService};
+//! loop {
+//!     let (stream, _) = listener.accept().await;
+//!     let service = TowerToHyperService::new(stream.capture(service.clone()));
+//!     tokio::spawn(async move {
+//!         auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await
+//!     });
+//! }
+//! # }
 //! ```
 
 #[cfg(feature = "axum")]

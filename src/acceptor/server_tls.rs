@@ -38,7 +38,7 @@ impl ServerTls {
     /// # Errors
     ///
     /// As [`ServerTlsBuilder::build`].
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, KeyPairError> {
+    pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, KeyPairError> {
         Self::builder().certificate_pem(chain, key).build()
     }
 
@@ -61,6 +61,7 @@ pub struct ServerTlsBuilder {
     provider: Option<Arc<CryptoProvider>>,
     certificate: Option<Certificate>,
     request: ClientCertificateRequest,
+    only_http1: bool,
 }
 
 enum Certificate {
@@ -70,8 +71,8 @@ enum Certificate {
 
 impl ServerTlsBuilder {
     /// The certificate chain (leaf first) and its private key, both PEM. The last certificate set counts.
-    pub fn certificate_pem(mut self, chain: &[u8], key: &[u8]) -> Self {
-        self.certificate = Some(Certificate::Pem { chain: chain.into(), key: key.into() });
+    pub fn certificate_pem(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        self.certificate = Some(Certificate::Pem { chain: chain.as_ref().into(), key: key.as_ref().into() });
         self
     }
 
@@ -85,6 +86,12 @@ impl ServerTlsBuilder {
     /// Whether callers are asked for a certificate. Default: everyone is.
     pub fn client_certificate(mut self, request: ClientCertificateRequest) -> Self {
         self.request = request;
+        self
+    }
+
+    /// Offers HTTP/1.1 only, for servers that do not speak HTTP/2. Default: HTTP/2, then HTTP/1.1, by ALPN.
+    pub fn only_http1(mut self) -> Self {
+        self.only_http1 = true;
         self
     }
 
@@ -117,7 +124,8 @@ impl ServerTlsBuilder {
             .map_err(|_| KeyPairError::UnsupportedKey)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = if self.only_http1 { vec![] } else { vec![b"h2".to_vec()] };
+        config.alpn_protocols.push(b"http/1.1".to_vec());
         config.require_ems = true;
         if let Some(ticketer) = ticketer() {
             config.ticketer = ticketer;

@@ -34,7 +34,7 @@ impl ClientIdentity {
     /// # Errors
     ///
     /// Any [`IdentityError`]; a wrong password is [`IdentityError::WrongPassword`].
-    pub fn from_pfx(pfx: &[u8], password: &str) -> Result<Self, IdentityError> {
+    pub fn from_pfx(pfx: impl AsRef<[u8]>, password: &str) -> Result<Self, IdentityError> {
         Self::from_pfx_with(pfx, password, PfxLimits::default(), None)
     }
 
@@ -44,13 +44,13 @@ impl ClientIdentity {
     ///
     /// As [`from_pfx`](Self::from_pfx).
     pub fn from_pfx_with(
-        pfx: &[u8],
+        pfx: impl AsRef<[u8]>,
         password: &str,
         limits: PfxLimits,
         provider: Option<Arc<CryptoProvider>>,
     ) -> Result<Self, IdentityError> {
         let provider = provider_or_default(provider)?;
-        let contents = pfx::read(pfx, password, limits)?;
+        let contents = pfx::read(pfx.as_ref(), password, limits)?;
         let key = key_pair::load(contents.key, &provider)?;
         // Files link key and certificate by labels that tools set carelessly; the public key cannot lie.
         let leaf = contents.certificates.iter().position(|certificate| key_pair::belongs(&*key, certificate));
@@ -63,7 +63,7 @@ impl ClientIdentity {
     /// # Errors
     ///
     /// [`IdentityError::KeyPair`] and [`IdentityError::Certificate`].
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
+    pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, IdentityError> {
         Self::from_pem_with(chain, key, None)
     }
 
@@ -73,11 +73,11 @@ impl ClientIdentity {
     ///
     /// As [`from_pem`](Self::from_pem).
     pub fn from_pem_with(
-        chain: &[u8],
-        key: &[u8],
+        chain: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
         provider: Option<Arc<CryptoProvider>>,
     ) -> Result<Self, IdentityError> {
-        Self::new(key_pair::from_pem(chain, key, &*provider_or_default(provider)?)?)
+        Self::new(key_pair::from_pem(chain.as_ref(), key.as_ref(), &*provider_or_default(provider)?)?)
     }
 
     fn new(key: CertifiedKey) -> Result<Self, IdentityError> {

@@ -81,7 +81,7 @@ fn a_damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
 #[test]
 fn debug_shows_the_name_and_no_key() {
     let issued = issued();
-    let identity = ClientIdentity::from_pfx(&issued.pfx("pass-word"), "pass-word").unwrap();
+    let identity = ClientIdentity::from_pfx(issued.pfx("pass-word"), "pass-word").unwrap();
     let shown = format!("{identity:?} {:?}", SharedIdentity::new(identity.clone()));
     assert!(shown.contains("CN=orders,O=Contoso"), "{shown}");
     assert!(!shown.contains("pass-word"));
@@ -93,7 +93,7 @@ fn debug_shows_the_name_and_no_key() {
 fn a_pfx_without_key_or_with_another_certificate_says_so() {
     let (one, other) = (issued(), issued());
     let mixed = Issued { der: other.der.clone(), chain: other.chain, key: one.key };
-    let error = ClientIdentity::from_pfx(&mixed.pfx("secret"), "secret").unwrap_err();
+    let error = ClientIdentity::from_pfx(mixed.pfx("secret"), "secret").unwrap_err();
     assert_eq!(error, IdentityError::NoCertificate);
     assert_eq!(
         ClientIdentity::from_pem(other.der.as_slice(), b"").unwrap_err().to_string().split(':').next(),

@@ -42,6 +42,7 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProjection::Admitted { future } => {

@@ -1,7 +1,7 @@
 //! What a refused caller sees. It never tells the reason.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 
 use super::ResponseBody;
@@ -16,6 +16,8 @@ const NOT_CAPTURED: &str = r#"{"type":"about:blank","title":"Internal server err
 pub(super) struct Refusal {
     rejection: Rejection,
     shape: Shape,
+    /// The request's, emptied: the answer's take their room, which saves two allocations.
+    room: Extensions,
 }
 
 #[derive(Debug)]
@@ -29,10 +31,9 @@ enum Shape {
 }
 
 impl Refusal {
-    #[cold]
     pub(super) fn new<B>(
         rejection: Rejection,
-        request: &Request<B>,
+        mut request: Request<B>,
         own: Option<&(dyn Fn(Rejection) -> Response<Bytes> + Send + Sync)>,
     ) -> Self {
         let is_head = request.method() == Method::HEAD;
@@ -44,19 +45,23 @@ impl Refusal {
                 }
                 Shape::Own(Box::new(response))
             }
-            _ if is_grpc(request) => Shape::Grpc,
+            _ if is_grpc(&request) => Shape::Grpc,
             _ if is_head => Shape::NoBody,
             _ => Shape::Problem,
         };
-        Self { rejection, shape }
+        let mut room = std::mem::take(request.extensions_mut());
+        room.clear();
+        Self { rejection, shape, room }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn into_response<R>(self) -> Response<ResponseBody<R>> {
         let operators_mistake = self.rejection.kind() == RejectionKind::NotCaptured;
         let mut response = match self.shape {
-            Shape::Grpc => grpc(operators_mistake),
-            Shape::Problem => problem(operators_mistake, true),
-            Shape::NoBody => problem(operators_mistake, false),
+            Shape::Grpc => grpc(operators_mistake, self.room),
+            Shape::Problem => problem(operators_mistake, true, self.room),
+            Shape::NoBody => problem(operators_mistake, false, self.room),
             Shape::Own(response) => response.map(ResponseBody::refusal),
         };
         response.extensions_mut().insert(self.rejection);
@@ -74,7 +79,7 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody<R>> {
+fn problem<R>(operators_mistake: bool, with_body: bool, room: Extensions) -> Response<ResponseBody<R>> {
     let (status, text) = if operators_mistake {
         (StatusCode::INTERNAL_SERVER_ERROR, NOT_CAPTURED)
     } else {
@@ -83,6 +88,7 @@ fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody
     let body = if with_body { Bytes::from_static(text.as_bytes()) } else { Bytes::new() };
     let mut response = Response::new(ResponseBody::refusal(body));
     *response.status_mut() = status;
+    *response.extensions_mut() = room;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if !operators_mistake {
         response.extensions_mut().insert(REASON);
@@ -91,10 +97,11 @@ fn problem<R>(operators_mistake: bool, with_body: bool) -> Response<ResponseBody
 }
 
 /// Trailers only: a gRPC status in the headers of an empty 200.
-fn grpc<R>(operators_mistake: bool) -> Response<ResponseBody<R>> {
+fn grpc<R>(operators_mistake: bool, room: Extensions) -> Response<ResponseBody<R>> {
     let (status, message) =
         if operators_mistake { ("13", "Internal server error") } else { ("7", "Invalid client certificate") };
     let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
+    *response.extensions_mut() = room;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static(status));

@@ -68,6 +68,14 @@ impl Settings {
         }
     }
 
+    /// Out of line, so that `call` is small enough to be inlined: the request is then not copied on its way in.
+    #[cold]
+    #[inline(never)]
+    fn refuse<B, F>(&self, rejection: Rejection, request: Request<B>) -> ResponseFuture<F> {
+        report(rejection, &request);
+        ResponseFuture::refused(Refusal::new(rejection, request, self.refusal.as_deref()))
+    }
+
     /// Whether a request that is not admitted passes all the same.
     #[cold]
     fn let_through(&self, captured: &mut Captured, rejection: Rejection) -> Result<(), Rejection> {
@@ -102,10 +110,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.settings.admit(request.extensions_mut()) {
             Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
-            Err(rejection) => {
-                report(rejection, &request);
-                ResponseFuture::refused(Refusal::new(rejection, &request, self.settings.refusal.as_deref()))
-            }
+            Err(rejection) => self.settings.refuse(rejection, request),
         }
     }
 }

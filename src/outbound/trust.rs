@@ -53,7 +53,7 @@ impl BackEndTrust {
     /// # Errors
     ///
     /// As [`BackEndTrustBuilder::build`].
-    pub fn from_pem(roots: &[u8]) -> Result<Self, BackEndTrustError> {
+    pub fn from_pem(roots: impl AsRef<[u8]>) -> Result<Self, BackEndTrustError> {
         Self::builder().add_roots_pem(roots).build()
     }
 
@@ -106,8 +106,8 @@ pub struct BackEndTrustBuilder {
 
 impl BackEndTrustBuilder {
     /// Trusts the certificates of this PEM text. The first call replaces the system's roots, more add to it.
-    pub fn add_roots_pem(mut self, pem: &[u8]) -> Self {
-        self.roots.push(pem.into());
+    pub fn add_roots_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots.push(pem.as_ref().into());
         self
     }
 

@@ -13,13 +13,13 @@ pub(super) struct Pins {
 impl Pins {
     pub(super) fn contains(&self, hash: Thumbprint) -> bool {
         match hash {
-            Thumbprint::Sha1(octets) => !self.sha1.is_empty() && self.sha1.contains(&octets),
+            Thumbprint::Sha1(octets) => !self.sha1.is_empty() && has(&self.sha1, &octets),
             Thumbprint::Sha256(octets) => self.contains_sha256(&octets),
         }
     }
 
     pub(super) fn contains_sha256(&self, octets: &[u8; 32]) -> bool {
-        !self.sha256.is_empty() && self.sha256.contains(octets)
+        !self.sha256.is_empty() && has(&self.sha256, octets)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -29,6 +29,13 @@ impl Pins {
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Comparing so few costs less than one keyed hash.
+const FEW: usize = 4;
+
+fn has<const N: usize>(set: &HashSet<[u8; N]>, octets: &[u8; N]) -> bool {
+    if set.len() <= FEW { set.iter().any(|one| one == octets) } else { set.contains(octets) }
 }
 
 impl Extend<Thumbprint> for Pins {

@@ -68,7 +68,7 @@ fn names_numbers_and_keys_are_compared_by_their_standards() {
         .dns("192.0.2.7")
         .serial(0xa1b2);
     let certificate = self_signed(&leaf);
-    let two_uris = self_signed(&leaf.clone().uri("https://contoso.com/other"));
+    let two_uris = self_signed(&leaf.uri("https://contoso.com/other"));
     let without = orders();
     use ExtendedKeyUsage as Usage;
     use RejectionKind as Kind;

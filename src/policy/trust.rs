@@ -46,8 +46,8 @@ impl TrustAnchors {
     /// 1. [`TrustError::Pem`]: the text is not PEM, or holds no certificate.
     /// 2. [`TrustError::Certificate`]: one of the certificates cannot be read as a root.
     /// 3. [`TrustError::NoAlgorithms`]: neither `aws-lc-rs` nor `ring` is enabled.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, TrustError> {
-        let certificates = pem::certificates(pem).map_err(TrustError::Pem)?;
+    pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
+        let certificates = pem::certificates(pem.as_ref()).map_err(TrustError::Pem)?;
         Self::new(certificates.iter().map(|(line, der)| (Some(*line), der.as_ref())))
     }
 
@@ -191,7 +191,7 @@ fn judgement(verdict: u8) -> Judgement {
 
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TrustAnchors({} roots)", self.0.anchors.len())
+        f.debug_struct("TrustAnchors").field("roots", &self.0.anchors.len()).finish()
     }
 }
 

@@ -13,7 +13,7 @@ impl Rule {
             Kind::Validity => "now lies within the validity period".into(),
             #[cfg(feature = "trust")]
             Kind::Trust(anchors) => {
-                format!("a chain leads to one of {} roots, for client authentication", anchors.len())
+                format!("a chain leads to a trusted root (of {}), for client authentication", anchors.len())
             }
             #[cfg(feature = "trust")]
             Kind::IssuerThumbprint(pins, _) => format!("one of {} listed certificates signed it", pins.len()),
