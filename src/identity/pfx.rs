@@ -73,6 +73,9 @@ fn explain(error: &P12Error, has_mac: bool) -> IdentityError {
     match error {
         P12Error::MacError(_) => IdentityError::WrongPassword,
         P12Error::UnpadError | P12Error::Pkcs5Error(_) if !has_mac => IdentityError::WrongPassword,
+        P12Error::Pkcs5Error(problem) => {
+            IdentityError::Unsupported(format!("an encryption that is not supported ({problem})"))
+        }
         P12Error::UnsupportedEncryptionScheme | P12Error::UnsupportedMacAlgorithm => {
             IdentityError::Unsupported("an encryption or MAC algorithm that is not supported".into())
         }

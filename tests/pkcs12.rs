@@ -1,0 +1,106 @@
+//! PKCS#12 files of other tools, compared with what OpenSSL finds in them.
+//!
+//! The files lie outside of this project: the variable TOWER_MTLS_SUITES names the folder.
+#![cfg(all(feature = "identity", feature = "aws-lc-rs"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use tower_mtls::{ClientIdentity, IdentityError};
+
+/// Password, and what becomes of each file; None: it opens, with the certificate that OpenSSL finds.
+const FILES: &[(&str, &str, Option<Expected>)] = &[
+    ("cert-aes256cbc-no-key", "cryptography", Some(Expected::NoKey)),
+    ("cert-key-aes256cbc", "cryptography", None),
+    ("cert-none-key-none", "cryptography", None),
+    ("cert-rc2-key-3des", "cryptography", None),
+    ("java-truststore", "", Some(Expected::NoKey)),
+    ("name-1-pwd", "password", None),
+    ("name-2-pwd", "password", None),
+    ("name-2-3-pwd", "password", None),
+    ("name-3-pwd", "password", None),
+    ("name-all-pwd", "password", None),
+    ("name-unicode-pwd", "password", None),
+    ("no-name-pwd", "password", None),
+    ("no-cert-key-aes256cbc", "cryptography", Some(Expected::NoCertificate)),
+    ("no-cert-name-2-pwd", "password", Some(Expected::NoKey)),
+    ("no-cert-name-3-pwd", "password", Some(Expected::NoKey)),
+    ("no-cert-name-all-pwd", "password", Some(Expected::NoKey)),
+    ("no-cert-name-unicode-pwd", "password", Some(Expected::NoKey)),
+    ("no-cert-no-name-pwd", "password", Some(Expected::NoKey)),
+    // Made without any password, which is not the same as an empty one: the MAC's key is derived from nothing,
+    // where p12-keystore derives it from an empty BMPString.
+    ("name-1-no-pwd", "", Some(Expected::WrongPassword)),
+    ("name-2-no-pwd", "", Some(Expected::WrongPassword)),
+    ("name-2-3-no-pwd", "", Some(Expected::WrongPassword)),
+    ("name-3-no-pwd", "", Some(Expected::WrongPassword)),
+    ("name-all-no-pwd", "", Some(Expected::WrongPassword)),
+    ("name-unicode-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-name-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-cert-name-2-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-cert-name-3-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-cert-name-all-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-cert-name-unicode-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-cert-no-name-no-pwd", "", Some(Expected::WrongPassword)),
+    ("no-password", "", Some(Expected::WrongPassword)),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    NoKey,
+    NoCertificate,
+    WrongPassword,
+}
+
+fn suite() -> Option<PathBuf> {
+    let Some(suites) = std::env::var_os("TOWER_MTLS_SUITES") else {
+        eprintln!("TOWER_MTLS_SUITES is unset: the PKCS#12 files of other tools are NOT tested");
+        return None;
+    };
+    Some(Path::new(&suites).join("pkcs12"))
+}
+
+#[test]
+fn files_of_other_tools_open_with_their_certificate_or_are_refused_for_a_named_reason() {
+    let Some(suite) = suite() else { return };
+    for (name, password, expected) in FILES {
+        let file = suite.join(format!("{name}.p12"));
+        let opened = ClientIdentity::from_pfx(std::fs::read(&file).unwrap(), password);
+        match (opened, expected) {
+            (Ok(identity), None) => {
+                assert_eq!(identity.certificate().der(), openssl_leaf(&file, password).as_ref(), "{name}");
+            }
+            (Err(error), Some(expected)) => {
+                let kind = match error {
+                    IdentityError::NoKey => Expected::NoKey,
+                    IdentityError::NoCertificate => Expected::NoCertificate,
+                    IdentityError::WrongPassword => Expected::WrongPassword,
+                    other => panic!("{name}: {other}"),
+                };
+                assert_eq!(kind, *expected, "{name}");
+            }
+            (opened, expected) => panic!("{name}: expected {expected:?}, found {opened:?}"),
+        }
+        let wrong = ClientIdentity::from_pfx(std::fs::read(&file).unwrap(), "not the password").unwrap_err();
+        assert_eq!(wrong, IdentityError::WrongPassword, "{name}");
+    }
+    let listed = std::fs::read_dir(&suite).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "p12")
+    });
+    assert_eq!(listed.count(), FILES.len(), "every file of the suite has a row");
+}
+
+/// The certificate that OpenSSL takes for the key's.
+fn openssl_leaf(file: &Path, password: &str) -> CertificateDer<'static> {
+    let output = Command::new("openssl")
+        .args(["pkcs12", "-legacy", "-nokeys", "-clcerts", "-passin", &format!("pass:{password}"), "-in"])
+        .arg(file)
+        .output()
+        .expect("openssl is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    CertificateDer::from_pem_slice(&output.stdout).unwrap()
+}
