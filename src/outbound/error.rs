@@ -2,7 +2,7 @@ use std::{error::Error as StdError, fmt, io};
 
 use rustls::AlertDescription;
 
-use super::stream::alert_of;
+use super::{cause::find, stream::alert_of};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -92,7 +92,7 @@ impl ClientError {
     /// What went wrong while a connection was made.
     pub(super) fn connecting(source: impl Into<BoxError>) -> Self {
         let source = source.into();
-        let kind = match rustls_error(&*source) {
+        let kind = match find::<rustls::Error>(&*source) {
             Some(error) => kind_of(error),
             None if is_timeout(&*source) => ClientErrorKind::ConnectTimeout,
             None => ClientErrorKind::Unreachable,
@@ -105,7 +105,7 @@ impl ClientError {
         if let Some(connecting) = find::<Self>(&error) {
             return Self::new(connecting.kind, Some(error.into()));
         }
-        let kind = match rustls_error(&error) {
+        let kind = match find::<rustls::Error>(&error) {
             Some(rustls) => kind_of(rustls),
             // HTTP/2 passes on only that the connection is gone.
             None => match error.connect_info().and_then(alert_of) {
@@ -150,34 +150,6 @@ fn kind_of(error: &rustls::Error) -> ClientErrorKind {
     }
 }
 
-fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    find::<rustls::Error>(error)
-}
-
-/// The alert that the other side sent, if that is what went wrong.
-pub(super) fn alert_in(error: &io::Error) -> Option<AlertDescription> {
-    match rustls_error(error) {
-        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
-        _ => None,
-    }
-}
-
 fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
     find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-}
-
-/// The first error of a type among an error and its causes. `io::Error` hides the error it wraps from
-/// `source`, so it is unwrapped here.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
 }

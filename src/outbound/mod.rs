@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod cause;
 mod client;
 mod connector;
 mod error;

@@ -11,7 +11,7 @@ use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use rustls::AlertDescription;
 
-use super::error::alert_in;
+use super::cause::alert_in;
 
 /// A TLS connection to a back end.
 ///
