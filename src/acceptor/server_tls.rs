@@ -125,7 +125,7 @@ impl ServerTlsBuilder {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
         config.alpn_protocols = if self.only_http1 { vec![] } else { vec![b"h2".to_vec()] };
-        config.alpn_protocols.push(b"http/1.1".to_vec());
+        config.alpn_protocols.extend([b"http/1.1".to_vec(), b"http/1.0".to_vec()]);
         config.require_ems = true;
         if let Some(ticketer) = ticketer() {
             config.ticketer = ticketer;

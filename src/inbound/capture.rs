@@ -89,9 +89,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        request
-            .extensions_mut()
-            .insert(Captured { presented: self.presented.clone(), verdict: Verdict::Unjudged });
+        capture_into(request.extensions_mut(), self.presented.clone());
         self.inner.call(request)
     }
 }

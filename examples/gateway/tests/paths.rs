@@ -125,3 +125,15 @@ async fn connect_and_malformed_requests_are_refused() {
         assert_eq!(answer.split(' ').nth(1), Some(status), "{request:?}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
+    let demo = Demo::start();
+    for (octets, status) in [(8_000, "200"), (40_000, "431")] {
+        let large = "a".repeat(octets);
+        let request =
+            format!("GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: {large}\r\n\r\n");
+        let answer = demo.send_raw(None, request.as_bytes()).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{octets}: {answer}");
+    }
+}

@@ -22,6 +22,8 @@ pub(crate) enum Refused {
     /// Its path can be read in two ways.
     AmbiguousPath,
     Connect,
+    /// Its head is larger than back ends can be expected to read.
+    HeadTooLarge,
     /// HTTP/1.1 demands exactly one Host (RFC 9112, section 3.2).
     Host,
 }
@@ -31,6 +33,10 @@ impl Refused {
         match self {
             Self::NoRoute => problem(StatusCode::NOT_FOUND, "No such route", "no_route"),
             Self::AmbiguousPath => problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path"),
+            Self::HeadTooLarge => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                problem(status, "Request header fields too large", "head_too_large")
+            }
             Self::Host => problem(StatusCode::BAD_REQUEST, "Bad Host", "bad_host"),
             Self::Connect => problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "connect_refused"),
         }

@@ -17,12 +17,11 @@ use super::{
     Site,
     activity::{Activity, Overdue},
     body::CountedBody,
+    site::LARGEST_HEAD,
     watched_io::WatchedIo,
 };
 use crate::config::Limits;
 
-/// The most bytes of a request's head.
-const LARGEST_HEAD: usize = 64 * 1024;
 /// HTTP/2 streams at a time.
 const STREAMS: u32 = 250;
 

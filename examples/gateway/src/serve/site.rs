@@ -18,6 +18,12 @@ use crate::{
     routes::RouteTable,
 };
 
+/// The most octets of a request's head, target and fields together.
+///
+/// A head that a back end finds far too large costs more than its own request: HTTP/2 servers end the whole
+/// connection, and with it everybody else's requests.
+pub(super) const LARGEST_HEAD: usize = 32 * 1024;
+
 /// The routes of one configuration.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -93,6 +99,9 @@ impl Site {
         if request.method() == Method::CONNECT {
             return Err(Refused::Connect);
         }
+        if head_size(request) > LARGEST_HEAD {
+            return Err(Refused::HeadTooLarge);
+        }
         let normal = normalise(request.uri().path())?;
         let route = self.find(host(request)?, &normal)?;
         if let Cow::Owned(path) = normal.path {
@@ -100,6 +109,12 @@ impl Site {
         }
         Ok(route)
     }
+}
+
+/// As HTTP/2 counts it (RFC 9113, section 6.5.2).
+fn head_size(request: &Request<Incoming>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    request.headers().iter().fold(target, |size, (name, value)| size + name.as_str().len() + value.len() + 32)
 }
 
 fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {

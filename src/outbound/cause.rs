@@ -1,0 +1,29 @@
+//! Looking for what went wrong among an error's causes.
+
+use std::{error::Error as StdError, io};
+
+use rustls::AlertDescription;
+
+/// The first error of a type among an error and its causes. `io::Error` hides the error it wraps from
+/// `source`, so it is unwrapped here.
+pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The alert that the other side sent, if that is what went wrong.
+pub(super) fn alert_in(error: &io::Error) -> Option<AlertDescription> {
+    match find::<rustls::Error>(error) {
+        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
+        _ => None,
+    }
+}
