@@ -189,7 +189,7 @@ pub use certificate::*;
 #[cfg(feature = "identity")]
 pub use identity::{ClientIdentity, IdentityError, SharedIdentity};
 #[cfg(feature = "inbound")]
-pub use inbound::{Capture, RequireCertificate, RequireCertificateLayer, admitted};
+pub use inbound::{Capture, RequireCertificate, RequireCertificateLayer, admitted, remote_addr};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub use key_pair::KeyPairError;
 #[cfg(feature = "outbound")]

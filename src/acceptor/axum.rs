@@ -59,8 +59,8 @@ where
     }
 
     fn call(&mut self, stream: IncomingStream<'a, L>) -> Self::Future {
-        let presented = stream.io().presented().clone();
-        MakeFuture { making: self.application.call(stream), presented: Some(presented) }
+        let (presented, remote) = (stream.io().presented().clone(), stream.io().remote_addr());
+        MakeFuture { making: self.application.call(stream), presented: Some(presented), remote }
     }
 }
 
@@ -71,6 +71,7 @@ pin_project! {
         #[pin]
         making: F,
         presented: Option<Presented>,
+        remote: SocketAddr,
     }
 }
 
@@ -83,7 +84,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let service = ready!(this.making.poll(cx))?;
-        Poll::Ready(Ok(Capture::new(service, this.presented.take().unwrap_or(Presented::Nothing))))
+        Poll::Ready(Ok(Capture::new(
+            service,
+            this.presented.take().unwrap_or(Presented::Nothing),
+            Some(*this.remote),
+        )))
     }
 }
 

@@ -31,7 +31,7 @@ impl MtlsStream {
 
     /// Wraps a service so that its layers know what this connection's caller presented.
     pub fn capture<S>(&self, service: S) -> Capture<S> {
-        Capture::new(service, self.presented.clone())
+        Capture::new(service, self.presented.clone(), Some(self.remote))
     }
 
     #[cfg_attr(not(any(feature = "axum", feature = "tonic")), expect(dead_code, reason = "for adapters"))]

@@ -21,6 +21,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -115,11 +116,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let extensions = request.extensions_mut();
         if let Some(MtlsConnectInfo { presented, tcp }) = extensions.remove::<MtlsConnectInfo>() {
-            capture_into(extensions, presented);
+            capture_into(extensions, presented, tcp.remote_addr);
             // Where tonic looks for the caller's address.
             extensions.insert(tcp);
-        } else if let Some(presented) = presented_to_tonic(extensions) {
-            capture_into(extensions, presented);
+        } else if let Some((presented, remote)) = presented_to_tonic(extensions) {
+            capture_into(extensions, presented, remote);
         }
         self.inner.call(request)
     }
@@ -127,13 +128,13 @@ where
 
 /// What a caller presented to tonic's own TLS.
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-fn presented_to_tonic(extensions: &Extensions) -> Option<Presented> {
+fn presented_to_tonic(extensions: &Extensions) -> Option<(Presented, Option<SocketAddr>)> {
     let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?;
     let chain = tls.peer_certs().unwrap_or_default();
-    Some(Presented::from_der_chain(chain.iter().map(AsRef::as_ref)))
+    Some((Presented::from_der_chain(chain.iter().map(AsRef::as_ref)), tls.get_ref().remote_addr))
 }
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-fn presented_to_tonic(_extensions: &Extensions) -> Option<Presented> {
+fn presented_to_tonic(_extensions: &Extensions) -> Option<(Presented, Option<SocketAddr>)> {
     None
 }

@@ -1,4 +1,7 @@
-use std::task::{Context, Poll};
+use std::{
+    net::SocketAddr,
+    task::{Context, Poll},
+};
 
 use http::{Extensions, Request};
 use tower_layer::Layer;
@@ -12,6 +15,8 @@ use crate::certificate::{ClientCertificate, Presented};
 #[derive(Debug, Clone)]
 pub(super) struct Captured {
     pub(super) presented: Presented,
+    /// Where the connection comes from.
+    pub(super) remote: Option<SocketAddr>,
     pub(super) verdict: Verdict,
 }
 
@@ -28,8 +33,13 @@ pub(super) enum Verdict {
 }
 
 /// Tells the layers inside what the caller presented.
-pub(crate) fn capture_into(extensions: &mut Extensions, presented: Presented) {
-    extensions.insert(Captured { presented, verdict: Verdict::Unjudged });
+pub(crate) fn capture_into(extensions: &mut Extensions, presented: Presented, remote: Option<SocketAddr>) {
+    extensions.insert(Captured { presented, remote, verdict: Verdict::Unjudged });
+}
+
+/// Where the request's connection comes from, as the acceptor saw it. None if nothing was captured.
+pub fn remote_addr(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions.get::<Captured>()?.remote
 }
 
 /// What the caller presented, judged or not. None if nothing was captured.
@@ -42,7 +52,7 @@ pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
 /// None if no layer judged this request: a certificate that was merely presented is never returned.
 pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     match extensions.get::<Captured>()? {
-        Captured { presented: Presented::Certificate(certificate), verdict: Verdict::Admitted } => {
+        Captured { presented: Presented::Certificate(certificate), verdict: Verdict::Admitted, .. } => {
             Some(certificate)
         }
         _ => None,
@@ -67,12 +77,13 @@ pub(super) fn judged(extensions: &Extensions) -> Option<Option<&ClientCertificat
 pub struct Capture<S> {
     inner: S,
     presented: Presented,
+    remote: Option<SocketAddr>,
 }
 
 impl<S> Capture<S> {
     #[cfg_attr(not(feature = "acceptor"), allow(dead_code, reason = "acceptors make it"))]
-    pub(crate) fn new(inner: S, presented: Presented) -> Self {
-        Self { inner, presented }
+    pub(crate) fn new(inner: S, presented: Presented, remote: Option<SocketAddr>) -> Self {
+        Self { inner, presented, remote }
     }
 }
 
@@ -89,7 +100,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        capture_into(request.extensions_mut(), self.presented.clone());
+        capture_into(request.extensions_mut(), self.presented.clone(), self.remote);
         self.inner.call(request)
     }
 }
@@ -114,6 +125,6 @@ impl<S> Layer<S> for AssumePresentedLayer {
     type Service = Capture<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Capture::new(inner, self.presented.clone())
+        Capture::new(inner, self.presented.clone(), None)
     }
 }

@@ -56,18 +56,19 @@ mod extract;
 mod future;
 mod layer;
 mod refusal;
+mod report;
 mod service;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "tonic")]
+#[cfg(any(feature = "tonic", all(test, feature = "proxy")))]
 pub(crate) use self::capture::capture_into;
 pub(crate) use self::capture::presented;
 #[cfg(feature = "axum")]
 pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
-    capture::{AssumePresentedLayer, Capture, admitted},
+    capture::{AssumePresentedLayer, Capture, admitted, remote_addr},
     future::ResponseFuture,
     layer::RequireCertificateLayer,
     service::RequireCertificate,

@@ -5,16 +5,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
     ResponseBody, ResponseFuture,
     capture::{Captured, Verdict},
     refusal::Refusal,
+    report,
 };
 use crate::{
-    certificate::{Clock, Presented},
+    certificate::Clock,
     policy::{Rejection, RejectionKind, SharedPolicy},
 };
 
@@ -55,8 +56,8 @@ impl<S> RequireCertificate<S> {
 impl Settings {
     /// Judges the request and marks its certificate as admitted.
     #[inline]
-    fn admit(&self, extensions: &mut Extensions) -> Result<(), Rejection> {
-        let Some(captured) = extensions.get_mut::<Captured>() else {
+    fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Rejection> {
+        let Some(captured) = request.extensions_mut().get_mut::<Captured>() else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         match self.policy.judge(&captured.presented, self.clock.now()) {
@@ -64,7 +65,7 @@ impl Settings {
                 captured.verdict = Verdict::Admitted;
                 Ok(())
             }
-            Err(rejection) => self.let_through(captured, rejection),
+            Err(rejection) => self.let_through(rejection, request),
         }
     }
 
@@ -72,22 +73,24 @@ impl Settings {
     #[cold]
     #[inline(never)]
     fn refuse<B, F>(&self, rejection: Rejection, request: Request<B>) -> ResponseFuture<F> {
-        report(rejection, &request);
+        report::refused(rejection, &request);
         ResponseFuture::refused(Refusal::new(rejection, request, self.refusal.as_deref()))
     }
 
     /// Whether a request that is not admitted passes all the same.
     #[cold]
-    fn let_through(&self, captured: &mut Captured, rejection: Rejection) -> Result<(), Rejection> {
+    fn let_through<B>(&self, rejection: Rejection, request: &mut Request<B>) -> Result<(), Rejection> {
         let is_allowed = self.allow_missing && rejection.kind() == RejectionKind::Missing;
         if !is_allowed && !self.shadow {
             return Err(rejection);
         }
         if !is_allowed {
-            report_shadow(rejection, &captured.presented);
+            report::would_refuse(rejection, request);
         }
         // Watching changes nothing about what an outer layer admitted.
-        if captured.verdict == Verdict::Unjudged {
+        if let Some(captured) = request.extensions_mut().get_mut::<Captured>()
+            && captured.verdict == Verdict::Unjudged
+        {
             captured.verdict = Verdict::LetThrough;
         }
         Ok(())
@@ -108,52 +111,9 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.settings.admit(request.extensions_mut()) {
+        match self.settings.admit(&mut request) {
             Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
             Err(rejection) => self.settings.refuse(rejection, request),
         }
-    }
-}
-
-fn report_shadow(rejection: Rejection, presented: &Presented) {
-    let reason = rejection.kind().as_str();
-    #[cfg(feature = "metrics")]
-    metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => reason).increment(1);
-    match presented {
-        Presented::Certificate(certificate) => tracing::info!(
-            reason,
-            subject = %certificate.subject(),
-            thumbprint = %certificate.sha256_thumbprint(),
-            "request would be refused: {rejection}"
-        ),
-        _ => tracing::info!(reason, "request would be refused: {rejection}"),
-    }
-}
-
-#[cold]
-fn report<B>(rejection: Rejection, request: &Request<B>) {
-    let reason = rejection.kind().as_str();
-    #[cfg(feature = "metrics")]
-    metrics::counter!("tower_mtls_requests_refused_total", "reason" => reason).increment(1);
-    let method = request.method();
-    // Only the path: a query may hold secrets.
-    let path = request.uri().path();
-    match super::presented(request.extensions()) {
-        None => tracing::error!(
-            reason, %method, path,
-            "request refused with 500: no listener captured the caller's certificate; serve with MtlsListener and capture(..)"
-        ),
-        Some(Presented::Certificate(certificate)) => tracing::info!(
-            reason, %method, path,
-            subject = %certificate.subject(),
-            issuer = %certificate.issuer(),
-            thumbprint = %certificate.sha256_thumbprint(),
-            not_after = %certificate.validity().not_after,
-            "request refused: {rejection}"
-        ),
-        Some(Presented::Unreadable(error)) => {
-            tracing::info!(reason, %method, path, %error, "request refused: {rejection}");
-        }
-        Some(Presented::Nothing) => tracing::info!(reason, %method, path, "request refused: {rejection}"),
     }
 }

@@ -1,7 +1,6 @@
 use std::{
     fmt,
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -17,6 +16,7 @@ use super::{
     headers::{join_cookies, remove_claims, remove_hop_by_hop},
     target::rest_of,
 };
+use crate::inbound::remote_addr;
 
 /// Layer of [`ReverseProxy`]. See the [module](super) for what it changes.
 #[derive(Debug, Clone)]
@@ -52,8 +52,7 @@ impl ReverseProxyLayer {
 
     /// Tells the back end where requests came from. Default: [`Forwarded::Nothing`].
     ///
-    /// The caller's address is taken from a [`SocketAddr`] in the request's extensions; without one it is
-    /// left out.
+    /// The caller's address is the one that the acceptor captured; without one it is left out.
     #[must_use]
     pub fn forwarded(mut self, forwarded: Forwarded) -> Self {
         self.route.forwarded = forwarded;
@@ -88,7 +87,7 @@ impl Route {
         remove_hop_by_hop(&mut head.headers);
         remove_claims(&mut head.headers);
         join_cookies(&mut head.headers);
-        let remote = head.extensions.get::<SocketAddr>().copied();
+        let remote = remote_addr(&head.extensions);
         self.forwarded.set(&mut head.headers, remote, host.as_ref());
         match host.filter(|_| self.preserve_host) {
             Some(host) => head.headers.insert(header::HOST, host),

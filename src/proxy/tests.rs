@@ -4,6 +4,7 @@ use http::{HeaderMap, Request, Response, header};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
+use crate::{Presented, inbound::capture_into};
 
 /// What a back end would see of a request.
 async fn forwarded(layer: ReverseProxyLayer, request: Request<()>) -> (String, HeaderMap) {
@@ -85,7 +86,9 @@ async fn where_a_request_came_from_is_told_if_asked_for() {
     let remote: SocketAddr = "[2001:db8::1]:4711".parse().unwrap();
     let request = || {
         let request = Request::get("https://api.example.com/orders").header("x-forwarded-for", "forged");
-        request.extension(remote).body(()).unwrap()
+        let mut request = request.body(()).unwrap();
+        capture_into(request.extensions_mut(), Presented::Nothing, Some(remote));
+        request
     };
     let both = layer("/orders", "https://h").forwarded(Forwarded::Both);
     let (_, headers) = forwarded(both, request()).await;
