@@ -81,7 +81,7 @@ fn gateway(servers: &Authority, policy: Policy, proxy: ReverseProxyLayer, identi
     let trust = BackEndTrust::from_pem(servers.pem().as_bytes()).unwrap();
     Server::start(async move |socket: TcpListener| {
         let mut listener = MtlsListener::new(socket, tls, ListenerLimits::default()).unwrap();
-        let client: MtlsClient<Incoming> = MtlsClient::builder().trust(trust).build();
+        let client: MtlsClient<ProxyBody<Incoming>> = MtlsClient::builder().trust(trust).build();
         let service = ServiceBuilder::new()
             .layer(RequireCertificateLayer::new(policy))
             .layer(proxy)

@@ -46,16 +46,47 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(header::PROXY_AUTHORIZATION);
+    // Trailers that will not come are not announced.
+    let announced: Vec<_> = headers
+        .get_all(header::TRAILER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !is_claim(&name.to_ascii_lowercase()))
+        .collect();
+    if headers.contains_key(header::TRAILER) {
+        match HeaderValue::try_from(announced.join(", ")) {
+            Ok(announced) if !announced.is_empty() => headers.insert(header::TRAILER, announced),
+            _ => headers.remove(header::TRAILER),
+        };
+    }
 }
 
-/// Names that proxies and servers use for certificates and for where a request came from. Back ends behind
-/// CGI-like interfaces see `_` and `-` as one, so do we.
+/// Names that proxies and servers use for certificates, for users, and for where a request came from or went.
+/// Back ends behind CGI-like interfaces see every other character as `_`, so here they are all one.
 fn is_claim(name: &str) -> bool {
-    const NAMES: [&str; 5] =
-        ["forwarded", "x-arr-clientcert", "client-cert", "client-cert-chain", "x-real-ip"];
+    const NAMES: [&str; 16] = [
+        "forwarded",
+        "x-forwarded",
+        "x-arr-clientcert",
+        "client-cert",
+        "client-cert-chain",
+        "x-real-ip",
+        "true-client-ip",
+        "x-original-url",
+        "x-original-uri",
+        "x-original-host",
+        "x-rewrite-url",
+        "remote-user",
+        "x-remote-user",
+        "x-client-dn",
+        "x-client-verify",
+        "x-client-subject-dn",
+    ];
     const PREFIXES: [&str; 6] =
         ["x-forwarded-", "x-ssl-", "ssl-client-", "x-client-cert", "x-amzn-mtls-", "x-tls-client-"];
-    let name = name.replace('_', "-");
+    let name = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`ReverseProxy`] rewrites a request's head and hands it to an inner client, usually an
 //! [`IdentityLayer`](crate::IdentityLayer) over an [`MtlsClient`](crate::MtlsClient). Bodies and trailers pass
-//! through frame by frame, untouched and unbuffered, in both directions. Of the head it changes
+//! through frame by frame, untouched and unbuffered, in both directions, but for request trailers that belong to
+//! point 4. Of the head it changes
 //!
 //! 1. the target: the route's path prefix is replaced by the upstream's path, scheme and authority become the
 //!    upstream's, the query stays;
@@ -10,32 +11,37 @@
 //! 3. hop-by-hop fields (RFC 9110, section 7.6.1), those that `Connection` names included, in requests and
 //!    responses; `TE: trailers` stays, since gRPC needs it;
 //! 4. every field by which a caller could claim an identity or a path it did not come by (`Client-Cert`,
-//!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, ... in any case
-//!    and with underscores): removed on every request;
+//!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, `X-Original-URL`,
+//!    `Remote-User`, ... in any case and with underscores or dots): removed on every request;
 //! 5. `Forwarded` and `X-Forwarded-*`: set anew if [`forwarded`](ReverseProxyLayer::forwarded) asks for them;
 //! 6. several `Cookie` fields, into which HTTP/2 splits one: joined again (RFC 9113, section 8.2.3).
 //!
-//! Routing, path rules and answers to failures are the gateway's: the path that arrives here is used as it is.
+//! Routing, path rules and answers to failures are the gateway's: the path that arrives here is used as it is. A
+//! path outside of the prefix, or too long for a URI once it is rewritten, is not sent anywhere:
+//! [`ClientErrorKind::InvalidUri`](crate::ClientErrorKind::InvalidUri).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use http::{Request, Response};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_mtls::{ReverseProxyLayer, Upstream};
+//! use bytes::Bytes;
+//! use http_body_util::Empty;
+//! use tower_mtls::{ReverseProxyLayer, Upstream, proxy::ProxyBody};
 //!
-//! let echo = service_fn(|request: Request<()>| async move {
+//! let echo = service_fn(|request: Request<ProxyBody<Empty<Bytes>>>| async move {
 //!     assert!(!request.headers().contains_key("x-forwarded-client-cert"), "a forgery is removed");
 //!     Ok::<_, std::convert::Infallible>(Response::new(request.uri().to_string()))
 //! });
 //! let upstream: Upstream = "https://orders.internal:9444/api".parse()?;
 //! let proxy = ReverseProxyLayer::new("/orders", upstream).layer(echo);
-//! let request = Request::get("/orders/42?full=1").header("x-forwarded-client-cert", "CN=admin").body(())?;
+//! let request = Request::get("/orders/42?full=1").header("x-forwarded-client-cert", "CN=admin").body(Empty::new())?;
 //! let response = proxy.oneshot(request).await?;
 //! assert_eq!(response.into_body(), "https://orders.internal:9444/api/42?full=1");
 //! # Ok(())
 //! # }
 //! ```
 
+mod body;
 mod headers;
 mod service;
 mod target;
@@ -43,6 +49,7 @@ mod target;
 mod tests;
 
 pub use self::{
+    body::ProxyBody,
     headers::Forwarded,
     service::{ProxyFuture, ReverseProxy, ReverseProxyLayer},
     target::{Upstream, UpstreamParseError},

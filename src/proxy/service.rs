@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Forwarded, Upstream,
+    Forwarded, ProxyBody, Upstream,
     headers::{join_cookies, remove_claims, remove_hop_by_hop},
     target::rest_of,
 };
@@ -78,12 +79,11 @@ pub struct ReverseProxy<S> {
 impl Route {
     /// Rewrites the head of a request for the back end.
     fn rewrite(&self, head: &mut Parts) {
-        let rest = rest_of(&self.prefix, head.uri.path()).unwrap_or_else(|| head.uri.path());
         let host = caller_host(head);
-        // A path out of a valid URI makes a valid URI; if not, the client refuses the relative one.
-        if let Some(uri) = self.upstream.uri(rest, head.uri.query()) {
-            head.uri = uri;
-        }
+        let rest = rest_of(&self.prefix, head.uri.path());
+        // A path that is elsewhere or too long for a URI leaves a relative one, which the client refuses: never
+        // the caller's own, whose authority the caller chose.
+        head.uri = rest.and_then(|rest| self.upstream.uri(rest, head.uri.query())).unwrap_or_default();
         remove_hop_by_hop(&mut head.headers);
         remove_claims(&mut head.headers);
         join_cookies(&mut head.headers);
@@ -93,6 +93,14 @@ impl Route {
             Some(host) => head.headers.insert(header::HOST, host),
             None => head.headers.remove(header::HOST),
         };
+    }
+}
+
+/// A body of unknown length behind GET and HEAD is sent only if the head says so; HTTP/2 drops the field again.
+fn announce_body<B: Body>(head: &mut Parts, body: &B) {
+    let is_usually_without = matches!(head.method, Method::GET | Method::HEAD);
+    if is_usually_without && !body.is_end_stream() && body.size_hint().exact().is_none() {
+        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 
@@ -106,7 +114,8 @@ fn caller_host(head: &Parts) -> Option<HeaderValue> {
 
 impl<S, B, R> Service<Request<B>> for ReverseProxy<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<ProxyBody<B>>, Response = Response<R>>,
+    B: Body,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -119,7 +128,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         self.route.rewrite(&mut head);
-        ProxyFuture { inner: self.inner.call(Request::from_parts(head, body)) }
+        announce_body(&mut head, &body);
+        ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body))) }
     }
 }
 

@@ -1,15 +1,17 @@
 use std::{convert::Infallible, net::SocketAddr};
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
 use crate::{Presented, inbound::capture_into};
 
 /// What a back end would see of a request.
-async fn forwarded(layer: ReverseProxyLayer, request: Request<()>) -> (String, HeaderMap) {
-    let inner = service_fn(|request: Request<()>| async move {
-        let (head, ()) = request.into_parts();
+async fn forwarded(layer: ReverseProxyLayer, request: Request<Empty<Bytes>>) -> (String, HeaderMap) {
+    let inner = service_fn(|request: Request<ProxyBody<Empty<Bytes>>>| async move {
+        let (head, _) = request.into_parts();
         let mut response = Response::new((head.uri.to_string(), head.headers));
         response.headers_mut().insert(header::CONNECTION, "x-secret, close".parse().unwrap());
         response.headers_mut().insert("x-secret", "1".parse().unwrap());
@@ -38,7 +40,8 @@ async fn the_upstreams_path_replaces_the_routes() {
         ("/", "https://h:1/api", "/", "https://h:1/api/"),
         ("/a", "http://h", "/a/b", "http://h/b"),
     ] {
-        let (uri, _) = forwarded(layer(prefix, upstream), Request::get(path).body(()).unwrap()).await;
+        let (uri, _) =
+            forwarded(layer(prefix, upstream), Request::get(path).body(Empty::new()).unwrap()).await;
         assert_eq!(uri, expected, "{prefix} {upstream} {path}");
     }
 }
@@ -63,22 +66,58 @@ async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
         ("x-client-cert-dn", "1"),
         ("x-client-certificate", "1"),
         ("x-amzn-mtls-clientcert", "1"),
+        ("ssl.client.cert", "1"),
+        ("x-original-url", "/admin"),
+        ("X_Rewrite_URL", "/admin"),
+        ("remote_user", "admin"),
         ("forwarded", "for=1"),
         ("x-forwarded-for", "1"),
         ("x-forwarded-host", "1"),
         ("host", "example.com"),
     ];
-    let kept =
-        [("te", "gzip, trailers"), ("x-client", "1"), ("authorization", "Bearer 1"), ("trailer", "x-sum")];
+    let kept = [
+        ("te", "gzip, trailers"),
+        ("x-client", "1"),
+        ("authorization", "Bearer 1"),
+        ("trailer", "x-sum, X-Forwarded-Client-Cert"),
+    ];
     let mut request = Request::get("/orders");
     for (name, value) in gone.into_iter().chain(kept) {
         request = request.header(name, value);
     }
-    let (_, headers) = forwarded(layer("/orders", "https://h"), request.body(()).unwrap()).await;
+    let (_, headers) = forwarded(layer("/orders", "https://h"), request.body(Empty::new()).unwrap()).await;
     let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["authorization", "te", "trailer", "x-client"]);
     assert_eq!(headers["te"], "trailers");
+    assert_eq!(headers["trailer"], "x-sum");
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_rewritten_goes_nowhere_least_of_all_where_its_caller_wants() {
+    let long = format!("https://evil.example/orders/{}", "a".repeat(65_480));
+    for (prefix, upstream, target) in [
+        ("/orders", "https://h/services/production/orders-service/api/v2/public/and/so/on", long.as_str()),
+        ("/orders", "https://h", "https://evil.example/elsewhere"),
+        ("/orders", "https://h", "https://evil.example/ordersx"),
+    ] {
+        let (uri, _) =
+            forwarded(layer(prefix, upstream), Request::get(target).body(Empty::new()).unwrap()).await;
+        assert!(uri == "/", "{uri:.60} for {target:.60}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_that_claim_an_identity_do_not_cross_and_others_do() {
+    let trailers = HeaderMap::from_iter([
+        ("x-forwarded-client-cert".parse().unwrap(), "forged".parse().unwrap()),
+        ("x-sum".parse().unwrap(), "1".parse().unwrap()),
+    ]);
+    let body = Full::new(Bytes::from_static(b"data")).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let collected = ProxyBody::new(body).collect().await.unwrap();
+    let trailers = collected.trailers().unwrap();
+    assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
+    assert_eq!(collected.to_bytes(), "data");
 }
 
 #[tokio::test]
@@ -86,7 +125,7 @@ async fn where_a_request_came_from_is_told_if_asked_for() {
     let remote: SocketAddr = "[2001:db8::1]:4711".parse().unwrap();
     let request = || {
         let request = Request::get("https://api.example.com/orders").header("x-forwarded-for", "forged");
-        let mut request = request.body(()).unwrap();
+        let mut request = request.body(Empty::new()).unwrap();
         capture_into(request.extensions_mut(), Presented::Nothing, Some(remote));
         request
     };
@@ -106,7 +145,7 @@ async fn where_a_request_came_from_is_told_if_asked_for() {
 #[tokio::test]
 async fn a_cookie_that_http_2_split_is_joined() {
     let request = Request::get("/").header("cookie", "a=1").header("cookie", "b=2; c=3");
-    let (_, headers) = forwarded(layer("/", "https://h"), request.body(()).unwrap()).await;
+    let (_, headers) = forwarded(layer("/", "https://h"), request.body(Empty::new()).unwrap()).await;
     assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
 }
 

@@ -6,7 +6,9 @@ use hyper::body::Incoming;
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, RequireCertificateLayer, ReverseProxyLayer,
-    TrustAnchors, danger::BackEndVerification, proxy::Forwarded,
+    TrustAnchors,
+    danger::BackEndVerification,
+    proxy::{Forwarded, ProxyBody},
 };
 
 use super::{Named, files::Findings, rules};
@@ -22,7 +24,7 @@ pub(super) fn route(
     anchors: &Named<TrustAnchors>,
     identities: &Named<ClientIdentity>,
     trusts: &mut BackEndTrusts,
-    client: &MtlsClient<Incoming>,
+    client: &MtlsClient<ProxyBody<Incoming>>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let policy = route.client_certificate.as_ref().map(|rules| rules::policy(rules, anchors, findings));

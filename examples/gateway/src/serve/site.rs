@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 use tower_mtls::{
     ClientError, MtlsClient, Policy, RequireCertificate, ReverseProxy, inbound::ResponseBody,
-    outbound::IdentityService,
+    outbound::IdentityService, proxy::ProxyBody,
 };
 
 use super::answer::{self, Refused};
@@ -39,7 +39,7 @@ pub(crate) struct Route {
     pub(crate) service: RouteService,
 }
 
-type ToBackEnd = ReverseProxy<IdentityService<MtlsClient<Incoming>>>;
+type ToBackEnd = ReverseProxy<IdentityService<MtlsClient<ProxyBody<Incoming>>>>;
 
 /// A route with its layers.
 #[derive(Debug)]

@@ -1,0 +1,52 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::headers::{remove_claims, remove_hop_by_hop};
+
+pin_project! {
+    /// A request's body on its way to the back end: untouched, but for trailers that claim what the caller may
+    /// not claim, which some servers merge into the header fields.
+    #[derive(Debug)]
+    pub struct ProxyBody<B> {
+        #[pin]
+        inner: B,
+    }
+}
+
+impl<B> ProxyBody<B> {
+    pub(super) fn new(inner: B) -> Self {
+        Self { inner }
+    }
+}
+
+impl<B: Body> Body for ProxyBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = ready!(self.project().inner.poll_frame(cx)?);
+        Poll::Ready(frame.map(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                remove_hop_by_hop(trailers);
+                remove_claims(trailers);
+            }
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
