@@ -1,4 +1,5 @@
-//! What a request pays for the layer, and a connection for its certificate.
+//! What a request pays for the layer, and a connection for its certificate. Each rule has a row in the bench
+//! `rules`.
 //!
 //! Run with: cargo bench --bench layer --all-features
 //!
@@ -24,8 +25,8 @@ use rcgen::{
 };
 use tower::{Layer, Service};
 use tower_mtls::{
-    ClientCertificate, Clock, DistinguishedName, NamePattern, Policy, PolicyBuilder, Presented,
-    RequireCertificateLayer, SystemClock, Thumbprint, danger::AssumePresentedLayer,
+    ClientCertificate, NamePattern, Policy, PolicyBuilder, Presented, RequireCertificateLayer,
+    danger::AssumePresentedLayer,
 };
 
 #[global_allocator]
@@ -188,66 +189,22 @@ fn capture_and_accept(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Once per connection: leaf and one intermediate, parsed, hashed and shared.
+/// Once per connection: leaf and one intermediate, parsed, hashed and shared, and a service that hands them on.
+#[divan::bench(sample_size = 20)]
+fn capture_per_connection(bencher: Bencher<'_, '_>) {
+    let [leaf, ca] = issued("orders");
+    let app = Keep::default();
+    bencher.bench_local(|| {
+        let presented = Presented::from_der_chain([black_box(leaf.as_slice()), black_box(ca.as_slice())]);
+        AssumePresentedLayer::new(presented).layer(app.clone())
+    });
+}
+
+/// The certificate's part of that.
 #[divan::bench(sample_size = 20)]
 fn certificate_setup(bencher: Bencher<'_, '_>) {
     let [leaf, ca] = issued("orders");
     bencher.bench_local(|| {
         ClientCertificate::from_der_chain(black_box(&leaf), [black_box(ca.as_slice())]).unwrap()
     });
-}
-
-/// Two names that are equal, compared attribute by attribute, case and white space aside.
-#[divan::bench(sample_size = 1_000)]
-fn name_comparison(bencher: Bencher<'_, '_>) {
-    let one: DistinguishedName = "CN=Contoso Issuing CA, O=Contoso".parse().unwrap();
-    let other: DistinguishedName = "cn=contoso issuing  ca,o=CONTOSO".parse().unwrap();
-    assert_eq!(one, other);
-    bencher.bench_local(|| black_box(&one) == black_box(&other));
-}
-
-fn ten_thousand() -> impl Iterator<Item = Thumbprint> {
-    (0..10_000_u32).map(|number| Thumbprint::sha256_of(&number.to_be_bytes()))
-}
-
-/// The decision alone, over a list of 10,000 thumbprints that has the caller's. Evaluated each time.
-#[divan::bench(sample_size = 1_000)]
-fn thumbprint_among_10_000(bencher: Bencher<'_, '_>) {
-    let caller = certificate("orders");
-    let policies: Vec<_> = (0..8)
-        .map(|_| {
-            let list = Policy::builder().thumbprints(ten_thousand());
-            list.thumbprint(caller.sha256_thumbprint()).build().unwrap()
-        })
-        .collect();
-    let (presented, now) = (Presented::from(caller), SystemClock.now());
-    let mut turn = 0;
-    bencher.bench_local(|| {
-        turn = (turn + 1) % 8;
-        policies[turn].judge(black_box(&presented), black_box(now)).unwrap();
-    });
-}
-
-/// The same for a caller that is not on the list.
-#[divan::bench(sample_size = 1_000)]
-fn thumbprint_not_among_10_000(bencher: Bencher<'_, '_>) {
-    let policy = Policy::builder().thumbprints(ten_thousand()).build().unwrap();
-    let (presented, now) = (Presented::from(certificate("stranger")), SystemClock.now());
-    bencher.bench_local(|| policy.judge(black_box(&presented), black_box(now)).unwrap_err());
-}
-
-/// The first chain of a connection: leaf and root, ECDSA P-256.
-#[cfg(feature = "trust")]
-#[divan::bench]
-fn first_chain_verdict(bencher: Bencher<'_, '_>) {
-    let [leaf, ca] = issued("orders");
-    let anchors = tower_mtls::TrustAnchors::from_der([ca.as_slice()]).unwrap();
-    let policy = Policy::builder().trust(anchors).build().unwrap();
-    let now = SystemClock.now();
-    bencher.with_inputs(|| Presented::from(ClientCertificate::from_der(&leaf).unwrap())).bench_local_values(
-        |presented| {
-            policy.judge(&presented, now).unwrap();
-            presented
-        },
-    );
 }

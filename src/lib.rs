@@ -114,16 +114,34 @@
 //!
 //! # Which layer goes where
 //!
-//! From the caller inwards:
+//! From the caller inwards, and on to the back end:
 //!
-//! | layer | where | without it |
+//! ```text
+//! caller --> capture --> trace --> timeout --> routing --> RequireCertificate --> limit --> compression --> handler
+//!
+//! handler --> limit --> retry --> IdentityLayer --> MtlsClient --> back end
+//! ```
+//!
+//! | layer | where | why |
 //! |---|---|---|
-//! | [`capture`], [`MtlsStream::capture`](acceptor::MtlsStream::capture) | outermost, once per connection | the next one answers 500 |
-//! | tracing, limits, timeouts | outside of the decision, so that they see refusals | |
-//! | [`RequireCertificateLayer`] | after routing (`Router::route_layer`), before whatever must not run for strangers | the extractor answers 500 |
-//! | retries | outside of [`IdentityLayer`], so that each attempt asks for the identity again | |
+//! | [`capture`], [`MtlsStream::capture`](acceptor::MtlsStream::capture), [`TonicCaptureLayer`](acceptor::tonic::TonicCaptureLayer) | outermost | without it the decision has nothing to go by and answers 500 |
+//! | tracing, metrics | outside of the decision | they see refusals, and read the [`Rejection`] out of the response's extensions |
+//! | timeouts; limits that protect from strangers (rate, load shedding) | outside of the decision | a queue counts towards the timeout; refusals count too |
+//! | [`RequireCertificateLayer`] | after routing, before whatever must not run for strangers | each route has its rules; without it the extractor answers 500 |
+//! | limits that ration work (concurrency), buffers, caches | inside of the decision | a stranger takes no permit and no place |
+//! | compression, limits and readers of bodies | inside of the decision | a refusal is not compressed, and a refused body not read |
+//! | retries | outside of [`IdentityLayer`] | each attempt asks for the identity again, and finds a replaced one |
 //! | [`ReverseProxyLayer`] | around [`IdentityLayer`] | |
-//! | [`IdentityLayer`] | directly around [`MtlsClient`] | [`ClientErrorKind::NoIdentity`] |
+//! | [`IdentityLayer`] | directly around [`MtlsClient`] | without it nothing is sent: [`ClientErrorKind::NoIdentity`] |
+//!
+//! In axum, `Router::route_layer` puts a layer after routing. `Router::layer` would guard the fallback as well, so
+//! that strangers get 403 on unknown paths, where others get 404. Layers that are added later lie outside.
+//!
+//! Readiness knows no request: in one stack (`ServiceBuilder`, or a service of plain hyper) a concurrency limit
+//! inside hands out its permit before the decision, so strangers queue for it as well. In axum each `route_layer`
+//! asks what is inside when it is called, after the decision.
+//!
+//! The example `compose` shows all of it, and asserts it.
 //!
 //! # Feature flags
 //!

@@ -4,6 +4,7 @@
     feature = "aws-lc-rs",
     feature = "axum",
     feature = "outbound",
+    feature = "tonic",
     feature = "trust"
 ))]
 
@@ -52,4 +53,31 @@ fn the_hyper_example_refuses_with_the_reason_phrase() {
 #[test]
 fn the_outbound_example_is_seen_under_both_identities() {
     succeeds("outbound", &["was seen as CN=orders-gateway", "was replaced as CN=billing-gateway"]);
+}
+
+#[test]
+fn the_tonic_example_denies_strangers_unary_and_streaming() {
+    succeeds(
+        "tonic",
+        &[
+            "called by CN=orders-client,O=Contoso",
+            "a partner, unary: Ok",
+            "a partner, streaming: Ok",
+            "a stranger, unary: PermissionDenied",
+            "nobody, streaming: PermissionDenied",
+        ],
+    );
+}
+
+#[test]
+fn the_compose_example_shows_what_each_order_of_layers_brings_about() {
+    succeeds(
+        "compose",
+        &[
+            "refused the old identity and admitted the renewed one",
+            "a stranger: 403, not compressed",
+            "a stranger 403 at once, a partner waited",
+            "the permit is free again",
+        ],
+    );
 }

@@ -1,14 +1,17 @@
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream, ToSocketAddrs},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{
+        Semaphore,
+        mpsc::{self, OwnedPermit, error::TrySendError},
+    },
     task::{AbortHandle, JoinSet},
     time,
 };
@@ -30,8 +33,11 @@ impl Default for ListenerLimits {
 }
 
 impl ListenerLimits {
-    /// At most this many handshakes run at a time; further callers wait in the kernel's queue. Default: 1,024,
-    /// at least 1.
+    /// At most this many handshakes run, or are finished and wait for [`MtlsListener::accept`]. Default: 1,024, at
+    /// least 1.
+    ///
+    /// When a caller comes and there is no place, the handshake that has taken longest is given up, so callers
+    /// that stall cannot keep others out.
     pub fn with_handshakes(mut self, handshakes: usize) -> Self {
         self.handshakes = handshakes.clamp(1, Semaphore::MAX_PERMITS);
         self
@@ -43,9 +49,6 @@ impl ListenerLimits {
         self
     }
 }
-
-/// Finished connections that wait for [`MtlsListener::accept`]; more wait with their handshake's place taken.
-const WAITING: usize = 64;
 
 /// Accepts TCP connections and finishes their TLS handshakes. See the [module](super).
 ///
@@ -74,9 +77,9 @@ impl MtlsListener {
     /// The socket does not know its own address.
     pub fn new(tcp: TcpListener, tls: ServerTls, limits: ListenerLimits) -> io::Result<Self> {
         let local = tcp.local_addr()?;
-        let (sender, finished) = mpsc::channel(WAITING);
+        let (sender, finished) = mpsc::channel(limits.handshakes);
         let acceptor = MtlsAcceptor::new(tls).with_timeout(limits.handshake_timeout);
-        let accepting = tokio::spawn(accept_all(tcp, acceptor, limits, sender));
+        let accepting = tokio::spawn(accept_all(tcp, acceptor, sender));
         Ok(Self { finished, local, accepting: accepting.abort_handle() })
     }
 
@@ -110,18 +113,10 @@ impl Drop for MtlsListener {
 }
 
 /// Accepts forever, a task for each handshake; dropping the future ends them all.
-async fn accept_all(
-    tcp: TcpListener,
-    tls: MtlsAcceptor,
-    limits: ListenerLimits,
-    finished: mpsc::Sender<MtlsStream>,
-) {
-    let places = Arc::new(Semaphore::new(limits.handshakes));
+async fn accept_all(tcp: TcpListener, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
     let mut handshakes = JoinSet::new();
+    let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
         let (socket, remote) = match tcp.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -130,23 +125,40 @@ async fn accept_all(
             }
         };
         while handshakes.try_join_next().is_some() {}
-        let handshake = handshake(tls.clone(), socket, remote, place, finished.clone());
-        handshakes.spawn(handshake);
+        while oldest_first.front().is_some_and(AbortHandle::is_finished) {
+            oldest_first.pop_front();
+        }
+        let place = match finished.clone().try_reserve_owned() {
+            Ok(place) => place,
+            Err(TrySendError::Closed(_)) => return,
+            Err(TrySendError::Full(finished)) => {
+                give_up_oldest(&mut oldest_first);
+                let Ok(place) = finished.reserve_owned().await else { return };
+                place
+            }
+        };
+        oldest_first.push_back(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
     }
 }
 
-async fn handshake(
-    tls: MtlsAcceptor,
-    socket: TcpStream,
-    remote: SocketAddr,
-    place: OwnedSemaphorePermit,
-    finished: mpsc::Sender<MtlsStream>,
-) {
+/// Ends the handshake that has taken longest: callers that stall make room for those that do not.
+fn give_up_oldest(oldest_first: &mut VecDeque<AbortHandle>) {
+    while let Some(oldest) = oldest_first.pop_front() {
+        if !oldest.is_finished() {
+            oldest.abort();
+            tracing::debug!("TLS handshake given up: there are too many");
+            #[cfg(feature = "metrics")]
+            metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => "given_up").increment(1);
+            return;
+        }
+    }
+}
+
+async fn handshake(tls: MtlsAcceptor, socket: TcpStream, remote: SocketAddr, place: OwnedPermit<MtlsStream>) {
     // A failure has been reported; the connection ends with it.
     if let Ok(stream) = tls.accept(socket, remote).await {
-        let _ = finished.send(stream).await;
+        place.send(stream);
     }
-    drop(place);
 }
 
 /// Errors of one connection are skipped; others (no file descriptor left) get a moment to pass.

@@ -40,6 +40,9 @@ impl GeneralName {
             x509::GeneralName::DirectoryName(name) => {
                 Self::Directory(DistinguishedName::from_der(name.as_raw())?)
             }
+            x509::GeneralName::Invalid(..) => {
+                return Err(CertificateError::new("a subject alternative name is malformed"));
+            }
             _ => Self::Other,
         })
     }

@@ -1,5 +1,7 @@
 //! What operators are told of callers who are not admitted: an event and a counter each.
 
+use std::fmt::{self, Write};
+
 use http::Request;
 
 use super::capture::Captured;
@@ -51,11 +53,58 @@ fn event<B>(what: &str, rejection: Rejection, request: &Request<B>) {
         // Without the query, which may hold secrets.
         path = request.uri().path(),
         remote = captured.and_then(|captured| captured.remote).map(tracing::field::display),
-        subject = certificate.map(|certificate| tracing::field::display(certificate.subject())),
-        issuer = certificate.map(|certificate| tracing::field::display(certificate.issuer())),
+        subject = certificate.map(|certificate| tracing::field::display(Cut(certificate.subject()))),
+        issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
-        error = error.map(tracing::field::display),
+        error = error.map(|error| tracing::field::display(Cut(error))),
         "{what}: {rejection}"
     );
+}
+
+/// The longest text of the caller's choice in a log line. Whoever makes a certificate fills it at will.
+const LONGEST: usize = 256;
+
+/// Prints the beginning of a text.
+struct Cut<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Cut<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut limited = Limited { inner: f, room: LONGEST };
+        match write!(limited, "{}", self.0) {
+            Err(_) if limited.room == 0 => f.write_str("..."),
+            printed => printed,
+        }
+    }
+}
+
+/// Stops its writer with an error when the room is used up.
+struct Limited<'a, 'f> {
+    inner: &'a mut fmt::Formatter<'f>,
+    room: usize,
+}
+
+impl fmt::Write for Limited<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.room == 0 {
+                return Err(fmt::Error);
+            }
+            self.room -= 1;
+            self.inner.write_char(character)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(Cut("short").to_string(), "short");
+        assert_eq!(Cut("x".repeat(LONGEST)).to_string(), "x".repeat(LONGEST));
+        assert_eq!(Cut("x".repeat(LONGEST + 1)).to_string(), "x".repeat(LONGEST) + "...");
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::{fmt, net::IpAddr};
 
-use super::{DnsNamePattern, NamePattern, RejectionKind};
+use super::{Answer, DnsNamePattern, NamePattern, RejectionKind};
 use crate::certificate::{
-    ClientCertificate, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain,
-    same_text,
+    ClientCertificate, CommonName, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber,
+    SpiffeId, SpiffeTrustDomain, same_text,
 };
 
 #[derive(Debug, Clone)]
@@ -25,31 +25,60 @@ pub(super) enum Claim {
 }
 
 impl Claim {
-    pub(super) fn matches(&self, certificate: &ClientCertificate) -> bool {
+    /// What the claim says of a certificate. Whatever it looks at and cannot read, or finds ambiguous, makes it
+    /// unable to tell: `not` must never turn that into a yes.
+    pub(super) fn judge(&self, certificate: &ClientCertificate) -> Answer {
         let any_name = |matches: &dyn Fn(&GeneralName) -> bool| {
-            certificate.subject_alternative_names().iter().any(matches)
+            Answer::from(certificate.subject_alternative_names().iter().any(matches))
         };
         match self {
-            Self::Issuer(name) => name.matches(certificate.issuer()),
-            Self::Subject(name) => name.matches(certificate.subject()),
-            Self::CommonName(name) => {
-                certificate.subject().only_common_name().is_some_and(|only| same_text(name, only))
-            }
-            Self::DnsName(name) => name.matches(certificate),
+            Self::Issuer(name) => judge_name(name, certificate.issuer()),
+            Self::Subject(name) => judge_name(name, certificate.subject()),
+            Self::CommonName(name) => match certificate.subject().common_name() {
+                CommonName::None => Answer::Fails,
+                CommonName::One(only) => same_text(name, only).into(),
+                CommonName::Unclear => Answer::CannotTell,
+            },
+            Self::DnsName(name) => name.matches(certificate).into(),
             Self::Uri(uri) => any_name(&|name| matches!(name, GeneralName::Uri(found) if found == uri)),
-            Self::SpiffeId(id) => certificate.spiffe_id().as_ref() == Some(id),
-            Self::SpiffeTrustDomain(domain) => certificate.spiffe_id().is_some_and(|id| domain.contains(&id)),
+            Self::SpiffeId(id) => judge_spiffe(certificate, |found| found == id),
+            Self::SpiffeTrustDomain(domain) => judge_spiffe(certificate, |found| domain.contains(found)),
             Self::Email(email) => {
                 any_name(&|name| matches!(name, GeneralName::Email(found) if same_mailbox(email, found)))
             }
             Self::Ip(address) => any_name(&|name| matches!(name, GeneralName::Ip(found) if found == address)),
-            Self::Serial(serial) => certificate.serial() == serial,
+            Self::Serial(serial) => (certificate.serial() == serial).into(),
             Self::ExtendedKeyUsage(usage) => {
-                certificate.extended_key_usage().is_some_and(|usages| usages.contains(usage))
+                certificate.extended_key_usage().is_some_and(|usages| usages.contains(usage)).into()
             }
-            Self::Key(kind) => certificate.key_kind().satisfies(*kind),
+            Self::Key(kind) => match certificate.key_kind() {
+                KeyKind::Other => Answer::CannotTell,
+                found => found.satisfies(*kind).into(),
+            },
         }
     }
+}
+
+fn judge_name(pattern: &NamePattern, name: &DistinguishedName) -> Answer {
+    match pattern.matches(name) {
+        true => Answer::Holds,
+        false if name.is_plain() => Answer::Fails,
+        false => Answer::CannotTell,
+    }
+}
+
+/// A certificate with a SPIFFE URI beside another URI, or with one that is malformed, has no ID that one could
+/// rely on, and might be meant to have one.
+fn judge_spiffe(certificate: &ClientCertificate, matches: impl Fn(&SpiffeId) -> bool) -> Answer {
+    if let Some(id) = certificate.spiffe_id() {
+        return matches(&id).into();
+    }
+    let resembles = |name: &GeneralName| match name {
+        GeneralName::Uri(uri) => uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:")),
+        _ => false,
+    };
+    let any = certificate.subject_alternative_names().iter().any(resembles);
+    if any { Answer::CannotTell } else { Answer::Fails }
 }
 
 /// RFC 5280, section 7.5: the local part octet by octet, the domain without regard to ASCII case.

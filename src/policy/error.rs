@@ -43,6 +43,10 @@ pub enum PolicyWarning {
     Unanchored,
     /// Expired certificates pass.
     OutsideValidity,
+    /// A certificate is excluded by a hash over the whole of it, which whoever holds its key can change: an
+    /// ECDSA signature has a second form that verifies as well. Exclude by serial number under a proved issuer,
+    /// or by [`spki_sha256`](super::Rule::spki_sha256).
+    ExclusionByHash,
     /// The issuer's name is compared, but nothing proves who signed.
     IssuerWithoutChain,
 }
@@ -54,6 +58,10 @@ impl fmt::Display for PolicyWarning {
                 "anyone can make a certificate that passes: neither a chain nor a hash anchors the rules"
             }
             Self::OutsideValidity => "certificates pass before and after their validity period",
+            Self::ExclusionByHash => {
+                "a certificate that is excluded by its thumbprint can be changed to have another one; exclude by serial \
+                 number or public key"
+            }
             Self::IssuerWithoutChain => {
                 "the issuer's name proves nothing without a chain: whoever makes a certificate chooses it"
             }

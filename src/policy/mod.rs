@@ -38,6 +38,8 @@ mod claim;
 mod dns_name;
 mod error;
 mod explanation;
+#[cfg(feature = "trust")]
+mod issuer_pins;
 mod name_pattern;
 mod pins;
 mod rejection;
@@ -55,6 +57,8 @@ use crate::{
     generation::Generation,
 };
 
+#[cfg(feature = "trust")]
+use self::issuer_pins::IssuerPins;
 #[cfg(feature = "trust")]
 pub use self::trust::{TrustAnchors, TrustError};
 pub use self::{
@@ -107,7 +111,8 @@ impl Policy {
     /// 1. [`Missing`](RejectionKind::Missing) or [`Unreadable`](RejectionKind::Unreadable) if there is no
     ///    certificate to judge;
     /// 2. the kind of the first rule that fails;
-    /// 3. [`Undecidable`](RejectionKind::Undecidable) if no rule fails but one cannot tell.
+    /// 3. [`Undecidable`](RejectionKind::Undecidable), or the kind of the rule, if no rule fails but one cannot
+    ///    tell.
     pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
         match presented {
             Presented::Certificate(certificate) => self.judge_certificate(certificate, now),
@@ -139,6 +144,9 @@ impl Policy {
         if !parts.iter().any(Rule::is_validity) {
             warnings.push(PolicyWarning::OutsideValidity);
         }
+        if parts.iter().any(Rule::excludes_by_hash) {
+            warnings.push(PolicyWarning::ExclusionByHash);
+        }
         if parts.iter().any(Rule::is_issuer) && !parts.iter().any(Rule::proves_issuer) {
             warnings.push(PolicyWarning::IssuerWithoutChain);
         }
@@ -155,8 +163,7 @@ impl Policy {
                 certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
                 Ok(())
             }
-            Answer::Fails => Err(Rejection::new(judgement.kind)),
-            Answer::CannotTell => Err(Rejection::new(RejectionKind::Undecidable)),
+            Answer::Fails | Answer::CannotTell => Err(Rejection::new(judgement.kind)),
         }
     }
 }

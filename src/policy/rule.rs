@@ -3,9 +3,9 @@ mod judge;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-#[cfg(feature = "trust")]
-use super::TrustAnchors;
 use super::{Answer, CertificateSet, DnsNamePattern, NamePattern, RejectionKind, claim::Claim, pins::Pins};
+#[cfg(feature = "trust")]
+use super::{IssuerPins, TrustAnchors};
 use crate::certificate::{
     ClientCertificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint,
     Timestamp,
@@ -61,7 +61,7 @@ enum Kind {
     #[cfg(feature = "trust")]
     Trust(TrustAnchors),
     #[cfg(feature = "trust")]
-    IssuerThumbprint(Arc<Pins>, Option<TrustAnchors>),
+    IssuerThumbprint(Arc<IssuerPins>),
     /// One of these claims matches; all look at the same thing.
     Claims(RejectionKind, Arc<[Claim]>),
     Thumbprint(Arc<Pins>),
@@ -163,10 +163,11 @@ impl Rule {
     }
 
     /// A certificate with one of these thumbprints signed the caller's: it came with the caller's chain, and
-    /// its key verifies the signature.
+    /// its key verifies the signature. If none is found the rule cannot tell, since the caller chooses what to
+    /// send.
     #[cfg(feature = "trust")]
     pub fn issuer_thumbprint(thumbprints: impl IntoIterator<Item = Thumbprint>) -> Self {
-        Self(Kind::IssuerThumbprint(Arc::new(thumbprints.into_iter().collect()), None))
+        Self(Kind::IssuerThumbprint(Arc::new(IssuerPins::new(thumbprints, None))))
     }
 
     /// As [`issuer_thumbprint`](Self::issuer_thumbprint), and the issuer may also be one of these roots, which
@@ -176,7 +177,7 @@ impl Rule {
         thumbprints: impl IntoIterator<Item = Thumbprint>,
         roots: TrustAnchors,
     ) -> Self {
-        Self(Kind::IssuerThumbprint(Arc::new(thumbprints.into_iter().collect()), Some(roots)))
+        Self(Kind::IssuerThumbprint(Arc::new(IssuerPins::new(thumbprints, Some(roots)))))
     }
 
     /// The very certificate is in a set, which is asked on every request.
@@ -205,7 +206,11 @@ impl Rule {
         Self(Kind::Any(rules.into_iter().collect()))
     }
 
-    /// The rule fails. If the rule cannot tell, neither can this.
+    /// The rule fails. If the rule cannot tell, neither can this: a name that cannot be read, or a subject with
+    /// several common names, does not pass `not(common_name(..))`.
+    ///
+    /// Don't exclude single certificates by thumbprint or set: whoever holds one can change its encoding and
+    /// with it the hash ([`PolicyWarning::ExclusionByHash`](super::PolicyWarning::ExclusionByHash)).
     #[expect(clippy::should_implement_trait, reason = "a constructor, as `all` and `any` are")]
     pub fn not(rule: Self) -> Self {
         Self(Kind::Not(Box::new(rule)))
@@ -219,7 +224,7 @@ impl Rule {
     pub(super) fn is_anchored(&self) -> bool {
         match &self.0 {
             #[cfg(feature = "trust")]
-            Kind::Trust(_) | Kind::IssuerThumbprint(..) => true,
+            Kind::Trust(_) | Kind::IssuerThumbprint(_) => true,
             Kind::Thumbprint(_) | Kind::Spki(_) | Kind::Member(_) => true,
             Kind::All(rules) => rules.iter().any(Self::is_anchored),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::is_anchored),
@@ -231,6 +236,24 @@ impl Rule {
         matches!(self.0, Kind::Validity)
     }
 
+    /// Whether the rule excludes certificates by a hash over the whole of them.
+    pub(super) fn excludes_by_hash(&self) -> bool {
+        match &self.0 {
+            Kind::Not(rule) => rule.compares_hash(),
+            Kind::All(rules) | Kind::Any(rules) => rules.iter().any(Self::excludes_by_hash),
+            _ => false,
+        }
+    }
+
+    fn compares_hash(&self) -> bool {
+        match &self.0 {
+            Kind::Thumbprint(_) | Kind::Member(_) => true,
+            Kind::All(rules) | Kind::Any(rules) => rules.iter().any(Self::compares_hash),
+            Kind::Not(rule) => rule.compares_hash(),
+            _ => false,
+        }
+    }
+
     pub(super) fn is_issuer(&self) -> bool {
         matches!(self.0, Kind::Claims(RejectionKind::Issuer, _))
     }
@@ -239,7 +262,7 @@ impl Rule {
     pub(super) fn proves_issuer(&self) -> bool {
         match &self.0 {
             #[cfg(feature = "trust")]
-            Kind::Trust(_) | Kind::IssuerThumbprint(..) => true,
+            Kind::Trust(_) | Kind::IssuerThumbprint(_) => true,
             Kind::Thumbprint(_) | Kind::Member(_) => true,
             Kind::All(rules) => rules.iter().any(Self::proves_issuer),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::proves_issuer),
@@ -254,7 +277,7 @@ impl Rule {
             Kind::Thumbprint(pins) if pins.is_empty() => Some("thumbprint"),
             Kind::Spki(pins) if pins.is_empty() => Some("spki_sha256"),
             #[cfg(feature = "trust")]
-            Kind::IssuerThumbprint(pins, _) if pins.is_empty() => Some("issuer_thumbprint"),
+            Kind::IssuerThumbprint(pins) if pins.is_empty() => Some("issuer_thumbprint"),
             Kind::All(rules) if rules.is_empty() => Some("all"),
             Kind::Any(rules) if rules.is_empty() => Some("any"),
             Kind::All(rules) | Kind::Any(rules) => rules.iter().find_map(Self::empty_list),

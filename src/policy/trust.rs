@@ -4,9 +4,9 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnch
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use super::{Answer, RejectionKind, answer::Judgement, pins::Pins};
+use super::{Answer, RejectionKind, answer::Judgement};
 use crate::{
-    certificate::{ClientCertificate, Thumbprint, Timestamp},
+    certificate::{ClientCertificate, Timestamp},
     generation::Generation,
     pem::{self, PemError},
 };
@@ -110,64 +110,79 @@ impl TrustAnchors {
             // How long the verdict stands is remembered with it: asked again each second, never longer.
             return judgement(verdict).no_longer_than(now);
         }
-        let Ok(seconds) = u64::try_from(now.as_unix()) else {
+        let Some(time) = unix_time(now) else {
             return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
         };
-        let (verdict, until) =
-            match self.verify(certificate, UnixTime::since_unix_epoch(Duration::from_secs(seconds))) {
-                Ok(until) => (TRUSTED, until),
-                Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
-                Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
-            };
+        let (verdict, until) = match self.verify(certificate, time) {
+            Ok(until) => (TRUSTED, until),
+            Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
+            Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
+        };
         certificate.chains().put(self.0.generation, verdict, now, until);
         judgement(verdict).no_longer_than(until)
     }
 
     /// The last second in which the chain stands.
     fn verify(&self, certificate: &ClientCertificate, now: UnixTime) -> Result<Timestamp, webpki::Error> {
-        let leaf = CertificateDer::from(certificate.der());
-        let leaf = EndEntityCert::try_from(&leaf)?;
         let chain: Vec<_> = certificate.chain().map(CertificateDer::from).collect();
-        let path = leaf.verify_for_usage(
-            self.0.algorithms,
-            &self.0.anchors,
-            &chain,
-            now,
-            KeyUsage::client_auth(),
-            None,
-            None,
-        )?;
-        Ok(end_of(&path).min(certificate.validity().not_after))
+        verify(certificate, &self.0.anchors, &chain, now, self.0.algorithms)
+    }
+
+    pub(super) fn roots(&self) -> &[CertificateDer<'static>] {
+        &self.0.roots
+    }
+
+    /// Why no chain stands, in words; None if one does.
+    pub(super) fn failure(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<&'static str> {
+        Some(describe(&self.verify(certificate, unix_time(now)?).err()?))
     }
 }
 
-/// Whether a certificate with one of these thumbprints, presented or among the roots, signed the caller's.
-///
-/// A thumbprint that the caller only shows proves nothing: the candidate's key must verify the signature, so
-/// it is judged as the only root of a chain without intermediates.
-pub(super) fn judge_issuer(
-    pins: &Pins,
-    roots: Option<&TrustAnchors>,
+/// webpki knows no time before 1970.
+pub(super) fn unix_time(now: Timestamp) -> Option<UnixTime> {
+    u64::try_from(now.as_unix()).ok().map(|seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+}
+
+/// The last second in which a chain for client authentication stands.
+pub(super) fn verify(
     certificate: &ClientCertificate,
-    now: Timestamp,
-) -> Judgement {
-    let roots = roots.map(|roots| roots.0.roots.as_slice()).unwrap_or_default();
-    let is_listed =
-        |der: &&[u8]| pins.contains(Thumbprint::sha256_of(der)) || pins.contains(Thumbprint::sha1_of(der));
-    let Ok(alone) = ClientCertificate::from_der(certificate.der()) else {
-        return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
-    };
-    let candidates = certificate.chain().chain(roots.iter().map(AsRef::as_ref)).filter(is_listed);
-    for candidate in candidates {
-        let Ok(issuer) = TrustAnchors::from_der([candidate]) else {
-            continue;
-        };
-        let judgement = issuer.judge(&alone, now);
-        if judgement.answer == Answer::Holds {
-            return judgement;
+    anchors: &[TrustAnchor<'_>],
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> Result<Timestamp, webpki::Error> {
+    let leaf = CertificateDer::from(certificate.der());
+    let leaf = EndEntityCert::try_from(&leaf)?;
+    let path = leaf.verify_for_usage(algorithms, anchors, chain, now, KeyUsage::client_auth(), None, None)?;
+    Ok(end_of(&path).min(certificate.validity().not_after))
+}
+
+fn describe(error: &webpki::Error) -> &'static str {
+    use webpki::Error as E;
+    match error {
+        E::UnknownIssuer => "no root or presented certificate issued it",
+        E::CaUsedAsEndEntity => {
+            "it is a CA certificate itself; pin it by its thumbprint, or issue one that is not a CA"
         }
+        E::EndEntityUsedAsCa => "a certificate that is not a CA stands in the chain",
+        E::UnsupportedCertVersion => {
+            "it is not of X.509 version 3; issue it with extensions (openssl x509 -extfile)"
+        }
+        E::CertExpired { .. } => "a certificate of the chain has expired",
+        E::CertNotValidYet { .. } => "a certificate of the chain is not valid yet",
+        E::RequiredEkuNotFoundContext(_) => {
+            "a certificate of the chain is not meant for client authentication"
+        }
+        E::NameConstraintViolation => "a CA may not issue this name",
+        E::PathLenConstraintViolated => "the chain is longer than one of its CAs allows",
+        E::UnsupportedCriticalExtension => {
+            "a certificate of the chain has a critical extension that is not supported"
+        }
+        E::InvalidSignatureForPublicKey => {
+            "a signature in the chain is wrong: a CA with the right name and another key"
+        }
+        _ => "the chain cannot be verified",
     }
-    Judgement::lasting(false, RejectionKind::IssuerThumbprint).no_longer_than(now.plus(RETRY_AFTER))
 }
 
 /// The last second in which all intermediates of a path are valid.

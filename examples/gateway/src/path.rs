@@ -1,8 +1,8 @@
 //! The one spelling of a request path that routing, rules and the back end all see.
 //!
 //! A path is refused if two readers could understand it differently: dot segments (plain, encoded, or with
-//! path parameters behind them), a backslash, an encoded slash, backslash or NUL, a malformed escape, control
-//! characters and bytes beyond ASCII. What is left is brought into one form:
+//! path parameters behind them), a backslash, an encoded slash, backslash or NUL, a malformed escape, overlong
+//! UTF-8, control characters and bytes beyond ASCII. What is left is brought into one form:
 //!
 //! 1. an encoded unreserved character (RFC 3986, section 2.3) is decoded, once: `%6F` becomes `o`;
 //! 2. every other escape stays an escape, its digits in upper case: `%c3` becomes `%C3`.
@@ -38,6 +38,8 @@ pub(crate) enum PathError {
     Nul,
     /// A `%` that two hexadecimal digits do not follow.
     MalformedEscape,
+    /// An overlong UTF-8 sequence, which careless readers take for an ASCII character.
+    Overlong,
     /// A space or control character.
     Control,
     /// A byte beyond ASCII that is not encoded.
@@ -55,6 +57,7 @@ impl fmt::Display for PathError {
             Self::EncodedSlash => "has an encoded slash",
             Self::Nul => "has an encoded NUL",
             Self::MalformedEscape => "has a % without two hexadecimal digits",
+            Self::Overlong => "has an overlong UTF-8 sequence",
             Self::Control => "has a space or control character",
             Self::NotAscii => "has a character beyond ASCII that is not percent-encoded",
             Self::Delimiter => "has a query or fragment",
@@ -86,6 +89,9 @@ pub(crate) fn normalise(raw: &str) -> Result<Normalised<'_>, PathError> {
             }
             b'%' => {
                 let value = escape(bytes, at)?;
+                if is_overlong(bytes.get(at + 3..).unwrap_or_default(), value) {
+                    return Err(PathError::Overlong);
+                }
                 segment.push(value);
                 output.escape(at, value);
                 at += 3;
@@ -125,6 +131,17 @@ fn escape(bytes: &[u8], at: usize) -> Result<u8, PathError> {
         Ok(b'\\') => Err(PathError::Backslash),
         Ok(value) => Ok(value),
         Err(_) => Err(PathError::MalformedEscape),
+    }
+}
+
+/// Whether `value` and the escape that follows begin a UTF-8 sequence that is longer than its character needs.
+fn is_overlong(rest: &[u8], value: u8) -> bool {
+    let next = if rest.first() == Some(&b'%') { escape(rest, 0).ok() } else { None };
+    match value {
+        0xc0 | 0xc1 => true,
+        0xe0 => next.is_some_and(|next| (0x80..0xa0).contains(&next)),
+        0xf0 => next.is_some_and(|next| (0x80..0x90).contains(&next)),
+        _ => false,
     }
 }
 
@@ -304,7 +321,7 @@ mod tests {
                         assert_eq!(found.path, format!("/a{}b", char::from(byte)), "{raw}");
                     }
                     Ok(found) => assert_eq!(found.path, format!("/a%{byte:02X}b"), "{raw}"),
-                    Err(_) => assert!(matches!(byte, 0 | b'/' | b'\\'), "{raw}"),
+                    Err(_) => assert!(matches!(byte, 0 | b'/' | b'\\' | 0xc0 | 0xc1), "{raw}"),
                 }
             }
         }
@@ -316,6 +333,23 @@ mod tests {
             let raw = format!("/a{}", char::from(byte));
             let refused = matches!(byte, 0..=b' ' | b'\\' | b'?' | b'#' | b'%' | 0x7f);
             assert_eq!(normalise(&raw).is_err(), refused, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn overlong_utf_8_is_refused_and_other_utf_8_is_kept() {
+        for (path, expected) in [
+            ("/%c0%ae%c0%ae/orders", Err(PathError::Overlong)),
+            ("/%c1%9c", Err(PathError::Overlong)),
+            ("/%e0%80%ae", Err(PathError::Overlong)),
+            ("/%F0%80%80%AE", Err(PathError::Overlong)),
+            ("/%C3%A4", Ok("/%C3%A4")),
+            ("/%E0%A4%85", Ok("/%E0%A4%85")),
+            ("/%F0%9F%A6%80", Ok("/%F0%9F%A6%80")),
+            ("/%E4", Ok("/%E4")),
+        ] {
+            let found = normalise(path).map(|found| found.path.into_owned());
+            assert_eq!(found.as_deref().map_err(|error| *error), expected, "{path}");
         }
     }
 }

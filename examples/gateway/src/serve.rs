@@ -35,8 +35,9 @@ pub(crate) struct Server {
 /// Binds the listener.
 pub(crate) async fn bind(loaded: Loaded) -> Result<Server, String> {
     let Loaded { address, tls, limits, site } = loaded;
-    let connections = limits.max_connections.unwrap_or_else(limits::connections);
-    let handshakes = limits.max_handshakes.unwrap_or(1_024).min(connections);
+    let places = limits::places();
+    let connections = limits.max_connections.unwrap_or(places.connections);
+    let handshakes = limits.max_handshakes.unwrap_or(places.handshakes);
     let listener_limits = ListenerLimits::default()
         .with_handshakes(handshakes)
         .with_handshake_timeout(limits.handshake_timeout);

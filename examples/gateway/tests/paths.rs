@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::Demo;
+use support::{Demo, Running};
 
 /// All of these mean, or could be taken to mean, `/orders` or something else than they look like.
 const SPELLINGS: &[&str] = &[
@@ -30,6 +30,10 @@ const SPELLINGS: &[&str] = &[
     "/./orders",
     "/%2e/orders",
     "/open/..;/orders",
+    "/open;/../orders",
+    "/orders;x",
+    "/orders;x/42",
+    "/orders%3bx/42",
     "/open/..;x=y/orders",
     "/open/..%00/orders",
     "/%00/../orders",
@@ -136,4 +140,63 @@ async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
         let answer = demo.send_raw(None, request.as_bytes()).await;
         assert_eq!(answer.split(' ').nth(1), Some(status), "{octets}: {answer}");
     }
+}
+
+/// A guarded host and a guarded path beside an open route to the same back end: nothing that a second parser
+/// could read as either may lead to the open one.
+#[tokio::test]
+async fn no_spelling_of_host_or_path_leads_around_a_guarded_route() {
+    let demo = Demo::start();
+    let config = std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let back_end = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
+    let (before, _) = config.split_once("[[routes]]").unwrap();
+    let route = |head: &str| {
+        format!("[[routes]]\n{head}\nupstream = \"https://localhost:{back_end}\"\nidentity = \"orders\"\n")
+    };
+    let guarded = "[routes.client_certificate]\ntrust = \"partners\"\n";
+    let routes = [
+        route("path = \"/\"\npreserve_host = true"),
+        route("path = \"/orders\"") + guarded,
+        route("path = \"/\"\nhost = \"api.example.com\"") + guarded,
+    ];
+    let file = demo.dir().join("around.toml");
+    std::fs::write(&file, format!("{before}{}", routes.concat())).unwrap();
+    let (running, port) = Running::start(&file);
+    let demo = demo.on_port(port);
+    for (host, path, status) in [
+        ("localhost", "/open", "200"),
+        ("localhost", "/orders", "403"),
+        ("localhost", "/open;x=y", "200"),
+        ("localhost", "/orders;x", "400"),
+        ("localhost", "/orders;x/42", "400"),
+        ("localhost", "/orders%3bx/42", "400"),
+        ("localhost", "/;x/orders", "400"),
+        ("localhost", "/%c0%afopen", "400"),
+        ("localhost", "/%e0%80%afopen", "400"),
+        ("localhost", "/%c3%a4", "200"),
+        ("api.example.com", "/open", "403"),
+        ("API.example.com.:443", "/open", "403"),
+        ("x@api.example.com", "/open", "400"),
+        ("api.example.com:80:80", "/open", "400"),
+        ("api.example.com/x", "/open", "400"),
+        ("api.example.com ,b", "/open", "400"),
+        ("api.example.com..", "/open", "400"),
+        ("api.example.com:http", "/open", "400"),
+        ("[::1]x", "/open", "400"),
+        ("", "/open", "400"),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = demo.send_raw(None, request.as_bytes()).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{host} {path}: {answer}");
+    }
+    let coded = "POST /open HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n";
+    let answer = demo.send_raw(None, coded.as_bytes()).await;
+    assert_eq!(answer.split(' ').nth(1), Some("501"), "{answer}");
+    let long = format!(
+        "GET https://elsewhere.example/open/{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "a".repeat(20_000)
+    );
+    let answer = demo.send_raw(None, long.as_bytes()).await;
+    assert_eq!(answer.split(' ').nth(1), Some("414"), "{answer:.200}");
+    drop(running);
 }

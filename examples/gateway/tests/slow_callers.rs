@@ -3,14 +3,9 @@
 
 mod support;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::fs;
 
-use support::{Demo, Folder, gateway};
+use support::{Demo, Folder, Running};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -81,29 +76,4 @@ async fn heads_and_idle_connections_have_their_time() {
         let _ = idle.read_to_end(&mut Vec::new()).await;
     }
     drop(running);
-}
-
-/// `gateway run`, killed at the end.
-struct Running(Child);
-
-impl Running {
-    fn start(config: &Path) -> (Self, u16) {
-        let mut command = gateway();
-        let mut process =
-            command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let running = Self(process);
-        let serving =
-            log.find(|line| line.as_ref().is_ok_and(|line| line.contains("address=127.0.0.1:"))).unwrap();
-        // Whoever writes to a pipe that nobody reads is stopped.
-        std::thread::spawn(move || log.for_each(drop));
-        (running, serving.unwrap().rsplit(':').next().unwrap().parse().unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -61,8 +61,9 @@ fn squeeze(text: &str) -> String {
 }
 
 /// Every attribute as (position, type, kind, value), each with its length, the attributes of one relative
-/// name sorted, since they form a set.
-pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> Box<[u8]> {
+/// name sorted, since they form a set. And whether every value was a text.
+pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> (Box<[u8]>, bool) {
+    let mut plain = true;
     let mut entries: Vec<(usize, Vec<u8>)> = attributes
         .map(|attribute| {
             let prepared = text(attribute.tag, attribute.value).and_then(prepare);
@@ -74,6 +75,7 @@ pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> Box<
                     push(&mut entry, prepared.as_bytes());
                 }
                 None => {
+                    plain = false;
                     entry.push(0);
                     entry.extend(attribute.tag.to_be_bytes());
                     push(&mut entry, attribute.value);
@@ -88,7 +90,7 @@ pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> Box<
         bytes.extend((rdn as u64).to_be_bytes());
         push(&mut bytes, &entry);
     }
-    bytes.into()
+    (bytes.into(), plain)
 }
 
 fn push(bytes: &mut Vec<u8>, part: &[u8]) {

@@ -40,7 +40,19 @@ pub use self::parse::NameParseError;
 pub struct DistinguishedName {
     der: Box<[u8]>,
     canonical: Box<[u8]>,
+    plain: bool,
 }
+
+/// What a name has for a common name.
+pub(crate) enum CommonName<'a> {
+    None,
+    One(&'a str),
+    /// Several, or one that cannot be read.
+    Unclear,
+}
+
+/// Real names have a few hundred octets; what is longer is made to cost.
+const LONGEST_NAME: usize = 4 * 1024;
 
 /// One attribute of a distinguished name, as [`DistinguishedName::attributes`] yields it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,14 +90,24 @@ impl DistinguishedName {
     ///
     /// # Errors
     ///
-    /// The bytes are not one DER-encoded Name.
+    /// The bytes are not one DER-encoded Name, or more than 4 KiB.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > LONGEST_NAME {
+            return Err(CertificateError::new(format!(
+                "a distinguished name is longer than {LONGEST_NAME} bytes"
+            )));
+        }
         if !is_well_formed(der) {
             return Err(CertificateError::new("a distinguished name is malformed"));
         }
-        let mut name = Self { der: der.into(), canonical: Box::default() };
-        name.canonical = canonical::bytes(name.attributes());
-        Ok(name)
+        Ok(Self::new(der.into()))
+    }
+
+    /// Of an encoding that is well formed.
+    fn new(der: Box<[u8]>) -> Self {
+        let mut name = Self { der, canonical: Box::default(), plain: false };
+        (name.canonical, name.plain) = canonical::bytes(name.attributes());
+        name
     }
 
     /// The name's DER encoding.
@@ -116,13 +138,19 @@ impl DistinguishedName {
         self.attributes().filter(Attribute::is_common_name).filter_map(|attribute| attribute.text())
     }
 
-    /// The common name if the name has exactly one and its text can be read.
-    pub(crate) fn only_common_name(&self) -> Option<&str> {
+    /// The common name, if it leaves no doubt.
+    pub(crate) fn common_name(&self) -> CommonName<'_> {
         let mut common_names = self.attributes().filter(Attribute::is_common_name);
         match (common_names.next(), common_names.next()) {
-            (Some(only), None) => only.text(),
-            _ => None,
+            (None, _) => CommonName::None,
+            (Some(only), None) => only.text().map_or(CommonName::Unclear, CommonName::One),
+            _ => CommonName::Unclear,
         }
+    }
+
+    /// Whether every value is a text that can be read without doubt, so that "not equal" is certain.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The same relative names in the opposite order.
@@ -136,10 +164,7 @@ impl DistinguishedName {
         }
         let content: Vec<u8> = spans.into_iter().rev().flatten().copied().collect();
         let head = self.der.len() - rdns.len();
-        let der = [&self.der[..head], &content].concat();
-        let mut name = Self { der: der.into(), canonical: Box::default() };
-        name.canonical = canonical::bytes(name.attributes());
-        name
+        Self::new([&self.der[..head], &content].concat().into())
     }
 }
 

@@ -114,10 +114,23 @@ fn names_print_as_rfc_4514_and_parse_back() {
 
 #[test]
 fn only_one_common_name_counts() {
-    assert_eq!(name("CN=orders,O=x").only_common_name(), Some("orders"));
-    assert_eq!(name("CN=orders,CN=admin").only_common_name(), None);
-    assert_eq!(name("O=x").only_common_name(), None);
-    assert_eq!(encoded(&[(CN, BMP, b"\0o")]).only_common_name(), None);
+    assert!(matches!(name("CN=orders,O=x").common_name(), CommonName::One("orders")));
+    assert!(matches!(name("CN=orders,CN=admin").common_name(), CommonName::Unclear));
+    assert!(matches!(name("O=x").common_name(), CommonName::None));
+    assert!(matches!(encoded(&[(CN, BMP, b"\0o")]).common_name(), CommonName::Unclear));
+}
+
+#[test]
+fn a_name_is_plain_only_if_every_value_is_read_without_doubt() {
+    assert!(name("CN=orders,O=Contoso").is_plain());
+    assert!(!encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"orders")]).is_plain());
+    assert!(!name("CN=or\u{200b}ders").is_plain());
+}
+
+#[test]
+fn a_name_that_is_made_to_cost_is_refused() {
+    let long = parse::der_element(0x30, &vec![0; LONGEST_NAME]);
+    assert!(DistinguishedName::from_der(&long).unwrap_err().to_string().contains("longer"));
 }
 
 #[test]

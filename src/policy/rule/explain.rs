@@ -16,7 +16,7 @@ impl Rule {
                 format!("a chain leads to a trusted root (of {}), for client authentication", anchors.len())
             }
             #[cfg(feature = "trust")]
-            Kind::IssuerThumbprint(pins, _) => format!("one of {} listed certificates signed it", pins.len()),
+            Kind::IssuerThumbprint(pins) => format!("one of {} listed certificates signed it", pins.len()),
             Kind::Claims(kind, claims) => {
                 let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
                 let among = if claims.len() == 1 { "is" } else { "is one of" };
@@ -33,20 +33,23 @@ impl Rule {
     }
 
     /// What the rule finds in a certificate.
-    fn found(&self, certificate: &ClientCertificate) -> String {
+    #[cfg_attr(not(feature = "trust"), expect(unused_variables, reason = "chains are judged at a moment"))]
+    fn found(&self, certificate: &ClientCertificate, now: Timestamp) -> String {
         match &self.0 {
             Kind::Validity => {
                 let validity = certificate.validity();
                 format!("{} to {}", validity.not_before, validity.not_after)
             }
             #[cfg(feature = "trust")]
-            Kind::Trust(_) | Kind::IssuerThumbprint(..) => {
-                format!(
-                    "issued by {}, with {} more certificates",
-                    certificate.issuer(),
-                    certificate.chain().len()
-                )
+            Kind::Trust(anchors) => {
+                let found = sent(certificate);
+                match anchors.failure(certificate, now) {
+                    Some(failure) => format!("{found}; {failure}"),
+                    None => found,
+                }
             }
+            #[cfg(feature = "trust")]
+            Kind::IssuerThumbprint(_) => sent(certificate),
             Kind::Claims(kind, _) => claim::found(*kind, certificate),
             Kind::Thumbprint(_) => {
                 format!(
@@ -68,7 +71,7 @@ impl Rule {
             Kind::Not(rule) => vec![rule.explain(certificate, now)],
             _ => Vec::new(),
         };
-        Step::new(self.demand(), self.found(certificate), self.judge(certificate, now).answer, parts)
+        Step::new(self.demand(), self.found(certificate, now), self.judge(certificate, now).answer, parts)
     }
 
     /// The rules of a group `all`, or this rule itself.
@@ -78,4 +81,9 @@ impl Rule {
             _ => std::slice::from_ref(self),
         }
     }
+}
+
+#[cfg(feature = "trust")]
+fn sent(certificate: &ClientCertificate) -> String {
+    format!("the issuer {}, certificates sent along: {}", certificate.issuer(), certificate.chain().len())
 }

@@ -3,7 +3,7 @@
 use super::{Kind, Rule};
 use crate::{
     certificate::{ClientCertificate, Timestamp},
-    policy::{Answer, RejectionKind, answer::Judgement},
+    policy::{Answer, RejectionKind, answer::Judgement, claim::Claim},
 };
 
 impl Rule {
@@ -13,12 +13,8 @@ impl Rule {
             #[cfg(feature = "trust")]
             Kind::Trust(anchors) => anchors.judge(certificate, now),
             #[cfg(feature = "trust")]
-            Kind::IssuerThumbprint(pins, roots) => {
-                crate::policy::trust::judge_issuer(pins, roots.as_ref(), certificate, now)
-            }
-            Kind::Claims(kind, claims) => {
-                Judgement::lasting(claims.iter().any(|claim| claim.matches(certificate)), *kind)
-            }
+            Kind::IssuerThumbprint(pins) => pins.judge(certificate, now),
+            Kind::Claims(kind, claims) => one_of(*kind, claims, certificate),
             Kind::Thumbprint(pins) => {
                 let holds = pins.contains(certificate.sha256_thumbprint())
                     || pins.contains(certificate.sha1_thumbprint());
@@ -27,13 +23,33 @@ impl Rule {
             Kind::Spki(pins) => {
                 Judgement::lasting(pins.contains_sha256(&certificate.spki_sha256()), RejectionKind::SpkiPin)
             }
-            Kind::Member(set) => Judgement::momentary(set.contains(certificate), RejectionKind::NotMember),
-            Kind::Custom(_, rule) => Judgement::momentary(rule(certificate, now), RejectionKind::Custom),
+            Kind::Member(set) => momentary(set.contains(certificate), RejectionKind::NotMember),
+            Kind::Custom(_, rule) => momentary(rule(certificate, now), RejectionKind::Custom),
             Kind::All(rules) => group(rules, Answer::Fails, certificate, now),
             Kind::Any(rules) => group(rules, Answer::Holds, certificate, now),
             Kind::Not(rule) => not(rule, certificate, now),
         }
     }
+}
+
+/// The answer of something that may answer otherwise next time.
+fn momentary(answer: Answer, kind: RejectionKind) -> Judgement {
+    let kind = if answer == Answer::CannotTell { RejectionKind::Undecidable } else { kind };
+    Judgement::momentary(answer, kind)
+}
+
+/// A claim that holds decides; else one that cannot tell does.
+fn one_of(kind: RejectionKind, claims: &[Claim], certificate: &ClientCertificate) -> Judgement {
+    let mut answer = Answer::Fails;
+    for claim in claims {
+        match claim.judge(certificate) {
+            Answer::Holds => return Judgement::lasting(true, kind),
+            Answer::CannotTell => answer = Answer::CannotTell,
+            Answer::Fails => {}
+        }
+    }
+    let kind = if answer == Answer::CannotTell { RejectionKind::Undecidable } else { kind };
+    Judgement::lasting(answer, kind)
 }
 
 fn validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement {

@@ -48,7 +48,13 @@ pub(super) fn route(
         }
         _ => RouteService::Open(to_back_end),
     };
-    Some(Route { allow_empty_segments: route.allow_empty_segments, policy, service })
+    Some(Route {
+        path: route.path.value.clone(),
+        upstream: format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority),
+        allow_empty_segments: route.allow_empty_segments,
+        policy,
+        service,
+    })
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {

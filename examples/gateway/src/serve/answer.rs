@@ -22,9 +22,13 @@ pub(crate) enum Refused {
     /// Its path can be read in two ways.
     AmbiguousPath,
     Connect,
+    /// Its target is longer than what is left of a URI once it is rewritten.
+    TargetTooLong,
+    /// A transfer coding that is not `chunked`, which cannot be handed on.
+    TransferCoding,
     /// Its head is larger than back ends can be expected to read.
     HeadTooLarge,
-    /// HTTP/1.1 demands exactly one Host (RFC 9112, section 3.2).
+    /// Not exactly one Host on HTTP/1.1 (RFC 9112, section 3.2), or one that is no host.
     Host,
 }
 
@@ -33,6 +37,10 @@ impl Refused {
         match self {
             Self::NoRoute => problem(StatusCode::NOT_FOUND, "No such route", "no_route"),
             Self::AmbiguousPath => problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path"),
+            Self::TargetTooLong => problem(StatusCode::URI_TOO_LONG, "URI too long", "target_too_long"),
+            Self::TransferCoding => {
+                problem(StatusCode::NOT_IMPLEMENTED, "Not implemented", "transfer_coding")
+            }
             Self::HeadTooLarge => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
                 problem(status, "Request header fields too large", "head_too_large")

@@ -1,11 +1,18 @@
 //! How many connections the process can hold.
 
 /// A connection that is forwarded takes two descriptors; some are left for everything else.
-const RESERVED: u64 = 64;
+const RESERVED: usize = 64;
 
-/// Raises the limit of open files to what the system allows, and returns how many connections fit.
+/// How many connections and handshakes fit into the open files that the process may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) connections: usize,
+    pub(super) handshakes: usize,
+}
+
+/// Raises the limit of open files to what the system allows, and divides it up.
 #[cfg(unix)]
-pub(super) fn connections() -> usize {
+pub(super) fn places() -> Places {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -16,21 +23,28 @@ pub(super) fn connections() -> usize {
 }
 
 #[cfg(not(unix))]
-pub(super) fn connections() -> usize {
+pub(super) fn places() -> Places {
     fit(2_048)
 }
 
-fn fit(files: u64) -> usize {
-    let connections = files.saturating_sub(RESERVED) / 2;
-    usize::try_from(connections).unwrap_or(usize::MAX).clamp(16, 1_000_000)
+fn fit(files: u64) -> Places {
+    let files = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED);
+    // A handshake, and a connection that waits to be served, take one descriptor each.
+    let handshakes = (files / 8).clamp(8, 1_024);
+    let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
+    Places { connections, handshakes }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn connections_take_two_descriptors_each() {
-        for (files, expected) in [(0, 16), (1_024, 480), (65_536, 32_736), (u64::MAX, 1_000_000)] {
-            assert_eq!(super::fit(files), expected, "{files}");
+    fn connections_take_two_descriptors_and_handshakes_one() {
+        for (files, connections, handshakes) in
+            [(0, 16, 8), (1_024, 420, 120), (65_536, 32_224, 1_024), (u64::MAX, 1_000_000, 1_024)]
+        {
+            assert_eq!(fit(files), Places { connections, handshakes }, "{files}");
         }
     }
 }

@@ -163,3 +163,28 @@ pub fn check(config: &Path) -> (Option<i32>, String) {
     process.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     (process.wait().unwrap().code(), printed)
 }
+
+/// `gateway run`, killed at the end.
+pub struct Running(Child);
+
+impl Running {
+    pub fn start(config: &Path) -> (Self, u16) {
+        let mut command = gateway();
+        let mut process =
+            command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let running = Self(process);
+        let serving =
+            log.find(|line| line.as_ref().is_ok_and(|line| line.contains("address=127.0.0.1:"))).unwrap();
+        // Whoever writes to a pipe that nobody reads is stopped.
+        std::thread::spawn(move || log.for_each(drop));
+        (running, serving.unwrap().rsplit(':').next().unwrap().parse().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
