@@ -177,6 +177,8 @@
 #[cfg(feature = "acceptor")]
 pub mod acceptor;
 pub mod certificate;
+#[cfg(doc)]
+pub mod coming_from;
 pub mod danger;
 mod generation;
 #[cfg(feature = "identity")]

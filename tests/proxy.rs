@@ -27,7 +27,7 @@ use tokio::{
 use tower::ServiceBuilder;
 use tower_mtls::{
     BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer,
-    ReverseProxyLayer, ServerTls, TrustAnchors, acceptor::ListenerLimits,
+    ReverseProxyLayer, ServerTls, TrustAnchors, acceptor::ListenerLimits, proxy::ProxyBody,
 };
 
 use self::support::{

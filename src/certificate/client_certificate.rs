@@ -1,4 +1,8 @@
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use sha2::{Digest, Sha256};
 use x509_parser::{
@@ -47,6 +51,8 @@ struct Inner {
     sha1: Thumbprint,
     sha256: Thumbprint,
     spki_sha256: [u8; 32],
+    /// Read when a rule first asks.
+    key_kind: OnceLock<KeyKind>,
     verdicts: Remembered,
     chains: Remembered,
 }
@@ -112,6 +118,7 @@ impl ClientCertificate {
             sha256: Thumbprint::sha256_of(leaf),
             spki_sha256: Sha256::digest(&leaf[spki.clone()]).into(),
             spki,
+            key_kind: OnceLock::new(),
             leaf: leaf.into(),
             verdicts: Remembered::default(),
             chains: Remembered::default(),
@@ -175,7 +182,7 @@ impl ClientCertificate {
 
     /// What kind of key the certificate holds.
     pub fn key_kind(&self) -> KeyKind {
-        KeyKind::read(self.subject_public_key_info())
+        *self.0.key_kind.get_or_init(|| KeyKind::read(self.subject_public_key_info()))
     }
 
     /// The certificate's SPIFFE ID: the one URI among its subject alternative names, if that is a SPIFFE ID

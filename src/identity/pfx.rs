@@ -1,5 +1,6 @@
 //! PKCS#12 files: limits first, then `p12-keystore` opens them.
 
+mod decrypt;
 mod work;
 
 use p12_keystore::{Pkcs12Archive, error::Error as P12Error};
@@ -11,7 +12,8 @@ use crate::certificate::ClientCertificate;
 /// How large a .pfx file may be and how much key-derivation work it may ask for.
 ///
 /// Whoever makes the file chooses its iteration counts, one for each encrypted part: without a limit a small
-/// file keeps a processor busy for hours. Checked before anything is derived.
+/// file keeps a processor busy for hours. What is in sight is checked before anything is derived; what lies
+/// inside of encrypted parts, once those are open and before it is derived itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct PfxLimits {
@@ -51,12 +53,12 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
         return Err(IdentityError::TooLarge { size: pfx.len(), limit: limits.size });
     }
     let work = work::of(pfx)?;
-    if work.iterations > limits.iterations {
-        return Err(IdentityError::TooManyIterations {
-            iterations: work.iterations,
-            limit: limits.iterations,
-        });
-    }
+    let check = |iterations: u64| match iterations > limits.iterations {
+        true => Err(IdentityError::TooManyIterations { iterations, limit: limits.iterations }),
+        false => Ok(()),
+    };
+    check(work.iterations)?;
+    check(work.iterations.saturating_add(work.hidden_iterations(password)))?;
     let archive = Pkcs12Archive::from_pkcs12(pfx, password).map_err(|error| explain(&error, work.has_mac))?;
     let key = match archive.keys.as_slice() {
         [] => return Err(IdentityError::NoKey),

@@ -58,6 +58,40 @@ fn limits_apply_before_anything_is_derived() {
     assert!(ClientIdentity::from_pfx_with(&pfx, "secret", enough, None).is_ok());
 }
 
+/// A key that is encrypted once more inside of an encrypted part: the outer counts are small, the inner is not.
+#[test]
+fn work_that_hides_inside_of_an_encrypted_part_is_counted() {
+    use pkcs5::{der::Encode, pbes2};
+    let element = |tag: u8, parts: &[&[u8]]| {
+        let content = parts.concat();
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82], &length[..], &content].concat()
+    };
+    let oid = |octets: &[u8]| element(6, &[octets]);
+    let encryption = |iterations: u32| {
+        let parameters =
+            pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(iterations, &[7; 16], [9; 16]).unwrap();
+        let name = oid(&[42, 134, 72, 134, 247, 13, 1, 5, 13]);
+        (element(0x30, &[&name, &parameters.to_der().unwrap()]), parameters)
+    };
+    let data = oid(&[42, 134, 72, 134, 247, 13, 1, 7, 1]);
+    let (costly, _) = encryption(900_000);
+    let key = element(0x30, &[&costly, &element(4, &[&[0; 32]])]);
+    let bag = element(0x30, &[&oid(&[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 2]), &element(0xa0, &[&key])]);
+    let bags = element(0x30, &[&bag, &bag, &bag]);
+    let (cheap, parameters) = encryption(100);
+    let content = element(0x80, &[&parameters.encrypt("secret", &bags).unwrap()]);
+    let info = element(0x30, &[&data, &cheap, &content]);
+    let encrypted = element(0x30, &[&[2, 1, 0], &info]);
+    let encrypted_data = oid(&[42, 134, 72, 134, 247, 13, 1, 7, 6]);
+    let safe = element(0x30, &[&encrypted_data, &element(0xa0, &[&encrypted])]);
+    let safes = element(4, &[&element(0x30, &[&safe])]);
+    let pfx = element(0x30, &[&[2, 1, 3], &element(0x30, &[&data, &element(0xa0, &[&safes])])]);
+
+    let error = ClientIdentity::from_pfx(&pfx, "secret").unwrap_err();
+    assert!(matches!(error, IdentityError::TooManyIterations { iterations: 2_700_100, .. }), "{error}");
+}
+
 #[test]
 fn a_damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
     let pfx = issued().pfx_with("secret", Encryption::PbeWithShaAnd40BitRc4Cbc);

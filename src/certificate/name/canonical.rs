@@ -100,8 +100,16 @@ fn push(bytes: &mut Vec<u8>, part: &[u8]) {
 
 /// Whether two texts are equal after folding; texts that cannot be folded are equal octet by octet.
 pub(crate) fn same_text(one: &str, other: &str) -> bool {
+    if is_simple(one) && is_simple(other) {
+        return one.eq_ignore_ascii_case(other);
+    }
     match (prepare(one), prepare(other)) {
         (Some(one), Some(other)) => one == other,
         _ => one == other,
     }
+}
+
+/// Nothing to fold but case: almost every text, compared without an allocation.
+fn is_simple(text: &str) -> bool {
+    text.bytes().all(|octet| octet.is_ascii_graphic())
 }

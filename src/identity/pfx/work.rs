@@ -2,16 +2,36 @@
 
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
-use super::IdentityError;
+use super::{IdentityError, decrypt::Encrypted};
 
 /// The work that opening a file takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Work {
+#[derive(Debug)]
+pub(super) struct Work<'a> {
     /// The sum of all iteration counts that can be seen before anything is decrypted. A scrypt derivation
     /// counts as its cost times its block size times its lanes.
     pub(super) iterations: u64,
     pub(super) has_mac: bool,
+    encrypted: Vec<Encrypted<'a>>,
 }
+
+impl Work<'_> {
+    /// The iteration counts inside of the encrypted parts, where a file can hide keys that are encrypted once
+    /// more. Takes the derivations that are in sight.
+    pub(super) fn hidden_iterations(&self, password: &str) -> u64 {
+        let inside = |part: &Encrypted<'_>| {
+            let contents = part.decrypt(password)?;
+            // What cannot be read here cannot be opened either.
+            Outline { file: &contents }.bags(&contents).ok()
+        };
+        self.encrypted.iter().filter_map(inside).fold(0, u64::saturating_add)
+    }
+}
+
+/// More memory than this for one scrypt derivation is not given (OpenSSL's default takes 16 MiB).
+const MOST_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
+
+/// What a derivation counts as that takes more, above every sensible limit.
+const TOO_MUCH: u64 = 1 << 40;
 
 /// DER content octets of object identifiers.
 const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
@@ -21,7 +41,7 @@ const SECRET_BAG: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 5];
 const PBES2: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 5, 13];
 const SCRYPT: &[u8] = &[43, 6, 1, 4, 1, 218, 71, 4, 11];
 
-pub(super) fn of(pfx: &[u8]) -> Result<Work, IdentityError> {
+pub(super) fn of(pfx: &[u8]) -> Result<Work<'_>, IdentityError> {
     Outline { file: pfx }.work()
 }
 
@@ -32,7 +52,7 @@ struct Outline<'a> {
 type Outcome<T> = Result<T, IdentityError>;
 
 impl<'a> Outline<'a> {
-    fn work(&self) -> Outcome<Work> {
+    fn work(&self) -> Outcome<Work<'a>> {
         let (after, pfx) = self.sequence(self.file, "the file")?;
         if !after.is_empty() {
             return Err(self.malformed(after, "bytes after the file's end"));
@@ -44,12 +64,17 @@ impl<'a> Outline<'a> {
             return Err(IdentityError::Unsupported("a public-key protected container".into()));
         }
         let mut iterations = 0_u64;
+        let mut encrypted = Vec::new();
         let (_, safes) = self.sequence(self.octets(content)?, "the authenticated safe")?;
         for safe in self.elements(safes)? {
             let (content_type, content) = self.typed(safe)?;
             iterations = iterations.saturating_add(match content_type {
                 DATA => self.bags(self.octets(content)?)?,
-                ENCRYPTED_DATA => self.encrypted_data(content)?,
+                ENCRYPTED_DATA => {
+                    let (work, part) = self.encrypted_data(content)?;
+                    encrypted.extend(part);
+                    work
+                }
                 _ => {
                     return Err(IdentityError::Unsupported("a kind of content that is not supported".into()));
                 }
@@ -58,7 +83,7 @@ impl<'a> Outline<'a> {
         if !mac.is_empty() {
             iterations = iterations.saturating_add(self.mac(mac)?);
         }
-        Ok(Work { iterations, has_mac: !mac.is_empty() })
+        Ok(Work { iterations, has_mac: !mac.is_empty(), encrypted })
     }
 
     /// MacData: digest, salt, iterations (1 if left out).
@@ -70,12 +95,20 @@ impl<'a> Outline<'a> {
     }
 
     /// EncryptedData: version, then content type, algorithm, content.
-    fn encrypted_data(&self, content: &'a [u8]) -> Outcome<u64> {
+    fn encrypted_data(&self, content: &'a [u8]) -> Outcome<(u64, Option<Encrypted<'a>>)> {
         let (_, data) = self.sequence(content, "encrypted data")?;
         let (rest, _version) = self.any(data, "encrypted data's version")?;
         let (_, info) = self.sequence(rest, "encrypted content")?;
-        let (rest, _content_type) = self.any(info, "encrypted content's type")?;
-        self.algorithm(rest)
+        let (algorithm, _content_type) = self.any(info, "encrypted content's type")?;
+        let work = self.algorithm(algorithm)?;
+        let (content, identifier) = self.sequence(algorithm, "an encryption algorithm")?;
+        if content.is_empty() {
+            return Ok((work, None));
+        }
+        let (_, content) = self.any(content, "encrypted content")?;
+        let (parameters, oid) = self.any(identifier, "an encryption algorithm's name")?;
+        let legacy = if oid.data == PBES2 { None } else { Some(self.salt_and_iterations(parameters)?) };
+        Ok((work, Some(Encrypted { algorithm: oid.data, parameters, legacy, content: content.data })))
     }
 
     /// SafeContents: the shrouded key bags and secrets among its bags.
@@ -100,12 +133,11 @@ impl<'a> Outline<'a> {
     fn algorithm(&self, input: &'a [u8]) -> Outcome<u64> {
         let (_, algorithm) = self.sequence(input, "an encryption algorithm")?;
         let (parameters, oid) = self.any(algorithm, "an encryption algorithm's name")?;
-        let (_, parameters) = self.sequence(parameters, "an encryption algorithm's parameters")?;
         if oid.data != PBES2 {
-            let (rest, _salt) = self.any(parameters, "the salt")?;
             // One derivation for the key, one for the initialisation vector.
-            return Ok(self.integer(rest)?.1.saturating_mul(2));
+            return Ok(self.salt_and_iterations(parameters)?.1.saturating_mul(2));
         }
+        let (_, parameters) = self.sequence(parameters, "an encryption algorithm's parameters")?;
         let (_, derivation) = self.sequence(parameters, "a key derivation")?;
         let (rest, function) = self.any(derivation, "a key derivation's name")?;
         let (_, settings) = self.sequence(rest, "a key derivation's parameters")?;
@@ -116,7 +148,16 @@ impl<'a> Outline<'a> {
         }
         let (rest, block_size) = self.integer(rest)?;
         let (_, lanes) = self.integer(rest)?;
-        Ok(first.saturating_mul(block_size).saturating_mul(lanes))
+        let work = first.saturating_mul(block_size).saturating_mul(lanes);
+        let memory = first.saturating_mul(block_size).saturating_mul(128);
+        Ok(if memory > MOST_SCRYPT_MEMORY { work.max(TOO_MUCH) } else { work })
+    }
+
+    /// The parameters of PKCS#12's own encryptions.
+    fn salt_and_iterations(&self, parameters: &'a [u8]) -> Outcome<(&'a [u8], u64)> {
+        let (_, parameters) = self.sequence(parameters, "an encryption algorithm's parameters")?;
+        let (rest, salt) = self.any(parameters, "the salt")?;
+        Ok((salt.data, self.integer(rest)?.1))
     }
 
     /// A SEQUENCE of an object identifier and an explicitly tagged value.

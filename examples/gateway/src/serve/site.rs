@@ -195,22 +195,19 @@ fn host(request: &Request<Incoming>) -> Result<Option<&str>, Refused> {
 /// two ways must not lead around the routes of a host.
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => {
-            ("address", rest.strip_prefix(':').or((rest.is_empty()).then_some("")))
+        Some((address, "")) if address.parse::<Ipv6Addr>().is_ok() => return true,
+        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() && rest.starts_with(':') => {
+            ("v6", &rest[1..])
         }
         Some(_) => return false,
-        None => match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (host, Some("")),
-        },
+        None => host.split_once(':').unwrap_or((host, "")),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
     };
-    name.split('.').all(is_label)
-        && port.is_some_and(|port| port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit()))
+    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 fn with_path(uri: &Uri, path: String) -> Option<Uri> {
