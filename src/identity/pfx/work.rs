@@ -31,7 +31,7 @@ impl Work<'_> {
 const MOST_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// What a derivation counts as that takes more, above every sensible limit.
-const TOO_MUCH: u64 = 1 << 40;
+const TOO_MUCH: u64 = 1 << 32;
 
 /// DER content octets of object identifiers.
 const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
