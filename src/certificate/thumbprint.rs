@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 ///
 /// SHA-1 is what Windows, .NET and Azure API Management call *the* thumbprint; SHA-256 is the better pin.
 /// Parses 40 or 64 hex digits in any case, with colons, spaces, or the invisible mark that Windows' dialogs
-/// put in front; prints upper-case hex without separators.
+/// put in front, or behind what OpenSSL prints in front (`sha256 Fingerprint=`); prints upper-case hex without
+/// separators.
 ///
 /// ```
 /// use tower_mtls::Thumbprint;
@@ -70,10 +71,15 @@ impl FromStr for Thumbprint {
     ///
     /// 1. A character that is neither a hex digit nor a separator.
     /// 2. A number of digits other than 40 (SHA-1) or 64 (SHA-256).
+    /// 3. A number of digits that belongs to another algorithm than the one named in front.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut octets = [0_u8; 32];
         let mut digits = 0_usize;
-        for (at, character) in text.char_indices() {
+        let (named, start) = match openssl_label(text) {
+            Some((algorithm, start)) => (Some(algorithm), start),
+            None => (None, 0),
+        };
+        for (at, character) in text.char_indices().skip_while(|(at, _)| *at < start) {
             let Some(digit) = character.to_digit(16) else {
                 if is_separator(character) {
                     continue;
@@ -86,6 +92,9 @@ impl FromStr for Thumbprint {
             digits += 1;
         }
         match digits {
+            40 | 64 if named.is_some_and(|named| named.digits() != digits) => {
+                Err(ThumbprintParseError::Algorithm { digits })
+            }
             40 => {
                 let mut sha1 = [0; 20];
                 sha1.copy_from_slice(&octets[..20]);
@@ -95,6 +104,35 @@ impl FromStr for Thumbprint {
             digits => Err(ThumbprintParseError::Length { digits }),
         }
     }
+}
+
+#[derive(Clone, Copy)]
+enum Algorithm {
+    Sha1,
+    Sha256,
+}
+
+impl Algorithm {
+    fn digits(self) -> usize {
+        match self {
+            Self::Sha1 => 40,
+            Self::Sha256 => 64,
+        }
+    }
+}
+
+/// The algorithm that `openssl x509 -fingerprint` prints in front of the digits, and where these start.
+fn openssl_label(text: &str) -> Option<(Algorithm, usize)> {
+    const END: &str = "fingerprint=";
+    // No label is longer, and the digits need not be looked through.
+    let head = text.find('=').map(|equals| text[..=equals].to_ascii_lowercase())?;
+    let algorithm = head.strip_suffix(END)?.trim_matches(is_separator);
+    let algorithm = match algorithm {
+        "sha1" | "sha-1" => Algorithm::Sha1,
+        "sha256" | "sha-256" => Algorithm::Sha256,
+        _ => return None,
+    };
+    Some((algorithm, head.len()))
 }
 
 /// Colons and white space, and the direction and byte-order marks that come along when one copies a
@@ -116,6 +154,12 @@ pub enum ThumbprintParseError {
         /// Its position in the text, in bytes from 0.
         byte: usize,
     },
+    /// The digits of SHA-1 where SHA-256 is named in front of them, or the other way round.
+    #[non_exhaustive]
+    Algorithm {
+        /// The hex digits that were found.
+        digits: usize,
+    },
     /// Neither the 40 digits of SHA-1 nor the 64 of SHA-256.
     #[non_exhaustive]
     Length {
@@ -130,6 +174,11 @@ impl fmt::Display for ThumbprintParseError {
             Self::Character { character, byte } => {
                 write!(f, "not a thumbprint: {character:?} at byte {byte} is not a hex digit")
             }
+            Self::Algorithm { digits } => write!(
+                f,
+                "not a thumbprint: {digits} hex digits do not fit the algorithm in front of them; SHA-1 has 40, \
+                 SHA-256 has 64"
+            ),
             Self::Length { digits } => {
                 write!(f, "not a thumbprint: {digits} hex digits; SHA-1 has 40, SHA-256 has 64")
             }
@@ -152,6 +201,35 @@ mod tests {
         let colons = colons.collect::<Vec<_>>().join(":");
         for text in [SHA1.to_lowercase(), colons, format!("\u{200e}{SHA1}"), format!(" {SHA1}\r\n")] {
             assert_eq!(text.parse(), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_openssl_prints_in_front_is_understood() {
+        let (sha1, sha256) = (SHA1, format!("{SHA1}{}", &SHA1[..24]));
+        for (label, digits) in [
+            ("sha1 Fingerprint=", sha1),
+            ("SHA1 Fingerprint=", sha1),
+            ("SHA-1 fingerprint= ", sha1),
+            ("sha256 Fingerprint=", &sha256),
+            ("\u{feff} SHA256 Fingerprint=", &sha256),
+            ("SHA-256 Fingerprint=", &sha256),
+        ] {
+            assert_eq!(format!("{label}{digits}\n").parse::<Thumbprint>(), digits.parse(), "{label}");
+        }
+        for (text, message) in [
+            (format!("sha256 Fingerprint={sha1}"), "40 hex digits do not fit the algorithm"),
+            (format!("sha1 Fingerprint={sha256}"), "64 hex digits do not fit the algorithm"),
+            ("sha1 Fingerprint=AA".to_owned(), "2 hex digits"),
+            (format!("sha1 Fingerprint=G{sha1}"), "'G' at byte 17"),
+            (format!("MD5 Fingerprint={sha1}"), "'M' at byte 0"),
+            (format!("serial sha1 Fingerprint={sha1}"), "'s' at byte 0"),
+            (format!("Fingerprint={sha1}"), "at byte 1"),
+            (format!("sha1={sha1}"), "'s' at byte 0"),
+            (format!("sha1 Fingerprint={sha1} sha1 Fingerprint={sha1}"), "'s' at byte 58"),
+        ] {
+            let error = text.parse::<Thumbprint>().unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 

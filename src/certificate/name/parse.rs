@@ -46,6 +46,9 @@ pub(super) fn parse(text: &str) -> Result<DistinguishedName, NameParseError> {
     if parser.peek().is_none() {
         return Err(parser.error("it is empty; write for example CN=orders,O=Contoso"));
     }
+    if let Some(problem) = parser.foreign_form() {
+        return Err(parser.error(problem));
+    }
     loop {
         rdn.push(parser.attribute()?);
         parser.skip_spaces();
@@ -95,6 +98,19 @@ impl<'a> Parser<'a> {
 
     fn error(&self, problem: impl Into<String>) -> NameParseError {
         NameParseError { byte: self.at, problem: problem.into() }
+    }
+
+    /// What to write in place of a form that other tools print.
+    fn foreign_form(&self) -> Option<&'static str> {
+        if self.peek() == Some('/') {
+            return Some("write commas instead of slashes: CN=orders, O=Contoso");
+        }
+        let (label, _) = self.rest().split_once('=')?;
+        match label.trim_end().to_ascii_lowercase().as_str() {
+            "subject" => Some("leave out subject="),
+            "issuer" => Some("leave out issuer="),
+            _ => None,
+        }
     }
 
     fn attribute(&mut self) -> Result<Pair, NameParseError> {
@@ -250,4 +266,25 @@ pub(super) fn der_element(tag: u32, content: &[u8]) -> Vec<u8> {
     }
     element.extend(content);
     element
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn other_tools_forms_are_told_apart() {
+        const SLASHES: &str = "write commas instead of slashes: CN=orders, O=Contoso";
+        for (text, byte, message) in [
+            ("/CN=orders/O=Contoso", 0, SLASHES),
+            (" /C=DE/CN=orders", 1, SLASHES),
+            ("subject=CN = orders, O = Contoso", 0, "leave out subject="),
+            ("subject= /CN=orders", 0, "leave out subject="),
+            ("Subject = CN=orders", 0, "leave out subject="),
+            ("issuer=CN=orders", 0, "leave out issuer="),
+        ] {
+            let error = super::parse(text).unwrap_err();
+            assert_eq!(error.byte(), byte, "{text:?}");
+            assert!(error.to_string().ends_with(message), "{error}");
+        }
+        assert!(super::parse("CN=/orders, O=subject=x").is_ok());
+    }
 }

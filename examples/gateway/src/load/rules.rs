@@ -88,6 +88,13 @@ where
     (values.len() == texts.len()).then_some(values)
 }
 
+/// The line up to a `#` at its start or after white space, trimmed.
+fn without_comment(line: &str) -> &str {
+    let begins = |at: usize| at == 0 || line[..at].ends_with(char::is_whitespace);
+    let comment = line.match_indices('#').map(|(at, _)| at).find(|at| begins(*at));
+    line[..comment.unwrap_or(line.len())].trim()
+}
+
 /// A thumbprint on each line that is neither empty nor a comment; at least one.
 fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<Thumbprint>> {
     let contents = findings.read(file)?;
@@ -98,8 +105,8 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
     };
     let mut thumbprints = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() || line.starts_with('#') {
+        let line = without_comment(line.trim_start_matches('\u{feff}'));
+        if line.is_empty() {
             continue;
         }
         match line.parse() {
@@ -119,4 +126,25 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
         return None;
     }
     Some(thumbprints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_comment;
+
+    #[test]
+    fn a_comment_begins_at_the_start_or_after_white_space() {
+        for (line, expected) in [
+            ("# ours", ""),
+            ("  # ours", ""),
+            ("aa:bb  # orders # new", "aa:bb"),
+            ("aa:bb\t#", "aa:bb"),
+            ("aa#bb", "aa#bb"),
+            ("aa#bb # orders", "aa#bb"),
+            ("  aa bb  ", "aa bb"),
+            ("", ""),
+        ] {
+            assert_eq!(without_comment(line), expected, "{line:?}");
+        }
+    }
 }
