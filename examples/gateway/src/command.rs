@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use tower_mtls::Timestamp;
 use tracing_subscriber::EnvFilter;
 
+use crate::serve;
+
 /// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each back end under
 /// the route's own identity.
 #[derive(Debug, Parser)]
@@ -39,6 +41,9 @@ const DIR: &str = "gateway-demo";
 const PORT: u16 = 8443;
 const MANAGEMENT_PORT: u16 = 9443;
 
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT_LOG: &str = "info";
+
 #[derive(Debug, Args)]
 struct Demo {
     /// Where the certificates, keys and the configuration are written
@@ -48,7 +53,7 @@ struct Demo {
     #[arg(long, value_name = "N", default_value_t = PORT)]
     port: u16,
     /// Reserved for the management listener, which this version does not have yet
-    #[arg(long, value_name = "N", default_value_t = MANAGEMENT_PORT)]
+    #[arg(long, value_name = "N", default_value_t = MANAGEMENT_PORT, hide = true)]
     management_port: u16,
 }
 
@@ -85,7 +90,15 @@ struct Config {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let command = CommandLine::parse().command.unwrap_or_else(|| Command::Demo(Demo::default()));
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command.unwrap_or_else(|| Command::Demo(Demo::default())),
+        Err(error) => {
+            // Nobody is left to be told that standard error is closed.
+            let _ = error.print();
+            // Not clap's 2, which `explain` answers for a certificate that would be refused.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     let outcome = match command {
         Command::Demo(Demo { dir, port, management_port: _ }) => served(|| demo::demo(&dir, port)),
         Command::Run(Config { config }) => served(|| run::run(&config)),
@@ -101,15 +114,64 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Serves with a log on standard error. `RUST_LOG` chooses what is logged; `info` if it is unset.
+/// Serves with a log on standard error. `RUST_LOG` chooses what is logged.
 fn served(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, problem) = filter(&std::env::var_os("RUST_LOG").unwrap_or_default().to_string_lossy());
+    if let Some(problem) = problem {
+        eprintln!("{problem}");
+    }
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     serve()
 }
 
+/// What `RUST_LOG` asks for; `info` if it is unset, empty or cannot be read, and the last is told.
+fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
+    if wanted.trim().is_empty() {
+        return (EnvFilter::new(DEFAULT_LOG), None);
+    }
+    match EnvFilter::builder().parse(wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => {
+            let problem = format!("RUST_LOG cannot be read: {error}; using {DEFAULT_LOG}");
+            (EnvFilter::new(DEFAULT_LOG), Some(problem))
+        }
+    }
+}
+
+/// Ends with the first SIGTERM or Ctrl-C. A second one ends the process, whatever is still in flight.
+async fn until_signal() {
+    serve::until_signal().await;
+    tokio::spawn(async {
+        serve::until_signal().await;
+        eprintln!("a second signal: ending at once");
+        std::process::exit(1);
+    });
+}
+
 /// A runtime with a thread for each core.
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn rust_log_is_read_or_told_and_info_is_the_default() {
+        for (wanted, expected, is_told) in [
+            ("", "info", false),
+            (" ", "info", false),
+            ("warn,gateway=debug", "gateway=debug,warn", false),
+            ("gateway=loud", "info", true),
+        ] {
+            let (filter, problem) = filter(wanted);
+            assert_eq!((filter.to_string().as_str(), problem.is_some()), (expected, is_told), "{wanted:?}");
+            if let Some(problem) = problem {
+                assert!(problem.starts_with("RUST_LOG cannot be read: "), "{problem}");
+                assert!(problem.ends_with("; using info") && !problem.contains('\n'), "{problem}");
+            }
+        }
+    }
 }

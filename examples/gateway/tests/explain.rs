@@ -5,6 +5,29 @@ mod support;
 
 use support::{Demo, gateway};
 
+#[test]
+fn usage_errors_exit_with_1_and_help_with_0() {
+    for (arguments, code, expected) in [
+        (&["explain"][..], 1, "--config"),
+        (&["explan"], 1, "explain"),
+        (&["check", "--config"], 1, "--config"),
+        (&["demo", "--management-port", "x"], 1, "--management-port"),
+        (&["--help"], 0, "explain"),
+        (&["demo", "--help"], 0, "--dir"),
+        (&["--version"], 0, "gateway"),
+    ] {
+        let output = gateway().args(arguments).output().unwrap();
+        let (printed, other) = match code {
+            0 => (output.stdout, output.stderr),
+            _ => (output.stderr, output.stdout),
+        };
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {printed}");
+        assert!(printed.contains(expected) && other.is_empty(), "{arguments:?}: {printed}");
+        assert!(code == 1 || !printed.contains("management"), "{arguments:?}: {printed}");
+    }
+}
+
 fn explain(demo: &Demo, route: &str, certificate: &str, more: &[&str]) -> (Option<i32>, String) {
     let output = gateway()
         .args(["explain", "--route", route, "--config"])
@@ -45,7 +68,7 @@ fn each_certificate_is_explained_with_its_verdict() {
         ("/orders", "nobody", &[], 1, "nobody.pem"),
         ("/elsewhere", "client", &[], 1, "no such route"),
         ("/open/../orders", "client", &[], 1, "--route"),
-        ("/orders", "client", &["--at", "yesterday"], 2, "2026-12-31T23:59:59Z"),
+        ("/orders", "client", &["--at", "yesterday"], 1, "2026-12-31T23:59:59Z"),
     ] {
         let (exit, printed) = explain(&demo, route, certificate, more);
         assert_eq!(exit, Some(code), "{route} {certificate} {more:?}: {printed}");

@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use support::{Demo, Folder, Running};
 use tokio::{
@@ -76,4 +79,32 @@ async fn heads_and_idle_connections_have_their_time() {
         let _ = idle.read_to_end(&mut Vec::new()).await;
     }
     drop(running);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_ends_at_once_what_the_first_lets_finish() {
+    let demo = Demo::start();
+    // The demo was started with port 0, so this takes a free port too and says which.
+    let (mut running, port) = Running::start(&demo.dir().join("gateway.toml"));
+    let demo = demo.on_port(port);
+    let mut stalled = demo.connect(None, b"http/1.1").await;
+    stalled.write_all(b"POST /open HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n").await.unwrap();
+    // Time for the head to arrive; the body never does.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.terminate();
+    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(running.exited(), None, "the first signal waits for the request");
+    let asked = Instant::now();
+    let status = loop {
+        running.terminate();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if let Some(status) = running.exited() {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(1));
+    assert!(asked.elapsed() < Duration::from_secs(20), "that was the drain timeout");
 }

@@ -10,7 +10,7 @@ pub(super) fn run(file: &Path) -> Result<(), String> {
     super::runtime()?.block_on(async {
         let server = serve::bind(loaded).await?;
         tracing::info!(address = %server.address(), "serving");
-        server.run(serve::until_signal()).await;
+        server.run(super::until_signal()).await;
         tracing::info!("stopped");
         Ok(())
     })

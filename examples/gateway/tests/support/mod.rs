@@ -180,6 +180,16 @@ impl Running {
         std::thread::spawn(move || log.for_each(drop));
         (running, serving.unwrap().rsplit(':').next().unwrap().parse().unwrap())
     }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+    }
+
+    /// Its status, if it has ended.
+    pub fn exited(&mut self) -> Option<std::process::ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
 }
 
 impl Drop for Running {
