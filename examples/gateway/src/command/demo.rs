@@ -1,7 +1,6 @@
 //! `gateway demo`.
 
 use std::{
-    fs,
     io::{self, Write},
     path::Path,
 };
@@ -14,6 +13,9 @@ use crate::{
     serve,
 };
 
+/// The name of the configuration in the demo's folder.
+const CONFIG: &str = "gateway.toml";
+
 /// Makes the demo's world, serves it, and prints the tour.
 pub(super) fn demo(dir: &Path, port: u16) -> Result<(), String> {
     let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix())
@@ -23,33 +25,26 @@ pub(super) fn demo(dir: &Path, port: u16) -> Result<(), String> {
 }
 
 async fn serve(dir: &Path, port: u16) -> Result<(), String> {
-    let back_ends =
-        demo::bind_back_ends().await.map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
+    let back_ends = demo::bind_back_ends(port)
+        .await
+        .map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
     let ports = back_ends.each_ref().map(|listener| listener.local_addr().map(|address| address.port()));
     let [Ok(first), Ok(second)] = ports else {
         return Err("the demo's back ends have no address".into());
     };
-    let config = dir.join("gateway.toml");
-    replace(&config, &demo::toml::render(port, [first, second]))
-        .map_err(|error| format!("cannot write {}: {error}; choose another --dir", config.display()))?;
+    pki::write_public(dir, CONFIG, &demo::toml::render(port, [first, second]))
+        .map_err(|error| error.to_string())?;
 
     let tls = backend::tls(dir).map_err(|error| error.to_string())?;
     let [orders, open] = back_ends;
     let _back_ends =
         [backend::start(orders, tls.clone(), "back end 1"), backend::start(open, tls, "back end 2")];
 
-    let server = serve::bind(loaded(&config)?).await?;
+    let server = serve::bind(loaded(&dir.join(CONFIG))?).await?;
     print(&tour::text(dir, server.address().port()))
         .map_err(|error| format!("cannot print the tour: {error}"))?;
-    server.run(serve::until_signal()).await;
+    server.run(super::until_signal()).await;
     Ok(())
-}
-
-/// Writes a file so that a reader sees the old one or the new one, whole.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let temporary = file.with_extension("toml.new");
-    fs::write(&temporary, text)?;
-    fs::rename(temporary, file)
 }
 
 fn print(text: &str) -> io::Result<()> {

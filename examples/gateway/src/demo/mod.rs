@@ -20,34 +20,51 @@ mod scratch;
 pub(crate) mod toml;
 pub(crate) mod tour;
 
-/// The ports the back ends take when they are free.
-const PREFERRED_PORTS: [u16; 2] = [9444, 9445];
+/// The ports the back ends take when they are free; the last one if the gateway is to have one of the others.
+const PREFERRED_PORTS: [u16; 3] = [9444, 9445, 9446];
 
-/// Binds the two back ends to 127.0.0.1: to ports 9444 and 9445 where these are free, else to any free port.
+/// Binds the two back ends to 127.0.0.1: to ports 9444 and 9445 where these are free, else to any free port;
+/// but never to `taken`, which the gateway itself is to listen on.
 ///
 /// # Errors
 ///
 /// When the preferred port and every other port of 127.0.0.1 are refused by the operating system.
-pub(crate) async fn bind_back_ends() -> io::Result<[TcpListener; 2]> {
-    Ok([bind(PREFERRED_PORTS[0]).await?, bind(PREFERRED_PORTS[1]).await?])
+pub(crate) async fn bind_back_ends(taken: u16) -> io::Result<[TcpListener; 2]> {
+    let mut preferred = PREFERRED_PORTS.into_iter().filter(|port| *port != taken);
+    let mut next = || preferred.next().unwrap_or_default();
+    Ok([bind(next(), taken).await?, bind(next(), taken).await?])
 }
 
-/// Binds to `preferred` on 127.0.0.1, or to any free port there.
-async fn bind(preferred: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind(("127.0.0.1", preferred)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await,
+/// Binds to `preferred` on 127.0.0.1, or to any free port there but `taken`.
+async fn bind(preferred: u16, taken: u16) -> io::Result<TcpListener> {
+    if let Ok(listener) = TcpListener::bind(("127.0.0.1", preferred)).await {
+        return Ok(listener);
     }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    if listener.local_addr()?.port() != taken {
+        return Ok(listener);
+    }
+    // The first one is dropped only after the second one has found another port.
+    TcpListener::bind(("127.0.0.1", 0)).await
 }
 
 #[cfg(test)]
 mod tests {
     #[tokio::test]
     async fn two_demos_at_once_get_four_different_back_end_ports() {
-        let one = super::bind_back_ends().await.unwrap();
-        let two = super::bind_back_ends().await.unwrap();
+        let one = super::bind_back_ends(0).await.unwrap();
+        let two = super::bind_back_ends(0).await.unwrap();
         let ports: std::collections::HashSet<u16> =
             one.iter().chain(&two).map(|listener| listener.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn back_ends_leave_the_gateways_port_alone() {
+        for taken in super::PREFERRED_PORTS {
+            for listener in super::bind_back_ends(taken).await.unwrap() {
+                assert_ne!(listener.local_addr().unwrap().port(), taken);
+            }
+        }
     }
 }

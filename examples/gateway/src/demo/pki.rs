@@ -38,6 +38,15 @@ mod tests;
 pub(crate) use error::PkiError;
 pub(super) use world::PARTNERS_CA;
 
+/// Writes a file of the demo's that anyone may read who may read the folder: whole, and never through a link.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub(crate) fn write_public(dir: &Path, name: &str, text: &str) -> Result<(), PkiError> {
+    folder::write(dir, name, folder::Access::Public, text.as_bytes())
+}
+
 /// What [`ensure`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -59,8 +68,9 @@ pub(crate) enum Outcome {
 ///
 /// 1. `dir` is not a folder.
 /// 2. `dir` holds files but is no folder of the demo's: it may have been mistyped.
-/// 3. `dir` or a file in it cannot be read or written.
-/// 4. The cryptographic library fails to make random bytes, a key, a certificate or a .pfx file.
+/// 3. `dir` belongs to another user, who could put other keys into it.
+/// 4. `dir` or a file in it cannot be read or written.
+/// 5. The cryptographic library fails to make random bytes, a key, a certificate or a .pfx file.
 pub(crate) fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Outcome, PkiError> {
     let outcome = match folder::claim(dir)? {
         folder::Found::Empty => Outcome::Made,

@@ -12,6 +12,8 @@ pub(crate) enum PkiError {
     NotAFolder(PathBuf),
     /// The folder holds files, and none that the demo wrote.
     NotOurs(PathBuf),
+    /// The folder belongs to another user.
+    NotYours(PathBuf),
     /// A file or folder cannot be read or written.
     Io {
         /// What was tried, as a verb: `write`.
@@ -41,6 +43,12 @@ impl fmt::Display for PkiError {
                  name a new or empty folder with --dir",
                 path.display()
             ),
+            Self::NotYours(path) => write!(
+                f,
+                "{} belongs to another user, who could read or replace the keys in it; \
+                 name a folder of your own with --dir",
+                path.display()
+            ),
             Self::Io { action, path, source } => write!(
                 f,
                 "cannot {action} {}: {source}; make it writable, or name another folder with --dir",
@@ -56,7 +64,7 @@ impl fmt::Display for PkiError {
 impl Error for PkiError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NotAFolder(_) | Self::NotOurs(_) | Self::Random => None,
+            Self::NotAFolder(_) | Self::NotOurs(_) | Self::NotYours(_) | Self::Random => None,
             Self::Io { source, .. } => Some(source),
             Self::Certificate(source) => Some(source),
             Self::Pfx(source) => Some(source),

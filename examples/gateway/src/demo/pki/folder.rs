@@ -1,6 +1,6 @@
 //! The demo's folder: whose it is, and how files get into it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -39,6 +39,7 @@ pub(super) fn claim(dir: &Path) -> Result<Found, PkiError> {
     let failed = |action| move |source| PkiError::Io { action, path: dir.to_owned(), source };
     match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(PkiError::NotAFolder(dir.to_owned())),
+        Ok(metadata) if !is_own(&metadata) => return Err(PkiError::NotYours(dir.to_owned())),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create_private(dir).map_err(failed("create"))?
@@ -56,6 +57,19 @@ pub(super) fn claim(dir: &Path) -> Result<Found, PkiError> {
     };
     make_private(dir).map_err(failed("change the mode of"))?;
     Ok(found)
+}
+
+/// Whether the folder belongs to the user that this process acts as.
+#[cfg(unix)]
+fn is_own(folder: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    folder.uid() == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &Metadata) -> bool {
+    true
 }
 
 /// Whether an earlier demo wrote to this folder: it left its mark, or its CA. A `.gitignore` or a `ca.pem` of

@@ -309,3 +309,34 @@ fn an_identity_opens_with_its_password_alone() {
     }
     assert_ne!(read("orders.password"), read("billing.password"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_another_user_is_left_alone() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path()).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        std::os::unix::fs::chown(scratch.path(), Some(65_534), None).unwrap();
+    }
+    // Whoever is not root finds that the root folder is another user's.
+    let dir = if is_root { scratch.path() } else { Path::new("/") };
+    let error = ensure(dir, NOW).unwrap_err();
+    assert!(matches!(error, PkiError::NotYours(_)), "{error}");
+    assert!(error.to_string().contains("--dir"), "{error}");
+    assert!(contents(scratch.path()).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_replaced_and_not_followed() {
+    let scratch = made();
+    let outside = Scratch::new();
+    fs::write(outside.path(), "mine").unwrap();
+    let config = scratch.path().join("gateway.toml");
+    std::os::unix::fs::symlink(outside.path(), &config).unwrap();
+    super::write_public(scratch.path(), "gateway.toml", "new").unwrap();
+    assert_eq!(fs::read_to_string(outside.path()).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&config).unwrap(), "new");
+    assert!(fs::symlink_metadata(&config).unwrap().is_file());
+}
