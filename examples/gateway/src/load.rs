@@ -1,5 +1,6 @@
 //! From a configuration file to what serves: reads all that it names, or says all that is wrong.
 
+mod advice;
 mod files;
 mod key_pair;
 mod rules;
@@ -49,6 +50,11 @@ fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
         .iter()
         .map(|(name, identity)| (name.clone(), key_pair::identity(&identity.files, findings)))
         .collect();
+    for (name, identity) in &config.identities {
+        if !config.routes.iter().any(|route| route.identity.as_deref().is_some_and(|used| used == name)) {
+            findings.note(identity, "no route uses this identity", "");
+        }
+    }
     let client = MtlsClient::builder()
         .with_connect_timeout(config.limits.connect_timeout)
         .with_handshake_timeout(config.limits.handshake_timeout)
@@ -70,6 +76,7 @@ fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
 
 fn server_tls(config: &Config, findings: &mut Findings) -> Option<ServerTls> {
     let pair = key_pair::identity(&config.listener.certificate, findings)?;
+    advice::on_listener(config.listener.certificate.certificate(), pair.certificate().der(), findings);
     let request = match config.listener.client_certificate {
         AskForCertificate::Request => ClientCertificateRequest::Request,
         AskForCertificate::Off => ClientCertificateRequest::Off,

@@ -39,6 +39,13 @@ thumbprint_file = \"allowed.txt\"
 ";
     write(&folder, "good.toml", good);
     write(&folder, "allowed.txt", &format!("# ours\n{}\n", "A1".repeat(32)));
+    for (name, params) in odd_certificates() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let issuer =
+            rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
+        write(&folder, &format!("{name}.pem"), &params.signed_by(&key, &issuer).unwrap().pem());
+        write(&folder, &format!("{name}.key"), &key.serialize_pem());
+    }
     write(&folder, "garbage.bin", "\u{1}\u{2}garbage");
     write(&folder, "empty.txt", "# nobody\n");
     write(&folder, "bad.txt", "# ours\nxyz\n");
@@ -46,6 +53,15 @@ thumbprint_file = \"allowed.txt\"
     let cut = fs::read(folder.path().join("orders.pfx")).unwrap();
     fs::write(folder.path().join("cut.pfx"), &cut[..cut.len() / 2]).unwrap();
     folder
+}
+
+/// What can be used, and still deserves a warning.
+fn odd_certificates() -> [(&'static str, rcgen::CertificateParams); 2] {
+    let mut nameless = rcgen::CertificateParams::default();
+    nameless.distinguished_name.push(rcgen::DnType::CommonName, "nameless");
+    let mut for_clients = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    for_clients.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    [("nameless", nameless), ("for-clients", for_clients)]
 }
 
 fn write(folder: &Folder, name: &str, text: &str) {
@@ -58,6 +74,70 @@ fn a_file_that_would_serve_exits_with_0() {
     let (code, printed) = check(&folder.path().join("good.toml"));
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.ends_with("good.toml: ok\n"), "{printed}");
+}
+
+#[test]
+fn what_is_odd_is_told_and_changes_no_exit_code() {
+    let folder = world();
+    let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    let billing =
+        "[identities.billing]\npfx = \"billing.pfx\"\npassword_file = \"billing.password\"\n[[routes]]";
+    for (case, from, to, finding) in [
+        (
+            "a leaf among CAs",
+            "partners-ca.pem",
+            "client.pem",
+            ":6: warning: trust.partners.ca: \"client.pem\": \"CN=orders-client,O=Contoso\" is not a CA's certificate; ",
+        ),
+        (
+            "a leaf among back ends' CAs",
+            "backend-ca.pem",
+            "backend.pem",
+            ":15: warning: routes[1].upstream_tls.ca: \"backend.pem\": \"CN=localhost,O=Contoso\" is not a CA's certificate; ",
+        ),
+        (
+            "a listener without names",
+            "server.",
+            "nameless.",
+            ":3: warning: listener.certificate: the certificate has no subject alternative name",
+        ),
+        (
+            "a listener for clients",
+            "server.",
+            "for-clients.",
+            ":3: warning: listener.certificate: the certificate's extended key usage does not allow server",
+        ),
+        (
+            "an identity of no route",
+            "[[routes]]",
+            billing,
+            ":10: note: identities.billing: no route uses this identity",
+        ),
+        (
+            "a star",
+            "\"/orders\"",
+            "\"/orders/*\"",
+            ":11: warning: routes[1].path: * is no wildcard: it stands for itself; write \"/orders\"",
+        ),
+    ] {
+        assert!(good.contains(from), "{case}");
+        write(&folder, "odd.toml", &good.replace(from, to));
+        let (code, printed) = check(&folder.path().join("odd.toml"));
+        assert_eq!(code, Some(0), "{case}: {printed}");
+        let others = printed.lines().filter(|line| !line.contains("holds a secret"));
+        assert_eq!(others.count(), 2, "{case}: one finding and ok in\n{printed}");
+        assert!(printed.contains(finding), "{case}: {printed}");
+    }
+}
+
+#[test]
+fn a_thumbprint_file_may_hold_comments_and_what_openssl_prints() {
+    let folder = world();
+    let digits = "A1".repeat(32);
+    let text = format!("# ours\n\n{digits} # orders\nsha256 Fingerprint={digits}\t# billing\n");
+    write(&folder, "allowed.txt", &text);
+    let (code, printed) = check(&folder.path().join("good.toml"));
+    assert_eq!(code, Some(0), "{printed}");
 }
 
 #[test]

@@ -26,6 +26,14 @@ pub(crate) enum KeyFiles {
 const FORMS: &str = "write either pfx and password_file, or certificate and private_key";
 
 impl KeyFiles {
+    /// The file that holds the certificate.
+    pub(crate) fn certificate(&self) -> &Located<FilePath> {
+        match self {
+            Self::Pem { certificate, .. } => certificate,
+            Self::Pfx { pfx, .. } => pfx,
+        }
+    }
+
     /// Takes exactly one of the two forms out of a section.
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let has = |names: [&str; 2]| names.into_iter().find(|name| section.means(name)).map(str::to_owned);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::entry::checked;
 use super::section::Section;
 
@@ -75,7 +77,17 @@ impl Limits {
 /// Takes a duration of at least `least` into `value`.
 fn duration(section: &mut Section<'_, '_>, name: &str, least: Duration, value: &mut Duration) {
     let report = section.report;
-    let Some(text) = section.string(name) else { return };
+    let Some(entry) = section.take(name) else { return };
+    if let DeValue::Integer(_) | DeValue::Float(_) = entry.value {
+        report.error(
+            entry.line,
+            &entry.key,
+            "is a number without a unit",
+            "write \"10s\", \"500ms\" or \"2m\"",
+        );
+        return;
+    }
+    let Some(text) = entry.into_string(report) else { return };
     let read = |text: &str| match parse_duration(text) {
         None => Err("is no duration"),
         Some(found) if found < least => Err("is no time at all"),

@@ -162,6 +162,17 @@ fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
         Ok(normal) if normal.path != *text => format!("write {}", quoted(&normal.path)),
         _ => "write a plain path such as /orders".to_owned(),
     };
+    if text.contains('*') {
+        let problem = "* is no wildcard: it stands for itself";
+        let remedy = match text.strip_suffix("/*") {
+            Some("") => "write \"/\", which matches every path".to_owned(),
+            Some(prefix) if !prefix.contains('*') => {
+                format!("write {}, which also matches what is below it", quoted(prefix))
+            }
+            _ => "name a prefix: it also matches what is below it".to_owned(),
+        };
+        report.warning(text.line, &text.key, problem, remedy);
+    }
     checked(report, text, &remedy, |text| {
         let normal = path::normalise(text).map_err(|error| error.to_string())?;
         if normal.has_empty_segments {

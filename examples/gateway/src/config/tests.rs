@@ -351,3 +351,21 @@ fn a_file_that_cannot_be_read_is_a_diagnostic() {
     assert_eq!(read(&file).0.unwrap().upstream_ca[0].resolved, folder.join("backend-ca.pem"));
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn a_star_in_a_path_is_a_warning() {
+    for (path, remedy) in [
+        ("/orders/*", "write \"/orders\", which also matches what is below it"),
+        ("/*", "write \"/\", which matches every path"),
+        ("/*/orders/*", "name a prefix: it also matches what is below it"),
+        ("/orders*", "name a prefix: it also matches what is below it"),
+    ] {
+        let text = format!("{LISTENER}\nroutes = [{{ path = {path:?}, upstream = \"http://b\" }}]\n");
+        let (config, found) = parsed(&text);
+        assert!(config.is_some(), "{path}");
+        let [found] = &found[..] else { panic!("{path}: {found:?}") };
+        assert_eq!((found.severity, found.key.as_str()), (Severity::Warning, "routes[1].path"), "{path}");
+        assert!(found.problem.contains("no wildcard"), "{found}");
+        assert_eq!(found.remedy, remedy, "{path}");
+    }
+}

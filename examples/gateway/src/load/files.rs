@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use zeroize::Zeroizing;
+
 use crate::config::{Diagnostic, FilePath, Located, Severity, quoted};
 
 /// No certificate bundle, key or list comes near this size.
@@ -41,6 +43,10 @@ impl Findings {
         self.add(at, Severity::Warning, problem.into(), remedy.into());
     }
 
+    pub(super) fn note<T>(&mut self, at: &Located<T>, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.add(at, Severity::Note, problem.into(), remedy.into());
+    }
+
     /// What several places share is said once for each place.
     fn add<T>(&mut self, at: &Located<T>, severity: Severity, problem: String, remedy: String) {
         let finding = at.diagnostic(&self.file, severity, problem, remedy);
@@ -57,7 +63,11 @@ impl Findings {
 
     /// The contents of a file.
     pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
-        match read_limited(file) {
+        self.or_say(file, read_limited(file))
+    }
+
+    fn or_say<T>(&mut self, file: &Located<FilePath>, read: io::Result<T>) -> Option<T> {
+        match read {
             Ok(contents) => Some(contents),
             Err(error) => {
                 let problem = format!("{} cannot be read: {error}", quoted(&file.written));
@@ -71,9 +81,9 @@ impl Findings {
         }
     }
 
-    /// The contents of a file that nobody else should be able to read.
-    pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
-        let contents = self.read(file)?;
+    /// The contents of a file that nobody else should be able to read; they are wiped from memory on drop.
+    pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
+        let contents = self.or_say(file, read_limited(file).map(Zeroizing::new))?;
         if is_open_to_others(file) {
             let problem = format!("{} holds a secret, and others can read it", quoted(&file.written));
             self.warning(file, problem, "take their permission away (chmod 600)");
@@ -83,11 +93,14 @@ impl Findings {
 }
 
 fn read_limited(file: &Path) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
     let opened = File::open(file)?;
-    if !opened.metadata()?.is_file() {
+    let metadata = opened.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    // With room for all of it and for noticing the end: a buffer that grows leaves copies of a secret behind.
+    let size = usize::try_from(metadata.len().min(LARGEST)).unwrap_or_default();
+    let mut contents = Vec::with_capacity(size + 64);
     opened.take(LARGEST + 1).read_to_end(&mut contents)?;
     if contents.len() as u64 > LARGEST {
         return Err(io::Error::other("larger than 64 MiB"));

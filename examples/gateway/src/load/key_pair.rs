@@ -7,12 +7,11 @@ use crate::config::{FilePath, KeyFiles, Located, quoted};
 
 /// Reads a pair from either form of files, and warns if its certificate is not valid now.
 pub(super) fn identity(files: &KeyFiles, findings: &mut Findings) -> Option<ClientIdentity> {
-    let (certificate_file, identity) = match files {
-        KeyFiles::Pem { certificate, private_key } => {
-            (certificate, from_pem(certificate, private_key, findings)?)
-        }
-        KeyFiles::Pfx { pfx, password_file } => (pfx, from_pfx(pfx, password_file, findings)?),
+    let identity = match files {
+        KeyFiles::Pem { certificate, private_key } => from_pem(certificate, private_key, findings)?,
+        KeyFiles::Pfx { pfx, password_file } => from_pfx(pfx, password_file, findings)?,
     };
+    let certificate_file = files.certificate();
     let (validity, now) = (identity.certificate().validity(), SystemClock.now());
     if now > validity.not_after {
         let problem = format!("the certificate has expired at {}", validity.not_after);

@@ -2,7 +2,7 @@
 
 use tower_mtls::TrustAnchors;
 
-use super::files::Findings;
+use super::{advice, files::Findings};
 use crate::config::{FilePath, Located, quoted};
 
 /// The roots of all files.
@@ -11,7 +11,10 @@ pub(super) fn anchors(files: &[Located<FilePath>], findings: &mut Findings) -> O
     let mut is_sound = true;
     for file in files {
         let read = findings.read(file).and_then(|pem| match TrustAnchors::from_pem(&pem) {
-            Ok(anchors) => Some(anchors),
+            Ok(anchors) => {
+                advice::on_authorities(file, &pem, findings);
+                Some(anchors)
+            }
             Err(error) => {
                 let problem = format!("{}: {error}", quoted(&file.written));
                 findings.error(file, problem, "name a PEM file of CA certificates");

@@ -11,7 +11,7 @@ use tower_mtls::{
     proxy::{Forwarded, ProxyBody},
 };
 
-use super::{Named, files::Findings, rules};
+use super::{Named, advice, files::Findings, rules};
 use crate::{
     config::{Config, Located, Mode, Proxy, Route as RouteConfig, Scheme, Verify, quoted},
     serve::{Route, RouteService},
@@ -144,6 +144,7 @@ impl BackEndTrusts {
                 findings.error(file, problem, "name a PEM file of CA certificates");
                 is_sound = false;
             }
+            advice::on_authorities(file, &pem, findings);
             builder = builder.add_roots_pem(&pem);
         }
         if !is_sound {

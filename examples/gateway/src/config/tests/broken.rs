@@ -92,7 +92,9 @@ pub(super) const BROKEN: &[Case] = &[
     ("common_name = [\"orders-client\"]", "common_name = []",
         41, "routes[1].client_certificate.common_name", "empty list"),
     // limits, proxy and the top
-    ("\"500ms\"", "500", 53, "limits.head_timeout", "not a text"),
+    ("\"500ms\"", "500", 53, "limits.head_timeout", "write \"10s\""),
+    ("\"500ms\"", "0.5", 53, "limits.head_timeout", "write \"10s\""),
+    ("\"500ms\"", "true", 53, "limits.head_timeout", "not a text"),
     ("\"500ms\"", "\"500\"", 53, "limits.head_timeout", "500ms, 10s or 2m"),
     ("\"500ms\"", "\"0s\"", 53, "limits.head_timeout", "no time"),
     ("\"500ms\"", "\"99999h\"", 53, "limits.head_timeout", "longer than 24h"),
