@@ -153,6 +153,8 @@
 //! | `aws-lc-rs` | yes | aws-lc-rs as the crypto provider |
 //! | `ring` | | ring as the crypto provider; aws-lc-rs is preferred when both are on |
 //! | `inbound` | | [`inbound`]: the layer alone, without a runtime or a TLS stack |
+//! | `tonic` | | [`MtlsListener::incoming`] and [`acceptor::tonic::TonicCaptureLayer`]; implies `acceptor` |
+//! | `axum-server` | | [`acceptor::MtlsAcceptor`] as an acceptor of axum-server; implies `acceptor` |
 //! | `identity` | | [`identity`]: [`ClientIdentity`] |
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |

@@ -212,7 +212,9 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
         let IdentityError::TooManyIterations { iterations, limit, .. } = error else {
             panic!("{case}: {error}");
         };
-        assert_eq!((iterations, limit), (asked, 2_000_000), "{case}");
+        // A derivation that takes much memory counts as more than its rounds.
+        assert!(iterations >= asked, "{case}: {iterations}");
+        assert_eq!(limit, 2_000_000, "{case}");
     }
 }
 
