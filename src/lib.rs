@@ -158,7 +158,15 @@
 //! | `identity` | | [`identity`]: [`ClientIdentity`] |
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
-//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}` |
+//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}` |
+//!
+//! # Crates in the public interface
+//!
+//! A new major version of one of these is one of this crate: `http`, `http-body`, `bytes`, `tower-layer` and
+//! `tower-service` (with `inbound`); `tokio` (sockets) and `rustls` (provider, certified keys, the verifier's trait)
+//! with `acceptor`; `rustls` with `identity`; `hyper` (`Incoming`, its I/O traits) and `hyper-util`
+//! (`Connection`) with `outbound`; `axum`, `axum-server` and `tonic` with the features of their names. `x509-parser`,
+//! `rustls-webpki`, `hyper-rustls`, `tokio-rustls`, `p12-keystore` and the rest stay inside.
 //!
 //! # What never happens
 //!
