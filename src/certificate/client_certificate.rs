@@ -254,12 +254,10 @@ impl Extensions {
             return Err(CertificateError::new(format!("it has more than {MOST_EXTENSIONS} extensions")));
         }
         let mut read = Self::default();
-        let mut seen = Vec::with_capacity(extensions.len());
-        for extension in extensions {
-            if seen.contains(&&extension.oid) {
+        for (index, extension) in extensions.iter().enumerate() {
+            if extensions[..index].iter().any(|earlier| earlier.oid == extension.oid) {
                 return Err(CertificateError::new("an extension appears twice"));
             }
-            seen.push(&extension.oid);
             match extension.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(names) => {
                     read.names =
@@ -283,5 +281,43 @@ fn describe(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> Str
     match error {
         x509_parser::nom::Err::Incomplete(_) => "it ends too early".into(),
         x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::Leaf;
+
+    fn leaf() -> Vec<u8> {
+        Leaf::client("orders").dns("orders.contoso.com").uri("spiffe://contoso.com/orders").self_signed().der
+    }
+
+    #[test]
+    fn a_damaged_certificate_is_read_or_refused_and_never_a_panic() {
+        let der = leaf();
+        for at in 0..der.len() {
+            assert!(ClientCertificate::from_der(&der[..at]).is_err(), "cut at {at}");
+            for flip in [0x01, 0x20, 0x80, 0xff] {
+                let mut damaged = der.clone();
+                damaged[at] ^= flip;
+                if let Ok(read) = ClientCertificate::from_der(&damaged) {
+                    let _ = format!("{read:?} {:?} {:?}", read.key_kind(), read.spiffe_id());
+                    assert_ne!(read.sha256_thumbprint(), Thumbprint::sha256_of(&der));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn certificates_that_are_made_to_cost_are_refused() {
+        let der = leaf();
+        let large = [der.as_slice(), &vec![0; LARGEST]].concat();
+        assert!(ClientCertificate::from_der(&large).unwrap_err().to_string().contains("larger"));
+        let chain = std::iter::repeat_n(der.as_slice(), LONGEST_CHAIN + 1);
+        assert!(ClientCertificate::from_der_chain(&der, chain).unwrap_err().to_string().contains("chain"));
+        let names =
+            (0..4_000).fold(Leaf::client("orders"), |leaf, name| leaf.dns(&format!("n{name}.contoso.com")));
+        assert!(ClientCertificate::from_der(&names.self_signed().der).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use tower_service::Service;
 
 use super::{
@@ -56,35 +56,34 @@ impl<S> RequireCertificate<S> {
 impl Settings {
     /// Judges the request and marks its certificate as admitted.
     #[inline]
-    fn admit<B>(&self, request: &mut Request<B>) -> Result<(), Rejection> {
-        let Some(captured) = request.extensions_mut().get_mut::<Captured>() else {
+    fn admit(&self, extensions: &mut Extensions) -> Result<(), Rejection> {
+        let Some(captured) = extensions.get_mut::<Captured>() else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
-        match self.policy.judge(&captured.presented, self.clock.now()) {
-            Ok(()) => {
-                captured.verdict = Verdict::Admitted;
-                Ok(())
-            }
-            Err(rejection) => self.let_through(rejection, request),
-        }
+        self.policy.judge(&captured.presented, self.clock.now())?;
+        captured.verdict = Verdict::Admitted;
+        Ok(())
     }
 
-    /// Out of line, so that `call` is small enough to be inlined: the request is then not copied on its way in.
+    /// What becomes of a request that is not admitted: it passes all the same, or is refused.
+    ///
+    /// Out of line and by value, so that `call` is small enough to be inlined and an admitted request is not
+    /// copied on its way in.
     #[cold]
     #[inline(never)]
-    fn refuse<B, F>(&self, rejection: Rejection, request: Request<B>) -> ResponseFuture<F> {
+    fn decline<B>(&self, rejection: Rejection, mut request: Request<B>) -> Result<Request<B>, Refusal> {
+        if self.lets_through(rejection, &mut request) {
+            return Ok(request);
+        }
         report::refused(rejection, &request);
-        ResponseFuture::refused(Refusal::new(rejection, request, self.refusal.as_deref()))
+        Err(Refusal::new(rejection, request, self.refusal.as_deref()))
     }
 
     /// Whether a request that is not admitted passes all the same.
-    #[cold]
-    fn let_through<B>(&self, rejection: Rejection, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn lets_through<B>(&self, rejection: Rejection, request: &mut Request<B>) -> bool {
         let is_allowed = self.allow_missing && rejection.kind() == RejectionKind::Missing;
-        if !is_allowed && !self.shadow {
-            return Err(rejection);
-        }
-        if !is_allowed {
+        let is_watched = self.shadow && rejection.kind() != RejectionKind::NotCaptured;
+        if !is_allowed && is_watched {
             report::would_refuse(rejection, request);
         }
         // Watching changes nothing about what an outer layer admitted.
@@ -93,7 +92,7 @@ impl Settings {
         {
             captured.verdict = Verdict::LetThrough;
         }
-        Ok(())
+        is_allowed || is_watched
     }
 }
 
@@ -111,9 +110,12 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.settings.admit(&mut request) {
+        match self.settings.admit(request.extensions_mut()) {
             Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
-            Err(rejection) => self.settings.refuse(rejection, request),
+            Err(rejection) => match self.settings.decline(rejection, request) {
+                Ok(request) => ResponseFuture::admitted(self.inner.call(request)),
+                Err(refusal) => ResponseFuture::refused(refusal),
+            },
         }
     }
 }

@@ -34,68 +34,103 @@ pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
 /// deceived by it (NUL and other controls, direction marks, zero-width characters): such a value equals
 /// nothing but its own octets, where RFC 4518 alone would take `admin` followed by NUL for `admin`.
 fn prepare(text: &str) -> Option<String> {
+    let mut prepared = Vec::with_capacity(text.len());
+    // Made of whole words of a text, it is one.
+    if prepare_into(&mut prepared, text) { String::from_utf8(prepared).ok() } else { None }
+}
+
+/// As [`prepare`], at the end of a buffer; false, and nothing usable written, where that is None.
+fn prepare_into(bytes: &mut Vec<u8>, text: &str) -> bool {
     if text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
-        return Some(squeeze(&text.to_ascii_lowercase()));
+        let start = bytes.len();
+        squeeze_into(bytes, text);
+        bytes[start..].make_ascii_lowercase();
+        return true;
     }
     if text.chars().any(is_dropped) {
-        return None;
+        return false;
     }
     // The library folds case or composes (NFKC), not both at once.
-    let folded = stringprep::x520prep(text, true).ok()?;
-    stringprep::x520prep(&folded, false).ok().map(|prepared| squeeze(&prepared))
+    let Ok(folded) = stringprep::x520prep(text, true) else { return false };
+    let Ok(composed) = stringprep::x520prep(&folded, false) else { return false };
+    squeeze_into(bytes, &composed);
+    true
 }
 
 fn is_dropped(character: char) -> bool {
     x520_mapped_to_nothing(character) || change_display_properties_or_deprecated(character)
 }
 
-fn squeeze(text: &str) -> String {
-    let mut squeezed = String::with_capacity(text.len());
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        if !squeezed.is_empty() {
-            squeezed.push(' ');
+fn squeeze_into(bytes: &mut Vec<u8>, text: &str) {
+    let words = text.split(' ').filter(|word| !word.is_empty());
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            bytes.push(b' ');
         }
-        squeezed.push_str(word);
+        bytes.extend(word.as_bytes());
     }
-    squeezed
 }
 
 /// Every attribute as (position, type, kind, value), each with its length, the attributes of one relative
 /// name sorted, since they form a set. And whether every value was a text.
+///
+/// Written into one buffer: names are read on every connection.
 pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> (Box<[u8]>, bool) {
+    let mut bytes = Vec::with_capacity(256);
     let mut plain = true;
-    let mut entries: Vec<(usize, Vec<u8>)> = attributes
-        .map(|attribute| {
-            let prepared = text(attribute.tag, attribute.value).and_then(prepare);
-            let mut entry = Vec::with_capacity(attribute.oid.len() + attribute.value.len() + 24);
-            push(&mut entry, attribute.oid);
-            match &prepared {
-                Some(prepared) => {
-                    entry.push(TEXT);
-                    push(&mut entry, prepared.as_bytes());
-                }
-                None => {
-                    plain = false;
-                    entry.push(0);
-                    entry.extend(attribute.tag.to_be_bytes());
-                    push(&mut entry, attribute.value);
-                }
+    let mut rdn = None;
+    let (mut start, mut attributes_of_rdn) = (0, 0);
+    for attribute in attributes {
+        if rdn != Some(attribute.rdn) {
+            sort(&mut bytes, start, attributes_of_rdn);
+            (rdn, start, attributes_of_rdn) = (Some(attribute.rdn), bytes.len(), 0);
+        }
+        attributes_of_rdn += 1;
+        with_length(&mut bytes, |bytes| {
+            bytes.extend((attribute.rdn as u64).to_be_bytes());
+            with_length(bytes, |bytes| bytes.extend(attribute.oid));
+            let before = bytes.len();
+            bytes.push(TEXT);
+            let is_text = text(attribute.tag, attribute.value)
+                .is_some_and(|text| with_length(bytes, |bytes| prepare_into(bytes, text)));
+            if !is_text {
+                plain = false;
+                bytes.truncate(before);
+                bytes.push(0);
+                bytes.extend(attribute.tag.to_be_bytes());
+                with_length(bytes, |bytes| bytes.extend(attribute.value));
             }
-            (attribute.rdn, entry)
-        })
-        .collect();
-    entries.sort();
-    let mut bytes = Vec::new();
-    for (rdn, entry) in entries {
-        bytes.extend((rdn as u64).to_be_bytes());
-        push(&mut bytes, &entry);
+        });
     }
+    sort(&mut bytes, start, attributes_of_rdn);
     (bytes.into(), plain)
 }
 
-fn push(bytes: &mut Vec<u8>, part: &[u8]) {
-    bytes.extend((part.len() as u64).to_be_bytes());
-    bytes.extend(part);
+/// Writes a part behind its length.
+fn with_length<T>(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let start = bytes.len();
+    bytes.extend([0; 8]);
+    let written = write(bytes);
+    let length = (bytes.len() - start - 8) as u64;
+    bytes[start..start + 8].copy_from_slice(&length.to_be_bytes());
+    written
+}
+
+/// Sorts the entries from `start` on. One entry, as almost every relative name has, is in order.
+fn sort(bytes: &mut Vec<u8>, start: usize, entries: usize) {
+    if entries < 2 {
+        return;
+    }
+    let unsorted = bytes.split_off(start);
+    let mut rest = unsorted.as_slice();
+    let mut sorted = Vec::with_capacity(entries);
+    while let Some((length, _)) = rest.split_first_chunk::<8>() {
+        let (entry, after) = rest.split_at(8 + u64::from_be_bytes(*length) as usize);
+        sorted.push(entry);
+        rest = after;
+    }
+    sorted.sort_unstable();
+    sorted.into_iter().for_each(|entry| bytes.extend(entry));
 }
 
 /// Whether two texts are equal after folding; texts that cannot be folded are equal octet by octet.

@@ -157,3 +157,19 @@ fn text_that_is_no_name_says_where_and_what() {
     assert!("CN=#ffff".parse::<DistinguishedName>().is_err());
     assert!("CN=a,".repeat(10_000).parse::<DistinguishedName>().is_err());
 }
+
+#[test]
+fn the_attributes_of_one_relative_name_are_a_set() {
+    let pair = |oid: &[u8], value: &[u8]| {
+        parse::der_element(0x30, &[parse::der_element(6, oid), parse::der_element(UTF8, value)].concat())
+    };
+    let of = |pairs: &[Vec<u8>]| {
+        DistinguishedName::from_der(&parse::der_element(0x30, &parse::der_element(0x31, &pairs.concat())))
+            .unwrap()
+    };
+    let (one, other, third) = (pair(CN, b"orders"), pair(O, b"Contoso"), pair(CN, b"admin"));
+    let sorted = of(&[one.clone(), other.clone(), third.clone()]);
+    assert_eq!(sorted, of(&[third, other.clone(), one.clone()]));
+    assert_ne!(sorted, of(&[one.clone(), other.clone()]));
+    assert_ne!(of(&[one.clone(), one.clone(), other.clone()]), of(&[one, other.clone(), other]));
+}
