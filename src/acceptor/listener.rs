@@ -2,6 +2,7 @@ use std::{
     collections::VecDeque,
     io,
     net::SocketAddr,
+    pin::pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,8 +37,8 @@ impl ListenerLimits {
     /// At most this many handshakes run, or are finished and wait for [`MtlsListener::accept`]. Default: 1,024, at
     /// least 1.
     ///
-    /// When a caller comes and there is no place, the handshake that has taken longest is given up, so callers
-    /// that stall cannot keep others out.
+    /// When a caller comes and there is no place, the handshake that has taken longest is given up, if it has taken
+    /// half a second, so callers that stall cannot keep others out.
     pub fn with_handshakes(mut self, handshakes: usize) -> Self {
         self.handshakes = handshakes.clamp(1, Semaphore::MAX_PERMITS);
         self
@@ -115,7 +116,7 @@ impl Drop for MtlsListener {
 /// Accepts forever, a task for each handshake; dropping the future ends them all.
 async fn accept_all(tcp: TcpListener, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
     let mut handshakes = JoinSet::new();
-    let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
+    let mut oldest_first = OldestFirst::default();
     loop {
         let (socket, remote) = match tcp.accept().await {
             Ok(accepted) => accepted,
@@ -125,31 +126,65 @@ async fn accept_all(tcp: TcpListener, tls: MtlsAcceptor, finished: mpsc::Sender<
             }
         };
         while handshakes.try_join_next().is_some() {}
-        while oldest_first.front().is_some_and(AbortHandle::is_finished) {
-            oldest_first.pop_front();
-        }
+        oldest_first.forget_finished(finished.max_capacity());
         let place = match finished.clone().try_reserve_owned() {
             Ok(place) => place,
             Err(TrySendError::Closed(_)) => return,
             Err(TrySendError::Full(finished)) => {
-                give_up_oldest(&mut oldest_first);
-                let Ok(place) = finished.reserve_owned().await else { return };
+                let mut reserving = pin!(finished.reserve_owned());
+                let reserved = match time::timeout_at(oldest_first.due(), reserving.as_mut()).await {
+                    Ok(reserved) => reserved,
+                    Err(_) => {
+                        oldest_first.give_up_one();
+                        reserving.await
+                    }
+                };
+                let Ok(place) = reserved else { return };
                 place
             }
         };
-        oldest_first.push_back(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
+        oldest_first.push(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
     }
 }
 
-/// Ends the handshake that has taken longest: callers that stall make room for those that do not.
-fn give_up_oldest(oldest_first: &mut VecDeque<AbortHandle>) {
-    while let Some(oldest) = oldest_first.pop_front() {
-        if !oldest.is_finished() {
-            oldest.abort();
-            tracing::debug!("TLS handshake given up: there are too many");
-            #[cfg(feature = "metrics")]
-            metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => "given_up").increment(1);
-            return;
+/// A handshake has this long before it can be given up for another: a burst of honest callers is served in
+/// turn.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The handshakes under way by their age.
+#[derive(Default)]
+struct OldestFirst(VecDeque<(time::Instant, AbortHandle)>);
+
+impl OldestFirst {
+    fn push(&mut self, handshake: AbortHandle) {
+        self.0.push_back((time::Instant::now(), handshake));
+    }
+
+    fn forget_finished(&mut self, places: usize) {
+        while self.0.front().is_some_and(|(_, handshake)| handshake.is_finished()) {
+            self.0.pop_front();
+        }
+        // Behind one that stalls, the finished ones would pile up.
+        if self.0.len() > 2 * places {
+            self.0.retain(|(_, handshake)| !handshake.is_finished());
+        }
+    }
+
+    /// When the oldest has had its time.
+    fn due(&self) -> time::Instant {
+        self.0.front().map_or_else(time::Instant::now, |(since, _)| *since + GRACE)
+    }
+
+    /// Ends the handshake that has taken longest: callers that stall make room for those that do not.
+    fn give_up_one(&mut self) {
+        while let Some((_, oldest)) = self.0.pop_front() {
+            if !oldest.is_finished() {
+                oldest.abort();
+                tracing::debug!("TLS handshake given up: there are too many");
+                #[cfg(feature = "metrics")]
+                metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => "given_up").increment(1);
+                return;
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ mod thumbprint;
 mod time;
 mod usage;
 
-pub(crate) use self::name::{CommonName, same_text};
+pub(crate) use self::name::{CommonName, is_plain_text, same_text};
 pub(crate) use self::remembered::Remembered;
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;

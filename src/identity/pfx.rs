@@ -13,7 +13,8 @@ use crate::certificate::ClientCertificate;
 ///
 /// Whoever makes the file chooses its iteration counts, one for each encrypted part: without a limit a small
 /// file keeps a processor busy for hours. What is in sight is checked before anything is derived; what lies
-/// inside of encrypted parts, once those are open and before it is derived itself.
+/// inside of encrypted parts, once those are open and before it is derived itself. Encrypted parts are derived
+/// twice, to count and to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct PfxLimits {
@@ -58,7 +59,7 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
         false => Ok(()),
     };
     check(work.iterations)?;
-    check(work.iterations.saturating_add(work.hidden_iterations(password)))?;
+    check(work.iterations.saturating_add(work.hidden_iterations(password)?))?;
     let archive = Pkcs12Archive::from_pkcs12(pfx, password).map_err(|error| explain(&error, work.has_mac))?;
     let key = match archive.keys.as_slice() {
         [] => return Err(IdentityError::NoKey),

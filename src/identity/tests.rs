@@ -75,21 +75,32 @@ fn work_that_hides_inside_of_an_encrypted_part_is_counted() {
         (element(0x30, &[&name, &parameters.to_der().unwrap()]), parameters)
     };
     let data = oid(&[42, 134, 72, 134, 247, 13, 1, 7, 1]);
+    let of = |bags: &[u8]| {
+        let (cheap, parameters) = encryption(100);
+        let content = element(0x80, &[&parameters.encrypt("secret", bags).unwrap()]);
+        let info = element(0x30, &[&data, &cheap, &content]);
+        let encrypted = element(0x30, &[&[2, 1, 0], &info]);
+        let encrypted_data = oid(&[42, 134, 72, 134, 247, 13, 1, 7, 6]);
+        let safe = element(0x30, &[&encrypted_data, &element(0xa0, &[&encrypted])]);
+        let safes = element(4, &[&element(0x30, &[&safe])]);
+        element(0x30, &[&[2, 1, 3], &element(0x30, &[&data, &element(0xa0, &[&safes])])])
+    };
     let (costly, _) = encryption(900_000);
     let key = element(0x30, &[&costly, &element(4, &[&[0; 32]])]);
-    let bag = element(0x30, &[&oid(&[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 2]), &element(0xa0, &[&key])]);
-    let bags = element(0x30, &[&bag, &bag, &bag]);
-    let (cheap, parameters) = encryption(100);
-    let content = element(0x80, &[&parameters.encrypt("secret", &bags).unwrap()]);
-    let info = element(0x30, &[&data, &cheap, &content]);
-    let encrypted = element(0x30, &[&[2, 1, 0], &info]);
-    let encrypted_data = oid(&[42, 134, 72, 134, 247, 13, 1, 7, 6]);
-    let safe = element(0x30, &[&encrypted_data, &element(0xa0, &[&encrypted])]);
-    let safes = element(4, &[&element(0x30, &[&safe])]);
-    let pfx = element(0x30, &[&[2, 1, 3], &element(0x30, &[&data, &element(0xa0, &[&safes])])]);
+    let bag = |kind: u8, value: &[u8]| {
+        element(0x30, &[&oid(&[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, kind]), &element(0xa0, &[value])])
+    };
+    let (shrouded, secret) = (bag(2, &key), bag(5, &key));
+    let poison = bag(2, &element(0x30, &[&[5, 0]]));
 
-    let error = ClientIdentity::from_pfx(&pfx, "secret").unwrap_err();
+    let three = element(0x30, &[&shrouded, &shrouded, &shrouded]);
+    let error = ClientIdentity::from_pfx(of(&three), "secret").unwrap_err();
     assert!(matches!(error, IdentityError::TooManyIterations { iterations: 2_700_100, .. }), "{error}");
+    let poisoned = element(0x30, &[&shrouded, &shrouded, &shrouded, &poison]);
+    let error = ClientIdentity::from_pfx(of(&poisoned), "secret").unwrap_err();
+    assert!(matches!(error, IdentityError::Malformed { .. }), "{error}");
+    let error = ClientIdentity::from_pfx(of(&element(0x30, &[&secret])), "secret").unwrap_err();
+    assert!(matches!(error, IdentityError::Unsupported(_)), "{error}");
 }
 
 #[test]

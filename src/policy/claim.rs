@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use super::{Answer, DnsNamePattern, NamePattern, RejectionKind};
 use crate::certificate::{
     ClientCertificate, CommonName, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber,
-    SpiffeId, SpiffeTrustDomain, same_text,
+    SpiffeId, SpiffeTrustDomain, is_plain_text, same_text,
 };
 
 #[derive(Debug, Clone)]
@@ -36,10 +36,15 @@ impl Claim {
             Self::Subject(name) => judge_name(name, certificate.subject()),
             Self::CommonName(name) => match certificate.subject().common_name() {
                 CommonName::None => Answer::Fails,
-                CommonName::One(only) => same_text(name, only).into(),
+                CommonName::One(only) if same_text(name, only) => Answer::Holds,
+                CommonName::One(only) if !is_plain_text(only) => Answer::CannotTell,
+                CommonName::One(_) => Answer::Fails,
                 CommonName::Unclear => Answer::CannotTell,
             },
-            Self::DnsName(name) => name.matches(certificate).into(),
+            Self::DnsName(name) if name.matches(certificate) => Answer::Holds,
+            // A wildcard, a dot at the end, a NUL: whom it names is not certain.
+            Self::DnsName(_) if DnsNamePattern::has_odd_names(certificate) => Answer::CannotTell,
+            Self::DnsName(_) => Answer::Fails,
             Self::Uri(uri) => any_name(&|name| matches!(name, GeneralName::Uri(found) if found == uri)),
             Self::SpiffeId(id) => judge_spiffe(certificate, |found| found == id),
             Self::SpiffeTrustDomain(domain) => judge_spiffe(certificate, |found| domain.contains(found)),

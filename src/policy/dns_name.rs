@@ -21,6 +21,13 @@ impl DnsNamePattern {
             .any(|name| matches!(name, GeneralName::Dns(name) if self.matches_name(name)))
     }
 
+    /// Whether the certificate has a dNSName that is no plain host name.
+    pub(super) fn has_odd_names(certificate: &ClientCertificate) -> bool {
+        let is_odd =
+            |name: &GeneralName| matches!(name, GeneralName::Dns(name) if !name.split('.').all(is_label));
+        certificate.subject_alternative_names().iter().any(is_odd)
+    }
+
     fn matches_name(&self, name: &str) -> bool {
         if !name.split('.').all(is_label) {
             return false;

@@ -47,6 +47,9 @@ pub enum PolicyWarning {
     /// ECDSA signature has a second form that verifies as well. Exclude by serial number under a proved issuer,
     /// or by [`spki_sha256`](super::Rule::spki_sha256).
     ExclusionByHash,
+    /// Certificates are excluded by a chain, which whoever leaves out an intermediate breaks. Exclude by issuer
+    /// under a proved chain.
+    ExclusionByChain,
     /// The issuer's name is compared, but nothing proves who signed.
     IssuerWithoutChain,
 }
@@ -61,6 +64,10 @@ impl fmt::Display for PolicyWarning {
             Self::ExclusionByHash => {
                 "a certificate that is excluded by its thumbprint can be changed to have another one; exclude by serial \
                  number or public key"
+            }
+            Self::ExclusionByChain => {
+                "a chain that excludes its callers is broken by leaving out an intermediate; exclude by issuer under a \
+                 proved chain"
             }
             Self::IssuerWithoutChain => {
                 "the issuer's name proves nothing without a chain: whoever makes a certificate chooses it"

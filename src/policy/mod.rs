@@ -144,8 +144,11 @@ impl Policy {
         if !parts.iter().any(Rule::is_validity) {
             warnings.push(PolicyWarning::OutsideValidity);
         }
-        if parts.iter().any(Rule::excludes_by_hash) {
+        if parts.iter().any(|rule| rule.excludes(Rule::is_hash)) {
             warnings.push(PolicyWarning::ExclusionByHash);
+        }
+        if parts.iter().any(|rule| rule.excludes(Rule::is_chain)) {
+            warnings.push(PolicyWarning::ExclusionByChain);
         }
         if parts.iter().any(Rule::is_issuer) && !parts.iter().any(Rule::proves_issuer) {
             warnings.push(PolicyWarning::IssuerWithoutChain);

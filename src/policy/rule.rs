@@ -210,7 +210,8 @@ impl Rule {
     /// several common names, does not pass `not(common_name(..))`.
     ///
     /// Don't exclude single certificates by thumbprint or set: whoever holds one can change its encoding and
-    /// with it the hash ([`PolicyWarning::ExclusionByHash`](super::PolicyWarning::ExclusionByHash)).
+    /// with it the hash ([`PolicyWarning::ExclusionByHash`](super::PolicyWarning::ExclusionByHash)); nor by chain, which
+    /// the caller breaks by leaving out an intermediate. URIs and e-mail addresses are compared octet by octet.
     #[expect(clippy::should_implement_trait, reason = "a constructor, as `all` and `any` are")]
     pub fn not(rule: Self) -> Self {
         Self(Kind::Not(Box::new(rule)))
@@ -236,22 +237,34 @@ impl Rule {
         matches!(self.0, Kind::Validity)
     }
 
-    /// Whether the rule excludes certificates by a hash over the whole of them.
-    pub(super) fn excludes_by_hash(&self) -> bool {
+    /// Whether a rule of this kind stands inside of `not`.
+    pub(super) fn excludes(&self, kind: fn(&Self) -> bool) -> bool {
         match &self.0 {
-            Kind::Not(rule) => rule.compares_hash(),
-            Kind::All(rules) | Kind::Any(rules) => rules.iter().any(Self::excludes_by_hash),
+            Kind::Not(rule) => rule.contains(kind),
+            Kind::All(rules) | Kind::Any(rules) => rules.iter().any(|rule| rule.excludes(kind)),
             _ => false,
         }
     }
 
-    fn compares_hash(&self) -> bool {
+    fn contains(&self, kind: fn(&Self) -> bool) -> bool {
         match &self.0 {
-            Kind::Thumbprint(_) | Kind::Member(_) => true,
-            Kind::All(rules) | Kind::Any(rules) => rules.iter().any(Self::compares_hash),
-            Kind::Not(rule) => rule.compares_hash(),
-            _ => false,
+            Kind::All(rules) | Kind::Any(rules) => rules.iter().any(|rule| rule.contains(kind)),
+            Kind::Not(rule) => rule.contains(kind),
+            _ => kind(self),
         }
+    }
+
+    /// Whether the rule compares a hash over the whole certificate, or the whole of it.
+    pub(super) fn is_hash(&self) -> bool {
+        matches!(self.0, Kind::Thumbprint(_) | Kind::Member(_))
+    }
+
+    /// Whether the rule needs what the caller sends along.
+    pub(super) fn is_chain(&self) -> bool {
+        #[cfg(feature = "trust")]
+        return matches!(self.0, Kind::Trust(_));
+        #[cfg(not(feature = "trust"))]
+        return false;
     }
 
     pub(super) fn is_issuer(&self) -> bool {

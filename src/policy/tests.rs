@@ -150,6 +150,18 @@ fn not_admits_nobody_whose_claims_cannot_be_read() {
             named(&[(DnType::CommonName, "ban\u{200b}ned")]),
             Answer::CannotTell,
         ),
+        (
+            "hidden characters in the common name",
+            not(Rule::common_name(["banned"])),
+            named(&[(DnType::CommonName, "ban\u{200b}ned")]),
+            Answer::CannotTell,
+        ),
+        (
+            "a wildcard of the certificate's own",
+            not(Rule::dns_name(["banned.contoso.com".parse().unwrap()])),
+            self_signed(&Leaf::client("x").dns("*.contoso.com")),
+            Answer::CannotTell,
+        ),
         ("no SPIFFE ID", not(domain()), orders(), Answer::Holds),
         ("the banned domain", not(domain()), self_signed(&Leaf::client("x").uri(contoso)), Answer::Fails),
         (
@@ -223,6 +235,14 @@ fn combinations_that_prove_nothing_are_warned_of() {
             "an issuer beside a pinned key",
             Policy::builder().spki_sha256([0; 32]).issuer(name.clone()),
             vec![PolicyWarning::IssuerWithoutChain],
+        ),
+        #[cfg(feature = "trust")]
+        (
+            "an exclusion by chain",
+            Policy::builder().spki_sha256([0; 32]).rule(Rule::not(Rule::trust(
+                TrustAnchors::from_der([Authority::root("root").der()]).unwrap(),
+            ))),
+            vec![PolicyWarning::ExclusionByChain],
         ),
         (
             "an exclusion by thumbprint",

@@ -3,6 +3,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -37,6 +38,17 @@ impl<B: Body> Body for ProxyBody<B> {
             if let Some(trailers) = frame.trailers_mut() {
                 remove_hop_by_hop(trailers);
                 remove_claims(trailers);
+                // What addresses, frames or authorises a message may not come behind it (RFC 9110, section 6.5.1).
+                for name in [
+                    header::AUTHORIZATION,
+                    header::CONTENT_LENGTH,
+                    header::COOKIE,
+                    header::HOST,
+                    header::TE,
+                    header::TRAILER,
+                ] {
+                    trailers.remove(name);
+                }
             }
             Ok(frame)
         }))

@@ -66,7 +66,7 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
 /// Names that proxies and servers use for certificates, for users, and for where a request came from or went.
 /// Back ends behind CGI-like interfaces see every other character as `_`, so here they are all one.
 fn is_claim(name: &str) -> bool {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 23] = [
         "forwarded",
         "x-forwarded",
         "x-arr-clientcert",
@@ -83,9 +83,26 @@ fn is_claim(name: &str) -> bool {
         "x-client-dn",
         "x-client-verify",
         "x-client-subject-dn",
+        "x-client-s-dn",
+        "x-client-i-dn",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "cf-connecting-ip",
+        "x-webauth-user",
+        "x-ssl",
     ];
-    const PREFIXES: [&str; 6] =
-        ["x-forwarded-", "x-ssl-", "ssl-client-", "x-client-cert", "x-amzn-mtls-", "x-tls-client-"];
+    const PREFIXES: [&str; 10] = [
+        "x-forwarded-",
+        "x-ssl-",
+        "ssl-client-",
+        "x-client-cert",
+        "x-amzn-mtls-",
+        "x-amzn-oidc-",
+        "x-tls-client-",
+        "x-ms-client-principal",
+        "x-auth-request-",
+        "x-goog-authenticated-user-",
+    ];
     let name = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

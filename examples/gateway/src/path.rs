@@ -138,7 +138,7 @@ fn escape(bytes: &[u8], at: usize) -> Result<u8, PathError> {
 fn is_overlong(rest: &[u8], value: u8) -> bool {
     let next = if rest.first() == Some(&b'%') { escape(rest, 0).ok() } else { None };
     match value {
-        0xc0 | 0xc1 => true,
+        0xc0 | 0xc1 | 0xf8.. => true,
         0xe0 => next.is_some_and(|next| (0x80..0xa0).contains(&next)),
         0xf0 => next.is_some_and(|next| (0x80..0x90).contains(&next)),
         _ => false,
@@ -321,7 +321,7 @@ mod tests {
                         assert_eq!(found.path, format!("/a{}b", char::from(byte)), "{raw}");
                     }
                     Ok(found) => assert_eq!(found.path, format!("/a%{byte:02X}b"), "{raw}"),
-                    Err(_) => assert!(matches!(byte, 0 | b'/' | b'\\' | 0xc0 | 0xc1), "{raw}"),
+                    Err(_) => assert!(matches!(byte, 0 | b'/' | b'\\' | 0xc0 | 0xc1 | 0xf8..), "{raw}"),
                 }
             }
         }
@@ -343,6 +343,7 @@ mod tests {
             ("/%c1%9c", Err(PathError::Overlong)),
             ("/%e0%80%ae", Err(PathError::Overlong)),
             ("/%F0%80%80%AE", Err(PathError::Overlong)),
+            ("/%F8%80%80%80%AF", Err(PathError::Overlong)),
             ("/%C3%A4", Ok("/%C3%A4")),
             ("/%E0%A4%85", Ok("/%E0%A4%85")),
             ("/%F0%9F%A6%80", Ok("/%F0%9F%A6%80")),

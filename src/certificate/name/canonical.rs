@@ -148,3 +148,8 @@ pub(crate) fn same_text(one: &str, other: &str) -> bool {
 fn is_simple(text: &str) -> bool {
     text.bytes().all(|octet| octet.is_ascii_graphic())
 }
+
+/// Whether a text is compared after folding, so that "not the same" is certain.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    is_simple(text) || prepare(text).is_some()
+}

@@ -13,7 +13,7 @@ use x509_parser::asn1_rs::{Any, Class, FromDer, Oid, Tag};
 
 use super::CertificateError;
 
-pub(crate) use self::canonical::same_text;
+pub(crate) use self::canonical::{is_plain_text, same_text};
 pub use self::parse::NameParseError;
 
 /// An X.501 distinguished name, such as a certificate's subject or issuer.

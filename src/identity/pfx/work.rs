@@ -17,13 +17,23 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// The iteration counts inside of the encrypted parts, where a file can hide keys that are encrypted once
     /// more. Takes the derivations that are in sight.
-    pub(super) fn hidden_iterations(&self, password: &str) -> u64 {
-        let inside = |part: &Encrypted<'_>| {
-            let contents = part.decrypt(password)?;
-            // What cannot be read here cannot be opened either.
-            Outline { file: &contents }.bags(&contents).ok()
-        };
-        self.encrypted.iter().filter_map(inside).fold(0, u64::saturating_add)
+    pub(super) fn hidden_iterations(&self, password: &str) -> Outcome<u64> {
+        let mut iterations = 0_u64;
+        for part in &self.encrypted {
+            // A wrong password, or an algorithm that opening the file refuses too. What a wrong password leaves
+            // by chance does not begin like bags, and nothing inside of it is derived.
+            let Some(contents) = part.decrypt(password).filter(|contents| contents.first() == Some(&0x30))
+            else {
+                continue;
+            };
+            // Bags are opened one after another, so one that cannot be read here does not end the work: refuse.
+            let work = Outline { file: &contents }.bags(&contents).map_err(|error| match error {
+                IdentityError::Malformed { problem, .. } => IdentityError::Malformed { byte: None, problem },
+                other => other,
+            })?;
+            iterations = iterations.saturating_add(work);
+        }
+        Ok(iterations)
     }
 }
 

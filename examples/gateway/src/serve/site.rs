@@ -148,10 +148,9 @@ fn head_size(request: &Request<Incoming>) -> usize {
 
 /// Whether the body is coded by nothing but `chunked`, which is taken off and put on again by the HTTP library.
 fn is_plainly_coded(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::TRANSFER_ENCODING)
-        .iter()
-        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = codings.next();
+    first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {
