@@ -31,7 +31,6 @@
 //!
 //! With plain hyper-util, `stream.capture(service)` does the same for one connection:
 //!
-//!
 //! ```no_run
 //! # async fn serve<S>(mut listener: tower_mtls::MtlsListener, service: S)
 //! # where S: tower::Service<http::Request<hyper::body::Incoming>, Response = http::Response<String>, Error = std::convert::Infallible> + Clone + Send + 'static,

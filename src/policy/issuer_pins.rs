@@ -73,7 +73,7 @@ impl IssuerPins {
         candidates.into_iter().find_map(|candidate| {
             let candidate = CertificateDer::from(candidate);
             let anchor = webpki::anchor_from_trusted_cert(&candidate).ok()?;
-            verify(certificate, &[anchor], &[], time, webpki::ALL_VERIFICATION_ALGS).ok()
+            verify(certificate, &[anchor], &[], time).ok()
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
@@ -27,7 +27,6 @@ struct Inner {
     anchors: Vec<TrustAnchor<'static>>,
     /// The roots as they were given, for rules that ask which certificate signed.
     roots: Vec<CertificateDer<'static>>,
-    algorithms: &'static [&'static dyn SignatureVerificationAlgorithm],
     generation: Generation,
 }
 
@@ -61,8 +60,7 @@ impl TrustAnchors {
     }
 
     fn new<'a>(roots: impl Iterator<Item = (Option<usize>, &'a [u8])>) -> Result<Self, TrustError> {
-        let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        if algorithms.is_empty() {
+        if webpki::ALL_VERIFICATION_ALGS.is_empty() {
             return Err(TrustError::NoAlgorithms);
         }
         let roots: Vec<_> = roots.map(|(line, der)| (line, CertificateDer::from(der).into_owned())).collect();
@@ -82,7 +80,6 @@ impl TrustAnchors {
         Ok(Self(Arc::new(Inner {
             anchors,
             roots: roots.into_iter().map(|(_, der)| der).collect(),
-            algorithms,
             generation: Generation::next(),
         })))
     }
@@ -94,7 +91,6 @@ impl TrustAnchors {
         Self(Arc::new(Inner {
             anchors,
             roots: [self.0.roots.as_slice(), &other.0.roots].concat(),
-            algorithms: self.0.algorithms,
             generation: Generation::next(),
         }))
     }
@@ -125,7 +121,7 @@ impl TrustAnchors {
     /// The last second in which the chain stands.
     fn verify(&self, certificate: &ClientCertificate, now: UnixTime) -> Result<Timestamp, webpki::Error> {
         let chain: Vec<_> = certificate.chain().map(CertificateDer::from).collect();
-        verify(certificate, &self.0.anchors, &chain, now, self.0.algorithms)
+        verify(certificate, &self.0.anchors, &chain, now)
     }
 
     pub(super) fn roots(&self) -> &[CertificateDer<'static>] {
@@ -149,10 +145,10 @@ pub(super) fn verify(
     anchors: &[TrustAnchor<'_>],
     chain: &[CertificateDer<'_>],
     now: UnixTime,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Result<Timestamp, webpki::Error> {
     let leaf = CertificateDer::from(certificate.der());
     let leaf = EndEntityCert::try_from(&leaf)?;
+    let algorithms = webpki::ALL_VERIFICATION_ALGS;
     let path = leaf.verify_for_usage(algorithms, anchors, chain, now, KeyUsage::client_auth(), None, None)?;
     Ok(end_of(&path).min(certificate.validity().not_after))
 }
