@@ -17,7 +17,6 @@ use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
 use tokio::{sync::Notify, time};
 use tower::{
     Layer, ServiceBuilder, ServiceExt,
@@ -26,6 +25,7 @@ use tower::{
     util::BoxCloneSyncService,
 };
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer, trace::TraceLayer};
+use tower_mtls::outbound::BackEndBody;
 use tower_mtls::{
     BackEndTrust, ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener,
     Policy, Rejection, RejectionKind, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors,
@@ -38,7 +38,7 @@ use self::support::Authority;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// A back end under one identity: what the handlers call.
-type BackEnd = BoxCloneSyncService<Request<Empty<Bytes>>, Response<Incoming>, ClientError>;
+type BackEnd = BoxCloneSyncService<Request<Empty<Bytes>>, Response<BackEndBody>, ClientError>;
 
 /// In order of time.
 type List<T> = Arc<Mutex<Vec<T>>>;
@@ -99,13 +99,13 @@ struct Renewal {
     is_spent: bool,
 }
 
-impl retry::Policy<Request<Empty<Bytes>>, Response<Incoming>, ClientError> for Renewal {
+impl retry::Policy<Request<Empty<Bytes>>, Response<BackEndBody>, ClientError> for Renewal {
     type Future = Ready<()>;
 
     fn retry(
         &mut self,
         _: &mut Request<Empty<Bytes>>,
-        outcome: &mut Result<Response<Incoming>, ClientError>,
+        outcome: &mut Result<Response<BackEndBody>, ClientError>,
     ) -> Option<Ready<()>> {
         let status = outcome.as_ref().ok()?.status();
         push(&self.attempts, status);
@@ -179,7 +179,7 @@ async fn main() -> Outcome<()> {
     let origin = serve(&ca, inbound(policy(&ca, "partner")?, &server)).await?;
 
     let (partner, stranger) = (identity(&ca, "partner")?, identity(&ca, "stranger")?);
-    let ask = async |who: &ClientIdentity, path: &str| -> Outcome<Response<Incoming>> {
+    let ask = async |who: &ClientIdentity, path: &str| -> Outcome<Response<BackEndBody>> {
         let request = Request::get(format!("{origin}{path}")).header(header::ACCEPT_ENCODING, "gzip");
         let layer = IdentityLayer::new(who.clone());
         Ok(layer.layer(client.clone()).oneshot(request.body(Empty::new())?).await?)

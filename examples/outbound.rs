@@ -12,7 +12,7 @@ use axum::{Router, routing::get};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -86,7 +86,10 @@ async fn back_end(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-async fn text(response: Response<Incoming>) -> Result<String, Box<dyn Error>> {
+async fn text<B>(response: Response<B>) -> Result<String, Box<dyn Error>>
+where
+    B: Body<Error = hyper::Error>,
+{
     assert_eq!(response.status(), StatusCode::OK);
     let body = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8(body.to_vec())?)

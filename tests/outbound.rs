@@ -8,7 +8,6 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -19,6 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 use tower::{Layer, ServiceExt};
+use tower_mtls::outbound::BackEndBody;
 use tower_mtls::{
     BackEndTrust, ClientError, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient,
     MtlsConnectorLayer, SharedIdentity, danger::BackEndVerification, outbound::IdentityService,
@@ -75,7 +75,7 @@ fn get(uri: &str) -> Request<Body> {
     Request::get(uri).body(empty()).unwrap()
 }
 
-async fn send(route: &Route, request: Request<Body>) -> Result<Response<Incoming>, ClientError> {
+async fn send(route: &Route, request: Request<Body>) -> Result<Response<BackEndBody>, ClientError> {
     in_time("an answer", route.clone().oneshot(request)).await
 }
 

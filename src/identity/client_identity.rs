@@ -23,6 +23,7 @@ struct Inner {
     key: Arc<CertifiedKey>,
     certificate: ClientCertificate,
     generation: Generation,
+    name: Option<Arc<str>>,
 }
 
 impl ClientIdentity {
@@ -84,7 +85,31 @@ impl ClientIdentity {
         let mut chain = key.cert.iter().map(AsRef::as_ref);
         let leaf = chain.next().ok_or(IdentityError::NoCertificate)?;
         let certificate = ClientCertificate::from_der_chain(leaf, chain)?;
-        Ok(Self(Arc::new(Inner { key: Arc::new(key), certificate, generation: Generation::next() })))
+        let generation = Generation::next();
+        Ok(Self(Arc::new(Inner { key: Arc::new(key), certificate, generation, name: None })))
+    }
+
+    /// Gives it a name for logs and metrics. Default: the last eight digits of its SHA-256 thumbprint.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<Arc<str>>) -> Self {
+        let Inner { key, certificate, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            key: key.clone(),
+            certificate: certificate.clone(),
+            generation: Generation::next(),
+            name: Some(name.into()),
+        }))
+    }
+
+    /// Its name for logs and metrics.
+    pub fn name(&self) -> Arc<str> {
+        match &self.0.name {
+            Some(name) => name.clone(),
+            None => {
+                let thumbprint = self.0.certificate.sha256_thumbprint().to_string();
+                thumbprint[thumbprint.len() - 8..].into()
+            }
+        }
     }
 
     /// The certificate that is presented, with its chain.
@@ -113,6 +138,9 @@ impl ClientIdentity {
 
 impl fmt::Debug for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientIdentity").field("certificate", &self.0.certificate).finish_non_exhaustive()
+        f.debug_struct("ClientIdentity")
+            .field("name", &self.0.name)
+            .field("certificate", &self.0.certificate)
+            .finish_non_exhaustive()
     }
 }

@@ -30,10 +30,15 @@
 mod client_identity;
 mod error;
 mod pfx;
+mod reference;
 mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    client_identity::ClientIdentity, error::IdentityError, pfx::PfxLimits, shared::SharedIdentity,
+    client_identity::ClientIdentity,
+    error::IdentityError,
+    pfx::PfxLimits,
+    reference::{Identities, IdentityReference, ResolveIdentity, SharedIdentities},
+    shared::SharedIdentity,
 };

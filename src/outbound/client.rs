@@ -1,4 +1,5 @@
-mod profiles;
+mod dispatch;
+mod pools;
 
 use std::{
     fmt,
@@ -9,18 +10,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Version, uri::Scheme};
+use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use pin_project_lite::pin_project;
+use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
-use self::profiles::Profiles;
-use super::{BackEndTrust, BackEndTrustError, ClientError, ClientErrorKind, identity_layer::Profile};
+use self::pools::Pools;
+use super::{BackEndBody, BackEndTrust, BackEndTrustError, ClientError};
+use crate::identity::ClientIdentity;
 
 /// Sends requests to back ends, each under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
 ///
@@ -29,8 +26,7 @@ pub struct MtlsClient<B>(Arc<Shared<B>>);
 
 struct Shared<B> {
     settings: Settings,
-    profiles: Profiles<B>,
-    plain: Client<HttpConnector, B>,
+    pools: Arc<Pools<B>>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +35,8 @@ struct Settings {
     connect_timeout: Duration,
     handshake_timeout: Duration,
     idle_timeout: Duration,
+    drain_timeout: Duration,
+    max_connections: Option<usize>,
 }
 
 impl MtlsClient<()> {
@@ -56,6 +54,8 @@ pub struct MtlsClientBuilder {
     connect_timeout: Duration,
     handshake_timeout: Duration,
     idle_timeout: Duration,
+    drain_timeout: Duration,
+    max_connections: Option<usize>,
 }
 
 impl Default for MtlsClientBuilder {
@@ -65,6 +65,8 @@ impl Default for MtlsClientBuilder {
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            max_connections: None,
         }
     }
 }
@@ -97,6 +99,21 @@ impl MtlsClientBuilder {
         self
     }
 
+    /// How long requests in flight may go on under an identity or trust that was replaced, before they are cut
+    /// off with their connection. Default: 30 seconds.
+    pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// The most connections to one back end (an authority), under all identities together. A request that finds
+    /// none free waits as long as a connection may take to be made, and then fails with
+    /// [`ClientErrorKind::TooManyConnections`](super::ClientErrorKind::TooManyConnections). Default: no limit.
+    pub fn with_max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = Some(connections.max(1));
+        self
+    }
+
     /// Builds the client.
     pub fn build<B>(self) -> MtlsClient<B>
     where
@@ -108,9 +125,10 @@ impl MtlsClientBuilder {
             connect_timeout: self.connect_timeout,
             handshake_timeout: self.handshake_timeout,
             idle_timeout: self.idle_timeout,
+            drain_timeout: self.drain_timeout,
+            max_connections: self.max_connections,
         };
-        let plain = settings.pool().build(settings.tcp());
-        MtlsClient(Arc::new(Shared { settings, profiles: Profiles::default(), plain }))
+        MtlsClient(Arc::new(Shared { settings, pools: Arc::default() }))
     }
 }
 
@@ -128,13 +146,9 @@ impl Settings {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(self.connect_timeout));
+        // A back end that vanished without a word is noticed, if late.
+        tcp.set_keepalive(Some(self.idle_timeout));
         tcp
-    }
-
-    fn pool(&self) -> legacy::Builder {
-        let mut pool = Client::builder(TokioExecutor::new());
-        pool.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).pool_idle_timeout(self.idle_timeout);
-        pool
     }
 }
 
@@ -142,28 +156,21 @@ impl<B> MtlsClient<B>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn send(&self, mut request: Request<B>) -> Result<legacy::ResponseFuture, ClientErrorKind> {
-        let profile = request.extensions_mut().remove::<Profile>().ok_or(ClientErrorKind::NoIdentity)?;
-        // The version towards the back end is negotiated with it, not inherited from the caller.
-        *request.version_mut() = Version::HTTP_11;
-        if request.uri().host().is_none() {
-            return Err(ClientErrorKind::InvalidUri);
-        }
-        match request.uri().scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => {}
-            Some(scheme) if *scheme == Scheme::HTTP && profile.identity.is_none() => {
-                return Ok(self.0.plain.request(request));
-            }
-            Some(scheme) if *scheme == Scheme::HTTP => return Err(ClientErrorKind::PlaintextIdentity),
-            _ => return Err(ClientErrorKind::InvalidUri),
-        }
-        let client = self.0.profiles.client(&profile, &self.0.settings).map_err(|error| {
-            tracing::error!(%error, "a back-end profile cannot be used");
-            ClientErrorKind::Settings
-        })?;
-        Ok(client.request(request))
+    /// Ends the connections that were made under this identity: idle ones are closed, nothing new starts on the
+    /// others, and what is in flight is cut off after the [drain timeout](MtlsClientBuilder::with_drain_timeout).
+    ///
+    /// For an identity of which somebody keeps a clone after it was replaced. One of which there is no clone left
+    /// is retired within a second by itself.
+    pub fn retire_identity(&self, identity: &ClientIdentity) {
+        let generation = identity.generation();
+        self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_identity(generation));
+    }
+
+    /// Ends the connections that were made under this trust, as [`retire_identity`](Self::retire_identity) does.
+    pub fn retire_trust(&self, trust: &BackEndTrust) {
+        let generation = trust.generation();
+        self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_trust(generation));
     }
 }
 
@@ -173,7 +180,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<Incoming>;
+    type Response = Response<BackEndBody>;
     type Error = ClientError;
     type Future = ClientFuture;
 
@@ -183,10 +190,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ClientFuture {
-        match self.send(request) {
-            Ok(response) => ClientFuture { kind: Kind::Sending { response } },
-            Err(failed) => ClientFuture { kind: Kind::Failed { failed } },
-        }
+        ClientFuture(Box::pin(dispatch::send(self.0.clone(), request)))
     }
 }
 
@@ -202,30 +206,14 @@ impl<B> fmt::Debug for MtlsClient<B> {
     }
 }
 
-pin_project! {
-    /// Response future of [`MtlsClient`].
-    pub struct ClientFuture {
-        #[pin]
-        kind: Kind,
-    }
-}
-
-pin_project! {
-    #[project = KindProjection]
-    enum Kind {
-        Sending { #[pin] response: legacy::ResponseFuture },
-        Failed { failed: ClientErrorKind },
-    }
-}
+/// Response future of [`MtlsClient`].
+pub struct ClientFuture(Pin<Box<dyn Future<Output = Result<Response<BackEndBody>, ClientError>> + Send>>);
 
 impl Future for ClientFuture {
-    type Output = Result<Response<Incoming>, ClientError>;
+    type Output = Result<Response<BackEndBody>, ClientError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().kind.project() {
-            KindProjection::Sending { response } => response.poll(cx).map_err(ClientError::sending),
-            KindProjection::Failed { failed } => Poll::Ready(Err(ClientError::new(*failed, None))),
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
     }
 }
 

@@ -13,9 +13,9 @@ use http::{
     uri::{Authority, Scheme},
 };
 use hyper::rt::{Read, Write};
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::Connection;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, client::Resumption};
 use rustls_pki_types::ServerName;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -55,6 +55,9 @@ impl fmt::Debug for Tls {
 /// How long a connection may take to be made, TCP and TLS together.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// TLS sessions kept for one back end.
+const SESSIONS: usize = 8;
+
 impl MtlsConnectorLayer {
     /// Presents `identity` to back ends that prove themselves as `trust` demands.
     ///
@@ -79,8 +82,14 @@ impl MtlsConnectorLayer {
         trust: &BackEndTrust,
         http1_only: bool,
     ) -> Result<Self, BackEndTrustError> {
-        let config = tls::config(identity, trust, http1_only)?;
+        let config = Arc::new(tls::config(identity, trust, http1_only)?);
         Ok(Self { tls: Tls { config, server_name: trust.server_name().cloned(), timeout: DEFAULT_TIMEOUT } })
+    }
+
+    /// For one back end only, which needs room for its own sessions alone.
+    pub(super) fn for_one_back_end(mut self) -> Self {
+        Arc::make_mut(&mut self.tls.config).resumption = Resumption::in_memory_sessions(SESSIONS);
+        self
     }
 
     /// How long a connection may take to be made, TCP and TLS together. Default: 15 seconds.
@@ -138,10 +147,13 @@ where
         let connecting = with_scheme(uri, Scheme::HTTPS, 443).map(|uri| self.https.call(uri));
         let timeout = self.timeout;
         Connecting(Box::pin(async move {
-            let connecting = connecting.ok_or_else(|| ClientError::new(ClientErrorKind::InvalidUri, None))?;
+            let connecting = connecting.ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
             match tokio::time::timeout(timeout, connecting).await {
-                Ok(connected) => connected.map(BackEndStream::new).map_err(ClientError::connecting),
-                Err(_) => Err(ClientError::new(ClientErrorKind::ConnectTimeout, None)),
+                Ok(Ok(MaybeHttpsStream::Https(tls))) => Ok(BackEndStream::new(tls.into_inner())),
+                // The scheme was set to https above; anything else must not carry a request.
+                Ok(Ok(MaybeHttpsStream::Http(_))) => Err(ClientError::unsent(ClientErrorKind::Tls)),
+                Ok(Err(error)) => Err(ClientError::connecting(error)),
+                Err(_) => Err(ClientError::unsent(ClientErrorKind::ConnectTimeout)),
             }
         }))
     }

@@ -1,8 +1,8 @@
-use std::{error::Error as StdError, fmt, io};
+use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use rustls::AlertDescription;
 
-use super::{cause::find, stream::alert_of};
+use super::{cause::find, stream::Facts};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -10,7 +10,19 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Debug)]
 pub struct ClientError {
     kind: ClientErrorKind,
+    stage: Stage,
     source: Option<BoxError>,
+}
+
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of it was sent.
+    Unsent,
+    /// It was begun, and the connection died before any octet of an answer.
+    Unanswered,
+    /// It was begun.
+    Begun,
 }
 
 /// The kinds of [`ClientError`].
@@ -19,6 +31,8 @@ pub struct ClientError {
 pub enum ClientErrorKind {
     /// No [`IdentityLayer`](super::IdentityLayer) chose an identity, nor anonymity. Nothing was sent.
     NoIdentity,
+    /// The identity that was referred to does not exist (yet). Nothing was sent.
+    UnknownIdentity,
     /// An identity was chosen for an `http` URI, which cannot present it. Nothing was sent.
     PlaintextIdentity,
     /// The request's URI is not absolute, or its host is no name. Nothing was sent.
@@ -29,6 +43,8 @@ pub enum ClientErrorKind {
     Unreachable,
     /// The connection was not made in time. Nothing was sent.
     ConnectTimeout,
+    /// The back end has as many connections as are allowed, and none became free in time. Nothing was sent.
+    TooManyConnections,
     /// The back end's certificate does not prove what its trust demands. Nothing was sent.
     BackEndNotTrusted,
     /// The back end refused our certificate, or the lack of one. On TLS 1.3 it may say so only after the
@@ -45,11 +61,13 @@ impl ClientErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoIdentity => "no_identity",
+            Self::UnknownIdentity => "unknown_identity",
             Self::PlaintextIdentity => "plaintext_identity",
             Self::InvalidUri => "invalid_uri",
             Self::Settings => "settings",
             Self::Unreachable => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TooManyConnections => "too_many_connections",
             Self::BackEndNotTrusted => "back_end_not_trusted",
             Self::IdentityRefused => "identity_refused",
             Self::Tls => "tls",
@@ -60,11 +78,13 @@ impl ClientErrorKind {
     fn describe(self) -> &'static str {
         match self {
             Self::NoIdentity => "no identity was chosen; add an IdentityLayer, or IdentityLayer::anonymous()",
+            Self::UnknownIdentity => "the identity that the route refers to does not exist",
             Self::PlaintextIdentity => "an identity cannot be presented over http; use https",
             Self::InvalidUri => "the request's URI is not absolute, or its host is no name",
             Self::Settings => "the client's TLS settings cannot be used",
             Self::Unreachable => "the back end cannot be reached",
             Self::ConnectTimeout => "the connection to the back end was not made in time",
+            Self::TooManyConnections => "the back end has as many connections as are allowed",
             Self::BackEndNotTrusted => "the back end's certificate is not trusted",
             Self::IdentityRefused => "the back end refused our certificate",
             Self::Tls => "the TLS handshake with the back end failed",
@@ -80,13 +100,25 @@ impl fmt::Display for ClientErrorKind {
 }
 
 impl ClientError {
-    pub(super) fn new(kind: ClientErrorKind, source: Option<BoxError>) -> Self {
-        Self { kind, source }
+    /// A request of which nothing was sent.
+    pub(super) fn unsent(kind: ClientErrorKind) -> Self {
+        Self { kind, stage: Stage::Unsent, source: None }
     }
 
     /// The kind of error.
     pub fn kind(&self) -> ClientErrorKind {
         self.kind
+    }
+
+    /// Whether anything of the request was sent. If not, it can be sent again, or elsewhere, whatever its method.
+    pub fn was_sent(&self) -> bool {
+        self.stage != Stage::Unsent
+    }
+
+    /// Whether a request whose method is idempotent can be sent again: its connection died before any octet of
+    /// an answer arrived, and not because the back end refused us by a TLS alert.
+    pub fn may_repeat(&self) -> bool {
+        self.stage == Stage::Unanswered && self.kind == ClientErrorKind::Connection
     }
 
     /// What went wrong while a connection was made.
@@ -97,24 +129,40 @@ impl ClientError {
             None if is_timeout(&*source) => ClientErrorKind::ConnectTimeout,
             None => ClientErrorKind::Unreachable,
         };
-        Self::new(kind, Some(source))
+        Self { kind, stage: Stage::Unsent, source: Some(source) }
     }
 
-    /// What went wrong with a request: the connector's own error if it is one.
-    pub(super) fn sending(error: hyper_util::client::legacy::Error) -> Self {
-        if let Some(connecting) = find::<Self>(&error) {
-            return Self::new(connecting.kind, Some(error.into()));
-        }
+    /// The outcome of an attempt that several requests waited for.
+    pub(super) fn shared(error: Arc<Self>) -> Self {
+        Self { kind: error.kind, stage: error.stage, source: Some(error.into()) }
+    }
+
+    /// What went wrong with a request; `is_silent`: no octet of an answer can have arrived.
+    pub(super) fn sending(error: hyper::Error, facts: &Facts, is_silent: bool) -> Self {
         let kind = match find::<rustls::Error>(&error) {
             Some(rustls) => kind_of(rustls),
             // HTTP/2 passes on only that the connection is gone.
-            None => match error.connect_info().and_then(alert_of) {
+            None => match facts.alert() {
                 Some(alert) => kind_of(&rustls::Error::AlertReceived(alert)),
                 None => ClientErrorKind::Connection,
             },
         };
-        Self::new(kind, Some(error.into()))
+        let stage = if is_silent && is_dead(&error) { Stage::Unanswered } else { Stage::Begun };
+        Self { kind, stage, source: Some(error.into()) }
     }
+}
+
+/// Whether the connection ended by itself, or its HTTP/2 stream was never looked at (RFC 9113, section 8.7).
+fn is_dead(error: &hyper::Error) -> bool {
+    if let Some(stream) = find::<h2::Error>(error) {
+        return stream.is_io()
+            || (stream.is_go_away() && stream.is_remote())
+            || stream.reason() == Some(h2::Reason::REFUSED_STREAM);
+    }
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || find::<io::Error>(error).is_some()
 }
 
 impl fmt::Display for ClientError {
@@ -125,7 +173,14 @@ impl fmt::Display for ClientError {
 
 impl StdError for ClientError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        match self.source.as_deref() {
+            // What was shared says the same once more.
+            Some(source) => match source.downcast_ref::<Arc<Self>>() {
+                Some(shared) => shared.source(),
+                None => Some(source as _),
+            },
+            None => None,
+        }
     }
 }
 

@@ -1,58 +1,105 @@
-use std::task::{Context, Poll};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use http::Request;
+use http::{Extensions, HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::BackEndTrust;
-use crate::identity::{ClientIdentity, SharedIdentity};
+use super::{BackEndTrust, ClientErrorKind, SharedBackEndTrust};
+use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity, SharedIdentity};
 
 /// Chooses the identity under which the requests of a route are sent, and optionally the route's trust.
 ///
-/// The identity is read when a request is dispatched, so a replacement is effective on the next request; put
-/// retries outside of this layer and each attempt asks again. The inner service must be an
-/// [`MtlsClient`](super::MtlsClient), or lead to one with its extensions intact.
+/// The identity is chosen when a request is dispatched, and again when it is dispatched once more, so a
+/// replacement is effective on the next request; put retries outside of this layer. The inner service must be
+/// an [`MtlsClient`](super::MtlsClient), or lead to one with its extensions intact.
 #[derive(Debug, Clone)]
 pub struct IdentityLayer {
-    route: RouteProfile,
+    route: Route,
 }
 
 #[derive(Debug, Clone)]
-struct RouteProfile {
-    identity: Option<SharedIdentity>,
-    trust: Option<BackEndTrust>,
+struct Route {
+    choice: Choice,
+    trust: Option<SharedBackEndTrust>,
     http1_only: bool,
 }
 
-/// Under what profile one request is sent: travels in its extensions to the client.
+#[derive(Clone)]
+enum Choice {
+    Anonymous,
+    Shared(SharedIdentity),
+    Referred { identities: Arc<dyn ResolveIdentity>, reference: Reference },
+}
+
+#[derive(Clone)]
+enum Reference {
+    Fixed(IdentityReference),
+    Chosen(Arc<Choose>),
+}
+
+type Choose = dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync;
+
+/// How one request is to be sent: travels in its extensions to the client.
 #[derive(Debug, Clone)]
-pub(super) struct Profile {
-    pub(super) identity: Option<ClientIdentity>,
-    pub(super) trust: Option<BackEndTrust>,
-    pub(super) http1_only: bool,
+pub(super) struct Dispatch {
+    route: Arc<Route>,
+    /// What a choice by request came to.
+    chosen: Option<IdentityReference>,
 }
 
 impl IdentityLayer {
     /// Sends under `identity`: a [`ClientIdentity`], or a [`SharedIdentity`] that is replaced while serving.
     pub fn new(identity: impl Into<SharedIdentity>) -> Self {
-        Self { route: RouteProfile { identity: Some(identity.into()), trust: None, http1_only: false } }
+        Self::with_choice(Choice::Shared(identity.into()))
     }
 
     /// Sends without any certificate.
     pub fn anonymous() -> Self {
-        Self { route: RouteProfile { identity: None, trust: None, http1_only: false } }
+        Self::with_choice(Choice::Anonymous)
     }
 
-    /// Demands this of the route's back ends. Default: the client's own trust.
+    /// Sends under the identity that `reference` means when a request is dispatched. It need not exist yet: until
+    /// it does, requests fail with [`ClientErrorKind::UnknownIdentity`].
+    pub fn by_reference(
+        identities: impl ResolveIdentity + 'static,
+        reference: impl Into<IdentityReference>,
+    ) -> Self {
+        let reference = Reference::Fixed(reference.into());
+        Self::with_choice(Choice::Referred { identities: Arc::new(identities), reference })
+    }
+
+    /// Chooses by what each request says: its headers, and its extensions with the
+    /// [admitted](crate::inbound::admitted) certificate.
+    ///
+    /// A request for which `choose` returns None, or a reference that nobody knows, fails with
+    /// [`ClientErrorKind::UnknownIdentity`]; it is never sent anonymously. Decide by an admitted certificate
+    /// where you can; a header is the caller's word, so let it select from a list of its own only, never name an
+    /// identity by itself.
+    pub fn choose(
+        identities: impl ResolveIdentity + 'static,
+        choose: impl Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync + 'static,
+    ) -> Self {
+        let reference = Reference::Chosen(Arc::new(choose));
+        Self::with_choice(Choice::Referred { identities: Arc::new(identities), reference })
+    }
+
+    fn with_choice(choice: Choice) -> Self {
+        Self { route: Route { choice, trust: None, http1_only: false } }
+    }
+
+    /// Demands this of the route's back ends: a [`BackEndTrust`], or a [`SharedBackEndTrust`] that is replaced
+    /// while serving. Default: the client's own trust.
     #[must_use]
-    pub fn with_trust(mut self, trust: BackEndTrust) -> Self {
-        self.route.trust = Some(trust);
+    pub fn with_trust(mut self, trust: impl Into<SharedBackEndTrust>) -> Self {
+        self.route.trust = Some(trust.into());
         self
     }
 
     /// Speaks HTTP/1.1 even to back ends that offer HTTP/2. Default: whatever the back end prefers.
-    ///
-    /// Needed where the Host header must differ from the URI: HTTP/2 has only one of the two.
     #[must_use]
     pub fn only_http1(mut self) -> Self {
         self.route.http1_only = true;
@@ -64,7 +111,7 @@ impl<S> Layer<S> for IdentityLayer {
     type Service = IdentityService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        IdentityService { inner, route: self.route.clone() }
+        IdentityService { inner, route: Arc::new(self.route.clone()) }
     }
 }
 
@@ -72,7 +119,7 @@ impl<S> Layer<S> for IdentityLayer {
 #[derive(Debug, Clone)]
 pub struct IdentityService<S> {
     inner: S,
-    route: RouteProfile,
+    route: Arc<Route>,
 }
 
 impl<S, B> Service<Request<B>> for IdentityService<S>
@@ -88,12 +135,51 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let profile = Profile {
-            identity: self.route.identity.as_ref().map(SharedIdentity::current),
-            trust: self.route.trust.clone(),
-            http1_only: self.route.http1_only,
+        let chosen = match &self.route.choice {
+            Choice::Referred { reference: Reference::Chosen(choose), .. } => {
+                choose(request.headers(), request.extensions())
+            }
+            _ => None,
         };
-        request.extensions_mut().insert(profile);
+        request.extensions_mut().insert(Dispatch { route: self.route.clone(), chosen });
         self.inner.call(request)
+    }
+}
+
+impl Dispatch {
+    /// The identity as it is now; Ok(None) if anonymity was asked for by name.
+    pub(super) fn identity(&self) -> Result<Option<ClientIdentity>, ClientErrorKind> {
+        match &self.route.choice {
+            Choice::Anonymous => Ok(None),
+            Choice::Shared(identity) => Ok(Some(identity.current())),
+            Choice::Referred { identities, reference } => {
+                let reference = match reference {
+                    Reference::Fixed(reference) => Some(reference),
+                    Reference::Chosen(_) => self.chosen.as_ref(),
+                };
+                let identity = reference.and_then(|reference| identities.resolve(reference));
+                identity.map(Some).ok_or(ClientErrorKind::UnknownIdentity)
+            }
+        }
+    }
+
+    /// The route's own trust as it is now.
+    pub(super) fn trust(&self) -> Option<BackEndTrust> {
+        self.route.trust.as_ref().map(SharedBackEndTrust::current)
+    }
+
+    pub(super) fn http1_only(&self) -> bool {
+        self.route.http1_only
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::Shared(identity) => identity.fmt(f),
+            Self::Referred { reference: Reference::Fixed(reference), .. } => reference.fmt(f),
+            Self::Referred { .. } => f.write_str("by request"),
+        }
     }
 }

@@ -41,17 +41,25 @@ mod client;
 mod connector;
 mod error;
 mod identity_layer;
+mod pool;
+mod retry;
+mod shared_trust;
 mod stream;
 mod tls;
 mod trust;
 mod verifier;
 
+#[cfg(feature = "proxy")]
+pub(crate) use self::pool::TunnelGuard;
 pub(crate) use self::trust::Verification;
 pub use self::{
     client::{ClientFuture, MtlsClient, MtlsClientBuilder},
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
     error::{ClientError, ClientErrorKind},
     identity_layer::{IdentityLayer, IdentityService},
+    pool::BackEndBody,
+    retry::RetryIdempotent,
+    shared_trust::SharedBackEndTrust,
     stream::BackEndStream,
     trust::{BackEndTrust, BackEndTrustBuilder, BackEndTrustError},
 };

@@ -1,15 +1,21 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
-use http::Extensions;
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use rustls::AlertDescription;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use rustls::{AlertDescription, HandshakeKind};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
 
 use super::cause::alert_in;
 
@@ -19,32 +25,129 @@ use super::cause::alert_in;
 /// the handshake, when a request may be under way, and HTTP/2 tells that request only that its connection is
 /// gone.
 pub struct BackEndStream<T> {
-    tls: MaybeHttpsStream<T>,
-    alert: Alert,
+    io: TokioIo<Watched<TlsStream<TokioIo<T>>>>,
+}
+
+/// What a connection learnt, shared with the requests that are sent on it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts(Arc<Learnt>);
+
+#[derive(Debug, Default)]
+struct Learnt {
+    alert: OnceLock<AlertDescription>,
+    /// Octets of HTTP that arrived.
+    received: AtomicU64,
+}
+
+impl Facts {
+    /// The alert that ended the connection.
+    pub(super) fn alert(&self) -> Option<AlertDescription> {
+        self.0.alert.get().copied()
+    }
+
+    /// How many octets of HTTP have arrived.
+    pub(super) fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> BackEndStream<T> {
+    pub(super) fn new(tls: TlsStream<TokioIo<T>>) -> Self {
+        let facts = Facts::default();
+        Self { io: TokioIo::new(Watched { io: tls, facts, failed: None }) }
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.io.inner().facts
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.tls().alpn_protocol() == Some(b"h2")
+    }
+
+    /// Whether the handshake took up an earlier session.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.tls().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    fn tls(&self) -> &rustls::ClientConnection {
+        self.io.inner().io.get_ref().1
+    }
+}
+
+impl<T: Connection> Connection for BackEndStream<T> {
+    fn connected(&self) -> Connected {
+        let connected = self.io.inner().io.get_ref().0.inner().connected();
+        if self.is_http2() { connected.negotiated_h2() } else { connected }
+    }
+}
+
+impl<T: Read + Write + Unpin> Read for BackEndStream<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<T: Read + Write + Unpin> Write for BackEndStream<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl<T> fmt::Debug for BackEndStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackEndStream").field("facts", self.facts()).finish_non_exhaustive()
+    }
+}
+
+/// The side of the connection that HTTP reads and writes.
+pub(super) struct Watched<S> {
+    io: S,
+    facts: Facts,
     /// A write that failed, while what the back end said before is still to be read.
     failed: Option<io::Error>,
 }
 
-/// The alert of a connection, which its requests find among the connection's facts.
-#[derive(Debug, Clone, Default)]
-struct Alert(Arc<OnceLock<AlertDescription>>);
-
-/// The alert that ended a connection.
-pub(super) fn alert_of(connection: &Connected) -> Option<AlertDescription> {
-    let mut facts = Extensions::new();
-    connection.get_extras(&mut facts);
-    facts.get::<Alert>()?.0.get().copied()
-}
-
-impl<T: Read + Write + Unpin> BackEndStream<T> {
-    pub(super) fn new(tls: MaybeHttpsStream<T>) -> Self {
-        Self { tls, alert: Alert::default(), failed: None }
+impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+    pub(super) fn new(io: S) -> Self {
+        Self { io, facts: Facts::default(), failed: None }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.tls).poll_read(cx, buffer));
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
+        let octets = buffer.filled().len() - before;
+        self.facts.0.received.fetch_add(octets as u64, Ordering::Relaxed);
         if let Some(alert) = read.as_ref().err().and_then(alert_in) {
-            let _ = self.alert.0.set(alert);
+            let _ = self.facts.0.alert.set(alert);
         }
         Poll::Ready(read)
     }
@@ -54,17 +157,17 @@ impl<T: Read + Write + Unpin> BackEndStream<T> {
     fn write<W>(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut MaybeHttpsStream<T>>, &mut Context<'_>) -> Poll<io::Result<W>>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<W>>,
     ) -> Poll<io::Result<W>> {
         let failed = match self.failed.take() {
             Some(failed) => failed,
-            None => match ready!(write(Pin::new(&mut self.tls), cx)) {
+            None => match ready!(write(Pin::new(&mut self.io), cx)) {
                 Err(error) if is_gone(&error) => error,
                 written => return Poll::Ready(written),
             },
         };
         // Without room for data, this reads alerts only.
-        if self.read(cx, ReadBuf::new(&mut []).unfilled()).is_pending() {
+        if self.read(cx, &mut ReadBuf::new(&mut [])).is_pending() {
             self.failed = Some(failed);
             return Poll::Pending;
         }
@@ -77,25 +180,19 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
-impl<T: Read + Write + Connection + Unpin> Connection for BackEndStream<T> {
-    fn connected(&self) -> Connected {
-        self.tls.connected().extra(self.alert.clone())
-    }
-}
-
-impl<T: Read + Write + Unpin> Read for BackEndStream<T> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.read(cx, buffer)
     }
 }
 
-impl<T: Read + Write + Unpin> Write for BackEndStream<T> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(cx, |tls, cx| tls.poll_write(cx, buffer))
+        self.write(cx, |io, cx| io.poll_write(cx, buffer))
     }
 
     fn poll_write_vectored(
@@ -103,24 +200,18 @@ impl<T: Read + Write + Unpin> Write for BackEndStream<T> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, |tls, cx| tls.poll_write_vectored(cx, buffers))
+        self.write(cx, |io, cx| io.poll_write_vectored(cx, buffers))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tls.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.write(cx, |tls, cx| tls.poll_flush(cx))
+        self.write(cx, |io, cx| io.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_shutdown(cx)
-    }
-}
-
-impl<T> fmt::Debug for BackEndStream<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackEndStream").field("alert", &self.alert).finish_non_exhaustive()
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

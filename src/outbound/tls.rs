@@ -13,7 +13,7 @@ pub(super) fn config(
     identity: Option<&ClientIdentity>,
     trust: &BackEndTrust,
     http1_only: bool,
-) -> Result<Arc<ClientConfig>, BackEndTrustError> {
+) -> Result<ClientConfig, BackEndTrustError> {
     let builder = ClientConfig::builder_with_provider(trust.provider().clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| BackEndTrustError::Verifier(error.to_string()))?
@@ -27,5 +27,5 @@ pub(super) fn config(
     };
     config.alpn_protocols = if http1_only { vec![] } else { vec![b"h2".to_vec()] };
     config.alpn_protocols.push(b"http/1.1".to_vec());
-    Ok(Arc::new(config))
+    Ok(config)
 }

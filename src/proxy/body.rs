@@ -12,7 +12,7 @@ use super::headers::{remove_claims, remove_hop_by_hop};
 pin_project! {
     /// A request's body on its way to the back end: untouched, but for trailers that claim what the caller may
     /// not claim, which some servers merge into the header fields.
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub struct ProxyBody<B> {
         #[pin]
         inner: B,

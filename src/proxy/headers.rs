@@ -107,6 +107,15 @@ fn is_claim(name: &str) -> bool {
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Removes the expectation of `100 (Continue)`: whoever serves the caller meets it as soon as the body is asked
+/// for, which is when there is a connection to the back end.
+pub(super) fn remove_expectation(headers: &mut HeaderMap) {
+    let is_met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(header::EXPECT).iter().all(is_met) {
+        headers.remove(header::EXPECT);
+    }
+}
+
 /// Joins the pieces into which HTTP/2 splits a cookie.
 pub(super) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {

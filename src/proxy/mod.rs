@@ -14,7 +14,12 @@
 //!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, `X-Original-URL`,
 //!    `Remote-User`, ... in any case and with underscores or dots): removed on every request;
 //! 5. `Forwarded` and `X-Forwarded-*`: set anew if [`forwarded`](ReverseProxyLayer::forwarded) asks for them;
-//! 6. several `Cookie` fields, into which HTTP/2 splits one: joined again (RFC 9113, section 8.2.3).
+//! 6. `Expect: 100-continue`: removed, since the server meets it when the body is asked for;
+//! 7. several `Cookie` fields, into which HTTP/2 splits one: joined again (RFC 9113, section 8.2.3).
+//!
+//! A request that asks to switch protocols (`Upgrade`, WebSocket above all) is passed on over HTTP/1.1; if the
+//! back end agrees, a [`Tunnel`] carries the octets both ways. The server must serve connections with upgrades.
+//! Not passed on is what would lead around the proxy: HTTP itself (`h2c`) and TLS.
 //!
 //! Routing, path rules and answers to failures are the gateway's: the path that arrives here is used as it is. A
 //! path outside of the prefix, or too long for a URI once it is rewritten, is not sent anywhere:
@@ -47,10 +52,12 @@ mod service;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 pub use self::{
     body::ProxyBody,
     headers::Forwarded,
     service::{ProxyFuture, ReverseProxy, ReverseProxyLayer},
     target::{Upstream, UpstreamParseError},
+    tunnel::{Tunnel, TunnelSlot},
 };

@@ -6,18 +6,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
+use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
     Forwarded, ProxyBody, Upstream,
-    headers::{join_cookies, remove_claims, remove_hop_by_hop},
+    headers::{join_cookies, remove_claims, remove_expectation, remove_hop_by_hop},
     target::rest_of,
+    tunnel::{self, Tunnel, TunnelSlot},
 };
-use crate::inbound::remote_addr;
+use crate::{inbound::remote_addr, outbound::TunnelGuard};
 
 /// Layer of [`ReverseProxy`]. See the [module](super) for what it changes.
 #[derive(Debug, Clone)]
@@ -44,7 +46,7 @@ impl ReverseProxyLayer {
 
     /// Sends the caller's Host instead of the upstream's. Default: off.
     ///
-    /// Has an effect over HTTP/1.1 only: see [`IdentityLayer::only_http1`](crate::IdentityLayer::only_http1).
+    /// On HTTP/2 it becomes the `:authority`, while the connection goes to the upstream all the same.
     #[must_use]
     pub fn preserve_host(mut self) -> Self {
         self.route.preserve_host = true;
@@ -86,6 +88,7 @@ impl Route {
         head.uri = rest.and_then(|rest| self.upstream.uri(rest, head.uri.query())).unwrap_or_default();
         remove_hop_by_hop(&mut head.headers);
         remove_claims(&mut head.headers);
+        remove_expectation(&mut head.headers);
         join_cookies(&mut head.headers);
         let remote = remote_addr(&head.extensions);
         self.forwarded.set(&mut head.headers, remote, host.as_ref());
@@ -125,11 +128,43 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let switch = tunnel::wanted(&request).map(|protocol| {
+            let slot = request.extensions_mut().remove::<TunnelSlot>();
+            (protocol, Switch { caller: hyper::upgrade::on(&mut request), slot })
+        });
         let (mut head, body) = request.into_parts();
         self.route.rewrite(&mut head);
         announce_body(&mut head, &body);
-        ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body))) }
+        let switch = switch.map(|(protocol, switch)| {
+            tunnel::announce(&mut head.headers, protocol);
+            switch
+        });
+        ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body))), switch }
+    }
+}
+
+/// A request that asked to switch protocols.
+struct Switch {
+    caller: OnUpgrade,
+    slot: Option<TunnelSlot>,
+}
+
+impl Switch {
+    /// Connects both sides.
+    fn connect<R>(self, response: &mut Response<R>) {
+        let guard = response.extensions_mut().remove::<TunnelGuard>();
+        let tunnel = Tunnel::new(self.caller, hyper::upgrade::on(response), guard);
+        match self.slot {
+            Some(slot) => slot.put(tunnel),
+            None => {
+                tokio::spawn(async {
+                    if let Err(error) = tunnel.run().await {
+                        tracing::debug!(%error, "a tunnel ended early");
+                    }
+                });
+            }
+        }
     }
 }
 
@@ -138,6 +173,7 @@ pin_project! {
     pub struct ProxyFuture<F> {
         #[pin]
         inner: F,
+        switch: Option<Switch>,
     }
 }
 
@@ -148,8 +184,20 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(self.project().inner.poll(cx))?;
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx))?;
+        let protocol = response.headers().get(header::UPGRADE).cloned();
         remove_hop_by_hop(response.headers_mut());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            match (this.switch.take(), protocol) {
+                (Some(switch), Some(protocol)) => {
+                    tunnel::announce(response.headers_mut(), protocol);
+                    switch.connect(&mut response);
+                }
+                // Nobody asked for it.
+                _ => *response.status_mut() = StatusCode::BAD_GATEWAY,
+            }
+        }
         Poll::Ready(Ok(response))
     }
 }

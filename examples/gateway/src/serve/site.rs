@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 use tower_mtls::{
     ClientError, MtlsClient, Policy, RequireCertificate, ReverseProxy, inbound::ResponseBody,
-    outbound::IdentityService, proxy::ProxyBody,
+    outbound::BackEndBody, outbound::IdentityService, proxy::ProxyBody,
 };
 
 use super::answer::{self, Refused};
@@ -61,7 +61,7 @@ pub(crate) enum RouteService {
 }
 
 /// An answer's body: a back end's, a refusal's, or the gateway's own.
-pub(super) type AnswerBody = Either<Either<ResponseBody<Incoming>, Incoming>, Full<Bytes>>;
+pub(super) type AnswerBody = Either<Either<ResponseBody<BackEndBody>, BackEndBody>, Full<Bytes>>;
 
 impl Site {
     /// Answers a request of a caller at `remote`.

@@ -1,0 +1,132 @@
+//! Sending one request: chooses, connects, and chooses again whenever nothing was sent.
+
+use std::sync::Arc;
+
+use http::{
+    Method, Request, Response, header,
+    uri::{Authority, Scheme, Uri},
+};
+use http_body::Body;
+
+use super::{Shared, pools::Profile};
+use crate::outbound::{
+    BackEndBody, ClientError, ClientErrorKind,
+    identity_layer::Dispatch,
+    pool::{Lease, Pool},
+};
+
+/// How often a request that was not sent is dispatched again.
+const ATTEMPTS: usize = 8;
+
+/// Where a request goes.
+struct Target {
+    authority: Authority,
+    is_https: bool,
+    /// It asks for another protocol, which HTTP/2 cannot switch to.
+    is_upgrade: bool,
+}
+
+pub(super) async fn send<B>(
+    client: Arc<Shared<B>>,
+    mut request: Request<B>,
+) -> Result<Response<BackEndBody>, ClientError>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let dispatch = request.extensions_mut().remove::<Dispatch>();
+    let dispatch = dispatch.ok_or_else(|| ClientError::unsent(ClientErrorKind::NoIdentity))?;
+    let target = Target::of(&request)?;
+    let mut attempt = 1;
+    loop {
+        let pool = client.pool(&dispatch, &target)?;
+        let (lease, is_new) = match pool.ready() {
+            Some(lease) => (lease, false),
+            None => (connect(&client, &pool, &target).await?, true),
+        };
+        // Making a connection takes time, in which the identity may have been replaced.
+        if is_new && attempt < ATTEMPTS && client.pool(&dispatch, &target)?.key() != pool.key() {
+            lease.give_back();
+            attempt += 1;
+            continue;
+        }
+        let failed = match lease.send(request).await {
+            Ok(response) => return Ok(response),
+            Err(failed) => failed,
+        };
+        match failed.request {
+            // A connection that had been idle was closed by the back end before the request was begun.
+            Some(unsent) if !is_new && attempt < ATTEMPTS => {
+                request = *unsent;
+                attempt += 1;
+            }
+            _ => {
+                pool.failed(failed.error.kind());
+                return Err(failed.error);
+            }
+        }
+    }
+}
+
+async fn connect<B>(client: &Shared<B>, pool: &Arc<Pool<B>>, target: &Target) -> Result<Lease<B>, ClientError>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if pool.is_full() {
+        client.pools.make_room(&target.authority);
+    }
+    pool.connect().await.inspect_err(|error| pool.failed(error.kind()))
+}
+
+impl<B> Shared<B>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+{
+    /// The pool that the choice leads to now.
+    fn pool(&self, dispatch: &Dispatch, target: &Target) -> Result<Arc<Pool<B>>, ClientError> {
+        let identity = dispatch.identity().map_err(ClientError::unsent)?;
+        let trust = match (target.is_https, dispatch.trust()) {
+            (true, Some(trust)) => Some(trust),
+            (true, None) => Some(self.settings.trust().cloned().map_err(|error| {
+                tracing::error!(%error, "the back ends' certificates cannot be judged");
+                ClientError::unsent(ClientErrorKind::Settings)
+            })?),
+            (false, _) if identity.is_some() => {
+                return Err(ClientError::unsent(ClientErrorKind::PlaintextIdentity));
+            }
+            (false, _) => None,
+        };
+        let profile = Profile {
+            identity,
+            trust,
+            http1_only: dispatch.http1_only() || target.is_upgrade,
+            authority: target.authority.clone(),
+        };
+        self.pools.get(&profile, &self.settings)
+    }
+}
+
+impl Target {
+    fn of<B>(request: &Request<B>) -> Result<Self, ClientError> {
+        let invalid = || ClientError::unsent(ClientErrorKind::InvalidUri);
+        let uri: &Uri = request.uri();
+        let is_https = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(invalid()),
+        };
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let authority = authority.filter(|authority| !authority.as_str().contains('@'));
+        let authority = authority.ok_or_else(invalid)?.clone();
+        // A tunnel through a back end is nobody's route.
+        if request.method() == Method::CONNECT {
+            return Err(invalid());
+        }
+        let is_upgrade = request.headers().contains_key(header::UPGRADE);
+        Ok(Self { authority, is_https, is_upgrade })
+    }
+}

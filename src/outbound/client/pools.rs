@@ -1,0 +1,212 @@
+//! All pools of a client, found without a lock.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::uri::Authority;
+use http_body::Body;
+use tokio::{task::JoinHandle, time};
+use tower_layer::Layer;
+
+use super::Settings;
+use crate::{
+    generation::Generation,
+    identity::ClientIdentity,
+    outbound::{
+        BackEndTrust, BackEndTrustError, ClientError, ClientErrorKind, MtlsConnectorLayer,
+        pool::{Connector, Key, Parts, Places, Pool},
+    },
+};
+
+/// How often connections are looked over.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// After how long without use a pool is forgotten, and its TLS sessions with it.
+const FORGET: Duration = Duration::from_secs(600);
+
+type Published<B> = HashMap<Key, Arc<Pool<B>>>;
+
+pub(super) struct Pools<B> {
+    published: ArcSwap<Published<B>>,
+    changing: Mutex<Changing>,
+}
+
+#[derive(Default)]
+struct Changing {
+    /// Of back ends whose connections are limited.
+    places: HashMap<Authority, Weak<Places>>,
+    sweeper: Option<JoinHandle<()>>,
+}
+
+/// What a request is sent under.
+pub(super) struct Profile {
+    pub(super) identity: Option<ClientIdentity>,
+    /// None: not protected.
+    pub(super) trust: Option<BackEndTrust>,
+    pub(super) http1_only: bool,
+    pub(super) authority: Authority,
+}
+
+impl Profile {
+    fn key(&self) -> Key {
+        Key {
+            identity: self.identity.as_ref().map(ClientIdentity::generation),
+            trust: self.trust.as_ref().map(BackEndTrust::generation),
+            http1_only: self.http1_only,
+            authority: self.authority.clone(),
+        }
+    }
+}
+
+impl<B> Default for Pools<B> {
+    fn default() -> Self {
+        Self { published: ArcSwap::default(), changing: Mutex::default() }
+    }
+}
+
+impl<B> Pools<B>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+{
+    /// The pool of this profile; made on first use.
+    pub(super) fn get(
+        self: &Arc<Self>,
+        profile: &Profile,
+        settings: &Settings,
+    ) -> Result<Arc<Pool<B>>, ClientError> {
+        let key = profile.key();
+        if let Some(pool) = self.published.load().get(&key) {
+            return Ok(pool.clone());
+        }
+        self.add(key, profile, settings)
+    }
+
+    #[cold]
+    fn add(
+        self: &Arc<Self>,
+        key: Key,
+        profile: &Profile,
+        settings: &Settings,
+    ) -> Result<Arc<Pool<B>>, ClientError> {
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = Published::clone(&self.published.load());
+        if let Some(pool) = pools.get(&key) {
+            return Ok(pool.clone());
+        }
+        let connector = connector(profile, settings).map_err(|error| {
+            tracing::error!(%error, "a back-end profile cannot be used");
+            ClientError::unsent(ClientErrorKind::Settings)
+        })?;
+        let owners = profile.identity.iter().map(ClientIdentity::holders);
+        let owners = owners.chain(profile.trust.iter().map(BackEndTrust::holders)).collect();
+        let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
+        let parts = Parts {
+            key: key.clone(),
+            connector,
+            owners,
+            places: settings.max_connections.map(|most| changing.places(&profile.authority, most)),
+            identity,
+            connect_timeout: settings.connect_timeout,
+        };
+        let pool = Pool::new(parts).ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
+        let pool = Arc::new(pool);
+        pools.insert(key, pool.clone());
+        self.published.store(Arc::new(pools));
+        changing.keep_sweeping(self, settings);
+        Ok(pool)
+    }
+
+    /// Retires the pools for which `is_over` holds: see [`Pool::retire`].
+    pub(super) fn retire(&self, drain: Duration, is_over: impl Fn(&Pool<B>) -> bool) {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let pools = self.published.load_full();
+        let over: Vec<_> = pools.values().filter(|pool| is_over(pool)).cloned().collect();
+        if over.is_empty() {
+            return;
+        }
+        let mut pools = Published::clone(&pools);
+        pools.retain(|_, pool| !over.iter().any(|over| Arc::ptr_eq(over, pool)));
+        // First nobody can find them, then they are closed: a request that has found one is in flight.
+        self.published.store(Arc::new(pools));
+        for pool in over {
+            pool.retire(drain);
+        }
+    }
+
+    /// Closes an idle connection to a back end whose connections are all taken.
+    pub(super) fn make_room(&self, authority: &Authority) {
+        let pools = self.published.load();
+        let _ = pools
+            .values()
+            .filter(|pool| pool.key().authority == *authority)
+            .any(|pool| pool.close_an_idle_one());
+    }
+
+    fn sweep(&self, idle: Duration, drain: Duration) {
+        let mut is_any_over = false;
+        for pool in self.published.load().values() {
+            is_any_over |= pool.sweep(idle, FORGET) || !pool.has_owners();
+        }
+        if is_any_over {
+            self.retire(drain, |pool| !pool.has_owners() || pool.sweep(idle, FORGET));
+        }
+    }
+}
+
+fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, BackEndTrustError> {
+    let Some(trust) = &profile.trust else {
+        return Ok(Connector::Plain(settings.tcp()));
+    };
+    let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.http1_only)?;
+    let timeout = settings.connect_timeout + settings.handshake_timeout;
+    Ok(Connector::Tls(tls.for_one_back_end().with_timeout(timeout).layer(settings.tcp())))
+}
+
+impl Changing {
+    fn places(&mut self, authority: &Authority, most: usize) -> Arc<Places> {
+        if let Some(places) = self.places.get(authority).and_then(Weak::upgrade) {
+            return places;
+        }
+        self.places.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Places::new(most));
+        self.places.insert(authority.clone(), Arc::downgrade(&places));
+        places
+    }
+
+    /// Looks over the pools as long as there are any; ends with them, or with the runtime.
+    fn keep_sweeping<B>(&mut self, pools: &Arc<Pools<B>>, settings: &Settings)
+    where
+        B: Body + Send + 'static + Unpin,
+        B::Data: Send,
+    {
+        if self.sweeper.as_ref().is_some_and(|sweeper| !sweeper.is_finished()) {
+            return;
+        }
+        let (pools, idle, drain) = (Arc::downgrade(pools), settings.idle_timeout, settings.drain_timeout);
+        self.sweeper = Some(tokio::spawn(async move {
+            let mut ticks = time::interval(SWEEP.min(idle));
+            ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(pools) = pools.upgrade() else { return };
+                pools.sweep(idle, drain);
+            }
+        }));
+    }
+}
+
+/// What a key says of its identity and trust.
+impl Key {
+    pub(super) fn is_of_identity(&self, identity: Generation) -> bool {
+        self.identity == Some(identity)
+    }
+
+    pub(super) fn is_of_trust(&self, trust: Generation) -> bool {
+        self.trust == Some(trust)
+    }
+}

@@ -1,0 +1,228 @@
+//! The connections to one back end under one identity generation, one trust and one TLS session store.
+
+mod body;
+mod connection;
+mod lease;
+mod meters;
+mod open;
+mod places;
+
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::{HeaderValue, Uri, uri::Authority};
+use http_body::Body;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+pub use self::body::BackEndBody;
+#[cfg(feature = "proxy")]
+pub(crate) use self::lease::TunnelGuard;
+pub(super) use self::{connection::Connector, lease::Lease, places::Places};
+use self::{
+    connection::{Http1, Http2},
+    meters::Meters,
+};
+use super::{ClientError, ClientErrorKind};
+use crate::generation::Generation;
+
+/// A connection belongs to exactly one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// None: no certificate is presented.
+    pub(super) identity: Option<Generation>,
+    /// None: the connection is not protected (`http`).
+    pub(super) trust: Option<Generation>,
+    pub(super) http1_only: bool,
+    pub(super) authority: Authority,
+}
+
+/// What a pool is made of.
+pub(super) struct Parts {
+    pub(super) key: Key,
+    pub(super) connector: Connector,
+    /// The identity and the trust, which the pool itself must not keep alive.
+    pub(super) owners: Vec<Weak<dyn Any + Send + Sync>>,
+    pub(super) places: Option<Arc<Places>>,
+    /// The identity's name, for metrics.
+    pub(super) identity: Arc<str>,
+    pub(super) connect_timeout: Duration,
+}
+
+pub(super) struct Pool<B> {
+    parts: Parts,
+    /// What is connected to.
+    uri: Uri,
+    /// The back end's own, for requests that name none.
+    host: HeaderValue,
+    state: Mutex<State<B>>,
+    /// A connection came back.
+    returned: Notify,
+    /// True: what is left is cut off.
+    cut: watch::Sender<bool>,
+    meters: Arc<Meters>,
+}
+
+struct State<B> {
+    /// HTTP/1.1 connections without a request; the last one used at the end.
+    idle: Vec<Idle<B>>,
+    /// HTTP/2 connections.
+    shared: Vec<Arc<Http2<B>>>,
+    /// One connection is being made for everyone.
+    opening: Option<Opening>,
+    protocol: Protocol,
+    is_retired: bool,
+    used: Instant,
+}
+
+/// What the back end spoke last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+struct Idle<B> {
+    connection: Http1<B>,
+    since: Instant,
+}
+
+/// The outcome of an attempt that several requests wait for.
+type Opening = watch::Receiver<Option<Result<(), Arc<ClientError>>>>;
+
+impl<B> Pool<B> {
+    /// None if the authority makes no URI or header.
+    pub(super) fn new(parts: Parts) -> Option<Self> {
+        let authority = &parts.key.authority;
+        let (scheme, default_port) = if parts.key.trust.is_some() { ("https", 443) } else { ("http", 80) };
+        let uri =
+            Uri::builder().scheme(scheme).authority(authority.clone()).path_and_query("/").build().ok()?;
+        let host = match authority.port_u16() {
+            Some(port) if port == default_port => authority.host(),
+            _ => authority.as_str(),
+        };
+        let host = HeaderValue::from_str(host).ok()?;
+        let meters = Arc::new(Meters::new(&parts.identity, authority.as_str()));
+        let state = State {
+            idle: Vec::new(),
+            shared: Vec::new(),
+            opening: None,
+            protocol: Protocol::Unknown,
+            is_retired: false,
+            used: Instant::now(),
+        };
+        let (cut, _) = watch::channel(false);
+        Some(Self { parts, uri, host, state: Mutex::new(state), returned: Notify::new(), cut, meters })
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.parts.key
+    }
+
+    /// Whether there is no place for another connection to the back end.
+    pub(super) fn is_full(&self) -> bool {
+        self.parts.places.as_ref().is_some_and(|places| places.is_full())
+    }
+
+    /// Counts an answer that never came.
+    pub(super) fn failed(&self, kind: ClientErrorKind) {
+        self.meters.failed(kind);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<B>> {
+        // Whoever panicked held no half-made state: every change below is a single step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anyone can still send under this identity and trust.
+    pub(super) fn has_owners(&self) -> bool {
+        self.parts.owners.iter().all(|owner| owner.strong_count() > 0)
+    }
+
+    /// Closes connections that have been idle for too long. True if nothing is left and nobody asked for longer
+    /// than `forget`.
+    pub(super) fn sweep(&self, idle: Duration, forget: Duration) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.idle.retain(|it| !it.connection.is_closed() && now - it.since < idle);
+        state.shared.retain(|it| !it.is_closed() && !it.is_idle_for(idle, now));
+        let is_empty = state.idle.is_empty() && state.shared.is_empty() && state.opening.is_none();
+        is_empty && now - state.used > forget && self.meters.connections() == 0
+    }
+
+    /// Closes one idle connection, if there is one, to make room for another identity's.
+    pub(super) fn close_an_idle_one(&self) -> bool {
+        let mut state = self.state();
+        if !state.idle.is_empty() {
+            state.idle.remove(0);
+            return true;
+        }
+        let now = Instant::now();
+        let idle = state.shared.iter().position(|it| it.is_idle_for(Duration::ZERO, now));
+        idle.map(|at| state.shared.remove(at)).is_some()
+    }
+}
+
+impl<B> Pool<B>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+{
+    /// Closes what is idle and starts nothing new; what is in flight has `drain` to finish.
+    pub(super) fn retire(self: &Arc<Self>, drain: Duration) {
+        {
+            let mut state = self.state();
+            state.is_retired = true;
+            state.idle.clear();
+            // Whoever is in flight holds the connection; the last one closes it.
+            state.shared.clear();
+        }
+        if self.meters.connections() > 0
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let pool = self.clone();
+            runtime.spawn(async move {
+                tokio::time::sleep(drain).await;
+                let _ = pool.cut.send(true);
+            });
+        }
+    }
+
+    /// A connection that can be used right away.
+    pub(super) fn ready(self: &Arc<Self>) -> Option<Lease<B>> {
+        let mut state = self.state();
+        state.used = Instant::now();
+        if !state.shared.is_empty() {
+            state.shared.retain(|it| !it.is_closed());
+            if let Some(stream) = state.shared.iter().find_map(Http2::reserve) {
+                return Some(Lease::http2(self.clone(), stream));
+            }
+        }
+        while let Some(idle) = state.idle.pop() {
+            if idle.connection.is_ready() {
+                return Some(Lease::http1(self.clone(), idle.connection));
+            }
+        }
+        None
+    }
+
+    /// Takes back a connection that has nothing in flight.
+    fn put(&self, connection: Http1<B>) {
+        if self.parts.places.as_ref().is_some_and(|places| places.is_wanted()) {
+            // Somebody waits for a place at this back end, perhaps under another identity.
+            self.returned.notify_one();
+            return;
+        }
+        let mut state = self.state();
+        if !state.is_retired {
+            state.idle.push(Idle { connection, since: Instant::now() });
+            self.returned.notify_one();
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One connection, and the task that drives it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Uri;
+use http_body::Body;
+use hyper::{
+    client::conn::{http1, http2},
+    rt::{Read, Write},
+};
+use hyper_util::{
+    client::legacy::connect::HttpConnector,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::Instant,
+};
+use tower_service::Service;
+
+use super::meters::Meters;
+use crate::outbound::{
+    ClientError, MtlsConnector,
+    stream::{Facts, Watched},
+};
+
+/// The largest head of an answer on HTTP/2, as HTTP/2 counts it.
+const LARGEST_HEAD: u32 = 64 * 1024;
+
+/// How many streams of an HTTP/2 connection are used where the back end sets no lower limit; then another
+/// connection is made.
+const STREAMS: usize = 100;
+
+/// What makes connections.
+pub(in super::super) enum Connector {
+    Tls(MtlsConnector<HttpConnector>),
+    Plain(HttpConnector),
+}
+
+/// A connection that has just been made.
+pub(super) enum Opened<B> {
+    Http1(Http1<B>),
+    Http2(Arc<Http2<B>>),
+}
+
+pub(super) struct Http1<B> {
+    pub(super) sender: http1::SendRequest<B>,
+    pub(super) facts: Facts,
+    pub(super) open: Arc<Open>,
+}
+
+pub(super) struct Http2<B> {
+    sender: http2::SendRequest<B>,
+    facts: Facts,
+    in_flight: AtomicUsize,
+    /// How many streams the back end allows at a time.
+    limit: Arc<AtomicUsize>,
+    idle_since: Mutex<Instant>,
+}
+
+/// A place on an HTTP/2 connection, until it is dropped.
+pub(super) struct Stream<B>(Arc<Http2<B>>);
+
+/// Counts a connection as open; the driving task and a tunnel hold it. It holds no pool: a pool that nobody has
+/// any more closes its idle connections by being dropped.
+pub(super) struct Open {
+    meters: Arc<Meters>,
+    cut: watch::Receiver<bool>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Open {
+    pub(super) fn new(
+        meters: Arc<Meters>,
+        cut: watch::Receiver<bool>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        meters.opened();
+        Self { meters, cut, _place: place }
+    }
+
+    /// Ends when the connection has to be cut off; never, if its pool is gone before.
+    pub(super) async fn is_cut(&self) {
+        let mut cut = self.cut.clone();
+        if cut.wait_for(|cut| *cut).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.meters.closed();
+    }
+}
+
+impl Connector {
+    /// Opens a connection and drives it.
+    pub(super) async fn open<B>(&self, uri: Uri, open: Open) -> Result<Opened<B>, ClientError>
+    where
+        B: Body + Send + 'static + Unpin,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match self {
+            Self::Tls(connector) => {
+                let mut connector = connector.clone();
+                poll_fn(|cx| connector.poll_ready(cx)).await?;
+                let stream = connector.call(uri).await?;
+                let facts = stream.facts().clone();
+                open.meters.shook_hands(stream.is_resumed());
+                match stream.is_http2() {
+                    true => http2(stream, facts, open).await,
+                    false => http1(stream, facts, open).await,
+                }
+            }
+            Self::Plain(connector) => {
+                let mut connector = connector.clone();
+                poll_fn(|cx| connector.poll_ready(cx)).await.map_err(ClientError::connecting)?;
+                let stream = connector.call(uri).await.map_err(ClientError::connecting)?;
+                let stream = Watched::new(stream.into_inner());
+                let facts = stream.facts().clone();
+                http1(TokioIo::new(stream), facts, open).await
+            }
+        }
+    }
+}
+
+async fn http1<T, B>(io: T, facts: Facts, open: Open) -> Result<Opened<B>, ClientError>
+where
+    T: Read + Write + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (sender, connection) =
+        http1::handshake(io).await.map_err(|error| ClientError::sending(error, &facts, false))?;
+    let open = Arc::new(open);
+    let held = open.clone();
+    tokio::spawn(async move {
+        // How it ended is told to the request in flight, if there is one.
+        tokio::select! {
+            biased;
+            _ = connection.with_upgrades() => {}
+            () = held.is_cut() => {}
+        }
+    });
+    Ok(Opened::Http1(Http1 { sender, facts, open }))
+}
+
+async fn http2<T, B>(io: T, facts: Facts, open: Open) -> Result<Opened<B>, ClientError>
+where
+    T: Read + Write + Unpin + Send + 'static,
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).max_header_list_size(LARGEST_HEAD);
+    let (sender, connection) =
+        builder.handshake(io).await.map_err(|error| ClientError::sending(error, &facts, false))?;
+    let limit = Arc::new(AtomicUsize::new(STREAMS));
+    let shared = Arc::new(Http2 {
+        sender,
+        facts,
+        in_flight: AtomicUsize::new(0),
+        limit: limit.clone(),
+        idle_since: Mutex::new(Instant::now()),
+    });
+    tokio::spawn(async move {
+        let mut connection = pin!(connection);
+        let driven = poll_fn(|cx| {
+            let polled = connection.as_mut().poll(cx);
+            limit.store(connection.current_max_send_streams().clamp(1, STREAMS), Ordering::Relaxed);
+            polled
+        });
+        tokio::select! {
+            biased;
+            _ = driven => {}
+            () = open.is_cut() => {}
+        }
+    });
+    Ok(Opened::Http2(shared))
+}
+
+impl<B> Http1<B> {
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+impl<B> Http2<B> {
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Whether it has had no request for this long.
+    pub(super) fn is_idle_for(&self, time: Duration, now: Instant) -> bool {
+        let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_flight.load(Ordering::Relaxed) == 0 && now.saturating_duration_since(since) >= time
+    }
+
+    /// A place for one more request. Called with the pool's state locked, so places are not given twice.
+    pub(super) fn reserve(self: &Arc<Self>) -> Option<Stream<B>> {
+        let is_free = self.in_flight.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed);
+        (is_free && !self.is_closed()).then(|| {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            Stream(self.clone())
+        })
+    }
+}
+
+impl<B> Stream<B> {
+    pub(super) fn sender(&self) -> http2::SendRequest<B> {
+        self.0.sender.clone()
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+}
+
+impl<B> Drop for Stream<B> {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+    }
+}

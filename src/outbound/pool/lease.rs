@@ -1,0 +1,178 @@
+//! A connection as long as one request needs it.
+
+use std::{mem, sync::Arc};
+
+use http::{Request, Response, StatusCode, Uri, Version, header, uri};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::{
+    BackEndBody, Pool,
+    body::Lent,
+    connection::{Http1, Open, Stream},
+};
+use crate::outbound::ClientError;
+
+pub(in super::super) struct Lease<B> {
+    pool: Arc<Pool<B>>,
+    on: On<B>,
+}
+
+enum On<B> {
+    Http1(Http1<B>),
+    Http2(Stream<B>),
+}
+
+/// A request that failed.
+pub(in super::super) struct Unsent<B> {
+    pub(in super::super) error: ClientError,
+    /// The request, if it was never begun, as it was.
+    pub(in super::super) request: Option<Box<Request<B>>>,
+}
+
+/// Keeps a connection that has become a tunnel among the open ones, and tells when it has to end.
+#[derive(Clone)]
+pub(crate) struct TunnelGuard(
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "held until the tunnel ends"))] Arc<Open>,
+);
+
+#[cfg(feature = "proxy")]
+impl TunnelGuard {
+    pub(crate) async fn is_cut(&self) {
+        self.0.is_cut().await;
+    }
+}
+
+impl<B> Lease<B>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+{
+    pub(super) fn http1(pool: Arc<Pool<B>>, connection: Http1<B>) -> Self {
+        Self { pool, on: On::Http1(connection) }
+    }
+
+    pub(super) fn http2(pool: Arc<Pool<B>>, stream: Stream<B>) -> Self {
+        Self { pool, on: On::Http2(stream) }
+    }
+
+    /// Gives it back unused.
+    pub(in super::super) fn give_back(self) {
+        if let On::Http1(connection) = self.on {
+            self.pool.put(connection);
+        }
+    }
+
+    /// Sends a request whose URI is absolute.
+    pub(in super::super) async fn send(
+        self,
+        mut request: Request<B>,
+    ) -> Result<Response<BackEndBody>, Unsent<B>> {
+        let Self { pool, on } = self;
+        pool.meters.sent();
+        match on {
+            On::Http1(mut connection) => {
+                let uri = to_http1(&mut request, &pool);
+                let before = connection.facts.received();
+                match connection.sender.try_send_request(request).await {
+                    Ok(response) => Ok(answered(response, pool, connection)),
+                    Err(mut failed) => {
+                        let request = failed.take_message().map(|request| restored(request, uri));
+                        let is_silent = connection.facts.received() == before;
+                        let error = ClientError::sending(failed.into_error(), &connection.facts, is_silent);
+                        Err(Unsent { error, request })
+                    }
+                }
+            }
+            On::Http2(stream) => {
+                let uri = to_http2(&mut request);
+                match stream.sender().try_send_request(request).await {
+                    Ok(response) => Ok(response.map(|body| BackEndBody::new(body, Some(Box::new(stream))))),
+                    Err(mut failed) => {
+                        let request = failed.take_message().map(|request| restored(request, uri));
+                        let error = ClientError::sending(failed.into_error(), stream.facts(), true);
+                        Err(Unsent { error, request })
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn restored<B>(mut request: Request<B>, uri: Uri) -> Box<Request<B>> {
+    *request.uri_mut() = uri;
+    Box::new(request)
+}
+
+/// HTTP/1.1 has the target in origin form, and the authority in the Host field.
+fn to_http1<B>(request: &mut Request<B>, pool: &Pool<B>) -> Uri {
+    request.headers_mut().entry(header::HOST).or_insert_with(|| pool.host.clone());
+    // The version is negotiated with the back end, not inherited from the caller.
+    *request.version_mut() = Version::HTTP_11;
+    let target = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    mem::replace(request.uri_mut(), target)
+}
+
+/// HTTP/2 has one name for what HTTP/1.1 says twice: a Host field becomes the authority.
+fn to_http2<B>(request: &mut Request<B>) -> Uri {
+    *request.version_mut() = Version::HTTP_2;
+    let before = request.uri().clone();
+    if let Some(host) = request.headers_mut().remove(header::HOST) {
+        let mut parts = before.clone().into_parts();
+        if let Ok(authority) = uri::Authority::try_from(host.as_bytes()) {
+            parts.authority = Some(authority);
+        }
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    before
+}
+
+/// The answer, whose end gives the connection back.
+fn answered<B>(
+    mut response: Response<Incoming>,
+    pool: Arc<Pool<B>>,
+    connection: Http1<B>,
+) -> Response<BackEndBody>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+{
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        response.extensions_mut().insert(TunnelGuard(connection.open));
+        return response.map(|body| BackEndBody::new(body, None));
+    }
+    response.map(|body| BackEndBody::new(body, Some(Box::new(Borrowed { pool, connection }))))
+}
+
+struct Borrowed<B> {
+    pool: Arc<Pool<B>>,
+    connection: Http1<B>,
+}
+
+impl<B> Lent for Borrowed<B>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+{
+    fn give_back(self: Box<Self>) {
+        let Self { pool, mut connection } = *self;
+        if connection.is_ready() {
+            pool.put(connection);
+        } else if !connection.is_closed()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // The answer is whole, but its request may not be; or the connection has not noticed yet.
+            runtime.spawn(async move {
+                if connection.sender.ready().await.is_ok() {
+                    pool.put(connection);
+                }
+            });
+        }
+    }
+}
+
+impl<B: Send + 'static> Lent for Stream<B> {
+    fn give_back(self: Box<Self>) {}
+}
