@@ -4,13 +4,17 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use rustls::{crypto::CryptoProvider, sign::CertifiedKey};
+use rustls::{
+    crypto::CryptoProvider,
+    sign::{CertifiedKey, SigningKey},
+};
+use rustls_pki_types::CertificateDer;
 
 use super::{IdentityError, PfxLimits, pfx};
 use crate::{
     certificate::ClientCertificate,
     generation::Generation,
-    key_pair::{self, provider_or_default},
+    key_pair::{self, KeyPairError, provider_or_default},
 };
 
 /// A certificate chain and its private key, presented to back ends. Cheap to clone.
@@ -79,6 +83,29 @@ impl ClientIdentity {
         provider: Option<Arc<CryptoProvider>>,
     ) -> Result<Self, IdentityError> {
         Self::new(key_pair::from_pem(chain.as_ref(), key.as_ref(), &*provider_or_default(provider)?)?)
+    }
+
+    /// Signs with a key that is never handed out: rustls' [`SigningKey`] in front of a hardware module, an agent
+    /// or a key service. `chain` is DER, leaf first.
+    ///
+    /// rustls asks for signatures within handshakes, on an async thread: a signer that waits blocks it.
+    ///
+    /// # Errors
+    ///
+    /// 1. [`IdentityError::NoCertificate`]: the chain is empty.
+    /// 2. [`IdentityError::Certificate`]: its first certificate cannot be read.
+    /// 3. [`IdentityError::KeyPair`]: the signer tells its public key, and it belongs to another certificate. A
+    ///    signer that does not tell it is taken at its word; back ends will refuse it.
+    pub fn from_signer(
+        chain: impl IntoIterator<Item = impl Into<Vec<u8>>>,
+        signer: Arc<dyn SigningKey>,
+    ) -> Result<Self, IdentityError> {
+        let chain: Vec<_> = chain.into_iter().map(|der| CertificateDer::from(der.into())).collect();
+        let leaf = chain.first().ok_or(IdentityError::NoCertificate)?;
+        if signer.public_key().is_some() && !key_pair::belongs(&*signer, leaf) {
+            return Err(KeyPairError::Mismatch.into());
+        }
+        Self::new(CertifiedKey::new(chain, signer))
     }
 
     fn new(key: CertifiedKey) -> Result<Self, IdentityError> {

@@ -41,6 +41,7 @@ mod client;
 mod connector;
 mod error;
 mod identity_layer;
+mod pin;
 mod pool;
 mod retry;
 mod shared_trust;
@@ -57,6 +58,7 @@ pub use self::{
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
     error::{ClientError, ClientErrorKind},
     identity_layer::{IdentityLayer, IdentityService},
+    pin::{BackEndPin, BackEndPinParseError},
     pool::BackEndBody,
     retry::RetryIdempotent,
     shared_trust::SharedBackEndTrust,

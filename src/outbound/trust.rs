@@ -7,7 +7,7 @@ use std::{
 use rustls::{RootCertStore, client::danger::ServerCertVerifier, crypto::CryptoProvider};
 use rustls_pki_types::ServerName;
 
-use super::verifier;
+use super::{BackEndPin, verifier};
 use crate::{
     danger::BackEndVerification,
     generation::Generation,
@@ -101,6 +101,7 @@ pub struct BackEndTrustBuilder {
     roots: Vec<Vec<u8>>,
     server_name: Option<String>,
     dangerous: Option<BackEndVerification>,
+    pins: Vec<BackEndPin>,
     provider: Option<Arc<CryptoProvider>>,
 }
 
@@ -117,8 +118,15 @@ impl BackEndTrustBuilder {
         self
     }
 
+    /// Demands on top of everything else that the back end's certificate, or its public key, is this one; with
+    /// several pins, one of them. Default: no pin.
+    pub fn pin(mut self, pin: BackEndPin) -> Self {
+        self.pins.push(pin);
+        self
+    }
+
     /// Verifies less than a chain and a name: see [`BackEndVerification`] for what each mode gives up. Logged
-    /// as a warning at [`build`](Self::build).
+    /// as a warning at [`build`](Self::build), unless [pins](Self::pin) make up for it.
     pub fn dangerous(mut self, verification: BackEndVerification) -> Self {
         self.dangerous = Some(verification);
         self
@@ -156,12 +164,16 @@ impl BackEndTrustBuilder {
             (true, texts) => own_roots(texts)?,
         };
         let verification = self.dangerous.map_or(Verification::Full, Verification::Dangerous);
-        if let Verification::Dangerous(mode) = verification {
+        // Whoever holds the key of a pinned certificate is the back end, whatever else is known of it.
+        if let Verification::Dangerous(mode) = verification
+            && self.pins.is_empty()
+        {
             tracing::warn!(mode = mode.as_str(), "DANGER: back ends' certificates are not fully verified");
             #[cfg(feature = "metrics")]
             metrics::counter!("tower_mtls_dangerous_trusts_total", "mode" => mode.as_str()).increment(1);
         }
-        let verifier = verifier::new(verification, roots, &provider).map_err(BackEndTrustError::Verifier)?;
+        let verifier =
+            verifier::new(verification, roots, self.pins, &provider).map_err(BackEndTrustError::Verifier)?;
         let generation = Generation::next();
         Ok(BackEndTrust(Arc::new(Inner { provider, verifier, server_name, verification, generation })))
     }

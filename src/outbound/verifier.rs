@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::{
-    DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -14,22 +14,71 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::Verification;
+use super::{BackEndPin, Verification};
 use crate::danger::BackEndVerification;
 
 pub(super) fn new(
     verification: Verification,
     roots: RootCertStore,
+    pins: Vec<BackEndPin>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    match verification {
+    let verifier: Arc<dyn ServerCertVerifier> = match verification {
         Verification::Full => {
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            Ok(builder.build().map_err(|error| error.to_string())?)
+            builder.build().map_err(|error| error.to_string())?
         }
         Verification::Dangerous(mode) => {
-            Ok(Arc::new(Lenient { mode, roots, algorithms: provider.signature_verification_algorithms }))
+            Arc::new(Lenient { mode, roots, algorithms: provider.signature_verification_algorithms })
         }
+    };
+    Ok(if pins.is_empty() { verifier } else { Arc::new(Pinned { verifier, pins }) })
+}
+
+/// On top of another verifier: the certificate, or its key, is one of a list.
+#[derive(Debug)]
+struct Pinned {
+    verifier: Arc<dyn ServerCertVerifier>,
+    pins: Vec<BackEndPin>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        match self.pins.iter().any(|pin| pin.matches(end_entity)) {
+            true => Ok(verified),
+            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
     }
 }
 

@@ -1,0 +1,105 @@
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest, Sha256};
+
+use crate::certificate::{Thumbprint, subject_public_key_info};
+
+/// A back end's certificate, or its public key, by its SHA-256 hash.
+///
+/// Written `sha256:` and the hash of the certificate's DER, or `spki-sha256:` and that of its
+/// SubjectPublicKeyInfo's DER, 64 hex digits in any case, with or without colons. A key's pin outlives the
+/// certificate's renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BackEndPin(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Certificate([u8; 32]),
+    PublicKey([u8; 32]),
+}
+
+impl BackEndPin {
+    /// The certificate with this SHA-256 thumbprint.
+    pub fn certificate(sha256: [u8; 32]) -> Self {
+        Self(Kind::Certificate(sha256))
+    }
+
+    /// Any certificate for the public key whose SubjectPublicKeyInfo has this SHA-256 hash.
+    pub fn public_key(sha256: [u8; 32]) -> Self {
+        Self(Kind::PublicKey(sha256))
+    }
+
+    pub(super) fn matches(&self, certificate: &[u8]) -> bool {
+        match self.0 {
+            Kind::Certificate(hash) => <[u8; 32]>::from(Sha256::digest(certificate)) == hash,
+            Kind::PublicKey(hash) => subject_public_key_info(certificate)
+                .is_ok_and(|key| <[u8; 32]>::from(Sha256::digest(key)) == hash),
+        }
+    }
+}
+
+impl FromStr for BackEndPin {
+    type Err = BackEndPinParseError;
+
+    /// # Errors
+    ///
+    /// The text is not as described above.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, hash) = text.split_once(':').ok_or(BackEndPinParseError)?;
+        let kind = match kind.trim().to_ascii_lowercase().as_str() {
+            "sha256" => Kind::Certificate,
+            "spki-sha256" => Kind::PublicKey,
+            _ => return Err(BackEndPinParseError),
+        };
+        match hash.parse() {
+            Ok(Thumbprint::Sha256(hash)) => Ok(Self(kind(hash))),
+            _ => Err(BackEndPinParseError),
+        }
+    }
+}
+
+impl fmt::Display for BackEndPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, hash) = match self.0 {
+            Kind::Certificate(hash) => ("sha256", hash),
+            Kind::PublicKey(hash) => ("spki-sha256", hash),
+        };
+        write!(f, "{kind}:{}", Thumbprint::Sha256(hash))
+    }
+}
+
+/// A text that is no [`BackEndPin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackEndPinParseError;
+
+impl fmt::Display for BackEndPinParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a pin; write sha256:HEX of the certificate or spki-sha256:HEX of its public key, 64 hex digits")
+    }
+}
+
+impl std::error::Error for BackEndPinParseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_says_what_it_pins_and_is_a_sha256_hash() {
+        let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        for (text, expected) in [
+            (format!("sha256:{hex}"), Some("sha256")),
+            (format!("SHA256: {}", hex.to_uppercase()), Some("sha256")),
+            (format!("spki-sha256:{hex}"), Some("spki-sha256")),
+            (hex.to_owned(), None),
+            (format!("sha1:{hex}"), None),
+            (format!("sha256:{}", &hex[..40]), None),
+            ("sha256:".to_owned(), None),
+        ] {
+            let read = text.parse::<BackEndPin>().ok().map(|pin| pin.to_string());
+            let expected = expected.map(|kind| format!("{kind}:{}", hex.to_uppercase()));
+            assert_eq!(read, expected, "{text}");
+        }
+    }
+}
