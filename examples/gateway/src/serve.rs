@@ -6,6 +6,7 @@ mod body;
 mod connection;
 mod limits;
 mod site;
+mod strict_http1;
 mod watched_io;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,7 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// When the first byte of a request's head arrived, in milliseconds since the start, plus 1; 0: none has.
     head_since: AtomicU64,
+    tunnel: AtomicBool,
 }
 
 /// Why a connection should end.
@@ -41,7 +42,20 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            tunnel: AtomicBool::new(false),
         })
+    }
+
+    /// The connection changes to another protocol: what comes from now on is nobody's business but the back end's.
+    ///
+    /// To be called before 101 is sent to the caller, whose next bytes are no HTTP.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no request is upgraded yet"))]
+    pub(super) fn tunnel(&self) {
+        self.tunnel.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Acquire)
     }
 
     fn elapsed(&self) -> u64 {

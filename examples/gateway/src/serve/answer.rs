@@ -5,6 +5,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_mtls::{ClientError, ClientErrorKind};
 
+use super::strict_http1::is_malformed_body;
+
 /// A problem with a status, a title and a stable code, which are all constants of ours.
 fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
     let number = status.as_u16();
@@ -39,7 +41,10 @@ impl Refused {
             Self::AmbiguousPath => problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path"),
             Self::TargetTooLong => problem(StatusCode::URI_TOO_LONG, "URI too long", "target_too_long"),
             Self::TransferCoding => {
-                problem(StatusCode::NOT_IMPLEMENTED, "Not implemented", "transfer_coding")
+                let mut response = problem(StatusCode::NOT_IMPLEMENTED, "Not implemented", "transfer_coding");
+                // Who does not know the coding either may disagree on where the body ends.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                response
             }
             Self::HeadTooLarge => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -51,8 +56,12 @@ impl Refused {
     }
 }
 
-/// What a caller is told of a back end that failed; the cause is for the log.
+/// What a caller is told of a back end that failed, or that did not get the whole body from this very caller; the
+/// cause is for the log.
 pub(super) fn bad_gateway(error: &ClientError) -> Response<Full<Bytes>> {
+    if is_malformed_body(error) {
+        return problem(StatusCode::BAD_REQUEST, "Malformed body", "malformed_body");
+    }
     let code = error.kind().as_str();
     match error.kind() {
         ClientErrorKind::ConnectTimeout => problem(StatusCode::GATEWAY_TIMEOUT, "Gateway timeout", code),

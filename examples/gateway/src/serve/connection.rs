@@ -18,6 +18,7 @@ use super::{
     activity::{Activity, Overdue},
     body::CountedBody,
     site::LARGEST_HEAD,
+    strict_http1::Guard,
     watched_io::WatchedIo,
 };
 use crate::config::Limits;
@@ -43,7 +44,8 @@ pub(super) async fn serve(
             Ok::<_, Infallible>(response.map(|body| CountedBody::new(body, in_flight)))
         }
     }));
-    let io = TokioIo::new(WatchedIo::new(stream, activity.clone()));
+    let guard = (!is_http2).then(Guard::new);
+    let io = TokioIo::new(WatchedIo::new(stream, activity.clone(), guard));
     let http = builder(is_http2);
     let mut connection = pin!(http.serve_connection(io, TowerToHyperService::new(service)));
     let head = (!is_http2).then_some(limits.head_timeout);

@@ -1,4 +1,4 @@
-//! A socket that tells when bytes arrive.
+//! A socket that tells when bytes arrive, and on HTTP/1 hands on only what can be read in one way.
 
 use std::{
     io,
@@ -9,32 +9,37 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
+use super::{activity::Activity, strict_http1::Guard};
 
 #[derive(Debug)]
 pub(super) struct WatchedIo<T> {
     io: T,
     activity: Arc<Activity>,
+    /// On HTTP/1 connections.
+    guard: Option<Guard>,
 }
 
 impl<T> WatchedIo<T> {
-    pub(super) fn new(io: T, activity: Arc<Activity>) -> Self {
-        Self { io, activity }
+    pub(super) fn new(io: T, activity: Arc<Activity>, guard: Option<Guard>) -> Self {
+        Self { io, activity, guard }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.activity.received();
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { io, activity, guard } = self.get_mut();
+        if let Some(read) = guard.as_mut().and_then(|guard| guard.read(buf)) {
+            return Poll::Ready(read);
         }
-        Poll::Ready(Ok(()))
+        let before = buf.filled().len();
+        ready!(Pin::new(io).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            activity.received();
+        }
+        match guard {
+            Some(guard) if !activity.is_tunnel() => Poll::Ready(guard.examine(buf, before)),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 
