@@ -1,6 +1,7 @@
 //! From a configuration file to what serves: reads all that it names, or says all that is wrong.
 
 mod advice;
+mod choice;
 mod files;
 mod key_pair;
 mod rules;
@@ -11,7 +12,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use tower_mtls::{ClientIdentity, MtlsClient, ServerTls, TrustAnchors, acceptor::ClientCertificateRequest};
 
-use self::{files::Findings, upstream::BackEndTrusts};
+use self::{choice::Known, files::Findings, upstream::BackEndTrusts};
 use crate::{
     config::{self, AskForCertificate, Config, Diagnostic, Limits},
     routes::RouteTable,
@@ -48,10 +49,14 @@ fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
     let identities: Named<ClientIdentity> = config
         .identities
         .iter()
-        .map(|(name, identity)| (name.clone(), key_pair::identity(&identity.files, findings)))
+        .map(|(name, identity)| {
+            let read = key_pair::identity(&identity.files, findings);
+            (name.clone(), read.map(|identity| identity.with_name(name.as_str())))
+        })
         .collect();
+    let known = Known::new(identities);
     for (name, identity) in &config.identities {
-        if !config.routes.iter().any(|route| route.identity.as_deref().is_some_and(|used| used == name)) {
+        if !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
             findings.note(identity, "no route uses this identity", "");
         }
     }
@@ -64,7 +69,7 @@ fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
     let routes: Vec<_> = config
         .routes
         .iter()
-        .map(|route| upstream::route(config, route, &anchors, &identities, &mut trusts, &client, findings))
+        .map(|route| upstream::route(config, route, &anchors, &known, &mut trusts, &client, findings))
         .collect();
     let paths = config.routes.iter().map(|route| {
         let host = route.host.as_ref().map(|host| host.value.clone());

@@ -7,6 +7,7 @@ mod client_certificate;
 mod diagnostic;
 mod entry;
 mod identity;
+mod identity_by;
 mod key_files;
 mod limits;
 mod listener;
@@ -15,6 +16,7 @@ mod names;
 mod proxy;
 mod report;
 mod route;
+mod route_identity;
 mod section;
 mod syntax;
 mod trust;
@@ -31,12 +33,14 @@ use toml::de::DeTable;
 pub(crate) use self::client_certificate::{ClientCertificate, Mode};
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
 pub(crate) use self::identity::Identity;
+pub(crate) use self::identity_by::{By, Claim, IdentityBy};
 pub(crate) use self::key_files::KeyFiles;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::listener::{AskForCertificate, Listener};
 pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::route::Route;
+pub(crate) use self::route_identity::RouteIdentity;
 pub(crate) use self::trust::Trust;
 pub(crate) use self::upstream::Scheme;
 pub(crate) use self::upstream_tls::Verify;
@@ -208,6 +212,7 @@ fn places(key: &str) -> Vec<&'static str> {
         ("[identities.NAME]", identity::KEYS),
         ("[[routes]]", route::KEYS),
         ("[routes.upstream_tls]", upstream_tls::KEYS),
+        ("[routes.identity_by]", identity_by::KEYS),
         ("[routes.client_certificate]", client_certificate::KEYS),
         ("[limits]", limits::KEYS),
         ("[proxy]", proxy::KEYS),

@@ -10,6 +10,7 @@ use super::entry::{Entry, checked};
 use super::listener::AskForCertificate;
 use super::located::Located;
 use super::names;
+use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
 use super::upstream::{Scheme, Upstream};
 use super::upstream_tls::{self, UpstreamTls};
@@ -22,6 +23,7 @@ pub(crate) const KEYS: &[&str] = &[
     "upstream",
     "preserve_host",
     "identity",
+    "identity_by",
     "allow_empty_segments",
     "upstream_tls",
     "client_certificate",
@@ -38,14 +40,26 @@ pub(crate) struct Route {
     pub(crate) upstream: Located<Upstream>,
     /// Whether the back end sees the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
-    /// The name of the identity that the back end sees; it is defined. None: anonymous.
-    pub(crate) identity: Option<Located<String>>,
+    /// The identity that the back end sees; None: anonymous.
+    pub(crate) identity: Option<RouteIdentity>,
     /// Whether paths may have empty segments.
     pub(crate) allow_empty_segments: bool,
     /// How the back end's certificate is judged.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
     /// Which callers are let in; none: everyone.
     pub(crate) client_certificate: Option<Located<ClientCertificate>>,
+}
+
+impl Route {
+    /// The names of the identities that this route uses.
+    pub(crate) fn identities(&self) -> Vec<&str> {
+        match &self.identity {
+            Some(RouteIdentity::Named(name)) => vec![name.as_str()],
+            Some(RouteIdentity::By(by)) => by.identities.iter().map(|(_, name)| name.as_str()).collect(),
+            Some(RouteIdentity::Id(id)) => vec![id.as_str()],
+            Some(RouteIdentity::Thumbprint(_)) | None => Vec::new(),
+        }
+    }
 }
 
 /// What routes refer to.
@@ -119,7 +133,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
     if let Some(upstream) = &upstream {
         judge_scheme(&section, upstream);
     }
-    let identity = read_identity(&mut section, around);
+    let is_guarded = section.has("client_certificate");
     let upstream_tls = nested(&mut section, "upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
     let client_certificate = nested(&mut section, "client_certificate", client_certificate::KEYS, |rules| {
         if around.asks == AskForCertificate::Off {
@@ -129,6 +143,9 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         }
         ClientCertificate::read(rules, &around.trust)
     });
+    let by = route_identity::read_by(&mut section, around, client_certificate.as_ref(), is_guarded);
+    let named = RouteIdentity::read(&mut section, &around.identities);
+    let identity = by.map_or(named, |by| Some(RouteIdentity::By(by)));
     section.finish();
     Some(Route {
         host,
@@ -143,7 +160,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
 }
 
 /// Reads a section inside a route, with its place.
-fn nested<'r, 't, T>(
+pub(super) fn nested<'r, 't, T>(
     section: &mut Section<'r, 't>,
     name: &str,
     known: &'static [&'static str],
@@ -222,34 +239,18 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
     let report = section.report;
     match upstream.scheme {
         Scheme::Http => {
-            for name in ["identity", "upstream_tls"].into_iter().filter(|name| section.has(name)) {
+            for name in
+                ["identity", "identity_by", "upstream_tls"].into_iter().filter(|name| section.has(name))
+            {
                 let problem = "has no meaning for an http upstream";
                 let remedy = format!("write an https upstream, or remove {name}");
                 report.error(section.line_of(name), &section.key_of(name), problem, remedy);
             }
         }
-        Scheme::Https if !section.has("identity") => {
+        Scheme::Https if !section.has("identity") && !section.has("identity_by") => {
             let remedy = "add identity = \"NAME\" if the back end demands a certificate";
             report.note(section.line, &section.key_of("identity"), "calls the back end anonymously", remedy);
         }
         Scheme::Https => {}
     }
-}
-
-/// Takes the name of the identity, which must be defined.
-fn read_identity(section: &mut Section<'_, '_>, around: &Surroundings) -> Option<Located<String>> {
-    let report = section.report;
-    let entry = section.take("identity")?;
-    if let DeValue::Table(_) = entry.value {
-        let problem = "is a reference into the store, which is not supported by this version yet";
-        report.error(entry.line, &entry.key, problem, "name one of [identities], or remove it");
-        return None;
-    }
-    let name = entry.into_string(report)?;
-    if !around.identities.contains(name.as_str()) {
-        let defined = around.identities.iter().map(String::as_str);
-        let remedy = names::defined_name(&name, "identities", defined);
-        report.absent(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
-    }
-    Some(name)
 }

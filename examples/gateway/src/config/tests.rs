@@ -94,7 +94,7 @@ fn every_supported_key_is_read() {
     assert_eq!(
         shown,
         ["etc/gateway.toml:33: warning: routes[1].upstream_tls.verify: any host with a certificate of \
-             these CAs can pose as the back end; write verify = \"full\""]
+             these CAs can pose as the back end; write verify = \"full\", or add pin"]
     );
     assert_eq!(config.listener.address.value, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(config.listener.address.line, 3);
@@ -116,7 +116,7 @@ fn every_supported_key_is_read() {
     assert_eq!(orders.host.as_ref().unwrap().value, "api.example.com");
     assert_eq!(orders.upstream.authority, "localhost:9444");
     assert_eq!(orders.upstream.path, "/api");
-    assert_eq!(orders.identity.as_ref().unwrap().value, "orders");
+    assert_eq!(orders.identities(), ["orders"]);
     assert!(orders.preserve_host && orders.allow_empty_segments);
     let tls = orders.upstream_tls.as_ref().unwrap();
     assert_eq!((tls.verify, tls.line), (Verify::Chain, 31));
@@ -154,6 +154,90 @@ fn what_is_left_out_has_its_default() {
     let note = "etc/gateway.toml:2: note: routes[1].identity: calls the back end anonymously; \
                 add identity = \"NAME\" if the back end demands a certificate";
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
+}
+
+#[test]
+fn a_route_refers_to_identities_in_every_way() {
+    let route = |identity: &str| {
+        format!(
+            "{LISTENER}\n[trust.t]\nca='c'\n[identities.a]\npfx='a'\npassword_file='b'\n[[routes]]\npath='/'\n\
+             upstream='https://b'\nclient_certificate = {{ trust = 't' }}\n{identity}\n"
+        )
+    };
+    for (identity, used) in [
+        ("identity = 'a'", &["a"][..]),
+        ("identity = { id = 'stored' }", &["stored"]),
+        ("identity = { thumbprint = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b' }", &[]),
+        ("identity_by = { header = 'x-tenant', identities = { t1 = 'a', t2 = 'a' } }", &["a", "a"]),
+        ("identity_by = { claim = 'subject', identities = { 'CN=x' = 'a' } }", &["a"]),
+    ] {
+        let (config, found) = parsed(&route(identity));
+        assert_eq!(found, [], "{identity}");
+        assert_eq!(config.unwrap().routes[0].identities(), used, "{identity}");
+    }
+    for (identity, key, word) in [
+        ("identity = {}", "routes[1].identity", "not one reference"),
+        ("identity_by = { identities = { t = 'a' } }", "routes[1].identity_by", "what decides"),
+        (
+            "identity_by = { claim = 'cn', identities = { t = 'a' } }",
+            "routes[1].identity_by.claim",
+            "common_name",
+        ),
+        (
+            "identity_by = { claim = 'subject', header = 'x', identities = { t = 'a' } }",
+            "routes[1].identity_by.header",
+            "one of the two",
+        ),
+        (
+            "identity_by = { header = 'x y', identities = { t = 'a' } }",
+            "routes[1].identity_by.header",
+            "no name",
+        ),
+        ("identity_by = { header = 'x' }", "routes[1].identity_by.identities", "is missing"),
+        ("identity_by = { header = 'x', identities = {} }", "routes[1].identity_by.identities", "empty"),
+        (
+            "identity_by = { header = 'x', identities = { t = 'b' } }",
+            "routes[1].identity_by.identities.t",
+            "did you mean \"a\"",
+        ),
+        (
+            "identity = 'a'\nidentity_by = { header = 'x', identities = { t = 'a' } }",
+            "routes[1].identity_by",
+            "remove one",
+        ),
+    ] {
+        let (_, found) = parsed(&route(identity));
+        let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
+        let [error] = errors[..] else { panic!("{identity}: {errors:#?}") };
+        assert_eq!(error.key, key, "{identity}");
+        assert!(error.to_string().contains(word), "{identity}: {error}");
+    }
+}
+
+#[test]
+fn who_chooses_an_identity_must_be_known() {
+    let text = |by: &str| {
+        format!(
+            "{LISTENER}\n[identities.a]\npfx='a'\npassword_file='b'\n[[routes]]\npath='/'\nupstream='https://b'\n\
+             identity_by = {{ {by}, identities = {{ t = 'a' }} }}\n"
+        )
+    };
+    let (config, found) = parsed(&text("claim = 'common_name'"));
+    assert!(config.is_none() && found[0].to_string().contains("nobody is admitted"), "{found:?}");
+    let (config, found) = parsed(&text("header = 'x-tenant'"));
+    assert!(config.is_some() && found[0].to_string().contains("anyone can call"), "{found:?}");
+}
+
+#[test]
+fn pins_make_up_for_what_is_not_verified() {
+    let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let text = FULL.replace(
+        "verify = \"chain\"",
+        &format!("verify = \"none\"\npin = [\"sha256:{hex}\", \"spki-sha256:{hex}\"]"),
+    );
+    let (config, found) = parsed(&text.replace("ca = [\"own-ca.pem\"]\n", ""));
+    assert_eq!(found, []);
+    assert_eq!(config.unwrap().routes[0].upstream_tls.as_ref().unwrap().pins.len(), 2);
 }
 
 #[test]

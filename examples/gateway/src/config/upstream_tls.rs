@@ -1,7 +1,10 @@
 //! `[routes.upstream_tls]` and the top-level `[upstream_tls]`: how a back end's certificate is judged.
 
-use super::entry::checked;
 use std::net::IpAddr;
+
+use tower_mtls::outbound::BackEndPin;
+
+use super::entry::checked;
 
 use super::located::{FilePath, Located};
 use super::names;
@@ -20,6 +23,8 @@ pub(crate) struct UpstreamTls {
     pub(crate) ca: Vec<Located<FilePath>>,
     /// What is verified.
     pub(crate) verify: Verify,
+    /// The back end's certificate, or its key, is one of these; empty: any that is verified.
+    pub(crate) pins: Vec<Located<BackEndPin>>,
     /// The name to send as SNI and to verify, if not the upstream's host; an IP address has no brackets.
     pub(crate) server_name: Option<Located<String>>,
 }
@@ -68,25 +73,35 @@ impl UpstreamTls {
         let options = [Verify::Full, Verify::Chain, Verify::Name, Verify::None].map(|it| (it.as_str(), it));
         let is_stated = section.has("verify");
         let verify = section.choice("verify", &options);
+        let is_pinned = section.has("pin");
+        let texts = section.strings("pin");
+        let given = texts.len();
+        let remedy = "write \"sha256:HEX\" of the certificate or \"spki-sha256:HEX\" of its public key";
+        let read_pin = |text: &str| text.parse::<BackEndPin>().map_err(|_| "is no pin");
+        let pins: Vec<_> =
+            texts.into_iter().filter_map(|text| checked(report, text, remedy, read_pin)).collect();
         if let Some(verify) = &verify
             && let Some(danger) = verify.danger()
         {
-            report.warning(verify.line, &verify.key, danger, "write verify = \"full\"");
+            if !is_pinned {
+                report.warning(verify.line, &verify.key, danger, "write verify = \"full\", or add pin");
+            }
             if let (Verify::Name | Verify::None, Some((line, key))) = (verify.value, ca_place) {
                 let problem = format!("has no effect with verify = \"{}\"", verify.as_str());
                 report.warning(line, &key, problem, "remove it, or write verify = \"full\"");
             }
         }
-        section.not_yet("pin");
         let is_named = section.has("server_name");
         let server_name = section.string("server_name").and_then(|name| {
             let remedy = "write a host name such as orders.internal, without a port";
             checked(report, name, remedy, read_server_name)
         });
         section.finish();
-        let is_whole = is_stated == verify.is_some() && is_named == server_name.is_some();
+        let is_whole = is_stated == verify.is_some()
+            && is_named == server_name.is_some()
+            && (!is_pinned || (given > 0 && given == pins.len()));
         let verify = verify.map(|verify| verify.value).unwrap_or_default();
-        is_whole.then_some(Self { ca, verify, server_name })
+        is_whole.then_some(Self { ca, verify, pins, server_name })
     }
 }
 

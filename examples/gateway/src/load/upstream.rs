@@ -5,13 +5,18 @@ use std::{collections::HashMap, path::PathBuf};
 use hyper::body::Incoming;
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, RequireCertificateLayer, ReverseProxyLayer,
-    TrustAnchors,
+    BackEndTrust, IdentityLayer, MtlsClient, RequireCertificateLayer, ReverseProxyLayer, TrustAnchors,
     danger::BackEndVerification,
+    outbound::BackEndPin,
     proxy::{Forwarded, ProxyBody},
 };
 
-use super::{Named, advice, files::Findings, rules};
+use super::{
+    Named, advice,
+    choice::{self, Known},
+    files::Findings,
+    rules,
+};
 use crate::{
     config::{Config, Located, Mode, Proxy, Route as RouteConfig, Scheme, Verify, quoted},
     serve::{Route, RouteService},
@@ -22,7 +27,7 @@ pub(super) fn route(
     config: &Config,
     route: &Located<RouteConfig>,
     anchors: &Named<TrustAnchors>,
-    identities: &Named<ClientIdentity>,
+    identities: &Known,
     trusts: &mut BackEndTrusts,
     client: &MtlsClient<ProxyBody<Incoming>>,
     findings: &mut Findings,
@@ -79,38 +84,37 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 fn calling(
     config: &Config,
     route: &RouteConfig,
-    identities: &Named<ClientIdentity>,
+    identities: &Known,
     trusts: &mut BackEndTrusts,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
-    let layer = match &route.identity {
-        // An identity that is broken has been reported where it stands.
-        Some(name) => IdentityLayer::new(identities.get(name.as_str())?.clone()?),
-        None => IdentityLayer::anonymous(),
-    };
-    let layer = match route.upstream.scheme {
-        Scheme::Https => layer.with_trust(trusts.of(config, route, findings)?),
+    let layer = choice::layer(route.identity.as_ref(), identities, findings);
+    match route.upstream.scheme {
+        Scheme::Https => {
+            let trust = trusts.of(config, route, findings);
+            Some(layer?.with_trust(trust?))
+        }
         Scheme::Http => layer,
-    };
-    // HTTP/2 has no Host beside the authority that is connected to.
-    Some(if route.preserve_host { layer.only_http1() } else { layer })
+    }
 }
 
 /// Back-end trusts by what they were made of: routes with the same settings share their connections.
 #[derive(Debug, Default)]
 pub(super) struct BackEndTrusts(HashMap<Settings, Option<BackEndTrust>>);
 
-type Settings = (Vec<PathBuf>, Verify, Option<String>);
+type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<BackEndPin>);
 
 impl BackEndTrusts {
     fn of(&mut self, config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<BackEndTrust> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+        let pins = route.upstream_tls.as_ref().map_or(&[][..], |tls| &tls.pins);
         let files = config.upstream_ca_of(route);
         let settings = (
             files.iter().map(|file| file.resolved.clone()).collect(),
             verify,
             server_name.map(|name| name.value.clone()),
+            pins.iter().map(|pin| pin.value).collect(),
         );
         if let Some(made) = self.0.get(&settings) {
             return made.clone();
@@ -125,6 +129,9 @@ impl BackEndTrusts {
         if let Some(tls) = &route.upstream_tls {
             if let Some(name) = &tls.server_name {
                 builder = builder.with_server_name(name.as_str());
+            }
+            for pin in &tls.pins {
+                builder = builder.pin(pin.value);
             }
             builder = match tls.verify {
                 Verify::Full => builder,

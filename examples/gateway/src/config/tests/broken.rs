@@ -65,8 +65,11 @@ pub(super) const BROKEN: &[Case] = &[
     ("https://localhost:9444/api", "https://me:hunter2@x", 26, "routes[1].upstream", "password"),
     ("preserve_host = true", "preserve_host = \"true\"", 27, "routes[1].preserve_host", "without quotation"),
     ("preserve_host =", "preserve-host =", 27, "routes[1].preserve-host", "did you mean preserve_host?"),
-    ("identity = \"orders\"", "identity = { id = \"x\" }",
-        28, "routes[1].identity", "not supported by this version"),
+    ("identity = \"orders\"", "identity = { id = \"x\", thumbprint = \"y\" }",
+        28, "routes[1].identity", "not one reference"),
+    ("identity = \"orders\"", "identity = { thumbprint = \"xyz\" }",
+        28, "routes[1].identity.thumbprint", "no thumbprint"),
+    ("identity = \"orders\"", "identity = { ids = \"x\" }", 28, "routes[1].identity.ids", "did you mean id?"),
     ("identity = \"orders\"", "identity = 3", 28, "routes[1].identity", "not a text"),
     ("\"http://localhost:8080\"", "\"http://x\"\nidentity = \"orders\"",
         51, "routes[2].identity", "http upstream"),
@@ -78,8 +81,7 @@ pub(super) const BROKEN: &[Case] = &[
         32, "routes[1].upstream_tls.path", "belongs to [[routes]]"),
     // upstream_tls
     ("verify = \"chain\"", "verify = \"no\"", 33, "routes[1].upstream_tls.verify", "\"name\" or \"none\""),
-    ("verify = \"chain\"", "pin = [\"x\"]",
-        33, "routes[1].upstream_tls.pin", "not supported by this version"),
+    ("verify = \"chain\"", "pin = [\"x\"]", 33, "routes[1].upstream_tls.pin", "no pin"),
     ("Orders.internal", "orders:443", 34, "routes[1].upstream_tls.server_name", "has a port"),
     ("ca = \"backend-ca.pem\"", "verify = \"none\"", 21, "upstream_tls.verify", "[routes.upstream_tls]"),
     // client_certificate

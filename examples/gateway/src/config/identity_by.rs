@@ -1,0 +1,111 @@
+//! `[routes.identity_by]`: an identity for each request, by who calls or by what a header says.
+
+use std::collections::BTreeSet;
+
+use http::HeaderName;
+
+use super::diagnostic::quoted;
+use super::entry::checked;
+use super::located::Located;
+use super::names;
+use super::section::Section;
+
+/// The keys of `[routes.identity_by]`.
+pub(crate) const KEYS: &[&str] = &["claim", "header", "identities"];
+
+/// Which identity a request is sent under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdentityBy {
+    /// What is looked at.
+    pub(crate) by: By,
+    /// What is found there, with the name of the identity, which is defined; at least one.
+    pub(crate) identities: Vec<(Located<String>, String)>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A part of the admitted certificate.
+    Claim(Located<Claim>),
+    /// A header, which is the caller's word.
+    Header(Located<HeaderName>),
+}
+
+/// A part of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The only common name of the subject.
+    CommonName,
+    /// The whole subject.
+    Subject,
+    /// One of its DNS names.
+    DnsName,
+    /// Its SPIFFE id.
+    SpiffeId,
+    /// Its SHA-1 or SHA-256 thumbprint.
+    Thumbprint,
+}
+
+const CLAIMS: [(&str, Claim); 5] = [
+    ("common_name", Claim::CommonName),
+    ("subject", Claim::Subject),
+    ("dns_name", Claim::DnsName),
+    ("spiffe_id", Claim::SpiffeId),
+    ("thumbprint", Claim::Thumbprint),
+];
+
+impl IdentityBy {
+    /// Reads the section; `defined` are the names of `[identities]`.
+    pub(crate) fn read(mut section: Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
+        let report = section.report;
+        let remedy = "write claim = \"common_name\" or header = \"x-tenant\"";
+        if section.has("claim") && section.has("header") {
+            let problem = "stands beside claim; one of the two decides";
+            report.error(section.line_of("header"), &section.key_of("header"), problem, remedy);
+        } else if !section.means("claim") && !section.means("header") {
+            report.absent(section.line, &section.key, "does not say what decides", remedy);
+        }
+        let claim = section.choice("claim", &CLAIMS).map(By::Claim);
+        let header = section.string("header").and_then(|name| {
+            checked(report, name, "write the name of a header such as x-tenant", |name| {
+                name.parse().map_err(|_| "is no name of a header")
+            })
+        });
+        let identities = read_identities(&mut section, defined);
+        section.finish();
+        let by = match claim {
+            Some(claim) => claim,
+            None => By::Header(header?),
+        };
+        Some(Self { by, identities: identities? })
+    }
+}
+
+/// The table of values and identities.
+fn read_identities(
+    section: &mut Section<'_, '_>,
+    defined: &BTreeSet<String>,
+) -> Option<Vec<(Located<String>, String)>> {
+    let report = section.report;
+    let (line, key) = (section.line, section.key_of("identities"));
+    let remedy = "add identities = { \"VALUE\" = \"NAME\" }, with names of [identities]";
+    if !section.means("identities") {
+        report.absent(line, &key, "is missing", remedy);
+        return None;
+    }
+    let mut table = section.section("identities", &[])?;
+    let mut identities = Vec::new();
+    for (value, entry) in table.take_all() {
+        let Some(name) = entry.into_string(report) else { continue };
+        if !defined.contains(name.as_str()) {
+            let remedy = names::defined_name(&name, "identities", defined.iter().map(String::as_str));
+            report.absent(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
+        }
+        let Located { value: name, line, key } = name;
+        identities.push((Located { value, line, key }, name));
+    }
+    if identities.is_empty() {
+        report.error(line, &key, "is an empty table", remedy);
+    }
+    Some(identities)
+}

@@ -1,0 +1,100 @@
+//! A route's `identity` and `[routes.identity_by]`: who the gateway is towards the back end.
+
+use std::collections::BTreeSet;
+
+use toml::de::DeValue;
+use tower_mtls::Thumbprint;
+
+use super::client_certificate::{ClientCertificate, Mode};
+use super::diagnostic::quoted;
+use super::entry::{Entry, checked};
+use super::identity_by::{self, By, IdentityBy};
+use super::located::Located;
+use super::names;
+use super::report::Report;
+use super::route::{Surroundings, nested};
+use super::section::Section;
+
+/// Who the gateway is towards a route's back end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RouteIdentity {
+    /// One of `[identities]`.
+    Named(Located<String>),
+    /// The certificate with this id, which may be there later.
+    Id(Located<String>),
+    /// The certificate with this thumbprint, which may be there later.
+    Thumbprint(Located<Thumbprint>),
+    /// Another one for each request.
+    By(Located<IdentityBy>),
+}
+
+impl RouteIdentity {
+    /// Takes the identity: a name, which must be one of `defined`, or a reference.
+    pub(crate) fn read(section: &mut Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
+        let report = section.report;
+        let entry = section.take("identity")?;
+        if let DeValue::Table(_) = entry.value {
+            return read_reference(entry, report);
+        }
+        let name = entry.into_string(report)?;
+        if !defined.contains(name.as_str()) {
+            let remedy = names::defined_name(&name, "identities", defined.iter().map(String::as_str));
+            report.absent(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
+        }
+        Some(Self::Named(name))
+    }
+}
+
+/// A reference to a certificate that may be there later.
+fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
+    let mut reference = entry.into_section(report, &["id", "thumbprint"])?;
+    let (id, thumbprint) = (reference.means("id"), reference.means("thumbprint"));
+    if id == thumbprint {
+        let remedy = "write { id = \"ID\" } or { thumbprint = \"HEX\" }";
+        report.error(reference.line, &reference.key, "is not one reference", remedy);
+        drop((reference.take("id"), reference.take("thumbprint")));
+    }
+    let id = reference.string("id").map(RouteIdentity::Id);
+    let thumbprint = reference.string("thumbprint").and_then(|text| {
+        let remedy = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
+        checked(report, text, remedy, |text| text.parse().map_err(|_| "is no thumbprint"))
+    });
+    reference.finish();
+    match id {
+        Some(id) => Some(id),
+        None => Some(RouteIdentity::Thumbprint(thumbprint?)),
+    }
+}
+
+/// Takes the section that chooses an identity for each request.
+pub(super) fn read_by(
+    section: &mut Section<'_, '_>,
+    around: &Surroundings,
+    rules: Option<&Located<ClientCertificate>>,
+    is_guarded: bool,
+) -> Option<Located<IdentityBy>> {
+    let report = section.report;
+    let has_both = section.has("identity");
+    let by =
+        nested(section, "identity_by", identity_by::KEYS, |by| IdentityBy::read(by, &around.identities))?;
+    if has_both {
+        let problem = "stands beside identity; one of the two decides";
+        report.error(by.line, &by.key, problem, "remove one of the two");
+    }
+    match &by.by {
+        By::Claim(claim) if !is_guarded => {
+            let remedy = "add [routes.client_certificate], or choose by header";
+            report.error(claim.line, &claim.key, "nobody is admitted here who could be looked at", remedy);
+        }
+        By::Claim(claim) if rules.is_some_and(|rules| rules.mode == Mode::Shadow) => {
+            let problem = "whom the rules would refuse is not admitted in shadow mode, and gets 502";
+            report.warning(claim.line, &claim.key, problem, "write mode = \"enforce\"");
+        }
+        By::Header(header) if !is_guarded => {
+            let problem = "anyone can call here, and choose the identity by this header";
+            report.warning(header.line, &header.key, problem, "add [routes.client_certificate]");
+        }
+        _ => {}
+    }
+    Some(by)
+}

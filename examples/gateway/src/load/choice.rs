@@ -1,0 +1,117 @@
+//! Under which identity a route's requests are sent.
+
+use std::{collections::HashMap, fmt::Display, sync::Arc};
+
+use http::{Extensions, HeaderMap, HeaderName};
+use tower_mtls::{
+    ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Timestamp, admitted,
+    identity::{Identities, IdentityReference},
+};
+
+use super::{Named, files::Findings};
+use crate::config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted};
+
+/// The identities that routes can be given.
+pub(super) struct Known {
+    named: Named<ClientIdentity>,
+    all: Arc<Identities>,
+}
+
+/// The layer that chooses; None if what it needs is broken, which has been reported by then.
+pub(super) fn layer(
+    identity: Option<&RouteIdentity>,
+    known: &Known,
+    findings: &mut Findings,
+) -> Option<IdentityLayer> {
+    let all = &known.all;
+    Some(match identity {
+        None => IdentityLayer::anonymous(),
+        // An identity that is broken has been reported where it stands.
+        Some(RouteIdentity::Named(name)) => IdentityLayer::new(known.named.get(name.as_str())?.clone()?),
+        Some(RouteIdentity::Id(id)) => {
+            IdentityLayer::by_reference(all.clone(), IdentityReference::id(id.as_str()))
+        }
+        Some(RouteIdentity::Thumbprint(thumbprint)) => {
+            IdentityLayer::by_reference(all.clone(), thumbprint.value)
+        }
+        Some(RouteIdentity::By(by)) => {
+            let choose = chooser(by, findings)?;
+            IdentityLayer::choose(all.clone(), choose)
+        }
+    })
+}
+
+impl Known {
+    /// By name, and by their names as ids as long as there is no store.
+    pub(super) fn new(named: Named<ClientIdentity>) -> Self {
+        let mut all = Identities::new();
+        for (name, identity) in &named {
+            if let Some(identity) = identity {
+                all.insert(IdentityReference::name(name.as_str()), identity.clone());
+                all.insert(IdentityReference::id(name.as_str()), identity.clone());
+            }
+        }
+        Self { named, all: Arc::new(all) }
+    }
+}
+
+type Choose = Box<dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync>;
+
+fn chooser(by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
+    match &by.by {
+        By::Header(name) => Some(by_header(name.value.clone(), by)),
+        By::Claim(claim) => by_claim(claim.value, by, findings),
+    }
+}
+
+/// The header has one value, and that is in the table.
+fn by_header(name: HeaderName, by: &IdentityBy) -> Choose {
+    let rows = by.identities.iter();
+    let table: HashMap<Vec<u8>, IdentityReference> = rows
+        .map(|(value, name)| (value.value.clone().into_bytes(), IdentityReference::name(name.as_str())))
+        .collect();
+    Box::new(move |headers, _| {
+        let mut values = headers.get_all(&name).iter();
+        let value = values.next().filter(|_| values.next().is_none())?;
+        table.get(value.as_bytes()).cloned()
+    })
+}
+
+/// The first row whose value the admitted certificate has, compared as the rules of a route are.
+fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
+    let rows: Vec<Option<(Policy, IdentityReference)>> = by
+        .identities
+        .iter()
+        .map(|(value, name)| Some((rule(claim, value, findings)?, IdentityReference::name(name.as_str()))))
+        .collect();
+    let rows: Vec<_> = rows.into_iter().collect::<Option<_>>()?;
+    Some(Box::new(move |_, extensions| {
+        let presented = Presented::Certificate(admitted(extensions)?.clone());
+        // Whether the certificate is valid now has been judged.
+        let any_time = Timestamp::from_unix(0);
+        let row = rows.iter().find(|(rule, _)| rule.judge(&presented, any_time).is_ok())?;
+        Some(row.1.clone())
+    }))
+}
+
+fn rule(claim: Claim, value: &Located<String>, findings: &mut Findings) -> Option<Policy> {
+    let rule = Policy::builder().allow_outside_validity().allow_unanchored();
+    let rule = match claim {
+        Claim::CommonName => Ok(rule.common_name(value.as_str())),
+        Claim::Subject => with(value, |name| rule.subject(name)),
+        Claim::DnsName => with(value, |name| rule.dns_name(name)),
+        Claim::SpiffeId => with(value, |id| rule.spiffe_id(id)),
+        Claim::Thumbprint => with(value, |thumbprint| rule.thumbprint(thumbprint)),
+    };
+    let built = rule.and_then(|rule| rule.build().map_err(|error| error.to_string()));
+    let said = |problem| findings.error(value, format!("{}: {problem}", quoted(value)), "correct the value");
+    built.map_err(said).ok()
+}
+
+fn with<T>(text: &str, add: impl FnOnce(T) -> PolicyBuilder) -> Result<PolicyBuilder, String>
+where
+    T: std::str::FromStr,
+    T::Err: Display,
+{
+    text.parse().map(add).map_err(|error: T::Err| error.to_string())
+}

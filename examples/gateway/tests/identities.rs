@@ -1,0 +1,137 @@
+//! A route's identity can be another one for each request.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use support::{Demo, Running};
+
+/// The demo's world behind a gateway of another configuration.
+fn gateway_with(demo: &Demo, routes: &str) -> (Running, u16) {
+    let toml = std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let upstream = toml.split('"').find(|text| text.starts_with("https://localhost:")).unwrap();
+    let config = demo.dir().join("identities.toml");
+    let text = r#"
+        [listener]
+        address = "127.0.0.1:0"
+        certificate = "server.pem"
+        private_key = "server.key"
+        [trust.demo]
+        ca = ["partners-ca.pem"]
+        [identities.orders]
+        pfx = "orders.pfx"
+        password_file = "orders.password"
+        [identities.billing]
+        pfx = "billing.pfx"
+        password_file = "billing.password"
+        [upstream_tls]
+        ca = ["backend-ca.pem"]
+        ROUTES
+        "#;
+    std::fs::write(&config, text.replace("ROUTES", routes).replace("UPSTREAM", upstream)).unwrap();
+    Running::start(&config)
+}
+
+/// The status, and who the back end saw or the code of the problem.
+async fn get(demo: &Demo, certificate: Option<&str>, path: &str, header: &str) -> (u16, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
+    let answer = demo.send_raw(certificate, request.as_bytes()).await;
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let told = |before: &str| {
+        let rest = answer.split(before).nth(1)?;
+        Some(rest.split('"').next().unwrap().to_owned())
+    };
+    (status, told("\"subject\": \"CN=").or_else(|| told("\"code\":\"")).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_header_chooses_from_the_routes_table_and_nothing_else() {
+    let demo = Demo::start();
+    let (_running, port) = gateway_with(
+        &demo,
+        r#"
+        [[routes]]
+        path = "/"
+        upstream = "UPSTREAM"
+        identity_by = { header = "x-tenant", identities = { "acme" = "orders", "globex" = "billing" } }
+        client_certificate = { trust = "demo" }
+        "#,
+    );
+    let demo = demo.on_port(port);
+    for (header, expected) in [
+        ("X-Tenant: acme\r\n", (200, "orders-gateway, O=Contoso")),
+        ("x-tenant: globex\r\n", (200, "billing-gateway, O=Contoso")),
+        ("x-tenant: orders\r\n", (502, "unknown_identity")),
+        ("x-tenant: ACME\r\n", (502, "unknown_identity")),
+        ("x-tenant:\r\n", (502, "unknown_identity")),
+        ("", (502, "unknown_identity")),
+        ("x-tenant: acme\r\nx-tenant: acme\r\n", (502, "unknown_identity")),
+    ] {
+        let seen = get(&demo, Some("client"), "/", header).await;
+        assert_eq!((seen.0, seen.1.as_str()), expected, "{header:?}");
+    }
+    assert_eq!(get(&demo, None, "/", "x-tenant: acme\r\n").await.0, 403);
+}
+
+#[tokio::test]
+async fn the_admitted_certificate_chooses() {
+    let demo = Demo::start();
+    let (_running, port) = gateway_with(
+        &demo,
+        r#"
+        [[routes]]
+        path = "/cn"
+        upstream = "UPSTREAM"
+        identity_by = { claim = "common_name", identities = { "somebody-else" = "orders", "orders-client" = "billing" } }
+        client_certificate = { trust = "demo" }
+        [[routes]]
+        path = "/none"
+        upstream = "UPSTREAM"
+        identity_by = { claim = "dns_name", identities = { "nobody.example" = "orders" } }
+        client_certificate = { trust = "demo" }
+        "#,
+    );
+    let demo = demo.on_port(port);
+    let seen = get(&demo, Some("client"), "/cn", "").await;
+    assert_eq!((seen.0, seen.1.as_str()), (200, "billing-gateway, O=Contoso"));
+    let seen = get(&demo, Some("client"), "/none", "").await;
+    assert_eq!((seen.0, seen.1.as_str()), (502, "unknown_identity"));
+    assert_eq!(get(&demo, Some("stranger"), "/cn", "").await.0, 403);
+}
+
+#[tokio::test]
+async fn a_reference_finds_its_identity_by_id_and_by_thumbprint() {
+    let demo = Demo::start();
+    let openssl = "openssl pkcs12 -in orders.pfx -passin file:orders.password -nokeys -clcerts -legacy 2>/dev/null \
+                   || openssl pkcs12 -in orders.pfx -passin file:orders.password -nokeys -clcerts";
+    let print = support::shell(&format!(
+        "cd {} && ({openssl}) | openssl x509 -noout -fingerprint -sha1 | cut -d= -f2",
+        demo.dir().display()
+    ));
+    let (_running, port) = gateway_with(
+        &demo,
+        &r#"
+        [[routes]]
+        path = "/id"
+        upstream = "UPSTREAM"
+        identity = { id = "billing" }
+        [[routes]]
+        path = "/thumbprint"
+        upstream = "UPSTREAM"
+        identity = { thumbprint = "THUMBPRINT" }
+        [[routes]]
+        path = "/later"
+        upstream = "UPSTREAM"
+        identity = { id = "not-there-yet" }
+        "#
+        .replace("THUMBPRINT", print.trim()),
+    );
+    let demo = demo.on_port(port);
+    for (path, expected) in [
+        ("/id", (200, "billing-gateway, O=Contoso")),
+        ("/thumbprint", (200, "orders-gateway, O=Contoso")),
+        ("/later", (502, "unknown_identity")),
+    ] {
+        let seen = get(&demo, None, path, "").await;
+        assert_eq!((seen.0, seen.1.as_str()), expected, "{path}");
+    }
+}
