@@ -158,14 +158,14 @@
 //! | `identity` | | [`identity`]: [`ClientIdentity`] |
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
-//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}` |
+//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`, and for each pair of identity and back end `tower_mtls_back_end_requests_total`, `tower_mtls_back_end_errors_total{code}`, `tower_mtls_back_end_handshakes_total{resumed}` and the gauge `tower_mtls_back_end_connections` |
 //!
 //! # Crates in the public interface
 //!
 //! A new major version of one of these is one of this crate: `http`, `http-body`, `bytes`, `tower-layer` and
 //! `tower-service` (with `inbound`); `tokio` (sockets) and `rustls` (provider, certified keys, the verifier's trait)
-//! with `acceptor`; `rustls` with `identity`; `hyper` (`Incoming`, its I/O traits) and `hyper-util`
-//! (`Connection`) with `outbound`; `axum`, `axum-server` and `tonic` with the features of their names. `x509-parser`,
+//! with `acceptor`; `rustls` with `identity`; `bytes`, `hyper` (its error and I/O traits), `hyper-util`
+//! (`Connection`) and `tower` (`retry::Policy`) with `outbound`; `axum`, `axum-server` and `tonic` with the features of their names. `x509-parser`,
 //! `rustls-webpki`, `hyper-rustls`, `tokio-rustls`, `p12-keystore` and the rest stay inside.
 //!
 //! # What never happens

@@ -1,21 +1,46 @@
 //! Calling back ends as the right client.
 //!
 //! A back-end connection belongs to exactly one *identity generation*: the pooled [`MtlsClient`] keeps, for
-//! each pair of [`ClientIdentity`](crate::ClientIdentity) and [`BackEndTrust`], a client, a pool and a TLS
-//! session store of its own. A request that starts after
-//! [`SharedIdentity::replace`](crate::SharedIdentity::replace) returned is sent under the new identity;
-//! requests in flight finish on the old connections, on which nothing new starts. TLS sessions of one
-//! identity are never resumed by another.
+//! each combination of [`ClientIdentity`](crate::ClientIdentity), [`BackEndTrust`] and authority, connections
+//! and a TLS session store of their own. TLS sessions of one identity are never resumed by another.
 //!
 //! A request is sent when
 //! 1. an [`IdentityLayer`] chose its identity, or chose by name to have none (otherwise it fails with
 //!    [`ClientErrorKind::NoIdentity`]);
-//! 2. its URI is absolute: `https`, or `http` if it is anonymous;
-//! 3. the back end proves its certificate as the [`BackEndTrust`] demands (by default a chain to the system's
+//! 2. that identity exists (otherwise [`ClientErrorKind::UnknownIdentity`]: it is never sent anonymously instead);
+//! 3. its URI is absolute: `https`, or `http` if it is anonymous;
+//! 4. the back end proves its certificate as the [`BackEndTrust`] demands (by default a chain to the system's
 //!    roots and the name in the URI).
 //!
-//! HTTP/2 is used where the back end agrees to it by ALPN, else HTTP/1.1. Failures are [`ClientError`]s with a
-//! kind.
+//! HTTP/2 is used where the back end agrees to it by ALPN, else HTTP/1.1. A Host field that differs from the URI
+//! is kept: as `:authority` on HTTP/2. Failures are [`ClientError`]s with a kind, which say whether anything
+//! [was sent](ClientError::was_sent).
+//!
+//! # Replacing an identity or a trust
+//!
+//! The identity is chosen when a request is dispatched: once a connection is at hand, and again if the request
+//! could not be begun on it. So a request that starts after [`SharedIdentity::replace`] returned is sent under
+//! the new identity, and the same holds for [`SharedBackEndTrust::replace`] and [`SharedIdentities::replace`].
+//! Connections of the old one serve what is in flight and nothing else. Idle ones are closed within a second
+//! after the last clone of the old identity is gone, or at once by [`MtlsClient::retire_identity`]; those that
+//! still have something in flight after the
+//! [drain timeout](MtlsClientBuilder::with_drain_timeout) are cut off.
+//!
+//! [`SharedIdentity::replace`]: crate::SharedIdentity::replace
+//! [`SharedIdentities::replace`]: crate::identity::SharedIdentities::replace
+//!
+//! # What is sent twice, and what is not
+//!
+//! A request that was never begun, because the back end had closed an idle connection, is dispatched again,
+//! whatever its method. A request of which a single octet may have been sent is not, unless
+//! [`RetryIdempotent`] is put around the route and its method allows it.
+//!
+//! # Connections
+//!
+//! HTTP/1.1: one for each request at a time. HTTP/2: up to 100 streams share one, fewer if the back end says so.
+//! There is no limit by default: see [`MtlsClientBuilder::with_max_connections`], and tower's
+//! `ConcurrencyLimitLayer` for requests. A pool that nobody used for ten minutes is forgotten, and its TLS
+//! sessions with it; identities and trusts that are configured but unused cost nothing here.
 //!
 //! For a hyper client or a tonic `Endpoint` of your own there is [`MtlsConnectorLayer`]: a connector bound to
 //! one identity, TLS whatever the scheme says.
