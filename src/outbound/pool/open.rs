@@ -44,7 +44,8 @@ where
         if state.protocol == Protocol::Http1 {
             return None;
         }
-        if let Some(opening) = &state.opening {
+        // One whose task is gone, with its runtime, will never say anything.
+        if let Some(opening) = state.opening.as_ref().filter(|opening| opening.has_changed().is_ok()) {
             return Some(opening.clone());
         }
         let (said, opening) = watch::channel(None);
