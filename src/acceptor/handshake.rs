@@ -3,7 +3,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, ServerTls};
+use super::{MtlsStream, SharedServerTls};
 
 /// Finishes one TLS handshake at a time: for accept loops that are not this crate's.
 ///
@@ -11,16 +11,17 @@ use super::{MtlsStream, ServerTls};
 /// feature `axum-server` it is an `axum_server::accept::Accept`.
 #[derive(Clone)]
 pub struct MtlsAcceptor {
-    tls: TlsAcceptor,
+    tls: SharedServerTls,
     timeout: Duration,
 }
 
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl MtlsAcceptor {
-    /// Accepts with a handshake timeout of 10 seconds.
-    pub fn new(tls: ServerTls) -> Self {
-        Self { tls: TlsAcceptor::from(tls.config), timeout: DEFAULT_TIMEOUT }
+    /// Accepts with a handshake timeout of 10 seconds: a [`ServerTls`](super::ServerTls), or a
+    /// [`SharedServerTls`] that is replaced while connections are accepted.
+    pub fn new(tls: impl Into<SharedServerTls>) -> Self {
+        Self { tls: tls.into(), timeout: DEFAULT_TIMEOUT }
     }
 
     /// How long a handshake may take. Default: 10 seconds.
@@ -39,7 +40,8 @@ impl MtlsAcceptor {
         // A failure shows on first use.
         let _ = socket.set_nodelay(true);
         let local = socket.local_addr().ok();
-        let accepted = match time::timeout(self.timeout, self.tls.accept(socket)).await {
+        let tls = TlsAcceptor::from(self.tls.current());
+        let accepted = match time::timeout(self.timeout, tls.accept(socket)).await {
             Ok(accepted) => accepted,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
         };

@@ -1,5 +1,5 @@
 use std::{
-    collections::VecDeque,
+    convert::Infallible,
     io,
     net::SocketAddr,
     pin::pin,
@@ -12,12 +12,15 @@ use tokio::{
     sync::{
         Semaphore,
         mpsc::{self, OwnedPermit, error::TrySendError},
+        oneshot,
     },
     task::{AbortHandle, JoinSet},
     time,
 };
 
-use super::{MtlsAcceptor, MtlsStream, ServerTls, handshake::DEFAULT_TIMEOUT};
+use super::{
+    MtlsAcceptor, MtlsStream, SharedServerTls, handshake::DEFAULT_TIMEOUT, oldest_first::OldestFirst,
+};
 
 /// What a listener lets callers cost before they have shown anything.
 #[derive(Debug, Clone, Copy)]
@@ -58,16 +61,29 @@ impl ListenerLimits {
 pub struct MtlsListener {
     finished: mpsc::Receiver<MtlsStream>,
     local: SocketAddr,
-    accepting: AbortHandle,
+    /// Sending on it, or dropping it, ends the accepting.
+    stop: oneshot::Sender<Infallible>,
+    accepting: AbortOnDrop,
+}
+
+/// Ends the task, and with it the handshakes under way.
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl MtlsListener {
-    /// Binds to `address` (port 0: any free port) with the default [limits](ListenerLimits).
+    /// Binds to `address` (port 0: any free port) with the default [limits](ListenerLimits). The certificate is a
+    /// [`ServerTls`](super::ServerTls), or a [`SharedServerTls`] that is replaced while serving.
     ///
     /// # Errors
     ///
     /// The address cannot be resolved or bound.
-    pub async fn bind(address: impl ToSocketAddrs, tls: ServerTls) -> io::Result<Self> {
+    pub async fn bind(address: impl ToSocketAddrs, tls: impl Into<SharedServerTls>) -> io::Result<Self> {
         Self::new(TcpListener::bind(address).await?, tls, ListenerLimits::default())
     }
 
@@ -76,12 +92,18 @@ impl MtlsListener {
     /// # Errors
     ///
     /// The socket does not know its own address.
-    pub fn new(tcp: TcpListener, tls: ServerTls, limits: ListenerLimits) -> io::Result<Self> {
+    pub fn new(
+        tcp: TcpListener,
+        tls: impl Into<SharedServerTls>,
+        limits: ListenerLimits,
+    ) -> io::Result<Self> {
         let local = tcp.local_addr()?;
         let (sender, finished) = mpsc::channel(limits.handshakes);
         let acceptor = MtlsAcceptor::new(tls).with_timeout(limits.handshake_timeout);
-        let accepting = tokio::spawn(accept_all(tcp, acceptor, sender));
-        Ok(Self { finished, local, accepting: accepting.abort_handle() })
+        let (stop, stopped) = oneshot::channel();
+        let incoming = Incoming { tcp, stopped, left: None };
+        let accepting = tokio::spawn(accept_all(incoming, acceptor, sender));
+        Ok(Self { finished, local, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
     }
 
     /// The next connection whose handshake is finished, and where it comes from.
@@ -96,7 +118,8 @@ impl MtlsListener {
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<MtlsStream> {
         match self.finished.poll_recv(cx) {
             Poll::Ready(Some(stream)) => Poll::Ready(stream),
-            // The accepting task lives as long as this value; only a runtime that shuts down ends it before.
+            // The accepting task lives as long as this value, or until it drains; only a runtime that shuts down
+            // ends it before.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
@@ -105,20 +128,76 @@ impl MtlsListener {
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
-}
 
-impl Drop for MtlsListener {
-    fn drop(&mut self) {
-        self.accepting.abort();
+    /// Closes the socket, and hands out the connections that callers have made by then: in the operating system's
+    /// queue, with their handshake under way, or finished and not yet accepted.
+    pub fn drain(self) -> DrainingListener {
+        let Self { finished, local: _, stop, accepting } = self;
+        drop(stop);
+        DrainingListener { finished, _accepting: accepting }
     }
 }
 
-/// Accepts forever, a task for each handshake; dropping the future ends them all.
-async fn accept_all(tcp: TcpListener, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
+/// What [`MtlsListener::drain`] leaves: the connections that were on their way.
+///
+/// Dropping it ends the handshakes that are under way.
+#[derive(Debug)]
+pub struct DrainingListener {
+    finished: mpsc::Receiver<MtlsStream>,
+    _accepting: AbortOnDrop,
+}
+
+impl DrainingListener {
+    /// The next connection whose handshake is finished, and where it comes from; None when there are no more. A
+    /// handshake that stalls is waited for until its timeout.
+    ///
+    /// Cancel safe.
+    pub async fn accept(&mut self) -> Option<(MtlsStream, SocketAddr)> {
+        let stream = self.finished.recv().await?;
+        let remote = stream.remote_addr();
+        Some((stream, remote))
+    }
+}
+
+/// The connections that callers make, until the listener is told to stop; then those that they have made already.
+struct Incoming {
+    tcp: TcpListener,
+    stopped: oneshot::Receiver<Infallible>,
+    /// Once stopped: how many more are taken out of the operating system's queue.
+    left: Option<usize>,
+}
+
+/// Nobody can keep a listener that stops from stopping.
+const MOST_QUEUED: usize = 4_096;
+
+impl Incoming {
+    async fn next(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        if self.left.is_none() {
+            tokio::select! {
+                biased;
+                _ = &mut self.stopped => self.left = Some(MOST_QUEUED),
+                accepted = self.tcp.accept() => return Some(accepted),
+            }
+        }
+        let left = self.left.as_mut()?;
+        *left = left.checked_sub(1)?;
+        // Without a turn of the runtime the queue may seem empty.
+        tokio::task::yield_now().await;
+        tokio::select! {
+            biased;
+            accepted = self.tcp.accept() => accepted.ok().map(Ok),
+            () = std::future::ready(()) => None,
+        }
+    }
+}
+
+/// Accepts until it is told to stop, a task for each handshake, then closes the socket and waits for those under
+/// way; dropping the future ends them.
+async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
     let mut handshakes = JoinSet::new();
     let mut oldest_first = OldestFirst::default();
-    loop {
-        let (socket, remote) = match tcp.accept().await {
+    while let Some(accepted) = incoming.next().await {
+        let (socket, remote) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 wait_out(&error).await;
@@ -145,48 +224,8 @@ async fn accept_all(tcp: TcpListener, tls: MtlsAcceptor, finished: mpsc::Sender<
         };
         oldest_first.push(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
     }
-}
-
-/// A handshake has this long before it can be given up for another: a burst of honest callers is served in
-/// turn.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// The handshakes under way by their age.
-#[derive(Default)]
-struct OldestFirst(VecDeque<(time::Instant, AbortHandle)>);
-
-impl OldestFirst {
-    fn push(&mut self, handshake: AbortHandle) {
-        self.0.push_back((time::Instant::now(), handshake));
-    }
-
-    fn forget_finished(&mut self, places: usize) {
-        while self.0.front().is_some_and(|(_, handshake)| handshake.is_finished()) {
-            self.0.pop_front();
-        }
-        // Behind one that stalls, the finished ones would pile up.
-        if self.0.len() > 2 * places {
-            self.0.retain(|(_, handshake)| !handshake.is_finished());
-        }
-    }
-
-    /// When the oldest has had its time.
-    fn due(&self) -> time::Instant {
-        self.0.front().map_or_else(time::Instant::now, |(since, _)| *since + GRACE)
-    }
-
-    /// Ends the handshake that has taken longest: callers that stall make room for those that do not.
-    fn give_up_one(&mut self) {
-        while let Some((_, oldest)) = self.0.pop_front() {
-            if !oldest.is_finished() {
-                oldest.abort();
-                tracing::debug!("TLS handshake given up: there are too many");
-                #[cfg(feature = "metrics")]
-                metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => "given_up").increment(1);
-                return;
-            }
-        }
-    }
+    drop((incoming, finished));
+    while handshakes.join_next().await.is_some() {}
 }
 
 async fn handshake(tls: MtlsAcceptor, socket: TcpStream, remote: SocketAddr, place: OwnedPermit<MtlsStream>) {

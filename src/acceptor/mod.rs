@@ -16,6 +16,9 @@
 //! [`ClientCertificateRequest::Off`]. HTTP/2 and HTTP/1.1 are offered by ALPN: a server that speaks HTTP/1.1 only
 //! must say [`only_http1`](ServerTlsBuilder::only_http1).
 //!
+//! A renewed certificate is published by [`SharedServerTls::replace`], without a restart.
+//! [`MtlsListener::drain`] ends a listener without losing the callers whose handshake is under way.
+//!
 //! With axum, one line serves ([`capture`](axum::capture) tells the layers what was presented):
 //!
 //! ```no_run
@@ -52,7 +55,9 @@ pub mod axum;
 mod axum_server;
 mod handshake;
 mod listener;
+mod oldest_first;
 mod server_tls;
+mod shared_tls;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
@@ -60,8 +65,9 @@ mod verifier;
 
 pub use self::{
     handshake::MtlsAcceptor,
-    listener::{ListenerLimits, MtlsListener},
+    listener::{DrainingListener, ListenerLimits, MtlsListener},
     server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder},
+    shared_tls::SharedServerTls,
     stream::MtlsStream,
     verifier::PossessionVerifier,
 };

@@ -30,8 +30,15 @@ pub struct Caller {
 impl Caller {
     /// Trusts `root`, and presents `key` if there is one, whether or not it belongs to its certificate.
     pub fn new(root: &Authority, key: Option<Arc<CertifiedKey>>, tls: Tls, http: Http) -> Self {
+        Self::trusting(&[root], key, tls, http)
+    }
+
+    /// As [`new`](Self::new) with several roots.
+    pub fn trusting(trusted: &[&Authority], key: Option<Arc<CertifiedKey>>, tls: Tls, http: Http) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(root.der().to_vec())).unwrap();
+        for root in trusted {
+            roots.add(CertificateDer::from(root.der().to_vec())).unwrap();
+        }
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(tls.versions())
             .unwrap()
@@ -46,7 +53,10 @@ impl Caller {
 
     /// On TLS 1.3 a server's refusal of the certificate shows only on the first read.
     pub async fn handshake(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
-        let socket = TcpStream::connect(address).await?;
+        self.handshake_on(TcpStream::connect(address).await?).await
+    }
+
+    async fn handshake_on(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         socket.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").unwrap();
         let handshake = TlsConnector::from(self.config.clone()).connect(name, socket);
@@ -54,7 +64,15 @@ impl Caller {
     }
 
     pub async fn connect(&self, address: SocketAddr) -> Connection {
-        let stream = self.handshake(address).await.unwrap();
+        self.connected(self.handshake(address).await.unwrap()).await
+    }
+
+    /// As [`connect`](Self::connect) on a socket that is connected already.
+    pub async fn connect_on(&self, socket: TcpStream) -> Connection {
+        self.connected(self.handshake_on(socket).await.unwrap()).await
+    }
+
+    async fn connected(&self, stream: TlsStream<TcpStream>) -> Connection {
         let tls = stream.get_ref().1;
         assert_eq!(tls.alpn_protocol(), Some(&*self.http.alpn()), "the negotiated protocol");
         let kind = tls.handshake_kind().unwrap();
