@@ -8,10 +8,11 @@ mod run;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tower_mtls::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::serve;
+use crate::{management, serve};
 
 /// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each back end under
 /// the route's own identity.
@@ -26,7 +27,8 @@ struct CommandLine {
 enum Command {
     /// A tour with throw-away certificates and two back ends inside the process (the default)
     Demo(Demo),
-    /// Serve a configuration file; SIGTERM and Ctrl-C let what is in flight finish
+    /// Serve a configuration file; a changed file or SIGHUP reloads it, SIGTERM and Ctrl-C let what is in flight
+    /// finish
     Run(Config),
     /// Say whether a configuration file, and all that it names, would serve; exit 1 if not
     ///
@@ -52,8 +54,8 @@ struct Demo {
     /// The port to listen on, on 127.0.0.1
     #[arg(long, value_name = "N", default_value_t = PORT)]
     port: u16,
-    /// Reserved for the management listener, which this version does not have yet
-    #[arg(long, value_name = "N", default_value_t = MANAGEMENT_PORT, hide = true)]
+    /// The port of the management listener, on 127.0.0.1
+    #[arg(long, value_name = "N", default_value_t = MANAGEMENT_PORT)]
     management_port: u16,
 }
 
@@ -100,8 +102,10 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let outcome = match command {
-        Command::Demo(Demo { dir, port, management_port: _ }) => served(|| demo::demo(&dir, port)),
-        Command::Run(Config { config }) => served(|| run::run(&config)),
+        Command::Demo(Demo { dir, port, management_port }) => {
+            served(|metrics| demo::demo(&dir, port, management_port, metrics))
+        }
+        Command::Run(Config { config }) => served(|metrics| run::run(&config, metrics)),
         Command::Check(Config { config }) => return check::check(&config),
         Command::Explain(asked) => return explain::explain(&asked),
     };
@@ -115,14 +119,18 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Serves with a log on standard error. `RUST_LOG` chooses what is logged.
-fn served(serve: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+fn served(serve: impl FnOnce(&PrometheusHandle) -> Result<(), String>) -> Result<(), String> {
     let (filter, problem) = filter(&std::env::var_os("RUST_LOG").unwrap_or_default().to_string_lossy());
     if let Some(problem) = problem {
         eprintln!("{problem}");
     }
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    serve()
+    // Before anything is loaded: what is counted is counted where it is told of.
+    let recorder = management::recorder().map_err(|error| format!("cannot count requests: {error}"))?;
+    let metrics = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|error| format!("cannot count requests: {error}"))?;
+    serve(&metrics)
 }
 
 /// What `RUST_LOG` asks for; `info` if it is unset, empty or cannot be read, and the last is told.

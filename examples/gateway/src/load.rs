@@ -1,97 +1,147 @@
 //! From a configuration file to what serves: reads all that it names, or says all that is wrong.
 
 mod advice;
+mod cache;
 mod choice;
+mod endpoint;
 mod files;
+mod fingerprint;
 mod key_pair;
 mod rules;
 mod trust;
 mod upstream;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use tower_mtls::{ClientIdentity, MtlsClient, ServerTls, TrustAnchors, acceptor::ClientCertificateRequest};
+use tower_mtls::{MtlsClient, TrustAnchors};
 
-use self::{choice::Known, files::Findings, upstream::BackEndTrusts};
+pub(crate) use self::{
+    cache::Cache,
+    endpoint::Endpoint,
+    fingerprint::{Fingerprint, Fingerprints, fingerprints},
+};
+use self::{
+    cache::Digest,
+    choice::Known,
+    files::Findings,
+    key_pair::Pair,
+    upstream::{BackEndTrusts, Parts},
+};
 use crate::{
-    config::{self, AskForCertificate, Config, Diagnostic, Limits},
+    config::{self, Config, Diagnostic, Limits},
+    management::Access,
     routes::RouteTable,
-    serve::Site,
+    serve::{Client, Expiry, Site},
 };
 
 /// A configuration that is ready to serve.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) address: SocketAddr,
-    pub(crate) tls: ServerTls,
+    /// The file it was read from.
+    pub(crate) file: PathBuf,
+    pub(crate) listener: Endpoint,
+    pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
     pub(crate) site: Site,
 }
 
-/// Loads the file; there is a result exactly if no finding is an error.
-pub(crate) fn load(file: &Path) -> (Option<Loaded>, Vec<Diagnostic>) {
+/// What came of loading a file.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// There exactly if no finding is an error.
+    pub(crate) loaded: Option<Loaded>,
+    pub(crate) findings: Vec<Diagnostic>,
+    /// Every file that was read, in the state it was in before that.
+    pub(crate) read: Fingerprints,
+}
+
+/// Loads the file, and reuses what an earlier load made of the same contents.
+pub(crate) fn load(file: &Path, cache: &mut Cache) -> Outcome {
+    let state = Fingerprint::of(file);
     let (config, diagnostics) = config::read(file);
     let mut findings = Findings::new(file, diagnostics);
-    let loaded = config.and_then(|config| build(&config, &mut findings));
-    let diagnostics = findings.finish();
-    let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
-    (loaded.filter(|_| is_sound), diagnostics)
+    let loaded = config.and_then(|config| build(&config, cache, &mut findings));
+    let (findings, mut read) = findings.finish();
+    read.insert(file.to_owned(), state);
+    let is_sound = !findings.iter().any(Diagnostic::is_error);
+    Outcome { loaded: loaded.filter(|_| is_sound), findings, read }
 }
 
 /// What the sections of the file are by name; None for one that is broken.
 type Named<T> = BTreeMap<String, Option<T>>;
 
 /// Builds whatever can be built, so that all errors are found at once.
-fn build(config: &Config, findings: &mut Findings) -> Option<Loaded> {
-    let tls = server_tls(config, findings);
-    let anchors: Named<TrustAnchors> =
-        config.trust.iter().map(|(name, set)| (name.clone(), trust::anchors(&set.ca, findings))).collect();
-    let identities: Named<ClientIdentity> = config
+fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Loaded> {
+    let listener = endpoint::listener(config, cache, findings);
+    let anchors: Named<TrustAnchors> = config
+        .trust
+        .iter()
+        .map(|(name, set)| (name.clone(), trust::anchors(&set.ca, &mut cache.anchors, findings)))
+        .collect();
+    let identities: Named<Pair> = config
         .identities
         .iter()
         .map(|(name, identity)| {
-            let read = key_pair::identity(&identity.files, findings);
-            (name.clone(), read.map(|identity| identity.with_name(name.as_str())))
+            (name.clone(), key_pair::named(name, &identity.files, &mut cache.identities, findings))
         })
         .collect();
-    let known = Known::new(identities);
+    let known = Known::new(&identities);
     for (name, identity) in &config.identities {
         if !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
             findings.note(identity, "no route uses this identity", "");
         }
     }
-    let client = MtlsClient::builder()
-        .with_connect_timeout(config.limits.connect_timeout)
-        .with_handshake_timeout(config.limits.handshake_timeout)
-        .with_idle_timeout(config.limits.idle_timeout)
-        .build();
-    let mut trusts = BackEndTrusts::default();
-    let routes: Vec<_> = config
-        .routes
-        .iter()
-        .map(|route| upstream::route(config, route, &anchors, &known, &mut trusts, &client, findings))
-        .collect();
+    let management = config
+        .management
+        .as_ref()
+        .map(|management| endpoint::management(config, management, &anchors, cache, findings));
+    let client = client(&config.limits, cache);
+    let parts = Parts { config, anchors: &anchors, identities: &known, client: &client };
+    let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts);
+    let routes: Vec<_> =
+        config.routes.iter().map(|route| upstream::route(&parts, route, &mut trusts, findings)).collect();
+    let trusts = trusts.into_all();
     let paths = config.routes.iter().map(|route| {
         let host = route.host.as_ref().map(|host| host.value.clone());
         (host, route.path.value.clone())
     });
-    let site = Site { table: RouteTable::new(paths), routes: routes.into_iter().collect::<Option<_>>()? };
-    Some(Loaded { address: config.listener.address.value, tls: tls?, limits: config.limits, site })
+    let table = RouteTable::new(paths);
+    let listener = listener?;
+    let management = match management {
+        Some(management) => Some(management?),
+        None => None,
+    };
+    let identities: BTreeMap<_, _> =
+        identities.into_iter().filter_map(|(name, pair)| Some((name, pair?.identity))).collect();
+    let mut expiries: Vec<_> = identities
+        .iter()
+        .map(|(name, identity)| Expiry::of_identity(name, identity.certificate().validity().not_after))
+        .collect();
+    expiries.push(Expiry::of_listener("main", listener.not_after));
+    expiries.extend(management.iter().map(|(at, _)| Expiry::of_listener("management", at.not_after)));
+    let routes = routes.into_iter().collect::<Option<_>>()?;
+    let site = Site { table, routes, client, identities, trusts, expiries };
+    Some(Loaded { file: config.file.clone(), listener, management, limits: config.limits, site })
 }
 
-fn server_tls(config: &Config, findings: &mut Findings) -> Option<ServerTls> {
-    let pair = key_pair::identity(&config.listener.certificate, findings)?;
-    advice::on_listener(config.listener.certificate.certificate(), pair.certificate().der(), findings);
-    let request = match config.listener.client_certificate {
-        AskForCertificate::Request => ClientCertificateRequest::Request,
-        AskForCertificate::Off => ClientCertificateRequest::Off,
-    };
-    let built = ServerTls::builder().certified_key(pair.certified_key()).client_certificate(request).build();
-    match built {
-        Ok(tls) => Some(tls),
-        Err(error) => {
-            findings.error(&config.listener.address, error.to_string(), "check certificate and private_key");
-            None
-        }
+/// The client of all routes, with its connections: the same as before unless its own settings changed.
+fn client(limits: &Limits, cache: &mut Cache) -> Client {
+    let timeouts = [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout];
+    let octets = timeouts.map(|timeout| timeout.as_nanos().to_be_bytes());
+    let digest = Digest::of("client", octets.iter().map(|octets| octets.as_slice()));
+    let made: Result<_, std::convert::Infallible> = cache.clients.get_or_make(digest, || {
+        let [connect, handshake, idle] = timeouts;
+        Ok(MtlsClient::builder()
+            .with_connect_timeout(connect)
+            .with_handshake_timeout(handshake)
+            .with_idle_timeout(idle)
+            .build())
+    });
+    match made {
+        Ok(client) => client,
+        Err(never) => match never {},
     }
 }

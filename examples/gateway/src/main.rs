@@ -3,7 +3,9 @@
 mod command;
 mod config;
 mod demo;
+mod live;
 mod load;
+mod management;
 mod path;
 mod routes;
 mod serve;

@@ -32,6 +32,7 @@ fn every_line_of_the_tour_answers_as_the_tour_says() {
     for wanted in [("200", false), ("200", true), ("403", false), ("403", true), ("404", false)] {
         assert!(asked.iter().any(|(status, http2)| (status.as_str(), *http2) == wanted), "{wanted:?}");
     }
+    assert!(asked.iter().any(|(status, _)| status == "401"), "the token was never missing");
     assert_eq!(demo.terminate(), Some(0), "SIGTERM ends it in order");
 }
 

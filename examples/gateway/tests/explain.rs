@@ -13,7 +13,7 @@ fn usage_errors_exit_with_1_and_help_with_0() {
         (&["check", "--config"], 1, "--config"),
         (&["demo", "--management-port", "x"], 1, "--management-port"),
         (&["--help"], 0, "explain"),
-        (&["demo", "--help"], 0, "--dir"),
+        (&["demo", "--help"], 0, "--management-port"),
         (&["--version"], 0, "gateway"),
     ] {
         let output = gateway().args(arguments).output().unwrap();
@@ -24,7 +24,6 @@ fn usage_errors_exit_with_1_and_help_with_0() {
         let printed = String::from_utf8(printed).unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {printed}");
         assert!(printed.contains(expected) && other.is_empty(), "{arguments:?}: {printed}");
-        assert!(code == 1 || !printed.contains("management"), "{arguments:?}: {printed}");
     }
 }
 

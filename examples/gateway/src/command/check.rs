@@ -2,15 +2,15 @@
 
 use std::{path::Path, process::ExitCode};
 
-use crate::load;
+use crate::load::{self, Cache};
 
 /// Prints every finding about the file and what it names.
 pub(super) fn check(file: &Path) -> ExitCode {
-    let (site, findings) = load::load(file);
-    for finding in &findings {
+    let outcome = load::load(file, &mut Cache::default());
+    for finding in &outcome.findings {
         println!("{finding}");
     }
-    if site.is_some() {
+    if outcome.loaded.is_some() {
         println!("{}: ok", file.display());
         ExitCode::SUCCESS
     } else {

@@ -5,34 +5,37 @@ use std::{
     path::Path,
 };
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tower_mtls::{Clock, SystemClock};
 
-use super::run::loaded;
-use crate::{
-    demo::{self, backend, pki, tour},
-    serve,
-};
+use super::run;
+use crate::demo::{self, backend, pki, tour};
 
 /// The name of the configuration in the demo's folder.
 const CONFIG: &str = "gateway.toml";
 
 /// Makes the demo's world, serves it, and prints the tour.
-pub(super) fn demo(dir: &Path, port: u16) -> Result<(), String> {
+pub(super) fn demo(
+    dir: &Path,
+    port: u16,
+    management_port: u16,
+    metrics: &PrometheusHandle,
+) -> Result<(), String> {
     let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix())
         .map_err(|error| error.to_string())?;
     pki::ensure(dir, now).map_err(|error| error.to_string())?;
-    super::runtime()?.block_on(serve(dir, port))
+    super::runtime()?.block_on(serve(dir, [port, management_port], metrics))
 }
 
-async fn serve(dir: &Path, port: u16) -> Result<(), String> {
-    let back_ends = demo::bind_back_ends(port)
+async fn serve(dir: &Path, own: [u16; 2], metrics: &PrometheusHandle) -> Result<(), String> {
+    let back_ends = demo::bind_back_ends(own)
         .await
         .map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
     let ports = back_ends.each_ref().map(|listener| listener.local_addr().map(|address| address.port()));
     let [Ok(first), Ok(second)] = ports else {
         return Err("the demo's back ends have no address".into());
     };
-    pki::write_public(dir, CONFIG, &demo::toml::render(port, [first, second]))
+    pki::write_public(dir, CONFIG, &demo::toml::render(own, [first, second]))
         .map_err(|error| error.to_string())?;
 
     let tls = backend::tls(dir).map_err(|error| error.to_string())?;
@@ -40,11 +43,13 @@ async fn serve(dir: &Path, port: u16) -> Result<(), String> {
     let _back_ends =
         [backend::start(orders, tls.clone(), "back end 1"), backend::start(open, tls, "back end 2")];
 
-    let server = serve::bind(loaded(&dir.join(CONFIG))?).await?;
-    print(&tour::text(dir, server.address().port()))
-        .map_err(|error| format!("cannot print the tour: {error}"))?;
-    server.run(super::until_signal()).await;
-    Ok(())
+    let (loaded, files) = run::loaded(&dir.join(CONFIG))?;
+    run::serve(loaded, files, metrics, |server| {
+        let management = server.management_address().map(|address| address.port()).unwrap_or_default();
+        print(&tour::text(dir, server.address().port(), management))
+            .map_err(|error| format!("cannot print the tour: {error}"))
+    })
+    .await
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -2,27 +2,57 @@
 
 use std::path::Path;
 
-use crate::{load, serve};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::{
+    live::{Files, HangUps},
+    load::Loaded,
+    management,
+    serve::Server,
+};
 
 /// Serves the file until a signal ends it.
-pub(super) fn run(file: &Path) -> Result<(), String> {
-    let loaded = loaded(file)?;
+pub(super) fn run(file: &Path, metrics: &PrometheusHandle) -> Result<(), String> {
+    let (loaded, files) = loaded(file)?;
     super::runtime()?.block_on(async {
-        let server = serve::bind(loaded).await?;
-        tracing::info!(address = %server.address(), "serving");
-        server.run(super::until_signal()).await;
+        serve(loaded, files, metrics, |server| {
+            let management = server.management_address().map(tracing::field::display);
+            tracing::info!(management, address = %server.address(), "serving");
+            Ok(())
+        })
+        .await?;
         tracing::info!("stopped");
         Ok(())
     })
 }
 
 /// What the file says, with its warnings and notes printed; or all its errors, one a line.
-pub(super) fn loaded(file: &Path) -> Result<load::Loaded, String> {
-    let (loaded, findings) = load::load(file);
+pub(super) fn loaded(file: &Path) -> Result<(Loaded, Files), String> {
+    let (loaded, findings) = Files::load(file);
     let lines =
         |error| findings.iter().filter(move |finding| finding.is_error() == error).map(ToString::to_string);
     for line in lines(false) {
         eprintln!("{line}");
     }
     loaded.ok_or_else(|| lines(true).collect::<Vec<_>>().join("\n"))
+}
+
+/// Serves, follows the files, and drains after the first signal. `started` is told when everything is bound.
+pub(super) async fn serve(
+    loaded: Loaded,
+    mut files: Files,
+    metrics: &PrometheusHandle,
+    started: impl FnOnce(&Server) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut hang_ups = HangUps::new();
+    let started_server = Server::start(loaded, files.status().clone(), metrics.clone()).await;
+    let mut server = started_server.map_err(|error| error.to_string())?;
+    started(&server)?;
+    tokio::select! {
+        never = files.follow(&mut server, &mut hang_ups) => match never {},
+        () = management::upkeep(metrics) => {}
+        () = super::until_signal() => {}
+    }
+    server.drain().await;
+    Ok(())
 }

@@ -24,6 +24,20 @@ pub(crate) const KEYS: &[&str] = &[
     "policy",
 ];
 
+/// The keys of `[management.client_certificate]`: always enforced, by rules of its own.
+pub(crate) const MANAGEMENT_KEYS: &[&str] = &[
+    "validity",
+    "trust",
+    "issuer",
+    "subject",
+    "common_name",
+    "dns_name",
+    "thumbprint",
+    "thumbprint_file",
+    "in_store",
+    "allow_unanchored",
+];
+
 /// What a caller's certificate must fulfil: every rule that is not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClientCertificate {
@@ -89,10 +103,12 @@ impl ClientCertificate {
             thumbprint: section.strings("thumbprint"),
             thumbprint_file: section.file("thumbprint_file"),
             allow_unanchored,
-            mode: mode(&mut section),
+            mode: if section.knows("mode") { mode(&mut section) } else { Mode::Enforce },
         };
         section.not_yet("in_store");
-        section.not_yet("policy");
+        if section.knows("policy") {
+            section.not_yet("policy");
+        }
         section.finish();
         Some(read)
     }

@@ -35,13 +35,8 @@ pub(crate) enum AskForCertificate {
 impl Listener {
     /// Reads the section. Whether callers are asked is known even if the rest is broken.
     pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, AskForCertificate) {
-        let report = section.report;
         let options = [("request", AskForCertificate::Request), ("off", AskForCertificate::Off)];
-        let address = section.required("address", "127.0.0.1:8443").and_then(|text| {
-            let remedy = "write an IP address and port such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443";
-            let read = |text: &str| text.parse().map_err(|_| "is no IP address with a port");
-            checked(report, text, remedy, read)
-        });
+        let address = address(&mut section, "127.0.0.1:8443");
         let certificate = KeyFiles::read(&mut section);
         let client_certificate =
             section.choice("client_certificate", &options).map(|choice| choice.value).unwrap_or_default();
@@ -51,4 +46,12 @@ impl Listener {
             listener.map(|(address, certificate)| Self { address, certificate, client_certificate });
         (listener, client_certificate)
     }
+}
+
+/// Takes the address to listen on; `example` is how it could look.
+pub(crate) fn address(section: &mut Section<'_, '_>, example: &str) -> Option<Located<SocketAddr>> {
+    let report = section.report;
+    let text = section.required("address", example)?;
+    let remedy = "write an IP address and port such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443";
+    checked(report, text, remedy, |text| text.parse().map_err(|_| "is no IP address with a port"))
 }

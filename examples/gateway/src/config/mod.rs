@@ -12,6 +12,7 @@ mod key_files;
 mod limits;
 mod listener;
 mod located;
+mod management;
 mod names;
 mod proxy;
 mod report;
@@ -38,6 +39,7 @@ pub(crate) use self::key_files::KeyFiles;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::listener::{AskForCertificate, Listener};
 pub(crate) use self::located::{FilePath, Located};
+pub(crate) use self::management::Management;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::route::Route;
 pub(crate) use self::route_identity::RouteIdentity;
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) file: PathBuf,
     /// The listener.
     pub(crate) listener: Listener,
+    /// The management listener, if there is one.
+    pub(crate) management: Option<Management>,
     /// Sets of CAs, by name.
     pub(crate) trust: BTreeMap<String, Located<Trust>>,
     /// Identities, by name.
@@ -147,14 +151,22 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         asks,
     };
     let routes = route::read_all(&mut top, &around);
+    let management =
+        top.section("management", management::KEYS).map(|section| Management::read(section, &around.trust));
+    if let (Some(Some(management)), Some(listener)) = (&management, &listener) {
+        management.refuse_address_of(listener, &top);
+    }
     let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
     let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
-    top.not_yet("management");
     top.not_yet("store");
     top.finish();
     Some(Config {
         file: file.to_owned(),
         listener: listener?,
+        management: match management {
+            Some(management) => Some(management?),
+            None => None,
+        },
         trust: whole(trust),
         identities: whole(identities),
         upstream_ca: upstream_ca.unwrap_or_default(),
@@ -208,6 +220,7 @@ fn places(key: &str) -> Vec<&'static str> {
     let sections = [
         ("the top of the file", KEYS),
         ("[listener]", listener::KEYS),
+        ("[management]", management::KEYS),
         ("[trust.NAME]", trust::KEYS),
         ("[identities.NAME]", identity::KEYS),
         ("[[routes]]", route::KEYS),

@@ -134,8 +134,8 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         judge_scheme(&section, upstream);
     }
     let is_guarded = section.has("client_certificate");
-    let upstream_tls = nested(&mut section, "upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
-    let client_certificate = nested(&mut section, "client_certificate", client_certificate::KEYS, |rules| {
+    let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
+    let client_certificate = section.nested("client_certificate", client_certificate::KEYS, |rules| {
         if around.asks == AskForCertificate::Off {
             let problem =
                 "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
@@ -157,18 +157,6 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         upstream_tls,
         client_certificate,
     })
-}
-
-/// Reads a section inside a route, with its place.
-pub(super) fn nested<'r, 't, T>(
-    section: &mut Section<'r, 't>,
-    name: &str,
-    known: &'static [&'static str],
-    read: impl FnOnce(Section<'r, 't>) -> Option<T>,
-) -> Option<Located<T>> {
-    let inner = section.section(name, known)?;
-    let (line, key) = (inner.line, inner.key.clone());
-    read(inner).map(|value| Located { value, line, key })
 }
 
 /// Takes the path, which must be written as requests are matched.

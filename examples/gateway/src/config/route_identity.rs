@@ -12,7 +12,7 @@ use super::identity_by::{self, By, IdentityBy};
 use super::located::Located;
 use super::names;
 use super::report::Report;
-use super::route::{Surroundings, nested};
+use super::route::Surroundings;
 use super::section::Section;
 
 /// Who the gateway is towards a route's back end.
@@ -29,6 +29,16 @@ pub(crate) enum RouteIdentity {
 }
 
 impl RouteIdentity {
+    /// What stands for it in metrics.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Named(name) => name.value.clone(),
+            Self::Id(id) => format!("id:{}", id.value),
+            Self::Thumbprint(thumbprint) => format!("thumbprint:{}", thumbprint.value),
+            Self::By(_) => "by request".to_owned(),
+        }
+    }
+
     /// Takes the identity: a name, which must be one of `defined`, or a reference.
     pub(crate) fn read(section: &mut Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
         let report = section.report;
@@ -76,7 +86,7 @@ pub(super) fn read_by(
     let report = section.report;
     let has_both = section.has("identity");
     let by =
-        nested(section, "identity_by", identity_by::KEYS, |by| IdentityBy::read(by, &around.identities))?;
+        section.nested("identity_by", identity_by::KEYS, |by| IdentityBy::read(by, &around.identities))?;
     if has_both {
         let problem = "stands beside identity; one of the two decides";
         report.error(by.line, &by.key, problem, "remove one of the two");

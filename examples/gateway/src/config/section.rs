@@ -47,6 +47,11 @@ impl<'r, 't> Section<'r, 't> {
         if self.key.is_empty() { name } else { format!("{}.{name}", self.key) }
     }
 
+    /// Whether the table may have this key.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.known.contains(&name)
+    }
+
     /// Whether the table has this key (and nobody took it yet).
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
@@ -94,6 +99,18 @@ impl<'r, 't> Section<'r, 't> {
     pub(crate) fn section(&mut self, name: &str, known: &'static [&'static str]) -> Option<Self> {
         let entry = self.take(name)?;
         entry.into_section(self.report, known)
+    }
+
+    /// Takes a table of known keys and reads it, with its place.
+    pub(crate) fn nested<T>(
+        &mut self,
+        name: &str,
+        known: &'static [&'static str],
+        read: impl FnOnce(Self) -> Option<T>,
+    ) -> Option<Located<T>> {
+        let inner = self.section(name, known)?;
+        let (line, key) = (inner.line, inner.key.clone());
+        read(inner).map(|value| Located { value, line, key })
     }
 
     /// Takes a text that is not empty.
@@ -199,8 +216,9 @@ impl<'r, 't> Section<'r, 't> {
     fn advice(&self, name: &str) -> String {
         let lower = name.to_ascii_lowercase();
         if ["password", "passphrase", "secret", "token"].iter().any(|word| lower.contains(word)) {
-            return if self.known.contains(&"password_file") {
-                "secrets stand in files: write password_file = \"FILE\"".to_owned()
+            let file = if lower.contains("token") { "token_file" } else { "password_file" };
+            return if self.known.contains(&file) {
+                format!("secrets stand in files: write {file} = \"FILE\"")
             } else {
                 "secrets stand in files of their own; remove it".to_owned()
             };

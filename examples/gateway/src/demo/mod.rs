@@ -20,40 +20,43 @@ mod scratch;
 pub(crate) mod toml;
 pub(crate) mod tour;
 
-/// The ports the back ends take when they are free; the last one if the gateway is to have one of the others.
-const PREFERRED_PORTS: [u16; 3] = [9444, 9445, 9446];
+/// The ports the back ends take when they are free; the last two if the gateway is to have some of the others.
+const PREFERRED_PORTS: [u16; 4] = [9444, 9445, 9446, 9447];
 
 /// Binds the two back ends to 127.0.0.1: to ports 9444 and 9445 where these are free, else to any free port;
-/// but never to `taken`, which the gateway itself is to listen on.
+/// but never to one that is `taken`: the gateway itself is to listen there.
 ///
 /// # Errors
 ///
 /// When the preferred port and every other port of 127.0.0.1 are refused by the operating system.
-pub(crate) async fn bind_back_ends(taken: u16) -> io::Result<[TcpListener; 2]> {
-    let mut preferred = PREFERRED_PORTS.into_iter().filter(|port| *port != taken);
+pub(crate) async fn bind_back_ends(taken: [u16; 2]) -> io::Result<[TcpListener; 2]> {
+    let mut preferred = PREFERRED_PORTS.into_iter().filter(|port| !taken.contains(port));
     let mut next = || preferred.next().unwrap_or_default();
     Ok([bind(next(), taken).await?, bind(next(), taken).await?])
 }
 
-/// Binds to `preferred` on 127.0.0.1, or to any free port there but `taken`.
-async fn bind(preferred: u16, taken: u16) -> io::Result<TcpListener> {
+/// Binds to `preferred` on 127.0.0.1, or to any free port there but those that are `taken`.
+async fn bind(preferred: u16, taken: [u16; 2]) -> io::Result<TcpListener> {
     if let Ok(listener) = TcpListener::bind(("127.0.0.1", preferred)).await {
         return Ok(listener);
     }
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    if listener.local_addr()?.port() != taken {
-        return Ok(listener);
+    // Those that will not do are dropped only after another one has been found.
+    let mut others = Vec::new();
+    loop {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        if !taken.contains(&listener.local_addr()?.port()) {
+            return Ok(listener);
+        }
+        others.push(listener);
     }
-    // The first one is dropped only after the second one has found another port.
-    TcpListener::bind(("127.0.0.1", 0)).await
 }
 
 #[cfg(test)]
 mod tests {
     #[tokio::test]
     async fn two_demos_at_once_get_four_different_back_end_ports() {
-        let one = super::bind_back_ends(0).await.unwrap();
-        let two = super::bind_back_ends(0).await.unwrap();
+        let one = super::bind_back_ends([0, 0]).await.unwrap();
+        let two = super::bind_back_ends([0, 0]).await.unwrap();
         let ports: std::collections::HashSet<u16> =
             one.iter().chain(&two).map(|listener| listener.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 4);
@@ -61,9 +64,9 @@ mod tests {
 
     #[tokio::test]
     async fn back_ends_leave_the_gateways_port_alone() {
-        for taken in super::PREFERRED_PORTS {
-            for listener in super::bind_back_ends(taken).await.unwrap() {
-                assert_ne!(listener.local_addr().unwrap().port(), taken);
+        for taken in super::PREFERRED_PORTS.windows(2) {
+            for listener in super::bind_back_ends([taken[0], taken[1]]).await.unwrap() {
+                assert!(!taken.contains(&listener.local_addr().unwrap().port()));
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use super::pki::PARTNERS_CA;
 
-/// The configuration that serves the demo on 127.0.0.1:`port` in front of the back ends on these ports of
+/// The configuration that serves the demo on these ports of 127.0.0.1, its own and the management
+/// listener's, in front of the back ends on these ports of
 /// localhost. All its paths are relative to the demo's folder.
-pub(crate) fn render(port: u16, back_ends: [u16; 2]) -> String {
+pub(crate) fn render(own: [u16; 2], back_ends: [u16; 2]) -> String {
+    let [port, management_port] = own;
     let [first, second] = back_ends;
     format!(
         r#"# The gateway of `gateway demo`, written anew at every start. To change it, copy it to another name
@@ -18,6 +20,11 @@ address = "127.0.0.1:{port}"
 certificate = "server.pem"                  # signed by ca.pem
 private_key = "server.key"
 client_certificate = "request"              # every caller is asked for a certificate; the routes decide
+
+# Where the gateway itself is asked, under the listener's certificate.
+[management]
+address = "127.0.0.1:{management_port}"
+token_file = "management.token"
 
 # CAs that routes refer to by name.
 [trust.partners]
@@ -70,7 +77,8 @@ mod tests {
 
     #[test]
     fn the_configuration_is_toml_with_three_routes() {
-        let table: ::toml::Table = render(8443, [9444, 9445]).parse().unwrap();
+        let table: ::toml::Table = render([8443, 9443], [9444, 9445]).parse().unwrap();
+        assert_eq!(table["management"]["address"].as_str(), Some("127.0.0.1:9443"));
         assert_eq!(table["listener"]["address"].as_str(), Some("127.0.0.1:8443"));
         let routes: Vec<[Option<&str>; 4]> = table["routes"]
             .as_array()

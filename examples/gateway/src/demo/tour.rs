@@ -32,11 +32,11 @@ const REFUSED: [Call; 6] = [
     (404, "no such route", Http::One, Some("client"), "/elsewhere"),
 ];
 
-/// The tour of a demo in `dir` that listens on `port`.
+/// The tour of a demo in `dir` that listens on `port`, and on `management_port` for what concerns itself.
 ///
 /// Every `curl` line works as pasted from the directory in which the demo was started, and the line above it
 /// begins with the status to expect: `# 200: ...`.
-pub(crate) fn text(dir: &Path, port: u16) -> String {
+pub(crate) fn text(dir: &Path, port: u16, management_port: u16) -> String {
     let mut text = format!(
         "A mutual-TLS gateway is listening on https://localhost:{port}. It stands before two back ends\n\
          that demand a client certificate, decides who may call, and calls them under each route's\n\
@@ -49,6 +49,8 @@ pub(crate) fn text(dir: &Path, port: u16) -> String {
     for call in LET_IN {
         push_call(&mut text, dir, port, call);
     }
+    text.push_str("\nThe gateway itself, on the management listener:\n");
+    push_management(&mut text, dir, management_port);
     text.push_str("\nRefused, on HTTP/1.1 with the reason phrase \"Invalid client certificate\":\n");
     for call in REFUSED {
         push_call(&mut text, dir, port, call);
@@ -71,6 +73,20 @@ fn push_call(text: &mut String, dir: &Path, port: u16, (status, why, http, certi
         let _ = write!(line, " --cert {} --key {}", quoted(&escaped(&certificate)), quoted(&key));
     }
     let _ = write!(text, "\n# {status}: {why}\n{line} https://localhost:{port}{path}\n");
+}
+
+/// What the management listener is asked; the shell reads the token, which is not printed.
+fn push_management(text: &mut String, dir: &Path, port: u16) {
+    let file = |name: &str| quoted(&relative(&dir.join(name).to_string_lossy()));
+    let curl = format!("curl -sS -i --cacert {}", file("ca.pem"));
+    let token = format!("-H \"Authorization: Bearer $(cat {})\"", file("management.token"));
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "\n# 200: it lives\n{curl} https://localhost:{port}/healthz\n\
+         \n# 200: what it counted, for whoever has the token\n{curl} {token} https://localhost:{port}/metrics\n\
+         \n# 401: without the token\n{curl} https://localhost:{port}/metrics\n"
+    );
 }
 
 /// A path that begins with a dash would be an option to `curl`.
@@ -101,7 +117,11 @@ mod tests {
 
     #[test]
     fn a_line_of_the_tour_can_be_pasted() {
-        let tour = text(Path::new("gateway-demo"), 8443);
+        let tour = text(Path::new("gateway-demo"), 8443, 9443);
+        assert!(tour.contains(
+            "\ncurl -sS -i --cacert gateway-demo/ca.pem -H \"Authorization: Bearer \
+             $(cat gateway-demo/management.token)\" https://localhost:9443/metrics\n"
+        ));
         assert!(tour.contains(
             "# 200: the back end saw CN=orders-gateway\n\
              curl -sS -i --http1.1 --cacert gateway-demo/ca.pem --cert gateway-demo/client.pem \
@@ -111,17 +131,17 @@ mod tests {
 
     #[test]
     fn every_line_of_curl_follows_a_status() {
-        let tour = text(Path::new("gateway-demo"), 8443);
+        let tour = text(Path::new("gateway-demo"), 8443, 9443);
         let lines: Vec<&str> = tour.lines().collect();
         let mut calls = 0;
         for pair in lines.windows(2) {
             if pair[1].starts_with("curl ") {
                 let status = pair[0].strip_prefix("# ").unwrap().split(':').next().unwrap();
-                assert!(["200", "403", "404"].contains(&status), "{}", pair[0]);
+                assert!(["200", "401", "403", "404"].contains(&status), "{}", pair[0]);
                 calls += 1;
             }
         }
-        assert_eq!(calls, 11);
+        assert_eq!(calls, 14);
     }
 
     #[test]
@@ -135,7 +155,7 @@ mod tests {
             ("a dash in front", "-k", "--cert ./-k/client.pem --key ./-k/client.key"),
             ("an absolute path", "/srv/demo", "--cert /srv/demo/client.pem --key /srv/demo/client.key"),
         ] {
-            assert!(text(Path::new(dir), 8443).contains(expected), "{case}");
+            assert!(text(Path::new(dir), 8443, 9443).contains(expected), "{case}");
         }
     }
 }

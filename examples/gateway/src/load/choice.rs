@@ -1,6 +1,10 @@
 //! Under which identity a route's requests are sent.
 
-use std::{collections::HashMap, fmt::Display, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    sync::Arc,
+};
 
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
@@ -8,12 +12,12 @@ use tower_mtls::{
     identity::{Identities, IdentityReference},
 };
 
-use super::{Named, files::Findings};
+use super::{Named, files::Findings, key_pair::Pair};
 use crate::config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted};
 
 /// The identities that routes can be given.
 pub(super) struct Known {
-    named: Named<ClientIdentity>,
+    named: BTreeMap<String, Option<ClientIdentity>>,
     all: Arc<Identities>,
 }
 
@@ -43,7 +47,9 @@ pub(super) fn layer(
 
 impl Known {
     /// By name, and by their names as ids as long as there is no store.
-    pub(super) fn new(named: Named<ClientIdentity>) -> Self {
+    pub(super) fn new(read: &Named<Pair>) -> Self {
+        let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
+        let named: BTreeMap<_, _> = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let mut all = Identities::new();
         for (name, identity) in &named {
             if let Some(identity) = identity {

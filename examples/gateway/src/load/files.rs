@@ -8,6 +8,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use super::fingerprint::{Fingerprint, Fingerprints};
 use crate::config::{Diagnostic, FilePath, Located, Severity, quoted};
 
 /// No certificate bundle, key or list comes near this size.
@@ -18,11 +19,12 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub(super) struct Findings {
     file: PathBuf,
     found: Vec<Diagnostic>,
+    read: Fingerprints,
 }
 
 impl Findings {
     pub(super) fn new(file: &Path, found: Vec<Diagnostic>) -> Self {
-        Self { file: file.to_owned(), found }
+        Self { file: file.to_owned(), found, read: Fingerprints::new() }
     }
 
     pub(super) fn error<T>(
@@ -55,15 +57,21 @@ impl Findings {
         }
     }
 
-    /// All findings, by line.
-    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+    /// All findings, by line, and the state that each file was in before it was read.
+    pub(super) fn finish(mut self) -> (Vec<Diagnostic>, Fingerprints) {
         self.found.sort_by_key(|finding| finding.line);
-        self.found
+        (self.found, self.read)
     }
 
     /// The contents of a file.
     pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
+        self.note_state(file);
         self.or_say(file, read_limited(file))
+    }
+
+    /// Of a file that is read twice the first state counts: whatever changed in between is a change.
+    fn note_state(&mut self, file: &Located<FilePath>) {
+        self.read.entry(file.resolved.clone()).or_insert_with(|| Fingerprint::of(file));
     }
 
     fn or_say<T>(&mut self, file: &Located<FilePath>, read: io::Result<T>) -> Option<T> {
@@ -83,6 +91,7 @@ impl Findings {
 
     /// The contents of a file that nobody else should be able to read; they are wiped from memory on drop.
     pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
+        self.note_state(file);
         let contents = self.or_say(file, read_limited(file).map(Zeroizing::new))?;
         if is_open_to_others(file) {
             let problem = format!("{} holds a secret, and others can read it", quoted(&file.written));

@@ -1,16 +1,48 @@
 //! Certificates with their private keys: the listener's, and the identities.
 
+use std::convert::Infallible;
+
 use tower_mtls::{ClientIdentity, Clock, IdentityError, KeyPairError, SystemClock};
 
-use super::files::Findings;
+use super::{
+    cache::{Digest, Kept},
+    files::Findings,
+};
 use crate::config::{FilePath, KeyFiles, Located, quoted};
 
+/// A certificate with its key, and the digest of the files that it was read from.
+#[derive(Clone)]
+pub(super) struct Pair {
+    pub(super) identity: ClientIdentity,
+    pub(super) digest: Digest,
+}
+
+/// Reads an identity, and gives it its name.
+pub(super) fn named(
+    name: &str,
+    files: &KeyFiles,
+    kept: &mut Kept<ClientIdentity>,
+    findings: &mut Findings,
+) -> Option<Pair> {
+    let pair = pair(files, kept, findings)?;
+    // Kept once more under its name, which is part of what makes it what it is.
+    let digest = Digest::of("named", [name.as_bytes(), pair.digest.as_bytes()]);
+    let make = || Ok::<_, Infallible>(pair.identity.clone().with_name(name));
+    let Ok(identity) = kept.get_or_make(digest, make);
+    Some(Pair { identity, digest: pair.digest })
+}
+
 /// Reads a pair from either form of files, and warns if its certificate is not valid now.
-pub(super) fn identity(files: &KeyFiles, findings: &mut Findings) -> Option<ClientIdentity> {
-    let identity = match files {
-        KeyFiles::Pem { certificate, private_key } => from_pem(certificate, private_key, findings)?,
-        KeyFiles::Pfx { pfx, password_file } => from_pfx(pfx, password_file, findings)?,
+pub(super) fn pair(
+    files: &KeyFiles,
+    kept: &mut Kept<ClientIdentity>,
+    findings: &mut Findings,
+) -> Option<Pair> {
+    let pair = match files {
+        KeyFiles::Pem { certificate, private_key } => from_pem(certificate, private_key, kept, findings)?,
+        KeyFiles::Pfx { pfx, password_file } => from_pfx(pfx, password_file, kept, findings)?,
     };
+    let identity = &pair.identity;
     let certificate_file = files.certificate();
     let (validity, now) = (identity.certificate().validity(), SystemClock.now());
     if now > validity.not_after {
@@ -20,17 +52,20 @@ pub(super) fn identity(files: &KeyFiles, findings: &mut Findings) -> Option<Clie
         let problem = format!("the certificate is not valid before {}", validity.not_before);
         findings.warning(certificate_file, problem, "check the clock: peers will refuse it");
     }
-    Some(identity)
+    Some(pair)
 }
 
 fn from_pem(
     certificate: &Located<FilePath>,
     private_key: &Located<FilePath>,
+    kept: &mut Kept<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<ClientIdentity> {
+) -> Option<Pair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
-    let error = match ClientIdentity::from_pem(&chain?, &key?) {
-        Ok(identity) => return Some(identity),
+    let (chain, key) = (chain?, key?);
+    let digest = Digest::of("pem", [&*chain, &*key]);
+    let error = match kept.get_or_make(digest, || ClientIdentity::from_pem(&chain, &key)) {
+        Ok(identity) => return Some(Pair { identity, digest }),
         Err(error) => error,
     };
     let (at, remedy) = match &error {
@@ -49,8 +84,9 @@ fn from_pem(
 fn from_pfx(
     pfx: &Located<FilePath>,
     password_file: &Located<FilePath>,
+    kept: &mut Kept<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<ClientIdentity> {
+) -> Option<Pair> {
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));
     let (contents, password) = (contents?, password?);
     let Ok(password) = std::str::from_utf8(&password) else {
@@ -60,8 +96,9 @@ fn from_pfx(
     // Editors end a file with a line break that is not part of the password.
     let password = password.strip_suffix('\n').unwrap_or(password);
     let password = password.strip_suffix('\r').unwrap_or(password);
-    match ClientIdentity::from_pfx(&contents, password) {
-        Ok(identity) => Some(identity),
+    let digest = Digest::of("pfx", [&*contents, password.as_bytes()]);
+    match kept.get_or_make(digest, || ClientIdentity::from_pfx(&contents, password)) {
+        Ok(identity) => Some(Pair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {
             let remedy = format!("write the password of {} into this file", quoted(&pfx.written));
             findings.error(password_file, error.to_string(), remedy);

@@ -2,34 +2,40 @@
 
 use tower_mtls::TrustAnchors;
 
-use super::{advice, files::Findings};
+use super::{
+    advice,
+    cache::{Digest, Kept},
+    files::Findings,
+};
 use crate::config::{FilePath, Located, quoted};
 
 /// The roots of all files.
-pub(super) fn anchors(files: &[Located<FilePath>], findings: &mut Findings) -> Option<TrustAnchors> {
-    let mut all: Option<TrustAnchors> = None;
-    let mut is_sound = true;
-    for file in files {
-        let read = findings.read(file).and_then(|pem| match TrustAnchors::from_pem(&pem) {
-            Ok(anchors) => {
-                advice::on_authorities(file, &pem, findings);
-                Some(anchors)
-            }
-            Err(error) => {
-                let problem = format!("{}: {error}", quoted(&file.written));
-                findings.error(file, problem, "name a PEM file of CA certificates");
-                None
-            }
-        });
-        match read {
-            Some(anchors) => {
-                all = Some(match all {
-                    Some(all) => all.union(&anchors),
-                    None => anchors,
-                });
-            }
-            None => is_sound = false,
+pub(super) fn anchors(
+    files: &[Located<FilePath>],
+    kept: &mut Kept<TrustAnchors>,
+    findings: &mut Findings,
+) -> Option<TrustAnchors> {
+    let read: Vec<_> = files.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
+    let digest = Digest::of("anchors", read.iter().map(|(_, pem)| pem.as_slice()));
+    let made = kept.get_or_make(digest, || {
+        let each: Vec<_> = read.iter().map(|(file, pem)| one(file, pem, findings)).collect();
+        let each: Option<Vec<_>> = each.into_iter().collect();
+        each.and_then(|each| each.into_iter().reduce(|all, next| all.union(&next))).ok_or(())
+    });
+    for (file, pem) in &read {
+        advice::on_authorities(file, pem, findings);
+    }
+    made.ok().filter(|_| read.len() == files.len())
+}
+
+/// The roots of one file.
+fn one(file: &Located<FilePath>, pem: &[u8], findings: &mut Findings) -> Option<TrustAnchors> {
+    match TrustAnchors::from_pem(pem) {
+        Ok(anchors) => Some(anchors),
+        Err(error) => {
+            let problem = format!("{}: {error}", quoted(&file.written));
+            findings.error(file, problem, "name a PEM file of CA certificates");
+            None
         }
     }
-    all.filter(|_| is_sound)
 }

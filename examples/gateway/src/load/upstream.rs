@@ -1,43 +1,49 @@
 //! A route's way to its back end.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use hyper::body::Incoming;
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    BackEndTrust, IdentityLayer, MtlsClient, RequireCertificateLayer, ReverseProxyLayer, TrustAnchors,
-    danger::BackEndVerification,
-    outbound::BackEndPin,
-    proxy::{Forwarded, ProxyBody},
+    BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, TrustAnchors,
+    danger::BackEndVerification, outbound::BackEndPin, proxy::Forwarded,
 };
 
 use super::{
     Named, advice,
+    cache::{Digest, Kept},
     choice::{self, Known},
     files::Findings,
     rules,
 };
 use crate::{
-    config::{Config, Located, Mode, Proxy, Route as RouteConfig, Scheme, Verify, quoted},
-    serve::{Route, RouteService},
+    config::{
+        Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme, Verify, quoted,
+    },
+    serve::{Client, Route, RouteFacts, RouteMeasures, RouteService},
 };
+
+/// What routes are built from.
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) anchors: &'a Named<TrustAnchors>,
+    pub(super) identities: &'a Known,
+    pub(super) client: &'a Client,
+}
 
 /// Builds a route; None if anything it needs is broken, which has been reported by then.
 pub(super) fn route(
-    config: &Config,
+    parts: &Parts<'_>,
     route: &Located<RouteConfig>,
-    anchors: &Named<TrustAnchors>,
-    identities: &Known,
-    trusts: &mut BackEndTrusts,
-    client: &MtlsClient<ProxyBody<Incoming>>,
+    trusts: &mut BackEndTrusts<'_>,
     findings: &mut Findings,
 ) -> Option<Route> {
-    let policy = route.client_certificate.as_ref().map(|rules| rules::policy(rules, anchors, findings));
-    let calling = calling(config, route, identities, trusts, findings);
+    let config = parts.config;
+    let policy = route.client_certificate.as_ref().map(|rules| rules::policy(rules, parts.anchors, findings));
+    let calling = calling(parts, route, trusts, findings);
     let to_back_end = ServiceBuilder::new()
         .layer(forwarding(config, route, findings)?)
         .layer(calling?)
-        .service(client.clone());
+        .service(parts.client.clone());
     let policy = match policy {
         Some(policy) => Some(policy?),
         None => None,
@@ -54,12 +60,22 @@ pub(super) fn route(
         _ => RouteService::Open(to_back_end),
     };
     Some(Route {
-        path: route.path.value.clone(),
-        upstream: format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority),
+        facts: Arc::new(RouteFacts {
+            path: route.path.value.clone(),
+            upstream: format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority),
+            measures: Arc::new(measures(route)),
+        }),
         allow_empty_segments: route.allow_empty_segments,
         policy,
         service,
     })
+}
+
+fn measures(route: &RouteConfig) -> RouteMeasures {
+    let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
+    let back_end = format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority);
+    let identity = route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default();
+    RouteMeasures::new(&text(&route.host), &route.path, &identity, &back_end)
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
@@ -82,16 +98,15 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 }
 
 fn calling(
-    config: &Config,
+    parts: &Parts<'_>,
     route: &RouteConfig,
-    identities: &Known,
-    trusts: &mut BackEndTrusts,
+    trusts: &mut BackEndTrusts<'_>,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
-    let layer = choice::layer(route.identity.as_ref(), identities, findings);
+    let layer = choice::layer(route.identity.as_ref(), parts.identities, findings);
     match route.upstream.scheme {
         Scheme::Https => {
-            let trust = trusts.of(config, route, findings);
+            let trust = trusts.of(parts.config, route, findings);
             Some(layer?.with_trust(trust?))
         }
         Scheme::Http => layer,
@@ -99,71 +114,84 @@ fn calling(
 }
 
 /// Back-end trusts by what they were made of: routes with the same settings share their connections.
-#[derive(Debug, Default)]
-pub(super) struct BackEndTrusts(HashMap<Settings, Option<BackEndTrust>>);
+pub(super) struct BackEndTrusts<'c> {
+    /// Those of this load, so that each file is read once.
+    made: HashMap<Settings, Option<BackEndTrust>>,
+    kept: &'c mut Kept<BackEndTrust>,
+}
 
 type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<BackEndPin>);
 
-impl BackEndTrusts {
+impl<'c> BackEndTrusts<'c> {
+    pub(super) fn new(kept: &'c mut Kept<BackEndTrust>) -> Self {
+        Self { made: HashMap::new(), kept }
+    }
+
+    /// All that were made.
+    pub(super) fn into_all(self) -> Vec<BackEndTrust> {
+        self.made.into_values().flatten().collect()
+    }
+
     fn of(&mut self, config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<BackEndTrust> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+        let server_name = server_name.map(|name| name.value.clone());
         let pins = route.upstream_tls.as_ref().map_or(&[][..], |tls| &tls.pins);
+        let pins = pins.iter().map(|pin| pin.value).collect();
         let files = config.upstream_ca_of(route);
-        let settings = (
-            files.iter().map(|file| file.resolved.clone()).collect(),
-            verify,
-            server_name.map(|name| name.value.clone()),
-            pins.iter().map(|pin| pin.value).collect(),
-        );
-        if let Some(made) = self.0.get(&settings) {
+        let settings = (files.iter().map(|file| file.resolved.clone()).collect(), verify, server_name, pins);
+        if let Some(made) = self.made.get(&settings) {
             return made.clone();
         }
-        let made = Self::make(config, route, findings);
-        self.0.insert(settings, made.clone());
+        let made = self.make(&settings, files, route, findings);
+        self.made.insert(settings, made.clone());
         made
     }
 
-    fn make(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<BackEndTrust> {
-        let mut builder = BackEndTrust::builder();
-        if let Some(tls) = &route.upstream_tls {
-            if let Some(name) = &tls.server_name {
-                builder = builder.with_server_name(name.as_str());
+    fn make(
+        &mut self,
+        (_, verify, server_name, pins): &Settings,
+        files: &[Located<FilePath>],
+        route: &RouteConfig,
+        findings: &mut Findings,
+    ) -> Option<BackEndTrust> {
+        let read: Vec<_> = files.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
+        for (file, pem) in &read {
+            if let Err(error) = BackEndTrust::from_pem(pem) {
+                let problem = format!("{}: {error}", quoted(&file.written));
+                findings.error(file, problem, "name a PEM file of CA certificates");
+                return None;
             }
-            for pin in &tls.pins {
-                builder = builder.pin(pin.value);
+            advice::on_authorities(file, pem, findings);
+        }
+        if read.len() < files.len() {
+            return None;
+        }
+        let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let settings =
+            [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
+        let digest =
+            Digest::of("back-end trust", settings.into_iter().chain(read.iter().map(|(_, pem)| &**pem)));
+        let made = self.kept.get_or_make(digest, || {
+            let mut builder = BackEndTrust::builder();
+            if let Some(name) = server_name {
+                builder = builder.with_server_name(name);
             }
-            builder = match tls.verify {
+            for pin in pins {
+                builder = builder.pin(*pin);
+            }
+            builder = match verify {
                 Verify::Full => builder,
                 Verify::Chain => builder.dangerous(BackEndVerification::ChainOnly),
                 Verify::Name => builder.dangerous(BackEndVerification::NameOnly),
                 Verify::None => builder.dangerous(BackEndVerification::Nothing),
             };
-        }
-        let mut is_sound = true;
-        for file in config.upstream_ca_of(route) {
-            let Some(pem) = findings.read(file) else {
-                is_sound = false;
-                continue;
-            };
-            if let Err(error) = BackEndTrust::from_pem(&pem) {
-                let problem = format!("{}: {error}", quoted(&file.written));
-                findings.error(file, problem, "name a PEM file of CA certificates");
-                is_sound = false;
-            }
-            advice::on_authorities(file, &pem, findings);
-            builder = builder.add_roots_pem(&pem);
-        }
-        if !is_sound {
-            return None;
-        }
-        match builder.build() {
-            Ok(trust) => Some(trust),
-            Err(error) => {
-                let remedy = "name the back end's CA in [upstream_tls] ca = [\"FILE\"]";
-                findings.error(&route.upstream, error.to_string(), remedy);
-                None
-            }
-        }
+            read.iter().fold(builder, |builder, (_, pem)| builder.add_roots_pem(pem)).build()
+        });
+        made.map_err(|error| {
+            let remedy = "name the back end's CA in [upstream_tls] ca = [\"FILE\"]";
+            findings.error(&route.upstream, error.to_string(), remedy);
+        })
+        .ok()
     }
 }

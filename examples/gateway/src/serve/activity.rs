@@ -20,6 +20,8 @@ pub(super) struct Activity {
     /// When the first byte of a request's head arrived, in milliseconds since the start, plus 1; 0: none has.
     head_since: AtomicU64,
     tunnel: AtomicBool,
+    /// The listener's: whether it drains.
+    is_draining: Arc<AtomicBool>,
 }
 
 /// Why a connection should end.
@@ -36,13 +38,14 @@ pub(super) enum Overdue {
 pub(super) struct InFlight(Arc<Activity>);
 
 impl Activity {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(is_draining: Arc<AtomicBool>) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             tunnel: AtomicBool::new(false),
+            is_draining,
         })
     }
 
@@ -76,6 +79,11 @@ impl Activity {
         InFlight(self.clone())
     }
 
+    /// Counts as idle since now at the earliest.
+    pub(super) fn idle_from_now(&self) {
+        self.idle_since.store(self.elapsed(), Ordering::Relaxed);
+    }
+
     /// Waits until nothing was asked for `idle`, or, if `head` is given, a head took longer than that.
     pub(super) async fn overdue(&self, idle: Duration, head: Option<Duration>) -> Overdue {
         loop {
@@ -97,6 +105,13 @@ impl Activity {
     }
 }
 
+impl InFlight {
+    /// Whether the listener drains.
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::Acquire)
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.idle_since.store(self.0.elapsed(), Ordering::Relaxed);
@@ -113,7 +128,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_request_is_idle_after_the_idle_timeout() {
-        let activity = Activity::new();
+        let activity = Activity::new(Arc::default());
         let start = Instant::now();
         assert_eq!(activity.overdue(IDLE, HEAD).await, Overdue::Idle);
         assert_eq!(start.elapsed(), IDLE);
@@ -121,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_arrive_whole_is_overdue_after_the_head_timeout() {
-        let activity = Activity::new();
+        let activity = Activity::new(Arc::default());
         let start = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
         activity.received();
@@ -133,7 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_in_flight_is_neither_and_idleness_counts_from_its_end() {
-        let activity = Activity::new();
+        let activity = Activity::new(Arc::default());
         let start = Instant::now();
         activity.received();
         let request = activity.begin();
@@ -149,8 +164,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn idleness_can_count_from_now() {
+        let activity = Activity::new(Arc::default());
+        tokio::time::advance(Duration::from_secs(50)).await;
+        let start = Instant::now();
+        activity.idle_from_now();
+        assert_eq!(activity.overdue(Duration::from_secs(1), HEAD).await, Overdue::Idle);
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn http_2_has_no_head_timeout_between_requests() {
-        let activity = Activity::new();
+        let activity = Activity::new(Arc::default());
         activity.received();
         assert_eq!(activity.overdue(IDLE, None).await, Overdue::Idle);
     }

@@ -35,24 +35,37 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    pub(super) fn response(self) -> Response<Full<Bytes>> {
+    /// The stable code of the answer.
+    pub(super) fn code(self) -> &'static str {
         match self {
-            Self::NoRoute => problem(StatusCode::NOT_FOUND, "No such route", "no_route"),
-            Self::AmbiguousPath => problem(StatusCode::BAD_REQUEST, "Ambiguous path", "ambiguous_path"),
-            Self::TargetTooLong => problem(StatusCode::URI_TOO_LONG, "URI too long", "target_too_long"),
-            Self::TransferCoding => {
-                let mut response = problem(StatusCode::NOT_IMPLEMENTED, "Not implemented", "transfer_coding");
-                // Who does not know the coding either may disagree on where the body ends.
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                response
-            }
-            Self::HeadTooLarge => {
-                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                problem(status, "Request header fields too large", "head_too_large")
-            }
-            Self::Host => problem(StatusCode::BAD_REQUEST, "Bad Host", "bad_host"),
-            Self::Connect => problem(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "connect_refused"),
+            Self::NoRoute => "no_route",
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::TargetTooLong => "target_too_long",
+            Self::TransferCoding => "transfer_coding",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Host => "bad_host",
+            Self::Connect => "connect_refused",
         }
+    }
+
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        let (status, title) = match self {
+            Self::NoRoute => (StatusCode::NOT_FOUND, "No such route"),
+            Self::AmbiguousPath => (StatusCode::BAD_REQUEST, "Ambiguous path"),
+            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "URI too long"),
+            Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "Not implemented"),
+            Self::HeadTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request header fields too large")
+            }
+            Self::Host => (StatusCode::BAD_REQUEST, "Bad Host"),
+            Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+        };
+        let mut response = problem(status, title, self.code());
+        if self == Self::TransferCoding {
+            // Who does not know the coding either may disagree on where the body ends.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

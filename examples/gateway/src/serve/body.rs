@@ -1,4 +1,4 @@
-//! An answer's body that ends its request's time in flight when it ends or is dropped.
+//! A body that gives something back when it ends or is dropped.
 
 use std::{
     pin::Pin,
@@ -8,23 +8,22 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::activity::InFlight;
-
 pin_project! {
-    pub(super) struct CountedBody<B> {
+    /// Drops its guard with itself.
+    pub(super) struct GuardedBody<B, G> {
         #[pin]
         body: B,
-        in_flight: InFlight,
+        guard: G,
     }
 }
 
-impl<B> CountedBody<B> {
-    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
-        Self { body, in_flight }
+impl<B, G> GuardedBody<B, G> {
+    pub(super) fn new(body: B, guard: G) -> Self {
+        Self { body, guard }
     }
 }
 
-impl<B: Body> Body for CountedBody<B> {
+impl<B: Body, G> Body for GuardedBody<B, G> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -1,56 +1,73 @@
 //! One caller's connection.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
-use http::Request;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::sync::watch;
-use tower::service_fn as tower_service_fn;
+use tower::{Service, ServiceExt, service_fn};
 use tower_mtls::MtlsStream;
 
 use super::{
-    Site,
-    activity::{Activity, Overdue},
-    body::CountedBody,
+    activity::{Activity, InFlight, Overdue},
+    body::GuardedBody,
+    conditions::{Conditions, Told},
     site::LARGEST_HEAD,
     strict_http1::Guard,
     watched_io::WatchedIo,
 };
-use crate::config::Limits;
 
 /// HTTP/2 streams at a time.
 const STREAMS: u32 = 250;
 
+/// How long a connection without a request stays open once its listener drains: over HTTP/1.1 a request may be on
+/// its way; over HTTP/2 the caller has to confirm that it was told to open no more streams.
+const GRACE_HTTP1: Duration = Duration::from_millis(300);
+const GRACE_HTTP2: Duration = Duration::from_secs(5);
+
 /// Serves a connection until it ends, is idle for too long, or is drained.
-pub(super) async fn serve(
-    stream: MtlsStream,
-    site: Arc<Site>,
-    limits: Limits,
-    mut drain: watch::Receiver<bool>,
-) {
-    let activity = Activity::new();
+pub(super) async fn serve<S, B>(stream: MtlsStream, service: S, mut told: Told)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let activity = Activity::new(told.is_draining.clone());
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
-    let counted = activity.clone();
-    let service = stream.capture(tower_service_fn(move |request: Request<Incoming>| {
-        let (site, in_flight) = (site.clone(), counted.begin());
-        async move {
-            let response = site.answer(request, remote).await;
-            Ok::<_, Infallible>(response.map(|body| CountedBody::new(body, in_flight)))
-        }
+    let watched = activity.clone();
+    let service = stream.capture(service_fn(move |request: Request<Incoming>| {
+        answer(service.clone(), request, watched.begin(), is_http2)
     }));
     let guard = (!is_http2).then(Guard::new);
     let io = TokioIo::new(WatchedIo::new(stream, activity.clone(), guard));
     let http = builder(is_http2);
     let mut connection = pin!(http.serve_connection(io, TowerToHyperService::new(service)));
-    let head = (!is_http2).then_some(limits.head_timeout);
-    let mut ending = false;
+    // Whether it was told that the listener drains, and that it is to end.
+    let (mut is_drained, mut ending) = (false, false);
     loop {
+        let Conditions { limits, draining } = *told.conditions.borrow_and_update();
+        if draining && !is_drained {
+            is_drained = true;
+            activity.idle_from_now();
+            if is_http2 {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+        let head = (!is_http2).then_some(limits.head_timeout);
+        let idle = match (draining, is_http2) {
+            (false, _) => limits.idle_timeout,
+            (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
+            (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
+        };
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
@@ -58,12 +75,8 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            // A sender that is gone means that the server is: drain as well.
-            _ = drain.wait_for(|draining| *draining), if !ending => {
-                ending = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            overdue = activity.overdue(limits.idle_timeout, head) => {
+            Ok(()) = told.conditions.changed() => {}
+            overdue = activity.overdue(idle, head) => {
                 // A second time: it was told to end and did not.
                 if overdue == Overdue::Head || ending {
                     tracing::debug!(%remote, ?overdue, "connection closed");
@@ -74,6 +87,25 @@ pub(super) async fn serve(
             }
         }
     }
+}
+
+/// An HTTP/1.1 connection ends with the answer that says so: its caller then knows that nothing more is read.
+async fn answer<S, B>(
+    service: S,
+    request: Request<Incoming>,
+    in_flight: InFlight,
+    is_http2: bool,
+) -> Result<Response<impl Body<Data = Bytes, Error = B::Error>>, Infallible>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    let mut response = service.oneshot(request).await?;
+    let is_last = !is_http2 && in_flight.is_draining();
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| GuardedBody::new(body, in_flight)))
 }
 
 fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {

@@ -1,26 +1,32 @@
 //! What a request meets: path rules, the route table, the route's layers.
 
-use std::{
-    borrow::Cow,
-    error::Error,
-    net::{Ipv6Addr, SocketAddr},
-};
+use std::{borrow::Cow, collections::BTreeMap, error::Error, sync::Arc};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, Version, header, uri::PathAndQuery};
+use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use tower_mtls::{
-    ClientError, MtlsClient, Policy, RequireCertificate, ReverseProxy, inbound::ResponseBody,
-    outbound::BackEndBody, outbound::IdentityService, proxy::ProxyBody,
+    BackEndTrust, ClientError, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
+    inbound::ResponseBody,
+    outbound::{BackEndBody, IdentityService},
+    proxy::ProxyBody,
+    remote_addr,
 };
 
-use super::answer::{self, Refused};
-use crate::{
-    path::{self, Normalised},
-    routes::RouteTable,
+use super::{
+    answer::{self, Refused},
+    body::GuardedBody,
+    expiry::Expiry,
+    head::{
+        has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
+        without_parameters,
+    },
+    measure::{self, Exchange, RouteMeasures},
 };
+use crate::{path::Normalised, routes::RouteTable};
 
 /// The most octets of a request's head, target and fields together.
 ///
@@ -31,28 +37,45 @@ pub(super) const LARGEST_HEAD: usize = 32 * 1024;
 /// The most octets of a request's path and query.
 const LONGEST_TARGET: usize = 16 * 1024;
 
-/// The routes of one configuration.
+/// The routes of one configuration, and whatever else of it can be replaced while serving.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) table: RouteTable,
     pub(crate) routes: Vec<Route>,
+    /// What the routes are made of, so that it can be told what a later configuration no longer has.
+    #[expect(dead_code, reason = "only whole clients are replaced so far")]
+    pub(crate) client: Client,
+    pub(crate) identities: BTreeMap<String, ClientIdentity>,
+    #[expect(dead_code, reason = "nothing of theirs is given back by hand so far")]
+    pub(crate) trusts: Vec<BackEndTrust>,
+    pub(crate) expiries: Vec<Expiry>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// As configured, for the log.
-    pub(crate) path: String,
-    pub(crate) upstream: String,
+    pub(crate) facts: Arc<RouteFacts>,
     pub(crate) allow_empty_segments: bool,
     /// What the service enforces or watches, for explanations.
     pub(crate) policy: Option<Policy>,
     pub(crate) service: RouteService,
 }
 
-type ToBackEnd = ReverseProxy<IdentityService<MtlsClient<ProxyBody<Incoming>>>>;
+/// What is said of a route in the log and in the metrics.
+#[derive(Debug)]
+pub(crate) struct RouteFacts {
+    /// As configured.
+    pub(crate) path: String,
+    pub(crate) upstream: String,
+    pub(crate) measures: Arc<RouteMeasures>,
+}
+
+/// The client that all routes share, with its connections.
+pub(crate) type Client = MtlsClient<ProxyBody<Incoming>>;
+
+type ToBackEnd = ReverseProxy<IdentityService<Client>>;
 
 /// A route with its layers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum RouteService {
     /// Only for callers whom the policy admits.
     Guarded(RequireCertificate<ToBackEnd>),
@@ -63,41 +86,49 @@ pub(crate) enum RouteService {
 /// An answer's body: a back end's, a refusal's, or the gateway's own.
 pub(super) type AnswerBody = Either<Either<ResponseBody<BackEndBody>, BackEndBody>, Full<Bytes>>;
 
-impl Site {
-    /// Answers a request of a caller at `remote`.
-    pub(super) async fn answer(
-        &self,
-        mut request: Request<Incoming>,
-        remote: SocketAddr,
-    ) -> Response<AnswerBody> {
-        let is_head = request.method() == Method::HEAD;
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let route = match self.route(&mut request) {
-            Ok(route) => route,
-            Err(refused) => {
-                tracing::debug!(%method, path, %remote, ?refused, "request refused before any route");
-                return own(refused.response(), is_head);
-            }
-        };
-        let answered = match &route.service {
-            RouteService::Guarded(service) => {
-                let answered = service.clone().oneshot(request).await;
-                answered.map(|response| response.map(Either::Left).map(Either::Left))
-            }
-            RouteService::Open(service) => {
-                let answered = service.clone().oneshot(request).await;
-                answered.map(|response| response.map(Either::Right).map(Either::Left))
-            }
-        };
-        answered.unwrap_or_else(|error| {
-            let code = error.kind().as_str();
-            let causes = causes(&error);
-            let (route, upstream) = (&route.path, &route.upstream);
-            tracing::warn!(code, %method, path, route, upstream, %remote, "{error}{causes}");
-            own(answer::bad_gateway(&error), is_head)
-        })
-    }
+/// Answers a request by the configuration that is published when it comes. What it needs of that is cloned: a
+/// request that takes long holds neither the routes nor the identities of its time.
+pub(super) async fn answer(
+    published: &ArcSwap<Site>,
+    mut request: Request<Incoming>,
+) -> Response<GuardedBody<AnswerBody, Option<Exchange>>> {
+    let is_head = request.method() == Method::HEAD;
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let remote = remote_addr(request.extensions()).map(tracing::field::display);
+    let found =
+        published.load().route(&mut request).map(|route| (route.facts.clone(), route.service.clone()));
+    let (facts, service) = match found {
+        Ok(found) => found,
+        Err(refused) => {
+            tracing::debug!(%method, path, remote, ?refused, "request refused before any route");
+            measure::unrouted(refused.code());
+            return own(refused.response(), is_head).map(|body| GuardedBody::new(body, None));
+        }
+    };
+    let mut exchange = Exchange::begin(facts.measures.clone());
+    let answered = match service {
+        RouteService::Guarded(service) => {
+            let answered = service.oneshot(request).await;
+            answered.map(|response| response.map(Either::Left).map(Either::Left))
+        }
+        RouteService::Open(service) => {
+            let answered = service.oneshot(request).await;
+            answered.map(|response| response.map(Either::Right).map(Either::Left))
+        }
+    };
+    let response = answered.unwrap_or_else(|error| {
+        let code = error.kind().as_str();
+        let causes = causes(&error);
+        let RouteFacts { path: route, upstream, measures } = &*facts;
+        tracing::warn!(code, %method, path, route, upstream, remote, "{error}{causes}");
+        measures.failed(code);
+        own(answer::bad_gateway(&error), is_head)
+    });
+    exchange.answered(response.status());
+    response.map(|body| GuardedBody::new(body, Some(exchange)))
+}
 
+impl Site {
     /// The route of a request for this host and path.
     pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, Refused> {
         let found = self.table.find(host, &path.path);
@@ -134,89 +165,6 @@ impl Site {
         }
         Ok(route)
     }
-}
-
-fn target_length(request: &Request<Incoming>) -> usize {
-    request.uri().path_and_query().map_or(0, |target| target.as_str().len())
-}
-
-/// As HTTP/2 counts it (RFC 9113, section 6.5.2).
-fn head_size(request: &Request<Incoming>) -> usize {
-    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
-    target_length(request) + fields.sum::<usize>()
-}
-
-/// Whether the body is coded by nothing but `chunked`, which is taken off and put on again by the HTTP library.
-fn is_plainly_coded(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let first = codings.next();
-    first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
-}
-
-fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {
-    path::normalise(path).map_err(|reason| {
-        tracing::debug!(%reason, "the path can be read in two ways");
-        Refused::AmbiguousPath
-    })
-}
-
-/// Whether a back end could find path parameters in it.
-fn has_parameters(path: &str) -> bool {
-    path.contains(';') || path.contains("%3B")
-}
-
-/// The path with each segment cut at its first `;`.
-fn without_parameters(path: &str) -> String {
-    let cut = |segment: &str| segment.replace("%3B", ";").split(';').next().unwrap_or_default().to_owned();
-    path.split('/').map(cut).collect::<Vec<_>>().join("/")
-}
-
-/// The host a request asks for: the URI's, or else the Host field's.
-fn host(request: &Request<Incoming>) -> Result<Option<&str>, Refused> {
-    let mut fields = request.headers().get_all(header::HOST).iter();
-    let field = fields.next();
-    let is_one = field.is_some() && fields.next().is_none();
-    if request.version() == Version::HTTP_11 && !is_one {
-        return Err(Refused::Host);
-    }
-    let host = match (request.uri().authority(), field) {
-        (Some(authority), _) => Some(authority.as_str()),
-        (None, Some(field)) => Some(field.to_str().map_err(|_| Refused::Host)?),
-        (None, None) => None,
-    };
-    if host.is_some_and(|host| !is_host(host)) {
-        return Err(Refused::Host);
-    }
-    Ok(host)
-}
-
-/// Whether this is a name or an address with an optional port and nothing else: what two parsers could read in
-/// two ways must not lead around the routes of a host.
-fn is_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, "")) if address.parse::<Ipv6Addr>().is_ok() => return true,
-        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() && rest.starts_with(':') => {
-            ("v6", &rest[1..])
-        }
-        Some(_) => return false,
-        None => host.split_once(':').unwrap_or((host, "")),
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
-    };
-    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit())
-}
-
-fn with_path(uri: &Uri, path: String) -> Option<Uri> {
-    let mut parts = uri.clone().into_parts();
-    let path_and_query = match uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    };
-    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 /// An answer of the gateway's own; one to HEAD has no body.

@@ -8,16 +8,24 @@
     reason = "shared by test files"
 )]
 
+pub mod slow_back_end;
+
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -51,6 +59,22 @@ impl Drop for Folder {
     }
 }
 
+/// Waits until something holds that no event tells of.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// As many open files as the system allows.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
 pub fn gateway() -> Command {
     Command::new(env!("CARGO_BIN_EXE_gateway"))
 }
@@ -60,6 +84,7 @@ pub struct Demo {
     process: Child,
     pub tour: String,
     pub port: u16,
+    pub management_port: u16,
     folder: Folder,
 }
 
@@ -67,7 +92,7 @@ impl Demo {
     pub fn start() -> Self {
         let folder = Folder::new();
         let mut process = gateway()
-            .args(["demo", "--port", "0", "--dir"])
+            .args(["demo", "--port", "0", "--management-port", "0", "--dir"])
             .arg(folder.path().join("demo"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -83,9 +108,14 @@ impl Demo {
                 break;
             }
         }
-        let address = tour.split("https://localhost:").nth(1).unwrap();
-        let port = address.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
-        Self { process, tour, port, folder }
+        let port = |address: &str| {
+            let digits: String = address.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().unwrap()
+        };
+        let management = tour.split("/healthz").next().unwrap().rsplit("https://localhost:").next().unwrap();
+        let management_port = port(management);
+        let port = port(tour.split("https://localhost:").nth(1).unwrap());
+        Self { process, tour, port, management_port, folder }
     }
 
     /// The same world, for callers of another gateway on this port.
@@ -108,6 +138,17 @@ impl Demo {
 
     /// A TLS connection to the gateway, with or without one of the demo's certificates.
     pub async fn connect(&self, certificate: Option<&str>, alpn: &[u8]) -> TlsStream<TcpStream> {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        self.handshake(socket, certificate, alpn).await.unwrap()
+    }
+
+    /// The same on a socket that is connected already.
+    pub async fn handshake(
+        &self,
+        socket: TcpStream,
+        certificate: Option<&str>,
+        alpn: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let dir = self.dir();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()).unwrap();
@@ -125,9 +166,24 @@ impl Demo {
             }
         };
         config.alpn_protocols = vec![alpn.to_vec()];
-        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap()
+        TlsConnector::from(Arc::new(config)).connect(name, socket).await
+    }
+
+    /// An HTTP/2 connection.
+    pub async fn http2(&self, certificate: Option<&str>) -> http2::SendRequest<Empty<Bytes>> {
+        let stream = TokioIo::new(self.connect(certificate, b"h2").await);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// An HTTP/1.1 connection.
+    pub async fn http1(&self, certificate: Option<&str>) -> http1::SendRequest<Empty<Bytes>> {
+        let stream = TokioIo::new(self.connect(certificate, b"http/1.1").await);
+        let (sender, connection) = http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        sender
     }
 
     /// Sends bytes as they are and reads the answer to its end.
@@ -148,6 +204,18 @@ impl Drop for Demo {
     }
 }
 
+/// A request for this path.
+pub fn get(path: &str) -> Request<Empty<Bytes>> {
+    Request::get(format!("https://localhost{path}")).header("host", "localhost").body(Empty::new()).unwrap()
+}
+
+/// The whole of an answer: status, headers, body.
+pub async fn whole(response: http::Response<hyper::body::Incoming>) -> (u16, http::HeaderMap, String) {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (head.status.as_u16(), head.headers, String::from_utf8_lossy(&body).into_owned())
+}
+
 /// Runs a `curl` line as pasted; its standard output.
 pub fn shell(line: &str) -> String {
     let output = Command::new("bash").args(["-c", line]).output().unwrap();
@@ -164,37 +232,106 @@ pub fn check(config: &Path) -> (Option<i32>, String) {
     (process.wait().unwrap().code(), printed)
 }
 
+/// What a process has logged so far, and whether it will log more.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<(Vec<String>, bool)>,
+    more: Condvar,
+}
+
 /// `gateway run`, killed at the end.
-pub struct Running(Child);
+pub struct Running {
+    process: Child,
+    log: Arc<Log>,
+}
 
 impl Running {
     pub fn start(config: &Path) -> (Self, u16) {
         let mut command = gateway();
+        // Coloured or not depends on the terminal, of which there is none.
         let mut process =
             command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let running = Self(process);
-        let serving =
-            log.find(|line| line.as_ref().is_ok_and(|line| line.contains("address=127.0.0.1:"))).unwrap();
-        // Whoever writes to a pipe that nobody reads is stopped.
-        std::thread::spawn(move || log.for_each(drop));
-        (running, serving.unwrap().rsplit(':').next().unwrap().parse().unwrap())
+        let printed = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::new(Log::default());
+        let running = Self { process, log: log.clone() };
+        std::thread::spawn(move || {
+            for line in printed.map_while(Result::ok) {
+                log.lines.lock().unwrap().0.push(line);
+                log.more.notify_all();
+            }
+            log.lines.lock().unwrap().1 = true;
+            log.more.notify_all();
+        });
+        let serving = running.logged(0, " address=127.0.0.1:");
+        (running, serving.rsplit(':').next().unwrap().parse().unwrap())
+    }
+
+    /// The port of the management listener.
+    pub fn management_port(&self) -> u16 {
+        let serving = self.logged(0, " management=127.0.0.1:");
+        let port = serving.split(" management=127.0.0.1:").nth(1).unwrap();
+        port.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// How many lines have been logged.
+    pub fn lines(&self) -> usize {
+        self.log.lines.lock().unwrap().0.len()
+    }
+
+    /// How many of the lines from this one on hold this text.
+    pub fn count(&self, from: usize, text: &str) -> usize {
+        self.log.lines.lock().unwrap().0[from..].iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits for a line, from this one on, that holds this text.
+    pub fn logged(&self, from: usize, text: &str) -> String {
+        let mut lines = self.log.lines.lock().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(line) = lines.0[from..].iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !lines.1, "no line with {text:?} in\n{}", lines.0[from..].join("\n"));
+            lines = self.log.more.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
+    }
+
+    /// Waits for its end; the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.exited() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it runs on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
     }
 
     /// Its status, if it has ended.
     pub fn exited(&mut self) -> Option<std::process::ExitStatus> {
-        self.0.try_wait().unwrap()
+        self.process.try_wait().unwrap()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

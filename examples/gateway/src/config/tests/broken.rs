@@ -107,7 +107,20 @@ pub(super) const BROKEN: &[Case] = &[
     ("\"x-forwarded\", ", "\"x-forwarded-for\", ", 59, "proxy.forwarded", "\"x-forwarded\" or \"forwarded\""),
     ("[proxy]", "[proxys]", 58, "proxys", "did you mean proxy?"),
     ("[proxy]", "[zebra]", 58, "zebra", "known here: listener, management"),
-    ("[proxy]", "[management]\ntoken_file = \"t\"\n[proxy]",
-        58, "management", "not supported by this version"),
+    // management
+    ("[proxy]", "[management]\ntoken_file = \"t\"\n[proxy]", 58, "management.address", "is missing"),
+    ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\n[proxy]",
+        58, "management", "neither a token nor a certificate"),
+    ("[proxy]", "[management]\naddress = \"127.0.0.1:8443\"\ntoken_file = \"t\"\n[proxy]",
+        59, "management.address", "the listener's address too (line 3)"),
+    ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\ntoken = \"hunter2\"\ntoken_file = \"t\"\n[proxy]",
+        60, "management.token", "write token_file"),
+    ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\ntoken_file = \"t\"\npfx = \"p\"\n[proxy]",
+        61, "management.password_file", "missing beside pfx"),
+    ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\nclient_certificate.mode = \"shadow\"\n\
+        client_certificate.trust = \"partners\"\n[proxy]",
+        60, "management.client_certificate.mode", "belongs to [routes.client_certificate]"),
+    ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\nclient_certificate.issuer = \"CN=a\"\n[proxy]",
+        60, "management.client_certificate", "can be forged"),
     ("[proxy]", "[store]\npath = \"s\"\n[proxy]", 58, "store", "not supported by this version"),
 ];

@@ -1,0 +1,65 @@
+//! How fresh the configuration is, and whether the gateway ends.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Instant,
+};
+
+use tower_mtls::Timestamp;
+
+/// What probes and metrics are told.
+#[derive(Debug)]
+pub(crate) struct Status {
+    stale_since: Mutex<Option<Instant>>,
+    last_load: AtomicI64,
+    is_draining: AtomicBool,
+}
+
+impl Status {
+    /// Fresh, and serving.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self {
+            stale_since: Mutex::new(None),
+            last_load: AtomicI64::new(now.as_unix()),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// What serves is what the files say.
+    pub(super) fn fresh(&self, now: Timestamp) {
+        self.last_load.store(now.as_unix(), Ordering::Relaxed);
+        *self.stale_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What the files say cannot serve; the first time counts.
+    pub(super) fn stale(&self) {
+        self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Since the first attempt that failed; 0 only if the configuration is fresh.
+    pub(crate) fn stale_seconds(&self) -> f64 {
+        let since = *self.stale_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(0.0, |since| since.elapsed().as_secs_f64().max(0.001))
+    }
+
+    /// When the configuration that serves was loaded.
+    pub(crate) fn last_load(&self) -> Timestamp {
+        Timestamp::from_unix(self.last_load.load(Ordering::Relaxed))
+    }
+
+    /// The gateway ends.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+}

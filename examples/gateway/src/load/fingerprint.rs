@@ -1,0 +1,98 @@
+//! What tells a changed file from an unchanged one, without reading it.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The state of a file, as far as its metadata tell. Links are followed: where a link on the way is swapped, the
+/// file behind it is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fingerprint {
+    /// It is there.
+    #[cfg(unix)]
+    There { device: u64, inode: u64, size: u64, modified: (i64, i64), changed: (i64, i64) },
+    /// It is there.
+    #[cfg(not(unix))]
+    There { size: u64, modified: Option<std::time::SystemTime> },
+    /// It is not, or this user may not see it.
+    Away(io::ErrorKind),
+}
+
+/// The state of several files.
+pub(crate) type Fingerprints = BTreeMap<PathBuf, Fingerprint>;
+
+impl Fingerprint {
+    /// The state of this file now.
+    pub(crate) fn of(file: &Path) -> Self {
+        match fs::metadata(file) {
+            Ok(metadata) => Self::there(&metadata),
+            Err(error) => Self::Away(error.kind()),
+        }
+    }
+
+    #[cfg(unix)]
+    fn there(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self::There {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn there(metadata: &fs::Metadata) -> Self {
+        Self::There { size: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
+/// The state of these files now.
+pub(crate) fn fingerprints<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Fingerprints {
+    files.into_iter().map(|file| (file.clone(), Fingerprint::of(file))).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn whatever_happens_to_a_file_changes_its_fingerprint() {
+        let folder = std::env::temp_dir().join(format!("gateway-fingerprint-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        for name in ["one", "two"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+            fs::write(folder.join(name).join("file"), "same").unwrap();
+        }
+        let link = |to: &str| {
+            let _ = fs::remove_file(folder.join("new"));
+            symlink(to, folder.join("new")).unwrap();
+            fs::rename(folder.join("new"), folder.join("data")).unwrap();
+        };
+        link("one");
+        let watched = folder.join("data/file");
+        let mut before = Fingerprint::of(&watched);
+        assert_eq!(before, Fingerprint::of(&watched), "nothing happened");
+        let steps: [(&str, &dyn Fn()); 5] = [
+            ("a link on the way is swapped", &|| link("two")),
+            ("its permissions change", &|| {
+                fs::set_permissions(&watched, fs::Permissions::from_mode(0o600)).unwrap();
+            }),
+            ("it is written", &|| fs::write(&watched, "other").unwrap()),
+            ("it is removed", &|| fs::remove_file(&watched).unwrap()),
+            ("it is there again", &|| fs::write(&watched, "other").unwrap()),
+        ];
+        for (case, step) in steps {
+            step();
+            let after = Fingerprint::of(&watched);
+            assert_ne!(before, after, "{case}");
+            before = after;
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,56 @@
+//! Who may ask for more than whether the gateway lives.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use tower_mtls::RequireCertificateLayer;
+
+use super::Token;
+
+/// What a caller must show: everything that is configured, of which there is at least one.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    token: Option<Arc<Token>>,
+    certificate: Option<RequireCertificateLayer>,
+}
+
+impl Access {
+    pub(crate) fn new(token: Option<Token>, certificate: Option<RequireCertificateLayer>) -> Self {
+        Self { token: token.map(Arc::new), certificate }
+    }
+
+    /// Lets only those to the routes of this router who show it all: the certificate is judged first.
+    pub(super) fn guard(self, router: Router) -> Router {
+        let token = self.token.clone();
+        let has_none = self.token.is_none() && self.certificate.is_none();
+        let router = router.route_layer(from_fn(move |request: Request, next: Next| {
+            let token = token.clone();
+            async move {
+                match token {
+                    // The configuration refuses this; should it ever fail to, nobody is let in.
+                    None if has_none => StatusCode::FORBIDDEN.into_response(),
+                    Some(token) if !token.is_named_in(request.headers()) => unauthorized(),
+                    _ => next.run(request).await,
+                }
+            }
+        }));
+        match self.certificate {
+            Some(layer) => router.route_layer(layer),
+            None => router,
+        }
+    }
+}
+
+fn unauthorized() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}

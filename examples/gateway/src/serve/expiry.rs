@@ -1,0 +1,36 @@
+//! When the gateway's own certificates end.
+
+use tower_mtls::Timestamp;
+
+/// The end of a certificate that the gateway shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// To back ends, or to callers.
+    pub(crate) side: Side,
+    /// Of the identity, or of the listener.
+    pub(crate) name: String,
+    pub(crate) not_after: Timestamp,
+}
+
+/// To whom a certificate is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Identity,
+    Listener,
+}
+
+impl Expiry {
+    pub(crate) fn of_identity(name: &str, not_after: Timestamp) -> Self {
+        Self { side: Side::Identity, name: name.to_owned(), not_after }
+    }
+
+    pub(crate) fn of_listener(name: &str, not_after: Timestamp) -> Self {
+        Self { side: Side::Listener, name: name.to_owned(), not_after }
+    }
+
+    /// Days from `now` to the end, negative after it.
+    pub(crate) fn days_left(&self, now: Timestamp) -> f64 {
+        let seconds = self.not_after.as_unix().saturating_sub(now.as_unix());
+        seconds as f64 / 86_400.0
+    }
+}

@@ -1,0 +1,92 @@
+//! What a request's head says of its target, read in one way only.
+
+use std::net::Ipv6Addr;
+
+use http::{HeaderMap, Request, Uri, Version, header, uri::PathAndQuery};
+use hyper::body::Incoming;
+
+use super::answer::Refused;
+use crate::path::{self, Normalised};
+
+pub(super) fn target_length(request: &Request<Incoming>) -> usize {
+    request.uri().path_and_query().map_or(0, |target| target.as_str().len())
+}
+
+/// As HTTP/2 counts it (RFC 9113, section 6.5.2).
+pub(super) fn head_size(request: &Request<Incoming>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+    target_length(request) + fields.sum::<usize>()
+}
+
+/// Whether the body is coded by nothing but `chunked`, which is taken off and put on again by the HTTP library.
+pub(super) fn is_plainly_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = codings.next();
+    first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+pub(super) fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {
+    path::normalise(path).map_err(|reason| {
+        tracing::debug!(%reason, "the path can be read in two ways");
+        Refused::AmbiguousPath
+    })
+}
+
+/// Whether a back end could find path parameters in it.
+pub(super) fn has_parameters(path: &str) -> bool {
+    path.contains(';') || path.contains("%3B")
+}
+
+/// The path with each segment cut at its first `;`.
+pub(super) fn without_parameters(path: &str) -> String {
+    let cut = |segment: &str| segment.replace("%3B", ";").split(';').next().unwrap_or_default().to_owned();
+    path.split('/').map(cut).collect::<Vec<_>>().join("/")
+}
+
+/// The host a request asks for: the URI's, or else the Host field's.
+pub(super) fn host(request: &Request<Incoming>) -> Result<Option<&str>, Refused> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let field = fields.next();
+    let is_one = field.is_some() && fields.next().is_none();
+    if request.version() == Version::HTTP_11 && !is_one {
+        return Err(Refused::Host);
+    }
+    let host = match (request.uri().authority(), field) {
+        (Some(authority), _) => Some(authority.as_str()),
+        (None, Some(field)) => Some(field.to_str().map_err(|_| Refused::Host)?),
+        (None, None) => None,
+    };
+    if host.is_some_and(|host| !is_host(host)) {
+        return Err(Refused::Host);
+    }
+    Ok(host)
+}
+
+/// Whether this is a name or an address with an optional port and nothing else: what two parsers could read in
+/// two ways must not lead around the routes of a host.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, "")) if address.parse::<Ipv6Addr>().is_ok() => return true,
+        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() && rest.starts_with(':') => {
+            ("v6", &rest[1..])
+        }
+        Some(_) => return false,
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+    };
+    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+pub(super) fn with_path(uri: &Uri, path: String) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+    Uri::from_parts(parts).ok()
+}

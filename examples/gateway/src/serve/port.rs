@@ -1,0 +1,150 @@
+//! One listener and its connections: accepts, serves, changes while it does, and ends in order.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+    time,
+};
+use tower::Service;
+use tower_mtls::{
+    MtlsListener, MtlsStream, ServerTls,
+    acceptor::{ListenerLimits, SharedServerTls},
+};
+
+use super::{
+    conditions::{Teller, Told, conditions},
+    connection,
+    limits::Places,
+    measure::Connections,
+};
+use crate::config::Limits;
+
+/// A listener that serves. Dropping it cuts all its connections.
+#[derive(Debug)]
+pub(crate) struct Port {
+    asked: SocketAddr,
+    local: SocketAddr,
+    tls: SharedServerTls,
+    connections: Teller,
+    serving: JoinHandle<()>,
+}
+
+impl Port {
+    /// Binds the address, and serves it from now on. `name` is the listener's in the metrics.
+    pub(super) async fn bind<S, B>(
+        name: &'static str,
+        address: SocketAddr,
+        tls: ServerTls,
+        limits: Limits,
+        places: Places,
+        service: S,
+    ) -> io::Result<Self>
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let tcp = TcpListener::bind(address).await?;
+        let tls = SharedServerTls::new(tls);
+        let listener_limits = ListenerLimits::default()
+            .with_handshakes(places.handshakes)
+            .with_handshake_timeout(limits.handshake_timeout);
+        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
+        let local = listener.local_addr();
+        let (connections, told) = conditions(limits);
+        let serving =
+            tokio::spawn(serve(listener, Connections::new(name), places.connections, service, told));
+        Ok(Self { asked: address, local, tls, connections, serving })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The address it was to listen on: its port may be 0.
+    pub(super) fn asked(&self) -> SocketAddr {
+        self.asked
+    }
+
+    /// Shows this certificate and holds to these limits from now on, on open connections too.
+    pub(super) fn update(&self, tls: ServerTls, limits: Limits) {
+        self.tls.replace(tls);
+        self.connections.limits(limits);
+    }
+
+    /// Accepts no more, lets what is in flight finish within the drain timeout, and cuts what is left.
+    pub(super) async fn drain(mut self) {
+        self.connections.drain();
+        // It ends by itself, and a panic in it has been printed.
+        let _ = (&mut self.serving).await;
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn serve<S, B>(
+    mut listener: MtlsListener,
+    counted: Connections,
+    places: usize,
+    service: S,
+    mut told: Told,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let places = Arc::new(Semaphore::new(places));
+    let telling = told.clone();
+    let connection = |stream: MtlsStream| {
+        let served = connection::serve(stream, service.clone(), telling.clone());
+        let open = counted.open();
+        async move {
+            served.await;
+            drop(open);
+        }
+    };
+    let mut open = JoinSet::new();
+    let accepting = async {
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let (stream, _) = listener.accept().await;
+            while open.try_join_next().is_some() {}
+            let served = connection(stream);
+            open.spawn(async move {
+                served.await;
+                drop(place);
+            });
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = told.drained() => {}
+    }
+    let mut rest = listener.drain();
+    tracing::info!(connections = open.len(), "draining");
+    let finishing = async {
+        while let Some((stream, _)) = rest.accept().await {
+            open.spawn(connection(stream));
+        }
+        while open.join_next().await.is_some() {}
+    };
+    let timeout: Duration = told.conditions.borrow().limits.drain_timeout;
+    if time::timeout(timeout, finishing).await.is_err() {
+        tracing::warn!(connections = open.len(), "cut off after the drain timeout");
+    }
+}

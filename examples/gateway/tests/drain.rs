@@ -1,0 +1,120 @@
+//! SIGTERM loses nothing that was asked.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{fs, net::SocketAddr};
+
+use support::{Demo, Running, get, raise_open_files, slow_back_end::SlowBackEnd, until, whole};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+/// Serves `/` of this back end, with a management listener, on free ports.
+fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) {
+    let config = demo.dir().join("drain.toml");
+    let text = format!(
+        "[listener]\naddress = \"127.0.0.1:0\"\ncertificate = \"server.pem\"\nprivate_key = \"server.key\"\n\
+         [management]\naddress = \"127.0.0.1:0\"\ntoken_file = \"management.token\"\n\
+         [limits]\n{limits}\n[[routes]]\npath = \"/\"\nupstream = \"http://{back_end}\"\n"
+    );
+    fs::write(&config, text).unwrap();
+    let (running, port) = Running::start(&config);
+    (running, demo.on_port(port))
+}
+
+#[tokio::test]
+async fn sigterm_with_500_requests_and_50_streams_in_flight_loses_none_and_exits_with_0() {
+    raise_open_files();
+    let back_end = SlowBackEnd::start().await;
+    let (mut running, demo) = start(Demo::start(), back_end.address, "drain_timeout = \"60s\"");
+    let mut asking = JoinSet::new();
+    for _ in 0..500 {
+        let mut sender = demo.http1(None).await;
+        asking.spawn(async move { whole(sender.send_request(get("/")).await.unwrap()).await });
+    }
+    for _ in 0..5 {
+        let sender = demo.http2(None).await;
+        for _ in 0..10 {
+            let mut sender = sender.clone();
+            asking.spawn(async move { whole(sender.send_request(get("/")).await.unwrap()).await });
+        }
+    }
+    back_end.asked(550).await;
+    let from = running.lines();
+    running.terminate();
+    running.logged(from, "draining");
+    back_end.release();
+    let mut closing = 0;
+    while let Some(answer) = asking.join_next().await {
+        let (status, headers, body) = answer.unwrap();
+        assert_eq!((status, body.as_str()), (200, "slow"));
+        closing += usize::from(headers.get("connection").is_some_and(|value| value == "close"));
+    }
+    assert_eq!(closing, 500, "HTTP/1.1 callers are told that their connection ends");
+    assert_eq!(running.ended().await, Some(0));
+    assert_eq!((running.count(from, "cut off"), back_end.requests()), (0, 550));
+}
+
+#[tokio::test]
+async fn callers_whose_handshake_or_next_request_is_on_its_way_are_still_answered() {
+    let back_end = SlowBackEnd::start().await;
+    back_end.release();
+    let (mut running, demo) = start(Demo::start(), back_end.address, "");
+    // One has connected and not begun its handshake; one keeps its connection after an answer.
+    let early = TcpStream::connect(("127.0.0.1", demo.port)).await.unwrap();
+    let mut kept = demo.http1(None).await;
+    assert_eq!(whole(kept.send_request(get("/")).await.unwrap()).await.0, 200);
+    kept.ready().await.unwrap();
+
+    running.terminate();
+    let (status, headers, _) = whole(kept.send_request(get("/")).await.unwrap()).await;
+    assert_eq!(status, 200);
+    if let Some(told) = headers.get("connection") {
+        assert_eq!(told, "close");
+    }
+    running.logged(0, "draining");
+    let mut early = demo.handshake(early, None, b"http/1.1").await.unwrap();
+    early.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = early.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(running.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn while_it_drains_it_is_not_ready_takes_no_caller_and_cuts_off_what_takes_too_long() {
+    let back_end = SlowBackEnd::start().await;
+    let (mut running, demo) = start(Demo::start(), back_end.address, "drain_timeout = \"3s\"");
+    let management = running.management_port();
+    let demo = demo.on_port(management);
+    for path in ["/healthz", "/readyz"] {
+        let response = demo.http1(None).await.send_request(get(path)).await.unwrap();
+        assert_eq!(whole(response).await.0, 200, "{path}");
+    }
+    let serving = running.logged(0, " address=127.0.0.1:");
+    let port: u16 = serving.rsplit(':').next().unwrap().parse().unwrap();
+    let demo = demo.on_port(port);
+    let mut asking = demo.http1(None).await;
+    let asked = tokio::spawn(async move { asking.send_request(get("/")).await.is_err() });
+    let idle = demo.http2(None).await;
+    back_end.asked(1).await;
+
+    let from = running.lines();
+    running.terminate();
+    running.logged(from, "draining");
+    let demo = demo.on_port(management);
+    for (path, expected) in [("/healthz", 200), ("/readyz", 503)] {
+        let response = demo.http1(None).await.send_request(get(path)).await.unwrap();
+        assert_eq!(whole(response).await.0, expected, "{path}");
+    }
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "it accepts no more");
+    until("the goodbye of HTTP/2", || idle.is_closed()).await;
+    running.logged(from, "cut off after the drain timeout");
+    assert!(asked.await.unwrap(), "the request was cut");
+    assert_eq!(running.ended().await, Some(0));
+}

@@ -1,0 +1,73 @@
+//! A back end that answers when the test says so.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// Speaks HTTP/1.1 without TLS. Every request waits until [`release`](Self::release).
+pub struct SlowBackEnd {
+    pub address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+    released: watch::Sender<bool>,
+}
+
+impl SlowBackEnd {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (released, waiting) = watch::channel(false);
+        let counted = asked.clone();
+        tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(socket, counted.clone(), waiting.clone()));
+            }
+        });
+        Self { address, asked, released }
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn asked(&self, count: usize) {
+        super::until("the requests to arrive", || self.asked.load(Ordering::SeqCst) >= count).await;
+    }
+
+    pub fn requests(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Answers all that wait, and all that come.
+    pub fn release(&self) {
+        self.released.send_replace(true);
+    }
+}
+
+/// Requests without a body.
+async fn serve(mut socket: TcpStream, asked: Arc<AtomicUsize>, mut released: watch::Receiver<bool>) {
+    let mut read = Vec::new();
+    loop {
+        while !read.ends_with(b"\r\n\r\n") {
+            let mut octets = [0; 4_096];
+            match socket.read(&mut octets).await {
+                Ok(count) if count > 0 => read.extend_from_slice(&octets[..count]),
+                _ => return,
+            }
+        }
+        read.clear();
+        asked.fetch_add(1, Ordering::SeqCst);
+        let _ = released.wait_for(|released| *released).await;
+        if socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow").await.is_err() {
+            return;
+        }
+    }
+}
