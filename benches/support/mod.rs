@@ -1,0 +1,90 @@
+//! Requests, callers and a policy, as the benches `layer` and `instructions` measure them.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use http::{Request, Response};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use tower::{Layer, Service};
+use tower_mtls::{
+    ClientCertificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer,
+};
+
+/// The service inside: keeps the request, so that the next call can use it again.
+#[derive(Clone, Default)]
+pub(crate) struct Keep(pub(crate) Rc<Cell<Option<Request<()>>>>);
+
+impl Service<Request<()>> for Keep {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        self.0.set(Some(request));
+        ready(Ok(Response::new(())))
+    }
+}
+
+/// What a server does with a request. Nothing here ever waits. Never inlined, so that what the call itself takes
+/// is in the bare service's row too.
+#[inline(never)]
+pub(crate) fn send<S: Service<Request<()>, Error = Infallible>>(
+    service: &mut S,
+    request: Request<()>,
+) -> S::Response {
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut context).is_ready());
+    match pin!(service.call(request)).poll(&mut context) {
+        Poll::Ready(Ok(response)) => response,
+        _ => unreachable!("the service answers at once"),
+    }
+}
+
+/// A leaf under a CA, as DER: leaf and CA.
+pub(crate) fn issued(common_name: &str) -> [Vec<u8>; 2] {
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    ca.distinguished_name.push(DnType::OrganizationName, "Contoso");
+    ca.distinguished_name.push(DnType::CommonName, "Contoso Issuing CA");
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+
+    let mut leaf = CertificateParams::new(vec![format!("{common_name}.example.com")]).unwrap();
+    leaf.distinguished_name.push(DnType::OrganizationName, "Contoso");
+    leaf.distinguished_name.push(DnType::CommonName, common_name);
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
+    [leaf.der().to_vec(), ca.der().to_vec()]
+}
+
+pub(crate) fn certificate(common_name: &str) -> ClientCertificate {
+    ClientCertificate::from_der(&issued(common_name)[0]).unwrap()
+}
+
+/// Validity, thumbprint, issuer and subject.
+pub(crate) fn four_rules(caller: &ClientCertificate) -> PolicyBuilder {
+    Policy::builder()
+        .thumbprint(caller.sha256_thumbprint())
+        .issuer(NamePattern::from(caller.issuer().clone()))
+        .subject(NamePattern::from(caller.subject().clone()))
+}
+
+/// A request on a connection whose caller presented this.
+pub(crate) fn captured(presented: impl Into<Presented>) -> Request<()> {
+    let keep = Keep::default();
+    send(&mut AssumePresentedLayer::new(presented).layer(keep.clone()), Request::new(()));
+    keep.0.take().unwrap()
+}
