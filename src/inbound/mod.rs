@@ -51,6 +51,8 @@
 
 mod body;
 mod capture;
+#[cfg(feature = "metrics")]
+mod counter;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;

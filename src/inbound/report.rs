@@ -13,8 +13,7 @@ use crate::{
 #[cold]
 pub(super) fn refused<B>(rejection: Rejection, request: &Request<B>) {
     #[cfg(feature = "metrics")]
-    metrics::counter!("tower_mtls_requests_refused_total", "reason" => rejection.kind().as_str())
-        .increment(1);
+    super::counter::refused(rejection.kind());
     if rejection.kind() == RejectionKind::NotCaptured {
         tracing::error!(
             reason = rejection.kind().as_str(),
@@ -31,8 +30,7 @@ pub(super) fn refused<B>(rejection: Rejection, request: &Request<B>) {
 #[cold]
 pub(super) fn would_refuse<B>(rejection: Rejection, request: &Request<B>) {
     #[cfg(feature = "metrics")]
-    metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => rejection.kind().as_str())
-        .increment(1);
+    super::counter::would_refuse(rejection.kind());
     event("request would be refused", rejection, request);
 }
 

@@ -86,7 +86,7 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// A stable name for logs and metrics, such as `not_trusted`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotCaptured => "not_captured",
             Self::Missing => "missing",
