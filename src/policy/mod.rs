@@ -53,7 +53,7 @@ mod trust;
 use std::sync::Arc;
 
 use crate::{
-    certificate::{ClientCertificate, Presented, Timestamp},
+    certificate::{Presented, Timestamp},
     generation::Generation,
 };
 
@@ -114,11 +114,12 @@ impl Policy {
     /// 3. [`Undecidable`](RejectionKind::Undecidable), or the kind of the rule, if no rule fails but one cannot
     ///    tell.
     pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
-        match presented {
-            Presented::Certificate(certificate) => self.judge_certificate(certificate, now),
-            Presented::Nothing => Err(Rejection::new(RejectionKind::Missing)),
-            Presented::Unreadable(_) => Err(Rejection::new(RejectionKind::Unreadable)),
+        if let Presented::Certificate(certificate) = presented
+            && certificate.verdicts().get(self.0.generation, now) == Some(ADMITTED)
+        {
+            return Ok(());
         }
+        self.evaluate(presented, now)
     }
 
     /// Judges as [`judge`](Self::judge) does, and says what each rule demands and finds.
@@ -156,10 +157,13 @@ impl Policy {
         warnings
     }
 
-    fn judge_certificate(&self, certificate: &ClientCertificate, now: Timestamp) -> Result<(), Rejection> {
-        if certificate.verdicts().get(self.0.generation, now) == Some(ADMITTED) {
-            return Ok(());
-        }
+    /// Asks the rules, and remembers an admission.
+    fn evaluate(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
+        let certificate = match presented {
+            Presented::Certificate(certificate) => certificate,
+            Presented::Nothing => return Err(Rejection::new(RejectionKind::Missing)),
+            Presented::Unreadable(_) => return Err(Rejection::new(RejectionKind::Unreadable)),
+        };
         let judgement = self.0.rules.judge(certificate, now);
         match judgement.answer {
             Answer::Holds => {

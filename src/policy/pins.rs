@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use crate::certificate::Thumbprint;
+use crate::certificate::{ClientCertificate, Thumbprint};
 
 /// Allowed hashes. The standard library's keyed hash, so that nobody who can choose certificates can choose
 /// collisions.
@@ -13,13 +13,15 @@ pub(super) struct Pins {
 impl Pins {
     pub(super) fn contains(&self, hash: Thumbprint) -> bool {
         match hash {
-            Thumbprint::Sha1(octets) => !self.sha1.is_empty() && has(&self.sha1, &octets),
-            Thumbprint::Sha256(octets) => self.contains_sha256(&octets),
+            Thumbprint::Sha1(octets) => has(&self.sha1, &octets),
+            Thumbprint::Sha256(octets) => has(&self.sha256, &octets),
         }
     }
 
-    pub(super) fn contains_sha256(&self, octets: &[u8; 32]) -> bool {
-        !self.sha256.is_empty() && has(&self.sha256, octets)
+    /// Whether a thumbprint of this certificate is among them. Its SHA-1 is asked for only if one is here.
+    pub(super) fn contain_certificate(&self, certificate: &ClientCertificate) -> bool {
+        self.contains(certificate.sha256_thumbprint())
+            || !self.sha1.is_empty() && self.contains(certificate.sha1_thumbprint())
     }
 
     pub(super) fn len(&self) -> usize {

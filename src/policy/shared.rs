@@ -82,7 +82,7 @@ impl SharedPolicy {
                 return Ok(());
             }
         }
-        self.0.policy.load().judge(presented, now)
+        self.0.policy.load().evaluate(presented, now)
     }
 }
 

@@ -7,7 +7,7 @@ mod trust;
 
 use super::*;
 use crate::pki::{Authority, Issued, Leaf, NOON};
-use crate::{ExtendedKeyUsage, KeyKind, Thumbprint};
+use crate::{ClientCertificate, ExtendedKeyUsage, KeyKind, Thumbprint};
 
 const NOW: Timestamp = Timestamp::from_unix(NOON);
 

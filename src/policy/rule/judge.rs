@@ -2,7 +2,7 @@
 
 use super::{Kind, Rule};
 use crate::{
-    certificate::{ClientCertificate, Timestamp},
+    certificate::{ClientCertificate, Thumbprint, Timestamp},
     policy::{Answer, RejectionKind, answer::Judgement, claim::Claim},
 };
 
@@ -16,12 +16,11 @@ impl Rule {
             Kind::IssuerThumbprint(pins) => pins.judge(certificate, now),
             Kind::Claims(kind, claims) => one_of(*kind, claims, certificate),
             Kind::Thumbprint(pins) => {
-                let holds = pins.contains(certificate.sha256_thumbprint())
-                    || pins.contains(certificate.sha1_thumbprint());
-                Judgement::lasting(holds, RejectionKind::Thumbprint)
+                Judgement::lasting(pins.contain_certificate(certificate), RejectionKind::Thumbprint)
             }
             Kind::Spki(pins) => {
-                Judgement::lasting(pins.contains_sha256(&certificate.spki_sha256()), RejectionKind::SpkiPin)
+                let holds = pins.contains(Thumbprint::Sha256(certificate.spki_sha256()));
+                Judgement::lasting(holds, RejectionKind::SpkiPin)
             }
             Kind::Member(set) => momentary(set.contains(certificate), RejectionKind::NotMember),
             Kind::Custom(_, rule) => momentary(rule(certificate, now), RejectionKind::Custom),
@@ -66,8 +65,7 @@ fn validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement {
 /// `decisive` ends the group at once: a failing rule ends `all`, a holding rule ends `any`. Without one, a
 /// rule that cannot tell decides before the rest.
 fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
-    let mut undecidable = None;
-    let mut first = None;
+    let mut outcome: Option<Judgement> = None;
     let mut until = Timestamp::MAX;
     for rule in rules {
         let judgement = rule.judge(certificate, now);
@@ -75,12 +73,14 @@ fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now:
             return judgement;
         }
         until = until.min(judgement.until);
-        if judgement.answer == Answer::CannotTell {
-            undecidable = undecidable.or(Some(judgement));
+        let decides = |earlier: Judgement| {
+            earlier.answer == Answer::CannotTell || judgement.answer != Answer::CannotTell
+        };
+        if !outcome.is_some_and(decides) {
+            outcome = Some(judgement);
         }
-        first = first.or(Some(judgement));
     }
-    match undecidable.or(first) {
+    match outcome {
         Some(judgement) => judgement.no_longer_than(until),
         // `build` refuses empty groups; should one get here, it refuses the caller.
         None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
