@@ -48,10 +48,10 @@ struct Inner {
     names: Vec<GeneralName>,
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
-    sha1: Thumbprint,
     sha256: Thumbprint,
-    spki_sha256: [u8; 32],
-    /// Read when a rule first asks.
+    // Made when a rule first asks, which few do.
+    sha1: OnceLock<Thumbprint>,
+    spki_sha256: OnceLock<[u8; 32]>,
     key_kind: OnceLock<KeyKind>,
     verdicts: Remembered,
     chains: Remembered,
@@ -114,9 +114,9 @@ impl ClientCertificate {
             names: extensions.names,
             key_usage: extensions.key_usage,
             extended_key_usage: extensions.extended_key_usage,
-            sha1: Thumbprint::sha1_of(leaf),
             sha256: Thumbprint::sha256_of(leaf),
-            spki_sha256: Sha256::digest(&leaf[spki.clone()]).into(),
+            sha1: OnceLock::new(),
+            spki_sha256: OnceLock::new(),
             spki,
             key_kind: OnceLock::new(),
             leaf: leaf.into(),
@@ -162,7 +162,7 @@ impl ClientCertificate {
 
     /// SHA-1 over the DER encoding: what Windows, .NET and Azure call the thumbprint.
     pub fn sha1_thumbprint(&self) -> Thumbprint {
-        self.0.sha1
+        *self.0.sha1.get_or_init(|| Thumbprint::sha1_of(self.der()))
     }
 
     /// SHA-256 over the DER encoding.
@@ -172,7 +172,7 @@ impl ClientCertificate {
 
     /// SHA-256 over the DER-encoded SubjectPublicKeyInfo: survives a renewal that keeps the key.
     pub fn spki_sha256(&self) -> [u8; 32] {
-        self.0.spki_sha256
+        *self.0.spki_sha256.get_or_init(|| Sha256::digest(self.subject_public_key_info()).into())
     }
 
     /// The DER-encoded SubjectPublicKeyInfo.
