@@ -131,3 +131,12 @@ fn certificate_setup(bencher: Bencher<'_, '_>) {
         ClientCertificate::from_der_chain(black_box(&leaf), [black_box(ca.as_slice())]).unwrap()
     });
 }
+
+/// What x509-parser takes to read the leaf, which is a part of that: the least it can cost.
+#[divan::bench(sample_size = 20)]
+fn parser_alone(bencher: Bencher<'_, '_>) {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    let [leaf, _] = issued("orders");
+    bencher.bench_local(|| X509Certificate::from_der(black_box(&leaf)).unwrap().1.subject().iter().count());
+}

@@ -72,21 +72,32 @@ fn squeeze_into(bytes: &mut Vec<u8>, text: &str) {
 }
 
 /// Every attribute as (position, type, kind, value), each with its length, the attributes of one relative
-/// name sorted, since they form a set. And whether every value was a text.
-///
-/// Written into one buffer: names are read on every connection.
-pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> (Box<[u8]>, bool) {
-    let mut bytes = Vec::with_capacity(256);
-    let mut plain = true;
-    let mut rdn = None;
-    let (mut start, mut attributes_of_rdn) = (0, 0);
-    for attribute in attributes {
-        if rdn != Some(attribute.rdn) {
-            sort(&mut bytes, start, attributes_of_rdn);
-            (rdn, start, attributes_of_rdn) = (Some(attribute.rdn), bytes.len(), 0);
+/// name sorted, since they form a set.
+pub(super) struct Canonical {
+    bytes: Vec<u8>,
+    plain: bool,
+    /// The relative name that is being written: its position, where it starts, and its attributes so far.
+    rdn: Option<usize>,
+    start: usize,
+    attributes: usize,
+}
+
+impl Canonical {
+    /// To be written behind `front`, into the same buffer: names are read on every connection.
+    pub(super) fn behind(front: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(front.len() + 256);
+        bytes.extend(front);
+        Self { bytes, plain: true, rdn: None, start: 0, attributes: 0 }
+    }
+
+    pub(super) fn push(&mut self, attribute: Attribute<'_>) {
+        if self.rdn != Some(attribute.rdn) {
+            sort(&mut self.bytes, self.start, self.attributes);
+            (self.rdn, self.start, self.attributes) = (Some(attribute.rdn), self.bytes.len(), 0);
         }
-        attributes_of_rdn += 1;
-        with_length(&mut bytes, |bytes| {
+        self.attributes += 1;
+        let plain = &mut self.plain;
+        with_length(&mut self.bytes, |bytes| {
             bytes.extend((attribute.rdn as u64).to_be_bytes());
             with_length(bytes, |bytes| bytes.extend(attribute.oid));
             let before = bytes.len();
@@ -94,7 +105,7 @@ pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> (Box
             let is_text = text(attribute.tag, attribute.value)
                 .is_some_and(|text| with_length(bytes, |bytes| prepare_into(bytes, text)));
             if !is_text {
-                plain = false;
+                *plain = false;
                 bytes.truncate(before);
                 bytes.push(0);
                 bytes.extend(attribute.tag.to_be_bytes());
@@ -102,8 +113,12 @@ pub(super) fn bytes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> (Box
             }
         });
     }
-    sort(&mut bytes, start, attributes_of_rdn);
-    (bytes.into(), plain)
+
+    /// The buffer, and whether every value was a text.
+    pub(super) fn finish(mut self) -> (Box<[u8]>, bool) {
+        sort(&mut self.bytes, self.start, self.attributes);
+        (self.bytes.into(), self.plain)
+    }
 }
 
 /// Writes a part behind its length.

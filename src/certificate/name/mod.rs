@@ -13,6 +13,7 @@ use x509_parser::asn1_rs::{Any, Class, FromDer, Oid, Tag};
 
 use super::CertificateError;
 
+use self::canonical::Canonical;
 pub(crate) use self::canonical::{is_plain_text, same_text};
 pub use self::parse::NameParseError;
 
@@ -38,8 +39,9 @@ pub use self::parse::NameParseError;
 /// ```
 #[derive(Clone)]
 pub struct DistinguishedName {
-    der: Box<[u8]>,
-    canonical: Box<[u8]>,
+    /// The DER encoding, and behind it the octets by which names are compared: one allocation by name.
+    octets: Box<[u8]>,
+    encoding: usize,
     plain: bool,
 }
 
@@ -97,33 +99,38 @@ impl DistinguishedName {
                 "a distinguished name is longer than {LONGEST_NAME} bytes"
             )));
         }
-        if !is_well_formed(der) {
-            return Err(CertificateError::new("a distinguished name is malformed"));
+        match Self::read(der) {
+            (name, true) => Ok(name),
+            _ => Err(CertificateError::new("a distinguished name is malformed")),
         }
-        Ok(Self::new(der.into()))
     }
 
-    /// Of an encoding that is well formed.
-    fn new(der: Box<[u8]>) -> Self {
-        let mut name = Self { der, canonical: Box::default(), plain: false };
-        (name.canonical, name.plain) = canonical::bytes(name.attributes());
-        name
+    /// And whether the encoding is well formed.
+    fn read(der: &[u8]) -> (Self, bool) {
+        let mut canonical = Canonical::behind(der);
+        let well_formed = each_attribute(der, |attribute| canonical.push(attribute));
+        let (octets, plain) = canonical.finish();
+        (Self { octets, encoding: der.len(), plain }, well_formed)
     }
 
     /// The name's DER encoding.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.octets[..self.encoding]
+    }
+
+    fn canonical(&self) -> &[u8] {
+        &self.octets[self.encoding..]
     }
 
     /// Whether the name has no attribute at all.
     pub fn is_empty(&self) -> bool {
-        self.canonical.is_empty()
+        self.canonical().is_empty()
     }
 
     /// All attributes in encoding order, the attributes of a multi-valued relative name one after another.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
         // The encoding was checked by `from_der`, so nothing is lost by stopping at an error.
-        let rdns = Any::from_der(&self.der).map(|(_, name)| name.data).unwrap_or_default();
+        let rdns = Any::from_der(self.der()).map(|(_, name)| name.data).unwrap_or_default();
         elements(rdns).enumerate().flat_map(|(rdn, set)| {
             elements(set.data).filter_map(move |pair| {
                 let (rest, oid) = Any::from_der(pair.data).ok()?;
@@ -155,7 +162,8 @@ impl DistinguishedName {
 
     /// The same relative names in the opposite order.
     pub(crate) fn reversed(&self) -> Self {
-        let rdns = Any::from_der(&self.der).map(|(_, name)| name.data).unwrap_or_default();
+        let der = self.der();
+        let rdns = Any::from_der(der).map(|(_, name)| name.data).unwrap_or_default();
         let mut spans = Vec::new();
         let mut rest = rdns;
         while let Ok((after, _)) = Any::from_der(rest) {
@@ -163,14 +171,15 @@ impl DistinguishedName {
             rest = after;
         }
         let content: Vec<u8> = spans.into_iter().rev().flatten().copied().collect();
-        let head = self.der.len() - rdns.len();
-        Self::new([&self.der[..head], &content].concat().into())
+        let head = der.len() - rdns.len();
+        // Well formed, as the name is.
+        Self::read(&[&der[..head], &content].concat()).0
     }
 }
 
-/// Whether the bytes are a SEQUENCE of non-empty SETs of (type, value) SEQUENCEs and nothing else, so that
-/// walking over them later skips nothing.
-fn is_well_formed(der: &[u8]) -> bool {
+/// Visits each attribute in encoding order. False if the bytes are anything but a SEQUENCE of non-empty SETs of
+/// (type, value) SEQUENCEs, so that walking over them later skips nothing.
+fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bool {
     let universal = |input, tag| match Any::from_der(input) {
         Ok((rest, element)) if element.class() == Class::Universal && element.tag() == tag => {
             Some((rest, element.data))
@@ -180,6 +189,7 @@ fn is_well_formed(der: &[u8]) -> bool {
     let Some(([], mut rdns)) = universal(der, Tag::Sequence) else {
         return false;
     };
+    let mut rdn = 0;
     while !rdns.is_empty() {
         let Some((rest, mut set)) = universal(rdns, Tag::Set) else {
             return false;
@@ -193,13 +203,17 @@ fn is_well_formed(der: &[u8]) -> bool {
                 return false;
             };
             set = rest;
-            let Some((value, [_, ..])) = universal(pair, Tag::Oid) else {
+            let Some((value, oid @ [_, ..])) = universal(pair, Tag::Oid) else {
                 return false;
             };
-            if !matches!(Any::from_der(value), Ok(([], value)) if value.class() == Class::Universal) {
-                return false;
+            match Any::from_der(value) {
+                Ok(([], value)) if value.class() == Class::Universal => {
+                    visit(Attribute { rdn, oid, tag: value.tag().0, value: value.data });
+                }
+                _ => return false,
             }
         }
+        rdn += 1;
     }
     true
 }
@@ -215,7 +229,7 @@ fn elements(mut input: &[u8]) -> impl Iterator<Item = Any<'_>> {
 
 impl PartialEq for DistinguishedName {
     fn eq(&self, other: &Self) -> bool {
-        self.canonical == other.canonical
+        self.canonical() == other.canonical()
     }
 }
 
@@ -223,7 +237,7 @@ impl Eq for DistinguishedName {}
 
 impl hash::Hash for DistinguishedName {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.canonical.hash(state);
+        self.canonical().hash(state);
     }
 }
 
