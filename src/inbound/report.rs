@@ -35,14 +35,14 @@ pub(super) fn would_refuse<B>(rejection: Rejection, request: &Request<B>) {
 }
 
 fn event<B>(what: &str, rejection: Rejection, request: &Request<B>) {
-    let captured = request.extensions().get::<Captured>();
-    let presented = captured.map(|captured| &captured.presented);
-    let certificate = match presented {
-        Some(Presented::Certificate(certificate)) => Some(certificate),
+    // Looked for only if someone listens.
+    let captured = || request.extensions().get::<Captured>();
+    let certificate = || match captured()?.presented {
+        Presented::Certificate(ref certificate) => Some(certificate),
         _ => None,
     };
-    let error = match presented {
-        Some(Presented::Unreadable(error)) => Some(error),
+    let error = || match captured()?.presented {
+        Presented::Unreadable(ref error) => Some(error),
         _ => None,
     };
     tracing::info!(
@@ -50,12 +50,12 @@ fn event<B>(what: &str, rejection: Rejection, request: &Request<B>) {
         method = %request.method(),
         // Without the query, which may hold secrets.
         path = request.uri().path(),
-        remote = captured.and_then(|captured| captured.remote).map(tracing::field::display),
-        subject = certificate.map(|certificate| tracing::field::display(Cut(certificate.subject()))),
-        issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
-        thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
-        not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
-        error = error.map(|error| tracing::field::display(Cut(error))),
+        remote = captured().and_then(|captured| captured.remote).map(tracing::field::display),
+        subject = certificate().map(|certificate| tracing::field::display(Cut(certificate.subject()))),
+        issuer = certificate().map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
+        thumbprint = certificate().map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
+        not_after = certificate().map(|certificate| tracing::field::display(certificate.validity().not_after)),
+        error = error().map(|error| tracing::field::display(Cut(error))),
         "{what}: {rejection}"
     );
 }

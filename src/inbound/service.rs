@@ -86,13 +86,15 @@ impl Settings {
         if !is_allowed && is_watched {
             report::would_refuse(rejection, request);
         }
+        let passes = is_allowed || is_watched;
         // Watching changes nothing about what an outer layer admitted.
-        if let Some(captured) = request.extensions_mut().get_mut::<Captured>()
+        if passes
+            && let Some(captured) = request.extensions_mut().get_mut::<Captured>()
             && captured.verdict == Verdict::Unjudged
         {
             captured.verdict = Verdict::LetThrough;
         }
-        is_allowed || is_watched
+        passes
     }
 }
 
