@@ -1,6 +1,7 @@
 //! PKCS#12 files: limits first, then `p12-keystore` opens them.
 
 mod decrypt;
+mod no_password;
 mod work;
 
 use p12_keystore::{Pkcs12Archive, error::Error as P12Error};
@@ -59,8 +60,21 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
         false => Ok(()),
     };
     check(work.iterations)?;
-    check(work.iterations.saturating_add(work.hidden_iterations(password)?))?;
-    let archive = Pkcs12Archive::from_pkcs12(pfx, password).map_err(|error| explain(&error, work.has_mac))?;
+    let iterations = work.iterations.saturating_add(work.hidden_iterations(password)?);
+    check(iterations)?;
+    let archive = match Pkcs12Archive::from_pkcs12(pfx, password) {
+        Err(P12Error::MacError(_)) if password.is_empty() => {
+            // The MAC's key is derived once more.
+            check(iterations.saturating_add(work.mac_iterations.unwrap_or(0)))?;
+            let pfx = no_password::without_mac(pfx).ok_or(IdentityError::WrongPassword)?;
+            if work.is_encrypted() {
+                return Err(IdentityError::Unsupported("encryption without any password".into()));
+            }
+            Pkcs12Archive::from_pkcs12(&pfx, password)
+        }
+        opened => opened,
+    };
+    let archive = archive.map_err(|error| explain(&error, work.mac_iterations.is_some()))?;
     let key = match archive.keys.as_slice() {
         [] => return Err(IdentityError::NoKey),
         [only] => PrivatePkcs8KeyDer::from(only.key.as_der().to_vec()).into(),

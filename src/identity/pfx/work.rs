@@ -10,11 +10,17 @@ pub(super) struct Work<'a> {
     /// The sum of all iteration counts that can be seen before anything is decrypted. A scrypt derivation
     /// counts as its cost times its block size times its lanes.
     pub(super) iterations: u64,
-    pub(super) has_mac: bool,
+    /// The part of them that is the MAC's, if there is one.
+    pub(super) mac_iterations: Option<u64>,
     encrypted: Vec<Encrypted<'a>>,
 }
 
 impl Work<'_> {
+    /// Whether anything in the file is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        !self.encrypted.is_empty() || self.iterations > self.mac_iterations.unwrap_or(0)
+    }
+
     /// The iteration counts inside of the encrypted parts, where a file can hide keys that are encrypted once
     /// more. Takes the derivations that are in sight.
     pub(super) fn hidden_iterations(&self, password: &str) -> Outcome<u64> {
@@ -90,10 +96,9 @@ impl<'a> Outline<'a> {
                 }
             });
         }
-        if !mac.is_empty() {
-            iterations = iterations.saturating_add(self.mac(mac)?);
-        }
-        Ok(Work { iterations, has_mac: !mac.is_empty(), encrypted })
+        let mac_iterations = if mac.is_empty() { None } else { Some(self.mac(mac)?) };
+        iterations = iterations.saturating_add(mac_iterations.unwrap_or(0));
+        Ok(Work { iterations, mac_iterations, encrypted })
     }
 
     /// MacData: digest, salt, iterations (1 if left out).
