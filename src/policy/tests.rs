@@ -2,6 +2,7 @@
 
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
+mod forged_names;
 #[cfg(feature = "trust")]
 mod trust;
 

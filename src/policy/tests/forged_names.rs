@@ -1,0 +1,75 @@
+//! Subjects that are made to be taken for another's.
+
+use rcgen::{CertificateParams, DnValue, KeyPair};
+
+use super::*;
+
+fn certificate(subject: impl IntoIterator<Item = (DnType, DnValue)>) -> ClientCertificate {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    for (kind, value) in subject {
+        params.distinguished_name.push(kind, value);
+    }
+    let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    ClientCertificate::from_der(made.der()).unwrap()
+}
+
+/// `O=Contoso` and `CN=admin` in one relative name, in place of two of the same length in all.
+fn multi_valued() -> ClientCertificate {
+    const COMMON_NAME: &[u8] = &[0x30, 12, 6, 3, 85, 4, 3, 12, 5, b'a', b'd', b'm', b'i', b'n'];
+    let short =
+        certificate([(DnType::OrganizationName, "Contoso".into()), (DnType::CommonName, "abc".into())]);
+    let name = short.subject().der();
+    // The SEQUENCE and the first SET have two octets each in front, the second SET too.
+    let organization = &name[4..name.len() - 14];
+    let attributes = [COMMON_NAME, organization].concat();
+    let forged = [&name[..2], &[0x31, attributes.len() as u8], &attributes].concat();
+    assert_eq!(forged.len(), name.len());
+    let mut der = short.der().to_vec();
+    let places: Vec<_> = (0..der.len() - name.len()).filter(|at| der[*at..].starts_with(name)).collect();
+    for at in places {
+        der[at..at + forged.len()].copy_from_slice(&forged);
+    }
+    ClientCertificate::from_der(&der).unwrap()
+}
+
+#[test]
+fn a_name_that_is_made_to_be_taken_for_another_matches_no_rule() {
+    let common_name = |value: DnValue| certificate([(DnType::CommonName, value)]);
+    let text = |value: &str| common_name(value.into());
+    let bmp = DnValue::BmpString("admin".try_into().unwrap());
+    let teletex = DnValue::TeletexString("admin".try_into().unwrap());
+    let second = || DnType::CustomDnType(vec![2, 5, 4, 3]);
+    for (case, certificate) in [
+        ("another name within a value", certificate([(DnType::OrganizationName, "x, CN=admin".into())])),
+        ("slashes", text("admin/O=Contoso")),
+        ("slashes in front", certificate([(DnType::OrganizationName, "Contoso/CN=admin".into())])),
+        ("a plus sign", text("admin+O=Contoso")),
+        ("NUL at the end", text("admin\0")),
+        ("NUL and more", text("admin\0.example.com")),
+        ("a direction mark", text("admin\u{200f}")),
+        ("written backwards", text("\u{202e}nimda")),
+        ("an isolate", text("\u{2067}admin\u{2069}")),
+        ("BMPString", common_name(bmp)),
+        ("T61String", common_name(teletex)),
+        ("two common names", certificate([(DnType::CommonName, "admin".into()), (second(), "x".into())])),
+        (
+            "two, the other way round",
+            certificate([(DnType::CommonName, "x".into()), (second(), "admin".into())]),
+        ),
+        ("the same twice", certificate([(DnType::CommonName, "admin".into()), (second(), "admin".into())])),
+        ("several attributes in one relative name", multi_valued()),
+    ] {
+        for name in ["CN=admin", "CN=admin,O=Contoso", "CN=admin,O=x"] {
+            let rule = Rule::subject([name.parse().unwrap()]);
+            assert_ne!(answer(&rule, &certificate).0, Answer::Holds, "{case}: {name}");
+        }
+        // In one relative name or in several, one common name is one.
+        if case != "several attributes in one relative name" {
+            let rule = Rule::common_name(["admin"]);
+            assert_ne!(answer(&rule, &certificate).0, Answer::Holds, "{case}: common name");
+        }
+    }
+    let honest = Rule::subject(["CN=admin+O=Contoso".parse().unwrap()]);
+    assert_eq!(answer(&honest, &multi_valued()).0, Answer::Holds);
+}
