@@ -162,11 +162,12 @@
 //!
 //! # Crates in the public interface
 //!
-//! A new major version of one of these is one of this crate: `http`, `http-body`, `bytes`, `tower-layer` and
-//! `tower-service` (with `inbound`); `tokio` (sockets) and `rustls` (provider, certified keys, the verifier's trait)
-//! with `acceptor`; `rustls` with `identity`; `bytes`, `hyper` (its error and I/O traits), `hyper-util`
-//! (`Connection`) and `tower` (`retry::Policy`) with `outbound`; `axum`, `axum-server` and `tonic` with the features of their names. `x509-parser`,
-//! `rustls-webpki`, `hyper-rustls`, `tokio-rustls`, `p12-keystore` and the rest stay inside.
+//! A new major version of one of these is one of this crate: `http`, `http-body`, `bytes`, `tower-layer`,
+//! `tower-service` and `hyper` (the reason phrase in a refusal's extensions) with `inbound`; `tokio` (sockets) and
+//! `rustls` (provider, certified keys, the verifier's trait) with `acceptor`; `rustls` with `identity`; `bytes`,
+//! `hyper` (its errors and I/O traits), `hyper-util` (`Connection`) and `tower` (`retry::Policy`) with `outbound`;
+//! `axum`, `axum-server` and `tonic` with the features of their names, `futures-core` (`Stream`) with `tonic`. `x509-parser`, `rustls-webpki`,
+//! `hyper-rustls`, `tokio-rustls`, `p12-keystore` and the rest stay inside.
 //!
 //! # What never happens
 //!
