@@ -9,10 +9,13 @@ use std::{
     process::Command,
 };
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    crypto::aws_lc_rs::sign::any_supported_type,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use tower_mtls::{ClientIdentity, IdentityError};
 
-/// Password, and what becomes of each file; None: it opens, with the certificate that OpenSSL finds.
+/// Password, and what becomes of each file; None: it opens, with the key and the certificate that OpenSSL finds.
 const FILES: &[(&str, &str, Option<Expected>)] = &[
     ("cert-aes256cbc-no-key", "cryptography", Some(Expected::NoKey)),
     ("cert-key-aes256cbc", "cryptography", None),
@@ -65,14 +68,21 @@ fn suite() -> Option<PathBuf> {
 }
 
 #[test]
-fn files_of_other_tools_open_with_their_certificate_or_are_refused_for_a_named_reason() {
+fn files_of_other_tools_open_with_their_key_and_certificate_or_are_refused_for_a_named_reason() {
     let Some(suite) = suite() else { return };
     for (name, password, expected) in FILES {
         let file = suite.join(format!("{name}.p12"));
         let opened = ClientIdentity::from_pfx(std::fs::read(&file).unwrap(), password);
         match (opened, expected) {
             (Ok(identity), None) => {
-                assert_eq!(identity.certificate().der(), openssl_leaf(&file, password).as_ref(), "{name}");
+                // The certificate that OpenSSL takes for the key's.
+                let leaf = openssl(&file, password, &["-nokeys", "-clcerts"]);
+                let leaf = CertificateDer::from_pem_slice(&leaf).unwrap();
+                assert_eq!(identity.certificate().der(), leaf.as_ref(), "{name}");
+                let key = openssl(&file, password, &["-nocerts", "-nodes"]);
+                let key = any_supported_type(&PrivateKeyDer::from_pem_slice(&key).unwrap()).unwrap();
+                assert!(key.public_key().is_some(), "{name}");
+                assert_eq!(identity.certified_key().key.public_key(), key.public_key(), "{name}");
             }
             (Err(error), Some(expected)) => {
                 let kind = match error {
@@ -94,13 +104,14 @@ fn files_of_other_tools_open_with_their_certificate_or_are_refused_for_a_named_r
     assert_eq!(listed.count(), FILES.len(), "every file of the suite has a row");
 }
 
-/// The certificate that OpenSSL takes for the key's.
-fn openssl_leaf(file: &Path, password: &str) -> CertificateDer<'static> {
+/// What OpenSSL prints of it, as PEM.
+fn openssl(file: &Path, password: &str, what: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl")
-        .args(["pkcs12", "-legacy", "-nokeys", "-clcerts", "-passin", &format!("pass:{password}"), "-in"])
+        .args(["pkcs12", "-legacy", "-passin", &format!("pass:{password}"), "-in"])
         .arg(file)
+        .args(what)
         .output()
         .expect("openssl is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    CertificateDer::from_pem_slice(&output.stdout).unwrap()
+    output.stdout
 }
