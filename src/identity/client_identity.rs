@@ -150,6 +150,11 @@ impl ClientIdentity {
         self.0.key.clone()
     }
 
+    /// Whether both are clones of one value, and so share connections; equal contents alone do not.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.0.generation == other.0.generation
+    }
+
     #[cfg_attr(not(feature = "outbound"), allow(dead_code, reason = "connections are kept under it"))]
     pub(crate) fn generation(&self) -> Generation {
         self.0.generation

@@ -62,6 +62,11 @@ impl BackEndTrust {
         BackEndTrustBuilder::default()
     }
 
+    /// Whether both are clones of one value, and so share connections; equal contents alone do not.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.0.generation == other.0.generation
+    }
+
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
         &self.0.provider
     }

@@ -103,7 +103,7 @@ impl Files {
         self.watch.attempted(before, read, replaced.is_some(), Instant::now());
         match replaced {
             Some(old) => {
-                retire(old, &server.site());
+                retire(&old, &server.site());
                 self.status.fresh(SystemClock.now());
                 self.told.clear();
                 tell(&findings);

@@ -129,15 +129,17 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
 
 /// The client of all routes, with its connections: the same as before unless its own settings changed.
 fn client(limits: &Limits, cache: &mut Cache) -> Client {
-    let timeouts = [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout];
+    let timeouts =
+        [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout, limits.drain_timeout];
     let octets = timeouts.map(|timeout| timeout.as_nanos().to_be_bytes());
     let digest = Digest::of("client", octets.iter().map(|octets| octets.as_slice()));
     let made: Result<_, std::convert::Infallible> = cache.clients.get_or_make(digest, || {
-        let [connect, handshake, idle] = timeouts;
+        let [connect, handshake, idle, drain] = timeouts;
         Ok(MtlsClient::builder()
             .with_connect_timeout(connect)
             .with_handshake_timeout(handshake)
             .with_idle_timeout(idle)
+            .with_drain_timeout(drain)
             .build())
     });
     match made {

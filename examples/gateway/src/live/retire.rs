@@ -1,23 +1,22 @@
 //! What becomes of what a new configuration no longer has.
 
-use std::{collections::HashSet, sync::Arc};
-
-use rustls::sign::CertifiedKey;
-use tower_mtls::ClientIdentity;
+use std::sync::Arc;
 
 use crate::serve::Site;
 
 /// Lets go of the configuration that was replaced: no request starts with it any more.
 ///
-/// Identities and back-end trusts of `old` that `new` does not have are out of use from here on; those that both have
-/// are the very same values. Requests in flight hold what they need by themselves.
-pub(super) fn retire(old: Arc<Site>, new: &Site) {
-    let kept: HashSet<_> = new.identities.values().map(address_of).collect();
-    let gone = old.identities.values().filter(|identity| !kept.contains(&address_of(identity)));
-    tracing::debug!(identities = gone.count(), "retired");
-}
-
-/// Tells one identity from another, even of the same contents.
-fn address_of(identity: &ClientIdentity) -> *const CertifiedKey {
-    Arc::as_ptr(&identity.certified_key())
+/// Connections under identities and back-end trusts of `old` that `new` does not have finish what is in flight and
+/// are cut off after the drain timeout; what both have are the very same values, and their connections go on.
+pub(super) fn retire(old: &Arc<Site>, new: &Site) {
+    for identity in old.identities.values() {
+        if !new.identities.values().any(|kept| kept.is_same_as(identity)) {
+            old.client.retire_identity(identity);
+        }
+    }
+    for trust in &old.trusts {
+        if !new.trusts.iter().any(|kept| kept.is_same_as(trust)) {
+            old.client.retire_trust(trust);
+        }
+    }
 }

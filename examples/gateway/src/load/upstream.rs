@@ -5,7 +5,9 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, TrustAnchors,
-    danger::BackEndVerification, outbound::BackEndPin, proxy::Forwarded,
+    danger::BackEndVerification,
+    outbound::{BackEndPin, RetryIdempotent},
+    proxy::Forwarded,
 };
 
 use super::{
@@ -42,6 +44,7 @@ pub(super) fn route(
     let calling = calling(parts, route, trusts, findings);
     let to_back_end = ServiceBuilder::new()
         .layer(forwarding(config, route, findings)?)
+        .retry(RetryIdempotent::default())
         .layer(calling?)
         .service(parts.client.clone());
     let policy = match policy {

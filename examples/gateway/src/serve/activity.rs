@@ -52,7 +52,6 @@ impl Activity {
     /// The connection changes to another protocol: what comes from now on is nobody's business but the back end's.
     ///
     /// To be called before 101 is sent to the caller, whose next bytes are no HTTP.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no request is upgraded yet"))]
     pub(super) fn tunnel(&self) {
         self.tunnel.store(true, Ordering::Release);
     }
@@ -106,6 +105,11 @@ impl Activity {
 }
 
 impl InFlight {
+    /// See [`Activity::tunnel`].
+    pub(super) fn tunnel(&self) {
+        self.0.tunnel();
+    }
+
     /// Whether the listener drains.
     pub(super) fn is_draining(&self) -> bool {
         self.0.is_draining.load(Ordering::Acquire)

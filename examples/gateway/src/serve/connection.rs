@@ -12,7 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Service, ServiceExt, service_fn};
-use tower_mtls::MtlsStream;
+use tower_mtls::{MtlsStream, proxy::TunnelSlot};
 
 use super::{
     activity::{Activity, InFlight, Overdue},
@@ -42,14 +42,19 @@ where
     let activity = Activity::new(told.is_draining.clone());
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
-    let watched = activity.clone();
-    let service = stream.capture(service_fn(move |request: Request<Incoming>| {
+    let (watched, slot) = (activity.clone(), TunnelSlot::new());
+    let tunnel = slot.clone();
+    let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
+        if request.headers().contains_key(header::UPGRADE) {
+            request.extensions_mut().insert(tunnel.clone());
+        }
         answer(service.clone(), request, watched.begin(), is_http2)
     }));
     let guard = (!is_http2).then(Guard::new);
     let io = TokioIo::new(WatchedIo::new(stream, activity.clone(), guard));
     let http = builder(is_http2);
-    let mut connection = pin!(http.serve_connection(io, TowerToHyperService::new(service)));
+    let service = TowerToHyperService::new(service);
+    let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
     // Whether it was told that the listener drains, and that it is to end.
     let (mut is_drained, mut ending) = (false, false);
     loop {
@@ -73,7 +78,7 @@ where
                 if let Err(error) = ended {
                     tracing::debug!(%remote, error, "connection ended early");
                 }
-                return;
+                break;
             }
             Ok(()) = told.conditions.changed() => {}
             overdue = activity.overdue(idle, head) => {
@@ -86,6 +91,12 @@ where
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+    // The connection lives on in another protocol, and still counts as one.
+    if let Some(tunnel) = slot.take()
+        && let Err(error) = tunnel.run().await
+    {
+        tracing::debug!(%remote, %error, "tunnel ended early");
     }
 }
 
@@ -102,7 +113,9 @@ where
 {
     let mut response = service.oneshot(request).await?;
     let is_last = !is_http2 && in_flight.is_draining();
-    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        in_flight.tunnel();
+    } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response.map(|body| GuardedBody::new(body, in_flight)))

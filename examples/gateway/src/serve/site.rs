@@ -7,18 +7,18 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tower::ServiceExt;
+use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
     BackEndTrust, ClientError, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
     inbound::ResponseBody,
-    outbound::{BackEndBody, IdentityService},
+    outbound::{BackEndBody, IdentityService, RetryIdempotent},
     proxy::ProxyBody,
     remote_addr,
 };
 
 use super::{
     answer::{self, Refused},
-    body::GuardedBody,
+    body::{GuardedBody, RequestBody},
     expiry::Expiry,
     head::{
         has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
@@ -43,10 +43,8 @@ pub(crate) struct Site {
     pub(crate) table: RouteTable,
     pub(crate) routes: Vec<Route>,
     /// What the routes are made of, so that it can be told what a later configuration no longer has.
-    #[expect(dead_code, reason = "only whole clients are replaced so far")]
     pub(crate) client: Client,
     pub(crate) identities: BTreeMap<String, ClientIdentity>,
-    #[expect(dead_code, reason = "nothing of theirs is given back by hand so far")]
     pub(crate) trusts: Vec<BackEndTrust>,
     pub(crate) expiries: Vec<Expiry>,
 }
@@ -70,9 +68,9 @@ pub(crate) struct RouteFacts {
 }
 
 /// The client that all routes share, with its connections.
-pub(crate) type Client = MtlsClient<ProxyBody<Incoming>>;
+pub(crate) type Client = MtlsClient<ProxyBody<RequestBody>>;
 
-type ToBackEnd = ReverseProxy<IdentityService<Client>>;
+type ToBackEnd = ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>;
 
 /// A route with its layers.
 #[derive(Debug, Clone)]
@@ -106,6 +104,7 @@ pub(super) async fn answer(
         }
     };
     let mut exchange = Exchange::begin(facts.measures.clone());
+    let request = request.map(RequestBody::from);
     let answered = match service {
         RouteService::Guarded(service) => {
             let answered = service.oneshot(request).await;
