@@ -23,7 +23,7 @@ pub enum KeyPairError {
     Certificate(CertificateError),
     /// The key text is not PEM, or holds no private key.
     KeyPem(PemError),
-    /// The private key is encrypted; only plain keys are read from PEM.
+    /// The private key is encrypted, and no password was given.
     KeyEncrypted,
     /// The crypto provider cannot use the private key.
     UnsupportedKey,
@@ -40,7 +40,7 @@ impl fmt::Display for KeyPairError {
             Self::Certificate(error) => write!(f, "certificate: {error}"),
             Self::KeyPem(error) => write!(f, "private key: {error}"),
             Self::KeyEncrypted => f.write_str(
-                "the private key is encrypted; decrypt it with `openssl pkey`, or use a .pfx file with its password",
+                "the private key is encrypted; give its password, or decrypt it with `openssl pkey`",
             ),
             Self::UnsupportedKey => f.write_str(
                 "the private key cannot be used; supported are RSA of 2048 bits and more, ECDSA P-256/P-384/P-521, \
@@ -62,9 +62,23 @@ pub(crate) fn from_pem(
     key: &[u8],
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, KeyPairError> {
-    let chain = pem::certificates(chain).map_err(KeyPairError::CertificatePem)?;
-    let chain = chain.into_iter().map(|(_, certificate)| certificate).collect();
+    let chain = certificates(chain)?;
     new(chain, private_key(key)?, provider)
+}
+
+/// Reads a chain (leaf first) for a key.
+#[cfg_attr(not(feature = "identity"), allow(dead_code, reason = "servers read plain keys only"))]
+pub(crate) fn with_key(
+    chain: &[u8],
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, KeyPairError> {
+    new(certificates(chain)?, key, provider)
+}
+
+fn certificates(chain: &[u8]) -> Result<Vec<CertificateDer<'static>>, KeyPairError> {
+    let chain = pem::certificates(chain).map_err(KeyPairError::CertificatePem)?;
+    Ok(chain.into_iter().map(|(_, certificate)| certificate).collect())
 }
 
 /// Checks that the key is usable and belongs to the first certificate.

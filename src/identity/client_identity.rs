@@ -10,7 +10,7 @@ use rustls::{
 };
 use rustls_pki_types::CertificateDer;
 
-use super::{IdentityError, PfxLimits, pfx};
+use super::{IdentityError, PfxLimits, encrypted_key, pfx};
 use crate::{
     certificate::ClientCertificate,
     generation::Generation,
@@ -83,6 +83,42 @@ impl ClientIdentity {
         provider: Option<Arc<CryptoProvider>>,
     ) -> Result<Self, IdentityError> {
         Self::new(key_pair::from_pem(chain.as_ref(), key.as_ref(), &*provider_or_default(provider)?)?)
+    }
+
+    /// Reads a PEM chain, and an encrypted PEM key (`BEGIN ENCRYPTED PRIVATE KEY`: PKCS#8 with PBES2, or PKCS#12's
+    /// 3DES and RC2) with its password, within the default [limits](PfxLimits).
+    ///
+    /// Deriving the key takes CPU time, as with [`from_pfx`](Self::from_pfx).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem); [`IdentityError::WrongPassword`],
+    /// [`IdentityError::TooManyIterations`], [`IdentityError::TooLarge`] and
+    /// [`IdentityError::UnsupportedKeyEncryption`], which is also for the encryption that OpenSSL puts into PEM
+    /// itself (`Proc-Type: 4,ENCRYPTED`). A key that is not encrypted is an error.
+    pub fn from_encrypted_pem(
+        chain: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+        password: &str,
+    ) -> Result<Self, IdentityError> {
+        Self::from_encrypted_pem_with(chain, key, password, PfxLimits::default(), None)
+    }
+
+    /// As [`from_encrypted_pem`](Self::from_encrypted_pem) with limits and crypto provider of your own (None: the
+    /// default one).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_encrypted_pem`](Self::from_encrypted_pem).
+    pub fn from_encrypted_pem_with(
+        chain: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+        password: &str,
+        limits: PfxLimits,
+        provider: Option<Arc<CryptoProvider>>,
+    ) -> Result<Self, IdentityError> {
+        let key = encrypted_key::open(key.as_ref(), password, limits)?;
+        Self::new(key_pair::with_key(chain.as_ref(), key, &*provider_or_default(provider)?)?)
     }
 
     /// Signs with a key that is never handed out: rustls' [`SigningKey`] in front of a hardware module, an agent

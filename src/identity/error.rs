@@ -6,9 +6,9 @@ use crate::{certificate::CertificateError, key_pair::KeyPairError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// The .pfx file's password is wrong.
+    /// The password is wrong.
     WrongPassword,
-    /// The .pfx file is larger than [`PfxLimits`](super::PfxLimits) allow. Nothing was read.
+    /// The .pfx file or encrypted key is larger than [`PfxLimits`](super::PfxLimits) allow. Nothing was read.
     #[non_exhaustive]
     TooLarge {
         /// The file's size in bytes.
@@ -16,7 +16,7 @@ pub enum IdentityError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Deriving the .pfx file's keys takes more work than [`PfxLimits`](super::PfxLimits) allow. Nothing was
+    /// Deriving the keys of a .pfx file or encrypted key takes more work than [`PfxLimits`](super::PfxLimits) allow. Nothing was
     /// derived.
     #[non_exhaustive]
     TooManyIterations {
@@ -35,6 +35,10 @@ pub enum IdentityError {
     },
     /// The file is encrypted in a way this crate does not read.
     Unsupported(String),
+    /// The .pfx file's password has characters beyond U+FFFF, for which PKCS#12 has no one encoding.
+    UnsupportedPassword,
+    /// The PEM key is encrypted in a way this crate does not read.
+    UnsupportedKeyEncryption(String),
     /// The .pfx file holds no private key.
     NoKey,
     /// The .pfx file holds several private keys; only one can be the identity.
@@ -54,13 +58,13 @@ pub enum IdentityError {
 impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongPassword => f.write_str("the password of the .pfx file is wrong"),
+            Self::WrongPassword => f.write_str("the password is wrong"),
             Self::TooLarge { size, limit } => {
-                write!(f, "the .pfx file has {size} bytes; at most {limit} are read")
+                write!(f, "the file has {size} bytes; at most {limit} are read")
             }
             Self::TooManyIterations { iterations, limit } => write!(
                 f,
-                "the .pfx file asks for {iterations} key-derivation iterations; at most {limit} are made, export it \
+                "the file asks for {iterations} key-derivation iterations; at most {limit} are made, export it \
                  again with fewer"
             ),
             Self::Malformed { byte: Some(byte), problem } => {
@@ -73,6 +77,16 @@ impl fmt::Display for IdentityError {
                 f,
                 "the .pfx file uses {what}; export it again with AES-256 (`openssl pkcs12 -export`) or 3DES"
             ),
+            Self::UnsupportedPassword => f.write_str(
+                "the password has characters beyond U+FFFF (emoji, for example), which tools encode in different \
+                 ways; export the .pfx file again with another password",
+            ),
+            Self::UnsupportedKeyEncryption(what) => {
+                write!(
+                    f,
+                    "the private key uses {what}; encrypt it with AES-256 (`openssl pkcs8 -topk8 -v2 aes256`)"
+                )
+            }
             Self::NoKey => f.write_str("the .pfx file holds no private key; export it together with its key"),
             Self::SeveralKeys { keys } => {
                 write!(f, "the .pfx file holds {keys} private keys; export the one identity that is meant")

@@ -1,7 +1,7 @@
 //! Who we are towards a back end: a certificate chain and its private key.
 //!
 //! A [`ClientIdentity`] comes from a .pfx (PKCS#12) file with its password, modern (AES, PBKDF2) or legacy
-//! (3DES, RC2-40) encryption, or from PEM. It is checked once, when it is made:
+//! (3DES, RC2-40) encryption, from PEM (a plain or encrypted key), or from a signer that keeps its key. It is checked once, when it is made:
 //! 1. the file is within its limits of size and of key-derivation work, *before* any key is derived;
 //! 2. the password is right ([`IdentityError::WrongPassword`] otherwise);
 //! 3. there is exactly one private key, the crypto provider can use it, and it belongs to the certificate.
@@ -28,6 +28,7 @@
 //! ```
 
 mod client_identity;
+mod encrypted_key;
 mod error;
 mod pfx;
 mod reference;

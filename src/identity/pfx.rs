@@ -6,6 +6,7 @@ mod work;
 
 use p12_keystore::{Pkcs12Archive, error::Error as P12Error};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_parser::asn1_rs::FromDer;
 
 use super::IdentityError;
 use crate::certificate::ClientCertificate;
@@ -54,6 +55,9 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
     if pfx.len() > limits.size {
         return Err(IdentityError::TooLarge { size: pfx.len(), limit: limits.size });
     }
+    if password.chars().any(|character| character > '\u{ffff}') {
+        return Err(IdentityError::UnsupportedPassword);
+    }
     let work = work::of(pfx)?;
     let check = |iterations: u64| match iterations > limits.iterations {
         true => Err(IdentityError::TooManyIterations { iterations, limit: limits.iterations }),
@@ -83,6 +87,31 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
     let certificates =
         archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect();
     Ok(Contents { key, certificates })
+}
+
+/// Decrypts a PKCS#8 EncryptedPrivateKeyInfo, within the same limits.
+pub(super) fn decrypt_key(key: &[u8], password: &str, limits: PfxLimits) -> Result<Vec<u8>, IdentityError> {
+    if key.len() > limits.size {
+        return Err(IdentityError::TooLarge { size: key.len(), limit: limits.size });
+    }
+    let unreadable = |error| match error {
+        IdentityError::Malformed { .. } => {
+            IdentityError::UnsupportedKeyEncryption("an encryption that cannot be read".into())
+        }
+        other => other,
+    };
+    let (iterations, encrypted) = work::of_key(key).map_err(unreadable)?;
+    if iterations > limits.iterations {
+        return Err(IdentityError::TooManyIterations { iterations, limit: limits.iterations });
+    }
+    if !encrypted.is_supported() {
+        let what = "an encryption that is not supported";
+        return Err(IdentityError::UnsupportedKeyEncryption(what.into()));
+    }
+    // There is no MAC: what a wrong password leaves is no PrivateKeyInfo, a SEQUENCE that begins with a version.
+    let plain =
+        encrypted.decrypt(password).filter(|plain| x509_parser::asn1_rs::Sequence::from_der(plain).is_ok());
+    plain.ok_or(IdentityError::WrongPassword)
 }
 
 /// With a MAC only its failure means a wrong password; without one, a decryption that fails does.

@@ -20,6 +20,14 @@ const SHA1_3DES: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 1, 3];
 const SHA1_RC2_40: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 1, 6];
 
 impl Encrypted<'_> {
+    /// Whether the algorithm is one of those below.
+    pub(super) fn is_supported(&self) -> bool {
+        match self.legacy {
+            Some(_) => [SHA1_3DES, SHA1_RC2_40].contains(&self.algorithm),
+            None => pbes2::Parameters::from_der(self.parameters).is_ok(),
+        }
+    }
+
     /// The content in the clear. None if the password is wrong or the algorithm not supported, which opening
     /// the file finds too.
     pub(super) fn decrypt(&self, password: &str) -> Option<Vec<u8>> {

@@ -61,6 +61,11 @@ pub(super) fn of(pfx: &[u8]) -> Result<Work<'_>, IdentityError> {
     Outline { file: pfx }.work()
 }
 
+/// The iteration counts of a PKCS#8 EncryptedPrivateKeyInfo, and its encrypted part.
+pub(super) fn of_key(key: &[u8]) -> Result<(u64, Encrypted<'_>), IdentityError> {
+    Outline { file: key }.key()
+}
+
 struct Outline<'a> {
     file: &'a [u8],
 }
@@ -121,9 +126,26 @@ impl<'a> Outline<'a> {
             return Ok((work, None));
         }
         let (_, content) = self.any(content, "encrypted content")?;
+        Ok((work, Some(self.encrypted(identifier, content.data)?)))
+    }
+
+    /// What is encrypted by the algorithm that `identifier` describes.
+    fn encrypted(&self, identifier: &'a [u8], content: &'a [u8]) -> Outcome<Encrypted<'a>> {
         let (parameters, oid) = self.any(identifier, "an encryption algorithm's name")?;
         let legacy = if oid.data == PBES2 { None } else { Some(self.salt_and_iterations(parameters)?) };
-        Ok((work, Some(Encrypted { algorithm: oid.data, parameters, legacy, content: content.data })))
+        Ok(Encrypted { algorithm: oid.data, parameters, legacy, content })
+    }
+
+    /// EncryptedPrivateKeyInfo: algorithm, content.
+    fn key(&self) -> Outcome<(u64, Encrypted<'a>)> {
+        let (after, key) = self.sequence(self.file, "the encrypted key")?;
+        if !after.is_empty() {
+            return Err(self.malformed(after, "bytes after the key's end"));
+        }
+        let work = self.algorithm(key)?;
+        let (content, identifier) = self.sequence(key, "an encryption algorithm")?;
+        let content = self.octets(content)?;
+        Ok((work, self.encrypted(identifier, content)?))
     }
 
     /// SafeContents: the shrouded key bags and secrets among its bags.
