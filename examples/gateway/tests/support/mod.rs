@@ -209,6 +209,36 @@ pub fn get(path: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("https://localhost{path}")).header("host", "localhost").body(Empty::new()).unwrap()
 }
 
+/// What the management listener on this port counts, for the token in `management.token`.
+pub async fn metrics(demo: &Demo, port: u16) -> String {
+    let token = std::fs::read_to_string(demo.dir().join("management.token")).unwrap();
+    let mut request = get("/metrics");
+    let value = format!("Bearer {}", token.trim());
+    request.headers_mut().insert("authorization", value.parse().unwrap());
+    let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let stream = TokioIo::new(demo.handshake(socket, None, b"http/1.1").await.unwrap());
+    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let (status, _, text) = whole(sender.send_request(request).await.unwrap()).await;
+    assert_eq!(status, 200, "{text}");
+    text
+}
+
+/// The value of this series.
+pub fn value(metrics: &str, series: &str) -> Option<f64> {
+    let line =
+        metrics.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+    line.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+/// Writes a file whole: no reader sees half of it.
+pub fn replace(file: &Path, contents: impl AsRef<[u8]>) {
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    std::fs::write(&new, contents).unwrap();
+    std::fs::rename(&new, file).unwrap();
+}
+
 /// The whole of an answer: status, headers, body.
 pub async fn whole(response: http::Response<hyper::body::Incoming>) -> (u16, http::HeaderMap, String) {
     let (head, body) = response.into_parts();
