@@ -101,8 +101,11 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let client = client(&config.limits, cache);
     let parts = Parts { config, anchors: &anchors, identities: &known, client: &client };
     let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts);
-    let routes: Vec<_> =
-        config.routes.iter().map(|route| upstream::route(&parts, route, &mut trusts, findings)).collect();
+    let routes: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| upstream::route(&parts, route, &mut trusts, &mut cache.in_flight, findings))
+        .collect();
     let trusts = trusts.into_all();
     let paths = config.routes.iter().map(|route| {
         let host = route.host.as_ref().map(|host| host.value.clone());
@@ -147,3 +150,6 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
         Err(never) => match never {},
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod activity;
 mod answer;
 mod body;
+mod bounds;
 mod conditions;
 mod connection;
 mod expiry;
@@ -26,6 +27,7 @@ use tower::{ServiceExt, service_fn};
 use self::limits::Places;
 pub(crate) use self::{
     answer::Refused,
+    bounds::Bounds,
     expiry::{Expiry, Side},
     measure::{DURATION, RouteMeasures},
     port::Port,

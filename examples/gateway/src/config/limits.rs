@@ -13,13 +13,21 @@ pub(crate) const KEYS: &[&str] = &[
     "idle_timeout",
     "connect_timeout",
     "handshake_timeout",
+    "first_byte_timeout",
+    "request_timeout",
     "drain_timeout",
     "max_connections",
     "max_handshakes",
 ];
 
+/// The keys of `[routes.limits]`.
+pub(crate) const ROUTE_KEYS: &[&str] = &["first_byte_timeout", "request_timeout", "max_requests"];
+
 /// The most connections or handshakes that can be asked for.
 const MOST: usize = 10_000_000;
+
+/// The shortest duration of a timeout.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// The longest duration that can be asked for.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -35,6 +43,11 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// Until a TLS handshake is done; 10 s.
     pub(crate) handshake_timeout: Duration,
+    /// From the end of a request's body to the head of its answer, on routes that do not say otherwise; 60 s.
+    /// None: any time.
+    pub(crate) first_byte_timeout: Option<Duration>,
+    /// For a whole exchange with both bodies, on routes that do not say otherwise. None, the default: any time.
+    pub(crate) request_timeout: Option<Duration>,
     /// Until requests in flight are cut off at the end; 30 s. Zero: at once.
     pub(crate) drain_timeout: Duration,
     /// Connections at a time; if not stated, what the process may open.
@@ -50,6 +63,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            first_byte_timeout: Some(Duration::from_secs(60)),
+            request_timeout: None,
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
             max_handshakes: None,
@@ -61,11 +76,16 @@ impl Limits {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
         let mut limits = Self::default();
-        let least = Duration::from_millis(1);
-        duration(&mut section, "head_timeout", least, &mut limits.head_timeout);
-        duration(&mut section, "idle_timeout", least, &mut limits.idle_timeout);
-        duration(&mut section, "connect_timeout", least, &mut limits.connect_timeout);
-        duration(&mut section, "handshake_timeout", least, &mut limits.handshake_timeout);
+        duration(&mut section, "head_timeout", LEAST, &mut limits.head_timeout);
+        duration(&mut section, "idle_timeout", LEAST, &mut limits.idle_timeout);
+        duration(&mut section, "connect_timeout", LEAST, &mut limits.connect_timeout);
+        duration(&mut section, "handshake_timeout", LEAST, &mut limits.handshake_timeout);
+        if let Some(timeout) = duration_or_off(&mut section, "first_byte_timeout") {
+            limits.first_byte_timeout = timeout;
+        }
+        if let Some(timeout) = duration_or_off(&mut section, "request_timeout") {
+            limits.request_timeout = timeout;
+        }
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
         limits.max_connections = section.integer("max_connections", 1, MOST);
         limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
@@ -74,10 +94,61 @@ impl Limits {
     }
 }
 
+/// What a route says about limits; what it does not say is as for every route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RouteLimits {
+    first_byte_timeout: Option<Option<Duration>>,
+    request_timeout: Option<Option<Duration>>,
+    /// Requests in flight at a time; None: any number.
+    pub(crate) max_requests: Option<usize>,
+}
+
+impl RouteLimits {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
+        let limits = Self {
+            first_byte_timeout: duration_or_off(&mut section, "first_byte_timeout"),
+            request_timeout: duration_or_off(&mut section, "request_timeout"),
+            max_requests: section.integer("max_requests", 1, MOST),
+        };
+        section.finish();
+        limits
+    }
+
+    /// From the end of a request's body to the head of its answer.
+    pub(crate) fn first_byte_timeout(&self, every: &Limits) -> Option<Duration> {
+        self.first_byte_timeout.unwrap_or(every.first_byte_timeout)
+    }
+
+    /// For a whole exchange with both bodies.
+    pub(crate) fn request_timeout(&self, every: &Limits) -> Option<Duration> {
+        self.request_timeout.unwrap_or(every.request_timeout)
+    }
+}
+
+/// Takes a duration, or `"off"`: then there is no limit.
+fn duration_or_off(section: &mut Section<'_, '_>, name: &str) -> Option<Option<Duration>> {
+    if section.take_word(name, "off") {
+        return Some(None);
+    }
+    take_duration(section, name, LEAST, "write a duration such as 500ms, 10s or 2m, or \"off\"").map(Some)
+}
+
 /// Takes a duration of at least `least` into `value`.
 fn duration(section: &mut Section<'_, '_>, name: &str, least: Duration, value: &mut Duration) {
+    if let Some(found) = take_duration(section, name, least, "write a duration such as 500ms, 10s or 2m") {
+        *value = found;
+    }
+}
+
+fn take_duration(
+    section: &mut Section<'_, '_>,
+    name: &str,
+    least: Duration,
+    remedy: &str,
+) -> Option<Duration> {
     let report = section.report;
-    let Some(entry) = section.take(name) else { return };
+    let entry = section.take(name)?;
     if let DeValue::Integer(_) | DeValue::Float(_) = entry.value {
         report.error(
             entry.line,
@@ -85,18 +156,16 @@ fn duration(section: &mut Section<'_, '_>, name: &str, least: Duration, value: &
             "is a number without a unit",
             "write \"10s\", \"500ms\" or \"2m\"",
         );
-        return;
+        return None;
     }
-    let Some(text) = entry.into_string(report) else { return };
+    let text = entry.into_string(report)?;
     let read = |text: &str| match parse_duration(text) {
         None => Err("is no duration"),
         Some(found) if found < least => Err("is no time at all"),
         Some(found) if found > LONGEST => Err("is longer than 24h"),
         Some(found) => Ok(found),
     };
-    if let Some(found) = checked(report, text, "write a duration such as 500ms, 10s or 2m", read) {
-        *value = found.value;
-    }
+    checked(report, text, remedy, read).map(|found| found.value)
 }
 
 /// A whole number and its unit: `500ms`, `10s`, `2m`, `1h`.

@@ -228,6 +228,7 @@ fn places(key: &str) -> Vec<&'static str> {
         ("[routes.identity_by]", identity_by::KEYS),
         ("[routes.client_certificate]", client_certificate::KEYS),
         ("[limits]", limits::KEYS),
+        ("[routes.limits]", limits::ROUTE_KEYS),
         ("[proxy]", proxy::KEYS),
     ];
     sections.into_iter().filter(|(_, keys)| keys.contains(&key)).map(|(place, _)| place).collect()

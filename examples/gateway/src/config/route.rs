@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::client_certificate::{self, ClientCertificate};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
+use super::limits::{self, RouteLimits};
 use super::listener::AskForCertificate;
 use super::located::Located;
 use super::names;
@@ -25,6 +26,7 @@ pub(crate) const KEYS: &[&str] = &[
     "identity",
     "identity_by",
     "allow_empty_segments",
+    "limits",
     "upstream_tls",
     "client_certificate",
 ];
@@ -44,6 +46,8 @@ pub(crate) struct Route {
     pub(crate) identity: Option<RouteIdentity>,
     /// Whether paths may have empty segments.
     pub(crate) allow_empty_segments: bool,
+    /// What differs from the limits of every route.
+    pub(crate) limits: RouteLimits,
     /// How the back end's certificate is judged.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
     /// Which callers are let in; none: everyone.
@@ -135,6 +139,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
     }
     let is_guarded = section.has("client_certificate");
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
+    let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
     let client_certificate = section.nested("client_certificate", client_certificate::KEYS, |rules| {
         if around.asks == AskForCertificate::Off {
             let problem =
@@ -154,6 +159,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         preserve_host,
         identity,
         allow_empty_segments,
+        limits: limits.map(|limits| limits.value).unwrap_or_default(),
         upstream_tls,
         client_certificate,
     })

@@ -119,6 +119,12 @@ impl<'r, 't> Section<'r, 't> {
         entry.into_string(self.report)
     }
 
+    /// Takes this very word, if the key has it.
+    pub(crate) fn take_word(&mut self, name: &str, word: &str) -> bool {
+        let is_word = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str() == Some(word);
+        self.entries.get(name).is_some_and(is_word) && self.entries.remove(name).is_some()
+    }
+
     /// Takes a text that must be there; `example` is how it could look.
     pub(crate) fn required(&mut self, name: &str, example: &str) -> Option<Located<String>> {
         if !self.means(name) {

@@ -215,6 +215,31 @@ fn a_route_refers_to_identities_in_every_way() {
 }
 
 #[test]
+fn a_routes_own_limits_stand_before_those_of_every_route() {
+    let second = Duration::from_secs(1);
+    for (every, own, expected) in [
+        ("", "", (Some(60 * second), None, None)),
+        ("", "first_byte_timeout = \"off\"\nrequest_timeout = \"3s\"", (None, Some(3 * second), None)),
+        ("first_byte_timeout = \"off\"\nrequest_timeout = \"3s\"", "", (None, Some(3 * second), None)),
+        (
+            "first_byte_timeout = \"off\"\nrequest_timeout = \"3s\"",
+            "first_byte_timeout = \"2s\"\nrequest_timeout = \"off\"\nmax_requests = 7",
+            (Some(2 * second), None, Some(7)),
+        ),
+    ] {
+        let text = format!(
+            "{LISTENER}\n[limits]\n{every}\n[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n\
+             [routes.limits]\n{own}\n"
+        );
+        let config = parsed(&text).0.unwrap();
+        let limits = &config.routes[0].limits;
+        let (first, whole) =
+            (limits.first_byte_timeout(&config.limits), limits.request_timeout(&config.limits));
+        assert_eq!((first, whole, limits.max_requests), expected, "{every} {own}");
+    }
+}
+
+#[test]
 fn who_chooses_an_identity_must_be_known() {
     let text = |by: &str| {
         format!(

@@ -17,6 +17,8 @@ mod hex;
 pub(crate) mod pki;
 #[cfg(test)]
 mod scratch;
+#[cfg(test)]
+pub(crate) use self::scratch::Scratch;
 pub(crate) mod toml;
 pub(crate) mod tour;
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A path in the system's folder for temporary files, of its own for each value. Nothing is there at first;
 /// what a test puts there is removed on drop.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("gateway-demo-test-{}-{number}", std::process::id()));
@@ -20,7 +20,7 @@ impl Scratch {
         Self { path }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -1,6 +1,11 @@
 //! A route's way to its back end.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
@@ -21,7 +26,7 @@ use crate::{
     config::{
         Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme, Verify, quoted,
     },
-    serve::{Client, Route, RouteFacts, RouteMeasures, RouteService},
+    serve::{Bounds, Client, Route, RouteFacts, RouteMeasures, RouteService},
 };
 
 /// What routes are built from.
@@ -37,12 +42,14 @@ pub(super) fn route(
     parts: &Parts<'_>,
     route: &Located<RouteConfig>,
     trusts: &mut BackEndTrusts<'_>,
+    in_flight: &mut Kept<Arc<AtomicUsize>>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let config = parts.config;
     let policy = route.client_certificate.as_ref().map(|rules| rules::policy(rules, parts.anchors, findings));
     let calling = calling(parts, route, trusts, findings);
     let to_back_end = ServiceBuilder::new()
+        .layer(bounds(config, route, in_flight))
         .layer(forwarding(config, route, findings)?)
         .retry(RetryIdempotent::default())
         .layer(calling?)
@@ -72,6 +79,19 @@ pub(super) fn route(
         policy,
         service,
     })
+}
+
+/// Requests are counted on when the route changes, so that a reload does not let in twice as many.
+fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Kept<Arc<AtomicUsize>>) -> Bounds {
+    let host = route.host.as_ref().map_or("", |host| host.as_str());
+    let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
+    let in_flight: Result<_, Infallible> = in_flight.get_or_make(digest, || Ok(Arc::default()));
+    Bounds {
+        first_byte: route.limits.first_byte_timeout(&config.limits),
+        whole: route.limits.request_timeout(&config.limits),
+        requests: route.limits.max_requests,
+        in_flight: in_flight.unwrap_or_else(|never| match never {}),
+    }
 }
 
 fn measures(route: &RouteConfig) -> RouteMeasures {

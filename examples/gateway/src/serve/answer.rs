@@ -1,5 +1,7 @@
 //! Answers of the gateway's own: RFC 9457 problems with a stable code.
 
+use std::{error::Error, fmt};
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -69,15 +71,84 @@ impl Refused {
     }
 }
 
-/// What a caller is told of a back end that failed, or that did not get the whole body from this very caller; the
-/// cause is for the log.
-pub(super) fn bad_gateway(error: &ClientError) -> Response<Full<Bytes>> {
-    if is_malformed_body(error) {
-        return problem(StatusCode::BAD_REQUEST, "Malformed body", "malformed_body");
+/// Why a route has no answer of its back end.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    BackEnd(ClientError),
+    /// The back end took too long to begin its answer.
+    FirstByteTimeout,
+    /// The whole exchange took too long.
+    RequestTimeout,
+    /// As many requests as the route may have are in flight.
+    TooManyRequests,
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::BackEnd(error)
     }
-    let code = error.kind().as_str();
-    match error.kind() {
-        ClientErrorKind::ConnectTimeout => problem(StatusCode::GATEWAY_TIMEOUT, "Gateway timeout", code),
-        _ => problem(StatusCode::BAD_GATEWAY, "Bad gateway", code),
+}
+
+impl Failure {
+    /// The stable code of the answer.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::BackEnd(error) if is_malformed_body(error) => "malformed_body",
+            Self::BackEnd(error) => error.kind().as_str(),
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::TooManyRequests => "too_many_requests_in_flight",
+        }
     }
+
+    /// What a caller is told; the cause is for the log.
+    pub(super) fn response(&self) -> Response<Full<Bytes>> {
+        let (status, title) = match self {
+            // The back end did not get the whole body from this very caller.
+            Self::BackEnd(error) if is_malformed_body(error) => (StatusCode::BAD_REQUEST, "Malformed body"),
+            Self::BackEnd(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
+            Self::BackEnd(error) if error.kind() == ClientErrorKind::TooManyConnections => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
+            }
+            Self::BackEnd(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
+            Self::FirstByteTimeout | Self::RequestTimeout => GATEWAY_TIMEOUT,
+            Self::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+        };
+        problem(status, title, self.code())
+    }
+}
+
+const GATEWAY_TIMEOUT: (StatusCode, &str) = (StatusCode::GATEWAY_TIMEOUT, "Gateway timeout");
+
+impl fmt::Display for Failure {
+    /// From the outside in, each cause once, and what can be done about those that puzzle people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackEnd(error) => write!(f, "{error}{}", causes(error)),
+            Self::FirstByteTimeout => f.write_str("the back end did not begin its answer in time"),
+            Self::RequestTimeout => f.write_str("the request took too long"),
+            Self::TooManyRequests => f.write_str("too many requests of this route are in flight"),
+        }
+    }
+}
+
+/// What is behind an error.
+fn causes(error: &ClientError) -> String {
+    let mut causes = String::new();
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let text = next.to_string();
+        if text != said {
+            causes.push_str(": ");
+            causes.push_str(&text);
+            said = text;
+        }
+        cause = next.source();
+    }
+    if causes.contains("CaUsedAsEndEntity") {
+        causes
+            .push_str(" (the back end shows a CA certificate as its own; give it one that a CA has signed)");
+    }
+    causes
 }

@@ -17,6 +17,7 @@ use tower_mtls::{MtlsStream, proxy::TunnelSlot};
 use super::{
     activity::{Activity, InFlight, Overdue},
     body::GuardedBody,
+    bounds::Cut,
     conditions::{Conditions, Told},
     site::LARGEST_HEAD,
     strict_http1::Guard,
@@ -118,6 +119,14 @@ where
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    // What is cut at its deadline is in flight no longer, even if its caller does not read.
+    let in_flight = match response.extensions_mut().remove::<Cut>() {
+        Some(cut) => {
+            cut.hold(in_flight);
+            None
+        }
+        None => Some(in_flight),
+    };
     Ok(response.map(|body| GuardedBody::new(body, in_flight)))
 }
 

@@ -1,6 +1,6 @@
 //! What a request meets: path rules, the route table, the route's layers.
 
-use std::{borrow::Cow, collections::BTreeMap, error::Error, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
-    BackEndTrust, ClientError, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
+    BackEndTrust, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
     inbound::ResponseBody,
     outbound::{BackEndBody, IdentityService, RetryIdempotent},
     proxy::ProxyBody,
@@ -17,8 +17,9 @@ use tower_mtls::{
 };
 
 use super::{
-    answer::{self, Refused},
+    answer::Refused,
     body::{GuardedBody, RequestBody},
+    bounds::{Bounded, Download, Upload},
     expiry::Expiry,
     head::{
         has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
@@ -68,9 +69,9 @@ pub(crate) struct RouteFacts {
 }
 
 /// The client that all routes share, with its connections.
-pub(crate) type Client = MtlsClient<ProxyBody<RequestBody>>;
+pub(crate) type Client = MtlsClient<ProxyBody<Upload<RequestBody>>>;
 
-type ToBackEnd = ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>;
+type ToBackEnd = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
 
 /// A route with its layers.
 #[derive(Debug, Clone)]
@@ -82,7 +83,8 @@ pub(crate) enum RouteService {
 }
 
 /// An answer's body: a back end's, a refusal's, or the gateway's own.
-pub(super) type AnswerBody = Either<Either<ResponseBody<BackEndBody>, BackEndBody>, Full<Bytes>>;
+pub(super) type AnswerBody =
+    Either<Either<ResponseBody<Download<BackEndBody>>, Download<BackEndBody>>, Full<Bytes>>;
 
 /// Answers a request by the configuration that is published when it comes. What it needs of that is cloned: a
 /// request that takes long holds neither the routes nor the identities of its time.
@@ -115,13 +117,12 @@ pub(super) async fn answer(
             answered.map(|response| response.map(Either::Right).map(Either::Left))
         }
     };
-    let response = answered.unwrap_or_else(|error| {
-        let code = error.kind().as_str();
-        let causes = causes(&error);
+    let response = answered.unwrap_or_else(|failure| {
+        let code = failure.code();
         let RouteFacts { path: route, upstream, measures } = &*facts;
-        tracing::warn!(code, %method, path, route, upstream, remote, "{error}{causes}");
+        tracing::warn!(code, %method, path, route, upstream, remote, "{failure}");
         measures.failed(code);
-        own(answer::bad_gateway(&error), is_head)
+        own(failure.response(), is_head)
     });
     exchange.answered(response.status());
     response.map(|body| GuardedBody::new(body, Some(exchange)))
@@ -169,25 +170,4 @@ impl Site {
 /// An answer of the gateway's own; one to HEAD has no body.
 fn own(response: Response<Full<Bytes>>, is_head: bool) -> Response<AnswerBody> {
     response.map(|body| Either::Right(if is_head { Full::default() } else { body }))
-}
-
-/// Why, from the outside in, each cause once, and what can be done about those that puzzle people.
-fn causes(error: &ClientError) -> String {
-    let mut causes = String::new();
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if text != said {
-            causes.push_str(": ");
-            causes.push_str(&text);
-            said = text;
-        }
-        cause = next.source();
-    }
-    if causes.contains("CaUsedAsEndEntity") {
-        causes
-            .push_str(" (the back end shows a CA certificate as its own; give it one that a CA has signed)");
-    }
-    causes
 }

@@ -94,6 +94,13 @@ pub(super) const BROKEN: &[Case] = &[
     ("common_name = [\"orders-client\"]", "common_name = []",
         41, "routes[1].client_certificate.common_name", "empty list"),
     // limits, proxy and the top
+    ("drain_timeout = \"2m\"", "first_byte_timeout = \"never\"",
+        54, "limits.first_byte_timeout", "or \"off\""),
+    ("drain_timeout = \"2m\"", "idle_timeout = \"off\"", 54, "limits.idle_timeout", "is no duration"),
+    ("drain_timeout = \"2m\"", "max_requests = 3", 54, "limits.max_requests", "belongs to [routes.limits]"),
+    ("preserve_host = true", "limits.max_requests = 0", 27, "routes[1].limits.max_requests", "from 1 to"),
+    ("preserve_host = true", "limits.head_timeout = \"1s\"",
+        27, "routes[1].limits.head_timeout", "belongs to [limits]"),
     ("\"500ms\"", "500", 53, "limits.head_timeout", "write \"10s\""),
     ("\"500ms\"", "0.5", 53, "limits.head_timeout", "write \"10s\""),
     ("\"500ms\"", "true", 53, "limits.head_timeout", "not a text"),

@@ -1,0 +1,66 @@
+//! What a second load makes anew, and what it goes on with.
+
+use std::{fs, sync::Arc};
+
+use rustls::sign::CertifiedKey;
+use tower_mtls::{Clock, SystemClock};
+
+use super::*;
+use crate::demo::{self, Scratch, pki};
+
+fn identity(loaded: &Loaded, name: &str) -> *const CertifiedKey {
+    Arc::as_ptr(&loaded.site.identities[name].certified_key())
+}
+
+#[test]
+fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
+    let scratch = Scratch::new();
+    let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).unwrap();
+    pki::ensure(scratch.path(), now).unwrap();
+    let file = scratch.path().join("gateway.toml");
+    let text = demo::toml::render([0, 0], [9444, 9445]);
+    fs::write(&file, &text).unwrap();
+    let mut cache = Cache::default();
+    let mut load = |succeeds: bool| {
+        let outcome = load(&file, &mut cache);
+        cache.settle(outcome.loaded.is_some());
+        assert_eq!(outcome.loaded.is_some(), succeeds, "{:?}", outcome.findings);
+        outcome
+    };
+    let outcome = load(true);
+    let read: Vec<_> = outcome.read.keys().filter_map(|file| file.file_name()?.to_str()).collect();
+    let expected = [
+        "backend-ca.pem",
+        "billing.password",
+        "billing.pfx",
+        "gateway.toml",
+        "management.token",
+        "orders.password",
+        "orders.pfx",
+        "partners-ca.pem",
+        "server.key",
+        "server.pem",
+    ];
+    assert_eq!(read, expected);
+    let first = outcome.loaded.unwrap();
+
+    // Another configuration with the same files, after one that cannot serve.
+    fs::write(&file, text.replace("[listener]", "[listener")).unwrap();
+    load(false);
+    fs::write(&file, text.replace("path = \"/open\"", "path = \"/moved\"")).unwrap();
+    let second = load(true).loaded.unwrap();
+    for name in ["orders", "billing"] {
+        assert_eq!(identity(&first, name), identity(&second, name), "{name}");
+    }
+
+    // One identity changes, in place.
+    for extension in ["pfx", "password"] {
+        let billing = scratch.path().join(format!("billing.{extension}"));
+        fs::copy(billing, scratch.path().join(format!("orders.{extension}"))).unwrap();
+    }
+    let third = load(true).loaded.unwrap();
+    assert_ne!(identity(&first, "orders"), identity(&third, "orders"));
+    assert_eq!(identity(&first, "billing"), identity(&third, "billing"));
+    // The same contents are the same identity, under whatever name.
+    assert_eq!(identity(&third, "orders"), identity(&third, "billing"));
+}

@@ -1,0 +1,100 @@
+//! How long a route's requests may take, and how many there may be at a time.
+//!
+//! tower's `timeout` and `limit` end with the head of the answer, and know nothing of the end of a request's body:
+//! these count the bodies in.
+
+mod cut;
+mod download;
+mod future;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower::{Layer, Service};
+
+use self::future::BoundedFuture;
+pub(super) use self::{cut::Cut, download::Download, upload::Upload};
+use super::answer::Failure;
+
+/// The bounds of one route; a layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    /// From the end of a request's body to the head of its answer.
+    pub(crate) first_byte: Option<Duration>,
+    /// From the head of a request to the end of its answer's body.
+    pub(crate) whole: Option<Duration>,
+    /// Requests at a time.
+    pub(crate) requests: Option<usize>,
+    /// How many there are, under this configuration and those before it.
+    pub(crate) in_flight: Arc<AtomicUsize>,
+}
+
+/// A place among the requests of a route, free again when this is dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Bounds {
+    /// A place, unless all are taken.
+    fn place(&self) -> Option<Place> {
+        let taken = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let place = Place(self.in_flight.clone());
+        self.requests.is_none_or(|most| taken < most).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S> Layer<S> for Bounds {
+    type Service = Bounded<S>;
+
+    fn layer(&self, inner: S) -> Bounded<S> {
+        Bounded { inner, bounds: Arc::new(self.clone()) }
+    }
+}
+
+/// Service made by [`Bounds`].
+#[derive(Debug, Clone)]
+pub(crate) struct Bounded<S> {
+    inner: S,
+    bounds: Arc<Bounds>,
+}
+
+impl<S, B, R> Service<Request<B>> for Bounded<S>
+where
+    S: Service<Request<Upload<B>>, Response = Response<R>>,
+    S::Error: Into<Failure>,
+    B: Body,
+    R: Body + Send + 'static,
+{
+    type Response = Response<Download<R>>;
+    type Error = Failure;
+    type Future = BoundedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Some(place) = self.bounds.place() else { return BoundedFuture::refused() };
+        let (head, body) = request.into_parts();
+        let (body, ended) = Upload::new(body, self.bounds.first_byte.is_some());
+        let answer = self.inner.call(Request::from_parts(head, body));
+        BoundedFuture::new(answer, place, ended, &self.bounds)
+    }
+}

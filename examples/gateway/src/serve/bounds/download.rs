@@ -1,0 +1,92 @@
+//! The body of an answer that is bounded in time and number.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::{
+    Cut, Place,
+    cut::{Deadline, Held},
+};
+
+pin_project! {
+    /// Keeps the request's place until it ends, or until its deadline.
+    pub(crate) struct Download<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        Free { #[pin] body: B, place: Place },
+        // Boxed, since the deadline takes it away.
+        Timed { deadline: Deadline<Pin<Box<B>>> },
+    }
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+impl<B: Body + Send + 'static> Download<B> {
+    pub(super) fn new(body: B, place: Place, deadline: Option<Instant>) -> (Self, Option<Cut>) {
+        match deadline {
+            None => (Self { kind: Kind::Free { body, place } }, None),
+            Some(at) => {
+                let deadline = Deadline::new(Box::pin(body), place, at);
+                let cut = deadline.cut();
+                (Self { kind: Kind::Timed { deadline } }, Some(cut))
+            }
+        }
+    }
+}
+
+impl<B> Body for Download<B>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<Error>,
+{
+    type Data = B::Data;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
+        let frame = match self.project().kind.project() {
+            KindProjection::Free { body, .. } => body.poll_frame(cx),
+            KindProjection::Timed { deadline } => {
+                let mut held = deadline.held();
+                let Held { body, waker, .. } = &mut *held;
+                let Some(body) = body else {
+                    let cut = io::Error::new(io::ErrorKind::TimedOut, "the request took too long");
+                    return Poll::Ready(Some(Err(cut.into())));
+                };
+                *waker = Some(cx.waker().clone());
+                body.as_mut().poll_frame(cx)
+            }
+        };
+        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Free { body, .. } => body.is_end_stream(),
+            Kind::Timed { deadline } => {
+                deadline.held().body.as_ref().is_some_and(|body| body.is_end_stream())
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Free { body, .. } => body.size_hint(),
+            Kind::Timed { deadline } => {
+                deadline.held().body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
+            }
+        }
+    }
+}

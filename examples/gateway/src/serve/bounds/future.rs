@@ -1,0 +1,109 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::{Bounds, Download, Place, upload::Ended};
+use crate::serve::answer::Failure;
+
+pin_project! {
+    /// Future of [`Bounded`](super::Bounded).
+    pub(crate) struct BoundedFuture<F> {
+        #[pin]
+        answer: Option<F>,
+        // None: refused, or done.
+        place: Option<Place>,
+        ended: Ended,
+        first_byte: Option<Duration>,
+        #[pin]
+        until_first_byte: Option<Sleep>,
+        deadline: Option<Instant>,
+        #[pin]
+        until_deadline: Option<Sleep>,
+    }
+}
+
+impl<F> BoundedFuture<F> {
+    pub(super) fn new(answer: F, place: Place, ended: Ended, bounds: &Bounds) -> Self {
+        let deadline = bounds.whole.and_then(|whole| Instant::now().checked_add(whole));
+        Self {
+            answer: Some(answer),
+            place: Some(place),
+            ended,
+            first_byte: bounds.first_byte,
+            until_first_byte: None,
+            deadline,
+            until_deadline: deadline.map(sleep_until),
+        }
+    }
+
+    pub(super) fn refused() -> Self {
+        Self {
+            answer: None,
+            place: None,
+            ended: Ended::Already,
+            first_byte: None,
+            until_first_byte: None,
+            deadline: None,
+            until_deadline: None,
+        }
+    }
+}
+
+impl<F, R, E> Future for BoundedFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Into<Failure>,
+    R: Body + Send + 'static,
+{
+    type Output = Result<Response<Download<R>>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let (Some(answer), true) = (this.answer.as_mut().as_pin_mut(), this.place.is_some()) else {
+            return Poll::Ready(Err(Failure::TooManyRequests));
+        };
+        if let Poll::Ready(answered) = answer.poll(cx) {
+            let Some(place) = this.place.take() else {
+                return Poll::Ready(Err(Failure::TooManyRequests));
+            };
+            return Poll::Ready(match answered {
+                Ok(response) => {
+                    let (head, body) = response.into_parts();
+                    let (body, cut) = Download::new(body, place, *this.deadline);
+                    let mut response = Response::from_parts(head, body);
+                    if let Some(cut) = cut {
+                        response.extensions_mut().insert(cut);
+                    }
+                    Ok(response)
+                }
+                Err(error) => Err(error.into()),
+            });
+        }
+        if let Some(until_deadline) = this.until_deadline.as_pin_mut()
+            && until_deadline.poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(Failure::RequestTimeout));
+        }
+        let Some(first_byte) = *this.first_byte else { return Poll::Pending };
+        if let Ended::When(ended) = this.ended {
+            // It is never sent on: an error means that the body has ended.
+            let _ = ready!(Pin::new(ended).poll(cx));
+            *this.ended = Ended::Already;
+        }
+        if this.until_first_byte.is_none() {
+            this.until_first_byte.set(Some(sleep(first_byte)));
+        }
+        match this.until_first_byte.as_pin_mut() {
+            Some(until_first_byte) => until_first_byte.poll(cx).map(|()| Err(Failure::FirstByteTimeout)),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use std::{convert::Infallible, future::pending, pin::Pin};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, Full};
+use tokio::time::{Instant, sleep};
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+
+impl From<Infallible> for Failure {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Sends this many octets, one a second, and then ends or never does.
+struct Slow {
+    left: usize,
+    ends: bool,
+    next: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Slow {
+    fn new(left: usize, ends: bool) -> Self {
+        Self { left, ends, next: Box::pin(sleep(SECOND)) }
+    }
+}
+
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        use std::future::Future;
+        if self.left == 0 {
+            return if self.ends { Poll::Ready(None) } else { Poll::Pending };
+        }
+        std::task::ready!(self.next.as_mut().poll(cx));
+        self.left -= 1;
+        self.next = Box::pin(sleep(SECOND));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn bounds(first_byte: Option<u64>, whole: Option<u64>, requests: Option<usize>) -> Bounds {
+    Bounds {
+        first_byte: first_byte.map(Duration::from_secs),
+        whole: whole.map(Duration::from_secs),
+        requests,
+        in_flight: Arc::default(),
+    }
+}
+
+/// Reads the whole request, then never answers.
+async fn silent<B: Body>(request: Request<Upload<B>>) -> Result<Response<Empty<Bytes>>, Infallible>
+where
+    B::Error: std::fmt::Debug,
+{
+    let _ = request.into_body().collect().await;
+    pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_byte_is_waited_for_from_the_end_of_the_requests_body() {
+    let bounded = bounds(Some(60), None, None).layer(service_fn(silent::<Slow>));
+    let start = Instant::now();
+    let answered = bounded.oneshot(Request::new(Slow::new(100, true))).await;
+    assert!(matches!(answered, Err(Failure::FirstByteTimeout)));
+    assert_eq!(start.elapsed().as_secs(), 160);
+
+    let bounded = bounds(Some(60), None, None).layer(service_fn(silent::<Empty<Bytes>>));
+    let start = Instant::now();
+    assert!(matches!(bounded.oneshot(Request::new(Empty::new())).await, Err(Failure::FirstByteTimeout)));
+    assert_eq!(start.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_back_end_that_reads_no_more_has_its_time_from_then_on() {
+    let bounded = bounds(Some(60), None, None).layer(service_fn(async |request: Request<Upload<Slow>>| {
+        sleep(5 * SECOND).await;
+        drop(request);
+        pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
+    }));
+    let start = Instant::now();
+    let answered = bounded.oneshot(Request::new(Slow::new(1, false))).await;
+    assert!(matches!(answered, Err(Failure::FirstByteTimeout)));
+    assert_eq!(start.elapsed().as_secs(), 65);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_is_none_of_the_first_bytes_business() {
+    let bounded = bounds(Some(60), None, None).layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        sleep(59 * SECOND).await;
+        Ok::<_, Infallible>(Response::new(Slow::new(600, true)))
+    }));
+    let response = bounded.oneshot(Request::new(Empty::new())).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_request_that_takes_too_long_gets_an_answer_or_is_cut() {
+    let bounded = bounds(Some(60), Some(10), None).layer(service_fn(silent::<Slow>));
+    let start = Instant::now();
+    let answered = bounded.oneshot(Request::new(Slow::new(100, true))).await;
+    assert!(matches!(answered, Err(Failure::RequestTimeout)));
+    assert_eq!(start.elapsed().as_secs(), 10);
+
+    let bounded = bounds(None, Some(10), None);
+    let answering = bounded.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        sleep(4 * SECOND).await;
+        Ok::<_, Infallible>(Response::new(Slow::new(600, true)))
+    }));
+    let start = Instant::now();
+    let response = answering.oneshot(Request::new(Empty::new())).await.unwrap();
+    assert!(response.into_body().collect().await.is_err());
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(bounded.in_flight.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_reads_is_given_back_at_the_deadline_all_the_same() {
+    let bounded = bounds(None, Some(10), None);
+    let answering = bounded.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Slow::new(600, true)))
+    }));
+    let response = answering.oneshot(Request::new(Empty::new())).await.unwrap();
+    let guard = Arc::new(());
+    response.extensions().get::<Cut>().unwrap().hold(guard.clone());
+    assert_eq!((bounded.in_flight.load(Ordering::Relaxed), Arc::strong_count(&guard)), (1, 2));
+    sleep(11 * SECOND).await;
+    assert_eq!((bounded.in_flight.load(Ordering::Relaxed), Arc::strong_count(&guard)), (0, 1));
+    // A body that ended in time gives it back as well, whoever still has a handle.
+    let answering = bounded.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
+    }));
+    let response = answering.oneshot(Request::new(Empty::new())).await.unwrap();
+    let cut = response.extensions().get::<Cut>().unwrap().clone();
+    cut.hold(guard.clone());
+    drop(response);
+    assert_eq!((bounded.in_flight.load(Ordering::Relaxed), Arc::strong_count(&guard)), (0, 1));
+    cut.hold(guard.clone());
+    assert_eq!(Arc::strong_count(&guard), 1);
+}
+
+#[tokio::test]
+async fn one_request_more_than_there_are_places_is_refused_until_a_body_ends() {
+    let bounded = bounds(None, None, Some(2)).layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
+    }));
+    let ask = || bounded.clone().oneshot(Request::new(Empty::new()));
+    let (one, two) = (ask().await.unwrap(), ask().await.unwrap());
+    assert!(matches!(ask().await, Err(Failure::TooManyRequests)));
+    drop(one);
+    let three = ask().await.unwrap();
+    assert!(matches!(ask().await, Err(Failure::TooManyRequests)));
+    drop((two, three));
+    assert_eq!(bounded.bounds.in_flight.load(Ordering::Relaxed), 0);
+}
