@@ -235,3 +235,30 @@ fn a_missing_file_and_a_secret_that_others_can_read_are_told() {
         assert!(printed.contains("good.toml:9: warning: identities.orders.password_file: "), "{printed}");
     }
 }
+
+#[test]
+fn an_encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_told() {
+    let folder = world();
+    support::shell(&format!(
+        "cd '{}' && openssl pkcs8 -topk8 -in server.key -passout pass:secret -out encrypted.key && chmod 600 *.key",
+        folder.path().display()
+    ));
+    write(&folder, "right.password", "secret\n");
+    for password in ["right.password", "wrong.password"] {
+        support::shell(&format!("chmod 600 '{}'", folder.path().join(password).display()));
+    }
+    let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    for (beside, code, expected) in [
+        ("password_file = \"right.password\"", 0, ": ok"),
+        ("password_file = \"wrong.password\"", 1, "listener.password_file: the password is wrong"),
+        ("", 1, "listener.private_key: \"encrypted.key\": the private key is encrypted"),
+        ("password_file = \"none\"", 1, "listener.password_file: \"none\" cannot be read"),
+        ("password_file = \"right.password\"\npfx = \"orders.pfx\"", 1, "listener.pfx: stands beside"),
+    ] {
+        let key = format!("private_key = \"encrypted.key\"\n{beside}");
+        write(&folder, "encrypted.toml", &good.replace("private_key = \"server.key\"", &key));
+        let (exit, printed) = check(&folder.path().join("encrypted.toml"));
+        assert_eq!(exit, Some(code), "{beside}: {printed}");
+        assert!(printed.contains(expected) && !printed.contains("secret\""), "{beside}: {printed}");
+    }
+}

@@ -12,6 +12,8 @@ pub(crate) enum KeyFiles {
         certificate: Located<FilePath>,
         /// The private key.
         private_key: Located<FilePath>,
+        /// The file with the key's password, if the key is encrypted.
+        password_file: Option<Located<FilePath>>,
     },
     /// A PKCS#12 file and the file that holds its password.
     Pfx {
@@ -23,7 +25,7 @@ pub(crate) enum KeyFiles {
 }
 
 /// What may be written.
-const FORMS: &str = "write either pfx and password_file, or certificate and private_key";
+const FORMS: &str = "write either pfx and password_file, or certificate and private_key (with password_file if it is encrypted)";
 
 impl KeyFiles {
     /// The file that holds the certificate.
@@ -36,26 +38,31 @@ impl KeyFiles {
 
     /// Takes exactly one of the two forms out of a section.
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let has = |names: [&str; 2]| names.into_iter().find(|name| section.means(name)).map(str::to_owned);
-        let (pem, pfx) = (has(["certificate", "private_key"]), has(["pfx", "password_file"]));
+        let has =
+            |names: &[&str]| names.iter().find(|name| section.means(name)).map(|name| (*name).to_owned());
+        let (pem, pfx) = (has(&["certificate", "private_key"]), has(&["pfx"]));
         match (&pem, &pfx) {
-            (None, None) => section.report.absent(section.line, &section.key, "names no key", FORMS),
+            (None, None) if !section.means("password_file") => {
+                section.report.absent(section.line, &section.key, "names no key", FORMS);
+            }
             (Some(_), Some(name)) => {
                 let problem = "stands beside certificate or private_key";
                 section.report.error(section.line_of(name), &section.key_of(name), problem, FORMS);
             }
             _ => {}
         }
-        let one_form = pem.is_some() != pfx.is_some();
-        let [certificate, private_key] = pair(section, one_form, ["certificate", "private_key"]);
-        let [pfx, password_file] = pair(section, one_form, ["pfx", "password_file"]);
-        match (certificate, private_key, pfx, password_file) {
-            (Some(certificate), Some(private_key), None, None) => {
-                Some(Self::Pem { certificate, private_key })
+        if pem.is_some() {
+            let [certificate, private_key] = pair(section, pfx.is_none(), ["certificate", "private_key"]);
+            // What stands beside it has been reported.
+            let (both, has_password) = (section.file("pfx").is_some(), section.has("password_file"));
+            let password_file = section.file("password_file");
+            if both || has_password != password_file.is_some() {
+                return None;
             }
-            (None, None, Some(pfx), Some(password_file)) => Some(Self::Pfx { pfx, password_file }),
-            _ => None,
+            return Some(Self::Pem { certificate: certificate?, private_key: private_key?, password_file });
         }
+        let [pfx, password_file] = pair(section, true, ["pfx", "password_file"]);
+        Some(Self::Pfx { pfx: pfx?, password_file: password_file? })
     }
 }
 

@@ -98,7 +98,7 @@ fn every_supported_key_is_read() {
     );
     assert_eq!(config.listener.address.value, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(config.listener.address.line, 3);
-    let KeyFiles::Pem { certificate, private_key } = &config.listener.certificate else {
+    let KeyFiles::Pem { certificate, private_key, password_file: None } = &config.listener.certificate else {
         panic!("{:?}", config.listener)
     };
     assert_eq!(certificate.resolved, Path::new("etc/server.pem"));

@@ -39,7 +39,12 @@ pub(super) fn pair(
     findings: &mut Findings,
 ) -> Option<Pair> {
     let pair = match files {
-        KeyFiles::Pem { certificate, private_key } => from_pem(certificate, private_key, kept, findings)?,
+        KeyFiles::Pem { certificate, private_key, password_file: None } => {
+            from_pem(certificate, private_key, kept, findings)?
+        }
+        KeyFiles::Pem { certificate, private_key, password_file: Some(password_file) } => {
+            from_encrypted_pem(certificate, private_key, password_file, kept, findings)?
+        }
         KeyFiles::Pfx { pfx, password_file } => from_pfx(pfx, password_file, kept, findings)?,
     };
     let identity = &pair.identity;
@@ -64,21 +69,75 @@ fn from_pem(
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
     let (chain, key) = (chain?, key?);
     let digest = Digest::of("pem", [&*chain, &*key]);
-    let error = match kept.get_or_make(digest, || ClientIdentity::from_pem(&chain, &key)) {
-        Ok(identity) => return Some(Pair { identity, digest }),
-        Err(error) => error,
-    };
-    let (at, remedy) = match &error {
-        IdentityError::KeyPair(
-            KeyPairError::KeyPem(_) | KeyPairError::KeyEncrypted | KeyPairError::UnsupportedKey,
-        ) => (private_key, "name the PEM file of the certificate's private key"),
+    match kept.get_or_make(digest, || ClientIdentity::from_pem(&chain, &key)) {
+        Ok(identity) => Some(Pair { identity, digest }),
+        Err(error) => {
+            explain(&error, certificate, private_key, findings);
+            None
+        }
+    }
+}
+
+fn from_encrypted_pem(
+    certificate: &Located<FilePath>,
+    private_key: &Located<FilePath>,
+    password_file: &Located<FilePath>,
+    kept: &mut Kept<ClientIdentity>,
+    findings: &mut Findings,
+) -> Option<Pair> {
+    let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
+    let password = findings.read_secret(password_file);
+    let (chain, key, password) = (chain?, key?, password?);
+    let password = as_password(password_file, &password, findings)?;
+    let digest = Digest::of("encrypted pem", [&*chain, &*key, password.as_bytes()]);
+    match kept.get_or_make(digest, || ClientIdentity::from_encrypted_pem(&chain, &key, password)) {
+        Ok(identity) => Some(Pair { identity, digest }),
+        Err(error @ IdentityError::WrongPassword) => {
+            let remedy = format!("write the password of {} into this file", quoted(&private_key.written));
+            findings.error(password_file, error.to_string(), remedy);
+            None
+        }
+        Err(error) => {
+            explain(&error, certificate, private_key, findings);
+            None
+        }
+    }
+}
+
+/// Says which of the two files is at fault.
+fn explain(
+    error: &IdentityError,
+    certificate: &Located<FilePath>,
+    private_key: &Located<FilePath>,
+    findings: &mut Findings,
+) {
+    let (at, remedy) = match error {
+        IdentityError::KeyPair(KeyPairError::KeyEncrypted) => {
+            (private_key, "add password_file with the file of its password")
+        }
+        IdentityError::KeyPair(KeyPairError::KeyPem(_) | KeyPairError::UnsupportedKey) => {
+            (private_key, "name the PEM file of the certificate's private key")
+        }
+        IdentityError::UnsupportedKeyEncryption(_)
+        | IdentityError::TooLarge { .. }
+        | IdentityError::TooManyIterations { .. } => (private_key, "encrypt the key anew"),
         IdentityError::KeyPair(KeyPairError::Mismatch) => {
             (private_key, "name the key that belongs to the first certificate of the other file")
         }
         _ => (certificate, "name a PEM file with the certificate first and its chain after it"),
     };
     findings.error(at, format!("{}: {error}", quoted(&at.written)), remedy);
-    None
+}
+
+/// The text of a password file.
+fn as_password<'p>(file: &Located<FilePath>, contents: &'p [u8], findings: &mut Findings) -> Option<&'p str> {
+    let Ok(password) = std::str::from_utf8(contents) else {
+        findings.error(file, "the password is not UTF-8", "save the file as UTF-8");
+        return None;
+    };
+    // Editors end a file with a line break that is not part of the password.
+    let password = password.strip_suffix('\n').unwrap_or(password);
+    Some(password.strip_suffix('\r').unwrap_or(password))
 }
 
 fn from_pfx(
@@ -89,13 +148,7 @@ fn from_pfx(
 ) -> Option<Pair> {
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));
     let (contents, password) = (contents?, password?);
-    let Ok(password) = std::str::from_utf8(&password) else {
-        findings.error(password_file, "the password is not UTF-8", "save the file as UTF-8");
-        return None;
-    };
-    // Editors end a file with a line break that is not part of the password.
-    let password = password.strip_suffix('\n').unwrap_or(password);
-    let password = password.strip_suffix('\r').unwrap_or(password);
+    let password = as_password(password_file, &password, findings)?;
     let digest = Digest::of("pfx", [&*contents, password.as_bytes()]);
     match kept.get_or_make(digest, || ClientIdentity::from_pfx(&contents, password)) {
         Ok(identity) => Some(Pair { identity, digest }),
