@@ -8,11 +8,12 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use support::{Demo, Running, get, metrics, replace, slow_back_end::SlowBackEnd, value, whole};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch, task::JoinSet};
 
 /// A gateway that serves a copy of the demo's configuration on free ports, and the demo behind it.
 struct World {
@@ -118,6 +119,50 @@ async fn sighup_reloads_rules_and_identities() {
 }
 
 #[tokio::test]
+async fn requests_fail_by_no_reload_and_show_the_new_identity_after_it() {
+    let world = Arc::new(World::start());
+    let files = |name: &str| ["pfx", "password"].map(|extension| world.file(&format!("{name}.{extension}")));
+    let identities = ["orders", "billing"].map(|name| files(name).map(|file| fs::read(file).unwrap()));
+    let (stop, stopped) = watch::channel(false);
+    let mut callers = JoinSet::new();
+    for is_http2 in [false, true] {
+        let (world, stopped) = (world.clone(), stopped.clone());
+        callers.spawn(async move {
+            let (mut one, mut two) = (world.demo.http1(None).await, world.demo.http2(None).await);
+            let mut count = 0;
+            while !*stopped.borrow() {
+                let response = if is_http2 {
+                    two.send_request(get("/open")).await
+                } else {
+                    one.ready().await.unwrap();
+                    one.send_request(get("/open")).await
+                };
+                assert_eq!(whole(response.unwrap()).await.0, 200);
+                count += 1;
+            }
+            count
+        });
+    }
+    for turn in 0..12 {
+        for (file, contents) in files("orders").iter().zip(&identities[(turn + 1) % 2]) {
+            replace(file, contents);
+        }
+        let from = world.running.lines();
+        world.running.hang_up();
+        world.running.logged(from, RELOADED);
+        let expected = ["CN=orders-gateway", "CN=billing-gateway"][(turn + 1) % 2];
+        for _ in 0..3 {
+            let (status, body) = world.ask(Some("client"), "/orders").await;
+            assert!(status == 200 && body.contains(expected), "{turn}: {body}");
+        }
+    }
+    stop.send_replace(true);
+    while let Some(count) = callers.join_next().await {
+        assert!(count.unwrap() > 12, "it was asked all the time");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_that_kubernetes_swaps_is_shown_in_the_next_handshake() {
     let other = Demo::start();
     let world = World::start_with(|dir| {
@@ -184,12 +229,7 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
         fs::rename(&aside, &ca).unwrap();
     };
     let cases: [(&str, Change<'_>, &str, Change<'_>); 6] = [
-        (
-            "no TOML",
-            &|| world.change("[listener]", "[listener"),
-            "live.toml:7: listener: not TOML",
-            &mend_config,
-        ),
+        ("no TOML", &|| world.change("[listener]", "[listener"), ": listener: not TOML", &mend_config),
         (
             "an unknown key",
             &|| world.change("address =", "adress ="),

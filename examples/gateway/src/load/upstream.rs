@@ -73,7 +73,7 @@ pub(super) fn route(
         facts: Arc::new(RouteFacts {
             path: route.path.value.clone(),
             upstream: format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority),
-            measures: Arc::new(measures(route)),
+            measures: measures(route),
         }),
         allow_empty_segments: route.allow_empty_segments,
         policy,

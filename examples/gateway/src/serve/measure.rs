@@ -6,6 +6,8 @@ use std::{fmt, sync::Arc, time::Instant};
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
+use super::site::RouteFacts;
+
 const REQUESTS: &str = "gateway_requests_total";
 const ERRORS: &str = "gateway_errors_total";
 pub(crate) const DURATION: &str = "gateway_request_duration_seconds";
@@ -87,14 +89,18 @@ pub(super) fn unrouted(code: &'static str) {
 /// One request, from its head to the end of its answer; counted when it is dropped.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    measures: Arc<RouteMeasures>,
+    facts: Arc<RouteFacts>,
     start: Instant,
     status: usize,
 }
 
 impl Exchange {
-    pub(super) fn begin(measures: Arc<RouteMeasures>) -> Self {
-        Self { measures, start: Instant::now(), status: NO_ANSWER }
+    pub(super) fn begin(facts: Arc<RouteFacts>) -> Self {
+        Self { facts, start: Instant::now(), status: NO_ANSWER }
+    }
+
+    pub(super) fn facts(&self) -> &RouteFacts {
+        &self.facts
     }
 
     pub(super) fn answered(&mut self, status: StatusCode) {
@@ -104,9 +110,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(requests) = self.measures.requests.get(self.status) {
+        let measures = &self.facts.measures;
+        if let Some(requests) = measures.requests.get(self.status) {
             requests.increment(1);
         }
-        self.measures.duration.record(self.start.elapsed());
+        measures.duration.record(self.start.elapsed());
     }
 }

@@ -61,8 +61,7 @@ impl Port {
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
         let local = listener.local_addr();
         let (connections, told) = conditions(limits);
-        let serving =
-            tokio::spawn(serve(listener, Connections::new(name), places.connections, service, told));
+        let serving = tokio::spawn(serve(name, listener, places.connections, service, told));
         Ok(Self { asked: address, local, tls, connections, serving })
     }
 
@@ -97,8 +96,8 @@ impl Drop for Port {
 }
 
 async fn serve<S, B>(
+    name: &'static str,
     mut listener: MtlsListener,
-    counted: Connections,
     places: usize,
     service: S,
     mut told: Told,
@@ -109,6 +108,7 @@ async fn serve<S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let places = Arc::new(Semaphore::new(places));
+    let counted = Connections::new(name);
     let telling = told.clone();
     let connection = |stream: MtlsStream| {
         let served = connection::serve(stream, service.clone(), telling.clone());
@@ -136,7 +136,7 @@ async fn serve<S, B>(
         () = told.drained() => {}
     }
     let mut rest = listener.drain();
-    tracing::info!(connections = open.len(), "draining");
+    tracing::info!(listener = name, connections = open.len(), "draining");
     let finishing = async {
         while let Some((stream, _)) = rest.accept().await {
             open.spawn(connection(stream));
@@ -145,6 +145,6 @@ async fn serve<S, B>(
     };
     let timeout: Duration = told.conditions.borrow().limits.drain_timeout;
     if time::timeout(timeout, finishing).await.is_err() {
-        tracing::warn!(connections = open.len(), "cut off after the drain timeout");
+        tracing::warn!(listener = name, connections = open.len(), "cut off after the drain timeout");
     }
 }

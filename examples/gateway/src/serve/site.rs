@@ -65,7 +65,7 @@ pub(crate) struct RouteFacts {
     /// As configured.
     pub(crate) path: String,
     pub(crate) upstream: String,
-    pub(crate) measures: Arc<RouteMeasures>,
+    pub(crate) measures: RouteMeasures,
 }
 
 /// The client that all routes share, with its connections.
@@ -105,7 +105,7 @@ pub(super) async fn answer(
             return own(refused.response(), is_head).map(|body| GuardedBody::new(body, None));
         }
     };
-    let mut exchange = Exchange::begin(facts.measures.clone());
+    let mut exchange = Exchange::begin(facts);
     let request = request.map(RequestBody::from);
     let answered = match service {
         RouteService::Guarded(service) => {
@@ -119,7 +119,7 @@ pub(super) async fn answer(
     };
     let response = answered.unwrap_or_else(|failure| {
         let code = failure.code();
-        let RouteFacts { path: route, upstream, measures } = &*facts;
+        let RouteFacts { path: route, upstream, measures } = exchange.facts();
         tracing::warn!(code, %method, path, route, upstream, remote, "{failure}");
         measures.failed(code);
         own(failure.response(), is_head)
