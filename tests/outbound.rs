@@ -6,8 +6,7 @@ mod support;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use http::{Request, Response};
-use http_body_util::BodyExt;
+use http::Request;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -18,82 +17,18 @@ use tokio::{
     task::JoinSet,
 };
 use tower::{Layer, ServiceExt};
-use tower_mtls::outbound::BackEndBody;
 use tower_mtls::{
-    BackEndTrust, ClientError, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient,
-    MtlsConnectorLayer, SharedIdentity, danger::BackEndVerification, outbound::IdentityService,
+    BackEndTrust, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, SharedIdentity,
+    danger::BackEndVerification,
 };
 
 use self::support::{
     Body, Http, Tls,
-    back_end::{BackEnd, Builder, CLOSE, Facts, facts, handler},
+    back_end::{BackEnd, CLOSE, Facts, facts, handler},
     empty, every_version, full, in_time,
-    pki::{Authority, Issued, Leaf},
+    pki::{Authority, Leaf},
+    world::{Route, World, ask, ask_with, get, identity, kind_of_failure, send, thumbprint},
 };
-
-type Route = IdentityService<MtlsClient<Body>>;
-
-/// Who issues the clients' certificates, and the back end's own.
-struct World {
-    clients: Authority,
-    servers: Authority,
-    server: Issued,
-}
-
-impl World {
-    fn new() -> Self {
-        let servers = Authority::root("Server Root");
-        Self { clients: Authority::root("Client CA"), server: servers.issue(&Leaf::server()), servers }
-    }
-
-    fn back_end(&self) -> Builder {
-        BackEnd::builder(&self.server)
-    }
-
-    fn trust(&self) -> BackEndTrust {
-        BackEndTrust::from_pem(self.servers.pem().as_bytes()).unwrap()
-    }
-
-    fn client(&self) -> MtlsClient<Body> {
-        MtlsClient::builder().trust(self.trust()).build()
-    }
-
-    fn identity(&self, common_name: &str) -> ClientIdentity {
-        identity(&self.clients.issue(&Leaf::client(common_name)))
-    }
-}
-
-fn identity(issued: &Issued) -> ClientIdentity {
-    ClientIdentity::from_pem(issued.chain_pem().as_bytes(), issued.key_pem().as_bytes()).unwrap()
-}
-
-fn thumbprint(identity: &ClientIdentity) -> String {
-    identity.certificate().sha256_thumbprint().to_string()
-}
-
-fn get(uri: &str) -> Request<Body> {
-    Request::get(uri).body(empty()).unwrap()
-}
-
-async fn send(route: &Route, request: Request<Body>) -> Result<Response<BackEndBody>, ClientError> {
-    in_time("an answer", route.clone().oneshot(request)).await
-}
-
-/// What the back end saw of a request.
-async fn ask(route: &Route, uri: &str) -> Facts {
-    ask_with(route, get(uri)).await
-}
-
-async fn ask_with(route: &Route, request: Request<Body>) -> Facts {
-    let (head, body) = send(route, request).await.unwrap().into_parts();
-    // A connection is free for the next request when the body is read.
-    in_time("a body", body.collect()).await.unwrap();
-    Facts::of(&head.headers)
-}
-
-async fn kind_of_failure(route: &Route, uri: &str) -> ClientErrorKind {
-    send(route, get(uri)).await.expect_err("refused").kind()
-}
 
 #[tokio::test]
 async fn identities_with_the_same_serial_number_are_never_mixed_up() {

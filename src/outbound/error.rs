@@ -52,7 +52,7 @@ pub enum ClientErrorKind {
     IdentityRefused,
     /// The TLS handshake failed for another reason.
     Tls,
-    /// The connection failed after the request was begun.
+    /// The connection failed under the request ([`ClientError::was_sent`] tells whether it was begun).
     Connection,
 }
 
@@ -118,7 +118,7 @@ impl ClientError {
     /// Whether a request whose method is idempotent can be sent again: its connection died before any octet of
     /// an answer arrived, and not because the back end refused us by a TLS alert.
     pub fn may_repeat(&self) -> bool {
-        self.stage == Stage::Unanswered && self.kind == ClientErrorKind::Connection
+        self.stage != Stage::Begun && self.kind == ClientErrorKind::Connection
     }
 
     /// What went wrong while a connection was made.
@@ -135,6 +135,17 @@ impl ClientError {
     /// The outcome of an attempt that several requests waited for.
     pub(super) fn shared(error: Arc<Self>) -> Self {
         Self { kind: error.kind, stage: error.stage, source: Some(error.into()) }
+    }
+
+    /// What went wrong before a connection could carry a request.
+    pub(super) fn opening(error: hyper::Error, facts: &Facts) -> Self {
+        Self::sending(error, facts, false).before_the_request()
+    }
+
+    /// Nothing of the request was sent.
+    pub(super) fn before_the_request(mut self) -> Self {
+        self.stage = Stage::Unsent;
+        self
     }
 
     /// What went wrong with a request; `is_silent`: no octet of an answer can have arrived.
@@ -154,6 +165,10 @@ impl ClientError {
 
 /// Whether the connection ended by itself, or its HTTP/2 stream was never looked at (RFC 9113, section 8.7).
 fn is_dead(error: &hyper::Error) -> bool {
+    // Such as the request's own body.
+    if error.is_user() {
+        return false;
+    }
     if let Some(stream) = find::<h2::Error>(error) {
         return stream.is_io()
             || (stream.is_go_away() && stream.is_remote())

@@ -6,6 +6,7 @@ mod lease;
 mod meters;
 mod open;
 mod places;
+mod returned;
 
 use std::{
     any::Any,
@@ -15,10 +16,7 @@ use std::{
 
 use http::{HeaderValue, Uri, uri::Authority};
 use http_body::Body;
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 pub use self::body::BackEndBody;
 #[cfg(feature = "proxy")]
@@ -27,9 +25,16 @@ pub(super) use self::{connection::Connector, lease::Lease, places::Places};
 use self::{
     connection::{Http1, Http2},
     meters::Meters,
+    returned::Returned,
 };
 use super::{ClientError, ClientErrorKind};
 use crate::generation::Generation;
+
+/// How often a pool that was retired is looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a connection that nobody has used is left to those who waited for it.
+const UNUSED: Duration = Duration::from_secs(1);
 
 /// A connection belongs to exactly one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,8 +66,7 @@ pub(super) struct Pool<B> {
     /// The back end's own, for requests that name none.
     host: HeaderValue,
     state: Mutex<State<B>>,
-    /// A connection came back.
-    returned: Notify,
+    returned: Arc<Returned>,
     /// True: what is left is cut off.
     cut: watch::Sender<bool>,
     meters: Arc<Meters>,
@@ -118,11 +122,21 @@ impl<B> Pool<B> {
             used: Instant::now(),
         };
         let (cut, _) = watch::channel(false);
-        Some(Self { parts, uri, host, state: Mutex::new(state), returned: Notify::new(), cut, meters })
+        Some(Self { parts, uri, host, state: Mutex::new(state), returned: Arc::default(), cut, meters })
     }
 
     pub(super) fn key(&self) -> &Key {
         &self.parts.key
+    }
+
+    /// Whether connections to the back end are limited.
+    pub(super) fn is_limited(&self) -> bool {
+        self.parts.places.is_some()
+    }
+
+    /// Whether it has no connection at all.
+    pub(super) fn is_poor(&self) -> bool {
+        self.meters.connections() == 0
     }
 
     /// Whether there is no place for another connection to the back end.
@@ -164,8 +178,18 @@ impl<B> Pool<B> {
             return true;
         }
         let now = Instant::now();
-        let idle = state.shared.iter().position(|it| it.is_idle_for(Duration::ZERO, now));
+        let is_idle = |it: &Arc<Http2<B>>| {
+            it.is_idle_for(Duration::ZERO, now) && (it.is_used() || it.is_idle_for(UNUSED, now))
+        };
+        let idle = state.shared.iter().position(is_idle);
         idle.map(|at| state.shared.remove(at)).is_some()
+    }
+
+    /// Starts nothing new on one HTTP/2 connection, if there is one, so that it ends and makes room.
+    pub(super) fn finish_one(&self) -> bool {
+        let mut state = self.state();
+        let used = state.shared.iter().position(|it| it.is_used());
+        used.map(|at| state.shared.remove(at)).is_some()
     }
 }
 
@@ -183,15 +207,21 @@ where
             // Whoever is in flight holds the connection; the last one closes it.
             state.shared.clear();
         }
-        if self.meters.connections() > 0
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let pool = self.clone();
-            runtime.spawn(async move {
-                tokio::time::sleep(drain).await;
-                let _ = pool.cut.send(true);
-            });
-        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let (pool, since) = (self.clone(), Instant::now());
+        runtime.spawn(async move {
+            while let Some(left) = drain.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+                // Whoever found the pool before may still make a connection.
+                if pool.meters.connections() == 0 && Arc::strong_count(&pool) == 1 {
+                    return;
+                }
+                tokio::time::sleep(left.min(LOOK_AFTER)).await;
+                pool.sweep(Duration::ZERO, Duration::ZERO);
+            }
+            let _ = pool.cut.send(true);
+        });
     }
 
     /// A connection that can be used right away.
@@ -214,15 +244,18 @@ where
 
     /// Takes back a connection that has nothing in flight.
     fn put(&self, connection: Http1<B>) {
-        if self.parts.places.as_ref().is_some_and(|places| places.is_wanted()) {
-            // Somebody waits for a place at this back end, perhaps under another identity.
-            self.returned.notify_one();
+        if let Some(places) = &self.parts.places
+            && places.is_wanted()
+            && (places.is_needed() || !self.returned.is_awaited())
+        {
+            // The place is another pool's, which has none or has more to do.
             return;
         }
         let mut state = self.state();
         if !state.is_retired {
             state.idle.push(Idle { connection, since: Instant::now() });
-            self.returned.notify_one();
         }
+        drop(state);
+        self.returned.one();
     }
 }

@@ -14,7 +14,10 @@ use hyper_util::{
     rt::TokioIo,
 };
 use rustls::{AlertDescription, HandshakeKind};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 use tokio_rustls::client::TlsStream;
 
 use super::cause::alert_in;
@@ -37,6 +40,8 @@ struct Learnt {
     alert: OnceLock<AlertDescription>,
     /// Octets of HTTP that arrived.
     received: AtomicU64,
+    /// The first of them did.
+    begun: Notify,
 }
 
 impl Facts {
@@ -48,6 +53,11 @@ impl Facts {
     /// How many octets of HTTP have arrived.
     pub(super) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the first of them. For one task, once.
+    pub(super) async fn first_octets(&self) {
+        self.0.begun.notified().await;
     }
 }
 
@@ -145,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
         let octets = buffer.filled().len() - before;
-        self.facts.0.received.fetch_add(octets as u64, Ordering::Relaxed);
+        if octets > 0 && self.facts.0.received.fetch_add(octets as u64, Ordering::Relaxed) == 0 {
+            self.facts.0.begun.notify_one();
+        }
         if let Some(alert) = read.as_ref().err().and_then(alert_in) {
             let _ = self.facts.0.alert.set(alert);
         }

@@ -71,6 +71,7 @@ pub struct Peer {
     pub tls: Tls,
     pub http: Http,
     close: Notify,
+    hang_up: Notify,
 }
 
 /// One request as it arrived.
@@ -97,6 +98,7 @@ pub struct Builder {
     protocols: Vec<Http>,
     verifier: Arc<dyn ClientCertVerifier>,
     handler: Handler,
+    streams: u32,
 }
 
 impl BackEnd {
@@ -108,6 +110,7 @@ impl BackEnd {
             protocols: vec![Http::Two, Http::One],
             verifier: Arc::new(Anyone),
             handler: handler(|peer, _| async move { facts(&peer) }),
+            streams: 200,
         }
     }
 
@@ -146,6 +149,17 @@ impl BackEnd {
         in_time("the end of a connection", waiting).await.unwrap();
     }
 
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        let closed = self.record.closed.borrow().len();
+        self.record.peers.lock().unwrap().len() - closed
+    }
+
+    /// Closes a connection without a word.
+    pub fn hang_up(&self, connection: usize) {
+        self.record.peers.lock().unwrap()[connection].hang_up.notify_one();
+    }
+
     pub fn is_closed(&self, connection: usize) -> bool {
         self.record.closed.borrow().contains(&connection)
     }
@@ -176,6 +190,12 @@ impl Builder {
         self
     }
 
+    /// How many requests an HTTP/2 connection may have at a time.
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.streams = streams;
+        self
+    }
+
     pub fn start(self) -> BackEnd {
         let record = Arc::new(Record::default());
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -185,21 +205,27 @@ impl Builder {
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(self.certificate)));
         config.alpn_protocols = self.protocols.iter().map(|http| http.alpn()).collect();
         let tls = TlsAcceptor::from(Arc::new(config));
-        let (handler, recording) = (self.handler, record.clone());
-        let server = Server::start(move |socket| serve(socket, tls, handler, recording));
+        let (handler, streams, recording) = (self.handler, self.streams, record.clone());
+        let server = Server::start(move |socket| serve(socket, tls, handler, streams, recording));
         BackEnd { server, record }
     }
 }
 
-async fn serve(socket: TcpListener, tls: TlsAcceptor, handler: Handler, record: Arc<Record>) {
+async fn serve(socket: TcpListener, tls: TlsAcceptor, handler: Handler, streams: u32, record: Arc<Record>) {
     loop {
         let (stream, _) = socket.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
-        tokio::spawn(connection(stream, tls.clone(), handler.clone(), record.clone()));
+        tokio::spawn(connection(stream, tls.clone(), handler.clone(), streams, record.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, handler: Handler, record: Arc<Record>) {
+async fn connection(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    handler: Handler,
+    streams: u32,
+    record: Arc<Record>,
+) {
     // The caller is told why, and that is where tests look.
     let Ok(stream) = tls.accept(stream).await else {
         return;
@@ -223,16 +249,18 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, handler: Handler, recor
             Ok::<_, Infallible>(response)
         }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(streams);
     {
         // How a connection ends is the other side's affair: what a test cares for, its requests tell.
-        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
             _ = serving.as_mut() => {}
             () = peer.close.notified() => {
                 serving.as_mut().graceful_shutdown();
                 let _ = serving.await;
             }
+            () = peer.hang_up.notified() => {}
         }
     }
     record.closed.send_modify(|closed| {
@@ -260,6 +288,7 @@ impl Record {
                 _ => Http::One,
             },
             close: Notify::new(),
+            hang_up: Notify::new(),
         });
         peers.push(peer.clone());
         peer

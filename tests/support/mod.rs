@@ -17,6 +17,8 @@ pub mod caller;
 pub mod der;
 pub mod pki;
 pub mod server;
+#[cfg(feature = "outbound")]
+pub mod world;
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
@@ -51,6 +53,16 @@ pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
         Ok(output) => output,
         Err(_) => panic!("{what}: not within 30 seconds"),
     }
+}
+
+/// Looks again and again until something holds that no event tells.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    in_time(what, looking).await;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Sending one request: chooses, connects, and chooses again whenever nothing was sent.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::{
     Method, Request, Response, header,
     uri::{Authority, Scheme, Uri},
 };
 use http_body::Body;
+use tokio::time::{Instant, timeout};
 
 use super::{Shared, pools::Profile};
 use crate::outbound::{
@@ -17,6 +18,12 @@ use crate::outbound::{
 
 /// How often a request that was not sent is dispatched again.
 const ATTEMPTS: usize = 8;
+
+/// How often a request that waits for one of a limited number of connections asks others to make room.
+const MAKE_ROOM: Duration = Duration::from_millis(50);
+
+/// How often it insists, though nothing is idle.
+const INSIST: Duration = Duration::from_secs(1);
 
 /// Where a request goes.
 struct Target {
@@ -43,7 +50,15 @@ where
         let pool = client.pool(&dispatch, &target)?;
         let (lease, is_new) = match pool.ready() {
             Some(lease) => (lease, false),
-            None => (connect(&client, &pool, &target).await?, true),
+            None => match connect(&client, &pool).await {
+                Ok(lease) => (lease, true),
+                // What failed may be an identity or a trust that has been replaced meanwhile.
+                Err(_) if attempt < ATTEMPTS && client.pool(&dispatch, &target)?.key() != pool.key() => {
+                    attempt += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
         };
         // Making a connection takes time, in which the identity may have been replaced.
         if is_new && attempt < ATTEMPTS && client.pool(&dispatch, &target)?.key() != pool.key() {
@@ -69,16 +84,33 @@ where
     }
 }
 
-async fn connect<B>(client: &Shared<B>, pool: &Arc<Pool<B>>, target: &Target) -> Result<Lease<B>, ClientError>
+async fn connect<B>(client: &Shared<B>, pool: &Arc<Pool<B>>) -> Result<Lease<B>, ClientError>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    if pool.is_full() {
-        client.pools.make_room(&target.authority);
-    }
-    pool.connect().await.inspect_err(|error| pool.failed(error.kind()))
+    let connecting = async {
+        if !pool.is_limited() {
+            return pool.connect().await;
+        }
+        let mut connecting = pin!(pool.connect());
+        let mut insisted = None::<Instant>;
+        loop {
+            if pool.is_full() {
+                let insists = insisted.is_none_or(|since| since.elapsed() > INSIST);
+                if insists {
+                    insisted = Some(Instant::now());
+                }
+                client.pools.make_room(pool, insists);
+            }
+            // What others have in use becomes idle, without anyone's word on HTTP/2.
+            if let Ok(connected) = timeout(MAKE_ROOM, connecting.as_mut()).await {
+                return connected;
+            }
+        }
+    };
+    connecting.await.inspect_err(|error| pool.failed(error.kind()))
 }
 
 impl<B> Shared<B>

@@ -25,6 +25,9 @@ use crate::{
 /// How often connections are looked over.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// The same where connections may be idle for a shorter time.
+const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
+
 /// After how long without use a pool is forgotten, and its TLS sessions with it.
 const FORGET: Duration = Duration::from_secs(600);
 
@@ -138,13 +141,16 @@ where
         }
     }
 
-    /// Closes an idle connection to a back end whose connections are all taken.
-    pub(super) fn make_room(&self, authority: &Authority) {
+    /// Closes an idle connection to the back end of `pool`, whose connections are all taken. `insists`: if none is
+    /// idle and `pool` has none at all, another pool's HTTP/2 connection is left to end.
+    pub(super) fn make_room(&self, pool: &Pool<B>, insists: bool) {
         let pools = self.published.load();
-        let _ = pools
-            .values()
-            .filter(|pool| pool.key().authority == *authority)
-            .any(|pool| pool.close_an_idle_one());
+        let is_rival =
+            |it: &&Arc<Pool<B>>| it.key().authority == pool.key().authority && it.key() != pool.key();
+        let is_made = pools.values().filter(is_rival).any(|rival| rival.close_an_idle_one());
+        if !is_made && insists && pool.is_poor() {
+            let _ = pools.values().filter(is_rival).any(|rival| rival.finish_one());
+        }
     }
 
     fn sweep(&self, idle: Duration, drain: Duration) {
@@ -189,7 +195,7 @@ impl Changing {
         }
         let (pools, idle, drain) = (Arc::downgrade(pools), settings.idle_timeout, settings.drain_timeout);
         self.sweeper = Some(tokio::spawn(async move {
-            let mut ticks = time::interval(SWEEP.min(idle));
+            let mut ticks = time::interval(idle.clamp(SHORTEST_SWEEP, SWEEP));
             ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,11 +14,11 @@ use http::Uri;
 use http_body::Body;
 use hyper::{
     client::conn::{http1, http2},
-    rt::{Read, Write},
+    rt::{Executor, Read, Write},
 };
 use hyper_util::{
     client::legacy::connect::HttpConnector,
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -26,7 +26,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-use super::meters::Meters;
+use super::{meters::Meters, returned::Returned};
 use crate::outbound::{
     ClientError, MtlsConnector,
     stream::{Facts, Watched},
@@ -38,6 +38,12 @@ const LARGEST_HEAD: u32 = 64 * 1024;
 /// How many streams of an HTTP/2 connection are used where the back end sets no lower limit; then another
 /// connection is made.
 const STREAMS: usize = 100;
+
+/// What stands for the number of streams until the back end has said it.
+const UNKNOWN: usize = STREAMS + 1;
+
+/// How often it is looked for once the back end has said anything.
+const LOOKS: usize = 100;
 
 /// What makes connections.
 pub(in super::super) enum Connector {
@@ -61,9 +67,12 @@ pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
     facts: Facts,
     in_flight: AtomicUsize,
-    /// How many streams the back end allows at a time.
+    /// How many streams the back end allows at a time; 0 until it has said so, and then one is used.
     limit: Arc<AtomicUsize>,
+    /// It has had a request: before, it belongs to those who waited for it.
+    is_used: AtomicBool,
     idle_since: Mutex<Instant>,
+    returned: Arc<Returned>,
 }
 
 /// A place on an HTTP/2 connection, until it is dropped.
@@ -104,7 +113,12 @@ impl Drop for Open {
 
 impl Connector {
     /// Opens a connection and drives it.
-    pub(super) async fn open<B>(&self, uri: Uri, open: Open) -> Result<Opened<B>, ClientError>
+    pub(super) async fn open<B>(
+        &self,
+        uri: Uri,
+        open: Open,
+        returned: &Arc<Returned>,
+    ) -> Result<Opened<B>, ClientError>
     where
         B: Body + Send + 'static + Unpin,
         B::Data: Send,
@@ -118,7 +132,7 @@ impl Connector {
                 let facts = stream.facts().clone();
                 open.meters.shook_hands(stream.is_resumed());
                 match stream.is_http2() {
-                    true => http2(stream, facts, open).await,
+                    true => http2(stream, facts, open, returned.clone()).await,
                     false => http1(stream, facts, open).await,
                 }
             }
@@ -142,7 +156,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (sender, connection) =
-        http1::handshake(io).await.map_err(|error| ClientError::sending(error, &facts, false))?;
+        http1::handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
     let open = Arc::new(open);
     let held = open.clone();
     tokio::spawn(async move {
@@ -156,39 +170,102 @@ where
     Ok(Opened::Http1(Http1 { sender, facts, open }))
 }
 
-async fn http2<T, B>(io: T, facts: Facts, open: Open) -> Result<Opened<B>, ClientError>
+async fn http2<T, B>(
+    io: T,
+    facts: Facts,
+    open: Open,
+    returned: Arc<Returned>,
+) -> Result<Opened<B>, ClientError>
 where
     T: Read + Write + Unpin + Send + 'static,
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).max_header_list_size(LARGEST_HEAD);
+    let open = Arc::new(open);
+    let tasks = Tasks { open: open.clone(), is_connected: Arc::default() };
+    let mut builder = http2::Builder::new(tasks.clone());
+    builder.timer(TokioTimer::new()).max_header_list_size(LARGEST_HEAD).initial_max_send_streams(UNKNOWN);
     let (sender, connection) =
-        builder.handshake(io).await.map_err(|error| ClientError::sending(error, &facts, false))?;
-    let limit = Arc::new(AtomicUsize::new(STREAMS));
+        builder.handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
+    tasks.is_connected.store(true, Ordering::Relaxed);
+    let limit = Arc::new(AtomicUsize::new(0));
     let shared = Arc::new(Http2 {
         sender,
-        facts,
+        facts: facts.clone(),
         in_flight: AtomicUsize::new(0),
         limit: limit.clone(),
+        is_used: AtomicBool::new(false),
         idle_since: Mutex::new(Instant::now()),
+        returned: returned.clone(),
     });
     tokio::spawn(async move {
-        let mut connection = pin!(connection);
-        let driven = poll_fn(|cx| {
-            let polled = connection.as_mut().poll(cx);
-            limit.store(connection.current_max_send_streams().clamp(1, STREAMS), Ordering::Relaxed);
-            polled
-        });
-        tokio::select! {
-            biased;
-            _ = driven => {}
-            () = open.is_cut() => {}
+        {
+            let mut connection = pin!(connection);
+            let mut looks = 0;
+            loop {
+                let driven = poll_fn(|cx| {
+                    let polled = connection.as_mut().poll(cx);
+                    let allowed = connection.current_max_send_streams();
+                    if allowed != UNKNOWN {
+                        let allowed = allowed.clamp(1, STREAMS);
+                        if limit.swap(allowed, Ordering::Relaxed) < allowed {
+                            returned.all();
+                        }
+                    }
+                    polled
+                });
+                let is_unknown = limit.load(Ordering::Relaxed) == 0;
+                tokio::select! {
+                    biased;
+                    () = open.is_cut() => break,
+                    _ = driven => break,
+                    () = look(&facts, looks), if is_unknown && looks < LOOKS => looks += 1,
+                }
+            }
         }
+        // Whoever waits for a stream looks elsewhere.
+        returned.all();
     });
     Ok(Opened::Http2(shared))
+}
+
+/// The first that a back end says is how many streams it allows. Another task reads it, at about the time at
+/// which this ends.
+async fn look(facts: &Facts, looks: usize) {
+    match looks {
+        0 => facts.first_octets().await,
+        _ => tokio::task::yield_now().await,
+    }
+}
+
+/// Runs what hyper splits off an HTTP/2 connection. The connection itself, which hyper starts in its handshake,
+/// ends when it is cut off; everything else ends with it.
+#[derive(Clone)]
+struct Tasks {
+    open: Arc<Open>,
+    is_connected: Arc<AtomicBool>,
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        if self.is_connected.load(Ordering::Relaxed) {
+            tokio::spawn(task);
+            return;
+        }
+        let open = self.open.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = task => {}
+                () = open.is_cut() => {}
+            }
+        });
+    }
 }
 
 impl<B> Http1<B> {
@@ -206,6 +283,21 @@ impl<B> Http2<B> {
         self.sender.is_closed()
     }
 
+    /// Whether the back end has said how many streams it allows.
+    pub(super) fn is_settled(&self) -> bool {
+        self.limit.load(Ordering::Relaxed) > 0
+    }
+
+    /// Does not wait for the back end to say so.
+    pub(super) fn settle(&self) {
+        let _ = self.limit.compare_exchange(0, STREAMS, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether it has ever had a request.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
     /// Whether it has had no request for this long.
     pub(super) fn is_idle_for(&self, time: Duration, now: Instant) -> bool {
         let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,9 +306,10 @@ impl<B> Http2<B> {
 
     /// A place for one more request. Called with the pool's state locked, so places are not given twice.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Stream<B>> {
-        let is_free = self.in_flight.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed);
+        let is_free = self.in_flight.load(Ordering::SeqCst) < self.limit.load(Ordering::Relaxed).max(1);
         (is_free && !self.is_closed()).then(|| {
-            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.in_flight.fetch_add(1, Ordering::SeqCst);
+            self.is_used.store(true, Ordering::Relaxed);
             Stream(self.clone())
         })
     }
@@ -234,8 +327,9 @@ impl<B> Stream<B> {
 
 impl<B> Drop for Stream<B> {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
+        self.0.returned.one();
     }
 }

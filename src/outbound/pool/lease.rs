@@ -30,6 +30,13 @@ pub(in super::super) struct Unsent<B> {
     pub(in super::super) request: Option<Box<Request<B>>>,
 }
 
+impl<B> Unsent<B> {
+    fn new(error: ClientError, request: Option<Box<Request<B>>>) -> Self {
+        let error = if request.is_some() { error.before_the_request() } else { error };
+        Self { error, request }
+    }
+}
+
 /// Keeps a connection that has become a tunnel among the open ones, and tells when it has to end.
 #[derive(Clone)]
 pub(crate) struct TunnelGuard(
@@ -80,7 +87,7 @@ where
                         let request = failed.take_message().map(|request| restored(request, uri));
                         let is_silent = connection.facts.received() == before;
                         let error = ClientError::sending(failed.into_error(), &connection.facts, is_silent);
-                        Err(Unsent { error, request })
+                        Err(Unsent::new(error, request))
                     }
                 }
             }
@@ -91,7 +98,7 @@ where
                     Err(mut failed) => {
                         let request = failed.take_message().map(|request| restored(request, uri));
                         let error = ClientError::sending(failed.into_error(), stream.facts(), true);
-                        Err(Unsent { error, request })
+                        Err(Unsent::new(error, request))
                     }
                 }
             }

@@ -1,16 +1,36 @@
 //! Making a connection, once for everyone where the back end speaks HTTP/2 or has not been met yet.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http_body::Body;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     Opening, Pool, Protocol,
     connection::{Open, Opened},
     lease::Lease,
+    returned::Waiting,
 };
 use crate::outbound::{ClientError, ClientErrorKind};
+
+/// How many connections in a row may end before anything could be sent on them.
+const DEAD_AT_ONCE: usize = 8;
+
+/// How long those who find no room wait for a new HTTP/2 back end to say how many streams it allows.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// What a request without a connection has to do.
+enum Next {
+    /// Make its own: HTTP/1.1.
+    Alone,
+    /// Wait for the connection that is being made for everyone.
+    Opening(Opening),
+    /// Wait until a connection that was just made is known.
+    Settling,
+}
 
 impl<B> Pool<B>
 where
@@ -20,57 +40,83 @@ where
 {
     /// A connection that has just been made, or one that has become free meanwhile.
     pub(in super::super) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
+        let since = Instant::now();
+        let waiting = self.returned.wait();
+        let mut dead = 0;
         loop {
-            let Some(mut opening) = self.opening() else {
-                return self.connect_alone().await;
+            let change = waiting.change();
+            if let Some(lease) = self.ready() {
+                return Ok(lease);
+            }
+            let mut opening = match self.next() {
+                Next::Alone => return self.connect_alone(&waiting).await,
+                Next::Settling => {
+                    if timeout(SETTLE, change).await.is_err() {
+                        self.settle();
+                    }
+                    continue;
+                }
+                Next::Opening(opening) => opening,
             };
-            // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that ends.
-            let outcome = opening.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+            let outcome = tokio::select! {
+                // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that
+                // ends.
+                outcome = opening.wait_for(Option::is_some) => outcome.ok().and_then(|it| it.clone()),
+                () = change => continue,
+            };
             match outcome {
+                Some(Ok(())) if self.is_empty() => dead += 1,
                 Some(Ok(())) => {}
+                // Somebody else's time is over.
+                Some(Err(error))
+                    if error.kind() == ClientErrorKind::TooManyConnections
+                        && since.elapsed() < self.parts.connect_timeout => {}
                 Some(Err(error)) => return Err(ClientError::shared(error)),
                 None => return Err(ClientError::unsent(ClientErrorKind::Unreachable)),
             }
-            // Many waited: there may be no room left on what was made.
-            if let Some(lease) = self.ready() {
-                return Ok(lease);
+            if dead == DEAD_AT_ONCE {
+                return Err(ClientError::unsent(ClientErrorKind::Unreachable));
             }
         }
     }
 
-    /// The attempt to wait for, begun here if there is none. None with HTTP/1.1: each request makes its own.
-    fn opening(self: &Arc<Self>) -> Option<Opening> {
+    fn next(self: &Arc<Self>) -> Next {
         let mut state = self.state();
         if state.protocol == Protocol::Http1 {
-            return None;
+            return Next::Alone;
         }
-        // One whose task is gone, with its runtime, will never say anything.
-        if let Some(opening) = state.opening.as_ref().filter(|opening| opening.has_changed().is_ok()) {
-            return Some(opening.clone());
+        if let Some(opening) = &state.opening {
+            return Next::Opening(opening.clone());
+        }
+        if state.shared.iter().any(|it| !it.is_settled() && !it.is_closed()) {
+            return Next::Settling;
         }
         let (said, opening) = watch::channel(None);
         state.opening = Some(opening.clone());
         drop(state);
-        let pool = self.clone();
-        tokio::spawn(async move {
-            let outcome = match pool.open().await {
-                Ok(opened) => {
-                    pool.add(opened);
-                    Ok(())
-                }
-                Err(error) => Err(Arc::new(error)),
-            };
-            pool.state().opening = None;
-            let _ = said.send(Some(outcome));
-        });
-        Some(opening)
+        let attempt = Attempt { pool: self.clone(), said };
+        tokio::spawn(attempt.run());
+        Next::Opening(opening)
     }
 
-    async fn connect_alone(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
+    /// Takes it that a back end which says nothing allows the usual number of streams.
+    fn settle(&self) {
+        for connection in &self.state().shared {
+            connection.settle();
+        }
+    }
+
+    /// Whether there is nothing that anyone could use.
+    fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.idle.is_empty() && state.shared.iter().all(|it| it.is_closed())
+    }
+
+    async fn connect_alone(self: &Arc<Self>, waiting: &Waiting<'_>) -> Result<Lease<B>, ClientError> {
         let opened = tokio::select! {
             opened = self.open() => opened?,
             // Only where connections are limited: elsewhere nobody waits that long.
-            Some(lease) = self.somebody_elses(), if self.parts.places.is_some() => return Ok(lease),
+            lease = self.somebody_elses(waiting), if self.parts.places.is_some() => return Ok(lease),
         };
         match opened {
             Opened::Http1(connection) => Ok(Lease::http1(self.clone(), connection)),
@@ -83,12 +129,13 @@ where
     }
 
     /// A connection of this pool that came back.
-    async fn somebody_elses(self: &Arc<Self>) -> Option<Lease<B>> {
+    async fn somebody_elses(self: &Arc<Self>, waiting: &Waiting<'_>) -> Lease<B> {
         loop {
-            self.returned.notified().await;
+            let change = waiting.change();
             if let Some(lease) = self.ready() {
-                return Some(lease);
+                return lease;
             }
+            change.await;
         }
     }
 
@@ -98,8 +145,8 @@ where
             Some(places) => match places.try_take() {
                 Some(place) => Some(place),
                 None => {
-                    let timeout = self.parts.connect_timeout;
-                    let Ok(place) = tokio::time::timeout(timeout, places.take()).await else {
+                    let Ok(place) = timeout(self.parts.connect_timeout, places.take(&self.meters)).await
+                    else {
                         return Err(ClientError::unsent(ClientErrorKind::TooManyConnections));
                     };
                     place
@@ -107,7 +154,7 @@ where
             },
         };
         let open = Open::new(self.meters.clone(), self.cut.subscribe(), place);
-        let opened = self.parts.connector.open(self.uri.clone(), open).await?;
+        let opened = self.parts.connector.open(self.uri.clone(), open, &self.returned).await?;
         self.state().protocol = match opened {
             Opened::Http1(_) => Protocol::Http1,
             Opened::Http2(_) => Protocol::Http2,
@@ -120,10 +167,44 @@ where
         match opened {
             Opened::Http1(connection) => self.put(connection),
             Opened::Http2(connection) => {
-                let mut state = self.state();
                 // A retired pool lends it to those who waited for it, who are the last.
-                state.shared.push(connection);
+                self.state().shared.push(connection);
+                self.returned.one();
             }
+        }
+    }
+}
+
+/// Makes a connection for everyone who waits.
+struct Attempt<B> {
+    pool: Arc<Pool<B>>,
+    said: watch::Sender<Option<Result<(), Arc<ClientError>>>>,
+}
+
+impl<B> Attempt<B>
+where
+    B: Body + Send + 'static + Unpin,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    async fn run(self) {
+        let outcome = match self.pool.open().await {
+            Ok(opened) => {
+                self.pool.add(opened);
+                Ok(())
+            }
+            Err(error) => Err(Arc::new(error)),
+        };
+        self.pool.state().opening = None;
+        let _ = self.said.send(Some(outcome));
+    }
+}
+
+impl<B> Drop for Attempt<B> {
+    /// Also where the runtime ends in the middle, so that another one begins anew.
+    fn drop(&mut self) {
+        if self.said.borrow().is_none() {
+            self.pool.state().opening = None;
         }
     }
 }

@@ -1,26 +1,35 @@
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::meters::Meters;
+
 /// How many connections one back end may have, under all identities together.
-#[derive(Debug)]
 pub(in super::super) struct Places {
     free: Arc<Semaphore>,
+    /// How many wait, to be asked on every request.
     waiting: AtomicUsize,
+    /// The pools that wait, once for each place.
+    pools: Mutex<Vec<Arc<Meters>>>,
 }
 
 impl Places {
     pub(in super::super) fn new(connections: usize) -> Self {
         let free = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Self { free, waiting: AtomicUsize::new(0) }
+        Self { free, waiting: AtomicUsize::new(0), pools: Mutex::default() }
     }
 
     /// Whether somebody waits for a place.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a pool waits for a place that has no connection at all.
+    pub(super) fn is_needed(&self) -> bool {
+        self.is_wanted() && self.pools().iter().any(|pool| pool.connections() == 0)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -31,19 +40,31 @@ impl Places {
         self.free.clone().try_acquire_owned().ok()
     }
 
-    /// Waits for a place; dropping the future gives up.
-    pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a place, in turn; dropping the future gives up.
+    pub(super) async fn take(&self, pool: &Arc<Meters>) -> Option<OwnedSemaphorePermit> {
+        self.pools().push(pool.clone());
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
+        let _waiting = Waiting { places: self, pool };
         // The semaphore is never closed.
         self.free.clone().acquire_owned().await.ok()
     }
+
+    fn pools(&self) -> MutexGuard<'_, Vec<Arc<Meters>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting<'a> {
+    places: &'a Places,
+    pool: &'a Arc<Meters>,
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.places.waiting.fetch_sub(1, Ordering::Relaxed);
+        let mut pools = self.places.pools();
+        if let Some(at) = pools.iter().position(|pool| Arc::ptr_eq(pool, self.pool)) {
+            pools.swap_remove(at);
+        }
     }
 }
