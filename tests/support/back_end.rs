@@ -6,7 +6,10 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response, header, request::Parts};
@@ -84,6 +87,7 @@ pub struct Seen {
 struct Record {
     seen: Mutex<Vec<Seen>>,
     peers: Mutex<Vec<Arc<Peer>>>,
+    attempts: AtomicUsize,
     closed: watch::Sender<HashSet<usize>>,
 }
 
@@ -140,6 +144,11 @@ impl BackEnd {
     /// The handshakes that were finished.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.record.peers.lock().unwrap().clone()
+    }
+
+    /// How many connections were accepted, whether or not their handshake succeeded.
+    pub fn attempts(&self) -> usize {
+        self.record.attempts.load(Ordering::Relaxed)
     }
 
     /// Waits until a connection has ended.
@@ -215,6 +224,7 @@ async fn serve(socket: TcpListener, tls: TlsAcceptor, handler: Handler, streams:
     loop {
         let (stream, _) = socket.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
+        record.attempts.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(connection(stream, tls.clone(), handler.clone(), streams, record.clone()));
     }
 }

@@ -16,6 +16,7 @@ pub mod back_end;
 pub mod caller;
 pub mod der;
 pub mod pki;
+pub mod raw;
 pub mod server;
 #[cfg(feature = "outbound")]
 pub mod world;
