@@ -134,16 +134,20 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
 fn client(limits: &Limits, cache: &mut Cache) -> Client {
     let timeouts =
         [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout, limits.drain_timeout];
-    let octets = timeouts.map(|timeout| timeout.as_nanos().to_be_bytes());
-    let digest = Digest::of("client", octets.iter().map(|octets| octets.as_slice()));
+    let most = limits.max_back_end_connections;
+    let settings = format!("{timeouts:?} {most:?}");
+    let digest = Digest::of("client", [settings.as_bytes()]);
     let made: Result<_, std::convert::Infallible> = cache.clients.get_or_make(digest, || {
         let [connect, handshake, idle, drain] = timeouts;
-        Ok(MtlsClient::builder()
+        let client = MtlsClient::builder()
             .with_connect_timeout(connect)
             .with_handshake_timeout(handshake)
             .with_idle_timeout(idle)
-            .with_drain_timeout(drain)
-            .build())
+            .with_drain_timeout(drain);
+        Ok(match most {
+            Some(most) => client.with_max_connections(most).build(),
+            None => client.build(),
+        })
     });
     match made {
         Ok(client) => client,

@@ -18,6 +18,7 @@ pub(crate) const KEYS: &[&str] = &[
     "drain_timeout",
     "max_connections",
     "max_handshakes",
+    "max_back_end_connections",
 ];
 
 /// The keys of `[routes.limits]`.
@@ -54,6 +55,8 @@ pub(crate) struct Limits {
     pub(crate) max_connections: Option<usize>,
     /// Handshakes at a time; if not stated, the listener's own default.
     pub(crate) max_handshakes: Option<usize>,
+    /// Connections to one back end at a time; if not stated, any number.
+    pub(crate) max_back_end_connections: Option<usize>,
 }
 
 impl Default for Limits {
@@ -68,6 +71,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
             max_handshakes: None,
+            max_back_end_connections: None,
         }
     }
 }
@@ -89,6 +93,7 @@ impl Limits {
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
         limits.max_connections = section.integer("max_connections", 1, MOST);
         limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
+        limits.max_back_end_connections = section.integer("max_back_end_connections", 1, MOST);
         section.finish();
         limits
     }
