@@ -119,12 +119,14 @@ impl Files {
     /// Says why the files cannot serve, once for each state of affairs.
     fn refuse(&mut self, findings: Vec<Diagnostic>) {
         let errors: Vec<_> = findings.into_iter().filter(Diagnostic::is_error).collect();
-        if errors != self.told {
-            for error in &errors {
-                tracing::error!("configuration not reloaded: {error}");
-            }
-            self.told = errors;
+        if errors == self.told {
+            tracing::debug!("tried again, for the same result");
+            return;
         }
+        for error in &errors {
+            tracing::error!("configuration not reloaded: {error}");
+        }
+        self.told = errors;
     }
 }
 

@@ -278,6 +278,7 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
         assert!(world.stale_seconds().await > 0.0, "{case}");
         // It is tried again, and not told again.
         world.running.hang_up();
+        world.running.logged(from, "tried again, for the same result");
         mend();
         world.running.logged(from, RELOADED);
         assert_eq!(world.stale_seconds().await, 0.0, "{case}");

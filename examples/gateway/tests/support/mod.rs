@@ -278,7 +278,7 @@ pub struct Running {
 impl Running {
     pub fn start(config: &Path) -> (Self, u16) {
         let mut command = gateway();
-        // Coloured or not depends on the terminal, of which there is none.
+        command.env("RUST_LOG", "info,gateway::live=debug");
         let mut process =
             command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
         let printed = BufReader::new(process.stderr.take().unwrap()).lines();
