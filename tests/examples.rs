@@ -56,6 +56,18 @@ fn the_outbound_example_is_seen_under_both_identities() {
 }
 
 #[test]
+fn the_signer_example_is_seen_though_its_key_stays_with_the_agent() {
+    succeeds(
+        "signer",
+        &[
+            "the back end saw CN=orders-gateway,O=Contoso",
+            "the agent signed 1 time",
+            "the private key does not belong to the first certificate",
+        ],
+    );
+}
+
+#[test]
 fn the_tonic_example_denies_strangers_unary_and_streaming() {
     succeeds(
         "tonic",

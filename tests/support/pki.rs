@@ -106,7 +106,11 @@ impl Authority {
     }
 
     pub fn issue(&self, leaf: &Leaf) -> Issued {
-        let key = KeyPair::generate().unwrap();
+        self.issue_for(leaf, KeyPair::generate().unwrap())
+    }
+
+    /// For a key that there is already.
+    pub fn issue_for(&self, leaf: &Leaf, key: KeyPair) -> Issued {
         let der = leaf.params().signed_by(&key, &self.issuer).unwrap().der().to_vec();
         Issued { der, chain: self.chain.clone(), key }
     }
