@@ -131,15 +131,14 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let switch = tunnel::wanted(&request).map(|protocol| {
             let slot = request.extensions_mut().remove::<TunnelSlot>();
-            (protocol, Switch { caller: hyper::upgrade::on(&mut request), slot })
+            Switch { caller: hyper::upgrade::on(&mut request), protocol, slot }
         });
         let (mut head, body) = request.into_parts();
         self.route.rewrite(&mut head);
         announce_body(&mut head, &body);
-        let switch = switch.map(|(protocol, switch)| {
-            tunnel::announce(&mut head.headers, protocol);
-            switch
-        });
+        if let Some(switch) = &switch {
+            tunnel::announce(&mut head.headers, switch.protocol.clone());
+        }
         ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body))), switch }
     }
 }
@@ -147,6 +146,8 @@ where
 /// A request that asked to switch protocols.
 struct Switch {
     caller: OnUpgrade,
+    /// What it asked for: one, or several in order of preference.
+    protocol: HeaderValue,
     slot: Option<TunnelSlot>,
 }
 
@@ -190,12 +191,15 @@ where
         remove_hop_by_hop(response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             match (this.switch.take(), protocol) {
-                (Some(switch), Some(protocol)) => {
+                (Some(switch), Some(protocol)) if tunnel::is_among(&protocol, &switch.protocol) => {
                     tunnel::announce(response.headers_mut(), protocol);
                     switch.connect(&mut response);
                 }
-                // Nobody asked for it.
-                _ => *response.status_mut() = StatusCode::BAD_GATEWAY,
+                (_, protocol) => {
+                    tracing::warn!(?protocol, "a back end switched to a protocol that was not asked for");
+                    *response.status_mut() = StatusCode::BAD_GATEWAY;
+                    response.headers_mut().clear();
+                }
             }
         }
         Poll::Ready(Ok(response))

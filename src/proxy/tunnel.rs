@@ -95,6 +95,13 @@ pub(super) fn wanted<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
     (may_pass && names_upgrade(headers)).then(|| protocol.clone())
 }
 
+/// Whether all of these protocols are among those that were asked for.
+pub(super) fn is_among(protocols: &HeaderValue, asked: &HeaderValue) -> bool {
+    let (Ok(protocols), Ok(asked)) = (protocols.to_str(), asked.to_str()) else { return false };
+    let mut protocols = protocols.split(',').map(str::trim);
+    protocols.all(|protocol| asked.split(',').any(|asked| asked.trim().eq_ignore_ascii_case(protocol)))
+}
+
 /// Whether `Connection` names `upgrade`.
 fn names_upgrade(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());

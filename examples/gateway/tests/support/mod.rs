@@ -8,6 +8,8 @@
     reason = "shared by test files"
 )]
 
+pub mod back_end;
+pub mod fronted;
 pub mod slow_back_end;
 
 use std::{

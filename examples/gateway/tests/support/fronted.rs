@@ -1,0 +1,47 @@
+//! A gateway in front of a back end of the test's own.
+
+use std::{fs, net::SocketAddr};
+
+use super::{Demo, Running};
+
+/// Serves `/` to callers whom the partners CA has signed, and `/open` to everyone, both as `orders`.
+pub fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) {
+    let config = demo.dir().join("fronted.toml");
+    let text = r#"
+        [listener]
+        address = "127.0.0.1:0"
+        certificate = "server.pem"
+        private_key = "server.key"
+        [limits]
+        LIMITS
+        [trust.demo]
+        ca = ["partners-ca.pem"]
+        [identities.orders]
+        pfx = "orders.pfx"
+        password_file = "orders.password"
+        [upstream_tls]
+        ca = ["backend-ca.pem"]
+        [[routes]]
+        path = "/"
+        upstream = "https://localhost:PORT"
+        identity = "orders"
+        client_certificate = { trust = "demo" }
+        [[routes]]
+        path = "/open"
+        upstream = "https://localhost:PORT/open"
+        identity = "orders"
+        "#;
+    let port = back_end.port().to_string();
+    fs::write(&config, text.replace("LIMITS", limits).replace("PORT", &port)).unwrap();
+    let (running, port) = Running::start(&config);
+    (running, demo.on_port(port))
+}
+
+impl Running {
+    /// The most memory the process ever held, in KiB.
+    pub fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().split(' ').next().unwrap().parse().unwrap()
+    }
+}
