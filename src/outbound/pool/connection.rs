@@ -155,7 +155,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (sender, connection) =
+    let (mut sender, connection) =
         http1::handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
     let open = Arc::new(open);
     let held = open.clone();
@@ -167,6 +167,9 @@ where
             () = held.is_cut() => {}
         }
     });
+    // Until its task has run once it looks like one that is busy, and would not be lent. That it is gone already
+    // is told to whoever sends on it.
+    let _ = sender.ready().await;
     Ok(Opened::Http1(Http1 { sender, facts, open }))
 }
 
