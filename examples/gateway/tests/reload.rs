@@ -119,6 +119,21 @@ async fn sighup_reloads_rules_and_identities() {
 }
 
 #[tokio::test]
+async fn a_shorter_idle_timeout_closes_connections_that_are_open_and_what_stays_is_said() {
+    let world = World::start();
+    let mut idle = world.demo.http1(None).await;
+    assert_eq!(whole(idle.send_request(get("/open")).await.unwrap()).await.0, 200);
+    let from = world.running.lines();
+    replace(
+        &world.config,
+        format!("{}[limits]\nidle_timeout = \"100ms\"\nmax_connections = 500\n", world.text),
+    );
+    world.running.logged(from, RELOADED);
+    assert_eq!(world.running.count(from, "WARN gateway::serve: limits.max_connections changed"), 1);
+    support::until("the idle connection to close", || idle.is_closed()).await;
+}
+
+#[tokio::test]
 async fn requests_fail_by_no_reload_and_show_the_new_identity_after_it() {
     let world = Arc::new(World::start());
     let files = |name: &str| ["pfx", "password"].map(|extension| world.file(&format!("{name}.{extension}")));

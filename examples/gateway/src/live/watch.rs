@@ -13,6 +13,10 @@ pub(super) const EVERY: Duration = Duration::from_millis(500);
 /// How often files that cannot serve are read again without a change: what is missing may be a file descriptor.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// A change that does not settle is read after this long all the same: one file that is written all the time must not
+/// keep the others from being read. Half of a change is noticed when it is read.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// What is known of the files.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -21,12 +25,14 @@ pub(super) struct Watch {
     /// As the last poll saw them.
     polled: Option<Fingerprints>,
     attempted: Instant,
+    /// Since when they differ from what was read.
+    changed: Option<Instant>,
 }
 
 impl Watch {
     /// Watches files that have been read in this state.
     pub(super) fn new(read: Fingerprints, now: Instant) -> Self {
-        Self { read, polled: None, attempted: now }
+        Self { read, polled: None, attempted: now, changed: None }
     }
 
     /// The files to look at.
@@ -40,8 +46,12 @@ impl Watch {
         let is_settled = self.polled.as_ref() == Some(&state);
         let is_changed = state != self.read;
         self.polled = Some(state);
-        (is_settled && is_changed)
-            || (is_stale && !is_changed && now.saturating_duration_since(self.attempted) >= RETRY)
+        if !is_changed {
+            self.changed = None;
+            return is_stale && now.saturating_duration_since(self.attempted) >= RETRY;
+        }
+        let since = *self.changed.get_or_insert(now);
+        is_settled || now.saturating_duration_since(since) >= PATIENCE
     }
 
     /// The files were read, or as many of them as the configuration named: `read` is the state before that. Files
@@ -54,6 +64,7 @@ impl Watch {
         now: Instant,
     ) {
         self.attempted = now;
+        self.changed = None;
         if is_replaced {
             self.read = read;
         } else {
@@ -92,6 +103,20 @@ mod tests {
         assert!(!watch.is_due(state(&[("a", TWO)]), false, now), "it has been read");
         assert!(!watch.is_due(state(&[("a", ONE)]), false, now));
         assert!(!watch.is_due(state(&[("a", TWO)]), false, now), "it changed back before it settled");
+    }
+
+    #[test]
+    fn a_change_that_never_settles_is_due_after_a_while() {
+        let start = Instant::now();
+        let mut watch = Watch::new(state(&[("a", ONE)]), start);
+        let due: Vec<_> = [TWO, THREE, TWO, THREE, TWO]
+            .into_iter()
+            .zip(0..)
+            .map(|(seen, poll)| watch.is_due(state(&[("a", seen)]), false, start + poll * EVERY))
+            .collect();
+        assert_eq!(due, [false, false, false, true, true]);
+        watch.attempted(state(&[("a", TWO)]), state(&[("a", TWO)]), true, start);
+        assert!(!watch.is_due(state(&[("a", THREE)]), false, start + 5 * EVERY), "it has its time again");
     }
 
     #[test]
