@@ -50,7 +50,8 @@ where
         let pool = client.pool(&dispatch, &target)?;
         let (lease, is_new) = match pool.ready() {
             Some(lease) => (lease, false),
-            None => match connect(&client, &pool).await {
+            // Boxed: a future as large as this one would be moved around with every request that needs none.
+            None => match Box::pin(connect(&client, &pool)).await {
                 Ok(lease) => (lease, true),
                 // What failed may be an identity or a trust that has been replaced meanwhile.
                 Err(_) if attempt < ATTEMPTS && client.pool(&dispatch, &target)?.key() != pool.key() => {
