@@ -11,7 +11,7 @@ mod support;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    env, io,
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,7 +23,7 @@ use tokio::{task::JoinSet, time::timeout};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
 use tower_mtls::{ClientError, IdentityLayer, MtlsClient, outbound::RetryIdempotent};
 
-use self::support::{Http, eventually, raw::Raw, world::World};
+use self::support::{Http, eventually, is_long, raw::Raw, world::World};
 
 /// How the back end ends, or does not end, a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ struct Outcome {
 }
 
 async fn post_all(world: &World, back_end: &Raw, record: &Record) -> Outcome {
-    let posts = if env::var_os("TOWER_MTLS_LONG").is_some() { 10_000 } else { 1_000 };
+    let posts = if is_long() { 10_000 } else { 1_000 };
     let client: MtlsClient<Full<Bytes>> = MtlsClient::builder()
         .trust(world.trust())
         .with_connect_timeout(PATIENCE / 4)

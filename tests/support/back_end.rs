@@ -85,6 +85,7 @@ pub struct Seen {
 
 #[derive(Default)]
 struct Record {
+    is_forgetful: bool,
     seen: Mutex<Vec<Seen>>,
     peers: Mutex<Vec<Arc<Peer>>>,
     attempts: AtomicUsize,
@@ -103,6 +104,7 @@ pub struct Builder {
     verifier: Arc<dyn ClientCertVerifier>,
     handler: Handler,
     streams: u32,
+    is_forgetful: bool,
 }
 
 impl BackEnd {
@@ -115,6 +117,7 @@ impl BackEnd {
             verifier: Arc::new(Anyone),
             handler: handler(|peer, _| async move { facts(&peer) }),
             streams: 200,
+            is_forgetful: false,
         }
     }
 
@@ -205,8 +208,14 @@ impl Builder {
         self
     }
 
+    /// Does not keep what arrived, where that would be too much.
+    pub fn forgetful(mut self) -> Self {
+        self.is_forgetful = true;
+        self
+    }
+
     pub fn start(self) -> BackEnd {
-        let record = Arc::new(Record::default());
+        let record = Arc::new(Record { is_forgetful: self.is_forgetful, ..Record::default() });
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(self.tls.versions())
             .unwrap()
@@ -246,7 +255,9 @@ async fn connection(
         let close = head.headers.contains_key(CLOSE);
         let answer = handler(peer.clone(), Request::from_parts(head.clone(), body));
         let peer = peer.clone();
-        record.seen.lock().unwrap().push(Seen { peer: peer.clone(), head });
+        if !record.is_forgetful {
+            record.seen.lock().unwrap().push(Seen { peer: peer.clone(), head });
+        }
         async move {
             let mut response = answer.await;
             if close {

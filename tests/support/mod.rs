@@ -56,6 +56,11 @@ pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
+/// Whether the long run was asked for.
+pub fn is_long() -> bool {
+    std::env::var_os("TOWER_MTLS_LONG").is_some()
+}
+
 /// Looks again and again until something holds that no event tells.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let looking = async {
