@@ -137,6 +137,12 @@ impl ClientError {
         Self { kind: error.kind, stage: error.stage, source: Some(error.into()) }
     }
 
+    /// The alert that ended a connection before it carried a request.
+    pub(super) fn refused(facts: &Facts) -> Option<Self> {
+        let alert = rustls::Error::AlertReceived(facts.alert()?);
+        Some(Self { kind: kind_of(&alert), stage: Stage::Unsent, source: Some(alert.into()) })
+    }
+
     /// What went wrong before a connection could carry a request.
     pub(super) fn opening(error: hyper::Error, facts: &Facts) -> Self {
         Self::sending(error, facts, false).before_the_request()

@@ -72,10 +72,11 @@ where
             Err(failed) => failed,
         };
         match failed.request {
-            // A connection that had been idle was closed by the back end before the request was begun.
-            Some(unsent) if !is_new && attempt < ATTEMPTS => {
+            // A connection that had been idle was closed by the back end before the request was begun, or a new one
+            // that others had used up. One on which the back end refuses us is not made again.
+            Some(unsent) if attempt < ATTEMPTS && (!is_new || failed.error.may_repeat()) => {
                 request = *unsent;
-                attempt += 1;
+                attempt += if is_new { ATTEMPTS / 2 } else { 1 };
             }
             _ => {
                 pool.failed(failed.error.kind());

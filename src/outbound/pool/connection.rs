@@ -291,7 +291,12 @@ impl<B> Http2<B> {
         self.limit.load(Ordering::Relaxed) > 0
     }
 
-    /// Does not wait for the back end to say so.
+    /// Why the back end wants nothing of us, if it said so in place of how many streams it allows.
+    pub(super) fn refused(&self) -> Option<ClientError> {
+        (!self.is_settled()).then(|| ClientError::refused(&self.facts))?
+    }
+
+    /// Takes it that a back end which says nothing allows the usual number.
     pub(super) fn settle(&self) {
         let _ = self.limit.compare_exchange(0, STREAMS, Ordering::Relaxed, Ordering::Relaxed);
     }

@@ -10,26 +10,26 @@ use tokio::{
 
 use super::{
     Opening, Pool, Protocol,
-    connection::{Open, Opened},
+    connection::{Http2, Open, Opened},
     lease::Lease,
     returned::Waiting,
 };
 use crate::outbound::{ClientError, ClientErrorKind};
 
-/// How many connections in a row may end before anything could be sent on them.
-const DEAD_AT_ONCE: usize = 8;
+/// How many attempts a request waits for while whatever was made ends before anything can be sent on it.
+const ATTEMPTS: usize = 8;
 
 /// How long those who find no room wait for a new HTTP/2 back end to say how many streams it allows.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// What a request without a connection has to do.
-enum Next {
+enum Next<B> {
     /// Make its own: HTTP/1.1.
     Alone,
     /// Wait for the connection that is being made for everyone.
     Opening(Opening),
     /// Wait until a connection that was just made is known.
-    Settling,
+    Settling(Arc<Http2<B>>),
 }
 
 impl<B> Pool<B>
@@ -42,7 +42,7 @@ where
     pub(in super::super) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
         let since = Instant::now();
         let waiting = self.returned.wait();
-        let mut dead = 0;
+        let (mut attempts, mut last) = (0, None::<Opening>);
         loop {
             let change = waiting.change();
             if let Some(lease) = self.ready() {
@@ -50,14 +50,24 @@ where
             }
             let mut opening = match self.next() {
                 Next::Alone => return self.connect_alone(&waiting).await,
-                Next::Settling => {
+                Next::Settling(connection) => {
                     if timeout(SETTLE, change).await.is_err() {
-                        self.settle();
+                        connection.settle();
                     }
-                    continue;
+                    match connection.refused() {
+                        Some(error) => return Err(error),
+                        None => continue,
+                    }
                 }
                 Next::Opening(opening) => opening,
             };
+            if !last.is_some_and(|last| last.same_channel(&opening)) {
+                attempts += 1;
+            }
+            if attempts > ATTEMPTS && self.is_empty() {
+                return Err(ClientError::unsent(ClientErrorKind::Unreachable));
+            }
+            last = Some(opening.clone());
             let outcome = tokio::select! {
                 // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that
                 // ends.
@@ -65,7 +75,6 @@ where
                 () = change => continue,
             };
             match outcome {
-                Some(Ok(())) if self.is_empty() => dead += 1,
                 Some(Ok(())) => {}
                 // Somebody else's time is over.
                 Some(Err(error))
@@ -74,13 +83,10 @@ where
                 Some(Err(error)) => return Err(ClientError::shared(error)),
                 None => return Err(ClientError::unsent(ClientErrorKind::Unreachable)),
             }
-            if dead == DEAD_AT_ONCE {
-                return Err(ClientError::unsent(ClientErrorKind::Unreachable));
-            }
         }
     }
 
-    fn next(self: &Arc<Self>) -> Next {
+    fn next(self: &Arc<Self>) -> Next<B> {
         let mut state = self.state();
         if state.protocol == Protocol::Http1 {
             return Next::Alone;
@@ -88,8 +94,8 @@ where
         if let Some(opening) = &state.opening {
             return Next::Opening(opening.clone());
         }
-        if state.shared.iter().any(|it| !it.is_settled() && !it.is_closed()) {
-            return Next::Settling;
+        if let Some(unknown) = state.shared.iter().find(|it| !it.is_settled() && !it.is_closed()) {
+            return Next::Settling(unknown.clone());
         }
         let (said, opening) = watch::channel(None);
         state.opening = Some(opening.clone());
@@ -97,13 +103,6 @@ where
         let attempt = Attempt { pool: self.clone(), said };
         tokio::spawn(attempt.run());
         Next::Opening(opening)
-    }
-
-    /// Takes it that a back end which says nothing allows the usual number of streams.
-    fn settle(&self) {
-        for connection in &self.state().shared {
-            connection.settle();
-        }
     }
 
     /// Whether there is nothing that anyone could use.
