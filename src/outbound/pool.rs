@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod cut;
 mod lease;
 mod meters;
 mod open;
@@ -24,6 +25,7 @@ pub(crate) use self::lease::TunnelGuard;
 pub(super) use self::{connection::Connector, lease::Lease, places::Places};
 use self::{
     connection::{Http1, Http2},
+    cut::Cut,
     meters::Meters,
     returned::Returned,
 };
@@ -67,8 +69,7 @@ pub(super) struct Pool<B> {
     host: HeaderValue,
     state: Mutex<State<B>>,
     returned: Arc<Returned>,
-    /// True: what is left is cut off.
-    cut: watch::Sender<bool>,
+    cut: Arc<Cut>,
     meters: Arc<Meters>,
 }
 
@@ -81,6 +82,9 @@ struct State<B> {
     opening: Option<Opening>,
     protocol: Protocol,
     is_retired: bool,
+    /// It was asked for since it was last looked over.
+    is_fresh: bool,
+    /// When it was found to have been used.
     used: Instant,
 }
 
@@ -94,7 +98,8 @@ enum Protocol {
 
 struct Idle<B> {
     connection: Http1<B>,
-    since: Instant,
+    /// Since when it was found idle. The clock is asked when connections are looked over, not on each request.
+    since: Option<Instant>,
 }
 
 /// The outcome of an attempt that several requests wait for.
@@ -119,9 +124,10 @@ impl<B> Pool<B> {
             opening: None,
             protocol: Protocol::Unknown,
             is_retired: false,
+            is_fresh: true,
             used: Instant::now(),
         };
-        let (cut, _) = watch::channel(false);
+        let cut = Arc::new(Cut::new());
         Some(Self { parts, uri, host, state: Mutex::new(state), returned: Arc::default(), cut, meters })
     }
 
@@ -163,8 +169,12 @@ impl<B> Pool<B> {
     /// than `forget`.
     pub(super) fn sweep(&self, idle: Duration, forget: Duration) -> bool {
         let now = Instant::now();
+        self.cut.tidy();
         let mut state = self.state();
-        state.idle.retain(|it| !it.connection.is_closed() && now - it.since < idle);
+        if std::mem::take(&mut state.is_fresh) {
+            state.used = now;
+        }
+        state.idle.retain_mut(|it| !it.connection.is_closed() && now - *it.since.get_or_insert(now) < idle);
         state.shared.retain(|it| !it.is_closed() && !it.is_idle_for(idle, now));
         let is_empty = state.idle.is_empty() && state.shared.is_empty() && state.opening.is_none();
         is_empty && now - state.used > forget && self.meters.connections() == 0
@@ -177,11 +187,7 @@ impl<B> Pool<B> {
             state.idle.remove(0);
             return true;
         }
-        let now = Instant::now();
-        let is_idle = |it: &Arc<Http2<B>>| {
-            it.is_idle_for(Duration::ZERO, now) && (it.is_used() || it.is_idle_for(UNUSED, now))
-        };
-        let idle = state.shared.iter().position(is_idle);
+        let idle = state.shared.iter().position(|it| it.is_idle(UNUSED));
         idle.map(|at| state.shared.remove(at)).is_some()
     }
 
@@ -220,14 +226,14 @@ where
                 tokio::time::sleep(left.min(LOOK_AFTER)).await;
                 pool.sweep(Duration::ZERO, Duration::ZERO);
             }
-            let _ = pool.cut.send(true);
+            pool.cut.cut();
         });
     }
 
     /// A connection that can be used right away.
     pub(super) fn ready(self: &Arc<Self>) -> Option<Lease<B>> {
         let mut state = self.state();
-        state.used = Instant::now();
+        state.is_fresh = true;
         if !state.shared.is_empty() {
             state.shared.retain(|it| !it.is_closed());
             if let Some(stream) = state.shared.iter().find_map(Http2::reserve) {
@@ -253,7 +259,7 @@ where
         }
         let mut state = self.state();
         if !state.is_retired {
-            state.idle.push(Idle { connection, since: Instant::now() });
+            state.idle.push(Idle { connection, since: None });
         }
         drop(state);
         self.returned.one();

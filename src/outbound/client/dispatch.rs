@@ -134,13 +134,9 @@ where
             }
             (false, _) => None,
         };
-        let profile = Profile {
-            identity,
-            trust,
-            http1_only: dispatch.http1_only() || target.is_upgrade,
-            authority: target.authority.clone(),
-        };
-        self.pools.get(&profile, &self.settings)
+        let http1_only = dispatch.http1_only() || target.is_upgrade;
+        let profile = Profile::new(identity, trust, http1_only, target.authority.clone());
+        self.pools.get(profile, &self.settings)
     }
 }
 

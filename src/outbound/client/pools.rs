@@ -47,21 +47,26 @@ struct Changing {
 
 /// What a request is sent under.
 pub(super) struct Profile {
-    pub(super) identity: Option<ClientIdentity>,
+    key: Key,
+    identity: Option<ClientIdentity>,
     /// None: not protected.
-    pub(super) trust: Option<BackEndTrust>,
-    pub(super) http1_only: bool,
-    pub(super) authority: Authority,
+    trust: Option<BackEndTrust>,
 }
 
 impl Profile {
-    fn key(&self) -> Key {
-        Key {
-            identity: self.identity.as_ref().map(ClientIdentity::generation),
-            trust: self.trust.as_ref().map(BackEndTrust::generation),
-            http1_only: self.http1_only,
-            authority: self.authority.clone(),
-        }
+    pub(super) fn new(
+        identity: Option<ClientIdentity>,
+        trust: Option<BackEndTrust>,
+        http1_only: bool,
+        authority: Authority,
+    ) -> Self {
+        let key = Key {
+            identity: identity.as_ref().map(ClientIdentity::generation),
+            trust: trust.as_ref().map(BackEndTrust::generation),
+            http1_only,
+            authority,
+        };
+        Self { key, identity, trust }
     }
 }
 
@@ -79,29 +84,23 @@ where
     /// The pool of this profile; made on first use.
     pub(super) fn get(
         self: &Arc<Self>,
-        profile: &Profile,
+        profile: Profile,
         settings: &Settings,
     ) -> Result<Arc<Pool<B>>, ClientError> {
-        let key = profile.key();
-        if let Some(pool) = self.published.load().get(&key) {
-            return Ok(pool.clone());
+        match self.published.load().get(&profile.key) {
+            Some(pool) => Ok(pool.clone()),
+            None => self.add(profile, settings),
         }
-        self.add(key, profile, settings)
     }
 
     #[cold]
-    fn add(
-        self: &Arc<Self>,
-        key: Key,
-        profile: &Profile,
-        settings: &Settings,
-    ) -> Result<Arc<Pool<B>>, ClientError> {
+    fn add(self: &Arc<Self>, profile: Profile, settings: &Settings) -> Result<Arc<Pool<B>>, ClientError> {
         let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pools = Published::clone(&self.published.load());
-        if let Some(pool) = pools.get(&key) {
+        if let Some(pool) = pools.get(&profile.key) {
             return Ok(pool.clone());
         }
-        let connector = connector(profile, settings).map_err(|error| {
+        let connector = connector(&profile, settings).map_err(|error| {
             tracing::error!(%error, "a back-end profile cannot be used");
             ClientError::unsent(ClientErrorKind::Settings)
         })?;
@@ -109,16 +108,16 @@ where
         let owners = owners.chain(profile.trust.iter().map(BackEndTrust::holders)).collect();
         let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
         let parts = Parts {
-            key: key.clone(),
+            key: profile.key.clone(),
             connector,
             owners,
-            places: settings.max_connections.map(|most| changing.places(&profile.authority, most)),
+            places: settings.max_connections.map(|most| changing.places(&profile.key.authority, most)),
             identity,
             connect_timeout: settings.connect_timeout,
         };
         let pool = Pool::new(parts).ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
         let pool = Arc::new(pool);
-        pools.insert(key, pool.clone());
+        pools.insert(profile.key, pool.clone());
         self.published.store(Arc::new(pools));
         changing.keep_sweeping(self, settings);
         Ok(pool)
@@ -168,7 +167,7 @@ fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, BackEn
     let Some(trust) = &profile.trust else {
         return Ok(Connector::Plain(settings.tcp()));
     };
-    let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.http1_only)?;
+    let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.key.http1_only)?;
     let timeout = settings.connect_timeout + settings.handshake_timeout;
     Ok(Connector::Tls(tls.for_one_back_end().with_timeout(timeout).layer(settings.tcp())))
 }

@@ -20,13 +20,10 @@ use hyper_util::{
     client::legacy::connect::HttpConnector,
     rt::{TokioIo, TokioTimer},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::Instant,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tower_service::Service;
 
-use super::{meters::Meters, returned::Returned};
+use super::{cut::Cut, meters::Meters, returned::Returned};
 use crate::outbound::{
     ClientError, MtlsConnector,
     stream::{Facts, Watched},
@@ -71,6 +68,9 @@ pub(super) struct Http2<B> {
     limit: Arc<AtomicUsize>,
     /// It has had a request: before, it belongs to those who waited for it.
     is_used: AtomicBool,
+    /// It has had a request since it was last looked over.
+    is_fresh: AtomicBool,
+    /// Since when it was found idle, as far as that was looked at.
     idle_since: Mutex<Instant>,
     returned: Arc<Returned>,
 }
@@ -82,26 +82,19 @@ pub(super) struct Stream<B>(Arc<Http2<B>>);
 /// any more closes its idle connections by being dropped.
 pub(super) struct Open {
     meters: Arc<Meters>,
-    cut: watch::Receiver<bool>,
+    cut: Arc<Cut>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Open {
-    pub(super) fn new(
-        meters: Arc<Meters>,
-        cut: watch::Receiver<bool>,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    pub(super) fn new(meters: Arc<Meters>, cut: Arc<Cut>, place: Option<OwnedSemaphorePermit>) -> Self {
         meters.opened();
         Self { meters, cut, _place: place }
     }
 
-    /// Ends when the connection has to be cut off; never, if its pool is gone before.
+    /// Ends when the connection has to be cut off.
     pub(super) async fn is_cut(&self) {
-        let mut cut = self.cut.clone();
-        if cut.wait_for(|cut| *cut).await.is_err() {
-            std::future::pending().await
-        }
+        self.cut.wait().await;
     }
 }
 
@@ -159,13 +152,10 @@ where
         http1::handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
     let open = Arc::new(open);
     let held = open.clone();
-    tokio::spawn(async move {
+    open.cut.spawn(async move {
         // How it ended is told to the request in flight, if there is one.
-        tokio::select! {
-            biased;
-            _ = connection.with_upgrades() => {}
-            () = held.is_cut() => {}
-        }
+        let _ = connection.with_upgrades().await;
+        drop(held);
     });
     // Until its task has run once it looks like one that is busy, and would not be lent. That it is gone already
     // is told to whoever sends on it.
@@ -199,10 +189,14 @@ where
         in_flight: AtomicUsize::new(0),
         limit: limit.clone(),
         is_used: AtomicBool::new(false),
+        is_fresh: AtomicBool::new(true),
         idle_since: Mutex::new(Instant::now()),
         returned: returned.clone(),
     });
-    tokio::spawn(async move {
+    let held = open.clone();
+    open.cut.spawn(async move {
+        // At the end whoever waits for a stream looks elsewhere.
+        let _last = Last(returned.clone());
         {
             let mut connection = pin!(connection);
             let mut looks = 0;
@@ -221,14 +215,12 @@ where
                 let is_unknown = limit.load(Ordering::Relaxed) == 0;
                 tokio::select! {
                     biased;
-                    () = open.is_cut() => break,
                     _ = driven => break,
                     () = look(&facts, looks), if is_unknown && looks < LOOKS => looks += 1,
                 }
             }
         }
-        // Whoever waits for a stream looks elsewhere.
-        returned.all();
+        drop(held);
     });
     Ok(Opened::Http2(shared))
 }
@@ -261,13 +253,19 @@ where
             return;
         }
         let open = self.open.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                _ = task => {}
-                () = open.is_cut() => {}
-            }
+        self.open.cut.spawn(async move {
+            task.await;
+            drop(open);
         });
+    }
+}
+
+/// Tells everyone who waits that a connection has ended.
+struct Last(Arc<Returned>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.all();
     }
 }
 
@@ -306,10 +304,19 @@ impl<B> Http2<B> {
         self.is_used.load(Ordering::Relaxed)
     }
 
-    /// Whether it has had no request for this long.
+    /// Whether it has no request at the moment, and was used, or has waited in vain for a while.
+    pub(super) fn is_idle(&self, unused: Duration) -> bool {
+        let is_old = || self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= unused;
+        self.in_flight.load(Ordering::SeqCst) == 0 && (self.is_used() || is_old())
+    }
+
+    /// Looks over it: whether it has had no request for this long. Only here the clock is asked.
     pub(super) fn is_idle_for(&self, time: Duration, now: Instant) -> bool {
-        let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.in_flight.load(Ordering::Relaxed) == 0 && now.saturating_duration_since(since) >= time
+        let mut since = self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_fresh.swap(false, Ordering::Relaxed) || self.in_flight.load(Ordering::SeqCst) > 0 {
+            *since = now;
+        }
+        self.in_flight.load(Ordering::SeqCst) == 0 && now.saturating_duration_since(*since) >= time
     }
 
     /// A place for one more request. Called with the pool's state locked, so places are not given twice.
@@ -318,6 +325,7 @@ impl<B> Http2<B> {
         (is_free && !self.is_closed()).then(|| {
             self.in_flight.fetch_add(1, Ordering::SeqCst);
             self.is_used.store(true, Ordering::Relaxed);
+            self.is_fresh.store(true, Ordering::Relaxed);
             Stream(self.clone())
         })
     }
@@ -335,9 +343,7 @@ impl<B> Stream<B> {
 
 impl<B> Drop for Stream<B> {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
-            *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        }
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.0.returned.one();
     }
 }

@@ -152,7 +152,7 @@ where
                 }
             },
         };
-        let open = Open::new(self.meters.clone(), self.cut.subscribe(), place);
+        let open = Open::new(self.meters.clone(), self.cut.clone(), place);
         let opened = self.parts.connector.open(self.uri.clone(), open, &self.returned).await?;
         self.state().protocol = match opened {
             Opened::Http1(_) => Protocol::Http1,
