@@ -261,3 +261,51 @@ async fn a_request_body_that_fails_is_no_dead_connection() {
     let error = in_time("an error", route.oneshot(request)).await.unwrap_err();
     assert!(!error.may_repeat(), "{error:?}");
 }
+
+/// Each connection serves one request at a time, and says after the first that it is the last.
+#[tokio::test]
+async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
+    let world = World::new();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counting = seen.clone();
+    let back_end = Raw::start(&world.server, Http::Two, move |_, stream, tls| {
+        let seen = counting.clone();
+        async move {
+            let stream = tls.accept(stream).await?;
+            let handshake =
+                h2::server::Builder::new().max_concurrent_streams(1).handshake::<_, bytes::Bytes>(stream);
+            let mut connection = handshake.await.map_err(std::io::Error::other)?;
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                seen.fetch_add(1, Ordering::SeqCst);
+                let _ = respond.send_response(Response::new(()), true);
+                connection.graceful_shutdown();
+            }
+            Ok(())
+        }
+    });
+    let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
+    let answers: tokio::task::JoinSet<_> =
+        (0..20).map(|_| support::world::send(&route, post(&back_end.uri("/"), ""))).collect();
+    for answer in answers.join_all().await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 20);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_ever_for_a_back_end_that_closes_every_connection() {
+    let world = World::new();
+    for http in Http::BOTH {
+        let back_end = Raw::start(&world.server, http, |_, stream, tls| async move {
+            tls.accept(stream).await?;
+            Ok(())
+        });
+        let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
+        let failures: tokio::task::JoinSet<_> =
+            (0..20).map(|_| support::world::send(&route, post(&back_end.uri("/"), "order"))).collect();
+        for failure in failures.join_all().await {
+            let kind = failure.unwrap_err().kind();
+            assert!(matches!(kind, ClientErrorKind::Connection | ClientErrorKind::Unreachable), "{http:?}");
+        }
+    }
+}

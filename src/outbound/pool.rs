@@ -81,6 +81,8 @@ struct State<B> {
     /// One connection is being made for everyone.
     opening: Option<Opening>,
     protocol: Protocol,
+    /// How many HTTP/2 connections have ended without a word of the back end.
+    mute: usize,
     is_retired: bool,
     /// It was asked for since it was last looked over.
     is_fresh: bool,
@@ -123,6 +125,7 @@ impl<B> Pool<B> {
             shared: Vec::new(),
             opening: None,
             protocol: Protocol::Unknown,
+            mute: 0,
             is_retired: false,
             is_fresh: true,
             used: Instant::now(),
@@ -235,7 +238,12 @@ where
         let mut state = self.state();
         state.is_fresh = true;
         if !state.shared.is_empty() {
-            state.shared.retain(|it| !it.is_closed());
+            let State { shared, mute, .. } = &mut *state;
+            shared.retain(|it| {
+                let is_closed = it.is_closed();
+                *mute += usize::from(is_closed && !it.is_settled());
+                !is_closed
+            });
             if let Some(stream) = state.shared.iter().find_map(Http2::reserve) {
                 return Some(Lease::http2(self.clone(), stream));
             }

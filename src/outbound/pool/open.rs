@@ -16,8 +16,8 @@ use super::{
 };
 use crate::outbound::{ClientError, ClientErrorKind};
 
-/// How many attempts a request waits for while whatever was made ends before anything can be sent on it.
-const ATTEMPTS: usize = 8;
+/// How many connections may end without a word of the back end while a request waits.
+const MUTE: usize = 8;
 
 /// How long those who find no room wait for a new HTTP/2 back end to say how many streams it allows.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ where
     pub(in super::super) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
         let since = Instant::now();
         let waiting = self.returned.wait();
-        let (mut attempts, mut last) = (0, None::<Opening>);
+        let mute = self.state().mute;
         loop {
             let change = waiting.change();
             if let Some(lease) = self.ready() {
@@ -61,13 +61,9 @@ where
                 }
                 Next::Opening(opening) => opening,
             };
-            if !last.is_some_and(|last| last.same_channel(&opening)) {
-                attempts += 1;
-            }
-            if attempts > ATTEMPTS && self.is_empty() {
+            if self.state().mute - mute >= MUTE {
                 return Err(ClientError::unsent(ClientErrorKind::Unreachable));
             }
-            last = Some(opening.clone());
             let outcome = tokio::select! {
                 // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that
                 // ends.
@@ -103,12 +99,6 @@ where
         let attempt = Attempt { pool: self.clone(), said };
         tokio::spawn(attempt.run());
         Next::Opening(opening)
-    }
-
-    /// Whether there is nothing that anyone could use.
-    fn is_empty(&self) -> bool {
-        let state = self.state();
-        state.idle.is_empty() && state.shared.iter().all(|it| it.is_closed())
     }
 
     async fn connect_alone(self: &Arc<Self>, waiting: &Waiting<'_>) -> Result<Lease<B>, ClientError> {
