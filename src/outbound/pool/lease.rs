@@ -1,8 +1,8 @@
 //! A connection as long as one request needs it.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
-use http::{Request, Response, StatusCode, Uri, Version, header, uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -79,24 +79,26 @@ where
         pool.meters.sent();
         match on {
             On::Http1(mut connection) => {
-                let uri = to_http1(&mut request, &pool);
-                let before = connection.facts.received();
+                let before = Before::of(&request);
+                to_http1(&mut request, &pool);
+                let received = connection.facts.received();
                 match connection.sender.try_send_request(request).await {
                     Ok(response) => Ok(answered(response, pool, connection)),
                     Err(mut failed) => {
-                        let request = failed.take_message().map(|request| restored(request, uri));
-                        let is_silent = connection.facts.received() == before;
+                        let request = failed.take_message().map(|request| before.restore(request));
+                        let is_silent = connection.facts.received() == received;
                         let error = ClientError::sending(failed.into_error(), &connection.facts, is_silent);
                         Err(Unsent::new(error, request))
                     }
                 }
             }
             On::Http2(stream) => {
-                let uri = to_http2(&mut request);
+                let before = Before::of(&request);
+                to_http2(&mut request);
                 match stream.sender().try_send_request(request).await {
                     Ok(response) => Ok(response.map(|body| BackEndBody::new(body, Some(Box::new(stream))))),
                     Err(mut failed) => {
-                        let request = failed.take_message().map(|request| restored(request, uri));
+                        let request = failed.take_message().map(|request| before.restore(request));
                         let error = ClientError::sending(failed.into_error(), stream.facts(), true);
                         Err(Unsent::new(error, request))
                     }
@@ -106,34 +108,47 @@ where
     }
 }
 
-fn restored<B>(mut request: Request<B>, uri: Uri) -> Box<Request<B>> {
-    *request.uri_mut() = uri;
-    Box::new(request)
+/// What a version of HTTP writes differently: where a request goes.
+struct Before {
+    uri: Uri,
+    host: Option<HeaderValue>,
+}
+
+impl Before {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self { uri: request.uri().clone(), host: request.headers().get(header::HOST).cloned() }
+    }
+
+    fn restore<B>(self, mut request: Request<B>) -> Box<Request<B>> {
+        *request.uri_mut() = self.uri;
+        match self.host {
+            Some(host) => request.headers_mut().insert(header::HOST, host),
+            None => request.headers_mut().remove(header::HOST),
+        };
+        Box::new(request)
+    }
 }
 
 /// HTTP/1.1 has the target in origin form, and the authority in the Host field.
-fn to_http1<B>(request: &mut Request<B>, pool: &Pool<B>) -> Uri {
+fn to_http1<B>(request: &mut Request<B>, pool: &Pool<B>) {
     request.headers_mut().entry(header::HOST).or_insert_with(|| pool.host.clone());
     // The version is negotiated with the back end, not inherited from the caller.
     *request.version_mut() = Version::HTTP_11;
-    let target = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
-    mem::replace(request.uri_mut(), target)
+    *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
 }
 
 /// HTTP/2 has one name for what HTTP/1.1 says twice: a Host field becomes the authority.
-fn to_http2<B>(request: &mut Request<B>) -> Uri {
+fn to_http2<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_2;
-    let before = request.uri().clone();
-    if let Some(host) = request.headers_mut().remove(header::HOST) {
-        let mut parts = before.clone().into_parts();
-        if let Ok(authority) = uri::Authority::try_from(host.as_bytes()) {
-            parts.authority = Some(authority);
-        }
+    if let Some(host) = request.headers_mut().remove(header::HOST)
+        && let Ok(authority) = uri::Authority::try_from(host.as_bytes())
+    {
+        let mut parts = request.uri().clone().into_parts();
+        parts.authority = Some(authority);
         if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }
     }
-    before
 }
 
 /// The answer, whose end gives the connection back.
