@@ -3,6 +3,7 @@
 mod body;
 mod connection;
 mod cut;
+mod http2;
 mod lease;
 mod meters;
 mod open;
@@ -23,12 +24,7 @@ pub use self::body::BackEndBody;
 #[cfg(feature = "proxy")]
 pub(crate) use self::lease::TunnelGuard;
 pub(super) use self::{connection::Connector, lease::Lease, places::Places};
-use self::{
-    connection::{Http1, Http2},
-    cut::Cut,
-    meters::Meters,
-    returned::Returned,
-};
+use self::{connection::Http1, cut::Cut, http2::Http2, meters::Meters, returned::Returned};
 use super::{ClientError, ClientErrorKind};
 use crate::generation::Generation;
 

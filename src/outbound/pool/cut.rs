@@ -40,6 +40,7 @@ impl Cut {
     }
 
     /// Ends when everything is cut off.
+    #[cfg(feature = "proxy")]
     pub(super) async fn wait(&self) {
         // The sender is here, so this cannot fail.
         let _ = self.is_done.subscribe().wait_for(|is_done| *is_done).await;

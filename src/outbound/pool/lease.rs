@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use super::{
     BackEndBody, Pool,
     body::Lent,
-    connection::{Http1, Open, Stream},
+    connection::{Http1, Open},
+    http2::Stream,
 };
 use crate::outbound::ClientError;
 

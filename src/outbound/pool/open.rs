@@ -10,7 +10,8 @@ use tokio::{
 
 use super::{
     Opening, Pool, Protocol,
-    connection::{Http2, Open, Opened},
+    connection::{Open, Opened},
+    http2::Http2,
     lease::Lease,
     returned::Waiting,
 };
