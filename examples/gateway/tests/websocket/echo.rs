@@ -27,7 +27,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::support::{Demo, Running, back_end::BackEnd, fronted};
+use crate::support::{Demo, Running, back_end::BackEnd, fronted, soon};
 
 /// The gateway in front of the back end.
 pub(crate) struct World {
@@ -71,7 +71,7 @@ impl World {
 
     /// How the next tunnel to end has ended for the back end.
     pub(crate) async fn end(&mut self) -> String {
-        self.ends.recv().await.unwrap()
+        soon(self.ends.recv()).await.unwrap()
     }
 }
 
