@@ -154,6 +154,12 @@ impl ClientError {
         self
     }
 
+    /// An answer whose end two readers could see in two places.
+    pub(super) fn framed_twice() -> Self {
+        let source = "the answer says its length in more than one way, or in none that can be passed on";
+        Self { kind: ClientErrorKind::Connection, stage: Stage::Begun, source: Some(source.into()) }
+    }
+
     /// What went wrong with a request; `is_silent`: no octet of an answer can have arrived.
     pub(super) fn sending(error: hyper::Error, facts: &Facts, is_silent: bool) -> Self {
         let kind = match find::<rustls::Error>(&error) {

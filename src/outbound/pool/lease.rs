@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -84,7 +84,11 @@ where
                 to_http1(&mut request, &pool);
                 let received = connection.facts.received();
                 match connection.sender.try_send_request(request).await {
-                    Ok(response) => Ok(answered(response, pool, connection)),
+                    Ok(response) if is_framed_once(response.headers()) => {
+                        Ok(answered(response, pool, connection))
+                    }
+                    // The connection is closed with what is left of the answer.
+                    Ok(_) => Err(Unsent { error: ClientError::framed_twice(), request: None }),
                     Err(mut failed) => {
                         let request = failed.take_message().map(|request| before.restore(request));
                         let is_silent = connection.facts.received() == received;
@@ -149,6 +153,22 @@ fn to_http2<B>(request: &mut Request<B>) {
         if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }
+    }
+}
+
+/// Whether an answer says in one way only where it ends (RFC 9112, section 6.3): by one length, or by chunks and
+/// no other coding, which would be taken off together with its name.
+fn is_framed_once(headers: &HeaderMap) -> bool {
+    let only = |name| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next();
+        values.next().is_none().then_some(value)
+    };
+    match (only(header::CONTENT_LENGTH), only(header::TRANSFER_ENCODING)) {
+        (Some(None), Some(None)) => true,
+        (Some(Some(length)), Some(None)) => length.as_bytes().iter().all(u8::is_ascii_digit),
+        (Some(None), Some(Some(coding))) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
     }
 }
 
