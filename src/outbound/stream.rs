@@ -64,7 +64,7 @@ impl Facts {
 impl<T> BackEndStream<T> {
     pub(super) fn new(tls: TlsStream<TokioIo<T>>) -> Self {
         let facts = Facts::default();
-        Self { io: TokioIo::new(Watched { io: tls, facts, failed: None }) }
+        Self { io: TokioIo::new(Watched { io: tls, facts, is_deaf: false }) }
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -138,13 +138,13 @@ impl<T> fmt::Debug for BackEndStream<T> {
 pub(super) struct Watched<S> {
     io: S,
     facts: Facts,
-    /// A write that failed, while what the back end said before is still to be read.
-    failed: Option<io::Error>,
+    /// The back end takes nothing more.
+    is_deaf: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io, facts: Facts::default(), failed: None }
+        Self { io, facts: Facts::default(), is_deaf: false }
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -164,26 +164,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         Poll::Ready(read)
     }
 
-    /// Writes; if the back end is gone, first hears what it said. The end of a connection makes it readable,
-    /// so this does not wait long.
+    /// Writes. Once the back end takes nothing more, the rest is thrown away: what it said before, an early answer
+    /// or an alert, may still be unread, and HTTP would not read on behind a write that failed. The end of what can
+    /// be read then tells that the connection is gone.
     fn write<W>(
         &mut self,
         cx: &mut Context<'_>,
+        thrown_away: W,
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<W>>,
     ) -> Poll<io::Result<W>> {
-        let failed = match self.failed.take() {
-            Some(failed) => failed,
-            None => match ready!(write(Pin::new(&mut self.io), cx)) {
-                Err(error) if is_gone(&error) => error,
-                written => return Poll::Ready(written),
-            },
-        };
-        // Without room for data, this reads alerts only.
-        if self.read(cx, &mut ReadBuf::new(&mut [])).is_pending() {
-            self.failed = Some(failed);
-            return Poll::Pending;
+        if self.is_deaf {
+            return Poll::Ready(Ok(thrown_away));
         }
-        Poll::Ready(Err(failed))
+        match ready!(write(Pin::new(&mut self.io), cx)) {
+            Err(error) if is_gone(&error) => {
+                self.is_deaf = true;
+                Poll::Ready(Ok(thrown_away))
+            }
+            written => Poll::Ready(written),
+        }
     }
 }
 
@@ -204,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(cx, |io, cx| io.poll_write(cx, buffer))
+        self.write(cx, buffer.len(), |io, cx| io.poll_write(cx, buffer))
     }
 
     fn poll_write_vectored(
@@ -212,7 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, |io, cx| io.poll_write_vectored(cx, buffers))
+        let length = buffers.iter().map(|buffer| buffer.len()).sum();
+        self.write(cx, length, |io, cx| io.poll_write_vectored(cx, buffers))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -220,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.write(cx, |io, cx| io.poll_flush(cx))
+        self.write(cx, (), |io, cx| io.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
