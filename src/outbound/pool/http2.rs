@@ -28,6 +28,11 @@ const LARGEST_HEAD: u32 = 64 * 1024;
 /// connection is made.
 const STREAMS: usize = 100;
 
+/// How much of an answer's body may be on its way on HTTP/2. All streams of a connection have room for as much
+/// at the same time: callers that do not read their answers hold up nobody else's.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
+
 /// What stands for the number of streams until the back end has said it.
 const UNKNOWN: usize = STREAMS + 1;
 
@@ -67,7 +72,12 @@ where
     let open = Arc::new(open);
     let tasks = Tasks { open: open.clone(), is_connected: Arc::default() };
     let mut builder = http2::Builder::new(tasks.clone());
-    builder.timer(TokioTimer::new()).max_header_list_size(LARGEST_HEAD).initial_max_send_streams(UNKNOWN);
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(LARGEST_HEAD)
+        .initial_max_send_streams(UNKNOWN)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     let (sender, connection) =
         builder.handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
     tasks.is_connected.store(true, Ordering::Relaxed);

@@ -27,6 +27,11 @@ use super::{
 /// HTTP/2 streams at a time.
 const STREAMS: u32 = 250;
 
+/// How much of a request's body may be on its way: on one HTTP/2 stream, and on all of a connection together, so
+/// that bodies that some back ends do not read hold up no others, unless there are many of them.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+
 /// How long a connection without a request stays open once its listener drains: over HTTP/1.1 a request may be on
 /// its way; over HTTP/2 the caller has to confirm that it was told to open no more streams.
 const GRACE_HTTP1: Duration = Duration::from_millis(300);
@@ -138,6 +143,8 @@ fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(LARGEST_HEAD as u32)
-        .max_concurrent_streams(STREAMS);
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     if is_http2 { builder.http2_only() } else { builder.http1_only() }
 }
