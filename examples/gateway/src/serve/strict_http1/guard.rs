@@ -33,6 +33,11 @@ impl Guard {
         Self { follower: Follower::new(), refused: None }
     }
 
+    /// Whether a request has begun of which more is to come, or nothing that can be understood.
+    pub(in crate::serve) fn is_within_request(&self) -> bool {
+        self.refused.is_some() || !matches!(self.follower, Follower::Before(_))
+    }
+
     /// Reads what is read in place of the socket; `None`: the socket is still to be read.
     pub(in crate::serve) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
         match self.refused.as_mut()? {
