@@ -1,0 +1,153 @@
+//! Back ends: one that says exactly what a test wants, and one that is asked for sizes.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{
+    Demo, Running,
+    back_end::{BackEnd, Connection},
+    fronted, soon,
+};
+
+/// The gateway in front of a back end.
+pub(crate) struct World {
+    pub(crate) demo: Demo,
+    pub(crate) running: Running,
+    pub(crate) back_end: BackEnd,
+}
+
+pub(crate) const HTTP1: &[&str] = &["http/1.1"];
+pub(crate) const HTTP2: &[&str] = &["h2"];
+
+impl World {
+    /// Each connection of the back end is served by `serve`.
+    pub(crate) async fn raw<F, Served>(alpn: &[&str], serve: F) -> Self
+    where
+        F: Fn(Connection) -> Served + Send + Sync + 'static,
+        Served: Future<Output = ()> + Send + 'static,
+    {
+        let demo = Demo::start();
+        let back_end = BackEnd::start(&demo.dir(), alpn, serve).await;
+        let (running, demo) = fronted::start(demo, back_end.address, "");
+        Self { demo, running, back_end }
+    }
+
+    /// Each request is answered by `answer`.
+    pub(crate) async fn answering<F, Answer, B>(alpn: &[&str], answer: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
+        Answer: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Self::raw(alpn, move |stream| {
+            let answer = answer.clone();
+            let service = service_fn(move |request| {
+                let answered = answer(request);
+                async move { Ok::<_, Infallible>(answered.await) }
+            });
+            async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            }
+        })
+        .await
+    }
+
+    /// Every request on an HTTP/1.1 connection is answered by these octets.
+    pub(crate) async fn saying(answer: &'static str) -> Self {
+        Self::raw(HTTP1, async move |mut stream| {
+            while read_head(&mut stream).await.is_some() {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        })
+        .await
+    }
+
+    /// Sends a request as it is; the whole answer.
+    pub(crate) async fn ask(&self, request: &str) -> String {
+        soon(self.demo.send_raw(Some("client"), request.as_bytes())).await
+    }
+
+    /// The status with which `curl` ends, its standard output, and what it said meanwhile.
+    pub(crate) async fn curl(&self, arguments: &str) -> (i32, String, String) {
+        let line = format!(
+            "cd '{}' && curl -sS --max-time 300 --cacert ca.pem --cert client.pem --key client.key {}",
+            self.demo.dir().display(),
+            arguments.replace("GATEWAY", &format!("https://localhost:{}", self.demo.port)),
+        );
+        let run = move || std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+        let output = tokio::task::spawn_blocking(run).await.unwrap();
+        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+/// A head, without looking at what is behind it; None: the connection has ended.
+pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    Some(String::from_utf8(head).unwrap())
+}
+
+/// So many octets, in pieces of 64 KiB.
+pub(crate) struct Octets(pub(crate) u64);
+
+impl Body for Octets {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        static PIECE: [u8; 65_536] = [b'x'; 65_536];
+        if self.0 == 0 {
+            return Poll::Ready(None);
+        }
+        let length = self.0.min(PIECE.len() as u64);
+        self.0 -= length;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&PIECE[..length as usize])))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+pub(crate) type Sized = Either<Octets, Full<Bytes>>;
+
+/// `/down/N` gives so many octets; elsewhere the octets of the request's body are counted.
+pub(crate) async fn by_size(request: Request<Incoming>) -> Response<Sized> {
+    if let Some(size) = request.uri().path().strip_prefix("/down/") {
+        return Response::new(Either::Left(Octets(size.parse().unwrap())));
+    }
+    let version = request.version();
+    let mut body = request.into_body();
+    let mut count = 0;
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => count += frame.data_ref().map_or(0, Bytes::len),
+            Err(error) => return Response::new(Either::Right(Full::from(format!("aborted: {error}")))),
+        }
+    }
+    Response::new(Either::Right(Full::from(format!("{version:?} {count}"))))
+}
