@@ -163,21 +163,16 @@ async fn an_answer_that_its_back_end_does_not_finish_is_never_taken_for_whole() 
         // Until the connection ends: without a goodbye of TLS nobody knows whether that was all.
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
     ];
-    for said in heads {
-        let world = World::raw(HTTP1, async |mut stream| {
-            if read_head(&mut stream).await.is_some() {
-                stream.write_all(said.as_bytes()).await.unwrap();
-                stream.flush().await.unwrap();
-            }
-        })
-        .await;
+    let world = World::saying(heads.to_vec(), true).await;
+    for (number, said) in heads.iter().enumerate() {
         for caller in ["--http1.1", "--http2"] {
-            let (code, body, errors) = world.curl(&format!("{caller} GATEWAY/")).await;
+            let (code, body, errors) = world.curl(&format!("{caller} GATEWAY/{number}")).await;
             assert_ne!(code, 0, "{caller} {said} {body} {errors}");
         }
         // To HTTP/1.0 the end of the connection is the end of the body; only the goodbye of TLS tells.
         let mut stream = world.demo.connect(Some("client"), b"http/1.1").await;
-        stream.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let head = format!("GET /{number} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
         let ended = soon(stream.read_to_end(&mut Vec::new())).await;
         assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof, "{said}");
     }

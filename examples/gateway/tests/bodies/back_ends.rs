@@ -70,11 +70,21 @@ impl World {
         .await
     }
 
-    /// Every request on an HTTP/1.1 connection is answered by these octets.
-    pub(crate) async fn saying(answer: &'static str) -> Self {
-        Self::raw(HTTP1, async move |mut stream| {
-            while read_head(&mut stream).await.is_some() {
-                stream.write_all(answer.as_bytes()).await.unwrap();
+    /// A request for `/N` is answered by the octets of that number. Each connection ends behind the first answer
+    /// if that is `once`.
+    pub(crate) async fn saying(answers: Vec<&'static str>, once: bool) -> Self {
+        Self::raw(HTTP1, move |mut stream| {
+            let answers = answers.clone();
+            async move {
+                while let Some(head) = read_head(&mut stream).await {
+                    let path = head.split(' ').nth(1).unwrap();
+                    let number: usize = path.trim_start_matches('/').parse().unwrap();
+                    stream.write_all(answers[number].as_bytes()).await.unwrap();
+                    stream.flush().await.unwrap();
+                    if once {
+                        return;
+                    }
+                }
             }
         })
         .await
