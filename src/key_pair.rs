@@ -25,6 +25,8 @@ pub enum KeyPairError {
     KeyPem(PemError),
     /// The private key is encrypted, and no password was given.
     KeyEncrypted,
+    /// A password was given, and the private key is not encrypted.
+    KeyNotEncrypted,
     /// The crypto provider cannot use the private key.
     UnsupportedKey,
     /// The private key belongs to another certificate.
@@ -42,6 +44,7 @@ impl fmt::Display for KeyPairError {
             Self::KeyEncrypted => f.write_str(
                 "the private key is encrypted; give its password, or decrypt it with `openssl pkey`",
             ),
+            Self::KeyNotEncrypted => f.write_str("the private key is not encrypted; leave the password out"),
             Self::UnsupportedKey => f.write_str(
                 "the private key cannot be used; supported are RSA of 2048 bits and more, ECDSA P-256/P-384/P-521, \
                  Ed25519, as PKCS#8, PKCS#1 or SEC1",

@@ -218,14 +218,18 @@ pub use acceptor::axum::capture;
 pub use acceptor::{MtlsListener, MtlsStream, ServerTls};
 pub use certificate::*;
 #[cfg(feature = "identity")]
-pub use identity::{ClientIdentity, IdentityError, SharedIdentity};
+pub use identity::{
+    ClientIdentity, Identities, IdentityError, IdentityReference, ResolveIdentity, SharedIdentities,
+    SharedIdentity,
+};
 #[cfg(feature = "inbound")]
 pub use inbound::{Capture, RequireCertificate, RequireCertificateLayer, admitted, remote_addr};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub use key_pair::KeyPairError;
 #[cfg(feature = "outbound")]
 pub use outbound::{
-    BackEndTrust, ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer,
+    BackEndPin, BackEndTrust, ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer,
+    RetryIdempotent, SharedBackEndTrust,
 };
 #[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
 pub use pem::PemError;

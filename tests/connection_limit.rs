@@ -100,6 +100,24 @@ async fn an_idle_connection_of_another_identity_makes_room() {
 }
 
 #[tokio::test]
+async fn all_back_ends_together_can_be_limited_and_idle_connections_make_room() {
+    let world = World::new();
+    for http in Http::BOTH {
+        let gate = Gate::new();
+        let back_ends = [(); 4].map(|()| world.back_end().http(http).handler(gate.handler()).start());
+        let client = world.client_with(|builder| builder.with_max_total_connections(2));
+        let route = IdentityLayer::new(world.identity("orders")).layer(client);
+        for _ in 0..3 {
+            for back_end in &back_ends {
+                ask(&route, &back_end.uri("/")).await;
+            }
+        }
+        let open: usize = back_ends.iter().map(|back_end| back_end.open()).sum();
+        assert!(open <= 2, "{http:?}: {open}");
+    }
+}
+
+#[tokio::test]
 async fn when_none_becomes_free_in_time_nothing_is_sent() {
     let world = World::new();
     for http in Http::BOTH {

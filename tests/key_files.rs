@@ -88,7 +88,7 @@ fn what_is_no_encrypted_key_is_refused_with_a_precise_reason() {
     let damaged = String::from_utf8(encrypted.clone()).unwrap().replace("MI", "!!");
     let cut = String::from_utf8(encrypted).unwrap().replace("-----END", "----END");
     for (case, key, message) in [
-        ("a plain key", folder.read("plain.key"), "not exactly one encrypted private key"),
+        ("a plain key", folder.read("plain.key"), "is not encrypted"),
         ("two keys", two, "not exactly one encrypted private key"),
         ("OpenSSL's own encryption", old, "openssl pkcs8 -topk8"),
         ("base64 that is none", damaged.into(), "not valid PEM"),

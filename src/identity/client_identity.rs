@@ -133,10 +133,11 @@ impl ClientIdentity {
     /// 3. [`IdentityError::KeyPair`]: the signer tells its public key, and it belongs to another certificate. A
     ///    signer that does not tell it is taken at its word; back ends will refuse it.
     pub fn from_signer(
-        chain: impl IntoIterator<Item = impl Into<Vec<u8>>>,
+        chain: impl IntoIterator<Item = impl AsRef<[u8]>>,
         signer: Arc<dyn SigningKey>,
     ) -> Result<Self, IdentityError> {
-        let chain: Vec<_> = chain.into_iter().map(|der| CertificateDer::from(der.into())).collect();
+        let chain: Vec<_> =
+            chain.into_iter().map(|der| CertificateDer::from(der.as_ref().to_vec())).collect();
         let leaf = chain.first().ok_or(IdentityError::NoCertificate)?;
         if signer.public_key().is_some() && !key_pair::belongs(&*signer, leaf) {
             return Err(KeyPairError::Mismatch.into());

@@ -19,6 +19,9 @@ pub(super) fn open(
         return Err(IdentityError::UnsupportedKeyEncryption(what.into()));
     }
     let sections = count(pem, &[b"-----BEGIN ", LABEL].concat());
+    if sections == 0 && contains(pem, b"PRIVATE KEY-----") {
+        return Err(KeyPairError::KeyNotEncrypted.into());
+    }
     if sections != 1 {
         let problem = "not exactly one encrypted private key (-----BEGIN ENCRYPTED PRIVATE KEY-----) in it";
         return Err(KeyPairError::KeyPem(PemError::new(1, problem)).into());

@@ -37,6 +37,7 @@ struct Settings {
     idle_timeout: Duration,
     drain_timeout: Duration,
     max_connections: Option<usize>,
+    max_total_connections: Option<usize>,
 }
 
 impl MtlsClient<()> {
@@ -56,6 +57,7 @@ pub struct MtlsClientBuilder {
     idle_timeout: Duration,
     drain_timeout: Duration,
     max_connections: Option<usize>,
+    max_total_connections: Option<usize>,
 }
 
 impl Default for MtlsClientBuilder {
@@ -67,6 +69,7 @@ impl Default for MtlsClientBuilder {
             idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
+            max_total_connections: None,
         }
     }
 }
@@ -114,6 +117,13 @@ impl MtlsClientBuilder {
         self
     }
 
+    /// The most connections to all back ends together; what is said of
+    /// [`with_max_connections`](Self::with_max_connections) holds here too. Default: no limit.
+    pub fn with_max_total_connections(mut self, connections: usize) -> Self {
+        self.max_total_connections = Some(connections.max(1));
+        self
+    }
+
     /// Builds the client.
     pub fn build<B>(self) -> MtlsClient<B>
     where
@@ -127,8 +137,10 @@ impl MtlsClientBuilder {
             idle_timeout: self.idle_timeout,
             drain_timeout: self.drain_timeout,
             max_connections: self.max_connections,
+            max_total_connections: self.max_total_connections,
         };
-        MtlsClient(Arc::new(Shared { settings, pools: Arc::default() }))
+        let pools = Arc::new(Pools::new(&settings));
+        MtlsClient(Arc::new(Shared { settings, pools }))
     }
 }
 
@@ -167,6 +179,12 @@ where
         self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_identity(generation));
     }
 
+    /// Ends all connections, as [`retire_identity`](Self::retire_identity) does: before the client itself is given up
+    /// for another one.
+    pub fn retire_all(&self) {
+        self.0.pools.retire(self.0.settings.drain_timeout, |_| true);
+    }
+
     /// Ends the connections that were made under this trust, as [`retire_identity`](Self::retire_identity) does.
     pub fn retire_trust(&self, trust: &BackEndTrust) {
         let generation = trust.generation();
@@ -191,6 +209,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> ClientFuture {
         ClientFuture(Box::pin(dispatch::send(self.0.clone(), request)))
+    }
+}
+
+impl<B> MtlsClient<B> {
+    /// Whether both are clones of one client, and so share connections.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

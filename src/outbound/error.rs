@@ -31,7 +31,7 @@ enum Stage {
 pub enum ClientErrorKind {
     /// No [`IdentityLayer`](super::IdentityLayer) chose an identity, nor anonymity. Nothing was sent.
     NoIdentity,
-    /// The identity that was referred to does not exist (yet). Nothing was sent.
+    /// The identity that was referred to does not exist (yet), or nothing in the request chose one. Nothing was sent.
     UnknownIdentity,
     /// An identity was chosen for an `http` URI, which cannot present it. Nothing was sent.
     PlaintextIdentity,
@@ -78,7 +78,7 @@ impl ClientErrorKind {
     fn describe(self) -> &'static str {
         match self {
             Self::NoIdentity => "no identity was chosen; add an IdentityLayer, or IdentityLayer::anonymous()",
-            Self::UnknownIdentity => "the identity that the route refers to does not exist",
+            Self::UnknownIdentity => "no identity is known by what the route or the request refers to",
             Self::PlaintextIdentity => "an identity cannot be presented over http; use https",
             Self::InvalidUri => "the request's URI is not absolute, or its host is no name",
             Self::Settings => "the client's TLS settings cannot be used",
@@ -86,7 +86,7 @@ impl ClientErrorKind {
             Self::ConnectTimeout => "the connection to the back end was not made in time",
             Self::TooManyConnections => "the back end has as many connections as are allowed",
             Self::BackEndNotTrusted => "the back end's certificate is not trusted",
-            Self::IdentityRefused => "the back end refused our certificate",
+            Self::IdentityRefused => "the back end refused our certificate, or demands one",
             Self::Tls => "the TLS handshake with the back end failed",
             Self::Connection => "the connection to the back end failed",
         }

@@ -7,8 +7,9 @@ use crate::certificate::{Thumbprint, subject_public_key_info};
 /// A back end's certificate, or its public key, by its SHA-256 hash.
 ///
 /// Written `sha256:` and the hash of the certificate's DER, or `spki-sha256:` and that of its
-/// SubjectPublicKeyInfo's DER, 64 hex digits in any case, with or without colons. A key's pin outlives the
-/// certificate's renewal.
+/// SubjectPublicKeyInfo's DER, 64 hex digits in any case, with or without colons; or what `openssl x509 -noout
+/// -fingerprint -sha256` prints. A key's pin outlives the certificate's renewal; `openssl x509 -in FILE -noout -pubkey |
+/// openssl pkey -pubin -outform DER | sha256sum` prints its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BackEndPin(Kind);
 
@@ -29,6 +30,15 @@ impl BackEndPin {
         Self(Kind::PublicKey(sha256))
     }
 
+    /// The pins that this certificate (DER) would match: of itself, and of its public key if that can be read.
+    pub fn all_of(certificate: &[u8]) -> Vec<Self> {
+        let mut pins = vec![Self::certificate(Sha256::digest(certificate).into())];
+        if let Ok(key) = subject_public_key_info(certificate) {
+            pins.push(Self::public_key(Sha256::digest(key).into()));
+        }
+        pins
+    }
+
     pub(super) fn matches(&self, certificate: &[u8]) -> bool {
         match self.0 {
             Kind::Certificate(hash) => <[u8; 32]>::from(Sha256::digest(certificate)) == hash,
@@ -45,6 +55,11 @@ impl FromStr for BackEndPin {
     ///
     /// The text is not as described above.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(Thumbprint::Sha256(hash)) = text.parse()
+            && text.contains("ingerprint")
+        {
+            return Ok(Self::certificate(hash));
+        }
         let (kind, hash) = text.split_once(':').ok_or(BackEndPinParseError)?;
         let kind = match kind.trim().to_ascii_lowercase().as_str() {
             "sha256" => Kind::Certificate,
@@ -92,6 +107,7 @@ mod tests {
             (format!("sha256:{hex}"), Some("sha256")),
             (format!("SHA256: {}", hex.to_uppercase()), Some("sha256")),
             (format!("spki-sha256:{hex}"), Some("spki-sha256")),
+            (format!("sha256 Fingerprint={hex}"), Some("sha256")),
             (hex.to_owned(), None),
             (format!("sha1:{hex}"), None),
             (format!("sha256:{}", &hex[..40]), None),

@@ -51,7 +51,8 @@ pub(super) struct Parts {
     pub(super) connector: Connector,
     /// The identity and the trust, which the pool itself must not keep alive.
     pub(super) owners: Vec<Weak<dyn Any + Send + Sync>>,
-    pub(super) places: Option<Arc<Places>>,
+    /// The limits that a connection needs a place of.
+    pub(super) limits: Vec<Arc<Places>>,
     /// The identity's name, for metrics.
     pub(super) identity: Arc<str>,
     pub(super) connect_timeout: Duration,
@@ -75,7 +76,7 @@ struct State<B> {
     /// HTTP/2 connections.
     shared: Vec<Arc<Http2<B>>>,
     /// One connection is being made for everyone.
-    opening: Option<Opening>,
+    opening: Option<Current>,
     protocol: Protocol,
     /// How many HTTP/2 connections have ended without a word of the back end.
     mute: usize,
@@ -98,6 +99,12 @@ struct Idle<B> {
     connection: Http1<B>,
     /// Since when it was found idle. The clock is asked when connections are looked over, not on each request.
     since: Option<Instant>,
+}
+
+/// The attempt that whoever comes next waits for.
+struct Current {
+    opening: Opening,
+    since: Instant,
 }
 
 /// The outcome of an attempt that several requests wait for.
@@ -136,7 +143,7 @@ impl<B> Pool<B> {
 
     /// Whether connections to the back end are limited.
     pub(super) fn is_limited(&self) -> bool {
-        self.parts.places.is_some()
+        !self.parts.limits.is_empty()
     }
 
     /// Whether it has no connection at all.
@@ -146,7 +153,14 @@ impl<B> Pool<B> {
 
     /// Whether there is no place for another connection to the back end.
     pub(super) fn is_full(&self) -> bool {
-        self.parts.places.as_ref().is_some_and(|places| places.is_full())
+        self.parts.limits.iter().any(|places| places.is_full())
+    }
+
+    /// Whether a connection of `other` takes a place that this one lacks.
+    pub(super) fn contends_with(&self, other: &Self) -> bool {
+        let shared =
+            |places: &Arc<Places>| other.parts.limits.iter().any(|others| Arc::ptr_eq(places, others));
+        self.key() != other.key() && self.parts.limits.iter().any(|places| places.is_full() && shared(places))
     }
 
     /// Counts an answer that never came.
@@ -254,10 +268,9 @@ where
 
     /// Takes back a connection that has nothing in flight.
     fn put(&self, connection: Http1<B>) {
-        if let Some(places) = &self.parts.places
-            && places.is_wanted()
-            && (places.is_needed() || !self.returned.is_awaited())
-        {
+        let is_others =
+            |places: &Arc<Places>| places.is_wanted() && (places.is_needed() || !self.returned.is_awaited());
+        if self.parts.limits.iter().any(is_others) {
             // The place is another pool's, which has none or has more to do.
             return;
         }

@@ -125,6 +125,9 @@ impl BackEndTrustBuilder {
 
     /// Demands on top of everything else that the back end's certificate, or its public key, is this one; with
     /// several pins, one of them. Default: no pin.
+    ///
+    /// On top of the chain and the name: for a back end that signed its own certificate let the pin alone decide,
+    /// with [`dangerous`](Self::dangerous)`(`[`BackEndVerification::Nothing`]`)`, which is no danger then.
     pub fn pin(mut self, pin: BackEndPin) -> Self {
         self.pins.push(pin);
         self

@@ -1,9 +1,9 @@
 //! Verifying a back end's certificate. Possession of its key is proved in every mode.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -35,6 +35,21 @@ pub(super) fn new(
     Ok(if pins.is_empty() { verifier } else { Arc::new(Pinned { verifier, pins }) })
 }
 
+/// The back end's certificate is none of those that are pinned.
+#[derive(Debug)]
+struct NoPin {
+    shown: Vec<BackEndPin>,
+}
+
+impl fmt::Display for NoPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = self.shown.iter().map(ToString::to_string).collect();
+        write!(f, "no pin matches; the back end shows {}", shown.join(" and "))
+    }
+}
+
+impl std::error::Error for NoPin {}
+
 /// On top of another verifier: the certificate, or its key, is one of a list.
 #[derive(Debug)]
 struct Pinned {
@@ -55,7 +70,10 @@ impl ServerCertVerifier for Pinned {
             self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         match self.pins.iter().any(|pin| pin.matches(end_entity)) {
             true => Ok(verified),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+            false => {
+                let shown = NoPin { shown: BackEndPin::all_of(end_entity) };
+                Err(CertificateError::Other(OtherError(Arc::new(shown))).into())
+            }
         }
     }
 

@@ -63,6 +63,16 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a caller's field by this name never reaches the back end as it came: hop-by-hop, a claim of an identity
+/// or origin, or `Host`.
+///
+/// Nothing may be decided by such a field behind the proxy: there it is gone, or the proxy's own.
+pub fn is_removed(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+        || [header::TE, header::HOST, header::EXPECT, header::PROXY_AUTHORIZATION].contains(name)
+        || is_claim(name.as_str())
+}
+
 /// Names that proxies and servers use for certificates, for users, and for where a request came from or went.
 /// Back ends behind CGI-like interfaces see every other character as `_`, so here they are all one.
 fn is_claim(name: &str) -> bool {

@@ -56,7 +56,7 @@ mod tunnel;
 
 pub use self::{
     body::ProxyBody,
-    headers::Forwarded,
+    headers::{Forwarded, is_removed},
     service::{ProxyFuture, ReverseProxy, ReverseProxyLayer},
     target::{Upstream, UpstreamParseError},
     tunnel::{Tunnel, TunnelSlot},

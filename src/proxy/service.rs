@@ -8,7 +8,7 @@ use std::{
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
-use hyper::upgrade::OnUpgrade;
+use hyper::{ext::ReasonPhrase, upgrade::OnUpgrade};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -199,6 +199,7 @@ where
                     tracing::warn!(?protocol, "a back end switched to a protocol that was not asked for");
                     *response.status_mut() = StatusCode::BAD_GATEWAY;
                     response.headers_mut().clear();
+                    response.extensions_mut().remove::<ReasonPhrase>();
                 }
             }
         }

@@ -14,7 +14,7 @@ use tokio::io::copy_bidirectional;
 use crate::outbound::TunnelGuard;
 
 /// Protocols that would lead around the proxy: HTTP again, whose requests nobody would judge, or TLS.
-const REFUSED: [&str; 3] = ["h2c", "http", "tls"];
+const REFUSED: [&str; 4] = ["h2", "h2c", "http", "tls"];
 
 /// Both sides of a connection that has switched to another protocol: octets flow both ways until both ends are
 /// closed, or until the back-end connection is retired and its time is over.
@@ -89,7 +89,7 @@ pub(super) fn wanted<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     let protocol = protocols.next().filter(|_| protocols.next().is_none())?;
     let may_pass = protocol.to_str().ok()?.split(',').all(|protocol| {
-        let name = protocol.trim().split('/').next().unwrap_or_default();
+        let name = protocol.trim().split(['/', ';', ' ', '\t']).next().unwrap_or_default();
         !name.is_empty() && !REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused))
     });
     (may_pass && names_upgrade(headers)).then(|| protocol.clone())

@@ -62,8 +62,11 @@ where
             },
         };
         // Making a connection takes time, in which the identity may have been replaced.
-        if is_new && attempt < ATTEMPTS && client.pool(&dispatch, &target)?.key() != pool.key() {
+        if is_new && client.pool(&dispatch, &target)?.key() != pool.key() {
             lease.give_back();
+            if attempt >= ATTEMPTS {
+                return Err(ClientError::unsent(ClientErrorKind::Unreachable));
+            }
             attempt += 1;
             continue;
         }

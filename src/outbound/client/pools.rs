@@ -36,6 +36,8 @@ type Published<B> = HashMap<Key, Arc<Pool<B>>>;
 pub(super) struct Pools<B> {
     published: ArcSwap<Published<B>>,
     changing: Mutex<Changing>,
+    /// Of all connections together, if they are limited.
+    total: Option<Arc<Places>>,
 }
 
 #[derive(Default)]
@@ -70,9 +72,10 @@ impl Profile {
     }
 }
 
-impl<B> Default for Pools<B> {
-    fn default() -> Self {
-        Self { published: ArcSwap::default(), changing: Mutex::default() }
+impl<B> Pools<B> {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let total = settings.max_total_connections.map(|most| Arc::new(Places::new(most)));
+        Self { published: ArcSwap::default(), changing: Mutex::default(), total }
     }
 }
 
@@ -107,11 +110,13 @@ where
         let owners = profile.identity.iter().map(ClientIdentity::holders);
         let owners = owners.chain(profile.trust.iter().map(BackEndTrust::holders)).collect();
         let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
+        let of_back_end = settings.max_connections.map(|most| changing.places(&profile.key.authority, most));
+        let limits = of_back_end.into_iter().chain(self.total.clone()).collect();
         let parts = Parts {
             key: profile.key.clone(),
             connector,
             owners,
-            places: settings.max_connections.map(|most| changing.places(&profile.key.authority, most)),
+            limits,
             identity,
             connect_timeout: settings.connect_timeout,
         };
@@ -144,8 +149,7 @@ where
     /// idle and `pool` has none at all, another pool's HTTP/2 connection is left to end.
     pub(super) fn make_room(&self, pool: &Pool<B>, insists: bool) {
         let pools = self.published.load();
-        let is_rival =
-            |it: &&Arc<Pool<B>>| it.key().authority == pool.key().authority && it.key() != pool.key();
+        let is_rival = |it: &&Arc<Pool<B>>| pool.contends_with(it);
         let is_made = pools.values().filter(is_rival).any(|rival| rival.close_an_idle_one());
         if !is_made && insists && pool.is_poor() {
             let _ = pools.values().filter(is_rival).any(|rival| rival.finish_one());
@@ -168,7 +172,7 @@ fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, BackEn
         return Ok(Connector::Plain(settings.tcp()));
     };
     let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.key.http1_only)?;
-    let timeout = settings.connect_timeout + settings.handshake_timeout;
+    let timeout = settings.connect_timeout.saturating_add(settings.handshake_timeout);
     Ok(Connector::Tls(tls.for_one_back_end().with_timeout(timeout).layer(settings.tcp())))
 }
 

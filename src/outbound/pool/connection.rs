@@ -46,13 +46,13 @@ pub(super) struct Http1<B> {
 pub(super) struct Open {
     meters: Arc<Meters>,
     cut: Arc<Cut>,
-    _place: Option<OwnedSemaphorePermit>,
+    _places: Vec<OwnedSemaphorePermit>,
 }
 
 impl Open {
-    pub(super) fn new(meters: Arc<Meters>, cut: Arc<Cut>, place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(meters: Arc<Meters>, cut: Arc<Cut>, places: Vec<OwnedSemaphorePermit>) -> Self {
         meters.opened();
-        Self { meters, cut, _place: place }
+        Self { meters, cut, _places: places }
     }
 
     pub(super) fn cut(&self) -> &Cut {

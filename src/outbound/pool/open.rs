@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use http_body::Body;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
-    Opening, Pool, Protocol,
+    Current, Opening, Pool, Protocol, State,
     connection::{Open, Opened},
     http2::Http2,
     lease::Lease,
@@ -22,6 +22,10 @@ const MUTE: usize = 8;
 
 /// How long those who find no room wait for a new HTTP/2 back end to say how many streams it allows.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long an attempt may take until another one is begun beside it: one back end behind an address may stall
+/// while others do not.
+const HEDGE: Duration = Duration::from_secs(1);
 
 /// What a request without a connection has to do.
 enum Next<B> {
@@ -44,12 +48,13 @@ where
         let since = Instant::now();
         let waiting = self.returned.wait();
         let mute = self.state().mute;
+        let mut joined: Option<Opening> = None;
         loop {
             let change = waiting.change();
             if let Some(lease) = self.ready() {
                 return Ok(lease);
             }
-            let mut opening = match self.next() {
+            let mut opening = match self.next(joined.take()) {
                 Next::Alone => return self.connect_alone(&waiting).await,
                 Next::Settling(connection) => {
                     if timeout(SETTLE, change).await.is_err() {
@@ -65,11 +70,20 @@ where
             if self.state().mute - mute >= MUTE {
                 return Err(ClientError::unsent(ClientErrorKind::Unreachable));
             }
+            let said = async { opening.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) };
             let outcome = tokio::select! {
                 // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that
                 // ends.
-                outcome = opening.wait_for(Option::is_some) => outcome.ok().and_then(|it| it.clone()),
-                () = change => continue,
+                outcome = said => Some(outcome),
+                () = change => None,
+                () = sleep(HEDGE) => {
+                    self.hedge();
+                    None
+                }
+            };
+            let Some(outcome) = outcome else {
+                joined = Some(opening);
+                continue;
             };
             match outcome {
                 Some(Ok(())) => {}
@@ -83,30 +97,48 @@ where
         }
     }
 
-    fn next(self: &Arc<Self>) -> Next<B> {
+    /// `joined` is the attempt that the request waits for already.
+    fn next(self: &Arc<Self>, joined: Option<Opening>) -> Next<B> {
         let mut state = self.state();
         if state.protocol == Protocol::Http1 {
             return Next::Alone;
         }
-        if let Some(opening) = &state.opening {
-            return Next::Opening(opening.clone());
+        if let Some(opening) = joined {
+            return Next::Opening(opening);
+        }
+        if let Some(current) = &state.opening {
+            return Next::Opening(current.opening.clone());
         }
         if let Some(unknown) = state.shared.iter().find(|it| !it.is_settled() && !it.is_closed()) {
             return Next::Settling(unknown.clone());
         }
+        Next::Opening(self.begin(&mut state))
+    }
+
+    /// Begins another attempt beside one that takes long. Who waits for the first goes on waiting for it, so that
+    /// its failure is theirs, and takes whatever connection comes.
+    fn hedge(self: &Arc<Self>) {
+        let mut state = self.state();
+        let takes_long = |current: &Current| current.since.elapsed() >= HEDGE;
+        if state.opening.as_ref().is_some_and(takes_long) && !state.is_retired {
+            self.begin(&mut state);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, state: &mut State<B>) -> Opening {
         let (said, opening) = watch::channel(None);
-        state.opening = Some(opening.clone());
-        drop(state);
+        state.opening = Some(Current { opening: opening.clone(), since: Instant::now() });
         let attempt = Attempt { pool: self.clone(), said };
         tokio::spawn(attempt.run());
-        Next::Opening(opening)
+        opening
     }
 
     async fn connect_alone(self: &Arc<Self>, waiting: &Waiting<'_>) -> Result<Lease<B>, ClientError> {
+        let is_full = self.is_full();
         let opened = tokio::select! {
             opened = self.open() => opened?,
-            // Only where connections are limited: elsewhere nobody waits that long.
-            lease = self.somebody_elses(waiting), if self.parts.places.is_some() => return Ok(lease),
+            // Only where there is no place for another: elsewhere nobody waits that long.
+            lease = self.somebody_elses(waiting), if is_full => return Ok(lease),
         };
         match opened {
             Opened::Http1(connection) => Ok(Lease::http1(self.clone(), connection)),
@@ -130,9 +162,9 @@ where
     }
 
     async fn open(&self) -> Result<Opened<B>, ClientError> {
-        let place = match &self.parts.places {
-            None => None,
-            Some(places) => match places.try_take() {
+        let mut taken = Vec::new();
+        for places in &self.parts.limits {
+            let place = match places.try_take() {
                 Some(place) => Some(place),
                 None => {
                     let Ok(place) = timeout(self.parts.connect_timeout, places.take(&self.meters)).await
@@ -141,9 +173,10 @@ where
                     };
                     place
                 }
-            },
-        };
-        let open = Open::new(self.meters.clone(), self.cut.clone(), place);
+            };
+            taken.extend(place);
+        }
+        let open = Open::new(self.meters.clone(), self.cut.clone(), taken);
         let opened = self.parts.connector.open(self.uri.clone(), open, &self.returned).await?;
         self.state().protocol = match opened {
             Opened::Http1(_) => Protocol::Http1,
@@ -185,8 +218,16 @@ where
             }
             Err(error) => Err(Arc::new(error)),
         };
-        self.pool.state().opening = None;
+        self.forget();
         let _ = self.said.send(Some(outcome));
+    }
+}
+
+impl<B> Attempt<B> {
+    /// Nobody joins it any more.
+    fn forget(&self) {
+        let own = self.said.subscribe();
+        self.pool.state().opening.take_if(|current| current.opening.same_channel(&own));
     }
 }
 
@@ -194,7 +235,7 @@ impl<B> Drop for Attempt<B> {
     /// Also where the runtime ends in the middle, so that another one begins anew.
     fn drop(&mut self) {
         if self.said.borrow().is_none() {
-            self.pool.state().opening = None;
+            self.forget();
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::meters::Meters;
 
-/// How many connections one back end may have, under all identities together.
+/// How many connections there may be: to one back end under all identities together, or to all back ends.
 pub(in super::super) struct Places {
     free: Arc<Semaphore>,
     /// How many wait, to be asked on every request.
