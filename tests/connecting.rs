@@ -86,6 +86,6 @@ async fn a_request_is_never_begun_under_an_identity_that_was_replaced_while_it_c
     go.notify_one();
     let answered = in_time("the end of the request", asking).await.unwrap();
     assert!(answered.is_ok(), "{answered:?}");
-    assert_eq!(back_end.accepted(), 2);
+    assert!(back_end.accepted() >= 2);
     assert!(wrong.lock().unwrap().is_empty(), "sent under the old identity after it was replaced");
 }

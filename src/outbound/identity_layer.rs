@@ -78,7 +78,28 @@ impl IdentityLayer {
     /// A request for which `choose` returns None, or a reference that nobody knows, fails with
     /// [`ClientErrorKind::UnknownIdentity`]; it is never sent anonymously. Decide by an admitted certificate
     /// where you can; a header is the caller's word, so let it select from a list of its own only, never name an
-    /// identity by itself.
+    /// identity by itself. The extensions are those of the request that is sent: a handler that makes a new one
+    /// copies what `choose` looks at.
+    ///
+    /// ```
+    /// # fn route(acme: tower_mtls::ClientIdentity, globex: tower_mtls::ClientIdentity) {
+    /// use tower_mtls::{Identities, IdentityLayer, IdentityReference, SharedIdentities, admitted};
+    ///
+    /// let mut identities = Identities::new();
+    /// identities.insert(IdentityReference::name("acme"), acme);
+    /// identities.insert(IdentityReference::name("globex"), globex);
+    /// // A clone stays here, to replace them all while requests are sent.
+    /// let identities = SharedIdentities::new(identities);
+    /// let layer = IdentityLayer::choose(identities.clone(), |_headers, extensions| {
+    ///     let tenant = match admitted(extensions)?.subject().to_string().as_str() {
+    ///         "CN=acme,O=Contoso" => "acme",
+    ///         "CN=globex,O=Contoso" => "globex",
+    ///         _ => return None,
+    ///     };
+    ///     Some(IdentityReference::name(tenant))
+    /// });
+    /// # }
+    /// ```
     pub fn choose(
         identities: impl ResolveIdentity + 'static,
         choose: impl Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync + 'static,

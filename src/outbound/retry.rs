@@ -17,6 +17,20 @@ use super::ClientError;
 /// That happens where a back end closes a connection that has been idle in the moment in which a request is
 /// sent on it. The identity is chosen anew. What was not sent at all [`MtlsClient`](super::MtlsClient) dispatches
 /// again by itself, whatever its method. Default: one repetition.
+///
+/// ```
+/// # fn route(orders: tower_mtls::ClientIdentity) {
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, retry::RetryLayer};
+/// use tower_mtls::{IdentityLayer, MtlsClient, RetryIdempotent};
+///
+/// let client: MtlsClient<Full<bytes::Bytes>> = MtlsClient::builder().build();
+/// let route = ServiceBuilder::new()
+///     .layer(RetryLayer::new(RetryIdempotent::default()))
+///     .layer(IdentityLayer::new(orders))
+///     .service(client);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RetryIdempotent {
     left: usize,
