@@ -158,6 +158,7 @@
 //! | `identity` | | [`identity`]: [`ClientIdentity`] |
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
+//! | `apim` | | [`apim`]: [`ApimPolicyLayer`](apim::ApimPolicyLayer), policy documents of Azure API Management; implies `inbound` and `trust` |
 //! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`, and for each pair of identity and back end `tower_mtls_back_end_requests_total`, `tower_mtls_back_end_errors_total{code}`, `tower_mtls_back_end_handshakes_total{resumed}` and the gauge `tower_mtls_back_end_connections` |
 //!
 //! # Crates in the public interface
@@ -187,6 +188,8 @@
 
 #[cfg(feature = "acceptor")]
 pub mod acceptor;
+#[cfg(feature = "apim")]
+pub mod apim;
 pub mod certificate;
 #[cfg(doc)]
 pub mod coming_from;

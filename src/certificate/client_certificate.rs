@@ -11,6 +11,8 @@ use x509_parser::{
     prelude::FromDer,
 };
 
+#[cfg(feature = "apim")]
+use super::DotNetForms;
 use super::{
     CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, Remembered,
     SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, spki::spki_range,
@@ -55,6 +57,8 @@ struct Inner {
     key_kind: OnceLock<KeyKind>,
     verdicts: Remembered,
     chains: Remembered,
+    #[cfg(feature = "apim")]
+    dotnet: DotNetForms,
 }
 
 /// Larger certificates, and certificates with more extensions, are refused as unreadable: real ones have a few
@@ -122,6 +126,8 @@ impl ClientCertificate {
             leaf: leaf.into(),
             verdicts: Remembered::default(),
             chains: Remembered::default(),
+            #[cfg(feature = "apim")]
+            dotnet: DotNetForms::default(),
         })))
     }
 
@@ -211,6 +217,12 @@ impl ClientCertificate {
     /// Policies' verdicts about this certificate on this connection.
     pub(crate) fn verdicts(&self) -> &Remembered {
         &self.0.verdicts
+    }
+
+    /// The texts by which .NET programs know the certificate, made when one first asks.
+    #[cfg(feature = "apim")]
+    pub(crate) fn dotnet(&self) -> &DotNetForms {
+        &self.0.dotnet
     }
 
     /// Trust sets' verdicts about this certificate's chain on this connection.

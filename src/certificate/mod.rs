@@ -6,6 +6,8 @@
 
 mod client_certificate;
 mod clock;
+#[cfg(feature = "apim")]
+mod dotnet;
 mod error;
 mod general_name;
 mod name;
@@ -19,6 +21,8 @@ mod thumbprint;
 mod time;
 mod usage;
 
+#[cfg(feature = "apim")]
+pub(crate) use self::dotnet::{DotNetForms, hex};
 pub(crate) use self::name::{CommonName, is_plain_text, same_text};
 pub(crate) use self::remembered::Remembered;
 #[cfg(any(feature = "acceptor", feature = "identity"))]

@@ -27,11 +27,11 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn inner(body: B) -> Self {
+    pub(crate) fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
     }
 
-    pub(super) fn refusal(body: Bytes) -> Self {
+    pub(crate) fn refusal(body: Bytes) -> Self {
         Self { kind: Kind::Refusal { body: Some(body).filter(|body| !body.is_empty()) } }
     }
 }

@@ -47,6 +47,24 @@ pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
     extensions.get::<Captured>().map(|captured| &captured.presented)
 }
 
+/// What was presented and where the connection comes from. None if nothing was captured.
+#[cfg(feature = "apim")]
+pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<SocketAddr>)> {
+    extensions.get::<Captured>().map(|captured| (&captured.presented, captured.remote))
+}
+
+/// Marks the request as judged: its certificate as admitted, or the request as let through without one.
+#[cfg(feature = "apim")]
+pub(crate) fn mark(extensions: &mut Extensions, is_admitted: bool) {
+    let Some(captured) = extensions.get_mut::<Captured>() else { return };
+    if is_admitted {
+        captured.verdict = Verdict::Admitted;
+    } else if captured.verdict == Verdict::Unjudged {
+        // What an outer layer admitted stays so.
+        captured.verdict = Verdict::LetThrough;
+    }
+}
+
 /// The certificate that a [`RequireCertificate`](super::RequireCertificate) layer admitted.
 ///
 /// None if no layer judged this request: a certificate that was merely presented is never returned.

@@ -75,3 +75,9 @@ pub use self::{
     layer::RequireCertificateLayer,
     service::RequireCertificate,
 };
+#[cfg(feature = "apim")]
+pub(crate) use self::{
+    capture::{captured, mark},
+    refusal::Refusal,
+    report::{Cut, refused},
+};

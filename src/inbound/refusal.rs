@@ -13,7 +13,7 @@ const NOT_CAPTURED: &str = r#"{"type":"about:blank","title":"Internal server err
 
 /// A refusal to be sent: all that its answer needs of the request.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     rejection: Rejection,
     shape: Shape,
     /// The request's, emptied: the answer's take their room, which saves two allocations.
@@ -31,7 +31,7 @@ enum Shape {
 }
 
 impl Refusal {
-    pub(super) fn new<B>(
+    pub(crate) fn new<B>(
         rejection: Rejection,
         mut request: Request<B>,
         own: Option<&(dyn Fn(Rejection) -> Response<Bytes> + Send + Sync)>,
@@ -56,7 +56,7 @@ impl Refusal {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn into_response<R>(self) -> Response<ResponseBody<R>> {
+    pub(crate) fn into_response<R>(self) -> Response<ResponseBody<R>> {
         let operators_mistake = self.rejection.kind() == RejectionKind::NotCaptured;
         let mut response = match self.shape {
             Shape::Grpc => grpc(operators_mistake, self.room),

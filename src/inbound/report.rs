@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[cold]
-pub(super) fn refused<B>(rejection: Rejection, request: &Request<B>) {
+pub(crate) fn refused<B>(rejection: Rejection, request: &Request<B>) {
     #[cfg(feature = "metrics")]
     super::counter::refused(rejection.kind());
     if rejection.kind() == RejectionKind::NotCaptured {
@@ -64,7 +64,7 @@ fn event<B>(what: &str, rejection: Rejection, request: &Request<B>) {
 const LONGEST: usize = 256;
 
 /// Prints the beginning of a text.
-struct Cut<T>(T);
+pub(crate) struct Cut<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Cut<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -217,6 +217,12 @@ impl Rule {
         Self(Kind::Not(Box::new(rule)))
     }
 
+    /// What the rule says of a certificate, outside of a policy.
+    #[cfg(feature = "apim")]
+    pub(crate) fn answer(&self, certificate: &ClientCertificate, now: Timestamp) -> Answer {
+        self.judge(certificate, now).answer
+    }
+
     pub(super) fn claims(kind: RejectionKind, claims: impl Iterator<Item = Claim>) -> Self {
         Self(Kind::Claims(kind, claims.collect()))
     }

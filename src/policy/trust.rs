@@ -124,6 +124,12 @@ impl TrustAnchors {
         verify(certificate, &self.0.anchors, &chain, now)
     }
 
+    /// Whether this very certificate is listed as a root.
+    #[cfg(feature = "apim")]
+    pub(crate) fn lists(&self, certificate: &ClientCertificate) -> bool {
+        self.0.roots.iter().any(|root| root.as_ref() == certificate.der())
+    }
+
     pub(super) fn roots(&self) -> &[CertificateDer<'static>] {
         &self.0.roots
     }

@@ -1,6 +1,8 @@
 //! Distinguished names: one encoding, compared structurally, printed as RFC 4514 says.
 
 mod canonical;
+#[cfg(feature = "apim")]
+mod dotnet;
 mod keyword;
 mod parse;
 mod print;

@@ -1,0 +1,272 @@
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    deployment::Deployment,
+    elements::{Compiler, Facts},
+    error::{DocumentErrors, DocumentWarning, Findings},
+    explain::Explanation,
+    expression::Scope,
+    facts::RequestFacts,
+    outcome::{ChosenIdentity, Outcome},
+    program::{Named, Program, Section},
+    reader::{self, Format},
+    run,
+};
+use crate::{certificate::Timestamp, policy::TrustAnchors};
+
+/// A policy document of Azure API Management, checked and compiled. See the [module](super) for what it may hold.
+///
+/// Immutable and cheap to clone; put it behind a [`SharedDocument`] to replace it while serving.
+#[derive(Clone)]
+pub struct Document(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) program: Arc<Program>,
+    pub(crate) trust: Option<TrustAnchors>,
+    pub(crate) deployment: Option<Arc<dyn Deployment>>,
+    warnings: Vec<DocumentWarning>,
+    named: Vec<(Named, super::error::Position)>,
+}
+
+/// What is known about revocation of the certificates that a trust set judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// Nobody asks whether a certificate was revoked, and the operator says so.
+    Off,
+}
+
+/// The level at which a document stands, as `context.LastError.Scope` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DocumentScope {
+    /// All APIs.
+    Global,
+    /// One API, here one route.
+    #[default]
+    Api,
+    /// One operation of an API.
+    Operation,
+}
+
+impl Document {
+    /// Starts a document with the defaults: raw XML, no trusted roots, no deployment, nothing above it.
+    pub fn builder() -> DocumentBuilder {
+        DocumentBuilder::default()
+    }
+
+    /// Reads a document that needs no trusted roots and no deployment.
+    ///
+    /// # Errors
+    ///
+    /// As [`DocumentBuilder::load`].
+    pub fn parse(text: &str) -> Result<Self, DocumentErrors> {
+        Self::builder().load(text)
+    }
+
+    /// Decides about one request, at the moment `now`.
+    ///
+    /// A pure function of its arguments, the document and its deployment's state.
+    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+        run::evaluate(&self.0, facts, now, None)
+    }
+
+    /// Decides as [`evaluate`](Self::evaluate) does, and says in words what each element made of the request.
+    ///
+    /// For operators and tests: texts are made.
+    pub fn explain(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Explanation {
+        let mut lines = Vec::new();
+        let outcome = run::evaluate(&self.0, facts, now, Some(&mut lines));
+        Explanation::new(lines, outcome)
+    }
+
+    /// What is odd about the document: comparisons that never hold, checks that prove nothing.
+    pub fn warnings(&self) -> &[DocumentWarning] {
+        &self.0.warnings
+    }
+
+    /// Identities and issuers that the document names literally, each with line and column: for those who know
+    /// that the deployment never changes and a name that is not there is an error.
+    pub fn certificates_named(&self) -> impl Iterator<Item = (ChosenIdentity, usize, usize)> + '_ {
+        self.0.named.iter().map(|(named, position)| {
+            let identity = match named {
+                Named::Id(id) => ChosenIdentity::Id(id.clone()),
+                Named::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
+            };
+            (identity, position.line, position.column)
+        })
+    }
+
+    /// Whether the document looks at the caller's certificate at all.
+    pub fn asks_for_certificate(&self) -> bool {
+        self.0.program.used.certificate
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("elements", &self.0.program.inbound.len())
+            .field("trust", &self.0.trust)
+            .field("warnings", &self.0.warnings.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Document`].
+#[derive(Debug, Clone, Default)]
+pub struct DocumentBuilder {
+    format: Format,
+    file: Option<Arc<str>>,
+    trust: Option<TrustAnchors>,
+    revocation: Option<Revocation>,
+    deployment: Option<Arc<dyn Deployment>>,
+    base: Option<Document>,
+    scope: DocumentScope,
+}
+
+impl DocumentBuilder {
+    /// How expressions are written. Default: [`Format::RawXml`], which reads well-formed XML too.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// What errors call the document. Default: nothing, errors begin with the line.
+    #[must_use]
+    pub fn file_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.file = Some(name.into());
+        self
+    }
+
+    /// The roots that `Verify()`, `VerifyNoRevocation()` and `validate-trust` mean. Default: none, and a document
+    /// that asks for them is an error.
+    #[must_use]
+    pub fn trust(mut self, anchors: TrustAnchors) -> Self {
+        self.trust = Some(anchors);
+        self
+    }
+
+    /// States what is known about revocation. Default: nothing is stated, and a document that asks for it
+    /// (`Verify()`, `validate-revocation`) is an error. Has no effect without [`trust`](Self::trust).
+    #[must_use]
+    pub fn revocation(mut self, revocation: Revocation) -> Self {
+        self.revocation = Some(revocation);
+        self
+    }
+
+    /// Where `context.Deployment.Certificates`, `certificate-id` and `issuer-certificate-id` look. Default: there
+    /// are no certificates.
+    #[must_use]
+    pub fn deployment(mut self, deployment: impl Deployment) -> Self {
+        self.deployment = Some(Arc::new(deployment));
+        self
+    }
+
+    /// The document above this one, which runs where `<base />` stands, with its own trust left out: this
+    /// document's counts. Default: none, and `<base />` does nothing.
+    #[must_use]
+    pub fn base(mut self, base: &Document) -> Self {
+        self.base = Some(base.clone());
+        self
+    }
+
+    /// The level at which the document stands. Default: [`DocumentScope::Api`].
+    #[must_use]
+    pub fn scope(mut self, scope: DocumentScope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Reads, checks and compiles a document: `<policies>` with its sections, or what stands in `<inbound>` alone.
+    ///
+    /// # Errors
+    ///
+    /// Everything that would not be enforced as it stands, all of it at once:
+    /// 1. a text that is not XML, longer than 256 KiB, nested more than 64 deep, or with a document type: then only
+    ///    that;
+    /// 2. an element, attribute or value that is not supported;
+    /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit;
+    /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
+    /// 5. a [`base`](Self::base) that was checked against more than this document has.
+    pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
+        let failed = |errors| DocumentErrors { file: self.file.clone(), errors };
+        let roots = reader::read(text, self.format).map_err(|error| failed(vec![error]))?;
+        let mut compiler = Compiler {
+            findings: Findings::default(),
+            trust: self.trust.as_ref(),
+            scope: Scope {
+                has_trust: self.trust.is_some(),
+                is_revocation_off: self.trust.is_some() && self.revocation == Some(Revocation::Off),
+                has_error: false,
+            },
+            deployment: self.deployment.as_deref(),
+            base: self.base.as_ref().map(|base| base.0.program.clone()),
+            scope_name: match self.scope {
+                DocumentScope::Global => "global",
+                DocumentScope::Api => "api",
+                DocumentScope::Operation => "operation",
+            },
+            section: Section::Inbound,
+            named: Vec::new(),
+            facts: Facts::default(),
+        };
+        // What the base was checked against must be there when it runs here.
+        if let Some(base) = &self.base
+            && base.0.trust.is_some()
+            && self.trust.is_none()
+        {
+            let position = super::error::Position { line: 1, column: 1 };
+            let message = "the document above needs trusted roots, and there are none here";
+            compiler.findings.error(position, message);
+        }
+        let program = compiler.document(&roots);
+        let named = std::mem::take(&mut compiler.named);
+        let warnings = compiler.findings.into_result().map_err(failed)?;
+        Ok(Document(Arc::new(Inner {
+            program: Arc::new(program),
+            trust: self.trust,
+            deployment: self.deployment,
+            warnings,
+            named,
+        })))
+    }
+}
+
+/// A document that can be replaced while requests are served.
+///
+/// Clones share the document: keep one, give another to the layer. A replacement is effective on the next request,
+/// on connections that are already open too.
+#[derive(Debug, Clone)]
+pub struct SharedDocument(Arc<ArcSwap<Document>>);
+
+impl SharedDocument {
+    /// Publishes a first document.
+    pub fn new(document: Document) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(document)))
+    }
+
+    /// Replaces the document. Every request that is judged after this returns is judged by the new one.
+    pub fn replace(&self, document: Document) {
+        self.0.store(Arc::new(document));
+    }
+
+    /// The document that judges now.
+    pub fn current(&self) -> Document {
+        Document::clone(&self.0.load())
+    }
+
+    pub(crate) fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> (Outcome, bool) {
+        let document = self.0.load();
+        (document.evaluate(facts, now), document.asks_for_certificate())
+    }
+}
+
+impl From<Document> for SharedDocument {
+    fn from(document: Document) -> Self {
+        Self::new(document)
+    }
+}

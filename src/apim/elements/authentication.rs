@@ -1,0 +1,121 @@
+//! `authentication-certificate`: as whom the back end is called.
+
+use super::{Attribute, Base, Compiler, Element, Type, expression};
+use crate::{
+    apim::{
+        expression::{Constant, Expression, Kind},
+        outcome::ChosenIdentity,
+        program::{Action, IdentitySource, Named},
+    },
+    certificate::Thumbprint,
+};
+
+impl Compiler<'_> {
+    pub(super) fn authentication_certificate(&mut self, element: &Element) -> Option<Action> {
+        self.check_shape(element, &["thumbprint", "certificate-id", "body", "password"], &[]);
+        let given: Vec<&Attribute> = ["thumbprint", "certificate-id", "body"]
+            .iter()
+            .filter_map(|name| element.attribute(name))
+            .collect();
+        let [attribute] = given.as_slice() else {
+            return self.error(element, "exactly one of thumbprint, certificate-id and body is needed");
+        };
+        if let Some(password) = element.attribute("password")
+            && attribute.name != "body"
+        {
+            self.findings.error(password.position, "password stands beside body only");
+            return None;
+        }
+        self.required(element, &attribute.name)?;
+        let source = match attribute.name.as_str() {
+            "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
+            name if expression::is_expression(&attribute.value.value) => {
+                let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
+                self.refuse_callers_choice(attribute, &compiled)?;
+                if name == "thumbprint" {
+                    IdentitySource::Thumbprint(compiled)
+                } else {
+                    IdentitySource::Id(compiled)
+                }
+            }
+            "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
+                Ok(thumbprint @ Thumbprint::Sha1(_)) => {
+                    self.named.push((Named::Thumbprint(thumbprint), attribute.position));
+                    IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
+                }
+                Ok(_) => {
+                    self.findings
+                        .error(attribute.position, "a thumbprint is SHA-1 here, as in APIM: 40 hex digits");
+                    return None;
+                }
+                Err(error) => {
+                    self.findings.error(attribute.position, error.to_string());
+                    return None;
+                }
+            },
+            _ => {
+                let id: std::sync::Arc<str> = attribute.value.value.trim().into();
+                self.named.push((Named::Id(id.clone()), attribute.position));
+                IdentitySource::Fixed(ChosenIdentity::Id(id))
+            }
+        };
+        Some(Action::Authenticate(source))
+    }
+
+    fn refuse_callers_choice(&mut self, attribute: &Attribute, compiled: &Expression) -> Option<()> {
+        if compiled.uses.request {
+            let message = "the caller would choose as whom the back end is called: compare its headers in a <choose>, and \
+                           write each identity out";
+            self.findings.error(attribute.position, message);
+            return None;
+        }
+        if compiled.uses.variables {
+            let message =
+                "a variable decides as whom the back end is called: make sure that callers do not choose it";
+            self.findings.warn(attribute.position, message);
+        }
+        Some(())
+    }
+
+    /// A .pfx in the document: `@(Convert.FromBase64String("..."))`.
+    fn embedded(&mut self, element: &Element, body: &Attribute) -> Option<ChosenIdentity> {
+        if !expression::is_expression(&body.value.value) {
+            let message = "body is an expression: @(Convert.FromBase64String(\"...\"))";
+            self.findings.error(body.position, message);
+            return None;
+        }
+        let compiled = self.compile(&body.value, Base::Bytes.into())?;
+        let Kind::Constant(Constant::Bytes(pfx)) = &compiled.root.kind else {
+            let message = "body must be a constant, so that it is checked at load: \
+                           @(Convert.FromBase64String(\"...\")); use certificate-id for what changes";
+            self.findings.error(body.position, message);
+            return None;
+        };
+        let password = match element.attribute("password") {
+            Some(password) => self.literal(password)?,
+            None => "",
+        };
+        self.findings
+            .warn(body.position, "a private key stands in the document: whoever reads it has the key");
+        self.read_pfx(body, pfx, password)
+    }
+
+    #[cfg(feature = "identity")]
+    fn read_pfx(&mut self, body: &Attribute, pfx: &[u8], password: &str) -> Option<ChosenIdentity> {
+        match crate::identity::ClientIdentity::from_pfx(pfx, password) {
+            Ok(identity) => Some(ChosenIdentity::Embedded(identity)),
+            Err(error) => {
+                self.findings
+                    .error(body.position, format!("body holds no identity that can be used: {error}"));
+                None
+            }
+        }
+    }
+
+    #[cfg(not(feature = "identity"))]
+    fn read_pfx(&mut self, body: &Attribute, _pfx: &[u8], _password: &str) -> Option<ChosenIdentity> {
+        let message = "body needs the feature `identity`, which reads private keys: use certificate-id";
+        self.findings.error(body.position, message);
+        None
+    }
+}

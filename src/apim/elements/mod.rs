@@ -1,0 +1,290 @@
+//! Elements of a document, compiled. Whatever is not listed here is an error.
+
+mod authentication;
+mod choose;
+mod respond;
+mod sections;
+mod set;
+pub(crate) mod validate;
+
+use std::sync::Arc;
+
+pub(crate) use self::set::base_url;
+use super::{
+    deployment::Deployment,
+    error::{Findings, Position},
+    expression::{self, Base, Expression, Scope, Type, Uses},
+    program::{Action, Named, Place, Program, Section, Step, Template},
+    reader::{Attribute, Element, Text},
+};
+use crate::policy::TrustAnchors;
+
+/// What a document is compiled against.
+#[derive(Debug)]
+pub(crate) struct Compiler<'a> {
+    pub(crate) findings: Findings,
+    pub(crate) trust: Option<&'a TrustAnchors>,
+    pub(crate) scope: Scope,
+    pub(crate) deployment: Option<&'a dyn Deployment>,
+    pub(crate) base: Option<Arc<Program>>,
+    pub(crate) scope_name: &'static str,
+    pub(crate) section: Section,
+    /// Identities that are named, with their places.
+    pub(crate) named: Vec<(Named, Position)>,
+    pub(crate) facts: Facts,
+}
+
+/// What the compiled document does, for warnings about it as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// What conditions and validations that can refuse look at.
+    pub(crate) judged: Uses,
+    /// What anything looks at.
+    pub(crate) used: Uses,
+    pub(crate) set_variables: Vec<Arc<str>>,
+    pub(crate) read_variables: Vec<(Arc<str>, Position)>,
+    pub(crate) includes_base: bool,
+}
+
+/// Elements that APIM knows and this crate does not run, with what to do instead.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("rate-limit", "limit requests outside of the document"),
+    ("rate-limit-by-key", "limit requests outside of the document"),
+    ("quota", "limit requests outside of the document"),
+    ("quota-by-key", "limit requests outside of the document"),
+    ("ip-filter", "write a choose that compares context.Request.IpAddress"),
+    ("check-header", "write a choose that compares context.Request.Headers"),
+    ("cors", "answer cross-origin requests outside of the document"),
+    ("rewrite-uri", "the route decides about the path"),
+    ("forward-request", "it stands in <backend>, without attributes"),
+    ("set-body", "it stands in <return-response> and in <on-error>; request bodies are not changed"),
+    ("set-status", "it stands in <return-response> and in <on-error>"),
+    ("include-fragment", "write the fragment's elements in its place"),
+    ("trace", "leave it out: the log tells what documents decide"),
+    ("validate-jwt", "there is no token check here"),
+];
+
+/// Whether a header is one by which proxies tell what certificate a caller had. Callers write it at will.
+pub(crate) fn is_certificate_header(name: &str) -> bool {
+    let name = name.replace('_', "-").to_ascii_lowercase();
+    const NAMES: [&str; 4] =
+        ["x-arr-clientcert", "x-forwarded-client-cert", "client-cert", "client-cert-chain"];
+    const PREFIXES: [&str; 6] =
+        ["x-ssl-", "ssl-client", "x-client-cert", "x-amzn-mtls-", "x-forwarded-tls-client", "x-clientcert"];
+    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl Compiler<'_> {
+    /// The elements of a section or a branch.
+    fn steps(&mut self, elements: &[Element], above: &str) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            let number = elements[..index].iter().filter(|earlier| earlier.name == element.name).count() + 1;
+            let path = match above {
+                "" => format!("{}[{number}]", element.name),
+                above => format!("{above}/{}[{number}]", element.name),
+            };
+            if let Some(action) = self.action(element, &path) {
+                let place = Place {
+                    position: element.position,
+                    element: known_name(&element.name),
+                    path,
+                    id: element.attribute("id").map(|id| id.value.value.clone()),
+                    section: self.section,
+                    scope: self.scope_name,
+                };
+                steps.push(Step { place, action });
+            }
+        }
+        steps
+    }
+
+    fn action(&mut self, element: &Element, path: &str) -> Option<Action> {
+        let is_error = self.section == Section::OnError;
+        let is_inbound = self.section == Section::Inbound;
+        match element.name.as_str() {
+            "base" => self.include_base(element),
+            "choose" => self.choose(element, path),
+            "return-response" if self.section == Section::Outbound => {
+                self.error(element, "<return-response> in <outbound> is not supported: answer in <inbound>")
+            }
+            "return-response" => self.return_response(element),
+            "set-header" => self.set_header(element).map(Action::Header),
+            "set-variable" => self.set_variable(element),
+            "set-status" if is_error => {
+                self.set_status(element).map(|(status, reason)| Action::Status(status, reason))
+            }
+            "set-body" if is_error => self.set_body(element).map(Action::Body),
+            "validate-client-certificate" | "authentication-certificate" | "set-backend-service"
+                if !is_inbound =>
+            {
+                let message = format!("<{}> stands in <inbound>", element.name);
+                self.error(element, message)
+            }
+            "validate-client-certificate" => self.validate_client_certificate(element),
+            "authentication-certificate" => self.authentication_certificate(element),
+            "set-backend-service" => self.set_backend_service(element),
+            other => {
+                let remedy = ELSEWHERE.iter().find(|(known, _)| *known == other).map(|(_, remedy)| *remedy);
+                let message = match remedy {
+                    Some(remedy) => format!("<{other}> is not supported here: {remedy}"),
+                    None => format!("<{other}> is not supported, so what it demands would not be enforced"),
+                };
+                self.error(element, message)
+            }
+        }
+    }
+
+    fn include_base(&mut self, element: &Element) -> Option<Action> {
+        self.check_shape(element, &[], &[]);
+        self.facts.includes_base = true;
+        Some(Action::Base(self.base.clone().unwrap_or_default()))
+    }
+
+    fn error<T>(&mut self, element: &Element, message: impl Into<String>) -> Option<T> {
+        self.findings.error(element.position, message);
+        None
+    }
+
+    /// Complains about attributes and children that are not known, texts between elements, and named values.
+    fn check_shape(&mut self, element: &Element, attributes: &[&str], children: &[&str]) {
+        for attribute in &element.attributes {
+            if !attributes.contains(&attribute.name.as_str()) && attribute.name != "id" {
+                let known = match attributes {
+                    [] => "it has none".to_owned(),
+                    known => format!("{} are", known.join(", ")),
+                };
+                let message =
+                    format!("attribute {} of <{}> is not supported: {known}", attribute.name, element.name);
+                self.findings.error(attribute.position, message);
+            }
+            self.check_plain(&attribute.value);
+        }
+        for child in &element.children {
+            if !children.contains(&child.name.as_str()) {
+                let message = format!("<{}> does not stand in <{}>", child.name, element.name);
+                self.findings.error(child.position, message);
+            }
+        }
+        let may_hold_text = children.is_empty() && holds_text(&element.name);
+        if !may_hold_text && !element.text.value.trim().is_empty() {
+            self.findings.error(element.text.start(), format!("a text does not stand in <{}>", element.name));
+        }
+    }
+
+    /// Named values are filled in by APIM; here they would be taken as they stand.
+    fn check_plain(&mut self, text: &Text) {
+        let named = text.value.match_indices("{{").find(|(start, _)| {
+            let inside = &text.value[start + 2..];
+            inside.find("}}").is_some_and(|end| {
+                end > 0 && inside[..end].chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            })
+        });
+        if let Some((start, _)) = named {
+            let message = "named values {{...}} are not supported: write the value in its place";
+            self.findings.error(text.position(start), message);
+        }
+        if !expression::is_expression(&text.value)
+            && let Some(start) = text.value.find("@(").or_else(|| text.value.find("@{"))
+        {
+            let message = "an expression is the whole value: write $\"...\" or + inside of it to join texts";
+            self.findings.error(text.position(start), message);
+        }
+    }
+
+    /// An attribute that must be there and must not be empty.
+    fn required<'e>(&mut self, element: &'e Element, name: &str) -> Option<&'e Attribute> {
+        match element.attribute(name) {
+            Some(attribute) if !attribute.value.value.trim().is_empty() => Some(attribute),
+            Some(attribute) => {
+                self.findings.error(attribute.position, format!("{name} is empty"));
+                None
+            }
+            None => self.error(element, format!("<{}> needs the attribute {name}", element.name)),
+        }
+    }
+
+    /// An attribute that is no expression.
+    fn literal<'e>(&mut self, attribute: &'e Attribute) -> Option<&'e str> {
+        if expression::is_expression(&attribute.value.value) {
+            let message =
+                format!("{} must be written out: an expression is not supported here", attribute.name);
+            self.findings.error(attribute.position, message);
+            return None;
+        }
+        Some(&attribute.value.value)
+    }
+
+    fn flag(&mut self, element: &Element, name: &str, default: bool) -> Option<bool> {
+        let Some(attribute) = element.attribute(name) else { return Some(default) };
+        match self.literal(attribute)? {
+            "true" => Some(true),
+            "false" => Some(false),
+            other => {
+                let message = format!("{name} is true or false, not {other:?}");
+                self.findings.error(attribute.position, message);
+                None
+            }
+        }
+    }
+
+    fn compile(&mut self, text: &Text, wanted: Type) -> Option<Expression> {
+        let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
+        let compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
+        self.facts.used = self.facts.used.and(compiled.uses);
+        self.facts.read_variables.extend(compiled.variables.iter().cloned());
+        if self.section == Section::Outbound && compiled.uses.time {
+            let message =
+                "DateTime.Now in <outbound> is not supported: take it in <inbound> with set-variable";
+            self.findings.error(text.start(), message);
+        }
+        Some(compiled)
+    }
+
+    /// A text, or an expression for one.
+    fn template(&mut self, text: &Text, wanted: Type) -> Option<Template> {
+        if expression::is_expression(&text.value) {
+            return Some(Template::Expression(Box::new(self.compile(text, wanted)?)));
+        }
+        Some(Template::Literal(text.value.as_str().into()))
+    }
+
+    fn set_variable(&mut self, element: &Element) -> Option<Action> {
+        self.check_shape(element, &["name", "value"], &[]);
+        let name = self.required(element, "name");
+        let value = match element.attribute("value") {
+            Some(value) => self.template(&value.value, Base::Object.into()),
+            None => self.error(element, "<set-variable> needs the attribute value"),
+        };
+        let name: Arc<str> = self.literal(name?)?.into();
+        self.facts.set_variables.push(name.clone());
+        Some(Action::Variable(name, value?))
+    }
+}
+
+fn holds_text(element: &str) -> bool {
+    matches!(element, "value" | "set-body")
+}
+
+/// The name as a constant, for places.
+fn known_name(name: &str) -> &'static str {
+    const NAMES: [&str; 10] = [
+        "base",
+        "choose",
+        "return-response",
+        "set-header",
+        "set-variable",
+        "set-status",
+        "set-body",
+        "validate-client-certificate",
+        "authentication-certificate",
+        "set-backend-service",
+    ];
+    NAMES.iter().find(|known| **known == name).copied().unwrap_or("policies")
+}
+
+impl Element {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| attribute.name == name)
+    }
+}

@@ -1,0 +1,202 @@
+//! Documents: sections, or a fragment without them.
+
+use super::{Compiler, Element, Uses};
+use crate::apim::{
+    error::Position,
+    program::{Action, Named, Place, Program, Section, Step},
+};
+
+impl Compiler<'_> {
+    /// Compiles the roots of a text.
+    pub(crate) fn document(&mut self, roots: &[Element]) -> Program {
+        let start = roots.first().map_or(Position { line: 1, column: 1 }, |root| root.position);
+        let mut program = Program::default();
+        match roots {
+            [] => self.findings.error(start, "the document holds no policies"),
+            [root] if root.name == "policies" => self.policies(root, &mut program),
+            [root] if root.name == "fragment" => {
+                self.check_any(root);
+                program.inbound = self.inbound(&root.children);
+                self.inherit(&mut program, &["backend", "outbound", "on-error"]);
+            }
+            roots => {
+                program.inbound = self.inbound(roots);
+                self.inherit(&mut program, &["backend", "outbound", "on-error"]);
+            }
+        }
+        let mut above = Uses::default();
+        let mut judged_above = Uses::default();
+        program.set_variables = std::mem::take(&mut self.facts.set_variables);
+        if let Some(base) = &self.base
+            && self.facts.includes_base
+        {
+            (above, judged_above) = (base.used, base.judged);
+            program.set_variables.extend(base.set_variables.iter().cloned());
+        }
+        program.used = self.facts.used.and(above);
+        program.judged = self.facts.judged.and(judged_above);
+        self.lint(&program, start);
+        program
+    }
+
+    fn policies(&mut self, root: &Element, program: &mut Program) {
+        self.check_shape(root, &[], &["inbound", "backend", "outbound", "on-error"]);
+        let mut missing = Vec::new();
+        for name in ["inbound", "backend", "outbound", "on-error"] {
+            let sections: Vec<_> = root.children.iter().filter(|child| child.name == name).collect();
+            let section = match sections.as_slice() {
+                [] => {
+                    missing.push(name);
+                    continue;
+                }
+                [section] => section,
+                [_, second, ..] => {
+                    self.findings.error(second.position, format!("<{name}> stands only once"));
+                    continue;
+                }
+            };
+            self.check_any(section);
+            match name {
+                "inbound" => program.inbound = self.inbound(&section.children),
+                "backend" => self.backend(section),
+                "outbound" => {
+                    self.section = Section::Outbound;
+                    program.outbound = self.steps(&section.children, "");
+                }
+                _ => {
+                    self.section = Section::OnError;
+                    program.on_error = self.steps(&section.children, "");
+                }
+            }
+        }
+        if missing.contains(&"backend") && !missing.contains(&"inbound") {
+            self.findings.warn(root.position, "<backend> is missing: taken as <backend><base /></backend>");
+        }
+        self.inherit(program, &missing);
+    }
+
+    fn inbound(&mut self, elements: &[Element]) -> Vec<Step> {
+        self.section = Section::Inbound;
+        let steps = self.steps(elements, "");
+        if self.base.is_some() && !self.facts.includes_base {
+            let position = elements.first().map_or(Position { line: 1, column: 1 }, |first| first.position);
+            let message = "without <base /> in <inbound> the rules of the document above do not run";
+            self.findings.warn(position, message);
+        }
+        steps
+    }
+
+    /// A section that is not there is the document above's: its rules are not lost by leaving one out.
+    fn inherit(&mut self, program: &mut Program, missing: &[&str]) {
+        let Some(base) = &self.base else { return };
+        for name in missing {
+            let (section, steps) = match *name {
+                "inbound" => {
+                    self.facts.includes_base = true;
+                    (Section::Inbound, &mut program.inbound)
+                }
+                "outbound" => (Section::Outbound, &mut program.outbound),
+                "on-error" => (Section::OnError, &mut program.on_error),
+                _ => continue,
+            };
+            *steps = vec![Step {
+                place: base_place(section, self.scope_name),
+                action: Action::Base(base.clone()),
+            }];
+        }
+    }
+
+    fn backend(&mut self, section: &Element) {
+        self.section = Section::Backend;
+        for child in &section.children {
+            match child.name.as_str() {
+                "base" => self.check_shape(child, &[], &[]),
+                "forward-request" => self.check_shape(child, &[], &[]),
+                other => {
+                    let message = format!(
+                        "<{other}> in <backend> is not supported: <base /> and <forward-request /> are"
+                    );
+                    self.findings.error(child.position, message);
+                }
+            }
+        }
+        match section.children.len() {
+            0 => {
+                let message =
+                    "an empty <backend> would not forward the request: write <base /> or <forward-request />";
+                self.findings.error(section.position, message);
+            }
+            1 => {}
+            _ => self.findings.error(section.position, "<backend> forwards the request once"),
+        }
+    }
+
+    /// A section: its children are policies, judged when they are compiled.
+    fn check_any(&mut self, section: &Element) {
+        let children: Vec<&str> = section.children.iter().map(|child| child.name.as_str()).collect();
+        self.check_shape(section, &[], &children);
+    }
+
+    /// What the document as a whole gives away.
+    fn lint(&mut self, program: &Program, start: Position) {
+        let judged = program.judged;
+        let message = if !program.used.certificate {
+            Some(
+                "the document does not look at the caller's certificate: everyone passes, and nobody is admitted",
+            )
+        } else if !judged.certificate {
+            Some("no rule refuses by the caller's certificate: everyone passes")
+        } else if !judged.proof && judged.names {
+            Some(
+                "names are compared that nothing proves: anyone can make a certificate with this subject and issuer. Demand a \
+                 chain (VerifyNoRevocation(), validate-trust) or a thumbprint as well",
+            )
+        } else if !judged.proof {
+            Some(
+                "nothing is demanded that cannot be forged: anyone's self-made certificate passes. Demand a chain \
+                 (VerifyNoRevocation(), validate-trust) or a thumbprint",
+            )
+        } else {
+            None
+        };
+        if let Some(message) = message {
+            self.findings.warn(start, message);
+        }
+        for (name, position) in std::mem::take(&mut self.facts.read_variables) {
+            if !program.set_variables.contains(&name) {
+                let message = format!(
+                    "nothing sets the variable {name:?}, so this always fails: use GetValueOrDefault, or set it first"
+                );
+                self.findings.warn(position, message);
+            }
+        }
+        self.lint_names();
+    }
+
+    /// Certificates that are named and are not there now.
+    fn lint_names(&mut self) {
+        let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
+        for (named, position) in &self.named {
+            let missing = match named {
+                Named::Id(id) if deployed.by_id(id).is_none() => format!("id {id:?}"),
+                Named::Thumbprint(thumbprint) if !deployed.contains(*thumbprint) => {
+                    format!("thumbprint {thumbprint}")
+                }
+                _ => continue,
+            };
+            self.findings
+                .warn(*position, format!("the deployment has no certificate with the {missing} now"));
+        }
+    }
+}
+
+fn base_place(section: Section, scope: &'static str) -> Place {
+    Place {
+        position: Position { line: 1, column: 1 },
+        element: "base",
+        path: "base[1]".into(),
+        id: None,
+        section,
+        scope,
+    }
+}

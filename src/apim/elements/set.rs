@@ -1,0 +1,141 @@
+//! `set-header` and `set-backend-service`.
+
+use http::{HeaderName, HeaderValue, Uri, header};
+
+use super::{Compiler, Element, Type, expression};
+use crate::apim::program::{Action, HeaderChange, HeaderMode, HeaderText, Section, Target};
+
+/// Fields that belong to a connection or to the framing of a message: who sets them from outside smuggles.
+const FRAMING: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+const MOST_VALUES: usize = 64;
+
+impl Compiler<'_> {
+    pub(super) fn set_header(&mut self, element: &Element) -> Option<HeaderChange> {
+        self.check_shape(element, &["name", "exists-action"], &["value"]);
+        let name = self.required(element, "name").and_then(|name| {
+            let written = self.literal(name)?;
+            match written.parse::<HeaderName>() {
+                Ok(header) if FRAMING.contains(&header) => {
+                    let message = format!("{written} frames the message: the server decides about it");
+                    self.findings.error(name.position, message);
+                    None
+                }
+                Ok(header) if header == header::HOST && self.section == Section::Inbound => {
+                    let message = "Host is decided by the route: it is the back end's, or the caller's";
+                    self.findings.error(name.position, message);
+                    None
+                }
+                Ok(header) => Some(header),
+                Err(_) => {
+                    self.findings.error(name.position, format!("{written:?} is no header name"));
+                    None
+                }
+            }
+        });
+        let mode = match element.attribute("exists-action") {
+            None => Some(HeaderMode::Override),
+            Some(attribute) => match self.literal(attribute) {
+                Some("override") => Some(HeaderMode::Override),
+                Some("skip") => Some(HeaderMode::Skip),
+                Some("append") => Some(HeaderMode::Append),
+                Some("delete") => Some(HeaderMode::Delete),
+                Some(other) => {
+                    let message = format!("exists-action is override, skip, append or delete, not {other:?}");
+                    self.findings.error(attribute.position, message);
+                    None
+                }
+                None => None,
+            },
+        };
+        if element.children.len() > MOST_VALUES {
+            self.findings.error(element.position, format!("more than {MOST_VALUES} values"));
+            return None;
+        }
+        let values: Vec<_> = element.children.iter().map(|child| self.header_value(child)).collect();
+        let (name, mode) = (name?, mode?);
+        match (mode, values.is_empty()) {
+            (HeaderMode::Delete, false) => {
+                self.findings.error(element.position, "a header that is deleted has no <value>");
+            }
+            (HeaderMode::Delete, true) | (_, false) => {}
+            (_, true) => self.findings.error(element.position, "<set-header> needs a <value>"),
+        }
+        Some(HeaderChange { name, mode, values: values.into_iter().collect::<Option<_>>()? })
+    }
+
+    fn header_value(&mut self, element: &Element) -> Option<HeaderText> {
+        self.check_shape(element, &[], &[]);
+        self.check_plain(&element.text);
+        if expression::is_expression(&element.text.value) {
+            return Some(HeaderText::Expression(Box::new(self.compile(&element.text, Type::TEXT)?)));
+        }
+        match HeaderValue::from_str(element.text.value.trim()) {
+            Ok(value) => Some(HeaderText::Literal(value)),
+            Err(_) => {
+                self.findings.error(element.text.start(), "a header's value is one line of plain ASCII text");
+                None
+            }
+        }
+    }
+
+    pub(super) fn set_backend_service(&mut self, element: &Element) -> Option<Action> {
+        if let Some(attribute) = element.attribute("backend-id") {
+            let message = "backend-id is not supported: there are no back-end entities here. Write base-url";
+            self.findings.error(attribute.position, message);
+            return None;
+        }
+        self.check_shape(element, &["base-url"], &[]);
+        let attribute = self.required(element, "base-url")?;
+        if expression::is_expression(&attribute.value.value) {
+            let compiled = self.compile(&attribute.value, Type::TEXT)?;
+            if compiled.uses.request {
+                let message = "the caller would choose where its request is sent, and with whose certificate: compare its \
+                               headers in a <choose>, and write each base-url out";
+                self.findings.error(attribute.position, message);
+                return None;
+            }
+            if compiled.uses.variables {
+                let message =
+                    "a variable decides where requests are sent: make sure that callers do not choose it";
+                self.findings.warn(attribute.position, message);
+            }
+            return Some(Action::Backend(Target::Expression(Box::new(compiled))));
+        }
+        match base_url(attribute.value.value.trim()) {
+            Some(uri) => Some(Action::Backend(Target::Fixed(uri))),
+            None => {
+                let message =
+                    "base-url is http://host/path or https://host/path, without user, query or fragment";
+                self.findings.error(attribute.position, message);
+                None
+            }
+        }
+    }
+}
+
+/// A URL that requests can be sent below.
+pub(crate) fn base_url(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let authority = uri.authority()?;
+    let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty()
+        && uri.query().is_none()
+        && !text.contains(['#', '\\'])
+        && !uri.path().split('/').any(|segment| {
+            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+            segment == "." || segment == ".."
+        });
+    is_plain.then_some(uri)
+}

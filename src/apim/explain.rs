@@ -1,0 +1,64 @@
+use std::fmt;
+
+use super::{error::Position, outcome::Outcome};
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) position: Option<Position>,
+    pub(crate) depth: usize,
+    pub(crate) text: String,
+}
+
+/// What a document did with a request, in words. Made by [`Document::explain`](super::Document::explain).
+///
+/// Prints one line an element that ran, the parts of its condition indented, and the outcome last. For operators:
+/// callers are never told.
+#[derive(Debug)]
+pub struct Explanation {
+    lines: Vec<Line>,
+    outcome: Outcome,
+}
+
+impl Explanation {
+    pub(crate) fn new(lines: Vec<Line>, outcome: Outcome) -> Self {
+        Self { lines, outcome }
+    }
+
+    /// What the document decides.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            write!(f, "{:indent$}", "", indent = line.depth * 2)?;
+            if let Some(position) = line.position {
+                write!(f, "line {}: ", position.line)?;
+            }
+            writeln!(f, "{}", line.text)?;
+        }
+        match &self.outcome {
+            Outcome::Respond(answer) => {
+                write!(f, "answered {}", answer.status().as_u16())?;
+                if let Some(reason) = answer.reason() {
+                    write!(f, " {reason}")?;
+                }
+                let (element, line, _) = answer.element();
+                write!(f, " by {element} in line {line}")?;
+                match answer.code() {
+                    Some(code) => write!(f, ": {code}: {}", answer.message()),
+                    None => Ok(()),
+                }
+            }
+            Outcome::Forward(forward) if forward.admits() => {
+                f.write_str("forwarded; the certificate is admitted")
+            }
+            Outcome::Forward(_) => f.write_str(
+                "forwarded without admitting a certificate: no rule that could refuse looked at one",
+            ),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Properties: what stands behind a dot, without parentheses.
+
+use std::sync::Arc;
+
+use super::{Checked, Checker, Constant, Expr, Function, Node, Span, call, constant, range};
+use crate::apim::expression::{
+    node::{CertificateText, ErrorField, Kind, RequestText},
+    ty::{Base, Type},
+};
+
+impl Checker {
+    pub(super) fn member(&mut self, target: &Expr, name: &str, at: &Span, span: &Span) -> Checked {
+        let (node, ty) = self.expression(target)?;
+        if ty.nullable && ty.is_value() {
+            return match name {
+                "HasValue" => {
+                    let null = constant(Constant::Null, span);
+                    let kind = Kind::Equal { one: Box::new(node), other: Box::new(null), is_negated: true };
+                    Ok((Node { kind, range: range(span) }, Type::BOOL))
+                }
+                _ => {
+                    self.fail(at, format!("{ty} may be null: compare it with null first, or write ?.{name}"))
+                }
+            };
+        }
+        match ty.base {
+            Base::Class(class) => self.static_member(class, name, at, span),
+            Base::Context => self.context_member(name, at, span),
+            Base::Request => self.request_member(name, at, span),
+            Base::Url => self.url_member(name, at, span),
+            Base::LastError => self.error_member(name, at, span),
+            Base::Deployment if name == "Certificates" => {
+                Ok((constant(Constant::Null, span), Base::Certificates.into()))
+            }
+            Base::Certificates => self.certificates_member(name, at, span),
+            Base::Certificate => self.certificate_member(node, name, at, span),
+            _ => self.value_member(node, ty, name, at, span),
+        }
+    }
+
+    fn no_value(base: Base, span: &Span) -> Checked {
+        Ok((constant(Constant::Null, span), base.into()))
+    }
+
+    fn context_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
+        match name {
+            "Request" => Self::no_value(Base::Request, span),
+            "Deployment" => Self::no_value(Base::Deployment, span),
+            "Variables" => Self::no_value(Base::Variables, span),
+            "LastError" if self.scope.has_error => Self::no_value(Base::LastError, span),
+            "LastError" => self.fail(at, "context.LastError has a value in <on-error> only"),
+            "Response" => self.fail(at, "context.Response is not supported: documents here judge requests"),
+            "User" | "Subscription" | "Product" | "Api" | "Operation" | "Workspace" | "GraphQL" => self.fail(
+                at,
+                format!(
+                    "context.{name} is not supported: there is none here. Decide by the certificate instead"
+                ),
+            ),
+            _ => self.fail(
+                at,
+                format!("context.{name} is not supported: Request, Deployment, Variables and LastError are"),
+            ),
+        }
+    }
+
+    fn request_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
+        let text = |text| Ok((Node { kind: Kind::Request(text), range: range(span) }, Type::TEXT));
+        match name {
+            "Certificate" => {
+                self.uses.certificate = true;
+                Ok((Node { kind: Kind::Certificate, range: range(span) }, Base::Certificate.into()))
+            }
+            "Headers" => Self::no_value(Base::Headers, span),
+            "Url" | "OriginalUrl" => Self::no_value(Base::Url, span),
+            "Method" => text(RequestText::Method),
+            "IpAddress" => text(RequestText::IpAddress),
+            "Body" => self.fail(at, "context.Request.Body is not supported: bodies are streamed, not read"),
+            _ => self.fail(
+                at,
+                format!(
+                    "context.Request.{name} is not supported: Certificate, Headers, Url, OriginalUrl, Method and \
+                     IpAddress are"
+                ),
+            ),
+        }
+    }
+
+    fn url_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
+        self.uses.request = true;
+        let text = match name {
+            "Path" => RequestText::Path,
+            "Host" => RequestText::Host,
+            "Scheme" => RequestText::Scheme,
+            "QueryString" => RequestText::QueryString,
+            "Query" => return Self::no_value(Base::Query, span),
+            "Port" => return Ok((Node { kind: Kind::Port, range: range(span) }, Type::INT)),
+            _ => return self.fail(at, format!("{name} of a URL is not supported")),
+        };
+        Ok((Node { kind: Kind::Request(text), range: range(span) }, Type::TEXT))
+    }
+
+    fn error_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
+        let field = match name {
+            "Source" => ErrorField::Source,
+            "Reason" => ErrorField::Reason,
+            "Message" => ErrorField::Message,
+            "Scope" => ErrorField::Scope,
+            "Section" => ErrorField::Section,
+            "Path" => ErrorField::Path,
+            "PolicyId" => ErrorField::PolicyId,
+            _ => return self.fail(at, format!("context.LastError.{name} is not supported")),
+        };
+        Ok((Node { kind: Kind::LastError(field), range: range(span) }, Type::TEXT))
+    }
+
+    fn certificates_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
+        match name {
+            "Count" => Ok((Node { kind: Kind::DeploymentCount, range: range(span) }, Type::INT)),
+            "Values" => Self::no_value(Base::CertificateValues, span),
+            "Keys" => Self::no_value(Base::CertificateKeys, span),
+            _ => self.fail(
+                at,
+                format!(
+                    "context.Deployment.Certificates.{name} is not supported: Any, All, ContainsKey, Count, Keys, \
+                     Values, First, FirstOrDefault and [thumbprint] are"
+                ),
+            ),
+        }
+    }
+
+    fn certificate_member(&mut self, node: Node, name: &str, at: &Span, span: &Span) -> Checked {
+        let text =
+            |text, node| Node { kind: Kind::CertificateText(text, Box::new(node)), range: range(span) };
+        let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
+        match name {
+            "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
+                self.uses.names = true;
+                let base = if name.ends_with("Name") { Base::Name } else { Base::Text };
+                let which =
+                    if name.starts_with('S') { CertificateText::Subject } else { CertificateText::Issuer };
+                Ok((text(which, node), base.into()))
+            }
+            "Thumbprint" => {
+                self.uses.proof = true;
+                Ok((text(CertificateText::Thumbprint, node), Type::TEXT))
+            }
+            "SerialNumber" => Ok((text(CertificateText::Serial, node), Type::TEXT)),
+            "NotBefore" => function(Function::NotBefore, node, Base::Moment),
+            "NotAfter" => function(Function::NotAfter, node, Base::Moment),
+            "HasPrivateKey" => function(Function::HasPrivateKey, node, Base::Bool),
+            "Version" => function(Function::Version, node, Base::Int),
+            "RawData" => function(Function::RawData, node, Base::Bytes),
+            "SignatureAlgorithm" => Ok((node, Base::Oid.into())),
+            "FriendlyName" => self.fail(at, "FriendlyName is a label of a certificate store, which nobody presents"),
+            "Extensions" | "PublicKey" | "PrivateKey" | "Archived" | "Handle" => {
+                self.fail(at, format!("{name} of a certificate is not supported"))
+            }
+            _ => self.fail(
+                at,
+                format!(
+                    "{name} of a certificate is not supported: Thumbprint, Subject, SubjectName.Name, Issuer, \
+                     IssuerName.Name, SerialNumber, NotBefore and NotAfter are, among others"
+                ),
+            ),
+        }
+    }
+
+    fn value_member(&mut self, node: Node, ty: Type, name: &str, at: &Span, span: &Span) -> Checked {
+        const UNITS: [(&str, f64); 4] =
+            [("TotalDays", 86_400.0), ("TotalHours", 3_600.0), ("TotalMinutes", 60.0), ("TotalSeconds", 1.0)];
+        let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
+        match (ty.base, name) {
+            // The string that such a value is at run time.
+            (Base::Name, "Name") => Ok((node, Type::TEXT)),
+            (Base::Oid, "Value") => {
+                function(Function::SignatureAlgorithm { is_name: false }, node, Base::Text)
+            }
+            (Base::Oid, "FriendlyName") => {
+                function(Function::SignatureAlgorithm { is_name: true }, node, Base::Text)
+            }
+            (Base::Pair, "Key") => {
+                self.uses.proof = true;
+                function(Function::PairKey, node, Base::Text)
+            }
+            (Base::Pair, "Value") => function(Function::PairValue, node, Base::Certificate),
+            (Base::Text, "Length") => function(Function::Length, node, Base::Int),
+            (Base::Texts, "Length" | "Count") => function(Function::Count, node, Base::Int),
+            (Base::Moment, "Year") => function(Function::Year, node, Base::Int),
+            (Base::Moment, "Month") => function(Function::Month, node, Base::Int),
+            (Base::Moment, "Day") => function(Function::Day, node, Base::Int),
+            (Base::Moment, "Hour") => function(Function::PartOfDay(3_600, 24), node, Base::Int),
+            (Base::Moment, "Minute") => function(Function::PartOfDay(60, 60), node, Base::Int),
+            (Base::Moment, "Second") => function(Function::PartOfDay(1, 60), node, Base::Int),
+            (Base::Moment, "Date") => function(Function::Midnight, node, Base::Moment),
+            (Base::Span, "Days") => function(Function::PartOfSpan(86_400, i64::MAX), node, Base::Int),
+            (Base::Span, "Hours") => function(Function::PartOfSpan(3_600, 24), node, Base::Int),
+            (Base::Span, "Minutes") => function(Function::PartOfSpan(60, 60), node, Base::Int),
+            (Base::Span, "Seconds") => function(Function::PartOfSpan(1, 60), node, Base::Int),
+            (Base::Span, _) if UNITS.iter().any(|(known, _)| *known == name) => {
+                let unit = UNITS.iter().find(|(known, _)| *known == name).map_or(1.0, |(_, unit)| *unit);
+                function(Function::TotalUnits(unit), node, Base::Double)
+            }
+            (Base::Object, _) => {
+                self.fail(at, "cast it first, as in ((string)context.Variables[\"name\"]).Length")
+            }
+            _ => self.fail(at, format!("{name} of {ty} is not supported")),
+        }
+    }
+
+    pub(super) fn index(&mut self, target: &Expr, index: &Expr, span: &Span) -> Checked {
+        let (node, ty) = self.expression(target)?;
+        match ty.base {
+            Base::Variables => {
+                let name = self.key(index, "variable")?;
+                self.uses.variables = true;
+                self.variables.push((name.clone(), index.span.start));
+                Ok((Node { kind: Kind::Variable(name), range: range(span) }, Base::Object.into()))
+            }
+            Base::Headers => {
+                let name = self.header(index)?;
+                Ok((Node { kind: Kind::Headers(name), range: range(span) }, Base::Texts.into()))
+            }
+            Base::Query => {
+                let name = self.key(index, "query parameter")?;
+                self.uses.request = true;
+                let kind = Kind::Queries(name.as_ref().into());
+                Ok((Node { kind, range: range(span) }, Base::Texts.into()))
+            }
+            Base::Certificates => {
+                self.uses.proof = true;
+                let key = self.expect(index, Type::TEXT)?;
+                self.lint_thumbprint_key(&key, &index.span);
+                let kind = Kind::Deployed(Box::new(key));
+                Ok((Node { kind, range: range(span) }, Base::Certificate.into()))
+            }
+            Base::Texts => {
+                let index = self.expect(index, Type::INT)?;
+                Ok((call(Function::At, vec![node, index], span), Type::TEXT))
+            }
+            Base::Text => {
+                let index = self.expect(index, Type::INT)?;
+                Ok((call(Function::CharAt, vec![node, index], span), Base::Char.into()))
+            }
+            _ => self.fail(span, format!("{ty} has no index")),
+        }
+    }
+
+    /// A name that must be written out: what it stands for is settled at load.
+    pub(super) fn key(&mut self, expr: &Expr, what: &str) -> Checked<Arc<str>> {
+        match Self::literal(expr) {
+            Some(name) if !name.is_empty() && name.len() <= 256 => Ok(name.into()),
+            _ => self.fail(&expr.span, format!("the name of a {what} must be a string literal")),
+        }
+    }
+
+    pub(super) fn header(&mut self, expr: &Expr) -> Checked<http::HeaderName> {
+        let name = self.key(expr, "header")?;
+        self.uses.request = true;
+        let Ok(header) = name.parse::<http::HeaderName>() else {
+            return self.fail(&expr.span, format!("{name:?} is no header name"));
+        };
+        if crate::apim::elements::is_certificate_header(header.as_str()) {
+            return self.fail(
+                &expr.span,
+                format!(
+                    "{name} is written by whoever sends the request, so a certificate in it proves nothing: use \
+                     context.Request.Certificate, which the TLS handshake has proved"
+                ),
+            );
+        }
+        Ok(header)
+    }
+}

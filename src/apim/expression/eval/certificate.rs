@@ -1,0 +1,128 @@
+//! Members of a certificate that are not kept as texts.
+
+use std::borrow::Cow;
+
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use super::{Evaluated, Evaluation, STEPS_OF_A_CHAIN, certificate_text, time};
+use crate::{
+    apim::expression::{
+        node::{CertificateText, Function},
+        value::{Certificate, Fault, Value},
+    },
+    certificate::{ClientCertificate, CommonName, DistinguishedName, GeneralName, Thumbprint, Timestamp},
+    policy::{Answer, Rule, TrustAnchors},
+};
+
+const COMMON_NAME: Fault =
+    Fault::CannotTell("The name has no common name, or several: .NET chooses another part of it.");
+const ALGORITHM: Fault = Fault::CannotTell("The platform decides what this signature algorithm is called.");
+
+/// Object identifiers of signatures and what .NET calls them on every platform.
+const ALGORITHMS: [(&str, &str); 7] = [
+    ("1.2.840.113549.1.1.5", "sha1RSA"),
+    ("1.2.840.113549.1.1.11", "sha256RSA"),
+    ("1.2.840.113549.1.1.12", "sha384RSA"),
+    ("1.2.840.113549.1.1.13", "sha512RSA"),
+    ("1.2.840.10045.4.3.2", "sha256ECDSA"),
+    ("1.2.840.10045.4.3.3", "sha384ECDSA"),
+    ("1.2.840.10045.4.3.4", "sha512ECDSA"),
+];
+
+/// Whether a chain leads from the certificate to a root; a root itself needs none.
+///
+/// .NET accepts a trusted root that is presented itself, which is how self-signed client certificates work there.
+/// The operator has named that very certificate, and the handshake has proved its key.
+pub(crate) fn is_trusted(certificate: &ClientCertificate, trust: &TrustAnchors, now: Timestamp) -> bool {
+    if trust.lists(certificate) {
+        return certificate.validity().contains(now);
+    }
+    Rule::trust(trust.clone()).answer(certificate, now) == Answer::Holds
+}
+
+impl<'r> Evaluation<'_, 'r> {
+    pub(super) fn call_certificate(&mut self, function: Function, value: Value<'r>) -> Evaluated<Value<'r>> {
+        match (function, value) {
+            (Function::PairValue, Value::Pair(entry)) => Ok(Value::Certificate(Certificate {
+                certificate: entry.certificate(),
+                has_private_key: entry.has_private_key(),
+            })),
+            (Function::PairKey, Value::Pair(entry)) => {
+                Ok(Value::borrowed(entry.certificate().dotnet_thumbprint()))
+            }
+            (function, Value::Certificate(certificate)) => self.of_certificate(function, certificate),
+            _ => Err(Fault::NullReference),
+        }
+    }
+
+    fn of_certificate(&mut self, function: Function, which: Certificate<'r>) -> Evaluated<Value<'r>> {
+        let certificate = which.certificate;
+        let moment = |at| Ok(Value::Moment(time::from_timestamp(at)));
+        match function {
+            Function::NotBefore => moment(certificate.validity().not_before),
+            Function::NotAfter => moment(certificate.validity().not_after),
+            Function::HasPrivateKey => Ok(Value::Bool(which.has_private_key)),
+            Function::Verify => {
+                self.step(STEPS_OF_A_CHAIN)?;
+                let trust = self.inputs.trust.ok_or(Fault::CannotTell("There are no trusted roots."))?;
+                Ok(Value::Bool(is_trusted(certificate, trust, self.inputs.now)))
+            }
+            Function::SimpleName { of_issuer } => {
+                let name = if of_issuer { certificate.issuer() } else { certificate.subject() };
+                // A name that .NET prints is one whose values can all be read.
+                let which = if of_issuer { CertificateText::Issuer } else { CertificateText::Subject };
+                certificate_text(which, Certificate { certificate, has_private_key: false })?;
+                common_name(name)
+            }
+            Function::DnsName { or_common_name } => {
+                let dns = certificate.subject_alternative_names().iter().find_map(|name| match name {
+                    GeneralName::Dns(name) => Some(name.as_str()),
+                    _ => None,
+                });
+                match dns {
+                    Some(dns) => Ok(Value::borrowed(dns)),
+                    None if or_common_name => common_name(certificate.subject()),
+                    None => Ok(Value::borrowed("")),
+                }
+            }
+            Function::RawData => Ok(Value::Bytes(Cow::Borrowed(certificate.der()))),
+            Function::Sha1 => match certificate.sha1_thumbprint() {
+                Thumbprint::Sha1(octets) => Ok(Value::Bytes(octets.to_vec().into())),
+                _ => Err(Fault::InvalidCast),
+            },
+            Function::SerialReversed => {
+                let octets: Vec<u8> = certificate.serial().as_bytes().iter().rev().copied().collect();
+                Ok(Value::Bytes(octets.into()))
+            }
+            Function::Version => {
+                let version = self.parsed(certificate)?.version().0;
+                Ok(Value::Int(i32::try_from(version).unwrap_or(0) + 1))
+            }
+            Function::SignatureAlgorithm { is_name } => {
+                let oid = self.parsed(certificate)?.signature_algorithm.algorithm.to_id_string();
+                if !is_name {
+                    return self.text(oid);
+                }
+                let name = ALGORITHMS.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name);
+                name.map(Value::borrowed).ok_or(ALGORITHM)
+            }
+            _ => Err(Fault::InvalidCast),
+        }
+    }
+
+    /// Seldom asked for, so it is read again.
+    fn parsed(&mut self, certificate: &'r ClientCertificate) -> Evaluated<X509Certificate<'r>> {
+        self.step(200)?;
+        match X509Certificate::from_der(certificate.der()) {
+            Ok((_, parsed)) => Ok(parsed),
+            Err(_) => Err(Fault::CannotTell("The certificate cannot be read.")),
+        }
+    }
+}
+
+fn common_name(name: &DistinguishedName) -> Evaluated<Value<'_>> {
+    match name.common_name() {
+        CommonName::One(only) => Ok(Value::borrowed(only)),
+        _ => Err(COMMON_NAME),
+    }
+}

@@ -1,0 +1,349 @@
+//! Functions of arguments that are evaluated already.
+
+use std::borrow::Cow;
+
+use super::{Evaluated, Evaluation};
+use crate::apim::expression::{
+    base64,
+    node::{Function, Node},
+    text::{self, Side},
+    time::{self, Date, TICKS_PER_SECOND},
+    value::{Fault, Value},
+};
+use crate::certificate::hex;
+
+const NO_ELEMENT: Fault = Fault::NotFound("Sequence contains no elements");
+const OUT_OF_RANGE: Fault = Fault::NotFound("Index was outside the bounds of the array.");
+
+/// `ToString()`; null is the empty string, as in a concatenation.
+pub(super) fn print<'v>(value: &'v Value<'_>) -> Evaluated<Cow<'v, str>> {
+    Ok(match value {
+        Value::Null => "".into(),
+        Value::Text(text) => Cow::Borrowed(text),
+        Value::Bool(value) => if *value { "True" } else { "False" }.into(),
+        Value::Int(value) => value.to_string().into(),
+        Value::Char(value) => value.to_string().into(),
+        _ => return Err(Fault::CannotTell("A culture decides how this value is printed.")),
+    })
+}
+
+fn as_text<'v>(value: &'v Value<'_>) -> Evaluated<&'v str> {
+    match value {
+        Value::Text(text) => Ok(text),
+        _ => Err(Fault::NullReference),
+    }
+}
+
+fn moment(value: &Value<'_>) -> Evaluated<i64> {
+    match value {
+        Value::Moment(ticks) | Value::Span(ticks) => Ok(*ticks),
+        _ => Err(Fault::NullReference),
+    }
+}
+
+fn int(value: &Value<'_>) -> Evaluated<i32> {
+    match value {
+        Value::Int(value) => Ok(*value),
+        _ => Err(Fault::NullReference),
+    }
+}
+
+fn number(value: &Value<'_>) -> Evaluated<f64> {
+    value.number().ok_or(Fault::NullReference)
+}
+
+fn from_usize(value: usize) -> Value<'static> {
+    Value::Int(i32::try_from(value).unwrap_or(i32::MAX))
+}
+
+/// Steps that a look at the whole of a value takes.
+pub(super) fn weight(value: &Value<'_>) -> u32 {
+    let bytes = match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Texts(texts) => texts.iter().map(|text| text.len() + 16).sum(),
+        _ => 0,
+    };
+    u32::try_from(bytes / 64).unwrap_or(u32::MAX)
+}
+
+/// Whether the time grows with the product of two lengths.
+fn searches_ignoring_case(function: Function) -> bool {
+    use text::Case::{CultureIgnoreCase, OrdinalIgnoreCase};
+    matches!(
+        function,
+        Function::Contains(OrdinalIgnoreCase | CultureIgnoreCase)
+            | Function::IndexOf(OrdinalIgnoreCase | CultureIgnoreCase)
+    )
+}
+
+impl<'r> Evaluation<'_, 'r> {
+    pub(super) fn call(&mut self, function: Function, arguments: &'r [Node]) -> Evaluated<Value<'r>> {
+        match arguments {
+            [only] => {
+                let only = self.value(only)?;
+                self.step(weight(&only))?;
+                self.call_one(function, only)
+            }
+            [first, second] => {
+                let first = self.value(first)?;
+                let second = self.value(second)?;
+                self.step(weight(&first).saturating_add(weight(&second)))?;
+                if searches_ignoring_case(function) {
+                    self.step(weight(&first).saturating_mul(weight(&second).saturating_mul(64)))?;
+                }
+                self.call_two(function, &first, &second)
+            }
+            _ => {
+                let mut values = Vec::with_capacity(arguments.len());
+                for argument in arguments {
+                    let value = self.value(argument)?;
+                    self.step(weight(&value))?;
+                    values.push(value);
+                }
+                self.call_many(function, &values)
+            }
+        }
+    }
+
+    fn call_one(&mut self, function: Function, value: Value<'r>) -> Evaluated<Value<'r>> {
+        Ok(match function {
+            Function::IsNullOrEmpty => Value::Bool(as_text(&value).map_or(true, str::is_empty)),
+            Function::IsNullOrWhiteSpace => {
+                Value::Bool(as_text(&value).map_or(true, |text| text.trim().is_empty()))
+            }
+            _ if value.is_null() => return Err(Fault::NullReference),
+            Function::Length => from_usize(text::length(as_text(&value)?)),
+            Function::ToUpper => {
+                let upper = text::to_upper(as_text(&value)?);
+                self.text(upper)?
+            }
+            Function::ToLower => {
+                let lower = text::to_lower(as_text(&value)?);
+                self.text(lower)?
+            }
+            Function::Trim(side) => self.trimmed(value, side, char::is_whitespace)?,
+            Function::ToText => match value {
+                Value::Text(_) => value,
+                other => {
+                    let printed = print(&other)?.into_owned();
+                    self.text(printed)?
+                }
+            },
+            Function::Count
+            | Function::First
+            | Function::FirstOrDefault
+            | Function::Last
+            | Function::IsNotEmpty => {
+                let Value::Texts(texts) = value else { return Err(Fault::NullReference) };
+                match function {
+                    Function::Count => from_usize(texts.len()),
+                    Function::IsNotEmpty => Value::Bool(!texts.is_empty()),
+                    Function::First => Value::Text(texts.first().cloned().ok_or(NO_ELEMENT)?),
+                    Function::Last => Value::Text(texts.last().cloned().ok_or(NO_ELEMENT)?),
+                    _ => texts.first().cloned().map_or(Value::Null, Value::Text),
+                }
+            }
+            Function::SpanOf(seconds) => Value::Span(time::span(number(&value)?, seconds)?),
+            Function::TotalUnits(seconds) => {
+                Value::Double(moment(&value)? as f64 / (seconds * TICKS_PER_SECOND as f64))
+            }
+            Function::PartOfSpan(seconds, modulus) => {
+                let units = moment(&value)? / TICKS_PER_SECOND / seconds;
+                Value::Int(i32::try_from(units % modulus).unwrap_or(i32::MAX))
+            }
+            Function::Year => Value::Int(Date::of(moment(&value)?).year as i32),
+            Function::Month => Value::Int(Date::of(moment(&value)?).month as i32),
+            Function::Day => Value::Int(Date::of(moment(&value)?).day as i32),
+            Function::PartOfDay(unit, modulus) => {
+                Value::Int(time::part_of_day(moment(&value)?, unit, modulus))
+            }
+            Function::Midnight => Value::Moment(time::midnight(moment(&value)?)),
+            Function::Negate => match value {
+                Value::Int(value) => Value::Int(value.wrapping_neg()),
+                value => Value::Double(-number(&value)?),
+            },
+            Function::ParseInt => {
+                let text = as_text(&value)?.trim();
+                Value::Int(
+                    text.parse().map_err(|_| Fault::Format("Input string was not in a correct format."))?,
+                )
+            }
+            Function::ToBool => {
+                let text = as_text(&value)?.trim();
+                match text {
+                    _ if text.eq_ignore_ascii_case("true") => Value::Bool(true),
+                    _ if text.eq_ignore_ascii_case("false") => Value::Bool(false),
+                    _ => return Err(Fault::Format("String was not recognized as a valid Boolean.")),
+                }
+            }
+            Function::ToBase64 => match &value {
+                Value::Bytes(bytes) => {
+                    let encoded = base64::encode(bytes);
+                    self.text(encoded)?
+                }
+                _ => return Err(Fault::NullReference),
+            },
+            Function::ToHex => match &value {
+                Value::Bytes(bytes) => {
+                    let printed = hex(bytes);
+                    self.text(printed)?
+                }
+                _ => return Err(Fault::NullReference),
+            },
+            Function::FromBase64 => {
+                let bytes = base64::decode(as_text(&value)?)
+                    .ok_or(Fault::Format("The input is not a valid Base-64 string."))?;
+                self.charge(bytes.len())?;
+                Value::Bytes(Cow::Owned(bytes))
+            }
+            _ => self.call_certificate(function, value)?,
+        })
+    }
+
+    fn call_two(&mut self, function: Function, one: &Value<'r>, two: &Value<'r>) -> Evaluated<Value<'r>> {
+        Ok(match function {
+            Function::SameText(case) => Value::Bool(match (one, two) {
+                (Value::Text(one), Value::Text(two)) => case.equal(one, two)?,
+                (one, two) => one.is_null() && two.is_null(),
+            }),
+            Function::EqualsText(case) => match two {
+                Value::Text(other) => Value::Bool(case.equal(as_text(one)?, other)?),
+                _ => {
+                    as_text(one)?;
+                    Value::Bool(false)
+                }
+            },
+            Function::HasText => {
+                let Value::Texts(texts) = one else { return Err(Fault::NullReference) };
+                Value::Bool(matches!(two, Value::Text(wanted) if texts.contains(wanted)))
+            }
+            Function::At => {
+                let Value::Texts(texts) = one else { return Err(Fault::NullReference) };
+                let index = usize::try_from(int(two)?).map_err(|_| OUT_OF_RANGE)?;
+                Value::Text(texts.get(index).cloned().ok_or(OUT_OF_RANGE)?)
+            }
+            Function::Join => {
+                let Value::Texts(texts) = two else { return Err(Fault::NullReference) };
+                let joined = texts.join(&*print(one)?);
+                self.text(joined)?
+            }
+            Function::CharAt => {
+                let character = text::char_at(as_text(one)?, int(two)?);
+                Value::Char(character.ok_or(OUT_OF_RANGE)?)
+            }
+            Function::Contains(case) => Value::Bool(case.find(as_text(one)?, as_text(two)?)?.is_some()),
+            Function::StartsWith(case) => Value::Bool(case.starts(as_text(one)?, as_text(two)?)?),
+            Function::EndsWith(case) => Value::Bool(case.ends(as_text(one)?, as_text(two)?)?),
+            Function::IndexOf(case) => {
+                let text = as_text(one)?;
+                match case.find(text, as_text(two)?)? {
+                    Some(byte) => from_usize(text::position(text, byte)),
+                    None => Value::Int(-1),
+                }
+            }
+            Function::LastIndexOf => {
+                let (text, Value::Char(wanted)) = (as_text(one)?, two) else {
+                    return Err(Fault::NullReference);
+                };
+                text.rfind(*wanted).map_or(Value::Int(-1), |byte| from_usize(text::position(text, byte)))
+            }
+            Function::SplitBy { keep_empty } => {
+                let (text, by) = (as_text(one)?, as_text(two)?);
+                self.charge(text.len() + 32)?;
+                let parts = text.split(by).filter(|part| keep_empty || !part.is_empty());
+                let parts: Vec<Cow<'r, str>> = parts.map(|part| Cow::Owned(part.to_owned())).collect();
+                self.charge(parts.len() * 32)?;
+                Value::Texts(parts.into())
+            }
+            Function::AddUnits(seconds) => {
+                Value::Moment(time::plus(moment(one)?, time::span(number(two)?, seconds)?)?)
+            }
+            Function::AddMonths(months) => {
+                Value::Moment(time::add_months(moment(one)?, months * i64::from(int(two)?))?)
+            }
+            Function::PlusSpan => Value::Moment(time::plus(moment(one)?, moment(two)?)?),
+            Function::MinusSpan => Value::Moment(time::plus(moment(one)?, moment(two)?.saturating_neg())?),
+            Function::Difference | Function::SubtractSpans => {
+                Value::Span(moment(one)?.saturating_sub(moment(two)?))
+            }
+            Function::AddSpans => Value::Span(moment(one)?.saturating_add(moment(two)?)),
+            Function::Format => {
+                let printed = time::format(moment(one)?, as_text(two)?)
+                    .ok_or(Fault::Format("Input string was not in a correct format."))?;
+                self.text(printed)?
+            }
+            Function::Add => match (one, two) {
+                (Value::Int(one), Value::Int(two)) => Value::Int(one.wrapping_add(*two)),
+                _ => Value::Double(number(one)? + number(two)?),
+            },
+            Function::Subtract => match (one, two) {
+                (Value::Int(one), Value::Int(two)) => Value::Int(one.wrapping_sub(*two)),
+                _ => Value::Double(number(one)? - number(two)?),
+            },
+            _ => self.call_many(function, &[one.clone(), two.clone()])?,
+        })
+    }
+
+    fn call_many(&mut self, function: Function, values: &[Value<'r>]) -> Evaluated<Value<'r>> {
+        let Some((first, rest)) = values.split_first() else { return Err(Fault::NullReference) };
+        let chars = |value: &Value<'_>| match value {
+            Value::Char(character) => Some(*character),
+            _ => None,
+        };
+        Ok(match (function, rest) {
+            (Function::TrimOf(side), rest) => {
+                let trimmed: Vec<char> = rest.iter().filter_map(chars).collect();
+                self.trimmed(first.clone(), side, |character| trimmed.contains(&character))?
+            }
+            (Function::Split { keep_empty }, rest) => {
+                let Value::Text(text) = first else { return Err(Fault::NullReference) };
+                let by: Vec<char> = rest.iter().filter_map(chars).collect();
+                self.charge(text.len() + 32)?;
+                let parts = text::split(text.clone(), |character| by.contains(&character), keep_empty);
+                self.charge(parts.len() * 32)?;
+                Value::Texts(parts.into())
+            }
+            (Function::Substring, [start]) => self.substring(first, int(start)?, None)?,
+            (Function::Substring, [start, count]) => self.substring(first, int(start)?, Some(int(count)?))?,
+            (Function::Replace, [old, new]) => {
+                let (text, old) = (as_text(first)?, as_text(old)?);
+                if old.is_empty() {
+                    return Err(Fault::Format("String cannot be of zero length."));
+                }
+                let new = print(new)?;
+                // Before it is made: short texts replaced by long ones grow fast.
+                self.charge(text.len() + text.matches(old).count() * new.len())?;
+                Value::Text(Cow::Owned(text.replace(old, &new)))
+            }
+            _ => return Err(Fault::InvalidCast),
+        })
+    }
+
+    fn trimmed(
+        &mut self,
+        value: Value<'r>,
+        side: Side,
+        is_trimmed: impl Fn(char) -> bool,
+    ) -> Evaluated<Value<'r>> {
+        match value {
+            Value::Text(Cow::Borrowed(text)) => Ok(Value::borrowed(text::trim(text, side, is_trimmed))),
+            Value::Text(Cow::Owned(text)) => {
+                let trimmed = text::trim(&text, side, is_trimmed).to_owned();
+                self.text(trimmed)
+            }
+            _ => Err(Fault::NullReference),
+        }
+    }
+
+    fn substring(&mut self, value: &Value<'r>, start: i32, count: Option<i32>) -> Evaluated<Value<'r>> {
+        match value {
+            Value::Text(Cow::Borrowed(text)) => Ok(Value::borrowed(text::substring(text, start, count)?)),
+            Value::Text(Cow::Owned(text)) => {
+                let part = text::substring(text, start, count)?.to_owned();
+                self.text(part)
+            }
+            _ => Err(Fault::NullReference),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the request's head says.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, header, uri::Authority};
+
+use super::{Evaluated, Evaluation};
+use crate::apim::expression::{
+    node::RequestText,
+    value::{Fault, Value},
+};
+
+/// More query parameters than this are not looked through.
+const MOST_PARAMETERS: usize = 1_000;
+
+/// A header's octets as .NET reads them (Latin-1).
+fn latin1(octets: &[u8]) -> String {
+    octets.iter().copied().map(char::from).collect()
+}
+
+impl<'r> Evaluation<'_, 'r> {
+    /// The headers as the document has left them so far.
+    pub(super) fn request_headers(&self) -> &HeaderMap {
+        self.state.headers.as_ref().unwrap_or(self.inputs.facts.headers)
+    }
+
+    pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Option<Value<'r>>> {
+        let mut values = self.request_headers().get_all(name).iter();
+        let Some(first) = values.next() else { return Ok(None) };
+        let mut joined = latin1(first.as_bytes());
+        for value in values {
+            joined.push(',');
+            joined.push_str(&latin1(value.as_bytes()));
+        }
+        self.text(joined).map(Some)
+    }
+
+    pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
+        let texts: Vec<Cow<'r, str>> = self
+            .request_headers()
+            .get_all(name)
+            .iter()
+            .map(|value| Cow::Owned(latin1(value.as_bytes())))
+            .collect();
+        if texts.is_empty() {
+            return Err(Fault::NotFound("The given key was not present in the dictionary."));
+        }
+        self.charge(texts.iter().map(|text| text.len()).sum())?;
+        Ok(Value::Texts(texts.into()))
+    }
+
+    fn authority(&self) -> Option<Authority> {
+        let facts = &self.inputs.facts;
+        // HTTP/2 has it in the URI, HTTP/1.1 in the header.
+        match facts.uri.authority() {
+            Some(authority) => Some(authority.clone()),
+            None => facts.headers.get(header::HOST)?.to_str().ok()?.parse().ok(),
+        }
+    }
+
+    pub(super) fn port(&self) -> i32 {
+        self.authority().and_then(|authority| authority.port_u16()).map_or(443, i32::from)
+    }
+
+    /// Query parameters of this name, decoded.
+    pub(super) fn query(&mut self, name: &str) -> Evaluated<Vec<String>> {
+        let query = self.inputs.facts.uri.query().unwrap_or_default();
+        self.charge(query.len())?;
+        let mut found = Vec::new();
+        for (index, pair) in query.split('&').enumerate() {
+            if index == MOST_PARAMETERS {
+                return Err(Fault::TooExpensive);
+            }
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // .NET's dictionary of parameters does not tell cases apart.
+            if !key.is_empty() && decode(key)?.eq_ignore_ascii_case(name) {
+                found.push(decode(value)?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn request_text(&mut self, which: RequestText) -> Evaluated<Value<'r>> {
+        let facts = &self.inputs.facts;
+        Ok(match which {
+            RequestText::Method => Value::borrowed(facts.method.as_str()),
+            RequestText::Path => Value::borrowed(facts.uri.path()),
+            // Certificates come over TLS only.
+            RequestText::Scheme => Value::borrowed(facts.uri.scheme_str().unwrap_or("https")),
+            RequestText::QueryString => match facts.uri.query() {
+                Some(query) => self.text(format!("?{query}"))?,
+                None => Value::borrowed(""),
+            },
+            RequestText::Host => match self.authority() {
+                Some(authority) => self.text(authority.host().to_owned())?,
+                None => Value::borrowed(""),
+            },
+            RequestText::IpAddress => match facts.remote {
+                Some(remote) => self.text(remote.to_string())?,
+                None => Value::Null,
+            },
+            RequestText::Url => {
+                let scheme = facts.uri.scheme_str().unwrap_or("https");
+                let host = self.authority().map(|authority| authority.to_string()).unwrap_or_default();
+                let path = facts.uri.path_and_query().map_or("/", |path| path.as_str());
+                self.text(format!("{scheme}://{host}{path}"))?
+            }
+        })
+    }
+}
+
+/// Percent-encoding and `+`, as in a form.
+fn decode(text: &str) -> Evaluated<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+                match (digit(), digit()) {
+                    (Some(high), Some(low)) => (high << 4 | low) as u8,
+                    _ => return Err(Fault::Format("A query parameter is not encoded as URLs are.")),
+                }
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(octets).map_err(|_| Fault::Format("A query parameter is not UTF-8."))
+}

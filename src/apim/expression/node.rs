@@ -1,0 +1,237 @@
+//! What an expression is compiled to: a tree in which every member is known and every type fits.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::{
+    ast::Comparison,
+    text::{Case, Side},
+    ty::Type,
+};
+
+/// A part of the expression's text, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Range {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) range: Range,
+}
+
+#[derive(Debug)]
+pub(crate) enum Constant {
+    Null,
+    Bool(bool),
+    Int(i32),
+    Double(f64),
+    Char(char),
+    Text(Box<str>),
+    Moment(i64),
+    Bytes(Box<[u8]>),
+}
+
+/// Texts of a certificate that are kept with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CertificateText {
+    Subject,
+    Issuer,
+    Thumbprint,
+    Serial,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestText {
+    Method,
+    IpAddress,
+    Url,
+    Path,
+    Host,
+    Scheme,
+    QueryString,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorField {
+    Source,
+    Reason,
+    Message,
+    Scope,
+    Section,
+    Path,
+    PolicyId,
+}
+
+type Child = Box<Node>;
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Constant(Constant),
+    Local(usize),
+    /// `context.Request.Certificate`
+    Certificate,
+    /// `DateTime.Now`
+    Now,
+    LastError(ErrorField),
+    Request(RequestText),
+    Port,
+    /// One text, its values joined by commas; the default if the header is missing.
+    Header(HeaderName, Child),
+    Headers(HeaderName),
+    HasHeader(HeaderName),
+    Query(Box<str>, Child),
+    Queries(Box<str>),
+    HasQuery(Box<str>),
+    Variable(Arc<str>),
+    VariableOr(Arc<str>, Type, Child),
+    HasVariable(Arc<str>),
+    DeploymentCount,
+    Deployed(Child),
+    HasDeployed(Child),
+    /// `Any` without or with a condition over an entry in a local.
+    AnyDeployed(Option<(usize, Child)>),
+    AllDeployed(usize, Child),
+    /// `Any` of which the first condition compares the thumbprint with one that is the same for all entries: a
+    /// look-up, and the rest of the condition.
+    AnyByThumbprint(Child, Option<(usize, Child)>),
+    FirstDeployed {
+        slot: usize,
+        condition: Child,
+        or_default: bool,
+    },
+    AnyText {
+        list: Child,
+        slot: usize,
+        condition: Child,
+        is_all: bool,
+    },
+    CertificateText(CertificateText, Child),
+    Call(Function, Box<[Node]>),
+    Not(Child),
+    And(Box<[Node]>),
+    Or(Box<[Node]>),
+    Equal {
+        one: Child,
+        other: Child,
+        is_negated: bool,
+    },
+    Order(Comparison, Child, Child),
+    Ternary(Child, Child, Child),
+    Coalesce(Child, Child),
+    /// `target?.rest`: the rest with the target in a local, or null.
+    IfNotNull {
+        target: Child,
+        slot: usize,
+        rest: Child,
+    },
+    Concat(Box<[Node]>),
+    Array(Box<[Node]>),
+    Cast(Type, Child),
+    Block(Box<[Statement]>),
+}
+
+#[derive(Debug)]
+pub(crate) enum Statement {
+    Set(usize, Node),
+    If(Node, Box<[Self]>, Box<[Self]>),
+    Return(Node),
+}
+
+/// Functions whose arguments are all evaluated first, the target before the rest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Function {
+    // string
+    Length,
+    CharAt,
+    ToUpper,
+    ToLower,
+    Trim(Side),
+    TrimOf(Side),
+    Contains(Case),
+    StartsWith(Case),
+    EndsWith(Case),
+    /// Two strings of which the first must not be null.
+    EqualsText(Case),
+    /// `string.Equals(a, b)`: nulls are equal.
+    SameText(Case),
+    IndexOf(Case),
+    LastIndexOf,
+    Substring,
+    Replace,
+    /// By the characters behind the target.
+    Split {
+        keep_empty: bool,
+    },
+    /// By a whole string.
+    SplitBy {
+        keep_empty: bool,
+    },
+    IsNullOrEmpty,
+    IsNullOrWhiteSpace,
+    Join,
+    /// `ToString()` of something that is not null; null in a concatenation is empty.
+    ToText,
+    // string[]
+    Count,
+    At,
+    First,
+    FirstOrDefault,
+    Last,
+    HasText,
+    IsNotEmpty,
+    // DateTime and TimeSpan
+    /// Units of so many seconds.
+    AddUnits(f64),
+    AddMonths(i64),
+    PlusSpan,
+    MinusSpan,
+    Difference,
+    AddSpans,
+    SubtractSpans,
+    /// A span of so many units of so many seconds.
+    SpanOf(f64),
+    TotalUnits(f64),
+    /// A whole part of a span: seconds a unit, and modulus.
+    PartOfSpan(i64, i64),
+    Year,
+    Month,
+    Day,
+    PartOfDay(i64, i64),
+    Midnight,
+    Format,
+    // numbers
+    Add,
+    Subtract,
+    Negate,
+    ParseInt,
+    ToBool,
+    // certificate
+    NotBefore,
+    NotAfter,
+    Verify,
+    SimpleName {
+        of_issuer: bool,
+    },
+    DnsName {
+        or_common_name: bool,
+    },
+    HasPrivateKey,
+    Version,
+    SignatureAlgorithm {
+        is_name: bool,
+    },
+    RawData,
+    Sha1,
+    SerialReversed,
+    // entries
+    PairKey,
+    PairValue,
+    // bytes
+    ToBase64,
+    FromBase64,
+    ToHex,
+}

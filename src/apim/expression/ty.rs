@@ -1,0 +1,225 @@
+//! The types of C# that expressions have.
+
+use std::fmt;
+
+use super::ast::TypeName;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    Null,
+    Bool,
+    Int,
+    Double,
+    Char,
+    Text,
+    /// `DateTime`
+    Moment,
+    /// `TimeSpan`
+    Span,
+    Certificate,
+    /// `X500DistinguishedName`; compared with strings as its `Name`.
+    Name,
+    /// An entry of `context.Deployment.Certificates`.
+    Pair,
+    /// `string[]`
+    Texts,
+    Bytes,
+    /// `object`: what `context.Variables["name"]` is.
+    Object,
+    Oid,
+    // The rest has no values of its own, only members.
+    Context,
+    Request,
+    Deployment,
+    Certificates,
+    CertificateValues,
+    CertificateKeys,
+    Headers,
+    Url,
+    Query,
+    Variables,
+    LastError,
+    Class(Class),
+    /// A constant of `StringComparison` and the like.
+    Constant(Class),
+}
+
+/// Classes whose static members are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    System,
+    DateTime,
+    TimeSpan,
+    Text,
+    Int,
+    Bool,
+    Convert,
+    StringComparison,
+    StringSplitOptions,
+    NameType,
+    ContentType,
+}
+
+/// A type, and whether a value type may be null (`bool?`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Type {
+    pub(crate) base: Base,
+    pub(crate) nullable: bool,
+}
+
+impl From<Base> for Type {
+    fn from(base: Base) -> Self {
+        Self { base, nullable: false }
+    }
+}
+
+impl Type {
+    pub(crate) const BOOL: Self = Self { base: Base::Bool, nullable: false };
+    pub(crate) const TEXT: Self = Self { base: Base::Text, nullable: false };
+    pub(crate) const INT: Self = Self { base: Base::Int, nullable: false };
+
+    pub(super) fn is_number(self) -> bool {
+        matches!(self.base, Base::Int | Base::Double)
+    }
+
+    /// Value types, which are null only as `T?`.
+    pub(super) fn is_value(self) -> bool {
+        matches!(self.base, Base::Bool | Base::Int | Base::Double | Base::Char | Base::Moment | Base::Span)
+    }
+
+    pub(super) fn can_be_null(self) -> bool {
+        !self.is_value() || self.nullable
+    }
+
+    /// Whether values of the type exist at run time.
+    pub(super) fn has_values(self) -> bool {
+        self.is_value()
+            || matches!(
+                self.base,
+                Base::Null
+                    | Base::Text
+                    | Base::Certificate
+                    | Base::Name
+                    | Base::Pair
+                    | Base::Texts
+                    | Base::Bytes
+                    | Base::Object
+            )
+    }
+
+    /// What `?.` makes of it.
+    pub(super) fn or_null(self) -> Self {
+        Self { nullable: self.is_value() || self.nullable, ..self }
+    }
+
+    /// The type that holds values of both, if there is one.
+    pub(super) fn common(self, other: Self) -> Option<Self> {
+        let nullable = self.nullable || other.nullable;
+        match (self.base, other.base) {
+            (one, two) if one == two => Some(Self { base: one, nullable }),
+            (Base::Null, _) => Some(other.or_null()),
+            (_, Base::Null) => Some(self.or_null()),
+            (Base::Int, Base::Double) | (Base::Double, Base::Int) => {
+                Some(Self { base: Base::Double, nullable })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a value of this type may stand where `wanted` is expected.
+    pub(super) fn fits(self, wanted: Self) -> bool {
+        match self.base {
+            Base::Null => wanted.can_be_null(),
+            _ if wanted.base == Base::Object => self.has_values(),
+            base => {
+                (base == wanted.base || (base == Base::Int && wanted.base == Base::Double))
+                    && (wanted.can_be_null() || !self.nullable)
+            }
+        }
+    }
+
+    /// The type that a name stands for.
+    pub(super) fn named(name: &TypeName) -> Option<Self> {
+        if let ("Nullable", [inner]) = (name.name.as_str(), name.arguments.as_slice()) {
+            return Some(Self::named(inner)?.or_null());
+        }
+        let base = match name.name.as_str() {
+            "bool" | "Boolean" => Base::Bool,
+            "int" | "Int32" => Base::Int,
+            "double" | "Double" => Base::Double,
+            "char" | "Char" => Base::Char,
+            "string" | "String" if name.is_array => return Some(Base::Texts.into()),
+            "string" | "String" => Base::Text,
+            "byte" | "Byte" if name.is_array => return Some(Base::Bytes.into()),
+            "DateTime" => Base::Moment,
+            "TimeSpan" => Base::Span,
+            "X509Certificate2" => Base::Certificate,
+            "object" | "Object" => Base::Object,
+            _ => return None,
+        };
+        (name.arguments.is_empty() && !name.is_array).then(|| base.into())
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.base {
+            Base::Null => "null",
+            Base::Bool => "bool",
+            Base::Int => "int",
+            Base::Double => "double",
+            Base::Char => "char",
+            Base::Text => "string",
+            Base::Moment => "DateTime",
+            Base::Span => "TimeSpan",
+            Base::Certificate => "X509Certificate2",
+            Base::Name => "X500DistinguishedName",
+            Base::Pair => "KeyValuePair<string, X509Certificate2>",
+            Base::Texts => "string[]",
+            Base::Bytes => "byte[]",
+            Base::Object => "object",
+            Base::Oid => "Oid",
+            Base::Context => "context",
+            Base::Request => "context.Request",
+            Base::Deployment => "context.Deployment",
+            Base::Certificates => "context.Deployment.Certificates",
+            Base::CertificateValues => "context.Deployment.Certificates.Values",
+            Base::CertificateKeys => "context.Deployment.Certificates.Keys",
+            Base::Headers => "context.Request.Headers",
+            Base::Url => "context.Request.Url",
+            Base::Query => "context.Request.Url.Query",
+            Base::Variables => "context.Variables",
+            Base::LastError => "context.LastError",
+            Base::Class(class) | Base::Constant(class) => class.as_str(),
+        })?;
+        if self.nullable && self.is_value() { f.write_str("?") } else { Ok(()) }
+    }
+}
+
+impl Class {
+    const ALL: [(&'static str, Self); 15] = [
+        ("System", Self::System),
+        ("DateTime", Self::DateTime),
+        ("TimeSpan", Self::TimeSpan),
+        ("string", Self::Text),
+        ("String", Self::Text),
+        ("int", Self::Int),
+        ("Int32", Self::Int),
+        ("bool", Self::Bool),
+        ("Boolean", Self::Bool),
+        ("Convert", Self::Convert),
+        ("StringComparison", Self::StringComparison),
+        ("StringSplitOptions", Self::StringSplitOptions),
+        ("X509NameType", Self::NameType),
+        ("X509ContentType", Self::ContentType),
+        ("StringComparer", Self::StringComparison),
+    ];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, class)| *class)
+    }
+
+    fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, class)| *class == self).map_or("", |(name, _)| name)
+    }
+}

@@ -1,0 +1,69 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::run::headers::{ResponseChange, apply};
+use crate::inbound::ResponseBody;
+
+pin_project! {
+    /// Response future of [`ApimPolicy`](super::ApimPolicy).
+    pub struct ResponseFuture<F, R> {
+        #[pin]
+        kind: Kind<F, R>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<F, R> {
+        Passed { #[pin] future: F, changes: Vec<ResponseChange> },
+        Answered { response: Option<Box<Response<ResponseBody<R>>>> },
+    }
+}
+
+impl<F, R> ResponseFuture<F, R> {
+    pub(super) fn passed(future: F, changes: Vec<ResponseChange>) -> Self {
+        Self { kind: Kind::Passed { future, changes } }
+    }
+
+    /// Boxed, so that the future of a request that passes stays small.
+    pub(super) fn answered(response: Response<ResponseBody<R>>) -> Self {
+        Self { kind: Kind::Answered { response: Some(Box::new(response)) } }
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Passed { future, changes } => {
+                let mut response = ready!(future.poll(cx))?;
+                for change in changes.drain(..) {
+                    apply(response.headers_mut(), &change.name, change.mode, &change.values);
+                }
+                Poll::Ready(Ok(response.map(ResponseBody::inner)))
+            }
+            KindProjection::Answered { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(*response)),
+                // Polled after it was ready, which no executor does.
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F, R> fmt::Debug for ResponseFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

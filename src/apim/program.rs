@@ -1,0 +1,172 @@
+//! A document compiled: what is done, in order.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use hyper::ext::ReasonPhrase;
+
+use super::{
+    elements::validate::Validation,
+    error::Position,
+    expression::{Expression, Uses},
+    outcome::ChosenIdentity,
+};
+use crate::certificate::Thumbprint;
+
+/// The sections of a document.
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    pub(crate) inbound: Vec<Step>,
+    pub(crate) outbound: Vec<Step>,
+    pub(crate) on_error: Vec<Step>,
+    /// What anything looks at, and what rules that can refuse look at, documents above included.
+    pub(crate) used: Uses,
+    pub(crate) judged: Uses,
+    pub(crate) set_variables: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Inbound,
+    Backend,
+    Outbound,
+    OnError,
+}
+
+impl Section {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Backend => "backend",
+            Self::Outbound => "outbound",
+            Self::OnError => "on-error",
+        }
+    }
+}
+
+impl Program {
+    pub(crate) fn section(&self, section: Section) -> &[Step] {
+        match section {
+            Section::Inbound => &self.inbound,
+            Section::Outbound => &self.outbound,
+            Section::OnError => &self.on_error,
+            Section::Backend => &[],
+        }
+    }
+}
+
+/// One element.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) place: Place,
+    pub(crate) action: Action,
+}
+
+/// Where an element stands, as `context.LastError` tells it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) position: Position,
+    pub(crate) element: &'static str,
+    pub(crate) path: String,
+    pub(crate) id: Option<String>,
+    pub(crate) section: Section,
+    pub(crate) scope: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// The same section of the document above.
+    Base(Arc<Program>),
+    Choose(Choose),
+    Return(Box<Reply>),
+    Validate(Box<Validation>),
+    Authenticate(IdentitySource),
+    Backend(Target),
+    Header(HeaderChange),
+    Variable(Arc<str>, Template),
+    /// In on-error only.
+    Status(StatusCode, Option<ReasonPhrase>),
+    Body(Template),
+}
+
+#[derive(Debug)]
+pub(crate) struct Choose {
+    pub(crate) branches: Vec<Branch>,
+    pub(crate) otherwise: Option<Vec<Step>>,
+    /// Whether a branch can end the request, so that passing it means something.
+    pub(crate) can_refuse: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) position: Position,
+    pub(crate) path: String,
+    pub(crate) condition: Condition,
+    pub(crate) steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Condition {
+    Constant(bool),
+    Expression(Expression),
+}
+
+/// `return-response`.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) reason: Option<ReasonPhrase>,
+    pub(crate) headers: Vec<HeaderChange>,
+    pub(crate) body: Option<Template>,
+}
+
+/// A text, or an expression that makes one; null makes none.
+#[derive(Debug)]
+pub(crate) enum Template {
+    Literal(Arc<str>),
+    Expression(Box<Expression>),
+}
+
+#[derive(Debug)]
+pub(crate) struct HeaderChange {
+    pub(crate) name: HeaderName,
+    pub(crate) mode: HeaderMode,
+    pub(crate) values: Vec<HeaderText>,
+}
+
+#[derive(Debug)]
+pub(crate) enum HeaderText {
+    Literal(HeaderValue),
+    Expression(Box<Expression>),
+}
+
+/// `exists-action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderMode {
+    Override,
+    Skip,
+    Append,
+    Delete,
+}
+
+#[derive(Debug)]
+pub(crate) enum IdentitySource {
+    Fixed(ChosenIdentity),
+    /// An expression for an id.
+    Id(Box<Expression>),
+    /// An expression for a thumbprint.
+    Thumbprint(Box<Expression>),
+}
+
+#[derive(Debug)]
+pub(crate) enum Target {
+    Fixed(Uri),
+    Expression(Box<Expression>),
+}
+
+/// An identity that a document names, for those who check whether it exists.
+#[derive(Debug, Clone)]
+pub(crate) enum Named {
+    Id(Arc<str>),
+    Thumbprint(Thumbprint),
+}

@@ -1,0 +1,142 @@
+//! Values of attributes and elements, decoded, each character with its place.
+
+use super::Position;
+
+/// Where lines begin.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    source: Box<str>,
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    pub(crate) fn new(source: &str) -> Self {
+        let starts =
+            std::iter::once(0).chain(source.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { source: source.into(), starts }
+    }
+
+    /// Line and column of a byte.
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or_default();
+        let end = (offset.min(self.source.len())..=self.source.len())
+            .find(|end| self.source.is_char_boundary(*end))
+            .unwrap_or(self.source.len());
+        let before = self.source.get(start..end).unwrap_or_default();
+        Position { line, column: before.chars().count() + 1 }
+    }
+}
+
+/// A decoded value.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) value: String,
+    /// Positions of some bytes of the value, in order: between two of them each character is one column on.
+    marks: Vec<(usize, Position)>,
+}
+
+impl Text {
+    pub(crate) fn empty(position: Position) -> Self {
+        Self { value: String::new(), marks: vec![(0, position)] }
+    }
+
+    /// Decodes a raw value of which the XML library has found that it is well-formed.
+    pub(super) fn decode(raw: &str, is_attribute: bool, position: impl Fn(usize) -> Position) -> Self {
+        let mut value = String::with_capacity(raw.len());
+        let mut marks = vec![(0, position(0))];
+        let mut at = 0;
+        while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
+            let (decoded, length) = piece(rest, is_attribute);
+            value.push_str(decoded.as_str(rest));
+            let plain = matches!(decoded, Piece::Same(1..)) && !rest.starts_with('\n');
+            at += length;
+            if !plain {
+                marks.push((value.len(), position(at)));
+            }
+        }
+        Self { value, marks }
+    }
+
+    /// Where a byte of the value stands in the document.
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        let index = self.marks.partition_point(|(mark, _)| *mark <= offset).max(1) - 1;
+        let Some((mark, position)) = self.marks.get(index) else {
+            return Position { line: 1, column: 1 };
+        };
+        let between = self.value.get(*mark..offset).map_or(0, |between| between.chars().count());
+        Position { line: position.line, column: position.column + between }
+    }
+
+    /// Where the value begins.
+    pub(crate) fn start(&self) -> Position {
+        self.position(0)
+    }
+}
+
+/// What the beginning of a raw text stands for.
+enum Piece {
+    /// As many of its own bytes.
+    Same(usize),
+    Character(String),
+    /// Bytes from..to of the raw text: a CDATA section.
+    Inside(usize, usize),
+    Nothing,
+}
+
+impl Piece {
+    fn as_str<'a>(&'a self, rest: &'a str) -> &'a str {
+        match self {
+            Self::Same(length) => &rest[..*length],
+            Self::Character(character) => character,
+            Self::Inside(from, to) => rest.get(*from..*to).unwrap_or_default(),
+            Self::Nothing => "",
+        }
+    }
+}
+
+/// The next piece, and how many raw bytes it took.
+fn piece(rest: &str, is_attribute: bool) -> (Piece, usize) {
+    const CDATA: &str = "<![CDATA[";
+    if let Some(entity) = rest.strip_prefix('&')
+        && let Some(end) = entity.find(';')
+        && let Some(character) = entity_character(&entity[..end])
+    {
+        return (Piece::Character(character.to_string()), end + 2);
+    }
+    if rest.starts_with(CDATA) {
+        let end = rest.find("]]>").unwrap_or(rest.len());
+        return (Piece::Inside(CDATA.len(), end), (end + 3).min(rest.len()));
+    }
+    if rest.starts_with("<!--") {
+        return (Piece::Nothing, rest.find("-->").map_or(rest.len(), |end| end + 3));
+    }
+    if rest.starts_with("\r\n") {
+        return (Piece::Character(if is_attribute { " " } else { "\n" }.into()), 2);
+    }
+    match rest.chars().next() {
+        Some('\n' | '\t' | '\r') if is_attribute => (Piece::Character(" ".into()), 1),
+        Some('\r') => (Piece::Character("\n".into()), 1),
+        Some(character) => (Piece::Same(character.len_utf8()), character.len_utf8()),
+        None => (Piece::Nothing, 1),
+    }
+}
+
+/// What `&name;` stands for.
+pub(super) fn entity_character(name: &str) -> Option<char> {
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Method, Request, Response};
+use tower_service::Service;
+
+use super::{
+    RequestFacts, SharedDocument,
+    future::ResponseFuture,
+    outcome::{Answer, Forward, Outcome},
+    report,
+    run::headers::ResponseChange,
+};
+use crate::{
+    certificate::{Clock, Presented},
+    inbound::{self, Refusal, ResponseBody},
+    policy::{Rejection, RejectionKind},
+};
+
+/// Service that does what a document says. See the [module](super).
+#[derive(Debug, Clone)]
+pub struct ApimPolicy<S> {
+    inner: S,
+    document: SharedDocument,
+    clock: Arc<dyn Clock>,
+}
+
+impl<S> ApimPolicy<S> {
+    pub(super) fn new(inner: S, document: SharedDocument, clock: Arc<dyn Clock>) -> Self {
+        Self { inner, document, clock }
+    }
+
+    fn decide<B>(&self, request: &Request<B>) -> Result<Outcome, Rejection> {
+        let Some((presented, remote)) = inbound::captured(request.extensions()) else {
+            return Err(Rejection::new(RejectionKind::NotCaptured));
+        };
+        let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
+        let (outcome, asks) = self.document.evaluate(&facts, self.clock.now());
+        // No expression can tell it from a missing one, so it is not the document's to judge.
+        if asks && matches!(presented, Presented::Unreadable(_)) {
+            return Err(Rejection::new(RejectionKind::Unreadable));
+        }
+        Ok(outcome)
+    }
+}
+
+/// Changes the request as the document said. Returns what is to be changed in the response.
+fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
+    if let Some(headers) = forward.headers {
+        *request.headers_mut() = headers;
+    }
+    let extensions = request.extensions_mut();
+    inbound::mark(extensions, forward.admits);
+    if !forward.forwarding.is_empty() {
+        extensions.insert(forward.forwarding);
+    }
+    forward.response
+}
+
+fn respond<R>(answer: Answer, method: &Method) -> Response<ResponseBody<R>> {
+    let is_head = *method == Method::HEAD;
+    let rejection = report::rejection_of(&answer);
+    let mut response = answer.into_response();
+    if is_head {
+        response.body_mut().clear();
+    }
+    if let Some(rejection) = rejection {
+        response.extensions_mut().insert(rejection);
+    }
+    response.map(ResponseBody::refusal)
+}
+
+impl<S, B, R> Service<Request<B>> for ApimPolicy<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        match self.decide(&request) {
+            Ok(Outcome::Forward(forward)) => {
+                let changes = apply(forward, &mut request);
+                ResponseFuture::passed(self.inner.call(request), changes)
+            }
+            Ok(Outcome::Respond(answer)) => {
+                report::answered(&answer, &request);
+                ResponseFuture::answered(respond(answer, request.method()))
+            }
+            Err(rejection) => {
+                inbound::refused(rejection, &request);
+                ResponseFuture::answered(Refusal::new(rejection, request, None).into_response())
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The texts by which .NET programs know a certificate (`X509Certificate2`).
+
+use std::sync::OnceLock;
+
+use super::ClientCertificate;
+
+/// Each made when it is first asked for and kept with the certificate, so that requests on one connection
+/// compare texts and make none.
+#[derive(Debug, Default)]
+pub(crate) struct DotNetForms {
+    subject: OnceLock<Option<Box<str>>>,
+    issuer: OnceLock<Option<Box<str>>>,
+    serial: OnceLock<Box<str>>,
+    thumbprint: OnceLock<Box<str>>,
+}
+
+impl ClientCertificate {
+    /// `Subject`. None if an attribute's value cannot be read without doubt.
+    pub(crate) fn dotnet_subject(&self) -> Option<&str> {
+        self.dotnet().subject.get_or_init(|| self.subject().dotnet().map(Into::into)).as_deref()
+    }
+
+    /// `Issuer`. None if an attribute's value cannot be read without doubt.
+    pub(crate) fn dotnet_issuer(&self) -> Option<&str> {
+        self.dotnet().issuer.get_or_init(|| self.issuer().dotnet().map(Into::into)).as_deref()
+    }
+
+    /// `SerialNumber`: upper-case hex of the DER content octets, the sign octet included.
+    pub(crate) fn dotnet_serial(&self) -> &str {
+        self.dotnet().serial.get_or_init(|| hex(self.serial().as_bytes()).into())
+    }
+
+    /// `Thumbprint`: SHA-1, 40 upper-case hex digits.
+    pub(crate) fn dotnet_thumbprint(&self) -> &str {
+        self.dotnet().thumbprint.get_or_init(|| hex(self.sha1_thumbprint().as_bytes()).into())
+    }
+}
+
+/// Upper-case hex without separators.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    octets
+        .iter()
+        .flat_map(|octet| [octet >> 4, octet & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}

@@ -1,0 +1,21 @@
+//! Policy documents: what they decide about requests, and what is refused at load.
+#![cfg(feature = "apim")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+#[path = "support/pki.rs"]
+mod pki;
+
+#[path = "apim/corpus.rs"]
+mod corpus;
+#[path = "apim/fuzz.rs"]
+mod fuzz;
+#[path = "apim/load.rs"]
+mod load;
+#[path = "apim/middleware.rs"]
+mod middleware;
+#[path = "apim/snippets.rs"]
+mod snippets;
+#[path = "apim/validate.rs"]
+mod validate;
+#[path = "apim/world.rs"]
+mod world;
