@@ -1,1 +1,115 @@
-fn main() {}
+//! What a request pays for a policy document.
+//!
+//! Run with: cargo bench --bench apim --all-features
+//!
+//! Each row is one evaluation for a caller that passes, on a connection whose certificate is known already; the last
+//! rows load a document, which happens once.
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+
+use divan::{AllocProfiler, Bencher, black_box};
+use http::Request;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
+use tower_mtls::{
+    ClientCertificate, Presented, Timestamp,
+    apim::{DeploymentCertificates, Document, RequestFacts, SharedDeployment},
+};
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
+
+fn main() {
+    divan::main();
+}
+
+/// Self-signed; many of them share a key, for keys take their time.
+fn certificate(key: &KeyPair, serial: u64) -> ClientCertificate {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Contoso");
+    params.distinguished_name.push(DnType::CommonName, "orders");
+    params.serial_number = Some(SerialNumber::from(serial));
+    ClientCertificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
+}
+
+fn refuse_unless(condition: &str) -> String {
+    format!(
+        "<choose><when condition=\"@(context.Request.Certificate == null || {condition})\"><return-response><set-status \
+         code=\"403\" reason=\"Invalid client certificate\" /></return-response></when></choose>"
+    )
+}
+
+fn passes(bencher: Bencher<'_, '_>, document: &Document, caller: ClientCertificate) {
+    let presented = Presented::from(caller);
+    let request = Request::new(());
+    let facts = RequestFacts::new(&request, &presented);
+    assert!(document.evaluate(&facts, NOW).forward().is_some());
+    bencher.bench_local(|| document.evaluate(black_box(&facts), NOW));
+}
+
+/// The expiry check.
+#[divan::bench(sample_size = 1_000)]
+fn expiry(bencher: Bencher<'_, '_>) {
+    let text = refuse_unless("context.Request.Certificate.NotAfter < DateTime.Now");
+    passes(bencher, &Document::parse(&text).unwrap(), certificate(&KeyPair::generate().unwrap(), 1));
+}
+
+/// Issuer and subject.
+#[divan::bench(sample_size = 1_000)]
+fn names(bencher: Bencher<'_, '_>) {
+    let text = refuse_unless(
+        "context.Request.Certificate.Issuer != \"CN=orders, O=Contoso\" || context.Request.Certificate.SubjectName.Name != \
+         \"CN=orders, O=Contoso\"",
+    );
+    passes(bencher, &Document::parse(&text).unwrap(), certificate(&KeyPair::generate().unwrap(), 1));
+}
+
+/// One thumbprint.
+#[divan::bench(sample_size = 1_000)]
+fn thumbprint(bencher: Bencher<'_, '_>) {
+    let caller = certificate(&KeyPair::generate().unwrap(), 1);
+    let condition = format!("context.Request.Certificate.Thumbprint != \"{}\"", caller.sha1_thumbprint());
+    passes(bencher, &Document::parse(&refuse_unless(&condition)).unwrap(), caller);
+}
+
+/// The store check: `Any` over so many certificates.
+#[divan::bench(args = [1, 100, 10_000], sample_size = 1_000)]
+fn store(bencher: Bencher<'_, '_>, certificates: u64) {
+    let key = KeyPair::generate().unwrap();
+    let mut deployed = DeploymentCertificates::new();
+    for serial in 1..=certificates {
+        deployed.insert(serial.to_string(), certificate(&key, serial), false);
+    }
+    let caller = deployed.by_id(&certificates.to_string()).unwrap().certificate().clone();
+    let text = refuse_unless(
+        "!context.Deployment.Certificates.Any(c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint)",
+    );
+    let document = Document::builder().deployment(SharedDeployment::new(deployed)).load(&text).unwrap();
+    passes(bencher, &document, caller);
+}
+
+/// A header set from the subject: the request's headers are copied.
+#[divan::bench(sample_size = 200)]
+fn header_from_the_subject(bencher: Bencher<'_, '_>) {
+    let text =
+        "<set-header name=\"x-caller\"><value>@(context.Request.Certificate.Subject)</value></set-header>";
+    passes(bencher, &Document::parse(text).unwrap(), certificate(&KeyPair::generate().unwrap(), 1));
+}
+
+/// A refusal.
+#[divan::bench(sample_size = 200)]
+fn refusal(bencher: Bencher<'_, '_>) {
+    let document = Document::parse(&refuse_unless("true")).unwrap();
+    let request = Request::new(());
+    let presented = Presented::Nothing;
+    let facts = RequestFacts::new(&request, &presented);
+    bencher.bench_local(|| document.evaluate(black_box(&facts), NOW));
+}
+
+/// Once a document: read, typed, compiled.
+#[divan::bench]
+fn load(bencher: Bencher<'_, '_>) {
+    let text = refuse_unless("context.Request.Certificate.NotAfter < DateTime.Now");
+    bencher.bench_local(|| Document::parse(black_box(&text)).unwrap());
+}
