@@ -1,1 +1,416 @@
+//! What is refused at load, and what is warned of.
 
+use tower_mtls::apim::{Document, DocumentErrors, Format, Outcome, Revocation};
+
+use crate::world::{WORLD, evaluate};
+
+fn errors(text: &str) -> DocumentErrors {
+    match WORLD.load(text) {
+        Err(errors) => errors,
+        Ok(_) => panic!("it loads: {text}"),
+    }
+}
+
+fn condition(code: &str) -> String {
+    format!("<choose>\n <when condition=\"@({code})\"><return-response /></when>\n</choose>")
+}
+
+#[test]
+fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
+    let mut wrong = Vec::new();
+    for (text, line, column, message) in [
+        // The text.
+        ("", 1, 1, "no policies"),
+        ("just a text", 1, 1, ""),
+        ("<policies>", 1, 1, "<policies> is never closed"),
+        ("<choose>\n  <when condition=\"true\">\n</choose>", 2, 3, "<when> is never closed"),
+        ("<base />\n</inbound>", 2, 1, "closes nothing"),
+        ("<!DOCTYPE policies [<!ENTITY a \"b\">]><policies/>", 1, 1, "document type"),
+        ("<base />\n<?php ?>", 2, 1, "processing instructions"),
+        ("<base a='1' a='2' />", 1, 13, "already defined"),
+        ("<x:base xmlns:x='urn:x' />", 1, 1, "namespaces"),
+        ("<base />\n<!-- open", 2, 1, "comment is never closed"),
+        // Elements and attributes.
+        ("<rate-limit calls=\"5\" />", 1, 1, "<rate-limit> is not supported here"),
+        ("<no-such-policy />", 1, 1, "would not be enforced"),
+        ("<base />\n\n  <validate-jwt header-name='x' />", 3, 3, "there is no token check"),
+        ("<base scope='x' />", 1, 7, "attribute scope of <base> is not supported"),
+        ("<choose />", 1, 1, "at least one <when>"),
+        ("<choose><otherwise /></choose>", 1, 1, "at least one <when>"),
+        ("<choose><otherwise /><when condition='true' /></choose>", 1, 22, "before <otherwise>"),
+        ("<choose><when /></choose>", 1, 9, "needs the attribute condition"),
+        ("<choose><when condition='1' /></choose>", 1, 15, "a condition is an expression"),
+        ("<choose>text<when condition='true' /></choose>", 1, 9, "a text does not stand in <choose>"),
+        ("<return-response><set-status code='99' /></return-response>", 1, 30, "no status code"),
+        ("<return-response><set-status code='101' /></return-response>", 1, 30, "no status code"),
+        ("<return-response response-variable-name='x' />", 1, 18, "response-variable-name"),
+        ("<set-header name='a' />", 1, 1, "needs a <value>"),
+        ("<set-header name='a b'><value>x</value></set-header>", 1, 13, "no header name"),
+        ("<set-header name='Content-Length'><value>1</value></set-header>", 1, 13, "frames the message"),
+        ("<set-header name='Host'><value>x</value></set-header>", 1, 13, "decided by the route"),
+        ("<set-header name='a' exists-action='x'><value>x</value></set-header>", 1, 22, "override, skip"),
+        ("<set-header name='a'><value>x @(1)</value></set-header>", 1, 31, "the whole value"),
+        ("<set-header name='a'><value>{{secret}}</value></set-header>", 1, 29, "named values"),
+        ("<set-variable value='x' />", 1, 1, "needs the attribute name"),
+        ("<set-backend-service backend-id='x' />", 1, 22, "backend-id is not supported"),
+        ("<set-backend-service base-url='ftp://x' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='https://a@b/' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='https://b/../c' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='@(context.Request.Url.Host)' />", 1, 22, "the caller would choose"),
+        ("<authentication-certificate />", 1, 1, "exactly one of"),
+        ("<authentication-certificate certificate-id='a' thumbprint='b' />", 1, 1, "exactly one of"),
+        ("<authentication-certificate thumbprint='12' />", 1, 29, "not a thumbprint"),
+        ("<authentication-certificate certificate-id='a' password='b' />", 1, 48, "beside body only"),
+        ("<authentication-certificate body='MIIB' />", 1, 29, "body is an expression"),
+        (
+            "<authentication-certificate body='@(context.Request.Certificate.RawData)' />",
+            1,
+            29,
+            "must be a constant",
+        ),
+        (
+            "<authentication-certificate certificate-id='@(context.Request.Headers.GetValueOrDefault(\"a\",\"\"))' />",
+            1,
+            29,
+            "the caller would choose",
+        ),
+        ("<validate-client-certificate ignore-error='maybe' />", 1, 30, "true or false"),
+        ("<validate-client-certificate ignore-error='@(true)' />", 1, 30, "must be written out"),
+        (
+            "<validate-client-certificate><identities /></validate-client-certificate>",
+            1,
+            30,
+            "nobody would pass",
+        ),
+        (
+            "<validate-client-certificate><identities><identity /></identities></validate-client-certificate>",
+            1,
+            42,
+            "matches everyone",
+        ),
+        (
+            "<validate-client-certificate><identities><identity thumbprint='' /></identities></validate-client-certificate>",
+            1,
+            52,
+            "thumbprint is empty",
+        ),
+        (
+            "<validate-client-certificate><identities><identity subject='x' /></identities></validate-client-certificate>",
+            1,
+            52,
+            "not a distinguished name",
+        ),
+        (
+            "<validate-client-certificate><identities><identity issuer-certificate-id='a' issuer-subject='CN=b' \
+             /></identities></validate-client-certificate>",
+            1,
+            42,
+            "excludes",
+        ),
+        // Sections.
+        ("<policies><inbound /><inbound /></policies>", 1, 22, "only once"),
+        ("<policies><backend /></policies>", 1, 11, "would not forward"),
+        ("<policies><backend><retry /></backend></policies>", 1, 20, "<retry> in <backend>"),
+        ("<policies><backend><forward-request timeout='5' /></backend></policies>", 1, 37, "timeout"),
+        ("<policies><outbound><return-response /></outbound></policies>", 1, 21, "in <outbound>"),
+        (
+            "<policies><outbound><validate-client-certificate /></outbound></policies>",
+            1,
+            21,
+            "stands in <inbound>",
+        ),
+        ("<policies><other /></policies>", 1, 11, "does not stand in <policies>"),
+        ("<set-status code='200' />", 1, 1, "stands in <return-response>"),
+    ] {
+        let errors = errors(text);
+        let error = errors.iter().next().unwrap();
+        if !error.message().contains(message) || (error.line(), error.column()) != (line, column) {
+            wrong.push(format!("{text}: {line}:{column}: {message}; found {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn expressions_are_typed_at_load() {
+    // Columns count from the beginning of the code, which stands in line 2 behind this many characters.
+    const BEFORE: usize = " <when condition=\"@(".len();
+    let mut wrong = Vec::new();
+    for (code, column, message) in [
+        ("context.Request.Certificat == null", 17, "context.Request.Certificat is not supported"),
+        ("context.User.Id == \"x\"", 9, "there is none here"),
+        ("context.Response.StatusCode == 200", 9, "context.Response is not supported"),
+        ("context.LastError.Reason == \"x\"", 9, "in <on-error> only"),
+        ("certificate == null", 1, "not known here"),
+        ("context.Request.Certificate", 1, "expected bool but this is X509Certificate2"),
+        ("context.Request.Headers", 1, "is no value"),
+        ("context.Request.Certificate.Thumbprint == 1", 1, "are not compared"),
+        ("context.Request.Certificate.NotAfter < \"2026\"", 1, "have no order"),
+        ("context.Request.Certificate.NotAfter == null", 1, "DateTime is never null"),
+        ("context.Request.Certificate?.Verify()", 1, "expected bool but this is bool?"),
+        ("!context.Request.Certificate?.Verify()", 2, "bool?"),
+        (
+            "context.Request.Certificate.Extensions != null",
+            29,
+            "Extensions of a certificate is not supported",
+        ),
+        (
+            "context.Request.Certificate == context.Request.Certificate",
+            1,
+            "compare the certificates' Thumbprint",
+        ),
+        ("context.Request.Headers[\"X-ARR-ClientCert\"][0] == \"x\"", 25, "proves nothing"),
+        (
+            "context.Request.Headers.GetValueOrDefault(\"ssl-client-cert\", \"\") == \"x\"",
+            43,
+            "proves nothing",
+        ),
+        ("context.Request.Headers.ContainsKey(context.Request.Method)", 37, "must be a string literal"),
+        ("new X509Certificate2(context.Request.Method) != null", 1, "nobody showed that they hold its key"),
+        ("context.Variables[\"a\"] == \"b\"", 1, "cast it"),
+        ("context.Request.Certificate.ToString() == \"x\"", 29, "name a property"),
+        ("DateTime.Now.ToString() == \"x\"", 14, "takes one argument"),
+        ("DateTime.Now.ToString(\"D\") == \"x\"", 23, "a culture decides"),
+        ("DateTime.Parse(\"06/01/2026\") < DateTime.Now", 16, "a culture decides"),
+        ("new DateTime(2026, 2, 30) < DateTime.Now", 1, "no such date"),
+        ("\"a\" + DateTime.Now == \"b\"", 7, "a culture decides"),
+        ("context.Deployment.Certificates.Where(c => true).Any()", 33, "is not supported"),
+        (
+            "context.Deployment.Certificates.FirstOrDefault(c => true).Key == \"x\"",
+            33,
+            "Values.FirstOrDefault",
+        ),
+        ("c => true", 1, "a lambda stands only"),
+        ("context.Request.Certificate is null", 29, "'is' is not supported"),
+        ("1 * 2 == 2", 3, "not supported"),
+        ("context.Request.Certificate == ", 32, "expected a value"),
+        ("(true", 7, "never closed"),
+        ("true) || (true", 7, "an expression is the whole value"),
+        ("\"a\\q\" == \"b\"", 4, "no escape"),
+        ("'ab' == 'c'", 4, "one character"),
+        ("99999999999 == 1", 1, "no number"),
+        ("a.b(c => c.d) == #", 18, "not supported"),
+        ("Regex.IsMatch(\"a\", \"b\")", 1, "not known here"),
+        ("context.Request.Certificate.Subject.Length == null", 1, "int is never null"),
+        ("\"a\".Equals(\"b\", 5)", 17, "expected a StringComparison"),
+        ("StringComparison.Ordinal == StringComparison.Ordinal", 1, "is no value"),
+    ] {
+        let text = condition(code);
+        let errors = errors(&text);
+        let error = errors.iter().next().unwrap();
+        let place = (error.line(), error.column());
+        if !error.message().contains(message) || place != (2, column + BEFORE) {
+            wrong.push(format!(
+                "{code}: {column}: {message}; found {}, {error}",
+                place.1 as isize - BEFORE as isize
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    let text = "<policies>\n<inbound>\n<rate-limit />\n<choose>\n<when condition=\"@(context.User == null || \
+                context.Api == null)\">\n<cors />\n</when>\n</choose>\n</inbound>\n<backend />\n</policies>";
+    let builder = Document::builder().file_name("orders.policy.xml");
+    let errors = builder.load(text).unwrap_err();
+    let lines: Vec<_> = errors.iter().map(tower_mtls::apim::DocumentError::line).collect();
+    assert_eq!(lines, [3, 5, 5, 6, 10], "{errors}");
+    for line in errors.to_string().lines() {
+        assert!(line.starts_with("orders.policy.xml:"), "{line}");
+    }
+}
+
+#[test]
+fn trust_and_revocation_must_be_there_when_a_document_asks() {
+    let verify = condition("!context.Request.Certificate.Verify()");
+    let no_revocation = condition("!context.Request.Certificate.VerifyNoRevocation()");
+    let validate = "<validate-client-certificate />";
+    let untrusting = "<validate-client-certificate validate-trust='false' validate-revocation='false' />";
+    let none = Document::builder();
+    let trusting = || Document::builder().trust(WORLD.trust.clone());
+    for (builder, text, message) in [
+        (none.clone(), verify.as_str(), Some("needs trusted roots")),
+        (none.clone(), &no_revocation, Some("needs trusted roots")),
+        (none.clone(), validate, Some("validate-trust needs trusted roots")),
+        (
+            none.clone().revocation(Revocation::Off),
+            "<validate-client-certificate validate-trust='false' />",
+            Some("revocation"),
+        ),
+        (none, untrusting, None),
+        (trusting(), &verify, Some("VerifyNoRevocation()")),
+        (trusting(), &no_revocation, None),
+        (trusting(), validate, Some("validate-revocation is true (its default)")),
+        (trusting(), "<validate-client-certificate validate-revocation='false' />", None),
+        (trusting().revocation(Revocation::Off), &verify, None),
+        (trusting().revocation(Revocation::Off), validate, None),
+    ] {
+        match (builder.load(text), message) {
+            (Ok(_), None) => {}
+            (Err(errors), Some(message)) => assert!(errors.to_string().contains(message), "{text}: {errors}"),
+            (loaded, _) => panic!("{text}: {loaded:?}"),
+        }
+    }
+}
+
+#[test]
+fn places_are_those_of_the_text_as_it_was_written() {
+    let mut wrong = Vec::new();
+    for (text, line, column) in [
+        // Behind quotes and brackets that the reader rewrites.
+        ("<choose><when condition=\"@(\"<&>\" == \"é\" && nope)\" /></choose>", 1, 44),
+        ("<choose>\r\n<when condition=\"@(true &&\r\n\tnope)\" /></choose>", 3, 2),
+        ("<choose><when condition='@(true &amp;&amp; nope)' /></choose>", 1, 44),
+        ("<choose><when condition='@(&quot;&lt;&quot; == nope)' /></choose>", 1, 48),
+        ("\u{feff}<?xml version=\"1.0\"?>\n<choose><when condition='@(nope)' /></choose>", 2, 28),
+        ("<set-header name='a'><value>\n  @(\"<\" + nope)</value></set-header>", 2, 11),
+        ("<set-header name='a'><value><![CDATA[@(\"<\" + nope)]]></value></set-header>", 1, 46),
+    ] {
+        let errors = errors(text);
+        let error = errors.iter().next().unwrap();
+        if !error.message().contains("nope is not known") || (error.line(), error.column()) != (line, column)
+        {
+            wrong.push(format!("{text}: {line}:{column}; found {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_an_error() {
+    let text = "<choose><when condition=\"@(\"a &amp; b\" == \"c\")\" /></choose>";
+    assert!(errors(text).to_string().contains("two ways"));
+    // As XML there is only one.
+    let text = "<choose><when condition='@(\"a &amp; b\" == \"c\")'><return-response /></when></choose>";
+    assert!(Document::builder().format(Format::Xml).load(text).is_ok());
+    let raw = condition("\"<\" == \">\"");
+    assert!(Document::builder().format(Format::Xml).load(&raw).is_err());
+}
+
+#[test]
+fn documents_that_are_made_to_cost_are_refused() {
+    let deep = |levels: usize| format!("{}{}", "<choose>".repeat(levels), "</choose>".repeat(levels));
+    for (text, message) in [
+        (deep(100_000), "longer than"),
+        (deep(10_000), "nested"),
+        (condition(&"(".repeat(10_000)), "nested"),
+        (condition(&format!("{}true", "!".repeat(10_000))), "nested"),
+        (condition(&format!("true{}", " ? true : true".repeat(1_000))), "nested"),
+        (condition(&format!("true{}", " || true".repeat(1_000))), "more than 512"),
+        (condition(&format!("\"a\"{} == \"b\"", ".Trim()".repeat(1_000))), "nested"),
+        (condition(&format!("{}true", "(bool)".repeat(1_000))), "nested"),
+        (condition(&format!("\"{}\" == \"b\"", "a".repeat(20_000))), "longer than"),
+        ("<base />".repeat(25_000), ""),
+        (format!("<a {}/>", "b='' ".repeat(50_000)), ""),
+        (format!("<set-header name='{}' />", "a".repeat(70_000)), ""),
+    ] {
+        let started = std::time::Instant::now();
+        let errors = errors(&text);
+        assert!(errors.to_string().contains(message), "{message}: {}", errors.iter().next().unwrap());
+        assert!(started.elapsed().as_secs() < 5, "{message}");
+    }
+}
+
+#[test]
+fn what_is_odd_is_warned_of() {
+    for (text, message) in [
+        (
+            condition(
+                "context.Request.Certificate.Thumbprint != \"ca06f56b258b7a0d4f2b05470939478651151984\"",
+            ),
+            "upper-case",
+        ),
+        (
+            condition("context.Request.Certificate.Subject != \"C=US, O=Contoso, CN=orders\""),
+            "OpenSSL's order",
+        ),
+        (condition("context.Request.Certificate.Subject == \"CN=orders, ST=Illinois\""), "S=Illinois"),
+        (condition("context.Request.Certificate?.Issuer != \"CN=a,O=b\""), ".NET prints CN=a, O=b"),
+        (condition("context.Request.Certificate.SerialNumber != \"A1B2C3D4\""), "00A1B2C3D4"),
+        (condition("!new [] { \"aa\" }.Contains(context.Request.Certificate.Thumbprint)"), "never equal"),
+        (condition("context.Deployment.Certificates.ContainsKey(\"orders\")"), "never equal"),
+        (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "nothing proves"),
+        (condition("context.Request.Certificate == null"), "self-made certificate passes"),
+        (condition("context.Request.Method == \"GET\""), "does not look at the caller's certificate"),
+        (condition("context.Request.Certificate.Subject.StartsWith(\"CN=a\")"), "StringComparison.Ordinal"),
+        (condition("(string)context.Variables[\"never\"] == \"a\""), "nothing sets the variable"),
+        (
+            "<authentication-certificate certificate-id='later' />".into(),
+            "no certificate with the id \"later\" now",
+        ),
+        ("<validate-client-certificate ignore-error='true' />".into(), "everyone passes"),
+        ("<validate-client-certificate validate-not-after='false' />".into(), "dates of the whole chain"),
+        (
+            "<validate-client-certificate validate-trust='false'><identities><identity common-name='a' \
+             /></identities></validate-client-certificate>"
+                .into(),
+            "nothing proves",
+        ),
+        ("<policies><inbound /></policies>".into(), "<backend> is missing"),
+    ] {
+        let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+        let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
+        assert!(warnings.iter().any(|warning| warning.contains(message)), "{text}: {warnings:?}");
+    }
+    for sound in ["validate_all", "issuer_and_subject", "store", "whole_document", "rotation_two_thumbprints"]
+    {
+        let (_, text) = crate::corpus::documents().into_iter().find(|(name, _)| name == sound).unwrap();
+        assert_eq!(WORLD.load(&text).unwrap().warnings(), [], "{sound}");
+    }
+}
+
+#[test]
+fn base_runs_the_document_above() {
+    let global = Document::builder()
+        .scope(tower_mtls::apim::DocumentScope::Global)
+        .load(&condition("context.Request.Certificate == null"))
+        .unwrap();
+    let load = |text: &str| Document::builder().base(&global).load(text).unwrap();
+    let is_refused =
+        |document: &Document| matches!(evaluate(document, &WORLD.certificate("none")), Outcome::Respond(_));
+    for (inbound, refused) in [
+        ("<inbound><base /></inbound>", true),
+        // A section that is left out is not lost, one that is written without it is.
+        ("", true),
+        ("<inbound></inbound>", false),
+    ] {
+        let document = load(&format!("<policies>{inbound}<backend><base /></backend></policies>"));
+        assert_eq!(is_refused(&document), refused, "{inbound}");
+        let warned = document.warnings().iter().any(|warning| warning.message().contains("do not run"));
+        assert_eq!(warned, !refused, "{inbound}");
+    }
+    assert!(is_refused(&load("<base /><set-variable name='a' value='b' />")));
+    let trusting = Document::builder().trust(WORLD.trust.clone()).load("<base />").unwrap();
+    assert!(
+        Document::builder().base(&trusting).load("<base />").is_err(),
+        "what the base needs is not there"
+    );
+}
+
+#[cfg(feature = "identity")]
+#[test]
+fn an_identity_in_the_document_is_read_at_load() {
+    use tower_mtls::apim::ChosenIdentity;
+    let issued = crate::pki::Leaf::client("embedded").self_signed();
+    let base64 = pem::encode_config(
+        &pem::Pem::new("X", issued.pfx("secret")),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    );
+    let base64: String = base64.lines().filter(|line| !line.starts_with("---")).collect();
+    let text = |password: &str| {
+        format!(
+            "<authentication-certificate body=\"@(Convert.FromBase64String(\"{base64}\"))\" password=\"{password}\" />"
+        )
+    };
+    let document = WORLD.load(&text("secret")).unwrap();
+    let outcome = evaluate(&document, &WORLD.certificate("none"));
+    let Some(ChosenIdentity::Embedded(identity)) = outcome.forward().unwrap().forwarding().identity() else {
+        panic!("no identity");
+    };
+    assert_eq!(identity.certificate().der(), issued.der);
+    let wrong = errors(&text("guess"));
+    assert!(wrong.to_string().contains("password"), "{wrong}");
+    assert!(!wrong.to_string().contains("guess"), "{wrong}");
+}

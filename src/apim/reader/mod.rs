@@ -92,9 +92,8 @@ fn describe(error: &roxmltree::Error) -> String {
         E::DtdDetected => "a document type is not accepted".into(),
         E::NodesLimitReached => format!("more than {MOST_NODES} elements"),
         other => {
-            let message = other.to_string();
-            let end = message.rfind(" at ").unwrap_or(message.len());
-            format!("not well-formed XML: {}", &message[..end])
+            let place = format!(" at {}", other.pos());
+            format!("not well-formed XML: {}", other.to_string().replace(&place, ""))
         }
     }
 }

@@ -46,8 +46,19 @@ impl Text {
         let mut value = String::with_capacity(raw.len());
         let mut marks = vec![(0, position(0))];
         let mut at = 0;
+        let mut in_cdata = false;
         while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
-            let (decoded, length) = piece(rest, is_attribute);
+            let (decoded, length) = match rest {
+                _ if in_cdata && rest.starts_with(CDATA_END) => {
+                    in_cdata = false;
+                    (Piece::Nothing, CDATA_END.len())
+                }
+                _ if !in_cdata && rest.starts_with(CDATA) => {
+                    in_cdata = true;
+                    (Piece::Nothing, CDATA.len())
+                }
+                _ => piece(rest, is_attribute, in_cdata),
+            };
             value.push_str(decoded.as_str(rest));
             let plain = matches!(decoded, Piece::Same(1..)) && !rest.starts_with('\n');
             at += length;
@@ -74,13 +85,14 @@ impl Text {
     }
 }
 
+const CDATA: &str = "<![CDATA[";
+const CDATA_END: &str = "]]>";
+
 /// What the beginning of a raw text stands for.
 enum Piece {
     /// As many of its own bytes.
     Same(usize),
     Character(String),
-    /// Bytes from..to of the raw text: a CDATA section.
-    Inside(usize, usize),
     Nothing,
 }
 
@@ -89,26 +101,21 @@ impl Piece {
         match self {
             Self::Same(length) => &rest[..*length],
             Self::Character(character) => character,
-            Self::Inside(from, to) => rest.get(*from..*to).unwrap_or_default(),
             Self::Nothing => "",
         }
     }
 }
 
 /// The next piece, and how many raw bytes it took.
-fn piece(rest: &str, is_attribute: bool) -> (Piece, usize) {
-    const CDATA: &str = "<![CDATA[";
-    if let Some(entity) = rest.strip_prefix('&')
+fn piece(rest: &str, is_attribute: bool, in_cdata: bool) -> (Piece, usize) {
+    if !in_cdata
+        && let Some(entity) = rest.strip_prefix('&')
         && let Some(end) = entity.find(';')
         && let Some(character) = entity_character(&entity[..end])
     {
         return (Piece::Character(character.to_string()), end + 2);
     }
-    if rest.starts_with(CDATA) {
-        let end = rest.find("]]>").unwrap_or(rest.len());
-        return (Piece::Inside(CDATA.len(), end), (end + 3).min(rest.len()));
-    }
-    if rest.starts_with("<!--") {
+    if !in_cdata && rest.starts_with("<!--") {
         return (Piece::Nothing, rest.find("-->").map_or(rest.len(), |end| end + 3));
     }
     if rest.starts_with("\r\n") {
