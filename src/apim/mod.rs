@@ -1,4 +1,141 @@
-//! Policy documents.
+//! Policy documents of Azure API Management (APIM), run as they are.
+//!
+//! A [`Document`] is read, typed and compiled once, at load. Whatever would not be enforced as it stands is an error
+//! with line and column, all of them at once ([`DocumentErrors`]); nothing is ever skipped. [`ApimPolicyLayer`] then
+//! does with every request what the document says, and decides as APIM does.
+//!
+//! A request passes [`ApimPolicy`] when
+//! 1. the acceptor captured what the caller presented in the TLS handshake (or that it presented nothing);
+//! 2. the certificate can be read, or the document does not ask for it;
+//! 3. `<inbound>` runs to its end: no `return-response` is reached, no `validate-client-certificate` fails, and no
+//!    expression does.
+//!
+//! It is passed on with the document's headers. Its certificate is *admitted* if a rule that could have refused the
+//! request looked at it: a `choose` with a `return-response` in one of its branches, or a
+//! `validate-client-certificate` that holds. Otherwise it is let through without one, as
+//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing) does. What the document chose for the back end,
+//! identity, URL and headers, stands in the request's extensions as [`Forwarding`].
+//!
+//! A request that does not pass is answered
+//!
+//! | when | answer |
+//! |---|---|
+//! | `return-response` | what it says: status, reason phrase on HTTP/1.1, headers, body; an empty body without `set-body` |
+//! | `validate-client-certificate` fails | `401` and `{"statusCode":401,"message":"Invalid client certificate"}` (`Client certificate missing` without one), changed by `<on-error>`, where `context.LastError` tells the reason code |
+//! | an expression fails (a member of null, a missing key, too many steps) | `500` and a body like that, changed by `<on-error>` |
+//! | the certificate cannot be read, and the document asks for it | `403`, as [`RequireCertificate`](crate::RequireCertificate) does: no expression can tell it from a missing one |
+//! | nothing was captured | `500`, and an error in the log |
+//!
+//! The cause stands in the log, and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
+//! or more.
+//!
+//! **A document does what it says.** Names prove nothing without a chain or a thumbprint, in APIM as here:
+//! [`Document::warnings`] tells what a document gives away, and what can never hold. Put the layer where
+//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would stand; TLS must end in this process.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (partner, stranger) = (rcgen::generate_simple_self_signed(vec![])?, rcgen::generate_simple_self_signed(vec![])?);
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_mtls::{ClientCertificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
+//!
+//! let partner = ClientCertificate::from_der(partner.cert.der())?;
+//! let stranger = ClientCertificate::from_der(stranger.cert.der())?;
+//!
+//! // As it stands in Microsoft's articles, unescaped quotes included.
+//! let document = Document::parse(&r#"
+//!     <choose>
+//!         <when condition="@(context.Request.Certificate == null || context.Request.Certificate.Thumbprint != "THUMBPRINT")" >
+//!             <return-response>
+//!                 <set-status code="403" reason="Invalid client certificate" />
+//!             </return-response>
+//!         </when>
+//!     </choose>"#.replace("THUMBPRINT", &partner.sha1_thumbprint().to_string()))?;
+//!
+//! let greet = service_fn(|request: Request<String>| async move {
+//!     let caller = admitted(request.extensions()).expect("the document judged it");
+//!     Ok::<_, std::convert::Infallible>(Response::new(format!("hello {}", caller.subject())))
+//! });
+//! let service = ApimPolicyLayer::new(document).layer(greet);
+//!
+//! let accepted = AssumePresentedLayer::new(partner).layer(service.clone());
+//! assert_eq!(accepted.oneshot(Request::new(String::new())).await?.status(), StatusCode::OK);
+//!
+//! let refused = AssumePresentedLayer::new(stranger).layer(service);
+//! assert_eq!(refused.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
+//!
+//! // What would not be enforced does not load.
+//! let errors = Document::parse("<choose>\n  <when condition=\"@(context.User.Id == \"1\")\" />\n</choose>").unwrap_err();
+//! assert!(errors.to_string().starts_with("2:30: context.User is not supported"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Elements
+//!
+//! | element | where | what is supported |
+//! |---|---|---|
+//! | `policies` with `inbound`, `backend`, `outbound`, `on-error` | root | each at most once; one that is missing is inherited. Without `policies` the elements are those of `inbound`; a root `fragment` too |
+//! | `base` | sections | the document above ([`DocumentBuilder::base`]) |
+//! | `forward-request` | `backend` | without attributes; `backend` holds it or `base` |
+//! | `choose`, `when`, `otherwise` | inbound, outbound, on-error | |
+//! | `return-response` | inbound, on-error | `set-status` (200 to 599), `set-header`, `set-body` |
+//! | `validate-client-certificate` | inbound | all attributes and claims; dates before trust, trust before identity |
+//! | `authentication-certificate` | inbound | `certificate-id`, `thumbprint`, `body` as a constant (feature `identity`); the last one that runs counts |
+//! | `set-backend-service` | inbound | `base-url` |
+//! | `set-header` | inbound (request), outbound and on-error (response) | all `exists-action`s; null values are left out. Not `Host` of requests, nor what frames a message |
+//! | `set-variable` | inbound, outbound, on-error | |
+//! | `set-status`, `set-body` | return-response, on-error | |
+//!
+//! Every element may have an `id`. Everything else is an error, named values (`{{...}}`) included.
+//!
+//! # Expressions
+//!
+//! `@(...)`, and `@{...}` of `var`, assignments, `if`, `else` and `return`: the C# of certificate policies, typed at
+//! load.
+//!
+//! | | |
+//! |---|---|
+//! | types | `bool`, `int`, `double`, `char`, `string`, `string[]`, `byte[]`, `DateTime`, `TimeSpan`, `X509Certificate2`, `object`, each value type also as `T?` |
+//! | operators | `==` `!=` `<` `<=` `>` `>=` `&&` <code>&#124;&#124;</code> `!` `?:` `??` `?.` `+` `-`, casts, `$"..."`, `@"..."` |
+//! | certificate | `Thumbprint`, `Subject`, `SubjectName(.Name)`, `Issuer`, `IssuerName(.Name)`, `SerialNumber`, `NotBefore`, `NotAfter`, `HasPrivateKey`, `Version`, `RawData`, `SignatureAlgorithm`, `Verify()`, `VerifyNoRevocation()`, `GetNameInfo()`, `GetCertHash(String)()`, `GetSerialNumber(String)()`, `GetRawCertData(String)()`, `Export(X509ContentType.Cert)` |
+//! | `context.Deployment.Certificates` | `[thumbprint]`, `ContainsKey`, `Count`, and with a lambda `Any`, `All`, `First`; `Values` and `Keys` with these and `FirstOrDefault`. `Any` over thumbprints is a look-up |
+//! | `context.Request` | `Certificate`, `Method`, `IpAddress`, `Headers` and `Url.Query` (`[..]`, `ContainsKey`, `GetValueOrDefault`), `Url` and `OriginalUrl` (`Path`, `Host`, `Port`, `Scheme`, `QueryString`) |
+//! | `context.Variables` | `[..]` with a cast, `ContainsKey`, `GetValueOrDefault<T>` |
+//! | `context.LastError` | in `on-error`: `Source`, `Reason`, `Message`, `Scope`, `Section`, `Path`, `PolicyId` |
+//! | `string` | `Contains`, `StartsWith`, `EndsWith`, `Equals`, `IndexOf`, `LastIndexOf`, `Substring`, `Replace`, `Split`, `Trim(Start, End)`, `ToUpper`, `ToLower`, `Length`; `IsNullOrEmpty`, `IsNullOrWhiteSpace`, `Equals`, `Join`, `Concat`, `Format` |
+//! | `DateTime`, `TimeSpan` | `Now`, `UtcNow`, `Today`, `Parse` and `new` of constants, `Add*`, `Subtract`, parts, `ToString(format)` without a culture; `From*`, `Total*` |
+//! | `Convert`, `int`, `bool` | `ToBase64String`, `FromBase64String`, `ToInt32`, `ToBoolean`, `Parse` |
+//!
+//! Headers that carry certificates (`X-ARR-ClientCert` and its kin) are not read, and certificates are not made of
+//! bytes: whoever sends the request writes them. Callers choose neither `base-url` nor identity directly.
+//!
+//! One request takes at most 200,000 steps and 256 KiB of new strings; a document has 256 KiB and is 64 deep, an
+//! expression 16 KiB.
+//!
+//! # What is as in .NET, and what nobody has proved
+//!
+//! Proved by tests against values that .NET printed: the forms of `Subject` and `Issuer` (order, keywords, quoting), of
+//! `Thumbprint` and `SerialNumber`, and that strings compare ordinally; the answers and reason codes of
+//! `validate-client-certificate` that were seen on live gateways.
+//!
+//! Not proved, because APIM does not document it or a platform decides:
+//! - the reason codes' messages beyond `NotTrusted` and `IdentityNotMatched`, `LastError.Path`, and the body of a `500`;
+//! - how identities are compared: here distinguished names attribute by attribute and from either end, thumbprints and
+//!   serial numbers in any form, common and DNS names without regard to case, and a `*` in `dns-name` only with itself;
+//! - attribute types beyond `CN SN SERIALNUMBER C L S STREET O OU T G DC E`: here `OID.1.2.3=`, as Windows prints them;
+//! - `SimpleName` of names without exactly one common name, and names with values in T.61: here an error;
+//! - the key of `context.Deployment.Certificates`: here the upper-case thumbprint, compared ordinally;
+//! - `Url` before and after the route's rewriting: here the request's own; header values outside of ASCII: Latin-1.
+//!
+//! Known differences, each on the safe side:
+//! - a chain is one for TLS client authentication: extended key usage counts, where .NET does not ask. A listed root
+//!   that is presented itself is trusted, as in .NET;
+//! - `validate-trust` judges the dates of the chain whatever `validate-not-after` says;
+//! - comparisons by the rules of a culture (`StartsWith("...")` without a `StringComparison`) are decided for ASCII
+//!   texts, and an error for others; the zone is UTC, and time has whole seconds;
+//! - sections that are left out are inherited, so that no rule of the document above is lost.
 
 mod deployment;
 mod document;

@@ -45,3 +45,21 @@ pub(crate) fn hex(octets: &[u8]) -> String {
         .map(|digit| char::from(DIGITS[usize::from(digit)]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::SerialNumber;
+
+    #[test]
+    fn serial_numbers_keep_their_sign_octet() {
+        for (content, text) in [
+            (&[0x00, 0xa1, 0xb2, 0xc3, 0xd4][..], "00A1B2C3D4"),
+            (&[0x01, 0xb2], "01B2"),
+            (&[0xfb], "FB"),
+            (&[0x00], "00"),
+        ] {
+            assert_eq!(hex(SerialNumber::new(content).as_bytes()), text);
+        }
+    }
+}
