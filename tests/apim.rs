@@ -1,5 +1,5 @@
 //! Policy documents: what they decide about requests, and what is refused at load.
-#![cfg(feature = "apim")]
+#![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 #[path = "support/pki.rs"]
@@ -7,6 +7,8 @@ mod pki;
 
 #[path = "apim/corpus.rs"]
 mod corpus;
+#[path = "apim/explain.rs"]
+mod explain;
 #[path = "apim/fuzz.rs"]
 mod fuzz;
 #[path = "apim/load.rs"]

@@ -182,7 +182,7 @@ impl Deployment for SharedDeployment {
     }
 }
 
-impl<D: Deployment> Deployment for Arc<D> {
+impl<D: Deployment + ?Sized> Deployment for Arc<D> {
     fn certificates(&self) -> Arc<DeploymentCertificates> {
         D::certificates(self)
     }

@@ -68,7 +68,8 @@ impl Document {
 
     /// Decides about one request, at the moment `now`.
     ///
-    /// A pure function of its arguments, the document and its deployment's state.
+    /// A pure function of its arguments, the document and its deployment's state. A certificate that cannot be read
+    /// is refused if the document asks for one: no expression can tell it from a missing one.
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
         run::evaluate(&self.0, facts, now, None)
     }
@@ -215,13 +216,15 @@ impl DocumentBuilder {
             facts: Facts::default(),
         };
         // What the base was checked against must be there when it runs here.
-        if let Some(base) = &self.base
-            && base.0.trust.is_some()
-            && self.trust.is_none()
-        {
-            let position = super::error::Position { line: 1, column: 1 };
+        let above = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
+        let start = super::error::Position { line: 1, column: 1 };
+        if above.trust && !compiler.scope.has_trust {
             let message = "the document above needs trusted roots, and there are none here";
-            compiler.findings.error(position, message);
+            compiler.findings.error(start, message);
+        } else if above.revocation && !compiler.scope.is_revocation_off {
+            let message =
+                "the document above asks whether certificates are revoked, and revocation is not stated here";
+            compiler.findings.error(start, message);
         }
         let program = compiler.document(&roots);
         let named = std::mem::take(&mut compiler.named);
@@ -259,9 +262,9 @@ impl SharedDocument {
         Document::clone(&self.0.load())
     }
 
-    pub(crate) fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> (Outcome, bool) {
-        let document = self.0.load();
-        (document.evaluate(facts, now), document.asks_for_certificate())
+    /// Decides by the document that is published now. See [`Document::evaluate`].
+    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+        self.0.load().evaluate(facts, now)
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
@@ -45,6 +45,9 @@ pub struct Answer {
     pub(crate) cause: Cause,
 }
 
+/// The code of an answer to a certificate that cannot be read.
+pub(crate) const UNREADABLE: &str = "ClientCertificateUnreadable";
+
 /// Why a document answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
@@ -82,7 +85,8 @@ impl Answer {
     }
 
     /// The reason code of a failure, as `context.LastError.Reason` has it: `ClientCertificateExpired`,
-    /// `ExpressionValueEvaluationFailure`. None for `return-response`.
+    /// `ExpressionValueEvaluationFailure`; and `ClientCertificateUnreadable`, which APIM does not know. None for
+    /// `return-response`.
     pub fn code(&self) -> Option<&'static str> {
         self.cause.code
     }
@@ -179,4 +183,18 @@ pub enum ChosenIdentity {
     /// A certificate and key out of the document itself (`body`).
     #[cfg(feature = "identity")]
     Embedded(crate::identity::ClientIdentity),
+}
+
+/// In words, such as `the certificate with the id orders`. Never a key.
+impl fmt::Display for ChosenIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "the certificate with the id {id}"),
+            Self::Thumbprint(thumbprint) => write!(f, "the certificate with the thumbprint {thumbprint}"),
+            #[cfg(feature = "identity")]
+            Self::Embedded(identity) => {
+                write!(f, "{}, out of the document", identity.certificate().subject())
+            }
+        }
+    }
 }

@@ -9,12 +9,12 @@ use tower_service::Service;
 use super::{
     RequestFacts, SharedDocument,
     future::ResponseFuture,
-    outcome::{Answer, Forward, Outcome},
+    outcome::{Answer, Forward, Outcome, UNREADABLE},
     report,
     run::headers::ResponseChange,
 };
 use crate::{
-    certificate::{Clock, Presented},
+    certificate::Clock,
     inbound::{self, Refusal, ResponseBody},
     policy::{Rejection, RejectionKind},
 };
@@ -23,13 +23,19 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ApimPolicy<S> {
     inner: S,
-    document: SharedDocument,
-    clock: Arc<dyn Clock>,
+    // One pointer, so that cloning the service costs one count.
+    settings: Arc<Settings>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) document: SharedDocument,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl<S> ApimPolicy<S> {
-    pub(super) fn new(inner: S, document: SharedDocument, clock: Arc<dyn Clock>) -> Self {
-        Self { inner, document, clock }
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
     }
 
     fn decide<B>(&self, request: &Request<B>) -> Result<Outcome, Rejection> {
@@ -37,9 +43,9 @@ impl<S> ApimPolicy<S> {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
-        let (outcome, asks) = self.document.evaluate(&facts, self.clock.now());
-        // No expression can tell it from a missing one, so it is not the document's to judge.
-        if asks && matches!(presented, Presented::Unreadable(_)) {
+        let outcome = self.settings.document.evaluate(&facts, self.settings.clock.now());
+        // Not the document's own answer, so it has this crate's form.
+        if outcome.answer().is_some_and(|answer| answer.code() == Some(UNREADABLE)) {
             return Err(Rejection::new(RejectionKind::Unreadable));
         }
         Ok(outcome)

@@ -382,11 +382,13 @@ fn base_runs_the_document_above() {
         assert_eq!(warned, !refused, "{inbound}");
     }
     assert!(is_refused(&load("<base /><set-variable name='a' value='b' />")));
-    let trusting = Document::builder().trust(WORLD.trust.clone()).load("<base />").unwrap();
-    assert!(
-        Document::builder().base(&trusting).load("<base />").is_err(),
-        "what the base needs is not there"
-    );
+    for (code, needs_revocation) in [("VerifyNoRevocation", false), ("Verify", true)] {
+        let above = WORLD.load(&condition(&format!("!context.Request.Certificate.{code}()"))).unwrap();
+        let untrusting = Document::builder().base(&above).load("<base />").unwrap_err();
+        assert!(untrusting.to_string().contains("trusted roots"), "{untrusting}");
+        let trusting = Document::builder().trust(WORLD.trust.clone()).base(&above).load("<base />");
+        assert_eq!(trusting.is_err(), needs_revocation, "{code}");
+    }
 }
 
 #[cfg(feature = "identity")]

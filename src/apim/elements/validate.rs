@@ -189,7 +189,10 @@ impl Compiler<'_> {
             ignore_error,
             identities: identities?,
         };
-        self.facts.used.certificate = true;
+        let used = &mut self.facts.used;
+        used.certificate = true;
+        used.trust |= trust;
+        used.revocation |= revocation == Some(true);
         if !ignore_error {
             let judged = &mut self.facts.judged;
             judged.certificate = true;

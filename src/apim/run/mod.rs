@@ -1,28 +1,25 @@
 //! A compiled document, run for one request.
 
+mod effect;
 mod explain;
+mod failure;
 pub(crate) mod headers;
-
-use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 
-use self::headers::{ResponseChange, apply};
+use self::{failure::Failure, headers::ResponseChange};
 use super::{
     document::Inner,
-    elements::{base_url, validate::Invalid},
     error::Position,
     explain::Line,
-    expression::{Evaluated, Evaluation, Expression, Fault, Inputs, LastError, State, Value, Variable},
+    expression::{Evaluation, Inputs, State, Value},
     facts::RequestFacts,
-    outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome},
-    program::{
-        Action, Choose, Condition, HeaderChange, HeaderText, IdentitySource, Place, Reply, Section, Step,
-        Target, Template,
-    },
+    outcome::{Answer, Cause, Forward, Forwarding, Outcome, UNREADABLE},
+    program::{Action, Choose, Condition, Place, Section, Step},
 };
-use crate::certificate::{Presented, Thumbprint, Timestamp};
+use crate::certificate::{Presented, Timestamp};
 
 /// Decides about a request; `lines` is told what happened, for explanations.
 pub(crate) fn evaluate(
@@ -31,6 +28,9 @@ pub(crate) fn evaluate(
     now: Timestamp,
     lines: Option<&mut Vec<Line>>,
 ) -> Outcome {
+    if document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_)) {
+        return Outcome::Respond(unreadable());
+    }
     let inputs = Inputs::new(*facts, now, document.trust.as_ref(), document.deployment.as_deref());
     let run = Run {
         inputs: &inputs,
@@ -48,19 +48,26 @@ pub(crate) fn evaluate(
     run.request(document)
 }
 
+/// Null would stand for it in expressions, and a document may let those pass who present nothing.
+fn unreadable() -> Answer {
+    Answer {
+        status: StatusCode::FORBIDDEN,
+        reason: Some(ReasonPhrase::from_static(b"Invalid client certificate")),
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        cause: Cause {
+            position: Position { line: 1, column: 1 },
+            element: "policies",
+            code: Some(UNREADABLE),
+            message: "The certificate cannot be read.".into(),
+        },
+    }
+}
+
 /// Whether the next element runs.
 enum Flow {
     Go,
     End(Box<Answer>),
-}
-
-/// Why the section was left.
-struct Failure {
-    error: LastError,
-    position: Position,
-    element: &'static str,
-    status: StatusCode,
-    body: String,
 }
 
 type Ran = Result<Flow, Box<Failure>>;
@@ -100,8 +107,7 @@ impl<'r> Run<'r, '_> {
         let headers = self.state.headers.take();
         if let Some(headers) = &headers {
             let values = |name: &HeaderName| headers.get_all(name).iter().cloned().collect();
-            self.forwarding.headers =
-                self.changed.drain(..).map(|name| (values(&name), name)).map(|(v, n)| (n, v)).collect();
+            self.forwarding.headers = self.changed.iter().map(|name| (name.clone(), values(name))).collect();
         }
         let has_certificate = matches!(self.inputs.facts.presented, Presented::Certificate(_));
         let variables = self.state.variables.iter().filter_map(|variable| match &variable.value {
@@ -192,7 +198,7 @@ impl<'r> Run<'r, '_> {
             }
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
-                self.note_at(place.position, || format!("the back end is called as {identity:?}"));
+                self.note_at(place.position, || format!("the back end is called as {identity}"));
                 self.forwarding.identity = Some(identity);
             }
             Action::Backend(target) => {
@@ -251,168 +257,5 @@ impl<'r> Run<'r, '_> {
         let ran = run(self);
         self.depth -= 1;
         ran
-    }
-
-    fn reply(&mut self, reply: &'r Reply, place: &Place) -> Evaluated<Answer> {
-        let mut headers = HeaderMap::new();
-        for change in &reply.headers {
-            let values = self.header_values(change)?;
-            apply(&mut headers, &change.name, change.mode, &values);
-        }
-        let body = match &reply.body {
-            Some(template) => self.text(template)?.unwrap_or_default().into_owned(),
-            None => String::new(),
-        };
-        Ok(Answer {
-            status: reply.status,
-            reason: reply.reason.clone(),
-            headers,
-            body: Bytes::from(body),
-            cause: Cause {
-                position: place.position,
-                element: place.element,
-                code: None,
-                message: String::new(),
-            },
-        })
-    }
-
-    fn expression_text(&mut self, expression: &'r Expression) -> Evaluated<Option<Cow<'r, str>>> {
-        match self.evaluation().value(&expression.root)? {
-            Value::Text(text) => Ok(Some(text)),
-            Value::Null => Ok(None),
-            _ => Err(Fault::InvalidCast),
-        }
-    }
-
-    fn text(&mut self, template: &'r Template) -> Evaluated<Option<Cow<'r, str>>> {
-        match template {
-            Template::Literal(text) => Ok(Some(Cow::Borrowed(text))),
-            Template::Expression(expression) => self.expression_text(expression),
-        }
-    }
-
-    fn header_values(&mut self, change: &'r HeaderChange) -> Evaluated<Vec<HeaderValue>> {
-        const INVALID: Fault = Fault::Format("The value holds a character that no header may hold.");
-        let mut values = Vec::with_capacity(change.values.len());
-        for value in &change.values {
-            values.push(match value {
-                HeaderText::Literal(value) => value.clone(),
-                HeaderText::Expression(expression) => match self.expression_text(expression)? {
-                    Some(text) => HeaderValue::from_bytes(text.as_bytes()).map_err(|_| INVALID)?,
-                    None => continue,
-                },
-            });
-        }
-        Ok(values)
-    }
-
-    fn change_header(&mut self, change: &'r HeaderChange, place: &Place) -> Evaluated<()> {
-        let values = self.header_values(change)?;
-        self.note_at(place.position, || match values.first() {
-            Some(first) => format!("header {} is set to {first:?}", change.name),
-            None => format!("header {} is removed", change.name),
-        });
-        match self.section {
-            Section::OnError => {
-                if let Some(answer) = &mut self.answer {
-                    apply(&mut answer.headers, &change.name, change.mode, &values);
-                }
-            }
-            Section::Outbound => {
-                self.response.push(ResponseChange { name: change.name.clone(), mode: change.mode, values });
-            }
-            Section::Inbound | Section::Backend => {
-                let headers = self.state.headers.get_or_insert_with(|| self.inputs.facts.headers.clone());
-                apply(headers, &change.name, change.mode, &values);
-                if !self.changed.contains(&change.name) {
-                    self.changed.push(change.name.clone());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn set_variable(&mut self, name: &'r str, template: &'r Template) -> Evaluated<()> {
-        self.state.saw_certificate = false;
-        let value = match template {
-            Template::Literal(text) => Value::Text(Cow::Borrowed(&**text)),
-            Template::Expression(expression) => self.evaluation().value(&expression.root)?,
-        };
-        let variable = Variable { name, value, is_of_certificate: self.state.saw_certificate };
-        match self.state.variables.iter_mut().find(|known| known.name == name) {
-            Some(known) => *known = variable,
-            None => self.state.variables.push(variable),
-        }
-        Ok(())
-    }
-
-    fn identity(&mut self, source: &'r IdentitySource) -> Evaluated<ChosenIdentity> {
-        const NONE: Fault = Fault::Format("The expression names no certificate.");
-        match source {
-            IdentitySource::Fixed(identity) => Ok(identity.clone()),
-            IdentitySource::Id(expression) => match self.expression_text(expression)? {
-                Some(id) if !id.is_empty() => Ok(ChosenIdentity::Id(id.into())),
-                _ => Err(NONE),
-            },
-            IdentitySource::Thumbprint(expression) => {
-                let text = self.expression_text(expression)?.ok_or(NONE)?;
-                match text.parse::<Thumbprint>() {
-                    Ok(thumbprint @ Thumbprint::Sha1(_)) => Ok(ChosenIdentity::Thumbprint(thumbprint)),
-                    _ => Err(NONE),
-                }
-            }
-        }
-    }
-
-    fn target(&mut self, target: &'r Target) -> Evaluated<http::Uri> {
-        match target {
-            Target::Fixed(uri) => Ok(uri.clone()),
-            Target::Expression(expression) => {
-                let text = self.expression_text(expression)?;
-                text.and_then(|text| base_url(&text))
-                    .ok_or(Fault::Format("The expression yields no base URL."))
-            }
-        }
-    }
-}
-
-impl Failure {
-    fn of_fault(place: &Place, path: &str, fault: Fault) -> Self {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Self {
-            error: LastError {
-                source: place.element.to_owned(),
-                reason: "ExpressionValueEvaluationFailure",
-                message: format!("Expression evaluation failed. {}", fault.message()),
-                scope: place.scope,
-                section: place.section.as_str(),
-                path: path.to_owned(),
-                policy_id: place.id.clone(),
-            },
-            position: place.position,
-            element: place.element,
-            status,
-            body: json(status, "Internal server error"),
-        }
-    }
-
-    fn of_certificate(place: &Place, invalid: Invalid) -> Self {
-        let status = StatusCode::UNAUTHORIZED;
-        Self {
-            error: LastError {
-                source: place.element.to_owned(),
-                reason: invalid.code,
-                message: invalid.message.to_owned(),
-                scope: place.scope,
-                section: place.section.as_str(),
-                path: place.path.clone(),
-                policy_id: place.id.clone(),
-            },
-            position: place.position,
-            element: place.element,
-            status,
-            body: json(status, invalid.answer),
-        }
     }
 }

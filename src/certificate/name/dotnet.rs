@@ -94,7 +94,10 @@ mod tests {
 
     const UTF8: u32 = 12;
 
-    fn name(rdns: &[&[(&[u8], u32, &[u8])]]) -> DistinguishedName {
+    /// Type, tag and value.
+    type Value<'a> = (&'a [u8], u32, &'a [u8]);
+
+    fn name(rdns: &[&[Value<'_>]]) -> DistinguishedName {
         let content: Vec<u8> = rdns
             .iter()
             .flat_map(|rdn| {

@@ -1,14 +1,17 @@
 //! What a compiled expression is worth for one request. Steps and memory are limited.
 
 mod certificate;
+mod deployed;
 mod functions;
 mod request;
+mod state;
 
-pub(crate) use self::certificate::is_trusted;
-use std::{borrow::Cow, cell::OnceCell, cmp::Ordering, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering};
 
-use http::HeaderMap;
-
+pub(crate) use self::{
+    certificate::is_trusted,
+    state::{Inputs, LastError, State, Variable},
+};
 use super::{
     ast::Comparison,
     node::{CertificateText, Constant, ErrorField, Kind, Node, Statement},
@@ -16,92 +19,13 @@ use super::{
     ty::{Base, Type},
     value::{Certificate, Fault, Value},
 };
-use crate::{
-    apim::{
-        deployment::{Deployment, DeploymentCertificates},
-        facts::RequestFacts,
-    },
-    certificate::{Presented, Thumbprint, Timestamp},
-    policy::TrustAnchors,
-};
 
-/// Steps that all expressions of one request may take together, some hundred microseconds' worth.
+/// Steps that all expressions of one request may take together, some milliseconds' worth.
 const MOST_STEPS: u32 = 200_000;
 /// What a chain costs in steps: a signature takes as long as thousands of comparisons.
 const STEPS_OF_A_CHAIN: u32 = 4_000;
 /// Bytes of all strings that one request makes.
 const MOST_BYTES: usize = 256 * 1024;
-
-/// What a request is judged by; the same from its beginning to its end.
-#[derive(Debug)]
-pub(crate) struct Inputs<'r> {
-    pub(crate) facts: RequestFacts<'r>,
-    pub(crate) now: Timestamp,
-    pub(crate) trust: Option<&'r TrustAnchors>,
-    pub(crate) deployment: Option<&'r dyn Deployment>,
-    snapshot: OnceCell<Arc<DeploymentCertificates>>,
-}
-
-impl<'r> Inputs<'r> {
-    pub(crate) fn new(
-        facts: RequestFacts<'r>,
-        now: Timestamp,
-        trust: Option<&'r TrustAnchors>,
-        deployment: Option<&'r dyn Deployment>,
-    ) -> Self {
-        Self { facts, now, trust, deployment, snapshot: OnceCell::new() }
-    }
-
-    /// The deployment's certificates, asked for once a request.
-    pub(crate) fn deployed(&self) -> &DeploymentCertificates {
-        self.snapshot.get_or_init(|| match self.deployment {
-            Some(deployment) => deployment.certificates(),
-            None => Arc::default(),
-        })
-    }
-
-    pub(crate) fn certificate(&self) -> Option<Certificate<'r>> {
-        match self.facts.presented {
-            Presented::Certificate(certificate) => Some(Certificate { certificate, has_private_key: false }),
-            _ => None,
-        }
-    }
-}
-
-/// A variable that the document has set.
-#[derive(Debug)]
-pub(crate) struct Variable<'r> {
-    pub(crate) name: &'r str,
-    pub(crate) value: Value<'r>,
-    /// Whether the certificate was looked at to make it.
-    pub(crate) is_of_certificate: bool,
-}
-
-/// `context.LastError`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LastError {
-    pub(crate) source: String,
-    pub(crate) reason: &'static str,
-    pub(crate) message: String,
-    pub(crate) scope: &'static str,
-    pub(crate) section: &'static str,
-    pub(crate) path: String,
-    pub(crate) policy_id: Option<String>,
-}
-
-/// What changes while a request is judged.
-#[derive(Debug, Default)]
-pub(crate) struct State<'r> {
-    /// The request's headers once the document has changed them.
-    pub(crate) headers: Option<HeaderMap>,
-    pub(crate) variables: Vec<Variable<'r>>,
-    pub(crate) last_error: Option<LastError>,
-    /// Whether the certificate was looked at since this was last set to false.
-    pub(crate) saw_certificate: bool,
-    locals: Vec<Value<'r>>,
-    steps: u32,
-    bytes: usize,
-}
 
 pub(crate) type Evaluated<T> = Result<T, Fault>;
 
@@ -384,47 +308,6 @@ impl<'r> Evaluation<'_, 'r> {
         };
         text.map_or(Value::Null, |text| Value::Text(Cow::Owned(text)))
     }
-
-    fn find_deployed(
-        &mut self,
-        key: &'r Node,
-    ) -> Evaluated<Option<&'r crate::apim::deployment::DeployedCertificate>> {
-        // The caller's own thumbprint needs no text in between.
-        if let Kind::CertificateText(CertificateText::Thumbprint, inner) = &key.kind
-            && let Value::Certificate(certificate) = self.value(inner)?
-        {
-            return Ok(self.inputs.deployed().by_thumbprint(certificate.certificate.sha1_thumbprint()));
-        }
-        match self.value(key)? {
-            Value::Text(text) => {
-                Ok(upper_hex(&text).and_then(|key| self.inputs.deployed().by_thumbprint(key)))
-            }
-            // Only a dictionary's key must not be null, but then no thumbprint equals it either.
-            _ => Ok(None),
-        }
-    }
-
-    /// The first entry for which the condition is `wanted`.
-    fn first_deployed(
-        &mut self,
-        slot: usize,
-        condition: &'r Node,
-        wanted: bool,
-    ) -> Evaluated<Option<&'r crate::apim::deployment::DeployedCertificate>> {
-        for entry in self.inputs.deployed().iter() {
-            self.set_local(slot, Value::Pair(entry));
-            if self.condition(condition)? == wanted {
-                return Ok(Some(entry));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// A thumbprint as .NET writes it, and in no other way.
-fn upper_hex(text: &str) -> Option<Thumbprint> {
-    let is_upper = |digit: u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit);
-    (text.len() == 40 && text.bytes().all(is_upper)).then(|| text.parse().ok()).flatten()
 }
 
 fn of_constant(constant: &Constant) -> Value<'_> {

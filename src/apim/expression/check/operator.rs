@@ -1,0 +1,150 @@
+//! Operators.
+
+use super::{
+    Checked, Checker, Comparison, Constant, Expr, Function, Kind, Node, Part, Span, call, constant, range,
+};
+use crate::apim::expression::ty::{Base, Type};
+
+impl Checker {
+    pub(super) fn compare(
+        &mut self,
+        comparison: Comparison,
+        left: &Expr,
+        right: &Expr,
+        span: &Span,
+    ) -> Checked {
+        let (one, other) = (self.value(left), self.value(right));
+        let ((one, one_ty), (other, other_ty)) = (one?, other?);
+        let node = |kind| Node { kind, range: range(span) };
+        if !matches!(comparison, Comparison::Equal | Comparison::Unequal) {
+            let is_ordered =
+                |ty: Type| ty.is_number() || matches!(ty.base, Base::Moment | Base::Span | Base::Char);
+            if !is_ordered(one_ty) || one_ty.common(other_ty).is_none() {
+                return self.fail(span, format!("{one_ty} and {other_ty} have no order"));
+            }
+            let kind = Kind::Order(comparison, Box::new(one), Box::new(other));
+            return Ok((node(kind), Type::BOOL));
+        }
+        self.check_equality(one_ty, other_ty, left, right, span)?;
+        self.lint_equality(&one, &other, comparison, span);
+        let is_negated = comparison == Comparison::Unequal;
+        Ok((node(Kind::Equal { one: Box::new(one), other: Box::new(other), is_negated }), Type::BOOL))
+    }
+
+    /// Whether `==` compares what the text means it to compare.
+    pub(super) fn check_equality(
+        &mut self,
+        one: Type,
+        other: Type,
+        left: &Expr,
+        right: &Expr,
+        span: &Span,
+    ) -> Checked<()> {
+        for (null, ty, at) in [(one, other, right), (other, one, left)] {
+            if null.base == Base::Null && !ty.can_be_null() {
+                return self.fail(&at.span, format!("{ty} is never null"));
+            }
+        }
+        if one.base == Base::Null || other.base == Base::Null {
+            return Ok(());
+        }
+        let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Name);
+        let comparable = (is_text(one) && is_text(other)) || (one.common(other).is_some_and(Type::is_value));
+        if comparable {
+            return Ok(());
+        }
+        let remedy = match (one.base, other.base) {
+            (Base::Object, _) | (_, Base::Object) => ": cast it, as in (string)context.Variables[\"name\"]",
+            (Base::Certificate, _) => ": compare the certificates' Thumbprint",
+            _ => "",
+        };
+        self.fail(span, format!("{one} and {other} are not compared{remedy}"))
+    }
+
+    /// `a + b + c`, from the left: numbers add up until a string comes.
+    pub(super) fn plus(&mut self, operands: &[Expr], span: &Span) -> Checked {
+        let checked: Vec<_> = operands.iter().map(|operand| self.value(operand)).collect();
+        let mut sum: Option<(Node, Type)> = None;
+        let mut texts: Option<Vec<Node>> = None;
+        let mut sums = 0;
+        for (operand, at) in checked.into_iter().zip(operands) {
+            let (node, ty) = operand?;
+            if let Some(texts) = &mut texts {
+                texts.push(self.printable(node, ty, &at.span)?);
+                continue;
+            }
+            sum = Some(match sum.take() {
+                None => (node, ty),
+                Some((left, left_ty)) if left_ty.base == Base::Text || ty.base == Base::Text => {
+                    let left = self.printable(left, left_ty, span)?;
+                    texts = Some(vec![left, self.printable(node, ty, &at.span)?]);
+                    continue;
+                }
+                Some((left, left_ty)) => {
+                    sums += 1;
+                    let function = match (left_ty.base, ty.base) {
+                        _ if left_ty.nullable || ty.nullable || sums > 16 => None,
+                        (Base::Int | Base::Double, Base::Int | Base::Double) => Some(Function::Add),
+                        (Base::Moment, Base::Span) => Some(Function::PlusSpan),
+                        (Base::Span, Base::Span) => Some(Function::AddSpans),
+                        _ => None,
+                    };
+                    let Some(function) = function else {
+                        return self.fail(span, format!("'+' does not apply to {left_ty} and {ty}"));
+                    };
+                    let ty = left_ty.common(ty).unwrap_or(left_ty);
+                    (call(function, vec![left, node], span), ty)
+                }
+            });
+        }
+        match (texts, sum) {
+            (Some(texts), _) => {
+                Ok((Node { kind: Kind::Concat(texts.into()), range: range(span) }, Type::TEXT))
+            }
+            (None, Some(sum)) => Ok(sum),
+            (None, None) => self.fail(span, "nothing to add"),
+        }
+    }
+
+    pub(super) fn minus(&mut self, left: &Expr, right: &Expr, span: &Span) -> Checked {
+        let (left, right) = (self.value(left), self.value(right));
+        let ((left, one), (right, other)) = (left?, right?);
+        let (function, base) = match (one.base, other.base) {
+            _ if one.nullable || other.nullable => {
+                return self.fail(span, "'-' of something that may be null: compare with null first");
+            }
+            (Base::Int, Base::Int) => (Function::Subtract, Base::Int),
+            (Base::Int | Base::Double, Base::Int | Base::Double) => (Function::Subtract, Base::Double),
+            (Base::Moment, Base::Moment) => (Function::Difference, Base::Span),
+            (Base::Moment, Base::Span) => (Function::MinusSpan, Base::Moment),
+            (Base::Span, Base::Span) => (Function::SubtractSpans, Base::Span),
+            _ => return self.fail(span, format!("'-' does not apply to {one} and {other}")),
+        };
+        Ok((call(function, vec![left, right], span), base.into()))
+    }
+
+    pub(super) fn interpolated(&mut self, parts: &[Part], span: &Span) -> Checked {
+        let mut nodes = Vec::new();
+        for part in parts {
+            match part {
+                Part::Text(text) if text.is_empty() => {}
+                Part::Text(text) => nodes.push(constant(Constant::Text(text.as_str().into()), span)),
+                Part::Hole(hole) => {
+                    let (node, ty) = self.value(hole)?;
+                    nodes.push(self.printable(node, ty, &hole.span)?);
+                }
+            }
+        }
+        Ok((Node { kind: Kind::Concat(nodes.into()), range: range(span) }, Type::TEXT))
+    }
+
+    /// Something whose text no culture decides. Null is printed as nothing.
+    pub(super) fn printable(&mut self, node: Node, ty: Type, span: &Span) -> Checked<Node> {
+        match ty.base {
+            Base::Null | Base::Text | Base::Bool | Base::Int | Base::Char | Base::Object => Ok(node),
+            Base::Moment | Base::Double | Base::Span => self
+                .fail(span, format!("a culture decides how {ty} is printed: write .ToString(\"yyyy-MM-dd HH:mm:ss\") for a DateTime, a whole number else")),
+            _ => self.fail(span, format!("{ty} has no text of its own: name a member of it")),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Methods of `DateTime` and `TimeSpan`.
+
+use super::{Checked, Checker, Expr, Function, Node, Span, call};
+use crate::apim::expression::{
+    time::is_known_format,
+    ty::{Base, Type},
+};
+
+impl Checker {
+    pub(super) fn time_call(
+        &mut self,
+        node: Node,
+        ty: Type,
+        name: &str,
+        arguments: &[Expr],
+        at: &Span,
+        span: &Span,
+    ) -> Checked {
+        let unit = |function: Function| (function, Type::from(Base::Double), Base::Moment);
+        let [argument] = arguments else {
+            return self.fail(at, format!("{name} of {ty} takes one argument here"));
+        };
+        let (function, wanted, base) = match (ty.base, name) {
+            (Base::Moment, "AddDays") => unit(Function::AddUnits(86_400.0)),
+            (Base::Moment, "AddHours") => unit(Function::AddUnits(3_600.0)),
+            (Base::Moment, "AddMinutes") => unit(Function::AddUnits(60.0)),
+            (Base::Moment, "AddSeconds") => unit(Function::AddUnits(1.0)),
+            (Base::Moment, "AddMonths") => (Function::AddMonths(1), Type::INT, Base::Moment),
+            (Base::Moment, "AddYears") => (Function::AddMonths(12), Type::INT, Base::Moment),
+            (Base::Moment, "Add") => (Function::PlusSpan, Base::Span.into(), Base::Moment),
+            (Base::Moment, "Subtract") => return self.subtract(node, argument, span),
+            (Base::Span, "Add") => (Function::AddSpans, Base::Span.into(), Base::Span),
+            (Base::Span, "Subtract") => (Function::SubtractSpans, Base::Span.into(), Base::Span),
+            (Base::Moment, "ToString") => {
+                match Self::literal(argument) {
+                    Some(format) if is_known_format(format) => {}
+                    _ => {
+                        return self.fail(
+                            &argument.span,
+                            "a culture decides what this prints: write a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
+                        );
+                    }
+                }
+                (Function::Format, Type::TEXT, Base::Text)
+            }
+            _ => return self.fail(at, format!("{name} of {ty} is not supported")),
+        };
+        let argument = self.expect(argument, wanted)?;
+        Ok((call(function, vec![node, argument], span), base.into()))
+    }
+
+    pub(super) fn subtract(&mut self, node: Node, argument: &Expr, span: &Span) -> Checked {
+        let (argument_node, ty) = self.value(argument)?;
+        let (function, base) = match ty.base {
+            Base::Moment if !ty.nullable => (Function::Difference, Base::Span),
+            Base::Span if !ty.nullable => (Function::MinusSpan, Base::Moment),
+            _ => return self.fail(&argument.span, format!("{ty} is not subtracted from a DateTime")),
+        };
+        Ok((call(function, vec![node, argument_node], span), base.into()))
+    }
+}

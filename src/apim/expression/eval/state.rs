@@ -1,0 +1,86 @@
+//! What a request is judged by, and what changes meanwhile.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use http::HeaderMap;
+
+use crate::{
+    apim::{
+        deployment::{Deployment, DeploymentCertificates},
+        expression::value::{Certificate, Value},
+        facts::RequestFacts,
+    },
+    certificate::{Presented, Timestamp},
+    policy::TrustAnchors,
+};
+
+/// What a request is judged by; the same from its beginning to its end.
+#[derive(Debug)]
+pub(crate) struct Inputs<'r> {
+    pub(crate) facts: RequestFacts<'r>,
+    pub(crate) now: Timestamp,
+    pub(crate) trust: Option<&'r TrustAnchors>,
+    pub(crate) deployment: Option<&'r dyn Deployment>,
+    snapshot: OnceCell<Arc<DeploymentCertificates>>,
+}
+
+impl<'r> Inputs<'r> {
+    pub(crate) fn new(
+        facts: RequestFacts<'r>,
+        now: Timestamp,
+        trust: Option<&'r TrustAnchors>,
+        deployment: Option<&'r dyn Deployment>,
+    ) -> Self {
+        Self { facts, now, trust, deployment, snapshot: OnceCell::new() }
+    }
+
+    /// The deployment's certificates, asked for once a request.
+    pub(crate) fn deployed(&self) -> &DeploymentCertificates {
+        self.snapshot.get_or_init(|| match self.deployment {
+            Some(deployment) => deployment.certificates(),
+            None => Arc::default(),
+        })
+    }
+
+    pub(crate) fn certificate(&self) -> Option<Certificate<'r>> {
+        match self.facts.presented {
+            Presented::Certificate(certificate) => Some(Certificate { certificate, has_private_key: false }),
+            _ => None,
+        }
+    }
+}
+
+/// A variable that the document has set.
+#[derive(Debug)]
+pub(crate) struct Variable<'r> {
+    pub(crate) name: &'r str,
+    pub(crate) value: Value<'r>,
+    /// Whether the certificate was looked at to make it.
+    pub(crate) is_of_certificate: bool,
+}
+
+/// `context.LastError`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastError {
+    pub(crate) source: String,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    pub(crate) scope: &'static str,
+    pub(crate) section: &'static str,
+    pub(crate) path: String,
+    pub(crate) policy_id: Option<String>,
+}
+
+/// What changes while a request is judged.
+#[derive(Debug, Default)]
+pub(crate) struct State<'r> {
+    /// The request's headers once the document has changed them.
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) variables: Vec<Variable<'r>>,
+    pub(crate) last_error: Option<LastError>,
+    /// Whether the certificate was looked at since this was last set to false.
+    pub(crate) saw_certificate: bool,
+    pub(super) locals: Vec<Value<'r>>,
+    pub(super) steps: u32,
+    pub(super) bytes: usize,
+}
