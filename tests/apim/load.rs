@@ -314,6 +314,16 @@ fn documents_that_are_made_to_cost_are_refused() {
 }
 
 #[test]
+fn a_long_line_of_many_elements_is_read_in_time() {
+    let started = std::time::Instant::now();
+    let text = "<set-variable name='a' value='b' />".repeat(7_000);
+    assert!(WORLD.load(&text).is_ok());
+    let text = format!("<choose>{}</choose>", "<when condition='true' />".repeat(9_000));
+    assert!(WORLD.load(&text).is_ok());
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+#[test]
 fn what_is_odd_is_warned_of() {
     for (text, message) in [
         (

@@ -1,6 +1,6 @@
 //! `choose`, `when`, `otherwise`.
 
-use super::{Compiler, Element, Type, expression};
+use super::{ANY, Compiler, Element, Type, expression};
 use crate::apim::program::{Action, Branch, Choose, Condition, Step};
 
 impl Compiler<'_> {
@@ -27,7 +27,7 @@ impl Compiler<'_> {
                     self.findings.error(child.position, "<otherwise> stands only once");
                 }
                 "otherwise" => {
-                    self.check_children(child, &[]);
+                    self.check_shape(child, &[], ANY);
                     otherwise = Some(self.steps(&child.children, &format!("{path}/otherwise[1]")));
                 }
                 _ => {}
@@ -45,7 +45,7 @@ impl Compiler<'_> {
     }
 
     fn when(&mut self, element: &Element, path: String) -> Option<Branch> {
-        self.check_children(element, &["condition"]);
+        self.check_shape(element, &["condition"], ANY);
         let condition = match self.required(element, "condition") {
             None => None,
             Some(attribute) => match attribute.value.value.trim() {
@@ -62,12 +62,6 @@ impl Compiler<'_> {
         };
         let steps = self.steps(&element.children, &path);
         Some(Branch { position: element.position, path, condition: condition?, steps })
-    }
-
-    /// An element whose children are policies, judged when they are compiled.
-    fn check_children(&mut self, element: &Element, attributes: &[&str]) {
-        let children: Vec<&str> = element.children.iter().map(|child| child.name.as_str()).collect();
-        self.check_shape(element, attributes, &children);
     }
 }
 

@@ -7,7 +7,7 @@ mod sections;
 mod set;
 pub(crate) mod validate;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 pub(crate) use self::set::base_url;
 use super::{
@@ -46,6 +46,9 @@ pub(crate) struct Facts {
     pub(crate) includes_base: bool,
 }
 
+/// The children of an element that holds policies: they are judged when they are compiled.
+const ANY: &[&str] = &["*"];
+
 /// Elements that APIM knows and this crate does not run, with what to do instead.
 const ELSEWHERE: [(&str, &str); 14] = [
     ("rate-limit", "limit requests outside of the document"),
@@ -78,8 +81,10 @@ impl Compiler<'_> {
     /// The elements of a section or a branch.
     fn steps(&mut self, elements: &[Element], above: &str) -> Vec<Step> {
         let mut steps = Vec::new();
-        for (index, element) in elements.iter().enumerate() {
-            let number = elements[..index].iter().filter(|earlier| earlier.name == element.name).count() + 1;
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        for element in elements {
+            let number = numbers.entry(&element.name).or_default();
+            *number += 1;
             let path = match above {
                 "" => format!("{}[{number}]", element.name),
                 above => format!("{above}/{}[{number}]", element.name),
@@ -160,7 +165,7 @@ impl Compiler<'_> {
             }
             self.check_plain(&attribute.value);
         }
-        for child in &element.children {
+        for child in element.children.iter().filter(|_| children != ANY) {
             if !children.contains(&child.name.as_str()) {
                 let message = format!("<{}> does not stand in <{}>", child.name, element.name);
                 self.findings.error(child.position, message);

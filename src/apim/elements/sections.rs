@@ -1,6 +1,6 @@
 //! Documents: sections, or a fragment without them.
 
-use super::{Compiler, Element, Uses};
+use super::{ANY, Compiler, Element, Uses};
 use crate::apim::{
     error::Position,
     program::{Action, Named, Place, Program, Section, Step},
@@ -15,7 +15,7 @@ impl Compiler<'_> {
             [] => self.findings.error(start, "the document holds no policies"),
             [root] if root.name == "policies" => self.policies(root, &mut program),
             [root] if root.name == "fragment" => {
-                self.check_any(root);
+                self.check_shape(root, &[], ANY);
                 program.inbound = self.inbound(&root.children);
                 self.inherit(&mut program, &["backend", "outbound", "on-error"]);
             }
@@ -55,7 +55,7 @@ impl Compiler<'_> {
                     continue;
                 }
             };
-            self.check_any(section);
+            self.check_shape(section, &[], ANY);
             match name {
                 "inbound" => program.inbound = self.inbound(&section.children),
                 "backend" => self.backend(section),
@@ -129,12 +129,6 @@ impl Compiler<'_> {
             1 => {}
             _ => self.findings.error(section.position, "<backend> forwards the request once"),
         }
-    }
-
-    /// A section: its children are policies, judged when they are compiled.
-    fn check_any(&mut self, section: &Element) {
-        let children: Vec<&str> = section.children.iter().map(|child| child.name.as_str()).collect();
-        self.check_shape(section, &[], &children);
     }
 
     /// What the document as a whole gives away.

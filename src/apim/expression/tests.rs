@@ -161,6 +161,10 @@ fn null_is_that_of_dot_net() {
                 "context.Deployment.Certificates.Any(c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint)",
                 "false",
             ),
+            (
+                "context.Deployment.Certificates.ContainsKey(context.Request.Certificate?.Thumbprint)",
+                "NullReferenceException",
+            ),
             ("context.Deployment.Certificates.Count", "0"),
             ("context.Deployment.Certificates.Values.FirstOrDefault(c => true) == null", "true"),
             ("context.Deployment.Certificates[\"A\"] == null", "The given key was not present"),

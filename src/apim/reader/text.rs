@@ -2,29 +2,48 @@
 
 use super::Position;
 
-/// Where lines begin.
+/// Where lines begin, and how many characters stand before each block of bytes: a document may be one long line.
 #[derive(Debug)]
 pub(crate) struct Lines {
     source: Box<str>,
     starts: Vec<usize>,
+    characters: Vec<usize>,
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 256;
+
+/// The bytes that begin a character.
+fn count(octets: &[u8]) -> usize {
+    octets.iter().filter(|octet| **octet & 0xc0 != 0x80).count()
 }
 
 impl Lines {
     pub(crate) fn new(source: &str) -> Self {
         let starts =
             std::iter::once(0).chain(source.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
-        Self { source: source.into(), starts }
+        let mut before = 0;
+        let mut characters = Vec::with_capacity(source.len() / BLOCK + 1);
+        for block in source.as_bytes().chunks(BLOCK) {
+            characters.push(before);
+            before += count(block);
+        }
+        Self { source: source.into(), starts, characters }
     }
 
     /// Line and column of a byte.
     pub(crate) fn position(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or_default();
-        let end = (offset.min(self.source.len())..=self.source.len())
-            .find(|end| self.source.is_char_boundary(*end))
-            .unwrap_or(self.source.len());
-        let before = self.source.get(start..end).unwrap_or_default();
-        Position { line, column: before.chars().count() + 1 }
+        Position { line, column: self.before(offset).saturating_sub(self.before(start)) + 1 }
+    }
+
+    /// The characters before a byte.
+    fn before(&self, offset: usize) -> usize {
+        let offset = offset.min(self.source.len());
+        let block = (offset / BLOCK).min(self.characters.len().saturating_sub(1));
+        let counted = self.characters.get(block).copied().unwrap_or_default();
+        counted + count(self.source.as_bytes().get(block * BLOCK..offset).unwrap_or_default())
     }
 }
 

@@ -178,7 +178,13 @@ impl<'r> Evaluation<'_, 'r> {
                 }),
                 None => return Err(Fault::NotFound("The given key was not present in the dictionary.")),
             },
-            Kind::HasDeployed(key) => Value::Bool(self.find_deployed(key)?.is_some()),
+            Kind::HasDeployed(key) => {
+                // A null key is an exception in .NET, and must not look like one that is not there.
+                if self.value(key)?.is_null() {
+                    return Err(Fault::NullReference);
+                }
+                Value::Bool(self.find_deployed(key)?.is_some())
+            }
             Kind::AnyDeployed(None) => Value::Bool(!self.inputs.deployed().is_empty()),
             Kind::AnyDeployed(Some((slot, condition))) => {
                 Value::Bool(self.first_deployed(*slot, condition, true)?.is_some())
