@@ -71,7 +71,15 @@ impl Document {
     /// A pure function of its arguments, the document and its deployment's state. A certificate that cannot be read
     /// is refused if the document asks for one: no expression can tell it from a missing one.
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
-        run::evaluate(&self.0, facts, now, None)
+        run::evaluate(&self.0, facts, now, false, None)
+    }
+
+    /// Decides as [`evaluate`](Self::evaluate) does and refuses nobody: an answer of 400 or more is remembered
+    /// ([`Forward::refused`](super::Forward::refused)), and the next element runs. Such a request is not admitted.
+    ///
+    /// For trying a document on real traffic: headers, identity and back end are those of a request that passes.
+    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+        run::evaluate(&self.0, facts, now, true, None)
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, and says in words what each element made of the request.
@@ -79,7 +87,7 @@ impl Document {
     /// For operators and tests: texts are made.
     pub fn explain(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Explanation {
         let mut lines = Vec::new();
-        let outcome = run::evaluate(&self.0, facts, now, Some(&mut lines));
+        let outcome = run::evaluate(&self.0, facts, now, false, Some(&mut lines));
         Explanation::new(lines, outcome)
     }
 
@@ -265,6 +273,11 @@ impl SharedDocument {
     /// Decides by the document that is published now. See [`Document::evaluate`].
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
         self.0.load().evaluate(facts, now)
+    }
+
+    /// As [`evaluate`](Self::evaluate), and refuses nobody. See [`Document::evaluate_shadow`].
+    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+        self.0.load().evaluate_shadow(facts, now)
     }
 }
 

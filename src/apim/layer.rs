@@ -13,13 +13,24 @@ impl ApimPolicyLayer {
     /// Decides by `document`: a [`Document`](super::Document), or a [`SharedDocument`] that is replaced while
     /// serving.
     pub fn new(document: impl Into<SharedDocument>) -> Self {
-        Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock) }))
+        Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }
 
     /// Takes the time from `clock`. Default: [`SystemClock`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
-        Self(Arc::new(Settings { document: self.0.document.clone(), clock: Arc::new(clock) }))
+        Self(Arc::new(Settings { clock: Arc::new(clock), ..Settings::clone(&self.0) }))
+    }
+
+    /// Only watches: whom the document would refuse passes without being admitted, and is logged and counted.
+    /// Default: off, the document is enforced.
+    ///
+    /// The rest of the document runs all the same, so the back end sees the headers and the identity of a request
+    /// that passes. A request of which nothing was captured is answered with 500 as ever. See
+    /// [`Document::evaluate_shadow`](super::Document::evaluate_shadow).
+    #[must_use]
+    pub fn shadow(self) -> Self {
+        Self(Arc::new(Settings { shadow: true, ..Settings::clone(&self.0) }))
     }
 }
 

@@ -96,6 +96,11 @@ impl Answer {
         &self.cause.message
     }
 
+    /// Whether the answer refuses the caller: a status of 400 or more.
+    pub fn refuses(&self) -> bool {
+        self.status.as_u16() >= 400
+    }
+
     /// The response to send. An answer to HEAD is sent without its body.
     pub fn into_response(self) -> Response<Bytes> {
         let mut response = Response::new(self.body);
@@ -116,9 +121,16 @@ pub struct Forward {
     pub(crate) response: Vec<ResponseChange>,
     pub(crate) variables: Vec<(Arc<str>, String)>,
     pub(crate) admits: bool,
+    pub(crate) refused: Option<Box<Answer>>,
 }
 
 impl Forward {
+    /// The refusal that was not carried out: only [`Document::evaluate_shadow`](super::Document::evaluate_shadow)
+    /// has any.
+    pub fn refused(&self) -> Option<&Answer> {
+        self.refused.as_deref()
+    }
+
     /// The request's headers as the document leaves them. None if it changes none.
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.headers.as_ref()

@@ -2,7 +2,7 @@
 
 use http::Request;
 
-use super::outcome::Answer;
+use super::outcome::{Answer, UNREADABLE};
 use crate::{
     certificate::Presented,
     inbound::{Cut, captured},
@@ -11,7 +11,7 @@ use crate::{
 
 /// The rejection that an answer is, for code that asks responses; none if the document answers with success.
 pub(super) fn rejection_of(answer: &Answer) -> Option<Rejection> {
-    if answer.status().as_u16() < 400 {
+    if !answer.refuses() {
         return None;
     }
     Some(Rejection::new(match answer.code() {
@@ -19,6 +19,7 @@ pub(super) fn rejection_of(answer: &Answer) -> Option<Rejection> {
         Some("ClientCertificateNotYetValid") => RejectionKind::NotYetValid,
         Some("ClientCertificateExpired") => RejectionKind::Expired,
         Some("ClientCertificateNotTrusted") => RejectionKind::NotTrusted,
+        Some(UNREADABLE) => RejectionKind::Unreadable,
         Some("ExpressionValueEvaluationFailure") => RejectionKind::Undecidable,
         _ => RejectionKind::Custom,
     }))
@@ -32,6 +33,21 @@ pub(super) fn answered<B>(answer: &Answer, request: &Request<B>) {
         metrics::counter!("tower_mtls_requests_refused_total", "reason" => rejection.kind().as_str())
             .increment(1);
     }
+    event("request answered by its policy document", answer, request);
+}
+
+/// As [`answered`], for a refusal that is not carried out.
+#[cold]
+pub(super) fn would_refuse<B>(answer: &Answer, request: &Request<B>) {
+    #[cfg(feature = "metrics")]
+    if let Some(rejection) = rejection_of(answer) {
+        metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => rejection.kind().as_str())
+            .increment(1);
+    }
+    event("request would be refused by its policy document", answer, request);
+}
+
+fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
     let (presented, remote) = match captured(request.extensions()) {
         Some((presented, remote)) => (Some(presented), remote),
         None => (None, None),
@@ -55,7 +71,7 @@ pub(super) fn answered<B>(answer: &Answer, request: &Request<B>) {
         issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
-        "request answered by its policy document: {}",
+        "{what}: {}",
         if answer.message().is_empty() { element } else { answer.message() }
     );
 }

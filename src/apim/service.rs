@@ -31,6 +31,7 @@ pub struct ApimPolicy<S> {
 pub(super) struct Settings {
     pub(super) document: SharedDocument,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) shadow: bool,
 }
 
 impl<S> ApimPolicy<S> {
@@ -43,7 +44,10 @@ impl<S> ApimPolicy<S> {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
-        let outcome = self.settings.document.evaluate(&facts, self.settings.clock.now());
+        let Settings { document, clock, shadow } = &*self.settings;
+        let now = clock.now();
+        let outcome =
+            if *shadow { document.evaluate_shadow(&facts, now) } else { document.evaluate(&facts, now) };
         // Not the document's own answer, so it has this crate's form.
         if outcome.answer().is_some_and(|answer| answer.code() == Some(UNREADABLE)) {
             return Err(Rejection::new(RejectionKind::Unreadable));
@@ -93,6 +97,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.decide(&request) {
             Ok(Outcome::Forward(forward)) => {
+                if let Some(refused) = &forward.refused {
+                    report::would_refuse(refused, &request);
+                }
                 let changes = apply(forward, &mut request);
                 ResponseFuture::passed(self.inner.call(request), changes)
             }

@@ -118,6 +118,34 @@ async fn who_was_not_judged_is_not_admitted() {
 }
 
 #[tokio::test]
+async fn in_shadow_nobody_is_refused_and_nobody_is_admitted_whom_the_document_refuses() {
+    let text = format!(
+        "{ONLY_ORDERS}<validate-client-certificate /><set-header \
+         name=\"X-Caller\"><value>@(context.Request.Certificate.Subject)</value></set-header><authentication-certificate \
+         certificate-id=\"orders\" />"
+    );
+    let layer = layer(&text).shadow();
+    for (caller, name, admitted) in [
+        ("orders", Some("CN=orders, O=Contoso"), true),
+        ("billing", Some("CN=billing, O=Contoso"), false),
+        ("impostor", Some("CN=orders, O=Contoso"), false),
+        // The expression fails, and what the caller wrote is gone all the same.
+        ("none", None, false),
+    ] {
+        let (status, seen, _) = send(&layer, WORLD.certificate(caller), request()).await;
+        assert_eq!(status, 200, "{caller}");
+        assert_eq!(seen.caller.as_deref(), name, "{caller}");
+        assert_eq!(seen.identity.as_deref(), Some("orders"), "{caller}");
+        assert_eq!(seen.admitted.is_some(), admitted, "{caller}");
+    }
+    let unreadable = Presented::from_der_chain([&b"no certificate"[..]]);
+    assert_eq!(send(&layer, unreadable, request()).await.0, 200);
+    let mock = "<return-response><set-status code=\"200\" reason=\"OK\" /><set-body>mock</set-body></return-response>";
+    let (_, _, response) = send(&self::layer(mock).shadow(), Presented::Nothing, request()).await;
+    assert_eq!(response.body(), "mock", "what is no refusal is answered");
+}
+
+#[tokio::test]
 async fn headers_identity_and_base_url_reach_the_service_inside() {
     let text = "<set-header name=\"X-Caller\"><value>@(context.Request.Certificate?.GetNameInfo(X509NameType.SimpleName, \
                 false))</value></set-header><set-header name=\"X-Region\" exists-action=\"delete\" \
@@ -183,6 +211,18 @@ async fn an_expression_that_fails_is_500_and_never_allowed() {
     assert_eq!(status, 500);
     assert_eq!(response.body(), r#"{"statusCode":500,"message":"Internal server error"}"#);
     assert_eq!(response.extensions().get::<Rejection>().unwrap().kind(), RejectionKind::Undecidable);
+}
+
+#[tokio::test]
+async fn a_subject_cannot_split_a_header() {
+    use rcgen::DnType;
+    let split =
+        crate::pki::Leaf::client("x").subject(&[(DnType::CommonName, "a\r\nx-admin: true")]).self_signed();
+    let split = tower_mtls::ClientCertificate::from_der(&split.der).unwrap();
+    let text =
+        "<set-header name=\"x-caller\"><value>@(context.Request.Certificate.Subject)</value></set-header>";
+    let (status, seen, _) = send(&layer(text), split.into(), request()).await;
+    assert_eq!((status.as_u16(), seen.caller), (500, None));
 }
 
 #[tokio::test]

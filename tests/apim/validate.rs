@@ -168,6 +168,17 @@ fn on_error_can_replace_the_answer() {
 }
 
 #[test]
+fn an_on_error_that_fails_itself_is_500() {
+    let text = "<policies><inbound><validate-client-certificate /></inbound><backend><base /></backend><on-error><set-header \
+                name=\"x-a\"><value>@(context.Request.Certificate.Subject)</value></set-header></on-error></policies>";
+    let document = WORLD.load(text).unwrap();
+    let outcome = evaluate(&document, &WORLD.certificate("none"));
+    let answer = outcome.answer().unwrap();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(answer.code(), NOT_FOUND, "the first cause is told");
+}
+
+#[test]
 fn an_ignored_failure_admits_nobody() {
     let document = WORLD.load("<validate-client-certificate ignore-error=\"true\" />").unwrap();
     for (caller, admits) in [("orders", true), ("impostor", false), ("none", false)] {

@@ -288,6 +288,26 @@ fn certificates_are_those_of_dot_net() {
 }
 
 #[test]
+fn a_certificate_without_alternative_names_is_known_by_its_common_name() {
+    let issued = Leaf::client("orders").self_signed();
+    check(
+        &[
+            ("context.Request.Certificate.GetNameInfo(X509NameType.DnsName, false)", "\"orders\""),
+            ("context.Request.Certificate.GetNameInfo(X509NameType.DnsFromAlternativeName, false)", "\"\""),
+        ],
+        &ClientCertificate::from_der(&issued.der).unwrap().into(),
+    );
+    let unnamed = Leaf::client("orders").subject(&[]).self_signed();
+    check(
+        &[
+            ("context.Request.Certificate.Subject", "\"\""),
+            ("context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false)", "no common name"),
+        ],
+        &ClientCertificate::from_der(&unnamed.der).unwrap().into(),
+    );
+}
+
+#[test]
 fn blocks_run_as_in_c_sharp() {
     check(
         &[

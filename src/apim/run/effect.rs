@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::{
     Run,
@@ -14,7 +14,9 @@ use crate::{
         elements::base_url,
         expression::{Evaluated, Expression, Fault, Value, Variable},
         outcome::{Answer, Cause, ChosenIdentity},
-        program::{HeaderChange, HeaderText, IdentitySource, Place, Reply, Section, Target, Template},
+        program::{
+            HeaderChange, HeaderMode, HeaderText, IdentitySource, Place, Reply, Section, Target, Template,
+        },
     },
     certificate::Thumbprint,
 };
@@ -75,7 +77,16 @@ impl<'r> Run<'r, '_> {
     }
 
     pub(super) fn change_header(&mut self, change: &'r HeaderChange, place: &Place) -> Evaluated<()> {
-        let values = self.header_values(change)?;
+        let values = match self.header_values(change) {
+            Ok(values) => values,
+            Err(fault) => {
+                // In shadow the request goes on all the same, and not with what the caller wrote there.
+                if self.is_shadow && self.section == Section::Inbound {
+                    self.change_request(&change.name, HeaderMode::Delete, &[]);
+                }
+                return Err(fault);
+            }
+        };
         self.note_at(place.position, || match values.first() {
             Some(first) => format!("header {} is set to {first:?}", change.name),
             None => format!("header {} is removed", change.name),
@@ -89,15 +100,17 @@ impl<'r> Run<'r, '_> {
             Section::Outbound => {
                 self.response.push(ResponseChange { name: change.name.clone(), mode: change.mode, values });
             }
-            Section::Inbound | Section::Backend => {
-                let headers = self.state.headers.get_or_insert_with(|| self.inputs.facts.headers.clone());
-                apply(headers, &change.name, change.mode, &values);
-                if !self.changed.contains(&change.name) {
-                    self.changed.push(change.name.clone());
-                }
-            }
+            Section::Inbound | Section::Backend => self.change_request(&change.name, change.mode, &values),
         }
         Ok(())
+    }
+
+    fn change_request(&mut self, name: &HeaderName, mode: HeaderMode, values: &[HeaderValue]) {
+        let headers = self.state.headers.get_or_insert_with(|| self.inputs.facts.headers.clone());
+        apply(headers, name, mode, values);
+        if !self.changed.contains(name) {
+            self.changed.push(name.clone());
+        }
     }
 
     pub(super) fn set_variable(&mut self, name: &'r str, template: &'r Template) -> Evaluated<()> {

@@ -1,25 +1,45 @@
 //! Why a document was left.
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::json;
 use crate::apim::{
     elements::validate::Invalid,
     error::Position,
     expression::{Fault, LastError},
+    outcome::{Answer, Cause},
     program::Place,
 };
 
 /// Why the section was left.
 pub(super) struct Failure {
     pub(super) error: LastError,
-    pub(super) position: Position,
-    pub(super) element: &'static str,
-    pub(super) status: StatusCode,
-    pub(super) body: String,
+    position: Position,
+    element: &'static str,
+    status: StatusCode,
+    body: String,
 }
 
 impl Failure {
+    /// The answer that `on-error` may change.
+    pub(super) fn into_answer(self) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Answer {
+            status: self.status,
+            reason: None,
+            headers,
+            body: Bytes::from(self.body),
+            cause: Cause {
+                position: self.position,
+                element: self.element,
+                code: Some(self.error.reason),
+                message: self.error.message,
+            },
+        }
+    }
+
     pub(super) fn of_fault(place: &Place, path: &str, fault: Fault) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self {

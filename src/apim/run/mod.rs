@@ -6,7 +6,7 @@ mod failure;
 pub(crate) mod headers;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use self::{failure::Failure, headers::ResponseChange};
@@ -21,14 +21,17 @@ use super::{
 };
 use crate::certificate::{Presented, Timestamp};
 
-/// Decides about a request; `lines` is told what happened, for explanations.
+/// Decides about a request; `lines` is told what happened, for explanations. In shadow nobody is refused.
 pub(crate) fn evaluate(
     document: &Inner,
     facts: &RequestFacts<'_>,
     now: Timestamp,
+    is_shadow: bool,
     lines: Option<&mut Vec<Line>>,
 ) -> Outcome {
-    if document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_)) {
+    let is_unreadable =
+        document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_));
+    if is_unreadable && !is_shadow {
         return Outcome::Respond(unreadable());
     }
     let inputs = Inputs::new(*facts, now, document.trust.as_ref(), document.deployment.as_deref());
@@ -42,6 +45,8 @@ pub(crate) fn evaluate(
         answer: None,
         judged: false,
         ignored: false,
+        is_shadow,
+        refused: is_unreadable.then(|| Box::new(unreadable())),
         lines,
         depth: 0,
     };
@@ -86,6 +91,10 @@ struct Run<'r, 'l> {
     judged: bool,
     /// A validation failed and was ignored.
     ignored: bool,
+    /// Refusals are remembered, and the next element runs.
+    is_shadow: bool,
+    /// The first refusal that was not carried out.
+    refused: Option<Box<Answer>>,
     lines: Option<&'l mut Vec<Line>>,
     depth: usize,
 }
@@ -119,31 +128,19 @@ impl<'r> Run<'r, '_> {
             headers,
             forwarding: self.forwarding,
             response: self.response,
-            admits: has_certificate && self.judged && !self.ignored,
+            admits: has_certificate && self.judged && !self.ignored && self.refused.is_none(),
+            refused: self.refused,
         })
     }
 
     /// Runs `on-error` on the answer that a failure makes.
     fn fail(&mut self, failure: Failure, document: &'r Inner) -> Answer {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let cause = Cause {
-            position: failure.position,
-            element: failure.element,
-            code: Some(failure.error.reason),
-            message: failure.error.message.clone(),
-        };
-        let plain = |headers: HeaderMap, cause: Cause, status: StatusCode, body: String| Answer {
-            status,
-            reason: None,
-            headers,
-            body: Bytes::from(body),
-            cause,
-        };
-        self.state.last_error = Some(failure.error);
+        self.state.last_error = Some(failure.error.clone());
         self.section = Section::OnError;
         self.depth = 0;
-        self.answer = Some(plain(headers.clone(), cause.clone(), failure.status, failure.body));
+        let answer = failure.into_answer();
+        let cause = answer.cause.clone();
+        self.answer = Some(answer);
         self.note(|| "on-error runs".into());
         match self.steps(document.program.section(Section::OnError)) {
             Ok(Flow::Go) => {}
@@ -151,22 +148,21 @@ impl<'r> Run<'r, '_> {
                 answer.cause = cause;
                 return *answer;
             }
-            Err(again) => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                return plain(headers, cause, status, again.body);
-            }
+            // What was changed before is lost with it.
+            Err(again) => return Answer { cause, ..again.into_answer() },
         }
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        self.answer
-            .take()
-            .unwrap_or_else(|| plain(headers, cause, status, json(status, "Internal server error")))
+        self.answer.take().unwrap_or_else(unreadable)
     }
 
     fn steps(&mut self, steps: &'r [Step]) -> Ran {
         for step in steps {
-            if let Flow::End(answer) = self.step(step)? {
-                return Ok(Flow::End(answer));
-            }
+            let ended = match self.step(step) {
+                Ok(Flow::Go) => continue,
+                Err(failure) if self.is_shadow => Box::new(failure.into_answer()),
+                Ok(Flow::End(answer)) if self.is_shadow && answer.refuses() => answer,
+                ended => return ended,
+            };
+            self.refused.get_or_insert(ended);
         }
         Ok(Flow::Go)
     }
