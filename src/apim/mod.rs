@@ -137,6 +137,8 @@
 //! - `validate-trust` judges the dates of the chain whatever `validate-not-after` says;
 //! - comparisons by the rules of a culture (`StartsWith("...")` without a `StringComparison`) are decided for ASCII
 //!   texts, and an error for others; the zone is UTC, and time has whole seconds;
+//! - `<outbound>` is worked out before the request is sent, so an expression there that fails is answered without
+//!   calling the back end;
 //! - sections that are left out are inherited, so that no rule of the document above is lost.
 
 mod deployment;

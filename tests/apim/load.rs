@@ -36,6 +36,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<base />\n\n  <validate-jwt header-name='x' />", 3, 3, "there is no token check"),
         ("<base scope='x' />", 1, 7, "attribute scope of <base> is not supported"),
         ("<choose />", 1, 1, "at least one <when>"),
+        ("<choose><when condition='true'><base /></when></choose>", 1, 32, "directly in a section"),
         ("<choose><otherwise /></choose>", 1, 1, "at least one <when>"),
         ("<choose><otherwise /><when condition='true' /></choose>", 1, 22, "before <otherwise>"),
         ("<choose><when /></choose>", 1, 9, "needs the attribute condition"),

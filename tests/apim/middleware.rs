@@ -109,6 +109,10 @@ async fn who_was_not_judged_is_not_admitted() {
         let (status, seen, _) = send(&layer(text), WORLD.certificate("orders"), request()).await;
         assert_eq!((status.as_u16(), seen.admitted), (200, None), "{why}");
     }
+    let ignored = "<choose><when condition=\"@(context.Request.Certificate != null)\"><validate-client-certificate \
+                   ignore-error=\"true\" /></when></choose>";
+    let (_, seen, _) = send(&layer(ignored), WORLD.certificate("impostor"), request()).await;
+    assert!(seen.admitted.is_none(), "nothing could refuse");
     let by_variable = "<set-variable name=\"ok\" value=\"@(context.Request.Certificate?.Thumbprint == \
                        \"ORDERS-THUMBPRINT\")\" /><choose><when \
                        condition=\"@(!(bool)context.Variables[\"ok\"])\"><return-response><set-status code=\"403\" reason=\"No\" \

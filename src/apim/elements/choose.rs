@@ -67,7 +67,8 @@ impl Compiler<'_> {
 
 fn refuses(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
-        Action::Return(_) | Action::Validate(_) => true,
+        Action::Return(_) => true,
+        Action::Validate(validation) => !validation.ignore_error,
         Action::Choose(choose) => choose.can_refuse,
         _ => false,
     })

@@ -108,6 +108,7 @@ impl Compiler<'_> {
         let is_error = self.section == Section::OnError;
         let is_inbound = self.section == Section::Inbound;
         match element.name.as_str() {
+            "base" if path.contains('/') => self.error(element, "<base> stands directly in a section"),
             "base" => self.include_base(element),
             "choose" => self.choose(element, path),
             "return-response" if self.section == Section::Outbound => {
