@@ -28,7 +28,7 @@ impl DistinguishedName {
     /// None if a value is no text that can be read without doubt.
     pub(crate) fn dotnet(&self) -> Option<String> {
         let attributes: Vec<_> = self.attributes().collect();
-        let mut printed = String::with_capacity(self.der.len() + 16);
+        let mut printed = String::with_capacity(self.der().len() + 16);
         for (index, rdn) in attributes.chunk_by(|one, next| one.rdn == next.rdn).rev().enumerate() {
             if index > 0 {
                 printed.push_str(", ");
