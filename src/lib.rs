@@ -191,6 +191,8 @@ pub mod acceptor;
 #[cfg(feature = "apim")]
 pub mod apim;
 pub mod certificate;
+#[cfg(any(feature = "apim", feature = "proxy"))]
+mod claims;
 #[cfg(doc)]
 pub mod coming_from;
 pub mod danger;

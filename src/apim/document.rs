@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
+use http::Uri;
 
 use super::{
     deployment::Deployment,
@@ -10,7 +11,7 @@ use super::{
     expression::Scope,
     facts::RequestFacts,
     outcome::{ChosenIdentity, Outcome},
-    program::{Named, Program, Section},
+    program::{Action, Named, Program, Section, Target},
     reader::{self, Format},
     run,
 };
@@ -108,6 +109,34 @@ impl Document {
         })
     }
 
+    /// The URLs of back ends that the document names literally, each with line and column of its element, those of
+    /// documents above included.
+    pub fn base_urls(&self) -> Vec<(&Uri, usize, usize)> {
+        let mut found = Vec::new();
+        self.0.program.visit(&mut |step| {
+            if let Action::Backend(Target::Fixed(uri)) = &step.action {
+                found.push((uri, step.place.position.line, step.place.position.column));
+            }
+        });
+        found
+    }
+
+    /// Whether the document chooses the back end of any request (`set-backend-service`).
+    pub fn chooses_back_end(&self) -> bool {
+        self.does(|action| matches!(action, Action::Backend(_)))
+    }
+
+    /// Whether the document chooses the identity of any request (`authentication-certificate`).
+    pub fn chooses_identity(&self) -> bool {
+        self.does(|action| matches!(action, Action::Authenticate(_)))
+    }
+
+    fn does(&self, is_it: impl Fn(&Action) -> bool) -> bool {
+        let mut found = false;
+        self.0.program.visit(&mut |step| found |= is_it(&step.action));
+        found
+    }
+
     /// Whether the document looks at the caller's certificate at all.
     pub fn asks_for_certificate(&self) -> bool {
         self.0.program.used.certificate
@@ -132,6 +161,7 @@ pub struct DocumentBuilder {
     trust: Option<TrustAnchors>,
     revocation: Option<Revocation>,
     deployment: Option<Arc<dyn Deployment>>,
+    only_known: bool,
     base: Option<Document>,
     scope: DocumentScope,
 }
@@ -175,6 +205,14 @@ impl DocumentBuilder {
         self
     }
 
+    /// A certificate that the document names literally and that is not in the deployment now is an error. Default:
+    /// a warning, since it may come later.
+    #[must_use]
+    pub fn only_known_certificates(mut self) -> Self {
+        self.only_known = true;
+        self
+    }
+
     /// The document above this one, which runs where `<base />` stands, with its own trust left out: this
     /// document's counts. Default: none, and `<base />` does nothing.
     #[must_use]
@@ -200,7 +238,8 @@ impl DocumentBuilder {
     /// 2. an element, attribute or value that is not supported;
     /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit;
     /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
-    /// 5. a [`base`](Self::base) that was checked against more than this document has.
+    /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
+    /// 6. a [`base`](Self::base) that was checked against more than this document has.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let failed = |errors| DocumentErrors { file: self.file.clone(), errors };
         let roots = reader::read(text, self.format).map_err(|error| failed(vec![error]))?;
@@ -213,6 +252,7 @@ impl DocumentBuilder {
                 has_error: false,
             },
             deployment: self.deployment.as_deref(),
+            only_known: self.only_known,
             base: self.base.as_ref().map(|base| base.0.program.clone()),
             scope_name: match self.scope {
                 DocumentScope::Global => "global",

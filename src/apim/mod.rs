@@ -14,7 +14,8 @@
 //! request looked at it: a `choose` with a `return-response` in one of its branches, or a
 //! `validate-client-certificate` that holds. Otherwise it is let through without one, as
 //! [`allow_missing`](crate::RequireCertificateLayer::allow_missing) does. What the document chose for the back end,
-//! identity, URL and headers, stands in the request's extensions as [`Forwarding`].
+//! identity, URL and headers, stands in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`)
+//! in front of a `ReverseProxy` puts it into effect.
 //!
 //! A request that does not pass is answered
 //!
@@ -137,6 +138,8 @@
 //! - `validate-trust` judges the dates of the chain whatever `validate-not-after` says;
 //! - comparisons by the rules of a culture (`StartsWith("...")` without a `StringComparison`) are decided for ASCII
 //!   texts, and an error for others; the zone is UTC, and time has whole seconds;
+//! - a header by which proxies tell who called, or from where (`X-Forwarded-*`, `X-SSL-*` and others): what the caller wrote
+//!   there is gone before a document skips or appends to it;
 //! - `<outbound>` is worked out before the request is sent, so an expression there that fails is answered without
 //!   calling the back end;
 //! - sections that are left out are inherited, so that no rule of the document above is lost.
@@ -148,6 +151,8 @@ mod error;
 mod explain;
 mod expression;
 mod facts;
+#[cfg(feature = "proxy")]
+mod forwarding_layer;
 mod future;
 mod layer;
 mod outcome;
@@ -157,6 +162,8 @@ mod report;
 mod run;
 mod service;
 
+#[cfg(feature = "proxy")]
+pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates, SharedDeployment},
     document::{Document, DocumentBuilder, DocumentScope, Revocation, SharedDocument},

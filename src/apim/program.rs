@@ -55,6 +55,31 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Shows every element, in the order of the text; those of documents above where they run.
+    pub(crate) fn visit<'p>(&'p self, see: &mut impl FnMut(&'p Step)) {
+        for section in [Section::Inbound, Section::Outbound, Section::OnError] {
+            visit(self.section(section), section, see);
+        }
+    }
+}
+
+fn visit<'p>(steps: &'p [Step], section: Section, see: &mut impl FnMut(&'p Step)) {
+    for step in steps {
+        see(step);
+        match &step.action {
+            Action::Base(above) => visit(above.section(section), section, see),
+            Action::Choose(choose) => {
+                for branch in &choose.branches {
+                    visit(&branch.steps, section, see);
+                }
+                visit(choose.otherwise.as_deref().unwrap_or_default(), section, see);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// One element.
 #[derive(Debug)]
 pub(crate) struct Step {

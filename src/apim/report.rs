@@ -21,7 +21,7 @@ pub(super) fn rejection_of(answer: &Answer) -> Option<Rejection> {
         Some("ClientCertificateNotTrusted") => RejectionKind::NotTrusted,
         Some(UNREADABLE) => RejectionKind::Unreadable,
         Some("ExpressionValueEvaluationFailure") => RejectionKind::Undecidable,
-        _ => RejectionKind::Custom,
+        _ => RejectionKind::Document,
     }))
 }
 
@@ -58,6 +58,7 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
     };
     let (element, line, column) = answer.element();
     tracing::info!(
+        reason = rejection_of(answer).map(|rejection| rejection.kind().as_str()),
         status = answer.status().as_u16(),
         element,
         line,

@@ -22,7 +22,7 @@ macro_rules! keys {
             $name, $rejected,
             NotCaptured Missing Unreadable NotYetValid Expired NotTrusted WrongPurpose Issuer Subject CommonName
             DnsName Thumbprint Serial Uri SpiffeId Email IpAddress ExtendedKeyUsage Key SpkiPin IssuerThumbprint
-            NotMember Excluded Custom Undecidable
+            NotMember Excluded Custom Document Undecidable
         )
     };
 }

@@ -11,7 +11,8 @@ use tower_service::Service;
 use super::{BackEndTrust, ClientErrorKind, SharedBackEndTrust};
 use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity, SharedIdentity};
 
-/// Chooses the identity under which the requests of a route are sent, and optionally the route's trust.
+/// Chooses the identity under which the requests of a route are sent, and optionally the route's trust. A
+/// [`RequestIdentity`] in a request's extensions counts in place of the route's.
 ///
 /// The identity is chosen when a request is dispatched, and again when it is dispatched once more, so a
 /// replacement is effective on the next request; put retries outside of this layer. The inner service must be
@@ -43,12 +44,34 @@ enum Reference {
 
 type Choose = dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync;
 
+/// Under which identity one request is sent, in place of its route's.
+///
+/// Put into a request's extensions by a layer outside of [`IdentityLayer`], such as one that decides by the caller;
+/// it counts for requests of anonymous routes too. Extensions do not travel over the wire: no caller sets one.
+#[derive(Debug, Clone)]
+pub struct RequestIdentity(Option<ClientIdentity>);
+
+impl RequestIdentity {
+    /// This identity.
+    pub fn new(identity: ClientIdentity) -> Self {
+        Self(Some(identity))
+    }
+
+    /// One that was chosen and that nobody knows: the request fails with [`ClientErrorKind::UnknownIdentity`]. It
+    /// is sent neither anonymously nor under the route's identity.
+    pub fn unknown() -> Self {
+        Self(None)
+    }
+}
+
 /// How one request is to be sent: travels in its extensions to the client.
 #[derive(Debug, Clone)]
 pub(super) struct Dispatch {
     route: Arc<Route>,
     /// What a choice by request came to.
     chosen: Option<IdentityReference>,
+    /// What counts in place of the route's choice.
+    own: Option<RequestIdentity>,
 }
 
 impl IdentityLayer {
@@ -156,13 +179,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let own = request.extensions_mut().remove::<RequestIdentity>();
         let chosen = match &self.route.choice {
-            Choice::Referred { reference: Reference::Chosen(choose), .. } => {
+            Choice::Referred { reference: Reference::Chosen(choose), .. } if own.is_none() => {
                 choose(request.headers(), request.extensions())
             }
             _ => None,
         };
-        request.extensions_mut().insert(Dispatch { route: self.route.clone(), chosen });
+        request.extensions_mut().insert(Dispatch { route: self.route.clone(), chosen, own });
         self.inner.call(request)
     }
 }
@@ -170,6 +194,9 @@ where
 impl Dispatch {
     /// The identity as it is now; Ok(None) if anonymity was asked for by name.
     pub(super) fn identity(&self) -> Result<Option<ClientIdentity>, ClientErrorKind> {
+        if let Some(RequestIdentity(identity)) = &self.own {
+            return identity.clone().map(Some).ok_or(ClientErrorKind::UnknownIdentity);
+        }
         match &self.route.choice {
             Choice::Anonymous => Ok(None),
             Choice::Shared(identity) => Ok(Some(identity.current())),

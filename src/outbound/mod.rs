@@ -82,7 +82,7 @@ pub use self::{
     client::{ClientFuture, MtlsClient, MtlsClientBuilder},
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
     error::{ClientError, ClientErrorKind},
-    identity_layer::{IdentityLayer, IdentityService},
+    identity_layer::{IdentityLayer, IdentityService, RequestIdentity},
     pin::{BackEndPin, BackEndPinParseError},
     pool::BackEndBody,
     retry::RetryIdempotent,

@@ -80,6 +80,8 @@ pub enum RejectionKind {
     Excluded,
     /// A rule of the user's own failed.
     Custom,
+    /// A policy document answered in its own way.
+    Document,
     /// A rule could not be decided.
     Undecidable,
 }
@@ -112,6 +114,7 @@ impl RejectionKind {
             Self::NotMember => "not_member",
             Self::Excluded => "excluded",
             Self::Custom => "custom",
+            Self::Document => "policy_document",
             Self::Undecidable => "undecidable",
         }
     }
@@ -142,6 +145,7 @@ impl RejectionKind {
             Self::NotMember => "the client certificate is not in the set",
             Self::Excluded => "the client certificate is excluded",
             Self::Custom => "a custom rule refused the client certificate",
+            Self::Document => "a policy document refused the request",
             Self::Undecidable => "a rule about the client certificate could not be decided",
         }
     }

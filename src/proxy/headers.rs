@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::claims::is_claim;
+
 /// Fields that belong to one connection (RFC 9110, section 7.6.1). `TE` is judged by its value.
 const HOP_BY_HOP: [HeaderName; 5] = [
     header::CONNECTION,
@@ -12,6 +14,12 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// Whether a field belongs to one connection or says where a message ends: such a field is nobody's to set.
+pub(super) fn frames(name: &HeaderName) -> bool {
+    const OTHERS: [HeaderName; 3] = [header::TE, header::TRAILER, header::CONTENT_LENGTH];
+    HOP_BY_HOP.contains(name) || OTHERS.contains(name)
+}
 
 /// Removes hop-by-hop fields and those that `Connection` names.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -71,50 +79,6 @@ pub fn is_removed(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
         || [header::TE, header::HOST, header::EXPECT, header::PROXY_AUTHORIZATION].contains(name)
         || is_claim(name.as_str())
-}
-
-/// Names that proxies and servers use for certificates, for users, and for where a request came from or went.
-/// Back ends behind CGI-like interfaces see every other character as `_`, so here they are all one.
-fn is_claim(name: &str) -> bool {
-    const NAMES: [&str; 23] = [
-        "forwarded",
-        "x-forwarded",
-        "x-arr-clientcert",
-        "client-cert",
-        "client-cert-chain",
-        "x-real-ip",
-        "true-client-ip",
-        "x-original-url",
-        "x-original-uri",
-        "x-original-host",
-        "x-rewrite-url",
-        "remote-user",
-        "x-remote-user",
-        "x-client-dn",
-        "x-client-verify",
-        "x-client-subject-dn",
-        "x-client-s-dn",
-        "x-client-i-dn",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "cf-connecting-ip",
-        "x-webauth-user",
-        "x-ssl",
-    ];
-    const PREFIXES: [&str; 10] = [
-        "x-forwarded-",
-        "x-ssl-",
-        "ssl-client-",
-        "x-client-cert",
-        "x-amzn-mtls-",
-        "x-amzn-oidc-",
-        "x-tls-client-",
-        "x-ms-client-principal",
-        "x-auth-request-",
-        "x-goog-authenticated-user-",
-    ];
-    let name = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
-    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Removes the expectation of `100 (Continue)`: whoever serves the caller meets it as soon as the body is asked

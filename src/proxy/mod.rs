@@ -14,6 +14,7 @@
 //!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, `X-Original-URL`,
 //!    `Remote-User`, ... in any case and with underscores or dots): removed on every request;
 //! 5. `Forwarded` and `X-Forwarded-*`: set anew if [`forwarded`](ReverseProxyLayer::forwarded) asks for them;
+//!    then what a [`Rewrite`] in the request's extensions sets, which may also name another upstream for this request;
 //! 6. `Expect: 100-continue`: removed, since the server meets it when the body is asked for;
 //! 7. several `Cookie` fields, into which HTTP/2 splits one: joined again (RFC 9113, section 8.2.3).
 //!
@@ -48,6 +49,7 @@
 
 mod body;
 mod headers;
+mod rewrite;
 mod service;
 mod target;
 #[cfg(test)]
@@ -57,6 +59,7 @@ mod tunnel;
 pub use self::{
     body::ProxyBody,
     headers::{Forwarded, is_removed},
+    rewrite::Rewrite,
     service::{ProxyFuture, ReverseProxy, ReverseProxyLayer},
     target::{Upstream, UpstreamParseError},
     tunnel::{Tunnel, TunnelSlot},

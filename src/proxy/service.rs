@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Forwarded, ProxyBody, Upstream,
+    Forwarded, ProxyBody, Rewrite, Upstream,
     headers::{join_cookies, remove_claims, remove_expectation, remove_hop_by_hop},
     target::rest_of,
     tunnel::{self, Tunnel, TunnelSlot},
@@ -85,13 +85,16 @@ impl Route {
         let rest = rest_of(&self.prefix, head.uri.path());
         // A path that is elsewhere or too long for a URI leaves a relative one, which the client refuses: never
         // the caller's own, whose authority the caller chose.
-        head.uri = rest.and_then(|rest| self.upstream.uri(rest, head.uri.query())).unwrap_or_default();
+        let rewrite: Rewrite = head.extensions.remove().unwrap_or_default();
+        head.uri =
+            rest.and_then(|rest| rewrite.uri(&self.upstream, rest, head.uri.query())).unwrap_or_default();
         remove_hop_by_hop(&mut head.headers);
         remove_claims(&mut head.headers);
-        remove_expectation(&mut head.headers);
-        join_cookies(&mut head.headers);
         let remote = remote_addr(&head.extensions);
         self.forwarded.set(&mut head.headers, remote, host.as_ref());
+        rewrite.set(&mut head.headers);
+        remove_expectation(&mut head.headers);
+        join_cookies(&mut head.headers);
         match host.filter(|_| self.preserve_host) {
             Some(host) => head.headers.insert(header::HOST, host),
             None => head.headers.remove(header::HOST),

@@ -20,6 +20,22 @@ impl Upstream {
         &self.authority
     }
 
+    fn from_parts(parts: http::uri::Parts) -> Result<Self, UpstreamParseError> {
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(UpstreamParseError);
+        };
+        let known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
+        if !known || authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(UpstreamParseError);
+        }
+        let path = parts.path_and_query;
+        if path.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err(UpstreamParseError);
+        }
+        let path = path.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/').into();
+        Ok(Self { scheme, authority, path })
+    }
+
     /// The URI of a request whose path, less the route's prefix, is `rest` (empty or with a `/` in front).
     pub(super) fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
         let mut path = String::with_capacity(self.path.len() + rest.len() + query.map_or(0, str::len) + 2);
@@ -58,20 +74,16 @@ impl FromStr for Upstream {
             return Err(UpstreamParseError);
         }
         let uri: Uri = text.parse().map_err(|_| UpstreamParseError)?;
-        let parts = uri.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(UpstreamParseError);
-        };
-        let known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        if !known || authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(UpstreamParseError);
-        }
-        let path = parts.path_and_query;
-        if path.as_ref().is_some_and(|path| path.query().is_some()) {
-            return Err(UpstreamParseError);
-        }
-        let path = path.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/').into();
-        Ok(Self { scheme, authority, path })
+        Self::from_parts(uri.into_parts())
+    }
+}
+
+/// As from its text.
+impl TryFrom<&Uri> for Upstream {
+    type Error = UpstreamParseError;
+
+    fn try_from(uri: &Uri) -> Result<Self, UpstreamParseError> {
+        Self::from_parts(uri.clone().into_parts())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, net::SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -105,6 +105,55 @@ async fn a_request_that_cannot_be_rewritten_goes_nowhere_least_of_all_where_its_
             forwarded(layer(prefix, upstream), Request::get(target).body(Empty::new()).unwrap()).await;
         assert!(uri == "/", "{uri:.60} for {target:.60}");
     }
+}
+
+#[tokio::test]
+async fn one_request_goes_to_another_upstream() {
+    let with = |rewrite: Rewrite| {
+        let mut request = Request::get("/orders/42?full=1").body(Empty::new()).unwrap();
+        request.extensions_mut().insert(rewrite);
+        request
+    };
+    for (upstream, expected) in [
+        ("https://west:1/v2", "https://west:1/v2/42?full=1"),
+        ("https://west/", "https://west/42?full=1"),
+        ("http://west", "http://west/42?full=1"),
+    ] {
+        let request = with(Rewrite::new().upstream(upstream.parse().unwrap()));
+        let (uri, _) = forwarded(layer("/orders", "https://h/api"), request).await;
+        assert_eq!(uri, expected, "{upstream}");
+    }
+    let (uri, _) = forwarded(layer("/orders", "https://h/api"), with(Rewrite::new())).await;
+    assert_eq!(uri, "https://h/api/42?full=1");
+}
+
+#[tokio::test]
+async fn headers_of_a_rewrite_are_set_after_the_callers_claims_are_gone() {
+    let value = |text: &'static str| HeaderValue::from_static(text);
+    let name = |text: &'static str| HeaderName::from_static(text);
+    let mut request = Request::get("/")
+        .header("connection", "x-caller")
+        .header("x-caller", "forged")
+        .header("x_caller", "forged")
+        .header("X_SSL_Subject", "forged")
+        .header("x-secret", "1")
+        .header("x_kept", "1")
+        .body(Empty::new())
+        .unwrap();
+    let rewrite = Rewrite::new()
+        .header(name("x-caller"), [value("CN=a"), value("CN=b")])
+        .header(name("x-ssl-subject"), [value("CN=c")])
+        .header(name("x-secret"), [])
+        .header(name("host"), [value("elsewhere")])
+        .header(name("transfer-encoding"), [value("gzip")])
+        .header(name("content-length"), [value("7")]);
+    request.extensions_mut().insert(rewrite);
+    let (_, headers) = forwarded(layer("/", "https://h"), request).await;
+    assert_eq!(headers.get_all("x-caller").iter().collect::<Vec<_>>(), ["CN=a", "CN=b"]);
+    assert_eq!(headers["x-ssl-subject"], "CN=c");
+    let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["x-caller", "x-ssl-subject", "x_kept"]);
 }
 
 #[tokio::test]

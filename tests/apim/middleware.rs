@@ -87,7 +87,7 @@ async fn who_passes_a_rule_that_could_refuse_is_admitted() {
         assert!(response.body().is_empty());
         let phrase = response.extensions().get::<hyper::ext::ReasonPhrase>().unwrap();
         assert_eq!(phrase.as_bytes(), b"Invalid client certificate");
-        assert_eq!(response.extensions().get::<Rejection>().unwrap().kind(), RejectionKind::Custom);
+        assert_eq!(response.extensions().get::<Rejection>().unwrap().kind(), RejectionKind::Document);
     }
 }
 
@@ -262,4 +262,93 @@ fn time_is_the_clocks() {
     assert_eq!(status(), 401);
     clock.set(Timestamp::from_unix(NOON + 1));
     assert_eq!(status(), 200);
+}
+
+#[test]
+fn what_a_caller_claims_by_a_header_is_neither_kept_nor_appended_to() {
+    let document = WORLD
+        .load(
+            r#"<set-header name="X-Forwarded-For" exists-action="append"><value>1.2.3.4</value></set-header>
+               <set-header name="X-SSL-Subject" exists-action="skip"><value>ours</value></set-header>
+               <set-header name="X-Tenant" exists-action="skip"><value>ours</value></set-header>"#,
+        )
+        .unwrap();
+    let request = Request::get("/")
+        .header("x-forwarded-for", "6.6.6.6")
+        .header("x-ssl-subject", "forged")
+        .header("x-tenant", "the caller's")
+        .body(())
+        .unwrap();
+    let presented = Presented::Nothing;
+    let outcome = document.evaluate(&tower_mtls::apim::RequestFacts::new(&request, &presented), NOW);
+    let headers = outcome.forward().unwrap().headers().unwrap();
+    for (name, expected) in
+        [("x-forwarded-for", "1.2.3.4"), ("x-ssl-subject", "ours"), ("x-tenant", "the caller's")]
+    {
+        assert_eq!(joined(headers, name).as_deref(), Some(expected), "{name}");
+    }
+}
+
+#[cfg(feature = "proxy")]
+#[tokio::test]
+async fn what_a_document_chose_reaches_the_back_end_through_the_proxy() {
+    use tower_mtls::{ReverseProxyLayer, apim::ForwardingLayer, identity::Identities, proxy::ProxyBody};
+
+    let document = WORLD
+        .load(
+            r#"<set-backend-service base-url="https://west.internal/v2" />
+               <set-header name="X-Client-Cert-Subject"><value>@(context.Request.Certificate.Subject)</value></set-header>"#,
+        )
+        .unwrap();
+    let back_end = service_fn(|request: Request<ProxyBody<Full<Bytes>>>| async move {
+        let (head, _) = request.into_parts();
+        Ok::<_, Infallible>(Response::new((head.uri.to_string(), head.headers)))
+    });
+    let proxy =
+        ReverseProxyLayer::new("/orders", "https://east.internal/api".parse().unwrap()).layer(back_end);
+    let service = ForwardingLayer::new(Identities::new()).layer(proxy);
+    let service = AssumePresentedLayer::new(WORLD.orders.clone()).layer(
+        ApimPolicyLayer::new(document).layer(service.map_response(|seen| {
+            let (uri, headers) = seen.into_body();
+            Response::new(Full::new(Bytes::from(format!("{uri} {:?}", headers["x-client-cert-subject"]))))
+        })),
+    );
+    let request =
+        Request::get("/orders/42").header("x-client-cert-subject", "forged").body(Full::default()).unwrap();
+    let seen = service.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(seen, "https://west.internal/v2/42 \"CN=orders, O=Contoso\"");
+}
+
+#[test]
+fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
+    let text = "<authentication-certificate certificate-id=\"orders\" />\n\
+                <authentication-certificate certificate-id=\"gone\" />\n\
+                <authentication-certificate thumbprint=\"0000000000000000000000000000000000000000\" />";
+    let load = |builder: tower_mtls::apim::DocumentBuilder| {
+        builder.deployment(SharedDeployment::new(WORLD.deployment())).load(text)
+    };
+    assert_eq!(load(Document::builder()).unwrap().warnings().len(), 3, "and one that nothing is demanded");
+    let errors = load(Document::builder().only_known_certificates()).unwrap_err();
+    let places: Vec<_> = errors.iter().map(|error| error.line()).collect();
+    assert_eq!(places, [2, 3], "{errors}");
+    assert!(errors.to_string().contains("there is no certificate with the id \"gone\""), "{errors}");
+}
+
+#[test]
+fn a_document_tells_where_it_sends_requests_and_as_whom() {
+    let document = WORLD
+        .load(
+            r#"<choose>
+                 <when condition="@(context.Request.Method == "GET")">
+                   <set-backend-service base-url="http://readers.internal" />
+                 </when>
+                 <otherwise><authentication-certificate certificate-id="fabrikam" /></otherwise>
+               </choose>"#,
+        )
+        .unwrap();
+    assert!(document.chooses_identity() && document.chooses_back_end());
+    let urls: Vec<_> = document.base_urls().iter().map(|(uri, line, _)| (uri.to_string(), *line)).collect();
+    assert_eq!(urls, [("http://readers.internal/".to_owned(), 3)]);
+    let plain = WORLD.load("<set-variable name=\"a\" value=\"b\" />").unwrap();
+    assert!(!plain.chooses_identity() && !plain.chooses_back_end() && plain.base_urls().is_empty());
 }

@@ -26,6 +26,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) trust: Option<&'a TrustAnchors>,
     pub(crate) scope: Scope,
     pub(crate) deployment: Option<&'a dyn Deployment>,
+    /// Whether a certificate that is named literally must be there now.
+    pub(crate) only_known: bool,
     pub(crate) base: Option<Arc<Program>>,
     pub(crate) scope_name: &'static str,
     pub(crate) section: Section,

@@ -178,8 +178,13 @@ impl Compiler<'_> {
                 }
                 _ => continue,
             };
-            self.findings
-                .warn(*position, format!("the deployment has no certificate with the {missing} now"));
+            if self.only_known {
+                let message = format!("there is no certificate with the {missing}");
+                self.findings.error(*position, message);
+            } else {
+                self.findings
+                    .warn(*position, format!("the deployment has no certificate with the {missing} now"));
+            }
         }
     }
 }

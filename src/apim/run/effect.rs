@@ -19,6 +19,7 @@ use crate::{
         },
     },
     certificate::Thumbprint,
+    claims::is_claim,
 };
 
 impl<'r> Run<'r, '_> {
@@ -107,8 +108,13 @@ impl<'r> Run<'r, '_> {
 
     fn change_request(&mut self, name: &HeaderName, mode: HeaderMode, values: &[HeaderValue]) {
         let headers = self.state.headers.get_or_insert_with(|| self.inputs.facts.headers.clone());
+        let is_first = !self.changed.contains(name);
+        // What a caller claims by such a header is neither kept nor added to: it would pass for the gateway's word.
+        if is_first && is_claim(name.as_str()) {
+            headers.remove(name);
+        }
         apply(headers, name, mode, values);
-        if !self.changed.contains(name) {
+        if is_first {
             self.changed.push(name.clone());
         }
     }
