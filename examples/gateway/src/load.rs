@@ -3,6 +3,7 @@
 mod advice;
 mod cache;
 mod choice;
+mod document;
 mod endpoint;
 mod files;
 mod fingerprint;
@@ -16,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tower_mtls::{MtlsClient, TrustAnchors};
+use tower_mtls::MtlsClient;
 
 pub(crate) use self::{
     cache::Cache,
@@ -26,8 +27,10 @@ pub(crate) use self::{
 use self::{
     cache::Digest,
     choice::Known,
+    document::Deployed,
     files::Findings,
     key_pair::Pair,
+    trust::Roots,
     upstream::{BackEndTrusts, Parts},
 };
 use crate::{
@@ -76,10 +79,10 @@ type Named<T> = BTreeMap<String, Option<T>>;
 /// Builds whatever can be built, so that all errors are found at once.
 fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Loaded> {
     let listener = endpoint::listener(config, cache, findings);
-    let anchors: Named<TrustAnchors> = config
+    let roots: Named<Roots> = config
         .trust
         .iter()
-        .map(|(name, set)| (name.clone(), trust::anchors(&set.ca, &mut cache.anchors, findings)))
+        .map(|(name, set)| (name.clone(), trust::roots(&set.ca, &mut cache.anchors, findings)))
         .collect();
     let identities: Named<Pair> = config
         .identities
@@ -89,22 +92,26 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         })
         .collect();
     let known = Known::new(&identities);
+    let deployed = Deployed::new(&identities);
+    // A document may use any of them.
+    let has_document = config.routes.iter().any(|route| route.policy().is_some());
     for (name, identity) in &config.identities {
-        if !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
+        if !has_document && !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
             findings.note(identity, "no route uses this identity", "");
         }
     }
     let management = config
         .management
         .as_ref()
-        .map(|management| endpoint::management(config, management, &anchors, cache, findings));
+        .map(|management| endpoint::management(config, management, &roots, cache, findings));
     let client = client(&config.limits, cache);
-    let parts = Parts { config, anchors: &anchors, identities: &known, client: &client };
+    let parts = Parts { config, roots: &roots, identities: &known, deployed: &deployed, client: &client };
     let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts);
+    let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
         .routes
         .iter()
-        .map(|route| upstream::route(&parts, route, &mut trusts, &mut cache.in_flight, findings))
+        .map(|route| upstream::route(&parts, route, &mut trusts, in_flight, documents, findings))
         .collect();
     let trusts = trusts.into_all();
     let paths = config.routes.iter().map(|route| {

@@ -31,7 +31,7 @@ pub(crate) use self::{
     expiry::{Expiry, Side},
     measure::{DURATION, RouteMeasures},
     port::Port,
-    site::{Client, Route, RouteFacts, RouteService, Site},
+    site::{Client, Guard, Route, RouteFacts, RouteService, Site},
 };
 use crate::{
     config::{Diagnostic, Limits, Severity},

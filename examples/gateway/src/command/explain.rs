@@ -2,12 +2,16 @@
 
 use std::{fs, process::ExitCode};
 
+use http::{Request, header};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tower_mtls::{Clock, Presented, SystemClock, Timestamp};
+use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts};
 
 use super::Explain;
-use crate::{load, path, serve::Refused};
+use crate::{
+    load, path,
+    serve::{Guard, Refused},
+};
 
 /// Exit 0: it would pass; 2: it would not; 1: the question makes no sense.
 pub(super) fn explain(asked: &Explain) -> ExitCode {
@@ -36,11 +40,29 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
         _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
     })?;
     let presented = presented(asked)?;
-    let Some(policy) = &route.policy else {
-        return Ok(("this route needs no certificate\nadmitted".into(), true));
-    };
-    let explanation = policy.explain(&presented, asked.at.unwrap_or_else(|| SystemClock.now()));
-    Ok((explanation.to_string(), explanation.verdict().is_ok()))
+    let now = asked.at.unwrap_or_else(|| SystemClock.now());
+    match &route.guard {
+        Guard::Nothing => Ok(("this route needs no certificate\nadmitted".into(), true)),
+        Guard::Rules(policy) => {
+            let explanation = policy.explain(&presented, now);
+            Ok((explanation.to_string(), explanation.verdict().is_ok()))
+        }
+        Guard::Document(document) => {
+            let request = request(asked, &path.path)?;
+            let explanation = document.explain(&RequestFacts::new(&request, &presented), now);
+            let passes = explanation.outcome().forward().is_some();
+            Ok((explanation.to_string(), passes))
+        }
+    }
+}
+
+/// The request that a document is shown: GET, with `Host` and no other header.
+fn request(asked: &Explain, path: &str) -> Result<Request<()>, String> {
+    let host = asked.host.as_deref().unwrap_or("localhost");
+    Request::get(path)
+        .header(header::HOST, host)
+        .body(())
+        .map_err(|error| format!("--route {:?}: {error}", asked.route))
 }
 
 /// What a caller would present who has this file: the first certificate is its own, the rest is the chain.

@@ -61,6 +61,8 @@ pub(crate) struct ClientCertificate {
     pub(crate) allow_unanchored: bool,
     /// Whether callers are refused, or only watched.
     pub(crate) mode: Mode,
+    /// The policy document that decides in place of all rules; not read yet.
+    pub(crate) policy: Option<Located<FilePath>>,
 }
 
 /// What becomes of callers who do not meet the rules.
@@ -83,6 +85,10 @@ impl ClientCertificate {
     /// Reads the section; `defined` are the names of `[trust]`.
     pub(crate) fn read(mut section: Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
         let report = section.report;
+        let has_policy = section.knows("policy") && section.has("policy");
+        if has_policy {
+            refuse_beside_policy(&section);
+        }
         let is_anchored = ANCHORS.iter().any(|rule| section.means(rule));
         let has_claims = CLAIMS.iter().any(|rule| section.means(rule));
         let validity = section.boolean("validity", true);
@@ -104,13 +110,26 @@ impl ClientCertificate {
             thumbprint_file: section.file("thumbprint_file"),
             allow_unanchored,
             mode: if section.knows("mode") { mode(&mut section) } else { Mode::Enforce },
+            policy: if section.knows("policy") { section.file("policy") } else { None },
         };
-        section.not_yet("in_store");
-        if section.knows("policy") {
-            section.not_yet("policy");
+        if has_policy {
+            // It stands beside the document, and that has been said.
+            drop(section.take("in_store"));
+        } else {
+            section.not_yet("in_store");
         }
         section.finish();
         Some(read)
+    }
+}
+
+/// Refuses rules beside a document: it decides alone, so they would have no effect.
+fn refuse_beside_policy(section: &Section<'_, '_>) {
+    let rules = KEYS.iter().filter(|key| !matches!(**key, "policy" | "trust" | "mode"));
+    for rule in rules.filter(|rule| section.has(rule)) {
+        let problem = "stands beside policy, whose document decides in place of all rules";
+        let remedy = "remove it, or remove policy; only trust and mode may stand beside it";
+        section.report.error(section.line_of(rule), &section.key_of(rule), problem, remedy);
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::management::Management;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::route::Route;
-pub(crate) use self::route_identity::RouteIdentity;
+pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
 pub(crate) use self::trust::Trust;
 pub(crate) use self::upstream::Scheme;
 pub(crate) use self::upstream_tls::Verify;

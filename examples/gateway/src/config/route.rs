@@ -9,7 +9,7 @@ use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
 use super::limits::{self, RouteLimits};
 use super::listener::AskForCertificate;
-use super::located::Located;
+use super::located::{FilePath, Located};
 use super::names;
 use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
@@ -63,6 +63,11 @@ impl Route {
             Some(RouteIdentity::Id(id)) => vec![id.as_str()],
             Some(RouteIdentity::Thumbprint(_)) | None => Vec::new(),
         }
+    }
+
+    /// The policy document that decides about its requests.
+    pub(crate) fn policy(&self) -> Option<&Located<FilePath>> {
+        self.client_certificate.as_ref().and_then(|rules| rules.policy.as_ref())
     }
 }
 
@@ -148,6 +153,9 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         }
         ClientCertificate::read(rules, &around.trust)
     });
+    if let Some(upstream) = &upstream {
+        note_anonymous(&section, upstream, client_certificate.as_ref());
+    }
     let by = route_identity::read_by(&mut section, around, client_certificate.as_ref(), is_guarded);
     let named = RouteIdentity::read(&mut section, &around.identities);
     let identity = by.map_or(named, |by| Some(RouteIdentity::By(by)));
@@ -241,10 +249,21 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
                 report.error(section.line_of(name), &section.key_of(name), problem, remedy);
             }
         }
-        Scheme::Https if !section.has("identity") && !section.has("identity_by") => {
-            let remedy = "add identity = \"NAME\" if the back end demands a certificate";
-            report.note(section.line, &section.key_of("identity"), "calls the back end anonymously", remedy);
-        }
         Scheme::Https => {}
+    }
+}
+
+/// Notes that no identity is shown, unless a policy document may choose one.
+fn note_anonymous(
+    section: &Section<'_, '_>,
+    upstream: &Upstream,
+    rules: Option<&Located<ClientCertificate>>,
+) {
+    let is_chosen = section.has("identity") || section.has("identity_by");
+    let has_document = rules.is_some_and(|rules| rules.policy.is_some());
+    if upstream.scheme == Scheme::Https && !is_chosen && !has_document {
+        let remedy = "add identity = \"NAME\" if the back end demands a certificate";
+        let key = section.key_of("identity");
+        section.report.note(section.line, &key, "calls the back end anonymously", remedy);
     }
 }

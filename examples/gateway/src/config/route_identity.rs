@@ -15,6 +15,9 @@ use super::report::Report;
 use super::route::Surroundings;
 use super::section::Section;
 
+/// What stands in metrics for an identity that is chosen for each request.
+pub(crate) const BY_REQUEST: &str = "by request";
+
 /// Who the gateway is towards a route's back end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RouteIdentity {
@@ -35,7 +38,7 @@ impl RouteIdentity {
             Self::Named(name) => name.value.clone(),
             Self::Id(id) => format!("id:{}", id.value),
             Self::Thumbprint(thumbprint) => format!("thumbprint:{}", thumbprint.value),
-            Self::By(_) => "by request".to_owned(),
+            Self::By(_) => BY_REQUEST.to_owned(),
         }
     }
 

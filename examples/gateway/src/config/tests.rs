@@ -107,6 +107,7 @@ fn every_supported_key_is_read() {
     assert_eq!(private_key.key, "listener.private_key");
     let partners = &config.trust["partners"];
     assert_eq!((partners.key.as_str(), partners.line, partners.ca.len()), ("trust.partners", 8, 2));
+    assert!(partners.is_revocation_off);
     assert!(matches!(config.identities["orders"].files, KeyFiles::Pfx { .. }));
     assert!(matches!(config.identities["billing"].files, KeyFiles::Pem { .. }));
 
@@ -477,4 +478,31 @@ fn a_star_in_a_path_is_a_warning() {
         assert!(found.problem.contains("no wildcard"), "{found}");
         assert_eq!(found.remedy, remedy, "{path}");
     }
+}
+
+#[test]
+fn beside_a_policy_document_only_trust_and_mode_stand() {
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"https://back\"\n[routes.client_certificate]\npolicy = \"p.xml\"\n";
+    let text = |rest: &str| format!("{LISTENER}\n{route}{rest}\n[trust.t]\nca = \"ca.pem\"\n");
+    let (config, found) = parsed(&text("trust = \"t\"\nmode = \"shadow\""));
+    // An anonymous route is not noted either: the document may choose an identity.
+    assert_eq!(found, []);
+    let config = config.unwrap();
+    let rules = config.routes[0].client_certificate.as_ref().unwrap();
+    let policy = rules.policy.as_ref().unwrap();
+    assert_eq!((&*policy.resolved, policy.line), (Path::new("etc/p.xml"), 6));
+    assert!(!config.trust["t"].is_revocation_off, "nothing is stated");
+
+    let rest = "validity = true\nissuer = \"CN=a\"\nsubject = \"CN=a\"\ncommon_name = \"a\"\ndns_name = \"a\"\n\
+                thumbprint = \"a\"\nthumbprint_file = \"a\"\nin_store = true\nallow_unanchored = true";
+    let (_, found) = parsed(&text(rest));
+    let lines: Vec<_> = found.iter().map(|finding| finding.line).collect();
+    assert_eq!(lines, (7..=15).collect::<Vec<_>>(), "{found:#?}");
+    assert!(found.iter().all(|finding| finding.problem.starts_with("stands beside policy")), "{found:#?}");
+
+    let (_, found) = parsed(&format!(
+        "{LISTENER}\n[management]\naddress = \"127.0.0.1:1\"\n\
+        [management.client_certificate]\nallow_unanchored = true\npolicy = \"p.xml\"\n{route}"
+    ));
+    assert!(found.iter().any(|finding| finding.key == "management.client_certificate.policy"), "{found:#?}");
 }

@@ -12,6 +12,8 @@ pub(crate) const KEYS: &[&str] = &["ca", "crl", "revocation"];
 pub(crate) struct Trust {
     /// The files with the CAs' certificates; at least one.
     pub(crate) ca: Vec<Located<FilePath>>,
+    /// Whether it is stated that nobody asks for revoked certificates, which is so in any case.
+    pub(crate) is_revocation_off: bool,
 }
 
 impl Trust {
@@ -23,13 +25,14 @@ impl Trust {
         }
         let ca = section.files("ca");
         section.not_yet("crl");
+        let mut is_revocation_off = false;
         if let Some(revocation) = section.string("revocation") {
             match revocation.as_str() {
                 "soft" | "strict" => not_yet(section.report, revocation.line, &revocation.key),
-                _ => drop(choose(section.report, revocation, &[("off", ())])),
+                _ => is_revocation_off = choose(section.report, revocation, &[("off", ())]).is_some(),
             }
         }
         section.finish();
-        (!ca.is_empty()).then_some(Self { ca })
+        (!ca.is_empty()).then_some(Self { ca, is_revocation_off })
     }
 }

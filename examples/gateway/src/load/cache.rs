@@ -8,7 +8,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use tower_mtls::{BackEndTrust, ClientIdentity, ServerTls, TrustAnchors};
+use tower_mtls::{BackEndTrust, ClientIdentity, ServerTls, TrustAnchors, apim::Document};
 
 use crate::serve::Client;
 
@@ -40,6 +40,7 @@ pub(crate) struct Cache {
     pub(super) anchors: Kept<TrustAnchors>,
     pub(super) back_end_trusts: Kept<BackEndTrust>,
     pub(super) server_tls: Kept<ServerTls>,
+    pub(super) documents: Kept<Document>,
     pub(super) clients: Kept<Client>,
     /// How many requests each route has in flight: they count whatever configuration they came under.
     pub(super) in_flight: Kept<Arc<AtomicUsize>>,
@@ -53,6 +54,7 @@ impl Cache {
         self.anchors.settle(succeeded);
         self.back_end_trusts.settle(succeeded);
         self.server_tls.settle(succeeded);
+        self.documents.settle(succeeded);
         self.clients.settle(succeeded);
         self.in_flight.settle(succeeded);
     }

@@ -46,6 +46,11 @@ pub(super) fn layer(
 }
 
 impl Known {
+    /// All that can be referred to.
+    pub(super) fn all(&self) -> &Arc<Identities> {
+        &self.all
+    }
+
     /// By name, and by their names as ids as long as there is no store.
     pub(super) fn new(read: &Named<Pair>) -> Self {
         let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());

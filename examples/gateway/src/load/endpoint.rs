@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 
-use tower_mtls::{
-    RequireCertificateLayer, ServerTls, Timestamp, TrustAnchors, acceptor::ClientCertificateRequest,
-};
+use tower_mtls::{RequireCertificateLayer, ServerTls, Timestamp, acceptor::ClientCertificateRequest};
 
 use super::{
     Named, advice,
     cache::{Cache, Digest},
     files::Findings,
     key_pair, rules,
+    trust::Roots,
 };
 use crate::{
     config::{AskForCertificate, Config, FilePath, KeyFiles, Located, Management, quoted},
@@ -40,7 +39,7 @@ pub(super) fn listener(config: &Config, cache: &mut Cache, findings: &mut Findin
 pub(super) fn management(
     config: &Config,
     management: &Management,
-    anchors: &Named<TrustAnchors>,
+    roots: &Named<Roots>,
     cache: &mut Cache,
     findings: &mut Findings,
 ) -> Option<(Endpoint, Access)> {
@@ -53,7 +52,7 @@ pub(super) fn management(
     let endpoint = endpoint("management", &management.address, files, request, cache, findings);
     let token = management.token_file.as_ref().map(|file| token(file, findings));
     let rules = management.client_certificate.as_ref();
-    let policy = rules.map(|rules| rules::policy(rules, anchors, findings));
+    let policy = rules.map(|rules| rules::policy(rules, roots, findings));
     let access = Access::new(
         match token {
             Some(token) => Some(token?),

@@ -2,15 +2,15 @@
 
 use std::fmt::Display;
 
-use tower_mtls::{Policy, Thumbprint, TrustAnchors};
+use tower_mtls::{Policy, Thumbprint};
 
-use super::{Named, files::Findings};
+use super::{Named, files::Findings, trust::Roots};
 use crate::config::{ClientCertificate, FilePath, Located, Mode, quoted};
 
 /// The policy of a route.
 pub(super) fn policy(
     rules: &Located<ClientCertificate>,
-    anchors: &Named<TrustAnchors>,
+    roots: &Named<Roots>,
     findings: &mut Findings,
 ) -> Option<Policy> {
     let issuers = parsed(&rules.issuer, findings, NAME);
@@ -24,7 +24,7 @@ pub(super) fn policy(
     let mut policy = Policy::builder();
     if let Some(name) = &rules.trust {
         // A set that is broken has been reported where it stands.
-        policy = policy.trust(anchors.get(name.as_str())?.clone()?);
+        policy = policy.trust(roots.get(name.as_str())?.as_ref()?.anchors.clone());
     }
     for name in issuers? {
         policy = policy.issuer(name);
@@ -53,19 +53,21 @@ pub(super) fn policy(
             for warning in policy.warnings() {
                 findings.warning(rules, warning.to_string(), "");
             }
-            if rules.mode == Mode::Shadow {
-                findings.warning(
-                    rules,
-                    "mode = \"shadow\" refuses nobody",
-                    "write mode = \"enforce\" when the log shows what you expect",
-                );
-            }
+            warn_of_shadow(rules, findings);
             Some(policy)
         }
         Err(error) => {
             findings.error(rules, error.to_string(), "add trust or thumbprint");
             None
         }
+    }
+}
+
+/// Warns of rules that refuse nobody.
+pub(super) fn warn_of_shadow(rules: &Located<ClientCertificate>, findings: &mut Findings) {
+    if rules.mode == Mode::Shadow {
+        let remedy = "write mode = \"enforce\" when the log shows what you expect";
+        findings.warning(rules, "mode = \"shadow\" refuses nobody", remedy);
     }
 }
 

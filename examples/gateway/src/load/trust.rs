@@ -9,12 +9,18 @@ use super::{
 };
 use crate::config::{FilePath, Located, quoted};
 
+/// The roots of a set, and the digest of the files that they were read from.
+pub(super) struct Roots {
+    pub(super) anchors: TrustAnchors,
+    pub(super) digest: Digest,
+}
+
 /// The roots of all files.
-pub(super) fn anchors(
+pub(super) fn roots(
     files: &[Located<FilePath>],
     kept: &mut Kept<TrustAnchors>,
     findings: &mut Findings,
-) -> Option<TrustAnchors> {
+) -> Option<Roots> {
     let read: Vec<_> = files.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
     let digest = Digest::of("anchors", read.iter().map(|(_, pem)| pem.as_slice()));
     let made = kept.get_or_make(digest, || {
@@ -25,7 +31,8 @@ pub(super) fn anchors(
     for (file, pem) in &read {
         advice::on_authorities(file, pem, findings);
     }
-    made.ok().filter(|_| read.len() == files.len())
+    let anchors = made.ok().filter(|_| read.len() == files.len())?;
+    Some(Roots { anchors, digest })
 }
 
 /// The roots of one file.

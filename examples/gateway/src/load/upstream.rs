@@ -9,7 +9,8 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, TrustAnchors,
+    BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer,
+    apim::{ApimPolicyLayer, Document, ForwardingLayer},
     danger::BackEndVerification,
     outbound::{BackEndPin, RetryIdempotent},
     proxy::Forwarded,
@@ -19,21 +20,25 @@ use super::{
     Named, advice,
     cache::{Digest, Kept},
     choice::{self, Known},
+    document::{self, Deployed},
     files::Findings,
     rules,
+    trust::Roots,
 };
 use crate::{
     config::{
-        Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme, Verify, quoted,
+        BY_REQUEST, Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme,
+        Verify, quoted,
     },
-    serve::{Bounds, Client, Route, RouteFacts, RouteMeasures, RouteService},
+    serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService},
 };
 
 /// What routes are built from.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
-    pub(super) anchors: &'a Named<TrustAnchors>,
+    pub(super) roots: &'a Named<Roots>,
     pub(super) identities: &'a Known,
+    pub(super) deployed: &'a Deployed,
     pub(super) client: &'a Client,
 }
 
@@ -43,42 +48,65 @@ pub(super) fn route(
     route: &Located<RouteConfig>,
     trusts: &mut BackEndTrusts<'_>,
     in_flight: &mut Kept<Arc<AtomicUsize>>,
+    documents: &mut Kept<Document>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let config = parts.config;
-    let policy = route.client_certificate.as_ref().map(|rules| rules::policy(rules, parts.anchors, findings));
-    let calling = calling(parts, route, trusts, findings);
+    let guard = guard(parts, route, documents, findings);
+    let document = guard.as_ref().and_then(Guard::document);
+    let calling = calling(parts, route, document, trusts, findings);
     let to_back_end = ServiceBuilder::new()
         .layer(bounds(config, route, in_flight))
         .layer(forwarding(config, route, findings)?)
         .retry(RetryIdempotent::default())
         .layer(calling?)
         .service(parts.client.clone());
-    let policy = match policy {
-        Some(policy) => Some(policy?),
-        None => None,
-    };
-    let service = match (&policy, &route.client_certificate) {
-        (Some(policy), Some(rules)) => {
+    let guard = guard?;
+    let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
+    let service = match &guard {
+        Guard::Nothing => RouteService::Open(to_back_end),
+        Guard::Rules(policy) => {
             let layer = RequireCertificateLayer::new(policy.clone());
-            let layer = match rules.mode {
-                Mode::Enforce => layer,
-                Mode::Shadow => layer.shadow(),
-            };
+            let layer = if is_shadow { layer.shadow() } else { layer };
             RouteService::Guarded(layer.layer(to_back_end))
         }
-        _ => RouteService::Open(to_back_end),
+        Guard::Document(document) => {
+            let layer = ApimPolicyLayer::new(document.clone());
+            let layer = if is_shadow { layer.shadow() } else { layer };
+            let forwarding = ForwardingLayer::new(parts.identities.all().clone());
+            RouteService::Policy(layer.layer(forwarding.layer(to_back_end)))
+        }
     };
     Some(Route {
         facts: Arc::new(RouteFacts {
             path: route.path.value.clone(),
-            upstream: format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority),
-            measures: measures(route),
+            upstream: match guard.document() {
+                // Which one it was is counted with the client's own errors.
+                Some(document) if document.chooses_back_end() => {
+                    format!("{}, or what the policy document chose", back_end(route))
+                }
+                _ => back_end(route),
+            },
+            measures: measures(route, guard.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
-        policy,
+        guard,
         service,
     })
+}
+
+/// What stands between callers and the route; None if it is broken.
+fn guard(
+    parts: &Parts<'_>,
+    route: &RouteConfig,
+    documents: &mut Kept<Document>,
+    findings: &mut Findings,
+) -> Option<Guard> {
+    let Some(rules) = &route.client_certificate else { return Some(Guard::Nothing) };
+    match &rules.policy {
+        Some(file) => document::document(parts, route, rules, file, documents, findings).map(Guard::Document),
+        None => rules::policy(rules, parts.roots, findings).map(Guard::Rules),
+    }
 }
 
 /// Requests are counted on when the route changes, so that a reload does not let in twice as many.
@@ -94,11 +122,18 @@ fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Kept<Arc<AtomicU
     }
 }
 
-fn measures(route: &RouteConfig) -> RouteMeasures {
+/// The route's back end, as log and metrics have it.
+fn back_end(route: &RouteConfig) -> String {
+    format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority)
+}
+
+fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
     let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
-    let back_end = format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority);
-    let identity = route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default();
-    RouteMeasures::new(&text(&route.host), &route.path, &identity, &back_end)
+    let identity = match document {
+        Some(document) if document.chooses_identity() => BY_REQUEST.to_owned(),
+        _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
+    };
+    RouteMeasures::new(&text(&route.host), &route.path, &identity, &back_end(route))
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
@@ -123,17 +158,17 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 fn calling(
     parts: &Parts<'_>,
     route: &RouteConfig,
+    document: Option<&Document>,
     trusts: &mut BackEndTrusts<'_>,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
     let layer = choice::layer(route.identity.as_ref(), parts.identities, findings);
-    match route.upstream.scheme {
-        Scheme::Https => {
-            let trust = trusts.of(parts.config, route, findings);
-            Some(layer?.with_trust(trust?))
-        }
-        Scheme::Http => layer,
+    // Another back end that a document chooses is judged as the route's own would be.
+    if route.upstream.scheme == Scheme::Http && !document.is_some_and(Document::chooses_back_end) {
+        return layer;
     }
+    let trust = trusts.of(parts.config, route, findings);
+    Some(layer?.with_trust(trust?))
 }
 
 /// Back-end trusts by what they were made of: routes with the same settings share their connections.

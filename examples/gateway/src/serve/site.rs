@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
     BackEndTrust, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
+    apim::{ApimPolicy, Document, ForwardingService},
     inbound::ResponseBody,
     outbound::{BackEndBody, IdentityService, RetryIdempotent},
     proxy::ProxyBody,
@@ -55,8 +56,26 @@ pub(crate) struct Route {
     pub(crate) facts: Arc<RouteFacts>,
     pub(crate) allow_empty_segments: bool,
     /// What the service enforces or watches, for explanations.
-    pub(crate) policy: Option<Policy>,
+    pub(crate) guard: Guard,
     pub(crate) service: RouteService,
+}
+
+/// What stands between callers and a route.
+#[derive(Debug)]
+pub(crate) enum Guard {
+    Nothing,
+    Rules(Policy),
+    Document(Document),
+}
+
+impl Guard {
+    /// The policy document, if it is one.
+    pub(crate) fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Document(document) => Some(document),
+            Self::Nothing | Self::Rules(_) => None,
+        }
+    }
 }
 
 /// What is said of a route in the log and in the metrics.
@@ -78,6 +97,8 @@ type ToBackEnd = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Cli
 pub(crate) enum RouteService {
     /// Only for callers whom the policy admits.
     Guarded(RequireCertificate<ToBackEnd>),
+    /// Only for callers whom the policy document lets pass, as it says.
+    Policy(ApimPolicy<ForwardingService<ToBackEnd>>),
     /// For everyone.
     Open(ToBackEnd),
 }
@@ -109,6 +130,10 @@ pub(super) async fn answer(
     let request = request.map(RequestBody::from);
     let answered = match service {
         RouteService::Guarded(service) => {
+            let answered = service.oneshot(request).await;
+            answered.map(|response| response.map(Either::Left).map(Either::Left))
+        }
+        RouteService::Policy(service) => {
             let answered = service.oneshot(request).await;
             answered.map(|response| response.map(Either::Left).map(Either::Left))
         }

@@ -88,7 +88,6 @@ pub(super) const BROKEN: &[Case] = &[
     ("[\"*.contoso.com\"]", "[\"a.*.com\"]", 42, "routes[1].client_certificate.dns_name", "first label"),
     ("mode = \"enforce\"", "mode = \"audit\"", 46, "routes[1].client_certificate.mode", "write \"enforce\""),
     ("mode = \"enforce\"", "in_store = true", 46, "routes[1].client_certificate.in_store", "not supported"),
-    ("mode = \"enforce\"", "policy = \"p.xml\"", 46, "routes[1].client_certificate.policy", "not supported"),
     ("mode = \"enforce\"", "issuers = []",
         46, "routes[1].client_certificate.issuers", "did you mean issuer?"),
     ("common_name = [\"orders-client\"]", "common_name = []",

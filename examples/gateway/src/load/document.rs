@@ -1,0 +1,156 @@
+//! Policy documents: from a file to what decides.
+
+use tower_mtls::apim::{
+    DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Revocation, SharedDeployment,
+};
+
+use super::{
+    Named,
+    cache::{Digest, Kept},
+    files::Findings,
+    key_pair::Pair,
+    rules,
+    upstream::Parts,
+};
+use crate::config::{ClientCertificate, FilePath, Located, Route, Scheme, quoted};
+
+/// What documents see as `context.Deployment.Certificates`: the certificates of all identities, by name.
+pub(super) struct Deployed {
+    certificates: SharedDeployment,
+    digest: Digest,
+    /// Whether no identity is broken.
+    is_whole: bool,
+}
+
+impl Deployed {
+    pub(super) fn new(identities: &Named<Pair>) -> Self {
+        let mut certificates = DeploymentCertificates::new();
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for (name, pair) in identities {
+            let Some(pair) = pair else { continue };
+            certificates.insert(name.as_str(), pair.identity.certificate().clone(), true);
+            parts.extend([name.as_bytes(), pair.digest.as_bytes()]);
+        }
+        Self {
+            certificates: SharedDeployment::new(certificates),
+            digest: Digest::of("deployment", parts),
+            is_whole: identities.values().all(Option::is_some),
+        }
+    }
+}
+
+/// Reads and compiles the document of a route; None if anything in it would not be enforced.
+pub(super) fn document(
+    parts: &Parts<'_>,
+    route: &Route,
+    rules: &Located<ClientCertificate>,
+    file: &Located<FilePath>,
+    kept: &mut Kept<Document>,
+    findings: &mut Findings,
+) -> Option<Document> {
+    let contents = findings.read(file);
+    let mut builder = Document::builder().deployment(parts.deployed.certificates.clone());
+    // A broken identity has been reported where it stands; that it is missing here is no news.
+    if parts.deployed.is_whole {
+        builder = builder.only_known_certificates();
+    }
+    let (mut trust, mut is_revocation_off) = (None, false);
+    if let Some(name) = &rules.trust {
+        // So has a broken set.
+        let roots = parts.roots.get(name.as_str())?.as_ref()?;
+        let set = parts.config.trust.get(name.as_str())?;
+        builder = builder.trust(roots.anchors.clone());
+        (trust, is_revocation_off) = (Some(roots), set.is_revocation_off);
+    }
+    let contents = contents?;
+    let Ok(text) = std::str::from_utf8(&contents) else {
+        findings.error(file, format!("{} is not UTF-8", quoted(&file.written)), "save the document as UTF-8");
+        return None;
+    };
+    let stated =
+        if is_revocation_off { builder.clone().revocation(Revocation::Off) } else { builder.clone() };
+    let digest = Digest::of(
+        "document",
+        [
+            contents.as_slice(),
+            parts.deployed.digest.as_bytes(),
+            trust.map_or(&[], |roots| roots.digest.as_bytes()),
+            &[u8::from(is_revocation_off), u8::from(parts.deployed.is_whole)],
+        ],
+    );
+    match kept.get_or_make(digest, || stated.load(text)) {
+        Ok(document) => {
+            for warning in document.warnings() {
+                let place = place(file, warning.line(), warning.column());
+                findings.warning(file, format!("{place}: {}", warning.message()), "");
+            }
+            rules::warn_of_shadow(rules, findings);
+            judge_back_ends(&document, route, file, findings).then_some(document)
+        }
+        Err(errors) => {
+            tell(&errors, &builder, text, trust.is_some(), file, findings);
+            None
+        }
+    }
+}
+
+/// Tells every error, with what to write in this very file where that would help.
+fn tell(
+    errors: &DocumentErrors,
+    builder: &DocumentBuilder,
+    text: &str,
+    has_trust: bool,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) {
+    // What is no error any more once revocation is stated is an error because it is not.
+    let others = builder.clone().revocation(Revocation::Off).load(text).err();
+    for error in errors.iter() {
+        let is_other = others.iter().flat_map(DocumentErrors::iter).any(|other| other == error);
+        let remedy = if is_other || !has_trust { "" } else { "write revocation = \"off\" in [trust.NAME]" };
+        let place = place(file, error.line(), error.column());
+        findings.error(file, format!("{place}: {}", error.message()), remedy);
+    }
+}
+
+fn place(file: &FilePath, line: usize, column: usize) -> String {
+    format!("{}, line {line}, column {column}", quoted(&file.written))
+}
+
+/// Whether no back end is sure to be called in a way that the gateway refuses: an identity cannot be shown over
+/// http. Where only some requests come to that, it is a warning: they are answered with 502.
+fn judge_back_ends(
+    document: &Document,
+    route: &Route,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) -> bool {
+    let mut is_sound = true;
+    let named = quoted(&file.written);
+    if route.upstream.scheme == Scheme::Http && document.chooses_identity() {
+        let problem = format!("{named} chooses an identity, which cannot be shown to an http upstream");
+        let remedy = "write an https upstream, or remove <authentication-certificate>";
+        if document.chooses_back_end() {
+            findings.warning(file, format!("{problem}: such requests are answered with 502"), remedy);
+        } else {
+            findings.error(file, problem, remedy);
+            is_sound = false;
+        }
+    }
+    let plain = document.base_urls().into_iter().filter(|(uri, ..)| uri.scheme_str() == Some("http"));
+    for (_, line, column) in plain {
+        let place = place(file, line, column);
+        let remedy = "write an https base-url";
+        if route.identity.is_some() {
+            let problem = format!("{place}: the route's identity cannot be shown over http");
+            findings.error(file, problem, remedy);
+            is_sound = false;
+        } else if document.chooses_identity() {
+            let problem = format!(
+                "{place}: an identity cannot be shown over http: a request with both is answered with 502"
+            );
+            findings.warning(file, problem, remedy);
+        }
+    }
+    is_sound
+}
