@@ -3,9 +3,14 @@
 
 mod support;
 
-use std::{fs, process::Command};
+use std::{convert::Infallible, fs, future::ready, process::Command};
 
-use support::{Demo, Running, check, gateway, metrics, replace, shell, value};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use support::{Demo, Running, back_end::BackEnd, check, gateway, get, metrics, replace, shell, value};
 
 /// What the articles of 2017 say, byte for byte but for the names they leave to be filled in.
 const EXPIRY: &str = r#"<choose>
@@ -292,6 +297,36 @@ async fn curl_http_2_and_head_see_a_documents_answers() {
     let client = format!("--cert {0}/client.pem --key {0}/client.key", dir.display());
     assert_eq!(curl(&format!("--http2 -o /dev/null -w '%{{http_code}}' {client}"), "/validate"), "200");
     assert_eq!(curl(&format!("-I -o /dev/null -w '%{{http_code}}' {client}"), "/validate"), "200");
+}
+
+#[tokio::test]
+async fn what_grpc_needs_passes_a_document_both_ways() {
+    let demo = Demo::start();
+    let serve = |connection| async {
+        let answer = service_fn(|request: Request<Incoming>| async move {
+            assert_eq!(request.headers()["te"], "trailers");
+            assert_eq!(request.uri().path(), "/api/orders.Orders/Get");
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+            let body = Full::new(Bytes::from_static(b"told")).with_trailers(ready(Some(Ok(trailers))));
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let served = server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = served.serve_connection(TokioIo::new(connection), answer).await;
+    };
+    let back_end = BackEnd::start(&demo.dir(), &["h2"], serve).await;
+    let config = write(&demo, &[("grpc", CHAIN_TODAY)], "identity = \"orders\"");
+    let text = fs::read_to_string(&config).unwrap();
+    let own = format!("https://localhost:{}", back_end.address.port());
+    fs::write(&config, text.replace(&back_ends(&demo)[0], &own)).unwrap();
+    let (_running, port) = Running::start(&config);
+    let demo = demo.on_port(port);
+    let mut request = get("/grpc/orders.Orders/Get");
+    request.headers_mut().insert("te", "trailers".parse().unwrap());
+    let response = demo.http2(Some("client")).await.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "told");
 }
 
 #[tokio::test]
