@@ -241,8 +241,8 @@ impl DocumentBuilder {
     /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
     /// 6. a [`base`](Self::base) that was checked against more than this document has.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
-        let failed = |errors| DocumentErrors { file: self.file.clone(), errors };
-        let roots = reader::read(text, self.format).map_err(|error| failed(vec![error]))?;
+        let failed = |(errors, warnings)| DocumentErrors { file: self.file.clone(), errors, warnings };
+        let roots = reader::read(text, self.format).map_err(|error| failed((vec![error], Vec::new())))?;
         let mut compiler = Compiler {
             findings: Findings::default(),
             trust: self.trust.as_ref(),

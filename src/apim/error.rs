@@ -1,6 +1,6 @@
 //! What is wrong with a document, and what is odd about it.
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// Where something stands in a document: line and column in characters, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,12 +55,19 @@ impl std::error::Error for DocumentError {}
 pub struct DocumentErrors {
     pub(crate) file: Option<Arc<str>>,
     pub(crate) errors: Vec<DocumentError>,
+    pub(crate) warnings: Vec<DocumentWarning>,
 }
 
 impl DocumentErrors {
     /// The errors.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &DocumentError> {
         self.errors.iter()
+    }
+
+    /// What is odd about the rest, as far as it can be told. What concerns the document as a whole is told once there
+    /// is no error: [`Document::warnings`](super::Document::warnings).
+    pub fn warnings(&self) -> &[DocumentWarning] {
+        &self.warnings
     }
 }
 
@@ -130,6 +137,10 @@ impl Findings {
         }
     }
 
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     pub(crate) fn warn(&mut self, position: Position, message: impl Into<String>) {
         let warning = DocumentWarning { position, message: message.into() };
         if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
@@ -137,15 +148,16 @@ impl Findings {
         }
     }
 
-    /// The warnings, or the errors if there is one.
-    pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, Vec<DocumentError>> {
-        let by_position = |one: Position, other: Position| -> Ordering { one.cmp(&other) };
+    /// The warnings, or the errors if there is one and the warnings beside them.
+    pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, Found> {
+        self.warnings.sort_by_key(|warning| warning.position);
         if self.errors.is_empty() {
-            self.warnings.sort_by(|one, other| by_position(one.position, other.position));
-            Ok(self.warnings)
-        } else {
-            self.errors.sort_by(|one, other| by_position(one.position, other.position));
-            Err(self.errors)
+            return Ok(self.warnings);
         }
+        self.errors.sort_by_key(|error| error.position);
+        Err((self.errors, self.warnings))
     }
 }
+
+/// Errors, and warnings beside them.
+pub(crate) type Found = (Vec<DocumentError>, Vec<DocumentWarning>);

@@ -7,21 +7,23 @@ use http::header;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::headers::{remove_claims, remove_hop_by_hop};
+use super::headers::{remove_claims, remove_folded, remove_hop_by_hop};
 
 pin_project! {
     /// A request's body on its way to the back end: untouched, but for trailers that claim what the caller may
-    /// not claim, which some servers merge into the header fields.
+    /// not claim or what the gateway has said itself, which some servers merge into the header fields.
     #[derive(Debug, Default)]
     pub struct ProxyBody<B> {
         #[pin]
         inner: B,
+        // Fields that the gateway has set itself, folded: no trailer takes their place. Hardly ever any.
+        ours: Vec<String>,
     }
 }
 
 impl<B> ProxyBody<B> {
-    pub(super) fn new(inner: B) -> Self {
-        Self { inner }
+    pub(super) fn new(inner: B, ours: Vec<String>) -> Self {
+        Self { inner, ours }
     }
 }
 
@@ -33,11 +35,13 @@ impl<B: Body> Body for ProxyBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = ready!(self.project().inner.poll_frame(cx)?);
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx)?);
         Poll::Ready(frame.map(|mut frame| {
             if let Some(trailers) = frame.trailers_mut() {
                 remove_hop_by_hop(trailers);
                 remove_claims(trailers);
+                remove_folded(trailers, this.ours);
                 // What addresses, frames or authorises a message may not come behind it (RFC 9110, section 6.5.1).
                 for name in [
                     header::AUTHORIZATION,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::claims::is_claim;
+use crate::claims::{folded, is_claim};
 
 /// Fields that belong to one connection (RFC 9110, section 7.6.1). `TE` is judged by its value.
 const HOP_BY_HOP: [HeaderName; 5] = [
@@ -14,12 +14,6 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
-
-/// Whether a field belongs to one connection or says where a message ends: such a field is nobody's to set.
-pub(super) fn frames(name: &HeaderName) -> bool {
-    const OTHERS: [HeaderName; 3] = [header::TE, header::TRAILER, header::CONTENT_LENGTH];
-    HOP_BY_HOP.contains(name) || OTHERS.contains(name)
-}
 
 /// Removes hop-by-hop fields and those that `Connection` names.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -79,6 +73,26 @@ pub fn is_removed(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
         || [header::TE, header::HOST, header::EXPECT, header::PROXY_AUTHORIZATION].contains(name)
         || is_claim(name.as_str())
+}
+
+/// Removes fields by these names, whatever their punctuation, unless they address or frame the message.
+pub(super) fn remove_folded(headers: &mut HeaderMap, folded_names: &[String]) {
+    if folded_names.is_empty() {
+        return;
+    }
+    let is_meant = |name: &HeaderName| folded_names.contains(&folded(name.as_str()));
+    let meant: Vec<HeaderName> =
+        headers.keys().filter(|name| is_meant(name) && is_free(name)).cloned().collect();
+    for name in meant {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field may be set from outside: it neither addresses nor frames the message, and belongs to no one
+/// connection.
+pub(super) fn is_free(name: &HeaderName) -> bool {
+    const OTHERS: [HeaderName; 4] = [header::HOST, header::TE, header::TRAILER, header::CONTENT_LENGTH];
+    !HOP_BY_HOP.contains(name) && !OTHERS.contains(name)
 }
 
 /// Removes the expectation of `100 (Continue)`: whoever serves the caller meets it as soon as the body is asked

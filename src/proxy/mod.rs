@@ -3,7 +3,7 @@
 //! [`ReverseProxy`] rewrites a request's head and hands it to an inner client, usually an
 //! [`IdentityLayer`](crate::IdentityLayer) over an [`MtlsClient`](crate::MtlsClient). Bodies and trailers pass
 //! through frame by frame, untouched and unbuffered, in both directions, but for request trailers that belong to
-//! point 4. Of the head it changes
+//! points 4 and 5. Of the head it changes
 //!
 //! 1. the target: the route's path prefix is replaced by the upstream's path, scheme and authority become the
 //!    upstream's, the query stays;

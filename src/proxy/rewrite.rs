@@ -1,6 +1,9 @@
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::{Upstream, UpstreamParseError, headers::frames};
+use super::{
+    Upstream, UpstreamParseError,
+    headers::{is_free, remove_folded},
+};
 use crate::claims::folded;
 
 /// What one request differs in from its route: another back end, and headers of the gateway's own.
@@ -51,7 +54,7 @@ impl Rewrite {
 
     /// Sets a header to these values, or removes it if there are none, after everything that a caller could have
     /// claimed by headers was removed; also what the caller wrote by the same name with other punctuation, which
-    /// many servers do not tell apart.
+    /// many servers do not tell apart, and in trailers.
     ///
     /// Without effect on `Host` and on fields that frame a message or belong to a connection.
     #[must_use]
@@ -68,23 +71,16 @@ impl Rewrite {
         }
     }
 
-    /// Sets the headers.
-    pub(super) fn set(self, headers: &mut HeaderMap) {
-        let is_ours = |name: &HeaderName| *name != header::HOST && !frames(name);
-        let changes: Vec<_> = self.headers.into_iter().filter(|(name, _)| is_ours(name)).collect();
-        if changes.is_empty() {
-            return;
-        }
+    /// Sets the headers. Returns their names, folded.
+    pub(super) fn set(self, headers: &mut HeaderMap) -> Vec<String> {
+        let changes: Vec<_> = self.headers.into_iter().filter(|(name, _)| is_free(name)).collect();
         let changed: Vec<String> = changes.iter().map(|(name, _)| folded(name.as_str())).collect();
-        let others: Vec<HeaderName> =
-            headers.keys().filter(|name| changed.contains(&folded(name.as_str()))).cloned().collect();
-        for name in others.iter().filter(|name| is_ours(name)) {
-            headers.remove(name);
-        }
+        remove_folded(headers, &changed);
         for (name, values) in changes {
             for value in values {
                 headers.append(name.clone(), value);
             }
         }
+        changed
     }
 }

@@ -79,8 +79,8 @@ pub struct ReverseProxy<S> {
 }
 
 impl Route {
-    /// Rewrites the head of a request for the back end.
-    fn rewrite(&self, head: &mut Parts) {
+    /// Rewrites the head of a request for the back end. Returns the fields that no trailer may take the place of.
+    fn rewrite(&self, head: &mut Parts) -> Vec<String> {
         let host = caller_host(head);
         let rest = rest_of(&self.prefix, head.uri.path());
         // A path that is elsewhere or too long for a URI leaves a relative one, which the client refuses: never
@@ -92,13 +92,14 @@ impl Route {
         remove_claims(&mut head.headers);
         let remote = remote_addr(&head.extensions);
         self.forwarded.set(&mut head.headers, remote, host.as_ref());
-        rewrite.set(&mut head.headers);
+        let ours = rewrite.set(&mut head.headers);
         remove_expectation(&mut head.headers);
         join_cookies(&mut head.headers);
         match host.filter(|_| self.preserve_host) {
             Some(host) => head.headers.insert(header::HOST, host),
             None => head.headers.remove(header::HOST),
         };
+        ours
     }
 }
 
@@ -137,12 +138,12 @@ where
             Switch { caller: hyper::upgrade::on(&mut request), protocol, slot }
         });
         let (mut head, body) = request.into_parts();
-        self.route.rewrite(&mut head);
+        let ours = self.route.rewrite(&mut head);
         announce_body(&mut head, &body);
         if let Some(switch) = &switch {
             tunnel::announce(&mut head.headers, switch.protocol.clone());
         }
-        ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body))), switch }
+        ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body, ours))), switch }
     }
 }
 

@@ -160,10 +160,11 @@ async fn headers_of_a_rewrite_are_set_after_the_callers_claims_are_gone() {
 async fn trailers_that_claim_an_identity_do_not_cross_and_others_do() {
     let trailers = HeaderMap::from_iter([
         ("x-forwarded-client-cert".parse().unwrap(), "forged".parse().unwrap()),
+        ("x_caller".parse().unwrap(), "forged".parse().unwrap()),
         ("x-sum".parse().unwrap(), "1".parse().unwrap()),
     ]);
     let body = Full::new(Bytes::from_static(b"data")).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let collected = ProxyBody::new(body).collect().await.unwrap();
+    let collected = ProxyBody::new(body, vec!["x-caller".into()]).collect().await.unwrap();
     let trailers = collected.trailers().unwrap();
     assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
     assert_eq!(collected.to_bytes(), "data");

@@ -427,3 +427,15 @@ fn an_identity_in_the_document_is_read_at_load() {
     assert!(wrong.to_string().contains("password"), "{wrong}");
     assert!(!wrong.to_string().contains("guess"), "{wrong}");
 }
+
+#[test]
+fn warnings_stand_beside_errors_but_not_those_that_an_error_may_explain() {
+    let text = "<validate-jwt />\n<choose>\n\
+                <when condition=\"@(context.Request.Certificate.Thumbprint == \"aa06f56b258b7a0d4f2b05470939478651151984\")\" />\n\
+                </choose>";
+    let errors = WORLD.load(text).unwrap_err();
+    assert_eq!(errors.iter().map(|error| error.line()).collect::<Vec<_>>(), [1], "{errors}");
+    let warnings: Vec<_> = errors.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("3:") && warnings[0].contains("upper-case"), "{warnings:?}");
+}

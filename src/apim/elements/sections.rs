@@ -131,8 +131,16 @@ impl Compiler<'_> {
         }
     }
 
-    /// What the document as a whole gives away.
+    /// What the document as a whole gives away, and certificates that are not there.
     fn lint(&mut self, program: &Program, start: Position) {
+        // What could not be compiled may well be what seems to be missing.
+        if !self.findings.has_errors() {
+            self.lint_whole(program, start);
+        }
+        self.lint_names();
+    }
+
+    fn lint_whole(&mut self, program: &Program, start: Position) {
         let judged = program.judged;
         let message = if !program.used.certificate {
             Some(
@@ -164,7 +172,6 @@ impl Compiler<'_> {
                 self.findings.warn(position, message);
             }
         }
-        self.lint_names();
     }
 
     /// Certificates that are named and are not there now.
