@@ -44,6 +44,7 @@ const STORE: &str = r#"<choose>
         </return-response>
     </when>
 </choose>
+
 "#;
 /// And what they say today.
 const NAMES_TODAY: &str = r#"<choose>
@@ -444,6 +445,7 @@ fn check_tells_all_that_a_document_needs_at_once() {
     <inbound>
         <rate-limit calls="10" renewal-period="60" />
         <choose>
+            <when condition="@(context.Request.Certificate.Thumbprint == "aa06f56b258b7a0d4f2b05470939478651151984")" />
             <when condition="@(context.User.Id == "1")" />
         </choose>
         <authentication-certificate certificate-id="gone" />
@@ -455,7 +457,7 @@ fn check_tells_all_that_a_document_needs_at_once() {
     let (code, printed) = check(&config);
     assert_eq!(code, Some(1), "{printed}");
     for (line, column, word) in
-        [(3, 9, "rate-limit"), (5, 40, "context.User"), (7, 37, "\"gone\""), (8, 37, "thumbprint 0000")]
+        [(3, 9, "rate-limit"), (6, 40, "context.User"), (8, 37, "\"gone\""), (9, 37, "thumbprint 0000")]
     {
         let place = format!(
             ": routes[1].client_certificate.policy: \"broken.policy.xml\", line {line}, column {column}: "
@@ -463,6 +465,7 @@ fn check_tells_all_that_a_document_needs_at_once() {
         let found = printed.lines().find(|found| found.contains(&place));
         assert!(found.is_some_and(|found| found.contains(word)), "{place}{word} in\n{printed}");
     }
+    assert!(printed.contains(", line 5, column 32: a thumbprint is never equal to this"), "{printed}");
     let warning = ": warning: routes[2].client_certificate.policy: \"fine.policy.xml\", line ";
     assert!(printed.contains(warning) && printed.contains("anyone's"), "{printed}");
 }
@@ -489,7 +492,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             CHAIN_TODAY,
             "revocation = \"off\"",
             "",
-            "; write revocation = \"off\" in [trust.NAME]",
+            "; write revocation = \"off\" in [trust.partners]",
         ),
         ("no trust", CHAIN_TODAY, "trust = \"partners\", ", "", "Verify() needs trusted roots"),
         (

@@ -1,7 +1,8 @@
 //! Policy documents: from a file to what decides.
 
 use tower_mtls::apim::{
-    DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Revocation, SharedDeployment,
+    DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, DocumentWarning, Revocation,
+    SharedDeployment,
 };
 
 use super::{
@@ -80,15 +81,13 @@ pub(super) fn document(
     );
     match kept.get_or_make(digest, || stated.load(text)) {
         Ok(document) => {
-            for warning in document.warnings() {
-                let place = place(file, warning.line(), warning.column());
-                findings.warning(file, format!("{place}: {}", warning.message()), "");
-            }
+            warn(document.warnings(), file, findings);
             rules::warn_of_shadow(rules, findings);
             judge_back_ends(&document, route, file, findings).then_some(document)
         }
         Err(errors) => {
-            tell(&errors, &builder, text, trust.is_some(), file, findings);
+            tell(&errors, &builder, text, rules.trust.as_ref(), file, findings);
+            warn(errors.warnings(), file, findings);
             None
         }
     }
@@ -99,7 +98,7 @@ fn tell(
     errors: &DocumentErrors,
     builder: &DocumentBuilder,
     text: &str,
-    has_trust: bool,
+    trust: Option<&Located<String>>,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) {
@@ -107,9 +106,19 @@ fn tell(
     let others = builder.clone().revocation(Revocation::Off).load(text).err();
     for error in errors.iter() {
         let is_other = others.iter().flat_map(DocumentErrors::iter).any(|other| other == error);
-        let remedy = if is_other || !has_trust { "" } else { "write revocation = \"off\" in [trust.NAME]" };
+        let remedy = match trust {
+            Some(name) if !is_other => format!("write revocation = \"off\" in [trust.{}]", name.value),
+            _ => String::new(),
+        };
         let place = place(file, error.line(), error.column());
         findings.error(file, format!("{place}: {}", error.message()), remedy);
+    }
+}
+
+fn warn(warnings: &[DocumentWarning], file: &Located<FilePath>, findings: &mut Findings) {
+    for warning in warnings {
+        let place = place(file, warning.line(), warning.column());
+        findings.warning(file, format!("{place}: {}", warning.message()), "");
     }
 }
 
