@@ -19,7 +19,7 @@ use tokio::{
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
     BackEndTrust, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, SharedIdentity,
-    danger::BackEndVerification,
+    danger::BackEndVerification, outbound::RequestIdentity,
 };
 
 use self::support::{
@@ -220,6 +220,28 @@ async fn anonymity_presents_nothing() {
             assert_eq!(saw.certificate, "");
         }
     }
+}
+
+#[tokio::test]
+async fn the_identity_of_one_request_counts_in_place_of_its_routes() {
+    let world = World::new();
+    let back_end = world.back_end().start();
+    let with = |own: &RequestIdentity| {
+        let mut request = get(&back_end.uri("/"));
+        request.extensions_mut().insert(own.clone());
+        request
+    };
+    let billing = RequestIdentity::new(world.identity("billing"));
+    for layer in [IdentityLayer::new(world.identity("orders")), IdentityLayer::anonymous()] {
+        let route = layer.layer(world.client());
+        let saw = ask_with(&route, with(&billing)).await;
+        assert_eq!(saw.subject, "CN=billing,O=Contoso");
+        let failure = send(&route, with(&RequestIdentity::unknown())).await.expect_err("unknown");
+        assert_eq!(failure.kind(), ClientErrorKind::UnknownIdentity);
+    }
+    // The next request is the route's again.
+    let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
+    assert_eq!(ask(&route, &back_end.uri("/")).await.subject, "CN=orders,O=Contoso");
 }
 
 #[tokio::test]
