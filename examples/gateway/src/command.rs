@@ -35,7 +35,8 @@ enum Command {
     /// Prints one line for each finding: file, line, key, what is wrong, what would be right. Warnings and
     /// notes alone leave the exit code at 0.
     Check(Config),
-    /// Say what each rule of a route says of a certificate, and the verdict; exit 2 if it would be refused
+    /// Say what each rule of a route, or its policy document, says of a certificate, and the verdict; exit 2 if it
+    /// would be refused
     Explain(Explain),
 }
 

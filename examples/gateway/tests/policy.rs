@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{Demo, Running, back_end::BackEnd, check, gateway, get, metrics, replace, shell, value};
+use support::{Demo, Running, back_end::BackEnd, check, gateway, get, metrics, replace, shell, value, whole};
 
 /// What the articles of 2017 say, byte for byte but for the names they leave to be filled in.
 const EXPIRY: &str = r#"<choose>
@@ -418,6 +418,26 @@ async fn a_changed_document_counts_from_the_next_request_on_and_a_broken_one_nev
     replace(&file, EXPIRY);
     world.running.logged(from, "INFO gateway::live: reloaded");
     assert_eq!(status().await, "200");
+}
+
+#[tokio::test]
+async fn a_certificate_that_left_the_identities_is_not_accepted_any_more() {
+    let world = World::start(&[("store", STORE)]);
+    let config = world.demo.dir().join("policy.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let (before, rest) = text.split_once("[identities.caller]").unwrap();
+    let without = format!("{before}{}", &rest[rest.find("[upstream_tls]").unwrap()..]);
+    let mut connection = world.demo.http1(Some("client")).await;
+    for (contents, expected) in [(&text, 200), (&without, 403), (&text, 200)] {
+        if expected == 403 || fs::read_to_string(&config).unwrap() != *contents {
+            let from = world.running.lines();
+            replace(&config, contents);
+            world.running.logged(from, "INFO gateway::live: reloaded");
+        }
+        connection.ready().await.unwrap();
+        let response = connection.send_request(get("/store")).await.unwrap();
+        assert_eq!(whole(response).await.0, expected);
+    }
 }
 
 #[tokio::test]
