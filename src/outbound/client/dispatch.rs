@@ -46,6 +46,7 @@ where
     let dispatch = dispatch.ok_or_else(|| ClientError::unsent(ClientErrorKind::NoIdentity))?;
     let target = Target::of(&request)?;
     let mut attempt = 1;
+    let mut choosing = None;
     loop {
         let pool = client.pool(&dispatch, &target)?;
         let (lease, is_new) = match pool.ready() {
@@ -54,8 +55,10 @@ where
             None => match Box::pin(connect(&client, &pool)).await {
                 Ok(lease) => (lease, true),
                 // What failed may be an identity or a trust that has been replaced meanwhile.
-                Err(_) if attempt < ATTEMPTS && client.pool(&dispatch, &target)?.key() != pool.key() => {
-                    attempt += 1;
+                Err(_)
+                    if client.pool(&dispatch, &target)?.key() != pool.key()
+                        && client.may_choose_again(&mut choosing) =>
+                {
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -64,11 +67,10 @@ where
         // Making a connection takes time, in which the identity may have been replaced.
         if is_new && client.pool(&dispatch, &target)?.key() != pool.key() {
             lease.give_back();
-            if attempt >= ATTEMPTS {
-                return Err(ClientError::unsent(ClientErrorKind::Unreachable));
+            if client.may_choose_again(&mut choosing) {
+                continue;
             }
-            attempt += 1;
-            continue;
+            return Err(ClientError::unsent(ClientErrorKind::ConnectTimeout));
         }
         let failed = match lease.send(request).await {
             Ok(response) => return Ok(response),
@@ -123,6 +125,13 @@ where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
 {
+    /// Whether a request whose identity was replaced while it connected may begin anew: as long as a connection may
+    /// take to be made, however often that happens.
+    fn may_choose_again(&self, since: &mut Option<Instant>) -> bool {
+        let longest = self.settings.connect_timeout.saturating_add(self.settings.handshake_timeout);
+        since.get_or_insert_with(Instant::now).elapsed() < longest
+    }
+
     /// The pool that the choice leads to now.
     fn pool(&self, dispatch: &Dispatch, target: &Target) -> Result<Arc<Pool<B>>, ClientError> {
         let identity = dispatch.identity().map_err(ClientError::unsent)?;
