@@ -8,6 +8,7 @@ mod endpoint;
 mod files;
 mod fingerprint;
 mod key_pair;
+mod publication;
 mod rules;
 mod trust;
 mod upstream;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     cache::Cache,
     endpoint::Endpoint,
     fingerprint::{Fingerprint, Fingerprints, fingerprints},
+    publication::Publication,
 };
 use self::{
     cache::Digest,
@@ -49,6 +51,7 @@ pub(crate) struct Loaded {
     pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
     pub(crate) site: Site,
+    pub(crate) publication: Publication,
 }
 
 /// What came of loading a file.
@@ -91,7 +94,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
             (name.clone(), key_pair::named(name, &identity.files, &mut cache.identities, findings))
         })
         .collect();
-    let known = Known::new(&identities);
+    let known = Known::new(&identities, cache.shared_identities.clone());
     let deployed = Deployed::new(&identities);
     // A document may use any of them.
     let has_document = config.routes.iter().any(|route| route.policy().is_some());
@@ -106,14 +109,15 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .map(|management| endpoint::management(config, management, &roots, cache, findings));
     let client = client(&config.limits, cache);
     let parts = Parts { config, roots: &roots, identities: &known, deployed: &deployed, client: &client };
-    let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts);
+    let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts, &mut cache.shared_trusts);
     let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
         .routes
         .iter()
         .map(|route| upstream::route(&parts, route, &mut trusts, in_flight, documents, findings))
         .collect();
-    let trusts = trusts.into_all();
+    let shared_trusts = trusts.into_all();
+    let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
     let paths = config.routes.iter().map(|route| {
         let host = route.host.as_ref().map(|host| host.value.clone());
         (host, route.path.value.clone())
@@ -134,7 +138,8 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     expiries.extend(management.iter().map(|(at, _)| Expiry::of_listener("management", at.not_after)));
     let routes = routes.into_iter().collect::<Option<_>>()?;
     let site = Site { table, routes, client, identities, trusts, expiries };
-    Some(Loaded { file: config.file.clone(), listener, management, limits: config.limits, site })
+    let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
+    Some(Loaded { file: config.file.clone(), listener, management, limits: config.limits, site, publication })
 }
 
 /// The client of all routes, with its connections: the same as before unless its own settings changed.

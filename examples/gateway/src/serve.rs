@@ -15,7 +15,7 @@ mod site;
 mod strict_http1;
 mod watched_io;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -78,8 +78,9 @@ impl Server {
         status: Arc<Status>,
         metrics: PrometheusHandle,
     ) -> Result<Self, Diagnostic> {
-        let Loaded { file, listener, management, limits, site } = loaded;
+        let Loaded { file, listener, management, limits, site, publication } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
+        publication.begin(&BTreeMap::new(), &site.identities);
         let site = Arc::new(ArcSwap::from_pointee(site));
         let port = bind(&site, &listener, limits).await.map_err(|error| refused(&listener, error))?;
         let mut server =
@@ -98,7 +99,7 @@ impl Server {
     ///
     /// An address cannot be bound.
     pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<Arc<Site>, Diagnostic> {
-        let Loaded { file, listener, management, limits, site } = loaded;
+        let Loaded { file, listener, management, limits, site, publication } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
 
         // Whatever can fail comes first.
@@ -116,7 +117,10 @@ impl Server {
             other => (other, None),
         };
 
-        let old = self.site.swap(Arc::new(site));
+        publication.begin(&self.site.load().identities, &site.identities);
+        let site = Arc::new(site);
+        let old = self.site.swap(site.clone());
+        publication.finish(&site.identities);
         match moved {
             Some(port) => self.close(|server| std::mem::replace(&mut server.listener, port)),
             None => self.listener.update(listener.tls, limits),

@@ -8,7 +8,10 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use tower_mtls::{BackEndTrust, ClientIdentity, ServerTls, TrustAnchors, apim::Document};
+use tower_mtls::{
+    BackEndTrust, ClientIdentity, ServerTls, TrustAnchors, apim::Document, identity::SharedIdentities,
+    outbound::SharedBackEndTrust,
+};
 
 use crate::serve::Client;
 
@@ -39,6 +42,10 @@ pub(crate) struct Cache {
     pub(super) identities: Kept<ClientIdentity>,
     pub(super) anchors: Kept<TrustAnchors>,
     pub(super) back_end_trusts: Kept<BackEndTrust>,
+    /// The same trusts by their settings: what requests of all configurations look up.
+    pub(super) shared_trusts: Kept<SharedBackEndTrust>,
+    /// The identities, likewise.
+    pub(super) shared_identities: SharedIdentities,
     pub(super) server_tls: Kept<ServerTls>,
     pub(super) documents: Kept<Document>,
     pub(super) clients: Kept<Client>,
@@ -53,6 +60,7 @@ impl Cache {
         self.identities.settle(succeeded);
         self.anchors.settle(succeeded);
         self.back_end_trusts.settle(succeeded);
+        self.shared_trusts.settle(succeeded);
         self.server_tls.settle(succeeded);
         self.documents.settle(succeeded);
         self.clients.settle(succeeded);

@@ -3,13 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Display,
-    sync::Arc,
 };
 
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
     ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Timestamp, admitted,
-    identity::{Identities, IdentityReference},
+    identity::{IdentityReference, SharedIdentities},
 };
 
 use super::{Named, files::Findings, key_pair::Pair};
@@ -18,7 +17,8 @@ use crate::config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted};
 /// The identities that routes can be given.
 pub(super) struct Known {
     named: BTreeMap<String, Option<ClientIdentity>>,
-    all: Arc<Identities>,
+    /// Where requests look them up.
+    shared: SharedIdentities,
 }
 
 /// The layer that chooses; None if what it needs is broken, which has been reported by then.
@@ -27,42 +27,37 @@ pub(super) fn layer(
     known: &Known,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
-    let all = &known.all;
+    let shared = &known.shared;
     Some(match identity {
         None => IdentityLayer::anonymous(),
         // An identity that is broken has been reported where it stands.
-        Some(RouteIdentity::Named(name)) => IdentityLayer::new(known.named.get(name.as_str())?.clone()?),
+        Some(RouteIdentity::Named(name)) => {
+            known.named.get(name.as_str())?.as_ref()?;
+            IdentityLayer::by_reference(shared.clone(), IdentityReference::name(name.as_str()))
+        }
         Some(RouteIdentity::Id(id)) => {
-            IdentityLayer::by_reference(all.clone(), IdentityReference::id(id.as_str()))
+            IdentityLayer::by_reference(shared.clone(), IdentityReference::id(id.as_str()))
         }
         Some(RouteIdentity::Thumbprint(thumbprint)) => {
-            IdentityLayer::by_reference(all.clone(), thumbprint.value)
+            IdentityLayer::by_reference(shared.clone(), thumbprint.value)
         }
         Some(RouteIdentity::By(by)) => {
             let choose = chooser(by, findings)?;
-            IdentityLayer::choose(all.clone(), choose)
+            IdentityLayer::choose(shared.clone(), choose)
         }
     })
 }
 
 impl Known {
     /// All that can be referred to.
-    pub(super) fn all(&self) -> &Arc<Identities> {
-        &self.all
+    pub(super) fn all(&self) -> &SharedIdentities {
+        &self.shared
     }
 
-    /// By name, and by their names as ids as long as there is no store.
-    pub(super) fn new(read: &Named<Pair>) -> Self {
+    pub(super) fn new(read: &Named<Pair>, shared: SharedIdentities) -> Self {
         let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
-        let named: BTreeMap<_, _> = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
-        let mut all = Identities::new();
-        for (name, identity) in &named {
-            if let Some(identity) = identity {
-                all.insert(IdentityReference::name(name.as_str()), identity.clone());
-                all.insert(IdentityReference::id(name.as_str()), identity.clone());
-            }
-        }
-        Self { named, all: Arc::new(all) }
+        let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
+        Self { named, shared }
     }
 }
 

@@ -12,7 +12,7 @@ use tower_mtls::{
     BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer,
     apim::{ApimPolicyLayer, Document, ForwardingLayer},
     danger::BackEndVerification,
-    outbound::{BackEndPin, RetryIdempotent},
+    outbound::{BackEndPin, RetryIdempotent, SharedBackEndTrust},
     proxy::Forwarded,
 };
 
@@ -174,23 +174,33 @@ fn calling(
 /// Back-end trusts by what they were made of: routes with the same settings share their connections.
 pub(super) struct BackEndTrusts<'c> {
     /// Those of this load, so that each file is read once.
-    made: HashMap<Settings, Option<BackEndTrust>>,
+    made: HashMap<Settings, Option<Shared>>,
     kept: &'c mut Kept<BackEndTrust>,
+    /// By their settings, whatever the files say.
+    shared: &'c mut Kept<SharedBackEndTrust>,
 }
+
+/// What requests look up, and what it is to be from now on.
+type Shared = (SharedBackEndTrust, BackEndTrust);
 
 type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<BackEndPin>);
 
 impl<'c> BackEndTrusts<'c> {
-    pub(super) fn new(kept: &'c mut Kept<BackEndTrust>) -> Self {
-        Self { made: HashMap::new(), kept }
+    pub(super) fn new(kept: &'c mut Kept<BackEndTrust>, shared: &'c mut Kept<SharedBackEndTrust>) -> Self {
+        Self { made: HashMap::new(), kept, shared }
     }
 
     /// All that were made.
-    pub(super) fn into_all(self) -> Vec<BackEndTrust> {
+    pub(super) fn into_all(self) -> Vec<Shared> {
         self.made.into_values().flatten().collect()
     }
 
-    fn of(&mut self, config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<BackEndTrust> {
+    fn of(
+        &mut self,
+        config: &Config,
+        route: &RouteConfig,
+        findings: &mut Findings,
+    ) -> Option<SharedBackEndTrust> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let server_name = server_name.map(|name| name.value.clone());
@@ -199,11 +209,21 @@ impl<'c> BackEndTrusts<'c> {
         let files = config.upstream_ca_of(route);
         let settings = (files.iter().map(|file| file.resolved.clone()).collect(), verify, server_name, pins);
         if let Some(made) = self.made.get(&settings) {
-            return made.clone();
+            return made.as_ref().map(|(shared, _)| shared.clone());
         }
         let made = self.make(&settings, files, route, findings);
-        self.made.insert(settings, made.clone());
-        made
+        let made = made.map(|trust| (self.shared(&settings, &trust), trust));
+        let shared = made.as_ref().map(|(shared, _)| shared.clone());
+        self.made.insert(settings, made);
+        shared
+    }
+
+    /// What an earlier load made for these settings; it is replaced when this one is published.
+    fn shared(&mut self, settings: &Settings, trust: &BackEndTrust) -> SharedBackEndTrust {
+        let digest = Digest::of("shared trust", [format!("{settings:?}").as_bytes()]);
+        let made: Result<_, Infallible> =
+            self.shared.get_or_make(digest, || Ok(SharedBackEndTrust::new(trust.clone())));
+        made.unwrap_or_else(|never| match never {})
     }
 
     fn make(

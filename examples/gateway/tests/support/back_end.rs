@@ -83,7 +83,7 @@ impl Drop for BackEnd {
     }
 }
 
-fn tls(dir: &Path, alpn: &[&str]) -> ServerConfig {
+pub fn tls(dir: &Path, alpn: &[&str]) -> ServerConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(dir.join("backend-ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,0 +1,48 @@
+//! What requests look up while they are being sent. It outlives configurations: a request that was dispatched under
+//! an older one, and connects now, does so by what holds now.
+
+use std::collections::BTreeMap;
+
+use tower_mtls::{
+    BackEndTrust, ClientIdentity,
+    identity::{Identities, IdentityReference, SharedIdentities},
+    outbound::SharedBackEndTrust,
+};
+
+/// What a load has to make known, which it does not do by itself: its configuration may come to nothing.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(super) shared: SharedIdentities,
+    pub(super) trusts: Vec<(SharedBackEndTrust, BackEndTrust)>,
+}
+
+/// Identities by the names of the configuration.
+type ByName = BTreeMap<String, ClientIdentity>;
+
+impl Publication {
+    /// Before the new routes serve: no request, under the old routes or the new, misses a name.
+    pub(crate) fn begin(&self, old: &ByName, new: &ByName) {
+        let leaving = old.iter().filter(|(name, _)| !new.contains_key(*name));
+        self.shared.replace(referred(new.iter().chain(leaving)));
+        for (shared, trust) in &self.trusts {
+            if !shared.current().is_same_as(trust) {
+                shared.replace(trust.clone());
+            }
+        }
+    }
+
+    /// Once they serve: names that are gone are known no longer.
+    pub(crate) fn finish(&self, new: &ByName) {
+        self.shared.replace(referred(new));
+    }
+}
+
+/// By name, and by their names as ids as long as there is no store.
+pub(super) fn referred<'a>(named: impl IntoIterator<Item = (&'a String, &'a ClientIdentity)>) -> Identities {
+    let mut identities = Identities::new();
+    for (name, identity) in named {
+        identities.insert(IdentityReference::name(name.as_str()), identity.clone());
+        identities.insert(IdentityReference::id(name.as_str()), identity.clone());
+    }
+    identities
+}

@@ -1,0 +1,102 @@
+//! What a reload means to requests and tunnels that came before it.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use support::{Demo, back_end, fronted, get, replace, soon, whole};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// A back end whose first handshake waits for a word of the test, and that answers with who it saw.
+struct Waiting {
+    address: SocketAddr,
+    accepted: mpsc::UnboundedReceiver<()>,
+    go_on: mpsc::UnboundedSender<()>,
+}
+
+impl Waiting {
+    async fn start(dir: &Path) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(back_end::tls(dir, &["http/1.1"])));
+        let orders = CertificateDer::from_pem_file(dir.join("orders.pem")).unwrap();
+        let (tell, accepted) = mpsc::unbounded_channel();
+        let (go_on, mut may_go_on) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut is_first = true;
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                if std::mem::take(&mut is_first) {
+                    tell.send(()).unwrap();
+                    may_go_on.recv().await;
+                }
+                let (acceptor, orders) = (acceptor.clone(), orders.clone());
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(socket).await else { return };
+                    let is_orders = stream.get_ref().1.peer_certificates().unwrap().first() == Some(&orders);
+                    let mut octets = [0; 4_096];
+                    while stream.read(&mut octets).await.is_ok_and(|count| count > 0) {
+                        let seen = if is_orders { "orders" } else { "others" };
+                        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n{seen}");
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, accepted, go_on }
+    }
+}
+
+/// From now on `orders` is somebody else.
+fn replace_orders(demo: &Demo) {
+    for extension in ["pfx", "password"] {
+        let billing = fs::read(demo.dir().join(format!("billing.{extension}"))).unwrap();
+        replace(&demo.dir().join(format!("orders.{extension}")), billing);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_connects_after_a_reload_begins_under_the_new_identity() {
+    let demo = Demo::start();
+    let mut back_end = Waiting::start(&demo.dir()).await;
+    let (running, demo) = fronted::start(demo, back_end.address, "");
+    let mut caller = demo.http1(None).await;
+    let asked = tokio::spawn(async move { whole(caller.send_request(get("/open")).await.unwrap()).await });
+    soon(back_end.accepted.recv()).await.unwrap();
+    replace_orders(&demo);
+    let from = running.lines();
+    running.hang_up();
+    running.logged(from, "INFO gateway::live: reloaded");
+    back_end.go_on.send(()).unwrap();
+    let (status, _, body) = soon(asked).await.unwrap();
+    assert_eq!((status, body.as_str()), (200, "others"));
+}
+
+#[tokio::test]
+async fn a_request_in_flight_whose_identity_is_gone_gets_502() {
+    let demo = Demo::start();
+    let mut back_end = Waiting::start(&demo.dir()).await;
+    let (running, demo) = fronted::start(demo, back_end.address, "");
+    let mut caller = demo.http1(None).await;
+    let asked = tokio::spawn(async move { whole(caller.send_request(get("/open")).await.unwrap()).await });
+    soon(back_end.accepted.recv()).await.unwrap();
+    let config = demo.dir().join("fronted.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let from = running.lines();
+    let renamed = text.replace("[identities.orders]", "[identities.ours]");
+    replace(&config, renamed.replace("identity = \"orders\"", "identity = \"ours\""));
+    running.logged(from, "INFO gateway::live: reloaded");
+    back_end.go_on.send(()).unwrap();
+    let (status, _, body) = soon(asked).await.unwrap();
+    assert!(status == 502 && body.contains("unknown_identity"), "{status} {body}");
+}
