@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use support::{Demo, back_end, fronted, get, replace, soon, whole};
@@ -99,4 +99,31 @@ async fn a_request_in_flight_whose_identity_is_gone_gets_502() {
     back_end.go_on.send(()).unwrap();
     let (status, _, body) = soon(asked).await.unwrap();
     assert!(status == 502 && body.contains("unknown_identity"), "{status} {body}");
+}
+
+#[tokio::test]
+async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeout() {
+    let demo = Demo::start();
+    let back_end = back_end::BackEnd::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
+        let mut octets = [0; 4_096];
+        let _ = stream.read(&mut octets).await;
+        let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
+        let _ = stream.write_all(switched).await;
+        let _ = stream.read(&mut octets).await;
+    })
+    .await;
+    let (running, demo) = fronted::start(demo, back_end.address, "drain_timeout = \"200ms\"");
+    let mut caller = demo.connect(None, b"http/1.1").await;
+    let request = b"GET /open HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
+    caller.write_all(request).await.unwrap();
+    let mut octets = [0; 4_096];
+    let count = soon(caller.read(&mut octets)).await.unwrap();
+    assert!(octets[..count].starts_with(b"HTTP/1.1 101 "));
+    let config = demo.dir().join("fronted.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let from = running.lines();
+    replace(&config, text.replace("drain_timeout = \"200ms\"", "drain_timeout = \"10m\""));
+    running.logged(from, "INFO gateway::live: reloaded");
+    let ended = tokio::time::timeout(Duration::from_secs(30), caller.read(&mut octets)).await;
+    assert!(ended.is_ok(), "the tunnel lives on");
 }

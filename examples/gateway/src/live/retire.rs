@@ -9,6 +9,11 @@ use crate::serve::Site;
 /// Connections under identities and back-end trusts of `old` that `new` does not have finish what is in flight and
 /// are cut off after the drain timeout; what both have are the very same values, and their connections go on.
 pub(super) fn retire(old: &Arc<Site>, new: &Site) {
+    // Its other settings are those of another client, which nobody reaches the old connections through.
+    if !old.client.is_same_as(&new.client) {
+        old.client.retire_all();
+        return;
+    }
     for identity in old.identities.values() {
         if !new.identities.values().any(|kept| kept.is_same_as(identity)) {
             old.client.retire_identity(identity);
