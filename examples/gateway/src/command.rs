@@ -158,9 +158,13 @@ async fn until_signal() {
     });
 }
 
-/// A runtime with a thread for each core.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))
+/// Runs this with a thread for each core, and ends even if a thread still waits for a file system.
+fn block_on(serving: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime =
+        tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let served = runtime.block_on(serving);
+    runtime.shutdown_background();
+    served
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ mod watch;
 use std::{
     convert::Infallible,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::{task::spawn_blocking, time};
@@ -23,12 +24,15 @@ use crate::{
     serve::Server,
 };
 
+/// How long files may take to be read before somebody should know.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// A configuration file that serves, and all that it names.
 #[derive(Debug)]
 pub(crate) struct Files {
     file: PathBuf,
-    /// None while a load has it on another thread.
-    cache: Option<Cache>,
+    /// For the thread that loads.
+    cache: Arc<Mutex<Cache>>,
     watch: Watch,
     status: Arc<Status>,
     /// The errors that were logged last.
@@ -44,7 +48,7 @@ impl Files {
         let files = loaded.map(|loaded| {
             let files = Self {
                 file: file.to_owned(),
-                cache: Some(cache),
+                cache: Arc::new(Mutex::new(cache)),
                 watch: Watch::new(read, Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
                 told: Vec::new(),
@@ -67,39 +71,52 @@ impl Files {
                 () = hang_ups.next() => true,
                 _ = polls.tick() => false,
             };
-            let state = states_of(self.watch.files()).await;
+            let Some(state) = self.states().await else { continue };
             if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || is_asked {
                 self.reload(server, state).await;
             }
         }
     }
 
+    /// Looked at off the threads that serve: a file system may take its time.
+    async fn states(&self) -> Option<Fingerprints> {
+        let files = self.watch.files();
+        let looking = spawn_blocking(move || fingerprints(&files));
+        let states = patiently(&self.status, looking).await.ok();
+        if states.is_none() {
+            self.status.stale();
+        }
+        states
+    }
+
     /// Reads everything and serves it, or says why not.
     async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
-        let (file, mut cache) = (self.file.clone(), self.cache.take().unwrap_or_default());
+        let (file, cache) = (self.file.clone(), self.cache.clone());
         // Files are read and keys derived on a thread of their own: requests do not wait for them.
         let loading = spawn_blocking(move || {
-            let outcome = load::load(&file, &mut cache);
+            let outcome = load::load(&file, &mut cache.lock().unwrap_or_else(PoisonError::into_inner));
             let is_torn = outcome.read.iter().any(|(file, state)| Fingerprint::of(file) != *state);
-            (outcome, cache, is_torn)
+            (outcome, is_torn)
         });
-        let Ok((Outcome { loaded, mut findings, read }, mut cache, is_torn)) = loading.await else {
+        let Ok((outcome, is_torn)) = patiently(&self.status, loading).await else {
+            // Tried again when something changes, and now and then.
+            self.watch.attempted(before.clone(), before, false, Instant::now());
+            self.status.stale();
             tracing::error!("configuration not reloaded: reading it ended early");
             return;
         };
+        let Outcome { loaded, mut findings, read } = outcome;
         if is_torn {
             // It is due again as soon as it has settled.
             tracing::debug!("the configuration changed while it was read");
             self.watch.attempted(before, read, false, Instant::now());
-            self.cache = Some(cache);
             return;
         }
         let replaced = match loaded {
             Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
             None => None,
         };
-        cache.settle(replaced.is_some());
-        self.cache = Some(cache);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).settle(replaced.is_some());
         self.watch.attempted(before, read, replaced.is_some(), Instant::now());
         match replaced {
             Some(old) => {
@@ -140,9 +157,15 @@ fn tell(findings: &[Diagnostic]) {
     }
 }
 
-/// Off the threads that serve: a file system may take its time.
-async fn states_of(files: Vec<PathBuf>) -> Fingerprints {
-    spawn_blocking(move || fingerprints(&files)).await.unwrap_or_default()
+/// Waits for the files, however long that takes; what serves meanwhile may not be what they say.
+async fn patiently<T>(status: &Status, reading: impl Future<Output = T>) -> T {
+    let mut reading = pin!(reading);
+    if let Ok(read) = time::timeout(SLOW, reading.as_mut()).await {
+        return read;
+    }
+    status.stale();
+    tracing::error!("configuration not reloaded: its files have not been read within {SLOW:?}; waiting");
+    reading.await
 }
 
 /// SIGHUP, from the moment this is made on: before, it ends the process.
@@ -170,5 +193,28 @@ impl HangUps {
             return;
         }
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_take_long_are_waited_for_and_make_the_state_stale_meanwhile() {
+        let status = Status::new(SystemClock.now());
+        assert_eq!(patiently(&status, async { 1 }).await, 1);
+        assert!(!status.is_stale());
+        let start = Instant::now();
+        let watching = async {
+            sleep(SLOW - Duration::from_secs(1)).await;
+            assert!(!status.is_stale());
+            sleep(Duration::from_secs(2)).await;
+            assert!(status.is_stale());
+        };
+        let (read, ()) = tokio::join!(patiently(&status, sleep(6 * SLOW)), watching);
+        assert_eq!((read, start.elapsed()), ((), 6 * SLOW));
     }
 }

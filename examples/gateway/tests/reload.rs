@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -67,6 +68,11 @@ impl World {
         let socket = TcpStream::connect(("127.0.0.1", self.demo.port)).await.unwrap();
         demo.handshake(socket, None, b"http/1.1").await.is_ok()
     }
+}
+
+/// A pipe that nobody writes into.
+fn make_pipe(file: &Path) {
+    assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
 }
 
 const NOT: &str = "ERROR gateway::live: configuration not reloaded: ";
@@ -240,10 +246,12 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
     let put_back = || {
         if ca.is_dir() {
             fs::remove_dir(&ca).unwrap();
+        } else if ca.exists() {
+            fs::remove_file(&ca).unwrap();
         }
         fs::rename(&aside, &ca).unwrap();
     };
-    let cases: [(&str, Change<'_>, &str, Change<'_>); 6] = [
+    let cases: [(&str, Change<'_>, &str, Change<'_>); 8] = [
         ("no TOML", &|| world.change("[listener]", "[listener"), ": listener: not TOML", &mend_config),
         (
             "an unknown key",
@@ -273,6 +281,27 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
             },
             ": trust.partners.ca: \"partners-ca.pem\" cannot be read",
             &put_back,
+        ),
+        (
+            "a pipe in place of a file",
+            &|| {
+                fs::rename(&ca, &aside).unwrap();
+                make_pipe(&ca);
+            },
+            ": trust.partners.ca: \"partners-ca.pem\" cannot be read: not a regular file",
+            &put_back,
+        ),
+        (
+            "a pipe in place of the configuration",
+            &|| {
+                fs::remove_file(&world.config).unwrap();
+                make_pipe(&world.config);
+            },
+            "live.toml:1: cannot be read: not a regular file",
+            &|| {
+                fs::remove_file(&world.config).unwrap();
+                mend_config();
+            },
         ),
         (
             "another password",

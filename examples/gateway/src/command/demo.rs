@@ -24,7 +24,7 @@ pub(super) fn demo(
     let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix())
         .map_err(|error| error.to_string())?;
     pki::ensure(dir, now).map_err(|error| error.to_string())?;
-    super::runtime()?.block_on(serve(dir, [port, management_port], metrics))
+    super::block_on(serve(dir, [port, management_port], metrics))
 }
 
 async fn serve(dir: &Path, own: [u16; 2], metrics: &PrometheusHandle) -> Result<(), String> {

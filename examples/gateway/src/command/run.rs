@@ -14,7 +14,7 @@ use crate::{
 /// Serves the file until a signal ends it.
 pub(super) fn run(file: &Path, metrics: &PrometheusHandle) -> Result<(), String> {
     let (loaded, files) = loaded(file)?;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         serve(loaded, files, metrics, |server| {
             let management = server.management_address().map(tracing::field::display);
             tracing::info!(management, address = %server.address(), "serving");

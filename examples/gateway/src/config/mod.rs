@@ -25,8 +25,7 @@ mod upstream;
 mod upstream_tls;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -50,6 +49,7 @@ pub(crate) use self::upstream_tls::Verify;
 use self::report::Report;
 use self::route::Surroundings;
 use self::section::Section;
+use crate::file;
 
 /// The largest configuration file that is read.
 const LARGEST: u64 = 4 * 1024 * 1024;
@@ -98,13 +98,13 @@ pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
         let (severity, key, file) = (Severity::Error, String::new(), file.to_owned());
         (None, vec![Diagnostic { severity, file, line, key, problem, remedy: remedy.to_owned() }])
     };
-    let bytes = match read_limited(file) {
+    let bytes = match file::read(file, LARGEST) {
         Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return refuse(1, "is larger than 4 MiB".to_owned(), "name a gateway.toml");
+        }
         Err(error) => return refuse(1, format!("cannot be read: {error}"), "name a readable file"),
     };
-    if bytes.len() as u64 > LARGEST {
-        return refuse(1, "is larger than 4 MiB".to_owned(), "name a gateway.toml");
-    }
     match std::str::from_utf8(&bytes) {
         Ok(text) => parse(file, text),
         Err(error) => {
@@ -113,13 +113,6 @@ pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
             refuse(line, "is not UTF-8".to_owned(), "save the file as UTF-8")
         }
     }
-}
-
-/// The bytes of the file, but not many more than the limit.
-fn read_limited(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Parses the text of the file; `file` names it in messages, and its folder is where relative paths start.

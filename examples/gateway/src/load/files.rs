@@ -1,15 +1,17 @@
 //! Reading the files that a configuration names, and keeping what is wrong with them.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
 use super::fingerprint::{Fingerprint, Fingerprints};
-use crate::config::{Diagnostic, FilePath, Located, Severity, quoted};
+use crate::{
+    config::{Diagnostic, FilePath, Located, Severity, quoted},
+    file,
+};
 
 /// No certificate bundle, key or list comes near this size.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -66,7 +68,7 @@ impl Findings {
     /// The contents of a file.
     pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
         self.note_state(file);
-        self.or_say(file, read_limited(file))
+        self.or_say(file, file::read(file, LARGEST))
     }
 
     /// Of a file that is read twice the first state counts: whatever changed in between is a change.
@@ -92,29 +94,13 @@ impl Findings {
     /// The contents of a file that nobody else should be able to read; they are wiped from memory on drop.
     pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
         self.note_state(file);
-        let contents = self.or_say(file, read_limited(file).map(Zeroizing::new))?;
+        let contents = self.or_say(file, file::read(file, LARGEST).map(Zeroizing::new))?;
         if is_open_to_others(file) {
             let problem = format!("{} holds a secret, and others can read it", quoted(&file.written));
             self.warning(file, problem, "take their permission away (chmod 600)");
         }
         Some(contents)
     }
-}
-
-fn read_limited(file: &Path) -> io::Result<Vec<u8>> {
-    let opened = File::open(file)?;
-    let metadata = opened.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    // With room for all of it and for noticing the end: a buffer that grows leaves copies of a secret behind.
-    let size = usize::try_from(metadata.len().min(LARGEST)).unwrap_or_default();
-    let mut contents = Vec::with_capacity(size + 64);
-    opened.take(LARGEST + 1).read_to_end(&mut contents)?;
-    if contents.len() as u64 > LARGEST {
-        return Err(io::Error::other("larger than 64 MiB"));
-    }
-    Ok(contents)
 }
 
 #[cfg(unix)]
