@@ -1,12 +1,15 @@
 //! Keeps what serves like what the files say: a changed file, or SIGHUP, is read, and replaces the configuration
 //! whole or not at all.
 
+mod half_written;
+mod opened;
 mod retire;
 mod status;
 mod watch;
 
 use std::{
     convert::Infallible,
+    io,
     path::{Path, PathBuf},
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -17,7 +20,7 @@ use tokio::{task::spawn_blocking, time};
 use tower_mtls::{Clock, SystemClock};
 
 pub(crate) use self::status::Status;
-use self::{retire::retire, watch::Watch};
+use self::{half_written::HalfWritten, retire::retire, watch::Watch};
 use crate::{
     config::{Diagnostic, Severity},
     load::{self, Cache, Fingerprint, Fingerprints, Loaded, Outcome, fingerprints},
@@ -34,6 +37,7 @@ pub(crate) struct Files {
     /// For the thread that loads.
     cache: Arc<Mutex<Cache>>,
     watch: Watch,
+    half_written: HalfWritten,
     status: Arc<Status>,
     /// The errors that were logged last.
     told: Vec<Diagnostic>,
@@ -49,6 +53,7 @@ impl Files {
             let files = Self {
                 file: file.to_owned(),
                 cache: Arc::new(Mutex::new(cache)),
+                half_written: HalfWritten::new(loaded.text.clone(), state_of(&read, file)),
                 watch: Watch::new(read, Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
                 told: Vec::new(),
@@ -73,7 +78,7 @@ impl Files {
             };
             let Some(state) = self.states().await else { continue };
             if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || is_asked {
-                self.reload(server, state).await;
+                self.reload(server, state, is_asked).await;
             }
         }
     }
@@ -90,7 +95,7 @@ impl Files {
     }
 
     /// Reads everything and serves it, or says why not.
-    async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
+    async fn reload(&mut self, server: &mut Server, before: Fingerprints, is_asked: bool) {
         let (file, cache) = (self.file.clone(), self.cache.clone());
         // Files are read and keys derived on a thread of their own: requests do not wait for them.
         let loading = spawn_blocking(move || {
@@ -112,15 +117,33 @@ impl Files {
             self.watch.attempted(before, read, false, Instant::now());
             return;
         }
+        let served = loaded.as_ref().map(|loaded| (loaded.text.clone(), state_of(&read, &self.file)));
+        if let Some((text, state)) = &served
+            && self.half_written.is_likely(text, *state, Instant::now())
+            && !is_asked
+        {
+            tracing::warn!(
+                "only the beginning of the configuration that serves is left; waiting for the rest"
+            );
+            self.status.stale();
+            self.settle(false);
+            self.watch.attempted(before, read, false, Instant::now());
+            return;
+        }
         let replaced = match loaded {
             Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
             None => None,
         };
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).settle(replaced.is_some());
+        self.settle(replaced.is_some());
         self.watch.attempted(before, read, replaced.is_some(), Instant::now());
         match replaced {
             Some(old) => {
-                retire(&old, &server.site());
+                let new = server.site();
+                opened::warn(&old, &new);
+                retire(&old, &new);
+                if let Some((text, state)) = served {
+                    self.half_written = HalfWritten::new(text, state);
+                }
                 self.status.fresh(SystemClock.now());
                 self.told.clear();
                 tell(&findings);
@@ -131,6 +154,10 @@ impl Files {
                 self.refuse(findings);
             }
         }
+    }
+
+    fn settle(&self, is_replaced: bool) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).settle(is_replaced);
     }
 
     /// Says why the files cannot serve, once for each state of affairs.
@@ -145,6 +172,11 @@ impl Files {
         }
         self.told = errors;
     }
+}
+
+/// As it was when it was read, which every file of a load was.
+fn state_of(read: &Fingerprints, file: &Path) -> Fingerprint {
+    read.get(file).copied().unwrap_or(Fingerprint::Away(io::ErrorKind::NotFound))
 }
 
 /// Logs what is no error.

@@ -47,6 +47,8 @@ use crate::{
 pub(crate) struct Loaded {
     /// The file it was read from.
     pub(crate) file: PathBuf,
+    /// Its text.
+    pub(crate) text: String,
     pub(crate) listener: Endpoint,
     pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
@@ -139,7 +141,15 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let routes = routes.into_iter().collect::<Option<_>>()?;
     let site = Site { table, routes, client, identities, trusts, expiries };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
-    Some(Loaded { file: config.file.clone(), listener, management, limits: config.limits, site, publication })
+    Some(Loaded {
+        file: config.file.clone(),
+        text: config.text.clone(),
+        listener,
+        management,
+        limits: config.limits,
+        site,
+        publication,
+    })
 }
 
 /// The client of all routes, with its connections: the same as before unless its own settings changed.

@@ -78,7 +78,7 @@ impl Server {
         status: Arc<Status>,
         metrics: PrometheusHandle,
     ) -> Result<Self, Diagnostic> {
-        let Loaded { file, listener, management, limits, site, publication } = loaded;
+        let Loaded { file, listener, management, limits, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
         publication.begin(&BTreeMap::new(), &site.identities);
         let site = Arc::new(ArcSwap::from_pointee(site));
@@ -99,7 +99,7 @@ impl Server {
     ///
     /// An address cannot be bound.
     pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<Arc<Site>, Diagnostic> {
-        let Loaded { file, listener, management, limits, site, publication } = loaded;
+        let Loaded { file, listener, management, limits, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
 
         // Whatever can fail comes first.

@@ -388,3 +388,33 @@ async fn the_management_listener_comes_changes_its_token_and_goes() {
     .await;
     assert_eq!(world.ask(None, "/open").await.0, 200);
 }
+
+#[tokio::test]
+async fn half_of_a_configuration_opens_no_route_and_what_is_opened_is_told() {
+    let world = World::start();
+    let rules = "[routes.client_certificate]";
+    let guarded =
+        format!("{}\n[[routes]]\npath = \"/late\"\nupstream = \"http://127.0.0.1:9\"\n", world.text);
+    let whole = format!("{guarded}{rules}\ntrust = \"partners\"\n");
+    replace(&world.config, &whole);
+    world.running.logged(0, RELOADED);
+    assert_eq!(world.ask(None, "/late").await.0, 403);
+
+    // In place, and not to its end.
+    let from = world.running.lines();
+    fs::write(&world.config, &guarded).unwrap();
+    world.running.logged(from, "only the beginning of the configuration");
+    assert_eq!(world.ask(None, "/late").await.0, 403);
+    fs::write(&world.config, &whole).unwrap();
+    world.running.logged(from, RELOADED);
+    assert_eq!(world.running.count(from, "demanded a certificate"), 0);
+
+    let from = world.running.lines();
+    fs::write(&world.config, &guarded).unwrap();
+    world.running.logged(from, "only the beginning of the configuration");
+    world.running.hang_up();
+    world.running.logged(from, RELOADED);
+    let told = world.running.logged(from, "demanded a certificate");
+    assert!(told.contains("WARN") && told.contains("path=\"/late\""), "{told}");
+    assert_eq!(world.ask(None, "/late").await.0, 502, "nobody is there, but anyone may ask");
+}

@@ -63,6 +63,8 @@ const KEYS: &[&str] =
 pub(crate) struct Config {
     /// The file it was read from.
     pub(crate) file: PathBuf,
+    /// Its text.
+    pub(crate) text: String,
     /// The listener.
     pub(crate) listener: Listener,
     /// The management listener, if there is one.
@@ -121,14 +123,14 @@ pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
 pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let report = Report::new(file, text, &errors);
-    let config = read_top(Section::top(&report, KEYS, table.into_inner()), file);
+    let config = read_top(Section::top(&report, KEYS, table.into_inner()), file, text);
     let diagnostics = report.finish();
     let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
     (config.filter(|_| is_sound), diagnostics)
 }
 
 /// Reads every section; there may be errors even if it returns a configuration.
-fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
+fn read_top(mut top: Section<'_, '_>, file: &Path, text: &str) -> Option<Config> {
     if !top.means("listener") {
         let remedy = "add [listener] with address, certificate and private_key";
         top.report.absent(1, "listener", "is missing", remedy);
@@ -155,6 +157,7 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     top.finish();
     Some(Config {
         file: file.to_owned(),
+        text: text.to_owned(),
         listener: listener?,
         management: match management {
             Some(management) => Some(management?),

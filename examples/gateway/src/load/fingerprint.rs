@@ -32,6 +32,20 @@ impl Fingerprint {
         }
     }
 
+    /// Whether it is the same file, whatever is in it; where that cannot be told, it is.
+    pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {
+        match (self, other) {
+            #[cfg(unix)]
+            (
+                Self::There { device, inode, .. },
+                Self::There { device: other_device, inode: other_inode, .. },
+            ) => (device, inode) == (other_device, other_inode),
+            #[cfg(not(unix))]
+            (Self::There { .. }, Self::There { .. }) => true,
+            _ => false,
+        }
+    }
+
     #[cfg(unix)]
     fn there(metadata: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;

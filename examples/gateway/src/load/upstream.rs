@@ -77,9 +77,11 @@ pub(super) fn route(
             RouteService::Policy(layer.layer(forwarding.layer(to_back_end)))
         }
     };
+    let rules = route.client_certificate.as_ref();
     Some(Route {
         facts: Arc::new(RouteFacts {
             path: route.path.value.clone(),
+            host: route.host.as_ref().map(|host| host.value.clone()),
             upstream: match guard.document() {
                 // Which one it was is counted with the client's own errors.
                 Some(document) if document.chooses_back_end() => {
@@ -90,6 +92,7 @@ pub(super) fn route(
             measures: measures(route, guard.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
+        is_enforced: rules.is_some_and(|rules| rules.mode == Mode::Enforce),
         guard,
         service,
     })

@@ -55,6 +55,8 @@ pub(crate) struct Site {
 pub(crate) struct Route {
     pub(crate) facts: Arc<RouteFacts>,
     pub(crate) allow_empty_segments: bool,
+    /// Whether nobody passes without a certificate that is admitted.
+    pub(crate) is_enforced: bool,
     /// What the service enforces or watches, for explanations.
     pub(crate) guard: Guard,
     pub(crate) service: RouteService,
@@ -83,6 +85,7 @@ impl Guard {
 pub(crate) struct RouteFacts {
     /// As configured.
     pub(crate) path: String,
+    pub(crate) host: Option<String>,
     pub(crate) upstream: String,
     pub(crate) measures: RouteMeasures,
 }
@@ -144,7 +147,7 @@ pub(super) async fn answer(
     };
     let response = answered.unwrap_or_else(|failure| {
         let code = failure.code();
-        let RouteFacts { path: route, upstream, measures } = exchange.facts();
+        let RouteFacts { path: route, upstream, measures, .. } = exchange.facts();
         tracing::warn!(code, %method, path, route, upstream, remote, "{failure}");
         measures.failed(code);
         own(failure.response(), is_head)
