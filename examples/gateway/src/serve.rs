@@ -13,6 +13,7 @@ mod measure;
 mod port;
 mod site;
 mod strict_http1;
+mod tunnel;
 mod watched_io;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};

@@ -7,13 +7,17 @@ mod support;
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use support::{Demo, back_end, fronted, get, replace, soon, whole};
+use support::{
+    Demo,
+    back_end::{self, BackEnd},
+    fronted, get, replace, soon, whole,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::mpsc,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, client::TlsStream};
 
 /// A back end whose first handshake waits for a word of the test, and that answers with who it saw.
 struct Waiting {
@@ -101,29 +105,62 @@ async fn a_request_in_flight_whose_identity_is_gone_gets_502() {
     assert!(status == 502 && body.contains("unknown_identity"), "{status} {body}");
 }
 
-#[tokio::test]
-async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeout() {
-    let demo = Demo::start();
-    let back_end = back_end::BackEnd::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
+/// A back end that switches protocols, and waits for the caller's end.
+async fn switching(demo: &Demo) -> BackEnd {
+    BackEnd::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
         let mut octets = [0; 4_096];
         let _ = stream.read(&mut octets).await;
         let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
         let _ = stream.write_all(switched).await;
         let _ = stream.read(&mut octets).await;
     })
-    .await;
-    let (running, demo) = fronted::start(demo, back_end.address, "drain_timeout = \"200ms\"");
+    .await
+}
+
+/// Asks for another protocol; the connection, and the status.
+async fn switch(demo: &Demo) -> (TlsStream<TcpStream>, String) {
     let mut caller = demo.connect(None, b"http/1.1").await;
     let request = b"GET /open HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
     caller.write_all(request).await.unwrap();
     let mut octets = [0; 4_096];
     let count = soon(caller.read(&mut octets)).await.unwrap();
-    assert!(octets[..count].starts_with(b"HTTP/1.1 101 "));
+    let answer = String::from_utf8_lossy(&octets[..count]).into_owned();
+    (caller, answer.split(' ').nth(1).unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeout() {
+    let demo = Demo::start();
+    let back_end = switching(&demo).await;
+    let (running, demo) = fronted::start(demo, back_end.address, "drain_timeout = \"200ms\"");
+    let (mut caller, status) = switch(&demo).await;
+    assert_eq!(status, "101");
     let config = demo.dir().join("fronted.toml");
     let text = fs::read_to_string(&config).unwrap();
     let from = running.lines();
     replace(&config, text.replace("drain_timeout = \"200ms\"", "drain_timeout = \"10m\""));
     running.logged(from, "INFO gateway::live: reloaded");
-    let ended = tokio::time::timeout(Duration::from_secs(30), caller.read(&mut octets)).await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), caller.read(&mut [0; 4_096])).await;
     assert!(ended.is_ok(), "the tunnel lives on");
+    running.logged(from, "INFO gateway::serve::tunnel: tunnel ended after the drain timeout");
+}
+
+#[tokio::test]
+async fn a_tunnel_counts_as_a_request_of_its_route_until_it_ends() {
+    let demo = Demo::start();
+    let back_end = switching(&demo).await;
+    let (running, demo) = fronted::start(demo, back_end.address, "");
+    let config = demo.dir().join("fronted.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    // Of the last route, `/open`.
+    replace(&config, format!("{text}\n[routes.limits]\nmax_requests = 1\n"));
+    running.logged(0, "INFO gateway::live: reloaded");
+    let (caller, status) = switch(&demo).await;
+    assert_eq!(status, "101");
+    assert_eq!(switch(&demo).await.1, "503");
+    drop(caller);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while switch(&demo).await.1 != "101" {
+        assert!(tokio::time::Instant::now() < deadline, "its place is never free again");
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until};
+
+use super::bounds::TunnelPlace;
 
 /// Shared by a connection's socket, its requests and its watch.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Activity {
     /// When the first byte of a request's head arrived, in milliseconds since the start, plus 1; 0: none has.
     head_since: AtomicU64,
     tunnel: AtomicBool,
+    /// Of the route, as long as anything of the connection is left.
+    tunnel_place: OnceLock<TunnelPlace>,
     /// The listener's: whether it drains.
     is_draining: Arc<AtomicBool>,
 }
@@ -45,6 +49,7 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             tunnel: AtomicBool::new(false),
+            tunnel_place: OnceLock::new(),
             is_draining,
         })
     }
@@ -52,7 +57,11 @@ impl Activity {
     /// The connection changes to another protocol: what comes from now on is nobody's business but the back end's.
     ///
     /// To be called before 101 is sent to the caller, whose next bytes are no HTTP.
-    pub(super) fn tunnel(&self) {
+    pub(super) fn tunnel(&self, place: Option<TunnelPlace>) {
+        if let Some(place) = place {
+            // A connection switches once.
+            let _ = self.tunnel_place.set(place);
+        }
         self.tunnel.store(true, Ordering::Release);
     }
 
@@ -106,8 +115,8 @@ impl Activity {
 
 impl InFlight {
     /// See [`Activity::tunnel`].
-    pub(super) fn tunnel(&self) {
-        self.0.tunnel();
+    pub(super) fn tunnel(&self, place: Option<TunnelPlace>) {
+        self.0.tunnel(place);
     }
 
     /// Whether the listener drains.

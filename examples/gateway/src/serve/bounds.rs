@@ -45,6 +45,13 @@ pub(crate) struct Bounds {
 #[derive(Debug)]
 struct Place(Arc<AtomicUsize>);
 
+/// Stands in the extensions of an answer that switches to another protocol: whoever runs the tunnel keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct TunnelPlace {
+    #[expect(dead_code, reason = "held, not read")]
+    place: Arc<Place>,
+}
+
 impl Bounds {
     /// A place, unless all are taken.
     fn place(&self) -> Option<Place> {

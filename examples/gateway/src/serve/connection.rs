@@ -17,10 +17,11 @@ use tower_mtls::{MtlsStream, proxy::TunnelSlot};
 use super::{
     activity::{Activity, InFlight, Overdue},
     body::GuardedBody,
-    bounds::Cut,
+    bounds::{Cut, TunnelPlace},
     conditions::{Conditions, Told},
     site::LARGEST_HEAD,
     strict_http1::Guard,
+    tunnel,
     watched_io::WatchedIo,
 };
 
@@ -49,10 +50,10 @@ where
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
     let (watched, slot) = (activity.clone(), TunnelSlot::new());
-    let tunnel = slot.clone();
+    let tunnel_slot = slot.clone();
     let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
         if request.headers().contains_key(header::UPGRADE) {
-            request.extensions_mut().insert(tunnel.clone());
+            request.extensions_mut().insert(tunnel_slot.clone());
         }
         answer(service.clone(), request, watched.begin(), is_http2)
     }));
@@ -99,10 +100,8 @@ where
         }
     }
     // The connection lives on in another protocol, and still counts as one.
-    if let Some(tunnel) = slot.take()
-        && let Err(error) = tunnel.run().await
-    {
-        tracing::debug!(%remote, %error, "tunnel ended early");
+    if let Some(switched) = slot.take() {
+        tunnel::run(switched, remote).await;
     }
 }
 
@@ -120,7 +119,7 @@ where
     let mut response = service.oneshot(request).await?;
     let is_last = !is_http2 && in_flight.is_draining();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        in_flight.tunnel();
+        in_flight.tunnel(response.extensions_mut().remove::<TunnelPlace>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

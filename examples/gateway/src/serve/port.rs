@@ -136,6 +136,8 @@ async fn serve<S, B>(
         () = told.drained() => {}
     }
     let mut rest = listener.drain();
+    // Those that have ended are none.
+    while open.try_join_next().is_some() {}
     tracing::info!(listener = name, connections = open.len(), "draining");
     let finishing = async {
         while let Some((stream, _)) = rest.accept().await {
@@ -146,5 +148,7 @@ async fn serve<S, B>(
     let timeout: Duration = told.conditions.borrow().limits.drain_timeout;
     if time::timeout(timeout, finishing).await.is_err() {
         tracing::warn!(listener = name, connections = open.len(), "cut off after the drain timeout");
+        // What has something to say about that says it before the process ends.
+        open.shutdown().await;
     }
 }

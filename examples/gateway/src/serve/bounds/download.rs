@@ -26,7 +26,7 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Free { #[pin] body: B, place: Place },
+        Free { #[pin] body: B, place: Option<Place> },
         // Boxed, since the deadline takes it away.
         Timed { deadline: Deadline<Pin<Box<B>>> },
     }
@@ -35,9 +35,14 @@ pin_project! {
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 impl<B: Body + Send + 'static> Download<B> {
+    /// One whose place is kept elsewhere.
+    pub(super) fn without_place(body: B) -> Self {
+        Self { kind: Kind::Free { body, place: None } }
+    }
+
     pub(super) fn new(body: B, place: Place, deadline: Option<Instant>) -> (Self, Option<Cut>) {
         match deadline {
-            None => (Self { kind: Kind::Free { body, place } }, None),
+            None => (Self { kind: Kind::Free { body, place: Some(place) } }, None),
             Some(at) => {
                 let deadline = Deadline::new(Box::pin(body), place, at);
                 let cut = deadline.cut();

@@ -1,16 +1,17 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{Bounds, Download, Place, upload::Ended};
+use super::{Bounds, Download, Place, TunnelPlace, upload::Ended};
 use crate::serve::answer::Failure;
 
 pin_project! {
@@ -76,7 +77,12 @@ where
             };
             return Poll::Ready(match answered {
                 Ok(response) => {
-                    let (head, body) = response.into_parts();
+                    let (mut head, body) = response.into_parts();
+                    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                        // The answer ends here, what was asked for does not.
+                        head.extensions.insert(TunnelPlace { place: Arc::new(place) });
+                        return Poll::Ready(Ok(Response::from_parts(head, Download::without_place(body))));
+                    }
                     let (body, cut) = Download::new(body, place, *this.deadline);
                     let mut response = Response::from_parts(head, body);
                     if let Some(cut) = cut {

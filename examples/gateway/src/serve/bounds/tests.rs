@@ -150,6 +150,21 @@ async fn what_nobody_reads_is_given_back_at_the_deadline_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_tunnel_keeps_its_place_for_as_long_as_it_lasts() {
+    let bounds = bounds(None, Some(10), Some(1));
+    let switching = bounds.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        let response = Response::builder().status(101).body(Empty::<Bytes>::new());
+        Ok::<_, Infallible>(response.unwrap())
+    }));
+    let mut response = switching.oneshot(Request::new(Empty::new())).await.unwrap();
+    let place = response.extensions_mut().remove::<TunnelPlace>();
+    drop(response);
+    assert_eq!(bounds.in_flight.load(Ordering::Relaxed), 1);
+    drop(place);
+    assert_eq!(bounds.in_flight.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn one_request_more_than_there_are_places_is_refused_until_a_body_ends() {
     let bounded = bounds(None, None, Some(2)).layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
