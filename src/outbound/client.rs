@@ -190,16 +190,6 @@ where
         let generation = trust.generation();
         self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_trust(generation));
     }
-
-    /// Ends all connections, as [`retire_identity`](Self::retire_identity) does: for a client that was replaced.
-    pub fn retire_all(&self) {
-        self.0.pools.retire(self.0.settings.drain_timeout, |_| true);
-    }
-
-    /// Whether this is a clone of `other`, with the same connections.
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
 }
 
 impl<B> Service<Request<B>> for MtlsClient<B>

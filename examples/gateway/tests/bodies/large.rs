@@ -29,6 +29,7 @@ async fn large_bodies_pass_both_ways_over_any_pair_of_protocols_in_flat_memory()
             let expected = format!("{spoken} {size}");
             assert_eq!(world.curl(&piped).await, (0, expected, String::new()), "{spoken} {flag}");
             let up = start.elapsed();
+            // Some kernels tell of the present memory instead.
             let growth = world.running.most_memory().saturating_sub(before);
             eprintln!(
                 "{} MiB, curl {flag} to {spoken}: down {down:.1?}, up {up:.1?}, memory grew by {growth} KiB",
