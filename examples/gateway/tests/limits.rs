@@ -76,6 +76,18 @@ async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection(
 }
 
 #[tokio::test]
+async fn a_caller_that_sends_no_more_of_its_body_gets_408() {
+    let silent = SlowBackEnd::start().await;
+    let (_running, demo) = start(&format!(
+        "[[routes]]\npath = \"/\"\nupstream = \"http://{}\"\nlimits.body_timeout = \"200ms\"\n",
+        silent.address
+    ));
+    let request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx";
+    let answer = demo.send_raw(None, request).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"body_timeout\""), "{answer}");
+}
+
+#[tokio::test]
 async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answers() {
     let back_end = SlowBackEnd::start().await;
     let (running, demo) = start(&format!(

@@ -15,6 +15,7 @@ pub(crate) const KEYS: &[&str] = &[
     "handshake_timeout",
     "first_byte_timeout",
     "request_timeout",
+    "body_timeout",
     "drain_timeout",
     "max_connections",
     "max_handshakes",
@@ -22,7 +23,8 @@ pub(crate) const KEYS: &[&str] = &[
 ];
 
 /// The keys of `[routes.limits]`.
-pub(crate) const ROUTE_KEYS: &[&str] = &["first_byte_timeout", "request_timeout", "max_requests"];
+pub(crate) const ROUTE_KEYS: &[&str] =
+    &["first_byte_timeout", "request_timeout", "body_timeout", "max_requests"];
 
 /// The most connections or handshakes that can be asked for.
 const MOST: usize = 10_000_000;
@@ -49,6 +51,9 @@ pub(crate) struct Limits {
     pub(crate) first_byte_timeout: Option<Duration>,
     /// For a whole exchange with both bodies, on routes that do not say otherwise. None, the default: any time.
     pub(crate) request_timeout: Option<Duration>,
+    /// How long a caller may send nothing of a body that is wanted, and read nothing of an answer that is there, on
+    /// routes that do not say otherwise; 60 s. None: any time.
+    pub(crate) body_timeout: Option<Duration>,
     /// Until requests in flight are cut off at the end; 30 s. Zero: at once.
     pub(crate) drain_timeout: Duration,
     /// Connections at a time; if not stated, what the process may open.
@@ -68,6 +73,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             first_byte_timeout: Some(Duration::from_secs(60)),
             request_timeout: None,
+            body_timeout: Some(Duration::from_secs(60)),
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
             max_handshakes: None,
@@ -90,6 +96,9 @@ impl Limits {
         if let Some(timeout) = duration_or_off(&mut section, "request_timeout") {
             limits.request_timeout = timeout;
         }
+        if let Some(timeout) = duration_or_off(&mut section, "body_timeout") {
+            limits.body_timeout = timeout;
+        }
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
         limits.max_connections = section.integer("max_connections", 1, MOST);
         limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
@@ -104,6 +113,7 @@ impl Limits {
 pub(crate) struct RouteLimits {
     first_byte_timeout: Option<Option<Duration>>,
     request_timeout: Option<Option<Duration>>,
+    body_timeout: Option<Option<Duration>>,
     /// Requests in flight at a time; None: any number.
     pub(crate) max_requests: Option<usize>,
 }
@@ -114,6 +124,7 @@ impl RouteLimits {
         let limits = Self {
             first_byte_timeout: duration_or_off(&mut section, "first_byte_timeout"),
             request_timeout: duration_or_off(&mut section, "request_timeout"),
+            body_timeout: duration_or_off(&mut section, "body_timeout"),
             max_requests: section.integer("max_requests", 1, MOST),
         };
         section.finish();
@@ -123,6 +134,11 @@ impl RouteLimits {
     /// From the end of a request's body to the head of its answer.
     pub(crate) fn first_byte_timeout(&self, every: &Limits) -> Option<Duration> {
         self.first_byte_timeout.unwrap_or(every.first_byte_timeout)
+    }
+
+    /// How long a caller may send nothing, or read nothing.
+    pub(crate) fn body_timeout(&self, every: &Limits) -> Option<Duration> {
+        self.body_timeout.unwrap_or(every.body_timeout)
     }
 
     /// For a whole exchange with both bodies.

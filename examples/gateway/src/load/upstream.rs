@@ -119,6 +119,7 @@ fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Kept<Arc<AtomicU
     let in_flight: Result<_, Infallible> = in_flight.get_or_make(digest, || Ok(Arc::default()));
     Bounds {
         first_byte: route.limits.first_byte_timeout(&config.limits),
+        body: route.limits.body_timeout(&config.limits),
         whole: route.limits.request_timeout(&config.limits),
         requests: route.limits.max_requests,
         in_flight: in_flight.unwrap_or_else(|never| match never {}),

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_mtls::{ClientError, ClientErrorKind};
 
@@ -18,6 +18,16 @@ fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>>
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
+
+/// Whether the caller speaks gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    value
+        .and_then(|value| value.get(..GRPC.len()))
+        .is_some_and(|value| value.eq_ignore_ascii_case(GRPC.as_bytes()))
+}
+
+const GRPC: &str = "application/grpc";
 
 /// Why a request never gets to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +89,8 @@ pub(crate) enum Failure {
     FirstByteTimeout,
     /// The whole exchange took too long.
     RequestTimeout,
+    /// The caller sent no more of the body that the back end wanted.
+    BodyTimeout,
     /// As many requests as the route may have are in flight.
     TooManyRequests,
 }
@@ -97,6 +109,7 @@ impl Failure {
             Self::BackEnd(error) => error.kind().as_str(),
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::BodyTimeout => "body_timeout",
             Self::TooManyRequests => "too_many_requests_in_flight",
         }
     }
@@ -112,6 +125,7 @@ impl Failure {
             }
             Self::BackEnd(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
             Self::FirstByteTimeout | Self::RequestTimeout => GATEWAY_TIMEOUT,
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
             Self::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         };
         problem(status, title, self.code())
@@ -127,6 +141,7 @@ impl fmt::Display for Failure {
             Self::BackEnd(error) => write!(f, "{error}{}", causes(error)),
             Self::FirstByteTimeout => f.write_str("the back end did not begin its answer in time"),
             Self::RequestTimeout => f.write_str("the request took too long"),
+            Self::BodyTimeout => f.write_str("the caller sent no more of the body"),
             Self::TooManyRequests => f.write_str("too many requests of this route are in flight"),
         }
     }

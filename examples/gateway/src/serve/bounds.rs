@@ -6,6 +6,7 @@
 mod cut;
 mod download;
 mod future;
+mod patience;
 mod upload;
 
 #[cfg(test)]
@@ -26,7 +27,7 @@ use tower::{Layer, Service};
 
 use self::future::BoundedFuture;
 pub(super) use self::{cut::Cut, download::Download, upload::Upload};
-use super::answer::Failure;
+use super::answer::{Failure, is_grpc};
 
 /// The bounds of one route; a layer.
 #[derive(Debug, Clone)]
@@ -35,6 +36,9 @@ pub(crate) struct Bounds {
     pub(crate) first_byte: Option<Duration>,
     /// From the head of a request to the end of its answer's body.
     pub(crate) whole: Option<Duration>,
+    /// How long a caller may send nothing of a body of which the back end wants more, and read nothing of an answer
+    /// of which there is more.
+    pub(crate) body: Option<Duration>,
     /// Requests at a time.
     pub(crate) requests: Option<usize>,
     /// How many there are, under this configuration and those before it.
@@ -87,6 +91,7 @@ where
     S: Service<Request<Upload<B>>, Response = Response<R>>,
     S::Error: Into<Failure>,
     B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     R: Body + Send + 'static,
 {
     type Response = Response<Download<R>>;
@@ -100,7 +105,9 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(place) = self.bounds.place() else { return BoundedFuture::refused() };
         let (head, body) = request.into_parts();
-        let (body, ended) = Upload::new(body, self.bounds.first_byte.is_some());
+        // The streams of gRPC are silent as long as there is nothing to say.
+        let patience = self.bounds.body.filter(|_| !is_grpc(&head.headers));
+        let (body, ended) = Upload::new(body, self.bounds.first_byte.is_some(), patience);
         let answer = self.inner.call(Request::from_parts(head, body));
         BoundedFuture::new(answer, place, ended, &self.bounds)
     }

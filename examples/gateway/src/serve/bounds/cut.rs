@@ -5,6 +5,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
+    time::Duration,
 };
 
 use tokio::{
@@ -17,6 +18,8 @@ pub(super) struct Held<B> {
     /// None: cut.
     pub(super) body: Option<B>,
     pub(super) waker: Option<Waker>,
+    /// Since when nobody has asked for more of it.
+    pub(super) unread: Option<Instant>,
     guards: Vec<Box<dyn Any + Send>>,
 }
 
@@ -24,19 +27,54 @@ pub(super) struct Held<B> {
 /// does not read must not hold a back end's connection for longer.
 pub(super) struct Deadline<B> {
     held: Arc<Mutex<Held<B>>>,
-    timer: AbortHandle,
+    at: Option<Instant>,
+    /// How long a body of which there is more may be left unread.
+    patience: Option<Duration>,
+    /// Not before there is something to wait for.
+    timer: Option<AbortHandle>,
 }
 
 impl<B: Send + 'static> Deadline<B> {
-    /// Drops the body and the guard at `at`, unless this is dropped before.
-    pub(super) fn new(body: B, guard: impl Send + 'static, at: Instant) -> Self {
+    /// Drops the body and the guard at `at`, or when it was left unread for too long, unless this is dropped before.
+    pub(super) fn new(
+        body: B,
+        guard: impl Send + 'static,
+        at: Option<Instant>,
+        patience: Option<Duration>,
+    ) -> Self {
         let guards: Vec<Box<dyn Any + Send>> = vec![Box::new(guard)];
-        let held = Arc::new(Mutex::new(Held { body: Some(body), waker: None, guards }));
-        let cut = held.clone();
+        let held = Held { body: Some(body), waker: None, unread: None, guards };
+        let mut deadline = Self { held: Arc::new(Mutex::new(held)), at, patience, timer: None };
+        if at.is_some() {
+            deadline.start();
+        }
+        deadline
+    }
+
+    /// There is more of the body than what has just been taken.
+    pub(super) fn left_unread(&mut self) {
+        if self.patience.is_some() {
+            lock(&self.held).unread = Some(Instant::now());
+            if self.timer.is_none() {
+                self.start();
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let (held, at, patience) = (self.held.clone(), self.at, self.patience);
         let timer = tokio::spawn(async move {
-            sleep_until(at).await;
+            loop {
+                let now = Instant::now();
+                let late = patience.map(|patience| lock(&held).unread.unwrap_or(now) + patience);
+                let Some(due) = at.into_iter().chain(late).min() else { return };
+                if due <= now {
+                    break;
+                }
+                sleep_until(due).await;
+            }
             let (body, guards, waker) = {
-                let mut held = lock(&cut);
+                let mut held = lock(&held);
                 (held.body.take(), std::mem::take(&mut held.guards), held.waker.take())
             };
             drop((body, guards));
@@ -44,7 +82,7 @@ impl<B: Send + 'static> Deadline<B> {
                 waker.wake();
             }
         });
-        Self { held, timer: timer.abort_handle() }
+        self.timer = Some(timer.abort_handle());
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held<B>> {
@@ -59,7 +97,9 @@ impl<B: Send + 'static> Deadline<B> {
 
 impl<B> Drop for Deadline<B> {
     fn drop(&mut self) {
-        self.timer.abort();
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
         // Whoever has a handle must not keep alive what ended here.
         let mut held = lock(&self.held);
         let ended = (held.body.take(), std::mem::take(&mut held.guards));

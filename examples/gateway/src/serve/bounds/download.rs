@@ -4,6 +4,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http_body::{Body, Frame, SizeHint};
@@ -40,15 +41,20 @@ impl<B: Body + Send + 'static> Download<B> {
         Self { kind: Kind::Free { body, place: None } }
     }
 
-    pub(super) fn new(body: B, place: Place, deadline: Option<Instant>) -> (Self, Option<Cut>) {
-        match deadline {
-            None => (Self { kind: Kind::Free { body, place: Some(place) } }, None),
-            Some(at) => {
-                let deadline = Deadline::new(Box::pin(body), place, at);
-                let cut = deadline.cut();
-                (Self { kind: Kind::Timed { deadline } }, Some(cut))
-            }
+    /// `patience` is how long a caller may read nothing of it.
+    pub(super) fn new(
+        body: B,
+        place: Place,
+        deadline: Option<Instant>,
+        patience: Option<Duration>,
+    ) -> (Self, Option<Cut>) {
+        let patience = patience.filter(|_| !body.is_end_stream());
+        if deadline.is_none() && patience.is_none() {
+            return (Self { kind: Kind::Free { body, place: Some(place) } }, None);
         }
+        let deadline = Deadline::new(Box::pin(body), place, deadline, patience);
+        let cut = deadline.cut();
+        (Self { kind: Kind::Timed { deadline } }, Some(cut))
     }
 }
 
@@ -65,13 +71,20 @@ where
             KindProjection::Free { body, .. } => body.poll_frame(cx),
             KindProjection::Timed { deadline } => {
                 let mut held = deadline.held();
-                let Held { body, waker, .. } = &mut *held;
+                let Held { body, waker, unread, .. } = &mut *held;
+                *unread = None;
                 let Some(body) = body else {
                     let cut = io::Error::new(io::ErrorKind::TimedOut, "the request took too long");
                     return Poll::Ready(Some(Err(cut.into())));
                 };
                 *waker = Some(cx.waker().clone());
-                body.as_mut().poll_frame(cx)
+                let frame = body.as_mut().poll_frame(cx);
+                let is_more = matches!(frame, Poll::Ready(Some(Ok(_)))) && !body.is_end_stream();
+                drop(held);
+                if is_more {
+                    deadline.left_unread();
+                }
+                frame
             }
         };
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))

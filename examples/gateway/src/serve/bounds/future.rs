@@ -11,7 +11,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{Bounds, Download, Place, TunnelPlace, upload::Ended};
+use super::{
+    Bounds, Download, Place, TunnelPlace,
+    upload::{Ended, Stalled},
+};
 use crate::serve::answer::Failure;
 
 pin_project! {
@@ -26,6 +29,8 @@ pin_project! {
         #[pin]
         until_first_byte: Option<Sleep>,
         deadline: Option<Instant>,
+        // Of an answer's body.
+        body: Option<Duration>,
         #[pin]
         until_deadline: Option<Sleep>,
     }
@@ -41,6 +46,7 @@ impl<F> BoundedFuture<F> {
             first_byte: bounds.first_byte,
             until_first_byte: None,
             deadline,
+            body: bounds.body,
             until_deadline: deadline.map(sleep_until),
         }
     }
@@ -53,6 +59,7 @@ impl<F> BoundedFuture<F> {
             first_byte: None,
             until_first_byte: None,
             deadline: None,
+            body: None,
             until_deadline: None,
         }
     }
@@ -83,13 +90,15 @@ where
                         head.extensions.insert(TunnelPlace { place: Arc::new(place) });
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_place(body))));
                     }
-                    let (body, cut) = Download::new(body, place, *this.deadline);
+                    let (body, cut) = Download::new(body, place, *this.deadline, *this.body);
                     let mut response = Response::from_parts(head, body);
                     if let Some(cut) = cut {
                         response.extensions_mut().insert(cut);
                     }
                     Ok(response)
                 }
+                // The error is what came of it.
+                Err(_) if this.ended.is_stalled() => Err(Failure::BodyTimeout),
                 Err(error) => Err(error.into()),
             });
         }
@@ -98,12 +107,14 @@ where
         {
             return Poll::Ready(Err(Failure::RequestTimeout));
         }
-        let Some(first_byte) = *this.first_byte else { return Poll::Pending };
         if let Ended::When(ended) = this.ended {
-            // It is never sent on: an error means that the body has ended.
-            let _ = ready!(Pin::new(ended).poll(cx));
+            // An error means that the body has ended.
+            if let Ok(Stalled) = ready!(Pin::new(ended).poll(cx)) {
+                return Poll::Ready(Err(Failure::BodyTimeout));
+            }
             *this.ended = Ended::Already;
         }
+        let Some(first_byte) = *this.first_byte else { return Poll::Pending };
         if this.until_first_byte.is_none() {
             this.until_first_byte.set(Some(sleep(first_byte)));
         }

@@ -53,6 +53,7 @@ fn bounds(first_byte: Option<u64>, whole: Option<u64>, requests: Option<usize>) 
     Bounds {
         first_byte: first_byte.map(Duration::from_secs),
         whole: whole.map(Duration::from_secs),
+        body: None,
         requests,
         in_flight: Arc::default(),
     }
@@ -61,7 +62,7 @@ fn bounds(first_byte: Option<u64>, whole: Option<u64>, requests: Option<usize>) 
 /// Reads the whole request, then never answers.
 async fn silent<B: Body>(request: Request<Upload<B>>) -> Result<Response<Empty<Bytes>>, Infallible>
 where
-    B::Error: std::fmt::Debug,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let _ = request.into_body().collect().await;
     pending().await
@@ -147,6 +148,64 @@ async fn what_nobody_reads_is_given_back_at_the_deadline_all_the_same() {
     assert_eq!((bounded.in_flight.load(Ordering::Relaxed), Arc::strong_count(&guard)), (0, 1));
     cut.hold(guard.clone());
     assert_eq!(Arc::strong_count(&guard), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_of_which_nothing_more_comes_is_aborted_but_not_that_of_grpc() {
+    let waiting = Bounds { body: Some(60 * SECOND), ..bounds(None, None, None) };
+    let bounded = waiting.layer(service_fn(silent::<Slow>));
+    let start = Instant::now();
+    let answered = bounded.clone().oneshot(Request::new(Slow::new(100, false))).await;
+    assert!(matches!(answered, Err(Failure::BodyTimeout)));
+    assert_eq!(start.elapsed().as_secs(), 160, "what comes slowly comes");
+    assert_eq!(waiting.in_flight.load(Ordering::Relaxed), 0);
+
+    let request = Request::builder().header("content-type", "application/grpc+proto");
+    let answered = bounded.oneshot(request.body(Slow::new(1, false)).unwrap());
+    assert!(tokio::time::timeout(600 * SECOND, answered).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_back_end_that_wants_no_more_of_an_upload_does_not_end_it() {
+    let waiting = Bounds { body: Some(60 * SECOND), ..bounds(None, None, None) };
+    let bounded = waiting.layer(service_fn(async |request: Request<Upload<Slow>>| {
+        let mut body = request.into_body();
+        body.frame().await.unwrap().unwrap();
+        sleep(600 * SECOND).await;
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    }));
+    assert!(bounded.oneshot(Request::new(Slow::new(1, false))).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_its_caller_does_not_read_is_cut_and_a_silent_back_end_is_not() {
+    let waiting = Bounds { body: Some(60 * SECOND), ..bounds(None, None, None) };
+    let answering = waiting.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Slow::new(200, false)))
+    }));
+    let response = answering.oneshot(Request::new(Empty::new())).await.unwrap();
+    let guard = Arc::new(());
+    response.extensions().get::<Cut>().unwrap().hold(guard.clone());
+    let mut body = response.into_body();
+    for _ in 0..200 {
+        body.frame().await.unwrap().unwrap();
+        sleep(50 * SECOND).await;
+    }
+    let silent = tokio::time::timeout(600 * SECOND, body.frame()).await;
+    assert!(silent.is_err(), "it is the back end that has nothing to say");
+    assert_eq!((waiting.in_flight.load(Ordering::Relaxed), Arc::strong_count(&guard)), (1, 2));
+    drop(body);
+
+    let answering = waiting.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Slow::new(200, false)))
+    }));
+    let mut body = answering.oneshot(Request::new(Empty::new())).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    sleep(59 * SECOND).await;
+    assert_eq!(waiting.in_flight.load(Ordering::Relaxed), 1);
+    sleep(2 * SECOND).await;
+    assert_eq!(waiting.in_flight.load(Ordering::Relaxed), 0);
+    assert!(body.frame().await.unwrap().is_err());
 }
 
 #[tokio::test]
