@@ -29,6 +29,26 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 
 const GRPC: &str = "application/grpc";
 
+/// The same answer for a caller that speaks gRPC, which looks for nothing but a status of its own, here without any
+/// message before it.
+pub(super) fn as_grpc(status: StatusCode, code: &'static str) -> Response<Full<Bytes>> {
+    let number = match status.as_u16() {
+        // INTERNAL, UNIMPLEMENTED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE and UNKNOWN.
+        400 => "13",
+        404 | 405 | 501 => "12",
+        408 | 504 => "4",
+        413 | 414 | 431 => "8",
+        502 | 503 => "14",
+        _ => "2",
+    };
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    headers.insert("grpc-status", HeaderValue::from_static(number));
+    headers.insert("grpc-message", HeaderValue::from_static(code));
+    response
+}
+
 /// Why a request never gets to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {

@@ -18,7 +18,7 @@ use tower_mtls::{
 };
 
 use super::{
-    answer::Refused,
+    answer::{Refused, as_grpc, is_grpc},
     body::{GuardedBody, RequestBody},
     bounds::{Bounded, Download, Upload},
     expiry::Expiry,
@@ -116,7 +116,7 @@ pub(super) async fn answer(
     published: &ArcSwap<Site>,
     mut request: Request<Incoming>,
 ) -> Response<GuardedBody<AnswerBody, Option<Exchange>>> {
-    let is_head = request.method() == Method::HEAD;
+    let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(request.headers()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let remote = remote_addr(request.extensions()).map(tracing::field::display);
     let found =
@@ -126,7 +126,9 @@ pub(super) async fn answer(
         Err(refused) => {
             tracing::debug!(%method, path, remote, ?refused, "request refused before any route");
             measure::unrouted(refused.code());
-            return own(refused.response(), is_head).map(|body| GuardedBody::new(body, None));
+            let response = refused.response();
+            let response = if is_grpc { as_grpc(response.status(), refused.code()) } else { response };
+            return own(response, is_head).map(|body| GuardedBody::new(body, None));
         }
     };
     let mut exchange = Exchange::begin(facts);
@@ -145,14 +147,19 @@ pub(super) async fn answer(
             answered.map(|response| response.map(Either::Right).map(Either::Left))
         }
     };
-    let response = answered.unwrap_or_else(|failure| {
+    let mut failed = None;
+    let mut response = answered.unwrap_or_else(|failure| {
         let code = failure.code();
         let RouteFacts { path: route, upstream, measures, .. } = exchange.facts();
         tracing::warn!(code, %method, path, route, upstream, remote, "{failure}");
         measures.failed(code);
+        failed = Some(code);
         own(failure.response(), is_head)
     });
     exchange.answered(response.status());
+    if let Some(code) = failed.filter(|_| is_grpc) {
+        response = own(as_grpc(response.status(), code), is_head);
+    }
     response.map(|body| GuardedBody::new(body, Some(exchange)))
 }
 

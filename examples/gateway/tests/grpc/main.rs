@@ -145,6 +145,34 @@ async fn a_caller_without_an_admitted_certificate_gets_permission_denied() {
 }
 
 #[tokio::test]
+async fn the_gateways_own_answers_are_statuses_with_its_stable_codes() {
+    let world = World::start().await;
+    let mut client = world.client(Some("client")).await;
+    let ambiguous = "/proof//Unary".parse().unwrap();
+    let request = Request::new("hello".to_owned());
+    let status = client.unary::<_, String, _>(request, ambiguous, codec()).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Internal, "ambiguous_path"));
+
+    // Nobody is there any more.
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = world.demo.dir().join("fronted.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replacen("path = \"/\"", "path = \"/elsewhere\"", 1);
+    let back_end = text.split("https://localhost:").nth(1).unwrap().split('"').next().unwrap();
+    support::replace(&config, text.replace(&format!(":{back_end}"), &format!(":{}", nowhere.port())));
+    world.running.logged(0, "INFO gateway::live: reloaded");
+    for (path, code, message) in [
+        ("/proof/Unary", Code::Unimplemented, "no_route"),
+        ("/elsewhere/Unary", Code::Unavailable, "unreachable"),
+    ] {
+        client.ready().await.unwrap();
+        let request = Request::new("hello".to_owned());
+        let status = client.unary::<_, String, _>(request, path.parse().unwrap(), codec()).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (code, message), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_deadline_reaches_the_back_end_and_ends_the_call_on_both_sides() {
     let mut world = World::start().await;
     let mut client = world.client(Some("client")).await;

@@ -38,8 +38,8 @@ pub(crate) fn method(name: &str) -> PathAndQuery {
 
 /// The gateway in front of the service.
 pub(crate) struct World {
-    demo: Demo,
-    _running: Running,
+    pub(crate) demo: Demo,
+    pub(crate) running: Running,
     told: mpsc::UnboundedReceiver<String>,
 }
 
@@ -57,7 +57,7 @@ impl World {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         tokio::spawn(async move { server.serve_with_incoming(incoming).await.unwrap() });
         let (running, demo) = fronted::start(demo, address, "");
-        Self { demo, _running: running, told }
+        Self { demo, running, told }
     }
 
     /// A caller with a connection of its own.
