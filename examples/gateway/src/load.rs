@@ -39,7 +39,7 @@ use crate::{
     config::{self, Config, Diagnostic, Limits},
     management::Access,
     routes::RouteTable,
-    serve::{Client, Expiry, Site},
+    serve::{Client, Expiry, Site, back_end_connections},
 };
 
 /// A configuration that is ready to serve.
@@ -165,7 +165,9 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
             .with_connect_timeout(connect)
             .with_handshake_timeout(handshake)
             .with_idle_timeout(idle)
-            .with_drain_timeout(drain);
+            .with_drain_timeout(drain)
+            // One caller's connection can ask for many of back ends: all of them fit into the open files as well.
+            .with_max_total_connections(back_end_connections());
         Ok(match most {
             Some(most) => client.with_max_connections(most).build(),
             None => client.build(),

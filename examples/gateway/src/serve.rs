@@ -30,6 +30,7 @@ pub(crate) use self::{
     answer::Refused,
     bounds::Bounds,
     expiry::{Expiry, Side},
+    limits::back_end_connections,
     measure::{DURATION, RouteMeasures},
     port::Port,
     site::{Client, Guard, Route, RouteFacts, RouteService, Site},

@@ -10,6 +10,11 @@ pub(super) struct Places {
     pub(super) handshakes: usize,
 }
 
+/// The most connections to back ends, all together.
+pub(crate) fn back_end_connections() -> usize {
+    places().connections
+}
+
 /// Raises the limit of open files to what the system allows, and divides it up.
 #[cfg(unix)]
 pub(super) fn places() -> Places {
