@@ -9,6 +9,7 @@ mod files;
 mod fingerprint;
 mod key_pair;
 mod publication;
+mod rows;
 mod rules;
 mod trust;
 mod upstream;

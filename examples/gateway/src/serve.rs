@@ -4,6 +4,7 @@ mod activity;
 mod answer;
 mod body;
 mod bounds;
+mod chosen_by;
 mod conditions;
 mod connection;
 mod expiry;
@@ -29,6 +30,7 @@ use self::limits::Places;
 pub(crate) use self::{
     answer::Refused,
     bounds::Bounds,
+    chosen_by::ChosenBy,
     expiry::{Expiry, Side},
     limits::back_end_connections,
     measure::{DURATION, RouteMeasures},

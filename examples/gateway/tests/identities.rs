@@ -46,7 +46,7 @@ async fn get(demo: &Demo, certificate: Option<&str>, path: &str, header: &str) -
 #[tokio::test]
 async fn a_header_chooses_from_the_routes_table_and_nothing_else() {
     let demo = Demo::start();
-    let (_running, port) = gateway_with(
+    let (running, port) = gateway_with(
         &demo,
         r#"
         [[routes]]
@@ -70,6 +70,8 @@ async fn a_header_chooses_from_the_routes_table_and_nothing_else() {
         assert_eq!((seen.0, seen.1.as_str()), expected, "{header:?}");
     }
     assert_eq!(get(&demo, None, "/", "x-tenant: acme\r\n").await.0, 403);
+    let told = running.logged(0, "value=\"ACME\"");
+    assert!(told.contains("code=\"unknown_identity\"") && told.contains("by=\"x-tenant\""), "{told}");
 }
 
 #[tokio::test]
@@ -133,5 +135,28 @@ async fn a_reference_finds_its_identity_by_id_and_by_thumbprint() {
     ] {
         let seen = get(&demo, None, path, "").await;
         assert_eq!((seen.0, seen.1.as_str()), expected, "{path}");
+    }
+}
+
+#[test]
+fn rows_that_could_both_match_and_headers_that_are_removed_are_refused() {
+    let demo = Demo::start();
+    for (by, expected) in [
+        (r#"claim = "common_name", identities = { "A" = "orders", "a" = "orders" }"#, "is the same value as"),
+        (
+            r#"claim = "dns_name", identities = { "*.a.example" = "orders", "b.a.example" = "billing" }"#,
+            "names another identity than",
+        ),
+        (r#"header = "X_Forwarded-For", identities = { "a" = "orders" }"#, "removes or sets itself"),
+    ] {
+        let toml = std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+        let config = demo.dir().join("refused.toml");
+        let route = format!(
+            "[[routes]]\npath = \"/by\"\nupstream = \"https://localhost\"\nidentity_by = {{ {by} }}\n\
+             client_certificate = {{ trust = \"partners\" }}\n"
+        );
+        std::fs::write(&config, format!("{toml}\n{route}")).unwrap();
+        let (code, printed) = support::check(&config);
+        assert!(code == Some(1) && printed.contains(expected), "{printed}");
     }
 }

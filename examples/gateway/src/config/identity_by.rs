@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::HeaderName;
+use tower_mtls::{ClientCertificate, certificate::GeneralName};
 
 use super::diagnostic::quoted;
 use super::entry::checked;
@@ -54,6 +55,58 @@ const CLAIMS: [(&str, Claim); 5] = [
     ("thumbprint", Claim::Thumbprint),
 ];
 
+impl Claim {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        CLAIMS.iter().find(|(_, claim)| *claim == self).map_or("", |(name, _)| name)
+    }
+
+    /// What a certificate says of it, for people.
+    pub(crate) fn of(self, certificate: &ClientCertificate) -> String {
+        match self {
+            Self::CommonName => certificate.subject().common_names().collect::<Vec<_>>().join(", "),
+            Self::Subject => certificate.subject().to_string(),
+            Self::DnsName => {
+                let names = certificate.subject_alternative_names().iter();
+                let names = names.filter_map(|name| match name {
+                    GeneralName::Dns(name) => Some(name.to_string()),
+                    _ => None,
+                });
+                names.collect::<Vec<_>>().join(", ")
+            }
+            Self::SpiffeId => certificate.spiffe_id().map(|id| id.to_string()).unwrap_or_default(),
+            Self::Thumbprint => certificate.sha256_thumbprint().to_string(),
+        }
+    }
+}
+
+/// Whether the back end never sees the caller's header of this name: the gateway removes it, or sets its own.
+fn is_removed(name: &HeaderName) -> bool {
+    const NAMES: [&str; 18] = [
+        "connection",
+        "content-length",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "client-cert",
+        "client-cert-chain",
+        "x-forwarded",
+        "x-real-ip",
+        "remote-user",
+        "x-remote-user",
+    ];
+    const PREFIXES: [&str; 5] = ["x-forwarded-", "x-client-cert", "x-ssl-", "ssl-client-", "x-original-"];
+    let plain = name.as_str().replace(|character: char| !character.is_ascii_alphanumeric(), "-");
+    NAMES.contains(&plain.as_str()) || PREFIXES.iter().any(|prefix| plain.starts_with(prefix))
+}
+
 impl IdentityBy {
     /// Reads the section; `defined` are the names of `[identities]`.
     pub(crate) fn read(mut section: Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
@@ -68,7 +121,11 @@ impl IdentityBy {
         let claim = section.choice("claim", &CLAIMS).map(By::Claim);
         let header = section.string("header").and_then(|name| {
             checked(report, name, "write the name of a header such as x-tenant", |name| {
-                name.parse().map_err(|_| "is no name of a header")
+                let name: HeaderName = name.parse().map_err(|_| "is no name of a header")?;
+                if is_removed(&name) {
+                    return Err("is a header that the gateway removes or sets itself");
+                }
+                Ok(name)
             })
         });
         let identities = read_identities(&mut section, defined);

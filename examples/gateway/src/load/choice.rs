@@ -11,7 +11,7 @@ use tower_mtls::{
     identity::{IdentityReference, SharedIdentities},
 };
 
-use super::{Named, files::Findings, key_pair::Pair};
+use super::{Named, files::Findings, key_pair::Pair, rows};
 use crate::config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted};
 
 /// The identities that routes can be given.
@@ -83,7 +83,8 @@ fn by_header(name: HeaderName, by: &IdentityBy) -> Choose {
     })
 }
 
-/// The first row whose value the admitted certificate has, compared as the rules of a route are.
+/// The rows whose values the admitted certificate has, compared as the rules of a route are: they must all mean the
+/// same identity.
 fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
     let rows: Vec<Option<(Policy, IdentityReference)>> = by
         .identities
@@ -91,12 +92,16 @@ fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Ch
         .map(|(value, name)| Some((rule(claim, value, findings)?, IdentityReference::name(name.as_str()))))
         .collect();
     let rows: Vec<_> = rows.into_iter().collect::<Option<_>>()?;
+    if !rows::are_apart(claim, by, findings) {
+        return None;
+    }
     Some(Box::new(move |_, extensions| {
         let presented = Presented::Certificate(admitted(extensions)?.clone());
         // Whether the certificate is valid now has been judged.
         let any_time = Timestamp::from_unix(0);
-        let row = rows.iter().find(|(rule, _)| rule.judge(&presented, any_time).is_ok())?;
-        Some(row.1.clone())
+        let mut matching = rows.iter().filter(|(rule, _)| rule.judge(&presented, any_time).is_ok());
+        let (_, identity) = matching.next()?;
+        matching.all(|(_, other)| other == identity).then(|| identity.clone())
     }))
 }
 

@@ -27,10 +27,10 @@ use super::{
 };
 use crate::{
     config::{
-        BY_REQUEST, Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme,
+        BY_REQUEST, By, Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme,
         Verify, quoted,
     },
-    serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService},
+    serve::{Bounds, ChosenBy, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService},
 };
 
 /// What routes are built from.
@@ -89,6 +89,7 @@ pub(super) fn route(
                 }
                 _ => back_end(route),
             },
+            chosen_by: route.identity.as_ref().and_then(chosen_by),
             measures: measures(route, guard.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
@@ -138,6 +139,14 @@ fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
         _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
     };
     RouteMeasures::new(&text(&route.host), &route.path, &identity, &back_end(route))
+}
+
+fn chosen_by(identity: &RouteIdentity) -> Option<ChosenBy> {
+    let RouteIdentity::By(by) = identity else { return None };
+    Some(match &by.by {
+        By::Header(name) => ChosenBy::Header(name.value.clone()),
+        By::Claim(claim) => ChosenBy::Claim(claim.value),
+    })
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {

@@ -134,6 +134,11 @@ impl Failure {
         }
     }
 
+    /// Whether there is none by the name, or no name to look for.
+    pub(super) fn is_unknown_identity(&self) -> bool {
+        matches!(self, Self::BackEnd(error) if error.kind() == ClientErrorKind::UnknownIdentity)
+    }
+
     /// What a caller is told; the cause is for the log.
     pub(super) fn response(&self) -> Response<Full<Bytes>> {
         let (status, title) = match self {

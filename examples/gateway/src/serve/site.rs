@@ -21,6 +21,7 @@ use super::{
     answer::{Refused, as_grpc, is_grpc},
     body::{GuardedBody, RequestBody},
     bounds::{Bounded, Download, Upload},
+    chosen_by::{ChosenBy, Looked},
     expiry::Expiry,
     head::{
         has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
@@ -87,6 +88,8 @@ pub(crate) struct RouteFacts {
     pub(crate) path: String,
     pub(crate) host: Option<String>,
     pub(crate) upstream: String,
+    /// If the identity is another one for each request.
+    pub(crate) chosen_by: Option<ChosenBy>,
     pub(crate) measures: RouteMeasures,
 }
 
@@ -131,6 +134,7 @@ pub(super) async fn answer(
             return own(response, is_head).map(|body| GuardedBody::new(body, None));
         }
     };
+    let looked = facts.chosen_by.as_ref().map(|by| by.prepare(&mut request));
     let mut exchange = Exchange::begin(facts);
     let request = request.map(RequestBody::from);
     let answered = match service {
@@ -151,7 +155,9 @@ pub(super) async fn answer(
     let mut response = answered.unwrap_or_else(|failure| {
         let code = failure.code();
         let RouteFacts { path: route, upstream, measures, .. } = exchange.facts();
-        tracing::warn!(code, %method, path, route, upstream, remote, "{failure}");
+        let looked = looked.filter(|_| failure.is_unknown_identity());
+        let (by, value) = (looked.as_ref().map(Looked::by), looked.as_ref().map(Looked::value));
+        tracing::warn!(code, %method, path, route, upstream, remote, by, value, "{failure}");
         measures.failed(code);
         failed = Some(code);
         own(failure.response(), is_head)
