@@ -45,7 +45,10 @@ use crate::{
 };
 
 /// How many connections the management listener serves at a time, and how many handshakes it makes.
-const MANAGEMENT_PLACES: Places = Places { connections: 256, handshakes: 64 };
+const MANAGEMENT_PLACES: Places = Places { connections: 256, handshakes: 64, makes_room: true };
+
+/// How long a connection of the management listener may be without a request.
+const MANAGEMENT_IDLE: Duration = Duration::from_secs(10);
 
 /// How long connections of the management listener have once the gateway has drained.
 const MANAGEMENT_DRAIN: Duration = Duration::from_secs(1);
@@ -132,7 +135,7 @@ impl Server {
         match (management, opened) {
             (Some((endpoint, access)), _) => {
                 if let Some(management) = &self.management {
-                    management.port.update(endpoint.tls, limits);
+                    management.port.update(endpoint.tls, of_management(limits));
                     management.router.store(Arc::new(self.router(access)));
                 }
             }
@@ -186,7 +189,8 @@ impl Server {
             router.oneshot(request)
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-        let port = Port::bind("management", address, tls, limits, MANAGEMENT_PLACES, service).await?;
+        let port =
+            Port::bind("management", address, tls, of_management(limits), MANAGEMENT_PLACES, service).await?;
         Ok(Management { port, router })
     }
 
@@ -214,12 +218,18 @@ impl Server {
     }
 }
 
+/// Few connections are enough for those who ask how the gateway is, if nobody can take them all.
+fn of_management(limits: Limits) -> Limits {
+    Limits { idle_timeout: limits.idle_timeout.min(MANAGEMENT_IDLE), ..limits }
+}
+
 /// Binds the listener and serves the routes on it.
 async fn bind(site: &Arc<ArcSwap<Site>>, endpoint: &Endpoint, limits: Limits) -> std::io::Result<Port> {
     let fitting = limits::places();
     let places = Places {
         connections: limits.max_connections.unwrap_or(fitting.connections),
         handshakes: limits.max_handshakes.unwrap_or(fitting.handshakes),
+        makes_room: false,
     };
     let site = site.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {

@@ -69,7 +69,7 @@ async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection(
 
     let text = metrics(&demo, running.management_port()).await;
     let series = format!(
-        "gateway_errors_total{{route=\"/first\",identity=\"\",back_end=\"http://{}\",code=\"first_byte_timeout\"}}",
+        "gateway_errors_total{{route=\"/first\",identity=\"\",back_end=\"{}\",code=\"first_byte_timeout\"}}",
         silent.address
     );
     assert_eq!(value(&text, &series), Some(3.0), "{text}");

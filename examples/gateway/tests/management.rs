@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{fs, net::TcpListener, process::Stdio};
+use std::{fs, net::TcpListener, process::Stdio, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method};
 use support::{Demo, Running, check, gateway, get, metrics, value, whole};
@@ -74,6 +74,24 @@ async fn health_is_told_to_all_metrics_to_the_token_and_nothing_else_is_there() 
 }
 
 #[tokio::test]
+async fn connections_that_ask_nothing_make_room_for_one_that_does_and_guesses_are_told() {
+    let (running, demo) = start(Demo::start(), "token_file = \"management.token\"");
+    let demo = demo.on_port(running.management_port());
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        held.push(demo.connect(None, b"http/1.1").await);
+    }
+    let asked = tokio::time::timeout(Duration::from_secs(8), ask(&demo, None, None, "/healthz")).await;
+    assert_eq!(asked.unwrap().0, 200);
+    for _ in 0..3 {
+        assert_eq!(ask(&demo, None, Some("Bearer guess"), "/metrics").await.0, 401);
+    }
+    let told = running.logged(0, "asked without the token");
+    assert!(told.contains(" WARN ") && told.contains("remote=127.0.0.1:"), "{told}");
+    assert!(running.count(0, "asked without the token") <= 2, "not for each of them");
+}
+
+#[tokio::test]
 async fn a_certificate_can_stand_beside_or_in_place_of_the_token() {
     let rules = "[management.client_certificate]\ntrust = \"partners\"";
     let (running, demo) = start(Demo::start(), rules);
@@ -137,7 +155,7 @@ async fn requests_errors_connections_and_certificates_are_counted() {
         let line = text.lines().find(|line| line.starts_with(&series) && line.contains(&status));
         line.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
     };
-    assert!(back_end.starts_with("https://localhost:"), "{back_end}");
+    assert!(back_end.starts_with("localhost:"), "{back_end}");
     assert_eq!(requests("/orders", "orders", "2xx"), Some(2.0), "{text}");
     assert_eq!(requests("/orders", "orders", "4xx"), Some(1.0), "{text}");
     assert_eq!(requests("/billing", "billing", "2xx"), Some(1.0), "{text}");

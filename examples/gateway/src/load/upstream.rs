@@ -138,7 +138,7 @@ fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
         Some(document) if document.chooses_identity() => BY_REQUEST.to_owned(),
         _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
     };
-    RouteMeasures::new(&text(&route.host), &route.path, &identity, &back_end(route))
+    RouteMeasures::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
 }
 
 fn chosen_by(identity: &RouteIdentity) -> Option<ChosenBy> {

@@ -1,6 +1,9 @@
 //! Who may ask for more than whether the gateway lives.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -10,7 +13,7 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use tower_mtls::RequireCertificateLayer;
+use tower_mtls::{RequireCertificateLayer, remote_addr};
 
 use super::Token;
 
@@ -30,13 +33,17 @@ impl Access {
     pub(super) fn guard(self, router: Router) -> Router {
         let token = self.token.clone();
         let has_none = self.token.is_none() && self.certificate.is_none();
+        let told = Arc::new(Mutex::new(None));
         let router = router.route_layer(from_fn(move |request: Request, next: Next| {
-            let token = token.clone();
+            let (token, told) = (token.clone(), told.clone());
             async move {
                 match token {
                     // The configuration refuses this; should it ever fail to, nobody is let in.
                     None if has_none => StatusCode::FORBIDDEN.into_response(),
-                    Some(token) if !token.is_named_in(request.headers()) => unauthorized(),
+                    Some(token) if !token.is_named_in(request.headers()) => {
+                        warn(&told, &request);
+                        unauthorized()
+                    }
                     _ => next.run(request).await,
                 }
             }
@@ -45,6 +52,16 @@ impl Access {
             Some(layer) => router.route_layer(layer),
             None => router,
         }
+    }
+}
+
+/// At most one line a second: whoever guesses must not fill the log.
+fn warn(told: &Mutex<Option<Instant>>, request: &Request) {
+    let (now, mut told) = (Instant::now(), told.lock().unwrap_or_else(PoisonError::into_inner));
+    if told.is_none_or(|told| now.saturating_duration_since(told) >= Duration::from_secs(1)) {
+        *told = Some(now);
+        let remote = remote_addr(request.extensions()).map(tracing::field::display);
+        tracing::warn!(remote, path = request.uri().path(), "asked without the token");
     }
 }
 

@@ -92,6 +92,13 @@ impl Activity {
         self.idle_since.store(self.elapsed(), Ordering::Relaxed);
     }
 
+    /// For how long nothing was asked; None while something is.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
+        let since = self.idle_since.load(Ordering::Relaxed);
+        is_idle.then(|| Duration::from_millis(self.elapsed().saturating_sub(since)))
+    }
+
     /// Waits until nothing was asked for `idle`, or, if `head` is given, a head took longer than that.
     pub(super) async fn overdue(&self, idle: Duration, head: Option<Duration>) -> Overdue {
         loop {

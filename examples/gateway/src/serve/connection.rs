@@ -1,6 +1,6 @@
 //! One caller's connection.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -39,14 +39,13 @@ const GRACE_HTTP1: Duration = Duration::from_millis(300);
 const GRACE_HTTP2: Duration = Duration::from_secs(5);
 
 /// Serves a connection until it ends, is idle for too long, or is drained.
-pub(super) async fn serve<S, B>(stream: MtlsStream, service: S, mut told: Told)
+pub(super) async fn serve<S, B>(stream: MtlsStream, service: S, activity: Arc<Activity>, mut told: Told)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let activity = Activity::new(told.is_draining.clone());
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
     let (watched, slot) = (activity.clone(), TunnelSlot::new());

@@ -8,6 +8,8 @@ const RESERVED: usize = 64;
 pub(super) struct Places {
     pub(super) connections: usize,
     pub(super) handshakes: usize,
+    /// Whether one more closes the connection that has been idle for longest, and does not wait.
+    pub(super) makes_room: bool,
 }
 
 /// The most connections to back ends, all together.
@@ -37,7 +39,7 @@ fn fit(files: u64) -> Places {
     // A handshake, and a connection that waits to be served, take one descriptor each.
     let handshakes = (files / 8).clamp(8, 1_024);
     let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
-    Places { connections, handshakes }
+    Places { connections, handshakes, makes_room: false }
 }
 
 #[cfg(test)]
@@ -49,7 +51,7 @@ mod tests {
         for (files, connections, handshakes) in
             [(0, 16, 8), (1_024, 420, 120), (65_536, 32_224, 1_024), (u64::MAX, 1_000_000, 1_024)]
         {
-            assert_eq!(fit(files), Places { connections, handshakes }, "{files}");
+            assert_eq!(fit(files), Places { connections, handshakes, makes_room: false }, "{files}");
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
-    task::{JoinHandle, JoinSet},
+    task::{AbortHandle, JoinHandle, JoinSet},
     time,
 };
 use tower::Service;
@@ -19,6 +19,7 @@ use tower_mtls::{
 };
 
 use super::{
+    activity::Activity,
     conditions::{Teller, Told, conditions},
     connection,
     limits::Places,
@@ -61,7 +62,7 @@ impl Port {
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
         let local = listener.local_addr();
         let (connections, told) = conditions(limits);
-        let serving = tokio::spawn(serve(name, listener, places.connections, service, told));
+        let serving = tokio::spawn(serve(name, listener, places, service, told));
         Ok(Self { asked: address, local, tls, connections, serving })
     }
 
@@ -95,10 +96,30 @@ impl Drop for Port {
     }
 }
 
+/// Connections that can be closed for others.
+#[derive(Default)]
+struct IdleFirst(Vec<(Arc<Activity>, AbortHandle)>);
+
+impl IdleFirst {
+    fn add(&mut self, activity: Arc<Activity>, task: AbortHandle) {
+        self.0.retain(|(_, task)| !task.is_finished());
+        self.0.push((activity, task));
+    }
+
+    /// Closes the one that has been idle for longest, if any is.
+    fn close_one(&self) {
+        let open = self.0.iter().filter(|(_, task)| !task.is_finished());
+        let idle = open.filter_map(|(activity, task)| Some((activity.idle_for()?, task)));
+        if let Some((_, task)) = idle.max_by_key(|(idle, _)| *idle) {
+            task.abort();
+        }
+    }
+}
+
 async fn serve<S, B>(
     name: &'static str,
     mut listener: MtlsListener,
-    places: usize,
+    places: Places,
     service: S,
     mut told: Told,
 ) where
@@ -107,28 +128,38 @@ async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let places = Arc::new(Semaphore::new(places));
+    let makes_room = places.makes_room;
+    let places = Arc::new(Semaphore::new(places.connections));
+    let mut idle = IdleFirst::default();
     let counted = Connections::new(name);
     let telling = told.clone();
     let connection = |stream: MtlsStream| {
-        let served = connection::serve(stream, service.clone(), telling.clone());
+        let activity = Activity::new(telling.is_draining.clone());
+        let served = connection::serve(stream, service.clone(), activity.clone(), telling.clone());
         let open = counted.open();
-        async move {
+        let served = async move {
             served.await;
             drop(open);
-        }
+        };
+        (served, activity)
     };
     let mut open = JoinSet::new();
     let accepting = async {
         loop {
+            if makes_room && places.available_permits() == 0 {
+                idle.close_one();
+            }
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let (stream, _) = listener.accept().await;
             while open.try_join_next().is_some() {}
-            let served = connection(stream);
-            open.spawn(async move {
+            let (served, activity) = connection(stream);
+            let task = open.spawn(async move {
                 served.await;
                 drop(place);
             });
+            if makes_room {
+                idle.add(activity, task);
+            }
         }
     };
     tokio::select! {
@@ -141,7 +172,7 @@ async fn serve<S, B>(
     tracing::info!(listener = name, connections = open.len(), "draining");
     let finishing = async {
         while let Some((stream, _)) = rest.accept().await {
-            open.spawn(connection(stream));
+            open.spawn(connection(stream).0);
         }
         while open.join_next().await.is_some() {}
     };
