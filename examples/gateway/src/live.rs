@@ -168,7 +168,7 @@ impl Files {
             return;
         }
         for error in &errors {
-            tracing::error!("configuration not reloaded: {error}");
+            tracing::error!("configuration not reloaded: {}", error.without_folder());
         }
         self.told = errors;
     }
@@ -181,7 +181,7 @@ fn state_of(read: &Fingerprints, file: &Path) -> Fingerprint {
 
 /// Logs what is no error.
 fn tell(findings: &[Diagnostic]) {
-    for finding in findings {
+    for finding in findings.iter().map(Diagnostic::without_folder) {
         match finding.severity {
             Severity::Note => tracing::info!("{finding}"),
             _ => tracing::warn!("{finding}"),

@@ -317,6 +317,7 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
         break_it();
         let error = world.running.logged(from, NOT);
         assert!(error.contains(expected), "{case}: {error}");
+        assert!(!error.contains(&*world.demo.dir().to_string_lossy()), "{case}: {error}");
         assert_eq!(world.ask(Some("client"), "/orders").await.0, 200, "{case}");
         assert_eq!(world.ask(None, "/orders").await.0, 403, "{case}");
         assert!(world.stale_seconds().await > 0.0, "{case}");

@@ -40,6 +40,12 @@ pub(crate) struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// The same for a log that others may read: where the file is is nobody's business there.
+    pub(crate) fn without_folder(&self) -> Self {
+        let file = self.file.file_name().map_or_else(|| self.file.clone(), PathBuf::from);
+        Self { file, ..self.clone() }
+    }
+
     /// Whether this keeps the file from being served.
     pub(crate) fn is_error(&self) -> bool {
         self.severity == Severity::Error
