@@ -212,7 +212,7 @@ impl Server {
             ("handshake_timeout", limits.handshake_timeout != self.limits.handshake_timeout),
         ] {
             if changed {
-                tracing::warn!("limits.{key} changed: callers notice when the gateway is started again");
+                tracing::warn!("limits.{key} changed: takes effect at the next start");
             }
         }
     }

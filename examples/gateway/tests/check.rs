@@ -261,4 +261,9 @@ fn an_encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_told() {
         assert_eq!(exit, Some(code), "{beside}: {printed}");
         assert!(printed.contains(expected) && !printed.contains("secret\""), "{beside}: {printed}");
     }
+    let key = "private_key = \"server.key\"\npassword_file = \"right.password\"";
+    write(&folder, "plain.toml", &good.replace("private_key = \"server.key\"", key));
+    let (exit, printed) = check(&folder.path().join("plain.toml"));
+    assert_eq!(exit, Some(1), "{printed}");
+    assert!(printed.contains("password_file: the key is not encrypted; remove password_file"), "{printed}");
 }

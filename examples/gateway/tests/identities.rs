@@ -127,6 +127,8 @@ async fn a_reference_finds_its_identity_by_id_and_by_thumbprint() {
         "#
         .replace("THUMBPRINT", print.trim()),
     );
+    let (code, printed) = support::check(&demo.dir().join("identities.toml"));
+    assert!(code == Some(0) && printed.matches("no identity matches this now").count() == 1, "{printed}");
     let demo = demo.on_port(port);
     for (path, expected) in [
         ("/id", (200, "billing-gateway, O=Contoso")),

@@ -245,5 +245,5 @@ fn a_demo_whose_management_port_is_taken_says_so() {
     let printed = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(printed.contains("management.address: cannot listen on 127.0.0.1:"), "{printed}");
-    assert!(printed.contains("; choose another address or stop whoever listens there"), "{printed}");
+    assert!(printed.contains("; choose another one with --management-port N, or stop whoever"), "{printed}");
 }

@@ -50,6 +50,18 @@ async fn serve(dir: &Path, own: [u16; 2], metrics: &PrometheusHandle) -> Result<
             .map_err(|error| format!("cannot print the tour: {error}"))
     })
     .await
+    .map_err(with_own_remedy)
+}
+
+/// The demo's configuration is not for people to change: its ports are chosen on the command line.
+fn with_own_remedy(message: String) -> String {
+    let option = match () {
+        () if message.contains(": management.address: ") => "--management-port",
+        () if message.contains(": listener.address: ") => "--port",
+        () => return message,
+    };
+    let (problem, _) = message.split_once("; ").unwrap_or((&message, ""));
+    format!("{problem}; choose another one with {option} N, or stop whoever listens there")
 }
 
 fn print(text: &str) -> io::Result<()> {

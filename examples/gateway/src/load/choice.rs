@@ -8,15 +8,16 @@ use std::{
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
     ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Timestamp, admitted,
-    identity::{IdentityReference, SharedIdentities},
+    identity::{Identities, IdentityReference, ResolveIdentity, SharedIdentities},
 };
 
-use super::{Named, files::Findings, key_pair::Pair, rows};
+use super::{Named, files::Findings, key_pair::Pair, publication::referred, rows};
 use crate::config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted};
 
 /// The identities that routes can be given.
 pub(super) struct Known {
     named: BTreeMap<String, Option<ClientIdentity>>,
+    all: Identities,
     /// Where requests look them up.
     shared: SharedIdentities,
 }
@@ -36,9 +37,12 @@ pub(super) fn layer(
             IdentityLayer::by_reference(shared.clone(), IdentityReference::name(name.as_str()))
         }
         Some(RouteIdentity::Id(id)) => {
-            IdentityLayer::by_reference(shared.clone(), IdentityReference::id(id.as_str()))
+            let reference = IdentityReference::id(id.as_str());
+            known.note_if_away(id, &reference, findings);
+            IdentityLayer::by_reference(shared.clone(), reference)
         }
         Some(RouteIdentity::Thumbprint(thumbprint)) => {
+            known.note_if_away(thumbprint, &thumbprint.value.into(), findings);
             IdentityLayer::by_reference(shared.clone(), thumbprint.value)
         }
         Some(RouteIdentity::By(by)) => {
@@ -57,7 +61,17 @@ impl Known {
     pub(super) fn new(read: &Named<Pair>, shared: SharedIdentities) -> Self {
         let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
-        Self { named, shared }
+        let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));
+        Self { named, all: referred(found), shared }
+    }
+}
+
+impl Known {
+    /// It may be there later.
+    fn note_if_away<T>(&self, at: &Located<T>, reference: &IdentityReference, findings: &mut Findings) {
+        if self.all.resolve(reference).is_none() {
+            findings.note(at, "no identity matches this now", "requests get 502 until one does");
+        }
     }
 }
 

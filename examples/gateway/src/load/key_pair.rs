@@ -97,11 +97,21 @@ fn from_encrypted_pem(
             findings.error(password_file, error.to_string(), remedy);
             None
         }
+        Err(IdentityError::KeyPair(KeyPairError::KeyPem(_))) if is_plain(&key) => {
+            findings.error(password_file, "the key is not encrypted", "remove password_file");
+            None
+        }
         Err(error) => {
             explain(&error, certificate, private_key, findings);
             None
         }
     }
+}
+
+/// Whether there is a PEM key that takes no password.
+fn is_plain(key: &[u8]) -> bool {
+    let has = |label: &[u8]| key.windows(label.len()).any(|window| window == label);
+    has(b"PRIVATE KEY-----") && !has(b"ENCRYPTED")
 }
 
 /// Says which of the two files is at fault.
