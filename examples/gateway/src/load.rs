@@ -23,6 +23,7 @@ use tower_mtls::MtlsClient;
 
 pub(crate) use self::{
     cache::Cache,
+    choice::explain as explain_choice,
     endpoint::Endpoint,
     fingerprint::{Fingerprint, Fingerprints, fingerprints},
     publication::Publication,

@@ -74,3 +74,24 @@ fn each_certificate_is_explained_with_its_verdict() {
         assert!(printed.contains(expected), "{route} {certificate} {more:?}: {printed}");
     }
 }
+
+#[test]
+fn the_identity_that_the_certificate_chooses_is_told_and_the_exit_code_is_the_verdicts() {
+    let demo = Demo::start();
+    let config = demo.dir().join("gateway.toml");
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    for (path, row) in [("/by", "orders-client"), ("/none", "nobody")] {
+        text.push_str(&format!(
+            "\n[[routes]]\npath = \"{path}\"\nupstream = \"https://localhost\"\n\
+             identity_by = {{ claim = \"common_name\", identities = {{ \"{row}\" = \"billing\" }} }}\n\
+             client_certificate = {{ trust = \"partners\" }}\n"
+        ));
+    }
+    std::fs::write(&config, text).unwrap();
+    for (path, expected) in
+        [("/by", "\nidentity: billing, by common_name\n"), ("/none", "\nidentity: none by common_name")]
+    {
+        let (code, printed) = explain(&demo, path, "client", &[]);
+        assert!(code == Some(0) && printed.contains(expected), "{path}: {printed}");
+    }
+}

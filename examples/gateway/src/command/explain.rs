@@ -9,8 +9,9 @@ use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts};
 
 use super::Explain;
 use crate::{
+    config::{self, IdentityBy, Route, RouteIdentity},
     load, path,
-    serve::{Guard, Refused},
+    serve::{Guard, Refused, RouteFacts as Facts},
 };
 
 /// Exit 0: it would pass; 2: it would not; 1: the question makes no sense.
@@ -45,7 +46,12 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
         Guard::Nothing => Ok(("this route needs no certificate\nadmitted".into(), true)),
         Guard::Rules(policy) => {
             let explanation = policy.explain(&presented, now);
-            Ok((explanation.to_string(), explanation.verdict().is_ok()))
+            let mut text = explanation.to_string();
+            if let Some(by) = identity_by(asked, &route.facts) {
+                text.push('\n');
+                text.push_str(&load::explain_choice(&by, &presented));
+            }
+            Ok((text, explanation.verdict().is_ok()))
         }
         Guard::Document(document) => {
             let request = request(asked, &path.path)?;
@@ -63,6 +69,19 @@ fn request(asked: &Explain, path: &str) -> Result<Request<()>, String> {
         .header(header::HOST, host)
         .body(())
         .map_err(|error| format!("--route {:?}: {error}", asked.route))
+}
+
+/// How this route's requests get their identities, if that differs from one to the other.
+fn identity_by(asked: &Explain, facts: &Facts) -> Option<IdentityBy> {
+    facts.chosen_by.as_ref()?;
+    let routes = config::read(&asked.config).0?.routes;
+    let host = |route: &Route| route.host.as_ref().map(|host| host.value.clone());
+    let route =
+        routes.into_iter().find(|route| route.path.value == facts.path && host(route) == facts.host)?;
+    match route.value.identity {
+        Some(RouteIdentity::By(by)) => Some(by.value),
+        _ => None,
+    }
 }
 
 /// What a caller would present who has this file: the first certificate is its own, the rest is the chain.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Display,
+    path::Path,
 };
 
 use http::{Extensions, HeaderMap, HeaderName};
@@ -100,23 +101,46 @@ fn by_header(name: HeaderName, by: &IdentityBy) -> Choose {
 /// The rows whose values the admitted certificate has, compared as the rules of a route are: they must all mean the
 /// same identity.
 fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
-    let rows: Vec<Option<(Policy, IdentityReference)>> = by
-        .identities
-        .iter()
-        .map(|(value, name)| Some((rule(claim, value, findings)?, IdentityReference::name(name.as_str()))))
-        .collect();
-    let rows: Vec<_> = rows.into_iter().collect::<Option<_>>()?;
+    let rows = policies(claim, by, findings)?;
     if !rows::are_apart(claim, by, findings) {
         return None;
     }
     Some(Box::new(move |_, extensions| {
         let presented = Presented::Certificate(admitted(extensions)?.clone());
-        // Whether the certificate is valid now has been judged.
-        let any_time = Timestamp::from_unix(0);
-        let mut matching = rows.iter().filter(|(rule, _)| rule.judge(&presented, any_time).is_ok());
-        let (_, identity) = matching.next()?;
-        matching.all(|(_, other)| other == identity).then(|| identity.clone())
+        find(&rows, &presented)
     }))
+}
+
+type Rows = Vec<(Policy, IdentityReference)>;
+
+fn policies(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Rows> {
+    let rows: Vec<Option<_>> = by
+        .identities
+        .iter()
+        .map(|(value, name)| Some((rule(claim, value, findings)?, IdentityReference::name(name.as_str()))))
+        .collect();
+    rows.into_iter().collect()
+}
+
+fn find(rows: &Rows, presented: &Presented) -> Option<IdentityReference> {
+    // Whether the certificate is valid now has been judged.
+    let any_time = Timestamp::from_unix(0);
+    let mut matching = rows.iter().filter(|(rule, _)| rule.judge(presented, any_time).is_ok());
+    let (_, identity) = matching.next()?;
+    matching.all(|(_, other)| other == identity).then(|| identity.clone())
+}
+
+/// In words, which identity this route's table gives to a caller with this certificate.
+pub(crate) fn explain(by: &IdentityBy, presented: &Presented) -> String {
+    let claim = match &by.by {
+        By::Header(name) => return format!("identity: chosen by the header {}", name.value),
+        By::Claim(claim) => claim.value,
+    };
+    let rows = policies(claim, by, &mut Findings::new(Path::new(""), Vec::new()));
+    match rows.and_then(|rows| find(&rows, presented)) {
+        Some(IdentityReference::Name(name)) => format!("identity: {name}, by {}", claim.as_str()),
+        _ => format!("identity: none by {}; an admitted request gets 502", claim.as_str()),
+    }
 }
 
 fn rule(claim: Claim, value: &Located<String>, findings: &mut Findings) -> Option<Policy> {
