@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use http::HeaderName;
+use http::{
+    HeaderName,
+    header::{CONTENT_LENGTH, TRAILER},
+};
+use tower_mtls::proxy::is_removed;
 use tower_mtls::{ClientCertificate, certificate::GeneralName};
 
 use super::diagnostic::quoted;
@@ -80,33 +84,6 @@ impl Claim {
     }
 }
 
-/// Whether the back end never sees the caller's header of this name: the gateway removes it, or sets its own.
-fn is_removed(name: &HeaderName) -> bool {
-    const NAMES: [&str; 18] = [
-        "connection",
-        "content-length",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "client-cert",
-        "client-cert-chain",
-        "x-forwarded",
-        "x-real-ip",
-        "remote-user",
-        "x-remote-user",
-    ];
-    const PREFIXES: [&str; 5] = ["x-forwarded-", "x-client-cert", "x-ssl-", "ssl-client-", "x-original-"];
-    let plain = name.as_str().replace(|character: char| !character.is_ascii_alphanumeric(), "-");
-    NAMES.contains(&plain.as_str()) || PREFIXES.iter().any(|prefix| plain.starts_with(prefix))
-}
-
 impl IdentityBy {
     /// Reads the section; `defined` are the names of `[identities]`.
     pub(crate) fn read(mut section: Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
@@ -122,7 +99,7 @@ impl IdentityBy {
         let header = section.string("header").and_then(|name| {
             checked(report, name, "write the name of a header such as x-tenant", |name| {
                 let name: HeaderName = name.parse().map_err(|_| "is no name of a header")?;
-                if is_removed(&name) {
+                if is_removed(&name) || name == CONTENT_LENGTH || name == TRAILER {
                     return Err("is a header that the gateway removes or sets itself");
                 }
                 Ok(name)
