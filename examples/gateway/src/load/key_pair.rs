@@ -97,7 +97,7 @@ fn from_encrypted_pem(
             findings.error(password_file, error.to_string(), remedy);
             None
         }
-        Err(IdentityError::KeyPair(KeyPairError::KeyPem(_))) if is_plain(&key) => {
+        Err(IdentityError::KeyPair(KeyPairError::KeyNotEncrypted)) => {
             findings.error(password_file, "the key is not encrypted", "remove password_file");
             None
         }
@@ -106,12 +106,6 @@ fn from_encrypted_pem(
             None
         }
     }
-}
-
-/// Whether there is a PEM key that takes no password.
-fn is_plain(key: &[u8]) -> bool {
-    let has = |label: &[u8]| key.windows(label.len()).any(|window| window == label);
-    has(b"PRIVATE KEY-----") && !has(b"ENCRYPTED")
 }
 
 /// Says which of the two files is at fault.
