@@ -15,6 +15,8 @@ mod fuzz;
 mod load;
 #[path = "apim/middleware.rs"]
 mod middleware;
+#[path = "apim/reviewed.rs"]
+mod reviewed;
 #[path = "apim/snippets.rs"]
 mod snippets;
 #[path = "apim/validate.rs"]

@@ -137,6 +137,12 @@ impl Document {
         found
     }
 
+    /// Whether a rule that refuses demands something of the certificate that nobody can forge: a chain, or a
+    /// thumbprint. Without it the names of a caller are whatever the caller likes.
+    pub fn proves_certificate(&self) -> bool {
+        self.0.program.judged.proves()
+    }
+
     /// Whether the document looks at the caller's certificate at all.
     pub fn asks_for_certificate(&self) -> bool {
         self.0.program.used.certificate

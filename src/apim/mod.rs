@@ -11,8 +11,8 @@
 //!    expression does.
 //!
 //! It is passed on with the document's headers. Its certificate is *admitted* if a rule that could have refused the
-//! request looked at it: a `choose` with a `return-response` in one of its branches, or a
-//! `validate-client-certificate` that holds. Otherwise it is let through without one, as
+//! request looked at it: a condition with a `return-response` of 400 or more in its branch, a
+//! later one or `otherwise`, or a `validate-client-certificate` that holds. Otherwise it is let through without one, as
 //! [`allow_missing`](crate::RequireCertificateLayer::allow_missing) does. What the document chose for the back end,
 //! identity, URL and headers, stands in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`)
 //! in front of a `ReverseProxy` puts it into effect.

@@ -48,6 +48,10 @@ pub struct Answer {
 /// The code of an answer to a certificate that cannot be read.
 pub(crate) const UNREADABLE: &str = "ClientCertificateUnreadable";
 
+pub(crate) fn refuses_with(status: StatusCode) -> bool {
+    status.as_u16() >= 400
+}
+
 /// Why a document answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
@@ -98,7 +102,7 @@ impl Answer {
 
     /// Whether the answer refuses the caller: a status of 400 or more.
     pub fn refuses(&self) -> bool {
-        self.status.as_u16() >= 400
+        refuses_with(self.status)
     }
 
     /// The response to send. An answer to HEAD is sent without its body.

@@ -118,7 +118,7 @@ pub(crate) enum Action {
 pub(crate) struct Choose {
     pub(crate) branches: Vec<Branch>,
     pub(crate) otherwise: Option<Vec<Step>>,
-    /// Whether a branch can end the request, so that passing it means something.
+    /// Whether a branch can refuse the request.
     pub(crate) can_refuse: bool,
 }
 
@@ -128,6 +128,8 @@ pub(crate) struct Branch {
     pub(crate) path: String,
     pub(crate) condition: Condition,
     pub(crate) steps: Vec<Step>,
+    /// Whether this branch or what comes after it can refuse the request, so that passing the condition means something.
+    pub(crate) decides_refusal: bool,
 }
 
 #[derive(Debug)]

@@ -12,7 +12,9 @@ fn errors(text: &str) -> DocumentErrors {
 }
 
 fn condition(code: &str) -> String {
-    format!("<choose>\n <when condition=\"@({code})\"><return-response /></when>\n</choose>")
+    format!(
+        "<choose>\n <when condition=\"@({code})\"><return-response><set-status code='403' /></return-response></when>\n</choose>"
+    )
 }
 
 #[test]

@@ -546,6 +546,13 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             "the route's identity cannot be shown over http; write an https base-url",
         ),
         (
+            "a name that nothing proves",
+            EXPIRY,
+            "identity = \"orders\"",
+            "identity_by = { claim = \"common_name\", identities = { a = \"orders\" } }",
+            "proves no certificate, so callers would choose the identity",
+        ),
+        (
             "an identity for an http upstream",
             identity,
             "identity = \"orders\"",

@@ -1,14 +1,16 @@
 //! `choose`, `when`, `otherwise`.
 
 use super::{ANY, Compiler, Element, Type, expression};
-use crate::apim::program::{Action, Branch, Choose, Condition, Step};
+use crate::apim::{
+    outcome::refuses_with,
+    program::{Action, Branch, Choose, Condition, Section, Step},
+};
 
 impl Compiler<'_> {
     pub(super) fn choose(&mut self, element: &Element, path: &str) -> Option<Action> {
         self.check_shape(element, &[], &["when", "otherwise"]);
         let mut branches = Vec::new();
         let mut otherwise = None;
-        let mut judged = expression::Uses::default();
         for child in &element.children {
             match child.name.as_str() {
                 "when" if otherwise.is_some() => {
@@ -17,9 +19,6 @@ impl Compiler<'_> {
                 "when" => {
                     let number = branches.len() + 1;
                     if let Some(branch) = self.when(child, format!("{path}/when[{number}]")) {
-                        if let Condition::Expression(condition) = &branch.condition {
-                            judged = judged.and(condition.uses);
-                        }
                         branches.push(branch);
                     }
                 }
@@ -36,12 +35,28 @@ impl Compiler<'_> {
         if !element.children.iter().any(|child| child.name == "when") {
             self.findings.error(element.position, "<choose> needs at least one <when>");
         }
-        let can_refuse =
-            branches.iter().any(|branch| refuses(&branch.steps)) || otherwise.as_deref().is_some_and(refuses);
-        if can_refuse {
-            self.facts.judged = self.facts.judged.and(judged);
-        }
+        let can_refuse = self.weigh(&mut branches, otherwise.as_deref());
         Some(Action::Choose(Choose { branches, otherwise, can_refuse }))
+    }
+
+    /// Finds out which conditions decide about refusals, and whether anything here refuses.
+    ///
+    /// A condition decides about its own branch and what comes after it. What stands before it has been passed already,
+    /// whatever the condition says.
+    fn weigh(&mut self, branches: &mut [Branch], otherwise: Option<&[Step]>) -> bool {
+        let mut can_refuse = otherwise.is_some_and(refuses);
+        for branch in branches.iter_mut().rev() {
+            can_refuse |= refuses(&branch.steps);
+            branch.decides_refusal = can_refuse;
+            // In on-error the request has failed already: no rule there lets anybody in or keeps anybody out.
+            if let Condition::Expression(condition) = &branch.condition
+                && can_refuse
+                && self.section == Section::Inbound
+            {
+                self.facts.judged = self.facts.judged.and(condition.uses);
+            }
+        }
+        can_refuse
     }
 
     fn when(&mut self, element: &Element, path: String) -> Option<Branch> {
@@ -61,13 +76,20 @@ impl Compiler<'_> {
             },
         };
         let steps = self.steps(&element.children, &path);
-        Some(Branch { position: element.position, path, condition: condition?, steps })
+        Some(Branch {
+            position: element.position,
+            path,
+            condition: condition?,
+            steps,
+            decides_refusal: false,
+        })
     }
 }
 
+/// Whether callers can be turned away here. An answer below 400 turns nobody away: it is what a caller wants.
 fn refuses(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
-        Action::Return(_) => true,
+        Action::Return(reply) => refuses_with(reply.status),
         Action::Validate(validation) => !validation.ignore_error,
         Action::Choose(choose) => choose.can_refuse,
         _ => false,

@@ -230,7 +230,7 @@ impl<'r> Run<'r, '_> {
                 Condition::Expression(expression) => {
                     self.state.saw_certificate = false;
                     let holds = self.evaluation().condition(&expression.root);
-                    self.judged |= choose.can_refuse && self.state.saw_certificate;
+                    self.judged |= branch.decides_refusal && self.state.saw_certificate;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| Box::new(Failure::of_fault(place, &branch.path, fault)))?
                 }

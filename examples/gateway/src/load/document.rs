@@ -13,7 +13,7 @@ use super::{
     rules,
     upstream::Parts,
 };
-use crate::config::{ClientCertificate, FilePath, Located, Route, Scheme, quoted};
+use crate::config::{By, Claim, ClientCertificate, FilePath, Located, Route, RouteIdentity, Scheme, quoted};
 
 /// What documents see as `context.Deployment.Certificates`: the certificates of all identities, by name.
 pub(super) struct Deployed {
@@ -83,7 +83,8 @@ pub(super) fn document(
         Ok(document) => {
             warn(document.warnings(), file, findings);
             rules::warn_of_shadow(rules, findings);
-            judge_back_ends(&document, route, file, findings).then_some(document)
+            let is_sound = judge_choice(&document, route, file, findings);
+            (judge_back_ends(&document, route, file, findings) && is_sound).then_some(document)
         }
         Err(errors) => {
             tell(&errors, &builder, text, rules.trust.as_ref(), file, findings);
@@ -124,6 +125,28 @@ fn warn(warnings: &[DocumentWarning], file: &Located<FilePath>, findings: &mut F
 
 fn place(file: &FilePath, line: usize, column: usize) -> String {
     format!("{}, line {line}, column {column}", quoted(&file.written))
+}
+
+/// Whether the claim that chooses the identity is one that the document proves: whoever makes a certificate writes the
+/// names in it. A thumbprint needs no proof.
+fn judge_choice(
+    document: &Document,
+    route: &Route,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) -> bool {
+    let Some(RouteIdentity::By(by)) = &route.identity else { return true };
+    let is_name = matches!(&by.by, By::Claim(claim) if claim.value != Claim::Thumbprint);
+    if !is_name || document.proves_certificate() {
+        return true;
+    }
+    let problem = format!(
+        "{} proves no certificate, so callers would choose the identity of [routes.identity_by] by names they make up",
+        quoted(&file.written)
+    );
+    let remedy = "demand a chain (VerifyNoRevocation(), validate-trust) or a thumbprint, or write claim = \"thumbprint\"";
+    findings.error(file, problem, remedy);
+    false
 }
 
 /// Whether no back end is sure to be called in a way that the gateway refuses: an identity cannot be shown over

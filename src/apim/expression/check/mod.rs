@@ -51,6 +51,11 @@ pub(crate) struct Uses {
 }
 
 impl Uses {
+    /// Whether something of the caller's certificate is looked at that nobody can forge.
+    pub(crate) fn proves(self) -> bool {
+        self.certificate && self.proof
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
