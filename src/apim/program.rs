@@ -1,6 +1,6 @@
 //! A document compiled: what is done, in order.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
@@ -22,7 +22,8 @@ pub(crate) struct Program {
     /// What anything looks at, and what rules that can refuse look at, documents above included.
     pub(crate) used: Uses,
     pub(crate) judged: Uses,
-    pub(crate) set_variables: Vec<Arc<str>>,
+    /// The variables that are set, each with what its values are made of.
+    pub(crate) set_variables: HashMap<Arc<str>, Uses>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

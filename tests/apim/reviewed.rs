@@ -56,3 +56,46 @@ fn only_a_condition_that_could_have_refused_admits() {
     );
     assert!(!WORLD.load(&late).unwrap().proves_certificate());
 }
+
+#[test]
+fn callers_choose_neither_identity_nor_back_end() {
+    const NAME: &str = "context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false)";
+    let set = |value: &str| format!("<set-variable name='v' value='@({value})' />");
+    let read = "(string)context.Variables[\"v\"]";
+    let read_or = "context.Variables.GetValueOrDefault<string>(\"v\", \"a\")";
+    for (before, code, is_error, needs_proof) in [
+        (String::new(), "context.Request.Method", true, false),
+        (String::new(), "context.Request.IpAddress", true, false),
+        (set("context.Request.Method"), read, true, false),
+        (set("context.Request.Headers.GetValueOrDefault(\"a\", \"b\")"), read_or, true, false),
+        (String::new(), NAME, false, true),
+        (String::new(), "context.Request.Certificate.SerialNumber", false, true),
+        (set(NAME), read, false, true),
+        (set("\"b\""), read, false, false),
+        (String::new(), "context.Request.Certificate.Thumbprint", false, false),
+    ] {
+        for element in [
+            format!("{before}<authentication-certificate certificate-id='@({code})' />"),
+            format!("{before}<set-backend-service base-url='@(\"https://\" + {code})' />"),
+        ] {
+            for (text, is_error) in
+                [(element.clone(), is_error || needs_proof), (format!("{PROVEN}{element}"), is_error)]
+            {
+                match WORLD.load(&text) {
+                    Ok(_) => assert!(!is_error, "{text}"),
+                    Err(errors) => {
+                        assert!(is_error, "{text}: {errors}");
+                        assert!(errors.to_string().contains("the caller would choose"), "{text}: {errors}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_time_span_is_zero() {
+    let code = "context.Variables.GetValueOrDefault<TimeSpan>(\"left\") <= TimeSpan.FromDays(1)";
+    let document = WORLD.load(&format!("<choose>{}</choose>", when(code, &answer(403)))).unwrap();
+    assert!(evaluate(&document, &WORLD.certificate("orders")).answer().is_some_and(|it| it.refuses()));
+}

@@ -3,7 +3,7 @@
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::{
     apim::{
-        expression::{Constant, Expression, Kind},
+        expression::{Constant, Kind},
         outcome::ChosenIdentity,
         program::{Action, IdentitySource, Named},
     },
@@ -31,7 +31,7 @@ impl Compiler<'_> {
             "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
             name if expression::is_expression(&attribute.value.value) => {
                 let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                self.refuse_callers_choice(attribute, &compiled)?;
+                self.refuse_callers_choice(attribute, &compiled, "as whom the back end is called")?;
                 if name == "thumbprint" {
                     IdentitySource::Thumbprint(compiled)
                 } else {
@@ -60,21 +60,6 @@ impl Compiler<'_> {
             }
         };
         Some(Action::Authenticate(source))
-    }
-
-    fn refuse_callers_choice(&mut self, attribute: &Attribute, compiled: &Expression) -> Option<()> {
-        if compiled.uses.request {
-            let message = "the caller would choose as whom the back end is called: compare its headers in a <choose>, and \
-                           write each identity out";
-            self.findings.error(attribute.position, message);
-            return None;
-        }
-        if compiled.uses.variables {
-            let message =
-                "a variable decides as whom the back end is called: make sure that callers do not choose it";
-            self.findings.warn(attribute.position, message);
-        }
-        Some(())
     }
 
     /// A .pfx in the document: `@(Convert.FromBase64String("..."))`.

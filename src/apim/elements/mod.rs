@@ -43,7 +43,9 @@ pub(crate) struct Facts {
     pub(crate) judged: Uses,
     /// What anything looks at.
     pub(crate) used: Uses,
-    pub(crate) set_variables: Vec<Arc<str>>,
+    pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    /// Places where the certificate's content decides as whom, or where, the back end is called.
+    pub(crate) content_decides: Vec<Position>,
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
 }
@@ -238,7 +240,14 @@ impl Compiler<'_> {
 
     fn compile(&mut self, text: &Text, wanted: Type) -> Option<Expression> {
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
-        let compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
+        let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
+        // What a variable was made of is what this is made of.
+        for name in &compiled.reads {
+            let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
+            for made_of in self.facts.set_variables.get(name).into_iter().chain(above) {
+                compiled.uses = compiled.uses.and(*made_of);
+            }
+        }
         self.facts.used = self.facts.used.and(compiled.uses);
         self.facts.read_variables.extend(compiled.variables.iter().cloned());
         if self.section == Section::Outbound && compiled.uses.time {
@@ -257,6 +266,31 @@ impl Compiler<'_> {
         Some(Template::Literal(text.value.as_str().into()))
     }
 
+    /// Refuses an expression by which the caller would choose the identity or the back end.
+    fn refuse_callers_choice(
+        &mut self,
+        attribute: &Attribute,
+        compiled: &Expression,
+        chosen: &str,
+    ) -> Option<()> {
+        if compiled.uses.request {
+            let message = format!(
+                "the caller would choose {chosen}: compare its headers in a <choose>, and write each {} out",
+                attribute.name
+            );
+            self.findings.error(attribute.position, message);
+            return None;
+        }
+        if compiled.uses.certificate && compiled.uses.content {
+            self.facts.content_decides.push(attribute.position);
+        }
+        if compiled.uses.variables {
+            let message = format!("a variable decides {chosen}: make sure that callers do not choose it");
+            self.findings.warn(attribute.position, message);
+        }
+        Some(())
+    }
+
     fn set_variable(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &["name", "value"], &[]);
         let name = self.required(element, "name");
@@ -265,7 +299,12 @@ impl Compiler<'_> {
             None => self.error(element, "<set-variable> needs the attribute value"),
         };
         let name: Arc<str> = self.literal(name?)?.into();
-        self.facts.set_variables.push(name.clone());
+        let made_of = match &value {
+            Some(Template::Expression(expression)) => expression.uses.of_value(),
+            _ => Uses::default(),
+        };
+        let known = self.facts.set_variables.entry(name.clone()).or_default();
+        *known = known.and(made_of);
         Some(Action::Variable(name, value?))
     }
 }

@@ -31,7 +31,10 @@ impl Compiler<'_> {
             && self.facts.includes_base
         {
             (above, judged_above) = (base.used, base.judged);
-            program.set_variables.extend(base.set_variables.iter().cloned());
+            for (name, made_of) in &base.set_variables {
+                let known = program.set_variables.entry(name.clone()).or_default();
+                *known = known.and(*made_of);
+            }
         }
         program.used = self.facts.used.and(above);
         program.judged = self.facts.judged.and(judged_above);
@@ -142,6 +145,14 @@ impl Compiler<'_> {
 
     fn lint_whole(&mut self, program: &Program, start: Position) {
         let judged = program.judged;
+        // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
+        for position in std::mem::take(&mut self.facts.content_decides) {
+            if !judged.proves() {
+                let message = "the caller would choose this by what it writes into a certificate of its own: demand a \
+                               chain (VerifyNoRevocation(), validate-trust) or a thumbprint as well";
+                self.findings.error(position, message);
+            }
+        }
         let message = if !program.used.certificate {
             Some(
                 "the document does not look at the caller's certificate: everyone passes, and nobody is admitted",
@@ -165,7 +176,7 @@ impl Compiler<'_> {
             self.findings.warn(start, message);
         }
         for (name, position) in std::mem::take(&mut self.facts.read_variables) {
-            if !program.set_variables.contains(&name) {
+            if !program.set_variables.contains_key(&name) {
                 let message = format!(
                     "nothing sets the variable {name:?}, so this always fails: use GetValueOrDefault, or set it first"
                 );

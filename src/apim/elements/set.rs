@@ -99,17 +99,7 @@ impl Compiler<'_> {
         let attribute = self.required(element, "base-url")?;
         if expression::is_expression(&attribute.value.value) {
             let compiled = self.compile(&attribute.value, Type::TEXT)?;
-            if compiled.uses.request {
-                let message = "the caller would choose where its request is sent, and with whose certificate: compare its \
-                               headers in a <choose>, and write each base-url out";
-                self.findings.error(attribute.position, message);
-                return None;
-            }
-            if compiled.uses.variables {
-                let message =
-                    "a variable decides where requests are sent: make sure that callers do not choose it";
-                self.findings.warn(attribute.position, message);
-            }
+            self.refuse_callers_choice(attribute, &compiled, "where requests are sent")?;
             return Some(Action::Backend(Target::Expression(Box::new(compiled))));
         }
         match base_url(attribute.value.value.trim()) {

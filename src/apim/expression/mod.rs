@@ -34,6 +34,8 @@ pub(crate) struct Expression {
     pub(crate) source: Arc<str>,
     /// Variables that must have been set, each with its place.
     pub(crate) variables: Vec<(Arc<str>, super::error::Position)>,
+    /// All variables whose values are read.
+    pub(crate) reads: Vec<Arc<str>>,
 }
 
 /// Whether a value is an expression rather than a text.
@@ -69,7 +71,13 @@ pub(crate) fn compile(
     }
     let variables =
         checker.variables.iter().map(|(name, offset)| (name.clone(), text.position(*offset))).collect();
-    Some(Expression { root: root.ok()?, uses: checker.uses, source: text.value.as_str().into(), variables })
+    Some(Expression {
+        root: root.ok()?,
+        uses: checker.uses,
+        source: text.value.as_str().into(),
+        variables,
+        reads: checker.reads,
+    })
 }
 
 /// A moment for explanations.

@@ -32,6 +32,7 @@ pub(crate) enum Constant {
     Char(char),
     Text(Box<str>),
     Moment(i64),
+    Span(i64),
     Bytes(Box<[u8]>),
 }
 

@@ -66,6 +66,7 @@ impl Checker {
             }
             ("GetValueOrDefault", [key, rest @ ..]) if rest.len() < 2 => {
                 let key = self.key(key, "variable")?;
+                self.reads.push(key.clone());
                 let wanted = match generic.map(Type::named) {
                     Some(Some(wanted)) => Some(wanted),
                     Some(None) => return self.fail(at, "this type is not supported here"),
@@ -127,12 +128,35 @@ impl Checker {
 fn default_of(ty: Type, span: &Span) -> Node {
     let value = match ty.base {
         _ if ty.nullable => Constant::Null,
+        Base::Span => Constant::Span(0),
         Base::Bool => Constant::Bool(false),
         Base::Int => Constant::Int(0),
         Base::Double => Constant::Double(0.0),
         Base::Char => Constant::Char('\0'),
         Base::Moment => Constant::Moment(0),
-        _ => Constant::Null,
+        // All that are left are written out: a value type that is forgotten would be null, and null compares as false.
+        Base::Null
+        | Base::Text
+        | Base::Certificate
+        | Base::Name
+        | Base::Pair
+        | Base::Texts
+        | Base::Bytes
+        | Base::Object
+        | Base::Oid
+        | Base::Context
+        | Base::Request
+        | Base::Deployment
+        | Base::Certificates
+        | Base::CertificateValues
+        | Base::CertificateKeys
+        | Base::Headers
+        | Base::Url
+        | Base::Query
+        | Base::Variables
+        | Base::LastError
+        | Base::Class(_)
+        | Base::Constant(_) => Constant::Null,
     };
     super::constant(value, span)
 }

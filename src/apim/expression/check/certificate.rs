@@ -16,6 +16,8 @@ impl Checker {
         span: &Span,
     ) -> Checked {
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
+        self.uses.content |=
+            !matches!(name, "Verify" | "VerifyNoRevocation" | "GetCertHashString" | "GetCertHash");
         match (name, arguments) {
             ("Verify" | "VerifyNoRevocation", []) => {
                 self.verify_needs(name, at)?;

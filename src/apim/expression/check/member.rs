@@ -72,8 +72,11 @@ impl Checker {
             }
             "Headers" => Self::no_value(Base::Headers, span),
             "Url" | "OriginalUrl" => Self::no_value(Base::Url, span),
-            "Method" => text(RequestText::Method),
-            "IpAddress" => text(RequestText::IpAddress),
+            // A method may be any word, and an address is the caller's too.
+            "Method" | "IpAddress" => {
+                self.uses.request = true;
+                text(if name == "Method" { RequestText::Method } else { RequestText::IpAddress })
+            }
             "Body" => self.fail(at, "context.Request.Body is not supported: bodies are streamed, not read"),
             _ => self.fail(
                 at,
@@ -132,6 +135,7 @@ impl Checker {
         let text =
             |text, node| Node { kind: Kind::CertificateText(text, Box::new(node)), range: range(span) };
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
+        self.uses.content |= name != "Thumbprint";
         match name {
             "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
                 self.uses.names = true;
@@ -214,6 +218,7 @@ impl Checker {
                 let name = self.key(index, "variable")?;
                 self.uses.variables = true;
                 self.variables.push((name.clone(), index.span.start));
+                self.reads.push(name.clone());
                 Ok((Node { kind: Kind::Variable(name), range: range(span) }, Base::Object.into()))
             }
             Base::Headers => {

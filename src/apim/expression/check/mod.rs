@@ -39,7 +39,9 @@ pub(crate) struct Uses {
     pub(crate) names: bool,
     /// Something of it that nobody can forge: its thumbprint, its place in the deployment, a chain.
     pub(crate) proof: bool,
-    /// What the caller writes at will: headers and the URL.
+    /// What whoever makes a certificate writes into it: names, the serial number, dates, all of it.
+    pub(crate) content: bool,
+    /// What the caller writes at will: headers, the URL, the method, and where it calls from.
     pub(crate) request: bool,
     pub(crate) variables: bool,
     /// The moment at which it is evaluated.
@@ -51,6 +53,11 @@ pub(crate) struct Uses {
 }
 
 impl Uses {
+    /// What is left of it in a value that was made of it: when that was made, and with which trust, is settled.
+    pub(crate) fn of_value(self) -> Self {
+        Self { time: false, trust: false, revocation: false, ..self }
+    }
+
     /// Whether something of the caller's certificate is looked at that nobody can forge.
     pub(crate) fn proves(self) -> bool {
         self.certificate && self.proof
@@ -61,6 +68,7 @@ impl Uses {
             certificate: self.certificate || other.certificate,
             names: self.names || other.names,
             proof: self.proof || other.proof,
+            content: self.content || other.content,
             request: self.request || other.request,
             variables: self.variables || other.variables,
             time: self.time || other.time,
@@ -101,6 +109,8 @@ pub(super) struct Checker {
     pub(super) uses: Uses,
     /// Names of variables that are read without a default.
     pub(super) variables: Vec<(Arc<str>, usize)>,
+    /// Names of all variables whose values are read.
+    pub(super) reads: Vec<Arc<str>>,
     /// Locals and parameters that are visible, innermost last.
     names: Vec<Binding>,
     /// The locals of `?.`, innermost last.

@@ -325,6 +325,7 @@ fn of_constant(constant: &Constant) -> Value<'_> {
         Constant::Char(value) => Value::Char(*value),
         Constant::Text(text) => Value::borrowed(text),
         Constant::Moment(ticks) => Value::Moment(*ticks),
+        Constant::Span(ticks) => Value::Span(*ticks),
         Constant::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
     }
 }
