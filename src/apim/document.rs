@@ -77,6 +77,8 @@ impl Document {
 
     /// Decides as [`evaluate`](Self::evaluate) does and refuses nobody: an answer of 400 or more is remembered
     /// ([`Forward::refused`](super::Forward::refused)), and the next element runs. Such a request is not admitted.
+    /// Only where the identity or the back end cannot be chosen the answer is given all the same: the request would be
+    /// sent as somebody, or somewhere, that the document did not choose.
     ///
     /// For trying a document on real traffic: headers, identity and back end are those of a request that passes.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {

@@ -205,7 +205,11 @@ pub enum ChosenIdentity {
 impl fmt::Display for ChosenIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Id(id) => write!(f, "the certificate with the id {id}"),
+            Self::Id(id) => {
+                // It may be chosen by what a caller sent, and this is for logs: no line breaks, and no length.
+                let printed: String = id.chars().take(64).collect();
+                write!(f, "the certificate with the id {}", printed.escape_debug())
+            }
             Self::Thumbprint(thumbprint) => write!(f, "the certificate with the thumbprint {thumbprint}"),
             #[cfg(feature = "identity")]
             Self::Embedded(identity) => {

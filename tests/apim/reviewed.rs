@@ -1,8 +1,8 @@
 //! What a reviewer found, once and for all.
 
-use tower_mtls::apim::Outcome;
+use tower_mtls::apim::{Outcome, RequestFacts};
 
-use crate::world::{WORLD, evaluate};
+use crate::world::{NOW, WORLD, evaluate, request};
 
 fn admits(text: &str) -> bool {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
@@ -98,4 +98,42 @@ fn a_missing_time_span_is_zero() {
     let code = "context.Variables.GetValueOrDefault<TimeSpan>(\"left\") <= TimeSpan.FromDays(1)";
     let document = WORLD.load(&format!("<choose>{}</choose>", when(code, &answer(403)))).unwrap();
     assert!(evaluate(&document, &WORLD.certificate("orders")).answer().is_some_and(|it| it.refuses()));
+}
+
+#[test]
+fn a_comment_ends_with_its_line() {
+    for end in ["\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"] {
+        let code =
+            format!("context.Request.Certificate == null // none{end} || context.Request.Method == \"GET\"");
+        let document = WORLD.load(&format!("<choose>{}</choose>", when(&code, &answer(403)))).unwrap();
+        let outcome = evaluate(&document, &WORLD.certificate("orders"));
+        assert!(outcome.answer().is_some(), "{end:?}: {outcome:?}");
+        let open = format!("<choose>{}</choose>", when(&format!("\"a{end}b\" == \"c\""), ""));
+        assert!(WORLD.load(&open).is_err(), "{end:?}");
+    }
+}
+
+#[test]
+fn shadow_sends_nothing_as_somebody_that_was_not_chosen() {
+    for element in [
+        "<authentication-certificate certificate-id='@((string)context.Variables[\"v\"])' />",
+        "<set-backend-service base-url='@((string)context.Variables[\"v\"])' />",
+    ] {
+        for text in [element.to_owned(), format!("<choose><when condition='true'>{element}</when></choose>")]
+        {
+            let presented = WORLD.certificate("orders");
+            let request = request();
+            let facts = RequestFacts::new(&request, &presented);
+            let outcome = WORLD.load(&text).unwrap().evaluate_shadow(&facts, NOW);
+            assert_eq!(outcome.answer().unwrap().status(), 500, "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_identity_is_printed_in_one_short_line() {
+    let text = format!("<authentication-certificate certificate-id='@(\"a\\nb{}\")' />", "c".repeat(100));
+    let outcome = evaluate(&WORLD.load(&text).unwrap(), &WORLD.certificate("orders"));
+    let printed = outcome.forward().unwrap().forwarding().identity().unwrap().to_string();
+    assert_eq!(printed, format!("the certificate with the id a\\nb{}", "c".repeat(61)));
 }

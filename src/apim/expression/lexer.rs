@@ -1,6 +1,7 @@
 //! C# text as tokens.
 
 use super::ast::Span;
+use crate::apim::reader::is_line_end;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
@@ -82,7 +83,7 @@ impl<'a> Lexer<'a> {
                 };
                 self.at += end + 4;
             } else if self.rest().starts_with("//") {
-                let Some(end) = self.rest().find('\n') else {
+                let Some(end) = self.rest().find(is_line_end) else {
                     return self.problem("a line comment would swallow the rest: write /* ... */");
                 };
                 self.at += end;
@@ -203,7 +204,10 @@ impl<'a> Lexer<'a> {
             match self.next() {
                 Some('"') => return Ok(text),
                 Some('\\') => text.push(self.escape()?),
-                Some('\n') | None => return self.problem("this string literal is never closed"),
+                None => return self.problem("this string literal is never closed"),
+                Some(other) if is_line_end(other) => {
+                    return self.problem("this string literal is never closed");
+                }
                 Some(other) => text.push(other),
             }
         }
@@ -263,7 +267,10 @@ impl<'a> Lexer<'a> {
                     self.at += 1;
                 }
                 Some('}') => return self.problem("'}' closes nothing: write }} for the character"),
-                Some('\n') | None => return self.problem("this string literal is never closed"),
+                None => return self.problem("this string literal is never closed"),
+                Some(other) if is_line_end(other) => {
+                    return self.problem("this string literal is never closed");
+                }
                 Some(other) => text.push(other),
             }
         }

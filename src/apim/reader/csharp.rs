@@ -31,6 +31,11 @@ pub(super) fn end_of_expression(
     Ok(scanner.at)
 }
 
+/// What ends a line in C#, and with it a `//` comment.
+pub(crate) fn is_line_end(character: char) -> bool {
+    matches!(character, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 struct Scanner<'a> {
     source: &'a str,
     at: usize,
@@ -44,6 +49,10 @@ impl Scanner<'_> {
 
     fn peek(&self) -> Option<u8> {
         self.source.as_bytes().get(self.at).copied()
+    }
+
+    fn is_at_line_end(&self) -> bool {
+        self.rest().starts_with(is_line_end)
     }
 
     fn skip_char(&mut self) {
@@ -109,7 +118,7 @@ impl Scanner<'_> {
                     self.at += end + 2;
                 }
                 b'/' if self.rest().starts_with("//") => {
-                    self.at += self.rest().find('\n').unwrap_or_else(|| self.rest().len());
+                    self.at += self.rest().find(is_line_end).unwrap_or_else(|| self.rest().len());
                 }
                 _ => self.skip_char(),
             }
@@ -132,7 +141,9 @@ impl Scanner<'_> {
         loop {
             match self.peek() {
                 None => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
-                Some(b'\n') if !is_verbatim => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                Some(_) if !is_verbatim && self.is_at_line_end() => {
+                    return Err(Unread { offset: open, message: UNCLOSED_TEXT });
+                }
                 Some(b'"') if is_verbatim && self.rest().starts_with("\"\"") => self.at += 2,
                 Some(b'"') => {
                     self.at += 1;
@@ -156,7 +167,10 @@ impl Scanner<'_> {
         self.at += self.entity().map_or(1, |(_, length)| length);
         loop {
             match self.peek() {
-                None | Some(b'\n') => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                None => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                Some(_) if self.is_at_line_end() => {
+                    return Err(Unread { offset: open, message: UNCLOSED_TEXT });
+                }
                 Some(b'"' | b'<') => return Err(Unread { offset: self.at, message: AMBIGUOUS }),
                 Some(b'\\') => {
                     (self.keep)(self.at..self.at + 1);
@@ -190,7 +204,10 @@ impl Scanner<'_> {
         self.at += 1;
         loop {
             match self.peek() {
-                None | Some(b'\n') => {
+                None => {
+                    return Err(Unread { offset: open, message: "this character literal is never closed" });
+                }
+                Some(_) if self.is_at_line_end() => {
                     return Err(Unread { offset: open, message: "this character literal is never closed" });
                 }
                 Some(b'\'') => {
@@ -218,7 +235,10 @@ impl Scanner<'_> {
         self.at += 2;
         loop {
             match self.peek() {
-                None | Some(b'\n') => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                None => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                Some(_) if self.is_at_line_end() => {
+                    return Err(Unread { offset: open, message: UNCLOSED_TEXT });
+                }
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(());

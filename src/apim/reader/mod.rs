@@ -11,6 +11,7 @@ mod text;
 
 use roxmltree::{Node, ParsingOptions};
 
+pub(crate) use self::csharp::is_line_end;
 pub(crate) use self::text::{Lines, Text};
 use super::error::{DocumentError, Position};
 

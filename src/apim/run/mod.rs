@@ -46,6 +46,7 @@ pub(crate) fn evaluate(
         judged: false,
         ignored: false,
         is_shadow,
+        is_stuck: false,
         refused: is_unreadable.then(|| Box::new(unreadable())),
         lines,
         depth: 0,
@@ -93,6 +94,8 @@ struct Run<'r, 'l> {
     ignored: bool,
     /// Refusals are remembered, and the next element runs.
     is_shadow: bool,
+    /// The identity or the back end could not be chosen: the request does not go on, in shadow either.
+    is_stuck: bool,
     /// The first refusal that was not carried out.
     refused: Option<Box<Answer>>,
     lines: Option<&'l mut Vec<Line>>,
@@ -158,7 +161,13 @@ impl<'r> Run<'r, '_> {
         for step in steps {
             let ended = match self.step(step) {
                 Ok(Flow::Go) => continue,
-                Err(failure) if self.is_shadow => Box::new(failure.into_answer()),
+                // Without its choice the request would go to the route's back end under the route's identity, which
+                // the document means for others.
+                Err(failure) if matches!(step.action, Action::Authenticate(_) | Action::Backend(_)) => {
+                    self.is_stuck = true;
+                    return Err(failure);
+                }
+                Err(failure) if self.is_shadow && !self.is_stuck => Box::new(failure.into_answer()),
                 Ok(Flow::End(answer)) if self.is_shadow && answer.refuses() => answer,
                 ended => return ended,
             };
