@@ -44,7 +44,10 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[expect(clippy::disallowed_methods, reason = "tonic's own TLS takes no explicit provider")]
     pub(crate) async fn start() -> Self {
+        // With several compiled in there is no default. Another test of this process may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let demo = Demo::start();
         let read = |name: &str| std::fs::read(demo.dir().join(name)).unwrap();
         let tls = ServerTlsConfig::new()
