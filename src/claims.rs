@@ -3,18 +3,34 @@
 /// Names that proxies and servers use for certificates, for users, and for where a request came from or went.
 /// Back ends behind CGI-like interfaces see every other character as `_`, so here they are all one.
 pub(crate) fn is_claim(name: &str) -> bool {
-    const NAMES: [&str; 23] = [
+    const NAMES: [&str; 11] = [
         "forwarded",
         "x-forwarded",
-        "x-arr-clientcert",
-        "client-cert",
-        "client-cert-chain",
         "x-real-ip",
         "true-client-ip",
         "x-original-url",
         "x-original-uri",
         "x-original-host",
         "x-rewrite-url",
+        "x-cluster-client-ip",
+        "cf-connecting-ip",
+        "x-client-ip",
+    ];
+    let name = folded(name);
+    is_folded_identity(&name) || NAMES.contains(&name.as_str()) || name.starts_with("x-forwarded-")
+}
+
+/// Those of them that tell who the caller is: its certificate, or its user.
+#[cfg(feature = "apim")]
+pub(crate) fn is_identity_claim(name: &str) -> bool {
+    is_folded_identity(&folded(&name.to_ascii_lowercase()))
+}
+
+fn is_folded_identity(name: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "x-arr-clientcert",
+        "client-cert",
+        "client-cert-chain",
         "remote-user",
         "x-remote-user",
         "x-client-dn",
@@ -22,17 +38,20 @@ pub(crate) fn is_claim(name: &str) -> bool {
         "x-client-subject-dn",
         "x-client-s-dn",
         "x-client-i-dn",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "cf-connecting-ip",
         "x-webauth-user",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "x-forwarded-preferred-username",
         "x-ssl",
     ];
-    const PREFIXES: [&str; 10] = [
-        "x-forwarded-",
+    const PREFIXES: [&str; 12] = [
+        "x-forwarded-client-cert",
+        "x-forwarded-tls-client",
         "x-ssl-",
-        "ssl-client-",
+        "ssl-client",
         "x-client-cert",
+        "x-clientcert",
         "x-amzn-mtls-",
         "x-amzn-oidc-",
         "x-tls-client-",
@@ -40,8 +59,7 @@ pub(crate) fn is_claim(name: &str) -> bool {
         "x-auth-request-",
         "x-goog-authenticated-user-",
     ];
-    let name = folded(name);
-    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The name with every character that is no letter and no digit as `-`.

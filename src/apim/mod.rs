@@ -27,7 +27,8 @@
 //! | the certificate cannot be read, and the document asks for it | `403`, as [`RequireCertificate`](crate::RequireCertificate) does: no expression can tell it from a missing one |
 //! | nothing was captured | `500`, and an error in the log |
 //!
-//! [`shadow`](ApimPolicyLayer::shadow) refuses nobody and runs the rest of the document, to try it on real traffic.
+//! [`shadow`](ApimPolicyLayer::shadow) refuses nobody, to try a document on real traffic: what would refuse is logged, the
+//! rest of the document runs, and a request for which it could not choose an identity or a back end is not sent to one.
 //!
 //! The cause stands in the log, and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
 //! or more.

@@ -137,3 +137,61 @@ fn an_identity_is_printed_in_one_short_line() {
     let printed = outcome.forward().unwrap().forwarding().identity().unwrap().to_string();
     assert_eq!(printed, format!("the certificate with the id a\\nb{}", "c".repeat(61)));
 }
+
+#[test]
+fn only_what_is_asked_of_the_callers_own_thumbprint_proves_it() {
+    const CALLER: &str = "context.Request.Certificate";
+    const STORE: &str = "context.Deployment.Certificates";
+    for (code, proves) in [
+        (format!("{CALLER}.Thumbprint != \"CA06F56B258B7A0D4F2B05470939478651151984\""), true),
+        (format!("{CALLER}?.Thumbprint != \"CA06F56B258B7A0D4F2B05470939478651151984\""), true),
+        (format!("!{STORE}.Any(c => c.Value.Thumbprint == {CALLER}.Thumbprint)"), true),
+        (format!("!{STORE}.Keys.Contains({CALLER}.Thumbprint)"), true),
+        (format!("!{STORE}.ContainsKey({CALLER}.Thumbprint)"), true),
+        (format!("{STORE}.Values.FirstOrDefault(c => c.Thumbprint == {CALLER}.Thumbprint) == null"), true),
+        // Every certificate has a thumbprint.
+        (format!("{CALLER}.Thumbprint == null"), false),
+        (format!("{CALLER}?.Thumbprint == null"), false),
+        (format!("{CALLER}.Thumbprint == \"\""), false),
+        (format!("string.IsNullOrEmpty({CALLER}.Thumbprint)"), false),
+        // What the store holds says nothing of the caller.
+        (format!("{CALLER} == null || !{STORE}.Any()"), false),
+        (format!("{CALLER} == null || {STORE}.Count() == 0"), false),
+        (format!("!{STORE}.Any(c => c.Value.Subject == {CALLER}.Subject)"), false),
+        (
+            format!(
+                "{CALLER} == null || \
+                 !{STORE}.Any(c => c.Value.Thumbprint == \"CA06F56B258B7A0D4F2B05470939478651151984\")"
+            ),
+            false,
+        ),
+        (
+            format!("{CALLER} == null || !{STORE}.ContainsKey(\"CA06F56B258B7A0D4F2B05470939478651151984\")"),
+            false,
+        ),
+    ] {
+        let text = format!("<choose>{}</choose>", when(&code, &answer(403)));
+        let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+        assert_eq!(document.proves_certificate(), proves, "{code}");
+    }
+}
+
+#[test]
+fn no_header_that_tells_who_the_caller_is_may_be_read() {
+    for name in [
+        "X-SSL-Client-S-DN",
+        "X_Client_Cert",
+        "X-Forwarded-User",
+        "REMOTE-USER",
+        "X-MS-CLIENT-PRINCIPAL-NAME",
+        "X-Auth-Request-Email",
+        "X-Client-Verify",
+    ] {
+        let read = format!("context.Request.Headers.GetValueOrDefault(\"{name}\", \"\") != \"orders\"");
+        let text = format!("<choose>{}</choose>", when(&read, &answer(403)));
+        let errors = WORLD.load(&text).expect_err(name);
+        assert!(errors.to_string().contains("proves nothing"), "{errors}");
+    }
+    let other = when("context.Request.Headers.GetValueOrDefault(\"X-Tenant\", \"\") != \"a\"", &answer(403));
+    assert!(WORLD.load(&format!("<choose>{other}</choose>")).is_ok());
+}

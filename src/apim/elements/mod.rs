@@ -71,16 +71,6 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("validate-jwt", "there is no token check here"),
 ];
 
-/// Whether a header is one by which proxies tell what certificate a caller had. Callers write it at will.
-pub(crate) fn is_certificate_header(name: &str) -> bool {
-    let name = name.replace('_', "-").to_ascii_lowercase();
-    const NAMES: [&str; 4] =
-        ["x-arr-clientcert", "x-forwarded-client-cert", "client-cert", "client-cert-chain"];
-    const PREFIXES: [&str; 6] =
-        ["x-ssl-", "ssl-client", "x-client-cert", "x-amzn-mtls-", "x-forwarded-tls-client", "x-clientcert"];
-    NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
 impl Compiler<'_> {
     /// The elements of a section or a branch.
     fn steps(&mut self, elements: &[Element], above: &str) -> Vec<Step> {

@@ -21,14 +21,14 @@ impl Checker {
         match (name, arguments) {
             ("Verify" | "VerifyNoRevocation", []) => {
                 self.verify_needs(name, at)?;
-                self.uses.proof = true;
+                self.uses.proof |= super::member::is_of_caller(&node);
                 self.uses.trust = true;
                 self.uses.revocation |= name == "Verify";
                 function(Function::Verify, node, Base::Bool)
             }
             ("GetNameInfo", [kind, of_issuer]) => self.name_info(node, kind, of_issuer, span),
             ("GetCertHashString", []) => {
-                self.uses.proof = true;
+                self.uses.proof |= super::member::is_of_caller(&node);
                 let kind = Kind::CertificateText(CertificateText::Thumbprint, Box::new(node));
                 Ok((Node { kind, range: range(span) }, Type::TEXT))
             }

@@ -15,7 +15,6 @@ impl Checker {
         at: &Span,
         span: &Span,
     ) -> Checked {
-        self.uses.proof = true;
         let node = |kind| Node { kind, range: range(span) };
         match (base, name, arguments) {
             (Base::Certificates, "ContainsKey", [key]) | (Base::CertificateKeys, "Contains", [key]) => {

@@ -44,6 +44,17 @@ impl Checker {
     }
 }
 
+/// Whether a comparison only asks whether there is a text of a certificate: every certificate has one.
+pub(super) fn only_asks_for_presence(one: &Node, other: &Node) -> bool {
+    let is_nothing = |node: &Node| match &node.kind {
+        Kind::Constant(Constant::Null) => true,
+        Kind::Constant(Constant::Text(text)) => text.is_empty(),
+        _ => false,
+    };
+    (is_nothing(one) && certificate_text(other).is_some())
+        || (is_nothing(other) && certificate_text(one).is_some())
+}
+
 fn certificate_text(node: &Node) -> Option<CertificateText> {
     match &node.kind {
         Kind::CertificateText(which, _) => Some(*which),

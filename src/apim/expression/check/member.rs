@@ -145,7 +145,7 @@ impl Checker {
                 Ok((text(which, node), base.into()))
             }
             "Thumbprint" => {
-                self.uses.proof = true;
+                self.uses.proof |= is_of_caller(&node);
                 Ok((text(CertificateText::Thumbprint, node), Type::TEXT))
             }
             "SerialNumber" => Ok((text(CertificateText::Serial, node), Type::TEXT)),
@@ -182,10 +182,7 @@ impl Checker {
             (Base::Oid, "FriendlyName") => {
                 function(Function::SignatureAlgorithm { is_name: true }, node, Base::Text)
             }
-            (Base::Pair, "Key") => {
-                self.uses.proof = true;
-                function(Function::PairKey, node, Base::Text)
-            }
+            (Base::Pair, "Key") => function(Function::PairKey, node, Base::Text),
             (Base::Pair, "Value") => function(Function::PairValue, node, Base::Certificate),
             (Base::Text, "Length") => function(Function::Length, node, Base::Int),
             (Base::Texts, "Length" | "Count") => function(Function::Count, node, Base::Int),
@@ -232,7 +229,6 @@ impl Checker {
                 Ok((Node { kind, range: range(span) }, Base::Texts.into()))
             }
             Base::Certificates => {
-                self.uses.proof = true;
                 let key = self.expect(index, Type::TEXT)?;
                 self.lint_thumbprint_key(&key, &index.span);
                 let kind = Kind::Deployed(Box::new(key));
@@ -264,15 +260,24 @@ impl Checker {
         let Ok(header) = name.parse::<http::HeaderName>() else {
             return self.fail(&expr.span, format!("{name:?} is no header name"));
         };
-        if crate::apim::elements::is_certificate_header(header.as_str()) {
+        if crate::claims::is_identity_claim(header.as_str()) {
             return self.fail(
                 &expr.span,
                 format!(
-                    "{name} is written by whoever sends the request, so a certificate in it proves nothing: use \
+                    "{name} is written by whoever sends the request, so what it says of the caller proves nothing: use \
                      context.Request.Certificate, which the TLS handshake has proved"
                 ),
             );
         }
         Ok(header)
+    }
+}
+
+/// Whether a certificate is the caller's, or may be: not one that was found in the deployment.
+pub(super) fn is_of_caller(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Certificate | Kind::Local(_) | Kind::Variable(_) | Kind::VariableOr(..) => true,
+        Kind::Cast(_, inner) => is_of_caller(inner),
+        _ => false,
     }
 }
