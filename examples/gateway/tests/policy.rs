@@ -500,6 +500,21 @@ fn an_unanchored_document_is_a_warning_and_not_an_error() {
 }
 
 #[test]
+fn a_route_that_nobody_gives_an_identity_is_noted() {
+    const CHOOSES: &str = r#"<authentication-certificate certificate-id="orders" />"#;
+    const NOTE: &str = "chooses an identity: the back end is called anonymously";
+    let demo = Demo::start();
+    for (document, route, is_noted) in
+        [(CHAIN_TODAY, "", true), (CHAIN_TODAY, "identity = \"orders\"", false), (CHOOSES, "", false)]
+    {
+        let (code, printed) = check(&write(&demo, &[("d", document)], route));
+        assert_eq!(code, Some(0), "{printed}");
+        let place = ": note: routes[1].client_certificate.policy: neither the route nor \"d.policy.xml\" ";
+        assert_eq!(printed.contains(&format!("{place}{NOTE}")), is_noted, "{route}\n{printed}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_the_rest_of_the_file_is_told() {
     let demo = Demo::start();
     let good = fs::read_to_string(write(&demo, &[("d", CHAIN_TODAY)], "identity = \"orders\"")).unwrap();

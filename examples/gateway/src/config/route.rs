@@ -253,7 +253,7 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
     }
 }
 
-/// Notes that no identity is shown, unless a policy document may choose one.
+/// Notes that no identity is shown, unless a policy document may choose one: whether it does, is known once it is read.
 fn note_anonymous(
     section: &Section<'_, '_>,
     upstream: &Upstream,

@@ -485,7 +485,7 @@ fn beside_a_policy_document_only_trust_and_mode_stand() {
     let route = "[[routes]]\npath = \"/\"\nupstream = \"https://back\"\n[routes.client_certificate]\npolicy = \"p.xml\"\n";
     let text = |rest: &str| format!("{LISTENER}\n{route}{rest}\n[trust.t]\nca = \"ca.pem\"\n");
     let (config, found) = parsed(&text("trust = \"t\"\nmode = \"shadow\""));
-    // An anonymous route is not noted either: the document may choose an identity.
+    // An anonymous route is noted when the document has been read: it may choose an identity.
     assert_eq!(found, []);
     let config = config.unwrap();
     let rules = config.routes[0].client_certificate.as_ref().unwrap();

@@ -83,6 +83,7 @@ pub(super) fn document(
         Ok(document) => {
             warn(document.warnings(), file, findings);
             rules::warn_of_shadow(rules, findings);
+            note_anonymous(&document, route, file, findings);
             let is_sound = judge_choice(&document, route, file, findings);
             (judge_back_ends(&document, route, file, findings) && is_sound).then_some(document)
         }
@@ -125,6 +126,18 @@ fn warn(warnings: &[DocumentWarning], file: &Located<FilePath>, findings: &mut F
 
 fn place(file: &FilePath, line: usize, column: usize) -> String {
     format!("{}, line {line}, column {column}", quoted(&file.written))
+}
+
+/// Notes that no identity is shown, as for a route without a document.
+fn note_anonymous(document: &Document, route: &Route, file: &Located<FilePath>, findings: &mut Findings) {
+    if route.upstream.scheme == Scheme::Https && route.identity.is_none() && !document.chooses_identity() {
+        let problem = format!(
+            "neither the route nor {} chooses an identity: the back end is called anonymously",
+            quoted(&file.written)
+        );
+        let remedy = "add identity = \"NAME\" to the route if the back end demands a certificate";
+        findings.note(file, problem, remedy);
+    }
 }
 
 /// Whether the claim that chooses the identity is one that the document proves: whoever makes a certificate writes the
