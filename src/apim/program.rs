@@ -24,6 +24,10 @@ pub(crate) struct Program {
     pub(crate) judged: Uses,
     /// The variables that are set, each with what its values are made of.
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    /// Variables of which the values of variables are made.
+    pub(crate) made_of: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Variables that decide as whom, or where, the back end is called.
+    pub(crate) deciding_variables: Vec<Arc<str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

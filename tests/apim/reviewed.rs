@@ -94,6 +94,39 @@ fn callers_choose_neither_identity_nor_back_end() {
 }
 
 #[test]
+fn callers_do_not_choose_through_the_document_above_either() {
+    const CHOOSE: &str =
+        "<authentication-certificate certificate-id='@((string)context.Variables[\"v\"])' />";
+    const COPY: &str = "<set-variable name='v' value='@((string)context.Variables[\"w\"])' />";
+    let set = |name: &str, code: &str| format!("<set-variable name='{name}' value='@({code})' />");
+    let copied = format!("{COPY}{CHOOSE}");
+    let method = "context.Request.Method";
+    let name = "context.Request.Certificate.Subject";
+    for (above, below, is_error) in [
+        (CHOOSE, set("v", method), true),
+        (CHOOSE, set("v", name), true),
+        (CHOOSE, set("v", "\"b\""), false),
+        (CHOOSE, set("other", method), false),
+        (&copied, set("w", method), true),
+        (&copied, set("w", "\"b\""), false),
+        // The document above copies, this one chooses.
+        (COPY, format!("{}<base />{CHOOSE}", set("w", method)), true),
+        (COPY, format!("{}<base />{CHOOSE}", set("w", "\"b\"")), false),
+    ] {
+        let above = WORLD.load(above).unwrap();
+        let below = if below.contains("<base />") { below } else { format!("{below}<base />") };
+        let loaded = WORLD.builder().base(&above).load(&below);
+        match loaded {
+            Ok(_) => assert!(!is_error, "{below}"),
+            Err(errors) => {
+                assert!(is_error, "{below}: {errors}");
+                assert!(errors.to_string().contains("the caller would choose"), "{below}: {errors}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_missing_time_span_is_zero() {
     let code = "context.Variables.GetValueOrDefault<TimeSpan>(\"left\") <= TimeSpan.FromDays(1)";
     let document = WORLD.load(&format!("<choose>{}</choose>", when(code, &answer(403)))).unwrap();

@@ -6,7 +6,8 @@ use http::{HeaderMap, Request};
 use tower_mtls::{
     ClientCertificate, Presented, Timestamp, TrustAnchors,
     apim::{
-        DeploymentCertificates, Document, DocumentErrors, Outcome, RequestFacts, Revocation, SharedDeployment,
+        DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome, RequestFacts, Revocation,
+        SharedDeployment,
     },
 };
 
@@ -74,11 +75,14 @@ impl World {
 
     /// Loads with everything that a document may ask for.
     pub(crate) fn load(&self, text: &str) -> Result<Document, DocumentErrors> {
+        self.builder().load(text)
+    }
+
+    pub(crate) fn builder(&self) -> DocumentBuilder {
         Document::builder()
             .trust(self.trust.clone())
             .revocation(Revocation::Off)
             .deployment(SharedDeployment::new(self.deployment()))
-            .load(text)
     }
 
     pub(crate) fn certificate(&self, name: &str) -> Presented {

@@ -44,6 +44,12 @@ pub(crate) struct Facts {
     /// What anything looks at.
     pub(crate) used: Uses,
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    /// Variables of which the values of variables are made.
+    pub(crate) made_of: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Variables that decide as whom, or where, the back end is called.
+    pub(crate) deciding_variables: Vec<Arc<str>>,
+    /// Where variables are set, and from what.
+    pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
     /// Places where the certificate's content decides as whom, or where, the back end is called.
     pub(crate) content_decides: Vec<Position>,
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
@@ -232,6 +238,7 @@ impl Compiler<'_> {
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
         // What a variable was made of is what this is made of.
+        self.add_what_variables_are_made_of(&mut compiled.reads);
         for name in &compiled.reads {
             let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
             for made_of in self.facts.set_variables.get(name).into_iter().chain(above) {
@@ -246,6 +253,19 @@ impl Compiler<'_> {
             self.findings.error(text.start(), message);
         }
         Some(compiled)
+    }
+
+    fn add_what_variables_are_made_of(&self, names: &mut Vec<Arc<str>>) {
+        let mut next = 0;
+        while let Some(name) = names.get(next).cloned() {
+            next += 1;
+            let above = self.base.as_ref().and_then(|base| base.made_of.get(&name));
+            for part in self.facts.made_of.get(&name).into_iter().chain(above).flatten() {
+                if !names.contains(part) {
+                    names.push(part.clone());
+                }
+            }
+        }
     }
 
     /// A text, or an expression for one.
@@ -277,6 +297,7 @@ impl Compiler<'_> {
         if compiled.uses.variables {
             let message = format!("a variable decides {chosen}: make sure that callers do not choose it");
             self.findings.warn(attribute.position, message);
+            self.facts.deciding_variables.extend(compiled.reads.iter().cloned());
         }
         Some(())
     }
@@ -290,9 +311,14 @@ impl Compiler<'_> {
         };
         let name: Arc<str> = self.literal(name?)?.into();
         let made_of = match &value {
-            Some(Template::Expression(expression)) => expression.uses.of_value(),
+            Some(Template::Expression(expression)) => {
+                let parts = self.facts.made_of.entry(name.clone()).or_default();
+                parts.extend(expression.reads.iter().cloned());
+                expression.uses.of_value()
+            }
             _ => Uses::default(),
         };
+        self.facts.settings.push((name.clone(), made_of, element.position));
         let known = self.facts.set_variables.entry(name.clone()).or_default();
         *known = known.and(made_of);
         Some(Action::Variable(name, value?))

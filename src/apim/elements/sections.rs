@@ -26,7 +26,10 @@ impl Compiler<'_> {
         }
         let mut above = Uses::default();
         let mut judged_above = Uses::default();
+        self.judge_variables_of_base();
         program.set_variables = std::mem::take(&mut self.facts.set_variables);
+        program.made_of = std::mem::take(&mut self.facts.made_of);
+        program.deciding_variables = std::mem::take(&mut self.facts.deciding_variables);
         if let Some(base) = &self.base
             && self.facts.includes_base
         {
@@ -35,11 +38,34 @@ impl Compiler<'_> {
                 let known = program.set_variables.entry(name.clone()).or_default();
                 *known = known.and(*made_of);
             }
+            for (name, parts) in &base.made_of {
+                program.made_of.entry(name.clone()).or_default().extend(parts.iter().cloned());
+            }
+            program.deciding_variables.extend(base.deciding_variables.iter().cloned());
         }
         program.used = self.facts.used.and(above);
         program.judged = self.facts.judged.and(judged_above);
         self.lint(&program, start);
         program
+    }
+
+    /// Refuses a variable by which the caller would choose what the document above decides by it.
+    fn judge_variables_of_base(&mut self) {
+        let Some(base) = self.base.clone().filter(|_| self.facts.includes_base) else { return };
+        for (name, made_of, position) in std::mem::take(&mut self.facts.settings) {
+            if !base.deciding_variables.contains(&name) {
+                continue;
+            }
+            if made_of.request {
+                let message = format!(
+                    "the caller would choose this: by the variable {name:?} the document above decides as whom, or where, \
+                     the back end is called"
+                );
+                self.findings.error(position, message);
+            } else if made_of.certificate && made_of.content {
+                self.facts.content_decides.push(position);
+            }
+        }
     }
 
     fn policies(&mut self, root: &Element, program: &mut Program) {
