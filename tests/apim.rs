@@ -5,6 +5,8 @@
 #[path = "support/pki.rs"]
 mod pki;
 
+#[path = "apim/back_ends.rs"]
+mod back_ends;
 #[path = "apim/corpus.rs"]
 mod corpus;
 #[path = "apim/explain.rs"]

@@ -1,9 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::Uri;
 
 use super::{
+    back_end::BackEnd,
     deployment::Deployment,
     elements::{Compiler, Facts},
     error::{DocumentErrors, DocumentWarning, Findings},
@@ -11,7 +12,7 @@ use super::{
     expression::Scope,
     facts::RequestFacts,
     outcome::{ChosenIdentity, Outcome},
-    program::{Action, Named, Program, Section, Target},
+    program::{Action, Named, Naming, Program, Section, Target},
     reader::{self, Format},
     run,
 };
@@ -28,7 +29,7 @@ pub(crate) struct Inner {
     pub(crate) trust: Option<TrustAnchors>,
     pub(crate) deployment: Option<Arc<dyn Deployment>>,
     warnings: Vec<DocumentWarning>,
-    named: Vec<(Named, super::error::Position)>,
+    named: Vec<Naming>,
 }
 
 /// What is known about revocation of the certificates that a trust set judges.
@@ -99,10 +100,11 @@ impl Document {
         &self.0.warnings
     }
 
-    /// Identities and issuers that the document names literally, each with line and column: for those who know
-    /// that the deployment never changes and a name that is not there is an error.
+    /// Identities and issuers that the document names literally, each with line and column, and the identities of back
+    /// ends that it names, each where it names the back end: for those who know that the deployment never changes and a
+    /// name that is not there is an error.
     pub fn certificates_named(&self) -> impl Iterator<Item = (ChosenIdentity, usize, usize)> + '_ {
-        self.0.named.iter().map(|(named, position)| {
+        self.0.named.iter().map(|Naming { named, position, .. }| {
             let identity = match named {
                 Named::Id(id) => ChosenIdentity::Id(id.clone()),
                 Named::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
@@ -111,13 +113,25 @@ impl Document {
         })
     }
 
-    /// The URLs of back ends that the document names literally, each with line and column of its element, those of
-    /// documents above included.
+    /// The URLs of back ends that the document writes out or names by their ids, each with line and column of its
+    /// element, those of documents above included.
     pub fn base_urls(&self) -> Vec<(&Uri, usize, usize)> {
+        self.of_targets(Target::known_url)
+    }
+
+    /// The ids of back ends that the document names (`backend-id`), each with line and column of its element, in the
+    /// order of the text and as often as they stand there; those of documents above included, where they run.
+    pub fn back_ends_named(&self) -> Vec<(&str, usize, usize)> {
+        self.of_targets(|target| target.id().map(|id| &**id))
+    }
+
+    /// What can be told of each `set-backend-service`, with its place.
+    fn of_targets<'d, T>(&'d self, tell: impl Fn(&'d Target) -> Option<T>) -> Vec<(T, usize, usize)> {
         let mut found = Vec::new();
         self.0.program.visit(&mut |step| {
-            if let Action::Backend(Target::Fixed(uri)) = &step.action {
-                found.push((uri, step.place.position.line, step.place.position.column));
+            if let Action::Backend(target) = &step.action {
+                let position = step.place.position;
+                found.extend(tell(target).map(|told| (told, position.line, position.column)));
             }
         });
         found
@@ -128,8 +142,16 @@ impl Document {
         self.does(|action| matches!(action, Action::Backend(_)))
     }
 
-    /// Whether the document chooses the identity of any request (`authentication-certificate`).
+    /// Whether the document chooses the identity of any request: by `authentication-certificate`, or by a back end
+    /// that has one of its own.
     pub fn chooses_identity(&self) -> bool {
+        self.authenticates()
+            || self.does(|action| matches!(action, Action::Backend(target) if target.identity().is_some()))
+    }
+
+    /// Whether the document chooses an identity for whatever back end is called (`authentication-certificate`), where
+    /// one that belongs to a back end is shown to that back end only.
+    pub fn authenticates(&self) -> bool {
         self.does(|action| matches!(action, Action::Authenticate(_)))
     }
 
@@ -170,6 +192,7 @@ pub struct DocumentBuilder {
     revocation: Option<Revocation>,
     deployment: Option<Arc<dyn Deployment>>,
     only_known: bool,
+    back_ends: BTreeMap<Arc<str>, BackEnd>,
     base: Option<Document>,
     scope: DocumentScope,
 }
@@ -221,6 +244,15 @@ impl DocumentBuilder {
         self
     }
 
+    /// A back end that the document may name by this id, exactly as it is written here (`backend-id`). One that was
+    /// given under the same id before is replaced; documents [above](Self::base) keep those they were loaded with.
+    /// Default: none, and a document that names one is an error.
+    #[must_use]
+    pub fn back_end(mut self, id: impl Into<Arc<str>>, back_end: BackEnd) -> Self {
+        self.back_ends.insert(id.into(), back_end);
+        self
+    }
+
     /// The document above this one, which runs where `<base />` stands, with its own trust left out: this
     /// document's counts. Default: none, and `<base />` does nothing.
     #[must_use]
@@ -247,7 +279,8 @@ impl DocumentBuilder {
     /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit;
     /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
     /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
-    /// 6. a [`base`](Self::base) that was checked against more than this document has.
+    /// 6. a `backend-id` under which there is no [`back_end`](Self::back_end);
+    /// 7. a [`base`](Self::base) that was checked against more than this document has.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let failed = |(errors, warnings)| DocumentErrors { file: self.file.clone(), errors, warnings };
         let roots = reader::read(text, self.format).map_err(|error| failed((vec![error], Vec::new())))?;
@@ -261,6 +294,7 @@ impl DocumentBuilder {
             },
             deployment: self.deployment.as_deref(),
             only_known: self.only_known,
+            back_ends: &self.back_ends,
             base: self.base.as_ref().map(|base| base.0.program.clone()),
             scope_name: match self.scope {
                 DocumentScope::Global => "global",

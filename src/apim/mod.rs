@@ -87,10 +87,14 @@
 //! | `return-response` | inbound, on-error | `set-status` (200 to 599), `set-header`, `set-body` |
 //! | `validate-client-certificate` | inbound | all attributes and claims; dates before trust, trust before identity |
 //! | `authentication-certificate` | inbound | `certificate-id`, `thumbprint`, `body` as a constant (feature `identity`); the last one that runs counts |
-//! | `set-backend-service` | inbound | `base-url` |
+//! | `set-backend-service` | inbound | `base-url`, or `backend-id` of a known back end ([`DocumentBuilder::back_end`]), written out; the last one that runs counts |
 //! | `set-header` | inbound (request), outbound and on-error (response) | all `exists-action`s; null values are left out. Not `Host` of requests, nor what frames a message |
 //! | `set-variable` | inbound, outbound, on-error | |
 //! | `set-status`, `set-body` | return-response, on-error | |
+//!
+//! A back end that `backend-id` names may have an identity of its own ([`BackEnd::with_identity`]), which counts for
+//! requests that are sent there. An `authentication-certificate` that runs counts in its place, whether it stands before
+//! or after, above or below: what a document says itself is never overruled.
 //!
 //! Every element may have an `id`. Everything else is an error, named values (`{{...}}`) included.
 //!
@@ -145,6 +149,7 @@
 //!   calling the back end;
 //! - sections that are left out are inherited, so that no rule of the document above is lost.
 
+mod back_end;
 mod deployment;
 mod document;
 mod elements;
@@ -166,6 +171,7 @@ mod service;
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
+    back_end::{BackEnd, BackEndError},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates, SharedDeployment},
     document::{Document, DocumentBuilder, DocumentScope, Revocation, SharedDocument},
     error::{DocumentError, DocumentErrors, DocumentWarning},

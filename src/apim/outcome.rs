@@ -162,18 +162,25 @@ impl Forward {
 pub struct Forwarding {
     pub(crate) identity: Option<ChosenIdentity>,
     pub(crate) base_url: Option<Uri>,
+    pub(crate) back_end: Option<Arc<str>>,
     pub(crate) headers: Vec<(HeaderName, Vec<HeaderValue>)>,
 }
 
 impl Forwarding {
-    /// The identity of `authentication-certificate`.
+    /// The identity of `authentication-certificate`; where none ran, that of the back end which was chosen by its id.
     pub fn identity(&self) -> Option<&ChosenIdentity> {
         self.identity.as_ref()
     }
 
-    /// The URL of `set-backend-service`: `http` or `https`, a host, and a path that stands in front of the rest.
+    /// The URL of `set-backend-service`, or of the back end that it names: `http` or `https`, a host, and a path that
+    /// stands in front of the rest.
     pub fn base_url(&self) -> Option<&Uri> {
         self.base_url.as_ref()
+    }
+
+    /// The id of the back end that `set-backend-service` names. None if it says a URL, or does not stand there.
+    pub fn back_end(&self) -> Option<&str> {
+        self.back_end.as_deref()
     }
 
     /// Every header that the document set or removed (then without values). They are in the request already; a

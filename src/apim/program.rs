@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
 use super::{
+    back_end::BackEnd,
     elements::validate::Validation,
     error::Position,
     expression::{Expression, Uses},
@@ -194,11 +195,61 @@ pub(crate) enum IdentitySource {
 pub(crate) enum Target {
     Fixed(Uri),
     Expression(Box<Expression>),
+    /// One that is known, under its id.
+    BackEnd(Arc<str>, BackEnd),
 }
 
-/// An identity that a document names, for those who check whether it exists.
+impl Target {
+    /// The URL, if it is known at load.
+    pub(crate) fn known_url(&self) -> Option<&Uri> {
+        match self {
+            Self::Fixed(uri) => Some(uri),
+            Self::BackEnd(_, back_end) => Some(back_end.base_url()),
+            Self::Expression(_) => None,
+        }
+    }
+
+    /// The id by which it is named.
+    pub(crate) fn id(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::BackEnd(id, _) => Some(id),
+            Self::Fixed(_) | Self::Expression(_) => None,
+        }
+    }
+
+    /// The identity that belongs to it.
+    pub(crate) fn identity(&self) -> Option<&ChosenIdentity> {
+        match self {
+            Self::BackEnd(_, back_end) => back_end.identity(),
+            Self::Fixed(_) | Self::Expression(_) => None,
+        }
+    }
+}
+
+/// Where a document names a certificate, for those who check whether it exists.
+#[derive(Debug, Clone)]
+pub(crate) struct Naming {
+    pub(crate) named: Named,
+    pub(crate) position: Position,
+    /// The back end whose identity it is. None if the document names it itself.
+    pub(crate) back_end: Option<Arc<str>>,
+}
+
+/// An identity that a document names.
 #[derive(Debug, Clone)]
 pub(crate) enum Named {
     Id(Arc<str>),
     Thumbprint(Thumbprint),
+}
+
+impl Named {
+    /// What names it; nothing does where the certificate itself is there.
+    pub(crate) fn of(identity: &ChosenIdentity) -> Option<Self> {
+        match identity {
+            ChosenIdentity::Id(id) => Some(Self::Id(id.clone())),
+            ChosenIdentity::Thumbprint(thumbprint) => Some(Self::Thumbprint(*thumbprint)),
+            #[cfg(feature = "identity")]
+            ChosenIdentity::Embedded(_) => None,
+        }
+    }
 }

@@ -109,6 +109,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("routing_per_caller", "none", "403 Invalid client certificate"),
     ("routing_by_region", "orders", "pass to=https://eu.internal/"),
     ("routing_by_region", "none", "pass to=https://eu.internal/"),
+    ("back_end_per_caller", "fabrikam", "pass admitted id=fabrikam to=https://west.internal/ (west)"),
+    ("back_end_per_caller", "orders", "pass admitted to=https://east.internal/v2 (east)"),
+    ("back_end_per_caller", "none", "403 Invalid client certificate"),
+    ("back_end_with_own_identity", "orders", "pass id=orders to=https://west.internal/ (west)"),
+    ("back_end_with_own_identity", "none", "pass to=https://east.internal/v2 (east)"),
     ("writes_need_a_certificate", "orders", "pass"),
     ("writes_need_a_certificate", "none", "pass"),
     ("admin_path", "orders", "pass admitted"),
@@ -213,6 +218,9 @@ fn told(outcome: &Outcome) -> String {
             }
             if let Some(url) = forward.forwarding().base_url() {
                 write!(told, " to={url}").unwrap();
+            }
+            if let Some(id) = forward.forwarding().back_end() {
+                write!(told, " ({id})").unwrap();
             }
             for (name, _) in forward.forwarding().header_changes() {
                 let value = joined(forward.headers().unwrap(), name.as_str()).unwrap_or_default();

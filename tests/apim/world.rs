@@ -6,8 +6,8 @@ use http::{HeaderMap, Request};
 use tower_mtls::{
     ClientCertificate, Presented, Timestamp, TrustAnchors,
     apim::{
-        DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome, RequestFacts, Revocation,
-        SharedDeployment,
+        BackEnd, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome,
+        RequestFacts, Revocation, SharedDeployment,
     },
 };
 
@@ -79,10 +79,14 @@ impl World {
     }
 
     pub(crate) fn builder(&self) -> DocumentBuilder {
+        let west = BackEnd::new("https://west.internal").unwrap();
+        let west = west.with_identity(ChosenIdentity::Id("fabrikam".into()));
         Document::builder()
             .trust(self.trust.clone())
             .revocation(Revocation::Off)
             .deployment(SharedDeployment::new(self.deployment()))
+            .back_end("east", BackEnd::new("https://east.internal/v2").unwrap())
+            .back_end("west", west)
     }
 
     pub(crate) fn certificate(&self, name: &str) -> Presented {

@@ -40,7 +40,7 @@ impl Compiler<'_> {
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    self.named.push((Named::Thumbprint(thumbprint), attribute.position));
+                    self.name(Named::Thumbprint(thumbprint), attribute.position);
                     IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
                 }
                 Ok(_) => {
@@ -55,7 +55,7 @@ impl Compiler<'_> {
             },
             _ => {
                 let id: std::sync::Arc<str> = attribute.value.value.trim().into();
-                self.named.push((Named::Id(id.clone()), attribute.position));
+                self.name(Named::Id(id.clone()), attribute.position);
                 IdentitySource::Fixed(ChosenIdentity::Id(id))
             }
         };

@@ -1,20 +1,25 @@
 //! Elements of a document, compiled. Whatever is not listed here is an error.
 
 mod authentication;
+mod back_end;
 mod choose;
 mod respond;
 mod sections;
 mod set;
 pub(crate) mod validate;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-pub(crate) use self::set::base_url;
+pub(crate) use self::back_end::base_url;
 use super::{
+    back_end::BackEnd,
     deployment::Deployment,
     error::{Findings, Position},
     expression::{self, Base, Expression, Scope, Type, Uses},
-    program::{Action, Named, Place, Program, Section, Step, Template},
+    program::{Action, Named, Naming, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
 };
 use crate::policy::TrustAnchors;
@@ -31,8 +36,10 @@ pub(crate) struct Compiler<'a> {
     pub(crate) base: Option<Arc<Program>>,
     pub(crate) scope_name: &'static str,
     pub(crate) section: Section,
+    /// Back ends by their ids.
+    pub(crate) back_ends: &'a BTreeMap<Arc<str>, BackEnd>,
     /// Identities that are named, with their places.
-    pub(crate) named: Vec<(Named, Position)>,
+    pub(crate) named: Vec<Naming>,
     pub(crate) facts: Facts,
 }
 
@@ -196,6 +203,11 @@ impl Compiler<'_> {
             let message = "an expression is the whole value: write $\"...\" or + inside of it to join texts";
             self.findings.error(text.position(start), message);
         }
+    }
+
+    /// Remembers a certificate that the document names itself.
+    fn name(&mut self, named: Named, position: Position) {
+        self.named.push(Naming { named, position, back_end: None });
     }
 
     /// An attribute that must be there and must not be empty.

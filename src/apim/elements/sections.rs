@@ -3,7 +3,7 @@
 use super::{ANY, Compiler, Element, Uses};
 use crate::apim::{
     error::Position,
-    program::{Action, Named, Place, Program, Section, Step},
+    program::{Action, Named, Naming, Place, Program, Section, Step},
 };
 
 impl Compiler<'_> {
@@ -214,7 +214,7 @@ impl Compiler<'_> {
     /// Certificates that are named and are not there now.
     fn lint_names(&mut self) {
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        for (named, position) in &self.named {
+        for Naming { named, position, back_end } in &self.named {
             let missing = match named {
                 Named::Id(id) if deployed.by_id(id).is_none() => format!("id {id:?}"),
                 Named::Thumbprint(thumbprint) if !deployed.contains(*thumbprint) => {
@@ -222,12 +222,16 @@ impl Compiler<'_> {
                 }
                 _ => continue,
             };
+            let missing = match back_end {
+                Some(back_end) => format!("{missing} (the identity of the back end {back_end:?})"),
+                None => missing,
+            };
             if self.only_known {
                 let message = format!("there is no certificate with the {missing}");
                 self.findings.error(*position, message);
             } else {
-                self.findings
-                    .warn(*position, format!("the deployment has no certificate with the {missing} now"));
+                let message = format!("the deployment has no certificate with the {missing} now");
+                self.findings.warn(*position, message);
             }
         }
     }

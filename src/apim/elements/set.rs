@@ -1,9 +1,9 @@
-//! `set-header` and `set-backend-service`.
+//! `set-header`.
 
-use http::{HeaderName, HeaderValue, Uri, header};
+use http::{HeaderName, HeaderValue, header};
 
 use super::{Compiler, Element, Type, expression};
-use crate::apim::program::{Action, HeaderChange, HeaderMode, HeaderText, Section, Target};
+use crate::apim::program::{HeaderChange, HeaderMode, HeaderText, Section};
 
 /// Fields that belong to a connection or to the framing of a message: who sets them from outside smuggles.
 const FRAMING: [HeaderName; 9] = [
@@ -88,44 +88,4 @@ impl Compiler<'_> {
             }
         }
     }
-
-    pub(super) fn set_backend_service(&mut self, element: &Element) -> Option<Action> {
-        if let Some(attribute) = element.attribute("backend-id") {
-            let message = "backend-id is not supported: there are no back-end entities here. Write base-url";
-            self.findings.error(attribute.position, message);
-            return None;
-        }
-        self.check_shape(element, &["base-url"], &[]);
-        let attribute = self.required(element, "base-url")?;
-        if expression::is_expression(&attribute.value.value) {
-            let compiled = self.compile(&attribute.value, Type::TEXT)?;
-            self.refuse_callers_choice(attribute, &compiled, "where requests are sent")?;
-            return Some(Action::Backend(Target::Expression(Box::new(compiled))));
-        }
-        match base_url(attribute.value.value.trim()) {
-            Some(uri) => Some(Action::Backend(Target::Fixed(uri))),
-            None => {
-                let message =
-                    "base-url is http://host/path or https://host/path, without user, query or fragment";
-                self.findings.error(attribute.position, message);
-                None
-            }
-        }
-    }
-}
-
-/// A URL that requests can be sent below.
-pub(crate) fn base_url(text: &str) -> Option<Uri> {
-    let uri: Uri = text.parse().ok()?;
-    let authority = uri.authority()?;
-    let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
-        && !authority.as_str().contains('@')
-        && !authority.host().is_empty()
-        && uri.query().is_none()
-        && !text.contains(['#', '\\'])
-        && !uri.path().split('/').any(|segment| {
-            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
-            segment == "." || segment == ".."
-        });
-    is_plain.then_some(uri)
 }

@@ -285,7 +285,7 @@ impl Compiler<'_> {
             }
             _ => {
                 let id: Arc<str> = written.as_str().into();
-                self.named.push((crate::apim::program::Named::Id(id.clone()), position));
+                self.name(crate::apim::program::Named::Id(id.clone()), position);
                 Test::IssuerId(id)
             }
         };

@@ -154,6 +154,7 @@ impl<'r> Run<'r, '_> {
     pub(super) fn target(&mut self, target: &'r Target) -> Evaluated<Uri> {
         match target {
             Target::Fixed(uri) => Ok(uri.clone()),
+            Target::BackEnd(_, back_end) => Ok(back_end.base_url().clone()),
             Target::Expression(expression) => {
                 let text = self.expression_text(expression)?;
                 text.and_then(|text| base_url(&text))

@@ -1,11 +1,14 @@
 //! What happened, in words.
 
+use http::Uri;
+
 use super::{Run, Section};
 use crate::apim::{
     elements::validate::{Invalid, Validation},
     error::Position,
     explain::Line,
     expression::{Evaluated, Evaluation, Expression, Kind, Node, State, Value},
+    program::Target,
 };
 
 /// More parts of a condition are not told one by one.
@@ -52,6 +55,30 @@ impl<'r> Run<'r, '_> {
                 let holds = if holds { "holds" } else { "FAILS" };
                 self.note(|| format!("identity {}: {holds}: {claim}", index + 1));
             }
+        }
+        self.depth -= 1;
+    }
+
+    /// Where the request goes, and what becomes of the identities that belong to back ends.
+    pub(super) fn explain_back_end(&mut self, target: &Target, uri: &Uri, position: Position) {
+        let has_own_choice = self.forwarding.identity.is_some();
+        let replaced = self.forwarding.back_end.clone().filter(|_| self.of_back_end.is_some());
+        self.note_at(position, || match target.id() {
+            Some(id) => format!("the request goes to the back end {id:?}, {uri}"),
+            None => format!("the request goes to {uri}"),
+        });
+        self.depth += 1;
+        if let Some(replaced) = replaced.filter(|_| !has_own_choice) {
+            self.note(|| format!("the identity of the back end {replaced:?} does not count any more"));
+        }
+        match target.identity() {
+            Some(_) if has_own_choice => {
+                self.note(|| "its own identity does not count: the document has chosen one".into());
+            }
+            Some(identity) => {
+                self.note(|| format!("unless the document chooses another, it is called as {identity}"));
+            }
+            None => {}
         }
         self.depth -= 1;
     }

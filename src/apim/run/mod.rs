@@ -16,7 +16,7 @@ use super::{
     explain::Line,
     expression::{Evaluation, Inputs, State, Value},
     facts::RequestFacts,
-    outcome::{Answer, Cause, Forward, Forwarding, Outcome, UNREADABLE},
+    outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
     program::{Action, Choose, Condition, Place, Section, Step},
 };
 use crate::certificate::{Presented, Timestamp};
@@ -42,6 +42,7 @@ pub(crate) fn evaluate(
         changed: Vec::new(),
         response: Vec::new(),
         forwarding: Forwarding::default(),
+        of_back_end: None,
         answer: None,
         judged: false,
         ignored: false,
@@ -86,6 +87,8 @@ struct Run<'r, 'l> {
     changed: Vec<HeaderName>,
     response: Vec<ResponseChange>,
     forwarding: Forwarding,
+    /// The identity of the back end that was chosen last. One that the document chooses itself counts in its place.
+    of_back_end: Option<&'r ChosenIdentity>,
     /// The answer that `on-error` works on.
     answer: Option<Answer>,
     /// A rule that could have refused the request looked at the certificate.
@@ -115,6 +118,9 @@ impl<'r> Run<'r, '_> {
                 Ok(Flow::End(answer)) => return Outcome::Respond(*answer),
                 Err(failure) => return Outcome::Respond(self.fail(*failure, document)),
             }
+        }
+        if self.forwarding.identity.is_none() {
+            self.forwarding.identity = self.of_back_end.cloned();
         }
         let headers = self.state.headers.take();
         if let Some(headers) = &headers {
@@ -208,8 +214,10 @@ impl<'r> Run<'r, '_> {
             }
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
-                self.note_at(place.position, || format!("the request goes to {uri}"));
+                self.explain_back_end(target, &uri, place.position);
                 self.forwarding.base_url = Some(uri);
+                self.forwarding.back_end = target.id().cloned();
+                self.of_back_end = target.identity();
             }
             Action::Header(change) => self.change_header(change, place).map_err(failed)?,
             Action::Variable(name, template) => {

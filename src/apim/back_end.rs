@@ -1,0 +1,83 @@
+use std::fmt;
+
+use http::Uri;
+
+use super::{elements::base_url, outcome::ChosenIdentity};
+
+/// A back end that documents name by its id (`<set-backend-service backend-id="..." />`): where it is, and as whom it
+/// is called.
+///
+/// Handed to documents at load ([`DocumentBuilder::back_end`](super::DocumentBuilder::back_end)): one that changes
+/// counts once the documents that name it are loaded again.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::apim::{BackEnd, ChosenIdentity, Document};
+///
+/// let orders = BackEnd::new("https://orders.internal/v2")?.with_identity(ChosenIdentity::Id("orders".into()));
+/// let document = Document::builder()
+///     .back_end("orders", orders)
+///     .load(r#"<set-backend-service backend-id="orders" />"#)?;
+/// assert_eq!(document.back_ends_named(), [("orders", 1, 1)]);
+/// assert!(document.chooses_back_end() && document.chooses_identity());
+///
+/// let errors = Document::parse(r#"<set-backend-service backend-id="orders" />"#).unwrap_err();
+/// assert_eq!(errors.to_string(), r#"1:22: no back end has the id "orders": none is known here"#);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BackEnd {
+    base_url: Uri,
+    identity: Option<ChosenIdentity>,
+}
+
+impl BackEnd {
+    /// A back end below this URL, without an identity of its own: it is called as its route says.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not `http://host/path` or `https://host/path`, or it has a user, a query, a fragment or a segment `.`
+    /// or `..`.
+    pub fn new(base_url: &str) -> Result<Self, BackEndError> {
+        match self::base_url(base_url.trim()) {
+            Some(base_url) => Ok(Self { base_url, identity: None }),
+            None => Err(BackEndError(base_url.into())),
+        }
+    }
+
+    /// As whom the back end is called, unless an `authentication-certificate` runs for the request. Over `http` no
+    /// request with an identity is ever sent: [`Document::warnings`](super::Document::warnings) tells of documents
+    /// that choose such a back end. Default: as its route says.
+    #[must_use]
+    pub fn with_identity(mut self, identity: ChosenIdentity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// The URL that requests are sent below.
+    pub fn base_url(&self) -> &Uri {
+        &self.base_url
+    }
+
+    /// The identity that belongs to the back end.
+    pub fn identity(&self) -> Option<&ChosenIdentity> {
+        self.identity.as_ref()
+    }
+}
+
+/// A URL that no back end can have. Prints it, and what it would have to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackEndError(String);
+
+impl fmt::Display for BackEndError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is no base URL: http://host/path or https://host/path, without user, query or fragment",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for BackEndError {}

@@ -1,0 +1,105 @@
+//! `set-backend-service`: where the request is sent.
+
+use http::Uri;
+
+use super::{Attribute, Compiler, Element, Naming, Type, expression};
+use crate::apim::{
+    back_end::BackEnd,
+    program::{Action, Named, Target},
+};
+
+/// More ids than this are not listed: nobody finds a misspelt one among them.
+const MOST_LISTED: usize = 5;
+
+impl Compiler<'_> {
+    pub(super) fn set_backend_service(&mut self, element: &Element) -> Option<Action> {
+        self.check_shape(element, &["base-url", "backend-id"], &[]);
+        let target = match (element.attribute("base-url"), element.attribute("backend-id")) {
+            (Some(_), None) => {
+                let attribute = self.required(element, "base-url")?;
+                self.base_url(attribute)?
+            }
+            (None, Some(_)) => {
+                let attribute = self.required(element, "backend-id")?;
+                self.known_back_end(attribute)?
+            }
+            (Some(_), Some(id)) => {
+                let message = "base-url and backend-id exclude each other: write one of them";
+                self.findings.error(id.position, message);
+                return None;
+            }
+            (None, None) => {
+                return self.error(element, "<set-backend-service> needs base-url or backend-id");
+            }
+        };
+        Some(Action::Backend(target))
+    }
+
+    fn base_url(&mut self, attribute: &Attribute) -> Option<Target> {
+        if expression::is_expression(&attribute.value.value) {
+            let compiled = self.compile(&attribute.value, Type::TEXT)?;
+            self.refuse_callers_choice(attribute, &compiled, "where requests are sent")?;
+            return Some(Target::Expression(Box::new(compiled)));
+        }
+        match base_url(attribute.value.value.trim()) {
+            Some(uri) => Some(Target::Fixed(uri)),
+            None => {
+                let message =
+                    "base-url is http://host/path or https://host/path, without user, query or fragment";
+                self.findings.error(attribute.position, message);
+                None
+            }
+        }
+    }
+
+    /// Ids are compared as they are written: two that differ in case are two.
+    fn known_back_end(&mut self, attribute: &Attribute) -> Option<Target> {
+        let written = self.literal(attribute)?;
+        let Some((id, back_end)) = self.back_ends.get_key_value(written) else {
+            let message = format!("no back end has the id {written:?}{}", self.known_ids());
+            self.findings.error(attribute.position, message);
+            return None;
+        };
+        let (id, back_end) = (id.clone(), BackEnd::clone(back_end));
+        if let Some(identity) = back_end.identity() {
+            if back_end.base_url().scheme_str() == Some("http") {
+                let message = format!(
+                    "the back end {id:?} has an identity, which is never shown over http: requests that go there fail"
+                );
+                self.findings.warn(attribute.position, message);
+            }
+            self.named.extend(Named::of(identity).map(|named| Naming {
+                named,
+                position: attribute.position,
+                back_end: Some(id.clone()),
+            }));
+        }
+        Some(Target::BackEnd(id, back_end))
+    }
+
+    /// What could have been meant.
+    fn known_ids(&self) -> String {
+        let ids: Vec<_> = self.back_ends.keys().map(|id| format!("{id:?}")).collect();
+        match ids.len() {
+            0 => ": none is known here".into(),
+            1..=MOST_LISTED => format!(": known are {}", ids.join(", ")),
+            _ => String::new(),
+        }
+    }
+}
+
+/// A URL that requests can be sent below.
+pub(crate) fn base_url(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let authority = uri.authority()?;
+    let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty()
+        && uri.query().is_none()
+        && !text.contains(['#', '\\'])
+        && !uri.path().split('/').any(|segment| {
+            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+            segment == "." || segment == ".."
+        });
+    is_plain.then_some(uri)
+}
