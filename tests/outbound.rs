@@ -18,8 +18,10 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
-    BackEndTrust, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, SharedIdentity,
-    danger::BackEndVerification, outbound::RequestIdentity,
+    BackEndTrust, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, SharedBackEndTrust,
+    SharedIdentity,
+    danger::BackEndVerification,
+    outbound::{RequestIdentity, RequestTrust},
 };
 
 use self::support::{
@@ -242,6 +244,83 @@ async fn the_identity_of_one_request_counts_in_place_of_its_routes() {
     // The next request is the route's again.
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
     assert_eq!(ask(&route, &back_end.uri("/")).await.subject, "CN=orders,O=Contoso");
+}
+
+#[tokio::test]
+async fn requests_of_one_route_with_different_trusts_never_share_a_connection() {
+    let world = World::new();
+    for (tls, http) in every_version() {
+        let back_end = world.back_end().tls(tls).http(http).start();
+        let uri = back_end.uri("/");
+        let with = |trust: &RequestTrust| {
+            let mut request = get(&uri);
+            request.extensions_mut().insert(trust.clone());
+            request
+        };
+        // All of them trust this back end.
+        let [routes, one, other] = [(); 3].map(|()| world.trust());
+        let own = [one, other].map(RequestTrust::new);
+        let route = IdentityLayer::new(world.identity("orders")).with_trust(routes).layer(world.client());
+        let mut connections = Vec::new();
+        for round in 0..3 {
+            let mut seen = vec![ask(&route, &uri).await];
+            for trust in &own {
+                seen.push(ask_with(&route, with(trust)).await);
+            }
+            for saw in &seen {
+                assert_eq!(saw.subject, "CN=orders,O=Contoso");
+                assert!(!saw.resumed, "{tls:?} {http:?} {round}: no session of another trust");
+            }
+            connections.push(seen.iter().map(|saw| saw.connection).collect::<Vec<_>>());
+        }
+        // Each trust has one, which its next request uses again.
+        assert_eq!(connections, [[0, 1, 2]; 3], "{tls:?} {http:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_trust_of_one_request_counts_in_place_of_its_routes() {
+    let world = World::new();
+    let back_end = world.back_end().start();
+    let strangers = || BackEndTrust::from_pem(Authority::root("Strangers").pem().as_bytes()).unwrap();
+    let with = |trust: &RequestTrust| {
+        let mut request = get(&back_end.uri("/"));
+        request.extensions_mut().insert(trust.clone());
+        request
+    };
+    let lenient = IdentityLayer::new(world.identity("orders")).with_trust(world.trust());
+    let strict = IdentityLayer::new(world.identity("orders")).with_trust(strangers());
+    let none = IdentityLayer::new(world.identity("orders"));
+    let (sound, odd) = (RequestTrust::new(world.trust()), RequestTrust::new(strangers()));
+    for layer in [lenient, strict.clone(), none] {
+        let route = layer.layer(world.client());
+        let saw = ask_with(&route, with(&sound)).await;
+        assert_eq!(saw.subject, "CN=orders,O=Contoso");
+        // Even now that there is a connection.
+        let failure = send(&route, with(&odd)).await.expect_err("not trusted");
+        assert_eq!(failure.kind(), ClientErrorKind::BackEndNotTrusted);
+    }
+    // The next request is the route's again.
+    let route = strict.layer(world.client());
+    assert_eq!(ask_with(&route, with(&sound)).await.subject, "CN=orders,O=Contoso");
+    assert_eq!(kind_of_failure(&route, &back_end.uri("/")).await, ClientErrorKind::BackEndNotTrusted);
+}
+
+#[tokio::test]
+async fn the_trust_of_requests_can_be_replaced() {
+    let world = World::new();
+    let back_end = world.back_end().start();
+    let shared = SharedBackEndTrust::new(world.trust());
+    let route = IdentityLayer::anonymous().layer(world.client());
+    let with = || {
+        let mut request = get(&back_end.uri("/"));
+        request.extensions_mut().insert(RequestTrust::new(shared.clone()));
+        request
+    };
+    assert_eq!(ask_with(&route, with()).await.connection, 0);
+    shared.replace(BackEndTrust::from_pem(Authority::root("Strangers").pem().as_bytes()).unwrap());
+    let failure = send(&route, with()).await.expect_err("not trusted");
+    assert_eq!(failure.kind(), ClientErrorKind::BackEndNotTrusted);
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@ use super::{elements::base_url, outcome::ChosenIdentity};
 /// A back end that documents name by its id (`<set-backend-service backend-id="..." />`): where it is, and as whom it
 /// is called.
 ///
+/// What it has to prove is no part of it: see
+/// [`ForwardingLayer::with_back_end_trust`](super::ForwardingLayer::with_back_end_trust) (feature `proxy`).
+///
 /// Handed to documents at load ([`DocumentBuilder::back_end`](super::DocumentBuilder::back_end)): one that changes
 /// counts once the documents that name it are loaded again.
 ///

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     fmt,
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +12,7 @@ use tower_service::Service;
 use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
-    outbound::RequestIdentity,
+    outbound::{RequestIdentity, RequestTrust, SharedBackEndTrust},
     proxy::Rewrite,
 };
 
@@ -23,24 +24,47 @@ use crate::{
 ///    [`ClientErrorKind::UnknownIdentity`](crate::ClientErrorKind::UnknownIdentity): it is sent neither anonymously
 ///    nor under the route's identity.
 /// 2. The base URL counts in place of the route's upstream, for this request. The route's trust judges that back end
-///    too, and an identity is never shown over `http`
+///    too, unless it was chosen by an id that has a [trust of its own](Self::with_back_end_trust), and an identity is
+///    never shown over `http`
 ///    ([`ClientErrorKind::PlaintextIdentity`](crate::ClientErrorKind::PlaintextIdentity)).
 /// 3. Headers that the document set are set once more after the proxy has removed what callers could have claimed.
 ///
 /// A request of which the document chose nothing passes as it is.
 #[derive(Clone)]
-pub struct ForwardingLayer(Arc<dyn ResolveIdentity>);
+pub struct ForwardingLayer(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    identities: Arc<dyn ResolveIdentity>,
+    /// By the ids of back ends.
+    trusts: HashMap<Arc<str>, SharedBackEndTrust>,
+}
 
 impl ForwardingLayer {
-    /// Looks identities up among `identities`.
+    /// Looks identities up among `identities`. No back end has a trust of its own.
     pub fn new(identities: impl ResolveIdentity + 'static) -> Self {
-        Self(Arc::new(identities))
+        Self(Arc::new(Inner { identities: Arc::new(identities), trusts: HashMap::new() }))
+    }
+
+    /// Demands this of the back end that documents name by this id
+    /// ([`Forwarding::back_end`](super::Forwarding::back_end)): a [`BackEndTrust`](crate::BackEndTrust), or a
+    /// [`SharedBackEndTrust`] that is replaced while serving. It counts in place of the route's trust, and replaces one
+    /// that was given for the same id before. Default: the route's trust, as for back ends that a document names by
+    /// their URL.
+    #[must_use]
+    pub fn with_back_end_trust(
+        mut self,
+        id: impl Into<Arc<str>>,
+        trust: impl Into<SharedBackEndTrust>,
+    ) -> Self {
+        Arc::make_mut(&mut self.0).trusts.insert(id.into(), trust.into());
+        self
     }
 }
 
 impl fmt::Debug for ForwardingLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ForwardingLayer").finish_non_exhaustive()
+        f.debug_struct("ForwardingLayer").field("trusts", &self.0.trusts.keys()).finish_non_exhaustive()
     }
 }
 
@@ -48,7 +72,7 @@ impl<S> Layer<S> for ForwardingLayer {
     type Service = ForwardingService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ForwardingService { inner, identities: self.clone() }
+        ForwardingService { inner, layer: self.clone() }
     }
 }
 
@@ -56,7 +80,7 @@ impl<S> Layer<S> for ForwardingLayer {
 #[derive(Debug, Clone)]
 pub struct ForwardingService<S> {
     inner: S,
-    identities: ForwardingLayer,
+    layer: ForwardingLayer,
 }
 
 impl ForwardingLayer {
@@ -66,13 +90,19 @@ impl ForwardingLayer {
             ChosenIdentity::Id(id) => IdentityReference::id(id.clone()),
             ChosenIdentity::Thumbprint(thumbprint) => (*thumbprint).into(),
         };
-        match self.0.resolve(&reference) {
+        match self.0.identities.resolve(&reference) {
             Some(identity) => RequestIdentity::new(identity),
             None => {
                 tracing::warn!("a policy document chose {chosen} for the back end, which is not there");
                 RequestIdentity::unknown()
             }
         }
+    }
+
+    /// What is demanded of the back end that was chosen. None: what the route demands.
+    fn trust(&self, forwarding: &Forwarding) -> Option<RequestTrust> {
+        let trust = self.0.trusts.get(forwarding.back_end()?)?;
+        Some(RequestTrust::new(trust.clone()))
     }
 }
 
@@ -107,7 +137,10 @@ where
         let extensions = request.extensions_mut();
         if let Some(forwarding) = extensions.remove::<Forwarding>() {
             if let Some(chosen) = forwarding.identity() {
-                extensions.insert(self.identities.identity(chosen));
+                extensions.insert(self.layer.identity(chosen));
+            }
+            if let Some(trust) = self.layer.trust(&forwarding) {
+                extensions.insert(trust);
             }
             if let Some(rewrite) = rewrite(&forwarding) {
                 extensions.insert(rewrite);

@@ -8,11 +8,11 @@ use http::{Extensions, HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BackEndTrust, ClientErrorKind, SharedBackEndTrust};
+use super::{BackEndTrust, ClientErrorKind, RequestTrust, SharedBackEndTrust};
 use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity, SharedIdentity};
 
 /// Chooses the identity under which the requests of a route are sent, and optionally the route's trust. A
-/// [`RequestIdentity`] in a request's extensions counts in place of the route's.
+/// [`RequestIdentity`] and a [`RequestTrust`] in a request's extensions count in place of the route's.
 ///
 /// The identity is chosen when a request is dispatched, and again when it is dispatched once more, so a
 /// replacement is effective on the next request; put retries outside of this layer. The inner service must be
@@ -72,6 +72,8 @@ pub(super) struct Dispatch {
     chosen: Option<IdentityReference>,
     /// What counts in place of the route's choice.
     own: Option<RequestIdentity>,
+    /// What counts in place of the route's trust.
+    own_trust: Option<RequestTrust>,
 }
 
 impl IdentityLayer {
@@ -136,7 +138,7 @@ impl IdentityLayer {
     }
 
     /// Demands this of the route's back ends: a [`BackEndTrust`], or a [`SharedBackEndTrust`] that is replaced
-    /// while serving. Default: the client's own trust.
+    /// while serving. Default: the client's own trust. A [`RequestTrust`] counts in its place.
     #[must_use]
     pub fn with_trust(mut self, trust: impl Into<SharedBackEndTrust>) -> Self {
         self.route.trust = Some(trust.into());
@@ -186,7 +188,8 @@ where
             }
             _ => None,
         };
-        request.extensions_mut().insert(Dispatch { route: self.route.clone(), chosen, own });
+        let own_trust = request.extensions_mut().remove::<RequestTrust>();
+        request.extensions_mut().insert(Dispatch { route: self.route.clone(), chosen, own, own_trust });
         self.inner.call(request)
     }
 }
@@ -211,9 +214,12 @@ impl Dispatch {
         }
     }
 
-    /// The route's own trust as it is now.
+    /// The request's own trust as it is now, else the route's. None: the client's counts.
     pub(super) fn trust(&self) -> Option<BackEndTrust> {
-        self.route.trust.as_ref().map(SharedBackEndTrust::current)
+        match &self.own_trust {
+            Some(own) => Some(own.current()),
+            None => self.route.trust.as_ref().map(SharedBackEndTrust::current),
+        }
     }
 
     pub(super) fn http1_only(&self) -> bool {

@@ -68,6 +68,7 @@ mod error;
 mod identity_layer;
 mod pin;
 mod pool;
+mod request_trust;
 mod retry;
 mod shared_trust;
 mod stream;
@@ -85,6 +86,7 @@ pub use self::{
     identity_layer::{IdentityLayer, IdentityService, RequestIdentity},
     pin::{BackEndPin, BackEndPinParseError},
     pool::BackEndBody,
+    request_trust::RequestTrust,
     retry::RetryIdempotent,
     shared_trust::SharedBackEndTrust,
     stream::BackEndStream,

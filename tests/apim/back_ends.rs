@@ -177,6 +177,53 @@ fn back_ends_have_base_urls() {
     }
 }
 
+#[cfg(feature = "proxy")]
+#[tokio::test]
+async fn a_back_end_has_its_own_trust_and_others_the_routes() {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use tower::{Layer, ServiceExt, service_fn};
+    use tower_mtls::{
+        BackEndTrust, SharedBackEndTrust,
+        apim::{ApimPolicyLayer, ForwardingLayer},
+        danger::AssumePresentedLayer,
+        identity::Identities,
+        outbound::RequestTrust,
+    };
+
+    let trust = || BackEndTrust::from_pem(crate::pki::Authority::root("Servers").pem().as_bytes()).unwrap();
+    let (first, own, other) = (trust(), trust(), SharedBackEndTrust::new(trust()));
+    let layer = ForwardingLayer::new(Identities::new())
+        .with_back_end_trust("west", first)
+        .with_back_end_trust("west", own.clone())
+        .with_back_end_trust("south", other.clone());
+    for (text, expected) in [
+        (WEST, Some(&own)),
+        (EAST, None),
+        (URL, None),
+        (ORDERS, None),
+        (&format!("{WEST}{EAST}"), None),
+        (&format!("{WEST}{URL}"), None),
+    ] {
+        let inner = service_fn(|request: Request<()>| async move {
+            let trust = request.extensions().get::<RequestTrust>().map(RequestTrust::current);
+            let mut response = Response::new(http_body_util::Full::<bytes::Bytes>::default());
+            response.extensions_mut().insert(trust);
+            Ok::<_, Infallible>(response)
+        });
+        let service = ApimPolicyLayer::new(WORLD.load(text).unwrap()).layer(layer.layer(inner));
+        let service = AssumePresentedLayer::new(WORLD.orders.clone()).layer(service);
+        let response = service.oneshot(request()).await.unwrap();
+        let found = response.extensions().get::<Option<BackEndTrust>>().unwrap();
+        match (found, expected) {
+            (None, None) => {}
+            (Some(found), Some(expected)) => assert!(found.is_same_as(expected), "{text}"),
+            _ => panic!("{text}: {found:?}"),
+        }
+    }
+}
+
 #[test]
 fn back_ends_and_their_identities_are_explained() {
     let explain = |text: &str| {
