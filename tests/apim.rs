@@ -7,6 +7,8 @@ mod pki;
 
 #[path = "apim/back_ends.rs"]
 mod back_ends;
+#[path = "apim/convert.rs"]
+mod convert;
 #[path = "apim/corpus.rs"]
 mod corpus;
 #[path = "apim/explain.rs"]

@@ -184,7 +184,7 @@ pub(crate) fn documents() -> Vec<(String, String)> {
     documents
 }
 
-fn told(outcome: &Outcome) -> String {
+pub(crate) fn told(outcome: &Outcome) -> String {
     let mut told = String::new();
     match outcome {
         Outcome::Respond(answer) => {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// xorshift64*
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -21,7 +21,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
@@ -130,7 +130,7 @@ const PIECES: &[&str] = &[
     "<inbound>",
 ];
 
-fn mutate(random: &mut Random, text: &str, other: &str) -> String {
+pub(crate) fn mutate(random: &mut Random, text: &str, other: &str) -> String {
     let mut text: Vec<char> = text.chars().collect();
     for _ in 0..=random.below(4) {
         let at = random.below(text.len() + 1);

@@ -3,6 +3,7 @@
 //! A pre-pass turns raw expressions into well-formed XML, an XML library judges the result, and every place is
 //! mapped back to the text as it was written.
 
+mod convert;
 mod csharp;
 mod prepass;
 #[cfg(test)]
@@ -13,7 +14,7 @@ use roxmltree::{Node, ParsingOptions};
 
 pub(crate) use self::csharp::is_line_end;
 pub(crate) use self::text::{Lines, Text};
-use super::error::{DocumentError, Position};
+use super::error::{DocumentError, DocumentErrors, Position};
 
 /// Real documents have a few kilobytes; APIM takes at most 256.
 pub(crate) const LONGEST_DOCUMENT: usize = 256 * 1024;
@@ -28,9 +29,46 @@ pub enum Format {
     Xml,
     /// Expressions in attributes and in texts may hold them as they are, as APIM's policy editor and its format
     /// `rawxml` write them. Almost every well-formed document reads the same in both forms; where a string
-    /// literal could be read in two ways, it is an error.
+    /// literal could be read in two ways, it is an error. [`convert`](Self::convert) writes one form in the other.
     #[default]
     RawXml,
+}
+
+impl Format {
+    /// Writes a document of this form in another: it is read as the same document there, expression by expression.
+    ///
+    /// To XML, `<`, `>`, `&` and quotes inside of expressions become entities, and so do line ends and tabs in
+    /// attributes, which an XML parser would turn into blanks. To raw XML, entities inside of expressions become the
+    /// characters that they stand for, as the policy editor shows them; one that would be read in another way then stays
+    /// escaped. Everything outside of expressions stays as it is, byte for byte. The same form is the same text.
+    ///
+    /// Only the text is read: whether the document can be enforced is for
+    /// [`DocumentBuilder::load`](super::DocumentBuilder::load) to say.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), tower_mtls::apim::DocumentErrors> {
+    /// use tower_mtls::apim::Format;
+    ///
+    /// let raw = r#"<choose><when condition="@(context.Request.Method == "GET" && 1 < 2)" /></choose>"#;
+    /// let xml = Format::RawXml.convert(raw, Format::Xml)?;
+    /// let escaped = "@(context.Request.Method == &quot;GET&quot; &amp;&amp; 1 &lt; 2)";
+    /// assert_eq!(xml, format!(r#"<choose><when condition="{escaped}" /></choose>"#));
+    /// assert_eq!(Format::Xml.convert(&xml, Format::RawXml)?, raw);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// 1. The text cannot be read in this form: the first error of [`DocumentBuilder::load`](super::DocumentBuilder::load).
+    /// 2. In the other form it would be longer than 256 KiB.
+    pub fn convert(self, text: &str, to: Self) -> Result<String, DocumentErrors> {
+        convert::convert(text, self, to).map_err(|error| DocumentErrors {
+            file: None,
+            errors: vec![error],
+            warnings: Vec::new(),
+        })
+    }
 }
 
 /// An element.

@@ -1,6 +1,6 @@
 //! From raw text to well-formed XML, with a map back.
 
-use std::fmt::Write;
+use std::{fmt::Write, ops::Range};
 
 use super::{
     Format,
@@ -18,9 +18,29 @@ pub(super) struct Prepared {
     pub(super) xml: String,
     /// (offset in `xml`, offset in the original), in order; from each on both advance alike.
     map: Vec<(usize, usize)>,
+    /// Where the original begins, behind what stands in front of the first element.
+    start: usize,
+    /// Values that begin like expressions, in order. Only of texts that are XML as they are.
+    pub(super) values: Vec<Value>,
+}
+
+/// What stands between two quotes, or behind a start tag.
+#[derive(Debug)]
+pub(super) struct Value {
+    /// In the original.
+    pub(super) range: Range<usize>,
+    /// Around an attribute's value.
+    pub(super) quote: Option<char>,
 }
 
 impl Prepared {
+    /// The XML as a text of its own, with what stood in front of it.
+    pub(super) fn text(&self, source: &str) -> String {
+        let inside = self.xml.strip_prefix(&format!("<{WRAPPER}>")).unwrap_or_default();
+        let inside = inside.strip_suffix(&format!("</{WRAPPER}>")).unwrap_or_default();
+        source[..self.start].to_owned() + inside
+    }
+
     /// Where a byte of the XML stood in the original text.
     pub(super) fn original(&self, offset: usize) -> usize {
         let index = self.map.partition_point(|(xml, _)| *xml <= offset);
@@ -47,7 +67,12 @@ pub(super) fn prepare(source: &str, format: Format) -> Result<Prepared, Problem>
     let mut pass = Pass {
         source,
         at: 0,
-        prepared: Prepared { xml: String::with_capacity(source.len() + 64), map: Vec::new() },
+        prepared: Prepared {
+            xml: String::with_capacity(source.len() + 64),
+            map: Vec::new(),
+            start: 0,
+            values: Vec::new(),
+        },
         is_raw: format == Format::RawXml,
         open: Vec::new(),
     };
@@ -93,6 +118,7 @@ impl<'a> Pass<'a> {
             let end = self.rest().find("?>").map_or_else(|| self.rest().len(), |end| end + 2);
             self.at += end.max(leading);
         }
+        self.prepared.start = self.at;
         self.mark();
         loop {
             let Some(tag) = self.rest().find('<') else {
@@ -181,9 +207,10 @@ impl<'a> Pass<'a> {
         let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
         self.copy(1);
         let leading = self.rest().len() - self.rest().trim_ascii_start().len();
-        if self.is_raw && is_expression(self.rest().trim_ascii_start()) {
+        let is_expression = is_expression(self.rest().trim_ascii_start());
+        if self.is_raw && is_expression {
             self.copy(leading);
-            self.expression()?;
+            self.expression(Some(quote))?;
             let trailing = self.rest().len() - self.rest().trim_ascii_start().len();
             self.copy(trailing);
             if !self.rest().starts_with(quote) {
@@ -197,18 +224,32 @@ impl<'a> Pass<'a> {
         let Some(end) = self.rest().find(quote) else {
             return Err(Problem { offset: open, message: "this value is never closed".into() });
         };
+        if is_expression {
+            self.note(end, Some(quote));
+        }
         self.copy(end + 1);
         Ok(())
+    }
+
+    /// Remembers a value that begins here.
+    fn note(&mut self, length: usize, quote: Option<char>) {
+        let range = self.at..self.at + length;
+        self.prepared.values.push(Value { range, quote });
     }
 
     /// A raw expression between tags.
     fn expression_in_text(&mut self) -> Result<(), Problem> {
         let leading = self.rest().len() - self.rest().trim_ascii_start().len();
-        if !self.is_raw || !is_expression(self.rest().trim_ascii_start()) {
+        if !is_expression(self.rest().trim_ascii_start()) {
+            return Ok(());
+        }
+        if !self.is_raw {
+            let length = self.rest().find('<').unwrap_or_else(|| self.rest().len());
+            self.note(length, None);
             return Ok(());
         }
         self.copy(leading);
-        self.expression()?;
+        self.expression(None)?;
         if !self.rest().trim_ascii_start().starts_with('<') {
             return self
                 .problem("the expression ends here and the text does not: an expression is the whole text");
@@ -216,8 +257,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Takes an expression over, escaped.
-    fn expression(&mut self) -> Result<(), Problem> {
+    /// Takes an expression over, escaped for the place where it stands.
+    fn expression(&mut self, quote: Option<char>) -> Result<(), Problem> {
         let mut kept = Vec::new();
         let end = end_of_expression(self.source, self.at, |range| kept.push(range))?;
         let mut kept = kept.into_iter().peekable();
@@ -227,19 +268,9 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let Some(character) = self.rest().chars().next() else { break };
-            let escaped = match character {
-                '<' => "&lt;",
-                '>' => "&gt;",
-                '&' => "&amp;",
-                '"' => "&quot;",
-                '\'' => "&apos;",
-                '\n' => "&#10;",
-                '\r' => "&#13;",
-                '\t' => "&#9;",
-                _ => {
-                    self.copy(character.len_utf8());
-                    continue;
-                }
+            let Some(escaped) = escaped(character, quote) else {
+                self.copy(character.len_utf8());
+                continue;
             };
             self.mark();
             self.prepared.xml.push_str(escaped);
@@ -248,6 +279,22 @@ impl<'a> Pass<'a> {
         }
         Ok(())
     }
+}
+
+/// How a character of an expression is written in XML, if not as it is. Of white space an attribute keeps only what is
+/// escaped; of line ends a text loses carriage returns.
+pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static str> {
+    Some(match character {
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '&' => "&amp;",
+        '"' => "&quot;",
+        '\'' if quote == Some('\'') => "&apos;",
+        '\n' if quote.is_some() => "&#10;",
+        '\t' if quote.is_some() => "&#9;",
+        '\r' => "&#13;",
+        _ => return None,
+    })
 }
 
 fn is_expression(text: &str) -> bool {

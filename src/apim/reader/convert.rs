@@ -1,0 +1,99 @@
+//! A document in the other of the two forms in which expressions are written.
+//!
+//! To XML is what the pre-pass does for the XML library anyway. The other way each value is tried on its own: what the
+//! reader of raw XML would read in another way stays escaped.
+
+use super::{Element, Format, prepass, read};
+use crate::apim::error::{DocumentError, Position};
+
+/// Writes a document that is read as `from` so that it is the same when it is read as `to`.
+pub(super) fn convert(source: &str, from: Format, to: Format) -> Result<String, DocumentError> {
+    let elements = read(source, from)?;
+    if from == to {
+        return Ok(source.to_owned());
+    }
+    let failed = |message: String| DocumentError { position: Position { line: 1, column: 1 }, message };
+    let prepared = prepass::prepare(source, from).map_err(|problem| failed(problem.message))?;
+    let converted = match to {
+        Format::Xml => prepared.text(source),
+        Format::RawXml => unescape(source, &prepared.values),
+    };
+    // Whatever was overlooked above: nothing else is handed out under this document's name.
+    match read(&converted, to) {
+        Ok(again) if is_same(&elements, &again) => Ok(converted),
+        Ok(_) => Err(failed("the document cannot be written in the other form".into())),
+        Err(error) => Err(failed(format!("in the other form: {}", error.message))),
+    }
+}
+
+/// Writes expressions as they are, everything else byte for byte.
+fn unescape(source: &str, values: &[prepass::Value]) -> String {
+    let mut converted = String::with_capacity(source.len());
+    let mut at = 0;
+    for prepass::Value { range, quote } in values {
+        converted.push_str(&source[at..range.start]);
+        converted.push_str(&Place(*quote).unescape(&source[range.clone()]));
+        at = range.end;
+    }
+    converted.push_str(&source[at..]);
+    converted
+}
+
+/// Where a value stands: between these quotes, or between tags.
+#[derive(Clone, Copy)]
+struct Place(Option<char>);
+
+impl Place {
+    fn unescape(self, written: &str) -> String {
+        let expression = written.trim_ascii();
+        let leading = written.len() - written.trim_ascii_start().len();
+        let (before, after) = (&written[..leading], &written[leading + expression.len()..]);
+        let wanted = self.read(written, Format::Xml);
+        let Some(plain) = self.read(expression, Format::Xml) else { return written.to_owned() };
+        let escaped = || {
+            let escape = |character| match prepass::escaped(character, self.0) {
+                Some(escaped) => escaped.to_owned(),
+                None => String::from(character),
+            };
+            plain.chars().map(escape).collect()
+        };
+        // An entity in its first character makes any value one that raw XML reads as XML.
+        let opaque = || format!("&#64;{}", expression.strip_prefix('@').unwrap_or(expression));
+        let candidates: [&dyn Fn() -> String; 3] = [&|| plain.clone(), &|| expression.to_owned(), &escaped];
+        candidates
+            .iter()
+            .map(|candidate| format!("{before}{}{after}", candidate()))
+            .find(|candidate| wanted.is_some() && self.read(candidate, Format::RawXml) == wanted)
+            .unwrap_or_else(|| format!("{before}{}{after}", opaque()))
+    }
+
+    /// What a value is read as. None if it would not be one value.
+    fn read(self, written: &str, format: Format) -> Option<String> {
+        let text = match self.0 {
+            Some(quote) => format!("<a b={quote}{written}{quote}/>"),
+            None => format!("<a>{written}</a>"),
+        };
+        let elements = read(&text, format).ok()?;
+        let [Element { attributes, children, text, .. }] = elements.as_slice() else { return None };
+        match (self.0, attributes.as_slice(), children.as_slice()) {
+            (Some(_), [attribute], []) => Some(attribute.value.value.clone()),
+            (None, [], []) => Some(text.value.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether both are the same documents but for their places.
+pub(super) fn is_same(one: &[Element], other: &[Element]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| {
+            let attributes = one.attributes.iter().zip(&other.attributes);
+            one.name == other.name
+                && one.text.value == other.text.value
+                && one.attributes.len() == other.attributes.len()
+                && attributes
+                    .into_iter()
+                    .all(|(one, other)| one.name == other.name && one.value.value == other.value.value)
+                && is_same(&one.children, &other.children)
+        })
+}
