@@ -116,6 +116,10 @@
 //! | `DateTime`, `TimeSpan` | `Now`, `UtcNow`, `Today`, `Parse` and `new` of constants, `Add*`, `Subtract`, parts, `ToString(format)` without a culture; `From*`, `Total*` |
 //! | `Convert`, `int`, `bool` | `ToBase64String`, `FromBase64String`, `ToInt32`, `ToBoolean`, `Parse` |
 //!
+//! `Url.Path` and `Url.QueryString` stand as they were sent: `%61dmin`, `//` and `..` are neither decoded nor resolved,
+//! so a rule about a path compares what the back end may read in another way. Let the server refuse or resolve them
+//! before the document runs, and prefer rules that name what is allowed.
+//!
 //! Headers that carry certificates (`X-ARR-ClientCert` and its kin) are not read, and certificates are not made of
 //! bytes: whoever sends the request writes them. Callers choose neither `base-url` nor identity directly.
 //!
@@ -135,7 +139,7 @@
 //! - attribute types beyond `CN SN SERIALNUMBER C L S STREET O OU T G DC E`: here `OID.1.2.3=`, as Windows prints them;
 //! - `SimpleName` of names without exactly one common name, and names with values in T.61: here an error;
 //! - the key of `context.Deployment.Certificates`: here the upper-case thumbprint, compared ordinally;
-//! - `Url` before and after the route's rewriting: here the request's own; header values outside of ASCII: Latin-1.
+//! - `Url` before and after the route's rewriting: here the request's own, its scheme always `https`; header values outside of ASCII: Latin-1.
 //!
 //! Known differences, each on the safe side:
 //! - a chain is one for TLS client authentication: extended key usage counts, where .NET does not ask. A listed root
@@ -143,6 +147,7 @@
 //! - `validate-trust` judges the dates of the chain whatever `validate-not-after` says;
 //! - comparisons by the rules of a culture (`StartsWith("...")` without a `StringComparison`) are decided for ASCII
 //!   texts, and an error for others; the zone is UTC, and time has whole seconds;
+//! - `Url.Host` is in lower case, as in .NET, and one dot behind it is left out: both lead to the same host;
 //! - a header by which proxies tell who called, or from where (`X-Forwarded-*`, `X-SSL-*` and others): what the caller wrote
 //!   there is gone before a document skips or appends to it;
 //! - `<outbound>` is worked out before the request is sent, so an expression there that fails is answered without

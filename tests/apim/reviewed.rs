@@ -1,5 +1,6 @@
 //! What a reviewer found, once and for all.
 
+use http::Request;
 use tower_mtls::apim::{Outcome, RequestFacts};
 
 use crate::world::{NOW, WORLD, evaluate, request};
@@ -227,4 +228,49 @@ fn no_header_that_tells_who_the_caller_is_may_be_read() {
     }
     let other = when("context.Request.Headers.GetValueOrDefault(\"X-Tenant\", \"\") != \"a\"", &answer(403));
     assert!(WORLD.load(&format!("<choose>{other}</choose>")).is_ok());
+}
+
+/// What an expression for a text is worth for a request.
+fn worth(code: &str, request: &Request<()>, remote: Option<&str>) -> String {
+    let text = format!("<set-header name='x'><value>@({code})</value></set-header>");
+    let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{code}: {errors}"));
+    let presented = WORLD.certificate("orders");
+    let facts = RequestFacts::new(request, &presented).with_remote(remote.map(|it| it.parse().unwrap()));
+    let outcome = document.evaluate(&facts, NOW);
+    let forward = outcome.forward().unwrap_or_else(|| panic!("{code}: {outcome:?}"));
+    crate::world::joined(forward.headers().unwrap(), "x").unwrap_or_default()
+}
+
+#[test]
+fn a_caller_does_not_write_what_its_url_is() {
+    for (uri, host, code, expected) in [
+        // An absolute form over TLS, or the `:scheme` of HTTP/2.
+        ("http://api.contoso.com/", "", "Url.Scheme", "https"),
+        ("https://api.contoso.com/", "", "Url.Scheme", "https"),
+        ("/", "api.contoso.com", "Url.Scheme", "https"),
+        ("http://api.contoso.com/a?b", "", "Url.ToString()", "https://api.contoso.com/a?b"),
+        ("http://api.contoso.com/", "", "Url.Port.ToString()", "443"),
+        ("http://api.contoso.com:80/", "", "Url.Port.ToString()", "80"),
+        // One host, however it is written.
+        ("/", "ADMIN.contoso.com", "Url.Host", "admin.contoso.com"),
+        ("/", "admin.contoso.com.", "Url.Host", "admin.contoso.com"),
+        ("/", "Admin.Contoso.com.:443", "Url.Host", "admin.contoso.com"),
+        ("/", "admin.contoso.com..", "Url.Host", "admin.contoso.com."),
+        ("https://ADMIN.contoso.com./", "", "OriginalUrl.Host", "admin.contoso.com"),
+        ("/", "[FE80::1]:8443", "Url.Host", "[fe80::1]"),
+        ("/", "", "Url.Host", ""),
+        ("/a", "ADMIN.contoso.com.:443", "Url.ToString()", "https://admin.contoso.com/a"),
+        ("/a", "admin.contoso.com:8443", "Url.ToString()", "https://admin.contoso.com:8443/a"),
+        ("/a", "user@admin.contoso.com", "Url.ToString()", "https://admin.contoso.com/a"),
+        // The path stands as it was sent, and so do its encodings.
+        ("/%61dmin/..;/A?q=%61", "h", "Url.Path", "/%61dmin/..;/A"),
+        ("/%61dmin/..;/A?q=%61", "h", "Url.QueryString", "?q=%61"),
+    ] {
+        let mut request = Request::get(uri);
+        if !host.is_empty() {
+            request = request.header("host", host);
+        }
+        let found = worth(&format!("context.Request.{code}"), &request.body(()).unwrap(), None);
+        assert_eq!(found, expected, "{uri} {host} {code}");
+    }
 }

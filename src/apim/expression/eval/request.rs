@@ -10,6 +10,10 @@ use crate::apim::expression::{
     value::{Fault, Value},
 };
 
+/// Certificates come over TLS only. What a request says of its scheme (`GET http://host/`, `:scheme`) is not asked.
+const SCHEME: &str = "https";
+const HTTPS_PORT: i32 = 443;
+
 /// More query parameters than this are not looked through.
 const MOST_PARAMETERS: usize = 1_000;
 
@@ -49,6 +53,7 @@ impl<'r> Evaluation<'_, 'r> {
         Ok(Value::Texts(texts.into()))
     }
 
+    /// Host and port as they were asked for. The scheme beside them, if there is one, is the caller's to write.
     fn authority(&self) -> Option<Authority> {
         let facts = &self.inputs.facts;
         // HTTP/2 has it in the URI, HTTP/1.1 in the header.
@@ -59,7 +64,13 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn port(&self) -> i32 {
-        self.authority().and_then(|authority| authority.port_u16()).map_or(443, i32::from)
+        self.authority().and_then(|authority| authority.port_u16()).map_or(HTTPS_PORT, i32::from)
+    }
+
+    /// The host as .NET's `Uri` has it, in lower case. A dot behind it, which leads to the same host, is left out.
+    fn host(&self) -> Option<String> {
+        let host = self.authority()?.host().to_ascii_lowercase();
+        Some(host.strip_suffix('.').map(ToOwned::to_owned).unwrap_or(host))
     }
 
     /// Query parameters of this name, decoded.
@@ -85,14 +96,13 @@ impl<'r> Evaluation<'_, 'r> {
         Ok(match which {
             RequestText::Method => Value::borrowed(facts.method.as_str()),
             RequestText::Path => Value::borrowed(facts.uri.path()),
-            // Certificates come over TLS only.
-            RequestText::Scheme => Value::borrowed(facts.uri.scheme_str().unwrap_or("https")),
+            RequestText::Scheme => Value::borrowed(SCHEME),
             RequestText::QueryString => match facts.uri.query() {
                 Some(query) => self.text(format!("?{query}"))?,
                 None => Value::borrowed(""),
             },
-            RequestText::Host => match self.authority() {
-                Some(authority) => self.text(authority.host().to_owned())?,
+            RequestText::Host => match self.host() {
+                Some(host) => self.text(host)?,
                 None => Value::borrowed(""),
             },
             RequestText::IpAddress => match facts.remote {
@@ -100,10 +110,13 @@ impl<'r> Evaluation<'_, 'r> {
                 None => Value::Null,
             },
             RequestText::Url => {
-                let scheme = facts.uri.scheme_str().unwrap_or("https");
-                let host = self.authority().map(|authority| authority.to_string()).unwrap_or_default();
+                let host = self.host().unwrap_or_default();
+                let port = match self.port() {
+                    HTTPS_PORT => String::new(),
+                    port => format!(":{port}"),
+                };
                 let path = facts.uri.path_and_query().map_or("/", |path| path.as_str());
-                self.text(format!("{scheme}://{host}{path}"))?
+                self.text(format!("{SCHEME}://{host}{port}{path}"))?
             }
         })
     }
