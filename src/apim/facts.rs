@@ -27,8 +27,10 @@ impl<'r> RequestFacts<'r> {
     }
 
     /// Where the connection comes from (`context.Request.IpAddress`). Default: unknown, which is null.
+    ///
+    /// An IPv4 address that a listener for both families saw as IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
     #[must_use]
     pub fn with_remote(self, remote: impl Into<Option<IpAddr>>) -> Self {
-        Self { remote: remote.into(), ..self }
+        Self { remote: remote.into().map(|remote| remote.to_canonical()), ..self }
     }
 }

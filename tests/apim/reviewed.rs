@@ -274,3 +274,16 @@ fn a_caller_does_not_write_what_its_url_is() {
         assert_eq!(found, expected, "{uri} {host} {code}");
     }
 }
+
+#[test]
+fn an_address_has_one_form() {
+    for (remote, expected) in [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:201", "192.0.2.1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("::1", "::1"),
+    ] {
+        assert_eq!(worth("context.Request.IpAddress", &request(), Some(remote)), expected, "{remote}");
+    }
+}
