@@ -273,8 +273,8 @@ impl DocumentBuilder {
     /// # Errors
     ///
     /// Everything that would not be enforced as it stands, all of it at once:
-    /// 1. a text that is not XML, longer than 256 KiB, nested more than 64 deep, or with a document type: then only
-    ///    that;
+    /// 1. a text that is not XML, longer than 256 KiB, nested more than 64 deep, with a document type, or with words
+    ///    outside of all elements: then only that;
     /// 2. an element, attribute or value that is not supported;
     /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit;
     /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);

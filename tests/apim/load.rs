@@ -23,7 +23,13 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
     for (text, line, column, message) in [
         // The text.
         ("", 1, 1, "no policies"),
-        ("just a text", 1, 1, ""),
+        ("just a text", 1, 1, "outside of all elements"),
+        ("<base />\n <choose/> validate-client-certificate />", 2, 12, "outside of all elements"),
+        ("validate-client-certificate />\n<base />", 1, 1, "is a '<' missing?"),
+        ("<base />\n<![CDATA[<validate-client-certificate />]]>", 2, 10, "outside of all elements"),
+        ("&lt;choose&gt;\n<base />", 1, 1, "outside of all elements"),
+        ("<policies><inbound /></policies>\n\n  {{fragment}}", 3, 3, "outside of all elements"),
+        ("<!-- a --> @(true) <base />", 1, 12, "outside of all elements"),
         ("<policies>", 1, 1, "<policies> is never closed"),
         ("<choose>\n  <when condition=\"true\">\n</choose>", 2, 3, "<when> is never closed"),
         ("<base />\n</inbound>", 2, 1, "closes nothing"),
@@ -44,6 +50,12 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<choose><when /></choose>", 1, 9, "needs the attribute condition"),
         ("<choose><when condition='1' /></choose>", 1, 15, "a condition is an expression"),
         ("<choose>text<when condition='true' /></choose>", 1, 9, "a text does not stand in <choose>"),
+        (
+            "<choose>\n<![CDATA[text]]><when condition='true' /></choose>",
+            2,
+            10,
+            "a text does not stand in <choose>",
+        ),
         ("<return-response><set-status code='99' /></return-response>", 1, 30, "no status code"),
         ("<return-response><set-status code='101' /></return-response>", 1, 30, "no status code"),
         ("<return-response response-variable-name='x' />", 1, 18, "response-variable-name"),

@@ -106,6 +106,12 @@ pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, Documen
         error(prepared.original(offset_of(&prepared.xml, at)), describe(&problem))
     })?;
     let reader = Reader { prepared: &prepared, lines: &lines };
+    let loose = reader.loose_text(tree.root_element());
+    if !loose.value.trim().is_empty() {
+        let message =
+            "a text stands outside of all elements, and nothing it says would be enforced: is a '<' missing?";
+        return Err(DocumentError { position: loose.start(), message: message.into() });
+    }
     reader.children(tree.root_element())
 }
 
@@ -200,10 +206,14 @@ impl Reader<'_> {
             .find(|child| child.is_text() && child.text().is_some_and(|text| !text.trim_ascii().is_empty()));
         match loose {
             Some(loose) => {
-                let range = loose.range();
-                let raw = self.prepared.xml.get(range.clone()).unwrap_or_default();
+                // A text goes on to the next element or comment: the library's range ends where CDATA begins.
+                let start = loose.range().start;
+                let next = loose.next_sibling().map(|next| next.range().start);
+                let raw = self.prepared.xml.get(start..next.unwrap_or(node.range().end)).unwrap_or_default();
+                let end = if next.is_some() { None } else { raw.rfind("</") };
+                let raw = &raw[..end.unwrap_or(raw.len())];
                 let leading = raw.len() - raw.trim_ascii_start().len();
-                self.text(raw.trim_ascii(), range.start + leading, false)
+                self.text(raw.trim_ascii(), start + leading, false)
             }
             None => Text::empty(self.position(node.range().start)),
         }
