@@ -161,10 +161,15 @@ impl Document {
         found
     }
 
-    /// Whether a rule that refuses demands something of the certificate that nobody can forge: a chain, or a
-    /// thumbprint. Without it the names of a caller are whatever the caller likes.
+    /// Whether nobody passes with a certificate that they made themselves: on every way through `<inbound>`, documents
+    /// above included, a chain or a thumbprint is demanded, and what lacks it is refused. Without that the names of a
+    /// caller are whatever the caller likes.
+    ///
+    /// That `Verify()` or a thumbprint is mentioned is not enough: conditions are followed for a caller of whose
+    /// certificate it is known only that no chain holds, and that its thumbprint is none of those that the document or
+    /// the deployment holds. Where it cannot be told that such a caller is refused, the answer is no.
     pub fn proves_certificate(&self) -> bool {
-        self.0.program.judged.proves()
+        self.0.program.proves
     }
 
     /// Whether the document looks at the caller's certificate at all.

@@ -34,7 +34,10 @@
 //! or more.
 //!
 //! **A document does what it says.** Names prove nothing without a chain or a thumbprint, in APIM as here:
-//! [`Document::warnings`] tells what a document gives away, and what can never hold. Put the layer where
+//! [`Document::warnings`] tells what a document gives away, what can never hold, and who passes for certain: a caller
+//! without a certificate, or with one of its own making. Whether a document keeps the latter out is told by
+//! [`Document::proves_certificate`], which follows such a caller through it: to mention `Verify()` or a thumbprint proves
+//! nothing. Put the layer where
 //! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would stand; TLS must end in this process.
 //!
 //! ```
@@ -121,7 +124,10 @@
 //! before the document runs, and prefer rules that name what is allowed.
 //!
 //! Headers that carry certificates (`X-ARR-ClientCert` and its kin) are not read, and certificates are not made of
-//! bytes: whoever sends the request writes them. Callers choose neither `base-url` nor identity directly.
+//! bytes: whoever sends the request writes them. Callers choose neither `base-url` nor identity by what they write: made
+//! of headers, the URL, the method or the address they are errors, and made of what stands in a certificate, they are
+//! errors unless no self-made certificate passes with such a choice, whichever way the request takes. A thumbprint nobody
+//! writes. To choose among values that the document writes out, in a `choose`, is always possible.
 //!
 //! One request takes at most 200,000 steps and 256 KiB of new strings; a document has 256 KiB and is 64 deep, an
 //! expression 16 KiB.
@@ -168,6 +174,7 @@ mod future;
 mod layer;
 mod outcome;
 mod program;
+mod reach;
 mod reader;
 mod report;
 mod run;

@@ -23,6 +23,8 @@ pub(crate) struct Program {
     /// What anything looks at, and what rules that can refuse look at, documents above included.
     pub(crate) used: Uses,
     pub(crate) judged: Uses,
+    /// Nobody comes to the end of `<inbound>` with a certificate that they made themselves.
+    pub(crate) proves: bool,
     /// The variables that are set, each with what its values are made of.
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
     /// Variables of which the values of variables are made.

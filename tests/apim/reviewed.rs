@@ -46,8 +46,8 @@ fn only_a_condition_that_could_have_refused_admits() {
     ] {
         let text = format!("<choose>{text}</choose>");
         assert_eq!(admits(&text), admitted, "{text}");
-        let document = WORLD.load(&text).unwrap();
-        assert_eq!(document.proves_certificate(), admitted, "{text}");
+        // To be admitted is to have been judged. None of these refuses everyone else.
+        assert!(!WORLD.load(&text).unwrap().proves_certificate(), "{text}");
     }
     assert!(WORLD.load(PROVEN).unwrap().proves_certificate());
     // In on-error nobody is let in any more.
@@ -286,4 +286,144 @@ fn an_address_has_one_form() {
     ] {
         assert_eq!(worth("context.Request.IpAddress", &request(), Some(remote)), expected, "{remote}");
     }
+}
+
+const CHOOSE: &str = "<authentication-certificate certificate-id=\"@(context.Request.Certificate.GetNameInfo(\
+                      X509NameType.SimpleName, false))\" />";
+
+fn filled(code: &str) -> String {
+    code.replace("CERT", "context.Request.Certificate")
+        .replace("STORE", "context.Deployment.Certificates")
+        .replace("PIN", "\"CA06F56B258B7A0D4F2B05470939478651151984\"")
+}
+
+fn refusing(code: &str) -> String {
+    let code = if code.starts_with('{') { format!("@{code}") } else { format!("@({code})") };
+    format!("<choose><when condition=\"{}\">{}</when></choose>", filled(&code), answer(403))
+}
+
+#[test]
+fn to_mention_a_chain_or_a_thumbprint_proves_nothing() {
+    let local = "{ var c = STORE.Values.FirstOrDefault(x => x.Subject == CERT.Subject); return c == null || c.Thumbprint \
+                 == PIN; }";
+    for code in [
+        "CERT == null || CERT.Thumbprint.Length != 40",
+        "CERT == null || CERT.Thumbprint != context.Request.Headers.GetValueOrDefault(\"X-Thumb\", \"\")",
+        "CERT == null || CERT.Thumbprint != CERT.Thumbprint",
+        "CERT == null || CERT.Thumbprint == PIN",
+        "CERT == null || CERT.VerifyNoRevocation()",
+        "CERT == null || CERT.VerifyNoRevocation() && false",
+        "CERT == null || (context.Request.Headers.ContainsKey(\"X-Strict\") && !CERT.VerifyNoRevocation())",
+        "CERT == null || !CERT.Thumbprint.EndsWith(\"94A6\", StringComparison.Ordinal)",
+        local,
+        "CERT == null || CERT.GetCertHashString().Trim() == \"\"",
+        "CERT == null && CERT.Thumbprint != \"X\"",
+        "CERT == null || (CERT.Issuer != \"CN=a\" && !CERT.Verify())",
+    ] {
+        for element in [CHOOSE, "<set-backend-service base-url='@(\"https://\" + CERT.Subject)' />"] {
+            let text = format!("{}{}", refusing(code), filled(element));
+            let errors = WORLD.load(&text).expect_err(&text).to_string();
+            assert!(errors.contains("the caller would choose this"), "{text}: {errors}");
+        }
+    }
+    for code in
+        ["CERT == null || !CERT.Verify()", "CERT?.Thumbprint != PIN", "!STORE.ContainsKey(CERT.Thumbprint)"]
+    {
+        let text = format!("{}{CHOOSE}", refusing(code));
+        assert!(WORLD.load(&text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_choice_is_proved_on_every_way_to_it() {
+    let strict = |inside: &str| when("context.Request.Headers.ContainsKey(\"X-Strict\")", inside);
+    let verified = |inside: &str| when("context.Request.Certificate.VerifyNoRevocation()", inside);
+    let guard = refusing("CERT == null || !CERT.VerifyNoRevocation()");
+    let choose = |inside: &str| format!("<choose>{inside}</choose>");
+    for (text, is_error) in [
+        // Demanded only of those who ask for it.
+        (choose(&strict(&guard)) + CHOOSE, true),
+        (choose(&strict(&(guard.clone() + CHOOSE))), false),
+        (choose(&(strict(&guard) + &format!("<otherwise>{CHOOSE}</otherwise>"))), true),
+        (choose(&(strict(CHOOSE) + &format!("<otherwise>{guard}</otherwise>"))), true),
+        // Others may pass, who choose nothing.
+        (choose(&verified(CHOOSE)), false),
+        (choose(&(verified("") + &format!("<otherwise>{CHOOSE}</otherwise>"))), true),
+        (choose(&(verified("") + &format!("<otherwise>{}</otherwise>", answer(403)))) + CHOOSE, false),
+        (choose(&(verified("") + &format!("<otherwise>{}</otherwise>", answer(302)))) + CHOOSE, false),
+        // What is refused later chooses nothing either.
+        (format!("{CHOOSE}{guard}"), false),
+        (format!("{CHOOSE}{}", choose(&strict(&guard))), true),
+    ] {
+        match WORLD.load(&text) {
+            Ok(_) => assert!(!is_error, "{text}"),
+            Err(errors) => {
+                assert!(is_error, "{text}: {errors}");
+                assert!(errors.to_string().contains("the caller would choose this"), "{text}: {errors}");
+            }
+        }
+    }
+}
+
+const NOBODY: &str = "a caller without a certificate is passed on";
+const STRANGER: &str = "a self-made certificate passes";
+
+fn warned(text: &str) -> [bool; 2] {
+    let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+    let stands = |words: &str| document.warnings().iter().any(|it| it.message().starts_with(words));
+    [stands(NOBODY), stands(STRANGER)]
+}
+
+#[test]
+fn who_passes_for_certain_is_warned_of() {
+    for (code, nobody, stranger) in [
+        ("CERT != null && CERT.Thumbprint != PIN", true, false),
+        ("CERT?.NotAfter < DateTime.Now", true, false),
+        ("CERT?.Subject == \"CN=a\"", true, false),
+        ("CERT == null || CERT.Thumbprint == PIN", false, true),
+        ("CERT == null || CERT.Thumbprint.Length != 40", false, true),
+        ("CERT == null || CERT.VerifyNoRevocation()", false, true),
+        ("CERT == null && CERT.Thumbprint != PIN", false, true),
+        ("CERT == null && !CERT.Verify()", false, true),
+        ("CERT != null && CERT.Verify()", true, true),
+        // Only perhaps.
+        ("CERT == null || !CERT.Verify()", false, false),
+        ("CERT?.Thumbprint != PIN", false, false),
+        ("CERT == null || CERT.Thumbprint.Substring(36) != \"94A6\"", false, false),
+        ("context.Request.Method != \"GET\" && CERT == null", false, false),
+        ("context.Request.Method == \"PUT\" && CERT?.Thumbprint != PIN", false, false),
+        // Nothing is asked for that could be proved, which is another warning.
+        ("CERT == null", false, false),
+        ("CERT == null || CERT.Issuer != \"CN=a\"", false, false),
+    ] {
+        assert_eq!(warned(&refusing(code)), [nobody, stranger], "{code}");
+    }
+    // Whoever has none is let in on purpose.
+    let public = when(
+        "context.Request.Certificate == null",
+        "<set-header name='x'><value>public</value></set-header>",
+    );
+    let text = format!("<choose>{public}<otherwise><validate-client-certificate /></otherwise></choose>");
+    assert_eq!(warned(&text), [false, false]);
+    // The place is that of the condition that lets them off.
+    let text = format!("\n\n{}", refusing("CERT != null && CERT.Thumbprint != PIN"));
+    let document = WORLD.load(&text).unwrap();
+    let warning = document.warnings().iter().find(|it| it.message().starts_with(NOBODY)).unwrap();
+    assert_eq!((warning.line(), warning.column()), (3, 9));
+}
+
+#[test]
+fn no_document_of_the_described_uses_is_warned_of_by_mistake() {
+    let mut wrong = Vec::new();
+    for (name, text) in crate::corpus::documents() {
+        if warned(&text) != [false, false] {
+            wrong.push(name);
+        }
+    }
+    for snippet in crate::snippets::all() {
+        if warned(&snippet) != [false, false] {
+            wrong.push(snippet);
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
 }

@@ -77,6 +77,14 @@ const CHAIN_TODAY: &str = r#"<choose>
 </choose>
 "#;
 
+/// All of them, with the names and thumbprints of these tests.
+pub(crate) fn all() -> Vec<String> {
+    [EXPIRY, NAMES, THUMBPRINT, STORE, NAMES_TODAY, THUMBPRINT_TODAY, STORE_TODAY, CHAIN_TODAY]
+        .into_iter()
+        .map(|snippet| WORLD.fill(&filled(snippet)))
+        .collect()
+}
+
 fn filled(snippet: &str) -> String {
     snippet
         .replace("trusted-issuer", "CN=Partners Issuing CA, O=Contoso")

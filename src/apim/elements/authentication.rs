@@ -31,7 +31,7 @@ impl Compiler<'_> {
             "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
             name if expression::is_expression(&attribute.value.value) => {
                 let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                self.refuse_callers_choice(attribute, &compiled, "as whom the back end is called")?;
+                self.refuse_callers_choice(element, attribute, &compiled, "as whom the back end is called")?;
                 if name == "thumbprint" {
                     IdentitySource::Thumbprint(compiled)
                 } else {

@@ -17,7 +17,7 @@ impl Compiler<'_> {
         let target = match (element.attribute("base-url"), element.attribute("backend-id")) {
             (Some(_), None) => {
                 let attribute = self.required(element, "base-url")?;
-                self.base_url(attribute)?
+                self.base_url(element, attribute)?
             }
             (None, Some(_)) => {
                 let attribute = self.required(element, "backend-id")?;
@@ -35,10 +35,10 @@ impl Compiler<'_> {
         Some(Action::Backend(target))
     }
 
-    fn base_url(&mut self, attribute: &Attribute) -> Option<Target> {
+    fn base_url(&mut self, element: &Element, attribute: &Attribute) -> Option<Target> {
         if expression::is_expression(&attribute.value.value) {
             let compiled = self.compile(&attribute.value, Type::TEXT)?;
-            self.refuse_callers_choice(attribute, &compiled, "where requests are sent")?;
+            self.refuse_callers_choice(element, attribute, &compiled, "where requests are sent")?;
             return Some(Target::Expression(Box::new(compiled)));
         }
         match base_url(attribute.value.value.trim()) {

@@ -57,8 +57,10 @@ pub(crate) struct Facts {
     pub(crate) deciding_variables: Vec<Arc<str>>,
     /// Where variables are set, and from what.
     pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
-    /// Places where the certificate's content decides as whom, or where, the back end is called.
-    pub(crate) content_decides: Vec<Position>,
+    /// Where the certificate's content decides as whom, or where, the back end is called: element and attribute.
+    pub(crate) content_decides: Vec<(Position, Position)>,
+    /// Where a variable is made of it by which the document above decides that.
+    pub(crate) content_decides_above: Vec<Position>,
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
 }
@@ -291,6 +293,7 @@ impl Compiler<'_> {
     /// Refuses an expression by which the caller would choose the identity or the back end.
     fn refuse_callers_choice(
         &mut self,
+        element: &Element,
         attribute: &Attribute,
         compiled: &Expression,
         chosen: &str,
@@ -304,7 +307,7 @@ impl Compiler<'_> {
             return None;
         }
         if compiled.uses.certificate && compiled.uses.content {
-            self.facts.content_decides.push(attribute.position);
+            self.facts.content_decides.push((element.position, attribute.position));
         }
         if compiled.uses.variables {
             let message = format!("a variable decides {chosen}: make sure that callers do not choose it");

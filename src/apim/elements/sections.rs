@@ -4,6 +4,7 @@ use super::{ANY, Compiler, Element, Uses};
 use crate::apim::{
     error::Position,
     program::{Action, Named, Naming, Place, Program, Section, Step},
+    reach::{self, Caller},
 };
 
 impl Compiler<'_> {
@@ -45,7 +46,7 @@ impl Compiler<'_> {
         }
         program.used = self.facts.used.and(above);
         program.judged = self.facts.judged.and(judged_above);
-        self.lint(&program, start);
+        self.lint(&mut program, start);
         program
     }
 
@@ -63,7 +64,7 @@ impl Compiler<'_> {
                 );
                 self.findings.error(position, message);
             } else if made_of.certificate && made_of.content {
-                self.facts.content_decides.push(position);
+                self.facts.content_decides_above.push(position);
             }
         }
     }
@@ -161,24 +162,49 @@ impl Compiler<'_> {
     }
 
     /// What the document as a whole gives away, and certificates that are not there.
-    fn lint(&mut self, program: &Program, start: Position) {
+    fn lint(&mut self, program: &mut Program, start: Position) {
         // What could not be compiled may well be what seems to be missing.
         if !self.findings.has_errors() {
+            program.proves = self.judge_strangers(program, start);
             self.lint_whole(program, start);
         }
         self.lint_names();
     }
 
+    /// Follows callers through the document who have nothing to show. Returns whether none of them passes with a
+    /// certificate of its own making.
+    fn judge_strangers(&mut self, program: &Program, start: Position) -> bool {
+        let judged = program.judged;
+        let stranger = reach::run(&program.inbound, Caller::Stranger);
+        // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
+        let own = std::mem::take(&mut self.facts.content_decides).into_iter();
+        let own = own.filter(|(element, _)| stranger.may_choose_at(*element)).map(|(_, attribute)| attribute);
+        let above = std::mem::take(&mut self.facts.content_decides_above).into_iter();
+        let above = above.filter(|_| stranger.may_choose_above());
+        for position in own.chain(above) {
+            let message = "the caller would choose this by what it writes into a certificate of its own: on every way \
+                           here, refuse what has no chain (VerifyNoRevocation(), validate-trust) or not the thumbprint \
+                           that you know";
+            self.findings.error(position, message);
+        }
+        if judged.proves() && stranger.always_passes {
+            let message = "a self-made certificate passes: chains or thumbprints are asked for, and what lacks them is not \
+                           refused. Write ... || !context.Request.Certificate.VerifyNoRevocation(), or \
+                           ... || context.Request.Certificate.Thumbprint != \"...\"";
+            self.findings.warn(stranger.is_let_off.unwrap_or(start), message);
+        }
+        let nobody = reach::run(&program.inbound, Caller::Nobody);
+        if judged.certificate && nobody.always_passes && !nobody.is_expected {
+            let message = "a caller without a certificate is passed on: only those who have one are refused. Write \
+                           context.Request.Certificate == null || ... in front, or a <when> of its own for callers \
+                           without one";
+            self.findings.warn(nobody.is_let_off.unwrap_or(start), message);
+        }
+        !stranger.may_pass
+    }
+
     fn lint_whole(&mut self, program: &Program, start: Position) {
         let judged = program.judged;
-        // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
-        for position in std::mem::take(&mut self.facts.content_decides) {
-            if !judged.proves() {
-                let message = "the caller would choose this by what it writes into a certificate of its own: demand a \
-                               chain (VerifyNoRevocation(), validate-trust) or a thumbprint as well";
-                self.findings.error(position, message);
-            }
-        }
         let message = if !program.used.certificate {
             Some(
                 "the document does not look at the caller's certificate: everyone passes, and nobody is admitted",

@@ -108,6 +108,18 @@ impl Validation {
     }
 }
 
+impl Validation {
+    /// Whether it refuses whatever somebody made themselves, if it refuses.
+    pub(crate) fn proves(&self) -> bool {
+        self.trust || self.identities.as_ref().is_some_and(|identities| prove(identities))
+    }
+
+    /// Whether it demands more than a certificate.
+    pub(crate) fn demands(&self) -> bool {
+        self.trust || self.not_before || self.not_after || self.identities.is_some()
+    }
+}
+
 impl Identity {
     fn matches(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
         self.claims.iter().all(|claim| claim.holds(certificate, inputs))
@@ -197,8 +209,7 @@ impl Compiler<'_> {
             let judged = &mut self.facts.judged;
             judged.certificate = true;
             judged.names |= validation.identities.is_some();
-            judged.proof |=
-                trust || validation.identities.as_ref().is_some_and(|identities| prove(identities));
+            judged.proof |= validation.proves();
         }
         Some(Action::Validate(Box::new(validation)))
     }

@@ -17,9 +17,11 @@ mod value;
 use std::sync::Arc;
 
 pub(crate) use self::{
+    ast::Comparison,
     check::{Scope, Uses},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted},
-    node::{Constant, Kind, Node},
+    node::{CertificateText, Constant, Function, Kind, Node, RequestText, Statement},
+    text::Case,
     ty::{Base, Type},
     value::{Fault, Value},
 };

@@ -87,7 +87,7 @@ impl Type {
         matches!(self.base, Base::Bool | Base::Int | Base::Double | Base::Char | Base::Moment | Base::Span)
     }
 
-    pub(super) fn can_be_null(self) -> bool {
+    pub(crate) fn can_be_null(self) -> bool {
         !self.is_value() || self.nullable
     }
 

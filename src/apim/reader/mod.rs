@@ -209,7 +209,11 @@ impl Reader<'_> {
                 // A text goes on to the next element or comment: the library's range ends where CDATA begins.
                 let start = loose.range().start;
                 let next = loose.next_sibling().map(|next| next.range().start);
-                let raw = self.prepared.xml.get(start..next.unwrap_or(node.range().end)).unwrap_or_default();
+                let raw = self
+                    .prepared
+                    .xml
+                    .get(start..next.unwrap_or_else(|| node.range().end))
+                    .unwrap_or_default();
                 let end = if next.is_some() { None } else { raw.rfind("</") };
                 let raw = &raw[..end.unwrap_or(raw.len())];
                 let leading = raw.len() - raw.trim_ascii_start().len();

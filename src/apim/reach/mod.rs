@@ -1,0 +1,334 @@
+//! Who may come through a document: `<inbound>` run for a caller of whom little is known.
+//!
+//! A document *proves* certificates if nobody comes through with one that they made themselves. That a condition names
+//! `Verify()` or a thumbprint says nothing about it: what counts is which way it decides. So the compiled section runs
+//! here as it would for a request, with three-valued conditions, for one of two callers: a [`Caller::Stranger`] with a
+//! self-made certificate, and [`Caller::Nobody`] without one.
+//!
+//! What is known of a stranger: there is a certificate; no chain holds; and its thumbprint, taken whole, is none that
+//! the document writes out or that the deployment holds, for nobody makes a certificate for a given SHA-1 thumbprint.
+//! Everything else is unknown: names, dates, headers, the URL, the time, what the deployment holds, parts of thumbprints.
+//!
+//! What is over-approximated, so that more callers seem to come through than do:
+//! - a condition that may hold and may fail is followed both ways, and what was found out by it is forgotten: that two
+//!   conditions exclude each other is not seen;
+//! - where ways meet, a variable or local may have each of their values;
+//! - a value of which nothing else is known may be any, null included;
+//! - what takes too long to run is taken to let everybody through.
+//!
+//! The end being out of reach is therefore certain, and that is what proofs are made of. In turn, that a caller *always*
+//! comes through is said only if no way ends before, which warnings are made of. Faults of the kind that a caller avoids
+//! (names that cannot be read, too many steps) end no way.
+
+mod expression;
+mod function;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::{HashMap, HashSet, hash_map::Entry};
+
+use self::{
+    expression::Evaluation,
+    value::{Seen, Truth, What},
+};
+use super::{
+    error::Position,
+    expression::Expression,
+    program::{Action, Choose, Condition, HeaderText, IdentitySource, Step, Target, Template},
+};
+
+/// Steps, and values copied, that one run may take.
+const MOST_STEPS: usize = 1_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Presents a certificate that it made itself.
+    Stranger,
+    /// Presents none.
+    Nobody,
+}
+
+/// How far a caller comes.
+#[derive(Debug)]
+pub(crate) struct Reach<'p> {
+    /// Whether it may come to the end of the section.
+    pub(crate) may_pass: bool,
+    /// Whether it comes to the end whatever it sends.
+    pub(crate) always_passes: bool,
+    /// Elements, passed on a way to the end, that choose an identity or a back end by an expression.
+    choices: HashSet<Choice<'p>>,
+    /// It took too long to find out: the caller may have passed everything.
+    is_given_up: bool,
+    /// The first condition before a refusal that looks at the certificate and never holds for this caller.
+    pub(crate) is_let_off: Option<Position>,
+    /// Whether a branch was taken because of the certificate, or because there is none.
+    pub(crate) is_expected: bool,
+}
+
+impl Reach<'_> {
+    /// Whether a choice that the document itself makes at this place may stand at the end.
+    pub(crate) fn may_choose_at(&self, position: Position) -> bool {
+        let is_it = |choice: &Choice<'_>| !choice.is_above && choice.step.place.position == position;
+        self.is_given_up || self.choices.iter().any(is_it)
+    }
+
+    /// Whether a choice that a document above makes by a variable may stand at the end.
+    pub(crate) fn may_choose_above(&self) -> bool {
+        self.is_given_up || self.choices.iter().any(|choice| choice.is_above && choice.reads_variables)
+    }
+}
+
+/// An element that chooses.
+#[derive(Debug, Clone, Copy)]
+struct Choice<'p> {
+    step: &'p Step,
+    is_above: bool,
+    reads_variables: bool,
+}
+
+impl PartialEq for Choice<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.step, other.step)
+    }
+}
+
+impl Eq for Choice<'_> {}
+
+impl std::hash::Hash for Choice<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::ptr::hash(self.step, state);
+    }
+}
+
+/// Runs the elements of `<inbound>`.
+pub(crate) fn run(steps: &[Step], caller: Caller) -> Reach<'_> {
+    let mut run = Run {
+        caller,
+        steps: 0,
+        may_end: false,
+        depth_above: 0,
+        is_let_off: None,
+        is_expected: false,
+        locals: Vec::new(),
+    };
+    let end = run.steps(steps, State::default());
+    let is_given_up = run.is_given_up();
+    Reach {
+        may_pass: end.is_some() || is_given_up,
+        always_passes: end.is_some() && !run.may_end && !is_given_up,
+        choices: end.map(|end| end.choices).unwrap_or_default(),
+        is_given_up,
+        is_let_off: run.is_let_off,
+        is_expected: run.is_expected,
+    }
+}
+
+/// What is known on the way.
+#[derive(Debug, Clone, Default)]
+struct State<'p> {
+    variables: Variables<'p>,
+    choices: HashSet<Choice<'p>>,
+}
+
+/// Variables that are set, or may be.
+type Variables<'p> = HashMap<&'p str, Variable<'p>>;
+
+#[derive(Debug, Clone, Copy)]
+struct Variable<'p> {
+    value: Seen<'p>,
+    /// Some way does not set it.
+    may_be_unset: bool,
+}
+
+impl<'p> State<'p> {
+    fn join(mut self, other: Self) -> Self {
+        for (name, variable) in &mut self.variables {
+            variable.may_be_unset |= !other.variables.contains_key(name);
+        }
+        for (name, theirs) in other.variables {
+            match self.variables.entry(name) {
+                Entry::Occupied(mut ours) => {
+                    let ours = ours.get_mut();
+                    ours.value = ours.value.join(theirs.value);
+                    ours.may_be_unset |= theirs.may_be_unset;
+                }
+                Entry::Vacant(place) => {
+                    place.insert(Variable { may_be_unset: true, ..theirs });
+                }
+            }
+        }
+        self.choices.extend(other.choices);
+        self
+    }
+}
+
+fn join<'p>(one: Option<State<'p>>, other: Option<State<'p>>) -> Option<State<'p>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.join(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+struct Run<'p> {
+    caller: Caller,
+    steps: usize,
+    /// Some way ends before the section does.
+    may_end: bool,
+    /// How many documents above are running.
+    depth_above: usize,
+    is_let_off: Option<Position>,
+    is_expected: bool,
+    /// Kept for its memory.
+    locals: Vec<Option<Seen<'p>>>,
+}
+
+impl<'p> Run<'p> {
+    fn is_given_up(&self) -> bool {
+        self.steps > MOST_STEPS
+    }
+
+    /// What is known behind the elements; None if nobody comes there.
+    fn steps(&mut self, steps: &'p [Step], mut state: State<'p>) -> Option<State<'p>> {
+        for step in steps {
+            self.steps += 1;
+            if self.is_given_up() {
+                return None;
+            }
+            let Some(next) = self.step(step, state) else {
+                self.may_end = true;
+                return None;
+            };
+            state = next;
+        }
+        Some(state)
+    }
+
+    fn step(&mut self, step: &'p Step, mut state: State<'p>) -> Option<State<'p>> {
+        match &step.action {
+            Action::Base(above) => {
+                self.depth_above += 1;
+                let end = self.steps(&above.inbound, state);
+                self.depth_above -= 1;
+                return end;
+            }
+            Action::Choose(choose) => return self.choose(choose, state),
+            // An answer below 400 does not reach the back end either.
+            Action::Return(_) => return None,
+            Action::Validate(validation) => {
+                let verdict = match self.caller {
+                    _ if validation.ignore_error => Truth::TRUE,
+                    Caller::Nobody => Truth::FALSE,
+                    Caller::Stranger if validation.proves() => Truth::FALSE,
+                    Caller::Stranger if validation.demands() => Truth::UNKNOWN,
+                    Caller::Stranger => Truth::TRUE,
+                };
+                self.may_end |= verdict.may_fail;
+                if !verdict.may_hold {
+                    return None;
+                }
+            }
+            Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
+            | Action::Backend(Target::Expression(expression)) => {
+                let value = self.value(expression, &state)?;
+                // What is no id, and no URL, is a fault.
+                self.may_end |= !matches!(value.what, What::Text(_)) || value.is_nullable;
+                let reads_variables = expression.uses.variables;
+                if expression.uses.content || reads_variables {
+                    let is_above = self.depth_above > 0;
+                    state.choices.insert(Choice { step, is_above, reads_variables });
+                }
+            }
+            Action::Header(change) => {
+                for value in &change.values {
+                    if let HeaderText::Expression(expression) = value {
+                        self.value(expression, &state)?;
+                    }
+                }
+            }
+            Action::Variable(name, template) => {
+                let value = match template {
+                    Template::Literal(text) => Seen::of(What::Text(text)),
+                    Template::Expression(expression) => self.value(expression, &state)?,
+                };
+                state.variables.insert(name, Variable { value, may_be_unset: false });
+            }
+            Action::Authenticate(IdentitySource::Fixed(_))
+            | Action::Backend(Target::Fixed(_) | Target::BackEnd(..))
+            | Action::Status(..)
+            | Action::Body(_) => {}
+        }
+        Some(state)
+    }
+
+    fn choose(&mut self, choose: &'p Choose, mut state: State<'p>) -> Option<State<'p>> {
+        let mut end = None;
+        for branch in &choose.branches {
+            let truth = match &branch.condition {
+                Condition::Constant(holds) => Truth::from(*holds),
+                Condition::Expression(expression) => {
+                    let Some(truth) = self.condition(expression, &state) else { return end };
+                    if expression.uses.certificate {
+                        self.is_expected |= truth == Truth::TRUE;
+                        let is_let_off =
+                            branch.decides_refusal && truth == Truth::FALSE && self.depth_above == 0;
+                        if is_let_off && self.is_let_off.is_none() {
+                            self.is_let_off = Some(branch.position);
+                        }
+                    }
+                    truth
+                }
+            };
+            if truth.may_hold && truth.may_fail {
+                let copy = self.copy(&state);
+                let through = self.steps(&branch.steps, copy);
+                end = join(end, through);
+            } else if truth.may_hold {
+                let through = self.steps(&branch.steps, state);
+                return join(end, through);
+            }
+        }
+        if let Some(steps) = &choose.otherwise {
+            let through = self.steps(steps, state);
+            return join(end, through);
+        }
+        if let Some(end) = end {
+            state = state.join(end);
+        }
+        Some(state)
+    }
+
+    fn copy(&mut self, state: &State<'p>) -> State<'p> {
+        self.steps += state.variables.len() + state.choices.len();
+        state.clone()
+    }
+
+    /// None if there is no value: the expression fails.
+    fn value(&mut self, expression: &'p Expression, state: &State<'p>) -> Option<Seen<'p>> {
+        self.evaluate(state, |evaluation| evaluation.value(&expression.root))
+    }
+
+    fn condition(&mut self, expression: &'p Expression, state: &State<'p>) -> Option<Truth> {
+        self.evaluate(state, |evaluation| evaluation.condition(&expression.root))
+    }
+
+    fn evaluate<T>(
+        &mut self,
+        state: &State<'p>,
+        ask: impl FnOnce(&mut Evaluation<'_, 'p>) -> Option<T>,
+    ) -> Option<T> {
+        let mut evaluation = Evaluation {
+            caller: self.caller,
+            variables: &state.variables,
+            locals: std::mem::take(&mut self.locals),
+            may_fault: false,
+            steps: 0,
+        };
+        evaluation.locals.clear();
+        let found = ask(&mut evaluation);
+        self.may_end |= evaluation.may_fault || found.is_none();
+        self.steps += evaluation.steps;
+        self.locals = evaluation.locals;
+        found
+    }
+}
