@@ -78,8 +78,13 @@ impl Document {
 
     /// Decides as [`evaluate`](Self::evaluate) does and refuses nobody: an answer of 400 or more is remembered
     /// ([`Forward::refused`](super::Forward::refused)), and the next element runs. Such a request is not admitted.
-    /// Only where the identity or the back end cannot be chosen the answer is given all the same: the request would be
-    /// sent as somebody, or somewhere, that the document did not choose.
+    /// The answer is given all the same where the request would be sent as somebody, or somewhere, that the document did
+    /// not choose for it:
+    /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses identity or back end;
+    /// 2. it is refused in a branch of a `<choose>` that has no `authentication-certificate`, or no
+    ///    `set-backend-service`, and another branch has one;
+    /// 3. it is refused, and its identity or back end was chosen by an expression over what stands in its certificate:
+    ///    the refusal is what keeps self-made ones from choosing.
     ///
     /// For trying a document on real traffic: headers, identity and back end are those of a request that passes.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {

@@ -28,7 +28,8 @@
 //! | nothing was captured | `500`, and an error in the log |
 //!
 //! [`shadow`](ApimPolicyLayer::shadow) refuses nobody, to try a document on real traffic: what would refuse is logged, the
-//! rest of the document runs, and a request for which it could not choose an identity or a back end is not sent to one.
+//! rest of the document runs, and a request for which it could not choose an identity or a back end, or only by what a
+//! certificate says that it would refuse, is not sent to one ([`Document::evaluate_shadow`]).
 //!
 //! The cause stands in the log, and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
 //! or more.

@@ -25,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) judged: Uses,
     /// Nobody comes to the end of `<inbound>` with a certificate that they made themselves.
     pub(crate) proves: bool,
+    /// What is chosen for the back end in `<inbound>`.
+    pub(crate) chooses: Choices,
     /// The variables that are set, each with what its values are made of.
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
     /// Variables of which the values of variables are made.
@@ -128,6 +130,9 @@ pub(crate) struct Choose {
     pub(crate) otherwise: Option<Vec<Step>>,
     /// Whether a branch can refuse the request.
     pub(crate) can_refuse: bool,
+    /// What any branch chooses, and what `otherwise` does.
+    pub(crate) chooses: Choices,
+    pub(crate) otherwise_chooses: Choices,
 }
 
 #[derive(Debug)]
@@ -138,6 +143,40 @@ pub(crate) struct Branch {
     pub(crate) steps: Vec<Step>,
     /// Whether this branch or what comes after it can refuse the request, so that passing the condition means something.
     pub(crate) decides_refusal: bool,
+    pub(crate) chooses: Choices,
+}
+
+/// Whether the identity is chosen, or the back end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Choices {
+    pub(crate) identity: bool,
+    pub(crate) back_end: bool,
+}
+
+impl Choices {
+    pub(crate) fn of(steps: &[Step]) -> Self {
+        let of_step = |step: &Step| match &step.action {
+            Action::Authenticate(_) => Self { identity: true, back_end: false },
+            Action::Backend(_) => Self { identity: false, back_end: true },
+            Action::Choose(choose) => choose.chooses,
+            Action::Base(above) => above.chooses,
+            _ => Self::default(),
+        };
+        steps.iter().map(of_step).fold(Self::default(), Self::and)
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { identity: self.identity || other.identity, back_end: self.back_end || other.back_end }
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.identity || self.back_end
+    }
+
+    /// Whether there is nothing in the other that is not here.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self.and(other) == self
+    }
 }
 
 #[derive(Debug)]

@@ -427,3 +427,85 @@ fn no_document_of_the_described_uses_is_warned_of_by_mistake() {
     }
     assert_eq!(wrong, Vec::<String>::new());
 }
+
+#[test]
+fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
+    let certificate = "context.Request.Certificate";
+    let choose = |inside: &str| format!("<choose>{inside}</choose>");
+    let a = "<authentication-certificate certificate-id='a' />";
+    let b = "<set-backend-service base-url='https://b' />";
+    let otherwise = |inside: &str| format!("<otherwise>{inside}</otherwise>");
+    let is_nobody = |inside: &str| when(&format!("{certificate} == null"), inside);
+    let is_a = |inside: &str| when(&format!("{certificate}.Subject == \"CN=a\""), inside);
+    let set = format!("<set-variable name='v' value='@({certificate}.Thumbprint)' />");
+    let by_variable = "<authentication-certificate certificate-id='@(context.Variables.GetValueOrDefault<string>(\"v\", \"admin\"))' />";
+    let guard = refusing("CERT == null || !CERT.VerifyNoRevocation()");
+    let validate = "<validate-client-certificate />";
+    for (text, caller, expected) in [
+        // It is not known what would have been chosen.
+        (
+            choose(&(is_a(a) + &otherwise("<authentication-certificate certificate-id='public' />"))),
+            "none",
+            "500",
+        ),
+        (choose(&(is_a(b) + &otherwise("<set-backend-service base-url='https://c' />"))), "none", "500"),
+        (format!("{set}{by_variable}"), "none", "500"),
+        (choose(&is_a("<set-header name='x'><value>y</value></set-header>")) + a, "none", "500"),
+        // Whoever passes gets a choice that whoever is refused does not.
+        (choose(&(is_nobody(&answer(403)) + &otherwise(a))), "none", "403"),
+        (choose(&(is_nobody(&answer(403)) + &otherwise(b))), "none", "403"),
+        (a.to_owned() + &choose(&(is_nobody(&answer(403)) + &otherwise(&format!("{a}{b}")))), "none", "403"),
+        (choose(&(is_nobody(&(answer(403) + a)) + &otherwise(&format!("{a}{b}")))), "none", "403"),
+        (choose(&(is_nobody(&choose(&is_nobody(&answer(403)))) + &otherwise(a))), "none", "403"),
+        // What a certificate says that nothing has proved.
+        (format!("{guard}{CHOOSE}"), "lone", "403"),
+        (format!("{CHOOSE}{guard}"), "lone", "403"),
+        (format!("{CHOOSE}{validate}"), "lone", "401"),
+        (format!("{CHOOSE}{guard}"), "orders", "passes"),
+        // A header or an answer that fails decides nothing: what the caller wrote there is gone.
+        (
+            format!("<set-header name='x'><value>@({certificate}.Subject)</value></set-header>{a}"),
+            "none",
+            "passes",
+        ),
+        (
+            choose(&is_nobody(&format!(
+                "<return-response><set-body>@({certificate}.Subject)</set-body></return-response>{a}"
+            ))),
+            "none",
+            "passes",
+        ),
+        (
+            choose(
+                &(is_nobody(&format!(
+                    "<return-response><set-body>@({certificate}.Subject)</set-body></return-response>"
+                )) + &otherwise(a)),
+            ),
+            "none",
+            "500",
+        ),
+        // The rest goes on, with what the document chooses for everyone.
+        (format!("{guard}{a}{b}"), "lone", "passes"),
+        (format!("{guard}{a}{b}"), "none", "passes"),
+        (format!("{validate}{a}"), "none", "passes"),
+        (choose(&(is_nobody(&(answer(403) + a)) + &otherwise(a))), "none", "passes"),
+        (choose(&(is_nobody(&answer(403)) + &otherwise(""))) + a, "none", "passes"),
+        (choose(&(is_nobody("") + &otherwise(a))), "none", "passes"),
+        (choose(&is_a("<set-header name='x'><value>y</value></set-header>")), "none", "passes"),
+        (
+            format!(
+                "<policies><inbound>{a}</inbound><backend><base /></backend><outbound>{set}</outbound></policies>"
+            ),
+            "none",
+            "passes",
+        ),
+    ] {
+        let presented = WORLD.certificate(caller);
+        let request = request();
+        let facts = RequestFacts::new(&request, &presented);
+        let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
+        let outcome = document.evaluate_shadow(&facts, NOW);
+        let found = outcome.answer().map_or("passes".into(), |answer| answer.status().as_u16().to_string());
+        assert_eq!(found, expected, "{text}: {outcome:?}");
+    }
+}

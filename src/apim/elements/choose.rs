@@ -3,7 +3,7 @@
 use super::{ANY, Compiler, Element, Type, expression};
 use crate::apim::{
     outcome::refuses_with,
-    program::{Action, Branch, Choose, Condition, Section, Step},
+    program::{Action, Branch, Choices, Choose, Condition, Section, Step},
 };
 
 impl Compiler<'_> {
@@ -36,7 +36,9 @@ impl Compiler<'_> {
             self.findings.error(element.position, "<choose> needs at least one <when>");
         }
         let can_refuse = self.weigh(&mut branches, otherwise.as_deref());
-        Some(Action::Choose(Choose { branches, otherwise, can_refuse }))
+        let otherwise_chooses = Choices::of(otherwise.as_deref().unwrap_or_default());
+        let chooses = branches.iter().map(|branch| branch.chooses).fold(otherwise_chooses, Choices::and);
+        Some(Action::Choose(Choose { branches, otherwise, can_refuse, chooses, otherwise_chooses }))
     }
 
     /// Finds out which conditions decide about refusals, and whether anything here refuses.
@@ -80,6 +82,7 @@ impl Compiler<'_> {
             position: element.position,
             path,
             condition: condition?,
+            chooses: Choices::of(&steps),
             steps,
             decides_refusal: false,
         })

@@ -3,7 +3,7 @@
 use super::{ANY, Compiler, Element, Uses};
 use crate::apim::{
     error::Position,
-    program::{Action, Named, Naming, Place, Program, Section, Step},
+    program::{Action, Choices, Named, Naming, Place, Program, Section, Step},
     reach::{self, Caller},
 };
 
@@ -45,6 +45,7 @@ impl Compiler<'_> {
             program.deciding_variables.extend(base.deciding_variables.iter().cloned());
         }
         program.used = self.facts.used.and(above);
+        program.chooses = Choices::of(&program.inbound);
         program.judged = self.facts.judged.and(judged_above);
         self.lint(&mut program, start);
         program

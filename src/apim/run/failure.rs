@@ -19,6 +19,8 @@ pub(super) struct Failure {
     element: &'static str,
     status: StatusCode,
     body: String,
+    /// An expression failed, so it is not known what the document would have done.
+    pub(super) is_fault: bool,
 }
 
 impl Failure {
@@ -56,6 +58,7 @@ impl Failure {
             element: place.element,
             status,
             body: json(status, "Internal server error"),
+            is_fault: true,
         }
     }
 
@@ -75,6 +78,7 @@ impl Failure {
             element: place.element,
             status,
             body: json(status, invalid.answer),
+            is_fault: false,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     expression::{Evaluation, Inputs, State, Value},
     facts::RequestFacts,
     outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
-    program::{Action, Choose, Condition, Place, Section, Step},
+    program::{Action, Choices, Choose, Condition, IdentitySource, Place, Section, Step, Target},
 };
 use crate::certificate::{Presented, Timestamp};
 
@@ -48,6 +48,9 @@ pub(crate) fn evaluate(
         ignored: false,
         is_shadow,
         is_stuck: false,
+        chooses: document.program.chooses.any(),
+        is_callers_choice: false,
+        refusals: 0,
         refused: is_unreadable.then(|| Box::new(unreadable())),
         lines,
         depth: 0,
@@ -99,6 +102,12 @@ struct Run<'r, 'l> {
     is_shadow: bool,
     /// The identity or the back end could not be chosen: the request does not go on, in shadow either.
     is_stuck: bool,
+    /// The document chooses an identity or a back end.
+    chooses: bool,
+    /// One was chosen by what the caller's certificate says, which only rules that refuse have proved.
+    is_callers_choice: bool,
+    /// How many refusals were not carried out.
+    refusals: usize,
     /// The first refusal that was not carried out.
     refused: Option<Box<Answer>>,
     lines: Option<&'l mut Vec<Line>>,
@@ -118,6 +127,11 @@ impl<'r> Run<'r, '_> {
                 Ok(Flow::End(answer)) => return Outcome::Respond(*answer),
                 Err(failure) => return Outcome::Respond(self.fail(*failure, document)),
             }
+        }
+        if self.is_callers_choice
+            && let Some(refused) = self.refused
+        {
+            return Outcome::Respond(*refused);
         }
         if self.forwarding.identity.is_none() {
             self.forwarding.identity = self.of_back_end.cloned();
@@ -173,10 +187,21 @@ impl<'r> Run<'r, '_> {
                     self.is_stuck = true;
                     return Err(failure);
                 }
+                // Nor is it known what it would have chosen had a condition or a variable not failed.
+                Err(failure)
+                    if failure.is_fault
+                        && self.chooses
+                        && self.section == Section::Inbound
+                        && !matches!(step.action, Action::Header(_) | Action::Return(_)) =>
+                {
+                    self.is_stuck = true;
+                    return Err(failure);
+                }
                 Err(failure) if self.is_shadow && !self.is_stuck => Box::new(failure.into_answer()),
-                Ok(Flow::End(answer)) if self.is_shadow && answer.refuses() => answer,
+                Ok(Flow::End(answer)) if self.is_shadow && !self.is_stuck && answer.refuses() => answer,
                 ended => return ended,
             };
+            self.refusals += 1;
             self.refused.get_or_insert(ended);
         }
         Ok(Flow::Go)
@@ -209,11 +234,17 @@ impl<'r> Run<'r, '_> {
             }
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
+                if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
+                    self.is_callers_choice |= expression.uses.content || expression.uses.variables;
+                }
                 self.note_at(place.position, || format!("the back end is called as {identity}"));
                 self.forwarding.identity = Some(identity);
             }
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
+                if let Target::Expression(expression) = target {
+                    self.is_callers_choice |= expression.uses.content || expression.uses.variables;
+                }
                 self.explain_back_end(target, &uri, place.position);
                 self.forwarding.base_url = Some(uri);
                 self.forwarding.back_end = target.id().cloned();
@@ -253,16 +284,31 @@ impl<'r> Run<'r, '_> {
                 }
             };
             if holds {
-                return self.deeper(|run| run.steps(&branch.steps));
+                return self.branch(choose, &branch.steps, branch.chooses);
             }
         }
         match &choose.otherwise {
             Some(steps) => {
                 self.note(|| "otherwise applies".into());
-                self.deeper(|run| run.steps(steps))
+                self.branch(choose, steps, choose.otherwise_chooses)
             }
             None => Ok(Flow::Go),
         }
+    }
+
+    /// In shadow, whoever is refused in a branch that chooses less than another does is answered: it would go on
+    /// without the choice that others get.
+    fn branch(&mut self, choose: &'r Choose, steps: &'r [Step], chooses: Choices) -> Ran {
+        let refusals = self.refusals;
+        let ran = self.deeper(|run| run.steps(steps))?;
+        if self.refusals > refusals
+            && !chooses.covers(choose.chooses)
+            && let Some(refused) = self.refused.take()
+        {
+            self.is_stuck = true;
+            return Ok(Flow::End(refused));
+        }
+        Ok(ran)
     }
 
     fn deeper(&mut self, run: impl FnOnce(&mut Self) -> Ran) -> Ran {
