@@ -322,6 +322,56 @@ fn what_could_be_read_in_two_ways_is_an_error() {
 }
 
 #[test]
+fn entities_mean_the_same_in_both_forms() {
+    let when = |code: &str| {
+        format!(
+            "<choose><when condition=\"@{code}\"><return-response><set-status code='403' /></return-response></when></choose>"
+        )
+    };
+    let outcome = |format: Format, text: &str| {
+        let document = Document::builder().format(format).load(text).ok()?;
+        Some(evaluate(&document, &WORLD.certificate("lone")).answer().is_some())
+    };
+    for (code, refused) in [
+        // A comment ends where its end is, written as an entity or not.
+        ("(false // &#10; || true\n )", true),
+        ("(false // &#xA; || true )", true),
+        ("(false // &#13; || true )", true),
+        ("(false // &#x2028; || true )", true),
+        ("(false // &#0000000000010; || true )", true),
+        ("(false // &quot; &#10; || true )", true),
+        ("(false // ( &amp; ' &lt; &#10; || true )", true),
+        ("(false /* &#42;/ || true /* */ )", true),
+        ("(false /* &#x2A;&#x2F; || true /* */ )", true),
+        ("(false /* *&#47; || true /* ' ) */ )", true),
+        ("(false /*/ || true /* */ )", false),
+        ("(false /**/ || true)", true),
+        ("{&#xA; // only ours&#xA; return true; }", true),
+        ("{&#xA; // it's (not&#xA; return true; }", true),
+        // Character literals, and entities however long.
+        ("(&quot;a(b&quot;.Split(&apos;(&apos;).Length == 2)", true),
+        ("(&quot;a)b&quot;.Split(&#39;)&#39;).Length == 2)", true),
+        ("(&quot;a'b&quot;.Split(&apos;\\&apos;&apos;).Length == 2)", true),
+        ("(&quot;&#0000000000108;one&quot; == &quot;lone&quot;)", true),
+        ("(&#000000000000000000000000000000000034;a&quot; == &quot;a&quot;)", true),
+    ] {
+        let text = when(code);
+        assert_eq!(outcome(Format::Xml, &text), Some(refused), "{text}");
+        assert_eq!(outcome(Format::RawXml, &text), Some(refused), "{text}");
+    }
+    // Where a literal's quotes are raw and an entity stands inside, it could be read in two ways.
+    for code in ["('&#0000000000108;' == 'l')", "('&apos;' == 'l')", "(&apos;' == 'l')"] {
+        assert!(errors(&when(code)).to_string().contains("two ways"), "{code}");
+    }
+    let text = "<choose><when condition='@(\"&#0000000000108;one\" == \"lone\")' /></choose>";
+    assert!(errors(text).to_string().contains("two ways"));
+    // What is no entity is itself.
+    for code in ["(\"&\" + \"&#;\" + \"&a b;\" == \"a\")", "(true && !false)", "(\"&amp\" == \"a\")"] {
+        assert!(Document::parse(&when(code)).is_ok(), "{code}");
+    }
+}
+
+#[test]
 fn documents_that_are_made_to_cost_are_refused() {
     let deep = |levels: usize| format!("{}{}", "<choose>".repeat(levels), "</choose>".repeat(levels));
     for (text, message) in [

@@ -20,7 +20,7 @@ const UNCLOSED: &str = "this expression is never closed";
 /// The end of the expression that starts at `start` with `@(` or `@{`.
 ///
 /// `keep` is told each range of the source that is to be read as XML already is: entities outside of string
-/// literals, and literals in `&quot;`.
+/// literals, those in comments included, and literals in `&quot;` or `&apos;`.
 pub(super) fn end_of_expression(
     source: &str,
     start: usize,
@@ -63,8 +63,10 @@ impl Scanner<'_> {
     /// The entity at this place, as (character, length).
     fn entity(&self) -> Option<(char, usize)> {
         let name = self.rest().strip_prefix('&')?;
-        let end = name.bytes().take(12).position(|octet| octet == b';')?;
-        Some((entity_character(&name[..end])?, end + 2))
+        // As many digits as there are: zeros may stand in front.
+        let end = name.bytes().position(|octet| !octet.is_ascii_alphanumeric() && octet != b'#')?;
+        let is_closed = name[end..].starts_with(';');
+        Some((entity_character(&name[..end])?, end + 2)).filter(|_| is_closed)
     }
 
     /// Reads code from an opening bracket to the one that closes it.
@@ -79,10 +81,9 @@ impl Scanner<'_> {
             };
             if let Some((character, length)) = self.entity() {
                 (self.keep)(self.at..self.at + length);
-                if character == '"' {
-                    self.escaped_literal()?;
-                } else {
-                    self.at += length;
+                match character {
+                    '"' | '\'' => self.escaped_literal(character)?,
+                    _ => self.at += length,
                 }
                 continue;
             }
@@ -110,16 +111,8 @@ impl Scanner<'_> {
                     let message = "verbatim interpolated strings are not supported: write $\"...\"";
                     return Err(Unread { offset: self.at, message });
                 }
-                b'/' if self.rest().starts_with("/*") => {
-                    let end = self
-                        .rest()
-                        .find("*/")
-                        .ok_or(Unread { offset: self.at, message: "this comment is never closed" })?;
-                    self.at += end + 2;
-                }
-                b'/' if self.rest().starts_with("//") => {
-                    self.at += self.rest().find(is_line_end).unwrap_or_else(|| self.rest().len());
-                }
+                b'/' if self.rest().starts_with("/*") => self.comment()?,
+                b'/' if self.rest().starts_with("//") => self.line_comment(),
                 _ => self.skip_char(),
             }
         }
@@ -132,6 +125,41 @@ impl Scanner<'_> {
         expected.push(close);
         self.at += 1;
         Ok(())
+    }
+
+    /// The character at this place, an entity's where one stands here, which is kept.
+    fn decoded(&mut self) -> Option<char> {
+        if let Some((character, length)) = self.entity() {
+            (self.keep)(self.at..self.at + length);
+            self.at += length;
+            return Some(character);
+        }
+        let character = self.rest().chars().next()?;
+        self.skip_char();
+        Some(character)
+    }
+
+    /// `/* ... */`. An entity stands for its character here too, so that a comment ends where it ends in XML.
+    fn comment(&mut self) -> Result<(), Unread> {
+        let open = self.at;
+        self.at += 2;
+        let mut is_star = false;
+        while let Some(character) = self.decoded() {
+            if is_star && character == '/' {
+                return Ok(());
+            }
+            is_star = character == '*';
+        }
+        Err(Unread { offset: open, message: "this comment is never closed" })
+    }
+
+    /// `// ...` to the end of the line, which may be an entity's.
+    fn line_comment(&mut self) {
+        while let Some(character) = self.decoded() {
+            if is_line_end(character) {
+                return;
+            }
+        }
     }
 
     /// `"..."` or, behind `@`, `"..."` in which a quote is doubled.
@@ -161,8 +189,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// `&quot;...&quot;`: written as XML, and kept as it is.
-    fn escaped_literal(&mut self) -> Result<(), Unread> {
+    /// `&quot;...&quot;` and `&apos;...&apos;`: written as XML, and kept as they are.
+    fn escaped_literal(&mut self, quote: char) -> Result<(), Unread> {
         let open = self.at;
         self.at += self.entity().map_or(1, |(_, length)| length);
         loop {
@@ -171,7 +199,9 @@ impl Scanner<'_> {
                 Some(_) if self.is_at_line_end() => {
                     return Err(Unread { offset: open, message: UNCLOSED_TEXT });
                 }
-                Some(b'"' | b'<') => return Err(Unread { offset: self.at, message: AMBIGUOUS }),
+                Some(next) if next == b'<' || char::from(next) == quote => {
+                    return Err(Unread { offset: self.at, message: AMBIGUOUS });
+                }
                 Some(b'\\') => {
                     (self.keep)(self.at..self.at + 1);
                     self.at += 1;
@@ -189,7 +219,7 @@ impl Scanner<'_> {
                     };
                     (self.keep)(self.at..self.at + length);
                     self.at += length;
-                    if character == '"' {
+                    if character == quote {
                         return Ok(());
                     }
                 }
