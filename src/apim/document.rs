@@ -289,8 +289,9 @@ impl DocumentBuilder {
     /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit;
     /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
     /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
-    /// 6. a `backend-id` under which there is no [`back_end`](Self::back_end);
-    /// 7. a [`base`](Self::base) that was checked against more than this document has.
+    /// 6. more than 256 variables, 64 attributes of one element, or 16 KiB of one expression;
+    /// 7. a `backend-id` under which there is no [`back_end`](Self::back_end);
+    /// 8. a [`base`](Self::base) that was checked against more than this document has.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let failed = |(errors, warnings)| DocumentErrors { file: self.file.clone(), errors, warnings };
         let roots = reader::read(text, self.format).map_err(|error| failed((vec![error], Vec::new())))?;

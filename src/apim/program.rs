@@ -1,6 +1,9 @@
 //! A document compiled: what is done, in order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
@@ -30,9 +33,9 @@ pub(crate) struct Program {
     /// The variables that are set, each with what its values are made of.
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
     /// Variables of which the values of variables are made.
-    pub(crate) made_of: HashMap<Arc<str>, Vec<Arc<str>>>,
+    pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// Variables that decide as whom, or where, the back end is called.
-    pub(crate) deciding_variables: Vec<Arc<str>>,
+    pub(crate) deciding_variables: HashSet<Arc<str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

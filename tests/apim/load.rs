@@ -396,6 +396,27 @@ fn documents_that_are_made_to_cost_are_refused() {
 }
 
 #[test]
+fn variables_that_are_made_of_variables_are_read_in_time() {
+    let chain = |count: usize| -> String {
+        let of = |i: usize| match i {
+            0 => "<set-variable name='v0' value='a' />".to_owned(),
+            _ => format!("<set-variable name='v{i}' value='@(context.Variables[\"v{}\"])' />", i - 1),
+        };
+        (0..count).map(of).collect()
+    };
+    let started = std::time::Instant::now();
+    // Each of the last is made of all before it.
+    let again = "<set-variable name='v255' value='@(context.Variables[\"v254\"])' />".repeat(3_000);
+    assert!(WORLD.load(&(chain(256) + &again)).is_ok());
+    let all: Vec<_> = (0..255).map(|i| format!("context.Variables[\"v{i}\"]")).collect();
+    let of_all = format!("<set-variable name='v255' value='@($\"{{{}}}\")' />", all.join("}{"));
+    assert!(WORLD.load(&(chain(255) + &of_all.repeat(20))).is_ok());
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    let errors = errors(&chain(257));
+    assert!(errors.to_string().contains("more than 256 variables"), "{errors}");
+}
+
+#[test]
 fn a_long_line_of_many_elements_is_read_in_time() {
     let started = std::time::Instant::now();
     let text = "<set-variable name='a' value='b' />".repeat(7_000);

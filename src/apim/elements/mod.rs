@@ -9,7 +9,7 @@ mod set;
 pub(crate) mod validate;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -52,9 +52,9 @@ pub(crate) struct Facts {
     pub(crate) used: Uses,
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
     /// Variables of which the values of variables are made.
-    pub(crate) made_of: HashMap<Arc<str>, Vec<Arc<str>>>,
+    pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// Variables that decide as whom, or where, the back end is called.
-    pub(crate) deciding_variables: Vec<Arc<str>>,
+    pub(crate) deciding_variables: HashSet<Arc<str>>,
     /// Where variables are set, and from what.
     pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
     /// Where the certificate's content decides as whom, or where, the back end is called: element and attribute.
@@ -64,6 +64,9 @@ pub(crate) struct Facts {
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
 }
+
+/// More variables than this are made to cost: each is looked for among the others.
+const MOST_VARIABLES: usize = 256;
 
 /// The children of an element that holds policies: they are judged when they are compiled.
 const ANY: &[&str] = &["*"];
@@ -252,8 +255,7 @@ impl Compiler<'_> {
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
         // What a variable was made of is what this is made of.
-        self.add_what_variables_are_made_of(&mut compiled.reads);
-        for name in &compiled.reads {
+        for name in &self.what_variables_are_made_of(&compiled.reads) {
             let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
             for made_of in self.facts.set_variables.get(name).into_iter().chain(above) {
                 compiled.uses = compiled.uses.and(*made_of);
@@ -269,17 +271,20 @@ impl Compiler<'_> {
         Some(compiled)
     }
 
-    fn add_what_variables_are_made_of(&self, names: &mut Vec<Arc<str>>) {
-        let mut next = 0;
-        while let Some(name) = names.get(next).cloned() {
-            next += 1;
+    /// These variables, and those of which their values are made.
+    fn what_variables_are_made_of(&self, read: &[Arc<str>]) -> HashSet<Arc<str>> {
+        let mut found: HashSet<Arc<str>> = read.iter().cloned().collect();
+        let mut open: Vec<Arc<str>> = found.iter().cloned().collect();
+        while let Some(name) = open.pop() {
             let above = self.base.as_ref().and_then(|base| base.made_of.get(&name));
             for part in self.facts.made_of.get(&name).into_iter().chain(above).flatten() {
-                if !names.contains(part) {
-                    names.push(part.clone());
+                if !found.contains(part) {
+                    found.insert(part.clone());
+                    open.push(part.clone());
                 }
             }
         }
+        found
     }
 
     /// A text, or an expression for one.
@@ -312,7 +317,8 @@ impl Compiler<'_> {
         if compiled.uses.variables {
             let message = format!("a variable decides {chosen}: make sure that callers do not choose it");
             self.findings.warn(attribute.position, message);
-            self.facts.deciding_variables.extend(compiled.reads.iter().cloned());
+            let deciding = self.what_variables_are_made_of(&compiled.reads);
+            self.facts.deciding_variables.extend(deciding);
         }
         Some(())
     }
@@ -325,6 +331,10 @@ impl Compiler<'_> {
             None => self.error(element, "<set-variable> needs the attribute value"),
         };
         let name: Arc<str> = self.literal(name?)?.into();
+        let is_known = self.facts.set_variables.contains_key(&name);
+        if !is_known && self.facts.set_variables.len() == MOST_VARIABLES {
+            return self.error(element, format!("more than {MOST_VARIABLES} variables"));
+        }
         let made_of = match &value {
             Some(Template::Expression(expression)) => {
                 let parts = self.facts.made_of.entry(name.clone()).or_default();
