@@ -192,13 +192,7 @@ impl Compiler<'_> {
 
     /// Named values are filled in by APIM; here they would be taken as they stand.
     fn check_plain(&mut self, text: &Text) {
-        let named = text.value.match_indices("{{").find(|(start, _)| {
-            let inside = &text.value[start + 2..];
-            inside.find("}}").is_some_and(|end| {
-                end > 0 && inside[..end].chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
-            })
-        });
-        if let Some((start, _)) = named {
+        if let Some(start) = named_value(&text.value) {
             let message = "named values {{...}} are not supported: write the value in its place";
             self.findings.error(text.position(start), message);
         }
@@ -348,6 +342,17 @@ impl Compiler<'_> {
         *known = known.and(made_of);
         Some(Action::Variable(name, value?))
     }
+}
+
+/// The byte at which a named value begins, as in `{{name}}` and in `{{{name}}}`.
+fn named_value(text: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // Each name is looked at once: it ends at the next brace.
+    text.char_indices().map(|(start, _)| start).find(|start| {
+        let inside = text.get(*start..).and_then(|rest| rest.strip_prefix("{{"));
+        let after = inside.map(|inside| (inside, inside.trim_start_matches(is_part)));
+        after.is_some_and(|(inside, after)| after.len() < inside.len() && after.starts_with("}}"))
+    })
 }
 
 fn holds_text(element: &str) -> bool {

@@ -9,6 +9,8 @@ use super::{
 
 /// Elements nested deeper than this are made to cost.
 const DEEPEST: usize = 64;
+/// Attributes of one element. Each is compared with all others.
+const MOST_ATTRIBUTES: usize = 64;
 /// Stands around the text, which may have several roots. No element of a document has this name.
 const WRAPPER: &str = "document-text";
 
@@ -182,6 +184,7 @@ impl<'a> Pass<'a> {
             return self.problem(format!("elements are nested more than {DEEPEST} deep"));
         }
         self.copy(1 + name.len());
+        let mut attributes = 0;
         loop {
             let Some(stop) = self.rest().find(['>', '"', '\'']) else {
                 return Err(Problem { offset: start, message: format!("the tag <{name}> is never closed") });
@@ -196,6 +199,10 @@ impl<'a> Pass<'a> {
                     self.expression_in_text()?;
                 }
                 return Ok(());
+            }
+            attributes += 1;
+            if attributes > MOST_ATTRIBUTES {
+                return self.problem(format!("<{name}> has more than {MOST_ATTRIBUTES} attributes"));
             }
             self.value()?;
         }
