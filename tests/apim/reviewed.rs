@@ -276,6 +276,66 @@ fn a_caller_does_not_write_what_its_url_is() {
 }
 
 #[test]
+fn what_a_request_makes_grow_is_charged_before_it_is_made() {
+    const A: &str = "context.Request.Headers.GetValueOrDefault(\"X-A\", \"\")";
+    const B: &str = "context.Request.Headers.GetValueOrDefault(\"X-B\", \"\")";
+    let copies = format!("new[] {{ {} }}.Length == 0", vec!["a"; 512].join(", "));
+    for (code, length, stopped) in [
+        // 32 KiB between each of 32,000 would be a gigabyte.
+        (format!("@(string.Join({A}, {B}.Split(',')).Length == 0)"), 32_000, true),
+        (format!("@(string.Join({A}, {B}.Split(',')).Length == 0)"), 50, false),
+        (format!("@({B}.Split(',').Length == 0)"), 9_000, true),
+        (
+            format!("@({B}.Split(new[] {{','}}, StringSplitOptions.RemoveEmptyEntries).Length == 0)"),
+            9_000,
+            false,
+        ),
+        (format!("@({B}.Split(\",\").Length == 0)"), 9_000, true),
+        (format!("@({B}.Split(\",\", StringSplitOptions.RemoveEmptyEntries).Length == 0)"), 9_000, false),
+        // Copies of what was made of the request.
+        (format!("@{{ var a = {A}; return {copies}; }}"), 4_000, true),
+        (format!("@{{ var a = {A}; return {copies}; }}"), 200, false),
+        (
+            format!("@{{ var a = {A}.Split(','); return {}; }}", copies.replace("a,", "a[0],"))
+                .replace("a }", "a[0] }"),
+            4_000,
+            true,
+        ),
+        (
+            format!(
+                "@({})",
+                copies.replace("a,", "(string)context.Variables[\"v\"],").replace("a }", "\"\" }")
+            ),
+            4_000,
+            true,
+        ),
+        (
+            format!(
+                "@({})",
+                copies.replace("a,", "(string)context.Variables[\"v\"],").replace("a }", "\"\" }")
+            ),
+            200,
+            false,
+        ),
+    ] {
+        let text = format!(
+            "<set-variable name='v' value='@({A})' /><choose><when condition=\"{code}\">{}</when></choose>",
+            answer(403)
+        );
+        let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{code}: {errors}"));
+        let request =
+            Request::get("https://h/").header("x-a", "a".repeat(length)).header("x-b", ",".repeat(length));
+        let (request, presented) = (request.body(()).unwrap(), WORLD.certificate("none"));
+        let started = std::time::Instant::now();
+        let outcome = document.evaluate(&RequestFacts::new(&request, &presented), NOW);
+        let message = outcome.answer().map(|answer| answer.message().to_owned());
+        let is_stopped = message.as_ref().is_some_and(|message| message.contains("more steps or memory"));
+        assert_eq!(is_stopped, stopped, "{length}: {message:?}: {code}");
+        assert!(started.elapsed().as_millis() < 500, "{length}: {:?}: {code}", started.elapsed());
+    }
+}
+
+#[test]
 fn an_address_has_one_form() {
     for (remote, expected) in [
         ("192.0.2.1", "192.0.2.1"),

@@ -106,6 +106,15 @@ impl<'r> Evaluation<'_, 'r> {
         }
     }
 
+    /// A copy of one of a list.
+    fn item(&mut self, item: Option<&Cow<'r, str>>) -> Evaluated<Option<Value<'r>>> {
+        let value = item.cloned().map(Value::Text);
+        if let Some(value) = &value {
+            self.copied(value)?;
+        }
+        Ok(value)
+    }
+
     fn call_one(&mut self, function: Function, value: Value<'r>) -> Evaluated<Value<'r>> {
         Ok(match function {
             Function::IsNullOrEmpty => Value::Bool(as_text(&value).map_or(true, str::is_empty)),
@@ -139,9 +148,9 @@ impl<'r> Evaluation<'_, 'r> {
                 match function {
                     Function::Count => from_usize(texts.len()),
                     Function::IsNotEmpty => Value::Bool(!texts.is_empty()),
-                    Function::First => Value::Text(texts.first().cloned().ok_or(NO_ELEMENT)?),
-                    Function::Last => Value::Text(texts.last().cloned().ok_or(NO_ELEMENT)?),
-                    _ => texts.first().cloned().map_or(Value::Null, Value::Text),
+                    Function::First => self.item(texts.first())?.ok_or(NO_ELEMENT)?,
+                    Function::Last => self.item(texts.last())?.ok_or(NO_ELEMENT)?,
+                    _ => self.item(texts.first())?.unwrap_or(Value::Null),
                 }
             }
             Function::SpanOf(seconds) => Value::Span(time::span(number(&value)?, seconds)?),
@@ -221,12 +230,16 @@ impl<'r> Evaluation<'_, 'r> {
             Function::At => {
                 let Value::Texts(texts) = one else { return Err(Fault::NullReference) };
                 let index = usize::try_from(int(two)?).map_err(|_| OUT_OF_RANGE)?;
-                Value::Text(texts.get(index).cloned().ok_or(OUT_OF_RANGE)?)
+                self.item(texts.get(index))?.ok_or(OUT_OF_RANGE)?
             }
             Function::Join => {
                 let Value::Texts(texts) = two else { return Err(Fault::NullReference) };
-                let joined = texts.join(&*print(one)?);
-                self.text(joined)?
+                let separator = print(one)?;
+                // Before it is made: a long separator makes much of short texts.
+                let separators = separator.len().saturating_mul(texts.len().saturating_sub(1));
+                let length = texts.iter().map(|text| text.len()).sum::<usize>().saturating_add(separators);
+                self.charge(length)?;
+                Value::Text(Cow::Owned(texts.join(&*separator)))
             }
             Function::CharAt => {
                 let character = text::char_at(as_text(one)?, int(two)?);
@@ -250,11 +263,9 @@ impl<'r> Evaluation<'_, 'r> {
             }
             Function::SplitBy { keep_empty } => {
                 let (text, by) = (as_text(one)?, as_text(two)?);
-                self.charge(text.len() + 32)?;
-                let parts = text.split(by).filter(|part| keep_empty || !part.is_empty());
-                let parts: Vec<Cow<'r, str>> = parts.map(|part| Cow::Owned(part.to_owned())).collect();
-                self.charge(parts.len() * 32)?;
-                Value::Texts(parts.into())
+                let parts = || text.split(by).filter(|part| keep_empty || !part.is_empty());
+                self.charge(text.len() + 32 + parts().count() * 32)?;
+                Value::Texts(parts().map(|part| Cow::Owned(part.to_owned())).collect())
             }
             Function::AddUnits(seconds) => {
                 Value::Moment(time::plus(moment(one)?, time::span(number(two)?, seconds)?)?)
@@ -299,10 +310,10 @@ impl<'r> Evaluation<'_, 'r> {
             (Function::Split { keep_empty }, rest) => {
                 let Value::Text(text) = first else { return Err(Fault::NullReference) };
                 let by: Vec<char> = rest.iter().filter_map(chars).collect();
-                self.charge(text.len() + 32)?;
-                let parts = text::split(text.clone(), |character| by.contains(&character), keep_empty);
-                self.charge(parts.len() * 32)?;
-                Value::Texts(parts.into())
+                let is_separator = |character| by.contains(&character);
+                let parts = text.split(is_separator).filter(|part| keep_empty || !part.is_empty()).count();
+                self.charge(text.len() + 32 + parts * 32)?;
+                Value::Texts(text::split(text.clone(), is_separator, keep_empty).into())
             }
             (Function::Substring, [start]) => self.substring(first, int(start)?, None)?,
             (Function::Substring, [start, count]) => self.substring(first, int(start)?, Some(int(count)?))?,

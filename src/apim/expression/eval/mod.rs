@@ -48,6 +48,16 @@ impl<'r> Evaluation<'_, 'r> {
         if self.state.bytes > MOST_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
     }
 
+    /// Accounts for a copy of a value. Most borrow, and take no memory.
+    fn copied(&mut self, value: &Value<'r>) -> Evaluated<()> {
+        self.step(functions::weight(value))?;
+        self.charge(match value {
+            Value::Text(Cow::Owned(text)) => text.len(),
+            Value::Bytes(Cow::Owned(bytes)) => bytes.len(),
+            _ => 0,
+        })
+    }
+
     fn text(&mut self, text: String) -> Evaluated<Value<'r>> {
         self.charge(text.len())?;
         Ok(Value::Text(Cow::Owned(text)))
@@ -76,7 +86,7 @@ impl<'r> Evaluation<'_, 'r> {
             Kind::Constant(constant) => of_constant(constant),
             Kind::Local(slot) => {
                 let value = self.state.locals.get(*slot).cloned().unwrap_or(Value::Null);
-                self.step(functions::weight(&value))?;
+                self.copied(&value)?;
                 value
             }
             Kind::Certificate => {
@@ -297,7 +307,7 @@ impl<'r> Evaluation<'_, 'r> {
         };
         self.state.saw_certificate |= variable.is_of_certificate;
         let value = variable.value.clone();
-        self.step(functions::weight(&value))?;
+        self.copied(&value)?;
         Ok(Some(value))
     }
 
