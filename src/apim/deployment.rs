@@ -139,6 +139,13 @@ impl DeploymentCertificates {
         self.entries.get(*self.by_id.get(id)?)
     }
 
+    /// All ids, in their alphabetic order.
+    pub fn ids(&self) -> Vec<&str> {
+        let mut ids: Vec<_> = self.by_id.keys().map(|id| &**id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The certificate with a SHA-1 thumbprint.
     pub fn by_thumbprint(&self, thumbprint: Thumbprint) -> Option<&DeployedCertificate> {
         match thumbprint {

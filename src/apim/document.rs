@@ -282,7 +282,8 @@ impl DocumentBuilder {
     ///
     /// # Errors
     ///
-    /// Everything that would not be enforced as it stands, all of it at once:
+    /// Everything that would not be enforced as it stands, all of it at once (of very many errors the first hundred,
+    /// and [how many more](DocumentErrors::left_out)):
     /// 1. a text that is not XML, longer than 256 KiB, nested more than 64 deep, with a document type, or with words
     ///    outside of all elements: then only that;
     /// 2. an element, attribute or value that is not supported;
@@ -293,8 +294,8 @@ impl DocumentBuilder {
     /// 7. a `backend-id` under which there is no [`back_end`](Self::back_end);
     /// 8. a [`base`](Self::base) that was checked against more than this document has.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
-        let failed = |(errors, warnings)| DocumentErrors { file: self.file.clone(), errors, warnings };
-        let roots = reader::read(text, self.format).map_err(|error| failed((vec![error], Vec::new())))?;
+        let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
+        let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;
         let mut compiler = Compiler {
             findings: Findings::default(),
             trust: self.trust.as_ref(),

@@ -15,14 +15,61 @@ impl fmt::Display for Position {
     }
 }
 
+/// What a finding is about, for programs that know a better remedy than its message does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// The document itself.
+    #[default]
+    Document,
+    /// It asks for trusted roots, and there are none.
+    Trust,
+    /// It asks whether certificates are revoked, and nothing is stated about that.
+    Revocation,
+    /// It names a certificate that the deployment does not have.
+    Certificate,
+    /// It looks its callers up in a deployment that holds none of them.
+    Callers,
+    /// It names a back end that is not known.
+    BackEnd,
+    /// It has an element of APIM, by this name, that is not run here.
+    Element(&'static str),
+    /// It says how long a back end may take.
+    Timeout,
+}
+
 /// One reason why a document cannot be enforced as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentError {
     pub(crate) position: Position,
-    pub(crate) message: String,
+    message: String,
+    /// The bytes of the message without its remedy.
+    problem: usize,
+    kind: FindingKind,
 }
 
 impl DocumentError {
+    pub(crate) fn new(position: Position, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { position, problem: message.len(), message, kind: FindingKind::Document }
+    }
+
+    /// One for which others may know a better remedy.
+    pub(crate) fn about(kind: FindingKind, position: Position, problem: &str, remedy: &str) -> Self {
+        Self { position, message: format!("{problem}: {remedy}"), problem: problem.len(), kind }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> FindingKind {
+        self.kind
+    }
+
+    /// The [`message`](Self::message) without what to write in its place, if it is not of the kind
+    /// [`FindingKind::Document`].
+    pub fn problem(&self) -> &str {
+        self.message.get(..self.problem).unwrap_or(&self.message)
+    }
+
     /// The line, from 1.
     pub fn line(&self) -> usize {
         self.position.line
@@ -56,12 +103,24 @@ pub struct DocumentErrors {
     pub(crate) file: Option<Arc<str>>,
     pub(crate) errors: Vec<DocumentError>,
     pub(crate) warnings: Vec<DocumentWarning>,
+    pub(crate) left_out: usize,
+}
+
+impl From<DocumentError> for DocumentErrors {
+    fn from(error: DocumentError) -> Self {
+        Self { file: None, errors: vec![error], warnings: Vec::new(), left_out: 0 }
+    }
 }
 
 impl DocumentErrors {
     /// The errors.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &DocumentError> {
         self.errors.iter()
+    }
+
+    /// How many errors there are beside these: of a document with very many the first hundred that were found are told.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// What is odd about the rest, as far as it can be told. What concerns the document as a whole is told once there
@@ -82,7 +141,10 @@ impl fmt::Display for DocumentErrors {
             }
             error.fmt(f)?;
         }
-        Ok(())
+        match self.left_out {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 
@@ -94,6 +156,7 @@ impl std::error::Error for DocumentErrors {}
 pub struct DocumentWarning {
     pub(crate) position: Position,
     pub(crate) message: String,
+    kind: FindingKind,
 }
 
 impl DocumentWarning {
@@ -105,6 +168,11 @@ impl DocumentWarning {
     /// The column in characters, from 1.
     pub fn column(&self) -> usize {
         self.position.column
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> FindingKind {
+        self.kind
     }
 
     /// What it does, and what was probably meant.
@@ -128,12 +196,23 @@ const MOST: usize = 100;
 pub(crate) struct Findings {
     errors: Vec<DocumentError>,
     warnings: Vec<DocumentWarning>,
+    left_out: usize,
 }
 
 impl Findings {
     pub(crate) fn error(&mut self, position: Position, message: impl Into<String>) {
+        self.add(DocumentError::new(position, message));
+    }
+
+    pub(crate) fn error_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
+        self.add(DocumentError::about(kind, position, problem, remedy));
+    }
+
+    pub(crate) fn add(&mut self, error: DocumentError) {
         if self.errors.len() < MOST {
-            self.errors.push(DocumentError { position, message: message.into() });
+            self.errors.push(error);
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -142,22 +221,28 @@ impl Findings {
     }
 
     pub(crate) fn warn(&mut self, position: Position, message: impl Into<String>) {
-        let warning = DocumentWarning { position, message: message.into() };
+        self.warn_about(FindingKind::Document, position, message);
+    }
+
+    pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, message: impl Into<String>) {
+        let warning = DocumentWarning { position, message: message.into(), kind };
         if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }
 
     /// The warnings, or the errors if there is one and the warnings beside them.
-    pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, Found> {
+    pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, DocumentErrors> {
         self.warnings.sort_by_key(|warning| warning.position);
         if self.errors.is_empty() {
             return Ok(self.warnings);
         }
         self.errors.sort_by_key(|error| error.position);
-        Err((self.errors, self.warnings))
+        Err(DocumentErrors {
+            file: None,
+            errors: self.errors,
+            warnings: self.warnings,
+            left_out: self.left_out,
+        })
     }
 }
-
-/// Errors, and warnings beside them.
-pub(crate) type Found = (Vec<DocumentError>, Vec<DocumentWarning>);

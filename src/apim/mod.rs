@@ -187,7 +187,7 @@ pub use self::{
     back_end::{BackEnd, BackEndError},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates, SharedDeployment},
     document::{Document, DocumentBuilder, DocumentScope, Revocation, SharedDocument},
-    error::{DocumentError, DocumentErrors, DocumentWarning},
+    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind},
     explain::Explanation,
     facts::RequestFacts,
     future::ResponseFuture,

@@ -1,6 +1,6 @@
 //! What is refused at load, and what is warned of.
 
-use tower_mtls::apim::{Document, DocumentErrors, Format, Outcome, Revocation};
+use tower_mtls::apim::{Document, DocumentError, DocumentErrors, FindingKind, Format, Outcome, Revocation};
 
 use crate::world::{WORLD, evaluate};
 
@@ -254,7 +254,7 @@ fn all_errors_are_told_at_once() {
                 context.Api == null)\">\n<cors />\n</when>\n</choose>\n</inbound>\n<backend />\n</policies>";
     let builder = Document::builder().file_name("orders.policy.xml");
     let errors = builder.load(text).unwrap_err();
-    let lines: Vec<_> = errors.iter().map(tower_mtls::apim::DocumentError::line).collect();
+    let lines: Vec<_> = errors.iter().map(DocumentError::line).collect();
     assert_eq!(lines, [3, 5, 5, 6, 10], "{errors}");
     for line in errors.to_string().lines() {
         assert!(line.starts_with("orders.policy.xml:"), "{line}");
@@ -555,4 +555,102 @@ fn warnings_stand_beside_errors_but_not_those_that_an_error_may_explain() {
     let warnings: Vec<_> = errors.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].starts_with("3:") && warnings[0].contains("upper-case"), "{warnings:?}");
+}
+
+#[test]
+fn an_error_says_what_to_do_in_place_of_the_element() {
+    use FindingKind::{BackEnd, Document as Other, Element, Timeout};
+    let mut wrong = Vec::new();
+    for (text, kind, message) in [
+        ("<chose />", Other, "<chose> is not known: did you mean <choose>?"),
+        ("<Base />", Other, "did you mean <base>?"),
+        ("<llm-semantic-cache-lookup />", Other, "remove it, or do it in the back end"),
+        ("<choose><else /></choose>", Other, "<else> does not stand in <choose>: <when>, <otherwise> do"),
+        ("<set-status cod='1' />", Element("set-status"), "it stands in <return-response>"),
+        ("<choose><when conditions='true' /></choose>", Other, "only condition is"),
+        ("<set-query-parameter name='a' />", Element("set-query-parameter"), "do it in the back end"),
+        ("<find-and-replace from='a' to='b' />", Element("find-and-replace"), "bodies are passed on"),
+        ("<cache-lookup />", Element("cache-lookup"), "nothing is cached here: remove it"),
+        ("<retry condition='@(true)' />", Element("retry"), "repeat requests outside of the document"),
+        ("<limit-concurrency key='a' />", Element("limit-concurrency"), "limit requests in flight outside"),
+        ("<mock-response />", Element("mock-response"), "write <return-response>"),
+        ("<set-method>GET</set-method>", Element("set-method"), "do it in the back end"),
+        ("<send-request mode='new' />", Element("send-request"), "documents here call nobody"),
+        ("<emit-metric name='x' />", Element("emit-metric"), "leave it out"),
+        ("<authentication-basic />", Element("authentication-basic"), "<set-header name=\"Authorization\">"),
+        ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "let the back end check tokens"),
+        ("<policies><outbound><set-body /></outbound></policies>", Element("set-body"), "both ways"),
+        (
+            "<policies><backend><forward-request timeout='60' /></backend></policies>",
+            Timeout,
+            "leave it out: the server's own limits",
+        ),
+        ("<set-backend-service backend-id='x' />", BackEnd, "known are \"east\", \"west\""),
+    ] {
+        let errors = errors(text);
+        let told = |error: &DocumentError| error.kind() == kind && error.message().contains(message);
+        if !errors.iter().any(told) {
+            wrong.push(format!("{text}: {message}; found {errors}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_others_know_a_remedy_for_is_told_by_its_kind() {
+    let verify = condition("!context.Request.Certificate.Verify()");
+    let trusting = Document::builder().trust(WORLD.trust.clone());
+    let named = "<authentication-certificate certificate-id='order' />";
+    for (builder, text, kind, problem, remedy) in [
+        (
+            Document::builder(),
+            verify.as_str(),
+            FindingKind::Trust,
+            "Verify() needs trusted roots, and there are none here",
+            "name the CAs that callers chain to",
+        ),
+        (
+            trusting.clone(),
+            &verify,
+            FindingKind::Revocation,
+            "Verify() asks whether certificates are revoked, and revocation is not stated",
+            "call VerifyNoRevocation()",
+        ),
+        (
+            trusting,
+            "<validate-client-certificate />",
+            FindingKind::Revocation,
+            "validate-revocation is true (its default), and revocation is not stated",
+            "validate-revocation=\"false\"",
+        ),
+        (
+            WORLD.builder().only_known_certificates(),
+            named,
+            FindingKind::Certificate,
+            "there is no certificate with the id \"order\"",
+            "known are \"fabrikam\", \"issuing-ca\", \"orders\"",
+        ),
+        (
+            Document::builder().only_known_certificates(),
+            named,
+            FindingKind::Certificate,
+            "there is no certificate with the id \"order\"",
+            "none is known here",
+        ),
+    ] {
+        let errors = builder.load(text).unwrap_err();
+        let error = errors.iter().next().unwrap();
+        assert_eq!((error.kind(), error.problem()), (kind, problem));
+        assert!(error.message().starts_with(problem) && error.message().contains(remedy), "{error}");
+    }
+    let warned = WORLD.load(named).unwrap();
+    assert!(warned.warnings().iter().any(|warning| warning.kind() == FindingKind::Certificate));
+}
+
+#[test]
+fn what_is_not_told_of_very_many_errors_is_counted() {
+    let errors = errors(&"<trace />\n".repeat(123));
+    assert_eq!((errors.iter().len(), errors.left_out()), (100, 23));
+    assert!(errors.to_string().ends_with("\nand 23 more"));
+    assert_eq!(errors.iter().map(DocumentError::line).max(), Some(100));
 }

@@ -529,7 +529,41 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             "",
             "; write revocation = \"off\" in [trust.partners]",
         ),
-        ("no trust", CHAIN_TODAY, "trust = \"partners\", ", "", "Verify() needs trusted roots"),
+        (
+            "no trust",
+            CHAIN_TODAY,
+            "trust = \"partners\", ",
+            "",
+            "there are none here; write trust = \"...\" beside policy, with a set of [trust]: partners",
+        ),
+        (
+            "a timeout",
+            "<policies><backend><forward-request timeout=\"60\" /></backend></policies>",
+            "\"orders\"",
+            "\"orders\"",
+            "is not supported; leave it out, and write first_byte_timeout in [routes.limits]",
+        ),
+        (
+            "an identity that is not there",
+            "<authentication-certificate certificate-id=\"order\" />",
+            "\"orders\"",
+            "\"orders\"",
+            "id \"order\"; write the name of one of [identities] (billing, caller, orders), or add it there",
+        ),
+        (
+            "concurrency",
+            "<limit-concurrency key=\"a\" max-count=\"3\" />",
+            "\"orders\"",
+            "\"orders\"",
+            "<limit-concurrency> is not supported here; write max_requests in [routes.limits]",
+        ),
+        (
+            "a broken set of CAs does not hide what else is wrong",
+            "<trace /><choose><when condition=\"@(context.Request.Certificate.Verify())\" /></choose>",
+            "partners-ca.pem",
+            "client.key",
+            "<trace> is not supported here",
+        ),
         (
             "another rule",
             CHAIN_TODAY,
@@ -585,6 +619,9 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
         let (code, printed) = check(&demo.dir().join("case.toml"));
         assert_eq!(code, Some(1), "{case}: {printed}");
         assert!(printed.contains(expected), "{case}: {expected} in\n{printed}");
+        // What follows from an error that stands elsewhere is not told, and no remedy twice.
+        let needs_trust = printed.contains("needs trusted roots") == case.starts_with("no trust");
+        assert!(needs_trust && printed.matches("revocation = \"off\"").count() < 2, "{case}: {printed}");
     }
 }
 

@@ -5,6 +5,7 @@ use http::Uri;
 use super::{Attribute, Compiler, Element, Naming, Type, expression};
 use crate::apim::{
     back_end::BackEnd,
+    error::FindingKind,
     program::{Action, Named, Target},
 };
 
@@ -56,8 +57,9 @@ impl Compiler<'_> {
     fn known_back_end(&mut self, attribute: &Attribute) -> Option<Target> {
         let written = self.literal(attribute)?;
         let Some((id, back_end)) = self.back_ends.get_key_value(written) else {
-            let message = format!("no back end has the id {written:?}{}", self.known_ids());
-            self.findings.error(attribute.position, message);
+            let problem = format!("no back end has the id {written:?}");
+            let remedy = listed(self.back_ends.keys().map(|id| &**id));
+            self.findings.error_about(FindingKind::BackEnd, attribute.position, &problem, &remedy);
             return None;
         };
         let (id, back_end) = (id.clone(), BackEnd::clone(back_end));
@@ -76,15 +78,15 @@ impl Compiler<'_> {
         }
         Some(Target::BackEnd(id, back_end))
     }
+}
 
-    /// What could have been meant.
-    fn known_ids(&self) -> String {
-        let ids: Vec<_> = self.back_ends.keys().map(|id| format!("{id:?}")).collect();
-        match ids.len() {
-            0 => ": none is known here".into(),
-            1..=MOST_LISTED => format!(": known are {}", ids.join(", ")),
-            _ => String::new(),
-        }
+/// What could have been meant.
+pub(super) fn listed<'i>(ids: impl Iterator<Item = &'i str>) -> String {
+    let ids: Vec<_> = ids.map(|id| format!("{id:?}")).collect();
+    match ids.len() {
+        0 => "none is known here".into(),
+        1..=MOST_LISTED => format!("known are {}", ids.join(", ")),
+        more => format!("{more} others are known"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod authentication;
 mod back_end;
 mod choose;
+mod elsewhere;
 mod respond;
 mod sections;
 mod set;
@@ -17,7 +18,7 @@ pub(crate) use self::back_end::base_url;
 use super::{
     back_end::BackEnd,
     deployment::Deployment,
-    error::{Findings, Position},
+    error::{FindingKind, Findings, Position},
     expression::{self, Base, Expression, Scope, Type, Uses},
     program::{Action, Named, Naming, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
@@ -70,24 +71,6 @@ const MOST_VARIABLES: usize = 256;
 
 /// The children of an element that holds policies: they are judged when they are compiled.
 const ANY: &[&str] = &["*"];
-
-/// Elements that APIM knows and this crate does not run, with what to do instead.
-const ELSEWHERE: [(&str, &str); 14] = [
-    ("rate-limit", "limit requests outside of the document"),
-    ("rate-limit-by-key", "limit requests outside of the document"),
-    ("quota", "limit requests outside of the document"),
-    ("quota-by-key", "limit requests outside of the document"),
-    ("ip-filter", "write a choose that compares context.Request.IpAddress"),
-    ("check-header", "write a choose that compares context.Request.Headers"),
-    ("cors", "answer cross-origin requests outside of the document"),
-    ("rewrite-uri", "the route decides about the path"),
-    ("forward-request", "it stands in <backend>, without attributes"),
-    ("set-body", "it stands in <return-response> and in <on-error>; request bodies are not changed"),
-    ("set-status", "it stands in <return-response> and in <on-error>"),
-    ("include-fragment", "write the fragment's elements in its place"),
-    ("trace", "leave it out: the log tells what documents decide"),
-    ("validate-jwt", "there is no token check here"),
-];
 
 impl Compiler<'_> {
     /// The elements of a section or a branch.
@@ -143,10 +126,18 @@ impl Compiler<'_> {
             "authentication-certificate" => self.authentication_certificate(element),
             "set-backend-service" => self.set_backend_service(element),
             other => {
-                let remedy = ELSEWHERE.iter().find(|(known, _)| *known == other).map(|(_, remedy)| *remedy);
-                let message = match remedy {
-                    Some(remedy) => format!("<{other}> is not supported here: {remedy}"),
-                    None => format!("<{other}> is not supported, so what it demands would not be enforced"),
+                if let Some((name, remedy)) = elsewhere::remedy(other) {
+                    let problem = format!("<{other}> is not supported here");
+                    let kind = FindingKind::Element(name);
+                    self.findings.error_about(kind, element.position, &problem, remedy);
+                    return None;
+                }
+                let message = match elsewhere::meant(other).filter(|meant| *meant != other) {
+                    Some(meant) => format!("<{other}> is not known: did you mean <{meant}>?"),
+                    None => format!(
+                        "<{other}> is not supported, so what it demands would not be enforced: remove it, or do it in the \
+                         back end"
+                    ),
                 };
                 self.error(element, message)
             }
@@ -168,19 +159,18 @@ impl Compiler<'_> {
     fn check_shape(&mut self, element: &Element, attributes: &[&str], children: &[&str]) {
         for attribute in &element.attributes {
             if !attributes.contains(&attribute.name.as_str()) && attribute.name != "id" {
-                let known = match attributes {
-                    [] => "it has none".to_owned(),
-                    known => format!("{} are", known.join(", ")),
-                };
-                let message =
-                    format!("attribute {} of <{}> is not supported: {known}", attribute.name, element.name);
-                self.findings.error(attribute.position, message);
+                self.unknown_attribute(element, attribute, attributes);
             }
             self.check_plain(&attribute.value);
         }
         for child in element.children.iter().filter(|_| children != ANY) {
             if !children.contains(&child.name.as_str()) {
-                let message = format!("<{}> does not stand in <{}>", child.name, element.name);
+                let mut message = format!("<{}> does not stand in <{}>", child.name, element.name);
+                if let [first, more @ ..] = children {
+                    let all: Vec<_> = more.iter().map(|known| format!(", <{known}>")).collect();
+                    let do_it = if more.is_empty() { "does" } else { "do" };
+                    message.push_str(&format!(": <{first}>{} {do_it}", all.concat()));
+                }
                 self.findings.error(child.position, message);
             }
         }
@@ -188,6 +178,23 @@ impl Compiler<'_> {
         if !may_hold_text && !element.text.value.trim().is_empty() {
             self.findings.error(element.text.start(), format!("a text does not stand in <{}>", element.name));
         }
+    }
+
+    fn unknown_attribute(&mut self, element: &Element, attribute: &Attribute, known: &[&str]) {
+        let Attribute { name, position, .. } = attribute;
+        let problem = format!("attribute {name} of <{}> is not supported", element.name);
+        if element.name == "forward-request" && matches!(name.as_str(), "timeout" | "timeout-ms") {
+            let remedy =
+                "leave it out: the server's own limits say how long a back end may take, not the document";
+            self.findings.error_about(FindingKind::Timeout, *position, &problem, remedy);
+            return;
+        }
+        let known = match known {
+            [] => "it has none".to_owned(),
+            [only] => format!("only {only} is"),
+            known => format!("{} are", known.join(", ")),
+        };
+        self.findings.error(*position, format!("{problem}: {known}"));
     }
 
     /// Named values are filled in by APIM; here they would be taken as they stand.

@@ -1,8 +1,8 @@
 //! Documents: sections, or a fragment without them.
 
-use super::{ANY, Compiler, Element, Uses};
+use super::{ANY, Compiler, Element, Uses, back_end::listed};
 use crate::apim::{
-    error::Position,
+    error::{FindingKind, Position},
     program::{Action, Choices, Named, Naming, Place, Program, Section, Step},
     reach::{self, Caller},
 };
@@ -254,11 +254,12 @@ impl Compiler<'_> {
                 None => missing,
             };
             if self.only_known {
-                let message = format!("there is no certificate with the {missing}");
-                self.findings.error(*position, message);
+                let problem = format!("there is no certificate with the {missing}");
+                let remedy = listed(deployed.ids().into_iter());
+                self.findings.error_about(FindingKind::Certificate, *position, &problem, &remedy);
             } else {
                 let message = format!("the deployment has no certificate with the {missing} now");
-                self.findings.warn(*position, message);
+                self.findings.warn_about(FindingKind::Certificate, *position, message);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Compiler, Element};
 use crate::{
     apim::{
+        error::FindingKind,
         expression::{Inputs, is_trusted},
         program::Action,
     },
@@ -169,17 +170,20 @@ impl Compiler<'_> {
         let [revocation, trust, not_before, not_after, ignore_error] =
             FLAGS.map(|flag| self.flag(element, flag, flag != "ignore-error"));
         if trust == Some(true) && self.trust.is_none() {
-            self.findings.error(
+            self.findings.error_about(
+                FindingKind::Trust,
                 element.position,
-                "validate-trust needs trusted roots, and there are none here: name the CAs that callers chain to, or write \
-                 validate-trust=\"false\"",
+                "validate-trust needs trusted roots, and there are none here",
+                "name the CAs that callers chain to, or write validate-trust=\"false\"",
             );
         }
         if revocation == Some(true) && !self.scope.is_revocation_off {
-            self.findings.error(
+            self.findings.error_about(
+                FindingKind::Revocation,
                 element.position,
-                "validate-revocation is true (its default), and revocation is not stated: state beside the trusted roots that \
-                 it is off (lists of revoked certificates are not supported yet), or write validate-revocation=\"false\"",
+                "validate-revocation is true (its default), and revocation is not stated",
+                "state beside the trusted roots that it is off (lists of revoked certificates are not supported yet), or \
+                 write validate-revocation=\"false\"",
             );
         }
         if trust == Some(true) && (not_before == Some(false) || not_after == Some(false)) {

@@ -66,7 +66,11 @@ pub(crate) fn compile(
         ast::Source::Block(statements, span) => checker.block(statements, wanted, span),
     };
     for error in &checker.errors {
-        findings.error(text.position(error.offset), error.message.as_str());
+        let position = text.position(error.offset);
+        match error.about {
+            Some((kind, remedy)) => findings.error_about(kind, position, &error.message, remedy),
+            None => findings.error(position, error.message.as_str()),
+        }
     }
     for warning in &checker.warnings {
         findings.warn(text.position(warning.offset), warning.message.as_str());

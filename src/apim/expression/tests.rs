@@ -34,7 +34,7 @@ fn worth(code: &str, presented: &Presented, deployment: &dyn Deployment) -> Stri
     source.value = text;
     let compiled = compile(&source, Base::Object.into(), Scope::default(), &mut findings);
     let Some(expression) = compiled else {
-        return format!("error: {}", findings.into_result().unwrap_err().0.first().unwrap().message());
+        return format!("error: {}", findings.into_result().unwrap_err().iter().next().unwrap().message());
     };
     let request = request();
     let facts = RequestFacts::new(&request, presented).with_remote(Some([192, 0, 2, 1].into()));

@@ -12,7 +12,7 @@ pub(super) fn convert(source: &str, from: Format, to: Format) -> Result<String, 
     if from == to {
         return Ok(source.to_owned());
     }
-    let failed = |message: String| DocumentError { position: Position { line: 1, column: 1 }, message };
+    let failed = |message: String| DocumentError::new(Position { line: 1, column: 1 }, message);
     let prepared = prepass::prepare(source, from).map_err(|problem| failed(problem.message))?;
     let converted = match to {
         Format::Xml => prepared.text(source),
@@ -22,7 +22,7 @@ pub(super) fn convert(source: &str, from: Format, to: Format) -> Result<String, 
     match read(&converted, to) {
         Ok(again) if is_same(&elements, &again) => Ok(converted),
         Ok(_) => Err(failed("the document cannot be written in the other form".into())),
-        Err(error) => Err(failed(format!("in the other form: {}", error.message))),
+        Err(error) => Err(failed(format!("in the other form: {}", error.message()))),
     }
 }
 

@@ -63,11 +63,7 @@ impl Format {
     /// 1. The text cannot be read in this form: the first error of [`DocumentBuilder::load`](super::DocumentBuilder::load).
     /// 2. In the other form it would be longer than 256 KiB.
     pub fn convert(self, text: &str, to: Self) -> Result<String, DocumentErrors> {
-        convert::convert(text, self, to).map_err(|error| DocumentErrors {
-            file: None,
-            errors: vec![error],
-            warnings: Vec::new(),
-        })
+        convert::convert(text, self, to).map_err(DocumentErrors::from)
     }
 }
 
@@ -93,7 +89,7 @@ pub(crate) struct Attribute {
 /// Reads a document's elements: the roots of the text, one or several.
 pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, DocumentError> {
     let lines = Lines::new(source);
-    let error = |offset: usize, message: String| DocumentError { position: lines.position(offset), message };
+    let error = |offset: usize, message: String| DocumentError::new(lines.position(offset), message);
     if source.len() > LONGEST_DOCUMENT {
         let message = format!("the document is longer than {LONGEST_DOCUMENT} bytes");
         return Err(error(0, message));
@@ -110,7 +106,7 @@ pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, Documen
     if !loose.value.trim().is_empty() {
         let message =
             "a text stands outside of all elements, and nothing it says would be enforced: is a '<' missing?";
-        return Err(DocumentError { position: loose.start(), message: message.into() });
+        return Err(DocumentError::new(loose.start(), message));
     }
     reader.children(tree.root_element())
 }
@@ -164,7 +160,7 @@ impl Reader<'_> {
             || node.attributes().any(|attribute| attribute.namespace().is_some());
         if prefixed {
             let message = "XML namespaces have no meaning in policy documents: leave them out";
-            return Err(DocumentError { position, message: message.into() });
+            return Err(DocumentError::new(position, message));
         }
         let xml = &self.prepared.xml;
         let attributes = node

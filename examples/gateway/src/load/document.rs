@@ -1,7 +1,7 @@
 //! Policy documents: from a file to what decides.
 
 use tower_mtls::apim::{
-    DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, DocumentWarning, Revocation,
+    DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Revocation,
     SharedDeployment,
 };
 
@@ -13,7 +13,9 @@ use super::{
     rules,
     upstream::Parts,
 };
-use crate::config::{By, Claim, ClientCertificate, FilePath, Located, Route, RouteIdentity, Scheme, quoted};
+use crate::config::{
+    By, Claim, ClientCertificate, Config, FilePath, Located, Route, RouteIdentity, Scheme, quoted,
+};
 
 /// What documents see as `context.Deployment.Certificates`: the certificates of all identities, by name.
 pub(super) struct Deployed {
@@ -55,21 +57,26 @@ pub(super) fn document(
     if parts.deployed.is_whole {
         builder = builder.only_known_certificates();
     }
-    let (mut trust, mut is_revocation_off) = (None, false);
+    let (mut trust, mut is_revocation_off, mut is_trust_broken) = (None, false, false);
     if let Some(name) = &rules.trust {
-        // So has a broken set.
-        let roots = parts.roots.get(name.as_str())?.as_ref()?;
-        let set = parts.config.trust.get(name.as_str())?;
-        builder = builder.trust(roots.anchors.clone());
-        (trust, is_revocation_off) = (Some(roots), set.is_revocation_off);
+        // So has a broken set: the document is read all the same, and what it needs of the set is no news.
+        match parts.roots.get(name.as_str()).and_then(Option::as_ref) {
+            Some(roots) => {
+                builder = builder.trust(roots.anchors.clone());
+                trust = Some(roots);
+            }
+            None => is_trust_broken = true,
+        }
+        is_revocation_off = parts.config.trust.get(name.as_str()).is_some_and(|set| set.is_revocation_off);
     }
     let contents = contents?;
     let Ok(text) = std::str::from_utf8(&contents) else {
         findings.error(file, format!("{} is not UTF-8", quoted(&file.written)), "save the document as UTF-8");
         return None;
     };
-    let stated =
-        if is_revocation_off { builder.clone().revocation(Revocation::Off) } else { builder.clone() };
+    if is_revocation_off {
+        builder = builder.revocation(Revocation::Off);
+    }
     let digest = Digest::of(
         "document",
         [
@@ -79,43 +86,98 @@ pub(super) fn document(
             &[u8::from(is_revocation_off), u8::from(parts.deployed.is_whole)],
         ],
     );
-    match kept.get_or_make(digest, || stated.load(text)) {
+    match kept.get_or_make(digest, || builder.load(text)) {
         Ok(document) => {
             warn(document.warnings(), file, findings);
             rules::warn_of_shadow(rules, findings);
             note_anonymous(&document, route, file, findings);
             let is_sound = judge_choice(&document, route, file, findings);
-            (judge_back_ends(&document, route, file, findings) && is_sound).then_some(document)
+            let is_sound = judge_back_ends(&document, route, file, findings) && is_sound;
+            (is_sound && !is_trust_broken).then_some(document)
         }
         Err(errors) => {
-            tell(&errors, &builder, text, rules.trust.as_ref(), file, findings);
+            let is_news = |kind| !(is_trust_broken && needs_trust(kind));
+            tell(&errors, is_news, parts.config, rules.trust.as_ref(), file, findings);
             warn(errors.warnings(), file, findings);
             None
         }
     }
 }
 
-/// Tells every error, with what to write in this very file where that would help.
+fn needs_trust(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::Trust | FindingKind::Revocation)
+}
+
+/// Tells every error that is news, with what to write in this very file where that would help.
 fn tell(
     errors: &DocumentErrors,
-    builder: &DocumentBuilder,
-    text: &str,
+    is_news: impl Fn(FindingKind) -> bool,
+    config: &Config,
     trust: Option<&Located<String>>,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) {
-    // What is no error any more once revocation is stated is an error because it is not.
-    let others = builder.clone().revocation(Revocation::Off).load(text).err();
-    for error in errors.iter() {
-        let is_other = others.iter().flat_map(DocumentErrors::iter).any(|other| other == error);
-        let remedy = match trust {
-            Some(name) if !is_other => format!("write revocation = \"off\" in [trust.{}]", name.value),
-            _ => String::new(),
-        };
+    for error in errors.iter().filter(|error| is_news(error.kind())) {
         let place = place(file, error.line(), error.column());
-        findings.error(file, format!("{place}: {}", error.message()), remedy);
+        let (said, remedy) = match remedy(error.kind(), config, trust) {
+            Some(remedy) => (error.problem(), remedy),
+            None => (error.message(), String::new()),
+        };
+        findings.error(file, format!("{place}: {said}"), remedy);
+    }
+    if errors.left_out() > 0 {
+        let named = quoted(&file.written);
+        findings.error(
+            file,
+            format!("{named}: and {} errors more", errors.left_out()),
+            "correct these first",
+        );
     }
 }
+
+/// What helps in this file, where that is more than the document's own author could do.
+fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -> Option<String> {
+    let known = |names: Vec<&str>| match names.as_slice() {
+        names @ [_, ..] if names.len() <= MOST_LISTED => names.join(", "),
+        _ => "NAME".into(),
+    };
+    Some(match (kind, trust) {
+        (FindingKind::Trust, _) if config.trust.is_empty() => {
+            "add [trust.NAME] with the CAs of your callers as ca = [\"FILE\"], and write trust = \"NAME\" beside policy"
+                .into()
+        }
+        (FindingKind::Trust, _) => {
+            let sets = known(config.trust.keys().map(String::as_str).collect());
+            format!("write trust = \"...\" beside policy, with a set of [trust]: {sets}")
+        }
+        (FindingKind::Revocation, Some(name)) => format!(
+            "write revocation = \"off\" in [trust.{}] (lists of revoked certificates are not supported yet), or call \
+             VerifyNoRevocation() and write validate-revocation=\"false\"",
+            name.value
+        ),
+        (FindingKind::Revocation, None) => {
+            "write trust = \"NAME\" beside policy, with a set of [trust] that says revocation = \"off\"".into()
+        }
+        (FindingKind::Certificate, _) => {
+            let names = known(config.identities.keys().map(String::as_str).collect());
+            format!("write the name of one of [identities] ({names}), or add it there")
+        }
+        (FindingKind::Timeout, _) => "leave it out, and write first_byte_timeout in [routes.limits]".into(),
+        (FindingKind::Element("limit-concurrency"), _) => {
+            "write max_requests in [routes.limits], and what it holds in its place".into()
+        }
+        (FindingKind::Element("rewrite-uri"), _) => {
+            "write the path into the route's upstream, or into base-url of <set-backend-service>".into()
+        }
+        (FindingKind::Element("emit-metric" | "log-to-eventhub"), _) => {
+            "leave it out: /metrics of the management listener and the log tell what documents decide".into()
+        }
+        _ => return None,
+    })
+}
+
+/// More names than this are not listed: nobody finds a misspelt one among them.
+const MOST_LISTED: usize = 5;
 
 fn warn(warnings: &[DocumentWarning], file: &Located<FilePath>, findings: &mut Findings) {
     for warning in warnings {

@@ -1,9 +1,12 @@
 //! Methods of a certificate.
 
 use super::{Checked, Checker, Constant, Expr, ExprKind, Function, Node, Span, call, range};
-use crate::apim::expression::{
-    node::{CertificateText, Kind},
-    ty::{Base, Class, Type},
+use crate::apim::{
+    error::FindingKind,
+    expression::{
+        node::{CertificateText, Kind},
+        ty::{Base, Class, Type},
+    },
 };
 
 impl Checker {
@@ -54,16 +57,19 @@ impl Checker {
 
     pub(super) fn verify_needs(&mut self, name: &str, at: &Span) -> Checked<()> {
         if !self.scope.has_trust {
-            return self.fail(
+            return self.fail_about(
+                FindingKind::Trust,
                 at,
-                format!("{name}() needs trusted roots, and there are none here: name the CAs that callers chain to"),
+                format!("{name}() needs trusted roots, and there are none here"),
+                "name the CAs that callers chain to",
             );
         }
         if name == "Verify" && !self.scope.is_revocation_off {
-            return self.fail(
+            return self.fail_about(
+                FindingKind::Revocation,
                 at,
-                "Verify() asks whether certificates are revoked, and revocation is not stated: state that it is off \
-                 (lists of revoked certificates are not supported yet), or call VerifyNoRevocation()",
+                "Verify() asks whether certificates are revoked, and revocation is not stated",
+                "state that it is off (lists of revoked certificates are not supported yet), or call VerifyNoRevocation()",
             );
         }
         Ok(())

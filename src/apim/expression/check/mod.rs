@@ -19,6 +19,7 @@ use super::{
     text::Case,
     ty::{Base, Class, Type},
 };
+use crate::apim::error::FindingKind;
 
 /// What the text may ask for that depends on where it stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,10 +80,12 @@ impl Uses {
 }
 
 /// A finding at a span of the text.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Finding {
     pub(super) offset: usize,
     pub(super) message: String,
+    /// What it is about, and the remedy, where others may know a better one.
+    pub(super) about: Option<(FindingKind, &'static str)>,
 }
 
 /// Marks that an error was recorded.
@@ -136,12 +139,29 @@ impl Checker {
     }
 
     fn fail<T>(&mut self, span: &Span, message: impl Into<String>) -> Checked<T> {
-        self.errors.push(Finding { offset: span.start, message: message.into() });
+        self.found(Finding { offset: span.start, message: message.into(), about: None })
+    }
+
+    fn fail_about<T>(
+        &mut self,
+        kind: FindingKind,
+        span: &Span,
+        problem: impl Into<String>,
+        remedy: &'static str,
+    ) -> Checked<T> {
+        self.found(Finding { offset: span.start, message: problem.into(), about: Some((kind, remedy)) })
+    }
+
+    /// What is checked again, because something else around it failed, is told once.
+    fn found<T>(&mut self, finding: Finding) -> Checked<T> {
+        if !self.errors.contains(&finding) {
+            self.errors.push(finding);
+        }
         Err(Failed)
     }
 
     fn warn(&mut self, span: &Span, message: impl Into<String>) {
-        self.warnings.push(Finding { offset: span.start, message: message.into() });
+        self.warnings.push(Finding { offset: span.start, message: message.into(), about: None });
     }
 
     fn slot(&mut self) -> usize {
