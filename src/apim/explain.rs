@@ -1,5 +1,7 @@
 use std::fmt;
 
+use http::StatusCode;
+
 use super::{error::Position, outcome::Outcome};
 
 /// One thing that happened.
@@ -8,6 +10,14 @@ pub(crate) struct Line {
     pub(crate) position: Option<Position>,
     pub(crate) depth: usize,
     pub(crate) text: String,
+}
+
+/// A status with the document's own reason phrase, if it states one.
+pub(crate) fn said(status: StatusCode, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
 }
 
 /// What a document did with a request, in words. Made by [`Document::explain`](super::Document::explain).
@@ -42,10 +52,7 @@ impl fmt::Display for Explanation {
         }
         match &self.outcome {
             Outcome::Respond(answer) => {
-                write!(f, "answered {}", answer.status().as_u16())?;
-                if let Some(reason) = answer.reason() {
-                    write!(f, " {reason}")?;
-                }
+                write!(f, "answered {}", said(answer.status(), answer.reason()))?;
                 let (element, line, _) = answer.element();
                 write!(f, " by {element} in line {line}")?;
                 match answer.code() {

@@ -31,7 +31,8 @@
 //! rest of the document runs, and a request for which it could not choose an identity or a back end, or only by what a
 //! certificate says that it would refuse, is not sent to one ([`Document::evaluate_shadow`]).
 //!
-//! The cause stands in the log, and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
+//! The cause stands in the log, with the reason why the chain that the document asked for does not stand
+//! ([`Answer::chain_failure`]), and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
 //! or more.
 //!
 //! **A document does what it says.** Names prove nothing without a chain or a thumbprint, in APIM as here:

@@ -18,6 +18,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The answer that refuses, carried out or not.
+    pub(crate) fn refusal_mut(&mut self) -> Option<&mut Answer> {
+        match self {
+            Self::Respond(answer) => Some(answer),
+            Self::Forward(forward) => forward.refused.as_deref_mut(),
+        }
+    }
+
     /// The answer, if the request does not go on.
     pub fn answer(&self) -> Option<&Answer> {
         match self {
@@ -60,6 +68,8 @@ pub(crate) struct Cause {
     /// `context.LastError.Reason`, for `return-response` nothing.
     pub(crate) code: Option<&'static str>,
     pub(crate) message: String,
+    /// Why the chain that the document asked for does not stand.
+    pub(crate) chain: Option<&'static str>,
 }
 
 impl Answer {
@@ -98,6 +108,13 @@ impl Answer {
     /// What failed, for operators. Empty for `return-response`.
     pub fn message(&self) -> &str {
         &self.cause.message
+    }
+
+    /// Why no chain leads from the caller's certificate to a trusted root, in words for operators, if the document has
+    /// asked for one (`Verify()`, `VerifyNoRevocation()`, `validate-trust`) and there is none. That need not be why it
+    /// answered.
+    pub fn chain_failure(&self) -> Option<&'static str> {
+        self.cause.chain
     }
 
     /// Whether the answer refuses the caller: a status of 400 or more.

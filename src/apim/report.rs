@@ -4,7 +4,7 @@ use http::Request;
 
 use super::outcome::{Answer, UNREADABLE};
 use crate::{
-    certificate::Presented,
+    certificate::{ClientCertificate, Presented},
     inbound::{Cut, captured},
     policy::{Rejection, RejectionKind},
 };
@@ -64,6 +64,7 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
         line,
         column,
         code = answer.code(),
+        chain = answer.chain_failure(),
         method = %request.method(),
         // Without the query, which may hold secrets.
         path = request.uri().path(),
@@ -71,6 +72,8 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
         subject = certificate.map(|certificate| tracing::field::display(Cut(certificate.subject()))),
         issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
+        // The form that documents compare.
+        thumbprint_sha1 = certificate.map(ClientCertificate::dotnet_thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{what}: {}",
         if answer.message().is_empty() { element } else { answer.message() }

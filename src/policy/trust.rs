@@ -102,20 +102,25 @@ impl TrustAnchors {
     }
 
     pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+        match self.verdict(certificate, now) {
+            Some((verdict, until)) => judgement(verdict).no_longer_than(until),
+            None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
+        }
+    }
+
+    /// A verdict, remembered or reached now, and the last second in which it stands.
+    fn verdict(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<(u8, Timestamp)> {
         if let Some(verdict) = certificate.chains().get(self.0.generation, now) {
             // How long the verdict stands is remembered with it: asked again each second, never longer.
-            return judgement(verdict).no_longer_than(now);
+            return Some((verdict, now));
         }
-        let Some(time) = unix_time(now) else {
-            return Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable);
-        };
+        let time = unix_time(now)?;
         let (verdict, until) = match self.verify(certificate, time) {
             Ok(until) => (TRUSTED, until),
-            Err(webpki::Error::RequiredEkuNotFoundContext(_)) => (WRONG_PURPOSE, now.plus(RETRY_AFTER)),
-            Err(_) => (NOT_TRUSTED, now.plus(RETRY_AFTER)),
+            Err(error) => (verdict_of(&error), now.plus(RETRY_AFTER)),
         };
         certificate.chains().put(self.0.generation, verdict, now, until);
-        judgement(verdict).no_longer_than(until)
+        Some((verdict, until))
     }
 
     /// The last second in which the chain stands.
@@ -136,7 +141,17 @@ impl TrustAnchors {
 
     /// Why no chain stands, in words; None if one does.
     pub(super) fn failure(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<&'static str> {
-        Some(describe(&self.verify(certificate, unix_time(now)?).err()?))
+        describe(self.verdict(certificate, now)?.0)
+    }
+
+    /// As [`failure`](Self::failure), if the chain was judged lately: nothing is verified for it.
+    #[cfg(feature = "apim")]
+    pub(crate) fn known_failure(
+        &self,
+        certificate: &ClientCertificate,
+        now: Timestamp,
+    ) -> Option<&'static str> {
+        describe(certificate.chains().get(self.0.generation, now)?)
     }
 }
 
@@ -159,32 +174,42 @@ pub(super) fn verify(
     Ok(end_of(&path).min(certificate.validity().not_after))
 }
 
-fn describe(error: &webpki::Error) -> &'static str {
+/// What is remembered of a chain that does not stand. There are four bits for it.
+fn verdict_of(error: &webpki::Error) -> u8 {
     use webpki::Error as E;
     match error {
-        E::UnknownIssuer => "no root or presented certificate issued it",
-        E::CaUsedAsEndEntity => {
-            "it is a CA certificate itself; pin it by its thumbprint, or issue one that is not a CA"
-        }
-        E::EndEntityUsedAsCa => "a certificate that is not a CA stands in the chain",
-        E::UnsupportedCertVersion => {
-            "it is not of X.509 version 3; issue it with extensions (openssl x509 -extfile)"
-        }
-        E::CertExpired { .. } => "a certificate of the chain has expired",
-        E::CertNotValidYet { .. } => "a certificate of the chain is not valid yet",
-        E::RequiredEkuNotFoundContext(_) => {
-            "a certificate of the chain is not meant for client authentication"
-        }
-        E::NameConstraintViolation => "a CA may not issue this name",
-        E::PathLenConstraintViolated => "the chain is longer than one of its CAs allows",
-        E::UnsupportedCriticalExtension => {
-            "a certificate of the chain has a critical extension that is not supported"
-        }
-        E::InvalidSignatureForPublicKey => {
-            "a signature in the chain is wrong: a CA with the right name and another key"
-        }
-        _ => "the chain cannot be verified",
+        E::RequiredEkuNotFoundContext(_) => WRONG_PURPOSE,
+        E::UnknownIssuer => 4,
+        E::CaUsedAsEndEntity => 5,
+        E::EndEntityUsedAsCa => 6,
+        E::UnsupportedCertVersion => 7,
+        E::CertExpired { .. } => 8,
+        E::CertNotValidYet { .. } => 9,
+        E::NameConstraintViolation => 10,
+        E::PathLenConstraintViolated => 11,
+        E::UnsupportedCriticalExtension => 12,
+        E::InvalidSignatureForPublicKey => 13,
+        _ => NOT_TRUSTED,
     }
+}
+
+/// A verdict in words; None of a chain that stands.
+fn describe(verdict: u8) -> Option<&'static str> {
+    Some(match verdict {
+        TRUSTED => return None,
+        WRONG_PURPOSE => "a certificate of the chain is not meant for client authentication",
+        4 => "no root or presented certificate issued it",
+        5 => "it is a CA certificate itself; pin it by its thumbprint, or issue one that is not a CA",
+        6 => "a certificate that is not a CA stands in the chain",
+        7 => "it is not of X.509 version 3; issue it with extensions (openssl x509 -extfile)",
+        8 => "a certificate of the chain has expired",
+        9 => "a certificate of the chain is not valid yet",
+        10 => "a CA may not issue this name",
+        11 => "the chain is longer than one of its CAs allows",
+        12 => "a certificate of the chain has a critical extension that is not supported",
+        13 => "a signature in the chain is wrong: a CA with the right name and another key",
+        _ => "the chain cannot be verified",
+    })
 }
 
 /// The last second in which all intermediates of a path are valid.

@@ -272,8 +272,16 @@ async fn the_snippets_of_the_articles_answer_as_in_apim() {
     let series = "tower_mtls_requests_refused_total{reason=\"policy_document\"}";
     assert_eq!(value(&refused, series), Some(8.0 + 1.0 + 1.0 + 6.0 * 3.0), "{refused}");
     let line = world.running.logged(0, "request answered by its policy document");
-    for field in ["reason=\"policy_document\"", "status=403", "line=3", "path=\"/expiry\""] {
+    let sha1 = format!("thumbprint_sha1=\"{}\"", thumbprint(&world.demo, "expired"));
+    for field in ["reason=\"policy_document\"", "status=403", "line=3", "path=\"/expiry\"", &sha1] {
         assert!(line.contains(field), "{field} in {line}");
+    }
+    assert!(!line.contains("chain="), "no chain was asked for: {line}");
+    for field in
+        ["chain=\"the certificate has expired\"", "chain=\"no root or presented certificate issued it\""]
+    {
+        let line = world.running.logged(0, field);
+        assert!(line.contains("path=\"/names-today\""), "{line}");
     }
 }
 

@@ -130,13 +130,33 @@ impl Identity {
     pub(crate) fn explain(&self, inputs: &Inputs<'_>) -> Vec<(String, bool)> {
         let Presented::Certificate(certificate) = inputs.facts.presented else { return Vec::new() };
         let explain = |claim: &Claim| {
-            (format!("{} is {:?}", claim.name, claim.written), claim.holds(certificate, inputs))
+            let holds = claim.holds(certificate, inputs);
+            let demand = format!("{} is {:?}", claim.name, claim.written);
+            let found = if holds { String::new() } else { claim.found(certificate, inputs) };
+            (if found.is_empty() { demand } else { format!("{demand} (it has: {found})") }, holds)
         };
         self.claims.iter().map(explain).collect()
     }
 }
 
 impl Claim {
+    /// What the certificate has in its place, in words; names as documents write them.
+    fn found(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> String {
+        let printed = match self.name {
+            "thumbprint" => Some(certificate.dotnet_thumbprint()),
+            "subject" => certificate.dotnet_subject(),
+            "issuer-subject" | "issuer-thumbprint" | "issuer-certificate-id" => certificate.dotnet_issuer(),
+            _ => None,
+        };
+        let printed = printed.map(ToOwned::to_owned);
+        let found = match &self.test {
+            Test::Rule(rule) => printed.unwrap_or_else(|| rule.finds(certificate, inputs.now)),
+            Test::DnsName => Rule::dns_name([]).finds(certificate, inputs.now),
+            Test::IssuerId(_) => printed.unwrap_or_else(|| certificate.issuer().to_string()),
+        };
+        if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
+    }
+
     fn holds(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
         match &self.test {
             Test::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub(crate) use self::{
     ast::Comparison,
     check::{Scope, Uses},
-    eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted},
+    eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, why_not_trusted},
     node::{CertificateText, Constant, Function, Kind, Node, RequestText, Statement},
     text::Case,
     ty::{Base, Type},

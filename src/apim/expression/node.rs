@@ -23,6 +23,75 @@ pub(crate) struct Node {
     pub(crate) range: Range,
 }
 
+impl Node {
+    /// Shows this node and all that it is made of, in the order of the text.
+    pub(crate) fn visit<'n>(&'n self, see: &mut dyn FnMut(&'n Self)) {
+        see(self);
+        match &self.kind {
+            Kind::Constant(_)
+            | Kind::Local(_)
+            | Kind::Certificate
+            | Kind::Now
+            | Kind::LastError(_)
+            | Kind::Request(_)
+            | Kind::Port
+            | Kind::Headers(_)
+            | Kind::HasHeader(_)
+            | Kind::Queries(_)
+            | Kind::HasQuery(_)
+            | Kind::Variable(_)
+            | Kind::HasVariable(_)
+            | Kind::DeploymentCount
+            | Kind::AnyDeployed(None) => {}
+            Kind::Header(_, one)
+            | Kind::Query(_, one)
+            | Kind::VariableOr(_, _, one)
+            | Kind::Deployed(one)
+            | Kind::HasDeployed(one)
+            | Kind::AnyDeployed(Some((_, one)))
+            | Kind::AllDeployed(_, one)
+            | Kind::AnyByThumbprint(one, None)
+            | Kind::FirstDeployed { condition: one, .. }
+            | Kind::CertificateText(_, one)
+            | Kind::Not(one)
+            | Kind::Cast(_, one) => one.visit(see),
+            Kind::AnyByThumbprint(one, Some((_, other)))
+            | Kind::AnyText { list: one, condition: other, .. }
+            | Kind::Equal { one, other, .. }
+            | Kind::Order(_, one, other)
+            | Kind::Coalesce(one, other)
+            | Kind::IfNotNull { target: one, rest: other, .. } => {
+                one.visit(see);
+                other.visit(see);
+            }
+            Kind::Ternary(one, two, three) => {
+                one.visit(see);
+                two.visit(see);
+                three.visit(see);
+            }
+            Kind::Call(_, many)
+            | Kind::And(many)
+            | Kind::Or(many)
+            | Kind::Concat(many)
+            | Kind::Array(many) => many.iter().for_each(|one| one.visit(see)),
+            Kind::Block(statements) => visit_all(statements, see),
+        }
+    }
+}
+
+fn visit_all<'n>(statements: &'n [Statement], see: &mut dyn FnMut(&'n Node)) {
+    for statement in statements {
+        match statement {
+            Statement::Set(_, value) | Statement::Return(value) => value.visit(see),
+            Statement::If(condition, then, otherwise) => {
+                condition.visit(see);
+                visit_all(then, see);
+                visit_all(otherwise, see);
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Constant {
     Null,

@@ -43,6 +43,7 @@ impl<'r> Run<'r, '_> {
                 element: place.element,
                 code: None,
                 message: String::new(),
+                chain: None,
             },
         })
     }

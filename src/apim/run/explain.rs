@@ -3,16 +3,25 @@
 use http::Uri;
 
 use super::{Run, Section};
-use crate::apim::{
-    elements::validate::{Invalid, Validation},
-    error::Position,
-    explain::Line,
-    expression::{Evaluated, Evaluation, Expression, Kind, Node, State, Value},
-    program::Target,
+use crate::{
+    apim::{
+        elements::validate::{Invalid, Validation},
+        error::Position,
+        explain::Line,
+        expression::{
+            Evaluated, Evaluation, Expression, Function, Inputs, Kind, Node, State, Value, is_trusted,
+            why_not_trusted,
+        },
+        program::Target,
+    },
+    certificate::{ClientCertificate, Presented},
+    policy::RejectionKind,
 };
 
 /// More parts of a condition are not told one by one.
 const MOST_PARTS: usize = 200;
+/// More ids of certificates are not listed.
+const MOST_IDS: usize = 8;
 /// The longest text of the caller's choice in a line.
 const LONGEST: usize = 256;
 
@@ -50,6 +59,16 @@ impl<'r> Run<'r, '_> {
         self.note_at(position, || verdict);
         let inputs = self.inputs;
         self.depth += 1;
+        if let (Err(invalid), Presented::Certificate(certificate)) = (judged, inputs.facts.presented) {
+            let problem = match invalid.kind {
+                RejectionKind::NotTrusted => of_chain(certificate, inputs),
+                RejectionKind::Expired | RejectionKind::NotYetValid => of_dates(certificate, inputs),
+                _ => None,
+            };
+            if let Some(problem) = problem {
+                self.note(|| problem);
+            }
+        }
         for (index, identity) in validation.identities.iter().flatten().enumerate() {
             for (claim, holds) in identity.explain(inputs) {
                 let holds = if holds { "holds" } else { "FAILS" };
@@ -57,6 +76,15 @@ impl<'r> Run<'r, '_> {
             }
         }
         self.depth -= 1;
+    }
+
+    pub(super) fn explain_variable(&mut self, name: &str, position: Position) {
+        if self.lines.is_none() {
+            return;
+        }
+        let value = self.state.variables.iter().find(|known| known.name == name);
+        let told = value.and_then(|known| shown(&known.value)).unwrap_or_else(|| "a value".into());
+        self.note_at(position, || format!("variable {name:?} is set to {told}"));
     }
 
     /// Where the request goes, and what becomes of the identities that belong to back ends.
@@ -169,8 +197,69 @@ fn explain_node<'r>(
                 _ => None,
             };
             parts.push((depth, format!("{verdict}: {text}{}", found.unwrap_or_default())));
+            for told in background(evaluation, node) {
+                parts.push((depth + 1, told));
+            }
         }
     }
+}
+
+/// What a part of a condition does not show: why there is no chain, and among what certificates it looked.
+fn background<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<String> {
+    let mut verified = Vec::new();
+    let mut looked_up = false;
+    node.visit(&mut |part| match &part.kind {
+        Kind::Call(Function::Verify, arguments) => verified.extend(arguments.first()),
+        Kind::AnyDeployed(_)
+        | Kind::AllDeployed(..)
+        | Kind::AnyByThumbprint(..)
+        | Kind::FirstDeployed { .. }
+        | Kind::HasDeployed(_)
+        | Kind::Deployed(_) => looked_up = true,
+        _ => {}
+    });
+    let mut told = Vec::new();
+    for certificate in verified {
+        if let Ok(Value::Certificate(found)) = evaluation.value(certificate)
+            && let Some(problem) = of_chain(found.certificate, evaluation.inputs)
+            && !told.contains(&problem)
+        {
+            told.push(problem);
+        }
+    }
+    if looked_up {
+        let deployed = evaluation.inputs.deployed();
+        let ids = deployed.ids();
+        let named: Vec<_> = ids.iter().take(MOST_IDS).map(|id| one_line(&format!("{id:?}"))).collect();
+        let more = if ids.len() > MOST_IDS { ", ..." } else { "" };
+        told.push(format!(
+            "context.Deployment.Certificates holds {}: {}{more}",
+            deployed.len(),
+            if named.is_empty() { "nobody is found there".to_owned() } else { named.join(", ") }
+        ));
+    }
+    told
+}
+
+/// Why no chain leads to a trusted root.
+fn of_chain(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<String> {
+    let trust = inputs.trust?;
+    if is_trusted(certificate, trust, inputs.now) {
+        return None;
+    }
+    of_dates(certificate, inputs)
+        .or_else(|| Some(format!("no chain: {}", why_not_trusted(certificate, trust, inputs.now)?)))
+}
+
+/// When it is valid, if it is not now.
+fn of_dates(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<String> {
+    let validity = certificate.validity();
+    let problem = match inputs.now {
+        now if now > validity.not_after => "the certificate has expired",
+        now if now < validity.not_before => "the certificate is not valid yet",
+        _ => return None,
+    };
+    Some(format!("{problem}: it is valid from {} to {}", validity.not_before, validity.not_after))
 }
 
 fn shown(value: &Value<'_>) -> Option<String> {
@@ -178,7 +267,10 @@ fn shown(value: &Value<'_>) -> Option<String> {
         Value::Null => "null".into(),
         Value::Text(text) => format!("{:?}", text.chars().take(LONGEST).collect::<String>()),
         Value::Int(value) => value.to_string(),
+        Value::Bool(value) => value.to_string(),
         Value::Moment(ticks) => crate::apim::expression::print_moment(*ticks),
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Value::Texts(texts) => one_line(&format!("{texts:?}")),
         Value::Certificate(certificate) => {
             let thumbprint = certificate.certificate.dotnet_thumbprint();
             format!("a certificate with the thumbprint {thumbprint}")

@@ -38,6 +38,7 @@ impl Failure {
                 element: self.element,
                 code: Some(self.error.reason),
                 message: self.error.message,
+                chain: None,
             },
         }
     }

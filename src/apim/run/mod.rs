@@ -13,8 +13,8 @@ use self::{failure::Failure, headers::ResponseChange};
 use super::{
     document::Inner,
     error::Position,
-    explain::Line,
-    expression::{Evaluation, Inputs, State, Value},
+    explain::{Line, said},
+    expression::{Evaluation, Inputs, State, Value, why_not_trusted},
     facts::RequestFacts,
     outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
     program::{Action, Choices, Choose, Condition, IdentitySource, Place, Section, Step, Target},
@@ -55,7 +55,15 @@ pub(crate) fn evaluate(
         lines,
         depth: 0,
     };
-    run.request(document)
+    let mut outcome = run.request(document);
+    // Remembered with the verdict: whoever is told of the refusal need not verify the chain again.
+    if document.program.used.trust
+        && let Some(answer) = outcome.refusal_mut()
+        && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
+    {
+        answer.cause.chain = why_not_trusted(certificate, trust, now);
+    }
+    outcome
 }
 
 /// Null would stand for it in expressions, and a document may let those pass who present nothing.
@@ -70,6 +78,7 @@ fn unreadable() -> Answer {
             element: "policies",
             code: Some(UNREADABLE),
             message: "The certificate cannot be read.".into(),
+            chain: None,
         },
     }
 }
@@ -219,7 +228,9 @@ impl<'r> Run<'r, '_> {
             Action::Choose(choose) => return self.choose(choose, place),
             Action::Return(reply) => {
                 let answer = self.reply(reply, place).map_err(failed)?;
-                self.note_at(place.position, || format!("return-response answers {}", answer.status));
+                self.note_at(place.position, || {
+                    format!("return-response answers {}", said(answer.status, answer.reason()))
+                });
                 return Ok(Flow::End(Box::new(answer)));
             }
             Action::Validate(validation) => {
@@ -254,7 +265,7 @@ impl<'r> Run<'r, '_> {
             Action::Variable(name, template) => {
                 let set = self.set_variable(name, template);
                 set.map_err(failed)?;
-                self.note_at(place.position, || format!("variable {name:?} is set"));
+                self.explain_variable(name, place.position);
             }
             Action::Status(status, reason) => {
                 if let Some(answer) = &mut self.answer {

@@ -32,6 +32,12 @@ impl Rule {
         }
     }
 
+    /// What the rule finds in a certificate, for explanations of others.
+    #[cfg(feature = "apim")]
+    pub(crate) fn finds(&self, certificate: &ClientCertificate, now: Timestamp) -> String {
+        self.found(certificate, now)
+    }
+
     /// What the rule finds in a certificate.
     #[cfg_attr(not(feature = "trust"), expect(unused_variables, reason = "chains are judged at a moment"))]
     fn found(&self, certificate: &ClientCertificate, now: Timestamp) -> String {

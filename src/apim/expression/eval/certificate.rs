@@ -40,6 +40,27 @@ pub(crate) fn is_trusted(certificate: &ClientCertificate, trust: &TrustAnchors, 
     Rule::trust(trust.clone()).answer(certificate, now) == Answer::Holds
 }
 
+/// Why [`is_trusted`] denied it; None if it did not, or was not asked lately. Costs no chain.
+pub(crate) fn why_not_trusted(
+    certificate: &ClientCertificate,
+    trust: &TrustAnchors,
+    now: Timestamp,
+) -> Option<&'static str> {
+    let validity = certificate.validity();
+    let lists = trust.lists(certificate);
+    let failure = trust.known_failure(certificate, now).filter(|_| !lists);
+    if !lists && failure.is_none() {
+        return None;
+    }
+    if now > validity.not_after {
+        Some("the certificate has expired")
+    } else if now < validity.not_before {
+        Some("the certificate is not valid yet")
+    } else {
+        failure
+    }
+}
+
 impl<'r> Evaluation<'_, 'r> {
     pub(super) fn call_certificate(&mut self, function: Function, value: Value<'r>) -> Evaluated<Value<'r>> {
         match (function, value) {

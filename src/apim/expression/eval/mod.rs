@@ -9,7 +9,7 @@ mod state;
 use std::{borrow::Cow, cmp::Ordering};
 
 pub(crate) use self::{
-    certificate::is_trusted,
+    certificate::{is_trusted, why_not_trusted},
     state::{Inputs, LastError, State, Variable},
 };
 use super::{
