@@ -271,3 +271,16 @@ fn every_document_can_be_explained() {
         }
     }
 }
+
+#[test]
+fn callers_without_a_certificate_get_500_exactly_where_a_warning_says_so() {
+    for (name, text) in documents() {
+        let document: Document = WORLD.load(&text).unwrap();
+        let warned =
+            document.warnings().iter().any(|warning| warning.message().contains("answered with 500"));
+        let outcome = evaluate(&document, &WORLD.certificate("none"));
+        let fails =
+            outcome.answer().is_some_and(|answer| answer.code() == Some("ExpressionValueEvaluationFailure"));
+        assert_eq!(warned, fails, "{name}: {:?}", document.warnings());
+    }
+}

@@ -59,7 +59,7 @@ fn an_expression_that_fails_is_explained() {
         "none",
     );
     assert!(told.contains("Object reference not set to an instance of an object."), "{told}");
-    assert!(told.contains("ExpressionValueEvaluationFailure"), "{told}");
+    assert!(told.contains("answered 500 by when in line 1: ExpressionValueEvaluationFailure"), "{told}");
 }
 
 #[test]

@@ -477,10 +477,58 @@ fn what_is_odd_is_warned_of() {
             "nothing proves",
         ),
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
+        (
+            condition("context.Request.Certificate.Thumbprint != \"A\""),
+            "2:2: a caller without a certificate is answered with 500: it has no context.Request.Certificate.Thumbprint; \
+             write context.Request.Certificate == null || in front",
+        ),
+        (
+            condition("context.Request.Method == \"POST\" && !context.Request.Certificate.VerifyNoRevocation()"),
+            "it has no context.Request.Certificate.VerifyNoRevocation()",
+        ),
+        (
+            "<choose><when condition='@(context.Request.Certificate.Subject == \"CN=a\")'><base /></when><otherwise>\
+             <return-response><set-status code='403' /></return-response></otherwise></choose>"
+                .replace("<base />", ""),
+            "write context.Request.Certificate != null && in front",
+        ),
+        (
+            "<set-header name='a'><value>@(context.Request.Certificate.Subject)</value></set-header>".into(),
+            "answered with 500 here: it has no context.Request.Certificate.Subject",
+        ),
+        (
+            condition("context.Variables.GetValueOrDefault<bool>(\"known\") && context.Request.Certificate.Subject == \"CN=a\"")
+                .replace("<choose>", "<set-variable name='known' value='@(context.Request.Certificate == null)' /><choose>"),
+            "it has no context.Request.Certificate.Subject",
+        ),
+        (
+            condition("0 == 1").replace("@(0 == 1)", "@{ var c = context.Request.Certificate; return c.Subject == \"CN=a\"; }"),
+            "it has no c.Subject",
+        ),
     ] {
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
         let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
         assert!(warnings.iter().any(|warning| warning.contains(message)), "{text}: {warnings:?}");
+    }
+    for guarded in [
+        condition("context.Request.Certificate == null || context.Request.Certificate.Thumbprint != \"A\""),
+        condition("context.Request.Certificate != null && context.Request.Certificate.Thumbprint != \"A\""),
+        condition("context.Request.Certificate?.Thumbprint != \"A\""),
+        condition("(context.Request.Certificate?.VerifyNoRevocation() ?? false) == false"),
+        condition("context.Request.Certificate == null") + &condition("context.Request.Certificate.Subject != \"CN=a\""),
+        "<validate-client-certificate />".to_owned() + &condition("context.Request.Certificate.Subject != \"CN=a\""),
+        "<set-variable name='has' value='@(context.Request.Certificate != null)' />".to_owned()
+            + &condition("context.Variables.GetValueOrDefault<bool>(\"has\") && context.Request.Certificate.Subject != \"CN=a\""),
+        "<set-variable name='c' value='@(context.Request.Certificate?.Subject)' />".to_owned()
+            + &condition("(string)context.Variables[\"c\"] != \"CN=a\""),
+        condition("true").replace(
+            "@(true)",
+            "@{ var c = context.Request.Certificate; if (c == null) { return true; } return c.Subject != \"CN=a\"; }",
+        ),
+    ] {
+        let document = WORLD.load(&guarded).unwrap();
+        let alarm = document.warnings().iter().find(|warning| warning.message().contains("500"));
+        assert_eq!(alarm, None, "{guarded}");
     }
     for sound in ["validate_all", "issuer_and_subject", "store", "whole_document", "rotation_two_thumbprints"]
     {

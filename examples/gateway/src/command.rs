@@ -5,9 +5,10 @@ mod demo;
 mod explain;
 mod run;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_mtls::Timestamp;
 use tracing_subscriber::EnvFilter;
@@ -35,8 +36,10 @@ enum Command {
     /// Prints one line for each finding: file, line, key, what is wrong, what would be right. Warnings and
     /// notes alone leave the exit code at 0.
     Check(Config),
-    /// Say what each rule of a route, or its policy document, says of a certificate, and the verdict; exit 2 if it
-    /// would be refused
+    /// Say what each rule of a route, or its policy document, says of a caller, and the verdict; exit 2 if it would be
+    /// refused
+    ///
+    /// A document is shown a GET of PATH with `Host` and what --header and --remote add.
     Explain(Explain),
 }
 
@@ -78,8 +81,17 @@ struct Explain {
     #[arg(long, value_name = "H")]
     host: Option<String>,
     /// The caller's certificate, and the chain it sends, as PEM
-    #[arg(long, value_name = "PEM")]
-    certificate: PathBuf,
+    #[arg(long, value_name = "PEM", required_unless_present = "no_certificate")]
+    certificate: Option<PathBuf>,
+    /// The caller presents no certificate
+    #[arg(long, conflicts_with = "certificate")]
+    no_certificate: bool,
+    /// Where the caller's connection comes from (`context.Request.IpAddress` of documents); unknown if left out
+    #[arg(long, value_name = "ADDRESS")]
+    remote: Option<IpAddr>,
+    /// A header of the request, such as "X-Region: west"; for documents, once for each
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = explain::header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// The moment to judge at, such as 2026-12-31T23:59:59Z; now if left out
     #[arg(long, value_name = "RFC3339", value_parser = explain::moment)]
     at: Option<Timestamp>,

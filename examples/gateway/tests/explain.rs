@@ -9,6 +9,16 @@ use support::{Demo, gateway};
 fn usage_errors_exit_with_1_and_help_with_0() {
     for (arguments, code, expected) in [
         (&["explain"][..], 1, "--config"),
+        (&["explain", "--config", "x", "--route", "/"], 1, "--certificate"),
+        (
+            &["explain", "--config", "x", "--route", "/", "--certificate", "x", "--no-certificate"],
+            1,
+            "cannot be used",
+        ),
+        (&["explain", "--header", "X-Region"], 1, "write it like"),
+        (&["explain", "--header", "Host: a"], 1, "write --host"),
+        (&["explain", "--remote", "here"], 1, "--remote"),
+        (&["explain", "--help"], 0, "--no-certificate"),
         (&["explan"], 1, "explain"),
         (&["check", "--config"], 1, "--config"),
         (&["demo", "--management-port", "x"], 1, "--management-port"),
@@ -28,14 +38,13 @@ fn usage_errors_exit_with_1_and_help_with_0() {
 }
 
 fn explain(demo: &Demo, route: &str, certificate: &str, more: &[&str]) -> (Option<i32>, String) {
-    let output = gateway()
-        .args(["explain", "--route", route, "--config"])
-        .arg(demo.dir().join("gateway.toml"))
-        .arg("--certificate")
-        .arg(demo.dir().join(format!("{certificate}.pem")))
-        .args(more)
-        .output()
-        .unwrap();
+    let mut command = gateway();
+    command.args(["explain", "--route", route, "--config"]).arg(demo.dir().join("gateway.toml"));
+    match certificate {
+        "" => command.arg("--no-certificate"),
+        name => command.arg("--certificate").arg(demo.dir().join(format!("{name}.pem"))),
+    };
+    let output = command.args(more).output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(printed).unwrap())
 }
@@ -64,6 +73,8 @@ fn each_certificate_is_explained_with_its_verdict() {
         ),
         ("/orders", "impostor", &[], 2, "FAILS: a chain leads to a trusted root"),
         ("/orders", "stranger", &[], 2, "FAILS: the issuer is"),
+        ("/orders", "", &[], 2, "refused: "),
+        ("/open", "", &[], 0, "admitted"),
         ("/orders", "nobody", &[], 1, "nobody.pem"),
         ("/elsewhere", "client", &[], 1, "no such route"),
         ("/open/../orders", "client", &[], 1, "--route"),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{convert::Infallible, fs, future::ready, process::Command};
+use std::{convert::Infallible, fs, future::ready, path::Path, process::Command};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -636,11 +636,15 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
 #[test]
 fn explain_says_what_a_document_does_with_a_certificate() {
     let demo = Demo::start();
-    let config = write(&demo, &[("expiry", EXPIRY), ("routing", ROUTING)], "identity = \"orders\"");
+    let unguarded = EXPIRY.replace("context.Request.Certificate == null || ", "");
+    let address = EXPIRY
+        .replace("context.Request.Certificate == null", "context.Request.IpAddress == \"192.0.2.1\"")
+        .replace("403", "410");
+    let documents =
+        [("expiry", EXPIRY), ("routing", ROUTING), ("unguarded", &unguarded), ("address", &address)];
+    let config = write(&demo, &documents, "identity = \"orders\"");
     let explain = |route: &str, certificate: &str, more: &[&str]| {
-        let output =
-            explaining(&config, route, &demo.dir().join(format!("{certificate}.pem"))).args(more).output();
-        let output = output.unwrap();
+        let output = explaining(&config, route, &demo.dir(), certificate).args(more).output().unwrap();
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
     for (route, certificate, more, code, expected) in [
@@ -654,6 +658,19 @@ fn explain_says_what_a_document_does_with_a_certificate() {
         ),
         ("/expiry", "client", &["--at", "2050-01-01T00:00:00Z"], 2, "NotAfter"),
         ("/routing", "stranger", &[], 2, "answered 401 Who are you?"),
+        ("/routing", "stranger", &[], 2, "no chain: no root or presented certificate issued it"),
+        ("/expiry", "", &[], 2, "true: context.Request.Certificate == null"),
+        ("/unguarded", "", &[], 2, "answered 500 by when in line 2: ExpressionValueEvaluationFailure"),
+        (
+            "/routing",
+            "client",
+            &["--header", "X-Region: west"],
+            0,
+            "called as the certificate with the id billing",
+        ),
+        ("/address", "client", &["--remote", "192.0.2.1"], 2, "answered 410"),
+        ("/address", "client", &["--remote", "192.0.2.2"], 0, "(it is \"192.0.2.2\")"),
+        ("/address", "client", &[], 0, "(it is null)"),
         (
             "/routing/42",
             "client",
@@ -668,8 +685,12 @@ fn explain_says_what_a_document_does_with_a_certificate() {
     }
 }
 
-fn explaining(config: &std::path::Path, route: &str, certificate: &std::path::Path) -> Command {
+fn explaining(config: &Path, route: &str, dir: &Path, certificate: &str) -> Command {
     let mut command = gateway();
-    command.args(["explain", "--route", route, "--config"]).arg(config).arg("--certificate").arg(certificate);
+    command.args(["explain", "--route", route, "--config"]).arg(config);
+    match certificate {
+        "" => command.arg("--no-certificate"),
+        name => command.arg("--certificate").arg(dir.join(format!("{name}.pem"))),
+    };
     command
 }

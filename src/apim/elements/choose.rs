@@ -90,7 +90,7 @@ impl Compiler<'_> {
 }
 
 /// Whether callers can be turned away here. An answer below 400 turns nobody away: it is what a caller wants.
-fn refuses(steps: &[Step]) -> bool {
+pub(super) fn refuses(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
         Action::Return(reply) => refuses_with(reply.status),
         Action::Validate(validation) => !validation.ignore_error,

@@ -4,6 +4,7 @@ mod authentication;
 mod back_end;
 mod choose;
 mod elsewhere;
+mod nobody;
 mod respond;
 mod sections;
 mod set;

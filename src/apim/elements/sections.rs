@@ -1,6 +1,6 @@
 //! Documents: sections, or a fragment without them.
 
-use super::{ANY, Compiler, Element, Uses, back_end::listed};
+use super::{ANY, Compiler, Element, Uses, back_end::listed, nobody};
 use crate::apim::{
     error::{FindingKind, Position},
     program::{Action, Choices, Named, Naming, Place, Program, Section, Step},
@@ -227,6 +227,9 @@ impl Compiler<'_> {
         };
         if let Some(message) = message {
             self.findings.warn(start, message);
+        }
+        if let Some(failing) = nobody::failing(program) {
+            self.findings.warn(failing.position, failing.message);
         }
         for (name, position) in std::mem::take(&mut self.facts.read_variables) {
             if !program.set_variables.contains_key(&name) {

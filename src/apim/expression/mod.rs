@@ -20,7 +20,7 @@ pub(crate) use self::{
     ast::Comparison,
     check::{Scope, Uses},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, why_not_trusted},
-    node::{CertificateText, Constant, Function, Kind, Node, RequestText, Statement},
+    node::{CertificateText, Constant, Function, Kind, Node, Range, RequestText, Statement},
     text::Case,
     ty::{Base, Type},
     value::{Fault, Value},

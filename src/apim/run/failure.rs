@@ -43,6 +43,11 @@ impl Failure {
         }
     }
 
+    /// For operators it failed here, within the element that `context.LastError` tells.
+    pub(super) fn at(self, element: &'static str, position: Position) -> Self {
+        Self { element, position, ..self }
+    }
+
     pub(super) fn of_fault(place: &Place, path: &str, fault: Fault) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self {

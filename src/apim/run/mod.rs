@@ -291,7 +291,9 @@ impl<'r> Run<'r, '_> {
                     let holds = self.evaluation().condition(&expression.root);
                     self.judged |= branch.decides_refusal && self.state.saw_certificate;
                     self.explain_condition(expression, &holds, branch.position);
-                    holds.map_err(|fault| Box::new(Failure::of_fault(place, &branch.path, fault)))?
+                    holds.map_err(|fault| {
+                        Box::new(Failure::of_fault(place, &branch.path, fault).at("when", branch.position))
+                    })?
                 }
             };
             if holds {

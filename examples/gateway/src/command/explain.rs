@@ -2,7 +2,7 @@
 
 use std::{fs, process::ExitCode};
 
-use http::{Request, header};
+use http::{HeaderName, HeaderValue, Request, header};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts};
@@ -55,20 +55,25 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
         }
         Guard::Document(document) => {
             let request = request(asked, &path.path)?;
-            let explanation = document.explain(&RequestFacts::new(&request, &presented), now);
+            let facts = RequestFacts::new(&request, &presented).with_remote(asked.remote);
+            let explanation = document.explain(&facts, now);
             let passes = explanation.outcome().forward().is_some();
             Ok((explanation.to_string(), passes))
         }
     }
 }
 
-/// The request that a document is shown: GET, with `Host` and no other header.
+/// The request that a document is shown: GET, with `Host` and what was asked for.
 fn request(asked: &Explain, path: &str) -> Result<Request<()>, String> {
     let host = asked.host.as_deref().unwrap_or("localhost");
-    Request::get(path)
+    let mut request = Request::get(path)
         .header(header::HOST, host)
         .body(())
-        .map_err(|error| format!("--route {:?}: {error}", asked.route))
+        .map_err(|error| format!("--route {:?}: {error}", asked.route))?;
+    for (name, value) in &asked.headers {
+        request.headers_mut().append(name, value.clone());
+    }
+    Ok(request)
 }
 
 /// How this route's requests get their identities, if that differs from one to the other.
@@ -84,10 +89,11 @@ fn identity_by(asked: &Explain, facts: &Facts) -> Option<IdentityBy> {
     }
 }
 
-/// What a caller would present who has this file: the first certificate is its own, the rest is the chain.
+/// What a caller would present who has this file, if any: the first certificate is its own, the rest is the chain.
 fn presented(asked: &Explain) -> Result<Presented, String> {
-    let file = asked.certificate.display();
-    let pem = fs::read(&asked.certificate).map_err(|error| format!("--certificate {file}: {error}"))?;
+    let Some(certificate) = &asked.certificate else { return Ok(Presented::Nothing) };
+    let file = certificate.display();
+    let pem = fs::read(certificate).map_err(|error| format!("--certificate {file}: {error}"))?;
     let chain = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("--certificate {file}: {error}; name a PEM file of certificates"))?;
@@ -95,6 +101,18 @@ fn presented(asked: &Explain) -> Result<Presented, String> {
         return Err(format!("--certificate {file}: no certificate in it; name a PEM file of certificates"));
     }
     Ok(Presented::from_der_chain(chain.iter().map(AsRef::as_ref)))
+}
+
+/// A header as HTTP/1.1 writes it.
+pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    const FORM: &str = "write it like \"X-Region: west\"";
+    let (name, value) = text.split_once(':').ok_or(FORM)?;
+    let name: HeaderName = name.trim().parse().map_err(|error| format!("{error}; {FORM}"))?;
+    if name == header::HOST {
+        return Err("write --host".into());
+    }
+    let value = value.trim().parse().map_err(|error| format!("{error}; {FORM}"))?;
+    Ok((name, value))
 }
 
 /// A moment from RFC 3339 text.
