@@ -7,7 +7,7 @@ use super::{
     back_end::BackEnd,
     deployment::Deployment,
     elements::{Compiler, Facts},
-    error::{DocumentErrors, DocumentWarning, Findings},
+    error::{DocumentErrors, DocumentWarning, Findings, Position},
     explain::Explanation,
     expression::Scope,
     facts::RequestFacts,
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) deployment: Option<Arc<dyn Deployment>>,
     warnings: Vec<DocumentWarning>,
     named: Vec<Naming>,
+    empty_base: Option<Position>,
 }
 
 /// What is known about revocation of the certificates that a trust set judges.
@@ -177,6 +178,20 @@ impl Document {
         self.0.program.proves
     }
 
+    /// Whether the trusted roots make a difference: the document asks for a chain, or which certificate issued the
+    /// caller's.
+    pub fn asks_for_trust(&self) -> bool {
+        self.0.program.used.trust
+            || self
+                .does(|action| matches!(action, Action::Validate(validation) if validation.asks_for_roots()))
+    }
+
+    /// Line and column of the first `<base />` in `<inbound>` if there is no document [above](DocumentBuilder::base): what
+    /// it stood for in APIM does not run.
+    pub fn empty_base(&self) -> Option<(usize, usize)> {
+        self.0.empty_base.map(|position| (position.line, position.column))
+    }
+
     /// Whether the document looks at the caller's certificate at all.
     pub fn asks_for_certificate(&self) -> bool {
         self.0.program.used.certificate
@@ -319,7 +334,7 @@ impl DocumentBuilder {
         };
         // What the base was checked against must be there when it runs here.
         let above = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
-        let start = super::error::Position { line: 1, column: 1 };
+        let start = Position { line: 1, column: 1 };
         if above.trust && !compiler.scope.has_trust {
             let message = "the document above needs trusted roots, and there are none here";
             compiler.findings.error(start, message);
@@ -330,6 +345,7 @@ impl DocumentBuilder {
         }
         let program = compiler.document(&roots);
         let named = std::mem::take(&mut compiler.named);
+        let empty_base = compiler.facts.empty_base;
         let warnings = compiler.findings.into_result().map_err(failed)?;
         Ok(Document(Arc::new(Inner {
             program: Arc::new(program),
@@ -337,6 +353,7 @@ impl DocumentBuilder {
             deployment: self.deployment,
             warnings,
             named,
+            empty_base,
         })))
     }
 }

@@ -56,7 +56,7 @@ impl DocumentError {
 
     /// One for which others may know a better remedy.
     pub(crate) fn about(kind: FindingKind, position: Position, problem: &str, remedy: &str) -> Self {
-        Self { position, message: format!("{problem}: {remedy}"), problem: problem.len(), kind }
+        Self { position, message: with_remedy(problem, remedy), problem: problem.len(), kind }
     }
 
     /// What it is about.
@@ -84,6 +84,10 @@ impl DocumentError {
     pub fn message(&self) -> &str {
         &self.message
     }
+}
+
+fn with_remedy(problem: &str, remedy: &str) -> String {
+    if remedy.is_empty() { problem.to_owned() } else { format!("{problem}: {remedy}") }
 }
 
 /// Prints `line:column: message`.
@@ -156,6 +160,8 @@ impl std::error::Error for DocumentErrors {}
 pub struct DocumentWarning {
     pub(crate) position: Position,
     pub(crate) message: String,
+    /// The bytes of the message without its remedy.
+    problem: usize,
     kind: FindingKind,
 }
 
@@ -173,6 +179,12 @@ impl DocumentWarning {
     /// What it is about.
     pub fn kind(&self) -> FindingKind {
         self.kind
+    }
+
+    /// The [`message`](Self::message) without what to write in its place, if it is not of the kind
+    /// [`FindingKind::Document`].
+    pub fn problem(&self) -> &str {
+        self.message.get(..self.problem).unwrap_or(&self.message)
     }
 
     /// What it does, and what was probably meant.
@@ -221,11 +233,12 @@ impl Findings {
     }
 
     pub(crate) fn warn(&mut self, position: Position, message: impl Into<String>) {
-        self.warn_about(FindingKind::Document, position, message);
+        self.warn_about(FindingKind::Document, position, &message.into(), "");
     }
 
-    pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, message: impl Into<String>) {
-        let warning = DocumentWarning { position, message: message.into(), kind };
+    pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
+        let message = with_remedy(problem, remedy);
+        let warning = DocumentWarning { position, message, problem: problem.len(), kind };
         if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }

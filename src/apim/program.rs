@@ -100,6 +100,56 @@ pub(crate) struct Step {
     pub(crate) action: Action,
 }
 
+impl Step {
+    /// The expressions of the element itself, each with its place; those of elements inside of it are theirs.
+    pub(crate) fn expressions(&self) -> Vec<(&Expression, Position)> {
+        let here = |expression| (expression, self.place.position);
+        match &self.action {
+            Action::Choose(choose) => choose
+                .branches
+                .iter()
+                .filter_map(|branch| match &branch.condition {
+                    Condition::Expression(expression) => Some((expression, branch.position)),
+                    Condition::Constant(_) => None,
+                })
+                .collect(),
+            Action::Return(reply) => {
+                let headers = reply.headers.iter().flat_map(HeaderChange::expressions);
+                headers.chain(reply.body.as_ref().and_then(Template::expression)).map(here).collect()
+            }
+            Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
+            | Action::Backend(Target::Expression(expression)) => vec![here(expression)],
+            Action::Header(change) => change.expressions().map(here).collect(),
+            Action::Variable(_, template) | Action::Body(template) => {
+                template.expression().map(here).into_iter().collect()
+            }
+            Action::Base(_)
+            | Action::Validate(_)
+            | Action::Status(..)
+            | Action::Authenticate(IdentitySource::Fixed(_))
+            | Action::Backend(Target::Fixed(_) | Target::BackEnd(..)) => Vec::new(),
+        }
+    }
+}
+
+impl Template {
+    pub(crate) fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Expression(expression) => Some(expression),
+            Self::Literal(_) => None,
+        }
+    }
+}
+
+impl HeaderChange {
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.values.iter().filter_map(|value| match value {
+            HeaderText::Expression(expression) => Some(&**expression),
+            HeaderText::Literal(_) => None,
+        })
+    }
+}
+
 /// Where an element stands, as `context.LastError` tells it.
 #[derive(Debug)]
 pub(crate) struct Place {

@@ -1,6 +1,9 @@
 //! What is refused at load, and what is warned of.
 
-use tower_mtls::apim::{Document, DocumentError, DocumentErrors, FindingKind, Format, Outcome, Revocation};
+use tower_mtls::apim::{
+    DeploymentCertificates, Document, DocumentError, DocumentErrors, FindingKind, Format, Outcome,
+    Revocation, SharedDeployment,
+};
 
 use crate::world::{WORLD, evaluate};
 
@@ -535,6 +538,58 @@ fn what_is_odd_is_warned_of() {
         let (_, text) = crate::corpus::documents().into_iter().find(|(name, _)| name == sound).unwrap();
         assert_eq!(WORLD.load(&text).unwrap().warnings(), [], "{sound}");
     }
+}
+
+#[test]
+fn callers_that_are_looked_up_where_none_of_them_is_are_warned_of() {
+    let store = condition(
+        "context.Request.Certificate == null || !context.Deployment.Certificates.Any(c => c.Value.Thumbprint == \
+         context.Request.Certificate.Thumbprint)",
+    );
+    let key = condition(
+        "!context.Deployment.Certificates.ContainsKey(context.Request.Certificate?.Thumbprint ?? \"\")",
+    );
+    let other = condition("context.Request.Certificate == null || context.Deployment.Certificates.Count > 3");
+    let none = DeploymentCertificates::new;
+    let ours = || none().with("orders", WORLD.orders.clone(), true);
+    for (text, deployed, told) in [
+        (&store, none(), Some("which is empty now: add the callers' certificates there")),
+        (&store, ours(), Some("hardly by callers (\"orders\")")),
+        (&store, ours().with("caller", WORLD.billing.clone(), false), None),
+        (&key, none(), Some("which is empty now")),
+        (&other, none(), None),
+    ] {
+        let builder = Document::builder().deployment(SharedDeployment::new(deployed));
+        let document = builder.load(text).unwrap();
+        let warned = document.warnings().iter().find(|warning| warning.kind() == FindingKind::Callers);
+        match told {
+            Some(told) => assert!(warned.unwrap().to_string().contains(told), "{text}: {warned:?}"),
+            None => assert_eq!(warned, None, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn what_a_document_needs_of_its_surroundings_can_be_asked() {
+    let trusting =
+        condition("context.Request.Certificate == null || !context.Request.Certificate.VerifyNoRevocation()");
+    let issuer = "<validate-client-certificate validate-trust='false'><identities><identity \
+                  issuer-thumbprint='CA06F56B258B7A0D4F2B05470939478651151984' /></identities></validate-client-certificate>";
+    for (text, asks) in [
+        (trusting.as_str(), true),
+        ("<validate-client-certificate />", true),
+        ("<validate-client-certificate validate-trust='false' />", false),
+        (issuer, true),
+        ("<base />", false),
+    ] {
+        assert_eq!(WORLD.load(text).unwrap().asks_for_trust(), asks, "{text}");
+    }
+    let whole = "<policies>\n<inbound>\n <base />\n</inbound><outbound><base /></outbound></policies>";
+    let above = WORLD.load("<base />").unwrap();
+    assert_eq!(above.empty_base(), Some((1, 1)));
+    assert_eq!(WORLD.load(whole).unwrap().empty_base(), Some((3, 2)));
+    assert_eq!(WORLD.builder().base(&above).load(whole).unwrap().empty_base(), None);
+    assert_eq!(WORLD.load("<policies><outbound><base /></outbound></policies>").unwrap().empty_base(), None);
 }
 
 #[test]

@@ -523,6 +523,41 @@ fn a_route_that_nobody_gives_an_identity_is_noted() {
 }
 
 #[test]
+fn what_has_no_effect_here_is_told() {
+    let demo = Demo::start();
+    for (case, document, expected) in [
+        (
+            "trust beside a document that asks for no chain",
+            EXPIRY,
+            ": warning: routes[1].client_certificate.trust: has no effect: \"d.policy.xml\" never asks for a chain; call ",
+        ),
+        (
+            "a document above",
+            VALIDATE,
+            ": note: routes[1].client_certificate.policy: \"d.policy.xml\", line 3, column 9: <base /> stands for nothing \
+             here; copy what the policies of the product and of all APIs demand\n",
+        ),
+        (
+            "callers in the store",
+            STORE,
+            "hardly by callers (\"billing\", \"caller\", \"orders\"); add [store] and upload callers' certificates\n",
+        ),
+        ("nothing", CHAIN_TODAY, ""),
+    ] {
+        let (code, printed) = check(&write(&demo, &[("d", document)], "identity = \"orders\""));
+        assert_eq!(code, Some(0), "{case}: {printed}");
+        let told = ["has no effect", "stands for nothing", "hardly by callers"];
+        let told = told.iter().filter(|told| printed.contains(**told)).count();
+        let expected_count = match case {
+            "nothing" => 0,
+            "callers in the store" => 2,
+            _ => 1,
+        };
+        assert!(told == expected_count && printed.contains(expected), "{case}: {printed}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_the_rest_of_the_file_is_told() {
     let demo = Demo::start();
     let good = fs::read_to_string(write(&demo, &[("d", CHAIN_TODAY)], "identity = \"orders\"")).unwrap();

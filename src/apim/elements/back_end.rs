@@ -82,12 +82,20 @@ impl Compiler<'_> {
 
 /// What could have been meant.
 pub(super) fn listed<'i>(ids: impl Iterator<Item = &'i str>) -> String {
-    let ids: Vec<_> = ids.map(|id| format!("{id:?}")).collect();
+    let ids: Vec<_> = ids.collect();
     match ids.len() {
         0 => "none is known here".into(),
-        1..=MOST_LISTED => format!("known are {}", ids.join(", ")),
+        1..=MOST_LISTED => format!("known are {}", named(&ids)),
         more => format!("{more} others are known"),
     }
+}
+
+/// A few ids, or how many there are.
+pub(super) fn named(ids: &[&str]) -> String {
+    if ids.len() > MOST_LISTED {
+        return format!("{} certificates", ids.len());
+    }
+    ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A URL that requests can be sent below.

@@ -65,6 +65,8 @@ pub(crate) struct Facts {
     pub(crate) content_decides_above: Vec<Position>,
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
+    /// The first `<base />` of `<inbound>` that stands for nothing.
+    pub(crate) empty_base: Option<Position>,
 }
 
 /// More variables than this are made to cost: each is looked for among the others.
@@ -148,6 +150,9 @@ impl Compiler<'_> {
     fn include_base(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &[], &[]);
         self.facts.includes_base = true;
+        if self.base.is_none() && self.section == Section::Inbound {
+            self.facts.empty_base.get_or_insert(element.position);
+        }
         Some(Action::Base(self.base.clone().unwrap_or_default()))
     }
 

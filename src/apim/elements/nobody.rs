@@ -6,9 +6,7 @@ use super::choose::refuses;
 use crate::apim::{
     error::Position,
     expression::{Constant, Expression, Function, Kind, Node, Statement},
-    program::{
-        Action, Choose, Condition, HeaderChange, HeaderText, IdentitySource, Program, Step, Target, Template,
-    },
+    program::{Action, Choose, Condition, Program, Step},
 };
 
 /// An expression that fails for every such caller that comes to it.
@@ -67,31 +65,19 @@ impl<'p> Walk<'p> {
 
     fn step(&mut self, step: &'p Step) -> Flow {
         let position = step.place.position;
-        let mut expressions = Vec::new();
-        let mut ends = false;
-        match &step.action {
+        let ends = match &step.action {
             Action::Base(above) => return self.steps(&above.inbound),
             Action::Choose(choose) => return self.choose(choose),
-            Action::Return(reply) => {
-                ends = true;
-                reply.headers.iter().for_each(|change| expressions.extend(of_header(change)));
-                expressions.extend(reply.body.as_ref().and_then(of_template));
-            }
-            Action::Validate(validation) => ends = !validation.ignore_error,
-            Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
-            | Action::Backend(Target::Expression(expression)) => expressions.push(&**expression),
-            Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::BackEnd(..))
-            | Action::Status(..) => {}
-            Action::Header(change) => expressions.extend(of_header(change)),
-            Action::Body(template) => expressions.extend(of_template(template)),
+            Action::Return(_) => true,
+            Action::Validate(validation) => !validation.ignore_error,
             Action::Variable(name, template) => {
-                let worth = of_template(template).map_or(Worth::Value, |expression| self.whole(expression));
+                let worth = template.expression().map_or(Worth::Value, |expression| self.whole(expression));
                 self.variables.insert(name, worth);
-                expressions.extend(of_template(template));
+                false
             }
-        }
-        for expression in expressions {
+            _ => false,
+        };
+        for (expression, _) in step.expressions() {
             if let Worth::Fails(range) = self.whole(expression) {
                 let message = format!(
                     "a caller without a certificate is answered with 500 here: it has no {}",
@@ -333,20 +319,6 @@ fn together(worths: impl IntoIterator<Item = Worth>) -> Worth {
         }
     }
     made
-}
-
-fn of_template(template: &Template) -> Option<&Expression> {
-    match template {
-        Template::Expression(expression) => Some(expression),
-        Template::Literal(_) => None,
-    }
-}
-
-fn of_header(change: &HeaderChange) -> impl Iterator<Item = &Expression> {
-    change.values.iter().filter_map(|value| match value {
-        HeaderText::Expression(expression) => Some(&**expression),
-        HeaderText::Literal(_) => None,
-    })
 }
 
 fn part(expression: &Expression, range: crate::apim::expression::Range) -> &str {

@@ -1,6 +1,10 @@
 //! Documents: sections, or a fragment without them.
 
-use super::{ANY, Compiler, Element, Uses, back_end::listed, nobody};
+use super::{
+    ANY, Compiler, Element, Uses,
+    back_end::{listed, named},
+    nobody,
+};
 use crate::apim::{
     error::{FindingKind, Position},
     program::{Action, Choices, Named, Naming, Place, Program, Section, Step},
@@ -168,6 +172,7 @@ impl Compiler<'_> {
         if !self.findings.has_errors() {
             program.proves = self.judge_strangers(program, start);
             self.lint_whole(program, start);
+            self.lint_look_ups(program);
         }
         self.lint_names();
     }
@@ -261,10 +266,40 @@ impl Compiler<'_> {
                 let remedy = listed(deployed.ids().into_iter());
                 self.findings.error_about(FindingKind::Certificate, *position, &problem, &remedy);
             } else {
-                let message = format!("the deployment has no certificate with the {missing} now");
-                self.findings.warn_about(FindingKind::Certificate, *position, message);
+                let problem = format!("the deployment has no certificate with the {missing} now");
+                self.findings.warn_about(FindingKind::Certificate, *position, &problem, "");
             }
         }
+    }
+
+    /// Callers that are looked up where none of them is.
+    fn lint_look_ups(&mut self, program: &Program) {
+        let mut found = None;
+        program.visit(&mut |step| {
+            let mut looks =
+                step.expressions().into_iter().filter(|(expression, _)| expression.looks_callers_up());
+            found = found.or_else(|| looks.next().map(|(_, position)| position));
+        });
+        let Some(position) = found else { return };
+        let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
+        // One of which only the certificate is there is somebody else's.
+        if deployed.iter().any(|entry| !entry.has_private_key()) {
+            return;
+        }
+        let problem = match deployed.is_empty() {
+            true => "callers are looked up in context.Deployment.Certificates, which is empty now".to_owned(),
+            false => format!(
+                "callers are looked up in context.Deployment.Certificates, which now holds only what is presented to back \
+                 ends, and hardly by callers ({})",
+                named(&deployed.ids())
+            ),
+        };
+        self.findings.warn_about(
+            FindingKind::Callers,
+            position,
+            &problem,
+            "add the callers' certificates there",
+        );
     }
 }
 

@@ -87,6 +87,12 @@ const NOT_MATCHED: Invalid = Invalid {
 };
 
 impl Validation {
+    /// Whether the trusted roots are looked at.
+    pub(crate) fn asks_for_roots(&self) -> bool {
+        let claims = self.identities.iter().flatten().flat_map(|identity| &identity.claims);
+        self.trust || claims.into_iter().any(|claim| claim.name == "issuer-thumbprint")
+    }
+
     /// Dates before trust, trust before identity.
     pub(crate) fn judge(&self, inputs: &Inputs<'_>) -> Result<(), Invalid> {
         let Presented::Certificate(certificate) = inputs.facts.presented else { return Err(NOT_FOUND) };

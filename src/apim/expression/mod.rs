@@ -40,6 +40,24 @@ pub(crate) struct Expression {
     pub(crate) reads: Vec<Arc<str>>,
 }
 
+impl Expression {
+    /// Whether the caller's certificate is looked for among the deployment's.
+    pub(crate) fn looks_callers_up(&self) -> bool {
+        let (mut looks_up, mut asks) = (false, false);
+        self.root.visit(&mut |node| match node.kind {
+            Kind::Certificate => asks = true,
+            Kind::AnyDeployed(Some(_))
+            | Kind::AllDeployed(..)
+            | Kind::AnyByThumbprint(..)
+            | Kind::FirstDeployed { .. }
+            | Kind::HasDeployed(_)
+            | Kind::Deployed(_) => looks_up = true,
+            _ => {}
+        });
+        looks_up && asks
+    }
+}
+
 /// Whether a value is an expression rather than a text.
 pub(crate) fn is_expression(text: &str) -> bool {
     let text = text.trim();

@@ -91,6 +91,7 @@ pub(super) fn document(
             warn(document.warnings(), file, findings);
             rules::warn_of_shadow(rules, findings);
             note_anonymous(&document, route, file, findings);
+            note_what_stands_for_nothing(&document, rules, file, findings);
             let is_sound = judge_choice(&document, route, file, findings);
             let is_sound = judge_back_ends(&document, route, file, findings) && is_sound;
             (is_sound && !is_trust_broken).then_some(document)
@@ -182,7 +183,31 @@ const MOST_LISTED: usize = 5;
 fn warn(warnings: &[DocumentWarning], file: &Located<FilePath>, findings: &mut Findings) {
     for warning in warnings {
         let place = place(file, warning.line(), warning.column());
-        findings.warning(file, format!("{place}: {}", warning.message()), "");
+        let (said, remedy) = match warning.kind() {
+            FindingKind::Callers => (warning.problem(), "add [store] and upload callers' certificates"),
+            _ => (warning.message(), ""),
+        };
+        findings.warning(file, format!("{place}: {said}"), remedy);
+    }
+}
+
+/// Notes what is written down and has no effect here.
+fn note_what_stands_for_nothing(
+    document: &Document,
+    rules: &ClientCertificate,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) {
+    if let Some((line, column)) = document.empty_base() {
+        let problem = format!("{}: <base /> stands for nothing here", place(file, line, column));
+        findings.note(file, problem, "copy what the policies of the product and of all APIs demand");
+    }
+    if let Some(trust) = &rules.trust
+        && !document.asks_for_trust()
+    {
+        let problem = format!("has no effect: {} never asks for a chain", quoted(&file.written));
+        let remedy = "call VerifyNoRevocation() there, or write validate-trust=\"true\", or remove trust";
+        findings.warning(trust, problem, remedy);
     }
 }
 
