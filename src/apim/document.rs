@@ -302,7 +302,9 @@ impl DocumentBuilder {
     /// 1. a text that is not XML, longer than 256 KiB, nested more than 64 deep, with a document type, or with words
     ///    outside of all elements: then only that;
     /// 2. an element, attribute or value that is not supported;
-    /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit;
+    /// 3. an expression that is no C#, asks for a member that is not supported, or whose types do not fit. Of one that is
+    ///    no C# only the first place is told, in a block each statement's; where a bracket or a quote is missing that may
+    ///    be far behind it, and hide what is wrong elsewhere;
     /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
     /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
     /// 6. more than 256 variables, 64 attributes of one element, or 16 KiB of one expression;

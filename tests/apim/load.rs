@@ -265,6 +265,91 @@ fn all_errors_are_told_at_once() {
 }
 
 #[test]
+fn every_statement_and_argument_is_checked_and_nothing_is_told_twice() {
+    let block = |code: &str| format!("<set-variable name='a' value=\"@{{ {code} }}\" />");
+    let mut wrong = Vec::new();
+    for (code, expected) in [
+        (
+            "var a = context.User.Id; var b = context.Api.Id; return a + b + a.Length;",
+            &["context.User", "context.Api"][..],
+        ),
+        // What a failed declaration says of its type is known.
+        (
+            "string a = context.User.Id; return a.Nope;",
+            &["context.User", "string.Nope is not supported|Nope of string"],
+        ),
+        ("int a = \"1\"; a = nope; return a;", &["expected int", "nope is not"]),
+        ("a = nope; return 1;", &["a is not declared", "nope is not"]),
+        (
+            "if (nope) { var b = nope2; } else { return nope3; } return 1;",
+            &["nope is", "nope2 is", "nope3 is"],
+        ),
+        ("var a = nope; if (a == null) { return a.Length; } return a?.Length ?? 1;", &["nope is"]),
+        (
+            "foreach (var x in nope) { var y = 1; } var b = nope2; return b;",
+            &["'foreach' is not supported: Any", "nope2 is"],
+        ),
+        (
+            "for (int i = 0; i < 3; i++) { nope(); } return context.User;",
+            &["'for' is not supported: Any", "context.User"],
+        ),
+        (
+            "try { return nope; } catch (Exception e) { return 1; } finally { } var a = nope2; return a;",
+            &["'try'", "nope2 is"],
+        ),
+        (
+            "switch (1) { default: return 1; } return context.Api;",
+            &["'switch' is not supported: write if", "context.Api"],
+        ),
+        ("var a = 1 var b = 2; return a + b + nope;", &["expected ';'", "nope is"]),
+        (
+            "var list = new List<string>(); list.Add(\"a\"); return list.Contains(nope);",
+            &["write its entries behind it", "a call alone is no statement", "nope is"],
+        ),
+        (
+            "if (1 ==) { return 1; } else { return 2; } return context.User;",
+            &["expected a value", "context.User"],
+        ),
+        (
+            "var c = new X509Certificate2(Convert.FromBase64String(nope)); return c.Foo;",
+            &["nobody showed", "nope is"],
+        ),
+        (
+            "return Nope.Call(nope2, context.User, x => x.Foo == nope3);",
+            &["Nope is not", "nope2 is", "context.User", "nope3 is"],
+        ),
+        ("return context.User?.Call(nope) ?? nope2;", &["context.User", "nope is", "nope2 is"]),
+        ("return $\"{nope} {nope2}\";", &["nope is", "nope2 is"]),
+        ("return nope[nope2];", &["nope is", "nope2 is"]),
+        (
+            "return string.Concat(nope, nope2.Replace(nope3, nope4));",
+            &["nope is", "nope2 is", "nope3 is", "nope4 is"],
+        ),
+    ] {
+        let errors = errors(&block(code));
+        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let fits =
+            |(told, expected): (&String, &&str)| expected.split('|').any(|expected| told.contains(expected));
+        if told.len() != expected.len() || !told.iter().zip(expected).all(fits) {
+            wrong.push(format!("{code}: {expected:?}; found\n  {}", told.join("\n  ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn errors_inside_of_errors_are_found_in_time() {
+    let calls = |levels: usize| format!("{}nope{}", "Nope.Call(".repeat(levels), ", nope2)".repeat(levels));
+    for code in [calls(11), format!("Nope.Call({})", vec![calls(3); 63].join(", "))] {
+        let started = std::time::Instant::now();
+        let errors = errors(&condition(&code));
+        assert!(errors.iter().len() > 20 && started.elapsed().as_secs() < 5, "{errors}");
+    }
+    let skipped = "foreach (x) { ".repeat(500) + &"}".repeat(500);
+    assert!(errors(&format!("<set-variable name='a' value=\"@{{ {skipped} }}\" />")).iter().len() > 0);
+}
+
+#[test]
 fn trust_and_revocation_must_be_there_when_a_document_asks() {
     let verify = condition("!context.Request.Certificate.Verify()");
     let no_revocation = condition("!context.Request.Certificate.VerifyNoRevocation()");
@@ -480,6 +565,10 @@ fn what_is_odd_is_warned_of() {
             "nothing proves",
         ),
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
+        (
+            "<set-variable name='a' value='@{ if (1 == 1) { return 1; } else { return 2; } var b = 2; return b; }' />".into(),
+            "1:79: this never runs",
+        ),
         (
             condition("context.Request.Certificate.Thumbprint != \"A\""),
             "2:2: a caller without a certificate is answered with 500: it has no context.Request.Certificate.Thumbprint; \

@@ -72,9 +72,24 @@ pub(super) struct TypeName {
 /// A statement of `@{ ... }`.
 #[derive(Debug, Clone)]
 pub(super) enum Statement {
-    Declare { name: String, ty: Option<TypeName>, value: Expr, span: Span },
-    Assign { name: String, value: Expr, span: Span },
-    If { condition: Expr, then: Vec<Self>, otherwise: Vec<Self> },
+    /// One that could not be parsed: the names that it may have declared.
+    Broken(Vec<String>),
+    Declare {
+        name: String,
+        ty: Option<TypeName>,
+        value: Expr,
+        span: Span,
+    },
+    Assign {
+        name: String,
+        value: Expr,
+        span: Span,
+    },
+    If {
+        condition: Expr,
+        then: Vec<Self>,
+        otherwise: Vec<Self>,
+    },
     Return(Expr),
 }
 

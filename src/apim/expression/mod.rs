@@ -71,13 +71,16 @@ pub(crate) fn compile(
     scope: Scope,
     findings: &mut Findings,
 ) -> Option<Expression> {
-    let source = match parser::parse(&text.value) {
-        Ok(source) => source,
+    let (source, skipped) = match parser::parse(&text.value) {
+        Ok(parsed) => parsed,
         Err(problem) => {
             findings.error(text.position(problem.offset), problem.message);
             return None;
         }
     };
+    for problem in skipped {
+        findings.error(text.position(problem.offset), problem.message);
+    }
     let mut checker = check::Checker::new(scope);
     let root = match &source {
         ast::Source::Expression(expression) => checker.whole(expression, wanted),
@@ -89,6 +92,10 @@ pub(crate) fn compile(
             Some((kind, remedy)) => findings.error_about(kind, position, &error.message, remedy),
             None => findings.error(position, error.message.as_str()),
         }
+    }
+    // Whatever fails has said why. If it has not, the document must not load without it.
+    if root.is_err() && !findings.has_errors() {
+        findings.error(text.start(), "this expression is not supported");
     }
     for warning in &checker.warnings {
         findings.warn(text.position(warning.offset), warning.message.as_str());

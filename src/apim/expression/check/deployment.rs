@@ -69,7 +69,7 @@ impl Checker {
             Base::CertificateKeys => (Base::Text, Some(Function::PairKey)),
             _ => (Base::Certificate, Some(Function::PairValue)),
         };
-        self.names.push(Binding { name: parameter.clone(), ty: ty.into(), slot, part });
+        self.names.push(Binding { name: parameter.clone(), ty: Some(ty.into()), slot, part });
         let condition = self.expect(body, Type::BOOL);
         self.names.pop();
         Ok((slot, condition?))

@@ -11,7 +11,7 @@ mod operator;
 mod text;
 mod time;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     ast::{Comparison, Expr, ExprKind, Part, Span, Statement, TypeName},
@@ -96,7 +96,8 @@ pub(super) struct Failed;
 #[derive(Debug)]
 struct Binding {
     name: String,
-    ty: Type,
+    /// None if its declaration has failed.
+    ty: Option<Type>,
     slot: usize,
     /// A parameter that is a part of the entry in the slot.
     part: Option<Function>,
@@ -116,8 +117,10 @@ pub(super) struct Checker {
     pub(super) reads: Vec<Arc<str>>,
     /// Locals and parameters that are visible, innermost last.
     names: Vec<Binding>,
-    /// The locals of `?.`, innermost last.
-    receivers: Vec<(Type, usize)>,
+    /// The locals of `?.`, innermost last; None for one that has failed.
+    receivers: Vec<Option<(Type, usize)>>,
+    /// What was checked again because something around it had failed.
+    swept: HashSet<(usize, usize)>,
     pub(super) slots: usize,
 }
 
@@ -207,17 +210,29 @@ impl Checker {
             ExprKind::Double(value) => (constant(Constant::Double(*value), span), Base::Double.into()),
             ExprKind::Char(value) => (constant(Constant::Char(*value), span), Base::Char.into()),
             ExprKind::Text(value) => (constant(Constant::Text(value.as_str().into()), span), Type::TEXT),
-            ExprKind::Interpolated(parts) => self.interpolated(parts, span)?,
+            ExprKind::Interpolated(parts) => {
+                let holes = parts.iter().filter_map(|part| match part {
+                    Part::Hole(hole) => Some(hole),
+                    Part::Text(_) => None,
+                });
+                let checked = self.interpolated(parts, span);
+                self.or_sweep(checked, holes)?
+            }
             ExprKind::Name(name) => self.name(name, span)?,
             ExprKind::Receiver => match self.receivers.last() {
-                Some((ty, slot)) => (node(Kind::Local(*slot)), *ty),
+                Some(Some((ty, slot))) => (node(Kind::Local(*slot)), *ty),
+                Some(None) => return Err(Failed),
                 None => return self.fail(span, "nothing stands left of '?.'"),
             },
             ExprKind::Member(target, name, at) => self.member(target, name, at, span)?,
             ExprKind::Call(callee, generic, arguments) => {
-                self.call(callee, generic.as_ref(), arguments, span)?
+                let checked = self.call(callee, generic.as_ref(), arguments, span);
+                self.or_sweep(checked, arguments)?
             }
-            ExprKind::Index(target, index) => self.index(target, index, span)?,
+            ExprKind::Index(target, index) => {
+                let checked = self.index(target, index, span);
+                self.or_sweep(checked, [&**index])?
+            }
             ExprKind::Conditional(target, rest) => self.conditional(target, rest, span)?,
             ExprKind::Not(operand) => {
                 let operand = self.expect(operand, Type::BOOL)?;
@@ -235,8 +250,8 @@ impl Checker {
             ExprKind::Plus(operands) => self.plus(operands, span)?,
             ExprKind::Minusing(left, right) => self.minus(left, right, span)?,
             ExprKind::Coalesce(left, right) => {
-                let (left_node, left_ty) = self.value(left)?;
-                let (right, right_ty) = self.value(right)?;
+                let (one, other) = (self.value(left), self.value(right));
+                let ((left_node, left_ty), (right, right_ty)) = (one?, other?);
                 if !left_ty.can_be_null() {
                     return self.fail(&left.span, format!("{left_ty} is never null, so '??' has no effect"));
                 }
@@ -266,7 +281,10 @@ impl Checker {
                 }
             }
             ExprKind::Cast(name, operand) => self.cast(name, operand, span)?,
-            ExprKind::New(name, arguments) => self.construct(name, arguments, span)?,
+            ExprKind::New(name, arguments) => {
+                let checked = self.construct(name, arguments, span);
+                self.or_sweep(checked, arguments)?
+            }
             ExprKind::Array(items) => {
                 let items: Vec<_> = items.iter().map(|item| self.expect(item, Type::TEXT)).collect();
                 let items = items.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -276,6 +294,35 @@ impl Checker {
                 return self.fail(span, "a lambda stands only in Any, All, First and FirstOrDefault");
             }
         })
+    }
+
+    /// Checks what an expression is made of if it has failed, so that all errors are found.
+    fn or_sweep<'e>(&mut self, checked: Checked, rest: impl IntoIterator<Item = &'e Expr>) -> Checked {
+        if checked.is_err() {
+            self.sweep(rest);
+        }
+        checked
+    }
+
+    /// Checks expressions for their errors alone; each once, however many around it have failed.
+    fn sweep<'e>(&mut self, rest: impl IntoIterator<Item = &'e Expr>) {
+        for expr in rest {
+            if !self.swept.insert((expr.span.start, expr.span.end)) {
+                continue;
+            }
+            match &expr.kind {
+                ExprKind::Lambda(parameter, body) => {
+                    let slot = self.slot();
+                    self.names.push(Binding { name: parameter.clone(), ty: None, slot, part: None });
+                    self.sweep([&**body]);
+                    self.names.pop();
+                }
+                _ => {
+                    // Its errors are recorded, which is all that is wanted of it.
+                    let _ = self.expression(expr);
+                }
+            }
+        }
     }
 
     /// All operands are checked, also after one has failed, so that all errors are found.
@@ -291,7 +338,7 @@ impl Checker {
                 Some(part) => call(part, vec![local], span),
                 None => local,
             };
-            return Ok((node, binding.ty));
+            return binding.ty.map(|ty| (node, ty)).ok_or(Failed);
         }
         let base = match name {
             "context" => Base::Context,
@@ -307,12 +354,18 @@ impl Checker {
     }
 
     fn conditional(&mut self, target: &Expr, rest: &Expr, span: &Span) -> Checked {
-        let (target_node, ty) = self.value(target)?;
+        let checked = self.value(target);
+        let Ok((target_node, ty)) = checked else {
+            self.receivers.push(None);
+            self.sweep([rest]);
+            self.receivers.pop();
+            return Err(Failed);
+        };
         if !ty.can_be_null() {
             return self.fail(&target.span, format!("{ty} is never null: write '.' in place of '?.'"));
         }
         let slot = self.slot();
-        self.receivers.push((Type { nullable: false, ..ty }, slot));
+        self.receivers.push(Some((Type { nullable: false, ..ty }, slot)));
         let rest = self.value(rest);
         self.receivers.pop();
         let (rest, ty) = rest?;

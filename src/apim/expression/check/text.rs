@@ -169,7 +169,7 @@ impl Checker {
                     return self.fail(&lambda.span, "expected a condition such as x => x == \"...\"");
                 };
                 let slot = self.slot();
-                self.names.push(Binding { name: parameter.clone(), ty: Type::TEXT, slot, part: None });
+                self.names.push(Binding { name: parameter.clone(), ty: Some(Type::TEXT), slot, part: None });
                 let condition = self.expect(body, Type::BOOL);
                 self.names.pop();
                 let kind = Kind::AnyText {

@@ -18,8 +18,8 @@ const MOST_OPERANDS: usize = 512;
 
 type Parsed<T> = Result<T, Problem>;
 
-/// Parses `@(...)` or `@{...}`.
-pub(super) fn parse(text: &str) -> Parsed<Source> {
+/// Parses `@(...)` or `@{...}`. Of a block, the statements that cannot be parsed are problems beside it.
+pub(super) fn parse(text: &str) -> Parsed<(Source, Vec<Problem>)> {
     let start = text.len() - text.trim_start().len();
     let end = text.trim_end().len();
     if end.saturating_sub(start) > LONGEST {
@@ -28,7 +28,8 @@ pub(super) fn parse(text: &str) -> Parsed<Source> {
             message: format!("an expression is longer than {LONGEST} bytes"),
         });
     }
-    let mut parser = Parser { text, tokens: tokens(text, start + 1..end)?, at: 0, depth: 0 };
+    let mut parser =
+        Parser { text, tokens: tokens(text, start + 1..end)?, at: 0, depth: 0, problems: Vec::new() };
     let source = if text[start..].starts_with("@(") {
         parser.expect("(")?;
         let expression = parser.expression()?;
@@ -37,13 +38,18 @@ pub(super) fn parse(text: &str) -> Parsed<Source> {
     } else {
         parser.expect("{")?;
         let statements = parser.statements()?;
-        parser.expect("}")?;
+        if !parser.take("}") {
+            let unclosed = parser.problem(format!("expected '}}' but found {}", parser.found()));
+            return parser.problems.into_iter().next().map_or(unclosed, Err);
+        }
         Source::Block(statements, start..end)
     };
     if *parser.peek() != Token::End {
-        return parser.problem("the expression has ended here");
+        // Where a statement was skipped the brackets may be the matter.
+        let ended = parser.problem("the expression has ended here");
+        return parser.problems.into_iter().next().map_or(ended, Err);
     }
-    Ok(source)
+    Ok((source, parser.problems))
 }
 
 struct Parser<'a> {
@@ -51,6 +57,8 @@ struct Parser<'a> {
     tokens: Vec<(Token, Span)>,
     at: usize,
     depth: usize,
+    /// Of statements that were skipped.
+    problems: Vec<Problem>,
 }
 
 impl Parser<'_> {

@@ -49,6 +49,7 @@ impl Parser<'_> {
                         tokens: tokens(self.text, span)?,
                         at: 0,
                         depth: self.depth,
+                        problems: Vec::new(),
                     };
                     let hole = inner.expression()?;
                     if inner.is(":") || inner.is(",") {
@@ -80,6 +81,11 @@ impl Parser<'_> {
         {
             if self.take("(") {
                 self.expect(")")?;
+                if !self.is("{") {
+                    return self.problem(
+                        "a list is not filled later here: write its entries behind it, { \"...\", \"...\" }",
+                    );
+                }
             }
             let kind = ExprKind::Array(self.items()?);
             return Ok(Expr { kind, span: start..self.end() });
