@@ -221,6 +221,10 @@ impl Findings {
     }
 
     pub(crate) fn add(&mut self, error: DocumentError) {
+        // One place may be looked at twice.
+        if self.errors.contains(&error) {
+            return;
+        }
         if self.errors.len() < MOST {
             self.errors.push(error);
         } else {

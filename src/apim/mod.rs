@@ -106,7 +106,8 @@
 //! # Expressions
 //!
 //! `@(...)`, and `@{...}` of `var`, assignments, `if`, `else` and `return`: the C# of certificate policies, typed at
-//! load.
+//! load. There are no loops (`for`, `foreach`, `while`), no `switch`, `try` or `throw`, no calls as statements, no classes
+//! beside those below (`Regex`, `JObject`, `Guid`, `Math`), and no `Where` or `Select`.
 //!
 //! | | |
 //! |---|---|
@@ -117,6 +118,7 @@
 //! | `context.Request` | `Certificate`, `Method`, `IpAddress`, `Headers` and `Url.Query` (`[..]`, `ContainsKey`, `GetValueOrDefault`), `Url` and `OriginalUrl` (`Path`, `Host`, `Port`, `Scheme`, `QueryString`) |
 //! | `context.Variables` | `[..]` with a cast, `ContainsKey`, `GetValueOrDefault<T>` |
 //! | `context.LastError` | in `on-error`: `Source`, `Reason`, `Message`, `Scope`, `Section`, `Path`, `PolicyId` |
+//! | lists of strings | `new[] {...}`, `new string[] {...}`, `new List<string> {...}` and `new HashSet<string> {...}` with their entries, and what `Split` makes: `[..]`, `Length`, `Count`, `Contains`, `Any`, `All`, `First(OrDefault)`, `Last` |
 //! | `string` | `Contains`, `StartsWith`, `EndsWith`, `Equals`, `IndexOf`, `LastIndexOf`, `Substring`, `Replace`, `Split`, `Trim(Start, End)`, `ToUpper`, `ToLower`, `Length`; `IsNullOrEmpty`, `IsNullOrWhiteSpace`, `Equals`, `Join`, `Concat`, `Format` |
 //! | `DateTime`, `TimeSpan` | `Now`, `UtcNow`, `Today`, `Parse` and `new` of constants, `Add*`, `Subtract`, parts, `ToString(format)` without a culture; `From*`, `Total*` |
 //! | `Convert`, `int`, `bool` | `ToBase64String`, `FromBase64String`, `ToInt32`, `ToBoolean`, `Parse` |

@@ -41,6 +41,21 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<base a='1' a='2' />", 1, 13, "already defined"),
         ("<x:base xmlns:x='urn:x' />", 1, 1, "namespaces"),
         ("<base />\n<!-- open", 2, 1, "comment is never closed"),
+        ("<base a=\"<\" />", 1, 10, "'<' in an attribute's value: write &lt;"),
+        ("\u{feff}<base a='<' />", 1, 10, "'<' in an attribute's value: write &lt;"),
+        ("\u{feff}<trace />", 1, 1, "leave it out"),
+        (
+            "<validate-client-certificate><identities><identity subject=\"O=\"Contoso, Inc.\"\" /></identities></validate-client-certificate>",
+            1,
+            64,
+            "a quote inside of an attribute's value is written &quot;",
+        ),
+        (
+            "<choose><when condition=\"@(context.Request.Method == \"a\"\" /></choose>",
+            1,
+            57,
+            "never closed, or a bracket or a quote is missing before it",
+        ),
         // Elements and attributes.
         ("<rate-limit calls=\"5\" />", 1, 1, "<rate-limit> is not supported here"),
         ("<no-such-policy />", 1, 1, "would not be enforced"),
@@ -98,6 +113,8 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<set-backend-service base-url='ftp://x' />", 1, 22, "base-url is"),
         ("<set-backend-service base-url='https://a@b/' />", 1, 22, "base-url is"),
         ("<set-backend-service base-url='https://b/../c' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='https://b:0/c' />", 1, 22, "a port from 1 to 65535"),
+        ("<set-backend-service base-url='https://b:99999/c' />", 1, 22, "a port from 1 to 65535"),
         ("<set-backend-service base-url='@(context.Request.Url.Host)' />", 1, 22, "the caller would choose"),
         ("<authentication-certificate />", 1, 1, "exactly one of"),
         ("<authentication-certificate certificate-id='a' thumbprint='b' />", 1, 1, "exactly one of"),
@@ -232,7 +249,12 @@ fn expressions_are_typed_at_load() {
         ("'ab' == 'c'", 4, "one character"),
         ("99999999999 == 1", 1, "no number"),
         ("a.b(c => c.d) == #", 18, "not supported"),
-        ("Regex.IsMatch(\"a\", \"b\")", 1, "not known here"),
+        ("Regex.IsMatch(\"a\", \"b\")", 1, "Regex is not supported: use Contains, StartsWith"),
+        ("Guid.Empty == null", 1, "Guid is not supported: nothing is made up here"),
+        ("Math.Abs(1) == 1", 1, "Math is not supported: compare"),
+        ("context.Api.Id == \"x\"", 9, "since each route has its own document"),
+        ("context.Operation.Id == \"x\"", 9, "since each route has its own document"),
+        ("new List<string>().Contains(\"a\")", 19, "a list is not filled later here"),
         ("context.Request.Certificate.Subject.Length == null", 1, "int is never null"),
         ("\"a\".Equals(\"b\", 5)", 17, "expected a StringComparison"),
         ("StringComparison.Ordinal == StringComparison.Ordinal", 1, "is no value"),
@@ -546,7 +568,65 @@ fn what_is_odd_is_warned_of() {
         (condition("context.Request.Certificate?.Issuer != \"CN=a,O=b\""), ".NET prints CN=a, O=b"),
         (condition("context.Request.Certificate.SerialNumber != \"A1B2C3D4\""), "00A1B2C3D4"),
         (condition("!new [] { \"aa\" }.Contains(context.Request.Certificate.Thumbprint)"), "never equal"),
-        (condition("context.Deployment.Certificates.ContainsKey(\"orders\")"), "never equal"),
+        (condition("context.Deployment.Certificates.ContainsKey(\"orders\")"), "keyed by thumbprint"),
+        (condition("context.Deployment.Certificates[\"partner-client\"] == null"), "not by id"),
+        (condition("context.Deployment.Certificates.Any(c => c.Key == \"partner\")"), "nothing is found under \"partner\""),
+        (condition("context.Deployment.Certificates.ContainsKey(\"ca06f56b258b7a0d4f2b05470939478651151984\")"), "upper-case"),
+        (
+            condition("context.Request.Certificate.Thumbprint == \"CA:06:F5:6B:25:8B:7A:0D:4F:2B:05:47:09:39:47:86:51:15:19:84\""),
+            "without separators, CA06F56B258B7A0D4F2B05470939478651151984",
+        ),
+        (condition(&format!("context.Request.Certificate.Thumbprint != \"{}\"", "A1".repeat(32))), "-fingerprint -sha1 prints it"),
+        (
+            condition("context.Request.Certificate.Thumbprint != \"\u{200e}CA06F56B258B7A0D4F2B05470939478651151984\""),
+            "the invisible character U+200E; write CA06F56B",
+        ),
+        (
+            condition("context.Request.Certificate.Thumbprint.ToLower() != \"CA06F56B258B7A0D4F2B05470939478651151984\""),
+            "in lower case is never equal to this: write ca06f56b",
+        ),
+        (condition("context.Request.Certificate.Subject.ToUpper() == \"CN=orders\""), "in upper case is never equal"),
+        (condition("context.Request.Certificate.Thumbprint.StartsWith(\"ca06\")"), "it has upper-case hex digits"),
+        (condition("context.Request.Certificate.Thumbprint.ToLower().EndsWith(\"CA06\")"), "it has lower-case hex digits"),
+        (condition("context.Request.Certificate.SerialNumber.Contains(\"a1:b2\")"), "it has upper-case hex digits"),
+        (condition("context.Request.Certificate.Subject.Contains(\"CN=orders\")"), "such as CN=orders-x"),
+        (
+            condition("0 == 1").replace(
+                "@(0 == 1)",
+                "@{ var known = new[] { \"ca06\" }; return known.Contains(context.Request.Certificate.Thumbprint); }",
+            ),
+            "never equal to this",
+        ),
+        (
+            condition("0 == 1").replace(
+                "@(0 == 1)",
+                "@{ var mine = context.Request.Certificate?.Thumbprint?.ToLower(); return mine == \"CA06\"; }",
+            ),
+            "in lower case is never equal to this: write ca06",
+        ),
+        (
+            condition("new[] { \"ca06f56b258b7a0d4f2b05470939478651151984\" }.Any(t => t == context.Request.Certificate.Thumbprint)"),
+            "upper-case",
+        ),
+        (
+            condition("\"ca06f56b258b7a0d4f2b05470939478651151984,\".Split(',').Contains(context.Request.Certificate.Thumbprint)"),
+            "upper-case",
+        ),
+        (condition("context.Request.Certificate.Subject != \"O = Contoso, CN = orders\""), ".NET prints CN=orders, O=Contoso"),
+        (
+            "<authentication-certificate certificate-id='orders' />\n<authentication-certificate certificate-id='orders' />".into(),
+            "1:1: this has no effect: <authentication-certificate> in line 2 counts",
+        ),
+        (
+            "<set-backend-service base-url='https://a' />\n<set-backend-service backend-id='east' />".into(),
+            "1:1: this has no effect: <set-backend-service> in line 2 counts",
+        ),
+        ("<return-response />\n<base />".into(), "2:1: this never runs: <return-response> in line 1 has answered"),
+        ("<return-response><set-body>a</set-body><set-body>b</set-body></return-response>".into(), "the last one counts"),
+        (
+            condition("context.Request.Certificate == null").replace("403", "302"),
+            "an answer below 400 turns nobody away, and whoever passes is not admitted",
+        ),
         (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "nothing proves"),
         (condition("context.Request.Certificate == null"), "self-made certificate passes"),
         (condition("context.Request.Method == \"GET\""), "does not look at the caller's certificate"),
@@ -601,6 +681,19 @@ fn what_is_odd_is_warned_of() {
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
         let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
         assert!(warnings.iter().any(|warning| warning.contains(message)), "{text}: {warnings:?}");
+    }
+    for quiet in [
+        "context.Request.Certificate?.Thumbprint.Equals(\"CA06F56B258B7A0D4F2B05470939478651151984\", \
+         StringComparison.InvariantCultureIgnoreCase) != true",
+        "context.Request.Certificate?.Thumbprint?.Equals(\"CA06F56B258B7A0D4F2B05470939478651151984\", \
+         StringComparison.InvariantCultureIgnoreCase) != true",
+        "context.Request.Certificate?.Thumbprint.ToLower() != \"ca06f56b258b7a0d4f2b05470939478651151984\"",
+        "context.Request.Certificate?.Thumbprint.StartsWith(\"CA06\") != true",
+        "!new[] { \"CA06F56B258B7A0D4F2B05470939478651151984\" }.Any(t => t == context.Request.Certificate?.Thumbprint)",
+        "context.Request.Certificate?.Thumbprint.Equals(\"ca06f56b258b7a0d4f2b05470939478651151984\", \
+         StringComparison.OrdinalIgnoreCase) != true",
+    ] {
+        assert_eq!(WORLD.load(&condition(quiet)).unwrap().warnings(), [], "{quiet}");
     }
     for guarded in [
         condition("context.Request.Certificate == null || context.Request.Certificate.Thumbprint != \"A\""),
@@ -845,4 +938,27 @@ fn what_is_not_told_of_very_many_errors_is_counted() {
     assert_eq!((errors.iter().len(), errors.left_out()), (100, 23));
     assert!(errors.to_string().ends_with("\nand 23 more"));
     assert_eq!(errors.iter().map(DocumentError::line).max(), Some(100));
+}
+
+#[test]
+fn of_a_named_value_only_that_is_told() {
+    for text in [
+        "<authentication-certificate thumbprint='{{a}}' />",
+        "<authentication-certificate certificate-id='{{a}}' />",
+        "<set-backend-service base-url='{{a}}' />",
+        "<return-response><set-status code='{{a}}' reason='b' /></return-response>",
+        "<set-header name='{{a}}'><value>b</value></set-header>",
+        "<set-header name='a'><value>@({{a}})</value></set-header>",
+        "<choose><when condition='@(context.Request.Certificate.Thumbprint == {{a}})' /></choose>",
+        "<choose><when condition='{{a}}' /></choose>",
+        "<validate-client-certificate validate-trust='{{a}}' />",
+        "<validate-client-certificate><identities><identity subject='{{a}}' /></identities></validate-client-certificate>",
+    ] {
+        let errors = WORLD.builder().only_known_certificates().load(text).unwrap_err();
+        let told: Vec<_> = errors.iter().map(|error| error.message()).collect();
+        assert!(
+            matches!(told.as_slice(), [only] if only.starts_with("named values {{...}}")),
+            "{text}: {told:?}"
+        );
+    }
 }

@@ -45,8 +45,8 @@ impl Compiler<'_> {
         match base_url(attribute.value.value.trim()) {
             Some(uri) => Some(Target::Fixed(uri)),
             None => {
-                let message =
-                    "base-url is http://host/path or https://host/path, without user, query or fragment";
+                let message = "base-url is http://host/path or https://host/path, a port from 1 to 65535 behind the host, without user, \
+                     query or fragment";
                 self.findings.error(attribute.position, message);
                 None
             }
@@ -102,7 +102,10 @@ pub(super) fn named(ids: &[&str]) -> String {
 pub(crate) fn base_url(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let authority = uri.authority()?;
+    // Where there is no port the whole authority is the host.
+    let has_port = authority.as_str().len() > authority.host().len();
     let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
+        && (!has_port || authority.port_u16().is_some_and(|port| port > 0))
         && !authority.as_str().contains('@')
         && !authority.host().is_empty()
         && uri.query().is_none()

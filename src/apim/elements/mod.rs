@@ -99,7 +99,34 @@ impl Compiler<'_> {
                 steps.push(Step { place, action });
             }
         }
+        self.lint_order(&steps);
         steps
+    }
+
+    /// Elements that never run, and choices that never count, among others of the same list.
+    fn lint_order(&mut self, steps: &[Step]) {
+        for pair in steps.windows(2) {
+            if let [Step { place, action: Action::Return(_) }, next] = pair {
+                let line = place.position.line;
+                let message =
+                    format!("this never runs: <return-response> in line {line} has answered by then");
+                self.findings.warn(next.place.position, message);
+            }
+        }
+        let is_choice: [fn(&Action) -> bool; 3] = [
+            |action| matches!(action, Action::Authenticate(_)),
+            |action| matches!(action, Action::Backend(_)),
+            |action| matches!(action, Action::Body(_)),
+        ];
+        for is_choice in is_choice {
+            let mut choices = steps.iter().filter(|step| is_choice(&step.action)).rev();
+            let Some(last) = choices.next() else { continue };
+            for earlier in choices {
+                let line = last.place.position.line;
+                let message = format!("this has no effect: <{}> in line {line} counts", last.place.element);
+                self.findings.warn(earlier.place.position, message);
+            }
+        }
     }
 
     fn action(&mut self, element: &Element, path: &str) -> Option<Action> {
@@ -203,12 +230,17 @@ impl Compiler<'_> {
         self.findings.error(*position, format!("{problem}: {known}"));
     }
 
-    /// Named values are filled in by APIM; here they would be taken as they stand.
+    /// Refuses a named value, which APIM fills in; here it would be taken as it stands. What else would be wrong with the
+    /// text as it stands is no news then.
+    fn refuse_named_value(&mut self, text: &Text) -> bool {
+        let Some(start) = named_value(&text.value) else { return false };
+        let message = "named values {{...}} are not supported: write the value in its place";
+        self.findings.error(text.position(start), message);
+        true
+    }
+
     fn check_plain(&mut self, text: &Text) {
-        if let Some(start) = named_value(&text.value) {
-            let message = "named values {{...}} are not supported: write the value in its place";
-            self.findings.error(text.position(start), message);
-        }
+        self.refuse_named_value(text);
         if !expression::is_expression(&text.value)
             && let Some(start) = text.value.find("@(").or_else(|| text.value.find("@{"))
         {
@@ -225,6 +257,7 @@ impl Compiler<'_> {
     /// An attribute that must be there and must not be empty.
     fn required<'e>(&mut self, element: &'e Element, name: &str) -> Option<&'e Attribute> {
         match element.attribute(name) {
+            Some(attribute) if self.refuse_named_value(&attribute.value) => None,
             Some(attribute) if !attribute.value.value.trim().is_empty() => Some(attribute),
             Some(attribute) => {
                 self.findings.error(attribute.position, format!("{name} is empty"));
@@ -236,6 +269,9 @@ impl Compiler<'_> {
 
     /// An attribute that is no expression.
     fn literal<'e>(&mut self, attribute: &'e Attribute) -> Option<&'e str> {
+        if self.refuse_named_value(&attribute.value) {
+            return None;
+        }
         if expression::is_expression(&attribute.value.value) {
             let message =
                 format!("{} must be written out: an expression is not supported here", attribute.name);
@@ -259,6 +295,9 @@ impl Compiler<'_> {
     }
 
     fn compile(&mut self, text: &Text, wanted: Type) -> Option<Expression> {
+        if self.refuse_named_value(text) {
+            return None;
+        }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
         // What a variable was made of is what this is made of.

@@ -10,7 +10,7 @@ impl Compiler<'_> {
     pub(super) fn return_response(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &[], &["set-status", "set-header", "set-body"]);
         let mut reply = Reply { status: StatusCode::OK, reason: None, headers: Vec::new(), body: None };
-        let mut statuses = 0;
+        let (mut statuses, mut bodies) = (0, 0);
         for child in &element.children {
             match child.name.as_str() {
                 "set-status" => {
@@ -20,12 +20,18 @@ impl Compiler<'_> {
                     }
                 }
                 "set-header" => reply.headers.extend(self.set_header(child)),
-                "set-body" => reply.body = self.set_body(child),
+                "set-body" => {
+                    bodies += 1;
+                    reply.body = self.set_body(child);
+                }
                 _ => {}
             }
         }
         if statuses > 1 {
             self.findings.error(element.position, "<return-response> has one <set-status>");
+        }
+        if bodies > 1 {
+            self.findings.warn(element.position, "of several <set-body> the last one counts");
         }
         if statuses == 0 {
             self.findings.warn(element.position, "without <set-status> the answer is 200 OK");

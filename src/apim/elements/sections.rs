@@ -7,6 +7,7 @@ use super::{
 };
 use crate::apim::{
     error::{FindingKind, Position},
+    outcome::refuses_with,
     program::{Action, Choices, Named, Naming, Place, Program, Section, Step},
     reach::{self, Caller},
 };
@@ -216,7 +217,13 @@ impl Compiler<'_> {
                 "the document does not look at the caller's certificate: everyone passes, and nobody is admitted",
             )
         } else if !judged.certificate {
-            Some("no rule refuses by the caller's certificate: everyone passes")
+            Some(match answers_kindly(program) {
+                true => {
+                    "no rule refuses by the caller's certificate: an answer below 400 turns nobody away, and whoever passes is \
+                     not admitted. Write <set-status code=\"403\" />"
+                }
+                false => "no rule refuses by the caller's certificate: everyone passes",
+            })
         } else if !judged.proof && judged.names {
             Some(
                 "names are compared that nothing proves: anyone can make a certificate with this subject and issuer. Demand a \
@@ -301,6 +308,15 @@ impl Compiler<'_> {
             "add the callers' certificates there",
         );
     }
+}
+
+/// Whether it answers requests with success, or sends them elsewhere.
+fn answers_kindly(program: &Program) -> bool {
+    let mut found = false;
+    program.visit(&mut |step| {
+        found |= matches!(&step.action, Action::Return(reply) if !refuses_with(reply.status));
+    });
+    found
 }
 
 fn base_place(section: Section, scope: &'static str) -> Place {

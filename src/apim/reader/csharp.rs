@@ -14,7 +14,8 @@ pub(super) struct Unread {
 
 const AMBIGUOUS: &str = "an entity inside of a string literal can be read in two ways: write the character itself, \
                          or write the whole expression as XML (&quot;)";
-const UNCLOSED_TEXT: &str = "this string literal is never closed";
+const UNCLOSED_TEXT: &str =
+    "this string literal is never closed, or a bracket or a quote is missing before it";
 const UNCLOSED: &str = "this expression is never closed";
 
 /// The end of the expression that starts at `start` with `@(` or `@{`.

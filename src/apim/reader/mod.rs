@@ -134,7 +134,17 @@ fn describe(error: &roxmltree::Error) -> String {
         E::NodesLimitReached => format!("more than {MOST_NODES} elements"),
         other => {
             let place = format!(" at {}", other.pos());
-            format!("not well-formed XML: {}", other.to_string().replace(&place, ""))
+            let said = other.to_string().replace(&place, "");
+            let is_in_value = said.starts_with("expected '\"'") || said.starts_with("expected '''");
+            match () {
+                () if is_in_value && said.ends_with("not '<'") => {
+                    "'<' in an attribute's value: write &lt;, or load the document as raw XML".into()
+                }
+                () if said.starts_with("expected a whitespace") => format!(
+                    "not well-formed XML: {said}; a quote inside of an attribute's value is written &quot;"
+                ),
+                () => format!("not well-formed XML: {said}"),
+            }
         }
     }
 }

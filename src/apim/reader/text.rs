@@ -20,8 +20,11 @@ fn count(octets: &[u8]) -> usize {
 
 impl Lines {
     pub(crate) fn new(source: &str) -> Self {
-        let starts =
-            std::iter::once(0).chain(source.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        // A byte order mark is no column.
+        let first = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let starts = std::iter::once(first)
+            .chain(source.match_indices('\n').map(|(newline, _)| newline + 1))
+            .collect();
         let mut before = 0;
         let mut characters = Vec::with_capacity(source.len() / BLOCK + 1);
         for block in source.as_bytes().chunks(BLOCK) {

@@ -75,6 +75,7 @@ impl Checker {
                     self.sweep([value]);
                     return Err(Failed);
                 };
+                self.forget_local(slot);
                 node::Statement::Set(slot, self.expect(value, ty)?)
             }
             Statement::If { condition, then, otherwise } => {
@@ -132,6 +133,7 @@ impl Checker {
         };
         let slot = self.slot();
         self.names.push(Binding { name: name.to_owned(), ty: Some(declared), slot, part: None });
+        self.note_local(slot, &node);
         Ok(node::Statement::Set(slot, node))
     }
 }

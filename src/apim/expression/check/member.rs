@@ -50,7 +50,17 @@ impl Checker {
             "LastError" if self.scope.has_error => Self::no_value(Base::LastError, span),
             "LastError" => self.fail(at, "context.LastError has a value in <on-error> only"),
             "Response" => self.fail(at, "context.Response is not supported: documents here judge requests"),
-            "User" | "Subscription" | "Product" | "Api" | "Operation" | "Workspace" | "GraphQL" => self.fail(
+            "Api" | "Operation" => self.fail(
+                at,
+                format!(
+                    "context.{name} is not supported: there is none here, since each route has its own document. Ask for \
+                     context.Request.Url.Path"
+                ),
+            ),
+            "RequestId" | "Timestamp" | "Elapsed" | "Tracing" | "Trace" => {
+                self.fail(at, format!("context.{name} is not supported: leave it to the server's own log"))
+            }
+            "User" | "Subscription" | "Product" | "Workspace" | "GraphQL" => self.fail(
                 at,
                 format!(
                     "context.{name} is not supported: there is none here. Decide by the certificate instead"

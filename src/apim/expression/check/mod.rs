@@ -11,7 +11,10 @@ mod operator;
 mod text;
 mod time;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     ast::{Comparison, Expr, ExprKind, Part, Span, Statement, TypeName},
@@ -119,6 +122,9 @@ pub(super) struct Checker {
     names: Vec<Binding>,
     /// The locals of `?.`, innermost last; None for one that has failed.
     receivers: Vec<Option<(Type, usize)>>,
+    /// What stands in locals that hold texts of a certificate, or lists which are written out.
+    texts: HashMap<usize, lint::Seen>,
+    lists: HashMap<usize, Vec<Box<str>>>,
     /// What was checked again because something around it had failed.
     swept: HashSet<(usize, usize)>,
     pub(super) slots: usize,
@@ -135,6 +141,24 @@ fn constant(constant: Constant, span: &Span) -> Node {
 fn call(function: Function, arguments: Vec<Node>, span: &Span) -> Node {
     Node { kind: Kind::Call(function, arguments.into()), range: range(span) }
 }
+
+/// Classes of .NET that expressions in APIM may use, with what to do instead.
+const ELSEWHERE: [(&[&str], &str); 5] = [
+    (&["Regex", "Match"], "use Contains, StartsWith, EndsWith and Split with a StringComparison"),
+    (
+        &["JObject", "JToken", "JArray", "JProperty", "JsonConvert"],
+        "no JSON is read here; texts are joined with +",
+    ),
+    (&["Guid", "Random"], "nothing is made up here; write the value, or let the back end make one"),
+    (
+        &["Math", "Enumerable", "Environment", "Encoding", "StringBuilder", "Array"],
+        "compare, join and convert without it",
+    ),
+    (
+        &["WebUtility", "HttpUtility", "Uri"],
+        "query parameters are decoded already, and headers are read as they are",
+    ),
+];
 
 impl Checker {
     pub(super) fn new(scope: Scope) -> Self {
@@ -345,8 +369,12 @@ impl Checker {
             _ => match Class::named(name) {
                 Some(class) => Base::Class(class),
                 None => {
-                    return self
-                        .fail(span, format!("{name} is not known here: expressions begin with context"));
+                    let known = ELSEWHERE.iter().find(|(known, _)| known.contains(&name));
+                    return match known {
+                        Some((_, remedy)) => self.fail(span, format!("{name} is not supported: {remedy}")),
+                        None => self
+                            .fail(span, format!("{name} is not known here: expressions begin with context")),
+                    };
                 }
             },
         };
@@ -365,6 +393,7 @@ impl Checker {
             return self.fail(&target.span, format!("{ty} is never null: write '.' in place of '?.'"));
         }
         let slot = self.slot();
+        self.note_local(slot, &target_node);
         self.receivers.push(Some((Type { nullable: false, ..ty }, slot)));
         let rest = self.value(rest);
         self.receivers.pop();

@@ -43,21 +43,23 @@ impl Checker {
                 apply(Function::TrimOf(side), nodes, Type::TEXT)
             }
             ("Contains", [wanted, rest @ ..]) if rest.len() < 2 => {
-                let case = self.case_or(rest, Case::Ordinal, at)?;
+                let case = self.case_or(rest, Case::Ordinal, &node, at)?;
                 let wanted = self.text_or_char(wanted)?;
+                self.lint_part(&node, &wanted, case, name, span);
                 apply(Function::Contains(case), vec![node, wanted], Type::BOOL)
             }
             ("StartsWith" | "EndsWith", [wanted, rest @ ..]) if rest.len() < 2 => {
                 let is_char = matches!(wanted.kind, ExprKind::Char(_));
                 let default = if is_char { Case::Ordinal } else { Case::Culture };
-                let case = self.case_or(rest, default, at)?;
+                let case = self.case_or(rest, default, &node, at)?;
                 let wanted = self.text_or_char(wanted)?;
+                self.lint_part(&node, &wanted, case, name, span);
                 let function =
                     if name == "StartsWith" { Function::StartsWith(case) } else { Function::EndsWith(case) };
                 apply(function, vec![node, wanted], Type::BOOL)
             }
             ("Equals", [other, rest @ ..]) if rest.len() < 2 => {
-                let case = self.case_or(rest, Case::Ordinal, at)?;
+                let case = self.case_or(rest, Case::Ordinal, &node, at)?;
                 let (other_node, ty) = self.value(other)?;
                 if !matches!(ty.base, Base::Text | Base::Name | Base::Null) {
                     return self.fail(&other.span, format!("expected string but this is {ty}"));
@@ -68,7 +70,7 @@ impl Checker {
             ("IndexOf", [wanted, rest @ ..]) if rest.len() < 2 => {
                 let is_char = matches!(wanted.kind, ExprKind::Char(_));
                 let default = if is_char { Case::Ordinal } else { Case::Culture };
-                let case = self.case_or(rest, default, at)?;
+                let case = self.case_or(rest, default, &node, at)?;
                 let wanted = self.text_or_char(wanted)?;
                 apply(Function::IndexOf(case), vec![node, wanted], Type::INT)
             }
@@ -92,12 +94,12 @@ impl Checker {
         }
     }
 
-    fn case_or(&mut self, rest: &[Expr], default: Case, at: &Span) -> Checked<Case> {
+    fn case_or(&mut self, rest: &[Expr], default: Case, text: &Node, at: &Span) -> Checked<Case> {
         let case = match rest {
             [case] => self.case(case)?,
             _ => default,
         };
-        if matches!(case, Case::Culture | Case::CultureIgnoreCase) {
+        if matches!(case, Case::Culture | Case::CultureIgnoreCase) && !self.is_ascii(text) {
             self.warn(
                 at,
                 "a culture decides this comparison, so a certificate with other characters than plain ASCII is answered \
@@ -161,7 +163,7 @@ impl Checker {
                 if !matches!(ty.base, Base::Text | Base::Name | Base::Null) {
                     return self.fail(&wanted.span, format!("expected string but this is {ty}"));
                 }
-                self.lint_list(&node, &wanted_node, span);
+                self.lint_list(&node, &wanted_node, Case::Ordinal, span);
                 apply(Function::HasText, vec![node, wanted_node], Type::BOOL)
             }
             ("Any" | "All", [lambda]) => {
@@ -172,10 +174,12 @@ impl Checker {
                 self.names.push(Binding { name: parameter.clone(), ty: Some(Type::TEXT), slot, part: None });
                 let condition = self.expect(body, Type::BOOL);
                 self.names.pop();
+                let condition = condition?;
+                self.lint_any(&node, slot, &condition, span);
                 let kind = Kind::AnyText {
                     list: Box::new(node),
                     slot,
-                    condition: Box::new(condition?),
+                    condition: Box::new(condition),
                     is_all: name == "All",
                 };
                 Ok((Node { kind, range: range(span) }, Type::BOOL))
