@@ -962,3 +962,26 @@ fn of_a_named_value_only_that_is_told() {
         );
     }
 }
+
+#[test]
+fn cookies_that_came_in_pieces_are_one_field_again() {
+    use crate::world::NOW;
+    use tower_mtls::apim::RequestFacts;
+    let request = http::Request::get("/")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("x-list", "a")
+        .header("x-list", "b")
+        .body(())
+        .unwrap();
+    for (name, joined) in [("Cookie", "a=1; b=2"), ("X-List", "a,b")] {
+        let text = format!(
+            "<set-variable name='a' value='@(context.Request.Headers.GetValueOrDefault(\"{name}\", \"\"))' />"
+        );
+        let outcome = WORLD
+            .load(&text)
+            .unwrap()
+            .evaluate(&RequestFacts::new(&request, &WORLD.certificate("none")), NOW);
+        assert_eq!(outcome.forward().unwrap().variable("a"), Some(joined), "{name}");
+    }
+}

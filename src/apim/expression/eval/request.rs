@@ -32,8 +32,10 @@ impl<'r> Evaluation<'_, 'r> {
         let mut values = self.request_headers().get_all(name).iter();
         let Some(first) = values.next() else { return Ok(None) };
         let mut joined = latin1(first.as_bytes());
+        // HTTP/2 sends cookies in pieces, which are one field again when somebody reads them (RFC 9113, 8.2.3).
+        let separator = if *name == header::COOKIE { "; " } else { "," };
         for value in values {
-            joined.push(',');
+            joined.push_str(separator);
             joined.push_str(&latin1(value.as_bytes()));
         }
         self.text(joined).map(Some)
