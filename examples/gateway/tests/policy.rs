@@ -577,7 +577,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             CHAIN_TODAY,
             "trust = \"partners\", ",
             "",
-            "there are none here; write trust = \"...\" beside policy, with a set of [trust]: partners",
+            "there are none here; write trust = \"partners\" beside policy\n",
         ),
         (
             "a timeout",

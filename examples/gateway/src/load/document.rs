@@ -148,8 +148,11 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
                 .into()
         }
         (FindingKind::Trust, _) => {
-            let sets = known(config.trust.keys().map(String::as_str).collect());
-            format!("write trust = \"...\" beside policy, with a set of [trust]: {sets}")
+            let sets: Vec<_> = config.trust.keys().map(String::as_str).collect();
+            match sets.as_slice() {
+                [only] => format!("write trust = \"{only}\" beside policy"),
+                _ => format!("write trust = \"NAME\" beside policy, with a set of [trust]: {}", known(sets)),
+            }
         }
         (FindingKind::Revocation, Some(name)) => format!(
             "write revocation = \"off\" in [trust.{}] (lists of revoked certificates are not supported yet), or call \
