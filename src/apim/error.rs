@@ -1,6 +1,6 @@
 //! What is wrong with a document, and what is odd about it.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// Where something stands in a document: line and column in characters, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,13 +50,14 @@ pub struct DocumentError {
 
 impl DocumentError {
     pub(crate) fn new(position: Position, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = with_short_words(message.into());
         Self { position, problem: message.len(), message, kind: FindingKind::Document }
     }
 
     /// One for which others may know a better remedy.
     pub(crate) fn about(kind: FindingKind, position: Position, problem: &str, remedy: &str) -> Self {
-        Self { position, message: with_remedy(problem, remedy), problem: problem.len(), kind }
+        let problem = with_short_words(problem.to_owned());
+        Self { position, message: with_remedy(&problem, remedy), problem: problem.len(), kind }
     }
 
     /// What it is about.
@@ -200,6 +201,28 @@ impl fmt::Display for DocumentWarning {
     }
 }
 
+/// Characters of a word of the document that a message repeats: enough to find it, too few for a key.
+const LONGEST: usize = 32;
+/// No word that this crate's messages write themselves is as long.
+const LONGEST_WORD: usize = 96;
+
+/// The beginning of a word of the document. It may be part of a private key that stands in the wrong place.
+pub(crate) fn short(word: &str) -> Cow<'_, str> {
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", word.get(..end).unwrap_or_default()).into(),
+        None => word.into(),
+    }
+}
+
+/// The message with all of its words short.
+fn with_short_words(message: String) -> String {
+    if message.split_whitespace().all(|word| word.len() <= LONGEST_WORD) {
+        return message;
+    }
+    let word = |word| if str::len(word) > LONGEST_WORD { short(word) } else { word.into() };
+    message.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// More findings than this are not collected: the first hundred keep anyone busy.
 const MOST: usize = 100;
 
@@ -232,6 +255,24 @@ impl Findings {
         }
     }
 
+    /// Puts one error in the place of all that were found, if there are any.
+    pub(crate) fn replace_errors(&mut self, message: &str) {
+        self.errors.truncate(1);
+        if let Some(first) = self.errors.first_mut() {
+            *first = DocumentError::new(first.position, message);
+        }
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        other.errors.into_iter().for_each(|error| self.add(error));
+        self.left_out += other.left_out;
+        for warning in other.warnings {
+            if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
@@ -241,7 +282,8 @@ impl Findings {
     }
 
     pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        let message = with_remedy(problem, remedy);
+        let problem = with_short_words(problem.to_owned());
+        let message = with_remedy(&problem, remedy);
         let warning = DocumentWarning { position, message, problem: problem.len(), kind };
         if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
             self.warnings.push(warning);

@@ -336,6 +336,59 @@ fn what_a_request_makes_grow_is_charged_before_it_is_made() {
 }
 
 #[test]
+fn no_message_repeats_what_may_be_a_key() {
+    // Base64 whose beginning may be told, and whose end may not.
+    let key = format!("MIIK{}SECRET", "abcdEFGH1234".repeat(40));
+    let attribute =
+        |value: &str| format!("<authentication-certificate body='@({value})' password='hunter2' />");
+    let when = |code: &str| format!("<choose><when condition='@({code})' /></choose>");
+    for text in [
+        // Errors in body, of every kind of token.
+        attribute(&format!("Convert.FromBase64String \"{key}\"")),
+        attribute(&format!("Convert.FromBase64String({key})")),
+        attribute(&format!("Convert.FromBase64String(\"MIIK\" \"{key}\")")),
+        attribute(&format!("Convert.FromBase64String(\"{key}")),
+        attribute(&format!("Convert.FromBase64String(1{key})")),
+        attribute(&format!("Convert.{key}(\"a\")")),
+        attribute("Convert.FromBase64String(SECRET)"),
+        attribute("Convert.FromBase64String(\"a\" \"SECRET\")"),
+        attribute("Convert.FromBase64String(\"SECRET!\")"),
+        format!("<authentication-certificate body='{key}' password='hunter2' />"),
+        format!("<authentication-certificate body='{key}' password='hunter2' passwort='hunter2' />"),
+        "<authentication-certificate body='@(Convert.FromBase64String(\"MIIK\"))' password='@(\"hunter2\")' />".into(),
+        "<authentication-certificate body='@(Convert.FromBase64String(\"MIIK\"))' password='hunter2' />".into(),
+        // The same in the wrong place.
+        format!("<authentication-certificate thumbprint='{key}' />"),
+        format!("<authentication-certificate certificate-id='a' {key}='b' />"),
+        format!("<validate-client-certificate ignore-error='{key}' />"),
+        format!("<set-header name='{key} a' exists-action='{key}'><value>b</value></set-header>"),
+        format!("<set-header name='a' exists-action='{key}'><value>b</value></set-header>"),
+        format!("<return-response><set-status code='{key}' /></return-response>"),
+        format!("<set-backend-service backend-id='{key}' />"),
+        format!("<{key} />"),
+        format!("<{key}>"),
+        format!("<base />{key}"),
+        when(&format!("\"a\" \"{key}\"")),
+        when(&format!("\"a\" $\"{key}\"")),
+        when(&format!("\"a\" {key}")),
+        when(&format!("{key} == 1")),
+        when(&format!("1{key} == 1")),
+        when(&format!("context.{key} == 1")),
+        when(&format!("context.Request.Certificate.{key} == 1")),
+        when(&format!("\"a\".{key}()")),
+        when(&format!("({key})\"a\" == \"b\"")),
+    ] {
+        let errors = WORLD.load(&text).expect_err(&text);
+        let told = errors.iter().map(ToString::to_string).chain(errors.warnings().iter().map(ToString::to_string));
+        for told in told {
+            for secret in ["SECRET", "hunter2", &key[..64]] {
+                assert!(!told.contains(secret), "{text}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_address_has_one_form() {
     for (remote, expected) in [
         ("192.0.2.1", "192.0.2.1"),

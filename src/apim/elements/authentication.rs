@@ -69,7 +69,15 @@ impl Compiler<'_> {
             self.findings.error(body.position, message);
             return None;
         }
-        let compiled = self.compile(&body.value, Base::Bytes.into())?;
+        // What is wrong with it is not told word by word: the words may be those of the key.
+        let findings = std::mem::take(&mut self.findings);
+        let compiled = self.compile(&body.value, Base::Bytes.into());
+        let mut of_body = std::mem::replace(&mut self.findings, findings);
+        of_body.replace_errors(
+            "body is not understood here: it is @(Convert.FromBase64String(\"...\")) and nothing else",
+        );
+        self.findings.append(of_body);
+        let compiled = compiled?;
         let Kind::Constant(Constant::Bytes(pfx)) = &compiled.root.kind else {
             let message = "body must be a constant, so that it is checked at load: \
                            @(Convert.FromBase64String(\"...\")); use certificate-id for what changes";

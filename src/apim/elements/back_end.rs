@@ -5,7 +5,7 @@ use http::Uri;
 use super::{Attribute, Compiler, Element, Naming, Type, expression};
 use crate::apim::{
     back_end::BackEnd,
-    error::FindingKind,
+    error::{FindingKind, short},
     program::{Action, Named, Target},
 };
 
@@ -57,7 +57,7 @@ impl Compiler<'_> {
     fn known_back_end(&mut self, attribute: &Attribute) -> Option<Target> {
         let written = self.literal(attribute)?;
         let Some((id, back_end)) = self.back_ends.get_key_value(written) else {
-            let problem = format!("no back end has the id {written:?}");
+            let problem = format!("no back end has the id {:?}", short(written));
             let remedy = listed(self.back_ends.keys().map(|id| &**id));
             self.findings.error_about(FindingKind::BackEnd, attribute.position, &problem, &remedy);
             return None;

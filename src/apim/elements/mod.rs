@@ -19,7 +19,7 @@ pub(crate) use self::back_end::base_url;
 use super::{
     back_end::BackEnd,
     deployment::Deployment,
-    error::{FindingKind, Findings, Position},
+    error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Expression, Scope, Type, Uses},
     program::{Action, Named, Naming, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
@@ -287,7 +287,7 @@ impl Compiler<'_> {
             "true" => Some(true),
             "false" => Some(false),
             other => {
-                let message = format!("{name} is true or false, not {other:?}");
+                let message = format!("{name} is true or false, not {:?}", short(other));
                 self.findings.error(attribute.position, message);
                 None
             }

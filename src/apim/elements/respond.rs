@@ -4,6 +4,7 @@ use http::StatusCode;
 use hyper::ext::ReasonPhrase;
 
 use super::{Compiler, Element, Type};
+use crate::apim::error::short;
 use crate::apim::program::{Action, Reply, Template};
 
 impl Compiler<'_> {
@@ -60,7 +61,8 @@ impl Compiler<'_> {
         match written.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
             Some(status) if (200..=599).contains(&status.as_u16()) => Some((status, reason)),
             _ => {
-                self.findings.error(code.position, format!("{written:?} is no status code from 200 to 599"));
+                let message = format!("{:?} is no status code from 200 to 599", short(written));
+                self.findings.error(code.position, message);
                 None
             }
         }

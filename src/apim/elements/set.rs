@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, header};
 
 use super::{Compiler, Element, Type, expression};
+use crate::apim::error::short;
 use crate::apim::program::{HeaderChange, HeaderMode, HeaderText, Section};
 
 /// Fields that belong to a connection or to the framing of a message: who sets them from outside smuggles.
@@ -38,7 +39,7 @@ impl Compiler<'_> {
                 }
                 Ok(header) => Some(header),
                 Err(_) => {
-                    self.findings.error(name.position, format!("{written:?} is no header name"));
+                    self.findings.error(name.position, format!("{:?} is no header name", short(written)));
                     None
                 }
             }
@@ -51,6 +52,7 @@ impl Compiler<'_> {
                 Some("append") => Some(HeaderMode::Append),
                 Some("delete") => Some(HeaderMode::Delete),
                 Some(other) => {
+                    let other = short(other);
                     let message = format!("exists-action is override, skip, append or delete, not {other:?}");
                     self.findings.error(attribute.position, message);
                     None

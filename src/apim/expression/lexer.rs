@@ -1,7 +1,7 @@
 //! C# text as tokens.
 
 use super::ast::Span;
-use crate::apim::reader::is_line_end;
+use crate::apim::{error::short, reader::is_line_end};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
@@ -157,6 +157,7 @@ impl<'a> Lexer<'a> {
                 Ok(Token::Double(value))
             }
             _ => {
+                let written = short(written);
                 self.problem(format!("{written:?} is no number that is supported here (int and double are)"))
             }
         }

@@ -22,7 +22,7 @@ use super::{
     text::Case,
     ty::{Base, Class, Type},
 };
-use crate::apim::error::FindingKind;
+use crate::apim::error::{FindingKind, short};
 
 /// What the text may ask for that depends on where it stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -370,6 +370,7 @@ impl Checker {
                 Some(class) => Base::Class(class),
                 None => {
                     let known = ELSEWHERE.iter().find(|(known, _)| known.contains(&name));
+                    let name = short(name);
                     return match known {
                         Some((_, remedy)) => self.fail(span, format!("{name} is not supported: {remedy}")),
                         None => self

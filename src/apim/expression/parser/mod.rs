@@ -8,6 +8,7 @@ use super::{
     ast::{Comparison, Expr, ExprKind, Source, Span},
     lexer::{Problem, Token, tokens},
 };
+use crate::apim::error::short;
 
 /// Real expressions have a few hundred characters.
 pub(super) const LONGEST: usize = 16 * 1024;
@@ -107,7 +108,9 @@ impl Parser<'_> {
     fn found(&self) -> String {
         match self.peek() {
             Token::End => "the end".into(),
-            _ => format!("'{}'", self.text.get(self.span()).unwrap_or_default()),
+            Token::Text(text) if short(text) != *text => "a string literal".into(),
+            Token::Interpolated(_) => "a string literal".into(),
+            _ => format!("'{}'", short(self.text.get(self.span()).unwrap_or_default())),
         }
     }
 
