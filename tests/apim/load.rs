@@ -218,6 +218,20 @@ fn expressions_are_typed_at_load() {
             1,
             "compare the certificates' Thumbprint",
         ),
+        (
+            "context.Request.Certificate.SubjectName != context.Request.Certificate.IssuerName",
+            1,
+            "by reference in .NET",
+        ),
+        (
+            "context.Deployment.Certificates.Any(c => c.Value.SubjectName == context.Request.Certificate.SubjectName)",
+            42,
+            "compare .Name",
+        ),
+        ("\"CN=a\".Equals(context.Request.Certificate.SubjectName)", 15, "compare .Name"),
+        ("string.Equals(\"CN=a\", context.Request.Certificate.SubjectName)", 1, "compare .Name"),
+        ("string.Equals(context.Request.Certificate.SubjectName, \"CN=a\")", 1, "compare .Name"),
+        ("new[] {\"CN=a\"}.Contains(context.Request.Certificate.SubjectName)", 25, "compare .Name"),
         ("context.Request.Headers[\"X-ARR-ClientCert\"][0] == \"x\"", 25, "proves nothing"),
         (
             "context.Request.Headers.GetValueOrDefault(\"ssl-client-cert\", \"\") == \"x\"",

@@ -117,8 +117,11 @@ impl Checker {
             [case] => self.case(case)?,
             _ => return self.fail(span, "string.Equals takes two strings and a StringComparison"),
         };
-        let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Name | Base::Null);
+        let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Null);
         let ((one, one_ty), (other, other_ty)) = (self.value(one)?, self.value(other)?);
+        if one_ty.base == Base::Name || other_ty.base == Base::Name {
+            return self.fail(span, super::BY_REFERENCE);
+        }
         if !is_text(one_ty) || !is_text(other_ty) {
             return self
                 .fail(span, format!("string.Equals takes strings, and these are {one_ty} and {other_ty}"));

@@ -91,6 +91,9 @@ pub(super) struct Finding {
     pub(super) about: Option<(FindingKind, &'static str)>,
 }
 
+const BY_REFERENCE: &str = "names are compared by reference in .NET, so this would never hold: compare .Name, as in \
+                            SubjectName.Name";
+
 /// Marks that an error was recorded.
 #[derive(Debug)]
 pub(super) struct Failed;

@@ -53,6 +53,9 @@ impl Checker {
         if one.base == Base::Null || other.base == Base::Null {
             return Ok(());
         }
+        if one.base == Base::Name && other.base == Base::Name {
+            return self.fail(span, super::BY_REFERENCE);
+        }
         let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Name);
         let comparable = (is_text(one) && is_text(other)) || (one.common(other).is_some_and(Type::is_value));
         if comparable {

@@ -61,7 +61,10 @@ impl Checker {
             ("Equals", [other, rest @ ..]) if rest.len() < 2 => {
                 let case = self.case_or(rest, Case::Ordinal, &node, at)?;
                 let (other_node, ty) = self.value(other)?;
-                if !matches!(ty.base, Base::Text | Base::Name | Base::Null) {
+                if ty.base == Base::Name {
+                    return self.fail(&other.span, super::BY_REFERENCE);
+                }
+                if !matches!(ty.base, Base::Text | Base::Null) {
                     return self.fail(&other.span, format!("expected string but this is {ty}"));
                 }
                 self.lint_text_equality(&node, &other_node, case, span);
@@ -160,7 +163,10 @@ impl Checker {
         match (name, arguments) {
             ("Contains", [wanted]) => {
                 let (wanted_node, ty) = self.value(wanted)?;
-                if !matches!(ty.base, Base::Text | Base::Name | Base::Null) {
+                if ty.base == Base::Name {
+                    return self.fail(&wanted.span, super::BY_REFERENCE);
+                }
+                if !matches!(ty.base, Base::Text | Base::Null) {
                     return self.fail(&wanted.span, format!("expected string but this is {ty}"));
                 }
                 self.lint_list(&node, &wanted_node, Case::Ordinal, span);
