@@ -389,6 +389,35 @@ fn no_message_repeats_what_may_be_a_key() {
 }
 
 #[test]
+fn a_number_in_a_variable_keeps_its_type() {
+    let read = |ty: &str| format!("({ty})context.Variables[\"v\"] == 1");
+    for (value, code, is_fault) in [
+        ("@(1)", read("int"), false),
+        ("@(1.0)", read("double"), false),
+        ("@((double)1)", read("double"), false),
+        ("@((double)1)", read("int"), true),
+        ("@(true ? 1 : 2.5)", read("double"), false),
+        ("@(true ? 1 : 2.5)", read("int"), true),
+        ("@{ double a = 1; return a; }", read("double"), false),
+        ("@{ double a = 1; return a; }", read("int"), true),
+        ("@(1)", read("double"), true),
+        ("@(1)", "context.Variables.GetValueOrDefault<double>(\"v\") == 1".into(), true),
+    ] {
+        let then = "<set-header name='x'><value>y</value></set-header>";
+        let text = format!("<set-variable name='v' value='{value}' /><choose>{}</choose>", when(&code, then));
+        let outcome = evaluate(&WORLD.load(&text).unwrap(), &WORLD.certificate("orders"));
+        match outcome.answer() {
+            Some(answer) => {
+                assert!(is_fault && answer.message().contains("Unable to cast"), "{text}: {outcome:?}")
+            }
+            None => {
+                assert!(!is_fault && outcome.forward().unwrap().headers().is_some(), "{text}: {outcome:?}")
+            }
+        }
+    }
+}
+
+#[test]
 fn an_address_has_one_form() {
     for (remote, expected) in [
         ("192.0.2.1", "192.0.2.1"),

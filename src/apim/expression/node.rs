@@ -277,6 +277,8 @@ pub(crate) enum Function {
     Add,
     Subtract,
     Negate,
+    /// What C# does wherever an `int` stands for a `double`; null stays null.
+    ToDouble,
     ParseInt,
     ToBool,
     // certificate

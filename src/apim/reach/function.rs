@@ -129,6 +129,7 @@ fn may_fail(function: Function) -> bool {
             | Function::SplitBy { .. }
             | Function::Join
             | Function::ToText
+            | Function::ToDouble
             | Function::Count
             | Function::HasText
             | Function::IsNotEmpty

@@ -131,6 +131,7 @@ impl Checker {
                 None => return self.fail(&ty.span, format!("{} is no type that is supported here", ty.name)),
             },
         };
+        let node = super::converted(node, found, declared);
         let slot = self.slot();
         self.names.push(Binding { name: name.to_owned(), ty: Some(declared), slot, part: None });
         self.note_local(slot, &node);

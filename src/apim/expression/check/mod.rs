@@ -163,6 +163,19 @@ const ELSEWHERE: [(&[&str], &str); 5] = [
     ),
 ];
 
+/// The same value of the type that it is to have, which it fits.
+fn converted(node: Node, ty: Type, wanted: Type) -> Node {
+    if (ty.base, wanted.base) != (Base::Int, Base::Double) {
+        return node;
+    }
+    let range = node.range;
+    let kind = match node.kind {
+        Kind::Constant(Constant::Int(value)) => Kind::Constant(Constant::Double(value.into())),
+        _ => Kind::Call(Function::ToDouble, [node].into()),
+    };
+    Node { kind, range }
+}
+
 impl Checker {
     pub(super) fn new(scope: Scope) -> Self {
         Self { scope, ..Self::default() }
@@ -212,7 +225,7 @@ impl Checker {
     fn expect(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
         let (node, ty) = self.value(expr)?;
         if ty.fits(wanted) {
-            return Ok(node);
+            return Ok(converted(node, ty, wanted));
         }
         let hint = match (ty.base, wanted.base) {
             (Base::Bool, Base::Bool) => ": it may be null, compare it with true or write ?? false",
@@ -288,7 +301,11 @@ impl Checker {
                     false => left_ty.common(right_ty),
                 };
                 match ty {
-                    Some(ty) => (node(Kind::Coalesce(Box::new(left_node), Box::new(right))), ty),
+                    Some(ty) => {
+                        let left = converted(left_node, left_ty, ty);
+                        let right = converted(right, right_ty, ty);
+                        (node(Kind::Coalesce(Box::new(left), Box::new(right))), ty)
+                    }
                     None => {
                         return self.fail(span, format!("'??' does not apply to {left_ty} and {right_ty}"));
                     }
@@ -302,7 +319,9 @@ impl Checker {
                 let (condition, (then, one), (otherwise, other)) = (condition?, then?, otherwise?);
                 match one.common(other) {
                     Some(ty) => {
-                        (node(Kind::Ternary(Box::new(condition), Box::new(then), Box::new(otherwise))), ty)
+                        let then = Box::new(converted(then, one, ty));
+                        let otherwise = Box::new(converted(otherwise, other, ty));
+                        (node(Kind::Ternary(Box::new(condition), then, otherwise)), ty)
                     }
                     None => return self.fail(span, format!("the branches are {one} and {other}")),
                 }
@@ -412,7 +431,7 @@ impl Checker {
             return self.fail(&name.span, format!("{} is no type that is supported here", name.name));
         };
         if ty.fits(wanted) {
-            return Ok((operand_node, wanted));
+            return Ok((converted(operand_node, ty, wanted), wanted));
         }
         if ty.base != Base::Object
             || !matches!(

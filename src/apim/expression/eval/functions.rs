@@ -121,6 +121,10 @@ impl<'r> Evaluation<'_, 'r> {
             Function::IsNullOrWhiteSpace => {
                 Value::Bool(as_text(&value).map_or(true, |text| text.trim().is_empty()))
             }
+            Function::ToDouble => match value {
+                Value::Int(value) => Value::Double(value.into()),
+                value => value,
+            },
             _ if value.is_null() => return Err(Fault::NullReference),
             Function::Length => from_usize(text::length(as_text(&value)?)),
             Function::ToUpper => {
@@ -173,7 +177,9 @@ impl<'r> Evaluation<'_, 'r> {
                 value => Value::Double(-number(&value)?),
             },
             Function::ParseInt => {
-                let text = as_text(&value)?.trim();
+                // White space as .NET's numbers know it, which is that of ASCII.
+                let is_blank = |character| matches!(character, '\t'..='\r' | ' ');
+                let text = as_text(&value)?.trim_matches(is_blank);
                 Value::Int(
                     text.parse().map_err(|_| Fault::Format("Input string was not in a correct format."))?,
                 )
