@@ -418,6 +418,33 @@ fn a_number_in_a_variable_keeps_its_type() {
 }
 
 #[test]
+fn a_header_that_tells_where_from_is_warned_of() {
+    for (name, is_claim) in [
+        ("X-Forwarded-For", true),
+        ("x_forwarded_host", true),
+        ("X-Real-IP", true),
+        ("Forwarded", true),
+        ("True-Client-IP", true),
+        ("X-Original-URL", true),
+        ("X-Rewrite-URL", true),
+        ("CF-Connecting-IP", true),
+        ("X-Tenant", false),
+        ("Host", false),
+    ] {
+        for code in [
+            format!("context.Request.Headers.GetValueOrDefault(\"{name}\", \"\") != \"10.0.0.1\""),
+            format!("context.Request.Headers[\"{name}\"].Contains(\"10.0.0.1\")"),
+            format!("!context.Request.Headers.ContainsKey(\"{name}\")"),
+        ] {
+            let document = WORLD.load(&format!("<choose>{}</choose>", when(&code, &answer(403)))).unwrap();
+            let is_warned =
+                document.warnings().iter().any(|it| it.message().contains("written by whoever sends"));
+            assert_eq!(is_warned, is_claim, "{code}");
+        }
+    }
+}
+
+#[test]
 fn an_address_has_one_form() {
     for (remote, expected) in [
         ("192.0.2.1", "192.0.2.1"),

@@ -279,6 +279,13 @@ impl Checker {
                 ),
             );
         }
+        if crate::claims::is_claim(header.as_str()) {
+            let message = format!(
+                "{name} is written by whoever sends the request, so it does not tell where that came from or went: decide \
+                 nothing by it. context.Request.IpAddress is where the connection comes from"
+            );
+            self.warn(&expr.span, message);
+        }
         Ok(header)
     }
 }
