@@ -674,7 +674,8 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
         let facts = RequestFacts::new(&request, &presented);
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
         let outcome = document.evaluate_shadow(&facts, NOW);
-        let found = outcome.answer().map_or("passes".into(), |answer| answer.status().as_u16().to_string());
+        let found =
+            outcome.answer().map_or_else(|| "passes".into(), |answer| answer.status().as_u16().to_string());
         assert_eq!(found, expected, "{text}: {outcome:?}");
     }
 }
