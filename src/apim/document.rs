@@ -84,8 +84,8 @@ impl Document {
     /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses identity or back end;
     /// 2. it is refused in a branch of a `<choose>` that has no `authentication-certificate`, or no
     ///    `set-backend-service`, and another branch has one;
-    /// 3. it is refused, and its identity or back end was chosen by an expression over what stands in its certificate:
-    ///    the refusal is what keeps self-made ones from choosing.
+    /// 3. it is refused, and its identity or back end was chosen by an expression over its certificate, or over a
+    ///    variable: the refusal is what keeps self-made ones from choosing.
     ///
     /// For trying a document on real traffic: headers, identity and back end are those of a request that passes.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {

@@ -129,9 +129,10 @@
 //!
 //! Headers that carry certificates (`X-ARR-ClientCert` and its kin) are not read, and certificates are not made of
 //! bytes: whoever sends the request writes them. Callers choose neither `base-url` nor identity by what they write: made
-//! of headers, the URL, the method or the address they are errors, and made of what stands in a certificate, they are
-//! errors unless no self-made certificate passes with such a choice, whichever way the request takes. A thumbprint nobody
-//! writes. To choose among values that the document writes out, in a `choose`, is always possible.
+//! of headers, the URL, the method or the address they are errors, and made of a certificate, they are errors unless no
+//! self-made certificate passes with such a choice, whichever way the request takes. Only the whole thumbprint needs no
+//! proof, for nobody makes a certificate for one; a part of it is found by trying. To choose among values that the
+//! document writes out, in a `choose`, is always possible.
 //!
 //! One request takes at most 200,000 steps and 256 KiB of new strings; a document has 256 KiB and is 64 deep, an
 //! expression 16 KiB.

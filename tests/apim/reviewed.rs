@@ -74,6 +74,18 @@ fn callers_choose_neither_identity_nor_back_end() {
         (set(NAME), read, false, true),
         (set("\"b\""), read, false, false),
         (String::new(), "context.Request.Certificate.Thumbprint", false, false),
+        (String::new(), "\"out-\" + context.Request.Certificate.Thumbprint.ToLower()", false, false),
+        (set("context.Request.Certificate.Thumbprint"), read, false, false),
+        // A few digits of a thumbprint are found by trying.
+        (String::new(), "context.Request.Certificate.Thumbprint.Substring(0, 2)", false, true),
+        (String::new(), "context.Request.Certificate.Thumbprint[0].ToString()", false, true),
+        (set("context.Request.Certificate.Thumbprint.Substring(36)"), read, false, true),
+        (
+            set("context.Request.Certificate.Thumbprint"),
+            "((string)context.Variables[\"v\"]).Substring(36)",
+            false,
+            true,
+        ),
     ] {
         for element in [
             format!("{before}<authentication-certificate certificate-id='@({code})' />"),
@@ -107,6 +119,9 @@ fn callers_do_not_choose_through_the_document_above_either() {
         (CHOOSE, set("v", method), true),
         (CHOOSE, set("v", name), true),
         (CHOOSE, set("v", "\"b\""), false),
+        (CHOOSE, set("v", "context.Request.Certificate.Thumbprint"), false),
+        (CHOOSE, set("v", "context.Request.Certificate.Thumbprint.Substring(36)"), true),
+        (CHOOSE, set("v", &format!("{name} == \"CN=a\" ? \"a\" : \"b\"")), true),
         (CHOOSE, set("other", method), false),
         (&copied, set("w", method), true),
         (&copied, set("w", "\"b\""), false),

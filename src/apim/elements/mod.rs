@@ -59,10 +59,11 @@ pub(crate) struct Facts {
     pub(crate) deciding_variables: HashSet<Arc<str>>,
     /// Where variables are set, and from what.
     pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
-    /// Where the certificate's content decides as whom, or where, the back end is called: element and attribute.
-    pub(crate) content_decides: Vec<(Position, Position)>,
+    /// Where the certificate decides as whom, or where, the back end is called: element, attribute, and whether what
+    /// is written in it does, and not its thumbprint alone.
+    pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
     /// Where a variable is made of it by which the document above decides that.
-    pub(crate) content_decides_above: Vec<Position>,
+    pub(crate) certificate_decides_above: Vec<(Position, bool)>,
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
     /// The first `<base />` of `<inbound>` that stands for nothing.
@@ -357,8 +358,9 @@ impl Compiler<'_> {
             self.findings.error(attribute.position, message);
             return None;
         }
-        if compiled.uses.certificate && compiled.uses.content {
-            self.facts.content_decides.push((element.position, attribute.position));
+        if compiled.uses.certificate {
+            let place = (element.position, attribute.position, compiled.uses.content);
+            self.facts.certificate_decides.push(place);
         }
         if compiled.uses.variables {
             let message = format!("a variable decides {chosen}: make sure that callers do not choose it");

@@ -69,8 +69,8 @@ impl Compiler<'_> {
                      the back end is called"
                 );
                 self.findings.error(position, message);
-            } else if made_of.certificate && made_of.content {
-                self.facts.content_decides_above.push(position);
+            } else if made_of.certificate {
+                self.facts.certificate_decides_above.push((position, made_of.content));
             }
         }
     }
@@ -184,11 +184,12 @@ impl Compiler<'_> {
         let judged = program.judged;
         let stranger = reach::run(&program.inbound, Caller::Stranger);
         // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
-        let own = std::mem::take(&mut self.facts.content_decides).into_iter();
-        let own = own.filter(|(element, _)| stranger.may_choose_at(*element)).map(|(_, attribute)| attribute);
-        let above = std::mem::take(&mut self.facts.content_decides_above).into_iter();
-        let above = above.filter(|_| stranger.may_choose_above());
-        for position in own.chain(above) {
+        let own = std::mem::take(&mut self.facts.certificate_decides).into_iter();
+        let own = own.filter(|(element, _, by_content)| stranger.may_choose_at(*element, *by_content));
+        let above = std::mem::take(&mut self.facts.certificate_decides_above).into_iter();
+        let above = above.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
+        let positions = own.map(|(_, attribute, _)| attribute).chain(above.map(|(position, _)| position));
+        for position in positions {
             let message = "the caller would choose this by what it writes into a certificate of its own: on every way \
                            here, refuse what has no chain (VerifyNoRevocation(), validate-trust) or not the thumbprint \
                            that you know";

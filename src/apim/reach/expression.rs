@@ -118,7 +118,18 @@ impl<'p> Evaluation<'_, 'p> {
                 self.set(*slot, Seen::of(target.what));
                 either(self.value(rest), null)?
             }
-            Kind::Concat(parts) => self.made_of(parts)?,
+            Kind::Concat(parts) => {
+                let mut what = What::Fixed;
+                for part in parts {
+                    let part = self.value(part)?;
+                    what = match (what, part.what) {
+                        (what, _) if part.is_exact() => what,
+                        (What::Fixed, What::Thumbprint | What::Hash) if !part.is_nullable => What::Hash,
+                        _ => What::Other,
+                    };
+                }
+                Seen::of(what)
+            }
             Kind::Array(items) => {
                 let mut is_fixed = true;
                 for item in items {

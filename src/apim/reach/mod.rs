@@ -67,15 +67,21 @@ pub(crate) struct Reach<'p> {
 }
 
 impl Reach<'_> {
-    /// Whether a choice that the document itself makes at this place may stand at the end.
-    pub(crate) fn may_choose_at(&self, position: Position) -> bool {
-        let is_it = |choice: &Choice<'_>| !choice.is_above && choice.step.place.position == position;
+    /// Whether a choice that the document itself makes at this place may stand at the end and be the caller's: one
+    /// among several by what a certificate says, or one that the caller makes up.
+    pub(crate) fn may_choose_at(&self, position: Position, says_which: bool) -> bool {
+        let is_it = |choice: &Choice<'_>| {
+            !choice.is_above && choice.step.place.position == position && (says_which || !choice.is_given)
+        };
         self.is_given_up || self.choices.iter().any(is_it)
     }
 
-    /// Whether a choice that a document above makes by a variable may stand at the end.
-    pub(crate) fn may_choose_above(&self) -> bool {
-        self.is_given_up || self.choices.iter().any(|choice| choice.is_above && choice.reads_variables)
+    /// Whether that holds of a choice that a document above makes by a variable.
+    pub(crate) fn may_choose_above(&self, says_which: bool) -> bool {
+        let is_it = |choice: &Choice<'_>| {
+            choice.is_above && choice.reads_variables && (says_which || !choice.is_given)
+        };
+        self.is_given_up || self.choices.iter().any(is_it)
     }
 }
 
@@ -85,11 +91,14 @@ struct Choice<'p> {
     step: &'p Step,
     is_above: bool,
     reads_variables: bool,
+    /// It is one of those that the document holds, or made of the caller's whole thumbprint and nothing else of the
+    /// caller's: no caller makes it up.
+    is_given: bool,
 }
 
 impl PartialEq for Choice<'_> {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.step, other.step)
+        std::ptr::eq(self.step, other.step) && self.is_given == other.is_given
     }
 }
 
@@ -234,9 +243,10 @@ impl<'p> Run<'p> {
                 // What is no id, and no URL, is a fault.
                 self.may_end |= !matches!(value.what, What::Text(_)) || value.is_nullable;
                 let reads_variables = expression.uses.variables;
-                if expression.uses.content || reads_variables {
+                if expression.uses.certificate || reads_variables {
                     let is_above = self.depth_above > 0;
-                    state.choices.insert(Choice { step, is_above, reads_variables });
+                    let is_given = value.what.is_fixed() || value.what.is_own_thumbprint();
+                    state.choices.insert(Choice { step, is_above, reads_variables, is_given });
                 }
             }
             Action::Header(change) => {

@@ -46,7 +46,7 @@ pub(super) enum What<'p> {
     Text(&'p str),
     /// The caller's own thumbprint, whole, in upper or lower case.
     Thumbprint,
-    /// The same octets in another form.
+    /// The same octets in another form, or between texts that are known.
     Hash,
     /// The caller's own certificate.
     Certificate,

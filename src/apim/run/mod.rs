@@ -246,7 +246,7 @@ impl<'r> Run<'r, '_> {
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
                 if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
-                    self.is_callers_choice |= expression.uses.content || expression.uses.variables;
+                    self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
                 }
                 self.note_at(place.position, || format!("the back end is called as {identity}"));
                 self.forwarding.identity = Some(identity);
@@ -254,7 +254,7 @@ impl<'r> Run<'r, '_> {
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
                 if let Target::Expression(expression) = target {
-                    self.is_callers_choice |= expression.uses.content || expression.uses.variables;
+                    self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
                 }
                 self.explain_back_end(target, &uri, place.position);
                 self.forwarding.base_url = Some(uri);
