@@ -324,3 +324,123 @@ fn what_grows_at_run_time_is_stopped() {
         assert!(answer.message().contains("more steps or memory"), "{}", answer.message());
     }
 }
+
+/// Conditions about proofs, right and wrong.
+fn proof(random: &mut Random, depth: usize) -> String {
+    const CONDITIONS: &[&str] = &[
+        "true",
+        "CERT == null",
+        "CERT != null",
+        "CERT.Verify()",
+        "CERT?.Verify() == true",
+        "CERT?.Verify() != true",
+        "CERT.Thumbprint == PIN",
+        "CERT?.Thumbprint != PIN",
+        "PIN.Equals(CERT.Thumbprint.ToLower(), StringComparison.OrdinalIgnoreCase)",
+        "CERT.Thumbprint.Length == 40",
+        "CERT.Thumbprint == HEADER",
+        "(HEADER == \"a\" ? PIN : HEADER) == CERT?.Thumbprint",
+        "CERT.Thumbprint.StartsWith(PIN.Substring(0, 1), StringComparison.Ordinal)",
+        "CERT.Subject == \"CN=orders, O=Contoso\"",
+        "new[] { PIN, \"A\" }.Contains(CERT?.Thumbprint)",
+        "new[] { PIN, HEADER }.Any(t => t == CERT.Thumbprint)",
+        "new[] { PIN, \"A\" }.All(t => t != CERT.Thumbprint)",
+        "STORE.Any(c => c.Value.Thumbprint == CERT.Thumbprint)",
+        "STORE.Any(c => c.Value.Subject == CERT.Subject)",
+        "STORE.All(c => c.Value.Thumbprint != CERT.Thumbprint)",
+        "STORE.ContainsKey(CERT.Thumbprint)",
+        "STORE.Values.FirstOrDefault(c => c.Thumbprint == CERT?.Thumbprint) == null",
+        "STORE.Values.FirstOrDefault(c => c.Subject == CERT?.Subject)?.Thumbprint == CERT?.Thumbprint",
+        "STORE.Values.First(c => c.Subject == CERT.Subject).Verify()",
+        "HEADER == \"a\"",
+        "context.Variables.GetValueOrDefault<bool>(\"v\")",
+        "(bool)context.Variables[\"v\"]",
+        "context.Variables.ContainsKey(\"v\")",
+        "\"a,b\".Split(',').Any(t => t.Trim() == CERT.Thumbprint)",
+        "$\"{CERT?.Thumbprint}\" == PIN",
+    ];
+    if depth == 0 {
+        return random.of(CONDITIONS).to_owned();
+    }
+    let (one, two) = (proof(random, depth - 1), proof(random, depth - 1));
+    match random.below(5) {
+        0 => format!("({one} || {two})"),
+        1 => format!("({one} && {two})"),
+        2 => format!("!({one})"),
+        3 => format!("(CERT == null || {one})"),
+        _ => format!("({one} ? {two} : !({one}))"),
+    }
+}
+
+fn elements(random: &mut Random, depth: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..=random.below(3) {
+        let depth_of_condition = random.below(3);
+        let condition = proof(random, depth_of_condition);
+        text += &match random.below(if depth == 0 { 5 } else { 8 }) {
+            0 => format!("<set-variable name='v' value=\"@({condition})\" />"),
+            1 => format!(
+                "<set-variable name='v' value=\"@{{ var a = {condition}; if (HEADER == \"a\") {{ a = {}; }} return a; }}\" />",
+                proof(random, 1)
+            ),
+            2 => "<authentication-certificate certificate-id=\"@($\"of-{CERT.Subject}\")\" />".to_owned(),
+            3 => "<validate-client-certificate />".to_owned(),
+            4 => String::new(),
+            _ => {
+                let then = match random.below(3) {
+                    0 => elements(random, depth - 1),
+                    _ => "<return-response><set-status code='403' /></return-response>".to_owned(),
+                };
+                let otherwise = match random.below(3) {
+                    0 => format!("<otherwise>{}</otherwise>", elements(random, depth - 1)),
+                    _ => String::new(),
+                };
+                format!("<choose><when condition=\"@({condition})\">{then}</when>{otherwise}</choose>")
+            }
+        };
+    }
+    text
+}
+
+#[test]
+fn what_is_found_out_about_callers_is_true_of_every_request() {
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
+    let (mut proved, mut chosen, mut warned, mut passed) = (0, 0, 0, 0);
+    for _ in 0..20_000 {
+        let text = elements(&mut random, 2)
+            .replace("CERT", "context.Request.Certificate")
+            .replace("STORE", "context.Deployment.Certificates")
+            .replace("PIN", "\"ORDERS-THUMBPRINT\"")
+            .replace("HEADER", "context.Request.Headers.GetValueOrDefault(\"X-A\", \"\")");
+        let text = WORLD.fill(&text);
+        let Ok(document) = WORLD.load(&text) else { continue };
+        chosen += usize::from(document.chooses_identity());
+        proved += usize::from(document.proves_certificate());
+        let warns = |words: &str| document.warnings().iter().any(|it| it.message().starts_with(words));
+        let warns =
+            (warns("a caller without a certificate is passed on"), warns("a self-made certificate passes"));
+        warned += usize::from(warns.0) + usize::from(warns.1);
+        for caller in ["lone", "impostor", "none"] {
+            let presented = WORLD.certificate(caller);
+            let thumbprint = match &presented {
+                tower_mtls::Presented::Certificate(certificate) => certificate.sha1_thumbprint().to_string(),
+                _ => "b".to_owned(),
+            };
+            for header in ["", "a", &thumbprint] {
+                let request = http::Request::get("/").header("x-a", header).body(()).unwrap();
+                let facts = RequestFacts::new(&request, &presented);
+                let outcome = document.evaluate(&facts, NOW);
+                let shadow = document.evaluate_shadow(&facts, NOW);
+                assert!(shadow.forward().is_none_or(|it| it.forwarding().identity().is_none()), "{text}");
+                let sure = if caller == "none" { warns.0 } else { warns.1 };
+                assert!(!sure || outcome.forward().is_some(), "{caller} {header}: {text}");
+                let Some(forward) = outcome.forward() else { continue };
+                passed += 1;
+                assert!(caller == "none" || !document.proves_certificate(), "{caller} {header}: {text}");
+                assert!(forward.forwarding().identity().is_none(), "{caller} {header}: {text}");
+            }
+        }
+    }
+    let tally = format!("{proved} proved, {chosen} chosen, {warned} warned, {passed} passed");
+    assert!(proved > 1_000 && chosen > 200 && warned > 200 && passed > 1_000, "{tally}");
+}
