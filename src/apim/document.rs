@@ -126,7 +126,7 @@ impl Document {
     }
 
     /// The ids of back ends that the document names (`backend-id`), each with line and column of its element, in the
-    /// order of the text and as often as they stand there; those of documents above included, where they run.
+    /// order of the text and as often as they stand there; those of documents above included once, where they run first.
     pub fn back_ends_named(&self) -> Vec<(&str, usize, usize)> {
         self.of_targets(|target| target.id().map(|id| &**id))
     }

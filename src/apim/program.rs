@@ -69,24 +69,33 @@ impl Program {
 }
 
 impl Program {
-    /// Shows every element, in the order of the text; those of documents above where they run.
+    /// Shows every element, in the order of the text; those of a document above where it runs first.
     pub(crate) fn visit<'p>(&'p self, see: &mut impl FnMut(&'p Step)) {
         for section in [Section::Inbound, Section::Outbound, Section::OnError] {
-            visit(self.section(section), section, see);
+            visit(self.section(section), section, &mut Vec::new(), see);
         }
     }
 }
 
-fn visit<'p>(steps: &'p [Step], section: Section, see: &mut impl FnMut(&'p Step)) {
+/// Documents above may stand in a text many times, and there again others: each is shown once.
+fn visit<'p>(
+    steps: &'p [Step],
+    section: Section,
+    shown: &mut Vec<*const Program>,
+    see: &mut impl FnMut(&'p Step),
+) {
     for step in steps {
         see(step);
         match &step.action {
-            Action::Base(above) => visit(above.section(section), section, see),
+            Action::Base(above) if !shown.contains(&Arc::as_ptr(above)) => {
+                shown.push(Arc::as_ptr(above));
+                visit(above.section(section), section, shown, see);
+            }
             Action::Choose(choose) => {
                 for branch in &choose.branches {
-                    visit(&branch.steps, section, see);
+                    visit(&branch.steps, section, shown, see);
                 }
-                visit(choose.otherwise.as_deref().unwrap_or_default(), section, see);
+                visit(choose.otherwise.as_deref().unwrap_or_default(), section, shown, see);
             }
             _ => {}
         }

@@ -17,7 +17,7 @@ pub(super) struct Failing {
 
 /// Where the document answers callers without a certificate with an error of its own, if it is sure to.
 pub(super) fn failing(program: &Program) -> Option<Failing> {
-    let mut walk = Walk { variables: HashMap::new(), locals: HashMap::new() };
+    let mut walk = Walk { variables: HashMap::new(), locals: HashMap::new(), steps: 0 };
     match walk.steps(&program.inbound) {
         Flow::Fails(failing) => Some(failing),
         Flow::Goes | Flow::Ends | Flow::Open => None,
@@ -47,14 +47,22 @@ enum Flow {
     Fails(Failing),
 }
 
+/// Documents above may stand in a text many times: behind this many elements nothing is certain any more.
+const MOST_STEPS: usize = 100_000;
+
 struct Walk<'p> {
     variables: HashMap<&'p str, Worth>,
     locals: HashMap<usize, Worth>,
+    steps: usize,
 }
 
 impl<'p> Walk<'p> {
     fn steps(&mut self, steps: &'p [Step]) -> Flow {
         for step in steps {
+            self.steps += 1;
+            if self.steps > MOST_STEPS {
+                return Flow::Open;
+            }
             match self.step(step) {
                 Flow::Goes => {}
                 other => return other,
