@@ -9,14 +9,17 @@ use super::{
     elements::{Compiler, Facts},
     error::{DocumentErrors, DocumentWarning, Findings, Position},
     explain::Explanation,
-    expression::Scope,
+    expression::{Constant, Kind, Scope},
     facts::RequestFacts,
     outcome::{ChosenIdentity, Outcome},
-    program::{Action, Named, Naming, Program, Section, Target},
+    program::{Action, IdentitySource, Named, Naming, Program, Section, Target, Template},
     reader::{self, Format},
     run,
 };
-use crate::{certificate::Timestamp, policy::TrustAnchors};
+use crate::{
+    certificate::{Thumbprint, Timestamp},
+    policy::TrustAnchors,
+};
 
 /// A policy document of Azure API Management, checked and compiled. See the [module](super) for what it may hold.
 ///
@@ -161,6 +164,38 @@ impl Document {
         self.does(|action| matches!(action, Action::Authenticate(_)))
     }
 
+    /// Ids and thumbprints that an expression for `certificate-id` or `thumbprint` may yield: every text that the
+    /// document or one above writes out, if there is such an expression anywhere; else none. For those who ask what would
+    /// break if a certificate were not there.
+    pub fn certificates_possible(&self) -> Vec<ChosenIdentity> {
+        let is_open = |action: &Action| {
+            matches!(action, Action::Authenticate(IdentitySource::Id(_) | IdentitySource::Thumbprint(_)))
+        };
+        if !self.does(is_open) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        self.0.program.visit(&mut |step| {
+            let mut add = |text: &str| {
+                found.push(match text.parse::<Thumbprint>() {
+                    Ok(thumbprint) => ChosenIdentity::Thumbprint(thumbprint),
+                    Err(_) => ChosenIdentity::Id(text.into()),
+                });
+            };
+            if let Action::Variable(_, Template::Literal(text)) = &step.action {
+                add(text);
+            }
+            for (expression, _) in step.expressions() {
+                expression.root.visit(&mut |node| {
+                    if let Kind::Constant(Constant::Text(text)) = &node.kind {
+                        add(text);
+                    }
+                });
+            }
+        });
+        found
+    }
+
     fn does(&self, is_it: impl Fn(&Action) -> bool) -> bool {
         let mut found = false;
         self.0.program.visit(&mut |step| found |= is_it(&step.action));
@@ -217,6 +252,7 @@ pub struct DocumentBuilder {
     revocation: Option<Revocation>,
     deployment: Option<Arc<dyn Deployment>>,
     only_known: bool,
+    refuses_keys: bool,
     back_ends: BTreeMap<Arc<str>, BackEnd>,
     base: Option<Document>,
     scope: DocumentScope,
@@ -261,8 +297,8 @@ impl DocumentBuilder {
         self
     }
 
-    /// A certificate that the document names literally and that is not in the deployment now is an error. Default:
-    /// a warning, since it may come later.
+    /// A certificate that the document names literally and that is not in the deployment now is an error, and so is one
+    /// without a private key that it would show to back ends. Default: a warning, since it may come later.
     #[must_use]
     pub fn only_known_certificates(mut self) -> Self {
         self.only_known = true;
@@ -275,6 +311,14 @@ impl DocumentBuilder {
     #[must_use]
     pub fn back_end(mut self, id: impl Into<Arc<str>>, back_end: BackEnd) -> Self {
         self.back_ends.insert(id.into(), back_end);
+        self
+    }
+
+    /// A private key in the text itself (`authentication-certificate body`) is an error, found before the key is opened:
+    /// for those who keep or show documents as they are. Default: it is read at load, and warned of.
+    #[must_use]
+    pub fn without_private_keys(mut self) -> Self {
+        self.refuses_keys = true;
         self
     }
 
@@ -323,6 +367,7 @@ impl DocumentBuilder {
             },
             deployment: self.deployment.as_deref(),
             only_known: self.only_known,
+            refuses_keys: self.refuses_keys,
             back_ends: &self.back_ends,
             base: self.base.as_ref().map(|base| base.0.program.clone()),
             scope_name: match self.scope {

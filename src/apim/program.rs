@@ -334,6 +334,8 @@ impl Target {
 pub(crate) struct Naming {
     pub(crate) named: Named,
     pub(crate) position: Position,
+    /// Whether it is shown to back ends, which takes its private key; else it is an issuer.
+    pub(crate) is_shown: bool,
     /// The back end whose identity it is. None if the document names it itself.
     pub(crate) back_end: Option<Arc<str>>,
 }

@@ -8,7 +8,7 @@ use rustls::{
     crypto::CryptoProvider,
     sign::{CertifiedKey, SigningKey},
 };
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{IdentityError, PfxLimits, encrypted_key, pfx};
 use crate::{
@@ -54,13 +54,28 @@ impl ClientIdentity {
         limits: PfxLimits,
         provider: Option<Arc<CryptoProvider>>,
     ) -> Result<Self, IdentityError> {
+        Self::from_pfx_with_key(pfx, password, limits, provider).map(|(identity, _)| identity)
+    }
+
+    /// As [`from_pfx_with`](Self::from_pfx_with), and hands out the private key in plain (PKCS#8), for a store that
+    /// keeps identities. The key is the caller's to seal and to wipe.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pfx`](Self::from_pfx).
+    pub fn from_pfx_with_key(
+        pfx: impl AsRef<[u8]>,
+        password: &str,
+        limits: PfxLimits,
+        provider: Option<Arc<CryptoProvider>>,
+    ) -> Result<(Self, PrivateKeyDer<'static>), IdentityError> {
         let provider = provider_or_default(provider)?;
-        let contents = pfx::read(pfx.as_ref(), password, limits)?;
-        let key = key_pair::load(contents.key, &provider)?;
+        let pfx::Contents { key: plain, certificates } = pfx::read(pfx.as_ref(), password, limits)?;
+        let key = key_pair::load(plain.clone_key(), &provider)?;
         // Files link key and certificate by labels that tools set carelessly; the public key cannot lie.
-        let leaf = contents.certificates.iter().position(|certificate| key_pair::belongs(&*key, certificate));
-        let chain = pfx::chain_of(leaf.ok_or(IdentityError::NoCertificate)?, &contents.certificates);
-        Self::new(CertifiedKey::new(chain, key))
+        let leaf = certificates.iter().position(|certificate| key_pair::belongs(&*key, certificate));
+        let chain = pfx::chain_of(leaf.ok_or(IdentityError::NoCertificate)?, &certificates);
+        Ok((Self::new(CertifiedKey::new(chain, key))?, plain))
     }
 
     /// Reads a PEM chain (leaf first, then its intermediates) and a PEM key (PKCS#8, PKCS#1 or SEC1).

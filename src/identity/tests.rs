@@ -24,6 +24,18 @@ fn modern_and_legacy_pfx_files_open_with_their_chain() {
 }
 
 #[test]
+fn the_key_of_a_pfx_is_handed_out_to_who_asks_for_it() {
+    let issued = issued();
+    let pfx = issued.pfx("secret");
+    let open = |password| ClientIdentity::from_pfx_with_key(&pfx, password, PfxLimits::default(), None);
+    let (identity, key) = open("secret").unwrap();
+    assert_eq!(identity.certificate().der(), issued.der);
+    let pem = pem::Pem::new("PRIVATE KEY", key.secret_der());
+    assert!(ClientIdentity::from_pem(issued.chain_pem(), pem::encode(&pem)).is_ok());
+    assert_eq!(open("other").unwrap_err(), IdentityError::WrongPassword);
+}
+
+#[test]
 fn pem_pairs_are_read_and_must_belong_together() {
     let (one, other) = (issued(), issued());
     let identity = ClientIdentity::from_pem(one.chain_pem().as_bytes(), one.key_pem().as_bytes()).unwrap();

@@ -834,6 +834,11 @@ fn an_identity_in_the_document_is_read_at_load() {
         )
     };
     let document = WORLD.load(&text("secret")).unwrap();
+    let refused = WORLD.builder().without_private_keys().load(&text("secret")).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("1:28: a private key does not stand in a document here"),
+        "{refused}"
+    );
     let outcome = evaluate(&document, &WORLD.certificate("none"));
     let Some(ChosenIdentity::Embedded(identity)) = outcome.forward().unwrap().forwarding().identity() else {
         panic!("no identity");
@@ -998,4 +1003,21 @@ fn cookies_that_came_in_pieces_are_one_field_again() {
             .evaluate(&RequestFacts::new(&request, &WORLD.certificate("none")), NOW);
         assert_eq!(outcome.forward().unwrap().variable("a"), Some(joined), "{name}");
     }
+}
+
+#[test]
+fn what_an_expression_may_name_is_told() {
+    let told = |text: &str| -> Vec<String> {
+        let document = WORLD.load(text).unwrap();
+        document.certificates_possible().iter().map(ToString::to_string).collect()
+    };
+    let literal =
+        "<set-variable name='a' value='orders' /><authentication-certificate certificate-id='orders' />";
+    assert!(told(literal).is_empty());
+    let open = "<set-variable name='a' value='orders' />\
+                <authentication-certificate certificate-id='@((string)context.Variables[\"a\"])' />";
+    assert!(told(open).contains(&"the certificate with the id orders".to_owned()), "{:?}", told(open));
+    let joined = "<authentication-certificate thumbprint='@(context.Request.Certificate == null ? \
+                  \"31CBB8262B6710B510178BC639C738F8B85B71E6\" : \"AAB8262B6710B510178BC639C738F8B85B71E6AA\")' />";
+    assert_eq!(told(joined).len(), 2, "{:?}", told(joined));
 }

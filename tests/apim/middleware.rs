@@ -325,7 +325,8 @@ async fn what_a_document_chose_reaches_the_back_end_through_the_proxy() {
 fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
     let text = "<authentication-certificate certificate-id=\"orders\" />\n\
                 <authentication-certificate certificate-id=\"gone\" />\n\
-                <authentication-certificate thumbprint=\"0000000000000000000000000000000000000000\" />";
+                <authentication-certificate thumbprint=\"0000000000000000000000000000000000000000\" />\n\
+                <authentication-certificate certificate-id=\"issuing-ca\" />";
     let load = |builder: tower_mtls::apim::DocumentBuilder| {
         builder.deployment(SharedDeployment::new(WORLD.deployment())).load(text)
     };
@@ -334,7 +335,8 @@ fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
     assert_eq!(away.map(|warning| warning.line()).collect::<Vec<_>>(), [2, 3], "{:?}", warned.warnings());
     let errors = load(Document::builder().only_known_certificates()).unwrap_err();
     let places: Vec<_> = errors.iter().map(|error| error.line()).collect();
-    assert_eq!(places, [2, 3], "{errors}");
+    assert_eq!(places, [2, 3, 4], "{errors}");
+    assert!(errors.to_string().contains("\"issuing-ca\" has no private key"), "{errors}");
     assert!(errors.to_string().contains("there is no certificate with the id \"gone\""), "{errors}");
 }
 

@@ -68,7 +68,7 @@ impl World {
 
     pub(crate) fn deployment(&self) -> DeploymentCertificates {
         DeploymentCertificates::new()
-            .with("orders", self.orders.clone(), false)
+            .with("orders", self.orders.clone(), true)
             .with("fabrikam", self.fabrikam.clone(), true)
             .with("issuing-ca", self.issuing.clone(), false)
     }

@@ -40,7 +40,7 @@ impl Compiler<'_> {
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    self.name(Named::Thumbprint(thumbprint), attribute.position);
+                    self.name(Named::Thumbprint(thumbprint), attribute.position, true);
                     IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
                 }
                 Ok(_) => {
@@ -55,7 +55,7 @@ impl Compiler<'_> {
             },
             _ => {
                 let id: std::sync::Arc<str> = attribute.value.value.trim().into();
-                self.name(Named::Id(id.clone()), attribute.position);
+                self.name(Named::Id(id.clone()), attribute.position, true);
                 IdentitySource::Fixed(ChosenIdentity::Id(id))
             }
         };
@@ -64,6 +64,12 @@ impl Compiler<'_> {
 
     /// A .pfx in the document: `@(Convert.FromBase64String("..."))`.
     fn embedded(&mut self, element: &Element, body: &Attribute) -> Option<ChosenIdentity> {
+        if self.refuses_keys {
+            let message =
+                "a private key does not stand in a document here: name its certificate by certificate-id";
+            self.findings.error(body.position, message);
+            return None;
+        }
         if !expression::is_expression(&body.value.value) {
             let message = "body is an expression: @(Convert.FromBase64String(\"...\"))";
             self.findings.error(body.position, message);

@@ -71,6 +71,7 @@ impl Compiler<'_> {
                 self.findings.warn(attribute.position, message);
             }
             self.named.extend(Named::of(identity).map(|named| Naming {
+                is_shown: true,
                 named,
                 position: attribute.position,
                 back_end: Some(id.clone()),

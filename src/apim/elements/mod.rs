@@ -35,6 +35,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) deployment: Option<&'a dyn Deployment>,
     /// Whether a certificate that is named literally must be there now.
     pub(crate) only_known: bool,
+    /// Whether no private key may stand in the text.
+    pub(crate) refuses_keys: bool,
     pub(crate) base: Option<Arc<Program>>,
     pub(crate) scope_name: &'static str,
     pub(crate) section: Section,
@@ -251,8 +253,8 @@ impl Compiler<'_> {
     }
 
     /// Remembers a certificate that the document names itself.
-    fn name(&mut self, named: Named, position: Position) {
-        self.named.push(Naming { named, position, back_end: None });
+    fn name(&mut self, named: Named, position: Position, is_shown: bool) {
+        self.named.push(Naming { named, position, is_shown, back_end: None });
     }
 
     /// An attribute that must be there and must not be empty.

@@ -257,19 +257,31 @@ impl Compiler<'_> {
     /// Certificates that are named and are not there now.
     fn lint_names(&mut self) {
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        for Naming { named, position, back_end } in &self.named {
-            let missing = match named {
-                Named::Id(id) if deployed.by_id(id).is_none() => format!("id {id:?}"),
-                Named::Thumbprint(thumbprint) if !deployed.contains(*thumbprint) => {
-                    format!("thumbprint {thumbprint}")
+        for Naming { named, position, is_shown, back_end } in &self.named {
+            let (found, missing) = match named {
+                Named::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
+                Named::Thumbprint(thumbprint) => {
+                    (deployed.by_thumbprint(*thumbprint), format!("thumbprint {thumbprint}"))
                 }
-                _ => continue,
+            };
+            let is_without_key = match found {
+                Some(found) if found.has_private_key() || !is_shown => continue,
+                found => found.is_some(),
             };
             let missing = match back_end {
                 Some(back_end) => format!("{missing} (the identity of the back end {back_end:?})"),
                 None => missing,
             };
-            if self.only_known {
+            if is_without_key {
+                let problem = format!(
+                    "the certificate with the {missing} has no private key: no back end can be shown it"
+                );
+                if self.only_known {
+                    self.findings.error(*position, problem);
+                } else {
+                    self.findings.warn(*position, problem);
+                }
+            } else if self.only_known {
                 let problem = format!("there is no certificate with the {missing}");
                 let remedy = listed(deployed.ids().into_iter());
                 self.findings.error_about(FindingKind::Certificate, *position, &problem, &remedy);

@@ -26,7 +26,7 @@ impl DistinguishedName {
     /// The name as .NET prints it: the last relative name first, keywords and quoting of .NET.
     ///
     /// None if a value is no text that can be read without doubt.
-    pub(crate) fn dotnet(&self) -> Option<String> {
+    pub fn dotnet(&self) -> Option<String> {
         let attributes: Vec<_> = self.attributes().collect();
         let mut printed = String::with_capacity(self.der().len() + 16);
         for (index, rdn) in attributes.chunk_by(|one, next| one.rdn == next.rdn).rev().enumerate() {
