@@ -1,5 +1,6 @@
 //! The command line.
 
+mod certificates;
 mod check;
 mod demo;
 mod explain;
@@ -41,6 +42,9 @@ enum Command {
     ///
     /// A document is shown a GET of PATH with `Host` and what --header and --remote add.
     Explain(Explain),
+    /// The certificates in the store of a gateway that serves; exit 2 if it refuses what is asked, 1 if it cannot
+    /// be asked
+    Certificates(certificates::Certificates),
 }
 
 const DIR: &str = "gateway-demo";
@@ -121,6 +125,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Run(Config { config }) => served(|metrics| run::run(&config, metrics)),
         Command::Check(Config { config }) => return check::check(&config),
         Command::Explain(asked) => return explain::explain(&asked),
+        Command::Certificates(asked) => return certificates::certificates(asked),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
 //! From a configuration file to what serves: reads all that it names, or says all that is wrong.
 
 mod advice;
+mod api_trust;
+mod apis;
 mod cache;
 mod choice;
 mod document;
@@ -16,32 +18,37 @@ mod upstream;
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
-use tower_mtls::MtlsClient;
+use tower_mtls::{MtlsClient, apim::ChosenIdentity, identity::IdentityReference};
 
-pub(crate) use self::{
-    cache::Cache,
-    choice::explain as explain_choice,
-    endpoint::Endpoint,
-    fingerprint::{Fingerprint, Fingerprints, fingerprints},
-    publication::Publication,
-};
 use self::{
-    cache::Digest,
+    api_trust::ApiTrust,
+    cache::{Digest, Kept},
     choice::Known,
-    document::Deployed,
+    document::Deployment,
     files::Findings,
     key_pair::Pair,
     trust::Roots,
     upstream::{BackEndTrusts, Parts},
 };
+pub(crate) use self::{
+    apis::{ApiParts, Built},
+    cache::Cache,
+    choice::explain as explain_choice,
+    endpoint::Endpoint,
+    files::is_open_to_others,
+    fingerprint::{Fingerprint, Fingerprints, fingerprints},
+    publication::Publication,
+};
 use crate::{
-    config::{self, Config, Diagnostic, Limits},
+    config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
     management::Access,
-    routes::RouteTable,
-    serve::{Client, Expiry, Site, back_end_connections},
+    serve::{Client, Expiry, FileSite, Route, back_end_connections},
+    store::{Published, Use},
 };
 
 /// A configuration that is ready to serve.
@@ -54,7 +61,10 @@ pub(crate) struct Loaded {
     pub(crate) listener: Endpoint,
     pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
-    pub(crate) site: Site,
+    pub(crate) store: Option<Located<config::Store>>,
+    /// What requests see of the store, once it is open.
+    pub(crate) published: Arc<Published>,
+    pub(crate) site: FileSite,
     pub(crate) publication: Publication,
 }
 
@@ -91,6 +101,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .iter()
         .map(|(name, set)| (name.clone(), trust::roots(&set.ca, &mut cache.anchors, findings)))
         .collect();
+    let published = cache.store.clone();
     let identities: Named<Pair> = config
         .identities
         .iter()
@@ -98,10 +109,11 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
             (name.clone(), key_pair::named(name, &identity.files, &mut cache.identities, findings))
         })
         .collect();
-    let known = Known::new(&identities, cache.shared_identities.clone());
-    let deployed = Deployed::new(&identities);
+    let store = config.store.is_some().then(|| published.clone());
+    let known = Known::new(&identities, cache.shared_identities.clone(), store);
+    let deployment = Deployment::new(&identities, &published, &mut cache.deployments);
     // A document may use any of them.
-    let has_document = config.routes.iter().any(|route| route.policy().is_some());
+    let has_document = config.store.is_some() || config.routes.iter().any(|route| route.policy().is_some());
     for (name, identity) in &config.identities {
         if !has_document && !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
             findings.note(identity, "no route uses this identity", "");
@@ -110,9 +122,11 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let management = config
         .management
         .as_ref()
-        .map(|management| endpoint::management(config, management, &roots, cache, findings));
+        .map(|management| endpoint::management(config, management, &roots, &published, cache, findings));
     let client = client(&config.limits, cache);
-    let parts = Parts { config, roots: &roots, identities: &known, deployed: &deployed, client: &client };
+    let store = &published;
+    let parts =
+        Parts { config, roots: &roots, store, identities: &known, deployment: &deployment, client: &client };
     let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts, &mut cache.shared_trusts);
     let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
@@ -120,13 +134,9 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .iter()
         .map(|route| upstream::route(&parts, route, &mut trusts, in_flight, documents, findings))
         .collect();
+    let api_parts = api_parts(&parts, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
     let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
-    let paths = config.routes.iter().map(|route| {
-        let host = route.host.as_ref().map(|host| host.value.clone());
-        (host, route.path.value.clone())
-    });
-    let table = RouteTable::new(paths);
     let listener = listener?;
     let management = match management {
         Some(management) => Some(management?),
@@ -138,10 +148,17 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .iter()
         .map(|(name, identity)| Expiry::of_identity(name, identity.certificate().validity().not_after))
         .collect();
-    expiries.push(Expiry::of_listener("main", listener.not_after));
-    expiries.extend(management.iter().map(|(at, _)| Expiry::of_listener("management", at.not_after)));
-    let routes = routes.into_iter().collect::<Option<_>>()?;
-    let site = Site { table, routes, client, identities, trusts, expiries };
+    expiries.push(Expiry::of_listener("main", listener.certificate.validity().not_after));
+    expiries.extend(
+        management
+            .iter()
+            .map(|(at, _)| Expiry::of_listener("management", at.certificate.validity().not_after)),
+    );
+    let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
+    let uses = uses(config, &routes);
+    let deployed = deployment.deployed;
+    let api_parts = api_parts?;
+    let site = FileSite { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -149,8 +166,73 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         listener,
         management,
         limits: config.limits,
+        store: config.store.clone(),
+        published,
         site,
         publication,
+    })
+}
+
+/// Which routes, and which of their policy documents, refer to certificates of the store. Those that name an identity of
+/// the file do not.
+fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
+    if config.store.is_none() {
+        return Vec::new();
+    }
+    let mut uses = Vec::new();
+    for (configured, built) in config.routes.iter().zip(routes) {
+        let host = configured.host.as_ref().map_or("", |host| host.as_str());
+        let by = format!("route {host}{}", configured.path.value);
+        let of = match &configured.identity {
+            Some(RouteIdentity::Id(id)) => Some(IdentityReference::id(id.as_str())),
+            Some(RouteIdentity::Thumbprint(thumbprint)) => Some(thumbprint.value.into()),
+            Some(RouteIdentity::Named(_) | RouteIdentity::By(_)) | None => None,
+        };
+        uses.extend(of.map(|of| Use { by: by.clone(), of, needs_key: true }));
+        let document = built.guard.document();
+        let named = document.iter().flat_map(|document| document.certificates_named());
+        let named = named.map(|(named, line, _)| (named, format!(", line {line}")));
+        let possible = document.iter().flat_map(|document| document.certificates_possible());
+        for (named, line) in named.chain(possible.map(|named| (named, String::new()))) {
+            let of = match named {
+                ChosenIdentity::Id(id) => IdentityReference::id(id),
+                ChosenIdentity::Thumbprint(thumbprint) => thumbprint.into(),
+                _ => continue,
+            };
+            // It may be an issuer, which needs no key.
+            uses.push(Use { by: format!("policy of {by}{line}"), of, needs_key: false });
+        }
+    }
+    uses
+}
+
+/// What APIs of the store are built from; None if their trust is broken, which has been reported by then.
+fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiParts> {
+    let config = parts.config;
+    let (trust, is_revocation_off) = match &config.apis.trust {
+        Some(name) => {
+            let roots = parts.roots.get(name.as_str())?.as_ref()?;
+            (Some(roots.anchors.clone()), config.trust.get(name.as_str())?.is_revocation_off)
+        }
+        None => (None, false),
+    };
+    let files: Option<Vec<_>> = config.upstream_ca.iter().map(|file| findings.read(file)).collect();
+    let files = files?;
+    let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
+    let made = kept.get_or_make(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
+    let Ok(back_end_trust) = made;
+    let host = |route: &config::Route| route.host.as_ref().map(|host| host.value.clone());
+    Some(ApiParts {
+        client: parts.client.clone(),
+        identities: parts.identities.all().clone(),
+        deployment: parts.deployment.certificates.clone(),
+        trust,
+        is_revocation_off,
+        back_end_trust,
+        limits: config.limits,
+        proxy: config.proxy,
+        taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
+        kept: Mutex::default(),
     })
 }
 
@@ -161,7 +243,7 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
     let most = limits.max_back_end_connections;
     let settings = format!("{timeouts:?} {most:?}");
     let digest = Digest::of("client", [settings.as_bytes()]);
-    let made: Result<_, std::convert::Infallible> = cache.clients.get_or_make(digest, || {
+    let made: Result<_, Infallible> = cache.clients.get_or_make(digest, || {
         let [connect, handshake, idle, drain] = timeouts;
         let client = MtlsClient::builder()
             .with_connect_timeout(connect)

@@ -10,6 +10,7 @@ mod management;
 mod path;
 mod routes;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,12 @@
 //! The management listener: how the gateway is, for whoever may know.
 //!
-//! Anybody is told whether it lives and whether it takes requests, and nothing more. The rest needs the token, a
-//! certificate that the rules admit, or both, as configured. What else is managed over HTTP becomes a route of this
-//! router, behind [`Access`].
+//! Anybody is told whether it lives and whether it takes requests, and is given the portal's empty page, and nothing
+//! more. The rest needs the token, a certificate that the rules admit, or both, as configured: [`Access`].
 
 mod access;
+mod arm;
+mod browser;
+mod hosts;
 mod metrics;
 mod token;
 
@@ -13,17 +15,20 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::{
     Router,
+    extract::Request,
     http::{StatusCode, header},
-    routing::get,
+    routing::{any, get},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use self::arm::{Resources, Stored};
 pub(crate) use self::{
     access::Access,
+    hosts::Hosts,
     metrics::{recorder, upkeep},
     token::Token,
 };
-use crate::{live::Status, serve::Site};
+use crate::{live::Status, serve::Site, store::Published};
 
 /// What the management listener answers.
 pub(crate) fn router(
@@ -31,13 +36,19 @@ pub(crate) fn router(
     status: Arc<Status>,
     site: Arc<ArcSwap<Site>>,
     recorded: PrometheusHandle,
+    stored: Stored,
+    published: Arc<Published>,
 ) -> Router {
     let readiness = status.clone();
+    let resources = Resources::new(access.hosts().clone(), stored, site.clone());
     let scrape = move || {
-        let text = metrics::render(&recorded, &status, &site.load());
+        let text = metrics::render(&recorded, &status, &site.load(), &published);
         async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
     };
-    let guarded = access.guard(Router::new().route("/metrics", get(scrape)));
+    let guarded = Router::new()
+        .route("/metrics", get(scrape))
+        .route("/subscriptions/{*resource}", any(move |request: Request| resources.clone().answer(request)));
+    let guarded = access.guard(guarded);
     let open = Router::new()
         .route("/healthz", get(async || StatusCode::OK))
         .route("/readyz", get(move || std::future::ready(ready(&readiness))));

@@ -17,31 +17,41 @@ mod strict_http1;
 mod tunnel;
 mod watched_io;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{task::JoinSet, time};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time,
+};
 use tower::{ServiceExt, service_fn};
+use tower_mtls::ClientIdentity;
 
 use self::limits::Places;
 pub(crate) use self::{
     answer::Refused,
     bounds::Bounds,
     chosen_by::ChosenBy,
-    expiry::{Expiry, Side},
+    expiry::{Expiry, Side, days_until},
     limits::back_end_connections,
     measure::{DURATION, RouteMeasures},
     port::Port,
-    site::{Client, Guard, Route, RouteFacts, RouteService, Site},
+    site::{Client, FileSite, Guard, Route, RouteFacts, RouteService, Site},
 };
 use crate::{
-    config::{Diagnostic, Limits, Severity},
+    config::{self, Diagnostic, Limits, Located, Severity},
     live::Status,
-    load::{Endpoint, Loaded},
+    load::{Built, Endpoint, Loaded},
     management::{self, Access},
+    store::{self, Apis, Broken, Certificates, Item, Opened, Published, Refusal, Settings},
 };
 
 /// How many connections the management listener serves at a time, and how many handshakes it makes.
@@ -63,8 +73,27 @@ pub(crate) struct Server {
     closing: JoinSet<()>,
     status: Arc<Status>,
     metrics: PrometheusHandle,
+    published: Arc<Published>,
+    /// Held by whoever makes a new site out of the present one.
+    publishing: Arc<Mutex<()>>,
+    store: Option<Stored>,
     /// As they were at the start: some cannot change any more.
     limits: Limits,
+}
+
+/// The store, which stays open until the gateway ends.
+#[derive(Debug)]
+struct Stored {
+    config: Located<config::Store>,
+    certificates: Arc<Certificates>,
+    apis: Arc<Apis>,
+    following: JoinHandle<()>,
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
 }
 
 /// The management listener, and what it answers with.
@@ -75,23 +104,39 @@ struct Management {
 }
 
 impl Server {
-    /// Binds what is configured and serves it.
+    /// Opens the store, binds what is configured and serves it.
     ///
     /// # Errors
     ///
-    /// An address cannot be bound.
+    /// The store cannot be opened, or an address cannot be bound.
     pub(crate) async fn start(
         loaded: Loaded,
         status: Arc<Status>,
         metrics: PrometheusHandle,
     ) -> Result<Self, Diagnostic> {
-        let Loaded { file, listener, management, limits, site, publication, .. } = loaded;
+        let Loaded { file, listener, management, limits, store, published, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
         publication.begin(&BTreeMap::new(), &site.identities);
-        let site = Arc::new(ArcSwap::from_pointee(site));
+        let site = Arc::new(ArcSwap::from_pointee(Site::new(Arc::new(site), Built::default())));
+        let publishing = Arc::default();
+        let store = match store {
+            Some(config) => Some(open_store(config, &file, published.clone(), &site, &publishing).await?),
+            None => None,
+        };
         let port = bind(&site, &listener, limits).await.map_err(|error| refused(&listener, error))?;
-        let mut server =
-            Self { site, listener: port, management: None, closing: JoinSet::new(), status, metrics, limits };
+        let (management_port, closing) = (None, JoinSet::new());
+        let mut server = Self {
+            site,
+            listener: port,
+            management: management_port,
+            closing,
+            status,
+            metrics,
+            published,
+            publishing,
+            store,
+            limits,
+        };
         if let Some((endpoint, access)) = management {
             let opened = server.open_management(&endpoint, access, limits).await;
             server.management = Some(opened.map_err(|error| refused(&endpoint, error))?);
@@ -106,10 +151,13 @@ impl Server {
     ///
     /// An address cannot be bound.
     pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<Arc<Site>, Diagnostic> {
-        let Loaded { file, listener, management, limits, site, publication, .. } = loaded;
+        let Loaded { file, listener, management, limits, store, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
 
         // Whatever can fail comes first.
+        self.refuse_other_store(store.as_ref(), &file)?;
+        let site = Arc::new(site);
+        self.refuse_to_break(&site, store.as_ref(), &file)?;
         let moved = if listener.address.value == self.listener.asked() {
             None
         } else {
@@ -124,10 +172,13 @@ impl Server {
             other => (other, None),
         };
 
-        publication.begin(&self.site.load().identities, &site.identities);
-        let site = Arc::new(site);
-        let old = self.site.swap(site.clone());
-        publication.finish(&site.identities);
+        let old = {
+            let _publishing = lock(&self.publishing);
+            publication.begin(&self.site.load().file.identities, &site.identities);
+            let old = publish(&self.site, site.clone(), &self.published);
+            publication.finish(&site.identities);
+            old
+        };
         match moved {
             Some(port) => self.close(|server| std::mem::replace(&mut server.listener, port)),
             None => self.listener.update(listener.tls, limits),
@@ -195,7 +246,52 @@ impl Server {
     }
 
     fn router(&self, access: Access) -> Router {
-        management::router(access, self.status.clone(), self.site.clone(), self.metrics.clone())
+        management::router(
+            access,
+            self.status.clone(),
+            self.site.clone(),
+            self.metrics.clone(),
+            self.store.as_ref().map(|store| (store.certificates.clone(), store.apis.clone())),
+            self.published.clone(),
+        )
+    }
+
+    /// The store that was opened at the start stays.
+    fn refuse_other_store(
+        &self,
+        store: Option<&Located<config::Store>>,
+        file: &std::path::Path,
+    ) -> Result<(), Diagnostic> {
+        let places = |store: &Located<config::Store>| {
+            [&store.path, &store.key_file].map(|place| place.resolved.clone())
+        };
+        let open = self.store.as_ref().map(|store| &store.config);
+        if open.map(places) == store.map(places) {
+            return Ok(());
+        }
+        let (problem, remedy) = ("cannot change while the gateway serves", "start the gateway again");
+        let nowhere = || Located { value: (), line: 1, key: "store".into() };
+        let at = store.or(open).map_or_else(nowhere, |at| at.clone().map(drop));
+        Err(at.diagnostic(file, Severity::Error, problem, remedy))
+    }
+
+    /// Refuses a configuration by which an API of the store could not be served that is served now.
+    fn refuse_to_break(
+        &self,
+        site: &FileSite,
+        store: Option<&Located<config::Store>>,
+        file: &std::path::Path,
+    ) -> Result<(), Diagnostic> {
+        site.deployed.refresh(&self.published);
+        let built = site.api_parts.build(&self.published.settings().1);
+        let known = &self.site.load().apis.broken;
+        let (Some(store), Some(broken)) = (store, built.broken.iter().find(|broken| !known.contains(broken)))
+        else {
+            return Ok(());
+        };
+        let problem = format!("{} could not be served any more: {broken}", broken.item);
+        let remedy = "keep what it needs, or change it first through the management API";
+        Err(store.diagnostic(file, Severity::Error, problem, remedy))
     }
 
     /// Ends a listener in the background.
@@ -216,6 +312,70 @@ impl Server {
             }
         }
     }
+}
+
+/// Opens the store, and follows it for as long as what is returned is kept.
+async fn open_store(
+    config: Located<config::Store>,
+    file: &std::path::Path,
+    published: Arc<Published>,
+    site: &Arc<ArcSwap<Site>>,
+    publishing: &Arc<Mutex<()>>,
+) -> Result<Stored, Diagnostic> {
+    let (used, judging) = (site.clone(), site.clone());
+    let uses = move || used.load().uses.clone();
+    let judge = move |settings: &Settings, item: &Item| judge(&judging.load_full(), settings, item);
+    let (changed, seen, publishing) = (site.clone(), published.clone(), publishing.clone());
+    let served = move |gone: &[ClientIdentity]| {
+        let _publishing = lock(&publishing);
+        let file = changed.load().file.clone();
+        publish(&changed, file.clone(), &seen);
+        gone.iter().for_each(|identity| file.client.retire_identity(identity));
+    };
+    let Opened { certificates, apis, follower, notices } =
+        store::open(&config, file, published, uses, judge, served).await?;
+    for notice in notices {
+        tracing::warn!("store: {notice}");
+    }
+    for (id, stored) in &apis.settings().back_ends {
+        stored.value.warn_of_danger(id);
+    }
+    let following = tokio::spawn(async move { match follower.follow().await {} });
+    Ok(Stored { config, certificates, apis, following })
+}
+
+/// Whether requests could be served by these settings, of which one item is changed.
+fn judge(site: &Site, settings: &Settings, item: &Item) -> Result<(), Refusal> {
+    if let Item::BackEnd(id) = item
+        && !settings.back_ends.contains_key(id)
+    {
+        let users = site.apis.back_end_users.iter().filter(|(used, _)| **used == **id);
+        let users: Vec<_> = users.map(|(_, by)| by.clone()).collect();
+        if !users.is_empty() {
+            return Err(Refusal::InUse(users));
+        }
+    }
+    let built = site.file.api_parts.build(settings);
+    // What is broken already does not keep others from being changed.
+    let is_new = |broken: &Broken| broken.item == *item || !site.apis.broken.contains(broken);
+    let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();
+    if broken.is_empty() { Ok(()) } else { Err(Refusal::Broken(broken)) }
+}
+
+/// Serves this file's routes and the store's APIs as they are now, from the next request on; what was served before.
+fn publish(site: &ArcSwap<Site>, file: Arc<FileSite>, published: &Published) -> Arc<Site> {
+    file.deployed.refresh(published);
+    let built = file.api_parts.build(&published.settings().1);
+    let new = Arc::new(Site::new(file, built));
+    let old = site.swap(new.clone());
+    for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {
+        tracing::error!("{} cannot be served: {broken}", broken.item);
+    }
+    old
+}
+
+fn lock(publishing: &Mutex<()>) -> MutexGuard<'_, ()> {
+    publishing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Few connections are enough for those who ask how the gateway is, if nobody can take them all.

@@ -6,11 +6,11 @@ mod support;
 use std::{fs, net::TcpListener, process::Stdio, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method};
-use support::{Demo, Running, check, gateway, get, metrics, value, whole};
+use support::{Demo, Folder, Running, check, gateway, get, metrics, value, whole};
 
 /// Serves the demo's routes with this [management] section, on free ports.
 fn start(demo: Demo, management: &str) -> (Running, Demo) {
-    let text = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let text = demo.toml();
     let (before, rest) = text.split_once("[management]").unwrap();
     let (_, after) = rest.split_once("[trust.").unwrap();
     let config = demo.dir().join("managed.toml");
@@ -37,7 +37,7 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn health_is_told_to_all_metrics_to_the_token_and_nothing_else_is_there() {
+async fn health_and_the_portal_are_for_all_metrics_for_the_token_and_nothing_else_is_there() {
     let demo = Demo::start();
     let token = format!("Bearer {}", fs::read_to_string(demo.dir().join("management.token")).unwrap().trim());
     let port = demo.management_port;
@@ -51,7 +51,8 @@ async fn health_is_told_to_all_metrics_to_the_token_and_nothing_else_is_there() 
         (Some("Basic Zm9v"), "/metrics", 401),
         (Some(wrong.as_str()), "/metrics", 401),
         (Some(token.as_str()), "/metrics", 200),
-        (None, "/", 404),
+        (None, "/", 200),
+        (None, "/portal", 404),
         (Some(token.as_str()), "/orders", 404),
         (Some(token.as_str()), "/metrics/", 404),
         (None, "//metrics", 404),
@@ -60,7 +61,9 @@ async fn health_is_told_to_all_metrics_to_the_token_and_nothing_else_is_there() 
         let (status, headers, body) = ask(&demo, None, token, path).await;
         assert_eq!(status, expected, "{token:?} {path}: {body}");
         assert_eq!(headers.contains_key("www-authenticate"), status == 401, "{path}");
-        assert!(status == 200 && path == "/metrics" || body.is_empty(), "{path} tells {body}");
+        let has_body = status == 401 || status == 200 && ["/", "/metrics"].contains(&path);
+        assert!(has_body || body.is_empty(), "{path} tells {body}");
+        assert!(status != 401 || body.contains("The management token is missing or wrong"), "{body}");
     }
     // The same over HTTP/2, and by other methods.
     let mut two = demo.http2(None).await;
@@ -86,9 +89,9 @@ async fn connections_that_ask_nothing_make_room_for_one_that_does_and_guesses_ar
     for _ in 0..3 {
         assert_eq!(ask(&demo, None, Some("Bearer guess"), "/metrics").await.0, 401);
     }
-    let told = running.logged(0, "asked without the token");
+    let told = running.logged(0, "asked with a token that is not the one");
     assert!(told.contains(" WARN ") && told.contains("remote=127.0.0.1:"), "{told}");
-    assert!(running.count(0, "asked without the token") <= 2, "not for each of them");
+    assert!(running.count(0, "asked with a token that is not the one") <= 2, "not for each of them");
 }
 
 #[tokio::test]
@@ -147,7 +150,17 @@ async fn requests_errors_connections_and_certificates_are_counted() {
     }
     let open = demo.http1(None).await;
     let text = metrics(&demo, running.management_port()).await;
-    let back_end = text.split("back_end=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let back_end = text
+        .split("gateway_requests_total{")
+        .nth(1)
+        .unwrap()
+        .split("back_end=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
     let requests = |route: &str, identity: &str, status: &str| {
         let labels = format!("route=\"{route}\",identity=\"{identity}\",back_end=\"");
         let series = format!("gateway_requests_total{{{labels}");
@@ -185,7 +198,7 @@ async fn requests_errors_connections_and_certificates_are_counted() {
 #[test]
 fn check_judges_the_management_section() {
     let demo = Demo::start();
-    let good = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let good = demo.toml();
     let address = format!("127.0.0.1:{}\"\ntoken_file", 0);
     let write = |name: &str, text: &str| fs::write(demo.dir().join(name), text).unwrap();
     write("short.token", "fifteen-octets!\n");
@@ -233,12 +246,12 @@ fn check_judges_the_management_section() {
 
 #[test]
 fn a_demo_whose_management_port_is_taken_says_so() {
-    let demo = Demo::start();
+    let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = gateway()
         .args(["demo", "--port", "0", "--management-port", &port, "--dir"])
-        .arg(demo.dir())
+        .arg(folder.path())
         .stderr(Stdio::piped())
         .output()
         .unwrap();

@@ -147,7 +147,7 @@ async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
 #[tokio::test]
 async fn no_spelling_of_host_or_path_leads_around_a_guarded_route() {
     let demo = Demo::start();
-    let config = std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let config = demo.toml();
     let back_end = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
     let (before, _) = config.split_once("[[routes]]").unwrap();
     let route = |head: &str| {

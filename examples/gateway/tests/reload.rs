@@ -34,7 +34,7 @@ impl World {
         let demo = Demo::start();
         let dir = demo.dir();
         prepare(&dir);
-        let text = fs::read_to_string(dir.join("gateway.toml")).unwrap();
+        let text = demo.toml();
         let config = dir.join("live.toml");
         fs::write(&config, &text).unwrap();
         let (running, port) = Running::start(&config);

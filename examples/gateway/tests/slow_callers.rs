@@ -50,10 +50,14 @@ async fn garbage_in_place_of_tls_ends_that_connection_only() {
 async fn heads_and_idle_connections_have_their_time() {
     // The demo's files, served with short limits.
     let demo = Demo::start();
-    let config = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let config = demo.toml();
     let folder = Folder::new();
     for entry in fs::read_dir(demo.dir()).unwrap() {
         let entry = entry.unwrap();
+        // The demo keeps its store to itself.
+        if entry.file_type().unwrap().is_dir() {
+            continue;
+        }
         fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
     // The demo was started with port 0, so this takes a free port too and says which.
@@ -86,7 +90,9 @@ async fn heads_and_idle_connections_have_their_time() {
 async fn a_second_signal_ends_at_once_what_the_first_lets_finish() {
     let demo = Demo::start();
     // The demo was started with port 0, so this takes a free port too and says which.
-    let (mut running, port) = Running::start(&demo.dir().join("gateway.toml"));
+    let config = demo.dir().join("alone.toml");
+    fs::write(&config, demo.toml()).unwrap();
+    let (mut running, port) = Running::start(&config);
     let demo = demo.on_port(port);
     let mut stalled = demo.connect(None, b"http/1.1").await;
     stalled.write_all(b"POST /open HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n").await.unwrap();

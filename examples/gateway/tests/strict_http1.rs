@@ -70,7 +70,7 @@ async fn back_end() -> (u16, Arc<Mutex<Seen>>) {
 async fn start() -> (Demo, Running, Arc<Mutex<Seen>>) {
     let demo = Demo::start();
     let (back_end, seen) = back_end().await;
-    let config = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let config = demo.toml();
     let (before, _) = config.split_once("[[routes]]").unwrap();
     let file = demo.dir().join("strict.toml");
     let route = format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:{back_end}\"\n");

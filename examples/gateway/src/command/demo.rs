@@ -55,6 +55,9 @@ async fn serve(dir: &Path, own: [u16; 2], metrics: &PrometheusHandle) -> Result<
 
 /// The demo's configuration is not for people to change: its ports are chosen on the command line.
 fn with_own_remedy(message: String) -> String {
+    if message.contains(": store.path: ") && message.contains("another process") {
+        return "another demo runs in this folder; stop it, or choose another one with --dir DIR".to_owned();
+    }
     let option = match () {
         () if message.contains(": management.address: ") => "--management-port",
         () if message.contains(": listener.address: ") => "--port",

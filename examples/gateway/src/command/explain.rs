@@ -1,6 +1,6 @@
 //! `gateway explain`.
 
-use std::{fs, process::ExitCode};
+use std::{fs, process::ExitCode, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Request, header};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -10,8 +10,9 @@ use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts};
 use super::Explain;
 use crate::{
     config::{self, IdentityBy, Route, RouteIdentity},
-    load, path,
-    serve::{Guard, Refused, RouteFacts as Facts},
+    load::{self, Built},
+    path,
+    serve::{Guard, Refused, RouteFacts as Facts, Site},
 };
 
 /// Exit 0: it would pass; 2: it would not; 1: the question makes no sense.
@@ -36,7 +37,9 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
     };
     let path =
         path::normalise(&asked.route).map_err(|error| format!("--route {:?}: {error}", asked.route))?;
-    let route = loaded.site.find(asked.host.as_deref(), &path).map_err(|refused| match refused {
+    // What the store holds is not known here.
+    let site = Site::new(Arc::new(loaded.site), Built::default());
+    let route = site.find(asked.host.as_deref(), &path).map_err(|refused| match refused {
         Refused::NoRoute => format!("--route {:?}: no such route", asked.route),
         _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
     })?;

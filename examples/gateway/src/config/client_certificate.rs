@@ -1,11 +1,9 @@
 //! `[routes.client_certificate]`: which callers a route lets in.
 
-use std::collections::BTreeSet;
-
-use super::diagnostic::quoted;
 use super::entry::{checked, choose};
 use super::located::{FilePath, Located};
 use super::names;
+use super::route::Surroundings;
 use super::section::Section;
 
 /// The keys of `[routes.client_certificate]`.
@@ -57,12 +55,23 @@ pub(crate) struct ClientCertificate {
     pub(crate) thumbprint: Vec<Located<String>>,
     /// The thumbprint is one in this file.
     pub(crate) thumbprint_file: Option<Located<FilePath>>,
+    /// The very certificate is in the store.
+    pub(crate) in_store: Option<InStore>,
     /// Whether rules are allowed that anyone can meet with a certificate of their own making.
     pub(crate) allow_unanchored: bool,
     /// Whether callers are refused, or only watched.
     pub(crate) mode: Mode,
     /// The policy document that decides in place of all rules; not read yet.
     pub(crate) policy: Option<Located<FilePath>>,
+}
+
+/// Which of the store's certificates count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InStore {
+    /// Those of callers.
+    Callers,
+    /// Identities too.
+    Any,
 }
 
 /// What becomes of callers who do not meet the rules.
@@ -82,8 +91,8 @@ const ANCHORS: &[&str] = &["trust", "thumbprint", "thumbprint_file", "in_store",
 const CLAIMS: &[&str] = &["issuer", "subject", "common_name", "dns_name"];
 
 impl ClientCertificate {
-    /// Reads the section; `defined` are the names of `[trust]`.
-    pub(crate) fn read(mut section: Section<'_, '_>, defined: &BTreeSet<String>) -> Option<Self> {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>, around: &Surroundings) -> Option<Self> {
         let report = section.report;
         let has_policy = section.knows("policy") && section.has("policy");
         if has_policy {
@@ -95,10 +104,7 @@ impl ClientCertificate {
         let allow_unanchored = section.boolean("allow_unanchored", false);
         require_anchor(&section, is_anchored, has_claims, validity, allow_unanchored);
         let trust = section.string("trust");
-        if let Some(trust) = trust.as_ref().filter(|trust| !defined.contains(trust.as_str())) {
-            let remedy = names::defined_name(trust, "trust", defined.iter().map(String::as_str));
-            report.absent(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
-        }
+        around.check_trust(trust.as_ref(), report);
         let read = Self {
             validity,
             trust,
@@ -108,16 +114,12 @@ impl ClientCertificate {
             dns_name: dns_names(&mut section),
             thumbprint: section.strings("thumbprint"),
             thumbprint_file: section.file("thumbprint_file"),
+            // Beside a document it has been refused already.
+            in_store: in_store(&mut section, around.has_store || has_policy),
             allow_unanchored,
             mode: if section.knows("mode") { mode(&mut section) } else { Mode::Enforce },
             policy: if section.knows("policy") { section.file("policy") } else { None },
         };
-        if has_policy {
-            // It stands beside the document, and that has been said.
-            drop(section.take("in_store"));
-        } else {
-            section.not_yet("in_store");
-        }
         section.finish();
         Some(read)
     }
@@ -159,6 +161,19 @@ fn require_anchor(
         ("has no rule at all", "add trust = \"NAME\" or thumbprint = [\"...\"], or remove the section")
     };
     section.report.absent(section.line, &section.key, problem, remedy);
+}
+
+/// Takes which of the store's certificates count; `false` is as good as nothing.
+fn in_store(section: &mut Section<'_, '_>, has_store: bool) -> Option<InStore> {
+    let (report, line, key) = (section.report, section.line_of("in_store"), section.key_of("in_store"));
+    let counts = match section.take_word("in_store", "any") {
+        true => Some(InStore::Any),
+        false => section.boolean("in_store", false).then_some(InStore::Callers),
+    };
+    if counts.is_some() && !has_store {
+        report.absent(line, &key, "asks a store that there is not", "add [store] with path = \"store\"");
+    }
+    counts
 }
 
 /// Takes the mode.

@@ -1,12 +1,12 @@
 //! `[management]`: where the gateway itself is asked, and by whom.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::client_certificate::{ClientCertificate, MANAGEMENT_KEYS};
 use super::key_files::KeyFiles;
 use super::listener::{self, Listener};
 use super::located::{FilePath, Located};
+use super::route::Surroundings;
 use super::section::Section;
 
 /// The keys of `[management]`.
@@ -30,8 +30,8 @@ pub(crate) struct Management {
 }
 
 impl Management {
-    /// Reads the section; `trust` are the names of `[trust]`.
-    pub(crate) fn read(mut section: Section<'_, '_>, trust: &BTreeSet<String>) -> Option<Self> {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>, around: &Surroundings) -> Option<Self> {
         let report = section.report;
         let (line, key) = (section.line, section.key.clone());
         let address = listener::address(&mut section, "127.0.0.1:9443");
@@ -48,7 +48,7 @@ impl Management {
         }
         let token_file = section.file("token_file");
         let client_certificate = section
-            .nested("client_certificate", MANAGEMENT_KEYS, |rules| ClientCertificate::read(rules, trust));
+            .nested("client_certificate", MANAGEMENT_KEYS, |rules| ClientCertificate::read(rules, around));
         section.finish();
         let is_whole = is_own == certificate.is_some();
         is_whole.then_some(Self { address: address?, certificate, token_file, client_certificate })

@@ -3,6 +3,7 @@
 //! [`parse`] opens no file: whether the files that the configuration names exist and can be used is a matter
 //! of later stages, for which each such value keeps its place ([`Located`]).
 
+mod apis;
 mod client_certificate;
 mod diagnostic;
 mod entry;
@@ -19,6 +20,7 @@ mod report;
 mod route;
 mod route_identity;
 mod section;
+mod store;
 mod syntax;
 mod trust;
 mod upstream;
@@ -30,7 +32,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub(crate) use self::client_certificate::{ClientCertificate, Mode};
+pub(crate) use self::apis::Apis;
+pub(crate) use self::client_certificate::{ClientCertificate, InStore, Mode};
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
 pub(crate) use self::identity::Identity;
 pub(crate) use self::identity_by::{By, Claim, IdentityBy};
@@ -42,8 +45,9 @@ pub(crate) use self::management::Management;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::route::Route;
 pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
+pub(crate) use self::store::Store;
 pub(crate) use self::trust::Trust;
-pub(crate) use self::upstream::Scheme;
+pub(crate) use self::upstream::{Scheme, Upstream};
 pub(crate) use self::upstream_tls::Verify;
 
 use self::report::Report;
@@ -55,8 +59,18 @@ use crate::file;
 const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// The keys of the file's top.
-const KEYS: &[&str] =
-    &["listener", "management", "store", "trust", "identities", "upstream_tls", "routes", "limits", "proxy"];
+const KEYS: &[&str] = &[
+    "listener",
+    "management",
+    "store",
+    "apis",
+    "trust",
+    "identities",
+    "upstream_tls",
+    "routes",
+    "limits",
+    "proxy",
+];
 
 /// A whole configuration, free of contradictions; what it names has not been opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +83,10 @@ pub(crate) struct Config {
     pub(crate) listener: Listener,
     /// The management listener, if there is one.
     pub(crate) management: Option<Management>,
+    /// Where certificates and APIs are kept that come at run time, if anywhere.
+    pub(crate) store: Option<Located<Store>>,
+    /// What those APIs share.
+    pub(crate) apis: Apis,
     /// Sets of CAs, by name.
     pub(crate) trust: BTreeMap<String, Located<Trust>>,
     /// Identities, by name.
@@ -140,20 +158,23 @@ fn read_top(mut top: Section<'_, '_>, file: &Path, text: &str) -> Option<Config>
     let trust = named(&mut top, "trust", trust::KEYS, Trust::read);
     let identities = named(&mut top, "identities", identity::KEYS, Identity::read);
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
+    let has_store = top.means("store");
+    let store = top.nested("store", store::KEYS, Store::read);
     let around = Surroundings {
         trust: trust.keys().cloned().collect(),
+        has_store,
         identities: identities.keys().cloned().collect(),
         asks,
     };
+    let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &around));
     let routes = route::read_all(&mut top, &around);
     let management =
-        top.section("management", management::KEYS).map(|section| Management::read(section, &around.trust));
+        top.section("management", management::KEYS).map(|section| Management::read(section, &around));
     if let (Some(Some(management)), Some(listener)) = (&management, &listener) {
         management.refuse_address_of(listener, &top);
     }
     let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
     let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
-    top.not_yet("store");
     top.finish();
     Some(Config {
         file: file.to_owned(),
@@ -163,6 +184,8 @@ fn read_top(mut top: Section<'_, '_>, file: &Path, text: &str) -> Option<Config>
             Some(management) => Some(management?),
             None => None,
         },
+        store: if has_store { Some(store?) } else { None },
+        apis: apis.unwrap_or_default(),
         trust: whole(trust),
         identities: whole(identities),
         upstream_ca: upstream_ca.unwrap_or_default(),
@@ -217,6 +240,8 @@ fn places(key: &str) -> Vec<&'static str> {
         ("the top of the file", KEYS),
         ("[listener]", listener::KEYS),
         ("[management]", management::KEYS),
+        ("[store]", store::KEYS),
+        ("[apis]", apis::KEYS),
         ("[trust.NAME]", trust::KEYS),
         ("[identities.NAME]", identity::KEYS),
         ("[[routes]]", route::KEYS),

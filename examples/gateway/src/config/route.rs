@@ -11,6 +11,7 @@ use super::limits::{self, RouteLimits};
 use super::listener::AskForCertificate;
 use super::located::{FilePath, Located};
 use super::names;
+use super::report::Report;
 use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
 use super::upstream::{Scheme, Upstream};
@@ -76,10 +77,22 @@ impl Route {
 pub(crate) struct Surroundings {
     /// The names of `[trust]`.
     pub(crate) trust: BTreeSet<String>,
+    /// Whether there is a `[store]`.
+    pub(crate) has_store: bool,
     /// The names of `[identities]`.
     pub(crate) identities: BTreeSet<String>,
     /// Whether the listener asks callers for a certificate.
     pub(crate) asks: AskForCertificate,
+}
+
+impl Surroundings {
+    /// Reports a set of CAs that is not defined.
+    pub(crate) fn check_trust(&self, trust: Option<&Located<String>>, report: &Report) {
+        if let Some(trust) = trust.filter(|trust| !self.trust.contains(trust.as_str())) {
+            let remedy = names::defined_name(trust, "trust", self.trust.iter().map(String::as_str));
+            report.absent(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
+        }
+    }
 }
 
 /// Reads all routes; one that is broken is reported and left out.
@@ -151,7 +164,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
                 "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
             report.error(rules.line, &rules.key, problem, "write \"request\" there, or remove this section");
         }
-        ClientCertificate::read(rules, &around.trust)
+        ClientCertificate::read(rules, around)
     });
     if let Some(upstream) = &upstream {
         note_anonymous(&section, upstream, client_certificate.as_ref());

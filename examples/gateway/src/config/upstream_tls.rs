@@ -30,7 +30,7 @@ pub(crate) struct UpstreamTls {
 }
 
 /// What is verified of a back end's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub(crate) enum Verify {
     /// Chain and name. The default, and the only one that is not dangerous.
     #[default]

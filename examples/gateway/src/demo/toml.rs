@@ -12,7 +12,7 @@ pub(crate) fn render(own: [u16; 2], back_ends: [u16; 2]) -> String {
         r#"# The gateway of `gateway demo`, written anew at every start. While it runs, what you change here is
 # served from the next request on. To keep a change, copy the file to another name in this folder and serve
 # the copy with `gateway run --config COPY`. The back ends on ports {first} and {second} live inside
-# `gateway demo`: leave it running, and give the copy listener and management addresses of its own.
+# `gateway demo`: leave it running, and give the copy listener and management addresses and a store of its own.
 #
 # Paths are relative to this file.
 
@@ -27,9 +27,18 @@ client_certificate = "request"              # every caller is asked for a certif
 address = "127.0.0.1:{management_port}"
 token_file = "management.token"
 
+# Certificates and APIs that come through the management listener are kept here.
+[store]
+path = "store"
+
+# What Verify() means in the policies of those APIs.
+[apis]
+trust = "partners"
+
 # CAs that routes refer to by name.
 [trust.partners]
 ca = ["partners-ca.pem"]
+revocation = "off"                          # nobody asks whether a certificate was revoked
 
 # Who the gateway is when it calls a back end.
 [identities.orders]

@@ -49,7 +49,14 @@ pub(crate) fn text(dir: &Path, port: u16, management_port: u16) -> String {
     for call in LET_IN {
         push_call(&mut text, dir, port, call);
     }
-    text.push_str("\nThe gateway itself, on the management listener:\n");
+    let token = dir.join("management.token");
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "\nThe portal is at https://localhost:{management_port}/ for browsers, with the token in {}.\n\
+         The gateway itself, on the management listener:\n",
+        token.display()
+    );
     push_management(&mut text, dir, management_port);
     text.push_str("\nRefused, on HTTP/1.1 with the reason phrase \"Invalid client certificate\":\n");
     for call in REFUSED {

@@ -4,10 +4,9 @@ use crate::serve::Site;
 
 /// Warns of each route that demanded a certificate where the route that takes its place does not.
 pub(super) fn warn(old: &Site, new: &Site) {
-    for route in old.routes.iter().filter(|route| route.is_enforced) {
+    for route in old.routes().filter(|route| route.is_enforced) {
         let (path, host) = (&route.facts.path, route.facts.host.as_deref());
-        let successor = new.table.find(host, path).and_then(|index| new.routes.get(index));
-        if successor.is_some_and(|route| !route.is_enforced) {
+        if new.successor(host, path).is_some_and(|route| !route.is_enforced) {
             tracing::warn!(path, host, "this route demanded a certificate, and does so no longer");
         }
     }

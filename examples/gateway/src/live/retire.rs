@@ -9,6 +9,7 @@ use crate::serve::Site;
 /// Connections under identities and back-end trusts of `old` that `new` does not have finish what is in flight and
 /// are cut off after the drain timeout; what both have are the very same values, and their connections go on.
 pub(super) fn retire(old: &Arc<Site>, new: &Site) {
+    let (old, new) = (&old.file, &new.file);
     // Its other settings are those of another client, which nobody reaches the old connections through.
     if !old.client.is_same_as(&new.client) {
         old.client.retire_all();
@@ -18,6 +19,10 @@ pub(super) fn retire(old: &Arc<Site>, new: &Site) {
         if !new.identities.values().any(|kept| kept.is_same_as(identity)) {
             old.client.retire_identity(identity);
         }
+    }
+    let (trust, kept) = (&old.api_parts.back_end_trust, &new.api_parts.back_end_trust);
+    if !Arc::ptr_eq(trust, kept) {
+        trust.made().iter().for_each(|trust| old.client.retire_trust(trust));
     }
     for trust in &old.trusts {
         if !new.trusts.iter().any(|kept| kept.is_same_as(trust)) {

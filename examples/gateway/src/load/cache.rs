@@ -9,11 +9,14 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, ServerTls, TrustAnchors, apim::Document, identity::SharedIdentities,
+    BackEndTrust, ClientIdentity, ServerTls, TrustAnchors,
+    apim::{Document, SharedDeployment},
+    identity::SharedIdentities,
     outbound::SharedBackEndTrust,
 };
 
-use crate::serve::Client;
+use super::api_trust::ApiTrust;
+use crate::{serve::Client, store::Published};
 
 /// SHA-256 of everything that a value was made of. Some of that is secret: it stays in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,15 +45,20 @@ pub(crate) struct Cache {
     pub(super) identities: Kept<ClientIdentity>,
     pub(super) anchors: Kept<TrustAnchors>,
     pub(super) back_end_trusts: Kept<BackEndTrust>,
+    /// That of APIs, by the CAs.
+    pub(super) api_trusts: Kept<Arc<ApiTrust>>,
     /// The same trusts by their settings: what requests of all configurations look up.
     pub(super) shared_trusts: Kept<SharedBackEndTrust>,
     /// The identities, likewise.
     pub(super) shared_identities: SharedIdentities,
     pub(super) server_tls: Kept<ServerTls>,
     pub(super) documents: Kept<Document>,
+    pub(super) deployments: Kept<SharedDeployment>,
     pub(super) clients: Kept<Client>,
     /// How many requests each route has in flight: they count whatever configuration they came under.
     pub(super) in_flight: Kept<Arc<AtomicUsize>>,
+    /// What requests see of the store: loads come and go, it stays.
+    pub(super) store: Arc<Published>,
 }
 
 impl Cache {
@@ -61,8 +69,10 @@ impl Cache {
         self.anchors.settle(succeeded);
         self.back_end_trusts.settle(succeeded);
         self.shared_trusts.settle(succeeded);
+        self.api_trusts.settle(succeeded);
         self.server_tls.settle(succeeded);
         self.documents.settle(succeeded);
+        self.deployments.settle(succeeded);
         self.clients.settle(succeeded);
         self.in_flight.settle(succeeded);
     }

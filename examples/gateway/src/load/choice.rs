@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt::Display,
     path::Path,
+    sync::Arc,
 };
 
 use http::{Extensions, HeaderMap, HeaderName};
@@ -13,14 +14,24 @@ use tower_mtls::{
 };
 
 use super::{Named, files::Findings, key_pair::Pair, publication::referred, rows};
-use crate::config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted};
+use crate::{
+    config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted},
+    store::Published,
+};
 
 /// The identities that routes can be given.
 pub(super) struct Known {
     named: BTreeMap<String, Option<ClientIdentity>>,
-    all: Identities,
-    /// Where requests look them up.
-    shared: SharedIdentities,
+    /// Those of the file.
+    found: Identities,
+    all: All,
+}
+
+/// Where requests look identities up: those of the file, and those of the store, if there is one.
+#[derive(Clone)]
+pub(super) struct All {
+    file: SharedIdentities,
+    store: Option<Arc<Published>>,
 }
 
 /// The layer that chooses; None if what it needs is broken, which has been reported by then.
@@ -29,49 +40,62 @@ pub(super) fn layer(
     known: &Known,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
-    let shared = &known.shared;
+    let all = &known.all;
     Some(match identity {
         None => IdentityLayer::anonymous(),
         // An identity that is broken has been reported where it stands.
         Some(RouteIdentity::Named(name)) => {
             known.named.get(name.as_str())?.as_ref()?;
-            IdentityLayer::by_reference(shared.clone(), IdentityReference::name(name.as_str()))
+            IdentityLayer::by_reference(all.clone(), IdentityReference::name(name.as_str()))
         }
         Some(RouteIdentity::Id(id)) => {
             let reference = IdentityReference::id(id.as_str());
             known.note_if_away(id, &reference, findings);
-            IdentityLayer::by_reference(shared.clone(), reference)
+            IdentityLayer::by_reference(all.clone(), reference)
         }
         Some(RouteIdentity::Thumbprint(thumbprint)) => {
             known.note_if_away(thumbprint, &thumbprint.value.into(), findings);
-            IdentityLayer::by_reference(shared.clone(), thumbprint.value)
+            IdentityLayer::by_reference(all.clone(), thumbprint.value)
         }
         Some(RouteIdentity::By(by)) => {
             let choose = chooser(by, findings)?;
-            IdentityLayer::choose(shared.clone(), choose)
+            IdentityLayer::choose(all.clone(), choose)
         }
     })
 }
 
 impl Known {
     /// All that can be referred to.
-    pub(super) fn all(&self) -> &SharedIdentities {
-        &self.shared
+    pub(super) fn all(&self) -> &All {
+        &self.all
     }
 
-    pub(super) fn new(read: &Named<Pair>, shared: SharedIdentities) -> Self {
+    pub(super) fn new(read: &Named<Pair>, file: SharedIdentities, store: Option<Arc<Published>>) -> Self {
         let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));
-        Self { named, all: referred(found), shared }
+        Self { named, found: referred(found), all: All { file, store } }
+    }
+}
+
+impl ResolveIdentity for All {
+    /// An id is the store's, and else a name.
+    fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
+        let stored = self.store.as_ref().and_then(|store| store.resolve(reference));
+        stored.or_else(|| self.file.resolve(reference))
     }
 }
 
 impl Known {
-    /// It may be there later.
+    /// It may be there later. What is in a store that is not open is not known here.
     fn note_if_away<T>(&self, at: &Located<T>, reference: &IdentityReference, findings: &mut Findings) {
-        if self.all.resolve(reference).is_none() {
-            findings.note(at, "no identity matches this now", "requests get 502 until one does");
+        let stored = self.all.store.as_ref().and_then(|store| store.resolve(reference));
+        if stored.is_none() && self.found.resolve(reference).is_none() {
+            let problem = match self.all.store {
+                Some(_) => "is none of [identities]: it has to come through the store",
+                None => "no identity matches this now",
+            };
+            findings.note(at, problem, "requests get 502 until it is there");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Policy documents: from a file to what decides.
 
+use std::convert::Infallible;
+
 use tower_mtls::apim::{
     DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Revocation,
     SharedDeployment,
@@ -13,32 +15,40 @@ use super::{
     rules,
     upstream::Parts,
 };
-use crate::config::{
-    By, Claim, ClientCertificate, Config, FilePath, Located, Route, RouteIdentity, Scheme, quoted,
+use crate::{
+    config::{By, Claim, ClientCertificate, Config, FilePath, Located, Route, RouteIdentity, Scheme, quoted},
+    store::{Deployed, Published},
 };
 
-/// What documents see as `context.Deployment.Certificates`: the certificates of all identities, by name.
-pub(super) struct Deployed {
-    certificates: SharedDeployment,
+/// What documents see as `context.Deployment.Certificates`: the certificates of all identities, by name, and those of the
+/// store.
+pub(super) struct Deployment {
+    pub(super) deployed: Deployed,
+    pub(super) certificates: SharedDeployment,
     digest: Digest,
     /// Whether no identity is broken.
     is_whole: bool,
 }
 
-impl Deployed {
-    pub(super) fn new(identities: &Named<Pair>) -> Self {
-        let mut certificates = DeploymentCertificates::new();
+impl Deployment {
+    pub(super) fn new(
+        identities: &Named<Pair>,
+        store: &Published,
+        kept: &mut Kept<SharedDeployment>,
+    ) -> Self {
+        let mut file = DeploymentCertificates::new();
         let mut parts: Vec<&[u8]> = Vec::new();
         for (name, pair) in identities {
             let Some(pair) = pair else { continue };
-            certificates.insert(name.as_str(), pair.identity.certificate().clone(), true);
+            file.insert(name.as_str(), pair.identity.certificate().clone(), true);
             parts.extend([name.as_bytes(), pair.digest.as_bytes()]);
         }
-        Self {
-            certificates: SharedDeployment::new(certificates),
-            digest: Digest::of("deployment", parts),
-            is_whole: identities.values().all(Option::is_some),
-        }
+        let digest = Digest::of("deployment", parts);
+        // Documents that are kept go on with theirs.
+        let Ok(certificates) = kept.get_or_make(digest, || Ok::<_, Infallible>(SharedDeployment::default()));
+        let deployed = Deployed::new(file, certificates.clone());
+        deployed.refresh(store);
+        Self { deployed, certificates, digest, is_whole: identities.values().all(Option::is_some) }
     }
 }
 
@@ -52,9 +62,11 @@ pub(super) fn document(
     findings: &mut Findings,
 ) -> Option<Document> {
     let contents = findings.read(file);
-    let mut builder = Document::builder().deployment(parts.deployed.certificates.clone());
+    let mut builder = Document::builder().deployment(parts.deployment.certificates.clone());
     // A broken identity has been reported where it stands; that it is missing here is no news.
-    if parts.deployed.is_whole {
+    // Nor is it an error while there is a store: a certificate may come into that later.
+    let is_final = parts.deployment.is_whole && parts.config.store.is_none();
+    if is_final {
         builder = builder.only_known_certificates();
     }
     let (mut trust, mut is_revocation_off, mut is_trust_broken) = (None, false, false);
@@ -81,14 +93,14 @@ pub(super) fn document(
         "document",
         [
             contents.as_slice(),
-            parts.deployed.digest.as_bytes(),
+            parts.deployment.digest.as_bytes(),
             trust.map_or(&[], |roots| roots.digest.as_bytes()),
-            &[u8::from(is_revocation_off), u8::from(parts.deployed.is_whole)],
+            &[u8::from(is_revocation_off), u8::from(is_final)],
         ],
     );
     match kept.get_or_make(digest, || builder.load(text)) {
         Ok(document) => {
-            warn(document.warnings(), file, findings);
+            warn(document.warnings(), parts.config, file, findings);
             rules::warn_of_shadow(rules, findings);
             note_anonymous(&document, route, file, findings);
             note_what_stands_for_nothing(&document, rules, file, findings);
@@ -99,7 +111,7 @@ pub(super) fn document(
         Err(errors) => {
             let is_news = |kind| !(is_trust_broken && needs_trust(kind));
             tell(&errors, is_news, parts.config, rules.trust.as_ref(), file, findings);
-            warn(errors.warnings(), file, findings);
+            warn(errors.warnings(), parts.config, file, findings);
             None
         }
     }
@@ -183,8 +195,12 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
 /// More names than this are not listed: nobody finds a misspelt one among them.
 const MOST_LISTED: usize = 5;
 
-fn warn(warnings: &[DocumentWarning], file: &Located<FilePath>, findings: &mut Findings) {
+fn warn(warnings: &[DocumentWarning], config: &Config, file: &Located<FilePath>, findings: &mut Findings) {
     for warning in warnings {
+        // Who is in the store is not known here.
+        if warning.kind() == FindingKind::Callers && config.store.is_some() {
+            continue;
+        }
         let place = place(file, warning.line(), warning.column());
         let (said, remedy) = match warning.kind() {
             FindingKind::Callers => (warning.problem(), "add [store] and upload callers' certificates"),
@@ -262,7 +278,7 @@ fn judge_back_ends(
 ) -> bool {
     let mut is_sound = true;
     let named = quoted(&file.written);
-    if route.upstream.scheme == Scheme::Http && document.chooses_identity() {
+    if route.upstream.scheme == Scheme::Http && document.authenticates() {
         let problem = format!("{named} chooses an identity, which cannot be shown to an http upstream");
         let remedy = "write an https upstream, or remove <authentication-certificate>";
         if document.chooses_back_end() {
@@ -280,7 +296,7 @@ fn judge_back_ends(
             let problem = format!("{place}: the route's identity cannot be shown over http");
             findings.error(file, problem, remedy);
             is_sound = false;
-        } else if document.chooses_identity() {
+        } else if document.authenticates() {
             let problem = format!(
                 "{place}: an identity cannot be shown over http: a request with both is answered with 502"
             );

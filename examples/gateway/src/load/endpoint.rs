@@ -1,8 +1,8 @@
 //! What callers connect to: the listener and the management listener, with their certificates.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use tower_mtls::{RequireCertificateLayer, ServerTls, Timestamp, acceptor::ClientCertificateRequest};
+use tower_mtls::{ClientCertificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
 
 use super::{
     Named, advice,
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     config::{AskForCertificate, Config, FilePath, KeyFiles, Located, Management, quoted},
-    management::{Access, Token},
+    management::{Access, Hosts, Token},
+    store::Published,
 };
 
 /// An address to listen on, and what is shown and asked there.
@@ -21,8 +22,7 @@ use crate::{
 pub(crate) struct Endpoint {
     pub(crate) address: Located<SocketAddr>,
     pub(crate) tls: ServerTls,
-    /// The end of its certificate.
-    pub(crate) not_after: Timestamp,
+    pub(crate) certificate: ClientCertificate,
 }
 
 /// The listener.
@@ -40,6 +40,7 @@ pub(super) fn management(
     config: &Config,
     management: &Management,
     roots: &Named<Roots>,
+    store: &Arc<Published>,
     cache: &mut Cache,
     findings: &mut Findings,
 ) -> Option<(Endpoint, Access)> {
@@ -52,7 +53,8 @@ pub(super) fn management(
     let endpoint = endpoint("management", &management.address, files, request, cache, findings);
     let token = management.token_file.as_ref().map(|file| token(file, findings));
     let rules = management.client_certificate.as_ref();
-    let policy = rules.map(|rules| rules::policy(rules, roots, findings));
+    let policy = rules.map(|rules| rules::policy(rules, roots, store, findings));
+    let endpoint = endpoint?;
     let access = Access::new(
         match token {
             Some(token) => Some(token?),
@@ -62,8 +64,9 @@ pub(super) fn management(
             Some(policy) => Some(RequireCertificateLayer::new(policy?)),
             None => None,
         },
+        Hosts::new(endpoint.address.ip(), &endpoint.certificate),
     );
-    Some((endpoint?, access))
+    Some((endpoint, access))
 }
 
 fn token(file: &Located<FilePath>, findings: &mut Findings) -> Option<Token> {
@@ -95,9 +98,7 @@ fn endpoint(
         ServerTls::builder().certified_key(key).client_certificate(request).build()
     });
     match made {
-        Ok(tls) => {
-            Some(Endpoint { address: address.clone(), tls, not_after: certificate.validity().not_after })
-        }
+        Ok(tls) => Some(Endpoint { address: address.clone(), tls, certificate: certificate.clone() }),
         Err(error) => {
             findings.error(address, error.to_string(), "check certificate and private_key");
             None

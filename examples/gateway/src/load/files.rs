@@ -104,12 +104,12 @@ impl Findings {
 }
 
 #[cfg(unix)]
-fn is_open_to_others(file: &Path) -> bool {
+pub(crate) fn is_open_to_others(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_open_to_others(_file: &Path) -> bool {
+pub(crate) fn is_open_to_others(_file: &Path) -> bool {
     false
 }

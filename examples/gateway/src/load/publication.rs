@@ -37,7 +37,7 @@ impl Publication {
     }
 }
 
-/// By name, and by their names as ids as long as there is no store.
+/// By name, and by their names as ids.
 pub(super) fn referred<'a>(named: impl IntoIterator<Item = (&'a String, &'a ClientIdentity)>) -> Identities {
     let mut identities = Identities::new();
     for (name, identity) in named {

@@ -1,16 +1,20 @@
 //! `[routes.client_certificate]`: from texts to a policy.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 
 use tower_mtls::{Policy, Thumbprint};
 
 use super::{Named, files::Findings, trust::Roots};
-use crate::config::{ClientCertificate, FilePath, Located, Mode, quoted};
+use crate::{
+    config::{ClientCertificate, FilePath, InStore, Located, Mode, quoted},
+    store::{Members, Published},
+};
 
 /// The policy of a route.
 pub(super) fn policy(
     rules: &Located<ClientCertificate>,
     roots: &Named<Roots>,
+    store: &Arc<Published>,
     findings: &mut Findings,
 ) -> Option<Policy> {
     let issuers = parsed(&rules.issuer, findings, NAME);
@@ -41,6 +45,9 @@ pub(super) fn policy(
     let thumbprints: Vec<_> = thumbprints?.into_iter().chain(listed).collect();
     if !thumbprints.is_empty() {
         policy = policy.thumbprints(thumbprints);
+    }
+    if let Some(which) = rules.in_store {
+        policy = policy.member_of(Members::new(store.clone(), which == InStore::Any));
     }
     if !rules.validity {
         policy = policy.allow_outside_validity();

@@ -20,7 +20,7 @@ use super::{
     Named, advice,
     cache::{Digest, Kept},
     choice::{self, Known},
-    document::{self, Deployed},
+    document::{self, Deployment},
     files::Findings,
     rules,
     trust::Roots,
@@ -28,17 +28,19 @@ use super::{
 use crate::{
     config::{
         BY_REQUEST, By, Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme,
-        Verify, quoted,
+        Upstream, Verify, quoted,
     },
     serve::{Bounds, ChosenBy, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService},
+    store::Published,
 };
 
 /// What routes are built from.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
     pub(super) roots: &'a Named<Roots>,
+    pub(super) store: &'a Arc<Published>,
     pub(super) identities: &'a Known,
-    pub(super) deployed: &'a Deployed,
+    pub(super) deployment: &'a Deployment,
     pub(super) client: &'a Client,
 }
 
@@ -85,10 +87,16 @@ pub(super) fn route(
             upstream: match guard.document() {
                 // Which one it was is counted with the client's own errors.
                 Some(document) if document.chooses_back_end() => {
-                    format!("{}, or what the policy document chose", back_end(route))
+                    format!("{}, or what the policy document chose", back_end(&route.upstream))
                 }
-                _ => back_end(route),
+                _ => back_end(&route.upstream),
             },
+            url: format!("{}{}", back_end(&route.upstream), route.upstream.path),
+            identity: route
+                .identity
+                .as_ref()
+                .filter(|identity| chosen_by(identity).is_none())
+                .map(RouteIdentity::label),
             chosen_by: route.identity.as_ref().and_then(chosen_by),
             measures: measures(route, guard.document()),
         }),
@@ -109,7 +117,7 @@ fn guard(
     let Some(rules) = &route.client_certificate else { return Some(Guard::Nothing) };
     match &rules.policy {
         Some(file) => document::document(parts, route, rules, file, documents, findings).map(Guard::Document),
-        None => rules::policy(rules, parts.roots, findings).map(Guard::Rules),
+        None => rules::policy(rules, parts.roots, parts.store, findings).map(Guard::Rules),
     }
 }
 
@@ -127,9 +135,9 @@ fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Kept<Arc<AtomicU
     }
 }
 
-/// The route's back end, as log and metrics have it.
-fn back_end(route: &RouteConfig) -> String {
-    format!("{}://{}", route.upstream.scheme.as_str(), route.upstream.authority)
+/// The back end, as log and metrics have it.
+pub(super) fn back_end(upstream: &Upstream) -> String {
+    format!("{}://{}", upstream.scheme.as_str(), upstream.authority)
 }
 
 fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
@@ -150,22 +158,25 @@ fn chosen_by(identity: &RouteIdentity) -> Option<ChosenBy> {
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
-    let upstream = &route.upstream;
-    let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
-    let parsed = match text.parse() {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            findings.error(upstream, format!("{}: {error}", quoted(&text)), "write https://host:port/path");
-            return None;
+    match proxy(config.proxy, &route.path, &route.upstream) {
+        Ok(layer) => Some(if route.preserve_host { layer.preserve_host() } else { layer }),
+        Err(problem) => {
+            findings.error(&route.upstream, problem, "write https://host:port/path");
+            None
         }
-    };
-    let layer = ReverseProxyLayer::new(&route.path, parsed).forwarded(match config.proxy {
+    }
+}
+
+/// What sends requests for this path and below it on to a back end.
+pub(super) fn proxy(proxy: Proxy, path: &str, upstream: &Upstream) -> Result<ReverseProxyLayer, String> {
+    let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
+    let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
+    Ok(ReverseProxyLayer::new(path, parsed).forwarded(match proxy {
         Proxy { x_forwarded: false, forwarded: false } => Forwarded::Nothing,
         Proxy { x_forwarded: true, forwarded: false } => Forwarded::XForwarded,
         Proxy { x_forwarded: false, forwarded: true } => Forwarded::Rfc7239,
         Proxy { x_forwarded: true, forwarded: true } => Forwarded::Both,
-    });
-    Some(if route.preserve_host { layer.preserve_host() } else { layer })
+    }))
 }
 
 fn calling(

@@ -7,7 +7,6 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn},
@@ -15,18 +14,28 @@ use axum::{
 };
 use tower_mtls::{RequireCertificateLayer, remote_addr};
 
-use super::Token;
+use super::{Hosts, Token, arm::Problem};
 
 /// What a caller must show: everything that is configured, of which there is at least one.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     token: Option<Arc<Token>>,
     certificate: Option<RequireCertificateLayer>,
+    hosts: Hosts,
 }
 
 impl Access {
-    pub(crate) fn new(token: Option<Token>, certificate: Option<RequireCertificateLayer>) -> Self {
-        Self { token: token.map(Arc::new), certificate }
+    pub(crate) fn new(
+        token: Option<Token>,
+        certificate: Option<RequireCertificateLayer>,
+        hosts: Hosts,
+    ) -> Self {
+        Self { token: token.map(Arc::new), certificate, hosts }
+    }
+
+    /// The names under which the listener is asked.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// Lets only those to the routes of this router who show it all: the certificate is judged first.
@@ -41,7 +50,10 @@ impl Access {
                     // The configuration refuses this; should it ever fail to, nobody is let in.
                     None if has_none => StatusCode::FORBIDDEN.into_response(),
                     Some(token) if !token.is_named_in(request.headers()) => {
-                        warn(&told, &request);
+                        // Pages and clients ask first whether they have to.
+                        if request.headers().contains_key(header::AUTHORIZATION) {
+                            warn(&told, &request);
+                        }
                         unauthorized()
                     }
                     _ => next.run(request).await,
@@ -61,13 +73,13 @@ fn warn(told: &Mutex<Option<Instant>>, request: &Request) {
     if told.is_none_or(|told| now.saturating_duration_since(told) >= Duration::from_secs(1)) {
         *told = Some(now);
         let remote = remote_addr(request.extensions()).map(tracing::field::display);
-        tracing::warn!(remote, path = request.uri().path(), "asked without the token");
+        tracing::warn!(remote, path = request.uri().path(), "asked with a token that is not the one");
     }
 }
 
 fn unauthorized() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let message = "The management token is missing or wrong: send the one in token_file as Authorization: Bearer TOKEN.";
+    let mut response = Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", message).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }

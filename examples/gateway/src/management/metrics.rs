@@ -10,6 +10,7 @@ use tower_mtls::{Clock, SystemClock};
 use crate::{
     live::Status,
     serve::{self, Side, Site},
+    store::Published,
 };
 
 /// The format's own media type.
@@ -38,7 +39,12 @@ pub(crate) async fn upkeep(recorded: &PrometheusHandle) {
 }
 
 /// All there is to tell.
-pub(super) fn render(recorded: &PrometheusHandle, status: &Status, site: &Site) -> String {
+pub(super) fn render(
+    recorded: &PrometheusHandle,
+    status: &Status,
+    site: &Site,
+    published: &Published,
+) -> String {
     let mut text = recorded.render();
     let now = SystemClock.now();
     // Written by hand, since they are computed now: a gauge of the facade would go on telling of identities that
@@ -51,7 +57,7 @@ pub(super) fn render(recorded: &PrometheusHandle, status: &Status, site: &Site) 
         (Side::Identity, "gateway_identity_expires_in_days", "identity"),
         (Side::Listener, "gateway_listener_certificate_expires_in_days", "listener"),
     ] {
-        let expiries = site.expiries.iter().filter(|expiry| expiry.side == side);
+        let expiries = site.file.expiries.iter().filter(|expiry| expiry.side == side);
         // Names of the configuration are letters, digits, hyphens and underscores: nothing to escape.
         let values: Vec<_> = expiries
             .map(|expiry| (format!("{{{label}=\"{}\"}}", expiry.name), expiry.days_left(now)))
@@ -59,7 +65,19 @@ pub(super) fn render(recorded: &PrometheusHandle, status: &Status, site: &Site) 
         let values: Vec<_> = values.iter().map(|(labels, value)| (labels.as_str(), *value)).collect();
         gauge(&mut text, name, &values);
     }
+    let stored = published.expiries();
+    let values: Vec<_> = stored
+        .iter()
+        .map(|(id, end)| (format!("{{id=\"{}\"}}", escaped(id)), serve::days_until(*end, now)))
+        .collect();
+    let values: Vec<_> = values.iter().map(|(labels, value)| (labels.as_str(), *value)).collect();
+    gauge(&mut text, "gateway_stored_identity_expires_in_days", &values);
     text
+}
+
+/// A label's value; an id has no line breaks.
+fn escaped(id: &str) -> String {
+    id.replace('\\', r"\\").replace('"', r#"\""#)
 }
 
 fn gauge(text: &mut String, name: &str, values: &[(&str, f64)]) {

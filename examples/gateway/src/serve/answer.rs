@@ -64,6 +64,8 @@ pub(crate) enum Refused {
     HeadTooLarge,
     /// Not exactly one Host on HTTP/1.1 (RFC 9112, section 3.2), or one that is no host.
     Host,
+    /// It is an API's, of which the store says more than the configuration file can serve.
+    Broken,
 }
 
 impl Refused {
@@ -77,6 +79,7 @@ impl Refused {
             Self::HeadTooLarge => "head_too_large",
             Self::Host => "bad_host",
             Self::Connect => "connect_refused",
+            Self::Broken => "broken_api",
         }
     }
 
@@ -91,6 +94,7 @@ impl Refused {
             }
             Self::Host => (StatusCode::BAD_REQUEST, "Bad Host"),
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Self::Broken => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         };
         let mut response = problem(status, title, self.code());
         if self == Self::TransferCoding {

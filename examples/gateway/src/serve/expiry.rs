@@ -30,7 +30,11 @@ impl Expiry {
 
     /// Days from `now` to the end, negative after it.
     pub(crate) fn days_left(&self, now: Timestamp) -> f64 {
-        let seconds = self.not_after.as_unix().saturating_sub(now.as_unix());
-        seconds as f64 / 86_400.0
+        days_until(self.not_after, now)
     }
+}
+
+/// Days from `now` to the end, negative after it.
+pub(crate) fn days_until(end: Timestamp, now: Timestamp) -> f64 {
+    end.as_unix().saturating_sub(now.as_unix()) as f64 / 86_400.0
 }

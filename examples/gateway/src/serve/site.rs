@@ -29,7 +29,12 @@ use super::{
     },
     measure::{self, Exchange, RouteMeasures},
 };
-use crate::{path::Normalised, routes::RouteTable};
+use crate::{
+    load::{ApiParts, Built},
+    path::Normalised,
+    routes::RouteTable,
+    store::{Deployed, Use, Uses},
+};
 
 /// The most octets of a request's head, target and fields together.
 ///
@@ -40,16 +45,33 @@ pub(super) const LARGEST_HEAD: usize = 32 * 1024;
 /// The most octets of a request's path and query.
 const LONGEST_TARGET: usize = 16 * 1024;
 
-/// The routes of one configuration, and whatever else of it can be replaced while serving.
+/// What requests are served by: the routes of a configuration file, and those of the store's APIs.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) table: RouteTable,
-    pub(crate) routes: Vec<Route>,
+    pub(crate) file: Arc<FileSite>,
+    pub(crate) apis: Built,
+    /// Everything that refers to certificates of the store.
+    pub(crate) uses: Arc<Uses>,
+    table: RouteTable,
+    /// By position in the table; None: an API that cannot be served.
+    routes: Vec<Option<Arc<Route>>>,
+}
+
+/// What comes out of one configuration file, and can be replaced while serving.
+#[derive(Debug)]
+pub(crate) struct FileSite {
+    /// In the order of the file.
+    pub(crate) routes: Vec<Arc<Route>>,
     /// What the routes are made of, so that it can be told what a later configuration no longer has.
     pub(crate) client: Client,
     pub(crate) identities: BTreeMap<String, ClientIdentity>,
     pub(crate) trusts: Vec<BackEndTrust>,
     pub(crate) expiries: Vec<Expiry>,
+    /// Which of its routes refer to certificates of the store.
+    pub(crate) uses: Vec<Use>,
+    /// What policy documents see of its identities and of the store.
+    pub(crate) deployed: Deployed,
+    pub(crate) api_parts: ApiParts,
 }
 
 #[derive(Debug)]
@@ -88,6 +110,10 @@ pub(crate) struct RouteFacts {
     pub(crate) path: String,
     pub(crate) host: Option<String>,
     pub(crate) upstream: String,
+    /// The URL that its requests are sent below.
+    pub(crate) url: String,
+    /// The identity, if it is the same for each request.
+    pub(crate) identity: Option<String>,
     /// If the identity is another one for each request.
     pub(crate) chosen_by: Option<ChosenBy>,
     pub(crate) measures: RouteMeasures,
@@ -154,10 +180,11 @@ pub(super) async fn answer(
     let mut failed = None;
     let mut response = answered.unwrap_or_else(|failure| {
         let code = failure.code();
-        let RouteFacts { path: route, upstream, measures, .. } = exchange.facts();
+        let RouteFacts { path: route, upstream, identity, measures, .. } = exchange.facts();
+        let identity = identity.as_deref().filter(|_| failure.is_unknown_identity());
         let looked = looked.filter(|_| failure.is_unknown_identity());
         let (by, value) = (looked.as_ref().map(Looked::by), looked.as_ref().map(Looked::value));
-        tracing::warn!(code, %method, path, route, upstream, remote, by, value, "{failure}");
+        tracing::warn!(code, %method, path, route, upstream, remote, identity, by, value, "{failure}");
         measures.failed(code);
         failed = Some(code);
         own(failure.response(), is_head)
@@ -170,6 +197,22 @@ pub(super) async fn answer(
 }
 
 impl Site {
+    pub(crate) fn new(file: Arc<FileSite>, apis: Built) -> Self {
+        let of_file = file.routes.iter().map(|route| {
+            let RouteFacts { host, path, .. } = &*route.facts;
+            ((host.clone(), path.clone()), Some(route.clone()))
+        });
+        let of_apis = apis.routes.values().map(|(path, route)| ((None, path.clone()), route.clone()));
+        let (places, routes): (Vec<_>, Vec<_>) = of_file.chain(of_apis).unzip();
+        let uses = Arc::new(Uses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
+        Self { table: RouteTable::new(places), routes, uses, file, apis }
+    }
+
+    /// All routes that serve.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().flatten().map(|route| &**route)
+    }
+
     /// The route of a request for this host and path.
     pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, Refused> {
         let found = self.table.find(host, &path.path);
@@ -178,11 +221,16 @@ impl Site {
             return Err(Refused::AmbiguousPath);
         }
         let index = found.ok_or(Refused::NoRoute)?;
-        let route = self.routes.get(index).ok_or(Refused::NoRoute)?;
+        let route = self.routes.get(index).ok_or(Refused::NoRoute)?.as_deref().ok_or(Refused::Broken)?;
         if path.has_empty_segments && !route.allow_empty_segments {
             return Err(Refused::AmbiguousPath);
         }
         Ok(route)
+    }
+
+    /// The route that takes the place of one for this host and path.
+    pub(crate) fn successor(&self, host: Option<&str>, path: &str) -> Option<&Route> {
+        self.routes.get(self.table.find(host, path)?)?.as_deref()
     }
 
     /// Finds the route; the request's path is the one string that rules, routing and back end all see.

@@ -125,6 +125,14 @@ impl Demo {
         Self { process, tour, port, management_port, folder }
     }
 
+    /// Its configuration, without the store: that is open in one process only.
+    pub fn toml(&self) -> String {
+        let text = std::fs::read_to_string(self.dir().join("gateway.toml")).unwrap();
+        let (before, rest) = text.split_once("[store]").unwrap();
+        let (_, rest) = rest.split_once("# CAs that routes refer to").unwrap();
+        format!("{before}#{rest}")
+    }
+
     /// The same world, for callers of another gateway on this port.
     pub fn on_port(mut self, port: u16) -> Self {
         self.port = port;
@@ -284,8 +292,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: &Path) -> (Self, u16) {
+        Self::start_logging(config, "info,gateway::live=debug")
+    }
+
+    /// With this much of a log.
+    pub fn start_logging(config: &Path, log: &str) -> (Self, u16) {
         let mut command = gateway();
-        command.env("RUST_LOG", "info,gateway::live=debug");
+        command.env("RUST_LOG", log);
         let mut process =
             command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
         let printed = BufReader::new(process.stderr.take().unwrap()).lines();
@@ -313,6 +326,11 @@ impl Running {
     /// How many lines have been logged.
     pub fn lines(&self) -> usize {
         self.log.lines.lock().unwrap().0.len()
+    }
+
+    /// All that has been logged.
+    pub fn log(&self) -> String {
+        self.log.lines.lock().unwrap().0.join("\n")
     }
 
     /// How many of the lines from this one on hold this text.

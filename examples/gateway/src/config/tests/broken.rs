@@ -78,7 +78,7 @@ pub(super) const BROKEN: &[Case] = &[
     ("path = \"/\"", "path = \"/orders\"\nhost = \"api.example.com\"",
         49, "routes[2].path", "routes[1] on line 24"),
     ("[routes.upstream_tls]", "[routes.upstream_tls]\npath = \"/\"",
-        32, "routes[1].upstream_tls.path", "belongs to [[routes]]"),
+        32, "routes[1].upstream_tls.path", "belongs to [store] or [[routes]]"),
     // upstream_tls
     ("verify = \"chain\"", "verify = \"no\"", 33, "routes[1].upstream_tls.verify", "\"name\" or \"none\""),
     ("verify = \"chain\"", "pin = [\"x\"]", 33, "routes[1].upstream_tls.pin", "no pin"),
@@ -87,7 +87,8 @@ pub(super) const BROKEN: &[Case] = &[
     // client_certificate
     ("[\"*.contoso.com\"]", "[\"a.*.com\"]", 42, "routes[1].client_certificate.dns_name", "first label"),
     ("mode = \"enforce\"", "mode = \"audit\"", 46, "routes[1].client_certificate.mode", "write \"enforce\""),
-    ("mode = \"enforce\"", "in_store = true", 46, "routes[1].client_certificate.in_store", "not supported"),
+    ("mode = \"enforce\"", "in_store = true", 46, "routes[1].client_certificate.in_store", "add [store]"),
+    ("mode = \"enforce\"", "in_store = 1", 46, "routes[1].client_certificate.in_store", "true or false"),
     ("mode = \"enforce\"", "issuers = []",
         46, "routes[1].client_certificate.issuers", "did you mean issuer?"),
     ("common_name = [\"orders-client\"]", "common_name = []",
@@ -128,5 +129,7 @@ pub(super) const BROKEN: &[Case] = &[
         60, "management.client_certificate.mode", "belongs to [routes.client_certificate]"),
     ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\nclient_certificate.issuer = \"CN=a\"\n[proxy]",
         60, "management.client_certificate", "can be forged"),
-    ("[proxy]", "[store]\npath = \"s\"\n[proxy]", 58, "store", "not supported by this version"),
+    ("[proxy]", "[store]\nkey_file = \"k\"\n[proxy]", 58, "store.path", "is missing"),
+    ("[proxy]", "[store]\npath = \"s\"\nkey_file = \"s/k\"\n[proxy]", 60, "store.key_file", "in the store's folder"),
+    ("[proxy]", "[store]\npath = \"s\"\nkeyfile = \"k\"\n[proxy]", 60, "store.keyfile", "did you mean key_file?"),
 ];

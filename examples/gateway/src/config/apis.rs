@@ -1,0 +1,30 @@
+//! `[apis]`: what APIs share that are made through the management API.
+
+use super::located::Located;
+use super::route::Surroundings;
+use super::section::Section;
+
+/// The keys of `[apis]`.
+pub(crate) const KEYS: &[&str] = &["trust"];
+
+/// What they share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Apis {
+    /// The set of CAs that `Verify()` and `validate-trust` mean in their policies.
+    pub(crate) trust: Option<Located<String>>,
+}
+
+impl Apis {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>, around: &Surroundings) -> Self {
+        let report = section.report;
+        if !around.has_store {
+            let remedy = "add [store] with path = \"store\", or remove this section";
+            report.error(section.line, &section.key, "has no meaning without a store", remedy);
+        }
+        let trust = section.string("trust");
+        around.check_trust(trust.as_ref(), report);
+        section.finish();
+        Self { trust }
+    }
+}

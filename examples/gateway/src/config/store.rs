@@ -1,0 +1,50 @@
+//! `[store]`: where certificates are kept that come while the gateway serves.
+
+use super::located::{FilePath, Located};
+use super::section::Section;
+
+/// The keys of `[store]`.
+pub(crate) const KEYS: &[&str] = &["path", "key_file"];
+
+/// The embedded store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Store {
+    /// Its folder.
+    pub(crate) path: Located<FilePath>,
+    /// The file with the key that seals private keys.
+    pub(crate) key_file: Located<FilePath>,
+    /// Whether the file names it; if not, it is made when it is not there.
+    pub(crate) is_own_key: bool,
+}
+
+impl Store {
+    /// Reads the section.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let report = section.report;
+        if !section.means("path") {
+            let remedy = "add path = \"store\"";
+            report.absent(section.line, &section.key_of("path"), "is missing", remedy);
+        }
+        let path = section.file("path");
+        let is_own_key = section.means("key_file");
+        let key_file = if is_own_key { section.file("key_file") } else { path.as_ref().map(beside) };
+        if let (Some(path), Some(key_file)) = (&path, &key_file)
+            && key_file.starts_with(&**path)
+        {
+            let problem = "lies in the store's folder: whoever copies that would have the key too";
+            report.error(key_file.line, &key_file.key, problem, "name a file outside of it");
+        }
+        section.finish();
+        Some(Self { path: path?, key_file: key_file?, is_own_key })
+    }
+}
+
+/// The file beside the folder that has its name and `.key`.
+fn beside(path: &Located<FilePath>) -> Located<FilePath> {
+    let written = format!("{}.key", path.written.trim_end_matches('/'));
+    // Its last component is a name: `store/` and `store/.` mean `store`.
+    let resolved = path.resolved.components().collect::<std::path::PathBuf>();
+    let mut resolved = resolved.into_os_string();
+    resolved.push(".key");
+    path.clone().map(|_| FilePath { resolved: resolved.into(), written })
+}

@@ -1,0 +1,77 @@
+//! What administrators do with APIs, back ends and policies.
+
+use std::{fmt, sync::Arc};
+
+use tokio::task::spawn_blocking;
+
+use super::{
+    Item, Published, Refusal, Revision, Settings, StoreError,
+    settings::Value,
+    turns::{ATTEMPTS, Turns},
+};
+
+/// Whether requests can be served by these settings, of which one item is changed.
+type Judge = dyn Fn(&Settings, &Item) -> Result<(), Refusal> + Send + Sync;
+
+/// What a change was made to, and what it made.
+pub(crate) struct Changed {
+    pub(crate) before: Arc<Settings>,
+    pub(crate) after: Arc<Settings>,
+}
+
+/// APIs, back ends and policies of the store.
+pub(crate) struct Apis {
+    turns: Arc<Turns>,
+    published: Arc<Published>,
+    judge: Arc<Judge>,
+}
+
+impl Apis {
+    pub(super) fn new(
+        turns: Arc<Turns>,
+        published: Arc<Published>,
+        judge: impl Fn(&Settings, &Item) -> Result<(), Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        Self { turns, published, judge: Arc::new(judge) }
+    }
+
+    /// As requests see them.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.published.settings().1
+    }
+
+    /// Changes one item, or removes it if `edit` returns none. `edit` is told what is there, and the tag of what it
+    /// makes; it may be asked again. Requests see the change once this returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of `edit`, and all that would break; nothing is changed then.
+    pub(crate) async fn change(
+        &self,
+        item: &Item,
+        edit: impl Fn(&Settings, Revision) -> Result<Option<Value>, Refusal> + Send + Sync,
+    ) -> Result<Changed, Refusal> {
+        let _turn = self.turns.next().await;
+        for _ in 0..ATTEMPTS {
+            let (seen, settings) = self.published.settings();
+            let tag = seen + 1;
+            let (next, written) = settings.with(item, edit(&settings, tag)?, tag);
+            let (next, judge, judged) = (Arc::new(next), self.judge.clone(), item.clone());
+            let proposed = next.clone();
+            // Documents are compiled off the threads that serve.
+            let verdict = spawn_blocking(move || judge(&proposed, &judged)).await;
+            verdict.map_err(StoreError::new)??;
+            let record = settings.revision_of(item);
+            if self.turns.change(item.key(), written, record, seen).await?.is_some() {
+                return Ok(Changed { before: settings, after: next });
+            }
+        }
+        Err(Refusal::Changed)
+    }
+}
+
+impl fmt::Debug for Apis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Apis").field("turns", &self.turns).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,29 @@
+//! What policy documents see as `context.Deployment.Certificates`: the identities of the configuration file and all that
+//! is in the store.
+
+use tower_mtls::apim::{DeploymentCertificates, SharedDeployment};
+
+use super::Published;
+
+/// The certificates of one configuration, and what documents see of them and of the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployed {
+    file: DeploymentCertificates,
+    shared: SharedDeployment,
+}
+
+impl Deployed {
+    /// `shared` is what documents were given.
+    pub(crate) fn new(file: DeploymentCertificates, shared: SharedDeployment) -> Self {
+        Self { file, shared }
+    }
+
+    /// Shows documents the store as it is published now. Of two under the same id the store's counts.
+    pub(crate) fn refresh(&self, store: &Published) {
+        store.show(|insert| {
+            let mut all = self.file.clone();
+            insert(&mut all);
+            self.shared.replace(all);
+        });
+    }
+}

@@ -1,0 +1,15 @@
+//! The certificate store: the management API by raw requests, and what requests see of a change.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod administrators;
+mod apis;
+mod back_ends;
+mod command_line;
+mod effective;
+mod rest;
+mod sdk;
+mod secrets;
+mod world;
