@@ -8,6 +8,7 @@ mod arm;
 mod browser;
 mod hosts;
 mod metrics;
+mod portal;
 mod token;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(crate) fn router(
         let text = metrics::render(&recorded, &status, &site.load(), &published);
         async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
     };
+    let portal = portal::router(access.hosts());
     let guarded = Router::new()
         .route("/metrics", get(scrape))
         .route("/subscriptions/{*resource}", any(move |request: Request| resources.clone().answer(request)));
@@ -52,7 +54,7 @@ pub(crate) fn router(
     let open = Router::new()
         .route("/healthz", get(async || StatusCode::OK))
         .route("/readyz", get(move || std::future::ready(ready(&readiness))));
-    open.merge(guarded)
+    open.merge(portal).merge(guarded)
 }
 
 fn ready(status: &Status) -> StatusCode {

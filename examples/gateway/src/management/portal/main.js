@@ -1,0 +1,113 @@
+// Which page is shown, after the part of the address behind #.
+
+import { Locked, askTokenBy, forgetToken } from "./api.js";
+import { showApi, showApis } from "./apis.js";
+import { showBackEnds } from "./backends.js";
+import { showCertificates } from "./certificates.js";
+import { askForToken, closeDialogs } from "./dialog.js";
+import { foreign, h, notice, say, sayPending, visible } from "./dom.js";
+import { showServicePolicy } from "./policy.js";
+
+const main = document.getElementById("main");
+const lock = document.getElementById("lock");
+
+const PAGES = { certificates: showCertificates, apis: showApis, backends: showBackEnds, policy: showServicePolicy };
+const TITLES = { certificates: "Certificates", apis: "APIs", backends: "Back ends", policy: "Policy for all APIs" };
+
+let shown = null;
+
+/** What a page works on: its heading, and a place for its content and for what goes wrong. */
+class View {
+  constructor(title) {
+    this.heading = h("h1", { tabindex: "-1" });
+    this.name(title);
+    this.problem = h("div");
+    this.content = h("div", {}, this.heading);
+    this.isOver = false;
+  }
+
+  /** Says what the page is about, once that is known. */
+  name(title) {
+    this.heading.replaceChildren(foreign(title));
+    document.title = `${visible(title)} – Gateway`;
+  }
+
+  /** Replaces the content, unless somebody has gone to another page meanwhile. */
+  show(...content) {
+    if (!this.isOver) this.content.replaceChildren(...content);
+  }
+
+  /** Does it and shows what goes wrong. */
+  async trying(action) {
+    say("");
+    this.problem.replaceChildren();
+    try {
+      await action();
+    } catch (problem) {
+      if (this.isOver) return;
+      if (problem instanceof Locked) showLocked();
+      else this.problem.replaceChildren(notice("error", h("p", {}, foreign(problem.message))));
+    }
+    // What had the focus may be gone.
+    if (!this.isOver && document.activeElement === document.body) this.heading.focus();
+  }
+}
+
+/** Begins a page. */
+function begin(title) {
+  if (shown) shown.isOver = true;
+  closeDialogs();
+  shown = new View(title);
+  main.replaceChildren(shown.problem, shown.content);
+  return shown;
+}
+
+function showLocked() {
+  const view = begin("Locked");
+  view.show(
+    view.heading,
+    h("p", { class: "lead" }, "The gateway asks for its management token."),
+    h("button", { type: "button", class: "primary", click: route }, "Enter the token"),
+  );
+  view.heading.focus();
+}
+
+async function route() {
+  let parts;
+  try {
+    parts = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
+  } catch {
+    parts = [];
+  }
+  const [name = "certificates", id, tab] = parts;
+  const page = Object.hasOwn(PAGES, name) ? name : "certificates";
+  for (const link of document.querySelectorAll("[data-page]")) {
+    if (link.dataset.page === page) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const isApi = page === "apis" && id !== undefined;
+  const view = begin(isApi ? id : TITLES[page]);
+  main.setAttribute("aria-busy", "true");
+  await view.trying(() => (isApi ? showApi(view, id, tab) : PAGES[page](view)));
+  if (view.isOver) return;
+  main.removeAttribute("aria-busy");
+  sayPending();
+}
+
+askTokenBy(askForToken, (isKnown) => {
+  lock.hidden = !isKnown;
+});
+lock.addEventListener("click", () => {
+  forgetToken();
+  showLocked();
+});
+document.getElementById("skip").addEventListener("click", (event) => {
+  // What stands behind # says which page is shown.
+  event.preventDefault();
+  main.focus();
+});
+window.addEventListener("hashchange", async () => {
+  await route();
+  shown.heading.focus();
+});
+route();

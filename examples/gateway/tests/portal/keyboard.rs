@@ -1,0 +1,87 @@
+//! The page without a mouse.
+
+use http::Method;
+
+use crate::{browser::Browser, world::World};
+
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
+
+#[tokio::test]
+async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
+    let world = World::start("");
+    let Some(browser) = Browser::start(&world).await else { return };
+    browser.go(&world, "").await;
+    browser.says("Enter the token").await;
+    assert_eq!(browser.focus().await, "input: Token");
+    browser.keys(&world.token).await;
+    browser.keys(ENTER).await;
+    browser.says("The store is empty").await;
+
+    browser.start_at_the_top().await;
+    for expected in [
+        "a: Skip to the content",
+        "a: Certificates",
+        "a: APIs",
+        "a: Back ends",
+        "a: Policy for all APIs",
+        "button: Forget the token",
+        "button: Upload certificate",
+    ] {
+        browser.keys(TAB).await;
+        assert_eq!(browser.focus().await, expected);
+        let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle").await;
+        assert_eq!(outline, "solid", "{expected} does not show that it has the keyboard");
+    }
+    browser.keys(ENTER).await;
+    browser.says("Upload a certificate").await;
+    assert_eq!(browser.focus().await, "input: File");
+    browser.choose(&world.demo.dir().join("orders.pfx")).await;
+    browser.keys(TAB).await;
+    assert_eq!(browser.focus().await, "input: Password");
+    browser.keys("wrong-horse").await;
+    browser.keys(ENTER).await;
+    browser.says("The password is wrong").await;
+    assert_eq!(browser.focus().await, "input: Password");
+    browser.run("document.activeElement.select()").await;
+    browser.keys(&world.pfx("orders").1).await;
+    for expected in ["input: Id", "button: Cancel", "button: Upload"] {
+        browser.keys(TAB).await;
+        assert_eq!(browser.focus().await, expected);
+    }
+    browser.keys(ENTER).await;
+    browser.says("orders is in the store").await;
+    assert_eq!(browser.focus().await, "button: Upload certificate");
+
+    for expected in ["input: Filter", "button: Details of orders", "button: Delete orders"] {
+        browser.keys(TAB).await;
+        assert_eq!(browser.focus().await, expected);
+    }
+    browser.keys(ENTER).await;
+    browser.says("Delete orders?").await;
+    browser.keys(ESCAPE).await;
+    assert_eq!(browser.focus().await, "button: Delete orders");
+    browser.keys(ENTER).await;
+    browser.says("Delete orders?").await;
+    browser.keys(TAB).await;
+    assert_eq!(browser.focus().await, "button: Yes, delete it");
+    browser.keys(ENTER).await;
+    browser.says("orders was deleted.").await;
+    assert_eq!(world.ask(Method::GET, "/certificates/orders", &[], "").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_first_key_skips_what_every_page_has() {
+    let world = World::start("");
+    let Some(browser) = Browser::open(&world).await else { return };
+    browser.start_at_the_top().await;
+    browser.keys(TAB).await;
+    browser.keys(ENTER).await;
+    browser.keys(TAB).await;
+    assert_eq!(browser.focus().await, "button: Upload certificate");
+    // Another page says which one it is.
+    browser.follow("Policy for all APIs").await;
+    assert_eq!(browser.focus().await, "h1: Policy for all APIs");
+    assert_eq!(browser.run("return document.title").await, "Policy for all APIs – Gateway");
+}
