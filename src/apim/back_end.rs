@@ -2,7 +2,7 @@ use std::fmt;
 
 use http::Uri;
 
-use super::{elements::base_url, outcome::ChosenIdentity};
+use super::outcome::ChosenIdentity;
 
 /// A back end that documents name by its id (`<set-backend-service backend-id="..." />`): where it is, and as whom it
 /// is called.
@@ -84,3 +84,22 @@ impl fmt::Display for BackEndError {
 }
 
 impl std::error::Error for BackEndError {}
+
+/// A URL that requests can be sent below.
+pub(crate) fn base_url(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let authority = uri.authority()?;
+    // Where there is no port the whole authority is the host.
+    let has_port = authority.as_str().len() > authority.host().len();
+    let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
+        && (!has_port || authority.port_u16().is_some_and(|port| port > 0))
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty()
+        && uri.query().is_none()
+        && !text.contains(['#', '\\'])
+        && !uri.path().split('/').any(|segment| {
+            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+            segment == "." || segment == ".."
+        });
+    is_plain.then_some(uri)
+}

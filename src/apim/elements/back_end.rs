@@ -1,10 +1,8 @@
 //! `set-backend-service`: where the request is sent.
 
-use http::Uri;
-
 use super::{Attribute, Compiler, Element, Naming, Type, expression};
 use crate::apim::{
-    back_end::BackEnd,
+    back_end::{BackEnd, base_url},
     error::{FindingKind, short},
     program::{Action, Named, Target},
 };
@@ -97,23 +95,4 @@ pub(super) fn named(ids: &[&str]) -> String {
         return format!("{} certificates", ids.len());
     }
     ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", ")
-}
-
-/// A URL that requests can be sent below.
-pub(crate) fn base_url(text: &str) -> Option<Uri> {
-    let uri: Uri = text.parse().ok()?;
-    let authority = uri.authority()?;
-    // Where there is no port the whole authority is the host.
-    let has_port = authority.as_str().len() > authority.host().len();
-    let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
-        && (!has_port || authority.port_u16().is_some_and(|port| port > 0))
-        && !authority.as_str().contains('@')
-        && !authority.host().is_empty()
-        && uri.query().is_none()
-        && !text.contains(['#', '\\'])
-        && !uri.path().split('/').any(|segment| {
-            let segment = segment.to_ascii_lowercase().replace("%2e", ".");
-            segment == "." || segment == ".."
-        });
-    is_plain.then_some(uri)
 }

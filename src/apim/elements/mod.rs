@@ -15,7 +15,6 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use self::back_end::base_url;
 use super::{
     back_end::BackEnd,
     deployment::Deployment,

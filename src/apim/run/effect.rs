@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     apim::{
-        elements::base_url,
+        back_end::base_url,
         expression::{Evaluated, Expression, Fault, Value, Variable},
         outcome::{Answer, Cause, ChosenIdentity},
         program::{

@@ -164,7 +164,27 @@ fn read(properties: Properties) -> Result<(Format, String), Problem> {
     let value = properties.value.filter(|value| !value.trim().is_empty());
     let value =
         value.ok_or_else(|| Problem::validation("value", "properties.value is missing: the document."))?;
+    if format == Format::Xml {
+        refuse_raw(&value)?;
+    }
     Ok((format, value))
+}
+
+/// Says so if a document is in the other format than it is said to be.
+fn refuse_raw(value: &str) -> Result<(), Problem> {
+    let Err(errors) = Format::Xml.convert(value, Format::Xml) else { return Ok(()) };
+    if Format::RawXml.convert(value, Format::RawXml).is_err() {
+        return Ok(());
+    }
+    let what = errors
+        .iter()
+        .next()
+        .map(|error| format!("line {}, column {}: {}", error.line(), error.column(), error.message()));
+    let message = format!(
+        "The document is rawxml: its expressions are not escaped. Send the format rawxml with it. As xml: {}.",
+        what.unwrap_or_default()
+    );
+    Err(Problem::validation("format", message))
 }
 
 /// In which format the document is asked for.
