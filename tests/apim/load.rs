@@ -836,7 +836,7 @@ fn an_identity_in_the_document_is_read_at_load() {
     let document = WORLD.load(&text("secret")).unwrap();
     let refused = WORLD.builder().without_private_keys().load(&text("secret")).unwrap_err();
     assert!(
-        refused.to_string().starts_with("1:28: a private key does not stand in a document here"),
+        refused.to_string().starts_with("1:29: a private key does not stand in a document here"),
         "{refused}"
     );
     let outcome = evaluate(&document, &WORLD.certificate("none"));
