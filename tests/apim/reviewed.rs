@@ -694,3 +694,65 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
         assert_eq!(found, expected, "{text}: {outcome:?}");
     }
 }
+
+#[test]
+fn what_a_guard_of_texts_and_numbers_proves_is_what_it_refuses() {
+    let chosen = "<authentication-certificate \
+                  certificate-id='@(context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false))' />";
+    let refuses = "<return-response><set-status code=\"403\" /></return-response>";
+    for guard in [
+        // A space is not empty.
+        format!(
+            "<set-variable name='sep' value=' ' /><choose><when condition='@(string.IsNullOrEmpty((string)context.Variables[\"sep\"]))'>{refuses}</when></choose>"
+        ),
+        // What is null stays null as another number.
+        format!(
+            "<choose><when condition='@{{Nullable&lt;double> n = context.Request.Headers.GetValueOrDefault(\"X-A\", null)?.Length; return n == null;}}'><set-variable name='x' value='y' /></when><otherwise>{refuses}</otherwise></choose>"
+        ),
+    ] {
+        let errors = WORLD.load(&format!("{guard}{chosen}")).unwrap_err().to_string();
+        assert!(errors.contains("the caller would choose"), "{guard}: {errors}");
+        assert!(!WORLD.load(&guard).unwrap().proves_certificate(), "{guard}");
+    }
+}
+
+#[test]
+fn a_part_of_a_thumbprint_chooses_nothing() {
+    let certificate = "context.Request.Certificate";
+    for (code, is_refused) in [
+        (
+            format!(
+                "{certificate}.Thumbprint.StartsWith(\"A\", StringComparison.Ordinal) ? \"orders\" : \"fabrikam\""
+            ),
+            true,
+        ),
+        (format!("{certificate}.Thumbprint.Substring(0, 1) == \"A\" ? \"orders\" : \"fabrikam\""), true),
+        (format!("{certificate}.Thumbprint == \"{0}\" ? \"orders\" : \"fabrikam\"", "A".repeat(40)), false),
+        (
+            format!(
+                "\"{0},{1}\".Split(',').Contains({certificate}.Thumbprint) ? \"orders\" : \"fabrikam\"",
+                "A".repeat(40),
+                "B".repeat(40)
+            ),
+            false,
+        ),
+    ] {
+        let loaded = WORLD.load(&format!("<authentication-certificate certificate-id=\"@({code})\" />"));
+        assert_eq!(loaded.is_err(), is_refused, "{code}: {:?}", loaded.err());
+    }
+}
+
+#[test]
+fn a_document_above_that_decides_by_variables_runs_once() {
+    let above = WORLD
+        .load(
+            "<authentication-certificate certificate-id='@(context.Variables.GetValueOrDefault(\"id\", \"orders\"))' />\
+             <set-variable name='id' value='@(context.Variables.GetValueOrDefault(\"x\", \"orders\"))' />",
+        )
+        .unwrap();
+    let set = "<set-variable name='x' value='@(context.Request.Headers.GetValueOrDefault(\"X-As\", \"orders\"))' />";
+    let load = |text: &str| WORLD.builder().base(&above).load(text);
+    let errors = load(&format!("{set}<base /><base />")).unwrap_err().to_string();
+    assert!(errors.contains("stands here again"), "{errors}");
+    assert!(load(&format!("{set}<base />")).is_ok());
+}

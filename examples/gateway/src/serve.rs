@@ -275,6 +275,24 @@ impl Server {
         Err(at.diagnostic(file, Severity::Error, problem, remedy))
     }
 
+    /// Refuses an identity whose name is that of an entry of the store, which policies would find in its place.
+    fn refuse_hidden(
+        &self,
+        site: &FileSite,
+        store: Option<&Located<config::Store>>,
+        file: &std::path::Path,
+    ) -> Result<(), Diagnostic> {
+        let hidden = |name: &&String| {
+            self.published.has(name) && !self.site.load().file.identities.contains_key(*name)
+        };
+        let (Some(store), Some(name)) = (store, site.identities.keys().find(hidden)) else { return Ok(()) };
+        let problem = format!(
+            "an entry of the store has the name of [identities.{name}]: policies would find that one"
+        );
+        let remedy = "name the identity otherwise, or delete the entry first";
+        Err(store.diagnostic(file, Severity::Error, problem, remedy))
+    }
+
     /// Refuses a configuration by which an API of the store could not be served that is served now.
     fn refuse_to_break(
         &self,
@@ -282,6 +300,7 @@ impl Server {
         store: Option<&Located<config::Store>>,
         file: &std::path::Path,
     ) -> Result<(), Diagnostic> {
+        self.refuse_hidden(site, store, file)?;
         site.deployed.refresh(&self.published);
         let built = site.api_parts.build(&self.published.settings().1);
         let known = &self.site.load().apis.broken;
@@ -333,9 +352,12 @@ async fn open_store(
         gone.iter().for_each(|identity| file.client.retire_identity(identity));
     };
     let Opened { certificates, apis, follower, notices } =
-        store::open(&config, file, published, uses, judge, served).await?;
+        store::open(&config, file, published.clone(), uses, judge, served).await?;
     for notice in notices {
         tracing::warn!("store: {notice}");
+    }
+    for name in site.load().file.identities.keys().filter(|name| published.has(name)) {
+        tracing::error!("an entry of the store has the name of [identities.{name}]: policies find that one");
     }
     for (id, stored) in &apis.settings().back_ends {
         stored.value.warn_of_danger(id);

@@ -19,7 +19,7 @@ use super::{
     back_end::BackEnd,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
-    expression::{self, Base, Expression, Scope, Type, Uses},
+    expression::{self, Base, Expression, Function, Kind, Node, Scope, Type, Uses},
     program::{Action, Named, Naming, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
 };
@@ -178,6 +178,12 @@ impl Compiler<'_> {
 
     fn include_base(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &[], &[]);
+        let decides = self.base.as_ref().is_some_and(|base| !base.deciding_variables.is_empty());
+        if decides && self.facts.includes_base && self.section == Section::Inbound {
+            let message = "<base /> stands here again, and the document above decides by variables as whom, or where, the \
+                           back end is called: what it set itself would decide the second time";
+            return self.error(element, message);
+        }
         self.facts.includes_base = true;
         if self.base.is_none() && self.section == Section::Inbound {
             self.facts.empty_base.get_or_insert(element.position);
@@ -302,6 +308,7 @@ impl Compiler<'_> {
         }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
+        compiled.uses.content |= compiled.uses.certificate && takes_apart(&compiled.root);
         // What a variable was made of is what this is made of.
         for name in &self.what_variables_are_made_of(&compiled.reads) {
             let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
@@ -408,6 +415,38 @@ fn named_value(text: &str) -> Option<usize> {
         let after = inside.map(|inside| (inside, inside.trim_start_matches(is_part)));
         after.is_some_and(|(inside, after)| after.len() < inside.len() && after.starts_with("}}"))
     })
+}
+
+/// Whether anything but whole texts is looked at: whoever makes certificates finds one by trying whose thumbprint begins
+/// with a given digit.
+fn takes_apart(root: &Node) -> bool {
+    use Function::{
+        CharAt, Contains, EndsWith, IndexOf, LastIndexOf, Length, Replace, Split, SplitBy, StartsWith,
+        Substring, TrimOf,
+    };
+    let mut found = false;
+    root.visit(&mut |node| {
+        let Kind::Call(function, arguments) = &node.kind else { return };
+        let is_part = matches!(
+            function,
+            CharAt
+                | Contains(_)
+                | EndsWith(_)
+                | IndexOf(_)
+                | LastIndexOf
+                | Length
+                | Replace
+                | Split { .. }
+                | SplitBy { .. }
+                | StartsWith(_)
+                | Substring
+                | TrimOf(_)
+        );
+        // What the document writes out itself may be taken apart.
+        let is_own = arguments.first().is_some_and(|first| matches!(first.kind, Kind::Constant(_)));
+        found |= is_part && !is_own;
+    });
+    found
 }
 
 fn holds_text(element: &str) -> bool {

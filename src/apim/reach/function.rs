@@ -16,6 +16,7 @@ impl<'p> Evaluation<'_, 'p> {
                 let text = self.value(text)?;
                 let mut truth = match text.what {
                     What::Nothing => Truth::NEVER,
+                    What::Text(known) if function == Function::IsNullOrEmpty => Truth::from(known.is_empty()),
                     What::Text(known) => Truth::from(known.trim().is_empty()),
                     What::Thumbprint => Truth::FALSE,
                     _ => Truth::UNKNOWN,
@@ -40,6 +41,14 @@ impl<'p> Evaluation<'_, 'p> {
                     Function::IndexOf(_) => Seen::of(What::Other),
                     _ if is_own_among_fixed => Seen::truth(Truth::FALSE),
                     _ => Seen::truth(Truth::UNKNOWN),
+                })
+            }
+            // Null stays null, and nothing fails.
+            (Function::ToDouble, [only]) => {
+                let only = self.value(only)?;
+                Some(match only.what {
+                    What::Nothing => Seen::NULL,
+                    _ => made_of_one(function, only).or_null(only.is_nullable),
                 })
             }
             (function, [only]) => {

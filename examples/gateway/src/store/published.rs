@@ -69,6 +69,11 @@ impl Published {
         self.snapshot().map(|snapshot| (snapshot.revision, snapshot.settings.clone())).unwrap_or_default()
     }
 
+    /// Whether there is a certificate under this id.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.snapshot().is_some_and(|snapshot| snapshot.made.contains_key(id))
+    }
+
     /// Ids of identities, and the end of each one's certificate.
     pub(crate) fn expiries(&self) -> Vec<(Arc<str>, Timestamp)> {
         let Some(snapshot) = self.snapshot() else { return Vec::new() };

@@ -83,13 +83,13 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
     browser.screenshot("6-create-api").await;
     browser.press("Create").await;
     browser.says("The id of the API has one of the characters").await;
-    assert_eq!(browser.focus().await, "input: Id");
+    browser.focuses("input: Id").await;
     id.clear().await.unwrap();
     id.send_keys("orders-co").await.unwrap();
     browser.press("Create").await;
     // The file has that.
     browser.holds("the path is refused", "return document.activeElement.ariaInvalid === 'true'").await;
-    assert_eq!(browser.focus().await, "input: Path");
+    browser.focuses("input: Path").await;
     browser.says("The path /open/below belongs to the route /open").await;
     let path = browser.field("Path").await;
     path.clear().await.unwrap();
@@ -562,7 +562,7 @@ async fn a_choice_that_is_refused_changes_nothing() {
     store(&world, "orders").await;
     browser.press("Save").await;
     browser.says("Saved.").await;
-    assert_eq!(browser.focus().await, "button: Save");
+    browser.focuses("button: Save").await;
     assert!(policy(&world, "shop").await.contains("certificate-id=\"orders\""));
 }
 
@@ -640,7 +640,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
             browser.press("Save").await;
         }
         browser.says("Remove the policy?").await;
-        assert_eq!(browser.focus().await, "button: No, keep it");
+        browser.focuses("button: No, keep it").await;
         browser.screenshot("8-policy-remove").await;
         browser.press("Yes, remove it").await;
         browser.says("The policy was removed.").await;

@@ -267,12 +267,15 @@ impl Browser {
         self.find(&format!("//tr[th[normalize-space()='{first}']]")).await
     }
 
-    /// The element that has the keyboard, as "name: label or text".
-    pub(crate) async fn focus(&self) -> String {
-        let script = "const e = document.activeElement; \
+    /// Waits until what has the focus is this: its element, and what it is called.
+    pub(crate) async fn focuses(&self, expected: &str) {
+        let script = format!(
+            "const e = document.activeElement; \
              const label = e.labels?.[0]?.textContent ?? e.getAttribute('aria-label') ?? e.textContent; \
-             return `${e.localName}: ${label.trim()}`";
-        self.run(script).await.as_str().unwrap().to_owned()
+             return `${{e.localName}}: ${{label.trim()}}` === {}",
+            json!(expected)
+        );
+        self.holds(&format!("the focus is on {expected:?}"), &script).await;
     }
 
     /// Presses keys, one after the other, on a keyboard.

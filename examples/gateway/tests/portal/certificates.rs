@@ -103,7 +103,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     id.send_keys("a*b").await.unwrap();
     browser.press("Upload").await;
     browser.says("The id of the certificate has one of the characters").await;
-    assert_eq!(browser.focus().await, "input: Id");
+    browser.focuses("input: Id").await;
 
     // An id that the server keeps for something else.
     let answer = "window.fetch = async () => new Response(JSON.stringify({ error: { code: 'Conflict', \
@@ -113,7 +113,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     id.send_keys("filed").await.unwrap();
     browser.press("Upload").await;
     browser.says("The id is an identity of the configuration file").await;
-    assert_eq!(browser.focus().await, "input: Id");
+    browser.focuses("input: Id").await;
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn step_3_a_wrong_password_is_said_beside_the_field_and_nothing_is_stored(
     let Some(browser) = Browser::open(&world).await else { return };
     upload(&browser, &world.demo.dir().join("orders.pfx"), "wrong-horse").await;
     browser.says("The password is wrong").await;
-    assert_eq!(browser.focus().await, "input: Password");
+    browser.focuses("input: Password").await;
     let password = browser.field("Password").await;
     assert_eq!(password.attr("aria-invalid").await.unwrap().as_deref(), Some("true"));
     let described = browser
@@ -182,16 +182,17 @@ async fn step_5_delete_is_confirmed_and_what_is_in_use_names_its_users() {
 
     browser.press("Delete billing").await;
     browser.says("Delete billing?").await;
-    assert_eq!(browser.focus().await, "button: No, keep it", "Enter deletes nothing by mistake");
+    // Enter deletes nothing by mistake.
+    browser.focuses("button: No, keep it").await;
     browser.screenshot("5-confirm").await;
     browser.press("No, keep it").await;
-    assert_eq!(browser.focus().await, "button: Delete billing");
+    browser.focuses("button: Delete billing").await;
     assert_eq!(world.ask(Method::GET, "/certificates/billing", &[], "").await.status, 200);
     browser.press("Delete billing").await;
     browser.press("Yes, delete it").await;
     browser.says("billing was deleted.").await;
     assert_eq!(world.ask(Method::GET, "/certificates/billing", &[], "").await.status, 404);
-    assert_eq!(browser.focus().await, "h1: Certificates");
+    browser.focuses("h1: Certificates").await;
 
     browser.press("Delete orders").await;
     browser.press("Yes, delete it").await;
@@ -231,7 +232,7 @@ async fn long_lists_are_paged_and_filtered() {
     browser.says("1 to 50 of 121").await;
     browser.press("Next page").await;
     browser.says("51 to 100 of 121").await;
-    assert_eq!(browser.focus().await, "h1: Certificates");
+    browser.focuses("h1: Certificates").await;
     browser.press("Next page").await;
     browser.says("101 to 121 of 121").await;
     browser.screenshot("1-paged").await;

@@ -14,7 +14,7 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
     browser.says("Enter the token").await;
-    assert_eq!(browser.focus().await, "input: Token");
+    browser.focuses("input: Token").await;
     browser.keys(&world.token).await;
     browser.keys(ENTER).await;
     browser.says("The store is empty").await;
@@ -30,42 +30,42 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
         "button: Upload certificate",
     ] {
         browser.keys(TAB).await;
-        assert_eq!(browser.focus().await, expected);
+        browser.focuses(expected).await;
         let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle").await;
         assert_eq!(outline, "solid", "{expected} does not show that it has the keyboard");
     }
     browser.keys(ENTER).await;
     browser.says("Upload a certificate").await;
-    assert_eq!(browser.focus().await, "input: File");
+    browser.focuses("input: File").await;
     browser.choose(&world.demo.dir().join("orders.pfx")).await;
     browser.keys(TAB).await;
-    assert_eq!(browser.focus().await, "input: Password");
+    browser.focuses("input: Password").await;
     browser.keys("wrong-horse").await;
     browser.keys(ENTER).await;
     browser.says("The password is wrong").await;
-    assert_eq!(browser.focus().await, "input: Password");
+    browser.focuses("input: Password").await;
     browser.run("document.activeElement.select()").await;
     browser.keys(&world.pfx("orders").1).await;
     for expected in ["input: Id", "button: Cancel", "button: Upload"] {
         browser.keys(TAB).await;
-        assert_eq!(browser.focus().await, expected);
+        browser.focuses(expected).await;
     }
     browser.keys(ENTER).await;
     browser.says("orders is in the store").await;
-    assert_eq!(browser.focus().await, "button: Upload certificate");
+    browser.focuses("button: Upload certificate").await;
 
     for expected in ["input: Filter", "button: Details of orders", "button: Delete orders"] {
         browser.keys(TAB).await;
-        assert_eq!(browser.focus().await, expected);
+        browser.focuses(expected).await;
     }
     browser.keys(ENTER).await;
     browser.says("Delete orders?").await;
     browser.keys(ESCAPE).await;
-    assert_eq!(browser.focus().await, "button: Delete orders");
+    browser.focuses("button: Delete orders").await;
     browser.keys(ENTER).await;
     browser.says("Delete orders?").await;
     browser.keys(TAB).await;
-    assert_eq!(browser.focus().await, "button: Yes, delete it");
+    browser.focuses("button: Yes, delete it").await;
     browser.keys(ENTER).await;
     browser.says("orders was deleted.").await;
     assert_eq!(world.ask(Method::GET, "/certificates/orders", &[], "").await.status, 404);
@@ -79,9 +79,9 @@ async fn the_first_key_skips_what_every_page_has() {
     browser.keys(TAB).await;
     browser.keys(ENTER).await;
     browser.keys(TAB).await;
-    assert_eq!(browser.focus().await, "button: Upload certificate");
+    browser.focuses("button: Upload certificate").await;
     // Another page says which one it is.
     browser.follow("Policy for all APIs").await;
-    assert_eq!(browser.focus().await, "h1: Policy for all APIs");
+    browser.focuses("h1: Policy for all APIs").await;
     assert_eq!(browser.run("return document.title").await, "Policy for all APIs – Gateway");
 }

@@ -145,7 +145,7 @@ async fn the_token_is_asked_once_kept_nowhere_and_forgotten_on_demand() {
     browser.field("Token").await.send_keys("0123456789-not-it").await.unwrap();
     browser.press("Continue").await;
     browser.says("This is not the gateway's token.").await;
-    assert_eq!(browser.focus().await, "input: Token");
+    browser.focuses("input: Token").await;
     browser.press("Cancel").await;
     browser.says("The gateway asks for its management token.").await;
     browser.press("Enter the token").await;

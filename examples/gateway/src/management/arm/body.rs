@@ -91,18 +91,30 @@ pub(super) async fn properties<T: DeserializeOwned>(
     let properties =
         read.properties.ok_or_else(|| Problem::validation("properties", "properties is missing."))?;
     let mut details = Vec::new();
-    let nulls = properties.iter().filter(|(_, value)| is_part && value.is_null());
-    details.extend(nulls.map(|(name, _)| {
-        (
-            "properties",
-            format!("The property {name} is null, which takes nothing away: send it empty, or leave it out."),
-        )
-    }));
+    if is_part {
+        refuse_nulls(&properties, "", &mut details);
+    }
     let properties = known.canonical(properties, "", &mut details);
     if !details.is_empty() {
         return Err(Problem::invalid(details));
     }
     serde_json::from_value(properties.into()).map_err(unread)
+}
+
+/// Complains about each property, within others too, that is null.
+fn refuse_nulls(properties: &Map<String, Value>, within: &str, details: &mut Vec<(&'static str, String)>) {
+    for (name, value) in properties {
+        match value {
+            Value::Null => {
+                let problem = format!(
+                    "The property {within}{name} is null, which takes nothing away: send it empty, or leave it out."
+                );
+                details.push(("properties", problem));
+            }
+            Value::Object(inside) => refuse_nulls(inside, &format!("{within}{name}."), details),
+            _ => {}
+        }
+    }
 }
 
 /// The names of properties, those within others behind a full stop.

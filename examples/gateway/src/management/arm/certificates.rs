@@ -44,6 +44,8 @@ impl Asked {
         self.refuse_name_of_file(&id).inspect_err(|problem| audit.refused(problem))?;
         let upload = body::upload(body).await.inspect_err(|problem| audit.refused(problem))?;
         let done = self.complete(move |asked| async move {
+            // It may have come into the file while the body was on its way.
+            asked.refuse_name_of_file(&id).inspect_err(|problem| audit.refused(problem))?;
             match asked.certificates.put(&id, upload, &condition).await {
                 Ok((entry, is_new)) => {
                     let outcome = if is_new { "created" } else { "replaced" };
