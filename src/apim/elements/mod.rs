@@ -2,6 +2,7 @@
 
 mod authentication;
 mod back_end;
+mod choice;
 mod choose;
 mod elsewhere;
 mod nobody;
@@ -9,6 +10,7 @@ mod respond;
 mod sections;
 mod set;
 pub(crate) mod validate;
+mod variables;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -19,7 +21,7 @@ use super::{
     back_end::BackEnd,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
-    expression::{self, Base, Expression, Function, Kind, Node, Scope, Type, Uses},
+    expression::{self, Base, Expression, Scope, Type, Uses},
     program::{Action, Named, Naming, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
 };
@@ -70,9 +72,6 @@ pub(crate) struct Facts {
     /// The first `<base />` of `<inbound>` that stands for nothing.
     pub(crate) empty_base: Option<Position>,
 }
-
-/// More variables than this are made to cost: each is looked for among the others.
-const MOST_VARIABLES: usize = 256;
 
 /// The children of an element that holds policies: they are judged when they are compiled.
 const ANY: &[&str] = &["*"];
@@ -308,7 +307,7 @@ impl Compiler<'_> {
         }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
-        compiled.uses.content |= compiled.uses.certificate && takes_apart(&compiled.root);
+        compiled.uses.content |= compiled.uses.certificate && choice::takes_apart(&compiled.root);
         // What a variable was made of is what this is made of.
         for name in &self.what_variables_are_made_of(&compiled.reads) {
             let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
@@ -326,83 +325,12 @@ impl Compiler<'_> {
         Some(compiled)
     }
 
-    /// These variables, and those of which their values are made.
-    fn what_variables_are_made_of(&self, read: &[Arc<str>]) -> HashSet<Arc<str>> {
-        let mut found: HashSet<Arc<str>> = read.iter().cloned().collect();
-        let mut open: Vec<Arc<str>> = found.iter().cloned().collect();
-        while let Some(name) = open.pop() {
-            let above = self.base.as_ref().and_then(|base| base.made_of.get(&name));
-            for part in self.facts.made_of.get(&name).into_iter().chain(above).flatten() {
-                if !found.contains(part) {
-                    found.insert(part.clone());
-                    open.push(part.clone());
-                }
-            }
-        }
-        found
-    }
-
     /// A text, or an expression for one.
     fn template(&mut self, text: &Text, wanted: Type) -> Option<Template> {
         if expression::is_expression(&text.value) {
             return Some(Template::Expression(Box::new(self.compile(text, wanted)?)));
         }
         Some(Template::Literal(text.value.as_str().into()))
-    }
-
-    /// Refuses an expression by which the caller would choose the identity or the back end.
-    fn refuse_callers_choice(
-        &mut self,
-        element: &Element,
-        attribute: &Attribute,
-        compiled: &Expression,
-        chosen: &str,
-    ) -> Option<()> {
-        if compiled.uses.request {
-            let message = format!(
-                "the caller would choose {chosen}: compare its headers in a <choose>, and write each {} out",
-                attribute.name
-            );
-            self.findings.error(attribute.position, message);
-            return None;
-        }
-        if compiled.uses.certificate {
-            let place = (element.position, attribute.position, compiled.uses.content);
-            self.facts.certificate_decides.push(place);
-        }
-        if compiled.uses.variables {
-            let message = format!("a variable decides {chosen}: make sure that callers do not choose it");
-            self.findings.warn(attribute.position, message);
-            let deciding = self.what_variables_are_made_of(&compiled.reads);
-            self.facts.deciding_variables.extend(deciding);
-        }
-        Some(())
-    }
-
-    fn set_variable(&mut self, element: &Element) -> Option<Action> {
-        self.check_shape(element, &["name", "value"], &[]);
-        let name = self.required(element, "name");
-        let value = match element.attribute("value") {
-            Some(value) => self.template(&value.value, Base::Object.into()),
-            None => self.error(element, "<set-variable> needs the attribute value"),
-        };
-        let name: Arc<str> = self.literal(name?)?.into();
-        let is_known = self.facts.set_variables.contains_key(&name);
-        if !is_known && self.facts.set_variables.len() == MOST_VARIABLES {
-            return self.error(element, format!("more than {MOST_VARIABLES} variables"));
-        }
-        let made_of = match &value {
-            Some(Template::Expression(expression)) => {
-                let parts = self.facts.made_of.entry(name.clone()).or_default();
-                parts.extend(expression.reads.iter().cloned());
-                expression.uses.of_value()
-            }
-            _ => Uses::default(),
-        };
-        self.facts.settings.push((name.clone(), made_of, element.position));
-        let known = self.facts.set_variables.entry(name.clone()).or_default();
-        *known = known.and(made_of);
-        Some(Action::Variable(name, value?))
     }
 }
 
@@ -415,38 +343,6 @@ fn named_value(text: &str) -> Option<usize> {
         let after = inside.map(|inside| (inside, inside.trim_start_matches(is_part)));
         after.is_some_and(|(inside, after)| after.len() < inside.len() && after.starts_with("}}"))
     })
-}
-
-/// Whether anything but whole texts is looked at: whoever makes certificates finds one by trying whose thumbprint begins
-/// with a given digit.
-fn takes_apart(root: &Node) -> bool {
-    use Function::{
-        CharAt, Contains, EndsWith, IndexOf, LastIndexOf, Length, Replace, Split, SplitBy, StartsWith,
-        Substring, TrimOf,
-    };
-    let mut found = false;
-    root.visit(&mut |node| {
-        let Kind::Call(function, arguments) = &node.kind else { return };
-        let is_part = matches!(
-            function,
-            CharAt
-                | Contains(_)
-                | EndsWith(_)
-                | IndexOf(_)
-                | LastIndexOf
-                | Length
-                | Replace
-                | Split { .. }
-                | SplitBy { .. }
-                | StartsWith(_)
-                | Substring
-                | TrimOf(_)
-        );
-        // What the document writes out itself may be taken apart.
-        let is_own = arguments.first().is_some_and(|first| matches!(first.kind, Kind::Constant(_)));
-        found |= is_part && !is_own;
-    });
-    found
 }
 
 fn holds_text(element: &str) -> bool {
