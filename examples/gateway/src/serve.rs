@@ -156,6 +156,12 @@ impl Server {
 
         // Whatever can fail comes first.
         self.refuse_other_store(store.as_ref(), &file)?;
+        // What is judged by the present configuration must not be stored under the next.
+        let apis = self.store.as_ref().map(|store| store.apis.clone());
+        let _pause = match &apis {
+            Some(apis) => Some(apis.pause().await),
+            None => None,
+        };
         let site = Arc::new(site);
         self.refuse_to_break(&site, store.as_ref(), &file)?;
         let moved = if listener.address.value == self.listener.asked() {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio::task::spawn_blocking;
+use tokio::{sync::MutexGuard, task::spawn_blocking};
 
 use super::{
     Item, Published, Refusal, Revision, Settings, StoreError,
@@ -33,6 +33,11 @@ impl Apis {
         judge: impl Fn(&Settings, &Item) -> Result<(), Refusal> + Send + Sync + 'static,
     ) -> Self {
         Self { turns, published, judge: Arc::new(judge) }
+    }
+
+    /// Keeps all changes waiting for as long as what is returned is kept: for whoever replaces what they are judged by.
+    pub(crate) async fn pause(&self) -> MutexGuard<'_, ()> {
+        self.turns.next().await
     }
 
     /// As requests see them.
