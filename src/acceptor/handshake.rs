@@ -1,9 +1,10 @@
 use std::{io, net::SocketAddr, time::Duration};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, SharedServerTls};
+use super::{MtlsStream, SharedServerTls, counted::Counted};
 
 /// Finishes one TLS handshake at a time: for accept loops that are not this crate's.
 ///
@@ -14,6 +15,10 @@ pub struct MtlsAcceptor {
     tls: SharedServerTls,
     timeout: Duration,
 }
+
+/// Probes of a silent connection, so that one whose caller is gone without a word ends.
+const KEEP_ALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,7 +36,8 @@ impl MtlsAcceptor {
         self
     }
 
-    /// Finishes the handshake on a connection from `remote`.
+    /// Finishes the handshake on a connection from `remote`, whose socket gets `TCP_NODELAY` and TCP keep-alive probes
+    /// after 60 seconds of silence, every 15 seconds.
     ///
     /// # Errors
     ///
@@ -39,9 +45,10 @@ impl MtlsAcceptor {
     pub async fn accept(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<MtlsStream> {
         // A failure shows on first use.
         let _ = socket.set_nodelay(true);
+        let _ = SockRef::from(&socket).set_tcp_keepalive(&KEEP_ALIVE);
         let local = socket.local_addr().ok();
         let tls = TlsAcceptor::from(self.tls.current());
-        let accepted = match time::timeout(self.timeout, tls.accept(socket)).await {
+        let accepted = match time::timeout(self.timeout, tls.accept(Counted::new(socket))).await {
             Ok(accepted) => accepted,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
         };

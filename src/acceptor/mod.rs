@@ -53,6 +53,7 @@
 pub mod axum;
 #[cfg(feature = "axum-server")]
 mod axum_server;
+mod counted;
 mod handshake;
 mod listener;
 mod oldest_first;

@@ -5,17 +5,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use super::counted::Counted;
 use crate::{certificate::Presented, inbound::Capture};
 
 /// An accepted TLS connection that knows what its caller presented.
 pub struct MtlsStream {
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Counted>,
     presented: Presented,
     local: Option<SocketAddr>,
     remote: SocketAddr,
@@ -23,7 +21,7 @@ pub struct MtlsStream {
 
 impl MtlsStream {
     /// Reads the caller's certificate, once for the whole connection.
-    pub(super) fn new(tls: TlsStream<TcpStream>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
+    pub(super) fn new(tls: TlsStream<Counted>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
         Self { tls, presented, local, remote }
@@ -47,6 +45,14 @@ impl MtlsStream {
     /// The address it was accepted on, if the socket knows it.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local
+    }
+
+    /// Bytes that the operating system has accepted on this connection, TLS overhead included.
+    ///
+    /// What is written to the stream is buffered first, so this count alone shows whether a caller that reads nothing
+    /// holds the connection up.
+    pub fn written(&self) -> u64 {
+        self.tls.get_ref().0.written()
     }
 
     /// Whether HTTP/2 was negotiated by ALPN.

@@ -7,6 +7,8 @@ mod bounds;
 mod chosen_by;
 mod conditions;
 mod connection;
+mod delivery;
+mod early;
 mod expiry;
 mod head;
 mod limits;
@@ -26,7 +28,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     task::{JoinHandle, JoinSet},
@@ -35,7 +36,7 @@ use tokio::{
 use tower::{ServiceExt, service_fn};
 use tower_mtls::ClientIdentity;
 
-use self::limits::Places;
+use self::{body::CallerBody, limits::Places};
 pub(crate) use self::{
     answer::Refused,
     bounds::Bounds,
@@ -57,7 +58,7 @@ use crate::{
 /// How many connections the management listener serves at a time, and how many handshakes it makes.
 const MANAGEMENT_PLACES: Places = Places { connections: 256, handshakes: 64, makes_room: true };
 
-/// How long a connection of the management listener may be without a request.
+/// Longest time of a connection of the management listener without a request, or without progress of its responses.
 const MANAGEMENT_IDLE: Duration = Duration::from_secs(10);
 
 /// How long connections of the management listener have once the gateway has drained.
@@ -241,7 +242,7 @@ impl Server {
     ) -> std::io::Result<Management> {
         let router = Arc::new(ArcSwap::from_pointee(self.router(access)));
         let published = router.clone();
-        let service = service_fn(move |request: http::Request<Incoming>| {
+        let service = service_fn(move |request: http::Request<CallerBody>| {
             let router = Router::clone(&published.load());
             router.oneshot(request)
         });
@@ -408,7 +409,9 @@ fn lock(publishing: &Mutex<()>) -> MutexGuard<'_, ()> {
 
 /// Few connections are enough for those who ask how the gateway is, if nobody can take them all.
 fn of_management(limits: Limits) -> Limits {
-    Limits { idle_timeout: limits.idle_timeout.min(MANAGEMENT_IDLE), ..limits }
+    let body_timeout = limits.body_timeout.unwrap_or(MANAGEMENT_IDLE).min(MANAGEMENT_IDLE);
+    let idle_timeout = limits.idle_timeout.min(MANAGEMENT_IDLE);
+    Limits { idle_timeout, body_timeout: Some(body_timeout), ..limits }
 }
 
 /// Binds the listener and serves the routes on it.
@@ -420,7 +423,7 @@ async fn bind(site: &Arc<ArcSwap<Site>>, endpoint: &Endpoint, limits: Limits) ->
         makes_room: false,
     };
     let site = site.clone();
-    let service = service_fn(move |request: http::Request<Incoming>| {
+    let service = service_fn(move |request: http::Request<CallerBody>| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(site::answer(&site, request).await) }
     });

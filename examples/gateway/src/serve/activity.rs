@@ -1,19 +1,42 @@
-//! What a connection is doing, so that one that does nothing can be closed.
+//! The state of a connection, and the watch that ends a connection without progress.
 
 use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Poll, ready},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until};
 
-use super::bounds::TunnelPlace;
+use super::{bounds::TunnelPlace, delivery::Expire};
+
+/// Interval at which a connection with a request in flight is checked.
+const BUSY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Minimum time without progress after which a connection with unread responses counts as idle.
+const STALLED: Duration = Duration::from_millis(100);
+
+/// No limit, in milliseconds.
+const UNLIMITED: u64 = u64::MAX;
+
+/// Timeouts of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// Without a request.
+    pub(super) idle: Duration,
+    /// From the first byte of a request's head to its last. None over HTTP/2.
+    pub(super) head: Option<Duration>,
+    /// Without progress of a response. None: unlimited. Routes may have another one.
+    pub(super) body: Option<Duration>,
+}
 
 /// Shared by a connection's socket, its requests and its watch.
-#[derive(Debug)]
 pub(super) struct Activity {
     start: Instant,
     in_flight: AtomicUsize,
@@ -21,6 +44,17 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// When the first byte of a request's head arrived, in milliseconds since the start, plus 1; 0: none has.
     head_since: AtomicU64,
+    responses: Mutex<Vec<Weak<dyn Expire>>>,
+    /// Responses with bytes that the caller has not taken.
+    unread: AtomicUsize,
+    /// When the caller last took bytes of a response, or new ones became ready, in milliseconds since the start.
+    progress: AtomicU64,
+    /// When a connection whose responses are all unread is stalled, in milliseconds since the start.
+    stalled_at: AtomicU64,
+    /// When the socket stopped taking bytes, in milliseconds since the start, plus 1; 0: it takes them.
+    write_blocked_since: AtomicU64,
+    /// The listener's timeout of unread responses, in milliseconds.
+    unread_limit: AtomicU64,
     tunnel: AtomicBool,
     /// Of the route, as long as anything of the connection is left.
     tunnel_place: OnceLock<TunnelPlace>,
@@ -35,11 +69,35 @@ pub(super) enum Overdue {
     Idle,
     /// A head began and did not arrive whole.
     Head,
+    /// The caller takes nothing of its responses.
+    Unread,
+}
+
+impl Overdue {
+    /// Value of the metric's label.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Head => "head",
+            Self::Unread => "unread",
+        }
+    }
 }
 
 /// A request that is being answered; its end is the end of this.
-#[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InFlight")
+    }
+}
+
+impl fmt::Debug for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Activity").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
 
 impl Activity {
     pub(super) fn new(is_draining: Arc<AtomicBool>) -> Arc<Self> {
@@ -48,6 +106,12 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            responses: Mutex::default(),
+            unread: AtomicUsize::new(0),
+            progress: AtomicU64::new(0),
+            stalled_at: AtomicU64::new(0),
+            write_blocked_since: AtomicU64::new(0),
+            unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
             tunnel_place: OnceLock::new(),
             is_draining,
@@ -82,7 +146,10 @@ impl Activity {
 
     /// A request's head is complete.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Timeouts of earlier responses do not apply to this one.
+            self.stalled_at.store(0, Ordering::Relaxed);
+        }
         self.head_since.store(0, Ordering::Relaxed);
         InFlight(self.clone())
     }
@@ -92,31 +159,112 @@ impl Activity {
         self.idle_since.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// For how long nothing was asked; None while something is.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
-        let since = self.idle_since.load(Ordering::Relaxed);
-        is_idle.then(|| Duration::from_millis(self.elapsed().saturating_sub(since)))
+    /// Sets the timeout of unread responses for those whose route does not state one. None: unlimited.
+    pub(super) fn limit_unread(&self, timeout: Option<Duration>) {
+        self.unread_limit.store(millis(timeout), Ordering::Relaxed);
     }
 
-    /// Waits until nothing was asked for `idle`, or, if `head` is given, a head took longer than that.
-    pub(super) async fn overdue(&self, idle: Duration, head: Option<Duration>) -> Overdue {
-        loop {
-            let since = |millis| self.start + Duration::from_millis(millis);
-            let busy = self.in_flight.load(Ordering::Relaxed) > 0;
-            let head_since = self.head_since.load(Ordering::Relaxed);
-            let now = Instant::now();
-            let (due, overdue) = match head {
-                _ if busy => (now + head.unwrap_or(idle).min(idle), None),
-                Some(head) if head_since > 0 => (since(head_since - 1) + head, Some(Overdue::Head)),
-                _ => (since(self.idle_since.load(Ordering::Relaxed)) + idle, Some(Overdue::Idle)),
-            };
-            if let Some(overdue) = overdue.filter(|_| due <= now) {
-                return overdue;
-            }
-            // A head that begins meanwhile is due no later than this.
-            sleep_until(due.min(now + head.unwrap_or(idle))).await;
+    /// The socket has taken bytes, or has none left to take.
+    pub(super) fn written(&self) {
+        if self.write_blocked_since.load(Ordering::Relaxed) != 0 {
+            self.write_blocked_since.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// The socket takes no more bytes.
+    pub(super) fn write_blocked(&self) {
+        if self.write_blocked_since.load(Ordering::Relaxed) == 0 {
+            self.write_blocked_since.store(self.elapsed() + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Time without a request, or without progress of its responses; None while there is either.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            return Some(for_since(self.idle_since.load(Ordering::Relaxed)));
+        }
+        let stalled = self.is_unread().then(|| for_since(self.progress.load(Ordering::Relaxed)));
+        stalled.filter(|stalled| *stalled >= STALLED)
+    }
+
+    /// Whether each request in flight has a response with unread bytes.
+    fn is_unread(&self) -> bool {
+        let unread = self.unread.load(Ordering::Relaxed);
+        unread > 0 && unread >= self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The end of a connection whose caller takes nothing, unless it takes something before.
+    fn unread_until(&self, body: Option<Duration>) -> Option<Instant> {
+        let stalled_at = self.stalled_at.load(Ordering::Relaxed);
+        let responses = (self.is_unread() && stalled_at != UNLIMITED).then(|| self.at(stalled_at));
+        let blocked_since = self.write_blocked_since.load(Ordering::Relaxed);
+        let socket = body.filter(|_| blocked_since > 0).map(|body| self.at(blocked_since - 1) + body);
+        responses.into_iter().chain(socket).min()
+    }
+
+    /// The next end of the connection if its state does not change.
+    fn ends(&self, timeouts: Timeouts) -> Option<(Instant, Overdue)> {
+        let head_since = self.head_since.load(Ordering::Relaxed);
+        let quiet = match timeouts.head {
+            _ if self.in_flight.load(Ordering::Relaxed) > 0 => None,
+            Some(head) if head_since > 0 => Some((self.at(head_since - 1) + head, Overdue::Head)),
+            _ => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, Overdue::Idle)),
+        };
+        let unread = self.unread_until(timeouts.body).map(|at| (at, Overdue::Unread));
+        quiet.into_iter().chain(unread).min_by_key(|(at, _)| *at)
+    }
+
+    /// Drops the responses that are not read, and forgets those that have ended.
+    fn expire_responses(&self) {
+        let (now, mut open) = (self.elapsed(), Vec::new());
+        self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
+        for response in open {
+            response.expire(now);
+        }
+    }
+
+    fn responses(&self) -> MutexGuard<'_, Vec<Weak<dyn Expire>>> {
+        self.responses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0 || self.write_blocked_since.load(Ordering::Relaxed) > 0
+    }
+
+    fn at(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+
+    /// Waits for the end of a timeout.
+    ///
+    /// To be polled by the connection's own task: each poll sees whether a request began.
+    pub(super) async fn overdue(&self, timeouts: Timeouts) -> Overdue {
+        let mut timer = pin!(sleep_until(Instant::now()));
+        let mut is_frequent = false;
+        poll_fn(|cx| {
+            loop {
+                if !is_frequent && self.is_busy() {
+                    is_frequent = true;
+                    let next = Instant::now() + BUSY_INTERVAL;
+                    if next < timer.deadline() {
+                        timer.as_mut().reset(next);
+                    }
+                }
+                ready!(timer.as_mut().poll(cx));
+                let (now, ends) = (Instant::now(), self.ends(timeouts));
+                if let Some((_, overdue)) = ends.filter(|(at, _)| *at <= now) {
+                    return Poll::Ready(overdue);
+                }
+                self.expire_responses();
+                is_frequent = self.is_busy();
+                // A head that begins meanwhile is due no later than this.
+                let most = if is_frequent { BUSY_INTERVAL } else { timeouts.head.unwrap_or(timeouts.idle) };
+                let next = ends.map_or(now + most, |(at, _)| at.min(now + most));
+                timer.as_mut().reset(next);
+            }
+        })
+        .await
     }
 }
 
@@ -126,10 +274,51 @@ impl InFlight {
         self.0.tunnel(place);
     }
 
+    /// The listener's timeout of unread responses. None: unlimited.
+    pub(super) fn unread_limit(&self) -> Option<Duration> {
+        let limit = self.0.unread_limit.load(Ordering::Relaxed);
+        (limit != UNLIMITED).then(|| Duration::from_millis(limit))
+    }
+
+    /// This response is to be dropped if its caller does not read it.
+    pub(super) fn responds(&self, response: &Arc<dyn Expire>) {
+        let mut responses = self.0.responses();
+        // Bounds the list by the responses that are open.
+        if responses.len() == responses.capacity() {
+            responses.retain(|response| response.strong_count() > 0);
+        }
+        responses.push(Arc::downgrade(response));
+    }
+
+    /// The response has unread bytes.
+    pub(super) fn unread_begins(&self) {
+        self.0.unread.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The response has no unread bytes any more.
+    pub(super) fn unread_ends(&self) {
+        self.0.unread.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The caller took bytes of the response, or more are ready; `timeout` is how long none may be taken from now on.
+    /// Returns its end, in milliseconds since the start of the connection.
+    pub(super) fn unread_progress(&self, timeout: Option<Duration>) -> u64 {
+        let now = self.0.elapsed();
+        let end = now.saturating_add(millis(timeout));
+        self.0.progress.store(now, Ordering::Relaxed);
+        self.0.stalled_at.fetch_max(end, Ordering::Relaxed);
+        end
+    }
+
     /// Whether the listener drains.
     pub(super) fn is_draining(&self) -> bool {
         self.0.is_draining.load(Ordering::Acquire)
     }
+}
+
+/// None: unlimited.
+fn millis(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(UNLIMITED, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(UNLIMITED))
 }
 
 impl Drop for InFlight {
@@ -144,13 +333,15 @@ mod tests {
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(60);
-    const HEAD: Option<Duration> = Some(Duration::from_secs(10));
+    const BODY: Duration = Duration::from_secs(30);
+    const HTTP1: Timeouts = Timeouts { idle: IDLE, head: Some(Duration::from_secs(10)), body: Some(BODY) };
+    const HTTP2: Timeouts = Timeouts { head: None, ..HTTP1 };
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_request_is_idle_after_the_idle_timeout() {
         let activity = Activity::new(Arc::default());
         let start = Instant::now();
-        assert_eq!(activity.overdue(IDLE, HEAD).await, Overdue::Idle);
+        assert_eq!(activity.overdue(HTTP1).await, Overdue::Idle);
         assert_eq!(start.elapsed(), IDLE);
     }
 
@@ -162,7 +353,7 @@ mod tests {
         activity.received();
         tokio::time::advance(Duration::from_secs(1)).await;
         activity.received();
-        assert_eq!(activity.overdue(IDLE, HEAD).await, Overdue::Head);
+        assert_eq!(activity.overdue(HTTP1).await, Overdue::Head);
         assert_eq!(start.elapsed(), Duration::from_secs(15));
     }
 
@@ -177,7 +368,7 @@ mod tests {
             activity.received();
             drop(request);
         };
-        let (overdue, ()) = tokio::join!(activity.overdue(IDLE, HEAD), ended);
+        let (overdue, ()) = tokio::join!(activity.overdue(HTTP1), ended);
         assert_eq!(overdue, Overdue::Idle);
         let elapsed = start.elapsed();
         assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
@@ -189,14 +380,91 @@ mod tests {
         tokio::time::advance(Duration::from_secs(50)).await;
         let start = Instant::now();
         activity.idle_from_now();
-        assert_eq!(activity.overdue(Duration::from_secs(1), HEAD).await, Overdue::Idle);
+        assert_eq!(activity.overdue(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await, Overdue::Idle);
         assert_eq!(start.elapsed(), Duration::from_secs(1));
+    }
+
+    /// A response whose bytes are ready, of which the caller has taken nothing.
+    fn unread(activity: &Arc<Activity>, timeout: Option<Duration>) -> InFlight {
+        let request = activity.begin();
+        request.unread_begins();
+        request.unread_progress(timeout);
+        request
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_responses_end_the_connection_a_timeout_after_the_last_progress() {
+        let activity = Activity::new(Arc::default());
+        let start = Instant::now();
+        let responses = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let [first, second] = [(); 2].map(|()| unread(&activity, Some(BODY)));
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            first.unread_progress(Some(BODY));
+            (first, second)
+        };
+        let (overdue, _responses) = tokio::join!(activity.overdue(HTTP2), responses);
+        assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 55));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_responses_do_not_end_a_connection_with_another_request() {
+        let activity = Activity::new(Arc::default());
+        let start = Instant::now();
+        let stalled = unread(&activity, Some(BODY));
+        assert_eq!(activity.idle_for(), None);
+        let upload = async {
+            let request = activity.begin();
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            assert_eq!(activity.idle_for(), None);
+            drop(request);
+        };
+        let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), upload);
+        assert_eq!(overdue, Overdue::Unread);
+        assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
+        stalled.unread_ends();
+        drop(stalled);
+        let start = Instant::now();
+        assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (Overdue::Idle, IDLE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_responses_have_the_timeout_of_their_route() {
+        for (timeout, expected) in [(Some(Duration::from_secs(5)), 5), (Some(Duration::from_secs(300)), 300)] {
+            let activity = Activity::new(Arc::default());
+            let start = Instant::now();
+            let _response = unread(&activity, timeout);
+            assert_eq!((activity.overdue(HTTP1).await, start.elapsed().as_secs()), (Overdue::Unread, expected));
+        }
+        let activity = Activity::new(Arc::default());
+        let _response = unread(&activity, None);
+        let overdue = tokio::time::timeout(Duration::from_secs(3_600), activity.overdue(HTTP1));
+        assert!(overdue.await.is_err(), "unlimited");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout() {
+        let activity = Activity::new(Arc::default());
+        let start = Instant::now();
+        let blocked = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            activity.write_blocked();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            activity.written();
+            activity.write_blocked();
+            activity.write_blocked();
+        };
+        let request = activity.begin();
+        let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), blocked);
+        assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 51));
+        drop(request);
     }
 
     #[tokio::test(start_paused = true)]
     async fn http_2_has_no_head_timeout_between_requests() {
         let activity = Activity::new(Arc::default());
         activity.received();
-        assert_eq!(activity.overdue(IDLE, None).await, Overdue::Idle);
+        assert_eq!(activity.overdue(HTTP2).await, Overdue::Idle);
     }
 }

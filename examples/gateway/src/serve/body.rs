@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -10,16 +11,77 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+/// A caller's request body. What a service leaves of it can be [discarded](Rest).
+#[derive(Debug)]
+pub(crate) struct CallerBody {
+    /// None: dropped.
+    incoming: Option<Incoming>,
+    /// None for requests without a body.
+    rest: Option<Rest>,
+}
+
+/// The unread rest of a request body, once its service has dropped it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rest(Arc<Mutex<Option<Incoming>>>);
+
+impl CallerBody {
+    pub(super) fn new(incoming: Incoming) -> (Self, Option<Rest>) {
+        let rest = (!incoming.is_end_stream()).then(Rest::default);
+        (Self { incoming: Some(incoming), rest: rest.clone() }, rest)
+    }
+}
+
+impl Drop for CallerBody {
+    fn drop(&mut self) {
+        if let (Some(incoming), Some(Rest(rest))) = (self.incoming.take(), &self.rest)
+            && !incoming.is_end_stream()
+            && Arc::strong_count(rest) > 1
+        {
+            *rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
+        }
+    }
+}
+
+impl Rest {
+    /// The rest, if its service does not read it.
+    pub(super) fn take(&self) -> Option<Incoming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Body for CallerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.get_mut().incoming {
+            Some(incoming) => Pin::new(incoming).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
 /// A request's body: the caller's, or none, for a request that is sent once more.
 #[derive(Debug, Default)]
 pub(crate) enum RequestBody {
-    Caller(Incoming),
+    Caller(CallerBody),
     #[default]
     None,
 }
 
-impl From<Incoming> for RequestBody {
-    fn from(body: Incoming) -> Self {
+impl From<CallerBody> for RequestBody {
+    fn from(body: CallerBody) -> Self {
         Self::Caller(body)
     }
 }

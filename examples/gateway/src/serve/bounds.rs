@@ -3,7 +3,7 @@
 //! tower's `timeout` and `limit` end with the head of the answer, and know nothing of the end of a request's body:
 //! these count the bodies in.
 
-mod cut;
+mod deadline;
 mod download;
 mod future;
 mod patience;
@@ -26,7 +26,7 @@ use http_body::Body;
 use tower::{Layer, Service};
 
 use self::future::BoundedFuture;
-pub(super) use self::{cut::Cut, download::Download, upload::Upload};
+pub(super) use self::{download::Download, upload::Upload};
 use super::answer::{Failure, is_grpc};
 
 /// The bounds of one route; a layer.
@@ -55,6 +55,11 @@ pub(crate) struct TunnelPlace {
     #[expect(dead_code, reason = "held, not read")]
     place: Arc<Place>,
 }
+
+/// Longest time for which the caller may take nothing of this response while bytes are ready; a response extension.
+/// None: unlimited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadTimeout(pub(super) Option<Duration>);
 
 impl Bounds {
     /// A place, unless all are taken.

@@ -15,18 +15,28 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_mtls::{MtlsStream, proxy::TunnelSlot};
 
 use super::{
-    activity::{Activity, InFlight, Overdue},
-    body::GuardedBody,
-    bounds::{Cut, TunnelPlace},
+    activity::{Activity, InFlight, Overdue, Timeouts},
+    body::CallerBody,
+    bounds::{ReadTimeout, TunnelPlace},
     conditions::{Conditions, Told},
+    delivery::DeliveredBody,
+    early::Early,
+    measure,
     site::LARGEST_HEAD,
     strict_http1::Guard,
     tunnel,
     watched_io::WatchedIo,
 };
 
-/// HTTP/2 streams at a time.
-const STREAMS: u32 = 250;
+/// HTTP/2 streams at a time, as RFC 9113, section 6.5.2 recommends at least.
+const STREAMS: u32 = 100;
+
+/// The most of a response that is buffered for one HTTP/2 stream, in bytes.
+const SEND_BUFFER: usize = 32 * 1024;
+
+/// Interval of HTTP/2 keep-alive pings, and how long the caller has to acknowledge one.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How much of a request's body may be on its way: on one HTTP/2 stream, and on all of a connection together, so
 /// that bodies that some back ends do not read hold up no others, unless there are many of them.
@@ -41,7 +51,7 @@ const GRACE_HTTP2: Duration = Duration::from_secs(5);
 /// Serves a connection until it ends, is idle for too long, or is drained.
 pub(super) async fn serve<S, B>(stream: MtlsStream, service: S, activity: Arc<Activity>, mut told: Told)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -54,10 +64,11 @@ where
         if request.headers().contains_key(header::UPGRADE) {
             request.extensions_mut().insert(tunnel_slot.clone());
         }
-        answer(service.clone(), request, watched.begin(), is_http2)
+        let (request, early) = Early::watch(request, is_http2);
+        answer(service.clone(), request, early, watched.begin(), is_http2)
     }));
     let guard = (!is_http2).then(Guard::new);
-    let io = TokioIo::new(WatchedIo::new(stream, activity.clone(), guard));
+    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), guard));
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
@@ -73,13 +84,16 @@ where
                 connection.as_mut().graceful_shutdown();
             }
         }
-        let head = (!is_http2).then_some(limits.head_timeout);
+        activity.limit_unread(limits.body_timeout);
         let idle = match (draining, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
+        let head = (!is_http2).then_some(limits.head_timeout);
+        let timeouts = Timeouts { idle, head, body: limits.body_timeout };
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%remote, error, "connection ended early");
@@ -87,10 +101,12 @@ where
                 break;
             }
             Ok(()) = told.conditions.changed() => {}
-            overdue = activity.overdue(idle, head) => {
-                // A second time: it was told to end and did not.
-                if overdue == Overdue::Head || ending {
+            // After the connection, whose poll may begin a request.
+            overdue = activity.overdue(timeouts) => {
+                // A second idle timeout: the caller did not react to the graceful shutdown.
+                if overdue != Overdue::Idle || ending {
                     tracing::debug!(%remote, ?overdue, "connection closed");
+                    measure::timed_out(overdue.as_str());
                     return;
                 }
                 ending = true;
@@ -104,33 +120,29 @@ where
     }
 }
 
-/// An HTTP/1.1 connection ends with the answer that says so: its caller then knows that nothing more is read.
+/// Answers one request. The last response of an HTTP/1.1 connection says so.
 async fn answer<S, B>(
     service: S,
-    request: Request<Incoming>,
+    request: Request<CallerBody>,
+    early: Option<Early>,
     in_flight: InFlight,
     is_http2: bool,
-) -> Result<Response<impl Body<Data = Bytes, Error = B::Error>>, Infallible>
+) -> Result<Response<DeliveredBody<B>>, Infallible>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes>,
+    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes> + Send + 'static,
 {
     let mut response = service.oneshot(request).await?;
-    let is_last = !is_http2 && in_flight.is_draining();
+    let is_unread = early.is_some_and(Early::finish);
+    let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         in_flight.tunnel(response.extensions_mut().remove::<TunnelPlace>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    // What is cut at its deadline is in flight no longer, even if its caller does not read.
-    let in_flight = match response.extensions_mut().remove::<Cut>() {
-        Some(cut) => {
-            cut.hold(in_flight);
-            None
-        }
-        None => Some(in_flight),
-    };
-    Ok(response.map(|body| GuardedBody::new(body, in_flight)))
+    let timeout = response.extensions_mut().remove::<ReadTimeout>();
+    let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);
+    Ok(response.map(|body| DeliveredBody::new(body, in_flight, timeout)))
 }
 
 fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
@@ -142,6 +154,9 @@ fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(LARGEST_HEAD as u32)
         .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     if is_http2 { builder.http2_only() } else { builder.http1_only() }

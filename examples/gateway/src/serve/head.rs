@@ -3,17 +3,16 @@
 use std::net::Ipv6Addr;
 
 use http::{HeaderMap, Request, Uri, Version, header, uri::PathAndQuery};
-use hyper::body::Incoming;
 
-use super::answer::Refused;
+use super::{answer::Refused, body::CallerBody};
 use crate::path::{self, Normalised};
 
-pub(super) fn target_length(request: &Request<Incoming>) -> usize {
+pub(super) fn target_length(request: &Request<CallerBody>) -> usize {
     request.uri().path_and_query().map_or(0, |target| target.as_str().len())
 }
 
 /// As HTTP/2 counts it (RFC 9113, section 6.5.2).
-pub(super) fn head_size(request: &Request<Incoming>) -> usize {
+pub(super) fn head_size(request: &Request<CallerBody>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
     target_length(request) + fields.sum::<usize>()
 }
@@ -44,7 +43,7 @@ pub(super) fn without_parameters(path: &str) -> String {
 }
 
 /// The host a request asks for: the URI's, or else the Host field's.
-pub(super) fn host(request: &Request<Incoming>) -> Result<Option<&str>, Refused> {
+pub(super) fn host(request: &Request<CallerBody>) -> Result<Option<&str>, Refused> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     let is_one = field.is_some() && fields.next().is_none();

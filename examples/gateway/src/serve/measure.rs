@@ -12,6 +12,7 @@ const REQUESTS: &str = "gateway_requests_total";
 const ERRORS: &str = "gateway_errors_total";
 pub(crate) const DURATION: &str = "gateway_request_duration_seconds";
 const CONNECTIONS: &str = "gateway_caller_connections";
+const TIMED_OUT: &str = "gateway_caller_connections_timed_out_total";
 const UNROUTED: &str = "gateway_unrouted_requests_total";
 
 /// `1xx` to `5xx`, and callers who did not wait for the answer.
@@ -78,6 +79,12 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.decrement(1);
     }
+}
+
+/// A caller's connection that was closed at a timeout.
+#[cold]
+pub(super) fn timed_out(timeout: &'static str) {
+    counter!(TIMED_OUT, "timeout" => timeout).increment(1);
 }
 
 /// A request that found no route.

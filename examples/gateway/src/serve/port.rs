@@ -5,10 +5,9 @@ use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, JoinHandle, JoinSet},
     time,
 };
@@ -20,12 +19,16 @@ use tower_mtls::{
 
 use super::{
     activity::Activity,
+    body::CallerBody,
     conditions::{Teller, Told, conditions},
     connection,
     limits::Places,
     measure::Connections,
 };
 use crate::config::Limits;
+
+/// Interval at which a new connection looks for an idle one whose place it can take.
+const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A listener that serves. Dropping it cuts all its connections.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Port {
         service: S,
     ) -> io::Result<Self>
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + Sync + 'static,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,
@@ -116,6 +119,18 @@ impl IdleFirst {
     }
 }
 
+/// A place, of the connection that has been idle for longest if all are taken.
+async fn room(places: &Arc<Semaphore>, idle: &IdleFirst) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if places.available_permits() == 0 {
+            idle.close_one();
+        }
+        if let Ok(place) = time::timeout(ROOM_INTERVAL, places.clone().acquire_owned()).await {
+            return place.ok();
+        }
+    }
+}
+
 async fn serve<S, B>(
     name: &'static str,
     mut listener: MtlsListener,
@@ -123,7 +138,7 @@ async fn serve<S, B>(
     service: S,
     mut told: Told,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -146,11 +161,14 @@ async fn serve<S, B>(
     let mut open = JoinSet::new();
     let accepting = async {
         loop {
-            if makes_room && places.available_permits() == 0 {
-                idle.close_one();
-            }
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let waiting = if makes_room { None } else { places.clone().acquire_owned().await.ok() };
             let (stream, _) = listener.accept().await;
+            let Some(place) = (match waiting {
+                Some(place) => Some(place),
+                None => room(&places, &idle).await,
+            }) else {
+                return;
+            };
             while open.try_join_next().is_some() {}
             let (served, activity) = connection(stream);
             let task = open.spawn(async move {

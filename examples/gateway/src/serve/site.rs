@@ -6,7 +6,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
     BackEndTrust, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
@@ -19,7 +18,7 @@ use tower_mtls::{
 
 use super::{
     answer::{Refused, as_grpc, is_grpc},
-    body::{GuardedBody, RequestBody},
+    body::{CallerBody, GuardedBody, RequestBody},
     bounds::{Bounded, Download, Upload},
     chosen_by::{ChosenBy, Looked},
     expiry::Expiry,
@@ -143,7 +142,7 @@ pub(super) type AnswerBody =
 /// request that takes long holds neither the routes nor the identities of its time.
 pub(super) async fn answer(
     published: &ArcSwap<Site>,
-    mut request: Request<Incoming>,
+    mut request: Request<CallerBody>,
 ) -> Response<GuardedBody<AnswerBody, Option<Exchange>>> {
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(request.headers()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -234,7 +233,7 @@ impl Site {
     }
 
     /// Finds the route; the request's path is the one string that rules, routing and back end all see.
-    fn route(&self, request: &mut Request<Incoming>) -> Result<&Route, Refused> {
+    fn route(&self, request: &mut Request<CallerBody>) -> Result<&Route, Refused> {
         if request.method() == Method::CONNECT {
             return Err(Refused::Connect);
         }

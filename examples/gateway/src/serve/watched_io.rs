@@ -1,4 +1,4 @@
-//! A socket that tells when bytes arrive, and on HTTP/1 hands on only what can be read in one way.
+//! A socket that reports reads and writes to its connection's watch, and on HTTP/1 passes only unambiguous requests.
 
 use std::{
     future::Future,
@@ -16,12 +16,15 @@ use tokio::{
 
 use super::{activity::Activity, strict_http1::Guard};
 
-/// How long a caller has to read an answer that came before its request was whole.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a closed connection discards the rest of a request that was answered early.
+const LINGER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct WatchedIo<T> {
     io: T,
+    /// Bytes that the operating system has accepted.
+    written: fn(&T) -> u64,
+    accepted: u64,
     activity: Arc<Activity>,
     /// On HTTP/1 connections.
     guard: Option<Guard>,
@@ -30,8 +33,27 @@ pub(super) struct WatchedIo<T> {
 }
 
 impl<T> WatchedIo<T> {
-    pub(super) fn new(io: T, activity: Arc<Activity>, guard: Option<Guard>) -> Self {
-        Self { io, activity, guard, lingering: None }
+    /// `written` counts the bytes that the operating system has accepted.
+    pub(super) fn new(
+        io: T,
+        written: fn(&T) -> u64,
+        activity: Arc<Activity>,
+        guard: Option<Guard>,
+    ) -> Self {
+        Self { io, written, accepted: 0, activity, guard, lingering: None }
+    }
+
+    /// Reports a write, a flush or a shutdown. TLS buffers writes, so only the socket's own count shows progress.
+    fn report<R>(&mut self, result: Poll<R>) -> Poll<R> {
+        let accepted = (self.written)(&self.io);
+        if accepted != self.accepted {
+            self.accepted = accepted;
+            self.activity.written();
+        }
+        if result.is_pending() {
+            self.activity.write_blocked();
+        }
+        result
     }
 }
 
@@ -55,7 +77,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.report(written)
     }
 
     fn poll_write_vectored(
@@ -63,7 +86,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.report(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -71,19 +95,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.report(flushed)
     }
 
-    /// To close a socket on which octets are unread resets it, and may take away an answer that its caller has not
-    /// read yet: who was answered in the middle of an upload is read on for a while, to no purpose.
+    /// Closing a socket with unread bytes resets it, which may discard a response that the caller has not read yet.
+    /// After a response in the middle of an upload the sending side is shut down, and the upload is discarded for a
+    /// while.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, activity, guard, lingering } = self.get_mut();
-        if lingering.is_none() {
-            ready!(Pin::new(&mut *io).poll_shutdown(cx))?;
-            if activity.is_tunnel() || !guard.as_ref().is_some_and(Guard::is_within_request) {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            let shut_down = Pin::new(&mut this.io).poll_shutdown(cx);
+            ready!(this.report(shut_down))?;
+            if this.activity.is_tunnel() || !this.guard.as_ref().is_some_and(Guard::is_within_request) {
                 return Poll::Ready(Ok(()));
             }
         }
+        let Self { io, lingering, .. } = this;
         let lingering = lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         while lingering.as_mut().poll(cx).is_pending() {
             let mut octets = [0; 4_096];

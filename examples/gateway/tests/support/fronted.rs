@@ -14,6 +14,9 @@ pub fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) 
         private_key = "server.key"
         [limits]
         LIMITS
+        [management]
+        address = "127.0.0.1:0"
+        token_file = "management.token"
         [trust.demo]
         ca = ["partners-ca.pem"]
         [identities.orders]
@@ -40,8 +43,17 @@ pub fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) 
 impl Running {
     /// The most memory the process ever held, in KiB.
     pub fn most_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that the process holds, in KiB.
+    pub fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().split(' ').next().unwrap().parse().unwrap()
     }
 }

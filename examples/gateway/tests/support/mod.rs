@@ -10,6 +10,7 @@
 
 pub mod back_end;
 pub mod fronted;
+pub mod raw_http2;
 pub mod slow_back_end;
 
 use std::{
@@ -153,7 +154,17 @@ impl Demo {
 
     /// A TLS connection to the gateway, with or without one of the demo's certificates.
     pub async fn connect(&self, certificate: Option<&str>, alpn: &[u8]) -> TlsStream<TcpStream> {
-        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        self.connect_to(self.port, certificate, alpn).await
+    }
+
+    /// A TLS connection to a listener on this port.
+    pub async fn connect_to(
+        &self,
+        port: u16,
+        certificate: Option<&str>,
+        alpn: &[u8],
+    ) -> TlsStream<TcpStream> {
+        let socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         self.handshake(socket, certificate, alpn).await.unwrap()
     }
 

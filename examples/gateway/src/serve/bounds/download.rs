@@ -4,7 +4,6 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http_body::{Body, Frame, SizeHint};
@@ -12,8 +11,8 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::{
-    Cut, Place,
-    cut::{Deadline, Held},
+    Place,
+    deadline::{Deadline, Held},
 };
 
 pin_project! {
@@ -41,20 +40,12 @@ impl<B: Body + Send + 'static> Download<B> {
         Self { kind: Kind::Free { body, place: None } }
     }
 
-    /// `patience` is how long a caller may read nothing of it.
-    pub(super) fn new(
-        body: B,
-        place: Place,
-        deadline: Option<Instant>,
-        patience: Option<Duration>,
-    ) -> (Self, Option<Cut>) {
-        let patience = patience.filter(|_| !body.is_end_stream());
-        if deadline.is_none() && patience.is_none() {
-            return (Self { kind: Kind::Free { body, place: Some(place) } }, None);
-        }
-        let deadline = Deadline::new(Box::pin(body), place, deadline, patience);
-        let cut = deadline.cut();
-        (Self { kind: Kind::Timed { deadline } }, Some(cut))
+    pub(super) fn new(body: B, place: Place, deadline: Option<Instant>) -> Self {
+        let kind = match deadline {
+            None => Kind::Free { body, place: Some(place) },
+            Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), place, at) },
+        };
+        Self { kind }
     }
 }
 
@@ -71,20 +62,13 @@ where
             KindProjection::Free { body, .. } => body.poll_frame(cx),
             KindProjection::Timed { deadline } => {
                 let mut held = deadline.held();
-                let Held { body, waker, unread, .. } = &mut *held;
-                *unread = None;
+                let Held { body, waker, .. } = &mut *held;
                 let Some(body) = body else {
                     let cut = io::Error::new(io::ErrorKind::TimedOut, "the request took too long");
                     return Poll::Ready(Some(Err(cut.into())));
                 };
                 *waker = Some(cx.waker().clone());
-                let frame = body.as_mut().poll_frame(cx);
-                let is_more = matches!(frame, Poll::Ready(Some(Ok(_)))) && !body.is_end_stream();
-                drop(held);
-                if is_more {
-                    deadline.left_unread();
-                }
-                frame
+                body.as_mut().poll_frame(cx)
             }
         };
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
-    Bounds, Download, Place, TunnelPlace,
+    Bounds, Download, Place, ReadTimeout, TunnelPlace,
     upload::{Ended, Stalled},
 };
 use crate::serve::answer::Failure;
@@ -29,8 +29,7 @@ pin_project! {
         #[pin]
         until_first_byte: Option<Sleep>,
         deadline: Option<Instant>,
-        // Of an answer's body.
-        body: Option<Duration>,
+        read_timeout: Option<Duration>,
         #[pin]
         until_deadline: Option<Sleep>,
     }
@@ -46,7 +45,7 @@ impl<F> BoundedFuture<F> {
             first_byte: bounds.first_byte,
             until_first_byte: None,
             deadline,
-            body: bounds.body,
+            read_timeout: bounds.body.into_iter().chain(bounds.whole).min(),
             until_deadline: deadline.map(sleep_until),
         }
     }
@@ -59,7 +58,7 @@ impl<F> BoundedFuture<F> {
             first_byte: None,
             until_first_byte: None,
             deadline: None,
-            body: None,
+            read_timeout: None,
             until_deadline: None,
         }
     }
@@ -90,12 +89,11 @@ where
                         head.extensions.insert(TunnelPlace { place: Arc::new(place) });
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_place(body))));
                     }
-                    let (body, cut) = Download::new(body, place, *this.deadline, *this.body);
-                    let mut response = Response::from_parts(head, body);
-                    if let Some(cut) = cut {
-                        response.extensions_mut().insert(cut);
+                    if !body.is_end_stream() {
+                        head.extensions.insert(ReadTimeout(*this.read_timeout));
                     }
-                    Ok(response)
+                    let body = Download::new(body, place, *this.deadline);
+                    Ok(Response::from_parts(head, body))
                 }
                 // The error is what came of it.
                 Err(_) if this.ended.is_stalled() => Err(Failure::BodyTimeout),

@@ -23,7 +23,7 @@ use crate::serve::{activity::Activity, watched_io::WatchedIo};
 async fn served(stream: &[u8], piece: usize, guarded: bool) -> (Vec<(String, usize)>, String) {
     let (mut caller, socket) = tokio::io::duplex(1 << 16);
     let guard = guarded.then(Guard::new);
-    let io = TokioIo::new(WatchedIo::new(socket, Activity::new(Arc::default()), guard));
+    let io = TokioIo::new(WatchedIo::new(socket, |_| 0, Activity::new(Arc::default()), guard));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -147,7 +147,7 @@ async fn a_violation_in_a_head_gets_400_wherever_it_is_split() {
 async fn what_is_behind_an_upgrade_is_not_examined() {
     let (mut caller, socket) = tokio::io::duplex(64);
     let activity = Activity::new(Arc::default());
-    let mut io = WatchedIo::new(socket, activity.clone(), Some(Guard::new()));
+    let mut io = WatchedIo::new(socket, |_| 0, activity.clone(), Some(Guard::new()));
     let mut read = [0; 64];
     caller.write_all(b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n").await.unwrap();
     let length = io.read(&mut read).await.unwrap();
