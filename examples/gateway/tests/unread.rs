@@ -287,6 +287,7 @@ async fn memory_of_unread_streams(alpn: &[&str], window: u32) -> i64 {
         most = most.max(world.running.resident_memory() as i64);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    println!("at the end {}", world.running.resident_memory() as i64 - before);
     most - before
 }
 

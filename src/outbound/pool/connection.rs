@@ -29,6 +29,9 @@ pub(in super::super) enum Connector {
     Plain(HttpConnector),
 }
 
+/// The most of a response that is buffered for one HTTP/1.1 connection, and the largest head, in bytes.
+const READ_BUFFER: usize = 16 * 1024;
+
 /// A connection that has just been made.
 pub(super) enum Opened<B> {
     Http1(Http1<B>),
@@ -117,7 +120,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (mut sender, connection) =
-        http1::handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
+        http1::Builder::new().max_buf_size(READ_BUFFER).handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
     let open = Arc::new(open);
     let held = open.clone();
     open.cut.spawn(async move {

@@ -30,7 +30,7 @@ const STREAMS: usize = 100;
 
 /// How much of an answer's body may be on its way on HTTP/2. All streams of a connection have room for as much
 /// at the same time: callers that do not read their answers hold up nobody else's.
-const STREAM_WINDOW: u32 = 512 * 1024;
+const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 
 /// What stands for the number of streams until the back end has said it.

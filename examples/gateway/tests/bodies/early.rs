@@ -5,11 +5,17 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Duration, Instant},
+};
 
 use crate::{
     back_ends::{HTTP1, HTTP2, Octets, World, by_size, read_head},
-    support::{soon, whole},
+    support::{
+        raw_http2::{self, DATA, END_STREAM, RST_STREAM},
+        soon, whole,
+    },
 };
 
 #[tokio::test]
@@ -103,4 +109,102 @@ async fn an_early_answer_of_a_back_end_that_then_hangs_up_reaches_the_caller() {
     })
     .await;
     uploads_are_answered(&world, Some("client"), (413, "too large")).await;
+}
+
+/// Reads one response with a Content-Length.
+async fn read_response(stream: &mut (impl AsyncReadExt + Unpin)) -> (String, Vec<u8>) {
+    let head = soon(read_head(stream)).await.expect("the connection has ended").to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    soon(stream.read_exact(&mut body)).await.unwrap();
+    (head, body)
+}
+
+#[tokio::test]
+async fn a_refused_request_with_a_small_body_keeps_its_connection() {
+    let world = World::answering(HTTP1, by_size).await;
+    for length in [1, 2_000, 65_536] {
+        let mut stream = world.demo.connect(None, b"http/1.1").await;
+        for _ in 0..3 {
+            let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            // The response does not wait for the body.
+            let (head, body) = read_response(&mut stream).await;
+            assert!(head.starts_with("http/1.1 403 ") && !head.contains("connection: close"), "{head}");
+            assert!(String::from_utf8(body).unwrap().contains("Invalid client certificate"));
+            stream.write_all(&vec![b'x'; length]).await.unwrap();
+        }
+        stream.write_all(b"GET /open HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        assert!(read_response(&mut stream).await.0.starts_with("http/1.1 200 "), "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_whose_small_body_does_not_come_ends_its_connection() {
+    let world = World::answering(HTTP1, by_size).await;
+    let mut stream = world.demo.connect(None, b"http/1.1").await;
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx").await.unwrap();
+    assert!(read_response(&mut stream).await.0.starts_with("http/1.1 403 "));
+    let start = Instant::now();
+    let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+    assert!((500..4_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_refused_request_with_a_large_body_ends_its_connection_in_order() {
+    let world = World::answering(HTTP1, by_size).await;
+    for fields in
+        ["Content-Length: 65537", "Content-Length: 1\r\nExpect: 100-continue", "Transfer-Encoding: chunked"]
+    {
+        let mut stream = world.demo.connect(None, b"http/1.1").await;
+        let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (head, _) = read_response(&mut stream).await;
+        assert!(head.starts_with("http/1.1 403 ") && head.contains("connection: close"), "{fields}: {head}");
+        // The gateway has nothing more to send, and still reads.
+        let start = Instant::now();
+        assert_eq!(soon(stream.read_to_end(&mut Vec::new())).await.unwrap(), 0, "{fields}: an orderly end");
+        assert!(start.elapsed() < Duration::from_millis(900), "{fields}: {:?}", start.elapsed());
+        assert!(stream.write_all(b"x").await.is_ok() && stream.flush().await.is_ok(), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_http2_request_is_answered_before_any_reset() {
+    let world = World::answering(HTTP1, by_size).await;
+    let mut stream = world.demo.connect(None, b"h2").await;
+    stream.write_all(&raw_http2::preface(65_535)).await.unwrap();
+    for (id, ends) in [(1, true), (3, false)] {
+        stream.write_all(&raw_http2::request(id, "POST", "/", false)).await.unwrap();
+        stream.write_all(&raw_http2::frame(DATA, 0, id, &[0; 16_384])).await.unwrap();
+        let mut end = raw_http2::read_until(&mut stream, DATA).await;
+        while end.flags & END_STREAM == 0 {
+            end = raw_http2::read_until(&mut stream, DATA).await;
+        }
+        assert_eq!(end.stream, id);
+        let start = Instant::now();
+        if ends {
+            stream.write_all(&raw_http2::frame(DATA, END_STREAM, id, b"x")).await.unwrap();
+        } else {
+            let reset = raw_http2::read_until(&mut stream, RST_STREAM).await;
+            assert_eq!((reset.stream, &reset.payload[..]), (id, &[0; 4][..]), "NO_ERROR");
+            assert!((500..4_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn curl_shows_the_refusal_of_an_upload() {
+    let world = World::answering(HTTP1, by_size).await;
+    for (size, version) in [(300_000, "--http2"), (300_000, "--http1.1"), (20_000_000, "--http2"), (20_000_000, "--http1.1")]
+    {
+        for _ in 0..5 {
+            let upload = format!(
+                "{version} --cert '' --key '' -o /dev/null -w '%{{http_code}}' --data-binary @- GATEWAY/ < <(head -c {size} /dev/zero)"
+            );
+            let (code, status, said) = world.curl(&upload).await;
+            assert_eq!((code, status.as_str()), (0, "403"), "{version} {size}: {said}");
+        }
+    }
 }
