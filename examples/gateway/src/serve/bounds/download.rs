@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     Cut, Place,
     cut::{Deadline, Held},
+    patience::Progress,
 };
 
 pin_project! {
@@ -21,6 +22,7 @@ pin_project! {
     pub(crate) struct Download<B> {
         #[pin]
         kind: Kind<B>,
+        progress: Option<Progress>,
     }
 }
 
@@ -38,7 +40,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 impl<B: Body + Send + 'static> Download<B> {
     /// One whose place is kept elsewhere.
     pub(super) fn without_place(body: B) -> Self {
-        Self { kind: Kind::Free { body, place: None } }
+        Self { kind: Kind::Free { body, place: None }, progress: None }
     }
 
     /// `patience` is how long a caller may read nothing of it.
@@ -47,14 +49,15 @@ impl<B: Body + Send + 'static> Download<B> {
         place: Place,
         deadline: Option<Instant>,
         patience: Option<Duration>,
+        progress: Option<Progress>,
     ) -> (Self, Option<Cut>) {
         let patience = patience.filter(|_| !body.is_end_stream());
         if deadline.is_none() && patience.is_none() {
-            return (Self { kind: Kind::Free { body, place: Some(place) } }, None);
+            return (Self { kind: Kind::Free { body, place: Some(place) }, progress }, None);
         }
         let deadline = Deadline::new(Box::pin(body), place, deadline, patience);
         let cut = deadline.cut();
-        (Self { kind: Kind::Timed { deadline } }, Some(cut))
+        (Self { kind: Kind::Timed { deadline }, progress }, Some(cut))
     }
 }
 
@@ -67,7 +70,8 @@ where
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
-        let frame = match self.project().kind.project() {
+        let this = self.project();
+        let frame = match this.kind.project() {
             KindProjection::Free { body, .. } => body.poll_frame(cx),
             KindProjection::Timed { deadline } => {
                 let mut held = deadline.held();
@@ -87,6 +91,9 @@ where
                 frame
             }
         };
+        if let (Poll::Ready(Some(Ok(_))), Some(progress)) = (&frame, this.progress) {
+            progress.made();
+        }
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 

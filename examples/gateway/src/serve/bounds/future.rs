@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
     Bounds, Download, Place, TunnelPlace,
+    patience::Progress,
     upload::{Ended, Stalled},
 };
 use crate::serve::answer::Failure;
@@ -31,13 +32,20 @@ pin_project! {
         deadline: Option<Instant>,
         // Of an answer's body.
         body: Option<Duration>,
+        progress: Option<Progress>,
         #[pin]
         until_deadline: Option<Sleep>,
     }
 }
 
 impl<F> BoundedFuture<F> {
-    pub(super) fn new(answer: F, place: Place, ended: Ended, bounds: &Bounds) -> Self {
+    pub(super) fn new(
+        answer: F,
+        place: Place,
+        ended: Ended,
+        bounds: &Bounds,
+        progress: Option<Progress>,
+    ) -> Self {
         let deadline = bounds.whole.and_then(|whole| Instant::now().checked_add(whole));
         Self {
             answer: Some(answer),
@@ -47,6 +55,7 @@ impl<F> BoundedFuture<F> {
             until_first_byte: None,
             deadline,
             body: bounds.body,
+            progress,
             until_deadline: deadline.map(sleep_until),
         }
     }
@@ -60,6 +69,7 @@ impl<F> BoundedFuture<F> {
             until_first_byte: None,
             deadline: None,
             body: None,
+            progress: None,
             until_deadline: None,
         }
     }
@@ -90,7 +100,11 @@ where
                         head.extensions.insert(TunnelPlace { place: Arc::new(place) });
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_place(body))));
                     }
-                    let (body, cut) = Download::new(body, place, *this.deadline, *this.body);
+                    let progress = this.progress.take();
+                    if let Some(progress) = &progress {
+                        progress.made();
+                    }
+                    let (body, cut) = Download::new(body, place, *this.deadline, *this.body, progress);
                     let mut response = Response::from_parts(head, body);
                     if let Some(cut) = cut {
                         response.extensions_mut().insert(cut);
