@@ -7,6 +7,7 @@ mod bounds;
 mod chosen_by;
 mod conditions;
 mod connection;
+mod delivery;
 mod expiry;
 mod head;
 mod limits;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::bounds::TunnelPlace;
+use super::{bounds::TunnelPlace, delivery::Flush};
 
 /// Shared by a connection's socket, its requests and its watch.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Activity {
     tunnel_place: OnceLock<TunnelPlace>,
     /// The listener's: whether it drains.
     is_draining: Arc<AtomicBool>,
+    /// Of its socket.
+    pub(super) flush: Flush,
 }
 
 /// Why a connection should end.
@@ -51,6 +53,7 @@ impl Activity {
             tunnel: AtomicBool::new(false),
             tunnel_place: OnceLock::new(),
             is_draining,
+            flush: Flush::default(),
         })
     }
 

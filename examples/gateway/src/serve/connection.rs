@@ -19,11 +19,14 @@ use super::{
     body::GuardedBody,
     bounds::{Cut, TunnelPlace},
     conditions::{Conditions, Told},
+    delivery::DeliveredBody,
     site::LARGEST_HEAD,
     strict_http1::Guard,
     tunnel,
     watched_io::WatchedIo,
 };
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// HTTP/2 streams at a time.
 const STREAMS: u32 = 250;
@@ -49,12 +52,13 @@ where
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
     let (watched, slot) = (activity.clone(), TunnelSlot::new());
+    let flushed = (!is_http2).then(|| activity.clone());
     let tunnel_slot = slot.clone();
     let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
         if request.headers().contains_key(header::UPGRADE) {
             request.extensions_mut().insert(tunnel_slot.clone());
         }
-        answer(service.clone(), request, watched.begin(), is_http2)
+        answer(service.clone(), request, watched.begin(), flushed.clone())
     }));
     let guard = (!is_http2).then(Guard::new);
     let io = TokioIo::new(WatchedIo::new(stream, activity.clone(), guard));
@@ -109,14 +113,15 @@ async fn answer<S, B>(
     service: S,
     request: Request<Incoming>,
     in_flight: InFlight,
-    is_http2: bool,
-) -> Result<Response<impl Body<Data = Bytes, Error = B::Error>>, Infallible>
+    http1: Option<Arc<Activity>>,
+) -> Result<Response<impl Body<Data = Bytes, Error = BoxError>>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
 {
     let mut response = service.oneshot(request).await?;
-    let is_last = !is_http2 && in_flight.is_draining();
+    let is_last = http1.is_some() && in_flight.is_draining();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         in_flight.tunnel(response.extensions_mut().remove::<TunnelPlace>());
     } else if is_last {
@@ -130,7 +135,7 @@ where
         }
         None => Some(in_flight),
     };
-    Ok(response.map(|body| GuardedBody::new(body, in_flight)))
+    Ok(response.map(|body| GuardedBody::new(DeliveredBody::new(body, http1), in_flight)))
 }
 
 fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {

@@ -71,7 +71,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.activity.flush.done();
+        Poll::Ready(Ok(()))
     }
 
     /// To close a socket on which octets are unread resets it, and may take away an answer that its caller has not
