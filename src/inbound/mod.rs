@@ -10,7 +10,7 @@
 //! | when | answer |
 //! |---|---|
 //! | the policy refuses | `403`, reason phrase `Invalid client certificate` on HTTP/1.1, an RFC 9457 problem body (none for HEAD) that does not tell the reason |
-//! | the same, and the caller speaks gRPC | `200` with `grpc-status: 7` (PERMISSION_DENIED), trailers only |
+//! | the same, and the request is gRPC ([`is_grpc`]) | `200` with `grpc-status: 7` (PERMISSION_DENIED), trailers only |
 //! | nothing was captured: the listener is not one of this crate's | `500` (gRPC: `grpc-status: 13`), and an error in the log, for that is the operator's mistake |
 //!
 //! The [`Rejection`](crate::Rejection) stands in the response's extensions and in the log, never in the answer.
@@ -56,6 +56,7 @@ mod counter;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
+mod grpc;
 mod layer;
 mod refusal;
 mod report;
@@ -72,6 +73,7 @@ pub use self::{
     body::ResponseBody,
     capture::{AssumePresentedLayer, Capture, admitted, remote_addr},
     future::ResponseFuture,
+    grpc::is_grpc,
     layer::RequireCertificateLayer,
     service::RequireCertificate,
 };

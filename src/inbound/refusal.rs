@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 
-use super::ResponseBody;
+use super::{ResponseBody, is_grpc};
 use crate::policy::{Rejection, RejectionKind};
 
 const REASON: ReasonPhrase = ReasonPhrase::from_static(b"Invalid client certificate");
@@ -67,16 +67,6 @@ impl Refusal {
         response.extensions_mut().insert(self.rejection);
         response
     }
-}
-
-/// `application/grpc`, with or without a message format and parameters.
-fn is_grpc<B>(request: &Request<B>) -> bool {
-    let Some(kind) = request.headers().get(header::CONTENT_TYPE) else {
-        return false;
-    };
-    kind.as_bytes()
-        .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 fn problem<R>(operators_mistake: bool, with_body: bool, room: Extensions) -> Response<ResponseBody<R>> {

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::ext::ReasonPhrase;
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -80,14 +80,15 @@ async fn an_answer_to_head_has_no_body() {
 
 #[tokio::test]
 async fn grpc_callers_get_permission_denied_as_trailers_only() {
-    for (content_type, grpc) in [
-        ("application/grpc", true),
-        ("application/grpc+proto", true),
-        ("application/grpc;x=y", true),
-        ("application/grpc-web", false),
-        ("application/json", false),
+    for (version, content_type, grpc) in [
+        (Version::HTTP_2, "application/grpc", true),
+        (Version::HTTP_2, "application/grpc+proto", true),
+        (Version::HTTP_2, "application/grpc-web", false),
+        (Version::HTTP_2, "application/json", false),
+        (Version::HTTP_11, "application/grpc", false),
     ] {
-        let request = Request::builder().header(header::CONTENT_TYPE, content_type).body(()).unwrap();
+        let request = Request::builder().version(version).header(header::CONTENT_TYPE, content_type);
+        let request = request.body(()).unwrap();
         let refused = ask(nobody(), certificate(), request).await;
         let expected = if grpc { StatusCode::OK } else { StatusCode::FORBIDDEN };
         assert_eq!(refused.status(), expected, "{content_type}");

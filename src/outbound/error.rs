@@ -54,6 +54,8 @@ pub enum ClientErrorKind {
     Tls,
     /// The connection failed under the request ([`ClientError::was_sent`] tells whether it was begun).
     Connection,
+    /// The upstream ended its response before it was complete: an error of the response's body.
+    Truncated,
 }
 
 impl ClientErrorKind {
@@ -72,6 +74,7 @@ impl ClientErrorKind {
             Self::IdentityRefused => "identity_refused",
             Self::Tls => "tls",
             Self::Connection => "connection",
+            Self::Truncated => "truncated",
         }
     }
 
@@ -89,6 +92,7 @@ impl ClientErrorKind {
             Self::IdentityRefused => "the back end refused our certificate, or demands one",
             Self::Tls => "the TLS handshake with the back end failed",
             Self::Connection => "the connection to the back end failed",
+            Self::Truncated => "the upstream ended its response before it was complete",
         }
     }
 }
@@ -160,6 +164,34 @@ impl ClientError {
         Self { kind: ClientErrorKind::Connection, stage: Stage::Begun, source: Some(source.into()) }
     }
 
+    /// What went wrong with a response after its head.
+    pub(super) fn receiving(error: hyper::Error) -> Self {
+        let kind =
+            if is_from_upstream(&error) { ClientErrorKind::Truncated } else { ClientErrorKind::Connection };
+        Self { kind, stage: Stage::Begun, source: Some(error.into()) }
+    }
+
+    /// A response that ended in order, with fewer bytes than it announced.
+    pub(super) fn short() -> Self {
+        let source = "the stream ended before the announced length";
+        Self { kind: ClientErrorKind::Truncated, stage: Stage::Begun, source: Some(source.into()) }
+    }
+
+    /// The innermost cause, for the log.
+    pub(super) fn root_cause(&self) -> String {
+        let causes =
+            std::iter::successors(Some(self as &(dyn StdError + 'static)), |error| (*error).source());
+        let text = causes.last().map_or_else(String::new, ToString::to_string);
+        match find::<io::Error>(self) {
+            Some(error) if error.kind() == io::ErrorKind::UnexpectedEof && text.contains("close_notify") => {
+                "the upstream closed the connection without TLS close_notify; if it never sends one, see \
+                 IdentityLayer::allow_missing_close_notify, in gateway.toml upstream_close = \"lenient\""
+                    .to_owned()
+            }
+            _ => text,
+        }
+    }
+
     /// What went wrong with a request; `is_silent`: no octet of an answer can have arrived.
     pub(super) fn sending(error: hyper::Error, facts: &Facts, is_silent: bool) -> Self {
         let kind = match find::<rustls::Error>(&error) {
@@ -172,6 +204,14 @@ impl ClientError {
         };
         let stage = if is_silent && is_dead(&error) { Stage::Unanswered } else { Stage::Begun };
         Self { kind, stage, source: Some(error.into()) }
+    }
+}
+
+/// Whether the other side ended a response, by the connection or the stream, or broke its framing.
+fn is_from_upstream(error: &hyper::Error) -> bool {
+    match find::<h2::Error>(error) {
+        Some(stream) => stream.is_io() || stream.is_remote() || stream.is_library(),
+        None => find::<io::Error>(error).is_some(),
     }
 }
 

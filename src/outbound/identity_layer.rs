@@ -27,6 +27,7 @@ struct Route {
     choice: Choice,
     trust: Option<SharedBackEndTrust>,
     http1_only: bool,
+    allows_missing_close_notify: bool,
 }
 
 #[derive(Clone)]
@@ -134,7 +135,8 @@ impl IdentityLayer {
     }
 
     fn with_choice(choice: Choice) -> Self {
-        Self { route: Route { choice, trust: None, http1_only: false } }
+        let route = Route { choice, trust: None, http1_only: false, allows_missing_close_notify: false };
+        Self { route }
     }
 
     /// Demands this of the route's back ends: a [`BackEndTrust`], or a [`SharedBackEndTrust`] that is replaced
@@ -149,6 +151,19 @@ impl IdentityLayer {
     #[must_use]
     pub fn only_http1(mut self) -> Self {
         self.route.http1_only = true;
+        self
+    }
+
+    /// Accepts the end of the TCP connection without TLS `close_notify` as the end of an HTTP/1.1 response that has
+    /// neither a length nor chunks. Default: such a response fails with
+    /// [`ClientErrorKind::Truncated`] after all bytes that arrived.
+    ///
+    /// For upstreams that never send `close_notify`. Anyone on the way can then cut such a response short unnoticed.
+    /// Responses with `Content-Length` or chunks, HTTP/2 and tunnels are not affected, and over `http` the end of the
+    /// connection is the end in any case.
+    #[must_use]
+    pub fn allow_missing_close_notify(mut self) -> Self {
+        self.route.allows_missing_close_notify = true;
         self
     }
 }
@@ -224,6 +239,10 @@ impl Dispatch {
 
     pub(super) fn http1_only(&self) -> bool {
         self.route.http1_only
+    }
+
+    pub(super) fn allows_missing_close_notify(&self) -> bool {
+        self.route.allows_missing_close_notify
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -42,12 +42,20 @@ struct Learnt {
     received: AtomicU64,
     /// The first of them did.
     begun: Notify,
+    /// Whether the end of the socket without `close_notify` counts as the end of the stream.
+    allows_missing_close_notify: AtomicBool,
 }
 
 impl Facts {
     /// The alert that ended the connection.
     pub(super) fn alert(&self) -> Option<AlertDescription> {
         self.0.alert.get().copied()
+    }
+
+    /// Sets whether the end of the socket without `close_notify` counts as the end of the stream. HTTP/1.1 then ends
+    /// bodies that nothing else delimits, and no others.
+    pub(super) fn allow_missing_close_notify(&self, is_allowed: bool) {
+        self.0.allows_missing_close_notify.store(is_allowed, Ordering::Relaxed);
     }
 
     /// How many octets of HTTP have arrived.
@@ -161,7 +169,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         if let Some(alert) = read.as_ref().err().and_then(alert_in) {
             let _ = self.facts.0.alert.set(alert);
         }
-        Poll::Ready(read)
+        match read {
+            // The way in which rustls reports that `close_notify` is missing.
+            Err(error)
+                if error.kind() == io::ErrorKind::UnexpectedEof
+                    && self.facts.0.allows_missing_close_notify.load(Ordering::Relaxed) =>
+            {
+                Poll::Ready(Ok(()))
+            }
+            read => Poll::Ready(read),
+        }
     }
 
     /// Writes. Once the back end takes nothing more, the rest is thrown away: what it said before, an early answer

@@ -18,6 +18,9 @@
 //! 6. `Expect: 100-continue`: removed, since the server meets it when the body is asked for;
 //! 7. several `Cookie` fields, into which HTTP/2 splits one: joined again (RFC 9113, section 8.2.3).
 //!
+//! Of a response it changes the hop-by-hop fields and the version, which is that of the upstream's connection: an
+//! `HTTP/1.0` response reaches HTTP/1.1 callers as HTTP/1.1.
+//!
 //! A request that asks to switch protocols (`Upgrade`, WebSocket above all) is passed on over HTTP/1.1; if the
 //! back end agrees, a [`Tunnel`] carries the octets both ways. The server must serve connections with upgrades.
 //! Not passed on is what would lead around the proxy: HTTP itself (`h2c`) and TLS.

@@ -1,7 +1,7 @@
 use std::{convert::Infallible, net::SocketAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -91,6 +91,18 @@ async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
     assert_eq!(names, ["authorization", "te", "trailer", "x-client"]);
     assert_eq!(headers["te"], "trailers");
     assert_eq!(headers["trailer"], "x-sum");
+}
+
+#[tokio::test]
+async fn the_version_of_the_upstreams_connection_does_not_cross() {
+    for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+        let inner = service_fn(move |_: Request<ProxyBody<Empty<Bytes>>>| async move {
+            Ok::<_, Infallible>(Response::builder().version(version).body(Empty::<Bytes>::new()).unwrap())
+        });
+        let proxy = layer("/", "https://h").layer(inner);
+        let response = proxy.oneshot(Request::new(Empty::new())).await.unwrap();
+        assert_eq!(response.version(), Version::HTTP_11, "{version:?}");
+    }
 }
 
 #[tokio::test]

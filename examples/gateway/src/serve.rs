@@ -10,6 +10,7 @@ mod connection;
 mod delivery;
 mod early;
 mod expiry;
+mod flush;
 mod head;
 mod limits;
 mod measure;

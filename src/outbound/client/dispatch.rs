@@ -72,7 +72,7 @@ where
             }
             return Err(ClientError::unsent(ClientErrorKind::ConnectTimeout));
         }
-        let failed = match lease.send(request).await {
+        let failed = match lease.send(request, dispatch.allows_missing_close_notify()).await {
             Ok(response) => return Ok(response),
             Err(failed) => failed,
         };

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -9,12 +10,19 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use super::meters::Meters;
+use crate::outbound::ClientError;
+
 pin_project! {
     /// The body of a back end's answer. At its end the connection serves the next request; dropped before, it
     /// ends the exchange: on HTTP/1.1 the connection is closed, on HTTP/2 the stream is reset.
+    ///
+    /// A response that ends before it is complete gives every byte that arrived, and then an error of the kind
+    /// [`Truncated`](crate::ClientErrorKind::Truncated).
     pub struct BackEndBody {
         #[pin]
         body: Incoming,
+        meters: Arc<Meters>,
         lent: Option<Box<dyn Lent>>,
     }
 }
@@ -25,8 +33,8 @@ pub(super) trait Lent: Send + Sync {
 }
 
 impl BackEndBody {
-    pub(super) fn new(body: Incoming, lent: Option<Box<dyn Lent>>) -> Self {
-        let mut body = Self { body, lent };
+    pub(super) fn new(body: Incoming, meters: Arc<Meters>, lent: Option<Box<dyn Lent>>) -> Self {
+        let mut body = Self { body, meters, lent };
         if body.body.is_end_stream() {
             give_back(&mut body.lent);
         }
@@ -40,25 +48,40 @@ fn give_back(lent: &mut Option<Box<dyn Lent>>) {
     }
 }
 
+/// Whether bytes that were announced are missing from a body that has ended.
+fn is_short(body: &Incoming) -> bool {
+    !body.is_end_stream() && body.size_hint().exact().is_some_and(|missing| missing > 0)
+}
+
 impl Body for BackEndBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ClientError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         let mut this = self.project();
-        let frame = ready!(this.body.as_mut().poll_frame(cx));
-        let is_end = match &frame {
-            None => true,
-            Some(Ok(_)) => this.body.is_end_stream(),
-            Some(Err(_)) => false,
+        let error = match ready!(this.body.as_mut().poll_frame(cx)) {
+            // An HTTP/2 stream that was reset without an error ends like one that is complete.
+            None if is_short(&this.body) => ClientError::short(),
+            None => {
+                give_back(this.lent);
+                return Poll::Ready(None);
+            }
+            Some(Ok(frame)) => {
+                if this.body.is_end_stream() {
+                    give_back(this.lent);
+                }
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            Some(Err(error)) => ClientError::receiving(error),
         };
-        if is_end {
-            give_back(this.lent);
+        // The connection is closed, or the stream reset.
+        if this.lent.take().is_some() {
+            this.meters.unfinished(&error);
         }
-        Poll::Ready(frame)
+        Poll::Ready(Some(Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {

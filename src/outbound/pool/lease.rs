@@ -75,6 +75,7 @@ where
     pub(in super::super) async fn send(
         self,
         mut request: Request<B>,
+        allows_missing_close_notify: bool,
     ) -> Result<Response<BackEndBody>, Unsent<B>> {
         let Self { pool, on } = self;
         pool.meters.sent();
@@ -82,6 +83,7 @@ where
             On::Http1(mut connection) => {
                 let before = Before::of(&request);
                 to_http1(&mut request, &pool);
+                connection.facts.allow_missing_close_notify(allows_missing_close_notify);
                 let received = connection.facts.received();
                 match connection.sender.try_send_request(request).await {
                     Ok(response) if is_framed_once(response.headers()) => {
@@ -101,7 +103,10 @@ where
                 let before = Before::of(&request);
                 to_http2(&mut request);
                 match stream.sender().try_send_request(request).await {
-                    Ok(response) => Ok(response.map(|body| BackEndBody::new(body, Some(Box::new(stream))))),
+                    Ok(response) => {
+                        let meters = pool.meters.clone();
+                        Ok(response.map(|body| BackEndBody::new(body, meters, Some(Box::new(stream)))))
+                    }
                     Err(mut failed) => {
                         let request = failed.take_message().map(|request| before.restore(request));
                         let error = ClientError::sending(failed.into_error(), stream.facts(), true);
@@ -183,10 +188,12 @@ where
     B::Data: Send,
 {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        connection.facts.allow_missing_close_notify(false);
         response.extensions_mut().insert(TunnelGuard(connection.open));
-        return response.map(|body| BackEndBody::new(body, None));
+        return response.map(|body| BackEndBody::new(body, pool.meters.clone(), None));
     }
-    response.map(|body| BackEndBody::new(body, Some(Box::new(Borrowed { pool, connection }))))
+    let meters = pool.meters.clone();
+    response.map(|body| BackEndBody::new(body, meters, Some(Box::new(Borrowed { pool, connection }))))
 }
 
 struct Borrowed<B> {

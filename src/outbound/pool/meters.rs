@@ -2,18 +2,21 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::outbound::ClientErrorKind;
+use crate::outbound::{ClientError, ClientErrorKind};
 
 pub(super) struct Meters {
+    identity: Box<str>,
+    upstream: Box<str>,
     open: AtomicUsize,
     #[cfg(feature = "metrics")]
     handles: handles::Handles,
 }
 
 impl Meters {
-    #[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "labels of metrics"))]
     pub(super) fn new(identity: &str, back_end: &str) -> Self {
         Self {
+            identity: identity.into(),
+            upstream: back_end.into(),
             open: AtomicUsize::new(0),
             #[cfg(feature = "metrics")]
             handles: handles::Handles::new(identity, back_end),
@@ -55,6 +58,20 @@ impl Meters {
     pub(super) fn failed(&self, kind: ClientErrorKind) {
         #[cfg(feature = "metrics")]
         self.handles.failed(kind);
+    }
+
+    /// Logs and counts a response that began and did not arrive whole.
+    #[cold]
+    pub(super) fn unfinished(&self, error: &ClientError) {
+        let Self { identity, upstream, .. } = self;
+        self.failed(error.kind());
+        match error.kind() {
+            ClientErrorKind::Truncated => {
+                tracing::warn!(%upstream, %identity, "response truncated: {}", error.root_cause());
+            }
+            // Ended on this side: by its request's body, or by the end of a replaced identity.
+            _ => tracing::debug!(%upstream, %identity, "response aborted: {}", error.root_cause()),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) const KEYS: &[&str] = &[
     "host",
     "upstream",
     "preserve_host",
+    "upstream_close",
     "identity",
     "identity_by",
     "allow_empty_segments",
@@ -43,6 +44,8 @@ pub(crate) struct Route {
     pub(crate) upstream: Located<Upstream>,
     /// Whether the back end sees the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
+    /// Whether an upstream may end a response by closing without TLS `close_notify`.
+    pub(crate) allow_missing_close_notify: bool,
     /// The identity that the back end sees; None: anonymous.
     pub(crate) identity: Option<RouteIdentity>,
     /// Whether paths may have empty segments.
@@ -155,6 +158,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
     if let Some(upstream) = &upstream {
         judge_scheme(&section, upstream);
     }
+    let allow_missing_close_notify = read_upstream_close(&mut section);
     let is_guarded = section.has("client_certificate");
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
     let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
@@ -178,6 +182,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         path: path?,
         upstream: upstream?,
         preserve_host,
+        allow_missing_close_notify,
         identity,
         allow_empty_segments,
         limits: limits.map(|limits| limits.value).unwrap_or_default(),
@@ -249,13 +254,27 @@ fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
     }
 }
 
+/// Takes what ends a response that has neither a length nor chunks.
+fn read_upstream_close(section: &mut Section<'_, '_>) -> bool {
+    let Some(close) = section.choice("upstream_close", &[("strict", false), ("lenient", true)]) else {
+        return false;
+    };
+    if close.value {
+        let problem = "anyone on the way to the upstream can cut a response without a length short unnoticed";
+        let remedy = "write \"strict\" once the upstream ends its connections with TLS close_notify";
+        section.report.note(close.line, &close.key, problem, remedy);
+    }
+    close.value
+}
+
 /// Refuses what makes no sense without TLS, and notes what is left out with it.
 fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
     let report = section.report;
     match upstream.scheme {
         Scheme::Http => {
-            for name in
-                ["identity", "identity_by", "upstream_tls"].into_iter().filter(|name| section.has(name))
+            for name in ["identity", "identity_by", "upstream_tls", "upstream_close"]
+                .into_iter()
+                .filter(|name| section.has(name))
             {
                 let problem = "has no meaning for an http upstream";
                 let remedy = format!("write an https upstream, or remove {name}");

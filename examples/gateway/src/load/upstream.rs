@@ -187,6 +187,11 @@ fn calling(
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
     let layer = choice::layer(route.identity.as_ref(), parts.identities, findings);
+    let layer = if route.allow_missing_close_notify {
+        layer.map(IdentityLayer::allow_missing_close_notify)
+    } else {
+        layer
+    };
     // Another back end that a document chooses is judged as the route's own would be.
     if route.upstream.scheme == Scheme::Http && !document.is_some_and(Document::chooses_back_end) {
         return layer;

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{bounds::TunnelPlace, delivery::Expire};
+use super::{bounds::TunnelPlace, delivery::Expire, flush::Flush};
 
 /// Interval at which a connection with a request in flight is checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,6 +60,8 @@ pub(super) struct Activity {
     tunnel_place: OnceLock<TunnelPlace>,
     /// The listener's: whether it drains.
     is_draining: Arc<AtomicBool>,
+    /// The next complete flush of its socket.
+    pub(super) flush: Flush,
 }
 
 /// Why a connection should end.
@@ -115,6 +117,7 @@ impl Activity {
             tunnel: AtomicBool::new(false),
             tunnel_place: OnceLock::new(),
             is_draining,
+            flush: Flush::default(),
         })
     }
 
@@ -278,6 +281,11 @@ impl InFlight {
     pub(super) fn unread_limit(&self) -> Option<Duration> {
         let limit = self.0.unread_limit.load(Ordering::Relaxed);
         (limit != UNLIMITED).then(|| Duration::from_millis(limit))
+    }
+
+    /// The connection's socket.
+    pub(super) fn socket_flush(&self) -> &Flush {
+        &self.0.flush
     }
 
     /// This response is to be dropped if its caller does not read it.

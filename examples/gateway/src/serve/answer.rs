@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_mtls::{ClientError, ClientErrorKind};
 
@@ -19,16 +19,6 @@ fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>>
     response
 }
 
-/// Whether the caller speaks gRPC.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    value
-        .and_then(|value| value.get(..GRPC.len()))
-        .is_some_and(|value| value.eq_ignore_ascii_case(GRPC.as_bytes()))
-}
-
-const GRPC: &str = "application/grpc";
-
 /// The same answer for a caller that speaks gRPC, which looks for nothing but a status of its own, here without any
 /// message before it.
 pub(super) fn as_grpc(status: StatusCode, code: &'static str) -> Response<Full<Bytes>> {
@@ -43,7 +33,7 @@ pub(super) fn as_grpc(status: StatusCode, code: &'static str) -> Response<Full<B
     };
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static(number));
     headers.insert("grpc-message", HeaderValue::from_static(code));
     response

@@ -24,10 +24,17 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
+use tower_mtls::inbound::is_grpc;
 
-use self::future::BoundedFuture;
 pub(super) use self::{download::Download, upload::Upload};
-use super::answer::{Failure, is_grpc};
+use self::{
+    future::BoundedFuture,
+    patience::{Patience, Progress},
+};
+use super::answer::Failure;
+
+/// The least `body_timeout` of gRPC requests.
+const GRPC: Duration = Duration::from_secs(5 * 60);
 
 /// The bounds of one route; a layer.
 #[derive(Debug, Clone)]
@@ -109,11 +116,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(place) = self.bounds.place() else { return BoundedFuture::refused() };
+        // gRPC keeps a request open while only the response has something to say, and both for a while without.
+        let progress = is_grpc(&request).then(Progress::new);
+        let timeout = self.bounds.body.map(|body| if progress.is_some() { body.max(GRPC) } else { body });
+        let patience = timeout.map(|timeout| Patience::new(timeout, progress.clone()));
         let (head, body) = request.into_parts();
-        // The streams of gRPC are silent as long as there is nothing to say.
-        let patience = self.bounds.body.filter(|_| !is_grpc(&head.headers));
         let (body, ended) = Upload::new(body, self.bounds.first_byte.is_some(), patience);
         let answer = self.inner.call(Request::from_parts(head, body));
-        BoundedFuture::new(answer, place, ended, &self.bounds)
+        BoundedFuture::new(answer, place, ended, &self.bounds, progress)
     }
 }

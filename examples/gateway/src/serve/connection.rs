@@ -142,7 +142,7 @@ where
     }
     let timeout = response.extensions_mut().remove::<ReadTimeout>();
     let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);
-    Ok(response.map(|body| DeliveredBody::new(body, in_flight, timeout)))
+    Ok(response.map(|body| DeliveredBody::new(body, in_flight, timeout, is_http2)))
 }
 
 fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {

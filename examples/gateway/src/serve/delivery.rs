@@ -4,6 +4,10 @@
 //! inside the body never fires. Each chunk therefore counts as unread until its last byte has been written. The
 //! [watch](super::activity) of the connection drops a body whose chunks make no progress, and closes the connection
 //! when every response in flight is unread and none of them progresses.
+//!
+//! hyper aborts a response as soon as its body fails, and drops what it has not written yet. A body that its upstream
+//! ended early therefore fails only once the connection has taken what arrived: on HTTP/1.1 when its socket is flushed,
+//! on HTTP/2 when all chunks of the stream are written.
 
 use std::{
     error::Error,
@@ -13,14 +17,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::activity::InFlight;
+use super::{activity::InFlight, flush::Flush};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -36,6 +40,8 @@ struct Delivery<B> {
 struct Undelivered<B> {
     /// None: expired.
     body: Option<Pin<Box<B>>>,
+    /// The body's, until what came before it is written.
+    error: Option<BoxError>,
     waker: Option<Waker>,
 }
 
@@ -49,9 +55,22 @@ struct Unread {
     expires: AtomicU64,
     /// Longest time without progress. None: unlimited.
     timeout: Option<Duration>,
+    /// HTTP/2: done when there are no chunks.
+    flush: Option<Flush>,
 }
 
 impl Unread {
+    fn flush(&self) -> &Flush {
+        self.flush.as_ref().unwrap_or_else(|| self.in_flight.socket_flush())
+    }
+
+    /// Waits until everything is written, after [`Flush::begin`].
+    fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let flushed = self.flush().poll(cx);
+        let is_written = self.flush.is_some() && self.chunks.load(Ordering::Acquire) == 0;
+        if is_written { Poll::Ready(()) } else { flushed }
+    }
+
     fn progress(&self) {
         self.expires.store(self.in_flight.unread_progress(self.timeout), Ordering::Relaxed);
     }
@@ -89,10 +108,11 @@ impl<B> Delivery<B> {
 
 impl<B: Send + 'static> DeliveredBody<B> {
     /// `timeout` is the longest time that the caller may take nothing while bytes are ready.
-    pub(super) fn new(body: B, in_flight: InFlight, timeout: Option<Duration>) -> Self {
+    pub(super) fn new(body: B, in_flight: InFlight, timeout: Option<Duration>, is_http2: bool) -> Self {
         let (chunks, expires) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let unread = Arc::new(Unread { in_flight, chunks, expires, timeout });
-        let body = Mutex::new(Undelivered { body: Some(Box::pin(body)), waker: None });
+        let flush = is_http2.then(Flush::default);
+        let unread = Arc::new(Unread { in_flight, chunks, expires, timeout, flush });
+        let body = Mutex::new(Undelivered { body: Some(Box::pin(body)), error: None, waker: None });
         let delivery = Arc::new(Delivery { unread, body });
         let response: Arc<dyn Expire> = delivery.clone();
         delivery.unread.in_flight.responds(&response);
@@ -122,26 +142,33 @@ where
     ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
         let Delivery { unread, .. } = &*self.0;
         let mut undelivered = self.0.undelivered();
-        let Undelivered { body, waker } = &mut *undelivered;
+        let Undelivered { body, error, waker } = &mut *undelivered;
         let Some(body) = body else {
             let expired = io::Error::new(io::ErrorKind::TimedOut, "the caller did not read the response");
             return Poll::Ready(Some(Err(expired.into())));
         };
-        let frame = body.as_mut().poll_frame(cx);
-        if frame.is_pending() && waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-        drop(undelivered);
-        frame.map(|frame| {
-            frame.map(|frame| match frame {
-                Ok(frame) => Ok(frame.map_data(|data| Chunk::new(data, unread))),
-                Err(error) => Err(error.into()),
-            })
-        })
+        if error.is_none() {
+            match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, unread)))));
+                }
+                None => return Poll::Ready(None),
+                Some(Err(failed)) => {
+                    unread.flush().begin();
+                    *error = Some(failed.into());
+                }
+            }
+        }
+        ready!(unread.poll_written(cx));
+        Poll::Ready(error.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.undelivered().body.as_ref().is_some_and(|body| body.is_end_stream())
+        let undelivered = self.0.undelivered();
+        undelivered.error.is_none() && undelivered.body.as_ref().is_some_and(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -192,8 +219,11 @@ impl Buf for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if self.unread.chunks.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.unread.chunks.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.unread.in_flight.unread_ends();
+            if let Some(flush) = &self.unread.flush {
+                flush.done();
+            }
         }
     }
 }

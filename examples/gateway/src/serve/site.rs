@@ -10,14 +10,14 @@ use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
     BackEndTrust, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
     apim::{ApimPolicy, Document, ForwardingService},
-    inbound::ResponseBody,
+    inbound::{ResponseBody, is_grpc},
     outbound::{BackEndBody, IdentityService, RetryIdempotent},
     proxy::ProxyBody,
     remote_addr,
 };
 
 use super::{
-    answer::{Refused, as_grpc, is_grpc},
+    answer::{Refused, as_grpc},
     body::{CallerBody, GuardedBody, RequestBody},
     bounds::{Bounded, Download, Upload},
     chosen_by::{ChosenBy, Looked},
@@ -144,7 +144,7 @@ pub(super) async fn answer(
     published: &ArcSwap<Site>,
     mut request: Request<CallerBody>,
 ) -> Response<GuardedBody<AnswerBody, Option<Exchange>>> {
-    let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(request.headers()));
+    let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let remote = remote_addr(request.extensions()).map(tracing::field::display);
     let found =

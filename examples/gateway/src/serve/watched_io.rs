@@ -96,7 +96,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.report(flushed)
+        ready!(self.report(flushed))?;
+        self.activity.flush.done();
+        Poll::Ready(Ok(()))
     }
 
     /// Closing a socket with unread bytes resets it, which may discard a response that the caller has not read yet.

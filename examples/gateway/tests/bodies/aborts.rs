@@ -155,19 +155,21 @@ async fn a_caller_that_does_not_wait_for_an_answer_ends_the_request_at_the_back_
 
 #[tokio::test]
 async fn an_answer_that_its_back_end_does_not_finish_is_never_taken_for_whole() {
-    let heads = [
-        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwor",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n",
-        // Until the connection ends: without a goodbye of TLS nobody knows whether that was all.
-        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello",
+    let answers = [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", "hello"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwor", "hellowor"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n", "hello"),
+        // Until the connection ends: only `close_notify` proves that this was all.
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", "hello"),
+        ("HTTP/1.0 200 OK\r\n\r\nhello", "hello"),
     ];
-    let world = World::saying(heads.to_vec(), true).await;
-    for (number, said) in heads.iter().enumerate() {
+    let world = World::saying(answers.map(|(said, _)| said).to_vec(), true).await;
+    for (number, (said, arrived)) in answers.iter().enumerate() {
         for caller in ["--http1.1", "--http2"] {
             let (code, body, errors) = world.curl(&format!("{caller} GATEWAY/{number}")).await;
             assert_ne!(code, 0, "{caller} {said} {body} {errors}");
+            assert_eq!(body, *arrived, "{caller} {said} {errors}");
         }
         // To HTTP/1.0 the end of the connection is the end of the body; only the goodbye of TLS tells.
         let mut stream = world.demo.connect(Some("client"), b"http/1.1").await;

@@ -10,3 +10,4 @@ mod large;
 #[path = "../support/mod.rs"]
 mod support;
 mod trailers;
+mod truncated;

@@ -6,6 +6,11 @@ use super::{Demo, Running};
 
 /// Serves `/` to callers whom the partners CA has signed, and `/open` to everyone, both as `orders`.
 pub fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) {
+    start_with(demo, back_end, limits, "")
+}
+
+/// The same with these keys in the route `/`.
+pub fn start_with(demo: Demo, back_end: SocketAddr, limits: &str, route: &str) -> (Running, Demo) {
     let config = demo.dir().join("fronted.toml");
     let text = r#"
         [listener]
@@ -29,13 +34,15 @@ pub fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) 
         upstream = "https://localhost:PORT"
         identity = "orders"
         client_certificate = { trust = "demo" }
+        ROUTE
         [[routes]]
         path = "/open"
         upstream = "https://localhost:PORT/open"
         identity = "orders"
         "#;
     let port = back_end.port().to_string();
-    fs::write(&config, text.replace("LIMITS", limits).replace("PORT", &port)).unwrap();
+    fs::write(&config, text.replace("LIMITS", limits).replace("ROUTE", route).replace("PORT", &port))
+        .unwrap();
     let (running, port) = Running::start(&config);
     (running, demo.on_port(port))
 }

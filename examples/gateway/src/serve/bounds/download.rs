@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     Place,
     deadline::{Deadline, Held},
+    patience::Progress,
 };
 
 pin_project! {
@@ -20,6 +21,7 @@ pin_project! {
     pub(crate) struct Download<B> {
         #[pin]
         kind: Kind<B>,
+        progress: Option<Progress>,
     }
 }
 
@@ -37,15 +39,21 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 impl<B: Body + Send + 'static> Download<B> {
     /// One whose place is kept elsewhere.
     pub(super) fn without_place(body: B) -> Self {
-        Self { kind: Kind::Free { body, place: None } }
+        Self { kind: Kind::Free { body, place: None }, progress: None }
     }
 
-    pub(super) fn new(body: B, place: Place, deadline: Option<Instant>) -> Self {
+    /// Each frame counts as `progress`.
+    pub(super) fn new(
+        body: B,
+        place: Place,
+        deadline: Option<Instant>,
+        progress: Option<Progress>,
+    ) -> Self {
         let kind = match deadline {
             None => Kind::Free { body, place: Some(place) },
             Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), place, at) },
         };
-        Self { kind }
+        Self { kind, progress }
     }
 }
 
@@ -58,7 +66,8 @@ where
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
-        let frame = match self.project().kind.project() {
+        let this = self.project();
+        let frame = match this.kind.project() {
             KindProjection::Free { body, .. } => body.poll_frame(cx),
             KindProjection::Timed { deadline } => {
                 let mut held = deadline.held();
@@ -71,6 +80,9 @@ where
                 body.as_mut().poll_frame(cx)
             }
         };
+        if let (Poll::Ready(Some(Ok(_))), Some(progress)) = (&frame, this.progress) {
+            progress.made();
+        }
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
     Bounds, Download, Place, ReadTimeout, TunnelPlace,
+    patience::Progress,
     upload::{Ended, Stalled},
 };
 use crate::serve::answer::Failure;
@@ -30,13 +31,20 @@ pin_project! {
         until_first_byte: Option<Sleep>,
         deadline: Option<Instant>,
         read_timeout: Option<Duration>,
+        progress: Option<Progress>,
         #[pin]
         until_deadline: Option<Sleep>,
     }
 }
 
 impl<F> BoundedFuture<F> {
-    pub(super) fn new(answer: F, place: Place, ended: Ended, bounds: &Bounds) -> Self {
+    pub(super) fn new(
+        answer: F,
+        place: Place,
+        ended: Ended,
+        bounds: &Bounds,
+        progress: Option<Progress>,
+    ) -> Self {
         let deadline = bounds.whole.and_then(|whole| Instant::now().checked_add(whole));
         Self {
             answer: Some(answer),
@@ -46,6 +54,7 @@ impl<F> BoundedFuture<F> {
             until_first_byte: None,
             deadline,
             read_timeout: bounds.body.into_iter().chain(bounds.whole).min(),
+            progress,
             until_deadline: deadline.map(sleep_until),
         }
     }
@@ -59,6 +68,7 @@ impl<F> BoundedFuture<F> {
             until_first_byte: None,
             deadline: None,
             read_timeout: None,
+            progress: None,
             until_deadline: None,
         }
     }
@@ -92,7 +102,11 @@ where
                     if !body.is_end_stream() {
                         head.extensions.insert(ReadTimeout(*this.read_timeout));
                     }
-                    let body = Download::new(body, place, *this.deadline);
+                    let progress = this.progress.take();
+                    if let Some(progress) = &progress {
+                        progress.made();
+                    }
+                    let body = Download::new(body, place, *this.deadline, progress);
                     Ok(Response::from_parts(head, body))
                 }
                 // The error is what came of it.

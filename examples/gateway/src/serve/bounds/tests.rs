@@ -1,7 +1,7 @@
 use std::{convert::Infallible, future::pending, pin::Pin};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::{Instant, sleep};
@@ -161,18 +161,50 @@ async fn a_response_bears_the_shorter_of_its_timeouts_for_its_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_of_which_nothing_more_comes_is_aborted_but_not_that_of_grpc() {
-    let waiting = Bounds { body: Some(60 * SECOND), ..bounds(None, None, None) };
-    let bounded = waiting.layer(service_fn(silent::<Slow>));
-    let start = Instant::now();
-    let answered = bounded.clone().oneshot(Request::new(Slow::new(100, false))).await;
-    assert!(matches!(answered, Err(Failure::BodyTimeout)));
-    assert_eq!(start.elapsed().as_secs(), 160, "what comes slowly comes");
-    assert_eq!(waiting.in_flight.load(Ordering::Relaxed), 0);
+async fn an_upload_without_progress_is_aborted_and_grpc_has_five_minutes() {
+    for (version, content_type, body_timeout, expected) in [
+        (Version::HTTP_11, "text/plain", 60, 160),
+        (Version::HTTP_2, "text/plain", 60, 160),
+        (Version::HTTP_2, "application/grpc", 60, 400),
+        (Version::HTTP_2, "application/grpc+proto", 60, 400),
+        (Version::HTTP_2, "application/grpc", 600, 700),
+        (Version::HTTP_2, "application/grpc-web", 60, 160),
+        (Version::HTTP_11, "application/grpc", 60, 160),
+        (Version::HTTP_11, "application/grpc+proto", 60, 160),
+    ] {
+        let waiting = Bounds { body: Some(body_timeout * SECOND), ..bounds(None, None, None) };
+        let bounded = waiting.layer(service_fn(silent::<Slow>));
+        let request = Request::builder().version(version).header("content-type", content_type);
+        let start = Instant::now();
+        let answered = bounded.oneshot(request.body(Slow::new(100, false)).unwrap());
+        let answered = tokio::time::timeout(3_600 * SECOND, answered).await.expect("a limit");
+        assert!(matches!(answered, Err(Failure::BodyTimeout)), "{content_type} {version:?}");
+        assert_eq!(start.elapsed().as_secs(), expected, "{content_type} {version:?}");
+        assert_eq!(waiting.in_flight.load(Ordering::Relaxed), 0);
+    }
+}
 
-    let request = Request::builder().header("content-type", "application/grpc+proto");
-    let answered = bounded.oneshot(request.body(Slow::new(1, false)).unwrap());
-    assert!(tokio::time::timeout(600 * SECOND, answered).await.is_err());
+#[tokio::test(start_paused = true)]
+async fn a_silent_grpc_request_stays_open_while_its_response_makes_progress() {
+    let waiting = Bounds { body: Some(60 * SECOND), ..bounds(None, None, None) };
+    let (aborted, mut aborts) = tokio::sync::mpsc::unbounded_channel();
+    let answering = waiting.layer(service_fn(|request: Request<Upload<Slow>>| {
+        let aborted = aborted.clone();
+        tokio::spawn(async move {
+            assert!(request.into_body().collect().await.is_err());
+            aborted.send(Instant::now())
+        });
+        std::future::ready(Ok::<_, Infallible>(Response::new(Slow::new(1_000, false))))
+    }));
+    let request = Request::builder().version(Version::HTTP_2).header("content-type", "application/grpc");
+    let start = Instant::now();
+    let response = answering.oneshot(request.body(Slow::new(1, false)).unwrap()).await.unwrap();
+    let mut reading = std::pin::pin!(response.into_body().collect());
+    let aborted = tokio::select! {
+        _ = &mut reading => unreachable!("the response never ends"),
+        aborted = aborts.recv() => aborted.unwrap(),
+    };
+    assert_eq!((aborted - start).as_secs(), 1_300, "five minutes after the last frame of the response");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,6 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Buf;
@@ -52,8 +51,7 @@ impl Ended {
 
 impl<B: Body> Upload<B> {
     /// `is_watched` says whether anybody wants to know of its end; `patience` how long to wait for more of it.
-    pub(super) fn new(body: B, is_watched: bool, patience: Option<Duration>) -> (Self, Ended) {
-        let patience = patience.map(Patience::new);
+    pub(super) fn new(body: B, is_watched: bool, patience: Option<Patience>) -> (Self, Ended) {
         if body.is_end_stream() || (!is_watched && patience.is_none()) {
             return (Self { body, open: None, patience: None }, Ended::Already);
         }
