@@ -42,18 +42,18 @@ impl World {
         F: Fn(Connection) -> Served + Send + Sync + 'static,
         Served: Future<Output = ()> + Send + 'static,
     {
-        Self::raw_with("", "", alpn, serve).await
+        Self::raw_with("", alpn, serve).await
     }
 
-    /// The same with these `[limits]`, and these keys of the route `/`.
-    pub(crate) async fn raw_with<F, Served>(limits: &str, route: &str, alpn: &[&str], serve: F) -> Self
+    /// The same with these keys of the route `/`.
+    pub(crate) async fn raw_with<F, Served>(route: &str, alpn: &[&str], serve: F) -> Self
     where
         F: Fn(Connection) -> Served + Send + Sync + 'static,
         Served: Future<Output = ()> + Send + 'static,
     {
         let demo = Demo::start();
         let back_end = BackEnd::start(&demo.dir(), alpn, serve).await;
-        let (running, demo) = fronted::start_with(demo, back_end.address, limits, route);
+        let (running, demo) = fronted::start_with(demo, back_end.address, "", route);
         Self { demo, running, back_end }
     }
 

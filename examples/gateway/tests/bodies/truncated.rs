@@ -11,14 +11,12 @@ use crate::{
     support::{get, metrics, soon, value},
 };
 
-const MANAGEMENT: &str = "[management]\naddress = \"127.0.0.1:0\"\ntoken_file = \"management.token\"";
-
 /// More than any buffer on the way holds.
 const LENGTH: usize = 4_000_000;
 
 /// A gateway whose upstream sends a long response without a length, and closes the socket without `close_notify`.
 async fn world(route: &str, head: &'static str) -> World {
-    World::raw_with(MANAGEMENT, route, HTTP1, move |mut stream| async move {
+    World::raw_with(route, HTTP1, move |mut stream| async move {
         if read_head(&mut stream).await.is_some() {
             // The gateway may be gone already.
             let _ = stream.write_all(head.as_bytes()).await;
