@@ -19,7 +19,7 @@ use hyper_util::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_mtls::{
-    BackEndTrust, ClientCertificate, ClientError, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient,
+    BackEndTrust, ClientCertificate, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient,
     MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, ServerTls, SharedIdentity,
     TrustAnchors, capture,
 };
@@ -88,7 +88,7 @@ async fn back_end(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
 
 async fn text<B>(response: Response<B>) -> Result<String, Box<dyn Error>>
 where
-    B: Body<Error = ClientError>,
+    B: Body<Error: Error + 'static>,
 {
     assert_eq!(response.status(), StatusCode::OK);
     let body = response.into_body().collect().await?.to_bytes();

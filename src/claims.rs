@@ -1,68 +1,229 @@
-//! Headers by which a caller could claim to be somebody else.
+//! Headers by which a caller could claim an identity or an origin.
+//!
+//! Servers behind CGI-like interfaces see every character but letters and digits as `_`, so here they are all one. A
+//! name that ends in `*` stands for all that begin with it.
 
-/// Names that proxies and servers use for certificates, for users, and for where a request came from or went.
-/// Back ends behind CGI-like interfaces see every other character as `_`, so here they are all one.
+/// Names that proxies and servers use for the caller: its certificate, or its user.
+const IDENTITY: &[&str] = &[
+    "cf-access-*",
+    "cf-client-cert-*",
+    "client-cert",
+    "client-cert-chain",
+    "l5d-*",
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-user",
+    "ssl-client*",
+    "tailscale-*",
+    "x-amzn-mtls-*",
+    "x-amzn-oidc-*",
+    "x-arr-clientcert*",
+    "x-auth-request-*",
+    "x-authenticated-*",
+    "x-authentik-*",
+    "x-cert-*",
+    "x-certificate*",
+    "x-client-cert*",
+    "x-client-dn",
+    "x-client-i-dn",
+    "x-client-s-dn",
+    "x-client-subject-dn",
+    "x-client-verify",
+    "x-clientcert*",
+    "x-consumer-*",
+    "x-credential-*",
+    "x-forwarded-client-cert*",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-tls-client*",
+    "x-forwarded-user",
+    "x-goog-authenticated-*",
+    "x-goog-iap-*",
+    "x-ms-client-principal*",
+    "x-ms-token-*",
+    "x-nginx-ssl-*",
+    "x-peer-cert*",
+    "x-pomerium-*",
+    "x-remote-*",
+    "x-ssl",
+    "x-ssl-*",
+    "x-subject-dn",
+    "x-tls-client-*",
+    "x-webauth-*",
+    "x-wso2-client-certificate",
+];
+
+/// Names for where a request came from or went, and for another method.
+const ORIGIN: &[&str] = &[
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-azure-*",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-*",
+    "x-forwarded",
+    "x-forwarded-*",
+    "x-host",
+    "x-http-method-override",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// Whether a header by this name claims an identity or an origin.
 pub(crate) fn is_claim(name: &str) -> bool {
-    const NAMES: [&str; 11] = [
-        "forwarded",
-        "x-forwarded",
-        "x-real-ip",
-        "true-client-ip",
-        "x-original-url",
-        "x-original-uri",
-        "x-original-host",
-        "x-rewrite-url",
-        "x-cluster-client-ip",
-        "cf-connecting-ip",
-        "x-client-ip",
-    ];
-    let name = folded(name);
-    is_folded_identity(&name) || NAMES.contains(&name.as_str()) || name.starts_with("x-forwarded-")
+    is_identity_claim(name) || ORIGIN.iter().any(|pattern| matches(pattern, name))
 }
 
-/// Those of them that tell who the caller is: its certificate, or its user.
-#[cfg(feature = "apim")]
+/// Whether it claims an identity: the caller's certificate, or its user.
 pub(crate) fn is_identity_claim(name: &str) -> bool {
-    is_folded_identity(&folded(&name.to_ascii_lowercase()))
+    IDENTITY.iter().any(|pattern| matches(pattern, name))
 }
 
-fn is_folded_identity(name: &str) -> bool {
-    const NAMES: [&str; 16] = [
-        "x-arr-clientcert",
-        "client-cert",
-        "client-cert-chain",
-        "remote-user",
-        "x-remote-user",
-        "x-client-dn",
-        "x-client-verify",
-        "x-client-subject-dn",
-        "x-client-s-dn",
-        "x-client-i-dn",
-        "x-webauth-user",
-        "x-forwarded-user",
-        "x-forwarded-email",
-        "x-forwarded-groups",
-        "x-forwarded-preferred-username",
-        "x-ssl",
-    ];
-    const PREFIXES: [&str; 12] = [
-        "x-forwarded-client-cert",
-        "x-forwarded-tls-client",
-        "x-ssl-",
-        "ssl-client",
-        "x-client-cert",
-        "x-clientcert",
-        "x-amzn-mtls-",
-        "x-amzn-oidc-",
-        "x-tls-client-",
-        "x-ms-client-principal",
-        "x-auth-request-",
-        "x-goog-authenticated-user-",
-    ];
-    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+/// Whether a folded name, or with a `*` at its end a folded prefix, stands for this name.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, is_prefix) = match pattern.strip_suffix('*') {
+        Some(prefix) => (prefix.as_bytes(), true),
+        None => (pattern.as_bytes(), false),
+    };
+    let name = name.as_bytes();
+    let fits = if is_prefix { name.len() >= pattern.len() } else { name.len() == pattern.len() };
+    fits && pattern.iter().zip(name).all(|(folded, byte)| *folded == fold(*byte))
 }
 
-/// The name with every character that is no letter and no digit as `-`.
+/// The name in lower case, with every character that is neither a letter nor a digit as `-`.
+#[cfg(feature = "proxy")]
 pub(crate) fn folded(name: &str) -> String {
-    name.replace(|character: char| !character.is_ascii_alphanumeric(), "-")
+    name.bytes().map(|byte| char::from(fold(byte))).collect()
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_claim_an_identity_or_an_origin_are_known_in_every_spelling() {
+        for (name, is_identity) in [
+            ("X-ARR-ClientCert", true),
+            ("X-ARR-ClientCert-Chain", true),
+            ("X-ARR-ClientCertificate", true),
+            ("X-Remote-User", true),
+            ("X-Remote-Group", true),
+            ("X-Remote-Extra-Scopes", true),
+            ("Remote-User", true),
+            ("Remote-Groups", true),
+            ("Remote-Name", true),
+            ("Remote-Email", true),
+            ("X-WebAuth-Groups", true),
+            ("X-Consumer-Username", true),
+            ("X-Authenticated-UserId", true),
+            ("X-Credential-Identifier", true),
+            ("l5d-client-id", true),
+            ("X-WSO2-CLIENT-CERTIFICATE", true),
+            ("Cf-Access-Jwt-Assertion", true),
+            ("Cf-Client-Cert-Sha256", true),
+            ("X-Goog-Iap-Jwt-Assertion", true),
+            ("X-Goog-Authenticated-User-Email", true),
+            ("X-MS-Token-AAD-Id-Token", true),
+            ("X-MS-Client-Principal", true),
+            ("X-MS-Client-Principal-Name", true),
+            ("X-Authentik-Username", true),
+            ("X-Pomerium-Claim-Email", true),
+            ("Tailscale-User-Login", true),
+            ("X-Certificate", true),
+            ("X-Certificate-Subject", true),
+            ("X-Certificates", true),
+            ("X-Peer-Cert", true),
+            ("X-Peer-Certificate", true),
+            ("X-Cert-Subject", true),
+            ("X-Subject-DN", true),
+            ("X-Nginx-Ssl-Client-S-Dn", true),
+            ("X-Client-Certificate", true),
+            ("Ssl-Client-Verify", true),
+            ("X-Envoy-External-Address", false),
+            ("X-Envoy-Original-Path", false),
+            ("X-Original-Forwarded-For", false),
+            ("X-Azure-ClientIP", false),
+            ("X-Azure-FDID", false),
+            ("Fastly-Client-IP", false),
+            ("X-Host", false),
+            ("X-Http-Method-Override", false),
+            ("X-Forwarded-For", false),
+            ("X-Forwarded-Anything", false),
+            ("Forwarded", false),
+        ] {
+            for spelling in
+                [name.to_owned(), name.to_ascii_lowercase(), name.replace('-', "_"), name.replace('-', ".")]
+            {
+                assert!(is_claim(&spelling), "{spelling}");
+                assert_eq!(is_identity_claim(&spelling), is_identity, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_requests_need_claim_nothing() {
+        for name in [
+            "accept",
+            "authorization",
+            "cache-control",
+            "cf-ray",
+            "connection",
+            "content-length",
+            "content-type",
+            "cookie",
+            "grpc-accept-encoding",
+            "grpc-encoding",
+            "grpc-timeout",
+            "host",
+            "if-match",
+            "origin",
+            "range",
+            "referer",
+            "remote-host",
+            "sec-websocket-extensions",
+            "sec-websocket-key",
+            "sec-websocket-protocol",
+            "sec-websocket-version",
+            "te",
+            "traceparent",
+            "tracestate",
+            "transfer-encoding",
+            "upgrade",
+            "user-agent",
+            "x-api-key",
+            "x-certainty",
+            "x-client",
+            "x-correlation-id",
+            "x-goog-api-client",
+            "x-grpc-web",
+            "x-hostname",
+            "x-ms-version",
+            "x-request-id",
+            "x-requested-with",
+            "x-subject",
+            "x-tenant",
+        ] {
+            assert!(!is_claim(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_pattern_is_folded() {
+        for pattern in IDENTITY.iter().chain(ORIGIN) {
+            let name = pattern.trim_end_matches('*');
+            assert!(name.bytes().all(|byte| fold(byte) == byte), "{pattern}");
+        }
+    }
 }

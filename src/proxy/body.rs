@@ -1,5 +1,6 @@
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -7,7 +8,10 @@ use http::header;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::headers::{remove_claims, remove_folded, remove_hop_by_hop};
+use super::{
+    HeaderPattern,
+    headers::{remove_claims, remove_folded, remove_hop_by_hop},
+};
 
 pin_project! {
     /// A request's body on its way to the back end: untouched, but for trailers that claim what the caller may
@@ -18,12 +22,14 @@ pin_project! {
         inner: B,
         // Fields that the gateway has set itself, folded: no trailer takes their place. Hardly ever any.
         ours: Vec<String>,
+        // What is removed besides the claims.
+        removed: Arc<[HeaderPattern]>,
     }
 }
 
 impl<B> ProxyBody<B> {
-    pub(super) fn new(inner: B, ours: Vec<String>) -> Self {
-        Self { inner, ours }
+    pub(super) fn new(inner: B, ours: Vec<String>, removed: Arc<[HeaderPattern]>) -> Self {
+        Self { inner, ours, removed }
     }
 }
 
@@ -40,7 +46,7 @@ impl<B: Body> Body for ProxyBody<B> {
         Poll::Ready(frame.map(|mut frame| {
             if let Some(trailers) = frame.trailers_mut() {
                 remove_hop_by_hop(trailers);
-                remove_claims(trailers);
+                remove_claims(trailers, this.removed);
                 remove_folded(trailers, this.ours);
                 // What addresses, frames or authorises a message may not come behind it (RFC 9110, section 6.5.1).
                 for name in [

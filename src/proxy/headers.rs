@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::HeaderPattern;
 use crate::claims::{folded, is_claim};
 
 /// Fields that belong to one connection (RFC 9110, section 7.6.1). `TE` is judged by its value.
@@ -41,8 +42,9 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what would let the caller claim another identity or origin to the back end.
-pub(super) fn remove_claims(headers: &mut HeaderMap) {
+/// Removes what would let the caller claim another identity or origin to the back end, and what is `removed` besides.
+pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) {
+    let is_claim = |name: &str| is_claim(name) || removed.iter().any(|pattern| pattern.matches_text(name));
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
         headers.remove(name);
@@ -55,7 +57,7 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .filter(|name| !name.is_empty() && !is_claim(&name.to_ascii_lowercase()))
+        .filter(|name| !name.is_empty() && !is_claim(name))
         .collect();
     if headers.contains_key(header::TRAILER) {
         match HeaderValue::try_from(announced.join(", ")) {
@@ -66,7 +68,7 @@ pub(super) fn remove_claims(headers: &mut HeaderMap) {
 }
 
 /// Whether a caller's field by this name never reaches the back end as it came: hop-by-hop, a claim of an identity
-/// or origin, or `Host`.
+/// or origin, or `Host`. The claims are a list of names that servers are known to believe, not a guarantee.
 ///
 /// Nothing may be decided by such a field behind the proxy: there it is gone, or the proxy's own.
 pub fn is_removed(name: &HeaderName) -> bool {

@@ -10,9 +10,11 @@
 //! 2. the Host: the upstream's, or the caller's if [`preserve_host`](ReverseProxyLayer::preserve_host) says so;
 //! 3. hop-by-hop fields (RFC 9110, section 7.6.1), those that `Connection` names included, in requests and
 //!    responses; `TE: trailers` stays, since gRPC needs it;
-//! 4. every field by which a caller could claim an identity or a path it did not come by (`Client-Cert`,
-//!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, `X-Original-URL`,
-//!    `Remote-User`, ... in any case and with underscores or dots): removed on every request;
+//! 4. the fields of a list by which callers could claim an identity, an origin or another target (`Client-Cert`,
+//!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert*`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, `X-Original-URL`,
+//!    `Remote-User`, ... in any case and with underscores or dots; [`is_removed`] knows all), and those of
+//!    [`remove_request_headers`](ReverseProxyLayer::remove_request_headers): removed on every request. It is a list,
+//!    not a guarantee: an upstream that believes a header of another name needs it to be added;
 //! 5. `Forwarded` and `X-Forwarded-*`: set anew if [`forwarded`](ReverseProxyLayer::forwarded) asks for them;
 //!    then what a [`Rewrite`] in the request's extensions sets, which may also name another upstream for this request;
 //! 6. `Expect: 100-continue`: removed, since the server meets it when the body is asked for;
@@ -52,6 +54,7 @@
 
 mod body;
 mod headers;
+mod pattern;
 mod rewrite;
 mod service;
 mod target;
@@ -62,6 +65,7 @@ mod tunnel;
 pub use self::{
     body::ProxyBody,
     headers::{Forwarded, is_removed},
+    pattern::{HeaderPattern, HeaderPatternError},
     rewrite::Rewrite,
     service::{ProxyFuture, ReverseProxy, ReverseProxyLayer},
     target::{Upstream, UpstreamParseError},

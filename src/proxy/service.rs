@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Forwarded, ProxyBody, Rewrite, Upstream,
+    Forwarded, HeaderPattern, ProxyBody, Rewrite, Upstream,
     headers::{join_cookies, remove_claims, remove_expectation, remove_hop_by_hop},
     target::rest_of,
     tunnel::{self, Tunnel, TunnelSlot},
@@ -34,6 +34,7 @@ struct Route {
     upstream: Upstream,
     preserve_host: bool,
     forwarded: Forwarded,
+    removed: Arc<[HeaderPattern]>,
 }
 
 impl ReverseProxyLayer {
@@ -41,7 +42,8 @@ impl ReverseProxyLayer {
     /// `/orders` and the upstream `https://host/api`, `/orders/42` becomes `https://host/api/42`.
     pub fn new(prefix: &str, upstream: Upstream) -> Self {
         let prefix = prefix.trim_end_matches('/').into();
-        Self { route: Route { prefix, upstream, preserve_host: false, forwarded: Forwarded::default() } }
+        let (forwarded, removed) = (Forwarded::default(), Arc::default());
+        Self { route: Route { prefix, upstream, preserve_host: false, forwarded, removed } }
     }
 
     /// Sends the caller's Host instead of the upstream's. Default: off.
@@ -59,6 +61,14 @@ impl ReverseProxyLayer {
     #[must_use]
     pub fn forwarded(mut self, forwarded: Forwarded) -> Self {
         self.route.forwarded = forwarded;
+        self
+    }
+
+    /// Removes these headers, and trailers, from requests besides the list that is always removed, before the proxy
+    /// sets its own. Default: none.
+    #[must_use]
+    pub fn remove_request_headers(mut self, patterns: impl IntoIterator<Item = HeaderPattern>) -> Self {
+        self.route.removed = patterns.into_iter().collect();
         self
     }
 }
@@ -89,7 +99,7 @@ impl Route {
         head.uri =
             rest.and_then(|rest| rewrite.uri(&self.upstream, rest, head.uri.query())).unwrap_or_default();
         remove_hop_by_hop(&mut head.headers);
-        remove_claims(&mut head.headers);
+        remove_claims(&mut head.headers, &self.removed);
         let remote = remote_addr(&head.extensions);
         self.forwarded.set(&mut head.headers, remote, host.as_ref());
         let ours = rewrite.set(&mut head.headers);
@@ -143,7 +153,8 @@ where
         if let Some(switch) = &switch {
             tunnel::announce(&mut head.headers, switch.protocol.clone());
         }
-        ProxyFuture { inner: self.inner.call(Request::from_parts(head, ProxyBody::new(body, ours))), switch }
+        let body = ProxyBody::new(body, ours, self.route.removed.clone());
+        ProxyFuture { inner: self.inner.call(Request::from_parts(head, body)), switch }
     }
 }
 

@@ -94,6 +94,35 @@ async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
 }
 
 #[tokio::test]
+async fn headers_of_ones_own_list_are_removed_before_the_proxy_sets_its_own() {
+    let removed = ["x-my-identity", "X-Corp-*", "authorization", "x-forwarded-for"];
+    let layer = layer("/", "https://h")
+        .remove_request_headers(removed.map(|pattern| pattern.parse().unwrap()))
+        .forwarded(Forwarded::XForwarded);
+    let mut request = Request::get("/")
+        .header("x_my_identity", "forged")
+        .header("x-corp-user", "forged")
+        .header("X.Corp.Groups", "forged")
+        .header("authorization", "Bearer 1")
+        .header("trailer", "x-sum, x-corp-sum")
+        .header("x-corporate", "1")
+        .body(Empty::new())
+        .unwrap();
+    let own =
+        Rewrite::new().header(HeaderName::from_static("x-corp-role"), [HeaderValue::from_static("reader")]);
+    request.extensions_mut().insert(own);
+    capture_into(request.extensions_mut(), Presented::Nothing, Some(([192, 0, 2, 1], 4711).into()));
+    let (_, headers) = forwarded(layer, request).await;
+    let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["trailer", "x-corp-role", "x-corporate", "x-forwarded-for", "x-forwarded-proto"]);
+    assert_eq!(
+        (&headers["trailer"], &headers["x-forwarded-for"]),
+        (&"x-sum".parse().unwrap(), &"192.0.2.1".parse().unwrap())
+    );
+}
+
+#[tokio::test]
 async fn the_version_of_the_upstreams_connection_does_not_cross() {
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
         let inner = service_fn(move |_: Request<ProxyBody<Empty<Bytes>>>| async move {
@@ -173,10 +202,15 @@ async fn trailers_that_claim_an_identity_do_not_cross_and_others_do() {
     let trailers = HeaderMap::from_iter([
         ("x-forwarded-client-cert".parse().unwrap(), "forged".parse().unwrap()),
         ("x_caller".parse().unwrap(), "forged".parse().unwrap()),
+        ("x_corp_user".parse().unwrap(), "forged".parse().unwrap()),
+        ("x-consumer-id".parse().unwrap(), "forged".parse().unwrap()),
         ("x-sum".parse().unwrap(), "1".parse().unwrap()),
     ]);
     let body = Full::new(Bytes::from_static(b"data")).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let collected = ProxyBody::new(body, vec!["x-caller".into()]).collect().await.unwrap();
+    let collected = ProxyBody::new(body, vec!["x-caller".into()], ["x-corp-*".parse().unwrap()].into())
+        .collect()
+        .await
+        .unwrap();
     let trailers = collected.trailers().unwrap();
     assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-sum"]);
     assert_eq!(collected.to_bytes(), "data");

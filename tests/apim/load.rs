@@ -233,6 +233,8 @@ fn expressions_are_typed_at_load() {
         ("string.Equals(context.Request.Certificate.SubjectName, \"CN=a\")", 1, "compare .Name"),
         ("new[] {\"CN=a\"}.Contains(context.Request.Certificate.SubjectName)", 25, "compare .Name"),
         ("context.Request.Headers[\"X-ARR-ClientCert\"][0] == \"x\"", 25, "proves nothing"),
+        ("context.Request.Headers[\"X-ARR-ClientCert-Subject\"][0] == \"x\"", 25, "proves nothing"),
+        ("context.Request.Headers[\"X-Consumer-Username\"][0] == \"x\"", 25, "proves nothing"),
         (
             "context.Request.Headers.GetValueOrDefault(\"ssl-client-cert\", \"\") == \"x\"",
             43,

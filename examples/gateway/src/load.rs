@@ -10,6 +10,7 @@ mod endpoint;
 mod files;
 mod fingerprint;
 mod key_pair;
+mod letter_case;
 mod publication;
 mod rows;
 mod rules;
@@ -119,6 +120,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
             findings.note(identity, "no route uses this identity", "");
         }
     }
+    letter_case::note(&config.routes, findings);
     let management = config
         .management
         .as_ref()
@@ -230,7 +232,7 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut F
         is_revocation_off,
         back_end_trust,
         limits: config.limits,
-        proxy: config.proxy,
+        proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
         kept: Mutex::default(),
     })

@@ -123,6 +123,12 @@ fn what_is_odd_is_told_and_changes_no_exit_code() {
             "\"/orders/*\"",
             ":11: warning: routes[1].path: * is no wildcard: it stands for itself; write \"/orders\"",
         ),
+        (
+            "an upstream that never ends TLS in order",
+            "identity = \"orders\"",
+            "identity = \"orders\"\nupstream_close = \"lenient\"",
+            ":14: note: routes[1].upstream_close: anyone on the way to the upstream can cut a response",
+        ),
     ] {
         assert!(good.contains(from), "{case}");
         write(&folder, "odd.toml", &good.replace(from, to));
@@ -132,6 +138,21 @@ fn what_is_odd_is_told_and_changes_no_exit_code() {
         assert_eq!(others.count(), 2, "{case}: one finding and ok in\n{printed}");
         assert!(printed.contains(finding), "{case}: {printed}");
     }
+}
+
+#[test]
+fn a_guarded_path_that_another_letter_case_leads_around_is_noted() {
+    let folder = world();
+    let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    let open = "[[routes]]\npath = \"/\"\nupstream = \"http://localhost:9444\"\n[[routes]]";
+    let expected = "open.toml:14: note: routes[2].path: routing is case-sensitive: /ORDERS takes routes[1], which needs \
+                    no certificate; if the upstream ignores letter case, let that route demand a certificate too";
+    write(&folder, "open.toml", &good.replace("[[routes]]", open));
+    let (code, printed) = check(&folder.path().join("open.toml"));
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains(expected), "{printed}");
+    let (_, printed) = check(&folder.path().join("good.toml"));
+    assert!(!printed.contains("case-sensitive"), "{printed}");
 }
 
 #[test]

@@ -142,6 +142,56 @@ async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
     }
 }
 
+/// Upstreams that merge empty segments must not see the path of another route.
+#[tokio::test]
+async fn empty_segments_never_lead_to_the_path_of_another_route() {
+    let demo = Demo::start();
+    let config = demo.toml();
+    let back_end = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
+    let (before, _) = config.split_once("[[routes]]").unwrap();
+    let route = |head: &str| {
+        format!("[[routes]]\n{head}\nupstream = \"https://localhost:{back_end}\"\nidentity = \"orders\"\n")
+    };
+    let guarded = "[routes.client_certificate]\ntrust = \"partners\"\n";
+    let routes = [
+        route("path = \"/\"\nallow_empty_segments = true"),
+        route("path = \"/orders\"") + guarded,
+        route("path = \"/files\"\nallow_empty_segments = true"),
+        route("path = \"/files/secret\"") + guarded,
+        route("path = \"/strict\""),
+    ];
+    let file = demo.dir().join("empty.toml");
+    std::fs::write(&file, format!("{before}{}", routes.concat())).unwrap();
+    let (running, port) = Running::start(&file);
+    let demo = demo.on_port(port);
+    for (path, answer) in [
+        ("//a", Ok("//a")),
+        ("/a//b//", Ok("/a//b//")),
+        ("/a/;x/b", Ok("/a/;x/b")),
+        ("/files//x", Ok("//x")),
+        ("/files/x//secret", Ok("/x//secret")),
+        ("//orders", Err("400")),
+        ("///orders//42", Err("400")),
+        ("/;x/orders", Err("400")),
+        ("//%6frders", Err("400")),
+        ("//orders;v=1", Err("400")),
+        ("/orders//42", Err("400")),
+        ("//files/x", Err("400")),
+        ("/files//secret", Err("400")),
+        ("/files/;x/secret/42", Err("400")),
+        ("/strict//x", Err("400")),
+        ("//strict", Err("400")),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let found = demo.send_raw(None, request.as_bytes()).await;
+        match answer {
+            Ok(seen) => assert!(found.contains(&format!("\"path\": \"{seen}\"")), "{path}: {found}"),
+            Err(status) => assert_eq!(found.split(' ').nth(1), Some(status), "{path}: {found}"),
+        }
+    }
+    drop(running);
+}
+
 /// A guarded host and a guarded path beside an open route to the same back end: nothing that a second parser
 /// could read as either may lead to the open one.
 #[tokio::test]

@@ -175,6 +175,7 @@ fn read_top(mut top: Section<'_, '_>, file: &Path, text: &str) -> Option<Config>
     }
     let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
     let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
+    proxy.refuse_deciding(&routes, top.report);
     top.finish();
     Some(Config {
         file: file.to_owned(),

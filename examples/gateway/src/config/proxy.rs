@@ -1,18 +1,27 @@
-//! `[proxy]`: what the back end is told about the caller's request.
+//! `[proxy]`: what upstreams learn of the caller's request.
 
-use super::entry::choose;
+use tower_mtls::proxy::{HeaderPattern, HeaderPatternError};
+
+use super::entry::{checked, choose};
+use super::identity_by::By;
+use super::located::Located;
+use super::report::Report;
+use super::route::Route;
+use super::route_identity::RouteIdentity;
 use super::section::Section;
 
 /// The keys of `[proxy]`.
-pub(crate) const KEYS: &[&str] = &["forwarded"];
+pub(crate) const KEYS: &[&str] = &["forwarded", "remove_request_headers"];
 
 /// What the back end is told about the caller's request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Proxy {
     /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are set.
     pub(crate) x_forwarded: bool,
     /// Whether `Forwarded` (RFC 7239) is set.
     pub(crate) forwarded: bool,
+    /// Headers that are removed besides those that always are.
+    pub(crate) removed: Vec<HeaderPattern>,
 }
 
 /// A form of forwarded headers.
@@ -35,7 +44,32 @@ impl Proxy {
                 None => {}
             }
         }
+        for text in section.strings("remove_request_headers") {
+            let remedy = match text.parse::<HeaderPattern>() {
+                Err(HeaderPatternError::Needed(_)) => "remove it from the list, or write a longer prefix",
+                _ => "write a name such as x-my-identity, or a prefix such as x-corp-*",
+            };
+            proxy.removed.extend(checked(report, text, remedy, str::parse).map(|pattern| pattern.value));
+        }
         section.finish();
         proxy
+    }
+
+    /// Refuses routes that choose their identity by a header that is removed before they see it.
+    pub(crate) fn refuse_deciding(&self, routes: &[Located<Route>], report: &Report) {
+        for route in routes {
+            if let Some(RouteIdentity::By(by)) = &route.identity
+                && let By::Header(name) = &by.by
+                && self.removed.iter().any(|pattern| pattern.matches(name))
+            {
+                let problem = format!("{} is removed by proxy.remove_request_headers", name.value);
+                report.error(
+                    name.line,
+                    &name.key,
+                    problem,
+                    "take it out of that list, or name another header",
+                );
+            }
+        }
     }
 }

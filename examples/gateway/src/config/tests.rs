@@ -69,6 +69,7 @@ max_handshakes = 0x10
 
 [proxy]
 forwarded = ["x-forwarded", "forwarded"]
+remove_request_headers = ["x-my-identity", "X-Corp-*"]
 "#;
 
 /// The least that a file needs, before its routes.
@@ -140,7 +141,8 @@ fn every_supported_key_is_read() {
         ..Limits::default()
     };
     assert_eq!(config.limits, expected);
-    assert_eq!(config.proxy, Proxy { x_forwarded: true, forwarded: true });
+    let removed = ["x-my-identity", "x-corp-*"].map(|pattern| pattern.parse().unwrap()).to_vec();
+    assert_eq!(config.proxy, Proxy { x_forwarded: true, forwarded: true, removed });
 }
 
 #[test]

@@ -217,7 +217,7 @@ impl ApiParts {
             let trust = self.back_end_trust.get(Verify::Full);
             calling.with_trust(trust.map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?)
         };
-        let proxy = upstream::proxy(self.proxy, &api.path, &upstream)
+        let proxy = upstream::proxy(&self.proxy, &api.path, &upstream)
             .map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?;
         let to_back_end = ServiceBuilder::new()
             .layer(self.bounds())

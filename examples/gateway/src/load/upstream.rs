@@ -158,7 +158,7 @@ fn chosen_by(identity: &RouteIdentity) -> Option<ChosenBy> {
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
-    match proxy(config.proxy, &route.path, &route.upstream) {
+    match proxy(&config.proxy, &route.path, &route.upstream) {
         Ok(layer) => Some(if route.preserve_host { layer.preserve_host() } else { layer }),
         Err(problem) => {
             findings.error(&route.upstream, problem, "write https://host:port/path");
@@ -168,15 +168,17 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 }
 
 /// What sends requests for this path and below it on to a back end.
-pub(super) fn proxy(proxy: Proxy, path: &str, upstream: &Upstream) -> Result<ReverseProxyLayer, String> {
+pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &Upstream) -> Result<ReverseProxyLayer, String> {
     let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
     let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
-    Ok(ReverseProxyLayer::new(path, parsed).forwarded(match proxy {
-        Proxy { x_forwarded: false, forwarded: false } => Forwarded::Nothing,
-        Proxy { x_forwarded: true, forwarded: false } => Forwarded::XForwarded,
-        Proxy { x_forwarded: false, forwarded: true } => Forwarded::Rfc7239,
-        Proxy { x_forwarded: true, forwarded: true } => Forwarded::Both,
-    }))
+    let forwarded = match (proxy.x_forwarded, proxy.forwarded) {
+        (false, false) => Forwarded::Nothing,
+        (true, false) => Forwarded::XForwarded,
+        (false, true) => Forwarded::Rfc7239,
+        (true, true) => Forwarded::Both,
+    };
+    let layer = ReverseProxyLayer::new(path, parsed).forwarded(forwarded);
+    Ok(layer.remove_request_headers(proxy.removed.iter().cloned()))
 }
 
 fn calling(

@@ -42,6 +42,17 @@ pub(super) fn without_parameters(path: &str) -> String {
     path.split('/').map(cut).collect::<Vec<_>>().join("/")
 }
 
+/// The path with each run of slashes merged into one.
+pub(super) fn without_empty_segments(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !merged.ends_with('/') {
+            merged.push(character);
+        }
+    }
+    merged
+}
+
 /// The host a request asks for: the URI's, or else the Host field's.
 pub(super) fn host(request: &Request<CallerBody>) -> Result<Option<&str>, Refused> {
     let mut fields = request.headers().get_all(header::HOST).iter();
@@ -88,4 +99,25 @@ pub(super) fn with_path(uri: &Uri, path: String) -> Option<Uri> {
     };
     parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
     Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_slashes_are_merged_into_one() {
+        for (path, merged) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/orders", "/orders"),
+            ("//orders", "/orders"),
+            ("/a//b", "/a/b"),
+            ("/a///b//", "/a/b/"),
+            ("/a/b/", "/a/b/"),
+            ("/a%2Fb", "/a%2Fb"),
+        ] {
+            assert_eq!(without_empty_segments(path), merged, "{path}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ use super::{
     expiry::Expiry,
     head::{
         has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
-        without_parameters,
+        without_empty_segments, without_parameters,
     },
     measure::{self, Exchange, RouteMeasures},
 };
@@ -215,14 +215,20 @@ impl Site {
     /// The route of a request for this host and path.
     pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, Refused> {
         let found = self.table.find(host, &path.path);
+        let is_same = |reading: &str| self.table.find(host, reading) == found;
         // Back ends that drop path parameters would see another path than the one that chose the route.
-        if has_parameters(&path.path) && self.table.find(host, &without_parameters(&path.path)) != found {
+        let plain = has_parameters(&path.path).then(|| without_parameters(&path.path));
+        if plain.as_ref().is_some_and(|plain| !is_same(plain)) {
             return Err(Refused::AmbiguousPath);
         }
         let index = found.ok_or(Refused::NoRoute)?;
         let route = self.routes.get(index).ok_or(Refused::NoRoute)?.as_deref().ok_or(Refused::Broken)?;
-        if path.has_empty_segments && !route.allow_empty_segments {
-            return Err(Refused::AmbiguousPath);
+        if path.has_empty_segments {
+            // So would those that merge empty segments.
+            let mut readings = [Some(path.path.as_ref()), plain.as_deref()].into_iter().flatten();
+            if !route.allow_empty_segments || !readings.all(|path| is_same(&without_empty_segments(path))) {
+                return Err(Refused::AmbiguousPath);
+            }
         }
         Ok(route)
     }

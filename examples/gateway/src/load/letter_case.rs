@@ -1,0 +1,115 @@
+//! Guarded routes that another letter case leads around, if their upstream ignores it.
+
+use super::files::Findings;
+use crate::{
+    config::{Located, Mode, Route},
+    routes::RouteTable,
+};
+
+/// Notes once that routing is case-sensitive, if a guarded route's path in another letter case takes an open route.
+pub(super) fn note(routes: &[Located<Route>], findings: &mut Findings) {
+    let places: Vec<_> = routes.iter().map(Place::of).collect();
+    let found = around(&places);
+    let key = |index: usize| routes.get(index).map_or("", |route| route.key.as_str());
+    let Some(first) = found.first() else { return };
+    let Some(route) = routes.get(first.guarded) else { return };
+    let more: Vec<_> = found.iter().skip(1).map(|around| key(around.guarded)).collect();
+    let more = if more.is_empty() { String::new() } else { format!("; likewise {}", more.join(", ")) };
+    let (path, open) = (&first.path, key(first.open));
+    let problem = format!("routing is case-sensitive: {path} takes {open}, which needs no certificate{more}");
+    let remedy = "if the upstream ignores letter case, let that route demand a certificate too";
+    findings.note(&route.path, problem, remedy);
+}
+
+/// A route, as far as it matters here.
+struct Place<'a> {
+    host: Option<&'a str>,
+    path: &'a str,
+    is_guarded: bool,
+}
+
+impl<'a> Place<'a> {
+    fn of(route: &'a Located<Route>) -> Self {
+        let is_guarded = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Enforce);
+        Self { host: route.host.as_ref().map(|host| host.as_str()), path: route.path.as_str(), is_guarded }
+    }
+}
+
+/// A path that differs from a guarded route's in letter case only, and takes an open one. Routes are positions.
+#[derive(Debug, PartialEq, Eq)]
+struct Around {
+    guarded: usize,
+    path: String,
+    open: usize,
+}
+
+/// One such path for each guarded route that has any.
+fn around(places: &[Place<'_>]) -> Vec<Around> {
+    let table =
+        RouteTable::new(places.iter().map(|place| (place.host.map(str::to_owned), place.path.to_owned())));
+    let of_one = |(guarded, place): (usize, &Place<'_>)| {
+        // A shorter route may have the first segments as they are.
+        let mut borders = place.path.match_indices('/').map(|(at, _)| at);
+        borders.find_map(|at| {
+            let (same, other) = place.path.split_at(at);
+            let path = format!("{same}{}", in_other_case(other));
+            let open = table.find(place.host, &path).filter(|_| path != place.path)?;
+            let is_open = places.get(open).is_some_and(|taken| !taken.is_guarded);
+            is_open.then_some(Around { guarded, path, open })
+        })
+    };
+    places.iter().enumerate().filter(|(_, place)| place.is_guarded).filter_map(of_one).collect()
+}
+
+/// The text with its letters in the other case, but for the digits of escapes.
+fn in_other_case(text: &str) -> String {
+    let mut digits = 0_usize;
+    let swap = |character: char| {
+        if character == '%' {
+            digits = 2;
+        } else if digits > 0 {
+            digits -= 1;
+        } else if character.is_ascii_lowercase() {
+            return character.to_ascii_uppercase();
+        } else {
+            return character.to_ascii_lowercase();
+        }
+        character
+    };
+    text.chars().map(swap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guarded_routes_with_an_open_route_for_another_letter_case_are_found() {
+        const NONE: &[(usize, &str, usize)] = &[];
+        let (open, guarded) = (false, true);
+        for (routes, expected) in [
+            (&[(None, "/orders", guarded)][..], NONE),
+            (&[(None, "/orders", guarded), (None, "/", guarded)], NONE),
+            (&[(None, "/orders", open), (None, "/", open)], NONE),
+            (&[(None, "/42", guarded), (None, "/", open)], NONE),
+            (&[(None, "/orders", guarded), (None, "/", open)], &[(0, "/ORDERS", 1)]),
+            (&[(None, "/", open), (None, "/Orders", guarded)], &[(1, "/oRDERS", 0)]),
+            (&[(None, "/a/b", guarded), (None, "/a", open)], &[(0, "/a/B", 1)]),
+            (
+                &[(None, "/a/b", guarded), (None, "/a", guarded), (None, "/", open)],
+                &[(0, "/A/B", 2), (1, "/A", 2)],
+            ),
+            (&[(None, "/%C3%A4a", guarded), (None, "/", open)], &[(0, "/%C3%A4A", 1)]),
+            (&[(Some("a"), "/orders", guarded), (None, "/", open)], &[(0, "/ORDERS", 1)]),
+            (&[(Some("a"), "/orders", guarded), (Some("b"), "/", open)], NONE),
+            (&[(Some("a"), "/o", guarded), (Some("a"), "/", guarded), (None, "/", open)], NONE),
+        ] {
+            let places: Vec<_> =
+                routes.iter().map(|&(host, path, is_guarded)| Place { host, path, is_guarded }).collect();
+            let found = around(&places);
+            let found: Vec<_> =
+                found.iter().map(|found| (found.guarded, found.path.as_str(), found.open)).collect();
+            assert_eq!(found, expected, "{routes:?}");
+        }
+    }
+}
