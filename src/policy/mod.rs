@@ -34,6 +34,8 @@
 mod answer;
 mod builder;
 mod certificate_set;
+#[cfg(feature = "trust")]
+mod chain;
 mod claim;
 mod dns_name;
 mod error;

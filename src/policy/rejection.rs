@@ -46,6 +46,11 @@ pub enum RejectionKind {
     NotTrusted,
     /// A chain exists, but not for TLS client authentication.
     WrongPurpose,
+    /// A chain exists, but the key usage of one of its certificates forbids its place there: a CA's without
+    /// keyCertSign, or the caller's with neither digitalSignature nor keyAgreement.
+    KeyUsage,
+    /// A chain exists, but the root that it ends in has expired or is not valid yet.
+    ExpiredCa,
     /// The issuer is not on the list.
     Issuer,
     /// The subject is not on the list.
@@ -97,6 +102,8 @@ impl RejectionKind {
             Self::Expired => "expired",
             Self::NotTrusted => "not_trusted",
             Self::WrongPurpose => "wrong_purpose",
+            Self::KeyUsage => "key_usage",
+            Self::ExpiredCa => "expired_ca",
             Self::Issuer => "issuer",
             Self::Subject => "subject",
             Self::CommonName => "common_name",
@@ -128,6 +135,12 @@ impl RejectionKind {
             Self::Expired => "the client certificate has expired",
             Self::NotTrusted => "no chain leads from the client certificate to a trusted root",
             Self::WrongPurpose => "the client certificate is not meant for client authentication",
+            Self::KeyUsage => {
+                "a key usage in the client certificate's chain does not allow what the key is used for"
+            }
+            Self::ExpiredCa => {
+                "the CA at the end of the client certificate's chain has expired or is not valid yet"
+            }
             Self::Issuer => "the client certificate's issuer is not allowed",
             Self::Subject => "the client certificate's subject is not allowed",
             Self::CommonName => "the client certificate's common name is not allowed",
