@@ -42,7 +42,8 @@ struct Inner {
 const RETRY_AFTER: i64 = 60;
 
 impl TrustAnchors {
-    /// Trusts the certificates of a PEM text; it must have at least one.
+    /// Trusts the certificates of a PEM text, as [`pem`](crate::pem) reads it; it must have at least one, and
+    /// nothing else than certificates and comments.
     ///
     /// # Errors
     ///
@@ -50,7 +51,7 @@ impl TrustAnchors {
     /// 2. [`TrustError::Certificate`]: one of the certificates cannot be read as a root.
     /// 3. [`TrustError::NoAlgorithms`]: neither `aws-lc-rs` nor `ring` is enabled.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
-        let certificates = pem::certificates(pem.as_ref()).map_err(TrustError::Pem)?;
+        let certificates = pem::authorities(pem.as_ref()).map_err(TrustError::Pem)?;
         Self::new(certificates.iter().map(|(line, der)| (Some(*line), der.as_ref())))
     }
 

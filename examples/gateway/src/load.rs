@@ -99,7 +99,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let roots: Named<Roots> = config
         .trust
         .iter()
-        .map(|(name, set)| (name.clone(), trust::roots(&set.ca, &mut cache.anchors, findings)))
+        .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
         .collect();
     let published = cache.store.clone();
     let identities: Named<Pair> = config

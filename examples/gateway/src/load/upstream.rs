@@ -12,12 +12,13 @@ use tower_mtls::{
     BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer,
     apim::{ApimPolicyLayer, Document, ForwardingLayer},
     danger::BackEndVerification,
-    outbound::{BackEndPin, RetryIdempotent, SharedBackEndTrust},
+    outbound::{BackEndPin, BackEndTrustError, RetryIdempotent, SharedBackEndTrust},
     proxy::Forwarded,
 };
 
 use super::{
-    Named, advice,
+    Named,
+    advice::{self, CaUse},
     cache::{Digest, Kept},
     choice::{self, Known},
     document::{self, Deployment},
@@ -260,11 +261,11 @@ impl<'c> BackEndTrusts<'c> {
         let read: Vec<_> = files.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
         for (file, pem) in &read {
             if let Err(error) = BackEndTrust::from_pem(pem) {
-                let problem = format!("{}: {error}", quoted(&file.written));
-                findings.error(file, problem, "name a PEM file of CA certificates");
+                let pem = if let BackEndTrustError::Pem(error) = &error { Some(error) } else { None };
+                advice::on_unreadable_authorities(file, &error, pem, findings);
                 return None;
             }
-            advice::on_authorities(file, pem, findings);
+            advice::on_authorities(file, pem, CaUse::Upstreams, findings);
         }
         if read.len() < files.len() {
             return None;
