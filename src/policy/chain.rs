@@ -38,7 +38,7 @@ impl Root {
 
 /// The outcome for a chain. There are four bits to remember it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ChainVerdict {
     Trusted,
     NotTrusted,
     WrongPurpose,
@@ -57,7 +57,7 @@ pub(super) enum Verdict {
     RootOutsideValidity,
 }
 
-impl Verdict {
+impl ChainVerdict {
     const ALL: [Self; 16] = [
         Self::Trusted,
         Self::NotTrusted,
@@ -128,7 +128,7 @@ impl Verdict {
     }
 }
 
-impl From<&webpki::Error> for Verdict {
+impl From<&webpki::Error> for ChainVerdict {
     fn from(error: &webpki::Error) -> Self {
         use webpki::Error as E;
         match error {
@@ -155,12 +155,12 @@ pub(super) fn verify(
     roots: &[Root],
     chain: &[CertificateDer<'_>],
     now: Timestamp,
-) -> Result<Timestamp, Verdict> {
+) -> Result<Timestamp, ChainVerdict> {
     if certificate.key_usage().is_some_and(|usage| !usage.digital_signature() && !usage.key_agreement()) {
-        return Err(Verdict::LeafKeyUsage);
+        return Err(ChainVerdict::LeafKeyUsage);
     }
     let leaf = CertificateDer::from(certificate.der());
-    let leaf = EndEntityCert::try_from(&leaf).map_err(|error| Verdict::from(&error))?;
+    let leaf = EndEntityCert::try_from(&leaf).map_err(|error| ChainVerdict::from(&error))?;
     let (until, rejected) = (Cell::new(Timestamp::MIN), Cell::new(None));
     let judge = |path: &VerifiedPath<'_>| match judge_path(path, certificate, anchors, roots, now) {
         Ok(end) => {
@@ -172,13 +172,13 @@ pub(super) fn verify(
             Err(webpki::Error::UnknownIssuer)
         }
     };
-    let time = unix_time(now).ok_or(Verdict::NotTrusted)?;
+    let time = unix_time(now).ok_or(ChainVerdict::NotTrusted)?;
     let (algorithms, usage) = (webpki::ALL_VERIFICATION_ALGS, webpki::KeyUsage::client_auth());
     let verified = leaf.verify_for_usage(algorithms, anchors, chain, time, usage, None, Some(&judge));
     match verified {
         Ok(_) => Ok(until.get().min(certificate.validity().not_after)),
         // A path that only this module rejected explains more than one that webpki rejected.
-        Err(error) => Err(rejected.get().unwrap_or_else(|| Verdict::from(&error))),
+        Err(error) => Err(rejected.get().unwrap_or_else(|| ChainVerdict::from(&error))),
     }
 }
 
@@ -194,27 +194,27 @@ fn judge_path(
     anchors: &[TrustAnchor<'_>],
     roots: &[Root],
     now: Timestamp,
-) -> Result<Timestamp, Verdict> {
+) -> Result<Timestamp, ChainVerdict> {
     let mut until = Timestamp::MAX;
     for intermediate in path.intermediate_certificates() {
         let der = intermediate.der();
-        let (_, read) = X509Certificate::from_der(&der).map_err(|_| Verdict::NotTrusted)?;
+        let (_, read) = X509Certificate::from_der(&der).map_err(|_| ChainVerdict::NotTrusted)?;
         if !may_sign(&read) {
-            return Err(Verdict::CaKeyUsage);
+            return Err(ChainVerdict::CaKeyUsage);
         }
         until = until.min(validity_of(&read).not_after);
     }
     let index = anchors.iter().position(|anchor| ptr::eq(anchor, path.anchor()));
-    let root = index.and_then(|index| roots.get(index)).ok_or(Verdict::NotTrusted)?;
+    let root = index.and_then(|index| roots.get(index)).ok_or(ChainVerdict::NotTrusted)?;
     // A self-signed certificate that is listed itself has signed no other.
     if !root.may_sign && root.der() != certificate.der() {
-        return Err(Verdict::CaKeyUsage);
+        return Err(ChainVerdict::CaKeyUsage);
     }
     if root.allow_expired {
         return Ok(until);
     }
     if !root.validity.contains(now) {
-        return Err(Verdict::RootOutsideValidity);
+        return Err(ChainVerdict::RootOutsideValidity);
     }
     Ok(until.min(root.validity.not_after))
 }
@@ -240,8 +240,8 @@ mod tests {
 
     #[test]
     fn every_verdict_is_found_again_by_its_code() {
-        for verdict in Verdict::ALL {
-            assert_eq!(Verdict::from_code(verdict.code()), verdict);
+        for verdict in ChainVerdict::ALL {
+            assert_eq!(ChainVerdict::from_code(verdict.code()), verdict);
         }
     }
 }

@@ -45,7 +45,7 @@ impl IssuerPins {
 
     /// Holds or cannot tell, never fails: the caller chooses what it sends, and `not` must not reward leaving the
     /// issuer out.
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
         if let Some(verdict) = certificate.chains().get(self.generation, now) {
             return judgement(verdict).no_longer_than(now);
         }
@@ -76,7 +76,7 @@ impl IssuerPins {
     }
 }
 
-fn judgement(verdict: u8) -> Judgement {
+fn judgement<'r>(verdict: u8) -> Judgement<'r> {
     let answer = if verdict == SIGNED { Answer::Holds } else { Answer::CannotTell };
     Judgement::lasting(answer, RejectionKind::IssuerThumbprint)
 }

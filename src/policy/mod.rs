@@ -172,7 +172,7 @@ impl Policy {
                 certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
                 Ok(())
             }
-            Answer::Fails | Answer::CannotTell => Err(Rejection::new(judgement.kind)),
+            Answer::Fails | Answer::CannotTell => Err(Rejection::of(judgement)),
         }
     }
 }

@@ -1,28 +1,43 @@
 use std::fmt;
 
+use super::{answer::Judgement, rule::RuleName};
+
 /// Why a caller was not admitted.
 ///
 /// Meant for logs, metrics and code: the caller itself is never told. Found in the extensions of a refusing
 /// response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionKind,
+    rule: Option<RuleName>,
 }
 
 impl Rejection {
     pub(crate) fn new(kind: RejectionKind) -> Self {
-        Self { kind }
+        Self { kind, rule: None }
+    }
+
+    /// The rejection of a judgement that does not hold.
+    pub(super) fn of(judgement: Judgement<'_>) -> Self {
+        Self { kind: judgement.kind, rule: judgement.rule.cloned() }
     }
 
     /// The kind of rejection.
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
+
+    /// The name of the [custom rule](super::Rule::custom) that failed or could not tell, or that held inside of
+    /// `not`, if it was one.
+    pub fn custom_rule(&self) -> Option<&str> {
+        self.rule.as_ref().map(RuleName::as_str)
+    }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.describe())
+        f.write_str(self.kind.describe())?;
+        self.custom_rule().map_or(Ok(()), |rule| write!(f, " ({rule:?})"))
     }
 }
 

@@ -5,7 +5,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 use super::{
     Answer, RejectionKind,
     answer::Judgement,
-    chain::{self, Root, Verdict},
+    chain::{self, ChainVerdict, Root},
 };
 use crate::{
     certificate::{ClientCertificate, Timestamp},
@@ -108,25 +108,25 @@ impl TrustAnchors {
         self.0.anchors.len()
     }
 
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
         match self.verdict(certificate, now) {
             Some((verdict, until)) => {
-                Judgement::lasting(verdict == Verdict::Trusted, verdict.kind()).no_longer_than(until)
+                Judgement::lasting(verdict == ChainVerdict::Trusted, verdict.kind()).no_longer_than(until)
             }
             None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
         }
     }
 
     /// A verdict, remembered or reached now, and the last second in which it stands.
-    fn verdict(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<(Verdict, Timestamp)> {
+    fn verdict(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<(ChainVerdict, Timestamp)> {
         if let Some(code) = certificate.chains().get(self.0.generation, now) {
             // How long the verdict stands is remembered with it: asked again each second, never longer.
-            return Some((Verdict::from_code(code), now));
+            return Some((ChainVerdict::from_code(code), now));
         }
         chain::unix_time(now)?;
         let chain: Vec<_> = certificate.chain().map(CertificateDer::from).collect();
         let (verdict, until) = match chain::verify(certificate, &self.0.anchors, &self.0.roots, &chain, now) {
-            Ok(until) => (Verdict::Trusted, until),
+            Ok(until) => (ChainVerdict::Trusted, until),
             Err(verdict) => (verdict, now.plus(RETRY_AFTER)),
         };
         certificate.chains().put(self.0.generation, verdict.code(), now, until);
@@ -155,7 +155,7 @@ impl TrustAnchors {
         certificate: &ClientCertificate,
         now: Timestamp,
     ) -> Option<&'static str> {
-        Verdict::from_code(certificate.chains().get(self.0.generation, now)?).describe()
+        ChainVerdict::from_code(certificate.chains().get(self.0.generation, now)?).describe()
     }
 }
 
