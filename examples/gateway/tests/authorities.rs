@@ -322,14 +322,12 @@ async fn every_file_may_begin_with_a_byte_order_mark() {
         let document = "<policies><inbound><validate-client-certificate validate-revocation=\"false\" />\
                         </inbound></policies>";
         fs::write(dir.join("policy.xml"), document).unwrap();
-        let config = format!(
-            "[management]\naddress = \"127.0.0.1:0\"\ntoken_file = \"marked.management.token\"\n\
+        let config = "[management]\naddress = \"127.0.0.1:0\"\ntoken_file = \"marked.management.token\"\n\
              [trust.partners]\nca = [\"marked.partners-ca.pem\"]\n[[routes]]\npath = \"/orders\"\n\
              upstream = \"UPSTREAM\"\nidentity = \"orders\"\n\
-             client_certificate = {{ thumbprint_file = \"marked.allowed.txt\" }}\n\
+             client_certificate = { thumbprint_file = \"marked.allowed.txt\" }\n\
              [[routes]]\npath = \"/document\"\nupstream = \"UPSTREAM\"\nidentity = \"orders\"\n\
-             client_certificate = {{ policy = \"marked.policy.xml\", trust = \"partners\" }}\n"
-        );
+             client_certificate = { policy = \"marked.policy.xml\", trust = \"partners\" }\n";
         for name in [
             "server.pem",
             "encrypted.key",

@@ -1,6 +1,6 @@
 //! Named sets of CAs.
 
-use tower_mtls::{TrustAnchors, TrustError};
+use tower_mtls::{BackEndTrust, TrustAnchors, TrustError, outbound::BackEndTrustError};
 
 use super::{
     advice::{self, CaUse},
@@ -32,6 +32,23 @@ pub(super) fn roots(set: &Trust, kept: &mut Kept<TrustAnchors>, findings: &mut F
     }
     let anchors = made.ok().filter(|_| read.len() == set.ca.len())?;
     Some(Roots { anchors, digest })
+}
+
+/// The contents of upstreams' CA files, each checked.
+pub(super) fn upstreams(files: &[Located<FilePath>], findings: &mut Findings) -> Option<Vec<Vec<u8>>> {
+    let read: Vec<_> = files.iter().map(|file| upstream(file, findings)).collect();
+    read.into_iter().collect()
+}
+
+fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>> {
+    let text = findings.read(file)?;
+    if let Err(error) = BackEndTrust::from_pem(&text) {
+        let pem = if let BackEndTrustError::Pem(error) = &error { Some(error) } else { None };
+        advice::on_unreadable_authorities(file, &error, pem, findings);
+        return None;
+    }
+    advice::on_authorities(file, &text, CaUse::Upstreams, findings);
+    Some(text)
 }
 
 /// The roots of one file.
