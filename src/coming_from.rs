@@ -92,7 +92,9 @@
 //!    unless that is switched off, and without `ca` the system's roots are trusted.
 //! 9. `proxy_ssl_name` is the name to verify, and SNI is sent only with `proxy_ssl_server_name on`. Here one name
 //!    serves both, and SNI is always sent (except for an IP address).
-//! 10. Encrypted PEM keys (`proxy_ssl_password_file`) are not read; a .pfx file may be encrypted.
+//! 10. An encrypted PEM key (`proxy_ssl_password_file`) is read by
+//!     [`ClientIdentity::from_encrypted_pem`](crate::ClientIdentity::from_encrypted_pem), in `gateway.toml` with
+//!     `password_file`.
 //!
 //! # Envoy
 //!

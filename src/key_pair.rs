@@ -80,8 +80,7 @@ pub(crate) fn with_key(
 }
 
 fn certificates(chain: &[u8]) -> Result<Vec<CertificateDer<'static>>, KeyPairError> {
-    let chain = pem::certificates(chain).map_err(KeyPairError::CertificatePem)?;
-    Ok(chain.into_iter().map(|(_, certificate)| certificate).collect())
+    pem::certificates(chain).map_err(KeyPairError::CertificatePem)
 }
 
 /// Checks that the key is usable and belongs to the first certificate.
@@ -120,33 +119,28 @@ pub(crate) fn belongs(key: &dyn SigningKey, certificate: &[u8]) -> bool {
     }
 }
 
-fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
-    use rustls_pki_types::pem::SectionKind;
-
-    let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----) in it");
-    if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
+fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
+    let text = pem::decode(text);
+    let blocks = pem::blocks(&text).map_err(KeyPairError::KeyPem)?;
+    if blocks.iter().any(pem::Block::is_encrypted) {
         return Err(KeyPairError::KeyEncrypted);
     }
-    let mut keys = pem::sections(pem).map_err(KeyPairError::KeyPem)?.into_iter().filter_map(|section| {
-        let key = match section.kind {
-            SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(section.der.into()),
-            SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(section.der.into()),
-            SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(section.der.into()),
-            _ => return None,
+    let mut found = None;
+    for block in blocks {
+        let key: fn(Vec<u8>) -> PrivateKeyDer<'static> = match block.label {
+            "PRIVATE KEY" => |der| PrivateKeyDer::Pkcs8(der.into()),
+            "RSA PRIVATE KEY" => |der| PrivateKeyDer::Pkcs1(der.into()),
+            "EC PRIVATE KEY" => |der| PrivateKeyDer::Sec1(der.into()),
+            _ => continue,
         };
-        Some((section.line, key))
-    });
-    let (_, key) = keys.next().ok_or_else(|| KeyPairError::KeyPem(missing()))?;
-    match keys.next() {
-        None => Ok(key),
-        Some((line, _)) => {
-            Err(KeyPairError::KeyPem(PemError::new(line, "a second private key; keep one in the file")))
+        if found.is_some() {
+            let error = PemError::new(block.line, "a second private key; keep one in the file");
+            return Err(KeyPairError::KeyPem(error));
         }
+        found = Some(key(block.der().map_err(KeyPairError::KeyPem)?));
     }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+    let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----) in it");
+    found.ok_or_else(|| KeyPairError::KeyPem(missing()))
 }
 
 /// The given provider, or the one the crate was built with.

@@ -206,7 +206,7 @@ mod key_pair;
 #[cfg(feature = "outbound")]
 pub mod outbound;
 #[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
-mod pem;
+pub mod pem;
 pub mod policy;
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 mod provider;

@@ -1,132 +1,223 @@
-//! PEM files (RFC 7468), decoded by `rustls-pki-types`, with the line of whatever is wrong.
+//! PEM texts (RFC 7468) as they are found in files: with a byte order mark, as UTF-16, indented, with comments.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let made = rcgen::generate_simple_self_signed(vec![])?;
+//! use tower_mtls::pem;
+//!
+//! let text = format!("\u{feff}# orders\n{}", made.cert.pem());
+//! assert_eq!(pem::certificates(text.as_bytes())?, [made.cert.der().clone()]);
+//!
+//! let error = pem::certificates(text.replace("-----END", "----END").as_bytes()).unwrap_err();
+//! assert!(error.to_string().starts_with("line "));
+//! # Ok(())
+//! # }
+//! ```
+
+mod block;
+mod text;
 
 use std::fmt;
 
-use rustls_pki_types::{
-    CertificateDer,
-    pem::{self, PemObject, SectionKind},
-};
+use rustls_pki_types::CertificateDer;
+
+pub(crate) use self::block::{Block, blocks};
+pub use self::text::decode;
 
 /// A text that is not the PEM that was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemError {
     line: usize,
+    label: Option<String>,
     problem: String,
 }
 
 impl PemError {
     pub(crate) fn new(line: usize, problem: impl Into<String>) -> Self {
-        Self { line, problem: problem.into() }
+        Self { line, label: None, problem: problem.into() }
     }
 
-    /// The line, from 1, at which the wrong section begins.
+    pub(crate) fn of_block(line: usize, label: &str, problem: &str) -> Self {
+        Self { line, label: Some(label.to_owned()), problem: problem.to_owned() }
+    }
+
+    /// The line, from 1, at which the wrong block begins.
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// The label of the wrong block, such as `TRUSTED CERTIFICATE`, if one block is wrong.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
     }
 }
 
 impl fmt::Display for PemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.problem)
+        write!(f, "line {}: ", self.line)?;
+        if let Some(label) = &self.label {
+            write!(f, "{label} block: ")?;
+        }
+        f.write_str(&self.problem)
     }
 }
 
 impl std::error::Error for PemError {}
 
-/// One decoded section.
-pub(crate) struct Section {
-    pub(crate) line: usize,
-    pub(crate) kind: SectionKind,
-    pub(crate) der: Vec<u8>,
-}
-
-/// Larger files are refused: no bundle of certificates comes near it.
-const LARGEST: usize = 4 * 1024 * 1024;
-
-/// All sections of a PEM text in order. Text between sections is ignored, as RFC 7468 demands.
-pub(crate) fn sections(pem: &[u8]) -> Result<Vec<Section>, PemError> {
-    if pem.len() > LARGEST {
-        return Err(PemError::new(1, format!("larger than {LARGEST} bytes")));
+/// The certificates of a PEM text in order; at least one. Other blocks, such as a private key, are ignored.
+///
+/// # Errors
+///
+/// The text has no certificate, a block that is not whole, a line that is only like the border of a block, or a
+/// `TRUSTED CERTIFICATE`: OpenSSL's form with trust and distrust settings, which would be ignored here.
+pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let mut certificates = Vec::new();
+    for block in blocks(&decode(text))? {
+        certificates.extend(certificate(&block)?);
     }
-    let mut sections = Vec::new();
-    let mut open: Option<(usize, usize)> = None;
-    let mut at = 0;
-    for (index, line) in pem.split_inclusive(|octet| *octet == b'\n').enumerate() {
-        let number = index + 1;
-        let start = at;
-        at += line.len();
-        if line.starts_with(b"-----BEGIN ") {
-            if let Some((_, begun)) = open {
-                return Err(PemError::new(begun, "this section has no END line"));
-            }
-            open = Some((start, number));
-        } else if line.starts_with(b"-----END ") {
-            let Some((begin, begun)) = open.take() else {
-                return Err(PemError::new(number, "END without a BEGIN line before it"));
-            };
-            sections.extend(section(&pem[begin..at], begun)?);
-        }
-    }
-    match open {
-        Some((_, begun)) => Err(PemError::new(begun, "this section has no END line")),
-        None if sections.is_empty() => {
-            let der = pem.first() == Some(&0x30);
-            let hint = if der {
-                "; the file looks like DER, convert it with `openssl x509 -inform der`"
-            } else {
-                ""
-            };
-            Err(PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}")))
-        }
-        None => Ok(sections),
-    }
-}
-
-/// None for a kind of section that nobody here reads.
-fn section(pem: &[u8], line: usize) -> Result<Option<Section>, PemError> {
-    match <(SectionKind, Vec<u8>)>::from_pem_slice(pem) {
-        Ok((kind, der)) => Ok(Some(Section { line, kind, der })),
-        Err(pem::Error::NoItemsFound) => Ok(None),
-        Err(pem::Error::Base64Decode(_)) => Err(PemError::new(line, "this section is not valid base64")),
-        Err(_) => Err(PemError::new(line, "this section's BEGIN and END lines do not match")),
-    }
-}
-
-/// The certificates of a PEM text in order; at least one, each with the line on which it begins.
-pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<(usize, CertificateDer<'static>)>, PemError> {
-    let certificates: Vec<_> = sections(pem)?
-        .into_iter()
-        .filter(|section| section.kind == SectionKind::Certificate)
-        .map(|section| (section.line, CertificateDer::from(section.der)))
-        .collect();
     if certificates.is_empty() {
-        return Err(PemError::new(1, "no certificate (-----BEGIN CERTIFICATE-----) in it"));
+        return Err(missing());
     }
     Ok(certificates)
+}
+
+/// The CA certificates of a PEM text in order, each with its line; at least one. Other blocks are errors.
+#[cfg(any(feature = "trust", feature = "outbound"))]
+pub(crate) fn authorities(text: &[u8]) -> Result<Vec<(usize, CertificateDer<'static>)>, PemError> {
+    let mut certificates = Vec::new();
+    for block in blocks(&decode(text))? {
+        let Some(certificate) = certificate(&block)? else {
+            return Err(block.error("not a certificate; remove it, only certificates belong into a CA file"));
+        };
+        certificates.push((block.line, certificate));
+    }
+    Ok(certificates)
+}
+
+/// The certificate of a block; None if the block is something else.
+fn certificate(block: &Block<'_>) -> Result<Option<CertificateDer<'static>>, PemError> {
+    match block.label {
+        "CERTIFICATE" | "X509 CERTIFICATE" => Ok(Some(CertificateDer::from(block.der()?))),
+        "TRUSTED CERTIFICATE" => Err(block.error(
+            "its trust settings would be ignored; convert it to a plain certificate with `openssl x509`",
+        )),
+        _ => Ok(None),
+    }
+}
+
+fn missing() -> PemError {
+    PemError::new(1, "no certificate (-----BEGIN CERTIFICATE-----) in it")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const GOOD: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    /// A block of this label, behind the good one.
+    fn behind(label: &str) -> String {
+        GOOD.to_owned() + &GOOD.replace("CERTIFICATE", label)
+    }
+
     #[test]
     fn broken_pem_names_the_line() {
-        let good = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (text, line, message) in [
             (String::new(), 1, "no PEM section"),
             ("hello\n".into(), 1, "no PEM section"),
             ("0\u{82}".into(), 1, "looks like DER"),
-            (format!("# note\n{good}-----BEGIN CERTIFICATE-----\nAAAA\n"), 5, "no END"),
-            (format!("-----BEGIN CERTIFICATE-----\nAAAA\n{good}"), 1, "no END"),
-            (format!("{good}-----END CERTIFICATE-----\n"), 4, "without a BEGIN"),
-            (good.replace("AAAA", "A*AA"), 1, "base64"),
-            (good.replace("END CERTIFICATE", "END PRIVATE KEY"), 1, "do not match"),
-            (good.replace("CERTIFICATE", "PRIVATE KEY"), 1, "no certificate"),
+            (
+                format!("# note\n{GOOD}-----BEGIN CERTIFICATE-----\nAAAA\n"),
+                5,
+                "CERTIFICATE block: no END line",
+            ),
+            (format!("-----BEGIN CERTIFICATE-----\nAAAA\n{GOOD}"), 1, "CERTIFICATE block: no END line"),
+            (format!("{GOOD}-----END CERTIFICATE-----\n"), 4, "END CERTIFICATE without a BEGIN"),
+            (GOOD.replace("AAAA", "A*AA"), 1, "CERTIFICATE block: not valid base64"),
+            (GOOD.replace("END CERTIFICATE", "END PRIVATE KEY"), 1, "do not match (END PRIVATE KEY)"),
+            (GOOD.replace("CERTIFICATE", "PRIVATE KEY"), 1, "no certificate"),
+            (
+                behind("TRUSTED CERTIFICATE"),
+                4,
+                "TRUSTED CERTIFICATE block: its trust settings would be ignored",
+            ),
+            (format!("{GOOD}{}\n", "MII".repeat(20)), 4, "base64 outside of a block"),
         ] {
             let error = certificates(text.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(message), "{text:?}: {error}");
             assert_eq!(error.line(), line, "{text:?}: {error}");
         }
-        assert_eq!(certificates(good.as_bytes()).unwrap().len(), 1);
+        assert_eq!(certificates(GOOD.as_bytes()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_line_that_is_only_like_a_border_is_an_error_and_is_not_repeated() {
+        for border in [
+            "----BEGIN CERTIFICATE-----",
+            "-----BEGIN CERTIFICATE----",
+            "-----BEGIN CERTIFICATE",
+            "-----BEGINCERTIFICATE-----",
+            "-----begin certificate-----",
+            "BEGIN CERTIFICATE-----",
+            "\u{2013}\u{2013}BEGIN CERTIFICATE\u{2013}\u{2013}",
+            "\u{2014}\u{2014}-END CERTIFICATE-----",
+            "- -----BEGIN CERTIFICATE-----",
+            "ca: \"-----BEGIN CERTIFICATE-----",
+            "-----BEGIN PRIVATE KEY-----c2VjcmV0-----END PRIVATE KEY-----",
+        ] {
+            let error = certificates(format!("{GOOD}{border}\n").as_bytes()).unwrap_err();
+            assert_eq!((error.line(), error.label()), (4, None), "{border}: {error}");
+            let error = error.to_string();
+            assert!(error.contains("malformed") && !error.contains("c2Vj"), "{border}: {error}");
+        }
+    }
+
+    #[test]
+    fn comments_and_indentation_are_read_over() {
+        let comments = [
+            "# Autorit\u{e9} de d\u{e9}mo ----BEGIN?",
+            "# -----BEGIN CERTIFICATE-----",
+            "Bag Attributes\n    friendlyName: one\n    localKeyID: 54 69",
+            "Key Attributes: <No Attributes>",
+            "subject=CN = root, O = Contoso",
+            "Certificate:\n    Data:\n        Version: 3 (0x2)\n            X509v3 Key Usage: critical",
+            "---\nServer certificate\n---",
+            "--- end of the partners' CAs ---",
+            "=====================",
+        ];
+        for comment in comments {
+            let text = format!("{comment}\n{GOOD}\n{comment}\n");
+            assert_eq!(authorities(text.as_bytes()).unwrap().len(), 1, "{comment}");
+        }
+        let indented: String = GOOD.lines().map(|line| format!("\t  {line} \r\n")).collect();
+        let marked = ["\u{feff}".as_bytes(), indented.as_bytes(), GOOD.as_bytes()].concat();
+        let lines: Vec<_> = authorities(&marked).unwrap().into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, [1, 4]);
+    }
+
+    #[test]
+    fn a_ca_file_has_nothing_but_certificates() {
+        for (label, expected) in [
+            ("CERTIFICATE", None),
+            ("X509 CERTIFICATE", None),
+            ("TRUSTED CERTIFICATE", Some("line 4: TRUSTED CERTIFICATE block: its trust settings")),
+            ("PRIVATE KEY", Some("line 4: PRIVATE KEY block: not a certificate")),
+            ("ENCRYPTED PRIVATE KEY", Some("line 4: ENCRYPTED PRIVATE KEY block: not a certificate")),
+            ("CERTIFICATE REQUEST", Some("line 4: CERTIFICATE REQUEST block: not a certificate")),
+            ("X509 CRL", Some("line 4: X509 CRL block: not a certificate")),
+            ("PKCS7", Some("line 4: PKCS7 block: not a certificate")),
+            ("GARBAGE", Some("line 4: GARBAGE block: not a certificate")),
+        ] {
+            let read = authorities(behind(label).as_bytes());
+            match expected {
+                None => assert_eq!(read.unwrap().len(), 2, "{label}"),
+                Some(expected) => {
+                    let error = read.unwrap_err();
+                    assert!(error.to_string().starts_with(expected), "{label}: {error}");
+                    assert_eq!(error.label(), Some(label));
+                }
+            }
+        }
+        assert_eq!(certificates(behind("PRIVATE KEY").as_bytes()).unwrap().len(), 1, "beside its key");
     }
 }

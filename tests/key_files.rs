@@ -91,8 +91,8 @@ fn what_is_no_encrypted_key_is_refused_with_a_precise_reason() {
         ("a plain key", folder.read("plain.key"), "is not encrypted"),
         ("two keys", two, "not exactly one encrypted private key"),
         ("OpenSSL's own encryption", old, "openssl pkcs8 -topk8"),
-        ("base64 that is none", damaged.into(), "not valid PEM"),
-        ("a section without an end", cut.into(), "not valid PEM"),
+        ("base64 that is none", damaged.into(), "not valid base64"),
+        ("a damaged END line", cut.into(), "malformed"),
         ("the key of another certificate", others, "does not belong"),
     ] {
         let error = folder.open(&key, "secret").unwrap_err().to_string();

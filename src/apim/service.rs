@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     certificate::Clock,
-    inbound::{self, Refusal, ResponseBody},
+    inbound::{self, Refusal, ResponseBody, Verdict},
     policy::{Rejection, RejectionKind},
 };
 
@@ -62,7 +62,12 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
         *request.headers_mut() = headers;
     }
     let extensions = request.extensions_mut();
-    inbound::mark(extensions, forward.admits);
+    let verdict = match (forward.admits, &forward.refused) {
+        (true, _) => Verdict::Admitted,
+        (false, Some(_)) => Verdict::Shadowed,
+        (false, None) => Verdict::LetThrough,
+    };
+    inbound::mark(extensions, verdict);
     if !forward.forwarding.is_empty() {
         extensions.insert(forward.forwarding);
     }
@@ -108,7 +113,7 @@ where
                 ResponseFuture::answered(respond(answer, request.method()))
             }
             Err(rejection) => {
-                inbound::refused(rejection, &request);
+                inbound::refused(&rejection, &request);
                 ResponseFuture::answered(Refusal::new(rejection, request, None).into_response())
             }
         }

@@ -1,10 +1,17 @@
-use std::net::IpAddr;
+use std::{
+    fmt::{self, Write},
+    net::IpAddr,
+};
 
 use x509_parser::extensions as x509;
 
-use super::{CertificateError, DistinguishedName};
+use super::{CertificateError, DistinguishedName, name::print_visible};
 
 /// One entry of a certificate's subject alternative names (RFC 5280, section 4.2.1.6).
+///
+/// Printed as OpenSSL prints it, for logs and people: `DNS:orders.example.com`, `URI:spiffe://contoso/orders`,
+/// `email:orders@contoso.com`, `IP:192.0.2.7`, `DirName:CN=orders,O=Contoso`. Commas, backslashes and characters that
+/// a terminal does not show are escaped with a backslash. Never compare the printed text; compare the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GeneralName {
@@ -45,5 +52,50 @@ impl GeneralName {
             }
             _ => Self::Other,
         })
+    }
+}
+
+impl fmt::Display for GeneralName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, text) = match self {
+            Self::Dns(text) => ("DNS", text),
+            Self::Uri(text) => ("URI", text),
+            Self::Email(text) => ("email", text),
+            Self::Ip(address) => return write!(f, "IP:{address}"),
+            Self::Directory(name) => return write!(f, "DirName:{name}"),
+            Self::Other => return f.write_str("othername:<unsupported>"),
+        };
+        write!(f, "{kind}:")?;
+        text.chars().try_for_each(|character| match character {
+            ',' | '\\' => {
+                f.write_char('\\')?;
+                f.write_char(character)
+            }
+            other => print_visible(other, f),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_general_name_is_printed_with_its_kind_and_without_hidden_characters() {
+        let issued = crate::pki::Leaf::client("orders").self_signed();
+        let certificate = crate::ClientCertificate::from_der(&issued.der).unwrap();
+        for (name, expected) in [
+            (GeneralName::Dns("*.example.com".into()), "DNS:*.example.com"),
+            (GeneralName::Uri("spiffe://contoso/orders".into()), "URI:spiffe://contoso/orders"),
+            (GeneralName::Email("orders@contoso.com".into()), "email:orders@contoso.com"),
+            (GeneralName::Ip([192, 0, 2, 7].into()), "IP:192.0.2.7"),
+            (GeneralName::Ip("2001:db8::7".parse().unwrap()), "IP:2001:db8::7"),
+            (GeneralName::Directory(certificate.subject().clone()), "DirName:CN=orders,O=Contoso"),
+            (GeneralName::Other, "othername:<unsupported>"),
+            (GeneralName::Dns("a, DNS:b".into()), "DNS:a\\, DNS:b"),
+            (GeneralName::Dns("a\n\0\\\u{202e}".into()), "DNS:a\\0a\\00\\\\\\e2\\80\\ae"),
+        ] {
+            assert_eq!(name.to_string(), expected);
+        }
     }
 }

@@ -20,15 +20,16 @@ pub(super) struct Captured {
     pub(super) verdict: Verdict,
 }
 
-/// How far a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+/// How far a request has come; of several layers' verdicts the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
     /// No layer has judged it.
     Unjudged,
-    /// A layer judged it and let it pass without admitting a certificate: none was presented and none was
-    /// needed, or the layer only watches.
+    /// A layer let it pass without a certificate: none was presented and none was needed.
     LetThrough,
-    /// Every layer so far admitted the certificate.
+    /// A layer in shadow mode let it pass that would have refused it.
+    Shadowed,
+    /// A layer admitted the certificate.
     Admitted,
 }
 
@@ -53,15 +54,10 @@ pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<So
     extensions.get::<Captured>().map(|captured| (&captured.presented, captured.remote))
 }
 
-/// Marks the request as judged: its certificate as admitted, or the request as let through without one.
-#[cfg(feature = "apim")]
-pub(crate) fn mark(extensions: &mut Extensions, is_admitted: bool) {
-    let Some(captured) = extensions.get_mut::<Captured>() else { return };
-    if is_admitted {
-        captured.verdict = Verdict::Admitted;
-    } else if captured.verdict == Verdict::Unjudged {
-        // What an outer layer admitted stays so.
-        captured.verdict = Verdict::LetThrough;
+/// Marks the request as judged. What an outer layer admitted stays so.
+pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
+    if let Some(captured) = extensions.get_mut::<Captured>() {
+        captured.verdict = captured.verdict.max(verdict);
     }
 }
 
@@ -77,15 +73,10 @@ pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     }
 }
 
-/// The admitted certificate; None in it if a layer let the request through without one. None at all if no
-/// layer judged it.
+/// The verdict of the layers so far.
 #[cfg(feature = "axum")]
-pub(super) fn judged(extensions: &Extensions) -> Option<Option<&ClientCertificate>> {
-    match extensions.get::<Captured>()?.verdict {
-        Verdict::Unjudged => None,
-        Verdict::LetThrough => Some(None),
-        Verdict::Admitted => Some(admitted(extensions)),
-    }
+pub(super) fn verdict(extensions: &Extensions) -> Verdict {
+    extensions.get::<Captured>().map_or(Verdict::Unjudged, |captured| captured.verdict)
 }
 
 /// A service that tells the layers inside what this connection's caller presented.

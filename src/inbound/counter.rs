@@ -20,8 +20,8 @@ macro_rules! keys {
     ($name:literal, $rejected:expr) => {
         keys!(
             $name, $rejected,
-            NotCaptured Missing Unreadable NotYetValid Expired NotTrusted WrongPurpose Issuer Subject CommonName
-            DnsName Thumbprint Serial Uri SpiffeId Email IpAddress ExtendedKeyUsage Key SpkiPin IssuerThumbprint
+            NotCaptured Missing Unreadable NotYetValid Expired NotTrusted WrongPurpose KeyUsage ExpiredCa Issuer Subject
+            CommonName DnsName Thumbprint Serial Uri SpiffeId Email IpAddress ExtendedKeyUsage Key SpkiPin IssuerThumbprint
             NotMember Excluded Custom Document Undecidable
         )
     };

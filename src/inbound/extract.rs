@@ -7,47 +7,53 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::capture::judged;
+use super::capture::{Verdict, admitted, verdict};
 use crate::certificate::ClientCertificate;
 
 /// Extracts the admitted certificate; answers 500 on a route that no
 /// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards, or that let the caller through without
-/// one.
+/// one. Behind a layer with `shadow` or `allow_missing`, extract `Option<ClientCertificate>`.
 impl<S: Sync> FromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NotAdmitted> {
-        judged(&parts.extensions).flatten().cloned().ok_or_else(|| not_admitted(parts))
+        admitted(&parts.extensions).cloned().ok_or_else(|| not_admitted(parts))
     }
 }
 
-/// Extracts the admitted certificate, or None if the layer let the caller through without one; answers 500 on a
-/// route that no [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards.
+/// Extracts the admitted certificate, or None if the layer let the caller through without one (`allow_missing`) or
+/// without admitting it (`shadow`); answers 500 on a route that no
+/// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards.
 impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, NotAdmitted> {
-        judged(&parts.extensions).map(|certificate| certificate.cloned()).ok_or_else(|| not_admitted(parts))
+        match verdict(&parts.extensions) {
+            Verdict::Unjudged => Err(not_admitted(parts)),
+            _ => Ok(admitted(&parts.extensions).cloned()),
+        }
     }
 }
 
 #[cold]
 fn not_admitted(parts: &Parts) -> NotAdmitted {
+    let not_admitted = NotAdmitted { verdict: verdict(&parts.extensions) };
     tracing::error!(
         method = %parts.method,
         path = parts.uri.path(),
-        "request answered with 500: its handler extracts a ClientCertificate, but no \
-         RequireCertificateLayer admitted one; add the layer to this route, or extract \
-         Option<ClientCertificate> where it lets callers pass without"
+        "request answered with 500: its handler extracts a ClientCertificate, but {not_admitted}"
     );
-    NotAdmitted(())
+    not_admitted
 }
 
-/// Why a handler could not extract a [`ClientCertificate`]: no layer admitted one on this route.
+/// Why a handler could not extract a [`ClientCertificate`]: no layer admitted one on this route. Its text names the
+/// cause and the remedy.
 ///
 /// Answered with 500, because it is a mistake in how the service is put together, not the caller's.
 #[derive(Debug)]
-pub struct NotAdmitted(());
+pub struct NotAdmitted {
+    verdict: Verdict,
+}
 
 impl IntoResponse for NotAdmitted {
     fn into_response(self) -> Response {
@@ -63,7 +69,19 @@ impl IntoResponse for NotAdmitted {
 
 impl fmt::Display for NotAdmitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no RequireCertificateLayer admitted a client certificate on this route")
+        f.write_str(match self.verdict {
+            Verdict::Shadowed => {
+                "the layer of this route is in shadow mode and did not admit the caller; extract \
+                 Option<ClientCertificate>, or enforce the policy"
+            }
+            Verdict::LetThrough => {
+                "the layer of this route let the caller through without a certificate; extract \
+                 Option<ClientCertificate>"
+            }
+            Verdict::Unjudged | Verdict::Admitted => {
+                "no RequireCertificateLayer judged the request; add the layer to this route"
+            }
+        })
     }
 }
 

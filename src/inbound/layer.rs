@@ -46,9 +46,10 @@ impl RequireCertificateLayer {
     /// Only watches: lets every caller pass, and logs and counts whom the policy would have refused. Default:
     /// off, the policy is enforced.
     ///
-    /// For trying a policy on real traffic. What it would have refused passes *without* being admitted, so a
-    /// handler that extracts a certificate still answers 500 to it. A request of which nothing was captured is
-    /// answered with 500 as ever.
+    /// For trying a policy on real traffic. What it would have refused passes *without* being admitted: handlers
+    /// extract `Option<ClientCertificate>`, which is None for such a caller. One that extracts a
+    /// `ClientCertificate` answers 500 to it, and the log names shadow mode as the cause. A request of which
+    /// nothing was captured is answered with 500 as ever.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with(|settings| settings.shadow = true)

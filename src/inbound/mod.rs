@@ -17,7 +17,9 @@
 //!
 //! **Presented is not admitted.** The acceptor lets anyone with a self-made certificate in. What a handler
 //! extracts ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`] elsewhere)
-//! is what a layer has judged; on a route without the layer the extractor answers 500.
+//! is what a layer has judged; on a route without the layer the extractor answers 500. Handlers behind a layer with
+//! [`shadow`](RequireCertificateLayer::shadow) or [`allow_missing`](RequireCertificateLayer::allow_missing) extract
+//! `Option<ClientCertificate>`.
 //!
 //! Put the layer *after* routing and *before* whatever must not run for strangers; put tracing and limits
 //! outside of it. TLS must end in this process: behind a proxy that terminates TLS there is no proof of
@@ -79,7 +81,7 @@ pub use self::{
 };
 #[cfg(feature = "apim")]
 pub(crate) use self::{
-    capture::{captured, mark},
+    capture::{Verdict, captured, mark},
     refusal::Refusal,
     report::{Cut, refused},
 };

@@ -39,7 +39,7 @@ impl Refusal {
         let is_head = request.method() == Method::HEAD;
         let shape = match own {
             Some(own) if rejection.kind() != RejectionKind::NotCaptured => {
-                let mut response = own(rejection);
+                let mut response = own(rejection.clone());
                 if is_head {
                     response.body_mut().clear();
                 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[cold]
-pub(crate) fn refused<B>(rejection: Rejection, request: &Request<B>) {
+pub(crate) fn refused<B>(rejection: &Rejection, request: &Request<B>) {
     #[cfg(feature = "metrics")]
     super::counter::refused(rejection.kind());
     if rejection.kind() == RejectionKind::NotCaptured {
@@ -28,13 +28,13 @@ pub(crate) fn refused<B>(rejection: Rejection, request: &Request<B>) {
 }
 
 #[cold]
-pub(super) fn would_refuse<B>(rejection: Rejection, request: &Request<B>) {
+pub(super) fn would_refuse<B>(rejection: &Rejection, request: &Request<B>) {
     #[cfg(feature = "metrics")]
     super::counter::would_refuse(rejection.kind());
     event("request would be refused", rejection, request);
 }
 
-fn event<B>(what: &str, rejection: Rejection, request: &Request<B>) {
+fn event<B>(what: &str, rejection: &Rejection, request: &Request<B>) {
     // Looked for only if someone listens.
     let captured = || request.extensions().get::<Captured>();
     let certificate = || match captured()?.presented {
@@ -47,6 +47,7 @@ fn event<B>(what: &str, rejection: Rejection, request: &Request<B>) {
     };
     tracing::info!(
         reason = rejection.kind().as_str(),
+        rule = rejection.custom_rule(),
         method = %request.method(),
         // Without the query, which may hold secrets.
         path = request.uri().path(),

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::{
     ResponseBody, ResponseFuture,
-    capture::{Captured, Verdict},
+    capture::{Captured, Verdict, mark},
     refusal::Refusal,
     report,
 };
@@ -72,29 +72,25 @@ impl Settings {
     #[cold]
     #[inline(never)]
     fn decline<B>(&self, rejection: Rejection, mut request: Request<B>) -> Result<Request<B>, Refusal> {
-        if self.lets_through(rejection, &mut request) {
+        if self.lets_through(&rejection, &mut request) {
             return Ok(request);
         }
-        report::refused(rejection, &request);
+        report::refused(&rejection, &request);
         Err(Refusal::new(rejection, request, self.refusal.as_deref()))
     }
 
     /// Whether a request that is not admitted passes all the same.
-    fn lets_through<B>(&self, rejection: Rejection, request: &mut Request<B>) -> bool {
-        let is_allowed = self.allow_missing && rejection.kind() == RejectionKind::Missing;
-        let is_watched = self.shadow && rejection.kind() != RejectionKind::NotCaptured;
-        if !is_allowed && is_watched {
+    fn lets_through<B>(&self, rejection: &Rejection, request: &mut Request<B>) -> bool {
+        let verdict = if self.allow_missing && rejection.kind() == RejectionKind::Missing {
+            Verdict::LetThrough
+        } else if self.shadow && rejection.kind() != RejectionKind::NotCaptured {
             report::would_refuse(rejection, request);
-        }
-        let passes = is_allowed || is_watched;
-        // Watching changes nothing about what an outer layer admitted.
-        if passes
-            && let Some(captured) = request.extensions_mut().get_mut::<Captured>()
-            && captured.verdict == Verdict::Unjudged
-        {
-            captured.verdict = Verdict::LetThrough;
-        }
-        passes
+            Verdict::Shadowed
+        } else {
+            return false;
+        };
+        mark(request.extensions_mut(), verdict);
+        true
     }
 }
 

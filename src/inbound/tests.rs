@@ -13,6 +13,8 @@ use crate::{
     pki::{Leaf, NOON},
 };
 
+mod log;
+
 type Reply = Response<ResponseBody<Empty<Bytes>>>;
 
 async fn handler(request: Request<()>) -> Result<Response<Empty<Bytes>>, Infallible> {

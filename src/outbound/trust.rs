@@ -190,7 +190,7 @@ impl BackEndTrustBuilder {
 fn own_roots(texts: &[Vec<u8>]) -> Result<RootCertStore, BackEndTrustError> {
     let mut roots = RootCertStore::empty();
     for text in texts {
-        for (line, certificate) in pem::certificates(text).map_err(BackEndTrustError::Pem)? {
+        for (line, certificate) in pem::authorities(text).map_err(BackEndTrustError::Pem)? {
             roots.add(certificate).map_err(|error| {
                 let problem = format!("this certificate cannot be read as a root: {error}");
                 BackEndTrustError::Pem(PemError::new(line, problem))

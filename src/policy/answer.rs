@@ -1,4 +1,4 @@
-use super::RejectionKind;
+use super::{RejectionKind, rule::RuleName};
 use crate::certificate::Timestamp;
 
 /// What a rule says of a certificate.
@@ -24,21 +24,23 @@ impl From<bool> for Answer {
 
 /// An answer, the kind of rejection if it is not `Holds`, and the last second in which it stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Judgement {
+pub(super) struct Judgement<'r> {
     pub(super) answer: Answer,
     pub(super) kind: RejectionKind,
     pub(super) until: Timestamp,
+    /// The custom rule that gave the answer.
+    pub(super) rule: Option<&'r RuleName>,
 }
 
-impl Judgement {
+impl Judgement<'_> {
     /// An answer that depends on the certificate alone.
     pub(super) fn lasting(answer: impl Into<Answer>, kind: RejectionKind) -> Self {
-        Self { answer: answer.into(), kind, until: Timestamp::MAX }
+        Self { answer: answer.into(), kind, until: Timestamp::MAX, rule: None }
     }
 
     /// An answer that stands at this very moment only.
     pub(super) fn momentary(answer: Answer, kind: RejectionKind) -> Self {
-        Self { answer, kind, until: Timestamp::MIN }
+        Self { answer, kind, until: Timestamp::MIN, rule: None }
     }
 
     pub(super) fn no_longer_than(self, until: Timestamp) -> Self {

@@ -28,7 +28,7 @@ impl Explanation {
     ///
     /// The rejection.
     pub fn verdict(&self) -> Result<(), Rejection> {
-        self.verdict
+        self.verdict.clone()
     }
 }
 
@@ -84,7 +84,7 @@ impl Step {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.steps.iter().try_for_each(|step| step.print(f, 0))?;
-        match self.verdict {
+        match &self.verdict {
             Ok(()) => f.write_str("admitted"),
             Err(rejection) => write!(f, "refused: {rejection}"),
         }

@@ -1,10 +1,8 @@
-use rustls_pki_types::CertificateDer;
-
 use super::{
     Answer, RejectionKind, TrustAnchors,
     answer::Judgement,
+    chain::{self, Root},
     pins::Pins,
-    trust::{unix_time, verify},
 };
 use crate::{
     certificate::{ClientCertificate, Thumbprint, Timestamp},
@@ -47,7 +45,7 @@ impl IssuerPins {
 
     /// Holds or cannot tell, never fails: the caller chooses what it sends, and `not` must not reward leaving the
     /// issuer out.
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
         if let Some(verdict) = certificate.chains().get(self.generation, now) {
             return judgement(verdict).no_longer_than(now);
         }
@@ -60,25 +58,25 @@ impl IssuerPins {
     }
 
     fn signed_until(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<Timestamp> {
-        let time = unix_time(now)?;
+        let sent = certificate.chain().map(|der| (der, false));
         let roots = self.roots.as_ref().map(TrustAnchors::roots).unwrap_or_default();
-        let is_listed = |der: &&[u8]| {
+        let roots = roots.iter().map(|root| (root.der(), root.allow_expired));
+        let is_listed = |(der, _): &(&[u8], bool)| {
             self.pins.contains(Thumbprint::sha256_of(der)) || self.pins.contains(Thumbprint::sha1_of(der))
         };
-        let mut candidates: Vec<&[u8]> =
-            certificate.chain().chain(roots.iter().map(AsRef::as_ref)).filter(is_listed).collect();
+        let mut candidates: Vec<_> = sent.chain(roots).filter(is_listed).collect();
         // The caller may send the same one again and again.
         candidates.sort_unstable();
         candidates.dedup();
-        candidates.into_iter().find_map(|candidate| {
-            let candidate = CertificateDer::from(candidate);
-            let anchor = webpki::anchor_from_trusted_cert(&candidate).ok()?;
-            verify(certificate, &[anchor], &[], time).ok()
+        candidates.into_iter().find_map(|(der, allow_expired)| {
+            let (anchor, mut root) = Root::read(der).ok()?;
+            root.allow_expired = allow_expired;
+            chain::verify(certificate, &[anchor], &[root], &[], now).ok()
         })
     }
 }
 
-fn judgement(verdict: u8) -> Judgement {
+fn judgement<'r>(verdict: u8) -> Judgement<'r> {
     let answer = if verdict == SIGNED { Answer::Holds } else { Answer::CannotTell };
     Judgement::lasting(answer, RejectionKind::IssuerThumbprint)
 }

@@ -34,6 +34,8 @@
 mod answer;
 mod builder;
 mod certificate_set;
+#[cfg(feature = "trust")]
+mod chain;
 mod claim;
 mod dns_name;
 mod error;
@@ -170,7 +172,7 @@ impl Policy {
                 certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
                 Ok(())
             }
-            Answer::Fails | Answer::CannotTell => Err(Rejection::new(judgement.kind)),
+            Answer::Fails | Answer::CannotTell => Err(Rejection::of(judgement)),
         }
     }
 }

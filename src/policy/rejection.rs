@@ -1,28 +1,43 @@
 use std::fmt;
 
+use super::{answer::Judgement, rule::RuleName};
+
 /// Why a caller was not admitted.
 ///
 /// Meant for logs, metrics and code: the caller itself is never told. Found in the extensions of a refusing
 /// response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionKind,
+    rule: Option<RuleName>,
 }
 
 impl Rejection {
     pub(crate) fn new(kind: RejectionKind) -> Self {
-        Self { kind }
+        Self { kind, rule: None }
+    }
+
+    /// The rejection of a judgement that does not hold.
+    pub(super) fn of(judgement: Judgement<'_>) -> Self {
+        Self { kind: judgement.kind, rule: judgement.rule.cloned() }
     }
 
     /// The kind of rejection.
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
+
+    /// The name of the [custom rule](super::Rule::custom) that failed or could not tell, or that held inside of
+    /// `not`, if it was one.
+    pub fn custom_rule(&self) -> Option<&str> {
+        self.rule.as_ref().map(RuleName::as_str)
+    }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.describe())
+        f.write_str(self.kind.describe())?;
+        self.custom_rule().map_or(Ok(()), |rule| write!(f, " ({rule:?})"))
     }
 }
 
@@ -46,6 +61,11 @@ pub enum RejectionKind {
     NotTrusted,
     /// A chain exists, but not for TLS client authentication.
     WrongPurpose,
+    /// A chain exists, but the key usage of one of its certificates forbids its place there: a CA's without
+    /// keyCertSign, or the caller's with neither digitalSignature nor keyAgreement.
+    KeyUsage,
+    /// A chain exists, but the root that it ends in has expired or is not valid yet.
+    ExpiredCa,
     /// The issuer is not on the list.
     Issuer,
     /// The subject is not on the list.
@@ -97,6 +117,8 @@ impl RejectionKind {
             Self::Expired => "expired",
             Self::NotTrusted => "not_trusted",
             Self::WrongPurpose => "wrong_purpose",
+            Self::KeyUsage => "key_usage",
+            Self::ExpiredCa => "expired_ca",
             Self::Issuer => "issuer",
             Self::Subject => "subject",
             Self::CommonName => "common_name",
@@ -128,6 +150,12 @@ impl RejectionKind {
             Self::Expired => "the client certificate has expired",
             Self::NotTrusted => "no chain leads from the client certificate to a trusted root",
             Self::WrongPurpose => "the client certificate is not meant for client authentication",
+            Self::KeyUsage => {
+                "a key usage in the client certificate's chain does not allow what the key is used for"
+            }
+            Self::ExpiredCa => {
+                "the CA at the end of the client certificate's chain has expired or is not valid yet"
+            }
             Self::Issuer => "the client certificate's issuer is not allowed",
             Self::Subject => "the client certificate's subject is not allowed",
             Self::CommonName => "the client certificate's common name is not allowed",

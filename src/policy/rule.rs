@@ -53,6 +53,16 @@ use crate::certificate::{
 #[derive(Clone)]
 pub struct Rule(Kind);
 
+/// The name of a custom rule, behind one thin pointer: a rejection stays two words, and is made without allocating.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RuleName(Arc<Arc<str>>);
+
+impl RuleName {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 type Custom = dyn Fn(&ClientCertificate, Timestamp) -> Answer + Send + Sync;
 
 #[derive(Clone)]
@@ -67,7 +77,7 @@ enum Kind {
     Thumbprint(Arc<Pins>),
     Spki(Arc<Pins>),
     Member(Arc<dyn CertificateSet>),
-    Custom(Arc<str>, Arc<Custom>),
+    Custom(RuleName, Arc<Custom>),
     All(Vec<Rule>),
     Any(Vec<Rule>),
     Not(Box<Rule>),
@@ -185,7 +195,8 @@ impl Rule {
         Self(Kind::Member(Arc::new(set)))
     }
 
-    /// A condition of your own, asked on every request. It must not block. `name` appears in explanations.
+    /// A condition of your own, asked on every request. It must not block. `name` appears in explanations, in the
+    /// log and in [`Rejection::custom_rule`](super::Rejection::custom_rule).
     ///
     /// It does not count as an anchor: a policy whose only proof is here must say
     /// [`allow_unanchored`](super::PolicyBuilder::allow_unanchored).
@@ -193,7 +204,8 @@ impl Rule {
         name: impl Into<Arc<str>>,
         rule: impl Fn(&ClientCertificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
-        Self(Kind::Custom(name.into(), Arc::new(move |certificate, now| rule(certificate, now).into())))
+        let name = RuleName(Arc::new(name.into()));
+        Self(Kind::Custom(name, Arc::new(move |certificate, now| rule(certificate, now).into())))
     }
 
     /// Every one of these rules holds.

@@ -34,6 +34,7 @@ pub struct Leaf {
     pub not_before: i64,
     pub not_after: i64,
     pub usages: Vec<ExtendedKeyUsagePurpose>,
+    pub key_usages: Vec<KeyUsagePurpose>,
     pub is_ca: bool,
 }
 
@@ -44,6 +45,10 @@ pub struct Issued {
 }
 
 const DAY: i64 = 86_400;
+
+const CENTURY: (i64, i64) = (NOON - 3_650 * DAY, NOON + 36_500 * DAY);
+
+const CA_USAGES: &[KeyUsagePurpose] = &[KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 
 fn at(unix: i64) -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp(unix).unwrap()
@@ -65,26 +70,58 @@ pub fn now() -> i64 {
 
 impl Authority {
     pub fn root(common_name: &str) -> Self {
-        Self::make(common_name, None, NOON - 3_650 * DAY, NOON + 36_500 * DAY)
+        Self::root_for(common_name, CA_USAGES)
+    }
+
+    pub fn root_between(common_name: &str, not_before: i64, not_after: i64) -> Self {
+        Self::make(common_name, None, (not_before, not_after), CA_USAGES, KeyPair::generate().unwrap())
+    }
+
+    pub fn root_for(common_name: &str, usages: &[KeyUsagePurpose]) -> Self {
+        Self::make(common_name, None, CENTURY, usages, KeyPair::generate().unwrap())
+    }
+
+    fn same_key(&self) -> KeyPair {
+        KeyPair::try_from(self.issuer.key().serialize_der()).unwrap()
+    }
+
+    /// The same key, self-signed, with other dates.
+    pub fn renewed(&self, common_name: &str, not_before: i64, not_after: i64) -> Self {
+        Self::make(common_name, None, (not_before, not_after), CA_USAGES, self.same_key())
+    }
+
+    /// The same key, certified by another authority for other uses.
+    pub fn reissued_by(&self, above: &Self, common_name: &str, usages: &[KeyUsagePurpose]) -> Self {
+        Self::make(common_name, Some(above), CENTURY, usages, self.same_key())
     }
 
     pub fn intermediate(&self, common_name: &str) -> Self {
-        Self::make(common_name, Some(self), NOON - 3_650 * DAY, NOON + 36_500 * DAY)
+        self.intermediate_for(common_name, CA_USAGES)
+    }
+
+    pub fn intermediate_for(&self, common_name: &str, usages: &[KeyUsagePurpose]) -> Self {
+        Self::make(common_name, Some(self), CENTURY, usages, KeyPair::generate().unwrap())
     }
 
     pub fn intermediate_until(&self, common_name: &str, not_after: i64) -> Self {
-        Self::make(common_name, Some(self), NOON - 3_650 * DAY, not_after)
+        let validity = (CENTURY.0, not_after);
+        Self::make(common_name, Some(self), validity, CA_USAGES, KeyPair::generate().unwrap())
     }
 
-    fn make(common_name: &str, above: Option<&Self>, not_before: i64, not_after: i64) -> Self {
+    fn make(
+        common_name: &str,
+        above: Option<&Self>,
+        (not_before, not_after): (i64, i64),
+        usages: &[KeyUsagePurpose],
+        key: KeyPair,
+    ) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name =
             name(&[(DnType::OrganizationName, "Contoso".into()), (DnType::CommonName, common_name.into())]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages = usages.to_vec();
         params.not_before = at(not_before);
         params.not_after = at(not_after);
-        let key = KeyPair::generate().unwrap();
         let certificate = match above {
             None => params.self_signed(&key).unwrap(),
             Some(above) => params.signed_by(&key, &above.issuer).unwrap(),
@@ -130,6 +167,7 @@ impl Leaf {
             not_before: NOON - 3_650 * DAY,
             not_after: NOON + 36_500 * DAY,
             usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
+            key_usages: Vec::new(),
             is_ca: false,
         }
     }
@@ -177,6 +215,11 @@ impl Leaf {
         self
     }
 
+    pub fn key_usages(mut self, usages: &[KeyUsagePurpose]) -> Self {
+        self.key_usages = usages.to_vec();
+        self
+    }
+
     pub fn subject(mut self, parts: &[(DnType, &str)]) -> Self {
         self.subject = parts.iter().map(|(kind, value)| (kind.clone(), (*value).to_owned())).collect();
         self
@@ -203,6 +246,7 @@ impl Leaf {
         params.not_before = at(self.not_before);
         params.not_after = at(self.not_after);
         params.extended_key_usages = self.usages.clone();
+        params.key_usages = self.key_usages.clone();
         if self.is_ca {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }

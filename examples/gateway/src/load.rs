@@ -100,7 +100,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let roots: Named<Roots> = config
         .trust
         .iter()
-        .map(|(name, set)| (name.clone(), trust::roots(&set.ca, &mut cache.anchors, findings)))
+        .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
         .collect();
     let published = cache.store.clone();
     let identities: Named<Pair> = config
@@ -218,8 +218,7 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut F
         }
         None => (None, false),
     };
-    let files: Option<Vec<_>> = config.upstream_ca.iter().map(|file| findings.read(file)).collect();
-    let files = files?;
+    let files = trust::upstreams(&config.upstream_ca, findings)?;
     let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
     let made = kept.get_or_make(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
     let Ok(back_end_trust) = made;

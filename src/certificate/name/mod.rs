@@ -18,6 +18,7 @@ use super::CertificateError;
 use self::canonical::Canonical;
 pub(crate) use self::canonical::{is_plain_text, same_text};
 pub use self::parse::NameParseError;
+pub(super) use self::print::print_visible;
 
 /// An X.501 distinguished name, such as a certificate's subject or issuer.
 ///

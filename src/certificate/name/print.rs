@@ -42,16 +42,19 @@ fn print_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             ' ' if i == 0 || i == last => f.write_str("\\ ")?,
             '#' if i == 0 => f.write_str("\\#")?,
             '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
-            visible if !visible.is_control() && !is_format(visible) => f.write_char(visible)?,
-            hidden => {
-                let mut octets = [0; 4];
-                for octet in hidden.encode_utf8(&mut octets).bytes() {
-                    write!(f, "\\{octet:02x}")?;
-                }
-            }
+            other => print_visible(other, f)?,
         }
     }
     Ok(())
+}
+
+/// A character as it is, or as escaped hex pairs if a terminal would not show it.
+pub(in crate::certificate) fn print_visible(character: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if !character.is_control() && !is_format(character) {
+        return f.write_char(character);
+    }
+    let mut bytes = [0; 4];
+    character.encode_utf8(&mut bytes).bytes().try_for_each(|byte| write!(f, "\\{byte:02x}"))
 }
 
 fn is_format(character: char) -> bool {

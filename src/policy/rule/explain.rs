@@ -25,7 +25,7 @@ impl Rule {
             Kind::Thumbprint(pins) => format!("the thumbprint is one of {} listed", pins.len()),
             Kind::Spki(pins) => format!("the public key is one of {} listed", pins.len()),
             Kind::Member(set) => format!("it is a member of {}", set.name()),
-            Kind::Custom(name, _) => format!("the custom rule {name:?} accepts it"),
+            Kind::Custom(name, _) => format!("the custom rule {:?} accepts it", name.as_str()),
             Kind::All(_) => "all of".into(),
             Kind::Any(_) => "at least one of".into(),
             Kind::Not(_) => "not".into(),

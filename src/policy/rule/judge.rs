@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Rule {
-    pub(in crate::policy) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+    pub(in crate::policy) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
         match &self.0 {
             Kind::Validity => validity(certificate, now),
             #[cfg(feature = "trust")]
@@ -23,7 +23,10 @@ impl Rule {
                 Judgement::lasting(holds, RejectionKind::SpkiPin)
             }
             Kind::Member(set) => momentary(set.contains(certificate), RejectionKind::NotMember),
-            Kind::Custom(_, rule) => momentary(rule(certificate, now), RejectionKind::Custom),
+            Kind::Custom(name, rule) => {
+                let judgement = momentary(rule(certificate, now), RejectionKind::Custom);
+                Judgement { rule: Some(name), ..judgement }
+            }
             Kind::All(rules) => group(rules, Answer::Fails, certificate, now),
             Kind::Any(rules) => group(rules, Answer::Holds, certificate, now),
             Kind::Not(rule) => not(rule, certificate, now),
@@ -32,13 +35,13 @@ impl Rule {
 }
 
 /// The answer of something that may answer otherwise next time.
-fn momentary(answer: Answer, kind: RejectionKind) -> Judgement {
+fn momentary<'r>(answer: Answer, kind: RejectionKind) -> Judgement<'r> {
     let kind = if answer == Answer::CannotTell { RejectionKind::Undecidable } else { kind };
     Judgement::momentary(answer, kind)
 }
 
 /// A claim that holds decides; else one that cannot tell does.
-fn one_of(kind: RejectionKind, claims: &[Claim], certificate: &ClientCertificate) -> Judgement {
+fn one_of<'r>(kind: RejectionKind, claims: &'r [Claim], certificate: &ClientCertificate) -> Judgement<'r> {
     let mut answer = Answer::Fails;
     for claim in claims {
         match claim.judge(certificate) {
@@ -51,7 +54,7 @@ fn one_of(kind: RejectionKind, claims: &[Claim], certificate: &ClientCertificate
     Judgement::lasting(answer, kind)
 }
 
-fn validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+fn validity<'r>(certificate: &ClientCertificate, now: Timestamp) -> Judgement<'r> {
     let validity = certificate.validity();
     if now < validity.not_before {
         Judgement::lasting(false, RejectionKind::NotYetValid).no_longer_than(validity.not_before.plus(-1))
@@ -64,8 +67,13 @@ fn validity(certificate: &ClientCertificate, now: Timestamp) -> Judgement {
 
 /// `decisive` ends the group at once: a failing rule ends `all`, a holding rule ends `any`. Without one, a
 /// rule that cannot tell decides before the rest.
-fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
-    let mut outcome: Option<Judgement> = None;
+fn group<'r>(
+    rules: &'r [Rule],
+    decisive: Answer,
+    certificate: &ClientCertificate,
+    now: Timestamp,
+) -> Judgement<'r> {
+    let mut outcome: Option<Judgement<'r>> = None;
     let mut until = Timestamp::MAX;
     for rule in rules {
         let judgement = rule.judge(certificate, now);
@@ -73,7 +81,7 @@ fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now:
             return judgement;
         }
         until = until.min(judgement.until);
-        let decides = |earlier: Judgement| {
+        let decides = |earlier: Judgement<'_>| {
             earlier.answer == Answer::CannotTell || judgement.answer != Answer::CannotTell
         };
         if !outcome.is_some_and(decides) {
@@ -87,7 +95,7 @@ fn group(rules: &[Rule], decisive: Answer, certificate: &ClientCertificate, now:
     }
 }
 
-fn not(rule: &Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement {
+fn not<'r>(rule: &'r Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'r> {
     let judgement = rule.judge(certificate, now);
     match judgement.answer {
         Answer::Holds => Judgement { answer: Answer::Fails, kind: RejectionKind::Excluded, ..judgement },

@@ -1,5 +1,7 @@
 //! Chains, and the certificates that sign them.
 
+use rcgen::KeyUsagePurpose;
+
 use super::*;
 
 fn judge(root: &Authority, certificate: &ClientCertificate, at: i64) -> Option<RejectionKind> {
@@ -57,6 +59,142 @@ fn a_refused_chain_is_not_tried_again_on_every_request_but_is_tried_again() {
     let presented = certificate.into();
     for (at, expected) in [(0, false), (59, false), (61, true)] {
         assert_eq!(policy.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
+    }
+}
+
+#[test]
+fn a_chain_is_rejected_if_a_key_usage_forbids_a_certificates_place_in_it() {
+    use KeyUsagePurpose::{CrlSign, DigitalSignature, KeyAgreement, KeyCertSign, KeyEncipherment};
+    let root = Authority::root("root");
+    let client = Leaf::client("orders");
+    let under = |usages: &[KeyUsagePurpose]| root.intermediate_for("issuing", usages).issue(&client);
+    let leaf = |usages: &[KeyUsagePurpose]| root.issue(&client.clone().key_usages(usages));
+    let crl_root = Authority::root_for("root", &[CrlSign]);
+    let self_signed = client.clone().key_usages(&[DigitalSignature]).self_signed();
+    let other = Authority::root("other");
+    let rejected = Some(RejectionKind::KeyUsage);
+    for (case, root, issued, expected) in [
+        ("a CA without the extension", &root, under(&[]), None),
+        ("a CA with keyCertSign", &root, under(&[KeyCertSign]), None),
+        ("a CA for signatures", &root, under(&[DigitalSignature]), rejected),
+        ("a CA for revocation lists", &root, under(&[CrlSign]), rejected),
+        ("a root for revocation lists", &crl_root, crl_root.issue(&client), rejected),
+        ("a leaf for signatures", &root, leaf(&[DigitalSignature, KeyEncipherment]), None),
+        ("a leaf for key agreement", &root, leaf(&[KeyAgreement]), None),
+        ("a leaf for encryption", &root, leaf(&[KeyEncipherment]), rejected),
+        ("a leaf for certificates", &root, leaf(&[KeyCertSign]), rejected),
+        ("another root", &other, leaf(&[DigitalSignature]), Some(RejectionKind::NotTrusted)),
+    ] {
+        let certificate = read(&issued);
+        assert_eq!(judge(root, &certificate, 0), expected, "{case}");
+        assert_eq!(judge(root, &certificate, 1), expected, "{case}, asked again");
+    }
+    let own = TrustAnchors::from_der([self_signed.der.as_slice()]).unwrap();
+    let (answer, _) = answer(&Rule::trust(own), &read(&self_signed));
+    assert_eq!(answer, Answer::Holds, "a self-signed certificate that is listed itself signs no other");
+}
+
+#[test]
+fn another_path_is_found_where_a_key_usage_rejects_the_first() {
+    let root = Authority::root("root");
+    let good = root.intermediate_for("issuing", &[KeyUsagePurpose::KeyCertSign]);
+    let bad = good.reissued_by(&root, "issuing", &[KeyUsagePurpose::CrlSign]);
+    for chain in [[&bad, &good], [&good, &bad]] {
+        let chain = chain.map(|authority| authority.der().to_vec()).to_vec();
+        let issued = Issued { chain, ..good.issue(&Leaf::client("orders")) };
+        assert_eq!(judge(&root, &read(&issued), 0), None);
+    }
+}
+
+#[test]
+fn no_chain_ends_in_a_root_outside_of_its_validity_period_unless_that_is_allowed() {
+    let root = Authority::root_between("root", NOON + 10, NOON + 20);
+    let valid = root.renewed("root", NOON, NOON + 36_500);
+    let issued = root.intermediate("issuing").issue(&Leaf::client("orders"));
+    let one = TrustAnchors::from_der([root.der()]).unwrap();
+    let both = TrustAnchors::from_der([root.der(), valid.der()]).unwrap();
+    let both_added = TrustAnchors::from_der([valid.der()]).unwrap().union(&one);
+    let allowed = one.clone().allow_expired_ca();
+    let expired = Some(RejectionKind::ExpiredCa);
+    let strangers = Authority::root("root").issue(&Leaf::client("orders"));
+    let judge = |anchors: &TrustAnchors, certificate: &ClientCertificate, at: i64| {
+        let policy = Policy::builder().trust(anchors.clone()).build().unwrap();
+        policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
+    };
+    for (case, at, expected) in [
+        ("before", 0, expired),
+        ("the first second", 10, None),
+        ("the last second", 20, None),
+        ("after", 21, expired),
+    ] {
+        assert_eq!(judge(&one, &read(&issued), at), expected, "{case}");
+        assert_eq!(judge(&both, &read(&issued), at), None, "{case}, renewed");
+        assert_eq!(judge(&both_added, &read(&issued), at), None, "{case}, renewed in another file");
+        assert_eq!(judge(&allowed, &read(&issued), at), None, "{case}, allowed");
+        let stranger = judge(&allowed, &read(&strangers), at);
+        assert_eq!(stranger, Some(RejectionKind::NotTrusted), "{case}, another root's");
+    }
+}
+
+#[test]
+fn a_chain_ends_with_its_root_on_a_connection_that_lives_on() {
+    let root = Authority::root_between("root", NOON, NOON + 100);
+    let certificate = read(&root.issue(&Leaf::client("orders")));
+    let anchors = TrustAnchors::from_der([root.der()]).unwrap();
+    let strict = Policy::builder().trust(anchors.clone()).build().unwrap();
+    let lenient = Policy::builder().trust(anchors.allow_expired_ca()).build().unwrap();
+    let presented = certificate.into();
+    for (at, expected) in [(0, true), (100, true), (101, false), (102, false)] {
+        assert_eq!(strict.judge(&presented, NOW.plus(at)).is_ok(), expected, "at {at}");
+        assert!(lenient.judge(&presented, NOW.plus(at)).is_ok(), "at {at}, allowed");
+    }
+}
+
+#[test]
+fn an_issuer_that_is_pinned_must_be_allowed_to_sign_and_be_valid() {
+    let root = Authority::root_between("root", NOON, NOON + 100);
+    let for_lists = Authority::root_for("lists", &[KeyUsagePurpose::CrlSign]);
+    let anchors = |authority: &Authority| TrustAnchors::from_der([authority.der()]).unwrap();
+    let issued = |authority: &Authority| read(&authority.issue(&Leaf::client("orders")));
+    let rule = |authority: &Authority, anchors| {
+        Rule::issuer_thumbprint_among([Thumbprint::sha256_of(authority.der())], anchors)
+    };
+    for (case, rule, certificate, at, expected) in [
+        ("valid", rule(&root, anchors(&root)), issued(&root), 100, Answer::Holds),
+        ("expired", rule(&root, anchors(&root)), issued(&root), 101, Answer::CannotTell),
+        ("allowed", rule(&root, anchors(&root).allow_expired_ca()), issued(&root), 101, Answer::Holds),
+        ("for lists", rule(&for_lists, anchors(&for_lists)), issued(&for_lists), 0, Answer::CannotTell),
+    ] {
+        assert_eq!(rule.judge(&certificate, NOW.plus(at)).answer, expected, "{case}");
+    }
+}
+
+#[test]
+fn an_explanation_names_what_is_wrong_with_a_chain() {
+    let root = Authority::root("root");
+    let old = Authority::root_between("old", NOON - 100, NOON - 1);
+    let client = Leaf::client("orders");
+    let lists = root.intermediate_for("issuing", &[KeyUsagePurpose::CrlSign]);
+    let encipherment = client.clone().key_usages(&[KeyUsagePurpose::KeyEncipherment]);
+    for (root, issued, found, verdict) in [
+        (&root, lists.issue(&client), "lacks keyCertSign", "refused: a key usage in"),
+        (
+            &root,
+            root.issue(&encipherment),
+            "neither digitalSignature nor keyAgreement",
+            "refused: a key usage in",
+        ),
+        (
+            &old,
+            old.issue(&client),
+            "the CA at the end of the chain has expired",
+            "refused: the CA at the end of",
+        ),
+    ] {
+        let policy = Policy::builder().trust(TrustAnchors::from_der([root.der()]).unwrap()).build().unwrap();
+        let explanation = policy.explain(&read(&issued).into(), NOW).to_string();
+        assert!(explanation.contains(found), "{explanation}");
+        assert!(explanation.contains(verdict), "{explanation}");
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use self::api::{Api, Failure};
+use crate::file::decode;
 
 #[derive(Debug, Args)]
 pub(super) struct Certificates {
@@ -188,5 +189,5 @@ fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     if contents.len() as u64 > LARGEST {
         return Err(io::Error::other("larger than 1 MiB"));
     }
-    Ok(contents)
+    Ok(Zeroizing::new(decode(std::mem::take(&mut *contents))))
 }

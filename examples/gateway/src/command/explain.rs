@@ -3,9 +3,8 @@
 use std::{fs, process::ExitCode, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Request, header};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts};
+use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts, pem};
 
 use super::Explain;
 use crate::{
@@ -96,13 +95,9 @@ fn identity_by(asked: &Explain, facts: &Facts) -> Option<IdentityBy> {
 fn presented(asked: &Explain) -> Result<Presented, String> {
     let Some(certificate) = &asked.certificate else { return Ok(Presented::Nothing) };
     let file = certificate.display();
-    let pem = fs::read(certificate).map_err(|error| format!("--certificate {file}: {error}"))?;
-    let chain = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
+    let text = fs::read(certificate).map_err(|error| format!("--certificate {file}: {error}"))?;
+    let chain = pem::certificates(&text)
         .map_err(|error| format!("--certificate {file}: {error}; name a PEM file of certificates"))?;
-    if chain.is_empty() {
-        return Err(format!("--certificate {file}: no certificate in it; name a PEM file of certificates"));
-    }
     Ok(Presented::from_der_chain(chain.iter().map(AsRef::as_ref)))
 }
 

@@ -160,6 +160,16 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
+fn a_trust_set_rejects_expired_cas_unless_it_allows_them() {
+    for (key, expected) in
+        [("", false), ("allow_expired_ca = false", false), ("allow_expired_ca = true", true)]
+    {
+        let text = FULL.replace("revocation = \"off\"", key);
+        assert_eq!(parsed(&text).0.unwrap().trust["partners"].allow_expired_ca, expected, "{key}");
+    }
+}
+
+#[test]
 fn a_route_refers_to_identities_in_every_way() {
     let route = |identity: &str| {
         format!(

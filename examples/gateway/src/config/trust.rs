@@ -5,13 +5,15 @@ use super::located::{FilePath, Located};
 use super::section::Section;
 
 /// The keys of `[trust.NAME]`.
-pub(crate) const KEYS: &[&str] = &["ca", "crl", "revocation"];
+pub(crate) const KEYS: &[&str] = &["ca", "allow_expired_ca", "crl", "revocation"];
 
 /// A named set of CAs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trust {
     /// The files with the CAs' certificates; at least one.
     pub(crate) ca: Vec<Located<FilePath>>,
+    /// Whether chains may end in a CA that has expired or is not valid yet.
+    pub(crate) allow_expired_ca: bool,
     /// Whether it is stated that nobody asks for revoked certificates, which is so in any case.
     pub(crate) is_revocation_off: bool,
 }
@@ -24,6 +26,7 @@ impl Trust {
             section.report.absent(section.line, &section.key_of("ca"), "is missing", remedy);
         }
         let ca = section.files("ca");
+        let allow_expired_ca = section.boolean("allow_expired_ca", false);
         section.not_yet("crl");
         let mut is_revocation_off = false;
         if let Some(revocation) = section.string("revocation") {
@@ -33,6 +36,6 @@ impl Trust {
             }
         }
         section.finish();
-        (!ca.is_empty()).then_some(Self { ca, is_revocation_off })
+        (!ca.is_empty()).then_some(Self { ca, allow_expired_ca, is_revocation_off })
     }
 }

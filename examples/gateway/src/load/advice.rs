@@ -1,7 +1,8 @@
 //! What is odd about certificates that can be read and used all the same.
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tower_mtls::DistinguishedName;
+use std::fmt;
+
+use tower_mtls::{Clock, DistinguishedName, PemError, SystemClock, Timestamp, pem};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::ExtendedKeyUsage,
@@ -11,22 +12,79 @@ use x509_parser::{
 use super::files::Findings;
 use crate::config::{FilePath, Located, quoted};
 
-/// Warns of certificates among CAs that are none: whoever holds the key of one could sign others.
-pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], findings: &mut Findings) {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
-    let parsed = chain.iter().filter_map(|der| X509Certificate::from_der(der).ok());
-    let mut odd = parsed.filter(|(_, certificate)| is_no_authority(certificate)).map(|(_, odd)| odd);
-    let Some(first) = odd.next() else { return };
-    let others = match odd.count() {
-        0 => String::new(),
-        others => format!(" (and {others} more)"),
+/// Whose certificates the CAs of a file sign.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CaUse {
+    Callers { allow_expired: bool },
+    Upstreams,
+}
+
+/// A CA that ends sooner is warned of.
+const SOON_DAYS: i64 = 30;
+
+/// Reports a CA file that cannot be read; `pem` is the error about its text.
+pub(super) fn on_unreadable_authorities(
+    file: &Located<FilePath>,
+    error: &dyn fmt::Display,
+    pem: Option<&PemError>,
+    findings: &mut Findings,
+) {
+    let remedy = if pem.and_then(PemError::label) == Some("TRUSTED CERTIFICATE") {
+        let path = file.resolved.display().to_string();
+        let plain = quoted(&format!("{path}.plain"));
+        format!("run openssl x509 -in {} -out {plain} and name that file", quoted(&path))
+    } else {
+        "name a PEM file of CA certificates".to_owned()
     };
-    let name = quoted(&subject(&first));
-    let problem = format!("{}: {name}{others} is not a CA's certificate", quoted(&file.written));
-    findings.warning(
-        file,
-        problem,
+    findings.error(file, format!("{}: {error}", quoted(&file.written)), remedy);
+}
+
+/// Warns of certificates among CAs that are none, for whoever holds the key of one could sign others; and of
+/// CAs that have expired, are not valid yet, or expire soon.
+pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse, findings: &mut Findings) {
+    let chain = pem::certificates(pem).unwrap_or_default();
+    let parsed: Vec<_> =
+        chain.iter().filter_map(|der| X509Certificate::from_der(der).ok().map(|(_, read)| read)).collect();
+    let mut warn = |odd: &dyn Fn(&X509Certificate<'_>) -> bool,
+                    problem: &dyn Fn(&X509Certificate<'_>) -> String,
+                    remedy| {
+        let mut odd = parsed.iter().filter(|certificate| odd(certificate));
+        let Some(first) = odd.next() else { return };
+        let others = match odd.count() {
+            0 => String::new(),
+            others => format!(" (and {others} more)"),
+        };
+        let name = quoted(&subject(first));
+        findings.warning(
+            file,
+            format!("{}: {name}{others} {}", quoted(&file.written), problem(first)),
+            remedy,
+        );
+    };
+    warn(
+        &is_no_authority,
+        &|_| "is not a CA's certificate".to_owned(),
         "name the certificate of the CA that signed it: whoever holds this one's key could sign others",
+    );
+    let now = SystemClock.now();
+    let soon = now.plus(SOON_DAYS * 86_400);
+    let (not_before, not_after) = (
+        |ca: &X509Certificate<'_>| Timestamp::from_unix(ca.validity().not_before.timestamp()),
+        |ca: &X509Certificate<'_>| Timestamp::from_unix(ca.validity().not_after.timestamp()),
+    );
+    let unusable = match usage {
+        CaUse::Callers { allow_expired: false } => {
+            "chains to it are rejected; name a CA that is valid, or write allow_expired_ca = true"
+        }
+        CaUse::Callers { allow_expired: true } => "chains to it are accepted (allow_expired_ca); renew it",
+        CaUse::Upstreams => "renew it",
+    };
+    warn(&|ca| not_after(ca) < now, &|ca| format!("expired at {}", not_after(ca)), unusable);
+    warn(&|ca| now < not_before(ca), &|ca| format!("is not valid before {}", not_before(ca)), unusable);
+    warn(
+        &|ca| (now..=soon).contains(&not_after(ca)),
+        &|ca| format!("expires at {}", not_after(ca)),
+        "renew it, and name the old and the new one until callers have changed",
     );
 }
 

@@ -114,7 +114,7 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
     };
     let mut thumbprints = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let line = without_comment(line.trim_start_matches('\u{feff}'));
+        let line = without_comment(line);
         if line.is_empty() {
             continue;
         }

@@ -1,13 +1,13 @@
 //! Named sets of CAs.
 
-use tower_mtls::TrustAnchors;
+use tower_mtls::{BackEndTrust, TrustAnchors, TrustError, outbound::BackEndTrustError};
 
 use super::{
-    advice,
+    advice::{self, CaUse},
     cache::{Digest, Kept},
     files::Findings,
 };
-use crate::config::{FilePath, Located, quoted};
+use crate::config::{FilePath, Located, Trust};
 
 /// The roots of a set, and the digest of the files that they were read from.
 pub(super) struct Roots {
@@ -15,24 +15,40 @@ pub(super) struct Roots {
     pub(super) digest: Digest,
 }
 
-/// The roots of all files.
-pub(super) fn roots(
-    files: &[Located<FilePath>],
-    kept: &mut Kept<TrustAnchors>,
-    findings: &mut Findings,
-) -> Option<Roots> {
-    let read: Vec<_> = files.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
-    let digest = Digest::of("anchors", read.iter().map(|(_, pem)| pem.as_slice()));
+/// The roots of all files of a set.
+pub(super) fn roots(set: &Trust, kept: &mut Kept<TrustAnchors>, findings: &mut Findings) -> Option<Roots> {
+    let read: Vec<_> = set.ca.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
+    let kind = if set.allow_expired_ca { "anchors, expired too" } else { "anchors" };
+    let digest = Digest::of(kind, read.iter().map(|(_, pem)| pem.as_slice()));
     let made = kept.get_or_make(digest, || {
         let each: Vec<_> = read.iter().map(|(file, pem)| one(file, pem, findings)).collect();
         let each: Option<Vec<_>> = each.into_iter().collect();
-        each.and_then(|each| each.into_iter().reduce(|all, next| all.union(&next))).ok_or(())
+        let all = each.and_then(|each| each.into_iter().reduce(|all, next| all.union(&next))).ok_or(())?;
+        Ok::<_, ()>(if set.allow_expired_ca { all.allow_expired_ca() } else { all })
     });
+    let usage = CaUse::Callers { allow_expired: set.allow_expired_ca };
     for (file, pem) in &read {
-        advice::on_authorities(file, pem, findings);
+        advice::on_authorities(file, pem, usage, findings);
     }
-    let anchors = made.ok().filter(|_| read.len() == files.len())?;
+    let anchors = made.ok().filter(|_| read.len() == set.ca.len())?;
     Some(Roots { anchors, digest })
+}
+
+/// The contents of upstreams' CA files, each checked.
+pub(super) fn upstreams(files: &[Located<FilePath>], findings: &mut Findings) -> Option<Vec<Vec<u8>>> {
+    let read: Vec<_> = files.iter().map(|file| upstream(file, findings)).collect();
+    read.into_iter().collect()
+}
+
+fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>> {
+    let text = findings.read(file)?;
+    if let Err(error) = BackEndTrust::from_pem(&text) {
+        let pem = if let BackEndTrustError::Pem(error) = &error { Some(error) } else { None };
+        advice::on_unreadable_authorities(file, &error, pem, findings);
+        return None;
+    }
+    advice::on_authorities(file, &text, CaUse::Upstreams, findings);
+    Some(text)
 }
 
 /// The roots of one file.
@@ -40,8 +56,8 @@ fn one(file: &Located<FilePath>, pem: &[u8], findings: &mut Findings) -> Option<
     match TrustAnchors::from_pem(pem) {
         Ok(anchors) => Some(anchors),
         Err(error) => {
-            let problem = format!("{}: {error}", quoted(&file.written));
-            findings.error(file, problem, "name a PEM file of CA certificates");
+            let pem = if let TrustError::Pem(error) = &error { Some(error) } else { None };
+            advice::on_unreadable_authorities(file, &error, pem, findings);
             None
         }
     }

@@ -17,13 +17,13 @@ use tower_mtls::{
 };
 
 use super::{
-    Named, advice,
+    Named,
     cache::{Digest, Kept},
     choice::{self, Known},
     document::{self, Deployment},
     files::Findings,
     rules,
-    trust::Roots,
+    trust::{self, Roots},
 };
 use crate::{
     config::{
@@ -264,23 +264,11 @@ impl<'c> BackEndTrusts<'c> {
         route: &RouteConfig,
         findings: &mut Findings,
     ) -> Option<BackEndTrust> {
-        let read: Vec<_> = files.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
-        for (file, pem) in &read {
-            if let Err(error) = BackEndTrust::from_pem(pem) {
-                let problem = format!("{}: {error}", quoted(&file.written));
-                findings.error(file, problem, "name a PEM file of CA certificates");
-                return None;
-            }
-            advice::on_authorities(file, pem, findings);
-        }
-        if read.len() < files.len() {
-            return None;
-        }
+        let read = trust::upstreams(files, findings)?;
         let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let settings =
             [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
-        let digest =
-            Digest::of("back-end trust", settings.into_iter().chain(read.iter().map(|(_, pem)| &**pem)));
+        let digest = Digest::of("back-end trust", settings.into_iter().chain(read.iter().map(Vec::as_slice)));
         let made = self.kept.get_or_make(digest, || {
             let mut builder = BackEndTrust::builder();
             if let Some(name) = server_name {
@@ -295,7 +283,7 @@ impl<'c> BackEndTrusts<'c> {
                 Verify::Name => builder.dangerous(BackEndVerification::NameOnly),
                 Verify::None => builder.dangerous(BackEndVerification::Nothing),
             };
-            read.iter().fold(builder, |builder, (_, pem)| builder.add_roots_pem(pem)).build()
+            read.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build()
         });
         made.map_err(|error| {
             let remedy = "name the back end's CA in [upstream_tls] ca = [\"FILE\"]";

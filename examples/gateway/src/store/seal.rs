@@ -10,6 +10,7 @@ use tower_mtls::Thumbprint;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Id, Purpose, private};
+use crate::file;
 
 const KEY: usize = 32;
 const NONCE: usize = 24;
@@ -43,10 +44,11 @@ impl Sealer {
         if opened.metadata()?.len() > LARGEST_FILE {
             return Err(KeyFileError::NoKey);
         }
-        let mut text = Zeroizing::new(String::with_capacity(LARGEST_FILE as usize));
-        io::Read::read_to_string(&mut io::Read::take(opened, LARGEST_FILE), &mut text)?;
+        let mut contents = Zeroizing::new(Vec::with_capacity(LARGEST_FILE as usize));
+        io::Read::read_to_end(&mut io::Read::take(opened, LARGEST_FILE), &mut contents)?;
+        let text = Zeroizing::new(file::decode(std::mem::take(&mut *contents)));
         let mut key = Zeroizing::new([0; KEY]);
-        let digits = text.trim_ascii();
+        let digits = std::str::from_utf8(text.trim_ascii()).map_err(|_| KeyFileError::NoKey)?;
         if digits.len() != 2 * KEY || !digits.is_ascii() {
             return Err(KeyFileError::NoKey);
         }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tower_mtls::{ClientCertificate, ClientIdentity, IdentityError, identity::PfxLimits};
+use rustls::pki_types::PrivateKeyDer;
+use tower_mtls::{ClientCertificate, ClientIdentity, IdentityError, identity::PfxLimits, pem};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The contents of a file, and the password that opens it.
@@ -33,9 +33,6 @@ pub(crate) enum Part {
     Password,
 }
 
-/// PEM texts with more certificates than any chain has are not read to their end.
-const MOST_CERTIFICATES: usize = 17;
-
 impl Upload {
     /// Opens it. Deriving the keys of a .pfx file takes time: call this where waiting is allowed.
     pub(super) fn open(self) -> Result<Material, Unusable> {
@@ -43,8 +40,9 @@ impl Upload {
         if let Ok(certificate) = ClientCertificate::from_der(data) {
             return Ok(Material { certificate, key: None });
         }
-        if contains(data, b"-----BEGIN ") {
-            return from_pem(data);
+        let text = pem::decode(data);
+        if contains(&text, b"-----BEGIN ") {
+            return from_pem(&text);
         }
         let opened = ClientIdentity::from_pfx_with_key(data, &self.password, PfxLimits::default(), None);
         let (identity, mut key) = opened.map_err(|error| self.explain(&error))?;
@@ -82,15 +80,16 @@ impl Upload {
 }
 
 /// The first certificate of a PEM text, with the rest as its chain.
-fn from_pem(pem: &[u8]) -> Result<Material, Unusable> {
-    if contains(pem, b"PRIVATE KEY-----") {
+fn from_pem(text: &[u8]) -> Result<Material, Unusable> {
+    if contains(text, b"PRIVATE KEY-----") {
         return Err(Unusable::data(
             "The data is PEM with a private key. Pack both into a .pfx file (openssl pkcs12 -export), or leave the \
              key out to let its holder call.",
         ));
     }
-    let chain = CertificateDer::pem_slice_iter(pem).take(MOST_CERTIFICATES).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|_| Unusable::data("The data is PEM that cannot be read."))?;
+    let chain = pem::certificates(text).map_err(|error| {
+        Unusable::data(format!("The data is PEM without a certificate that can be read: {error}."))
+    })?;
     let (leaf, rest) =
         chain.split_first().ok_or_else(|| Unusable::data("The data is PEM without a certificate."))?;
     let read = ClientCertificate::from_der_chain(leaf, rest.iter().map(AsRef::as_ref));
@@ -127,5 +126,32 @@ fn sentence(text: &str) -> String {
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Upload")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(data: &[u8]) -> Result<Material, Unusable> {
+        Upload { data: Zeroizing::new(data.to_vec()), password: Zeroizing::default() }.open()
+    }
+
+    #[test]
+    fn a_certificate_is_read_as_editors_and_shells_leave_it() {
+        let pem = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
+        let indented: String = pem.lines().map(|line| format!("  {line}\r\n")).collect();
+        let utf16: Vec<u8> = format!("\u{feff}{pem}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (case, data) in [
+            ("a byte order mark", format!("\u{feff}{pem}").into_bytes()),
+            ("UTF-16", utf16),
+            ("indented", indented.into_bytes()),
+            ("X509 CERTIFICATE", pem.replace(" CERTIFICATE", " X509 CERTIFICATE").into_bytes()),
+        ] {
+            let opened = open(&data);
+            assert!(opened.is_ok_and(|material| material.key.is_none()), "{case}");
+        }
+        let trusted = open(pem.replace(" CERTIFICATE", " TRUSTED CERTIFICATE").as_bytes()).err().unwrap();
+        assert!(trusted.problem.contains("line 1: TRUSTED CERTIFICATE block"), "{}", trusted.problem);
     }
 }

@@ -15,6 +15,8 @@ use tower::{Layer, ServiceExt};
 use tower_mtls::{BackEndTrust, ClientErrorKind, IdentityLayer, MtlsClient, outbound::IdentityService};
 use zeroize::Zeroizing;
 
+use crate::file::decode;
+
 /// There is one service; what it is called makes no difference.
 const SERVICE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/gateway/providers/\
                        Microsoft.ApiManagement/service/gateway";
@@ -163,8 +165,9 @@ impl Answer {
 /// The header with the token of this file.
 fn authorization(file: &Path) -> Result<HeaderValue, String> {
     let unusable = |problem: String| format!("--token-file {}: {problem}", file.display());
-    let token = std::fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
-    let token = Zeroizing::new(token);
+    let contents = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    let contents = Zeroizing::new(decode(contents));
+    let token = std::str::from_utf8(&contents).map_err(|error| unusable(error.to_string()))?;
     let field = Zeroizing::new(format!("Bearer {}", token.trim()));
     let mut value = HeaderValue::from_str(&field).map_err(|_| unusable("it holds no token".into()))?;
     value.set_sensitive(true);

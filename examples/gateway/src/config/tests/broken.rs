@@ -42,6 +42,8 @@ pub(super) const BROKEN: &[Case] = &[
     ("revocation = \"off\"", "revocation = \"soft\"",
         10, "trust.partners.revocation", "not supported by this version"),
     ("revocation = \"off\"", "revocation = \"on\"", 10, "trust.partners.revocation", "write \"off\""),
+    ("revocation = \"off\"", "allow_expired_ca = \"yes\"",
+        10, "trust.partners.allow_expired_ca", "true or false"),
     ("revocation = \"off\"", "crl = [\"a\"]", 10, "trust.partners.crl", "not supported by this version"),
     ("password_file = \"orders.password\"\n", "",
         13, "identities.orders.password_file", "missing beside pfx"),

@@ -20,7 +20,7 @@ use tokio::time;
 use zeroize::Zeroizing;
 
 use super::Problem;
-use crate::store::Upload;
+use crate::{file, store::Upload};
 
 /// A .pfx file of 1 MiB, which is the largest that is opened, in base64 and JSON.
 const LARGEST: usize = 1536 * 1024;
@@ -161,9 +161,10 @@ impl Names {
 }
 
 async fn in_time(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    time::timeout(LONGEST, read(body)).await.unwrap_or_else(|_| {
+    let read = time::timeout(LONGEST, read(body)).await.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "The body did not arrive in time."))
-    })
+    });
+    read.map(|mut body| Zeroizing::new(file::decode(std::mem::take(&mut *body))))
 }
 
 /// All of the body, in one place that is wiped: a buffer that grows would leave copies behind.
@@ -207,7 +208,8 @@ fn parse(body: &[u8]) -> Result<Upload, Problem> {
         };
         return Err(Problem::validation("data", message));
     };
-    let data = if data.trim_start().starts_with("-----BEGIN ") { as_it_is(&data) } else { decode(&data)? };
+    let text = data.trim_start_matches('\u{feff}').trim_start();
+    let data = if text.starts_with("-----BEGIN ") { as_it_is(text) } else { decode(&data)? };
     let password = password.map_or_else(Zeroizing::default, |password| password.0);
     Ok(Upload { data, password })
 }
@@ -238,10 +240,21 @@ mod tests {
             ("aGVsbG8", "hello"),
             ("aGVs\\r\\nbG8=\\n", "hello"),
             ("-----BEGIN CERTIFICATE-----\\nx", "-----BEGIN CERTIFICATE-----\nx"),
+            ("\u{feff}-----BEGIN CERTIFICATE-----\\nx", "-----BEGIN CERTIFICATE-----\nx"),
         ] {
             let body = format!("{{\"properties\":{{\"data\":\"{data}\",\"password\":null,\"other\":1}}}}");
             let upload = parse(body.as_bytes()).ok().unwrap();
             assert_eq!((&**upload.data, &**upload.password), (expected.as_bytes(), ""), "{data}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_may_begin_with_a_byte_order_mark() {
+        let text = "\u{feff}{\"properties\":{\"data\":\"aGVsbG8=\"}}";
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for body in [text.as_bytes().to_vec(), utf16] {
+            let upload = upload(Body::from(body)).await.ok().unwrap();
+            assert_eq!(&**upload.data, b"hello");
         }
     }
 

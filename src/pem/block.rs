@@ -1,0 +1,161 @@
+//! The blocks of a PEM text, and what stands between them.
+
+use std::io::Read;
+
+use rustls_pki_types::pem;
+
+use super::PemError;
+
+/// Larger texts are refused: no bundle of certificates comes near it.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// One block, not decoded yet.
+pub(crate) struct Block<'t> {
+    /// The line of its BEGIN line, from 1.
+    pub(crate) line: usize,
+    pub(crate) label: &'t str,
+    pub(crate) body: &'t [u8],
+}
+
+impl Block<'_> {
+    /// The base64 decoded; that of private keys in constant time.
+    pub(crate) fn der(&self) -> Result<Vec<u8>, PemError> {
+        // The decoder knows few labels, and none at the end of an indented line.
+        let (begin, end): (&[u8], &[u8]) = if self.label.ends_with("PRIVATE KEY") {
+            (b"-----BEGIN PRIVATE KEY-----\n", b"-----END PRIVATE KEY-----\n")
+        } else {
+            (b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n")
+        };
+        match pem::from_buf(&mut begin.chain(self.body).chain(end)) {
+            Ok(Some((_, der))) => Ok(der),
+            _ => Err(self.error("not valid base64")),
+        }
+    }
+
+    /// Whether it is a private key that a password protects, by PKCS#8 or by OpenSSL itself.
+    #[cfg(any(feature = "acceptor", feature = "identity"))]
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.label == "ENCRYPTED PRIVATE KEY" || self.is_encrypted_by_header()
+    }
+
+    /// Whether OpenSSL's old encryption protects it, of which a header is the sign.
+    #[cfg(any(feature = "acceptor", feature = "identity"))]
+    pub(crate) fn is_encrypted_by_header(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"Proc-Type: 4,ENCRYPTED")
+    }
+
+    /// An error about this block.
+    pub(crate) fn error(&self, problem: &str) -> PemError {
+        PemError::of_block(self.line, self.label, problem)
+    }
+}
+
+/// All blocks in order; at least one. Lines may be indented. Text between blocks is ignored, as RFC 7468 demands,
+/// unless it looks like a part of a block: then a block would be left out without a word.
+pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
+    if text.len() > LARGEST {
+        return Err(PemError::new(1, format!("larger than {LARGEST} bytes")));
+    }
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, &str, usize)> = None;
+    let mut at = 0;
+    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let number = index + 1;
+        let start = at;
+        at += line.len();
+        let line = line.trim_ascii();
+        match (marker(line), open) {
+            (Marker::Begin(label), None) => open = Some((number, label, at)),
+            (Marker::Begin(_), Some((begun, label, _))) => return Err(unclosed(begun, label)),
+            (Marker::End(label), None) => {
+                let problem = format!("END {label} without a BEGIN line before it");
+                return Err(PemError::new(number, problem));
+            }
+            (Marker::End(end), Some((begun, label, body))) => {
+                if end != label {
+                    let problem = format!("its BEGIN and END lines do not match (END {end})");
+                    return Err(PemError::of_block(begun, label, &problem));
+                }
+                blocks.push(Block { line: begun, label, body: &text[body..start] });
+                open = None;
+            }
+            (Marker::Malformed, _) => {
+                let problem = "a BEGIN or END line is malformed; write it alone on its line, as in -----BEGIN \
+                               CERTIFICATE-----, or begin a comment with #";
+                return Err(PemError::new(number, problem));
+            }
+            (Marker::None, None) if is_stray_base64(line) => {
+                return Err(PemError::new(number, "base64 outside of a block; add its BEGIN line"));
+            }
+            (Marker::None, _) => {}
+        }
+    }
+    match open {
+        Some((begun, label, _)) => Err(unclosed(begun, label)),
+        None if blocks.is_empty() => {
+            let hint = match text.first() {
+                Some(0x30) => "; the file looks like DER, convert it with `openssl x509 -inform der`",
+                _ => "",
+            };
+            Err(PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}")))
+        }
+        None => Ok(blocks),
+    }
+}
+
+fn unclosed(line: usize, label: &str) -> PemError {
+    PemError::of_block(line, label, "no END line")
+}
+
+/// A line as the border of a block.
+enum Marker<'t> {
+    None,
+    Begin(&'t str),
+    End(&'t str),
+    /// It is meant as one, and none.
+    Malformed,
+}
+
+fn marker(line: &[u8]) -> Marker<'_> {
+    let label = |prefix: &[u8]| label(line.strip_prefix(prefix)?.strip_suffix(b"-----")?);
+    if let Some(label) = label(b"-----BEGIN ") {
+        Marker::Begin(label)
+    } else if let Some(label) = label(b"-----END ") {
+        Marker::End(label)
+    } else if is_like_marker(line) {
+        Marker::Malformed
+    } else {
+        Marker::None
+    }
+}
+
+/// A label, which may be repeated in errors; anything else might be part of a secret.
+fn label(text: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
+    let text = std::str::from_utf8(text).ok()?;
+    ((1..=40).contains(&text.len()) && text.as_bytes().iter().all(is_plain)).then_some(text)
+}
+
+/// Whether a line is meant as a BEGIN or END line: too few dashes, other dashes, text around it.
+fn is_like_marker(line: &[u8]) -> bool {
+    const DASHES: &[char] =
+        &['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}'];
+    const NOUNS: &[&str] = &["CERTIFICATE", "KEY", "CRL", "PKCS", "PARAMETERS", "CMS"];
+    if line.starts_with(b"#") {
+        return false;
+    }
+    let line = String::from_utf8_lossy(line).to_ascii_uppercase();
+    if line.contains("-----BEGIN") || line.contains("-----END") {
+        return true;
+    }
+    let rest = line.trim_start_matches(|character| character == ' ' || DASHES.contains(&character));
+    let has_dashes = rest.len() < line.len() || rest.ends_with(DASHES);
+    let is_border = rest.starts_with("BEGIN") || rest.starts_with("END");
+    has_dashes && is_border && NOUNS.iter().any(|noun| rest.contains(noun))
+}
+
+/// Whether a line is the first of a DER certificate or key in base64.
+fn is_stray_base64(line: &[u8]) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    line.len() >= 60 && line.starts_with(b"MI") && line.iter().all(is_base64)
+}

@@ -1,0 +1,247 @@
+//! The judgement of one chain. webpki builds the paths; what it leaves out is checked here on every path that it
+//! finds, so that it goes on to the next path if one is rejected.
+
+use std::{cell::Cell, ptr, time::Duration};
+
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, VerifiedPath};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use super::RejectionKind;
+use crate::certificate::{ClientCertificate, KeyUsage, Timestamp, Validity};
+
+/// A trusted root's certificate, with the fields that [`TrustAnchor`] lacks.
+#[derive(Clone)]
+pub(super) struct Root {
+    der: CertificateDer<'static>,
+    validity: Validity,
+    /// Whether its keyUsage, if it has the extension, includes keyCertSign.
+    may_sign: bool,
+    /// Whether its validity period is ignored.
+    pub(super) allow_expired: bool,
+}
+
+impl Root {
+    /// Reads a root's certificate; the error is for [`TrustError`](super::TrustError).
+    pub(super) fn read(der: &[u8]) -> Result<(TrustAnchor<'static>, Self), String> {
+        let der = CertificateDer::from(der).into_owned();
+        let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|error| format!("{error:?}"))?.to_owned();
+        let (_, read) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
+        let (validity, may_sign) = (validity_of(&read), may_sign(&read));
+        Ok((anchor, Self { der, validity, may_sign, allow_expired: false }))
+    }
+
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+/// The outcome for a chain. There are four bits to remember it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChainVerdict {
+    Trusted,
+    NotTrusted,
+    WrongPurpose,
+    UnknownIssuer,
+    CaAsLeaf,
+    LeafAsCa,
+    Version,
+    Expired,
+    NotYetValid,
+    NameConstraint,
+    PathLength,
+    CriticalExtension,
+    Signature,
+    CaKeyUsage,
+    LeafKeyUsage,
+    RootOutsideValidity,
+}
+
+impl ChainVerdict {
+    const ALL: [Self; 16] = [
+        Self::Trusted,
+        Self::NotTrusted,
+        Self::WrongPurpose,
+        Self::UnknownIssuer,
+        Self::CaAsLeaf,
+        Self::LeafAsCa,
+        Self::Version,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::NameConstraint,
+        Self::PathLength,
+        Self::CriticalExtension,
+        Self::Signature,
+        Self::CaKeyUsage,
+        Self::LeafKeyUsage,
+        Self::RootOutsideValidity,
+    ];
+
+    /// The verdict of a [`code`](Self::code).
+    pub(super) fn from_code(code: u8) -> Self {
+        Self::ALL[usize::from(code & 0xf)]
+    }
+
+    /// Four bits.
+    pub(super) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The rejection of a chain that is not trusted.
+    pub(super) fn kind(self) -> RejectionKind {
+        match self {
+            Self::WrongPurpose => RejectionKind::WrongPurpose,
+            Self::CaKeyUsage | Self::LeafKeyUsage => RejectionKind::KeyUsage,
+            Self::RootOutsideValidity => RejectionKind::ExpiredCa,
+            _ => RejectionKind::NotTrusted,
+        }
+    }
+
+    /// The reason in words; None for a trusted chain.
+    pub(super) fn describe(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Trusted => return None,
+            Self::NotTrusted => "the chain cannot be verified",
+            Self::WrongPurpose => "a certificate of the chain is not meant for client authentication",
+            Self::UnknownIssuer => "no root or presented certificate issued it",
+            Self::CaAsLeaf => {
+                "it is a CA certificate itself; pin it by its thumbprint, or issue one that is not a CA"
+            }
+            Self::LeafAsCa => "a certificate that is not a CA stands in the chain",
+            Self::Version => "it is not of X.509 version 3; issue it with extensions (openssl x509 -extfile)",
+            Self::Expired => "a certificate of the chain has expired",
+            Self::NotYetValid => "a certificate of the chain is not valid yet",
+            Self::NameConstraint => "a CA may not issue this name",
+            Self::PathLength => "the chain is longer than one of its CAs allows",
+            Self::CriticalExtension => {
+                "a certificate of the chain has a critical extension that is not supported"
+            }
+            Self::Signature => "a signature in the chain is wrong: a CA with the right name and another key",
+            Self::CaKeyUsage => {
+                "the key usage of a CA in the chain lacks keyCertSign: it may not sign certificates"
+            }
+            Self::LeafKeyUsage => {
+                "its key usage has neither digitalSignature nor keyAgreement: it may not authenticate a client"
+            }
+            Self::RootOutsideValidity => "the CA at the end of the chain has expired or is not valid yet",
+        })
+    }
+}
+
+impl From<&webpki::Error> for ChainVerdict {
+    fn from(error: &webpki::Error) -> Self {
+        use webpki::Error as E;
+        match error {
+            E::RequiredEkuNotFoundContext(_) => Self::WrongPurpose,
+            E::UnknownIssuer => Self::UnknownIssuer,
+            E::CaUsedAsEndEntity => Self::CaAsLeaf,
+            E::EndEntityUsedAsCa => Self::LeafAsCa,
+            E::UnsupportedCertVersion => Self::Version,
+            E::CertExpired { .. } => Self::Expired,
+            E::CertNotValidYet { .. } => Self::NotYetValid,
+            E::NameConstraintViolation => Self::NameConstraint,
+            E::PathLenConstraintViolated => Self::PathLength,
+            E::UnsupportedCriticalExtension => Self::CriticalExtension,
+            E::InvalidSignatureForPublicKey => Self::Signature,
+            _ => Self::NotTrusted,
+        }
+    }
+}
+
+/// The last second in which a chain for client authentication stands. `roots` describes `anchors`, one for one.
+pub(super) fn verify(
+    certificate: &ClientCertificate,
+    anchors: &[TrustAnchor<'_>],
+    roots: &[Root],
+    chain: &[CertificateDer<'_>],
+    now: Timestamp,
+) -> Result<Timestamp, ChainVerdict> {
+    if certificate.key_usage().is_some_and(|usage| !usage.digital_signature() && !usage.key_agreement()) {
+        return Err(ChainVerdict::LeafKeyUsage);
+    }
+    let leaf = CertificateDer::from(certificate.der());
+    let leaf = EndEntityCert::try_from(&leaf).map_err(|error| ChainVerdict::from(&error))?;
+    let (until, rejected) = (Cell::new(Timestamp::MIN), Cell::new(None));
+    let judge = |path: &VerifiedPath<'_>| match judge_path(path, certificate, anchors, roots, now) {
+        Ok(end) => {
+            until.set(end);
+            Ok(())
+        }
+        Err(verdict) => {
+            rejected.set(rejected.get().or(Some(verdict)));
+            Err(webpki::Error::UnknownIssuer)
+        }
+    };
+    let time = unix_time(now).ok_or(ChainVerdict::NotTrusted)?;
+    let (algorithms, usage) = (webpki::ALL_VERIFICATION_ALGS, webpki::KeyUsage::client_auth());
+    let verified = leaf.verify_for_usage(algorithms, anchors, chain, time, usage, None, Some(&judge));
+    match verified {
+        Ok(_) => Ok(until.get().min(certificate.validity().not_after)),
+        // A path that only this module rejected explains more than one that webpki rejected.
+        Err(error) => Err(rejected.get().unwrap_or_else(|| ChainVerdict::from(&error))),
+    }
+}
+
+/// webpki knows no time before 1970.
+pub(super) fn unix_time(now: Timestamp) -> Option<UnixTime> {
+    u64::try_from(now.as_unix()).ok().map(|seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+}
+
+/// The last second in which all CAs of a path are valid, if each may sign certificates (RFC 5280, 6.1.4 (n)).
+fn judge_path(
+    path: &VerifiedPath<'_>,
+    certificate: &ClientCertificate,
+    anchors: &[TrustAnchor<'_>],
+    roots: &[Root],
+    now: Timestamp,
+) -> Result<Timestamp, ChainVerdict> {
+    let mut until = Timestamp::MAX;
+    for intermediate in path.intermediate_certificates() {
+        let der = intermediate.der();
+        let (_, read) = X509Certificate::from_der(&der).map_err(|_| ChainVerdict::NotTrusted)?;
+        if !may_sign(&read) {
+            return Err(ChainVerdict::CaKeyUsage);
+        }
+        until = until.min(validity_of(&read).not_after);
+    }
+    let index = anchors.iter().position(|anchor| ptr::eq(anchor, path.anchor()));
+    let root = index.and_then(|index| roots.get(index)).ok_or(ChainVerdict::NotTrusted)?;
+    // A self-signed certificate that is listed itself has signed no other.
+    if !root.may_sign && root.der() != certificate.der() {
+        return Err(ChainVerdict::CaKeyUsage);
+    }
+    if root.allow_expired {
+        return Ok(until);
+    }
+    if !root.validity.contains(now) {
+        return Err(ChainVerdict::RootOutsideValidity);
+    }
+    Ok(until.min(root.validity.not_after))
+}
+
+/// Whether the key usage, if there is one, includes keyCertSign. One that cannot be read does not.
+fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    match certificate.key_usage() {
+        Ok(usage) => usage.is_none_or(|usage| KeyUsage::read(usage.value).key_cert_sign()),
+        Err(_) => false,
+    }
+}
+
+fn validity_of(certificate: &X509Certificate<'_>) -> Validity {
+    Validity {
+        not_before: Timestamp::from_unix(certificate.validity().not_before.timestamp()),
+        not_after: Timestamp::from_unix(certificate.validity().not_after.timestamp()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_is_found_again_by_its_code() {
+        for verdict in ChainVerdict::ALL {
+            assert_eq!(ChainVerdict::from_code(verdict.code()), verdict);
+        }
+    }
+}
