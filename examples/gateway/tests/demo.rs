@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Demo, shell};
+use support::{Demo, Running, shell};
 
 #[test]
 fn every_line_of_the_tour_answers_as_the_tour_says() {
@@ -46,4 +46,22 @@ async fn a_forged_identity_header_does_not_reach_the_back_end() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("x-kept"), "{answer}");
     assert!(!answer.contains("forged"), "{answer}");
+}
+
+#[tokio::test]
+async fn headers_of_remove_request_headers_do_not_reach_the_upstream() {
+    let demo = Demo::start();
+    let removed = "[proxy]\nremove_request_headers = [\"x-my-identity\", \"X-Corp-*\"]\n";
+    let config = demo.toml();
+    assert!(!config.contains("[proxy]"));
+    let file = demo.dir().join("removed.toml");
+    std::fs::write(&file, config + removed).unwrap();
+    let (running, port) = Running::start(&file);
+    let demo = demo.on_port(port);
+    let request = b"GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX_My_Identity: forged\r\n\
+        x-corp-user: forged\r\nX-Consumer-Username: forged\r\nx-corporate: kept\r\n\r\n";
+    let answer = demo.send_raw(None, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-corporate"), "{answer}");
+    assert!(!answer.contains("forged"), "{answer}");
+    drop(running);
 }
