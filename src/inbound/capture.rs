@@ -7,7 +7,10 @@ use http::{Extensions, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::certificate::{ClientCertificate, Presented};
+use crate::{
+    certificate::{ClientCertificate, Presented},
+    policy::Verification,
+};
 
 /// What travels with each request: what was presented, and what layers made of it.
 ///
@@ -28,8 +31,20 @@ pub(super) enum Verdict {
     /// A layer judged it and let it pass without admitting a certificate: none was presented and none was
     /// needed, or the layer only watches.
     LetThrough,
-    /// Every layer so far admitted the certificate.
-    Admitted,
+    /// Every layer so far admitted the certificate. Proven: one of them demands a proof.
+    Admitted(Verification),
+}
+
+impl Verdict {
+    /// A layer admitted the certificate. What an outer layer has proven stays so.
+    ///
+    /// Out of line: an admission that is remembered does not come here.
+    #[inline(never)]
+    pub(super) fn admit(&mut self, verification: Verification) {
+        if verification.is_proven() || *self != Self::Admitted(Verification::Proven) {
+            *self = Self::Admitted(verification);
+        }
+    }
 }
 
 /// Tells the layers inside what the caller presented.
@@ -53,12 +68,13 @@ pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<So
     extensions.get::<Captured>().map(|captured| (&captured.presented, captured.remote))
 }
 
-/// Marks the request as judged: its certificate as admitted, or the request as let through without one.
+/// Marks the request as judged: its certificate as admitted, or, if that is None, the request as let through without
+/// one.
 #[cfg(feature = "apim")]
-pub(crate) fn mark(extensions: &mut Extensions, is_admitted: bool) {
+pub(crate) fn mark(extensions: &mut Extensions, admitted: Option<Verification>) {
     let Some(captured) = extensions.get_mut::<Captured>() else { return };
-    if is_admitted {
-        captured.verdict = Verdict::Admitted;
+    if let Some(verification) = admitted {
+        captured.verdict.admit(verification);
     } else if captured.verdict == Verdict::Unjudged {
         // What an outer layer admitted stays so.
         captured.verdict = Verdict::LetThrough;
@@ -70,10 +86,43 @@ pub(crate) fn mark(extensions: &mut Extensions, is_admitted: bool) {
 /// None if no layer judged this request: a certificate that was merely presented is never returned.
 pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     match extensions.get::<Captured>()? {
-        Captured { presented: Presented::Certificate(certificate), verdict: Verdict::Admitted, .. } => {
-            Some(certificate)
-        }
+        Captured {
+            presented: Presented::Certificate(certificate), verdict: Verdict::Admitted(_), ..
+        } => Some(certificate),
         _ => None,
+    }
+}
+
+/// Whether a proof stands behind the [`admitted`] certificate. None if no certificate was admitted.
+///
+/// [`Unproven`](Verification::Unproven) only behind layers whose rules were allowed to be unanchored: the names in such a
+/// certificate are whatever the caller likes. Of several layers one that demands a proof is enough.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let partner = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{
+///     ClientCertificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
+/// };
+///
+/// let partner = ClientCertificate::from_der(partner.cert.der())?;
+/// // Any certificate that is valid now.
+/// let policy = Policy::builder().allow_unanchored().build()?;
+/// let service = service_fn(|request: Request<String>| async move {
+///     assert_eq!(verification(request.extensions()), Some(Verification::Unproven));
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+/// let service = AssumePresentedLayer::new(partner).layer(RequireCertificateLayer::new(policy).layer(service));
+/// assert_eq!(service.oneshot(Request::new(String::new())).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
+pub fn verification(extensions: &Extensions) -> Option<Verification> {
+    match extensions.get::<Captured>()?.verdict {
+        Verdict::Admitted(verification) => Some(verification),
+        Verdict::Unjudged | Verdict::LetThrough => None,
     }
 }
 
@@ -84,7 +133,7 @@ pub(super) fn judged(extensions: &Extensions) -> Option<Option<&ClientCertificat
     match extensions.get::<Captured>()?.verdict {
         Verdict::Unjudged => None,
         Verdict::LetThrough => Some(None),
-        Verdict::Admitted => Some(admitted(extensions)),
+        Verdict::Admitted(_) => Some(admitted(extensions)),
     }
 }
 

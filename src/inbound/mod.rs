@@ -17,7 +17,8 @@
 //!
 //! **Presented is not admitted.** The acceptor lets anyone with a self-made certificate in. What a handler
 //! extracts ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`] elsewhere)
-//! is what a layer has judged; on a route without the layer the extractor answers 500.
+//! is what a layer has judged; on a route without the layer the extractor answers 500. Whether a proof stands behind it
+//! is what [`verification`] says: behind an [unanchored](crate::PolicyBuilder::allow_unanchored) policy there is none.
 //!
 //! Put the layer *after* routing and *before* whatever must not run for strangers; put tracing and limits
 //! outside of it. TLS must end in this process: behind a proxy that terminates TLS there is no proof of
@@ -70,7 +71,7 @@ pub(crate) use self::capture::presented;
 pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
-    capture::{AssumePresentedLayer, Capture, admitted, remote_addr},
+    capture::{AssumePresentedLayer, Capture, admitted, remote_addr, verification},
     future::ResponseFuture,
     layer::RequireCertificateLayer,
     service::RequireCertificate,
