@@ -228,7 +228,9 @@ pub use identity::{
     SharedIdentity,
 };
 #[cfg(feature = "inbound")]
-pub use inbound::{Capture, RequireCertificate, RequireCertificateLayer, admitted, remote_addr};
+pub use inbound::{
+    Capture, RequireCertificate, RequireCertificateLayer, admitted, remote_addr, verification,
+};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub use key_pair::KeyPairError;
 #[cfg(feature = "outbound")]

@@ -23,6 +23,8 @@ mod middleware;
 mod reviewed;
 #[path = "apim/snippets.rs"]
 mod snippets;
+#[path = "apim/unproven.rs"]
+mod unproven;
 #[path = "apim/validate.rs"]
 mod validate;
 #[path = "apim/world.rs"]

@@ -213,6 +213,16 @@ impl Document {
         self.0.program.proves
     }
 
+    /// Whether no certificate is admitted that its caller may have made itself: each way through `<inbound>` on which a rule
+    /// has looked at the certificate demands a chain, a whole thumbprint or membership of the deployment. A document that
+    /// admits none is anchored, too.
+    ///
+    /// Less than [`proves_certificate`](Self::proves_certificate), for callers may pass of whose certificate nothing was
+    /// asked; they are not admitted. Where it cannot be told, the answer is no.
+    pub fn is_anchored(&self) -> bool {
+        self.0.program.is_anchored
+    }
+
     /// Whether the trusted roots make a difference: the document asks for a chain, or which certificate issued the
     /// caller's.
     pub fn asks_for_trust(&self) -> bool {
@@ -252,6 +262,7 @@ pub struct DocumentBuilder {
     revocation: Option<Revocation>,
     deployment: Option<Arc<dyn Deployment>>,
     only_known: bool,
+    allow_unanchored: bool,
     refuses_keys: bool,
     back_ends: BTreeMap<Arc<str>, BackEnd>,
     base: Option<Document>,
@@ -305,6 +316,15 @@ impl DocumentBuilder {
         self
     }
 
+    /// Accepts a document that judges certificates and proves none: names and dates are whatever the caller writes into a
+    /// certificate of its own. What it admits is marked as [`Unproven`](crate::Verification::Unproven), and a warning
+    /// stays. Default: off, and such a document is an error. Has no effect on an [anchored](Document::is_anchored) one.
+    #[must_use]
+    pub fn allow_unanchored(mut self) -> Self {
+        self.allow_unanchored = true;
+        self
+    }
+
     /// A back end that the document may name by this id, exactly as it is written here (`backend-id`). One that was
     /// given under the same id before is replaced; documents [above](Self::base) keep those they were loaded with.
     /// Default: none, and a document that names one is an error.
@@ -353,7 +373,9 @@ impl DocumentBuilder {
     /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
     /// 6. more than 256 variables, 64 attributes of one element, or 16 KiB of one expression;
     /// 7. a `backend-id` under which there is no [`back_end`](Self::back_end);
-    /// 8. a [`base`](Self::base) that was checked against more than this document has.
+    /// 8. a [`base`](Self::base) that was checked against more than this document has;
+    /// 9. a document that is not [anchored](Document::is_anchored), without [`allow_unanchored`](Self::allow_unanchored);
+    ///    reported once nothing else is wrong.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
         let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;
@@ -367,6 +389,7 @@ impl DocumentBuilder {
             },
             deployment: self.deployment.as_deref(),
             only_known: self.only_known,
+            allow_unanchored: self.allow_unanchored,
             refuses_keys: self.refuses_keys,
             back_ends: &self.back_ends,
             base: self.base.as_ref().map(|base| base.0.program.clone()),

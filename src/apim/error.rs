@@ -36,6 +36,8 @@ pub enum FindingKind {
     Element(&'static str),
     /// It says how long a back end may take.
     Timeout,
+    /// It judges certificates, and admits ones that callers made themselves.
+    Unanchored,
 }
 
 /// One reason why a document cannot be enforced as it stands.

@@ -3,6 +3,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{error::Position, outcome::Outcome};
+use crate::policy::Verification;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -60,12 +61,13 @@ impl fmt::Display for Explanation {
                     None => Ok(()),
                 }
             }
-            Outcome::Forward(forward) if forward.admits() => {
-                f.write_str("forwarded; the certificate is admitted")
-            }
-            Outcome::Forward(_) => f.write_str(
-                "forwarded without admitting a certificate: no rule that could refuse looked at one",
-            ),
+            Outcome::Forward(forward) => f.write_str(match forward.verification() {
+                Some(Verification::Proven) => "forwarded; the certificate is admitted",
+                Some(Verification::Unproven) => {
+                    "forwarded; the certificate is admitted, unproven: a self-made one can pass this document"
+                }
+                None => "forwarded without admitting a certificate: no rule that could refuse looked at one",
+            }),
         }
     }
 }

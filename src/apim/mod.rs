@@ -35,11 +35,12 @@
 //! ([`Answer::chain_failure`]), and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
 //! or more.
 //!
-//! **A document does what it says.** Names prove nothing without a chain or a thumbprint, in APIM as here:
-//! [`Document::warnings`] tells what a document gives away, what can never hold, and who passes for certain: a caller
-//! without a certificate, or with one of its own making. Whether a document keeps the latter out is told by
-//! [`Document::proves_certificate`], which follows such a caller through it: to mention `Verify()` or a thumbprint proves
-//! nothing. Put the layer where
+//! **A document does what it says.** Names prove nothing without a chain or a thumbprint, in APIM as here. A document
+//! that judges certificates and may admit one that its caller made is an error at load, unless
+//! [`allow_unanchored`](DocumentBuilder::allow_unanchored) is called: then [`verification`](crate::verification) says
+//! that its certificates are unproven. To mention `Verify()` or a thumbprint proves nothing: such a caller is followed
+//! through the document ([`Document::is_anchored`], [`Document::proves_certificate`]). [`Document::warnings`] returns
+//! what can never hold, and where callers without a certificate pass for certain. Put the layer where
 //! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would stand; TLS must end in this process.
 //!
 //! ```

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
 use super::{error::Position, run::headers::ResponseChange};
-use crate::certificate::Thumbprint;
+use crate::{certificate::Thumbprint, policy::Verification};
 
 /// What a document decides about a request.
 #[derive(Debug)]
@@ -141,7 +141,8 @@ pub struct Forward {
     pub(crate) forwarding: Forwarding,
     pub(crate) response: Vec<ResponseChange>,
     pub(crate) variables: Vec<(Arc<str>, String)>,
-    pub(crate) admits: bool,
+    /// None if no certificate is admitted.
+    pub(crate) admits: Option<Verification>,
     pub(crate) refused: Option<Box<Answer>>,
 }
 
@@ -169,6 +170,12 @@ impl Forward {
 
     /// Whether a rule that could have refused the request looked at the caller's certificate, and let it pass.
     pub fn admits(&self) -> bool {
+        self.admits.is_some()
+    }
+
+    /// Whether a proof stands behind the admitted certificate; None if none is [admitted](Self::admits). Unproven if the
+    /// document is not [anchored](super::Document::is_anchored), whatever this certificate could show.
+    pub fn verification(&self) -> Option<Verification> {
         self.admits
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Program {
     pub(crate) judged: Uses,
     /// Nobody comes to the end of `<inbound>` with a certificate that they made themselves.
     pub(crate) proves: bool,
+    /// No certificate is admitted that its caller may have made itself.
+    pub(crate) is_anchored: bool,
     /// What is chosen for the back end in `<inbound>`.
     pub(crate) chooses: Choices,
     /// The variables that are set, each with what its values are made of.

@@ -63,9 +63,9 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
     }
     let extensions = request.extensions_mut();
     let verdict = match (forward.admits, &forward.refused) {
-        (true, _) => Verdict::Admitted,
-        (false, Some(_)) => Verdict::Shadowed,
-        (false, None) => Verdict::LetThrough,
+        (Some(verification), _) => Verdict::Admitted(verification),
+        (None, Some(_)) => Verdict::Shadowed,
+        (None, None) => Verdict::LetThrough,
     };
     inbound::mark(extensions, verdict);
     if !forward.forwarding.is_empty() {

@@ -7,7 +7,10 @@ use http::{Extensions, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::certificate::{ClientCertificate, Presented};
+use crate::{
+    certificate::{ClientCertificate, Presented},
+    policy::Verification,
+};
 
 /// What travels with each request: what was presented, and what layers made of it.
 ///
@@ -29,8 +32,8 @@ pub(crate) enum Verdict {
     LetThrough,
     /// A layer in shadow mode let it pass that would have refused it.
     Shadowed,
-    /// A layer admitted the certificate.
-    Admitted,
+    /// A layer admitted the certificate. Proven: one such layer demands a proof.
+    Admitted(Verification),
 }
 
 /// Tells the layers inside what the caller presented.
@@ -54,7 +57,7 @@ pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<So
     extensions.get::<Captured>().map(|captured| (&captured.presented, captured.remote))
 }
 
-/// Marks the request as judged. What an outer layer admitted stays so.
+/// Marks the request as judged. What an outer layer decided stays, unless this verdict says more.
 pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
     if let Some(captured) = extensions.get_mut::<Captured>() {
         captured.verdict = captured.verdict.max(verdict);
@@ -66,10 +69,43 @@ pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
 /// None if no layer judged this request: a certificate that was merely presented is never returned.
 pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
     match extensions.get::<Captured>()? {
-        Captured { presented: Presented::Certificate(certificate), verdict: Verdict::Admitted, .. } => {
-            Some(certificate)
-        }
+        Captured {
+            presented: Presented::Certificate(certificate), verdict: Verdict::Admitted(_), ..
+        } => Some(certificate),
         _ => None,
+    }
+}
+
+/// Whether a proof stands behind the [`admitted`] certificate. None if no certificate was admitted.
+///
+/// [`Unproven`](Verification::Unproven) only behind layers whose rules were allowed to be unanchored: the names in such a
+/// certificate are whatever the caller likes. Of several layers one that demands a proof is enough.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let partner = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{
+///     ClientCertificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
+/// };
+///
+/// let partner = ClientCertificate::from_der(partner.cert.der())?;
+/// // Any certificate that is valid now.
+/// let policy = Policy::builder().allow_unanchored().build()?;
+/// let service = service_fn(|request: Request<String>| async move {
+///     assert_eq!(verification(request.extensions()), Some(Verification::Unproven));
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+/// let service = AssumePresentedLayer::new(partner).layer(RequireCertificateLayer::new(policy).layer(service));
+/// assert_eq!(service.oneshot(Request::new(String::new())).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
+pub fn verification(extensions: &Extensions) -> Option<Verification> {
+    match extensions.get::<Captured>()?.verdict {
+        Verdict::Admitted(verification) => Some(verification),
+        Verdict::Unjudged | Verdict::LetThrough | Verdict::Shadowed => None,
     }
 }
 

@@ -78,7 +78,7 @@ impl fmt::Display for NotAdmitted {
                 "the layer of this route let the caller through without a certificate; extract \
                  Option<ClientCertificate>"
             }
-            Verdict::Unjudged | Verdict::Admitted => {
+            Verdict::Unjudged | Verdict::Admitted(_) => {
                 "no RequireCertificateLayer judged the request; add the layer to this route"
             }
         })

@@ -20,6 +20,8 @@
 //! is what a layer has judged; on a route without the layer the extractor answers 500. Handlers behind a layer with
 //! [`shadow`](RequireCertificateLayer::shadow) or [`allow_missing`](RequireCertificateLayer::allow_missing) extract
 //! `Option<ClientCertificate>`.
+//! Whether a proof stands behind the certificate is what [`verification`] says: behind an
+//! [unanchored](crate::PolicyBuilder::allow_unanchored) policy there is none.
 //!
 //! Put the layer *after* routing and *before* whatever must not run for strangers; put tracing and limits
 //! outside of it. TLS must end in this process: behind a proxy that terminates TLS there is no proof of
@@ -73,7 +75,7 @@ pub(crate) use self::capture::presented;
 pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
-    capture::{AssumePresentedLayer, Capture, admitted, remote_addr},
+    capture::{AssumePresentedLayer, Capture, admitted, remote_addr, verification},
     future::ResponseFuture,
     grpc::is_grpc,
     layer::RequireCertificateLayer,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     certificate::Clock,
-    policy::{Rejection, RejectionKind, SharedPolicy},
+    policy::{Rejection, RejectionKind, SharedPolicy, Verification},
 };
 
 /// Service that admits or refuses. See the [module](super).
@@ -60,8 +60,13 @@ impl Settings {
         let Some(captured) = extensions.get_mut::<Captured>() else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
-        self.policy.judge(&captured.presented, self.clock.now())?;
-        captured.verdict = Verdict::Admitted;
+        let now = self.clock.now();
+        if self.policy.remembers(&captured.presented, now) {
+            captured.verdict = Verdict::Admitted(Verification::Proven);
+        } else {
+            let verification = self.policy.evaluate(&captured.presented, now)?;
+            captured.verdict = captured.verdict.max(Verdict::Admitted(verification));
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Answer, Rejection};
+use super::{Answer, Rejection, Verification};
 
 /// A decision rule by rule: as data, and printed in plain words.
 ///
@@ -9,11 +9,11 @@ use super::{Answer, Rejection};
 #[derive(Debug, Clone)]
 pub struct Explanation {
     steps: Vec<Step>,
-    verdict: Result<(), Rejection>,
+    verdict: Result<Verification, Rejection>,
 }
 
 impl Explanation {
-    pub(super) fn new(steps: Vec<Step>, verdict: Result<(), Rejection>) -> Self {
+    pub(super) fn new(steps: Vec<Step>, verdict: Result<Verification, Rejection>) -> Self {
         Self { steps, verdict }
     }
 
@@ -28,7 +28,12 @@ impl Explanation {
     ///
     /// The rejection.
     pub fn verdict(&self) -> Result<(), Rejection> {
-        self.verdict.clone()
+        self.verdict.clone().map(drop)
+    }
+
+    /// Whether a proof stands behind the admission; None if the certificate is refused.
+    pub fn verification(&self) -> Option<Verification> {
+        self.verdict.as_ref().ok().copied()
     }
 }
 
@@ -81,11 +86,14 @@ impl Step {
     }
 }
 
+const UNPROVEN: &str = "admitted, unproven: anyone can make a certificate that passes these rules";
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.steps.iter().try_for_each(|step| step.print(f, 0))?;
         match &self.verdict {
-            Ok(()) => f.write_str("admitted"),
+            Ok(Verification::Proven) => f.write_str("admitted"),
+            Ok(Verification::Unproven) => f.write_str(UNPROVEN),
             Err(rejection) => write!(f, "refused: {rejection}"),
         }
     }

@@ -51,6 +51,7 @@ mod shared;
 mod tests;
 #[cfg(feature = "trust")]
 mod trust;
+mod verification;
 
 use std::sync::Arc;
 
@@ -74,6 +75,7 @@ pub use self::{
     rejection::{Rejection, RejectionKind},
     rule::Rule,
     shared::SharedPolicy,
+    verification::Verification,
 };
 
 /// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.
@@ -85,11 +87,14 @@ pub struct Policy(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     rules: Rule,
+    /// Whether no certificate passes without a proof that cannot be forged.
+    is_anchored: bool,
     generation: Generation,
 }
 
-/// The only verdict worth remembering: a refusal is rare and cheap, or its chain is remembered on its own.
+/// The verdicts worth remembering: a refusal is rare and cheap, or its chain is remembered on its own.
 const ADMITTED: u8 = 1;
+const ADMITTED_UNPROVEN: u8 = 2;
 
 impl Policy {
     /// Starts a policy that demands a currently valid certificate and nothing else yet.
@@ -98,7 +103,14 @@ impl Policy {
     }
 
     fn new(rules: Vec<Rule>) -> Self {
-        Self(Arc::new(Inner { rules: Rule::all(rules), generation: Generation::next() }))
+        let is_anchored = rules.iter().any(Rule::is_anchored);
+        Self(Arc::new(Inner { rules: Rule::all(rules), is_anchored, generation: Generation::next() }))
+    }
+
+    /// Whether a chain, a hash or membership of a set is demanded on every way through the rules. If not, anyone can make
+    /// a certificate that is admitted, as [`Unproven`](Verification::Unproven).
+    pub fn is_anchored(&self) -> bool {
+        self.0.is_anchored
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -121,7 +133,7 @@ impl Policy {
         {
             return Ok(());
         }
-        self.evaluate(presented, now)
+        self.evaluate(presented, now).map(drop)
     }
 
     /// Judges as [`judge`](Self::judge) does, and says what each rule demands and finds.
@@ -134,14 +146,15 @@ impl Policy {
             }
             _ => Vec::new(),
         };
-        Explanation::new(steps, self.judge(presented, now))
+        let verification = self.judge(presented, now).map(|()| Verification::of(self.0.is_anchored));
+        Explanation::new(steps, verification)
     }
 
     /// What an operator should know about these rules. See [`PolicyWarning`].
     pub fn warnings(&self) -> Vec<PolicyWarning> {
         let parts = self.0.rules.parts();
         let mut warnings = Vec::new();
-        if !parts.iter().any(Rule::is_anchored) {
+        if !self.0.is_anchored {
             warnings.push(PolicyWarning::Unanchored);
         }
         if !parts.iter().any(Rule::is_validity) {
@@ -160,17 +173,23 @@ impl Policy {
     }
 
     /// Asks the rules, and remembers an admission.
-    fn evaluate(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
+    fn evaluate(&self, presented: &Presented, now: Timestamp) -> Result<Verification, Rejection> {
         let certificate = match presented {
             Presented::Certificate(certificate) => certificate,
             Presented::Nothing => return Err(Rejection::new(RejectionKind::Missing)),
             Presented::Unreadable(_) => return Err(Rejection::new(RejectionKind::Unreadable)),
         };
+        let (generation, verification) = (self.0.generation, Verification::of(self.0.is_anchored));
+        let admitted = if verification.is_proven() { ADMITTED } else { ADMITTED_UNPROVEN };
+        // That of an anchored policy has been looked for before the policy was.
+        if !verification.is_proven() && certificate.verdicts().get(generation, now) == Some(admitted) {
+            return Ok(verification);
+        }
         let judgement = self.0.rules.judge(certificate, now);
         match judgement.answer {
             Answer::Holds => {
-                certificate.verdicts().put(self.0.generation, ADMITTED, now, judgement.until);
-                Ok(())
+                certificate.verdicts().put(generation, admitted, now, judgement.until);
+                Ok(verification)
             }
             Answer::Fails | Answer::CannotTell => Err(Rejection::of(judgement)),
         }

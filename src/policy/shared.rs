@@ -5,7 +5,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
-use super::{ADMITTED, Policy, Rejection};
+use super::{ADMITTED, Policy, Rejection, Verification};
 use crate::{
     certificate::{Presented, Timestamp},
     generation::Generation,
@@ -76,12 +76,20 @@ impl SharedPolicy {
     /// As [`Policy::judge`].
     #[inline]
     pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
-        if let Presented::Certificate(certificate) = presented {
-            let generation = Generation::from_raw(self.0.generation.load(Ordering::Acquire));
-            if certificate.verdicts().get(generation, now) == Some(ADMITTED) {
-                return Ok(());
-            }
-        }
+        if self.remembers(presented, now) { Ok(()) } else { self.evaluate(presented, now).map(drop) }
+    }
+
+    /// Whether it is remembered that the certificate is admitted with a proof.
+    #[inline]
+    pub(crate) fn remembers(&self, presented: &Presented, now: Timestamp) -> bool {
+        let Presented::Certificate(certificate) = presented else { return false };
+        let generation = Generation::from_raw(self.0.generation.load(Ordering::Acquire));
+        certificate.verdicts().get(generation, now) == Some(ADMITTED)
+    }
+
+    /// Asks the rules, unless an admission without a proof is remembered.
+    #[inline]
+    pub(crate) fn evaluate(&self, presented: &Presented, now: Timestamp) -> Result<Verification, Rejection> {
         self.0.policy.load().evaluate(presented, now)
     }
 }

@@ -138,6 +138,7 @@ fn snippets_in_their_escaped_form_are_the_same() {
                 .format(format)
                 .trust(WORLD.trust.clone())
                 .revocation(tower_mtls::apim::Revocation::Off)
+                .allow_unanchored()
                 .load(&escaped)
                 .unwrap_or_else(|errors| panic!("{errors}: {escaped}"))
         });

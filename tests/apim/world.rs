@@ -73,7 +73,7 @@ impl World {
             .with("issuing-ca", self.issuing.clone(), false)
     }
 
-    /// Loads with everything that a document may ask for.
+    /// Loads with everything that a document may ask for, proven or not.
     pub(crate) fn load(&self, text: &str) -> Result<Document, DocumentErrors> {
         self.builder().load(text)
     }
@@ -84,6 +84,7 @@ impl World {
         Document::builder()
             .trust(self.trust.clone())
             .revocation(Revocation::Off)
+            .allow_unanchored()
             .deployment(SharedDeployment::new(self.deployment()))
             .back_end("east", BackEnd::new("https://east.internal/v2").unwrap())
             .back_end("west", west)

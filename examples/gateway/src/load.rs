@@ -229,6 +229,7 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut F
         deployment: parts.deployment.certificates.clone(),
         trust,
         is_revocation_off,
+        allow_unanchored: config.apis.allow_unanchored,
         back_end_trust,
         limits: config.limits,
         proxy: config.proxy.clone(),

@@ -18,6 +18,7 @@ mod port;
 mod site;
 mod strict_http1;
 mod tunnel;
+mod unverified;
 mod watched_io;
 
 use std::{
@@ -47,6 +48,7 @@ pub(crate) use self::{
     measure::{DURATION, RouteMeasures},
     port::Port,
     site::{Client, FileSite, Guard, Route, RouteFacts, RouteService, Site},
+    unverified::UnverifiedLayer,
 };
 use crate::{
     config::{self, Diagnostic, Limits, Located, Severity},

@@ -36,6 +36,8 @@ pub(crate) struct Compiler<'a> {
     pub(crate) deployment: Option<&'a dyn Deployment>,
     /// Whether a certificate that is named literally must be there now.
     pub(crate) only_known: bool,
+    /// Whether certificates may be admitted that nothing proves.
+    pub(crate) allow_unanchored: bool,
     /// Whether no private key may stand in the text.
     pub(crate) refuses_keys: bool,
     pub(crate) base: Option<Arc<Program>>,

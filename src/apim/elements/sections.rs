@@ -171,16 +171,15 @@ impl Compiler<'_> {
     fn lint(&mut self, program: &mut Program, start: Position) {
         // What could not be compiled may well be what seems to be missing.
         if !self.findings.has_errors() {
-            program.proves = self.judge_strangers(program, start);
+            self.judge_strangers(program, start);
             self.lint_whole(program, start);
             self.lint_look_ups(program);
         }
         self.lint_names();
     }
 
-    /// Follows callers through the document who have nothing to show. Returns whether none of them passes with a
-    /// certificate of its own making.
-    fn judge_strangers(&mut self, program: &Program, start: Position) -> bool {
+    /// Follows callers through the document who have nothing to show.
+    fn judge_strangers(&mut self, program: &mut Program, start: Position) {
         let judged = program.judged;
         let stranger = reach::run(&program.inbound, Caller::Stranger);
         // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
@@ -195,11 +194,10 @@ impl Compiler<'_> {
                            that you know";
             self.findings.error(position, message);
         }
-        if judged.proves() && stranger.always_passes {
-            let message = "a self-made certificate passes: chains or thumbprints are asked for, and what lacks them is not \
-                           refused. Write ... || !context.Request.Certificate.VerifyNoRevocation(), or \
-                           ... || context.Request.Certificate.Thumbprint != \"...\"";
-            self.findings.warn(stranger.is_let_off.unwrap_or(start), message);
+        let is_anchored = !stranger.may_be_admitted;
+        if !is_anchored {
+            let position = stranger.is_let_off.or(stranger.judged_at).unwrap_or(start);
+            self.complain_unanchored(position);
         }
         let nobody = reach::run(&program.inbound, Caller::Nobody);
         if judged.certificate && nobody.always_passes && !nobody.is_expected {
@@ -208,7 +206,20 @@ impl Compiler<'_> {
                            without one";
             self.findings.warn(nobody.is_let_off.unwrap_or(start), message);
         }
-        !stranger.may_pass
+        (program.proves, program.is_anchored) = (!stranger.may_pass, is_anchored);
+    }
+
+    /// Refuses certificates that nothing proves, or warns of them where they are allowed.
+    fn complain_unanchored(&mut self, position: Position) {
+        const PROBLEM: &str = "certificates are judged and none is proven, so a self-made one can pass";
+        const REMEDY: &str = "write ... || !context.Request.Certificate.VerifyNoRevocation(), or ... || \
+                              context.Request.Certificate.Thumbprint != \"...\"";
+        let about = FindingKind::Unanchored;
+        if self.allow_unanchored {
+            self.findings.warn_about(about, position, PROBLEM, REMEDY);
+        } else {
+            self.findings.error_about(about, position, PROBLEM, &format!("{REMEDY}; or allow_unanchored"));
+        }
     }
 
     fn lint_whole(&mut self, program: &Program, start: Position) {
@@ -225,16 +236,6 @@ impl Compiler<'_> {
                 }
                 false => "no rule refuses by the caller's certificate: everyone passes",
             })
-        } else if !judged.proof && judged.names {
-            Some(
-                "names are compared that nothing proves: anyone can make a certificate with this subject and issuer. Demand a \
-                 chain (VerifyNoRevocation(), validate-trust) or a thumbprint as well",
-            )
-        } else if !judged.proof {
-            Some(
-                "nothing is demanded that cannot be forged: anyone's self-made certificate passes. Demand a chain \
-                 (VerifyNoRevocation(), validate-trust) or a thumbprint",
-            )
         } else {
             None
         };

@@ -236,10 +236,7 @@ impl Compiler<'_> {
         used.trust |= trust;
         used.revocation |= revocation == Some(true);
         if !ignore_error {
-            let judged = &mut self.facts.judged;
-            judged.certificate = true;
-            judged.names |= validation.identities.is_some();
-            judged.proof |= validation.proves();
+            self.facts.judged.certificate = true;
         }
         Some(Action::Validate(Box::new(validation)))
     }

@@ -1,6 +1,7 @@
 //! Who may come through a document: `<inbound>` run for a caller of whom little is known.
 //!
-//! A document *proves* certificates if nobody comes through with one that they made themselves. That a condition names
+//! A document *proves* certificates if nobody comes through with one that they made themselves, and is *anchored* if none
+//! that a caller made itself is admitted: a way on which no rule has looked at the certificate admits none. That a condition names
 //! `Verify()` or a thumbprint says nothing about it: what counts is which way it decides. So the compiled section runs
 //! here as it would for a request, with three-valued conditions, for one of two callers: a [`Caller::Stranger`] with a
 //! self-made certificate, and [`Caller::Nobody`] without one.
@@ -22,6 +23,7 @@
 
 mod expression;
 mod function;
+mod looked;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -30,6 +32,7 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use self::{
     expression::Evaluation,
+    looked::Outcomes,
     value::{Seen, Truth, What},
 };
 use super::{
@@ -54,6 +57,8 @@ pub(crate) enum Caller {
 pub(crate) struct Reach<'p> {
     /// Whether it may come to the end of the section.
     pub(crate) may_pass: bool,
+    /// Whether its certificate may be admitted then.
+    pub(crate) may_be_admitted: bool,
     /// Whether it comes to the end whatever it sends.
     pub(crate) always_passes: bool,
     /// Elements, passed on a way to the end, that choose an identity or a back end by an expression.
@@ -62,6 +67,8 @@ pub(crate) struct Reach<'p> {
     is_given_up: bool,
     /// The first condition before a refusal that looks at the certificate and never holds for this caller.
     pub(crate) is_let_off: Option<Position>,
+    /// The first rule that looks at the certificate and can refuse.
+    pub(crate) judged_at: Option<Position>,
     /// Whether a branch was taken because of the certificate, or because there is none.
     pub(crate) is_expected: bool,
 }
@@ -118,6 +125,7 @@ pub(crate) fn run(steps: &[Step], caller: Caller) -> Reach<'_> {
         may_end: false,
         depth_above: 0,
         is_let_off: None,
+        judged_at: None,
         is_expected: false,
         locals: Vec::new(),
     };
@@ -125,10 +133,12 @@ pub(crate) fn run(steps: &[Step], caller: Caller) -> Reach<'_> {
     let is_given_up = run.is_given_up();
     Reach {
         may_pass: end.is_some() || is_given_up,
+        may_be_admitted: end.as_ref().is_some_and(|end| end.may_be_judged) || is_given_up,
         always_passes: end.is_some() && !run.may_end && !is_given_up,
         choices: end.map(|end| end.choices).unwrap_or_default(),
         is_given_up,
         is_let_off: run.is_let_off,
+        judged_at: run.judged_at,
         is_expected: run.is_expected,
     }
 }
@@ -138,6 +148,10 @@ pub(crate) fn run(steps: &[Step], caller: Caller) -> Reach<'_> {
 struct State<'p> {
     variables: Variables<'p>,
     choices: HashSet<Choice<'p>>,
+    /// Whether a rule may have looked at the certificate, and let it pass.
+    may_be_judged: bool,
+    /// Whether a validation has failed and was ignored on every way: nothing is admitted any more.
+    is_ignored: bool,
 }
 
 /// Variables that are set, or may be.
@@ -148,6 +162,8 @@ struct Variable<'p> {
     value: Seen<'p>,
     /// Some way does not set it.
     may_be_unset: bool,
+    /// Who reads it may have looked at the certificate.
+    may_be_of_certificate: bool,
 }
 
 impl<'p> State<'p> {
@@ -161,6 +177,7 @@ impl<'p> State<'p> {
                     let ours = ours.get_mut();
                     ours.value = ours.value.join(theirs.value);
                     ours.may_be_unset |= theirs.may_be_unset;
+                    ours.may_be_of_certificate |= theirs.may_be_of_certificate;
                 }
                 Entry::Vacant(place) => {
                     place.insert(Variable { may_be_unset: true, ..theirs });
@@ -168,7 +185,19 @@ impl<'p> State<'p> {
             }
         }
         self.choices.extend(other.choices);
+        self.may_be_judged |= other.may_be_judged;
+        self.is_ignored &= other.is_ignored;
         self
+    }
+
+    /// A rule may have looked at the certificate, and lets it pass.
+    fn judge(&mut self) {
+        self.may_be_judged |= !self.is_ignored;
+    }
+
+    /// A validation has failed, and goes on.
+    fn ignore(&mut self) {
+        (self.may_be_judged, self.is_ignored) = (false, true);
     }
 }
 
@@ -187,6 +216,7 @@ struct Run<'p> {
     /// How many documents above are running.
     depth_above: usize,
     is_let_off: Option<Position>,
+    judged_at: Option<Position>,
     is_expected: bool,
     /// Kept for its memory.
     locals: Vec<Option<Seen<'p>>>,
@@ -226,16 +256,20 @@ impl<'p> Run<'p> {
             Action::Return(_) => return None,
             Action::Validate(validation) => {
                 let verdict = match self.caller {
-                    _ if validation.ignore_error => Truth::TRUE,
                     Caller::Nobody => Truth::FALSE,
                     Caller::Stranger if validation.proves() => Truth::FALSE,
                     Caller::Stranger if validation.demands() => Truth::UNKNOWN,
                     Caller::Stranger => Truth::TRUE,
                 };
-                self.may_end |= verdict.may_fail;
-                if !verdict.may_hold {
+                if verdict.may_hold {
+                    state.judge();
+                    self.judged_here(step.place.position);
+                } else if validation.ignore_error {
+                    state.ignore();
+                } else {
                     return None;
                 }
+                self.may_end |= verdict.may_fail && !validation.ignore_error;
             }
             Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
             | Action::Backend(Target::Expression(expression)) => {
@@ -257,11 +291,13 @@ impl<'p> Run<'p> {
                 }
             }
             Action::Variable(name, template) => {
-                let value = match template {
-                    Template::Literal(text) => Seen::of(What::Text(text)),
-                    Template::Expression(expression) => self.value(expression, &state)?,
+                let (value, may_be_of_certificate) = match template {
+                    Template::Literal(text) => (Seen::of(What::Text(text)), false),
+                    Template::Expression(expression) => {
+                        (self.value(expression, &state)?, expression.uses.certificate)
+                    }
                 };
-                state.variables.insert(name, Variable { value, may_be_unset: false });
+                state.variables.insert(name, Variable { value, may_be_unset: false, may_be_of_certificate });
             }
             Action::Authenticate(IdentitySource::Fixed(_))
             | Action::Backend(Target::Fixed(_) | Target::BackEnd(..))
@@ -274,10 +310,12 @@ impl<'p> Run<'p> {
     fn choose(&mut self, choose: &'p Choose, mut state: State<'p>) -> Option<State<'p>> {
         let mut end = None;
         for branch in &choose.branches {
-            let truth = match &branch.condition {
-                Condition::Constant(holds) => Truth::from(*holds),
+            let (truth, looked) = match &branch.condition {
+                Condition::Constant(holds) => (Truth::from(*holds), Truth::NEVER),
                 Condition::Expression(expression) => {
-                    let Some(truth) = self.condition(expression, &state) else { return end };
+                    let Some(Outcomes { all: truth, looked }) = self.condition(expression, &state) else {
+                        return end;
+                    };
                     if expression.uses.certificate {
                         self.is_expected |= truth == Truth::TRUE;
                         let is_let_off =
@@ -286,16 +324,26 @@ impl<'p> Run<'p> {
                             self.is_let_off = Some(branch.position);
                         }
                     }
-                    truth
+                    (truth, looked)
                 }
             };
-            if truth.may_hold && truth.may_fail {
-                let copy = self.copy(&state);
-                let through = self.steps(&branch.steps, copy);
+            let looked = if branch.decides_refusal { looked } else { Truth::NEVER };
+            if looked != Truth::NEVER {
+                self.judged_here(branch.position);
+            }
+            if truth.may_hold {
+                let mut taken = if truth.may_fail { self.copy(&state) } else { std::mem::take(&mut state) };
+                if looked.may_hold {
+                    taken.judge();
+                }
+                let through = self.steps(&branch.steps, taken);
                 end = join(end, through);
-            } else if truth.may_hold {
-                let through = self.steps(&branch.steps, state);
-                return join(end, through);
+                if !truth.may_fail {
+                    return end;
+                }
+            }
+            if looked.may_fail {
+                state.judge();
             }
         }
         if let Some(steps) = &choose.otherwise {
@@ -318,8 +366,15 @@ impl<'p> Run<'p> {
         self.evaluate(state, |evaluation| evaluation.value(&expression.root))
     }
 
-    fn condition(&mut self, expression: &'p Expression, state: &State<'p>) -> Option<Truth> {
-        self.evaluate(state, |evaluation| evaluation.condition(&expression.root))
+    fn condition(&mut self, expression: &'p Expression, state: &State<'p>) -> Option<Outcomes> {
+        self.evaluate(state, |evaluation| evaluation.outcomes(&expression.root))
+    }
+
+    /// A rule of the document itself that looks at the certificate.
+    fn judged_here(&mut self, position: Position) {
+        if self.depth_above == 0 {
+            self.judged_at.get_or_insert(position);
+        }
     }
 
     fn evaluate<T>(

@@ -11,7 +11,7 @@ fn load(text: &str) -> Document {
     static TRUST: std::sync::LazyLock<TrustAnchors> = std::sync::LazyLock::new(|| {
         TrustAnchors::from_pem(Authority::root("Partners Root CA").pem()).unwrap()
     });
-    let builder = Document::builder().trust(TRUST.clone()).revocation(Revocation::Off);
+    let builder = Document::builder().trust(TRUST.clone()).revocation(Revocation::Off).allow_unanchored();
     builder.load(&filled(text)).unwrap_or_else(|errors| panic!("{text}: {errors}"))
 }
 
@@ -320,7 +320,8 @@ fn a_document_above_runs_where_base_stands() {
         (&flag, "<set-variable name='v' value='@(true)' /><base />", false),
     ] {
         let trust = TrustAnchors::from_pem(Authority::root("a").pem()).unwrap();
-        let builder = Document::builder().trust(trust).revocation(Revocation::Off).base(base);
+        let builder =
+            Document::builder().trust(trust).revocation(Revocation::Off).allow_unanchored().base(base);
         let document = builder.load(&filled(text)).unwrap();
         assert_eq!(document.proves_certificate(), proves, "{text}");
     }
@@ -332,7 +333,8 @@ fn what_takes_too_long_proves_nothing() {
     let mut above = load("<choose><when condition='@(HAS-A)' /></choose>");
     let load = |above: &Document, text: &str| {
         let trust = TrustAnchors::from_pem(Authority::root("a").pem()).unwrap();
-        let builder = Document::builder().trust(trust).revocation(Revocation::Off).base(above);
+        let builder =
+            Document::builder().trust(trust).revocation(Revocation::Off).allow_unanchored().base(above);
         builder.load(&filled(text)).unwrap()
     };
     assert!(load(&above, &format!("<base />{GUARD}")).proves_certificate());

@@ -19,7 +19,10 @@ use super::{
     outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
     program::{Action, Choices, Choose, Condition, IdentitySource, Place, Section, Step, Target},
 };
-use crate::certificate::{Presented, Timestamp};
+use crate::{
+    certificate::{Presented, Timestamp},
+    policy::Verification,
+};
 
 /// Decides about a request; `lines` is told what happened, for explanations. In shadow nobody is refused.
 pub(crate) fn evaluate(
@@ -151,6 +154,7 @@ impl<'r> Run<'r, '_> {
             self.forwarding.headers = self.changed.iter().map(|name| (name.clone(), values(name))).collect();
         }
         let has_certificate = matches!(self.inputs.facts.presented, Presented::Certificate(_));
+        let is_admitted = has_certificate && self.judged && !self.ignored && self.refused.is_none();
         let variables = self.state.variables.iter().filter_map(|variable| match &variable.value {
             Value::Text(text) => Some((variable.name.into(), text.clone().into_owned())),
             _ => None,
@@ -160,7 +164,7 @@ impl<'r> Run<'r, '_> {
             headers,
             forwarding: self.forwarding,
             response: self.response,
-            admits: has_certificate && self.judged && !self.ignored && self.refused.is_none(),
+            admits: is_admitted.then(|| Verification::of(document.program.is_anchored)),
             refused: self.refused,
         })
     }

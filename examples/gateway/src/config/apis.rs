@@ -5,13 +5,15 @@ use super::route::Surroundings;
 use super::section::Section;
 
 /// The keys of `[apis]`.
-pub(crate) const KEYS: &[&str] = &["trust"];
+pub(crate) const KEYS: &[&str] = &["trust", "allow_unanchored"];
 
 /// What they share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Apis {
     /// The set of CAs that `Verify()` and `validate-trust` mean in their policies.
     pub(crate) trust: Option<Located<String>>,
+    /// Whether their policies may admit certificates that nothing proves.
+    pub(crate) allow_unanchored: bool,
 }
 
 impl Apis {
@@ -24,7 +26,8 @@ impl Apis {
         }
         let trust = section.string("trust");
         around.check_trust(trust.as_ref(), report);
+        let allow_unanchored = section.boolean("allow_unanchored", false);
         section.finish();
-        Self { trust }
+        Self { trust, allow_unanchored }
     }
 }

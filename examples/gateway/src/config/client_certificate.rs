@@ -57,7 +57,7 @@ pub(crate) struct ClientCertificate {
     pub(crate) thumbprint_file: Option<Located<FilePath>>,
     /// The very certificate is in the store.
     pub(crate) in_store: Option<InStore>,
-    /// Whether rules are allowed that anyone can meet with a certificate of their own making.
+    /// Whether rules, or a document, are allowed that anyone can meet with a certificate of their own making.
     pub(crate) allow_unanchored: bool,
     /// Whether callers are refused, or only watched.
     pub(crate) mode: Mode,
@@ -127,10 +127,10 @@ impl ClientCertificate {
 
 /// Refuses rules beside a document: it decides alone, so they would have no effect.
 fn refuse_beside_policy(section: &Section<'_, '_>) {
-    let rules = KEYS.iter().filter(|key| !matches!(**key, "policy" | "trust" | "mode"));
+    let rules = KEYS.iter().filter(|key| !matches!(**key, "policy" | "trust" | "mode" | "allow_unanchored"));
     for rule in rules.filter(|rule| section.has(rule)) {
         let problem = "stands beside policy, whose document decides in place of all rules";
-        let remedy = "remove it, or remove policy; only trust and mode may stand beside it";
+        let remedy = "remove it, or remove policy; only trust, mode and allow_unanchored may stand beside it";
         section.report.error(section.line_of(rule), &section.key_of(rule), problem, remedy);
     }
 }

@@ -496,20 +496,20 @@ fn a_star_in_a_path_is_a_warning() {
 fn beside_a_policy_document_only_trust_and_mode_stand() {
     let route = "[[routes]]\npath = \"/\"\nupstream = \"https://back\"\n[routes.client_certificate]\npolicy = \"p.xml\"\n";
     let text = |rest: &str| format!("{LISTENER}\n{route}{rest}\n[trust.t]\nca = \"ca.pem\"\n");
-    let (config, found) = parsed(&text("trust = \"t\"\nmode = \"shadow\""));
+    let (config, found) = parsed(&text("trust = \"t\"\nmode = \"shadow\"\nallow_unanchored = true"));
     // An anonymous route is noted when the document has been read: it may choose an identity.
     assert_eq!(found, []);
     let config = config.unwrap();
     let rules = config.routes[0].client_certificate.as_ref().unwrap();
     let policy = rules.policy.as_ref().unwrap();
     assert_eq!((&*policy.resolved, policy.line), (Path::new("etc/p.xml"), 6));
-    assert!(!config.trust["t"].is_revocation_off, "nothing is stated");
+    assert!(rules.allow_unanchored && !config.trust["t"].is_revocation_off, "nothing is stated");
 
     let rest = "validity = true\nissuer = \"CN=a\"\nsubject = \"CN=a\"\ncommon_name = \"a\"\ndns_name = \"a\"\n\
-                thumbprint = \"a\"\nthumbprint_file = \"a\"\nin_store = true\nallow_unanchored = true";
+                thumbprint = \"a\"\nthumbprint_file = \"a\"\nin_store = true";
     let (_, found) = parsed(&text(rest));
     let lines: Vec<_> = found.iter().map(|finding| finding.line).collect();
-    assert_eq!(lines, (7..=15).collect::<Vec<_>>(), "{found:#?}");
+    assert_eq!(lines, (7..=14).collect::<Vec<_>>(), "{found:#?}");
     assert!(found.iter().all(|finding| finding.problem.starts_with("stands beside policy")), "{found:#?}");
 
     let (_, found) = parsed(&format!(
@@ -517,4 +517,25 @@ fn beside_a_policy_document_only_trust_and_mode_stand() {
         [management.client_certificate]\nallow_unanchored = true\npolicy = \"p.xml\"\n{route}"
     ));
     assert!(found.iter().any(|finding| finding.key == "management.client_certificate.policy"), "{found:#?}");
+}
+
+#[test]
+fn policies_of_apis_may_be_unanchored_if_the_file_says_so() {
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n[store]\npath = \"s\"\n";
+    for (key, expected) in [
+        ("", Ok(false)),
+        ("allow_unanchored = false", Ok(false)),
+        ("allow_unanchored = true", Ok(true)),
+        ("allow_unanchored = \"true\"", Err("apis.allow_unanchored")),
+        ("allow_unanchord = true", Err("apis.allow_unanchord")),
+    ] {
+        let (config, found) = parsed(&format!("{LISTENER}\n{route}[apis]\n{key}\n"));
+        let found = found.into_iter().find(crate::config::Diagnostic::is_error);
+        match expected {
+            Ok(allowed) => {
+                assert_eq!(config.map(|config| config.apis.allow_unanchored), Some(allowed), "{key}")
+            }
+            Err(named) => assert_eq!(found.map(|error| error.key).as_deref(), Some(named), "{key}"),
+        }
+    }
 }

@@ -20,7 +20,7 @@ use tower_mtls::{
 use super::{api_trust::ApiTrust, choice::All, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, Upstream, Verify},
-    serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService},
+    serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer},
     store::{Api, BackEnd, Broken, Credential, Id, Item, Part, Policy, Settings, Use},
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct ApiParts {
     pub(super) deployment: SharedDeployment,
     pub(super) trust: Option<TrustAnchors>,
     pub(super) is_revocation_off: bool,
+    pub(super) allow_unanchored: bool,
     pub(crate) back_end_trust: Arc<ApiTrust>,
     pub(super) limits: Limits,
     pub(super) proxy: Proxy,
@@ -236,7 +237,9 @@ impl ApiParts {
                     forwarding.with_back_end_trust(id.shared(), usable.trust.clone())
                 });
                 let layer = ApimPolicyLayer::new(document.clone());
-                let service = RouteService::Policy(layer.layer(forwarding.layer(to_back_end)));
+                let unverified = UnverifiedLayer::new(document.is_anchored(), "", &api.path);
+                let inside = unverified.layer(forwarding.layer(to_back_end));
+                let service = RouteService::Policy(layer.layer(inside));
                 (Guard::Document(document.clone()), service)
             }
         };
@@ -357,6 +360,9 @@ impl ApiParts {
         if self.is_revocation_off {
             builder = builder.revocation(Revocation::Off);
         }
+        if self.allow_unanchored {
+            builder = builder.allow_unanchored();
+        }
         if let Some(above) = above {
             builder = builder.base(above);
         }
@@ -378,6 +384,11 @@ impl ApiParts {
                     error.problem(),
                     ": the gateway's operator writes revocation = \"off\" into the set of [apis] trust, or call \
                      VerifyNoRevocation()",
+                ),
+                FindingKind::Unanchored => (
+                    error.problem(),
+                    ": demand a chain (|| !context.Request.Certificate.VerifyNoRevocation()) or a thumbprint, or the \
+                     gateway's operator writes allow_unanchored = true into [apis]",
                 ),
                 _ => (error.message(), ""),
             };

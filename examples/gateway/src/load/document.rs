@@ -62,7 +62,9 @@ pub(super) fn document(
     findings: &mut Findings,
 ) -> Option<Document> {
     let contents = findings.read(file);
-    let mut builder = Document::builder().deployment(parts.deployment.certificates.clone());
+    // Whether it may be unanchored is judged below, so that all that is wrong is told at once.
+    let mut builder =
+        Document::builder().deployment(parts.deployment.certificates.clone()).allow_unanchored();
     // A broken identity has been reported where it stands; that it is missing here is no news.
     // Nor is it an error while there is a store: a certificate may come into that later.
     let is_final = parts.deployment.is_whole && parts.config.store.is_none();
@@ -100,18 +102,20 @@ pub(super) fn document(
     );
     match kept.get_or_make(digest, || builder.load(text)) {
         Ok(document) => {
-            warn(document.warnings(), parts.config, file, findings);
+            warn(document.warnings(), parts.config, rules, file, findings);
             rules::warn_of_shadow(rules, findings);
             note_anonymous(&document, route, file, findings);
-            note_what_stands_for_nothing(&document, rules, file, findings);
-            let is_sound = judge_choice(&document, route, file, findings);
+            note_empty_base(&document, file, findings);
+            let is_sound = judge_proof(&document, rules, file, findings);
+            let is_sound = judge_trust(&document, rules, file, findings) && is_sound;
+            let is_sound = judge_choice(&document, route, file, findings) && is_sound;
             let is_sound = judge_back_ends(&document, route, file, findings) && is_sound;
             (is_sound && !is_trust_broken).then_some(document)
         }
         Err(errors) => {
             let is_news = |kind| !(is_trust_broken && needs_trust(kind));
             tell(&errors, is_news, parts.config, rules.trust.as_ref(), file, findings);
-            warn(errors.warnings(), parts.config, file, findings);
+            warn(errors.warnings(), parts.config, rules, file, findings);
             None
         }
     }
@@ -195,8 +199,18 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
 /// More names than this are not listed: nobody finds a misspelt one among them.
 const MOST_LISTED: usize = 5;
 
-fn warn(warnings: &[DocumentWarning], config: &Config, file: &Located<FilePath>, findings: &mut Findings) {
+fn warn(
+    warnings: &[DocumentWarning],
+    config: &Config,
+    rules: &ClientCertificate,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) {
     for warning in warnings {
+        // An error, see below.
+        if warning.kind() == FindingKind::Unanchored && !rules.allow_unanchored {
+            continue;
+        }
         // Who is in the store is not known here.
         if warning.kind() == FindingKind::Callers && config.store.is_some() {
             continue;
@@ -210,23 +224,49 @@ fn warn(warnings: &[DocumentWarning], config: &Config, file: &Located<FilePath>,
     }
 }
 
-/// Notes what is written down and has no effect here.
-fn note_what_stands_for_nothing(
+/// Whether the document admits only certificates that are proven, or may admit others.
+fn judge_proof(
     document: &Document,
     rules: &ClientCertificate,
     file: &Located<FilePath>,
     findings: &mut Findings,
-) {
+) -> bool {
+    if document.is_anchored() || rules.allow_unanchored {
+        return true;
+    }
+    let warning = document.warnings().iter().find(|warning| warning.kind() == FindingKind::Unanchored);
+    let problem = match warning {
+        Some(warning) => {
+            format!("{}: {}", place(file, warning.line(), warning.column()), warning.problem())
+        }
+        None => format!("{} proves no certificate, so a self-made one can pass", quoted(&file.written)),
+    };
+    let remedy = "demand a chain there (|| !context.Request.Certificate.VerifyNoRevocation(), and trust beside policy) \
+                  or a thumbprint, or write allow_unanchored = true beside policy";
+    findings.error(file, problem, remedy);
+    false
+}
+
+/// Whether the set of CAs beside the document has an effect: without one, callers are not judged as the file says.
+fn judge_trust(
+    document: &Document,
+    rules: &ClientCertificate,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) -> bool {
+    let Some(trust) = rules.trust.as_ref().filter(|_| !document.asks_for_trust()) else { return true };
+    let problem = format!("has no effect: {} never asks for a chain", quoted(&file.written));
+    let remedy =
+        "remove trust, or call VerifyNoRevocation() in the document, or write validate-trust=\"true\" there";
+    findings.error(trust, problem, remedy);
+    false
+}
+
+/// Notes a document above that is not there.
+fn note_empty_base(document: &Document, file: &Located<FilePath>, findings: &mut Findings) {
     if let Some((line, column)) = document.empty_base() {
         let problem = format!("{}: <base /> stands for nothing here", place(file, line, column));
         findings.note(file, problem, "copy what the policies of the product and of all APIs demand");
-    }
-    if let Some(trust) = &rules.trust
-        && !document.asks_for_trust()
-    {
-        let problem = format!("has no effect: {} never asks for a chain", quoted(&file.written));
-        let remedy = "call VerifyNoRevocation() there, or write validate-trust=\"true\", or remove trust";
-        findings.warning(trust, problem, remedy);
     }
 }
 

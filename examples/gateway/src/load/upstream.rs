@@ -30,7 +30,9 @@ use crate::{
         BY_REQUEST, By, Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme,
         Upstream, Verify, quoted,
     },
-    serve::{Bounds, ChosenBy, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService},
+    serve::{
+        Bounds, ChosenBy, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer,
+    },
     store::Published,
 };
 
@@ -65,18 +67,21 @@ pub(super) fn route(
         .service(parts.client.clone());
     let guard = guard?;
     let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
+    let host = route.host.as_ref().map_or("", |host| host.as_str());
+    let unverified = |is_anchored| UnverifiedLayer::new(is_anchored, host, &route.path);
     let service = match &guard {
         Guard::Nothing => RouteService::Open(to_back_end),
         Guard::Rules(policy) => {
             let layer = RequireCertificateLayer::new(policy.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
-            RouteService::Guarded(layer.layer(to_back_end))
+            RouteService::Guarded(layer.layer(unverified(policy.is_anchored()).layer(to_back_end)))
         }
         Guard::Document(document) => {
             let layer = ApimPolicyLayer::new(document.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
             let forwarding = ForwardingLayer::new(parts.identities.all().clone());
-            RouteService::Policy(layer.layer(forwarding.layer(to_back_end)))
+            let inside = unverified(document.is_anchored()).layer(forwarding.layer(to_back_end));
+            RouteService::Policy(layer.layer(inside))
         }
     };
     let rules = route.client_certificate.as_ref();

@@ -27,6 +27,7 @@ use super::{
         without_empty_segments, without_parameters,
     },
     measure::{self, Exchange, RouteMeasures},
+    unverified::Unverified,
 };
 use crate::{
     load::{ApiParts, Built},
@@ -127,9 +128,9 @@ type ToBackEnd = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Cli
 #[derive(Debug, Clone)]
 pub(crate) enum RouteService {
     /// Only for callers whom the policy admits.
-    Guarded(RequireCertificate<ToBackEnd>),
+    Guarded(RequireCertificate<Unverified<ToBackEnd>>),
     /// Only for callers whom the policy document lets pass, as it says.
-    Policy(ApimPolicy<ForwardingService<ToBackEnd>>),
+    Policy(ApimPolicy<Unverified<ForwardingService<ToBackEnd>>>),
     /// For everyone.
     Open(ToBackEnd),
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     effective::seen,
-    support::{Running, replace},
+    support::{Running, metrics, replace, value},
     world::World,
 };
 
@@ -331,6 +331,80 @@ async fn what_an_api_demands_and_nobody_would_enforce_is_refused() {
     assert_eq!(missing.status, 404, "{missing:?}");
     let unknown = world.ask(Method::GET, "/apis/b", &[], "").await;
     assert_eq!((unknown.status, unknown.message()), (404, "There is no API 'b'."));
+}
+
+#[tokio::test]
+async fn a_policy_that_proves_no_certificate_needs_the_operators_consent() {
+    let world = World::start("");
+    identities(&world).await;
+    world.make_api("api", "api").await;
+    world.make_api("other", "other").await;
+    let when = |condition: &str| {
+        let condition = condition.replace("CERT", "context.Request.Certificate");
+        only("X").replace("context.Request.Certificate.Thumbprint != \"X\"", &condition) + &choose("orders")
+    };
+    let thumbprint = format!("CERT.Thumbprint != \"{}\"", thumbprint(&world, "client.pem").await);
+    let store = "!context.Deployment.Certificates.Any(c => c.Value.Thumbprint == CERT.Thumbprint)";
+    let names = when(
+        "CERT.Issuer != \"CN=Partners CA, O=Contoso\" || CERT.SubjectName != \"CN=orders-client, O=Contoso\"",
+    );
+    let expiry = when("CERT.NotAfter < DateTime.Now");
+    let whole = |inbound: &str| json!({ "format": "rawxml", "value": format!("<policies><inbound>\n{inbound}</inbound></policies>") });
+    let of_api = "/apis/api/policies/policy";
+    for path in [of_api, "/policies/policy"] {
+        for policy in [&expiry, &names] {
+            let refused = world.set(path, whole(policy), "").await;
+            assert_eq!(refused.status, 400, "{path} {policy}: {refused:?}");
+            let details = refused.body["error"]["details"].as_array().unwrap();
+            let told: Vec<_> = details.iter().map(|detail| detail["message"].as_str().unwrap()).collect();
+            let [told, ..] = told.as_slice() else { panic!("{refused:?}") };
+            assert!(told.contains("line 2, column 9: certificates are judged and none is proven"), "{told}");
+            assert!(told.contains("allow_unanchored = true into [apis]"), "{told}");
+        }
+    }
+    let mut tag = String::new();
+    for proven in [when(&thumbprint), when(store), when("!CERT.Verify()")] {
+        let put = world.set(of_api, whole(&proven), &tag).await;
+        assert!([200, 201].contains(&put.status), "{proven}: {put:?}");
+        tag = put.etag().to_owned();
+    }
+    let mut impostor = world.demo.http1(Some("impostor")).await;
+    assert_eq!(seen(&mut impostor, "/api").await.0, 403);
+
+    // With the flag, which none of the others needs.
+    let text = fs::read_to_string(&world.config).unwrap();
+    let with = text.replace("[apis]\n", "[apis]\nallow_unanchored = true\n");
+    let before = world.running.lines();
+    replace(&world.config, &with);
+    world.running.logged(before, "reloaded");
+    assert_eq!(seen(&mut impostor, "/api").await.0, 403);
+    let put = world.set(of_api, whole(&names), "*").await;
+    assert_eq!(put.status, 200, "{put:?}");
+    assert!(put.body["properties"]["warnings"].to_string().contains("none is proven"), "{put:?}");
+    assert_eq!(seen(&mut impostor, "/api").await, (200, ORDERS.to_owned()));
+    let line = world.running.logged(before, "certificate admitted without a proof");
+    assert!(line.contains("verified=false") && line.contains("route=\"/api\""), "{line}");
+    let counted = metrics(&world.demo, world.running.management_port()).await;
+    let series = "gateway_unverified_certificates_total{route=\"/api\"}";
+    assert_eq!(value(&counted, series), Some(1.0), "{counted}");
+
+    // It is not taken away from under an API.
+    let before = world.running.lines();
+    replace(&world.config, &text);
+    let told = world.running.logged(before, "configuration not reloaded");
+    assert!(told.contains("the API 'api' could not be served any more"), "{told}");
+    assert!(told.contains("none is proven"), "{told}");
+    assert_eq!(seen(&mut impostor, "/api").await.0, 200);
+    // A start without it refuses what the API would have got, and serves the rest.
+    let World { demo, running, config, .. } = world;
+    drop(running);
+    let (running, port) = Running::start(&config);
+    let said = running.log();
+    assert!(said.contains("the API 'api' cannot be served") && said.contains("allow_unanchored"), "{said}");
+    let demo = demo.on_port(port);
+    let mut impostor = demo.http1(Some("impostor")).await;
+    assert_eq!(seen(&mut impostor, "/api").await.0, 503);
+    assert_eq!(seen(&mut impostor, "/other").await.0, 502, "its back end demands a certificate");
 }
 
 #[tokio::test]

@@ -24,14 +24,12 @@ impl Checker {
         match (name, arguments) {
             ("Verify" | "VerifyNoRevocation", []) => {
                 self.verify_needs(name, at)?;
-                self.uses.proof |= super::member::is_of_caller(&node);
                 self.uses.trust = true;
                 self.uses.revocation |= name == "Verify";
                 function(Function::Verify, node, Base::Bool)
             }
             ("GetNameInfo", [kind, of_issuer]) => self.name_info(node, kind, of_issuer, span),
             ("GetCertHashString", []) => {
-                self.uses.proof |= super::member::is_of_caller(&node);
                 let kind = Kind::CertificateText(CertificateText::Thumbprint, Box::new(node));
                 Ok((Node { kind, range: range(span) }, Type::TEXT))
             }
@@ -80,7 +78,6 @@ impl Checker {
         let ExprKind::Bool(of_issuer) = of_issuer.kind else {
             return self.fail(&of_issuer.span, "write true or false: whether the issuer's name is meant");
         };
-        self.uses.names = true;
         let function = match (ty.base, code.kind, of_issuer) {
             (Base::Constant(Class::NameType), Kind::Constant(Constant::Int(0)), of_issuer) => {
                 Function::SimpleName { of_issuer }

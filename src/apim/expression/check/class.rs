@@ -102,12 +102,7 @@ impl Checker {
             }
         };
         let [only] = arguments else { return self.fail(at, "one argument is expected") };
-        let proof = self.uses.proof;
         let argument = self.expect(only, argument)?;
-        if matches!(function, Function::IsNullOrEmpty | Function::IsNullOrWhiteSpace) {
-            // Every certificate has a thumbprint: that there is one proves nothing.
-            self.uses.proof = proof;
-        }
         Ok((call(function, vec![argument], span), ty))
     }
 

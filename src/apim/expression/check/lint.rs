@@ -226,17 +226,6 @@ fn invisible(literal: &str) -> Option<String> {
     ))
 }
 
-/// Whether a comparison only asks whether there is a text of a certificate: every certificate has one.
-pub(super) fn only_asks_for_presence(one: &Node, other: &Node) -> bool {
-    let is_nothing = |node: &Node| match &node.kind {
-        Kind::Constant(Constant::Null) => true,
-        Kind::Constant(Constant::Text(text)) => text.is_empty(),
-        _ => false,
-    };
-    (is_nothing(one) && seen(other, &HashMap::new()).is_some())
-        || (is_nothing(other) && seen(one, &HashMap::new()).is_some())
-}
-
 fn ignores_case(case: Case) -> bool {
     matches!(case, Case::OrdinalIgnoreCase | Case::CultureIgnoreCase)
 }

@@ -148,16 +148,12 @@ impl Checker {
         self.uses.content |= name != "Thumbprint";
         match name {
             "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
-                self.uses.names = true;
                 let base = if name.ends_with("Name") { Base::Name } else { Base::Text };
                 let which =
                     if name.starts_with('S') { CertificateText::Subject } else { CertificateText::Issuer };
                 Ok((text(which, node), base.into()))
             }
-            "Thumbprint" => {
-                self.uses.proof |= is_of_caller(&node);
-                Ok((text(CertificateText::Thumbprint, node), Type::TEXT))
-            }
+            "Thumbprint" => Ok((text(CertificateText::Thumbprint, node), Type::TEXT)),
             "SerialNumber" => Ok((text(CertificateText::Serial, node), Type::TEXT)),
             "NotBefore" => function(Function::NotBefore, node, Base::Moment),
             "NotAfter" => function(Function::NotAfter, node, Base::Moment),
@@ -287,14 +283,5 @@ impl Checker {
             self.warn(&expr.span, message);
         }
         Ok(header)
-    }
-}
-
-/// Whether a certificate is the caller's, or may be: not one that was found in the deployment.
-pub(super) fn is_of_caller(node: &Node) -> bool {
-    match &node.kind {
-        Kind::Certificate | Kind::Local(_) | Kind::Variable(_) | Kind::VariableOr(..) => true,
-        Kind::Cast(_, inner) => is_of_caller(inner),
-        _ => false,
     }
 }

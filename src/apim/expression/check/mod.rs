@@ -39,10 +39,6 @@ pub(crate) struct Scope {
 pub(crate) struct Uses {
     /// The caller's certificate.
     pub(crate) certificate: bool,
-    /// Subject, issuer or another name of it.
-    pub(crate) names: bool,
-    /// Something of it that nobody can forge: its thumbprint, its place in the deployment, a chain.
-    pub(crate) proof: bool,
     /// What whoever makes a certificate writes into it: names, the serial number, dates, all of it.
     pub(crate) content: bool,
     /// What the caller writes at will: headers, the URL, the method, and where it calls from.
@@ -62,16 +58,9 @@ impl Uses {
         Self { time: false, trust: false, revocation: false, ..self }
     }
 
-    /// Whether something of the caller's certificate is looked at that nobody can forge.
-    pub(crate) fn proves(self) -> bool {
-        self.certificate && self.proof
-    }
-
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
-            names: self.names || other.names,
-            proof: self.proof || other.proof,
             content: self.content || other.content,
             request: self.request || other.request,
             variables: self.variables || other.variables,

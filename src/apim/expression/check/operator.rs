@@ -1,8 +1,7 @@
 //! Operators.
 
 use super::{
-    Checked, Checker, Comparison, Constant, Expr, Function, Kind, Node, Part, Span, call, constant,
-    lint::only_asks_for_presence, range,
+    Checked, Checker, Comparison, Constant, Expr, Function, Kind, Node, Part, Span, call, constant, range,
 };
 use crate::apim::expression::ty::{Base, Type};
 
@@ -14,12 +13,8 @@ impl Checker {
         right: &Expr,
         span: &Span,
     ) -> Checked {
-        let proof = self.uses.proof;
         let (one, other) = (self.value(left), self.value(right));
         let ((one, one_ty), (other, other_ty)) = (one?, other?);
-        if only_asks_for_presence(&one, &other) {
-            self.uses.proof = proof;
-        }
         let node = |kind| Node { kind, range: range(span) };
         if !matches!(comparison, Comparison::Equal | Comparison::Unequal) {
             let is_ordered =

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::request::Parts;
-use tower_mtls::{admitted, remote_addr};
+use tower_mtls::{Verification, admitted, remote_addr, verification};
 use tracing::field::display;
 
 use super::Problem;
@@ -16,6 +16,8 @@ pub(super) struct Audit {
     kind: &'static str,
     id: String,
     by: String,
+    /// Whether a proof stands behind the certificate of whoever asks; None: the token alone does.
+    verified: Option<bool>,
     remote: Option<SocketAddr>,
 }
 
@@ -23,12 +25,13 @@ impl Audit {
     pub(super) fn new(action: &'static str, kind: &'static str, head: &Parts, id: &str) -> Self {
         let by = admitted(&head.extensions).map(|certificate| certificate.subject().to_string());
         let by = by.unwrap_or_else(|| "the token".to_owned());
-        Self { action, kind, id: id.to_owned(), by, remote: remote_addr(&head.extensions) }
+        let verified = verification(&head.extensions).map(Verification::is_proven);
+        Self { action, kind, id: id.to_owned(), by, verified, remote: remote_addr(&head.extensions) }
     }
 
     /// It was made; `certificate` is what it was about, if it was about one.
     pub(super) fn done(&self, outcome: &'static str, revision: Option<u64>, certificate: Option<&Entry>) {
-        let Self { action, kind, id, by, remote } = self;
+        let Self { action, kind, id, by, verified, remote } = self;
         let remote = remote.map(display);
         let purpose = certificate.map(|entry| entry.purpose.as_str());
         let thumbprint = certificate.map(|entry| display(entry.certificate.sha256_thumbprint()));
@@ -44,6 +47,7 @@ impl Audit {
             thumbprint_sha1,
             revision,
             by,
+            verified,
             remote,
             "management"
         );
@@ -57,9 +61,20 @@ impl Audit {
     }
 
     pub(super) fn refused(&self, problem: &Problem) {
-        let Self { action, kind, id, by, remote } = self;
+        let Self { action, kind, id, by, verified, remote } = self;
         let remote = remote.map(display);
         let (code, status) = (problem.code(), problem.status.as_u16());
-        tracing::info!(action, kind, outcome = "refused", id, code, status, by, remote, "management");
+        tracing::info!(
+            action,
+            kind,
+            outcome = "refused",
+            id,
+            code,
+            status,
+            by,
+            verified,
+            remote,
+            "management"
+        );
     }
 }

@@ -1,0 +1,207 @@
+//! Documents that judge certificates and prove none.
+
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_mtls::{
+    Policy, RequireCertificateLayer, Verification,
+    apim::{ApimPolicyLayer, Document, FindingKind, Revocation, SharedDeployment},
+    danger::AssumePresentedLayer,
+    verification,
+};
+
+use crate::world::{WORLD, request};
+
+const PROBLEM: &str = "certificates are judged and none is proven, so a self-made one can pass";
+
+fn filled(text: &str) -> String {
+    let text = text
+        .replace("CERT", "context.Request.Certificate")
+        .replace("STORE", "context.Deployment.Certificates")
+        .replace("PIN", "\"ORDERS-THUMBPRINT\"")
+        .replace("GET", "context.Request.Method == \"GET\"")
+        .replace("403", "<return-response><set-status code='403' /></return-response>");
+    WORLD.fill(&text)
+}
+
+fn refusing(code: &str) -> String {
+    filled(&format!("<choose><when condition=\"@({code})\">403</when></choose>"))
+}
+
+/// Nothing is allowed that was not asked for.
+fn strict() -> tower_mtls::apim::DocumentBuilder {
+    Document::builder()
+        .trust(WORLD.trust.clone())
+        .revocation(Revocation::Off)
+        .deployment(SharedDeployment::new(WORLD.deployment()))
+}
+
+#[test]
+fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
+    let identity = |claims: &str| {
+        format!(
+            "<validate-client-certificate validate-trust='false'><identities><identity {claims} /></identities>\
+             </validate-client-certificate>"
+        )
+    };
+    let mut wrong = Vec::new();
+    for (text, is_anchored) in [
+        (refusing("CERT == null || CERT.NotAfter < DateTime.Now"), false),
+        (refusing("CERT == null || CERT.Issuer != \"CN=a\" || CERT.SubjectName != \"CN=b\""), false),
+        (refusing("CERT == null || CERT.Thumbprint != PIN"), true),
+        (refusing("CERT == null || !STORE.Any(c => c.Value.Thumbprint == CERT.Thumbprint)"), true),
+        (refusing("CERT == null || !CERT.Verify()"), true),
+        (refusing("CERT == null"), false),
+        // Mentioned, and proving nothing.
+        (refusing("CERT == null || CERT.Verify()"), false),
+        (refusing("CERT == null || CERT.Thumbprint == PIN"), false),
+        (refusing("CERT == null || (CERT.Thumbprint != PIN && CERT.Subject != \"CN=a\")"), false),
+        (refusing("CERT == null || CERT.Thumbprint.Substring(36) != \"94A6\""), false),
+        (refusing("CERT == null || !STORE.Any(c => c.Value.Subject == CERT.Subject)"), false),
+        (refusing("CERT == null || (!(GET) && !CERT.Verify())"), false),
+        // Of a GET nothing is asked, and nothing is admitted.
+        (refusing("!(GET) && CERT?.Verify() != true"), true),
+        (refusing("GET ? false : CERT?.Thumbprint != PIN"), true),
+        (refusing("GET ? CERT == null : CERT?.Thumbprint != PIN"), false),
+        (refusing("!(GET || CERT?.Verify() == true)"), true),
+        (refusing("!(GET) && CERT?.Subject != \"CN=a\""), false),
+        (
+            filled(
+                "<choose><when condition='@(GET)' /><when condition='@(CERT?.Verify() != true)'>403</when></choose>",
+            ),
+            true,
+        ),
+        (
+            filled(
+                "<choose><when condition='@(GET)' /><when condition='@(CERT == null)'>403</when></choose>",
+            ),
+            false,
+        ),
+        // What is behind a variable is looked at where the variable is.
+        (
+            filled("<set-variable name='v' value='@(CERT != null)' />")
+                + &refusing("!(bool)context.Variables[\"v\"]"),
+            false,
+        ),
+        (
+            filled("<set-variable name='v' value='@(CERT?.Verify() == true)' />")
+                + &refusing("!(bool)context.Variables[\"v\"]"),
+            true,
+        ),
+        (
+            filled("<set-variable name='v' value='@(GET)' />") + &refusing("!(bool)context.Variables[\"v\"]"),
+            true,
+        ),
+        // Certificates are not judged.
+        (refusing("!(GET)"), true),
+        ("<set-header name='x'><value>a</value></set-header>".into(), true),
+        (
+            filled(
+                "<choose><when condition='@(CERT == null)'><set-variable name='a' value='b' /></when></choose>",
+            ),
+            true,
+        ),
+        ("<validate-client-certificate />".into(), true),
+        ("<validate-client-certificate validate-trust='false' />".into(), false),
+        (identity("subject='CN=orders, O=Contoso'"), false),
+        (WORLD.fill(&identity("thumbprint='ORDERS-THUMBPRINT'")), true),
+        // What a validation ignores admits nobody, whatever comes after it.
+        ("<validate-client-certificate ignore-error='true' />".into(), true),
+        ("<validate-client-certificate ignore-error='true' />".to_owned() + &refusing("CERT == null"), true),
+        ("<validate-client-certificate validate-trust='false' ignore-error='true' />".into(), false),
+    ] {
+        match strict().load(&text) {
+            Ok(document) if is_anchored => assert!(document.is_anchored(), "{text}"),
+            Err(errors) if !is_anchored => {
+                let told: Vec<_> = errors.iter().map(|error| (error.kind(), error.problem())).collect();
+                assert_eq!(told, [(FindingKind::Unanchored, PROBLEM)], "{text}");
+                assert!(errors.to_string().ends_with("; or allow_unanchored"), "{errors}");
+            }
+            loaded => wrong.push(format!("{text}: {loaded:?}")),
+        }
+        let document = strict().allow_unanchored().load(&text).unwrap();
+        assert_eq!(document.is_anchored(), is_anchored, "{text}");
+        let warned = document.warnings().iter().any(|warning| warning.kind() == FindingKind::Unanchored);
+        assert_eq!(warned, !is_anchored, "{text}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_document_above_counts_where_it_runs() {
+    let names = refusing("CERT?.Subject != \"CN=a\"");
+    let chain = refusing("CERT?.Verify() != true");
+    let [names_above, chain_above] =
+        [&names, &chain].map(|text| strict().allow_unanchored().load(text).unwrap());
+    for (above, text, is_anchored) in [
+        (&names_above, "<base />".to_owned(), false),
+        (&names_above, format!("<base />{chain}"), true),
+        (&chain_above, format!("<base />{names}"), true),
+        (&chain_above, format!("<policies><inbound>{names}</inbound></policies>"), false),
+        (&chain_above, "<policies><outbound><base /></outbound></policies>".to_owned(), true),
+    ] {
+        assert_eq!(strict().base(above).load(&text).is_ok(), is_anchored, "{text}");
+    }
+}
+
+#[test]
+fn the_place_is_that_of_the_rule() {
+    let names = refusing("CERT == null || CERT.Subject != \"CN=a\"");
+    let text = format!("<set-variable name='a' value='b' />\n\n{names}");
+    let errors = strict().load(&text).unwrap_err();
+    let error = errors.iter().next().unwrap();
+    assert_eq!((error.line(), error.column()), (3, 9));
+}
+
+/// What the service inside is told of the admitted certificate.
+async fn seen<L>(layer: L, caller: &str) -> Option<Verification>
+where
+    L: Layer<tower::util::BoxCloneSyncService<Request<()>, Response<String>, Infallible>>,
+    L::Service: tower::Service<Request<()>>,
+    <L::Service as tower::Service<Request<()>>>::Error: std::fmt::Debug,
+{
+    let (told, asked) = std::sync::mpsc::channel();
+    let inner = service_fn(move |request: Request<()>| {
+        told.send(verification(request.extensions())).unwrap();
+        async { Ok(Response::new(String::new())) }
+    });
+    let service = layer.layer(tower::util::BoxCloneSyncService::new(inner));
+    assert!(
+        AssumePresentedLayer::new(WORLD.certificate(caller)).layer(service).oneshot(request()).await.is_ok()
+    );
+    asked.try_recv().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_admitted_without_a_proof_is_marked() {
+    let layer = |text: &str| ApimPolicyLayer::new(strict().allow_unanchored().load(text).unwrap());
+    let proven = refusing("CERT?.Verify() != true");
+    for (text, caller, expected) in [
+        (refusing("CERT == null"), "lone", Some(Verification::Unproven)),
+        (refusing("CERT == null"), "orders", Some(Verification::Unproven)),
+        (proven.clone(), "orders", Some(Verification::Proven)),
+        (refusing("GET ? false : CERT?.Verify() != true"), "lone", None),
+        ("<base />".to_owned(), "orders", None),
+    ] {
+        assert_eq!(seen(layer(&text), caller).await, expected, "{text} {caller}");
+    }
+    let shadow = layer(&proven).shadow();
+    assert_eq!(seen(shadow, "lone").await, None, "it would be refused");
+    // Of two layers one that demands a proof is enough, whichever it is.
+    let names = layer(&refusing("CERT?.Subject == \"CN=a\""));
+    let pinned = Policy::builder().thumbprint(WORLD.orders.sha256_thumbprint()).allow_outside_validity();
+    let pinned = RequireCertificateLayer::new(pinned.build().unwrap());
+    let any = Policy::builder().allow_unanchored().allow_outside_validity();
+    let any = any.custom("any", |_, _| true).build().unwrap();
+    assert!(!any.is_anchored());
+    let any = RequireCertificateLayer::new(any);
+    for _ in 0..2 {
+        assert_eq!(seen(any.clone(), "orders").await, Some(Verification::Unproven));
+        assert_eq!(seen(pinned.clone(), "orders").await, Some(Verification::Proven));
+    }
+    let stacks = tower::ServiceBuilder::new().layer(pinned.clone()).layer(names.clone());
+    assert_eq!(seen(stacks, "orders").await, Some(Verification::Proven));
+    let stacks = tower::ServiceBuilder::new().layer(names).layer(pinned);
+    assert_eq!(seen(stacks, "orders").await, Some(Verification::Proven));
+}
