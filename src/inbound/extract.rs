@@ -7,7 +7,7 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::capture::judged;
+use super::{capture::judged, report::{Cut, cut_path}};
 use crate::certificate::ClientCertificate;
 
 /// Extracts the admitted certificate; answers 500 on a route that no
@@ -34,8 +34,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
 #[cold]
 fn not_admitted(parts: &Parts) -> NotAdmitted {
     tracing::error!(
-        method = %parts.method,
-        path = parts.uri.path(),
+        method = %Cut(&parts.method),
+        path = &*cut_path(parts.uri.path()),
         "request answered with 500: its handler extracts a ClientCertificate, but no \
          RequireCertificateLayer admitted one; add the layer to this route, or extract \
          Option<ClientCertificate> where it lets callers pass without"

@@ -79,5 +79,5 @@ pub use self::{
 pub(crate) use self::{
     capture::{captured, mark},
     refusal::Refusal,
-    report::{Cut, refused},
+    report::{Cut, cut_path, refused},
 };

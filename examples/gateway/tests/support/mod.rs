@@ -18,7 +18,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -282,6 +282,7 @@ pub fn check(config: &Path) -> (Option<i32>, String) {
 struct Log {
     lines: Mutex<(Vec<String>, bool)>,
     more: Condvar,
+    is_stalled: AtomicBool,
 }
 
 /// `gateway run`, killed at the end.
@@ -306,7 +307,9 @@ impl Running {
         let running = Self { process, log: log.clone() };
         std::thread::spawn(move || {
             for line in printed.map_while(Result::ok) {
-                log.lines.lock().unwrap().0.push(line);
+                let lines = log.lines.lock().unwrap();
+                let is_stalled = |_: &mut _| log.is_stalled.load(Ordering::SeqCst);
+                log.more.wait_while(lines, is_stalled).unwrap().0.push(line);
                 log.more.notify_all();
             }
             log.lines.lock().unwrap().1 = true;
@@ -314,6 +317,13 @@ impl Running {
         });
         let serving = running.logged(0, " address=127.0.0.1:");
         (running, serving.rsplit(':').next().unwrap().parse().unwrap())
+    }
+
+    /// Stops or resumes reading the log.
+    pub fn stall(&self, is_stalled: bool) {
+        let _lines = self.log.lines.lock().unwrap();
+        self.log.is_stalled.store(is_stalled, Ordering::SeqCst);
+        self.log.more.notify_all();
     }
 
     /// The port of the management listener.
