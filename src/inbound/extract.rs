@@ -7,7 +7,10 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::{capture::judged, report::{Cut, cut_path}};
+use super::{
+    capture::judged,
+    report::{Cut, cut_path},
+};
 use crate::certificate::ClientCertificate;
 
 /// Extracts the admitted certificate; answers 500 on a route that no

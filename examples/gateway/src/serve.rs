@@ -281,7 +281,7 @@ impl Server {
         Err(at.diagnostic(file, Severity::Error, problem, remedy))
     }
 
-    /// Refuses an identity whose name is that of an entry of the store, which policies would find in its place.
+    /// Refuses an identity whose name is that of an entry of the store, which policies would find no more.
     fn refuse_hidden(
         &self,
         site: &FileSite,
@@ -293,7 +293,7 @@ impl Server {
         };
         let (Some(store), Some(name)) = (store, site.identities.keys().find(hidden)) else { return Ok(()) };
         let problem = format!(
-            "an entry of the store has the name of [identities.{name}]: policies would find that one"
+            "an entry of the store has the name of [identities.{name}], which would hide it from policies"
         );
         let remedy = "name the identity otherwise, or delete the entry first";
         Err(store.diagnostic(file, Severity::Error, problem, remedy))
@@ -363,7 +363,10 @@ async fn open_store(
         tracing::warn!("store: {notice}");
     }
     for name in site.load().file.identities.keys().filter(|name| published.has(name)) {
-        tracing::error!("an entry of the store has the name of [identities.{name}]: policies find that one");
+        tracing::error!(
+            "store: the entry {name} is hidden by [identities.{name}] of the configuration file; delete the entry, or \
+             rename the identity and send SIGHUP"
+        );
     }
     for (id, stored) in &apis.settings().back_ends {
         stored.value.warn_of_danger(id);

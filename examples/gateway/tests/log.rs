@@ -53,7 +53,8 @@ impl World {
     }
 
     async fn status(&self, path: &str) -> u16 {
-        soon(async { whole(self.demo.http1(None).await.send_request(get(path)).await.unwrap()).await.0 }).await
+        soon(async { whole(self.demo.http1(None).await.send_request(get(path)).await.unwrap()).await.0 })
+            .await
     }
 
     async fn healthz(&self) -> u16 {
@@ -63,8 +64,9 @@ impl World {
             let stream = hyper_util::rt::TokioIo::new(stream);
             let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
             tokio::spawn(connection);
-            let request =
-                http::Request::get("/healthz").header("host", "localhost").body(http_body_util::Empty::<bytes::Bytes>::new());
+            let request = http::Request::get("/healthz")
+                .header("host", "localhost")
+                .body(http_body_util::Empty::<bytes::Bytes>::new());
             whole(sender.send_request(request.unwrap()).await.unwrap()).await.0
         };
         soon(management).await
@@ -94,7 +96,8 @@ async fn stalled_reader_of_the_log_blocks_nothing_and_finds_errors_and_reloads_a
         assert!(Instant::now() < deadline, "it is not reloaded");
     }
     replace(&world.config, world.text.replace("address =", "adress ="));
-    while world.metric("config_stale_seconds").await == Some(0.0) || world.metric(DROPPED).await == Some(0.0) {
+    while world.metric("config_stale_seconds").await == Some(0.0) || world.metric(DROPPED).await == Some(0.0)
+    {
         assert!(Instant::now() < deadline, "it is not stale");
     }
 
@@ -129,7 +132,8 @@ async fn refusals_and_failures_leave_twenty_lines_a_second_and_a_summary_and_lon
             let log = world.running.log();
             let lines = || log.lines().skip(from);
             let logged = lines().filter(|logged| logged.contains(line)).count();
-            let counts = lines().filter_map(|line| line.strip_suffix(summary)?.rsplit(' ').next()?.parse().ok());
+            let counts =
+                lines().filter_map(|line| line.strip_suffix(summary)?.rsplit(' ').next()?.parse().ok());
             let counts: Vec<usize> = counts.collect();
             if logged + counts.iter().sum::<usize>() == 600 && !counts.is_empty() {
                 let seconds = usize::try_from(start.elapsed().as_secs()).unwrap();

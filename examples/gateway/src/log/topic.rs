@@ -33,8 +33,8 @@ impl Topic {
             target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
         let is_ours = is_within("gateway") || is_within("tower_mtls");
-        let is_about_request =
-            metadata.fields().field("method").is_some() || ABOUT_REQUESTS.iter().any(|module| is_within(module));
+        let is_about_request = metadata.fields().field("method").is_some()
+            || ABOUT_REQUESTS.iter().any(|module| is_within(module));
         match *metadata.level() {
             Level::DEBUG | Level::TRACE => Self::Detail,
             _ if is_within("gateway::log::limit") => Self::Detail,
