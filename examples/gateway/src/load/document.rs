@@ -102,6 +102,14 @@ pub(super) fn document(
         Ok(document) => {
             warn(document.warnings(), parts.config, file, findings);
             rules::warn_of_shadow(rules, findings);
+            if !document.asks_for_certificate() {
+                let remedy = "add <validate-client-certificate> if callers need one";
+                findings.note(
+                    file,
+                    "anyone may call this route: the document asks for no certificate",
+                    remedy,
+                );
+            }
             note_anonymous(&document, route, file, findings);
             note_what_stands_for_nothing(&document, rules, file, findings);
             let is_sound = judge_choice(&document, route, file, findings);
