@@ -54,9 +54,6 @@ use crate::{
     store::{self, Apis, Broken, Certificates, Item, Opened, Published, Refusal, Settings},
 };
 
-/// How many connections the management listener serves at a time, and how many handshakes it makes.
-const MANAGEMENT_PLACES: Places = Places { connections: 256, handshakes: 64, makes_room: true };
-
 /// How long a connection of the management listener may be without a request.
 const MANAGEMENT_IDLE: Duration = Duration::from_secs(10);
 
@@ -247,7 +244,8 @@ impl Server {
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
         let port =
-            Port::bind("management", address, tls, of_management(limits), MANAGEMENT_PLACES, service).await?;
+            Port::bind("management", address, tls, of_management(limits), limits::of_management(), service)
+                .await?;
         Ok(Management { port, router })
     }
 

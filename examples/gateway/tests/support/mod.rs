@@ -298,7 +298,11 @@ impl Running {
 
     /// With this much of a log.
     pub fn start_logging(config: &Path, log: &str) -> (Self, u16) {
-        let mut command = gateway();
+        Self::start_by(gateway(), config, log)
+    }
+
+    /// By this command, which takes the gateway's arguments.
+    pub fn start_by(mut command: Command, config: &Path, log: &str) -> (Self, u16) {
         command.env("RUST_LOG", log);
         let mut process =
             command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
