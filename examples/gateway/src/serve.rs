@@ -392,13 +392,19 @@ fn judge(site: &Site, settings: &Settings, item: &Item) -> Result<(), Refusal> {
 }
 
 /// Serves this file's routes and the store's APIs as they are now, from the next request on; what was served before.
+///
+/// Connections and tunnels under a trust that a back end of the store no longer has are retired.
 fn publish(site: &ArcSwap<Site>, file: Arc<FileSite>, published: &Published) -> Arc<Site> {
     file.deployed.refresh(published);
-    let built = file.api_parts.build(&published.settings().1);
+    let settings = published.settings().1;
+    let built = file.api_parts.build(&settings);
     let new = Arc::new(Site::new(file, built));
     let old = site.swap(new.clone());
     for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {
         tracing::error!("{} cannot be served: {broken}", broken.item);
+    }
+    for trust in new.file.api_parts.release_trust(&settings) {
+        new.file.client.retire_trust(&trust);
     }
     old
 }
