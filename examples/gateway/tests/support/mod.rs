@@ -11,6 +11,7 @@
 pub mod back_end;
 pub mod fronted;
 pub mod slow_back_end;
+mod stall;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -321,13 +322,6 @@ impl Running {
         });
         let serving = running.logged(0, " address=127.0.0.1:");
         (running, serving.rsplit(':').next().unwrap().parse().unwrap())
-    }
-
-    /// Stops or resumes reading the log.
-    pub fn stall(&self, is_stalled: bool) {
-        let _lines = self.log.lines.lock().unwrap();
-        self.log.is_stalled.store(is_stalled, Ordering::SeqCst);
-        self.log.more.notify_all();
     }
 
     /// The port of the management listener.
