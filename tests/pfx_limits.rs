@@ -169,8 +169,8 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
     let in_key = |way: &[usize]| [&at_aes.key, way].concat();
     let in_certificates = |way: &[usize]| [&at_aes.certificates, way].concat();
     let huge = integer(HUGE);
-    // PKCS#12's own encryption derives twice: a key and an initialisation vector.
-    let usual_des = 4 * USUAL;
+    // PKCS#12's own encryption hashes three times: twice for a key, once for an initialization vector.
+    let usual_des = 6 * USUAL;
     let cases = [
         ("the MAC", replaced(&aes, &at_aes.mac_iterations, &huge), HUGE_VALUE + 2 * USUAL),
         ("the key, PBES2", replaced(&aes, &in_key(PBKDF2_ITERATIONS), &huge), HUGE_VALUE + 2 * USUAL),
@@ -183,12 +183,12 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
         (
             "the key, PKCS#12 PBE",
             replaced(&des, &[&at_des.key, PBE_ITERATIONS].concat(), &huge),
-            2 * HUGE_VALUE + 3 * USUAL,
+            3 * HUGE_VALUE + 4 * USUAL,
         ),
         (
             "the certificates, PKCS#12 PBE",
             replaced(&des, &[&at_des.certificates, PBE_ITERATIONS].concat(), &huge),
-            2 * HUGE_VALUE + 3 * USUAL,
+            3 * HUGE_VALUE + 4 * USUAL,
         ),
         (
             "the key, scrypt",
@@ -214,20 +214,65 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
         };
         // A derivation that takes much memory counts as more than its rounds.
         assert!(iterations >= asked, "{case}: {iterations}");
-        assert_eq!(limit, 2_000_000, "{case}");
+        assert_eq!(limit, 600_000, "{case}");
     }
 }
 
 #[test]
 fn parts_that_are_each_within_the_limit_are_refused_by_their_sum() {
     let (pfx, places) = made(Encryption::PbeWithHmacSha256AndAes256);
-    // 1,000,000, three times.
-    let million = integer(&[0x0f, 0x42, 0x40]);
-    let pfx = replaced(&pfx, &places.mac_iterations, &million);
-    let pfx = replaced(&pfx, &[&places.key, PBKDF2_ITERATIONS].concat(), &million);
-    let pfx = replaced(&pfx, &[&places.certificates, PBKDF2_ITERATIONS].concat(), &million);
-    let error = is_refused_at_once("three million", &pfx);
-    assert!(matches!(error, IdentityError::TooManyIterations { iterations: 3_000_000, .. }), "{error}");
+    // 200,001, three times.
+    let third = integer(&[0x03, 0x0d, 0x41]);
+    let pfx = replaced(&pfx, &places.mac_iterations, &third);
+    let pfx = replaced(&pfx, &[&places.key, PBKDF2_ITERATIONS].concat(), &third);
+    let pfx = replaced(&pfx, &[&places.certificates, PBKDF2_ITERATIONS].concat(), &third);
+    let error = is_refused_at_once("600,003", &pfx);
+    assert!(matches!(error, IdentityError::TooManyIterations { iterations: 600_003, .. }), "{error}");
+}
+
+#[test]
+fn files_of_600_000_iterations_in_all_open() {
+    let issued = pki::Authority::root("root").issue(&pki::Leaf::client("orders"));
+    let pfx = issued.pfx_of("secret", Encryption::PbeWithHmacSha256AndAes256, 200_000);
+    assert!(ClientIdentity::from_pfx(&pfx, "secret").is_ok());
+    let one_more = integer(&[0x03, 0x0d, 0x41]);
+    let pfx = replaced(&pfx, &Places::of(&pfx).mac_iterations, &one_more);
+    let error = is_refused_at_once("600,001", &pfx).to_string();
+    assert!(error.contains("asks for 600001 ") && error.contains("at most 600000 are made"), "{error}");
+}
+
+/// The time that this thread had a processor.
+#[cfg(target_os = "linux")]
+fn cpu_time(work: impl FnOnce()) -> Duration {
+    let now = || {
+        let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        Duration::from_nanos(spent.split(' ').next().unwrap().parse().unwrap())
+    };
+    let start = now();
+    work();
+    now() - start
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn certificates_take_one_derivation_as_a_key_does() {
+    let issued = pki::Authority::root("root").issue(&pki::Leaf::client("orders"));
+    let [cheap, costly] = [1, 50_000]
+        .map(|iterations| issued.pfx_of("secret", Encryption::PbeWithHmacSha256AndAes256, iterations));
+    // Without the MAC, which would be another one.
+    let unsealed = replaced(&cheap, &[0, 2], &[]);
+    let with_costly = |safe: usize| {
+        let safe = [&[0, 1, 1, 0, 0][..], &[safe]].concat();
+        let Value { tag, contents } = at(&costly, &safe);
+        replaced(&unsealed, &safe, &wrap(tag, contents))
+    };
+    let [one, other] = [0, 1].map(|safe| {
+        let pfx = with_costly(safe);
+        let open = || cpu_time(|| assert!(ClientIdentity::from_pfx(&pfx, "secret").is_ok()));
+        (0..3).map(|_| open()).min().unwrap()
+    });
+    let (less, more) = (one.min(other), one.max(other));
+    assert!(more < less.mul_f64(1.5), "{less:?}, {more:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
+    inbound::Cut,
     outbound::{RequestIdentity, RequestTrust, SharedBackEndTrust},
     proxy::Rewrite,
 };
@@ -93,6 +94,7 @@ impl ForwardingLayer {
         match self.0.identities.resolve(&reference) {
             Some(identity) => RequestIdentity::new(identity),
             None => {
+                let chosen = Cut(chosen);
                 tracing::warn!("a policy document chose {chosen} for the back end, which is not there");
                 RequestIdentity::unknown()
             }

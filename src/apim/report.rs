@@ -5,7 +5,7 @@ use http::Request;
 use super::outcome::{Answer, UNREADABLE};
 use crate::{
     certificate::{ClientCertificate, Presented},
-    inbound::{Cut, captured},
+    inbound::{Cut, captured, cut_path},
     policy::{Rejection, RejectionKind},
 };
 
@@ -65,9 +65,9 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
         column,
         code = answer.code(),
         chain = answer.chain_failure(),
-        method = %request.method(),
+        method = %Cut(request.method()),
         // Without the query, which may hold secrets.
-        path = request.uri().path(),
+        path = &*cut_path(request.uri().path()),
         remote = remote.map(tracing::field::display),
         subject = certificate.map(|certificate| tracing::field::display(Cut(certificate.subject()))),
         issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
@@ -76,6 +76,6 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
         thumbprint_sha1 = certificate.map(ClientCertificate::dotnet_thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{what}: {}",
-        if answer.message().is_empty() { element } else { answer.message() }
+        Cut(if answer.message().is_empty() { element } else { answer.message() })
     );
 }

@@ -64,8 +64,8 @@ impl fmt::Display for IdentityError {
             }
             Self::TooManyIterations { iterations, limit } => write!(
                 f,
-                "the file asks for {iterations} key-derivation iterations; at most {limit} are made, export it \
-                 again with fewer"
+                "the file asks for {iterations} key-derivation iterations, at most {limit} are made; export it \
+                 again with fewer (OpenSSL: `-iter 2048`)"
             ),
             Self::Malformed { byte: Some(byte), problem } => {
                 write!(f, "not a readable .pfx (PKCS#12) file, byte {byte}: {problem}")

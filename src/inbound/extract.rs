@@ -7,7 +7,10 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::capture::{Verdict, admitted, verdict};
+use super::{
+    capture::{Verdict, admitted, verdict},
+    report::{Cut, cut_path},
+};
 use crate::certificate::ClientCertificate;
 
 /// Extracts the admitted certificate; answers 500 on a route that no
@@ -39,8 +42,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
 fn not_admitted(parts: &Parts) -> NotAdmitted {
     let not_admitted = NotAdmitted { verdict: verdict(&parts.extensions) };
     tracing::error!(
-        method = %parts.method,
-        path = parts.uri.path(),
+        method = %Cut(&parts.method),
+        path = &*cut_path(parts.uri.path()),
         "request answered with 500: its handler extracts a ClientCertificate, but {not_admitted}"
     );
     not_admitted

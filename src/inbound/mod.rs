@@ -85,5 +85,5 @@ pub use self::{
 pub(crate) use self::{
     capture::{Verdict, captured, mark},
     refusal::Refusal,
-    report::{Cut, refused},
+    report::{Cut, cut_path, refused},
 };

@@ -1,6 +1,9 @@
 //! What operators are told of callers who are not admitted: an event and a counter each.
 
-use std::fmt::{self, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use http::Request;
 
@@ -17,8 +20,8 @@ pub(crate) fn refused<B>(rejection: &Rejection, request: &Request<B>) {
     if rejection.kind() == RejectionKind::NotCaptured {
         tracing::error!(
             reason = rejection.kind().as_str(),
-            method = %request.method(),
-            path = request.uri().path(),
+            method = %Cut(request.method()),
+            path = &*cut_path(request.uri().path()),
             "request refused with 500: no listener captured the caller's certificate; serve with MtlsListener and \
              capture(..)"
         );
@@ -48,9 +51,9 @@ fn event<B>(what: &str, rejection: &Rejection, request: &Request<B>) {
     tracing::info!(
         reason = rejection.kind().as_str(),
         rule = rejection.custom_rule(),
-        method = %request.method(),
+        method = %Cut(request.method()),
         // Without the query, which may hold secrets.
-        path = request.uri().path(),
+        path = &*cut_path(request.uri().path()),
         remote = captured().and_then(|captured| captured.remote).map(tracing::field::display),
         subject = certificate().map(|certificate| tracing::field::display(Cut(certificate.subject()))),
         issuer = certificate().map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
@@ -63,6 +66,15 @@ fn event<B>(what: &str, rejection: &Rejection, request: &Request<B>) {
 
 /// The longest text of the caller's choice in a log line. Whoever makes a certificate fills it at will.
 const LONGEST: usize = 256;
+
+/// The beginning of a path, of at most 256 bytes.
+pub(crate) fn cut_path(path: &str) -> Cow<'_, str> {
+    let end = (0..=LONGEST).rev().find(|end| path.is_char_boundary(*end));
+    match end.and_then(|end| path.get(..end)) {
+        Some(beginning) if path.len() > LONGEST => Cow::Owned(format!("{beginning}...")),
+        _ => Cow::Borrowed(path),
+    }
+}
 
 /// Prints the beginning of a text.
 pub(crate) struct Cut<T>(pub(crate) T);
@@ -105,5 +117,14 @@ mod tests {
         assert_eq!(Cut("short").to_string(), "short");
         assert_eq!(Cut("x".repeat(LONGEST)).to_string(), "x".repeat(LONGEST));
         assert_eq!(Cut("x".repeat(LONGEST + 1)).to_string(), "x".repeat(LONGEST) + "...");
+    }
+
+    #[test]
+    fn paths_are_cut_at_256_bytes_between_characters() {
+        let (exact, long) = ("x".repeat(256), "x".repeat(257));
+        assert_eq!(cut_path(&exact), exact);
+        assert_eq!(cut_path(&long), format!("{exact}..."));
+        let odd = format!("x{}", "é".repeat(128));
+        assert_eq!(cut_path(&odd), format!("x{}...", "é".repeat(127)));
     }
 }

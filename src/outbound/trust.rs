@@ -62,6 +62,18 @@ impl BackEndTrust {
         BackEndTrustBuilder::default()
     }
 
+    /// The same demands as a generation of its own, which shares no connection and no TLS session with this one.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        Self(Arc::new(Inner {
+            provider: self.0.provider.clone(),
+            verifier: self.0.verifier.clone(),
+            server_name: self.0.server_name.clone(),
+            verification: self.0.verification,
+            generation: Generation::next(),
+        }))
+    }
+
     /// Whether both are clones of one value, and so share connections; equal contents alone do not.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.0.generation == other.0.generation

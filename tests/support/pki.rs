@@ -280,6 +280,16 @@ impl Issued {
     }
 
     pub fn pfx_with(&self, password: &str, encryption: p12_keystore::EncryptionAlgorithm) -> Vec<u8> {
+        self.pfx_of(password, encryption, 10_000)
+    }
+
+    /// With this many iterations for the MAC, the key and the certificates each.
+    pub fn pfx_of(
+        &self,
+        password: &str,
+        encryption: p12_keystore::EncryptionAlgorithm,
+        iterations: u32,
+    ) -> Vec<u8> {
         use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
         let certificates =
             std::iter::once(&self.der).chain(&self.chain).map(|der| Certificate::from_der(der).unwrap());
@@ -291,6 +301,7 @@ impl Issued {
         );
         let legacy = encryption != p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256;
         let mac = if legacy { MacAlgorithm::HmacSha1 } else { MacAlgorithm::HmacSha256 };
-        store.writer(password).encryption_algorithm(encryption).mac_algorithm(mac).write().unwrap()
+        let writer = store.writer(password).encryption_algorithm(encryption).mac_algorithm(mac);
+        writer.encryption_iterations(iterations).mac_iterations(iterations).write().unwrap()
     }
 }

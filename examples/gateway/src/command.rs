@@ -6,7 +6,7 @@ mod demo;
 mod explain;
 mod run;
 
-use std::{io::IsTerminal, net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use http::{HeaderName, HeaderValue};
@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_mtls::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::{management, serve};
+use crate::{log::Log, management, serve};
 
 /// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each back end under
 /// the route's own identity.
@@ -142,8 +142,7 @@ fn served(serve: impl FnOnce(&PrometheusHandle) -> Result<(), String>) -> Result
     if let Some(problem) = problem {
         eprintln!("{problem}");
     }
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    let _log = Log::start(filter).map_err(|error| format!("cannot log: {error}"))?;
     // Before anything is loaded: what is counted is counted where it is told of.
     let recorder = management::recorder().map_err(|error| format!("cannot count requests: {error}"))?;
     let metrics = recorder.handle();
@@ -170,7 +169,9 @@ async fn until_signal() {
     serve::until_signal().await;
     tokio::spawn(async {
         serve::until_signal().await;
-        eprintln!("a second signal: ending at once");
+        tracing::warn!("second signal: ending at once");
+        // The log is written by a thread of its own.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         std::process::exit(1);
     });
 }

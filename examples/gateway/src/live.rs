@@ -1,7 +1,7 @@
-//! Keeps what serves like what the files say: a changed file, or SIGHUP, is read, and replaces the configuration
-//! whole or not at all.
+//! Keeps what serves like what the files say: a replaced configuration file, a change of a file that it names, or
+//! SIGHUP replaces the configuration whole or not at all.
 
-mod half_written;
+mod edits;
 mod opened;
 mod retire;
 mod status;
@@ -10,7 +10,7 @@ mod watch;
 use std::{
     convert::Infallible,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -20,10 +20,10 @@ use tokio::{task::spawn_blocking, time};
 use tower_mtls::{Clock, SystemClock};
 
 pub(crate) use self::status::Status;
-use self::{half_written::HalfWritten, retire::retire, watch::Watch};
+use self::{edits::Edits, retire::retire, watch::Watch};
 use crate::{
     config::{Diagnostic, Severity},
-    load::{self, Cache, Fingerprint, Fingerprints, Loaded, Outcome, fingerprints},
+    load::{self, Cache, Fingerprint, Fingerprints, Loaded, Outcome, Source, fingerprints},
     serve::Server,
 };
 
@@ -33,11 +33,14 @@ const SLOW: Duration = Duration::from_secs(10);
 /// A configuration file that serves, and all that it names.
 #[derive(Debug)]
 pub(crate) struct Files {
-    file: PathBuf,
+    /// The configuration file as it was when it was loaded last, whether or not it can serve.
+    source: Source,
+    edits: Edits,
+    /// Whether SIGHUP came and the files have not been read since.
+    is_asked: bool,
     /// For the thread that loads.
     cache: Arc<Mutex<Cache>>,
     watch: Watch,
-    half_written: HalfWritten,
     status: Arc<Status>,
     /// The errors that were logged last.
     told: Vec<Diagnostic>,
@@ -47,13 +50,15 @@ impl Files {
     /// Loads the file for the first time; the findings are the caller's to tell.
     pub(crate) fn load(file: &Path) -> (Option<(Loaded, Self)>, Vec<Diagnostic>) {
         let mut cache = Cache::default();
-        let Outcome { loaded, findings, read } = load::load(file, &mut cache);
+        let source = Source::read(file);
+        let Outcome { loaded, findings, read } = load::load(&source, &mut cache);
         cache.settle(true);
         let files = loaded.map(|loaded| {
             let files = Self {
-                file: file.to_owned(),
+                source,
+                edits: Edits::default(),
+                is_asked: false,
                 cache: Arc::new(Mutex::new(cache)),
-                half_written: HalfWritten::new(loaded.text.clone(), state_of(&read, file)),
                 watch: Watch::new(read, Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
                 told: Vec::new(),
@@ -72,13 +77,16 @@ impl Files {
         let mut polls = time::interval(watch::EVERY);
         polls.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
-            let is_asked = tokio::select! {
-                () = hang_ups.next() => true,
-                _ = polls.tick() => false,
-            };
-            let Some(state) = self.states().await else { continue };
-            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || is_asked {
-                self.reload(server, state, is_asked).await;
+            tokio::select! {
+                () = hang_ups.next() => self.is_asked = true,
+                _ = polls.tick() => {}
+            }
+            let Some(mut state) = self.states().await else { continue };
+            if !self.is_asked {
+                self.set_aside_edit(&mut state).await;
+            }
+            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || self.is_asked {
+                self.reload(server, state).await;
             }
         }
     }
@@ -94,17 +102,51 @@ impl Files {
         states
     }
 
-    /// Reads everything and serves it, or says why not.
-    async fn reload(&mut self, server: &mut Server, before: Fingerprints, is_asked: bool) {
-        let (file, cache) = (self.file.clone(), self.cache.clone());
+    /// An edit of the configuration file in place does not count as a change; a line in the log says so.
+    async fn set_aside_edit(&mut self, states: &mut Fingerprints) {
+        let (file, loaded) = (self.source.file.clone(), self.source.state);
+        let state = state_of(states, &file);
+        if self.source.text.is_err() || !state.is_edit_of(&loaded) {
+            self.edits = Edits::default();
+            self.status.edited(false);
+            return;
+        }
+        states.insert(file.clone(), loaded);
+        if !self.edits.is_due(state) {
+            return;
+        }
+        let reading = spawn_blocking(move || Source::read(&file));
+        let Ok(edited) = patiently(&self.status, reading).await else { return };
+        let is_edited = edited.text != self.source.text;
+        self.status.edited(is_edited);
+        if is_edited {
+            let name = edited.file.file_name().unwrap_or_default().to_string_lossy();
+            tracing::warn!(
+                "{name}: edited in place, not loaded; load it with `kill -HUP {}`, or write a new file and `mv` it \
+                 over {name}",
+                std::process::id()
+            );
+        }
+    }
+
+    /// Reads everything and serves it, or says why not. The configuration file is read only if it was replaced, or with
+    /// SIGHUP.
+    async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
+        let (file, cache) = (self.source.file.clone(), self.cache.clone());
+        let is_kept = self.source.text.is_ok() && state_of(&before, &file) == self.source.state;
+        let kept = if is_kept && !self.is_asked { Some(self.source.clone()) } else { None };
         // Files are read and keys derived on a thread of their own: requests do not wait for them.
         let loading = spawn_blocking(move || {
-            let outcome = load::load(&file, &mut cache.lock().unwrap_or_else(PoisonError::into_inner));
-            let is_torn = outcome.read.iter().any(|(file, state)| Fingerprint::of(file) != *state);
-            (outcome, is_torn)
+            let is_kept = kept.is_some();
+            let source = kept.unwrap_or_else(|| Source::read(&file));
+            let outcome = load::load(&source, &mut cache.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut read = outcome.read.iter().filter(|(read, _)| !is_kept || **read != file);
+            let is_torn = read.any(|(file, state)| Fingerprint::of(file) != *state);
+            (source, outcome, is_torn)
         });
-        let Ok((outcome, is_torn)) = patiently(&self.status, loading).await else {
+        let Ok((source, outcome, is_torn)) = patiently(&self.status, loading).await else {
             // Tried again when something changes, and now and then.
+            self.is_asked = false;
             self.watch.attempted(before.clone(), before, false, Instant::now());
             self.status.stale();
             tracing::error!("configuration not reloaded: reading it ended early");
@@ -117,19 +159,7 @@ impl Files {
             self.watch.attempted(before, read, false, Instant::now());
             return;
         }
-        let served = loaded.as_ref().map(|loaded| (loaded.text.clone(), state_of(&read, &self.file)));
-        if let Some((text, state)) = &served
-            && self.half_written.is_likely(text, *state, Instant::now())
-            && !is_asked
-        {
-            tracing::warn!(
-                "only the beginning of the configuration that serves is left; waiting for the rest"
-            );
-            self.status.stale();
-            self.settle(false);
-            self.watch.attempted(before, read, false, Instant::now());
-            return;
-        }
+        (self.source, self.is_asked) = (source, false);
         let replaced = match loaded {
             Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
             None => None,
@@ -141,9 +171,6 @@ impl Files {
                 let new = server.site();
                 opened::warn(&old, &new);
                 retire(&old, &new);
-                if let Some((text, state)) = served {
-                    self.half_written = HalfWritten::new(text, state);
-                }
                 self.status.fresh(SystemClock.now());
                 self.told.clear();
                 tell(&findings);
@@ -174,9 +201,8 @@ impl Files {
     }
 }
 
-/// As it was when it was read, which every file of a load was.
-fn state_of(read: &Fingerprints, file: &Path) -> Fingerprint {
-    read.get(file).copied().unwrap_or(Fingerprint::Away(io::ErrorKind::NotFound))
+fn state_of(states: &Fingerprints, file: &Path) -> Fingerprint {
+    states.get(file).copied().unwrap_or(Fingerprint::Away(io::ErrorKind::NotFound))
 }
 
 /// Logs what is no error.

@@ -57,8 +57,6 @@ use crate::{
 pub(crate) struct Loaded {
     /// The file it was read from.
     pub(crate) file: PathBuf,
-    /// Its text.
-    pub(crate) text: String,
     pub(crate) listener: Endpoint,
     pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
@@ -79,14 +77,33 @@ pub(crate) struct Outcome {
     pub(crate) read: Fingerprints,
 }
 
-/// Loads the file, and reuses what an earlier load made of the same contents.
-pub(crate) fn load(file: &Path, cache: &mut Cache) -> Outcome {
-    let state = Fingerprint::of(file);
-    let (config, diagnostics) = config::read(file);
+/// A configuration file as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) file: PathBuf,
+    /// Its state before it was read.
+    pub(crate) state: Fingerprint,
+    pub(crate) text: config::Text,
+}
+
+impl Source {
+    pub(crate) fn read(file: &Path) -> Self {
+        let state = Fingerprint::of(file);
+        Self { file: file.to_owned(), state, text: config::text(file) }
+    }
+}
+
+/// Loads a configuration with the files that it names, and reuses what an earlier load made of the same contents.
+pub(crate) fn load(source: &Source, cache: &mut Cache) -> Outcome {
+    let file = &source.file;
+    let (config, diagnostics) = match &source.text {
+        Ok(text) => config::parse(file, text),
+        Err(error) => (None, vec![Diagnostic::clone(error)]),
+    };
     let mut findings = Findings::new(file, diagnostics);
     let loaded = config.and_then(|config| build(&config, cache, &mut findings));
     let (findings, mut read) = findings.finish();
-    read.insert(file.to_owned(), state);
+    read.insert(file.clone(), source.state);
     let is_sound = !findings.iter().any(Diagnostic::is_error);
     Outcome { loaded: loaded.filter(|_| is_sound), findings, read }
 }
@@ -164,7 +181,6 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
-        text: config.text.clone(),
         listener,
         management,
         limits: config.limits,

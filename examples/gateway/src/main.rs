@@ -6,6 +6,7 @@ mod demo;
 mod file;
 mod live;
 mod load;
+mod log;
 mod management;
 mod path;
 mod routes;

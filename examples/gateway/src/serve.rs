@@ -58,9 +58,6 @@ use crate::{
     store::{self, Apis, Broken, Certificates, Item, Opened, Published, Refusal, Settings},
 };
 
-/// How many connections the management listener serves at a time, and how many handshakes it makes.
-const MANAGEMENT_PLACES: Places = Places { connections: 256, handshakes: 64, makes_room: true };
-
 /// Longest time of a connection of the management listener without a request, or without progress of its responses.
 const MANAGEMENT_IDLE: Duration = Duration::from_secs(10);
 
@@ -251,7 +248,8 @@ impl Server {
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
         let port =
-            Port::bind("management", address, tls, of_management(limits), MANAGEMENT_PLACES, service).await?;
+            Port::bind("management", address, tls, of_management(limits), limits::of_management(), service)
+                .await?;
         Ok(Management { port, router })
     }
 
@@ -285,7 +283,7 @@ impl Server {
         Err(at.diagnostic(file, Severity::Error, problem, remedy))
     }
 
-    /// Refuses an identity whose name is that of an entry of the store, which policies would find in its place.
+    /// Refuses an identity whose name is that of an entry of the store, which policies would find no more.
     fn refuse_hidden(
         &self,
         site: &FileSite,
@@ -297,7 +295,7 @@ impl Server {
         };
         let (Some(store), Some(name)) = (store, site.identities.keys().find(hidden)) else { return Ok(()) };
         let problem = format!(
-            "an entry of the store has the name of [identities.{name}]: policies would find that one"
+            "an entry of the store has the name of [identities.{name}], which would hide it from policies"
         );
         let remedy = "name the identity otherwise, or delete the entry first";
         Err(store.diagnostic(file, Severity::Error, problem, remedy))
@@ -367,7 +365,10 @@ async fn open_store(
         tracing::warn!("store: {notice}");
     }
     for name in site.load().file.identities.keys().filter(|name| published.has(name)) {
-        tracing::error!("an entry of the store has the name of [identities.{name}]: policies find that one");
+        tracing::error!(
+            "store: the entry {name} is hidden by [identities.{name}] of the configuration file; delete the entry, or \
+             rename the identity and send SIGHUP"
+        );
     }
     for (id, stored) in &apis.settings().back_ends {
         stored.value.warn_of_danger(id);
@@ -395,13 +396,19 @@ fn judge(site: &Site, settings: &Settings, item: &Item) -> Result<(), Refusal> {
 }
 
 /// Serves this file's routes and the store's APIs as they are now, from the next request on; what was served before.
+///
+/// Connections and tunnels under a trust that a back end of the store no longer has are retired.
 fn publish(site: &ArcSwap<Site>, file: Arc<FileSite>, published: &Published) -> Arc<Site> {
     file.deployed.refresh(published);
-    let built = file.api_parts.build(&published.settings().1);
+    let settings = published.settings().1;
+    let built = file.api_parts.build(&settings);
     let new = Arc::new(Site::new(file, built));
     let old = site.swap(new.clone());
     for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {
         tracing::error!("{} cannot be served: {broken}", broken.item);
+    }
+    for trust in new.file.api_parts.release_trust(&settings) {
+        new.file.client.retire_trust(&trust);
     }
     old
 }

@@ -292,3 +292,30 @@ fn an_encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_told() {
     assert_eq!(exit, Some(1), "{printed}");
     assert!(printed.contains("password_file: the key is not encrypted; remove password_file"), "{printed}");
 }
+
+#[test]
+fn routes_that_anyone_may_call_are_noted_unless_that_is_stated() {
+    let folder = world();
+    let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
+    write(&folder, "open.policy.xml", "<policies><inbound><base /></inbound></policies>");
+    let route = |rules: &str| {
+        format!("{good}\n[[routes]]\npath = \"/more\"\nupstream = \"http://localhost\"\n{rules}\n")
+    };
+    let noted = "note: routes[2].client_certificate: anyone may call this route; add [routes.client_certificate], or \
+                 client_certificate = \"none\" if that is intended";
+    for (rules, note) in [
+        ("", noted),
+        (
+            "client_certificate = { policy = \"open.policy.xml\" }",
+            "note: routes[2].client_certificate.policy: anyone may call this route: the document asks for no certificate",
+        ),
+        ("client_certificate = \"none\"", ""),
+        ("client_certificate = { trust = \"partners\" }", ""),
+    ] {
+        write(&folder, "open.toml", &route(rules));
+        let (code, printed) = check(&folder.path().join("open.toml"));
+        assert_eq!(code, Some(0), "{rules}: {printed}");
+        assert!(printed.contains(note), "{rules}: {printed}");
+        assert_eq!(printed.contains("anyone may call"), !note.is_empty(), "{rules}: {printed}");
+    }
+}

@@ -6,7 +6,7 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -76,6 +76,7 @@ fn make_pipe(file: &Path) {
 }
 
 const NOT: &str = "ERROR gateway::live: configuration not reloaded: ";
+const EDITED: &str = ": edited in place, not loaded; ";
 const RELOADED: &str = "INFO gateway::live: reloaded";
 
 #[tokio::test]
@@ -391,31 +392,80 @@ async fn the_management_listener_comes_changes_its_token_and_goes() {
 }
 
 #[tokio::test]
-async fn half_of_a_configuration_opens_no_route_and_what_is_opened_is_told() {
+async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_with_sighup() {
     let world = World::start();
-    let rules = "[routes.client_certificate]";
     let guarded =
         format!("{}\n[[routes]]\npath = \"/late\"\nupstream = \"http://127.0.0.1:9\"\n", world.text);
-    let whole = format!("{guarded}{rules}\ntrust = \"partners\"\n");
+    let whole = format!("{guarded}[routes.client_certificate]\ntrust = \"partners\"\n");
     replace(&world.config, &whole);
     world.running.logged(0, RELOADED);
     assert_eq!(world.ask(None, "/late").await.0, 403);
 
-    // In place, and not to its end.
+    // Half of it is valid, and open.
     let from = world.running.lines();
     fs::write(&world.config, &guarded).unwrap();
-    world.running.logged(from, "only the beginning of the configuration");
+    let told = world.running.logged(from, EDITED);
+    assert!(told.contains("WARN gateway::live: live.toml: ") && told.contains("kill -HUP "), "{told}");
+    assert!(world.stale_seconds().await > 0.0);
+    // A file that it names is read again, and the configuration is not.
+    let ca = world.file("partners-ca.pem");
+    replace(&ca, fs::read(&ca).unwrap());
+    world.running.logged(from, RELOADED);
     assert_eq!(world.ask(None, "/late").await.0, 403);
-    fs::write(&world.config, &whole).unwrap();
-    world.running.logged(from, RELOADED);
-    assert_eq!(world.running.count(from, "demanded a certificate"), 0);
+    assert!(world.stale_seconds().await > 0.0, "the edit is not loaded yet");
+    assert_eq!(world.running.count(from, EDITED), 1, "once for each edit");
 
-    let from = world.running.lines();
+    // As it was, and what does not serve is no news either.
+    fs::write(&world.config, &whole).unwrap();
+    while world.stale_seconds().await > 0.0 {}
+    fs::write(&world.config, "[listener").unwrap();
+    while world.running.count(from, EDITED) < 2 {
+        assert_eq!(world.ask(None, "/late").await.0, 403);
+    }
+    assert_eq!(world.running.count(from, NOT), 0);
+
     fs::write(&world.config, &guarded).unwrap();
-    world.running.logged(from, "only the beginning of the configuration");
     world.running.hang_up();
-    world.running.logged(from, RELOADED);
     let told = world.running.logged(from, "demanded a certificate");
     assert!(told.contains("WARN") && told.contains("path=\"/late\""), "{told}");
+    while world.stale_seconds().await > 0.0 {}
     assert_eq!(world.ask(None, "/late").await.0, 502, "nobody is there, but anyone may ask");
+
+    let from = world.running.lines();
+    replace(&world.config, &whole);
+    world.running.logged(from, RELOADED);
+    assert_eq!(world.ask(None, "/late").await.0, 403);
+    assert_eq!(world.running.count(from, EDITED), 0);
+}
+
+#[tokio::test]
+async fn configuration_behind_a_link_that_is_swapped_is_loaded_and_one_that_is_touched_is_not_news() {
+    let world = World::start_with(|dir| {
+        for version in ["..v1", "..v2"] {
+            fs::create_dir(dir.join(version)).unwrap();
+        }
+        symlink("..v1", dir.join("..data")).unwrap();
+        symlink("..data/live.toml", dir.join("live.toml")).unwrap();
+    });
+    let from = world.running.lines();
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(&world.config, mode).unwrap();
+    fs::write(&world.config, &world.text).unwrap();
+    let moved = world.text.replacen("path = \"/open\"", "path = \"/moved\"", 1);
+    // As long as an edit takes to be noticed.
+    replace(&world.file("management.token"), "another-token-of-16-octets\n");
+    world.running.logged(from, RELOADED);
+    replace(&world.file("management.token"), "another-token-of-17-octets\n");
+    while world.running.count(from, RELOADED) < 2 {
+        world.ask(None, "/open").await;
+    }
+    assert_eq!(world.running.count(from, EDITED), 0);
+    assert_eq!(world.stale_seconds().await, 0.0);
+
+    fs::write(world.file("..v2/live.toml"), moved).unwrap();
+    symlink("..v2", world.file("..data_tmp")).unwrap();
+    fs::rename(world.file("..data_tmp"), world.file("..data")).unwrap();
+    while world.ask(None, "/moved").await.0 != 200 {}
+    assert_eq!(world.ask(None, "/open").await.0, 404);
+    assert_eq!(world.running.count(from, EDITED), 0);
 }

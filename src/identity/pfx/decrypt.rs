@@ -1,6 +1,7 @@
-//! Decrypting an encrypted part of a PKCS#12 file, to see how much work lies inside before it is done.
+//! Decryption of encrypted parts of a PKCS#12 file, and of encrypted keys.
 
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit, block_padding::Pkcs7};
+use p12_keystore::error::Error as P12Error;
 use pkcs5::{der::Decode, pbes2};
 use pkcs12::kdf::{Pkcs12KeyType, derive_key_utf8};
 use sha1::Sha1;
@@ -28,17 +29,20 @@ impl Encrypted<'_> {
         }
     }
 
-    /// The content in the clear. None if the password is wrong or the algorithm not supported, which opening
-    /// the file finds too.
-    pub(super) fn decrypt(&self, password: &str) -> Option<Vec<u8>> {
+    /// The content in the clear.
+    pub(super) fn decrypt(&self, password: &str) -> Result<Vec<u8>, P12Error> {
         match (self.legacy, self.algorithm) {
             (Some((salt, iterations)), SHA1_3DES) => {
-                self.cbc::<des::TdesEde3>(password, salt, iterations, 24)
+                self.cbc::<des::TdesEde3>(password, salt, iterations, 24).ok_or(P12Error::UnpadError)
             }
-            (Some((salt, iterations)), SHA1_RC2_40) => self.cbc::<rc2::Rc2>(password, salt, iterations, 5),
-            (Some(_), _) => None,
+            (Some((salt, iterations)), SHA1_RC2_40) => {
+                self.cbc::<rc2::Rc2>(password, salt, iterations, 5).ok_or(P12Error::UnpadError)
+            }
+            (Some(_), _) => Err(P12Error::UnsupportedEncryptionScheme),
             (None, _) => {
-                pbes2::Parameters::from_der(self.parameters).ok()?.decrypt(password, self.content).ok()
+                let parameters = pbes2::Parameters::from_der(self.parameters)?;
+                let decrypted = parameters.decrypt(password, self.content);
+                decrypted.map_err(|error| P12Error::Pkcs5Error(error.to_string()))
             }
         }
     }
@@ -54,4 +58,18 @@ impl Encrypted<'_> {
         let cipher = cbc::Decryptor::<C>::new_from_slices(&key, &iv).ok()?;
         cipher.decrypt_padded_vec::<Pkcs7>(self.content).ok()
     }
+}
+
+/// How many hashes PBKDF2 makes in each iteration for a key as long as these parameters of PBES2 ask for.
+pub(super) fn blocks(parameters: &[u8]) -> u64 {
+    let Ok(parameters) = pbes2::Parameters::from_der(parameters) else { return 1 };
+    let hash = match parameters.kdf {
+        pbes2::Kdf::Pbkdf2(derivation) => match derivation.prf {
+            pbes2::Pbkdf2Prf::HmacWithSha1 => 20,
+            pbes2::Pbkdf2Prf::HmacWithSha224 => 28,
+            _ => 32,
+        },
+        _ => return 1,
+    };
+    if parameters.encryption.key_size() > hash { 2 } else { 1 }
 }

@@ -2,45 +2,52 @@
 
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
-use super::{IdentityError, decrypt::Encrypted};
+use super::{
+    IdentityError,
+    decrypt::{self, Encrypted},
+};
 
 /// The work that opening a file takes.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    /// The sum of all iteration counts that can be seen before anything is decrypted. A scrypt derivation
-    /// counts as its cost times its block size times its lanes.
+    /// The sum of all iteration counts that can be seen before anything is decrypted, each as often as it is made.
+    /// A scrypt derivation counts as its cost times its block size times its lanes.
     pub(super) iterations: u64,
     /// The part of them that is the MAC's, if there is one.
     pub(super) mac_iterations: Option<u64>,
-    encrypted: Vec<Encrypted<'a>>,
+    /// The version as it is encoded.
+    pub(super) version: &'a [u8],
+    pub(super) safes: Vec<Safe<'a>>,
+}
+
+/// A part of the authenticated safe.
+#[derive(Debug)]
+pub(super) enum Safe<'a> {
+    /// The contents of its ContentInfo.
+    Plain(&'a [u8]),
+    Encrypted(Encrypted<'a>),
 }
 
 impl Work<'_> {
     /// Whether anything in the file is encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
-        !self.encrypted.is_empty() || self.iterations > self.mac_iterations.unwrap_or(0)
+        self.safes.iter().any(|safe| matches!(safe, Safe::Encrypted(_)))
+            || self.iterations > self.mac_iterations.unwrap_or(0)
     }
+}
 
-    /// The iteration counts inside of the encrypted parts, where a file can hide keys that are encrypted once
-    /// more. Takes the derivations that are in sight.
-    pub(super) fn hidden_iterations(&self, password: &str) -> Outcome<u64> {
-        let mut iterations = 0_u64;
-        for part in &self.encrypted {
-            // A wrong password, or an algorithm that opening the file refuses too. What a wrong password leaves
-            // by chance does not begin like bags, and nothing inside of it is derived.
-            let Some(contents) = part.decrypt(password).filter(|contents| contents.first() == Some(&0x30))
-            else {
-                continue;
-            };
-            // Bags are opened one after another, so one that cannot be read here does not end the work: refuse.
-            let work = Outline { file: &contents }.bags(&contents).map_err(|error| match error {
-                IdentityError::Malformed { problem, .. } => IdentityError::Malformed { byte: None, problem },
-                other => other,
-            })?;
-            iterations = iterations.saturating_add(work);
-        }
-        Ok(iterations)
+/// The iteration counts inside of an encrypted part, now decrypted, where a file can hide keys that are encrypted once
+/// more.
+pub(super) fn hidden(contents: &[u8]) -> Outcome<u64> {
+    // What a wrong password leaves by chance does not begin like bags, and nothing inside of it is derived.
+    if contents.first() != Some(&0x30) {
+        return Ok(0);
     }
+    // Bags are opened one after another, so one that cannot be read here does not end the work: refuse.
+    Outline { file: contents }.bags(contents).map_err(|error| match error {
+        IdentityError::Malformed { problem, .. } => IdentityError::Malformed { byte: None, problem },
+        other => other,
+    })
 }
 
 /// More memory than this for one scrypt derivation is not given (OpenSSL's default takes 16 MiB).
@@ -50,7 +57,7 @@ const MOST_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
 const TOO_MUCH: u64 = 1 << 32;
 
 /// DER content octets of object identifiers.
-const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
+pub(super) const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
 const ENCRYPTED_DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 6];
 const SHROUDED_KEY_BAG: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 2];
 const SECRET_BAG: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 5];
@@ -78,32 +85,34 @@ impl<'a> Outline<'a> {
         if !after.is_empty() {
             return Err(self.malformed(after, "bytes after the file's end"));
         }
-        let (rest, _version) = self.any(pfx, "the version")?;
+        let (rest, _) = self.any(pfx, "the version")?;
+        let version = pfx.strip_suffix(rest).unwrap_or_default();
         let (mac, safe) = self.sequence(rest, "the authenticated safe")?;
         let (content_type, content) = self.typed(safe)?;
         if content_type != DATA {
             return Err(IdentityError::Unsupported("a public-key protected container".into()));
         }
         let mut iterations = 0_u64;
-        let mut encrypted = Vec::new();
-        let (_, safes) = self.sequence(self.octets(content)?, "the authenticated safe")?;
-        for safe in self.elements(safes)? {
+        let mut safes = Vec::new();
+        let (_, elements) = self.sequence(self.octets(content)?, "the authenticated safe")?;
+        for safe in self.elements(elements)? {
             let (content_type, content) = self.typed(safe)?;
-            iterations = iterations.saturating_add(match content_type {
-                DATA => self.bags(self.octets(content)?)?,
+            let (work, safe) = match content_type {
+                DATA => (self.bags(self.octets(content)?)?, Safe::Plain(safe)),
                 ENCRYPTED_DATA => {
                     let (work, part) = self.encrypted_data(content)?;
-                    encrypted.extend(part);
-                    work
+                    (work, part.map_or(Safe::Plain(safe), Safe::Encrypted))
                 }
                 _ => {
                     return Err(IdentityError::Unsupported("a kind of content that is not supported".into()));
                 }
-            });
+            };
+            iterations = iterations.saturating_add(work);
+            safes.push(safe);
         }
         let mac_iterations = if mac.is_empty() { None } else { Some(self.mac(mac)?) };
         iterations = iterations.saturating_add(mac_iterations.unwrap_or(0));
-        Ok(Work { iterations, mac_iterations, encrypted })
+        Ok(Work { iterations, mac_iterations, version, safes })
     }
 
     /// MacData: digest, salt, iterations (1 if left out).
@@ -171,9 +180,10 @@ impl<'a> Outline<'a> {
         let (_, algorithm) = self.sequence(input, "an encryption algorithm")?;
         let (parameters, oid) = self.any(algorithm, "an encryption algorithm's name")?;
         if oid.data != PBES2 {
-            // One derivation for the key, one for the initialisation vector.
-            return Ok(self.salt_and_iterations(parameters)?.1.saturating_mul(2));
+            // Two hashes for a key of 24 bytes, one for the initialization vector.
+            return Ok(self.salt_and_iterations(parameters)?.1.saturating_mul(3));
         }
+        let parameters_der = parameters;
         let (_, parameters) = self.sequence(parameters, "an encryption algorithm's parameters")?;
         let (_, derivation) = self.sequence(parameters, "a key derivation")?;
         let (rest, function) = self.any(derivation, "a key derivation's name")?;
@@ -181,7 +191,7 @@ impl<'a> Outline<'a> {
         let (rest, _salt) = self.any(settings, "the salt")?;
         let (rest, first) = self.integer(rest)?;
         if function.data != SCRYPT {
-            return Ok(first);
+            return Ok(first.saturating_mul(decrypt::blocks(parameters_der)));
         }
         let (rest, block_size) = self.integer(rest)?;
         let (_, lanes) = self.integer(rest)?;

@@ -2,11 +2,11 @@
 
 use std::{path::Path, process::ExitCode};
 
-use crate::load::{self, Cache};
+use crate::load::{self, Cache, Source};
 
 /// Prints every finding about the file and what it names.
 pub(super) fn check(file: &Path) -> ExitCode {
-    let outcome = load::load(file, &mut Cache::default());
+    let outcome = load::load(&Source::read(file), &mut Cache::default());
     for finding in &outcome.findings {
         println!("{finding}");
     }

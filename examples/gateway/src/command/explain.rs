@@ -29,7 +29,8 @@ pub(super) fn explain(asked: &Explain) -> ExitCode {
 }
 
 fn answer(asked: &Explain) -> Result<(String, bool), String> {
-    let load::Outcome { loaded, findings, .. } = load::load(&asked.config, &mut load::Cache::default());
+    let load::Outcome { loaded, findings, .. } =
+        load::load(&load::Source::read(&asked.config), &mut load::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());
         return Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"));

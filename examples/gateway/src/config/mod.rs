@@ -77,8 +77,6 @@ const KEYS: &[&str] = &[
 pub(crate) struct Config {
     /// The file it was read from.
     pub(crate) file: PathBuf,
-    /// Its text.
-    pub(crate) text: String,
     /// The listener.
     pub(crate) listener: Listener,
     /// The management listener, if there is one.
@@ -112,11 +110,22 @@ impl Config {
     }
 }
 
+/// The text of a configuration file, or why it cannot be read.
+pub(crate) type Text = Result<String, Box<Diagnostic>>;
+
 /// Reads and parses the file. There is a configuration exactly if no diagnostic is an error.
 pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
+    match text(file) {
+        Ok(text) => parse(file, &text),
+        Err(error) => (None, vec![*error]),
+    }
+}
+
+/// Reads the file's text.
+pub(crate) fn text(file: &Path) -> Text {
     let refuse = |line, problem: String, remedy: &str| {
         let (severity, key, file) = (Severity::Error, String::new(), file.to_owned());
-        (None, vec![Diagnostic { severity, file, line, key, problem, remedy: remedy.to_owned() }])
+        Err(Box::new(Diagnostic { severity, file, line, key, problem, remedy: remedy.to_owned() }))
     };
     let bytes = match file::read(file, LARGEST) {
         Ok(bytes) => bytes,
@@ -126,7 +135,7 @@ pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
         Err(error) => return refuse(1, format!("cannot be read: {error}"), "name a readable file"),
     };
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(file, text),
+        Ok(text) => Ok(text.to_owned()),
         Err(error) => {
             let before = bytes.iter().take(error.valid_up_to());
             let line = 1 + before.filter(|byte| **byte == b'\n').count();
@@ -141,14 +150,14 @@ pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
 pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let report = Report::new(file, text, &errors);
-    let config = read_top(Section::top(&report, KEYS, table.into_inner()), file, text);
+    let config = read_top(Section::top(&report, KEYS, table.into_inner()), file);
     let diagnostics = report.finish();
     let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
     (config.filter(|_| is_sound), diagnostics)
 }
 
 /// Reads every section; there may be errors even if it returns a configuration.
-fn read_top(mut top: Section<'_, '_>, file: &Path, text: &str) -> Option<Config> {
+fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     if !top.means("listener") {
         let remedy = "add [listener] with address, certificate and private_key";
         top.report.absent(1, "listener", "is missing", remedy);
@@ -179,7 +188,6 @@ fn read_top(mut top: Section<'_, '_>, file: &Path, text: &str) -> Option<Config>
     top.finish();
     Some(Config {
         file: file.to_owned(),
-        text: text.to_owned(),
         listener: listener?,
         management: match management {
             Some(management) => Some(management?),

@@ -54,7 +54,7 @@ pub(crate) struct Route {
     pub(crate) limits: RouteLimits,
     /// How the back end's certificate is judged.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
-    /// Which callers are let in; none: everyone.
+    /// Which callers are let in; none: everyone, which the file may state as `client_certificate = "none"`.
     pub(crate) client_certificate: Option<Located<ClientCertificate>>,
 }
 
@@ -159,6 +159,17 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         judge_scheme(&section, upstream);
     }
     let allow_missing_close_notify = read_upstream_close(&mut section);
+    let is_open = section.take_word("client_certificate", "none");
+    let is_word = section.is_text("client_certificate");
+    if is_word && let Some(word) = section.string("client_certificate") {
+        let remedy = "write \"none\" if anyone may call, or rules in [routes.client_certificate]";
+        report.error(
+            word.line,
+            &word.key,
+            format!("{} is not a way to judge callers", quoted(&word)),
+            remedy,
+        );
+    }
     let is_guarded = section.has("client_certificate");
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
     let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
@@ -170,10 +181,19 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
         }
         ClientCertificate::read(rules, around)
     });
+    if path.is_some() && upstream.is_some() && !is_open && !is_word && !is_guarded {
+        let remedy = "add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
+        report.note(
+            section.line,
+            &section.key_of("client_certificate"),
+            "anyone may call this route",
+            remedy,
+        );
+    }
     if let Some(upstream) = &upstream {
         note_anonymous(&section, upstream, client_certificate.as_ref());
     }
-    let by = route_identity::read_by(&mut section, around, client_certificate.as_ref(), is_guarded);
+    let by = route_identity::read_by(&mut section, around, client_certificate.as_ref(), is_guarded, is_open);
     let named = RouteIdentity::read(&mut section, &around.identities);
     let identity = by.map_or(named, |by| Some(RouteIdentity::By(by)));
     section.finish();

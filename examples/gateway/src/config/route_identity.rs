@@ -85,6 +85,7 @@ pub(super) fn read_by(
     around: &Surroundings,
     rules: Option<&Located<ClientCertificate>>,
     is_guarded: bool,
+    is_open: bool,
 ) -> Option<Located<IdentityBy>> {
     let report = section.report;
     let has_both = section.has("identity");
@@ -96,7 +97,12 @@ pub(super) fn read_by(
     }
     match &by.by {
         By::Claim(claim) if !is_guarded => {
-            let remedy = "add [routes.client_certificate], or choose by header";
+            let remedy = match is_open {
+                true => {
+                    "write [routes.client_certificate] in place of client_certificate = \"none\", or choose by header"
+                }
+                false => "add [routes.client_certificate], or choose by header",
+            };
             report.error(claim.line, &claim.key, "nobody is admitted here who could be looked at", remedy);
         }
         By::Claim(claim) if rules.is_some_and(|rules| rules.mode == Mode::Shadow) => {

@@ -119,6 +119,11 @@ impl<'r, 't> Section<'r, 't> {
         entry.into_string(self.report)
     }
 
+    /// Whether the key has a text.
+    pub(crate) fn is_text(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|value| value.get_ref().as_str().is_some())
+    }
+
     /// Takes this very word, if the key has it.
     pub(crate) fn take_word(&mut self, name: &str, word: &str) -> bool {
         let is_word = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str() == Some(word);

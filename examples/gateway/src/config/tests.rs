@@ -60,7 +60,7 @@ mode = "enforce"
 [[routes]]
 path = "/"
 upstream = "http://localhost:8080"
-
+client_certificate = "none"
 [limits]
 head_timeout = "500ms"
 drain_timeout = "2m"
@@ -154,9 +154,11 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.proxy, Proxy::default());
     assert!(config.upstream_ca_of(&config.routes[0]).is_empty());
-    let note = "etc/gateway.toml:2: note: routes[1].identity: calls the back end anonymously; \
-                add identity = \"NAME\" if the back end demands a certificate";
-    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [note]);
+    let open = "etc/gateway.toml:2: note: routes[1].client_certificate: anyone may call this route; \
+                add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
+    let anonymous = "etc/gateway.toml:2: note: routes[1].identity: calls the back end anonymously; \
+                     add identity = \"NAME\" if the back end demands a certificate";
+    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [open, anonymous]);
 }
 
 #[test]
@@ -261,9 +263,16 @@ fn who_chooses_an_identity_must_be_known() {
         )
     };
     let (config, found) = parsed(&text("claim = 'common_name'"));
-    assert!(config.is_none() && found[0].to_string().contains("nobody is admitted"), "{found:?}");
+    assert!(config.is_none() && found[1].to_string().contains("nobody is admitted"), "{found:?}");
+    let open = text("claim = 'common_name'") + "client_certificate = 'none'\n";
+    let (config, found) = parsed(&open);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert!(
+        config.is_none() && found.remedy.contains("in place of client_certificate = \"none\""),
+        "{found}"
+    );
     let (config, found) = parsed(&text("header = 'x-tenant'"));
-    assert!(config.is_some() && found[0].to_string().contains("anyone can call"), "{found:?}");
+    assert!(config.is_some() && found[1].to_string().contains("anyone can call"), "{found:?}");
 }
 
 #[test]
@@ -330,7 +339,7 @@ fn each_error_has_its_line_its_key_and_a_remedy() {
 
 #[test]
 fn a_file_without_listener_or_routes_says_so() {
-    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n";
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://b\"\nclient_certificate = \"none\"\n";
     let cases: &[(&str, &[&str])] = &[
         ("", &["listener", "routes"]),
         (route, &["listener"]),
@@ -482,7 +491,9 @@ fn a_star_in_a_path_is_a_warning() {
         ("/*/orders/*", "name a prefix: it also matches what is below it"),
         ("/orders*", "name a prefix: it also matches what is below it"),
     ] {
-        let text = format!("{LISTENER}\nroutes = [{{ path = {path:?}, upstream = \"http://b\" }}]\n");
+        let text = format!(
+            "{LISTENER}\nroutes = [{{ path = {path:?}, upstream = \"http://b\", client_certificate = \"none\" }}]\n"
+        );
         let (config, found) = parsed(&text);
         assert!(config.is_some(), "{path}");
         let [found] = &found[..] else { panic!("{path}: {found:?}") };

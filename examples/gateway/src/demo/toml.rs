@@ -72,11 +72,12 @@ identity = "billing"
 trust = "partners"
 issuer = ["{PARTNERS_CA}"]
 
-# No [routes.client_certificate]: anybody may call. The back end still sees the gateway's identity.
+# Anyone may call. The upstream still sees the gateway's identity.
 [[routes]]
 path = "/open"
 upstream = "https://localhost:{second}/open"
 identity = "orders"
+client_certificate = "none"
 "#
     )
 }
@@ -95,7 +96,9 @@ mod tests {
             .unwrap()
             .iter()
             .map(|route| {
-                let trust = route.get("client_certificate").and_then(|rules| rules["trust"].as_str());
+                let trust = route
+                    .get("client_certificate")
+                    .and_then(|rules| rules.get("trust").unwrap_or(rules).as_str());
                 [route["path"].as_str(), route["upstream"].as_str(), route["identity"].as_str(), trust]
             })
             .collect();
@@ -104,7 +107,7 @@ mod tests {
             [
                 [Some("/orders"), Some("https://localhost:9444/orders"), Some("orders"), Some("partners")],
                 [Some("/billing"), Some("https://localhost:9444/billing"), Some("billing"), Some("partners")],
-                [Some("/open"), Some("https://localhost:9445/open"), Some("orders"), None],
+                [Some("/open"), Some("https://localhost:9445/open"), Some("orders"), Some("none")],
             ]
         );
     }

@@ -14,6 +14,7 @@ use tower_mtls::Timestamp;
 #[derive(Debug)]
 pub(crate) struct Status {
     stale_since: Mutex<Option<Instant>>,
+    edited_since: Mutex<Option<Instant>>,
     last_load: AtomicI64,
     is_draining: AtomicBool,
 }
@@ -23,6 +24,7 @@ impl Status {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             stale_since: Mutex::new(None),
+            edited_since: Mutex::new(None),
             last_load: AtomicI64::new(now.as_unix()),
             is_draining: AtomicBool::new(false),
         }
@@ -39,14 +41,22 @@ impl Status {
         self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
+    /// Whether the configuration file was edited in place and not loaded since.
+    pub(super) fn edited(&self, is_edited: bool) {
+        let mut since = self.edited_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if is_edited { since.or_else(|| Some(Instant::now())) } else { None };
+    }
+
+    /// Whether the last attempt to load failed.
     pub(crate) fn is_stale(&self) -> bool {
         self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Since the first attempt that failed; 0 only if the configuration is fresh.
+    /// Since the first attempt that failed, or the first edit in place; 0 only if what serves is what the files say.
     pub(crate) fn stale_seconds(&self) -> f64 {
-        let since = *self.stale_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map_or(0.0, |since| since.elapsed().as_secs_f64().max(0.001))
+        let since = [&self.stale_since, &self.edited_since]
+            .map(|since| *since.lock().unwrap_or_else(PoisonError::into_inner));
+        since.into_iter().flatten().min().map_or(0.0, |since| since.elapsed().as_secs_f64().max(0.001))
     }
 
     /// When the configuration that serves was loaded.

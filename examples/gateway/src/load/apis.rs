@@ -8,13 +8,13 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    IdentityLayer, TrustAnchors,
+    BackEndTrust, IdentityLayer, TrustAnchors,
     apim::{
         ApimPolicyLayer, BackEnd as NamedBackEnd, ChosenIdentity, Document, DocumentBuilder, DocumentScope,
         FindingKind, ForwardingLayer, Revocation, SharedDeployment,
     },
     identity::IdentityReference,
-    outbound::{RetryIdempotent, SharedBackEndTrust},
+    outbound::RetryIdempotent,
 };
 
 use super::{api_trust::ApiTrust, choice::All, upstream};
@@ -50,7 +50,7 @@ pub(super) struct Made {
     api: Arc<Api>,
     policy: Option<Arc<Policy>>,
     /// Those that its policies name.
-    back_ends: Vec<(Id, Arc<BackEnd>)>,
+    back_ends: Vec<(Id, Arc<BackEnd>, BackEndTrust)>,
     route: Arc<Route>,
     named: Named,
 }
@@ -59,7 +59,7 @@ pub(super) struct Made {
 struct Usable {
     written: Arc<BackEnd>,
     back_end: NamedBackEnd,
-    trust: SharedBackEndTrust,
+    trust: BackEndTrust,
 }
 
 type BackEnds = BTreeMap<Id, Usable>;
@@ -100,7 +100,7 @@ impl ApiParts {
         let policy = settings.policy.as_ref().map(|policy| &policy.value);
         for (id, stored) in &settings.apis {
             let api = &stored.value;
-            let made = match self.known(id, api, policy, settings) {
+            let made = match self.known(id, api, policy, settings, &back_ends) {
                 Some(made) => Ok(made),
                 // What is wrong with the API itself is found all the same.
                 None if is_above_broken => match self.route(api, policy, &back_ends, None) {
@@ -131,6 +131,12 @@ impl ApiParts {
         built
     }
 
+    /// The trust in back ends that these settings no longer have: nothing is built of it any more.
+    pub(crate) fn release_trust(&self, settings: &Settings) -> Vec<BackEndTrust> {
+        let written = |id: &Id| settings.back_ends.get(id).map(|stored| verify(&stored.value));
+        self.back_end_trust.release(|id, verify| written(id) == Some(verify))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Vec<Made>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,9 +148,11 @@ impl ApiParts {
         api: &Arc<Api>,
         policy: Option<&Arc<Policy>>,
         settings: &Settings,
+        back_ends: &BackEnds,
     ) -> Option<Made> {
-        let is_there = |(id, written): &(Id, Arc<BackEnd>)| {
+        let is_there = |(id, written, trust): &(Id, Arc<BackEnd>, BackEndTrust)| {
             settings.back_ends.get(id).is_some_and(|stored| stored.value == *written)
+                && back_ends.get(id).is_none_or(|usable| usable.trust.is_same_as(trust))
         };
         let is_same = |made: &&Made| {
             made.api == *api && made.policy.as_ref() == policy && made.back_ends.iter().all(is_there)
@@ -215,7 +223,7 @@ impl ApiParts {
         let calling = if upstream.scheme == Scheme::Http && !may_go_elsewhere {
             calling
         } else {
-            let trust = self.back_end_trust.get(Verify::Full);
+            let trust = self.back_end_trust.full();
             calling.with_trust(trust.map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?)
         };
         let proxy = upstream::proxy(&self.proxy, &api.path, &upstream)
@@ -267,7 +275,10 @@ impl ApiParts {
             // The policy of all APIs names them.
             _ => Named::default(),
         };
-        let back_ends = used.iter().map(|(id, usable)| ((*id).clone(), usable.written.clone())).collect();
+        let back_ends = used
+            .iter()
+            .map(|(id, usable)| ((*id).clone(), usable.written.clone(), usable.trust.clone()))
+            .collect();
         Ok(Made { api: api.clone(), policy: all.cloned(), back_ends, route, named })
     }
 
@@ -285,7 +296,7 @@ impl ApiParts {
     fn back_ends(&self, settings: &Settings, built: &mut Built) -> BackEnds {
         let mut usable = BackEnds::new();
         for (id, stored) in &settings.back_ends {
-            match self.back_end(&stored.value) {
+            match self.back_end(id, &stored.value) {
                 Ok((back_end, trust)) => {
                     if let Some(identity) = back_end.identity() {
                         let of = reference(identity);
@@ -304,18 +315,12 @@ impl ApiParts {
         usable
     }
 
-    fn back_end(&self, written: &BackEnd) -> Result<(NamedBackEnd, SharedBackEndTrust), Problem> {
+    fn back_end(&self, id: &Id, written: &BackEnd) -> Result<(NamedBackEnd, BackEndTrust), Problem> {
         let url = |problem: String| (Part::Url, None, problem);
         let parsed = Upstream::parse(&written.url);
         let parsed = parsed.map_err(|refused| url(format!("{}; {}", refused.problem, refused.remedy)))?;
         let back_end = NamedBackEnd::new(&written.url).map_err(|error| url(error.to_string()))?;
-        let verify = match (written.validates_chain, written.validates_name) {
-            (true, true) => Verify::Full,
-            (true, false) => Verify::Chain,
-            (false, true) => Verify::Name,
-            (false, false) => Verify::None,
-        };
-        let trust = self.back_end_trust.get(verify).map_err(url)?;
+        let trust = self.back_end_trust.of_back_end(id, verify(written)).map_err(url)?;
         let Some(credential) = &written.credential else { return Ok((back_end, trust)) };
         let credentials = |problem: String| (Part::Credentials, None, problem);
         if parsed.scheme == Scheme::Http {
@@ -395,6 +400,16 @@ impl ApiParts {
             (Part::Document, Some((error.line(), error.column())), format!("{said}{remedy}"))
         });
         Err(problems.collect())
+    }
+}
+
+/// How much of a back end's certificate is verified.
+fn verify(back_end: &BackEnd) -> Verify {
+    match (back_end.validates_chain, back_end.validates_name) {
+        (true, true) => Verify::Full,
+        (true, false) => Verify::Chain,
+        (false, true) => Verify::Name,
+        (false, false) => Verify::None,
     }
 }
 

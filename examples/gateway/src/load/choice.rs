@@ -79,10 +79,10 @@ impl Known {
 }
 
 impl ResolveIdentity for All {
-    /// An id is the store's, and else a name.
+    /// An id is a name of the file, and else the store's.
     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
-        let stored = self.store.as_ref().and_then(|store| store.resolve(reference));
-        stored.or_else(|| self.file.resolve(reference))
+        let of_file = self.file.resolve(reference);
+        of_file.or_else(|| self.store.as_ref()?.resolve(reference))
     }
 }
 

@@ -104,6 +104,14 @@ pub(super) fn document(
         Ok(document) => {
             warn(document.warnings(), parts.config, rules, file, findings);
             rules::warn_of_shadow(rules, findings);
+            if !document.asks_for_certificate() {
+                let remedy = "add <validate-client-certificate> if callers need one";
+                findings.note(
+                    file,
+                    "anyone may call this route: the document asks for no certificate",
+                    remedy,
+                );
+            }
             note_anonymous(&document, route, file, findings);
             note_empty_base(&document, file, findings);
             let is_sound = judge_proof(&document, rules, file, findings);

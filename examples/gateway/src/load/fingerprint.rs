@@ -12,12 +12,23 @@ use std::{
 pub(crate) enum Fingerprint {
     /// It is there.
     #[cfg(unix)]
-    There { device: u64, inode: u64, size: u64, modified: (i64, i64), changed: (i64, i64) },
+    There { file: FileId, size: u64, modified: (i64, i64), changed: (i64, i64) },
     /// It is there.
     #[cfg(not(unix))]
     There { size: u64, modified: Option<std::time::SystemTime> },
     /// It is not, or this user may not see it.
     Away(io::ErrorKind),
+}
+
+/// What sets a file apart from another one in its place. Inode numbers are used again, so the time of its creation
+/// counts too, where the file system keeps it.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+    created: Option<std::time::SystemTime>,
+    is_regular: bool,
 }
 
 /// The state of several files.
@@ -32,16 +43,13 @@ impl Fingerprint {
         }
     }
 
-    /// Whether it is the same file, whatever is in it; where that cannot be told, it is.
-    pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {
+    /// Whether both are the same file, which was changed in place. Where files have no inodes, none is.
+    pub(crate) fn is_edit_of(&self, other: &Self) -> bool {
         match (self, other) {
             #[cfg(unix)]
-            (
-                Self::There { device, inode, .. },
-                Self::There { device: other_device, inode: other_inode, .. },
-            ) => (device, inode) == (other_device, other_inode),
-            #[cfg(not(unix))]
-            (Self::There { .. }, Self::There { .. }) => true,
+            (Self::There { file, .. }, Self::There { file: other_file, .. }) => {
+                file == other_file && self != other
+            }
             _ => false,
         }
     }
@@ -50,8 +58,12 @@ impl Fingerprint {
     fn there(metadata: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self::There {
-            device: metadata.dev(),
-            inode: metadata.ino(),
+            file: FileId {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                created: metadata.created().ok(),
+                is_regular: metadata.is_file(),
+            },
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
@@ -92,19 +104,31 @@ mod tests {
         let watched = folder.join("data/file");
         let mut before = Fingerprint::of(&watched);
         assert_eq!(before, Fingerprint::of(&watched), "nothing happened");
-        let steps: [(&str, &dyn Fn()); 5] = [
-            ("a link on the way is swapped", &|| link("two")),
-            ("its permissions change", &|| {
-                fs::set_permissions(&watched, fs::Permissions::from_mode(0o600)).unwrap();
-            }),
-            ("it is written", &|| fs::write(&watched, "other").unwrap()),
-            ("it is removed", &|| fs::remove_file(&watched).unwrap()),
-            ("it is there again", &|| fs::write(&watched, "other").unwrap()),
+        let steps: [(&str, &dyn Fn(), bool); 6] = [
+            ("a link on the way is swapped", &|| link("two"), false),
+            (
+                "its permissions change",
+                &|| fs::set_permissions(&watched, fs::Permissions::from_mode(0o600)).unwrap(),
+                true,
+            ),
+            ("it is written", &|| fs::write(&watched, "other").unwrap(), true),
+            (
+                "another file is renamed into its place",
+                &|| {
+                    fs::write(folder.join("next"), "other").unwrap();
+                    fs::rename(folder.join("next"), &watched).unwrap();
+                },
+                false,
+            ),
+            ("it is removed", &|| fs::remove_file(&watched).unwrap(), false),
+            ("it is there again", &|| fs::write(&watched, "other").unwrap(), false),
         ];
-        for (case, step) in steps {
+        for (case, step, is_edit) in steps {
             step();
             let after = Fingerprint::of(&watched);
             assert_ne!(before, after, "{case}");
+            assert_eq!(after.is_edit_of(&before), is_edit, "{case}");
+            assert!(!after.is_edit_of(&after), "{case}");
             before = after;
         }
         fs::remove_dir_all(&folder).unwrap();

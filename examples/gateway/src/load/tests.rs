@@ -22,7 +22,7 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
     fs::write(&file, &text).unwrap();
     let mut cache = Cache::default();
     let mut load = |succeeds: bool| {
-        let outcome = load(&file, &mut cache);
+        let outcome = load(&Source::read(&file), &mut cache);
         cache.settle(outcome.loaded.is_some());
         assert_eq!(outcome.loaded.is_some(), succeeds, "{:?}", outcome.findings);
         outcome

@@ -219,7 +219,10 @@ pub(super) struct BackEndTrusts<'c> {
 /// What requests look up, and what it is to be from now on.
 type Shared = (SharedBackEndTrust, BackEndTrust);
 
-type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<BackEndPin>);
+type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<BackEndPin>, Option<Place>);
+
+/// Host and path of a route with settings of its own: when they change, only its connections end.
+type Place = (Option<String>, String);
 
 impl<'c> BackEndTrusts<'c> {
     pub(super) fn new(kept: &'c mut Kept<BackEndTrust>, shared: &'c mut Kept<SharedBackEndTrust>) -> Self {
@@ -243,7 +246,12 @@ impl<'c> BackEndTrusts<'c> {
         let pins = route.upstream_tls.as_ref().map_or(&[][..], |tls| &tls.pins);
         let pins = pins.iter().map(|pin| pin.value).collect();
         let files = config.upstream_ca_of(route);
-        let settings = (files.iter().map(|file| file.resolved.clone()).collect(), verify, server_name, pins);
+        let place = route
+            .upstream_tls
+            .as_ref()
+            .map(|_| (route.host.as_ref().map(|host| host.value.clone()), route.path.value.clone()));
+        let files_named = files.iter().map(|file| file.resolved.clone()).collect();
+        let settings = (files_named, verify, server_name, pins, place);
         if let Some(made) = self.made.get(&settings) {
             return made.as_ref().map(|(shared, _)| shared.clone());
         }
@@ -264,16 +272,16 @@ impl<'c> BackEndTrusts<'c> {
 
     fn make(
         &mut self,
-        (_, verify, server_name, pins): &Settings,
+        settings @ (_, verify, server_name, pins, _): &Settings,
         files: &[Located<FilePath>],
         route: &RouteConfig,
         findings: &mut Findings,
     ) -> Option<BackEndTrust> {
         let read = trust::upstreams(files, findings)?;
         let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let settings =
+        let demands =
             [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
-        let digest = Digest::of("back-end trust", settings.into_iter().chain(read.iter().map(Vec::as_slice)));
+        let digest = Digest::of("back-end trust", demands.into_iter().chain(read.iter().map(Vec::as_slice)));
         let made = self.kept.get_or_make(digest, || {
             let mut builder = BackEndTrust::builder();
             if let Some(name) = server_name {
@@ -290,10 +298,14 @@ impl<'c> BackEndTrusts<'c> {
             };
             read.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build()
         });
-        made.map_err(|error| {
+        let trust = made.map_err(|error| {
             let remedy = "name the back end's CA in [upstream_tls] ca = [\"FILE\"]";
             findings.error(&route.upstream, error.to_string(), remedy);
-        })
-        .ok()
+        });
+        // The same demands elsewhere may stay when these change.
+        let place = format!("{settings:?}");
+        let digest = Digest::of("back-end trust of these settings", [place.as_bytes(), digest.as_bytes()]);
+        let own = self.kept.get_or_make(digest, || trust.map(|trust| trust.renewed()));
+        own.ok()
     }
 }

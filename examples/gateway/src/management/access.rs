@@ -15,6 +15,7 @@ use axum::{
 use tower_mtls::{RequireCertificateLayer, remote_addr};
 
 use super::{Hosts, Token, arm::Problem};
+use crate::log;
 
 /// What a caller must show: everything that is configured, of which there is at least one.
 #[derive(Debug, Clone)]
@@ -73,7 +74,11 @@ fn warn(told: &Mutex<Option<Instant>>, request: &Request) {
     if told.is_none_or(|told| now.saturating_duration_since(told) >= Duration::from_secs(1)) {
         *told = Some(now);
         let remote = remote_addr(request.extensions()).map(tracing::field::display);
-        tracing::warn!(remote, path = request.uri().path(), "asked with a token that is not the one");
+        tracing::warn!(
+            remote,
+            path = &*log::cut(request.uri().path()),
+            "asked with a token that is not the one"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many connections the process can hold.
+//! Shares of the open files that the process may have.
 
 /// A connection that is forwarded takes two descriptors; some are left for everything else.
 const RESERVED: usize = 64;
@@ -17,25 +17,46 @@ pub(crate) fn back_end_connections() -> usize {
     places().connections
 }
 
-/// Raises the limit of open files to what the system allows, and divides it up.
-#[cfg(unix)]
+/// What the listener for callers may take.
 pub(super) fn places() -> Places {
+    fit(open_files())
+}
+
+/// What the management listener may take.
+pub(super) fn of_management() -> Places {
+    let most = most_of_management(files(open_files()));
+    Places { connections: most - most / 4, handshakes: most / 4, makes_room: true }
+}
+
+/// Raises the limit of open files to what the system allows.
+#[cfg(unix)]
+fn open_files() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     // None means unlimited.
     let limit = if raised.is_ok() { maximum } else { current };
-    fit(limit.unwrap_or(u64::MAX))
+    limit.unwrap_or(u64::MAX)
 }
 
 #[cfg(not(unix))]
-pub(super) fn places() -> Places {
-    fit(2_048)
+fn open_files() -> u64 {
+    2_048
 }
 
-fn fit(files: u64) -> Places {
-    let files = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED);
+fn files(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// Descriptors of the management listener: an eighth.
+fn most_of_management(files: usize) -> usize {
+    (files / 8).clamp(8, 256)
+}
+
+fn fit(limit: u64) -> Places {
+    let all = files(limit);
+    let files = all.saturating_sub(RESERVED + most_of_management(all));
     // A handshake, and a connection that waits to be served, take one descriptor each.
     let handshakes = (files / 8).clamp(8, 1_024);
     let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
@@ -48,10 +69,21 @@ mod tests {
 
     #[test]
     fn connections_take_two_descriptors_and_handshakes_one() {
-        for (files, connections, handshakes) in
-            [(0, 16, 8), (1_024, 420, 120), (65_536, 32_224, 1_024), (u64::MAX, 1_000_000, 1_024)]
-        {
+        for (files, connections, handshakes) in [
+            (0, 16, 8),
+            (512, 168, 48),
+            (1_024, 364, 104),
+            (65_536, 32_096, 1_024),
+            (u64::MAX, 1_000_000, 1_024),
+        ] {
             assert_eq!(fit(files), Places { connections, handshakes, makes_room: false }, "{files}");
+        }
+    }
+
+    #[test]
+    fn management_takes_an_eighth_and_at_most_256() {
+        for (files, most) in [(0, 8), (512, 64), (1_024, 128), (2_048, 256), (65_536, 256)] {
+            assert_eq!(most_of_management(files), most, "{files}");
         }
     }
 }

@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     load::{ApiParts, Built},
+    log,
     path::Normalised,
     routes::RouteTable,
     store::{Deployed, Use, Uses},
@@ -153,7 +154,8 @@ pub(super) async fn answer(
     let (facts, service) = match found {
         Ok(found) => found,
         Err(refused) => {
-            tracing::debug!(%method, path, remote, ?refused, "request refused before any route");
+            let (method, path) = (log::cut(method.as_str()), log::cut(&path));
+            tracing::debug!(%method, path = &*path, remote, ?refused, "request refused before any route");
             measure::unrouted(refused.code());
             let response = refused.response();
             let response = if is_grpc { as_grpc(response.status(), refused.code()) } else { response };
@@ -184,7 +186,8 @@ pub(super) async fn answer(
         let identity = identity.as_deref().filter(|_| failure.is_unknown_identity());
         let looked = looked.filter(|_| failure.is_unknown_identity());
         let (by, value) = (looked.as_ref().map(Looked::by), looked.as_ref().map(Looked::value));
-        tracing::warn!(code, %method, path, route, upstream, remote, identity, by, value, "{failure}");
+        let (method, path) = (log::cut(method.as_str()), log::cut(&path));
+        tracing::warn!(code, %method, path = &*path, route, upstream, remote, identity, by, value, "{failure}");
         measures.failed(code);
         failed = Some(code);
         own(failure.response(), is_head)

@@ -18,7 +18,7 @@ impl Deployed {
         Self { file, shared }
     }
 
-    /// Shows documents the store as it is published now. Of two under the same id the store's counts.
+    /// Shows documents the store as it is published now. Of two under the same id the file's counts.
     pub(crate) fn refresh(&self, store: &Published) {
         store.show(|insert| {
             let mut all = self.file.clone();

@@ -95,7 +95,10 @@ impl Published {
                 Made::Identity(identity) => (identity.certificate(), true),
                 Made::Caller(certificate) => (certificate, false),
             };
-            deployed.insert(&**id, certificate.clone(), has_key);
+            // The configuration file's own identities keep their names.
+            if deployed.by_id(id).is_none() {
+                deployed.insert(&**id, certificate.clone(), has_key);
+            }
         }
     }
 }

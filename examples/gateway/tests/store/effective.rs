@@ -298,3 +298,46 @@ async fn a_policy_document_sees_the_store_as_it_is_now() {
     assert_eq!(deleted.status, 200, "{deleted:?}");
     assert_eq!(seen(&mut client, "/moved").await.0, 403);
 }
+
+#[tokio::test]
+async fn identity_of_the_file_wins_over_an_entry_of_its_name_at_start_and_after_changes_of_the_store() {
+    let world = World::start("");
+    let (pfx, password) = world.pfx("billing");
+    assert_eq!(world.put("orders", &pfx, &password, &[]).await.status, 201);
+    let (pfx, password) = world.pfx("orders");
+    let copy = world.put("copy", &pfx, &password, &[]).await;
+    let thumbprint = copy.body["properties"]["thumbprint"].as_str().unwrap();
+    let deleted = world.ask(Method::DELETE, "/certificates/copy", &[("if-match", "*")], "").await;
+    assert_eq!(deleted.status, 200, "{deleted:?}");
+    world.make_api("api", "api").await;
+    let policy = format!(
+        "<choose><when condition='@(!context.Deployment.Certificates.ContainsKey(\"{thumbprint}\"))'>\
+         <return-response><set-status code=\"418\" /></return-response></when></choose>\
+         <authentication-certificate certificate-id=\"orders\" />"
+    );
+    assert_eq!(world.set_policy("api", &policy).await.status, 201);
+    let mut caller = world.demo.http1(None).await;
+    assert_eq!(seen(&mut caller, "/api").await.0, 418, "the file has no such identity");
+
+    let text = fs::read_to_string(&world.config).unwrap();
+    let World { upstream, demo, running, token, config } = world;
+    drop(running);
+    let identity = "[identities.orders]\npfx = \"orders.pfx\"\npassword_file = \"orders.password\"\n";
+    let route = |path: &str, identity: &str| {
+        format!("[[routes]]\npath = \"{path}\"\nupstream = \"{upstream}\"\nidentity = {identity}\n")
+    };
+    let routes = [route("/name", "\"orders\""), route("/id", "{ id = \"orders\" }")].concat();
+    fs::write(&config, text + identity + &routes).unwrap();
+    let (running, port) = crate::support::Running::start(&config);
+    let told = running.logged(0, "store: the entry orders is hidden by [identities.orders]");
+    assert!(told.contains("ERROR gateway::serve: "), "{told}");
+    let world = World { upstream, demo: demo.on_port(port), running, token, config };
+    let mut caller = world.demo.http1(None).await;
+    for id in ["one", "two"] {
+        for path in ["/name", "/id", "/api"] {
+            let expected = (200, "CN=orders-gateway, O=Contoso".to_owned());
+            assert_eq!(seen(&mut caller, path).await, expected, "{path}, before {id}");
+        }
+        assert_eq!(world.put(id, &world.file("client.pem"), "", &[]).await.status, 201);
+    }
+}

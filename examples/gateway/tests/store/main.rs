@@ -12,4 +12,5 @@ mod effective;
 mod rest;
 mod sdk;
 mod secrets;
+mod upstream_trust;
 mod world;

@@ -12,6 +12,7 @@ pub mod back_end;
 pub mod fronted;
 pub mod raw_http2;
 pub mod slow_back_end;
+mod stall;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -19,7 +20,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -293,6 +294,7 @@ pub fn check(config: &Path) -> (Option<i32>, String) {
 struct Log {
     lines: Mutex<(Vec<String>, bool)>,
     more: Condvar,
+    is_stalled: AtomicBool,
 }
 
 /// `gateway run`, killed at the end.
@@ -308,7 +310,11 @@ impl Running {
 
     /// With this much of a log.
     pub fn start_logging(config: &Path, log: &str) -> (Self, u16) {
-        let mut command = gateway();
+        Self::start_by(gateway(), config, log)
+    }
+
+    /// By this command, which takes the gateway's arguments.
+    pub fn start_by(mut command: Command, config: &Path, log: &str) -> (Self, u16) {
         command.env("RUST_LOG", log);
         let mut process =
             command.args(["run", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
@@ -317,7 +323,9 @@ impl Running {
         let running = Self { process, log: log.clone() };
         std::thread::spawn(move || {
             for line in printed.map_while(Result::ok) {
-                log.lines.lock().unwrap().0.push(line);
+                let lines = log.lines.lock().unwrap();
+                let is_stalled = |_: &mut _| log.is_stalled.load(Ordering::SeqCst);
+                log.more.wait_while(lines, is_stalled).unwrap().0.push(line);
                 log.more.notify_all();
             }
             log.lines.lock().unwrap().1 = true;

@@ -91,6 +91,8 @@ pub(super) const BROKEN: &[Case] = &[
     ("Orders.internal", "orders:443", 34, "routes[1].upstream_tls.server_name", "has a port"),
     ("ca = \"backend-ca.pem\"", "verify = \"none\"", 21, "upstream_tls.verify", "[routes.upstream_tls]"),
     // client_certificate
+    ("client_certificate = \"none\"", "client_certificate = \"off\"", 51, "routes[2].client_certificate",
+        "write \"none\" if anyone may call"),
     ("[\"*.contoso.com\"]", "[\"a.*.com\"]", 42, "routes[1].client_certificate.dns_name", "first label"),
     ("mode = \"enforce\"", "mode = \"audit\"", 46, "routes[1].client_certificate.mode", "write \"enforce\""),
     ("mode = \"enforce\"", "in_store = true", 46, "routes[1].client_certificate.in_store", "add [store]"),

@@ -1,0 +1,79 @@
+//! Bounded queues of lines that wait to be written.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use tracing::Metadata;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{
+    topic::Topic,
+    writer::{StandardError, Written},
+};
+
+/// Lines of each queue.
+const LINES: usize = 1_024;
+
+/// The most bytes of a line.
+const LONGEST: usize = 16 * 1024;
+
+/// A queue for lines about requests, and one for all others.
+#[derive(Debug)]
+pub(super) struct Queues {
+    requests: NonBlocking,
+    operation: NonBlocking,
+}
+
+impl Queues {
+    /// The queues, and what ends their writers.
+    pub(super) fn new(written: &Arc<Written>) -> (Self, Vec<WorkerGuard>) {
+        let queue = |name| {
+            let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
+            builder.thread_name(name).finish(StandardError::new(written.clone()))
+        };
+        let (operation, first) = queue("log");
+        let (requests, second) = queue("log of requests");
+        (Self { requests, operation }, vec![first, second])
+    }
+
+    /// How many lines did not fit into each queue.
+    pub(super) fn dropped(&self) -> [ErrorCounter; 2] {
+        [self.requests.error_counter(), self.operation.error_counter()]
+    }
+}
+
+impl<'a> MakeWriter<'a> for Queues {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line(self.operation.clone())
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
+        match Topic::of(metadata) {
+            Topic::Refusal | Topic::Failure | Topic::Detail => Line(self.requests.clone()),
+            Topic::Operation => Line(self.operation.clone()),
+        }
+    }
+}
+
+/// Queues one line, of at most [`LONGEST`] bytes.
+#[derive(Debug)]
+pub(super) struct Line(NonBlocking);
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match line.get(..LONGEST) {
+            Some(beginning) if line.len() > LONGEST => self.0.write_all(&[beginning, b"...\n"].concat())?,
+            _ => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
