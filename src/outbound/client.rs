@@ -16,8 +16,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
 use self::pools::Pools;
-use super::{BackEndBody, BackEndTrust, BackEndTrustError, ClientError};
+use super::{BackEndBody, BackEndTrust, BackEndTrustError, ClientError, resolver::Resolver};
 use crate::identity::ClientIdentity;
+
+/// Opens the TCP connections of one pool.
+pub(super) type TcpConnector = HttpConnector<Resolver>;
 
 /// Sends requests to back ends, each under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
 ///
@@ -154,8 +157,8 @@ impl Settings {
         Ok(self.trust.get_or_init(|| system))
     }
 
-    fn tcp(&self) -> HttpConnector {
-        let mut tcp = HttpConnector::new();
+    fn tcp(&self) -> TcpConnector {
+        let mut tcp = TcpConnector::new_with_resolver(Resolver::new());
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(self.connect_timeout));
         // A back end that vanished without a word is noticed, if late.

@@ -69,6 +69,7 @@ mod identity_layer;
 mod pin;
 mod pool;
 mod request_trust;
+mod resolver;
 mod retry;
 mod shared_trust;
 mod stream;

@@ -249,12 +249,10 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
     let mut pinned = Vec::new();
     for _ in 0..256 {
         let mut stream = world.connect(management, 0).await;
-        stream.write_all(&raw_http2::get(1, "/")).await.unwrap();
-        stream.flush().await.unwrap();
+        // More than there are places: each of the last ones takes that of an earlier one.
+        let _ = stream.write_all(&raw_http2::get(1, "/")).await;
+        let _ = stream.flush().await;
         pinned.push(stream);
-    }
-    for stream in pinned.iter_mut().take(255) {
-        raw_http2::read_until(stream, HEADERS).await;
     }
     for _ in 0..10 {
         let mut stream = world.demo.connect_to(management, None, b"http/1.1").await;

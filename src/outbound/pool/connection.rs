@@ -8,7 +8,7 @@ use hyper::{
     client::conn::http1,
     rt::{Read, Write},
 };
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
@@ -20,13 +20,14 @@ use super::{
 };
 use crate::outbound::{
     ClientError, MtlsConnector,
+    client::TcpConnector,
     stream::{Facts, Watched},
 };
 
 /// What makes connections.
 pub(in super::super) enum Connector {
-    Tls(MtlsConnector<HttpConnector>),
-    Plain(HttpConnector),
+    Tls(MtlsConnector<TcpConnector>),
+    Plain(TcpConnector),
 }
 
 /// The most of a response that is buffered for one HTTP/1.1 connection, and the largest head, in bytes.

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 /// A caller's request body. What a service leaves of it can be [discarded](Rest).
 #[derive(Debug)]
 pub(crate) struct CallerBody {
-    /// None: dropped.
+    /// None: dropped, or read to its end.
     incoming: Option<Incoming>,
     /// None for requests without a body.
     rest: Option<Rest>,
@@ -57,10 +57,14 @@ impl Body for CallerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.get_mut().incoming {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx),
-            None => Poll::Ready(None),
+        let this = self.get_mut();
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(incoming).poll_frame(cx));
+        // Trailers are the last frame, after which HTTP/1.1 clients do not ask for another one.
+        if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+            this.incoming = None;
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
