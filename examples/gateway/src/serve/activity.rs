@@ -277,6 +277,11 @@ impl InFlight {
         self.0.tunnel(place);
     }
 
+    /// Requests in flight on the connection.
+    pub(super) fn on_connection(&self) -> usize {
+        self.0.in_flight.load(Ordering::Relaxed)
+    }
+
     /// The listener's timeout of unread responses. None: unlimited.
     pub(super) fn unread_limit(&self) -> Option<Duration> {
         let limit = self.0.unread_limit.load(Ordering::Relaxed);

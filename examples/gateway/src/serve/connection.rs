@@ -28,8 +28,8 @@ use super::{
     watched_io::WatchedIo,
 };
 
-/// HTTP/2 streams at a time, as RFC 9113, section 6.5.2 recommends at least.
-const STREAMS: u32 = 100;
+/// HTTP/2 streams at a time. Each may hold a connection to an upstream with about 100 KiB of buffers.
+const STREAMS: u32 = 64;
 
 /// The most of a response that is buffered for one HTTP/2 stream, in bytes.
 const SEND_BUFFER: usize = 32 * 1024;

@@ -26,6 +26,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{activity::InFlight, flush::Flush};
 
+/// Requests in flight on an HTTP/2 connection from which on each response buffers one chunk only.
+const CROWDED: usize = 16;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A response body whose request is in flight until the caller has taken all of it.
@@ -69,6 +72,13 @@ impl Unread {
         let flushed = self.flush().poll(cx);
         let is_written = self.flush.is_some() && self.chunks.load(Ordering::Acquire) == 0;
         if is_written { Poll::Ready(()) } else { flushed }
+    }
+
+    /// Whether the connection has no room for another chunk of this response.
+    fn is_full(&self) -> bool {
+        self.flush.is_some()
+            && self.chunks.load(Ordering::Acquire) > 0
+            && self.in_flight.on_connection() > CROWDED
     }
 
     fn progress(&self) {
@@ -151,6 +161,10 @@ where
             *waker = Some(cx.waker().clone());
         }
         if error.is_none() {
+            if unread.is_full() {
+                unread.flush().begin();
+                ready!(unread.poll_written(cx));
+            }
             match ready!(body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, unread)))));
