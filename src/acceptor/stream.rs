@@ -49,8 +49,7 @@ impl MtlsStream {
 
     /// Bytes that the operating system has accepted on this connection, TLS overhead included.
     ///
-    /// What is written to the stream is buffered first, so this count alone shows whether a caller that reads nothing
-    /// holds the connection up.
+    /// TLS buffers writes, so this count alone shows whether the caller still reads.
     pub fn written(&self) -> u64 {
         self.tls.get_ref().0.written()
     }

@@ -164,7 +164,7 @@ impl ClientError {
         Self { kind: ClientErrorKind::Connection, stage: Stage::Begun, source: Some(source.into()) }
     }
 
-    /// What went wrong with a response after its head.
+    /// Failure of a response after its head.
     pub(super) fn receiving(error: hyper::Error) -> Self {
         let kind =
             if is_from_upstream(&error) { ClientErrorKind::Truncated } else { ClientErrorKind::Connection };

@@ -38,7 +38,8 @@
 //! # Connections
 //!
 //! HTTP/1.1: one for each request at a time. HTTP/2: up to 100 streams share one, fewer if the back end says so.
-//! There is no limit by default: see [`MtlsClientBuilder::with_max_connections`], and tower's
+//! A response's head may have 16 KiB on HTTP/1.1 and 64 KiB on HTTP/2; of its body at most 16 KiB at a time, or an
+//! HTTP/2 window of 64 KiB, are read ahead of the caller. There is no limit of connections by default: see [`MtlsClientBuilder::with_max_connections`], and tower's
 //! `ConcurrencyLimitLayer` for requests. A pool that nobody used for ten minutes is forgotten, and its TLS
 //! sessions with it; identities and trusts that are configured but unused cost nothing here.
 //!

@@ -107,7 +107,7 @@ impl ChainVerdict {
             Self::CaAsLeaf => {
                 "it is a CA certificate itself; pin it by its thumbprint, or issue one that is not a CA"
             }
-            Self::LeafAsCa => "a certificate that is not a CA stands in the chain",
+            Self::LeafAsCa => "a certificate in the chain is not a CA",
             Self::Version => "it is not of X.509 version 3; issue it with extensions (openssl x509 -extfile)",
             Self::Expired => "a certificate of the chain has expired",
             Self::NotYetValid => "a certificate of the chain is not valid yet",

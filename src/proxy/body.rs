@@ -22,7 +22,7 @@ pin_project! {
         inner: B,
         // Fields that the gateway has set itself, folded: no trailer takes their place. Hardly ever any.
         ours: Vec<String>,
-        // What is removed besides the claims.
+        // Removed in addition to the identity headers.
         removed: Arc<[HeaderPattern]>,
     }
 }

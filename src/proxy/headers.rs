@@ -42,7 +42,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what would let the caller claim another identity or origin to the back end, and what is `removed` besides.
+/// Removes headers by which the caller could claim another identity or origin, and the `removed` ones.
 pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) {
     let is_claim = |name: &str| is_claim(name) || removed.iter().any(|pattern| pattern.matches_text(name));
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();

@@ -78,7 +78,7 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
             ),
             false,
         ),
-        // What is behind a variable is looked at where the variable is.
+        // A variable counts where it is read.
         (
             filled("<set-variable name='v' value='@(CERT != null)' />")
                 + &refusing("!(bool)context.Variables[\"v\"]"),
@@ -106,7 +106,7 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
         ("<validate-client-certificate validate-trust='false' />".into(), false),
         (identity("subject='CN=orders, O=Contoso'"), false),
         (WORLD.fill(&identity("thumbprint='ORDERS-THUMBPRINT'")), true),
-        // What a validation ignores admits nobody, whatever comes after it.
+        // A validation that ignores errors admits no caller, whatever follows.
         ("<validate-client-certificate ignore-error='true' />".into(), true),
         ("<validate-client-certificate ignore-error='true' />".to_owned() + &refusing("CERT == null"), true),
         ("<validate-client-certificate validate-trust='false' ignore-error='true' />".into(), false),
@@ -154,7 +154,7 @@ fn the_place_is_that_of_the_rule() {
     assert_eq!((error.line(), error.column()), (3, 9));
 }
 
-/// What the service inside is told of the admitted certificate.
+/// Verification that the inner service sees.
 async fn seen<L>(layer: L, caller: &str) -> Option<Verification>
 where
     L: Layer<tower::util::BoxCloneSyncService<Request<()>, Response<String>, Infallible>>,

@@ -38,7 +38,6 @@ use tokio::{
 use tower::{ServiceExt, service_fn};
 use tower_mtls::ClientIdentity;
 
-use self::{body::CallerBody, limits::Places};
 pub(crate) use self::{
     answer::Refused,
     bounds::Bounds,
@@ -50,6 +49,7 @@ pub(crate) use self::{
     site::{Client, FileSite, Guard, Route, RouteFacts, RouteService, Site},
     unverified::UnverifiedLayer,
 };
+use self::{body::CallerBody, limits::Places};
 use crate::{
     config::{self, Diagnostic, Limits, Located, Severity},
     live::Status,

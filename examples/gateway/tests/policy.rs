@@ -186,7 +186,7 @@ fn filled(demo: &Demo, document: &str) -> String {
         .replace("SECOND", &back_ends(demo)[1])
 }
 
-/// What stands beside a document: a set of CAs if it asks for a chain, and consent, which most do not need.
+/// Keys beside a document: a set of CAs if it asks for a chain, and consent, which most do not need.
 fn beside(document: &str) -> &'static str {
     match document.contains("Verify") || document.contains("<validate-client-certificate") {
         true => "trust = \"partners\", allow_unanchored = true",

@@ -415,7 +415,7 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
     assert!(world.stale_seconds().await > 0.0, "the edit is not loaded yet");
     assert_eq!(world.running.count(from, EDITED), 1, "once for each edit");
 
-    // As it was, and what does not serve is no news either.
+    // Back to the loaded text.
     fs::write(&world.config, &whole).unwrap();
     while world.stale_seconds().await > 0.0 {}
     fs::write(&world.config, "[listener").unwrap();

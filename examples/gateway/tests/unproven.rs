@@ -72,7 +72,7 @@ impl World {
     }
 }
 
-/// What a document that proves nothing is told.
+/// Error of a document that proves nothing.
 const UNPROVEN: &str = "client_certificate.policy: \"d.policy.xml\", line 2, column 5: certificates are judged and none is \
                         proven, so a self-made one can pass; ";
 const USELESS: &str =

@@ -261,7 +261,10 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
         let mut stream = world.demo.connect_to(management, None, b"http/1.1").await;
         // Not with the handshake, as a probe over a slow network.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = String::new();
         let _ = soon(stream.read_to_string(&mut answer)).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

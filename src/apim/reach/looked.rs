@@ -9,7 +9,7 @@ use super::{
 };
 use crate::apim::expression::{Kind, Node};
 
-/// What a condition may come to.
+/// Possible results of a condition.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcomes {
     /// On any way.
@@ -34,7 +34,7 @@ impl Outcomes {
 }
 
 impl<'p> Evaluation<'_, 'p> {
-    /// What the condition comes to; None if it fails whatever the caller sends.
+    /// Possible results of the condition; None if it fails for every request.
     pub(super) fn outcomes(&mut self, node: &'p Node) -> Option<Outcomes> {
         match &node.kind {
             Kind::Not(operand) => {

@@ -162,7 +162,7 @@ struct Variable<'p> {
     value: Seen<'p>,
     /// Some way does not set it.
     may_be_unset: bool,
-    /// Who reads it may have looked at the certificate.
+    /// Whether reading it may amount to looking at the certificate.
     may_be_of_certificate: bool,
 }
 

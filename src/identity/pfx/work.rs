@@ -39,7 +39,7 @@ impl Work<'_> {
 /// The iteration counts inside of an encrypted part, now decrypted, where a file can hide keys that are encrypted once
 /// more.
 pub(super) fn hidden(contents: &[u8]) -> Outcome<u64> {
-    // What a wrong password leaves by chance does not begin like bags, and nothing inside of it is derived.
+    // The result of a wrong password does not begin like bags, and nothing inside it is derived.
     if contents.first() != Some(&0x30) {
         return Ok(0);
     }

@@ -1,4 +1,4 @@
-//! What operators read.
+//! Log lines of the layer.
 
 use std::{
     fmt::{self, Write},

@@ -120,8 +120,11 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(READ_BUFFER).handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_BUFFER)
+        .handshake(io)
+        .await
+        .map_err(|error| ClientError::opening(error, &facts))?;
     let open = Arc::new(open);
     let held = open.clone();
     open.cut.spawn(async move {

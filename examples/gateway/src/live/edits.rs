@@ -3,7 +3,7 @@
 
 use crate::load::Fingerprint;
 
-/// What polls have seen of the file that was loaded last.
+/// State of the file that was loaded last, as of the latest poll.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
     polled: Option<Fingerprint>,

@@ -12,7 +12,7 @@ use x509_parser::{
 use super::files::Findings;
 use crate::config::{FilePath, Located, quoted};
 
-/// Whose certificates the CAs of a file sign.
+/// Purpose of the CAs of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CaUse {
     Callers { allow_expired: bool },

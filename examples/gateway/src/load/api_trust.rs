@@ -34,7 +34,7 @@ impl ApiTrust {
         self.kind(&mut self.lock(), Verify::Full)
     }
 
-    /// Trust in this back end that verifies this much; why there can be none.
+    /// Trust in this upstream, or the reason why there is none.
     pub(super) fn of_back_end(&self, id: &Id, verify: Verify) -> Result<BackEndTrust, String> {
         let mut made = self.lock();
         let key = (id.clone(), verify);

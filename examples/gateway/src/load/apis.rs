@@ -403,7 +403,7 @@ impl ApiParts {
     }
 }
 
-/// How much of a back end's certificate is verified.
+/// Verification of an upstream's certificate.
 fn verify(back_end: &BackEnd) -> Verify {
     match (back_end.validates_chain, back_end.validates_name) {
         (true, true) => Verify::Full,

@@ -62,7 +62,7 @@ pub(super) fn document(
     findings: &mut Findings,
 ) -> Option<Document> {
     let contents = findings.read(file);
-    // Whether it may be unanchored is judged below, so that all that is wrong is told at once.
+    // Consent is checked below, so that all errors are reported at once.
     let mut builder =
         Document::builder().deployment(parts.deployment.certificates.clone()).allow_unanchored();
     // A broken identity has been reported where it stands; that it is missing here is no news.

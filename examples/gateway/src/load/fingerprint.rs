@@ -20,8 +20,8 @@ pub(crate) enum Fingerprint {
     Away(io::ErrorKind),
 }
 
-/// What sets a file apart from another one in its place. Inode numbers are used again, so the time of its creation
-/// counts too, where the file system keeps it.
+/// Identity of a file, as opposed to another one in its place. Inode numbers are reused, so the creation time is part of
+/// it where the file system keeps one.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {

@@ -20,7 +20,7 @@ pub(super) enum Topic {
     Refusal,
     /// A request failed, or another crate has something to say.
     Failure,
-    /// What only debugging needs, and summaries of the lines above.
+    /// Debugging output, and summaries of the lines above.
     Detail,
     /// The gateway itself: its configuration, store and listeners.
     Operation,

@@ -17,12 +17,12 @@ pub(crate) fn back_end_connections() -> usize {
     places().connections
 }
 
-/// What the listener for callers may take.
+/// Share of the listener for callers.
 pub(super) fn places() -> Places {
     fit(open_files())
 }
 
-/// What the management listener may take.
+/// Share of the management listener.
 pub(super) fn of_management() -> Places {
     let most = most_of_management(files(open_files()));
     Places { connections: most - most / 4, handshakes: most / 4, makes_room: true }

@@ -34,12 +34,7 @@ pub(super) struct WatchedIo<T> {
 
 impl<T> WatchedIo<T> {
     /// `written` counts the bytes that the operating system has accepted.
-    pub(super) fn new(
-        io: T,
-        written: fn(&T) -> u64,
-        activity: Arc<Activity>,
-        guard: Option<Guard>,
-    ) -> Self {
+    pub(super) fn new(io: T, written: fn(&T) -> u64, activity: Arc<Activity>, guard: Option<Guard>) -> Self {
         Self { io, written, accepted: 0, activity, guard, lingering: None }
     }
 

@@ -197,7 +197,8 @@ async fn a_refused_http2_request_is_answered_before_any_reset() {
 #[tokio::test]
 async fn curl_shows_the_refusal_of_an_upload() {
     let world = World::answering(HTTP1, by_size).await;
-    for (size, version) in [(300_000, "--http2"), (300_000, "--http1.1"), (20_000_000, "--http2"), (20_000_000, "--http1.1")]
+    for (size, version) in
+        [(300_000, "--http2"), (300_000, "--http1.1"), (20_000_000, "--http2"), (20_000_000, "--http1.1")]
     {
         for _ in 0..5 {
             let upload = format!(

@@ -37,6 +37,26 @@ async fn answers_that_say_their_length_twice_are_a_502_and_end_their_connection(
 }
 
 #[tokio::test]
+async fn responses_with_a_head_of_more_than_16_kib_are_a_502() {
+    let world = World::raw(HTTP1, async |mut stream| {
+        while let Some(head) = read_head(&mut stream).await {
+            let size: usize = head.split(' ').nth(1).unwrap().trim_start_matches('/').parse().unwrap();
+            let field = "x".repeat(size);
+            let answer = format!("HTTP/1.1 200 OK\r\nX-Large: {field}\r\nContent-Length: 0\r\n\r\n");
+            // The gateway closes the connection in the middle of a head that is too large.
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.flush().await;
+        }
+    })
+    .await;
+    let mut sender = world.demo.http2(Some("client")).await;
+    for (size, expected) in [(15 * 1_024, 200), (17 * 1_024, 502)] {
+        let (status, headers, _) = whole(sender.send_request(get(&format!("/{size}"))).await.unwrap()).await;
+        assert_eq!((status, headers.contains_key("x-large")), (expected, expected == 200), "{size}");
+    }
+}
+
+#[tokio::test]
 async fn answers_without_a_body_keep_their_fields_and_the_connection() {
     let cases = [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 200, Some("1000")),

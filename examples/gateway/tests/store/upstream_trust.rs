@@ -119,7 +119,7 @@ async fn trust_changed_in_a_file_retires_idle_connections_and_tunnels() {
         world.running.logged(from, "INFO gateway::live: reloaded");
         closed(&open, tunnel).await;
     }
-    // What else is demanded of it: a pin.
+    // A pin, as another part of the trust.
     let tunnel = connect(&world, "/own", &open).await;
     let from = world.running.lines();
     let pinned =

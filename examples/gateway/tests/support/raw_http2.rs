@@ -45,9 +45,8 @@ pub fn preface(window: u32) -> Vec<u8> {
 /// A request without fields but those that it needs.
 pub fn request(stream: u32, method: &str, path: &str, ends: bool) -> Vec<u8> {
     // Literals without indexing (RFC 7541, section 6.2.2), their names out of the static table.
-    let literal = |name: u8, value: &str| {
-        [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat()
-    };
+    let literal =
+        |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
     let block = [literal(2, method), vec![0x87], literal(4, path), literal(1, "localhost")].concat();
     let flags = END_HEADERS | if ends { END_STREAM } else { 0 };
     frame(HEADERS, flags, stream, &block)

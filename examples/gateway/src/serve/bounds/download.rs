@@ -43,12 +43,7 @@ impl<B: Body + Send + 'static> Download<B> {
     }
 
     /// Each frame counts as `progress`.
-    pub(super) fn new(
-        body: B,
-        place: Place,
-        deadline: Option<Instant>,
-        progress: Option<Progress>,
-    ) -> Self {
+    pub(super) fn new(body: B, place: Place, deadline: Option<Instant>, progress: Option<Progress>) -> Self {
         let kind = match deadline {
             None => Kind::Free { body, place: Some(place) },
             Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), place, at) },

@@ -147,9 +147,12 @@ async fn a_response_that_is_not_read_is_dropped_at_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_bears_the_shorter_of_its_timeouts_for_its_reader() {
-    for (body, whole, expected) in
-        [(Some(60), None, Some(60)), (Some(60), Some(10), Some(10)), (None, Some(10), Some(10)), (None, None, None)]
-    {
+    for (body, whole, expected) in [
+        (Some(60), None, Some(60)),
+        (Some(60), Some(10), Some(10)),
+        (None, Some(10), Some(10)),
+        (None, None, None),
+    ] {
         let waiting = Bounds { body: body.map(Duration::from_secs), ..bounds(None, whole, None) };
         let answering = waiting.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
             Ok::<_, Infallible>(Response::new(Slow::new(1, true)))

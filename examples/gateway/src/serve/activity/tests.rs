@@ -1,0 +1,137 @@
+use super::*;
+
+const IDLE: Duration = Duration::from_secs(60);
+const BODY: Duration = Duration::from_secs(30);
+const HTTP1: Timeouts = Timeouts { idle: IDLE, head: Some(Duration::from_secs(10)), body: Some(BODY) };
+const HTTP2: Timeouts = Timeouts { head: None, ..HTTP1 };
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_is_idle_after_the_idle_timeout() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    assert_eq!(activity.overdue(HTTP1).await, Overdue::Idle);
+    assert_eq!(start.elapsed(), IDLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_arrive_whole_is_overdue_after_the_head_timeout() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    activity.received();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    activity.received();
+    assert_eq!(activity.overdue(HTTP1).await, Overdue::Head);
+    assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_flight_is_neither_and_idleness_counts_from_its_end() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    activity.received();
+    let request = activity.begin();
+    let ended = async {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        activity.received();
+        drop(request);
+    };
+    let (overdue, ()) = tokio::join!(activity.overdue(HTTP1), ended);
+    assert_eq!(overdue, Overdue::Idle);
+    let elapsed = start.elapsed();
+    assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idleness_can_count_from_now() {
+    let activity = Activity::new(Arc::default());
+    tokio::time::advance(Duration::from_secs(50)).await;
+    let start = Instant::now();
+    activity.idle_from_now();
+    assert_eq!(activity.overdue(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await, Overdue::Idle);
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+}
+
+/// A response whose bytes are ready, of which the caller has taken nothing.
+fn unread(activity: &Arc<Activity>, timeout: Option<Duration>) -> InFlight {
+    let request = activity.begin();
+    request.unread_begins();
+    request.unread_progress(timeout);
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_responses_end_the_connection_a_timeout_after_the_last_progress() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    let responses = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let [first, second] = [(); 2].map(|()| unread(&activity, Some(BODY)));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        first.unread_progress(Some(BODY));
+        (first, second)
+    };
+    let (overdue, _responses) = tokio::join!(activity.overdue(HTTP2), responses);
+    assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 55));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_responses_do_not_end_a_connection_with_another_request() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    let stalled = unread(&activity, Some(BODY));
+    assert_eq!(activity.idle_for(), None);
+    let upload = async {
+        let request = activity.begin();
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(activity.idle_for(), None);
+        drop(request);
+    };
+    let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), upload);
+    assert_eq!(overdue, Overdue::Unread);
+    assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
+    stalled.unread_ends();
+    drop(stalled);
+    let start = Instant::now();
+    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (Overdue::Idle, IDLE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_responses_have_the_timeout_of_their_route() {
+    for (timeout, expected) in [(Some(Duration::from_secs(5)), 5), (Some(Duration::from_secs(300)), 300)] {
+        let activity = Activity::new(Arc::default());
+        let start = Instant::now();
+        let _response = unread(&activity, timeout);
+        assert_eq!((activity.overdue(HTTP1).await, start.elapsed().as_secs()), (Overdue::Unread, expected));
+    }
+    let activity = Activity::new(Arc::default());
+    let _response = unread(&activity, None);
+    let overdue = tokio::time::timeout(Duration::from_secs(3_600), activity.overdue(HTTP1));
+    assert!(overdue.await.is_err(), "unlimited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    let blocked = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        activity.write_blocked();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        activity.written();
+        activity.write_blocked();
+        activity.write_blocked();
+    };
+    let request = activity.begin();
+    let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), blocked);
+    assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 51));
+    drop(request);
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_2_has_no_head_timeout_between_requests() {
+    let activity = Activity::new(Arc::default());
+    activity.received();
+    assert_eq!(activity.overdue(HTTP2).await, Overdue::Idle);
+}
