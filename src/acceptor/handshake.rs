@@ -20,6 +20,11 @@ pub struct MtlsAcceptor {
 const KEEP_ALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 
+/// Bytes that the operating system buffers before it has sent them. With more, a slow reader would seem to take nothing
+/// for long, and a connection that has been closed would hold memory.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT: u32 = 128 * 1024;
+
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl MtlsAcceptor {
@@ -45,7 +50,10 @@ impl MtlsAcceptor {
     pub async fn accept(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<MtlsStream> {
         // A failure shows on first use.
         let _ = socket.set_nodelay(true);
-        let _ = SockRef::from(&socket).set_tcp_keepalive(&KEEP_ALIVE);
+        let options = SockRef::from(&socket);
+        let _ = options.set_tcp_keepalive(&KEEP_ALIVE);
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        let _ = options.set_tcp_notsent_lowat(UNSENT);
         let local = socket.local_addr().ok();
         let tls = TlsAcceptor::from(self.tls.current());
         let accepted = match time::timeout(self.timeout, tls.accept(Counted::new(socket))).await {

@@ -171,9 +171,9 @@ impl ClientError {
         Self { kind, stage: Stage::Begun, source: Some(error.into()) }
     }
 
-    /// A response that ended in order, with fewer bytes than it announced.
+    /// A response that ended without an error, but before its end.
     pub(super) fn short() -> Self {
-        let source = "the stream ended before the announced length";
+        let source = "the stream was reset before the end of the response";
         Self { kind: ClientErrorKind::Truncated, stage: Stage::Begun, source: Some(source.into()) }
     }
 

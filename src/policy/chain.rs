@@ -5,7 +5,7 @@ use std::{cell::Cell, ptr, time::Duration};
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, VerifiedPath};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer, x509::X509Version};
 
 use super::RejectionKind;
 use crate::certificate::{ClientCertificate, KeyUsage, Timestamp, Validity};
@@ -15,6 +15,8 @@ use crate::certificate::{ClientCertificate, KeyUsage, Timestamp, Validity};
 pub(super) struct Root {
     der: CertificateDer<'static>,
     validity: Validity,
+    /// Whether it is a CA's.
+    is_ca: bool,
     /// Whether its keyUsage, if it has the extension, includes keyCertSign.
     may_sign: bool,
     /// Whether its validity period is ignored.
@@ -27,8 +29,9 @@ impl Root {
         let der = CertificateDer::from(der).into_owned();
         let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|error| format!("{error:?}"))?.to_owned();
         let (_, read) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
-        let (validity, may_sign) = (validity_of(&read), may_sign(&read));
-        Ok((anchor, Self { der, validity, may_sign, allow_expired: false }))
+        let (is_ca, may_sign) = (is_ca(&read), may_sign(&read));
+        let validity = validity_of(&read);
+        Ok((anchor, Self { der, validity, is_ca, may_sign, allow_expired: false }))
     }
 
     pub(super) fn der(&self) -> &[u8] {
@@ -206,9 +209,14 @@ fn judge_path(
     }
     let index = anchors.iter().position(|anchor| ptr::eq(anchor, path.anchor()));
     let root = index.and_then(|index| roots.get(index)).ok_or(ChainVerdict::NotTrusted)?;
-    // A self-signed certificate that is listed itself has signed no other.
-    if !root.may_sign && root.der() != certificate.der() {
-        return Err(ChainVerdict::CaKeyUsage);
+    // A self-signed certificate that is listed and presented itself need not be a CA's.
+    if root.der() != certificate.der() {
+        if !root.is_ca {
+            return Err(ChainVerdict::LeafAsCa);
+        }
+        if !root.may_sign {
+            return Err(ChainVerdict::CaKeyUsage);
+        }
     }
     if root.allow_expired {
         return Ok(until);
@@ -217,6 +225,20 @@ fn judge_path(
         return Err(ChainVerdict::RootOutsideValidity);
     }
     Ok(until.min(root.validity.not_after))
+}
+
+/// Whether a root may be a CA: by its basicConstraints, or, without them, as a self-signed version 1 certificate or by a
+/// keyUsage that includes keyCertSign, as in OpenSSL.
+fn is_ca(certificate: &X509Certificate<'_>) -> bool {
+    match certificate.basic_constraints() {
+        Ok(Some(constraints)) => constraints.value.ca,
+        Ok(None) => {
+            let is_old = certificate.version() == X509Version::V1
+                && certificate.subject().as_raw() == certificate.issuer().as_raw();
+            is_old || (may_sign(certificate) && matches!(certificate.key_usage(), Ok(Some(_))))
+        }
+        Err(_) => false,
+    }
 }
 
 /// Whether the key usage, if there is one, includes keyCertSign. One that cannot be read does not.

@@ -246,6 +246,25 @@ async fn a_response_that_is_read_slowly_is_not_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_is_read_slowly_is_not_closed() {
+    let world = World::start(&["http/1.1"]).await;
+    let mut stream = world.demo.connect(None, b"http/1.1").await;
+    stream.write_all(b"GET /open/large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    stream.flush().await.unwrap();
+    let (mut read, mut piece, start) = (0, [0; 16_384], Instant::now());
+    while start.elapsed() < 5 * BODY_TIMEOUT {
+        read += stream.read(&mut piece).await.expect("the connection is open");
+        tokio::time::sleep(BODY_TIMEOUT / 16).await;
+    }
+    assert!(read < LARGE / 4, "slowly: {read}");
+    while read < LARGE {
+        let count = soon(stream.read(&mut piece)).await.expect("the connection is open");
+        assert!(count > 0, "the response ends after {read} bytes");
+        read += count;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing() {
     let world = World::with_limits(&["http/1.1"], "body_timeout = \"60s\"").await;
     let management = world.running.management_port();
@@ -257,6 +276,16 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
         let _ = stream.flush().await;
         pinned.push(stream);
     }
+    // Taking a byte now and then does not keep a place.
+    let trickle = tokio::spawn(async move {
+        loop {
+            for stream in &mut pinned {
+                let _ = stream.write_all(&raw_http2::window_update(1, 1)).await;
+                let _ = stream.flush().await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
     for _ in 0..10 {
         let mut stream = world.demo.connect_to(management, None, b"http/1.1").await;
         // Not with the handshake, as a probe over a slow network.
@@ -269,6 +298,7 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
         let _ = soon(stream.read_to_string(&mut answer)).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+    trickle.abort();
 }
 
 /// Memory above that of an idle gateway, in KiB, with 250 requests of one connection that reads nothing.

@@ -24,6 +24,7 @@ pin_project! {
         body: Incoming,
         meters: Arc<Meters>,
         lent: Option<Box<dyn Lent>>,
+        is_explicit: bool,
     }
 }
 
@@ -34,11 +35,21 @@ pub(super) trait Lent: Send + Sync {
 
 impl BackEndBody {
     pub(super) fn new(body: Incoming, meters: Arc<Meters>, lent: Option<Box<dyn Lent>>) -> Self {
-        let mut body = Self { body, meters, lent };
+        let mut body = Self { body, meters, lent, is_explicit: false };
         if body.body.is_end_stream() {
             give_back(&mut body.lent);
         }
         body
+    }
+}
+
+impl BackEndBody {
+    /// Takes only the end of the HTTP/2 stream, and no reset, as the end of a body without a length. For requests
+    /// without a body: a response to one that is still being sent may be followed by a reset without an error (RFC
+    /// 9113, section 8.1).
+    pub(super) fn ends_explicitly(mut self, is_explicit: bool) -> Self {
+        self.is_explicit = is_explicit;
+        self
     }
 }
 
@@ -48,9 +59,9 @@ fn give_back(lent: &mut Option<Box<dyn Lent>>) {
     }
 }
 
-/// Whether bytes that were announced are missing from a body that has ended.
-fn is_short(body: &Incoming) -> bool {
-    !body.is_end_stream() && body.size_hint().exact().is_some_and(|missing| missing > 0)
+/// Whether a body that has ended lacks bytes that were announced, or `is_explicit` and lacks its end.
+fn is_short(body: &Incoming, is_explicit: bool) -> bool {
+    !body.is_end_stream() && body.size_hint().exact().map_or(is_explicit, |missing| missing > 0)
 }
 
 impl Body for BackEndBody {
@@ -64,7 +75,7 @@ impl Body for BackEndBody {
         let mut this = self.project();
         let error = match ready!(this.body.as_mut().poll_frame(cx)) {
             // An HTTP/2 stream that was reset without an error ends like one that is complete.
-            None if is_short(&this.body) => ClientError::short(),
+            None if is_short(&this.body, *this.is_explicit) => ClientError::short(),
             None => {
                 give_back(this.lent);
                 return Poll::Ready(None);

@@ -101,11 +101,14 @@ where
             }
             On::Http2(stream) => {
                 let before = Before::of(&request);
+                let is_sent = request.body().is_end_stream();
                 to_http2(&mut request);
                 match stream.sender().try_send_request(request).await {
                     Ok(response) => {
                         let meters = pool.meters.clone();
-                        Ok(response.map(|body| BackEndBody::new(body, meters, Some(Box::new(stream)))))
+                        Ok(response.map(|body| {
+                            BackEndBody::new(body, meters, Some(Box::new(stream))).ends_explicitly(is_sent)
+                        }))
                     }
                     Err(mut failed) => {
                         let request = failed.take_message().map(|request| before.restore(request));

@@ -1,6 +1,6 @@
 //! Chains, and the certificates that sign them.
 
-use rcgen::KeyUsagePurpose;
+use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use super::*;
 
@@ -92,6 +92,22 @@ fn a_chain_is_rejected_if_a_key_usage_forbids_a_certificates_place_in_it() {
     let own = TrustAnchors::from_der([self_signed.der.as_slice()]).unwrap();
     let (answer, _) = answer(&Rule::trust(own), &read(&self_signed));
     assert_eq!(answer, Answer::Holds, "a self-signed certificate that is listed itself signs no other");
+}
+
+#[test]
+fn a_listed_certificate_that_is_not_a_cas_signs_no_other() {
+    for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa] {
+        let (own_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut params = CertificateParams::default();
+        params.is_ca = is_ca.clone();
+        let own = params.self_signed(&own_key).unwrap().der().to_vec();
+        let minted =
+            CertificateParams::default().signed_by(&leaf_key, &Issuer::new(params, own_key)).unwrap();
+        let minted = Issued { der: minted.der().to_vec(), chain: vec![], key: leaf_key };
+        let rule = Rule::trust(TrustAnchors::from_der([own.as_slice()]).unwrap());
+        let (answer, _) = answer(&rule, &read(&minted));
+        assert_eq!(answer, Answer::Fails, "{is_ca:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ const ABOUT_REQUESTS: &[&str] = &[
     "tower_mtls::apim",
     "tower_mtls::inbound",
     "tower_mtls::outbound::client",
+    "tower_mtls::outbound::pool",
     "tower_mtls::proxy",
     "gateway::management::access",
     "gateway::serve::site",
@@ -75,6 +76,7 @@ mod tests {
             tracing::info!(target: "tower_mtls::policy", method = "GET", "request refused");
             tracing::error!(target: "tower_mtls::inbound::extract", "request answered with 500");
             tracing::warn!(target: "gateway::serve::site", "back end unreachable");
+            tracing::warn!(target: "tower_mtls::outbound::pool::meters", "response truncated");
             tracing::warn!(target: "h2::proto", "reset");
             tracing::debug!(target: "gateway::serve::site", "no route");
             tracing::info!(target: "gateway::log::limit", "summary");
@@ -85,8 +87,8 @@ mod tests {
         });
         use Topic::{Detail, Failure, Operation, Refusal};
         let expected = [
-            Refusal, Refusal, Failure, Failure, Failure, Detail, Detail, Operation, Operation, Operation,
-            Operation,
+            Refusal, Refusal, Failure, Failure, Failure, Failure, Detail, Detail, Operation, Operation,
+            Operation, Operation,
         ];
         assert_eq!(*seen.0.lock().unwrap(), expected);
     }

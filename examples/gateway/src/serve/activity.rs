@@ -19,7 +19,7 @@ use super::{bounds::TunnelPlace, delivery::Expire, flush::Flush};
 /// Interval at which a connection with a request in flight is checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Minimum time without progress after which a connection with unread responses counts as idle.
+/// Minimum time with unread responses after which a connection counts as idle.
 const STALLED: Duration = Duration::from_millis(100);
 
 /// No limit, in milliseconds.
@@ -47,8 +47,8 @@ pub(super) struct Activity {
     responses: Mutex<Vec<Weak<dyn Expire>>>,
     /// Responses with bytes that the caller has not taken.
     unread: AtomicUsize,
-    /// When the caller last took bytes of a response, or new ones became ready, in milliseconds since the start.
-    progress: AtomicU64,
+    /// When the first of them became unread, in milliseconds since the start.
+    unread_since: AtomicU64,
     /// When a connection whose responses are all unread is stalled, in milliseconds since the start.
     stalled_at: AtomicU64,
     /// When the socket stopped taking bytes, in milliseconds since the start, plus 1; 0: it takes them.
@@ -110,7 +110,7 @@ impl Activity {
             head_since: AtomicU64::new(0),
             responses: Mutex::default(),
             unread: AtomicUsize::new(0),
-            progress: AtomicU64::new(0),
+            unread_since: AtomicU64::new(0),
             stalled_at: AtomicU64::new(0),
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
@@ -181,13 +181,14 @@ impl Activity {
         }
     }
 
-    /// Time without a request, or without progress of its responses; None while there is either.
+    /// Time without a request, or with unread responses only; None while there is another request. Progress does not
+    /// count: a caller that takes a byte now and then must not keep its place when places run short.
     pub(super) fn idle_for(&self) -> Option<Duration> {
         let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
         if self.in_flight.load(Ordering::Relaxed) == 0 {
             return Some(for_since(self.idle_since.load(Ordering::Relaxed)));
         }
-        let stalled = self.is_unread().then(|| for_since(self.progress.load(Ordering::Relaxed)));
+        let stalled = self.is_unread().then(|| for_since(self.unread_since.load(Ordering::Relaxed)));
         stalled.filter(|stalled| *stalled >= STALLED)
     }
 
@@ -305,7 +306,9 @@ impl InFlight {
 
     /// The response has unread bytes.
     pub(super) fn unread_begins(&self) {
-        self.0.unread.fetch_add(1, Ordering::Relaxed);
+        if self.0.unread.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.0.unread_since.store(self.0.elapsed(), Ordering::Relaxed);
+        }
     }
 
     /// The response has no unread bytes any more.
@@ -318,7 +321,6 @@ impl InFlight {
     pub(super) fn unread_progress(&self, timeout: Option<Duration>) -> u64 {
         let now = self.0.elapsed();
         let end = now.saturating_add(millis(timeout));
-        self.0.progress.store(now, Ordering::Relaxed);
         self.0.stalled_at.fetch_max(end, Ordering::Relaxed);
         end
     }

@@ -128,6 +128,15 @@ impl Failure {
         }
     }
 
+    /// Whether the caller's request caused it.
+    pub(super) fn is_of_caller(&self) -> bool {
+        match self {
+            Self::BackEnd(error) => is_malformed_body(error),
+            Self::BodyTimeout | Self::TooManyRequests => true,
+            Self::FirstByteTimeout | Self::RequestTimeout => false,
+        }
+    }
+
     /// Whether there is none by the name, or no name to look for.
     pub(super) fn is_unknown_identity(&self) -> bool {
         matches!(self, Self::BackEnd(error) if error.kind() == ClientErrorKind::UnknownIdentity)

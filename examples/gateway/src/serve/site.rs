@@ -187,7 +187,12 @@ pub(super) async fn answer(
         let looked = looked.filter(|_| failure.is_unknown_identity());
         let (by, value) = (looked.as_ref().map(Looked::by), looked.as_ref().map(Looked::value));
         let (method, path) = (log::cut(method.as_str()), log::cut(&path));
-        tracing::warn!(code, %method, path = &*path, route, upstream, remote, identity, by, value, "{failure}");
+        if failure.is_of_caller() {
+            // With refusals, so that callers cannot keep failures of upstreams out of the log.
+            tracing::info!(code, %method, path = &*path, route, upstream, remote, "{failure}");
+        } else {
+            tracing::warn!(code, %method, path = &*path, route, upstream, remote, identity, by, value, "{failure}");
+        }
         measures.failed(code);
         failed = Some(code);
         own(failure.response(), is_head)

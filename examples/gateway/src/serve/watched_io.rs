@@ -19,6 +19,9 @@ use super::{activity::Activity, strict_http1::Guard};
 /// How long a closed connection discards the rest of a request that was answered early.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The most bytes that a closed connection discards.
+const MOST_DISCARDED: usize = 64 * 1024 * 1024;
+
 #[derive(Debug)]
 pub(super) struct WatchedIo<T> {
     io: T,
@@ -28,14 +31,16 @@ pub(super) struct WatchedIo<T> {
     activity: Arc<Activity>,
     /// On HTTP/1 connections.
     guard: Option<Guard>,
-    /// Until when it is read on behind its last answer.
+    /// End of the time in which the rest of a request is discarded after the last response.
     lingering: Option<Pin<Box<Sleep>>>,
+    /// Bytes that have been discarded.
+    discarded: usize,
 }
 
 impl<T> WatchedIo<T> {
     /// `written` counts the bytes that the operating system has accepted.
     pub(super) fn new(io: T, written: fn(&T) -> u64, activity: Arc<Activity>, guard: Option<Guard>) -> Self {
-        Self { io, written, accepted: 0, activity, guard, lingering: None }
+        Self { io, written, accepted: 0, activity, guard, lingering: None, discarded: 0 }
     }
 
     /// Reports a write, a flush or a shutdown. TLS buffers writes, so only the socket's own count shows progress.
@@ -59,8 +64,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             return Poll::Ready(read);
         }
         let before = buf.filled().len();
+        // Bytes within a request may belong to a body that is discarded after its response.
+        let is_between = !guard.as_ref().is_some_and(Guard::is_within_request);
         ready!(Pin::new(io).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
+        if is_between && buf.filled().len() > before {
             activity.received();
         }
         match guard {
@@ -108,13 +115,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
                 return Poll::Ready(Ok(()));
             }
         }
-        let Self { io, lingering, .. } = this;
+        let Self { io, lingering, discarded, .. } = this;
         let lingering = lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         while lingering.as_mut().poll(cx).is_pending() {
-            let mut octets = [0; 4_096];
-            let mut unread = ReadBuf::new(&mut octets);
+            let mut bytes = [0; 4_096];
+            let mut unread = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut unread));
-            if read.is_err() || unread.filled().is_empty() {
+            *discarded += unread.filled().len();
+            if read.is_err() || unread.filled().is_empty() || *discarded > MOST_DISCARDED {
                 break;
             }
         }

@@ -91,6 +91,8 @@ async fn unread_responses_do_not_end_a_connection_with_another_request() {
     assert_eq!(overdue, Overdue::Unread);
     assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
+    stalled.unread_progress(Some(BODY));
+    assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()), "progress");
     stalled.unread_ends();
     drop(stalled);
     let start = Instant::now();
