@@ -41,8 +41,8 @@ async fn read(mut body: BackEndBody) -> (String, Result<(), ClientErrorKind>) {
     }
 }
 
-const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n";
-const CHUNKS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const LENGTH: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 8\r\n\r\n";
+const CHUNKS: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CLOSE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 const OLD: &str = "HTTP/1.0 200 OK\r\n\r\n";
 

@@ -1,4 +1,4 @@
-//! Bodies: a caller's, and one that gives something back when it ends or is dropped.
+//! Bodies: a caller's, and one that drops a guard with itself.
 
 use std::{
     pin::Pin,
@@ -11,10 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-/// A caller's request body. What a service leaves of it can be [discarded](Rest).
-#[derive(Debug)]
+/// A caller's request body. What a service leaves of it can be [discarded](Rest). Empty by default, for a request that
+/// is sent once more.
+#[derive(Debug, Default)]
 pub(crate) struct CallerBody {
-    /// None: dropped, or read to its end.
+    /// None: empty, dropped, or read to its end.
     incoming: Option<Incoming>,
     /// None for requests without a body.
     rest: Option<Rest>,
@@ -73,49 +74,6 @@ impl Body for CallerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-/// A request's body: the caller's, or none, for a request that is sent once more.
-#[derive(Debug, Default)]
-pub(crate) enum RequestBody {
-    Caller(CallerBody),
-    #[default]
-    None,
-}
-
-impl From<CallerBody> for RequestBody {
-    fn from(body: CallerBody) -> Self {
-        Self::Caller(body)
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Caller(body) => Pin::new(body).poll_frame(cx),
-            Self::None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Caller(body) => body.is_end_stream(),
-            Self::None => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Caller(body) => body.size_hint(),
-            Self::None => SizeHint::with_exact(0),
-        }
     }
 }
 

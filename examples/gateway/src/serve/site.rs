@@ -18,7 +18,7 @@ use tower_mtls::{
 
 use super::{
     answer::{Refused, as_grpc},
-    body::{CallerBody, GuardedBody, RequestBody},
+    body::{CallerBody, GuardedBody},
     bounds::{Bounded, Download, Upload},
     chosen_by::{ChosenBy, Looked},
     expiry::Expiry,
@@ -121,7 +121,7 @@ pub(crate) struct RouteFacts {
 }
 
 /// The client that all routes share, with its connections.
-pub(crate) type Client = MtlsClient<ProxyBody<Upload<RequestBody>>>;
+pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;
 
 type ToBackEnd = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
 
@@ -164,7 +164,6 @@ pub(super) async fn answer(
     };
     let looked = facts.chosen_by.as_ref().map(|by| by.prepare(&mut request));
     let mut exchange = Exchange::begin(facts);
-    let request = request.map(RequestBody::from);
     let answered = match service {
         RouteService::Guarded(service) => {
             let answered = service.oneshot(request).await;
