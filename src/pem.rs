@@ -1,4 +1,5 @@
-//! PEM texts (RFC 7468) as they are found in files: with a byte order mark, as UTF-16, indented, with comments.
+//! PEM texts (RFC 7468) as they are found in files: with a byte order mark, as UTF-16 with one, indented, with
+//! comments.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -87,7 +88,7 @@ pub(crate) fn authorities(text: &[u8]) -> Result<Vec<(usize, CertificateDer<'sta
     let mut certificates = Vec::new();
     for block in blocks(&decode(text))? {
         let Some(certificate) = certificate(&block)? else {
-            return Err(block.error("not a certificate; remove it, only certificates belong into a CA file"));
+            return Err(block.error("not a certificate; remove it, only certificates belong in a CA file"));
         };
         certificates.push((block.line, certificate));
     }
@@ -99,7 +100,7 @@ fn certificate(block: &Block<'_>) -> Result<Option<CertificateDer<'static>>, Pem
     match block.label {
         "CERTIFICATE" | "X509 CERTIFICATE" => Ok(Some(CertificateDer::from(block.der()?))),
         "TRUSTED CERTIFICATE" => Err(block.error(
-            "its trust settings would be ignored; convert it to a plain certificate with `openssl x509`",
+            "its trust settings would be ignored; convert it to a plain certificate with `openssl x509 -in OLD -out NEW`",
         )),
         _ => Ok(None),
     }

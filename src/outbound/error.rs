@@ -184,8 +184,8 @@ impl ClientError {
         let text = causes.last().map_or_else(String::new, ToString::to_string);
         match find::<io::Error>(self) {
             Some(error) if error.kind() == io::ErrorKind::UnexpectedEof && text.contains("close_notify") => {
-                "the upstream closed the connection without TLS close_notify; if it never sends one, see \
-                 IdentityLayer::allow_missing_close_notify, in gateway.toml upstream_close = \"lenient\""
+                "the upstream closed the connection without TLS close_notify; if it never sends one, allow it for this \
+                 upstream (IdentityLayer::allow_missing_close_notify; upstream_close = \"lenient\" in the route)"
                     .to_owned()
             }
             _ => text,

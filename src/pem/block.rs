@@ -94,7 +94,9 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
         Some((begun, label, _)) => Err(unclosed(begun, label)),
         None if blocks.is_empty() => {
             let hint = match text.first() {
-                Some(0x30) => "; the file looks like DER, convert it with `openssl x509 -inform der`",
+                Some(0x30) => {
+                    "; the file looks like DER, convert it with `openssl x509 -inform der -in OLD -out NEW`"
+                }
                 _ => "",
             };
             Err(PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}")))

@@ -41,7 +41,7 @@ impl std::error::Error for PolicyError {}
 pub enum PolicyWarning {
     /// Anyone can make a certificate that passes.
     Unanchored,
-    /// Expired certificates pass.
+    /// Expired certificates pass: neither a rule of validity nor a chain judges the dates.
     OutsideValidity,
     /// A certificate is excluded by a hash over the whole of it, which whoever holds its key can change: an
     /// ECDSA signature has a second form that verifies as well. Exclude by serial number under a proved issuer,

@@ -157,7 +157,8 @@ impl Policy {
         if !self.0.is_anchored {
             warnings.push(PolicyWarning::Unanchored);
         }
-        if !parts.iter().any(Rule::is_validity) {
+        // A chain has dates of its own to judge.
+        if !parts.iter().any(|rule| rule.is_validity() || rule.is_chain()) {
             warnings.push(PolicyWarning::OutsideValidity);
         }
         if parts.iter().any(|rule| rule.excludes(Rule::is_hash)) {

@@ -245,6 +245,14 @@ fn combinations_that_prove_nothing_are_warned_of() {
             ))),
             vec![PolicyWarning::ExclusionByChain],
         ),
+        #[cfg(feature = "trust")]
+        (
+            "a chain at any time",
+            Policy::builder()
+                .trust(TrustAnchors::from_der([Authority::root("root").der()]).unwrap())
+                .allow_outside_validity(),
+            vec![],
+        ),
         (
             "an exclusion by thumbprint",
             Policy::builder()

@@ -40,6 +40,7 @@ enum Command {
     /// Say what each rule of a route, or its policy document, says of a caller, and the verdict; exit 2 if it would be
     /// refused
     ///
+    /// Whom a route with mode = "shadow" refuses passes all the same, and the exit code is 0.
     /// A document is shown a GET of PATH with `Host` and what --header and --remote add.
     Explain(Explain),
     /// The certificates in the store of a gateway that serves; exit 2 if it refuses what is asked, 1 if it cannot

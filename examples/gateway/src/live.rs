@@ -118,9 +118,12 @@ impl Files {
         let reading = spawn_blocking(move || Source::read(&file));
         let Ok(edited) = patiently(&self.status, reading).await else { return };
         let is_edited = edited.text != self.source.text;
-        self.status.edited(is_edited);
+        let was_edited = self.status.edited(is_edited);
+        let name = edited.file.file_name().unwrap_or_default().to_string_lossy();
+        if !is_edited && was_edited {
+            tracing::info!("{name}: is again what was loaded");
+        }
         if is_edited {
-            let name = edited.file.file_name().unwrap_or_default().to_string_lossy();
             tracing::warn!(
                 "{name}: edited in place, not loaded; load it with `kill -HUP {}`, or write a new file and `mv` it \
                  over {name}",
@@ -134,7 +137,8 @@ impl Files {
     async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
         let (file, cache) = (self.source.file.clone(), self.cache.clone());
         let is_kept = self.source.text.is_ok() && state_of(&before, &file) == self.source.state;
-        let kept = if is_kept && !self.is_asked { Some(self.source.clone()) } else { None };
+        let is_kept = is_kept && !self.is_asked;
+        let kept = is_kept.then(|| self.source.clone());
         // Files are read and keys derived on a thread of their own: requests do not wait for them.
         let loading = spawn_blocking(move || {
             let is_kept = kept.is_some();
@@ -174,12 +178,25 @@ impl Files {
                 self.status.fresh(SystemClock.now());
                 self.told.clear();
                 tell(&findings);
-                tracing::info!("reloaded");
+                self.tell_reloaded(is_kept);
             }
             None => {
                 self.status.stale();
                 self.refuse(findings);
             }
+        }
+    }
+
+    /// `is_kept`: the configuration file was not read again.
+    fn tell_reloaded(&self, is_kept: bool) {
+        if is_kept && self.status.is_edited() {
+            let name = self.source.file.file_name().unwrap_or_default().to_string_lossy();
+            let process = std::process::id();
+            tracing::info!(
+                "reloaded, without the edit in place of {name}; load it with `kill -HUP {process}`"
+            );
+        } else {
+            tracing::info!("reloaded");
         }
     }
 

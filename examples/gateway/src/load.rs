@@ -15,6 +15,7 @@ mod publication;
 mod rows;
 mod rules;
 mod trust;
+mod unreadable;
 mod upstream;
 
 use std::{

@@ -241,6 +241,26 @@ fn check_warns_of_cas_that_have_expired_or_expire_soon() {
 }
 
 #[test]
+fn check_warns_of_cas_that_may_not_sign_certificates() {
+    let folder = folder();
+    let config = folder.path().join("gateway.toml");
+    for (usage, expected) in [
+        (KeyUsagePurpose::KeyCertSign, ""),
+        (
+            KeyUsagePurpose::CrlSign,
+            ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners\" may not sign certificates (key usage without \
+             keyCertSign), so chains to it are refused; name a CA that may\n",
+        ),
+    ] {
+        fs::write(folder.path().join("ca.pem"), Ca::new("partners", -1, 400, usage, None).pem).unwrap();
+        let (code, printed) = check(&config);
+        assert_eq!(code, Some(0), "{usage:?}: {printed}");
+        assert_eq!(printed.contains("warning"), !expected.is_empty(), "{usage:?}: {printed}");
+        assert!(printed.contains(expected), "{usage:?}: {printed}");
+    }
+}
+
+#[test]
 fn nothing_in_a_ca_file_is_left_out_silently() {
     let folder = folder();
     let good = Ca::root("partners", -1, 400).pem;
@@ -294,10 +314,63 @@ fn the_command_that_converts_a_trusted_certificate_works_as_printed() {
         printed.contains("\"ca.pem\": line 1: TRUSTED CERTIFICATE block: its trust settings"),
         "{printed}"
     );
-    let command = printed.split("run openssl").nth(1).unwrap().split(" and name").next().unwrap();
-    support::shell(&format!("openssl{command} && mv '{0}.plain' '{0}'", ca.display()));
+    let command = command(&printed);
+    support::shell(&format!("{command} && mv '{0}.plain' '{0}'", ca.display()));
     let (code, printed) = check(&config);
     assert_eq!(code, Some(0), "{printed}");
+}
+
+/// The command that the remedy of a finding names.
+fn command(printed: &str) -> &str {
+    let remedy = printed.split("; run ").nth(1).expect(printed);
+    remedy.split(" and name that file").next().unwrap()
+}
+
+#[test]
+fn a_command_is_printed_only_for_a_file_that_it_converts_and_is_safe_to_paste() {
+    let folder = folder();
+    let config = folder.path().join("gateway.toml");
+    let odd = "it's $HOME `id`.pem";
+    let toml = fs::read_to_string(&config).unwrap().replace("ca.pem", odd);
+    fs::write(&config, toml).unwrap();
+    let ca = folder.path().join(odd);
+    let plain = Ca::root("partners", -1, 400).pem;
+    fs::write(folder.path().join("plain.pem"), &plain).unwrap();
+    let trusted = support::shell(&format!(
+        "cd '{0}' && openssl x509 -in plain.pem -outform der -out plain.der && \
+         openssl x509 -in plain.pem -addreject clientAuth",
+        folder.path().display()
+    ));
+    let der = fs::read(folder.path().join("plain.der")).unwrap();
+    let indented: String = trusted.lines().map(|line| format!("  {line}\n")).collect();
+    let listener = fs::read_to_string(&config).unwrap().replace("server.pem", "plain.der");
+    fs::write(folder.path().join("listener.toml"), listener).unwrap();
+    fs::write(&ca, &plain).unwrap();
+    let printed = check(&folder.path().join("listener.toml")).1;
+    assert!(printed.contains(":3: listener.certificate: \"plain.der\": is DER, not PEM; run"), "{printed}");
+    support::shell(command(&printed));
+    assert_eq!(fs::read_to_string(folder.path().join("plain.der.pem")).unwrap(), plain.replace("\r\n", "\n"));
+
+    for (case, text, converted) in [
+        ("one block", trusted.clone().into_bytes(), Some(".plain")),
+        ("DER", der, Some(".pem")),
+        ("two blocks", format!("{trusted}{plain}").into_bytes(), None),
+        ("indented", indented.into_bytes(), None),
+        ("UTF-16", utf16(&trusted), None),
+    ] {
+        fs::write(&ca, text).unwrap();
+        let (code, printed) = check(&config);
+        assert_eq!(code, Some(1), "{case}: {printed}");
+        assert_eq!(printed.matches("; ").count(), 1, "{case}: one remedy in {printed}");
+        let Some(end) = converted else {
+            let remedy = "; convert each block by itself with openssl x509, and name all files in ca\n";
+            assert!(printed.ends_with(remedy), "{case}: {printed}");
+            continue;
+        };
+        support::shell(command(&printed));
+        let made = fs::read_to_string(folder.path().join(format!("{odd}{end}"))).unwrap();
+        assert_eq!(made, plain.replace("\r\n", "\n"), "{case}");
+    }
 }
 
 /// A text as Notepad and PowerShell write it.

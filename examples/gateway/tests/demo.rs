@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Demo, Running, shell};
+use support::{Demo, Running, gateway, shell};
 
 #[test]
 fn every_line_of_the_tour_answers_as_the_tour_says() {
@@ -34,6 +34,31 @@ fn every_line_of_the_tour_answers_as_the_tour_says() {
     }
     assert!(asked.iter().any(|(status, _)| status == "401"), "the token was never missing");
     assert_eq!(demo.terminate(), Some(0), "SIGTERM ends it in order");
+}
+
+#[test]
+fn a_demo_that_cannot_start_writes_nothing() {
+    let demo = Demo::start();
+    let toml = || std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
+    let before = toml();
+    let new = demo.dir().join("new");
+    for (dir, ports, expected) in [
+        (
+            demo.dir(),
+            ["0", "0"],
+            "another demo runs in this folder; stop it, or choose another one with --dir DIR",
+        ),
+        (new.clone(), ["1", "1"], "--management-port: is the same as --port; choose another one"),
+    ] {
+        let [port, management_port] = ports;
+        let mut command = gateway();
+        command.args(["demo", "--port", port, "--management-port", management_port, "--dir"]).arg(dir);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{expected}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap().trim_end(), expected);
+    }
+    assert_eq!(toml(), before);
+    assert!(!new.exists());
 }
 
 #[tokio::test]

@@ -106,3 +106,47 @@ fn the_identity_that_the_certificate_chooses_is_told_and_the_exit_code_is_the_ve
         assert!(code == Some(0) && printed.contains(expected), "{path}: {printed}");
     }
 }
+
+#[test]
+fn who_is_refused_in_shadow_mode_passes_all_the_same() {
+    let demo = Demo::start();
+    let config = demo.dir().join("gateway.toml");
+    let document = |name: &str, text: &str| std::fs::write(demo.dir().join(name), text).unwrap();
+    document(
+        "plain.xml",
+        "<policies><inbound><validate-client-certificate validate-revocation=\"false\" /></inbound></policies>",
+    );
+    // Callers whom it refuses would go on without the back end that others get.
+    document(
+        "choosing.xml",
+        "<policies><inbound><choose>\
+         <when condition=\"@(context.Request.Certificate == null || !context.Request.Certificate.VerifyNoRevocation())\">\
+         <return-response><set-status code=\"401\" /></return-response></when>\
+         <otherwise><set-backend-service base-url=\"https://localhost:1\" /></otherwise></choose></inbound></policies>",
+    );
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    for (path, rules) in [
+        ("/rules", "trust = \"partners\""),
+        ("/plain", "policy = \"plain.xml\", trust = \"partners\""),
+        ("/choosing", "policy = \"choosing.xml\", trust = \"partners\""),
+    ] {
+        text.push_str(&format!(
+            "\n[[routes]]\npath = \"{path}\"\nupstream = \"https://localhost\"\nidentity = \"orders\"\n\
+             client_certificate = {{ {rules}, mode = \"shadow\" }}\n"
+        ));
+    }
+    std::fs::write(&config, text).unwrap();
+    let shadow = "passes all the same: mode = \"shadow\" only logs the refusal\n";
+    for (path, certificate, code, refusal, is_shadowed) in [
+        ("/rules", "client", 0, "admitted", false),
+        ("/rules", "stranger", 0, "refused: ", true),
+        ("/plain", "client", 0, "forwarded", false),
+        ("/plain", "stranger", 0, "answered 401", true),
+        ("/choosing", "stranger", 2, "answered 401", false),
+    ] {
+        let (exit, printed) = explain(&demo, path, certificate, &[]);
+        assert_eq!(exit, Some(code), "{path} {certificate}: {printed}");
+        assert!(printed.contains(refusal), "{path} {certificate}: {printed}");
+        assert_eq!(printed.ends_with(shadow), is_shadowed, "{path} {certificate}: {printed}");
+    }
+}

@@ -410,14 +410,17 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
     // A file that it names is read again, and the configuration is not.
     let ca = world.file("partners-ca.pem");
     replace(&ca, fs::read(&ca).unwrap());
-    world.running.logged(from, RELOADED);
+    let told = world.running.logged(from, RELOADED);
+    let without = "reloaded, without the edit in place of live.toml; load it with `kill -HUP ";
+    assert!(told.contains(without), "{told}");
     assert_eq!(world.ask(None, "/late").await.0, 403);
     assert!(world.stale_seconds().await > 0.0, "the edit is not loaded yet");
     assert_eq!(world.running.count(from, EDITED), 1, "once for each edit");
 
     // Back to the loaded text.
     fs::write(&world.config, &whole).unwrap();
-    while world.stale_seconds().await > 0.0 {}
+    world.running.logged(from, "INFO gateway::live: live.toml: is again what was loaded");
+    assert_eq!(world.stale_seconds().await, 0.0);
     fs::write(&world.config, "[listener").unwrap();
     while world.running.count(from, EDITED) < 2 {
         assert_eq!(world.ask(None, "/late").await.0, 403);
@@ -425,7 +428,9 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
     assert_eq!(world.running.count(from, NOT), 0);
 
     fs::write(&world.config, &guarded).unwrap();
+    let from = world.running.lines();
     world.running.hang_up();
+    assert!(world.running.logged(from, RELOADED).ends_with("reloaded"), "with the edit");
     let told = world.running.logged(from, "demanded a certificate");
     assert!(told.contains("WARN") && told.contains("path=\"/late\""), "{told}");
     while world.stale_seconds().await > 0.0 {}
@@ -436,6 +441,38 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
     world.running.logged(from, RELOADED);
     assert_eq!(world.ask(None, "/late").await.0, 403);
     assert_eq!(world.running.count(from, EDITED), 0);
+}
+
+#[tokio::test]
+async fn a_route_that_a_policy_document_opens_is_warned_of() {
+    let world = World::start();
+    let route = "\n[[routes]]\npath = \"/late\"\nupstream = \"http://127.0.0.1:9\"\n";
+    let demands = "<policies><inbound><validate-client-certificate validate-revocation=\"false\" /></inbound></policies>";
+    let open = "<policies><inbound><base /></inbound></policies>";
+    let by_rules = format!("{}{route}client_certificate = {{ trust = \"partners\" }}\n", world.text);
+    let by_document = |name: &str, more: &str| {
+        replace(&world.file(name), if more.is_empty() { open } else { demands });
+        format!("{}{route}client_certificate = {{ policy = \"{name}\"{more} }}\n", world.text)
+    };
+    let demanding = by_document("demanding.xml", ", trust = \"partners\"");
+    let opening = by_document("opening.xml", "");
+    for (before, after, is_opened) in [
+        (&by_rules, &demanding, false),
+        (&demanding, &opening, true),
+        (&opening, &by_rules, false),
+        (&by_rules, &opening, true),
+    ] {
+        replace(&world.config, before);
+        let from = world.running.lines();
+        world.running.hang_up();
+        world.running.logged(from, RELOADED);
+        let from = world.running.lines();
+        replace(&world.config, after);
+        world.running.hang_up();
+        world.running.logged(from, RELOADED);
+        let warning = "this route demanded a certificate, and does so no longer path=\"/late\"";
+        assert_eq!(world.running.count(from, warning), usize::from(is_opened), "{before}\n{after}");
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,11 @@ pub(super) fn demo(
 ) -> Result<(), String> {
     let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix())
         .map_err(|error| error.to_string())?;
+    if port == management_port && port != 0 {
+        return Err("--management-port: is the same as --port; choose another one".into());
+    }
+    // Until the process ends.
+    let _lock = pki::lock(dir).map_err(|error| error.to_string())?;
     pki::ensure(dir, now).map_err(|error| error.to_string())?;
     super::block_on(serve(dir, [port, management_port], metrics))
 }
@@ -56,7 +61,7 @@ async fn serve(dir: &Path, own: [u16; 2], metrics: &PrometheusHandle) -> Result<
 /// The demo's configuration is not for people to change: its ports are chosen on the command line.
 fn with_own_remedy(message: String) -> String {
     if message.contains(": store.path: ") && message.contains("another process") {
-        return "another demo runs in this folder; stop it, or choose another one with --dir DIR".to_owned();
+        return pki::PkiError::InUse.to_string();
     }
     let option = match () {
         () if message.contains(": management.address: ") => "--management-port",

@@ -14,6 +14,9 @@ use crate::{
     serve::{Guard, Refused, RouteFacts as Facts, Site},
 };
 
+/// The end of an explanation of a request that would be refused and passes all the same.
+const SHADOW: &str = "\npasses all the same: mode = \"shadow\" only logs the refusal";
+
 /// Exit 0: it would pass; 2: it would not; 1: the question makes no sense.
 pub(super) fn explain(asked: &Explain) -> ExitCode {
     match answer(asked) {
@@ -49,19 +52,33 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
         Guard::Nothing => Ok(("this route needs no certificate\nadmitted".into(), true)),
         Guard::Rules(policy) => {
             let explanation = policy.explain(&presented, now);
+            let is_refused = explanation.verdict().is_err();
             let mut text = explanation.to_string();
+            if is_refused && route.is_shadow {
+                text.push_str(SHADOW);
+            }
             if let Some(by) = identity_by(asked, &route.facts) {
                 text.push('\n');
-                text.push_str(&load::explain_choice(&by, &presented));
+                // What passes without being admitted chooses nothing.
+                let is_shadowed = is_refused && route.is_shadow;
+                let choosing = if is_shadowed { &Presented::Nothing } else { &presented };
+                text.push_str(&load::explain_choice(&by, choosing));
             }
-            Ok((text, explanation.verdict().is_ok()))
+            Ok((text, !is_refused || route.is_shadow))
         }
         Guard::Document(document) => {
             let request = request(asked, &path.path)?;
             let facts = RequestFacts::new(&request, &presented).with_remote(asked.remote);
             let explanation = document.explain(&facts, now);
-            let passes = explanation.outcome().forward().is_some();
-            Ok((explanation.to_string(), passes))
+            let mut text = explanation.to_string();
+            if explanation.outcome().forward().is_some() {
+                return Ok((text, true));
+            }
+            let passes = route.is_shadow && document.evaluate_shadow(&facts, now).forward().is_some();
+            if passes {
+                text.push_str(SHADOW);
+            }
+            Ok((text, passes))
         }
     }
 }

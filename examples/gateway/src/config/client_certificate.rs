@@ -1,5 +1,6 @@
 //! `[routes.client_certificate]`: which callers a route lets in.
 
+use super::diagnostic::quoted;
 use super::entry::{checked, choose};
 use super::located::{FilePath, Located};
 use super::names;
@@ -100,9 +101,14 @@ impl ClientCertificate {
         }
         let is_anchored = ANCHORS.iter().any(|rule| section.means(rule));
         let has_claims = CLAIMS.iter().any(|rule| section.means(rule));
+        let validity_line = section.line_of("validity");
         let validity = section.boolean("validity", true);
         let allow_unanchored = section.boolean("allow_unanchored", false);
         require_anchor(&section, is_anchored, has_claims, validity, allow_unanchored);
+        if !validity && section.has("trust") && !has_policy {
+            let problem = "has no effect beside trust, which judges the dates of the whole chain";
+            report.warning(validity_line, &section.key_of("validity"), problem, "remove it");
+        }
         let trust = section.string("trust");
         around.check_trust(trust.as_ref(), report);
         let read = Self {
@@ -110,7 +116,7 @@ impl ClientCertificate {
             trust,
             issuer: section.strings("issuer"),
             subject: section.strings("subject"),
-            common_name: section.strings("common_name"),
+            common_name: common_names(&mut section),
             dns_name: dns_names(&mut section),
             thumbprint: section.strings("thumbprint"),
             thumbprint_file: section.file("thumbprint_file"),
@@ -185,6 +191,21 @@ fn mode(section: &mut Section<'_, '_>) -> Mode {
         .and_then(|mode| choose(report, mode, &modes))
         .map(|mode| mode.value)
         .unwrap_or_default()
+}
+
+/// Takes the common names, and warns of those that are written as a part of a distinguished name.
+fn common_names(section: &mut Section<'_, '_>) -> Vec<Located<String>> {
+    let report = section.report;
+    let names = section.strings("common_name");
+    for name in &names {
+        if let Some((label, bare)) = name.split_once('=')
+            && label.trim().eq_ignore_ascii_case("cn")
+        {
+            let problem = format!("{} begins with CN=", quoted(name));
+            report.warning(name.line, &name.key, problem, format!("write {}", quoted(bare.trim())));
+        }
+    }
+    names
 }
 
 /// Takes the DNS names, each checked.

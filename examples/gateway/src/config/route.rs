@@ -158,7 +158,7 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
     if let Some(upstream) = &upstream {
         judge_scheme(&section, upstream);
     }
-    let allow_missing_close_notify = read_upstream_close(&mut section);
+    let allow_missing_close_notify = read_upstream_close(&mut section, upstream.as_deref());
     let is_open = section.take_word("client_certificate", "none");
     let is_word = section.is_text("client_certificate");
     if is_word && let Some(word) = section.string("client_certificate") {
@@ -274,8 +274,13 @@ fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
     }
 }
 
-/// Takes what ends a response that has neither a length nor chunks.
-fn read_upstream_close(section: &mut Section<'_, '_>) -> bool {
+/// Takes what ends a response that has neither a length nor chunks. For an http upstream the key is an error, whatever
+/// its value.
+fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&Upstream>) -> bool {
+    if upstream.is_some_and(|upstream| upstream.scheme == Scheme::Http) {
+        section.take("upstream_close");
+        return false;
+    }
     let Some(close) = section.choice("upstream_close", &[("strict", false), ("lenient", true)]) else {
         return false;
     };

@@ -369,7 +369,7 @@ fn rules_that_anyone_can_meet_need_a_word_of_consent() {
         ("issuer = \"CN=a\"\nallow_unanchored = true", None),
         ("issuer = \"CN=a\"\nthumbprint = \"aa\"", None),
         ("thumbprint_file = \"f\"", None),
-        ("trust = \"t\"\nvalidity = false", None),
+        ("trust = \"t\"\nvalidity = true", None),
     ];
     for (rules, expected) in cases {
         let text = format!(
@@ -385,6 +385,49 @@ fn rules_that_anyone_can_meet_need_a_word_of_consent() {
                 assert!(found[0].to_string().contains(word), "{rules}: {}", found[0]);
             }
         }
+    }
+}
+
+#[test]
+fn rules_without_the_effect_that_they_seem_to_have_are_warned_of() {
+    for (rules, expected) in [
+        ("trust = 't'\ncommon_name = 'orders-client'", &[][..]),
+        ("thumbprint = 'aa'\nvalidity = false", &[]),
+        (
+            "trust = 't'\nvalidity = false",
+            &[
+                "etc/gateway.toml:8: warning: routes[1].client_certificate.validity: has no effect beside trust, which \
+                 judges the dates of the whole chain; remove it",
+            ],
+        ),
+        (
+            "trust = 't'\ncommon_name = ['one', 'Cn = two', 'CN=three']",
+            &[
+                "etc/gateway.toml:8: warning: routes[1].client_certificate.common_name: \"Cn = two\" begins with CN=; \
+                 write \"two\"",
+                "etc/gateway.toml:8: warning: routes[1].client_certificate.common_name: \"CN=three\" begins with CN=; \
+                 write \"three\"",
+            ],
+        ),
+    ] {
+        let (config, found) = parsed(&format!(
+            "{LISTENER}\ntrust.t.ca = 'ca.pem'\n[[routes]]\npath = '/'\nupstream = 'http://b'\n\
+             [routes.client_certificate]\n{rules}\n"
+        ));
+        assert!(config.is_some(), "{rules}");
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{rules}");
+    }
+}
+
+#[test]
+fn upstream_close_of_an_http_upstream_is_one_finding() {
+    for value in ["strict", "lenient", "loose"] {
+        let (_, found) = parsed(&format!(
+            "{LISTENER}\n[[routes]]\npath = '/'\nupstream = 'http://b'\nupstream_close = '{value}'\n\
+             client_certificate = 'none'\n"
+        ));
+        let [found] = &found[..] else { panic!("{value}: {found:#?}") };
+        assert!(found.is_error() && found.key == "routes[1].upstream_close", "{value}: {found}");
     }
 }
 

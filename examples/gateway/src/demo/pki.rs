@@ -22,7 +22,7 @@
 //! The private keys of the certificate authorities are never written: once the certificates are signed,
 //! nobody can sign another.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use time::OffsetDateTime;
 
@@ -45,6 +45,17 @@ pub(super) use world::PARTNERS_CA;
 /// When the file cannot be written.
 pub(crate) fn write_public(dir: &Path, name: &str, text: &str) -> Result<(), PkiError> {
     folder::write(dir, name, folder::Access::Public, text.as_bytes())
+}
+
+/// Locks `dir`, which is made if it is missing, for as long as the result lives: a second demo must not write over the
+/// files of one that runs. Nothing else is written.
+///
+/// # Errors
+///
+/// As [`ensure`]; and when another process has the lock.
+pub(crate) fn lock(dir: &Path) -> Result<File, PkiError> {
+    folder::claim(dir)?;
+    folder::lock(dir)
 }
 
 /// What [`ensure`] did.

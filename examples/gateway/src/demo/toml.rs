@@ -9,9 +9,9 @@ pub(crate) fn render(own: [u16; 2], back_ends: [u16; 2]) -> String {
     let [port, management_port] = own;
     let [first, second] = back_ends;
     format!(
-        r#"# The gateway of `gateway demo`, written anew at every start. While it runs, what you change here is
-# served from the next request on. To keep a change, copy the file to another name in this folder and serve
-# the copy with `gateway run --config COPY`. The back ends on ports {first} and {second} live inside
+        r#"# The gateway of `gateway demo`, written anew at every start. After you save it, send the gateway SIGHUP to load
+# it; a file moved over it is loaded by itself. To keep a change, copy the file to another name in this folder and
+# serve the copy with `gateway run --config COPY`. The back ends on ports {first} and {second} live inside
 # `gateway demo`: leave it running, and give the copy listener and management addresses and a store of its own.
 #
 # Paths are relative to this file.

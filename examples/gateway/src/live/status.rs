@@ -41,10 +41,17 @@ impl Status {
         self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
-    /// Whether the configuration file was edited in place and not loaded since.
-    pub(super) fn edited(&self, is_edited: bool) {
+    /// Records whether the configuration file was edited in place and not loaded since. Returns what was recorded before.
+    pub(super) fn edited(&self, is_edited: bool) -> bool {
         let mut since = self.edited_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_edited = since.is_some();
         *since = if is_edited { since.or_else(|| Some(Instant::now())) } else { None };
+        was_edited
+    }
+
+    /// Whether the configuration file was edited in place and not loaded since.
+    pub(super) fn is_edited(&self) -> bool {
+        self.edited_since.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Whether the last attempt to load failed.

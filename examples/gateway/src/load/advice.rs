@@ -1,8 +1,6 @@
 //! What is odd about certificates that can be read and used all the same.
 
-use std::fmt;
-
-use tower_mtls::{Clock, DistinguishedName, PemError, SystemClock, Timestamp, pem};
+use tower_mtls::{Clock, DistinguishedName, SystemClock, Timestamp, pem};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::ExtendedKeyUsage,
@@ -21,23 +19,6 @@ pub(super) enum CaUse {
 
 /// A CA that ends sooner is warned of.
 const SOON_DAYS: i64 = 30;
-
-/// Reports a CA file that cannot be read; `pem` is the error about its text.
-pub(super) fn on_unreadable_authorities(
-    file: &Located<FilePath>,
-    error: &dyn fmt::Display,
-    pem: Option<&PemError>,
-    findings: &mut Findings,
-) {
-    let remedy = if pem.and_then(PemError::label) == Some("TRUSTED CERTIFICATE") {
-        let path = file.resolved.display().to_string();
-        let plain = quoted(&format!("{path}.plain"));
-        format!("run openssl x509 -in {} -out {plain} and name that file", quoted(&path))
-    } else {
-        "name a PEM file of CA certificates".to_owned()
-    };
-    findings.error(file, format!("{}: {error}", quoted(&file.written)), remedy);
-}
 
 /// Warns of certificates among CAs that are none, for whoever holds the key of one could sign others; and of
 /// CAs that have expired, are not valid yet, or expire soon.
@@ -66,6 +47,16 @@ pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse,
         &|_| "is not a CA's certificate".to_owned(),
         "name the certificate of the CA that signed it: whoever holds this one's key could sign others",
     );
+    if let CaUse::Callers { .. } = usage {
+        warn(
+            &may_not_sign,
+            &|_| {
+                "may not sign certificates (key usage without keyCertSign), so chains to it are refused"
+                    .to_owned()
+            },
+            "name a CA that may",
+        );
+    }
     let now = SystemClock.now();
     let soon = now.plus(SOON_DAYS * 86_400);
     let (not_before, not_after) = (
@@ -90,9 +81,20 @@ pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse,
 
 /// Version 1 knows no CAs, and one that signed itself stands for nobody else.
 fn is_no_authority(certificate: &X509Certificate<'_>) -> bool {
-    let is_authority =
-        certificate.basic_constraints().is_ok_and(|found| found.is_some_and(|found| found.value.ca));
-    certificate.version() == X509Version::V3 && certificate.issuer() != certificate.subject() && !is_authority
+    certificate.version() == X509Version::V3
+        && certificate.issuer() != certificate.subject()
+        && !is_authority(certificate)
+}
+
+fn is_authority(certificate: &X509Certificate<'_>) -> bool {
+    certificate.basic_constraints().is_ok_and(|found| found.is_some_and(|found| found.value.ca))
+}
+
+/// A CA whose key usage does not include keyCertSign.
+fn may_not_sign(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage();
+    is_authority(certificate)
+        && usage.is_ok_and(|found| found.is_some_and(|usage| !usage.value.key_cert_sign()))
 }
 
 /// Warns of what keeps clients from accepting the listener's certificate.

@@ -267,6 +267,7 @@ impl ApiParts {
             facts: Arc::new(facts),
             allow_empty_segments: false,
             is_enforced: document.as_ref().is_some_and(Document::asks_for_certificate),
+            is_shadow: false,
             guard,
             service,
         });

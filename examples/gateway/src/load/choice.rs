@@ -163,7 +163,7 @@ pub(crate) fn explain(by: &IdentityBy, presented: &Presented) -> String {
     let rows = policies(claim, by, &mut Findings::new(Path::new(""), Vec::new()));
     match rows.and_then(|rows| find(&rows, presented)) {
         Some(IdentityReference::Name(name)) => format!("identity: {name}, by {}", claim.as_str()),
-        _ => format!("identity: none by {}; an admitted request gets 502", claim.as_str()),
+        _ => format!("identity: none by {}; a request that passes gets 502", claim.as_str()),
     }
 }
 

@@ -7,6 +7,7 @@ use tower_mtls::{ClientIdentity, Clock, IdentityError, KeyPairError, SystemClock
 use super::{
     cache::{Digest, Kept},
     files::Findings,
+    unreadable,
 };
 use crate::config::{FilePath, KeyFiles, Located, quoted};
 
@@ -72,7 +73,7 @@ fn from_pem(
     match kept.get_or_make(digest, || ClientIdentity::from_pem(&chain, &key)) {
         Ok(identity) => Some(Pair { identity, digest }),
         Err(error) => {
-            explain(&error, certificate, private_key, findings);
+            explain(&error, &chain, certificate, private_key, findings);
             None
         }
     }
@@ -102,7 +103,7 @@ fn from_encrypted_pem(
             None
         }
         Err(error) => {
-            explain(&error, certificate, private_key, findings);
+            explain(&error, &chain, certificate, private_key, findings);
             None
         }
     }
@@ -111,11 +112,17 @@ fn from_encrypted_pem(
 /// Says which of the two files is at fault.
 fn explain(
     error: &IdentityError,
+    chain: &[u8],
     certificate: &Located<FilePath>,
     private_key: &Located<FilePath>,
     findings: &mut Findings,
 ) {
     let (at, remedy) = match error {
+        IdentityError::KeyPair(KeyPairError::CertificatePem(_))
+            if unreadable::is_der(certificate, chain, findings) =>
+        {
+            return;
+        }
         IdentityError::KeyPair(KeyPairError::KeyEncrypted) => {
             (private_key, "add password_file with the file of its password")
         }

@@ -6,6 +6,7 @@ use super::{
     advice::{self, CaUse},
     cache::{Digest, Kept},
     files::Findings,
+    unreadable,
 };
 use crate::config::{FilePath, Located, Trust};
 
@@ -44,7 +45,7 @@ fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>
     let text = findings.read(file)?;
     if let Err(error) = BackEndTrust::from_pem(&text) {
         let pem = if let BackEndTrustError::Pem(error) = &error { Some(error) } else { None };
-        advice::on_unreadable_authorities(file, &error, pem, findings);
+        unreadable::on_authorities(file, &text, &error, pem, findings);
         return None;
     }
     advice::on_authorities(file, &text, CaUse::Upstreams, findings);
@@ -52,12 +53,12 @@ fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>
 }
 
 /// The roots of one file.
-fn one(file: &Located<FilePath>, pem: &[u8], findings: &mut Findings) -> Option<TrustAnchors> {
-    match TrustAnchors::from_pem(pem) {
+fn one(file: &Located<FilePath>, text: &[u8], findings: &mut Findings) -> Option<TrustAnchors> {
+    match TrustAnchors::from_pem(text) {
         Ok(anchors) => Some(anchors),
         Err(error) => {
             let pem = if let TrustError::Pem(error) = &error { Some(error) } else { None };
-            advice::on_unreadable_authorities(file, &error, pem, findings);
+            unreadable::on_authorities(file, text, &error, pem, findings);
             None
         }
     }

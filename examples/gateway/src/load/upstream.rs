@@ -106,7 +106,10 @@ pub(super) fn route(
             measures: measures(route, guard.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
-        is_enforced: rules.is_some_and(|rules| rules.mode == Mode::Enforce),
+        is_enforced: rules.is_some()
+            && !is_shadow
+            && guard.document().is_none_or(Document::asks_for_certificate),
+        is_shadow,
         guard,
         service,
     })

@@ -81,6 +81,8 @@ pub(crate) struct Route {
     pub(crate) allow_empty_segments: bool,
     /// Whether nobody passes without a certificate that is admitted.
     pub(crate) is_enforced: bool,
+    /// Whether refused callers pass all the same.
+    pub(crate) is_shadow: bool,
     /// What the service enforces or watches, for explanations.
     pub(crate) guard: Guard,
     pub(crate) service: RouteService,

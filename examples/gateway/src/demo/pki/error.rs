@@ -14,6 +14,8 @@ pub(crate) enum PkiError {
     NotOurs(PathBuf),
     /// The folder belongs to another user.
     NotYours(PathBuf),
+    /// Another demo runs in the folder.
+    InUse,
     /// A file or folder cannot be read or written.
     Io {
         /// What was tried, as a verb: `write`.
@@ -49,6 +51,9 @@ impl fmt::Display for PkiError {
                  name a folder of your own with --dir",
                 path.display()
             ),
+            Self::InUse => {
+                f.write_str("another demo runs in this folder; stop it, or choose another one with --dir DIR")
+            }
             Self::Io { action, path, source } => write!(
                 f,
                 "cannot {action} {}: {source}; make it writable, or name another folder with --dir",
@@ -64,7 +69,7 @@ impl fmt::Display for PkiError {
 impl Error for PkiError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NotAFolder(_) | Self::NotOurs(_) | Self::NotYours(_) | Self::Random => None,
+            Self::NotAFolder(_) | Self::NotOurs(_) | Self::NotYours(_) | Self::InUse | Self::Random => None,
             Self::Io { source, .. } => Some(source),
             Self::Certificate(source) => Some(source),
             Self::Pfx(source) => Some(source),

@@ -59,6 +59,19 @@ pub(super) fn claim(dir: &Path) -> Result<Found, PkiError> {
     Ok(found)
 }
 
+/// Locks the folder itself. Where the file system has no locks, that of the store is left.
+pub(super) fn lock(dir: &Path) -> Result<File, PkiError> {
+    let folder =
+        File::open(dir).map_err(|source| PkiError::Io { action: "open", path: dir.to_owned(), source })?;
+    #[cfg(unix)]
+    if let Err(rustix::io::Errno::WOULDBLOCK) =
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+    {
+        return Err(PkiError::InUse);
+    }
+    Ok(folder)
+}
+
 /// Whether the folder belongs to the user that this process acts as.
 #[cfg(unix)]
 fn is_own(folder: &Metadata) -> bool {
