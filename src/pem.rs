@@ -69,8 +69,9 @@ impl std::error::Error for PemError {}
 ///
 /// # Errors
 ///
-/// The text has no certificate, a block that is not whole, a line that is only like the border of a block, or a
-/// `TRUSTED CERTIFICATE`: OpenSSL's form with trust and distrust settings, which would be ignored here.
+/// The text has no certificate, a block that is not whole, a line that is only like the border of a block, base64 (40
+/// characters or more) or bytes that are not text outside of the blocks, or a `TRUSTED CERTIFICATE`: OpenSSL's form with
+/// trust and distrust settings, which would be ignored here.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let mut certificates = Vec::new();
     for block in blocks(&decode(text))? {
@@ -114,6 +115,7 @@ fn missing() -> PemError {
 mod tests {
     use super::*;
 
+    const MARK: &[u8] = b"\xef\xbb\xbf";
     const GOOD: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
     /// A block of this label, behind the good one.
@@ -152,6 +154,53 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_behind_pem_that_is_not_pem_is_an_error() {
+        let units = |unit: fn(u16) -> [u8; 2]| GOOD.encode_utf16().flat_map(unit).collect::<Vec<_>>();
+        let [le, be] = [units(u16::to_le_bytes), units(u16::to_be_bytes)];
+        let der = b"\x30\x82\x01\x0a\x30\x81\xb1\xa0\x03\x02\x01\x02AAAA".to_vec();
+        let base64 = |width: usize| "AB3/+z0".repeat(20).as_bytes()[..width].to_vec();
+        for (case, behind, message) in [
+            ("UTF-16LE", le.clone(), "not text"),
+            ("UTF-16BE", be.clone(), "not text"),
+            ("UTF-16LE with a mark", [b"\xff\xfe".as_slice(), &le].concat(), "not text"),
+            ("UTF-16BE with a mark", [b"\xfe\xff".as_slice(), &be].concat(), "not text"),
+            ("DER", der.clone(), "not text"),
+            ("a NUL byte", b"# a\0".to_vec(), "not text"),
+            ("76 characters of base64", base64(76), "base64 outside of a block"),
+            ("57 characters of base64", base64(57), "base64 outside of a block"),
+            ("40 characters of base64", base64(40), "base64 outside of a block"),
+            ("base64 with padding", [base64(50), b"==".to_vec()].concat(), "base64 outside of a block"),
+            ("a mark and base64", [MARK, &base64(64)].concat(), "base64 outside of a block"),
+        ] {
+            let error = authorities(&[GOOD.as_bytes(), &behind, b"\n"].concat()).unwrap_err();
+            assert!(error.to_string().contains(message), "{case}: {error}");
+            assert_eq!(error.line(), 4, "{case}: {error}");
+        }
+        let before = [der.as_slice(), b"\n", GOOD.as_bytes()].concat();
+        assert!(authorities(&before).unwrap_err().to_string().contains("looks like DER"));
+        for (mark, units) in [(b"\xff\xfe", &le), (b"\xfe\xff", &be)] {
+            let before = [mark, units.as_slice(), GOOD.as_bytes()].concat();
+            assert!(authorities(&before).unwrap_err().to_string().contains("not text"), "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn marks_of_joined_files_are_read_over() {
+        let marked = [MARK, GOOD.as_bytes()].concat();
+        let commented = [MARK, b"# b\n", GOOD.as_bytes()].concat();
+        let lines =
+            |text: &[u8]| authorities(text).map(|found| found.iter().map(|(line, _)| *line).collect());
+        assert_eq!(lines(&[&*marked, &marked, &commented].concat()), Ok(vec![1, 4, 8]));
+        // Without the line break between them.
+        let joined = [GOOD.trim_end().as_bytes(), &marked].concat();
+        assert!(
+            lines(&joined).unwrap_err().to_string().starts_with("line 3: a BEGIN or END line is malformed")
+        );
+        let inside = [&GOOD.as_bytes()[..28], &marked].concat();
+        assert!(lines(&inside).is_err());
+    }
+
+    #[test]
     fn a_line_that_is_only_like_a_border_is_an_error_and_is_not_repeated() {
         for border in [
             "----BEGIN CERTIFICATE-----",
@@ -185,6 +234,16 @@ mod tests {
             "---\nServer certificate\n---",
             "--- end of the partners' CAs ---",
             "=====================",
+            "==================================================",
+            "//////////////////////////////////////////////////",
+            "    Serial Number:\n        1f:0d:6c:a2:4b:36:0b:18:c8:ac:54:4a:5f:75:8d:f4:8e:5d:8b:5f",
+            "        Modulus:\n            00:b4:31:98:0a:c4:bc:62:c1:88:aa:dc:b0:c8:bb:33:35:19:d5:0c:64:b9",
+            "    localKeyID: 54 69 6D 65 20 31 37 30 31 32 33 34 35 36 37 38 39 30 31 32",
+            "Modulus=B431980AC4BC62C188AADCB0C8BB333519D50C64B93D41B2",
+            "sha256 Fingerprint=CA06F56B258B7A0D4F2B05470939478651151984CA06F56B258B7A0D",
+            "subject=/C=DE/O=Contoso/OU=TheDepartmentOfCertificates/CN=root",
+            "Aabcdefghijklmnopqrstuvwxyz0123456789ab",
+            "a\u{1a}",
         ];
         for comment in comments {
             let text = format!("{comment}\n{GOOD}\n{comment}\n");

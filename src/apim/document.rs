@@ -215,7 +215,8 @@ impl Document {
 
     /// Whether no certificate is admitted that its caller may have made itself: each way through `<inbound>` on which a rule
     /// has looked at the certificate demands a chain, a whole thumbprint or membership of the deployment. A document that
-    /// admits none is anchored, too.
+    /// admits none is anchored, too. A variable or header that the document sets, or does not set, depending on the
+    /// certificate is as good as the certificate.
     ///
     /// Less than [`proves_certificate`](Self::proves_certificate), for callers may pass of whose certificate nothing was
     /// asked; they are not admitted. Where it cannot be told, the answer is no.

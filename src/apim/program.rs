@@ -210,6 +210,27 @@ pub(crate) struct Branch {
     pub(crate) chooses: Choices,
 }
 
+/// What an element sets and a later condition can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Slot<'p> {
+    Variable(&'p str),
+    /// A header of the request.
+    Header(&'p HeaderName),
+}
+
+impl Choose {
+    /// Shows what any branch may set, `otherwise` included.
+    pub(crate) fn visit_slots<'p>(&'p self, see: &mut impl FnMut(Slot<'p>)) {
+        for steps in self.branches.iter().map(|branch| &branch.steps).chain(&self.otherwise) {
+            visit(steps, Section::Inbound, &mut Vec::new(), &mut |step| match &step.action {
+                Action::Variable(name, _) => see(Slot::Variable(name)),
+                Action::Header(change) => see(Slot::Header(&change.name)),
+                _ => {}
+            });
+        }
+    }
+}
+
 /// Whether the identity is chosen, or the back end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Choices {
@@ -285,6 +306,13 @@ pub(crate) enum HeaderMode {
     Skip,
     Append,
     Delete,
+}
+
+impl HeaderMode {
+    /// Whether what the header held before may still be there.
+    pub(crate) fn keeps(self) -> bool {
+        matches!(self, Self::Skip | Self::Append)
+    }
 }
 
 #[derive(Debug)]

@@ -9,6 +9,11 @@ use super::PemError;
 /// Larger texts are refused: no bundle of certificates comes near it.
 const LARGEST: usize = 4 * 1024 * 1024;
 
+/// The first byte of a DER certificate or key.
+const DER: &[u8] = b"\x30";
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One block, not decoded yet.
 pub(crate) struct Block<'t> {
     /// The line of its BEGIN line, from 1.
@@ -51,7 +56,7 @@ impl Block<'_> {
 }
 
 /// All blocks in order; at least one. Lines may be indented. Text between blocks is ignored, as RFC 7468 demands,
-/// unless it looks like a part of a block: then a block would be left out without a word.
+/// unless it looks like a part of a block, or is not text: then a certificate would be left out without a word.
 pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
     if text.len() > LARGEST {
         return Err(PemError::new(1, format!("larger than {LARGEST} bytes")));
@@ -64,6 +69,8 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
         let start = at;
         at += line.len();
         let line = line.trim_ascii();
+        // Files that were joined leave their marks in the middle.
+        let line = if open.is_none() { line.strip_prefix(MARK).unwrap_or(line) } else { line };
         match (marker(line), open) {
             (Marker::Begin(label), None) => open = Some((number, label, at)),
             (Marker::Begin(_), Some((begun, label, _))) => return Err(unclosed(begun, label)),
@@ -85,24 +92,33 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
                 return Err(PemError::new(number, problem));
             }
             (Marker::None, None) if is_stray_base64(line) => {
-                return Err(PemError::new(number, "base64 outside of a block; add its BEGIN line"));
+                let problem = "base64 outside of a block; add its BEGIN line, or begin a comment with #";
+                return Err(PemError::new(number, problem));
+            }
+            (Marker::None, None) if line.iter().any(is_binary) => {
+                if blocks.is_empty() && text.starts_with(DER) {
+                    return Err(no_section(text));
+                }
+                let problem = "not text: UTF-16 or DER among PEM; convert each file before they are joined, with \
+                               `iconv -f utf-16 -t utf-8` or `openssl x509 -inform der`";
+                return Err(PemError::new(number, problem));
             }
             (Marker::None, _) => {}
         }
     }
     match open {
         Some((begun, label, _)) => Err(unclosed(begun, label)),
-        None if blocks.is_empty() => {
-            let hint = match text.first() {
-                Some(0x30) => {
-                    "; the file looks like DER, convert it with `openssl x509 -inform der -in OLD -out NEW`"
-                }
-                _ => "",
-            };
-            Err(PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}")))
-        }
+        None if blocks.is_empty() => Err(no_section(text)),
         None => Ok(blocks),
     }
+}
+
+fn no_section(text: &[u8]) -> PemError {
+    let hint = match text.starts_with(DER) {
+        true => "; the file looks like DER, convert it with `openssl x509 -inform der -in OLD -out NEW`",
+        false => "",
+    };
+    PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}"))
 }
 
 fn unclosed(line: usize, label: &str) -> PemError {
@@ -156,8 +172,15 @@ fn is_like_marker(line: &[u8]) -> bool {
     has_dashes && is_border && NOUNS.iter().any(|noun| rest.contains(noun))
 }
 
-/// Whether a line is the first of a DER certificate or key in base64.
+/// Whether a line is part of a certificate or key in base64, and not a word, a ruler or hexadecimal with colons.
 fn is_stray_base64(line: &[u8]) -> bool {
-    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    line.len() >= 60 && line.starts_with(b"MI") && line.iter().all(is_base64)
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let unpadded =
+        [b"==".as_slice(), b"="].iter().find_map(|padding| line.strip_suffix(*padding)).unwrap_or(line);
+    line.len() >= 40 && unpadded.iter().all(is_base64) && unpadded.iter().any(u8::is_ascii_alphanumeric)
+}
+
+/// Whether a byte is never in a text: UTF-16 has NUL bytes, and DER small numbers. DOS ends texts with 0x1a.
+fn is_binary(byte: &u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x1a')
 }

@@ -15,6 +15,10 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
+    // PEM in UTF-8 was appended: decoded, it would be letters that are read over.
+    if bytes.windows(10).any(|bytes| bytes == b"-----BEGIN") {
+        return None;
+    }
     let (units, rest) = bytes.as_chunks();
     // A unit becomes three bytes at most: a buffer that grows would leave copies of a secret behind.
     let mut text = String::with_capacity(units.len().checked_mul(3)?);
@@ -40,6 +44,11 @@ mod tests {
             ("UTF-16BE", [b"\xfe\xff".as_slice(), &be].concat(), text.as_bytes()),
             ("half a unit", b"\xff\xfea\0b".to_vec(), b"\xff\xfea\0b"),
             ("half a pair", b"\xff\xfe\x3d\xd8".to_vec(), b"\xff\xfe\x3d\xd8"),
+            (
+                "UTF-8 behind UTF-16",
+                b"\xff\xfea\0-----BEGIN A-----\n".to_vec(),
+                b"\xff\xfea\0-----BEGIN A-----\n",
+            ),
             ("a mark alone", b"\xef\xbb\xbf".to_vec(), b""),
             ("half a mark", b"\xef\xbb".to_vec(), b"\xef\xbb"),
             ("DER", b"\x30\x82\x01\x02".to_vec(), b"\x30\x82\x01\x02"),

@@ -393,7 +393,14 @@ fn elements(random: &mut Random, depth: usize) -> String {
                 1 => "<validate-client-certificate ignore-error='true' />".to_owned(),
                 _ => "<validate-client-certificate />".to_owned(),
             },
-            4 => String::new(),
+            4 => match random.below(3) {
+                0 => String::new(),
+                _ => format!(
+                    "<set-header name='X-A' exists-action='{}'><value>{}</value></set-header>",
+                    random.of(&["override", "skip", "append"]),
+                    random.of(&["a", "@(CERT?.Subject)", "@(CERT == null ? \"\" : PIN)"]),
+                ),
+            },
             _ => {
                 let then = match random.below(3) {
                     0 => elements(random, depth - 1),

@@ -21,12 +21,30 @@ fn filled(text: &str) -> String {
         .replace("STORE", "context.Deployment.Certificates")
         .replace("PIN", "\"ORDERS-THUMBPRINT\"")
         .replace("GET", "context.Request.Method == \"GET\"")
+        .replace("VARIABLES", "context.Variables")
+        .replace("VARIABLE", "<set-variable name='ok' value='yes' />")
+        .replace("HEADERS", "context.Request.Headers")
         .replace("403", "<return-response><set-status code='403' /></return-response>");
     WORLD.fill(&text)
 }
 
 fn refusing(code: &str) -> String {
     filled(&format!("<choose><when condition=\"@({code})\">403</when></choose>"))
+}
+
+/// Sets a variable by a condition, and refuses by another.
+fn marked(by: &str, otherwise: &str, refusal: &str) -> String {
+    let (when, otherwise) = match otherwise {
+        "" => ("VARIABLE", String::new()),
+        steps => ("", format!("<otherwise>{steps}</otherwise>")),
+    };
+    let choose = format!("<choose><when condition='@({by})'>{when}</when>{otherwise}</choose>");
+    filled(&choose) + &refusing(refusal)
+}
+
+fn header(code: &str, action: &str) -> String {
+    let action = if action.is_empty() { "override" } else { action };
+    filled(&format!("<set-header name='x-ok' exists-action='{action}'><value>@({code})</value></set-header>"))
 }
 
 /// Nothing is allowed that was not asked for.
@@ -93,6 +111,62 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
             filled("<set-variable name='v' value='@(GET)' />") + &refusing("!(bool)context.Variables[\"v\"]"),
             true,
         ),
+        // So does one that a branch sets, or does not set, by the certificate.
+        (marked("CERT?.Subject == \"CN=a\"", "", "!VARIABLES.ContainsKey(\"ok\")"), false),
+        (
+            marked("CERT?.Subject == \"CN=a\"", "", "VARIABLES.GetValueOrDefault(\"ok\", \"no\") == \"no\""),
+            false,
+        ),
+        (marked("CERT == null", "", "VARIABLES.ContainsKey(\"ok\")"), false),
+        (marked("CERT?.Subject != \"CN=a\"", "VARIABLE", "!VARIABLES.ContainsKey(\"ok\")"), false),
+        (
+            marked(
+                "CERT?.Subject != \"CN=a\"",
+                "<choose><when condition='@(GET)'>VARIABLE</when></choose>",
+                "!VARIABLES.ContainsKey(\"ok\")",
+            ),
+            false,
+        ),
+        (marked("CERT?.Verify() == true", "", "!VARIABLES.ContainsKey(\"ok\")"), true),
+        (marked("GET", "", "!VARIABLES.ContainsKey(\"ok\")"), true),
+        (
+            marked("CERT?.Subject == \"CN=a\"", "", "GET")
+                + &filled("<set-variable name='ok' value='@(VARIABLES.ContainsKey(\"ok\"))' />")
+                + &refusing("!(bool)VARIABLES[\"ok\"]"),
+            false,
+        ),
+        // Set anew, it says nothing about the certificate any more.
+        (
+            marked("CERT?.Subject == \"CN=a\"", "VARIABLE", "false")
+                + "<set-variable name='ok' value='yes' />"
+                + &refusing("!VARIABLES.ContainsKey(\"ok\")"),
+            true,
+        ),
+        // A header that the document sets is like a variable.
+        (
+            header("CERT?.Subject", "") + &refusing("HEADERS.GetValueOrDefault(\"x-ok\", \"\") != \"CN=a\""),
+            false,
+        ),
+        (header("CERT?.Subject", "") + &refusing("HEADERS[\"x-ok\"].First() != \"CN=a\""), false),
+        (header("CERT?.Subject", "append") + &refusing("!HEADERS.ContainsKey(\"x-ok\")"), false),
+        (
+            header("CERT?.Subject", "")
+                + &header("\"a\"", "append")
+                + &refusing("!HEADERS.ContainsKey(\"x-ok\")"),
+            false,
+        ),
+        (
+            header("CERT?.Subject", "") + &header("\"a\"", "") + &refusing("!HEADERS.ContainsKey(\"x-ok\")"),
+            true,
+        ),
+        (header("CERT?.Subject", "") + &refusing("!HEADERS.ContainsKey(\"x-other\")"), true),
+        (
+            filled("<choose><when condition='@(CERT?.Subject == \"CN=a\")'>")
+                + &header("\"a\"", "")
+                + "</when></choose>"
+                + &refusing("!HEADERS.ContainsKey(\"x-ok\")"),
+            false,
+        ),
         // Certificates are not judged.
         (refusing("!(GET)"), true),
         ("<set-header name='x'><value>a</value></set-header>".into(), true),
@@ -129,17 +203,31 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
 }
 
 #[test]
+fn a_rule_that_judges_by_a_variable_is_seen() {
+    for (by, is_judged) in
+        [("CERT?.Subject == \"CN=a\"", true), ("CERT?.Verify() == true", true), ("GET", false)]
+    {
+        let text = marked(by, "", "!VARIABLES.ContainsKey(\"ok\")") + &header("CERT?.Subject", "");
+        let document = strict().allow_unanchored().load(&text).unwrap();
+        let warned = document.warnings().iter().any(|it| it.message().starts_with("no rule refuses by"));
+        assert_eq!(warned, !is_judged, "{by}: {:?}", document.warnings());
+    }
+}
+
+#[test]
 fn a_document_above_counts_where_it_runs() {
     let names = refusing("CERT?.Subject != \"CN=a\"");
     let chain = refusing("CERT?.Verify() != true");
-    let [names_above, chain_above] =
-        [&names, &chain].map(|text| strict().allow_unanchored().load(text).unwrap());
+    let mark = marked("CERT?.Subject == \"CN=a\"", "", "false");
+    let [names_above, chain_above, mark_above] =
+        [&names, &chain, &mark].map(|text| strict().allow_unanchored().load(text).unwrap());
     for (above, text, is_anchored) in [
         (&names_above, "<base />".to_owned(), false),
         (&names_above, format!("<base />{chain}"), true),
         (&chain_above, format!("<base />{names}"), true),
         (&chain_above, format!("<policies><inbound>{names}</inbound></policies>"), false),
         (&chain_above, "<policies><outbound><base /></outbound></policies>".to_owned(), true),
+        (&mark_above, format!("<base />{}", refusing("!VARIABLES.ContainsKey(\"ok\")")), false),
     ] {
         assert_eq!(strict().base(above).load(&text).is_ok(), is_anchored, "{text}");
     }
@@ -182,6 +270,28 @@ async fn what_is_admitted_without_a_proof_is_marked() {
         (refusing("CERT == null"), "orders", Some(Verification::Unproven)),
         (proven.clone(), "orders", Some(Verification::Proven)),
         (refusing("GET ? false : CERT?.Verify() != true"), "lone", None),
+        (
+            marked("CERT == null", "VARIABLE", "!VARIABLES.ContainsKey(\"ok\")"),
+            "lone",
+            Some(Verification::Unproven),
+        ),
+        (marked("CERT == null", "", "VARIABLES.ContainsKey(\"ok\")"), "lone", Some(Verification::Unproven)),
+        (
+            marked("CERT == null", "", "VARIABLES.GetValueOrDefault(\"ok\", \"no\") != \"no\""),
+            "lone",
+            Some(Verification::Unproven),
+        ),
+        (
+            marked("CERT?.Verify() == true", "", "!VARIABLES.ContainsKey(\"ok\")"),
+            "orders",
+            Some(Verification::Proven),
+        ),
+        (marked("GET", "", "!VARIABLES.ContainsKey(\"ok\")"), "lone", None),
+        (
+            header("CERT?.Subject", "") + &refusing("!HEADERS.ContainsKey(\"x-ok\")"),
+            "lone",
+            Some(Verification::Unproven),
+        ),
         ("<base />".to_owned(), "orders", None),
     ] {
         assert_eq!(seen(layer(&text), caller).await, expected, "{text} {caller}");

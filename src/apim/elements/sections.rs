@@ -180,8 +180,10 @@ impl Compiler<'_> {
 
     /// Follows callers through the document who have nothing to show.
     fn judge_strangers(&mut self, program: &mut Program, start: Position) {
-        let judged = program.judged;
         let stranger = reach::run(&program.inbound, Caller::Stranger);
+        // A variable or header that depends on the certificate is found on the way only.
+        program.judged.certificate |= stranger.judged_at.is_some();
+        let judged = program.judged;
         // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
         let own = std::mem::take(&mut self.facts.certificate_decides).into_iter();
         let own = own.filter(|(element, _, by_content)| stranger.may_choose_at(*element, *by_content));

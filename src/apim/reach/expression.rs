@@ -1,16 +1,21 @@
 //! Expressions, as far as their values are known.
 
+use std::collections::HashSet;
+
 use super::{
-    Caller, Variables,
+    Caller,
+    state::Variables,
     value::{Seen, Truth, What},
 };
-use crate::apim::expression::{
-    CertificateText, Comparison, Constant, Kind, Node, RequestText, Statement, Type,
+use crate::apim::{
+    expression::{CertificateText, Comparison, Constant, Kind, Node, RequestText, Statement, Type},
+    program::Slot,
 };
 
 pub(super) struct Evaluation<'s, 'p> {
     pub(super) caller: Caller,
     pub(super) variables: &'s Variables<'p>,
+    pub(super) of_certificate: &'s HashSet<Slot<'p>>,
     pub(super) locals: Vec<Option<Seen<'p>>>,
     /// Some way to the value fails.
     pub(super) may_fault: bool,

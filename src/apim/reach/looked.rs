@@ -7,7 +7,10 @@ use super::{
     expression::Evaluation,
     value::{Seen, Truth},
 };
-use crate::apim::expression::{Kind, Node};
+use crate::apim::{
+    expression::{Kind, Node},
+    program::Slot,
+};
 
 /// Possible results of a condition.
 #[derive(Debug, Clone, Copy)]
@@ -83,15 +86,18 @@ impl<'p> Evaluation<'_, 'p> {
         Some(found)
     }
 
-    /// Whether the certificate, or a variable that may be made of it, is read anywhere in there.
-    fn looks(&mut self, node: &Node) -> bool {
+    /// Whether the certificate, or a variable or header that may depend on it, is read anywhere in there.
+    pub(super) fn looks(&mut self, node: &Node) -> bool {
         let mut looks = false;
         node.visit(&mut |node| {
             self.steps += 1;
             looks |= match &node.kind {
                 Kind::Certificate => true,
                 Kind::Variable(name) | Kind::VariableOr(name, ..) | Kind::HasVariable(name) => {
-                    self.variables.get(&**name).is_some_and(|variable| variable.may_be_of_certificate)
+                    self.of_certificate.contains(&Slot::Variable(name))
+                }
+                Kind::Header(name, _) | Kind::Headers(name) | Kind::HasHeader(name) => {
+                    self.of_certificate.contains(&Slot::Header(name))
                 }
                 _ => false,
             };

@@ -15,6 +15,7 @@
 //!   conditions exclude each other is not seen;
 //! - where ways meet, a variable or local may have each of their values;
 //! - a value of which nothing else is known may be any, null included;
+//! - what the branches of a choice set depends on the certificate if any of its conditions may have looked at it;
 //! - what takes too long to run is taken to let everybody through.
 //!
 //! The end being out of reach is therefore certain, and that is what proofs are made of. In turn, that a caller *always*
@@ -24,21 +25,23 @@
 mod expression;
 mod function;
 mod looked;
+mod state;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::HashSet;
 
 use self::{
     expression::Evaluation,
     looked::Outcomes,
+    state::{State, Variable, join},
     value::{Seen, Truth, What},
 };
 use super::{
     error::Position,
     expression::Expression,
-    program::{Action, Choose, Condition, HeaderText, IdentitySource, Step, Target, Template},
+    program::{Action, Choose, Condition, HeaderText, IdentitySource, Slot, Step, Target, Template},
 };
 
 /// Steps, and values copied, that one run may take.
@@ -143,71 +146,6 @@ pub(crate) fn run(steps: &[Step], caller: Caller) -> Reach<'_> {
     }
 }
 
-/// What is known on the way.
-#[derive(Debug, Clone, Default)]
-struct State<'p> {
-    variables: Variables<'p>,
-    choices: HashSet<Choice<'p>>,
-    /// Whether a rule may have looked at the certificate, and let it pass.
-    may_be_judged: bool,
-    /// Whether a validation has failed and was ignored on every way: nothing is admitted any more.
-    is_ignored: bool,
-}
-
-/// Variables that are set, or may be.
-type Variables<'p> = HashMap<&'p str, Variable<'p>>;
-
-#[derive(Debug, Clone, Copy)]
-struct Variable<'p> {
-    value: Seen<'p>,
-    /// Some way does not set it.
-    may_be_unset: bool,
-    /// Whether reading it may amount to looking at the certificate.
-    may_be_of_certificate: bool,
-}
-
-impl<'p> State<'p> {
-    fn join(mut self, other: Self) -> Self {
-        for (name, variable) in &mut self.variables {
-            variable.may_be_unset |= !other.variables.contains_key(name);
-        }
-        for (name, theirs) in other.variables {
-            match self.variables.entry(name) {
-                Entry::Occupied(mut ours) => {
-                    let ours = ours.get_mut();
-                    ours.value = ours.value.join(theirs.value);
-                    ours.may_be_unset |= theirs.may_be_unset;
-                    ours.may_be_of_certificate |= theirs.may_be_of_certificate;
-                }
-                Entry::Vacant(place) => {
-                    place.insert(Variable { may_be_unset: true, ..theirs });
-                }
-            }
-        }
-        self.choices.extend(other.choices);
-        self.may_be_judged |= other.may_be_judged;
-        self.is_ignored &= other.is_ignored;
-        self
-    }
-
-    /// A rule may have looked at the certificate, and lets it pass.
-    fn judge(&mut self) {
-        self.may_be_judged |= !self.is_ignored;
-    }
-
-    /// A validation has failed, and goes on.
-    fn ignore(&mut self) {
-        (self.may_be_judged, self.is_ignored) = (false, true);
-    }
-}
-
-fn join<'p>(one: Option<State<'p>>, other: Option<State<'p>>) -> Option<State<'p>> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.join(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 struct Run<'p> {
     caller: Caller,
     steps: usize,
@@ -284,20 +222,25 @@ impl<'p> Run<'p> {
                 }
             }
             Action::Header(change) => {
+                let slot = Slot::Header(&change.name);
+                let mut looks = change.mode.keeps() && state.of_certificate.contains(&slot);
                 for value in &change.values {
                     if let HeaderText::Expression(expression) = value {
                         self.value(expression, &state)?;
+                        looks |= self.looks(expression, &state);
                     }
                 }
+                state.write(slot, looks);
             }
             Action::Variable(name, template) => {
-                let (value, may_be_of_certificate) = match template {
+                let (value, looks) = match template {
                     Template::Literal(text) => (Seen::of(What::Text(text)), false),
                     Template::Expression(expression) => {
-                        (self.value(expression, &state)?, expression.uses.certificate)
+                        (self.value(expression, &state)?, self.looks(expression, &state))
                     }
                 };
-                state.variables.insert(name, Variable { value, may_be_unset: false, may_be_of_certificate });
+                state.write(Slot::Variable(name), looks);
+                state.variables.insert(name, Variable { value, may_be_unset: false });
             }
             Action::Authenticate(IdentitySource::Fixed(_))
             | Action::Backend(Target::Fixed(_) | Target::BackEnd(..))
@@ -307,7 +250,26 @@ impl<'p> Run<'p> {
         Some(state)
     }
 
-    fn choose(&mut self, choose: &'p Choose, mut state: State<'p>) -> Option<State<'p>> {
+    /// A choice that may depend on the certificate leaves a trace in all that its branches set, and in what they do not
+    /// set as well.
+    fn choose(&mut self, choose: &'p Choose, state: State<'p>) -> Option<State<'p>> {
+        let mut may_look = false;
+        let mut end = self.branches(choose, state, &mut may_look)?;
+        if may_look {
+            choose.visit_slots(&mut |slot| {
+                self.steps += 1;
+                end.of_certificate.insert(slot);
+            });
+        }
+        Some(end)
+    }
+
+    fn branches(
+        &mut self,
+        choose: &'p Choose,
+        mut state: State<'p>,
+        may_look: &mut bool,
+    ) -> Option<State<'p>> {
         let mut end = None;
         for branch in &choose.branches {
             let (truth, looked) = match &branch.condition {
@@ -327,6 +289,7 @@ impl<'p> Run<'p> {
                     (truth, looked)
                 }
             };
+            *may_look |= looked != Truth::NEVER;
             let looked = if branch.decides_refusal { looked } else { Truth::NEVER };
             if looked != Truth::NEVER {
                 self.judged_here(branch.position);
@@ -357,8 +320,14 @@ impl<'p> Run<'p> {
     }
 
     fn copy(&mut self, state: &State<'p>) -> State<'p> {
-        self.steps += state.variables.len() + state.choices.len();
+        self.steps += state.variables.len() + state.of_certificate.len() + state.choices.len();
         state.clone()
+    }
+
+    /// Whether its value may depend on the certificate.
+    fn looks(&mut self, expression: &'p Expression, state: &State<'p>) -> bool {
+        expression.uses.certificate
+            || self.evaluate(state, |evaluation| Some(evaluation.looks(&expression.root))).unwrap_or(true)
     }
 
     /// None if there is no value: the expression fails.
@@ -385,6 +354,7 @@ impl<'p> Run<'p> {
         let mut evaluation = Evaluation {
             caller: self.caller,
             variables: &state.variables,
+            of_certificate: &state.of_certificate,
             locals: std::mem::take(&mut self.locals),
             may_fault: false,
             steps: 0,

@@ -15,7 +15,8 @@ use crate::{
         expression::{Evaluated, Expression, Fault, Value, Variable},
         outcome::{Answer, Cause, ChosenIdentity},
         program::{
-            HeaderChange, HeaderMode, HeaderText, IdentitySource, Place, Reply, Section, Target, Template,
+            HeaderChange, HeaderMode, HeaderText, IdentitySource, Place, Reply, Section, Slot, Target,
+            Template,
         },
     },
     certificate::Thumbprint,
@@ -79,6 +80,7 @@ impl<'r> Run<'r, '_> {
     }
 
     pub(super) fn change_header(&mut self, change: &'r HeaderChange, place: &Place) -> Evaluated<()> {
+        self.state.saw_certificate = false;
         let values = match self.header_values(change) {
             Ok(values) => values,
             Err(fault) => {
@@ -102,7 +104,15 @@ impl<'r> Run<'r, '_> {
             Section::Outbound => {
                 self.response.push(ResponseChange { name: change.name.clone(), mode: change.mode, values });
             }
-            Section::Inbound | Section::Backend => self.change_request(&change.name, change.mode, &values),
+            Section::Inbound | Section::Backend => {
+                let slot = Slot::Header(&change.name);
+                if change.mode.keeps() {
+                    // Of what was there before, something stays.
+                    self.state.read(slot);
+                }
+                self.state.written(slot);
+                self.change_request(&change.name, change.mode, &values);
+            }
         }
         Ok(())
     }
@@ -126,7 +136,8 @@ impl<'r> Run<'r, '_> {
             Template::Literal(text) => Value::Text(Cow::Borrowed(&**text)),
             Template::Expression(expression) => self.evaluation().value(&expression.root)?,
         };
-        let variable = Variable { name, value, is_of_certificate: self.state.saw_certificate };
+        let variable = Variable { name, value };
+        self.state.written(Slot::Variable(name));
         match self.state.variables.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = variable,
             None => self.state.variables.push(variable),

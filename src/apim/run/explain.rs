@@ -134,7 +134,6 @@ impl<'r> Run<'r, '_> {
             state.variables.push(crate::apim::expression::Variable {
                 name: variable.name,
                 value: variable.value.clone(),
-                is_of_certificate: variable.is_of_certificate,
             });
         }
         if self.section == Section::OnError {

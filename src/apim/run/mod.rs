@@ -286,13 +286,27 @@ impl<'r> Run<'r, '_> {
         Ok(Flow::Go)
     }
 
+    /// A choice by the certificate leaves a trace in all that its branches set, and in what they do not set as well.
     fn choose(&mut self, choose: &'r Choose, place: &'r Place) -> Ran {
+        let mut saw_certificate = false;
+        let ran = self.first_that_holds(choose, place, &mut saw_certificate);
+        if saw_certificate {
+            choose.visit_slots(&mut |slot| {
+                self.state.of_certificate.insert(slot);
+            });
+        }
+        ran
+    }
+
+    /// Runs the branch that applies.
+    fn first_that_holds(&mut self, choose: &'r Choose, place: &'r Place, saw_certificate: &mut bool) -> Ran {
         for branch in &choose.branches {
             let holds = match &branch.condition {
                 Condition::Constant(holds) => *holds,
                 Condition::Expression(expression) => {
                     self.state.saw_certificate = false;
                     let holds = self.evaluation().condition(&expression.root);
+                    *saw_certificate |= self.state.saw_certificate;
                     self.judged |= branch.decides_refusal && self.state.saw_certificate;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {

@@ -19,6 +19,7 @@ use super::{
     ty::{Base, Type},
     value::{Certificate, Fault, Value},
 };
+use crate::apim::program::Slot;
 
 /// Steps that all expressions of one request may take together, some milliseconds' worth.
 const MOST_STEPS: u32 = 200_000;
@@ -230,7 +231,10 @@ impl<'r> Evaluation<'_, 'r> {
                 None => self.value(default)?,
             },
             Kind::Headers(name) => self.headers(name)?,
-            Kind::HasHeader(name) => Value::Bool(self.request_headers().contains_key(name)),
+            Kind::HasHeader(name) => {
+                self.state.read(Slot::Header(name));
+                Value::Bool(self.request_headers().contains_key(name))
+            }
             Kind::Query(name, default) => match self.query(name)?.as_slice() {
                 [] => self.value(default)?,
                 values => {
@@ -302,10 +306,10 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     fn variable(&mut self, name: &str) -> Evaluated<Option<Value<'r>>> {
+        self.state.read(Slot::Variable(name));
         let Some(variable) = self.state.variables.iter().find(|variable| variable.name == name) else {
             return Ok(None);
         };
-        self.state.saw_certificate |= variable.is_of_certificate;
         let value = variable.value.clone();
         self.copied(&value)?;
         Ok(Some(value))

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, header, uri::Authority};
 
 use super::{Evaluated, Evaluation};
-use crate::apim::expression::{
-    node::RequestText,
-    value::{Fault, Value},
+use crate::apim::{
+    expression::{
+        node::RequestText,
+        value::{Fault, Value},
+    },
+    program::Slot,
 };
 
 /// Certificates come over TLS only. What a request says of its scheme (`GET http://host/`, `:scheme`) is not asked.
@@ -29,6 +32,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Option<Value<'r>>> {
+        self.state.read(Slot::Header(name));
         let mut values = self.request_headers().get_all(name).iter();
         let Some(first) = values.next() else { return Ok(None) };
         let mut joined = latin1(first.as_bytes());
@@ -42,6 +46,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
+        self.state.read(Slot::Header(name));
         let texts: Vec<Cow<'r, str>> = self
             .request_headers()
             .get_all(name)

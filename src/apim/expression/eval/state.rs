@@ -1,6 +1,6 @@
 //! What a request is judged by, and what changes meanwhile.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, collections::HashSet, sync::Arc};
 
 use http::HeaderMap;
 
@@ -9,6 +9,7 @@ use crate::{
         deployment::{Deployment, DeploymentCertificates},
         expression::value::{Certificate, Value},
         facts::RequestFacts,
+        program::Slot,
     },
     certificate::{Presented, Timestamp},
     policy::TrustAnchors,
@@ -55,8 +56,6 @@ impl<'r> Inputs<'r> {
 pub(crate) struct Variable<'r> {
     pub(crate) name: &'r str,
     pub(crate) value: Value<'r>,
-    /// Whether the certificate was looked at to make it.
-    pub(crate) is_of_certificate: bool,
 }
 
 /// `context.LastError`.
@@ -77,10 +76,28 @@ pub(crate) struct State<'r> {
     /// The request's headers once the document has changed them.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) variables: Vec<Variable<'r>>,
+    /// Variables and headers whose value, or absence, depends on the certificate.
+    pub(crate) of_certificate: HashSet<Slot<'r>>,
     pub(crate) last_error: Option<LastError>,
     /// Whether the certificate was looked at since this was last set to false.
     pub(crate) saw_certificate: bool,
     pub(super) locals: Vec<Value<'r>>,
     pub(super) steps: u32,
     pub(super) bytes: usize,
+}
+
+impl<'r> State<'r> {
+    /// Reading it is looking at the certificate if it depends on the certificate.
+    pub(crate) fn read(&mut self, slot: Slot<'_>) {
+        self.saw_certificate |= self.of_certificate.contains(&slot);
+    }
+
+    /// It was set anew, by an expression that has just been evaluated or by a constant.
+    pub(crate) fn written(&mut self, slot: Slot<'r>) {
+        if self.saw_certificate {
+            self.of_certificate.insert(slot);
+        } else {
+            self.of_certificate.remove(&slot);
+        }
+    }
 }
