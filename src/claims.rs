@@ -79,12 +79,18 @@ const ORIGIN: &[&str] = &[
 
 /// Whether a header by this name claims an identity or an origin.
 pub(crate) fn is_claim(name: &str) -> bool {
-    is_identity_claim(name) || ORIGIN.iter().any(|pattern| matches(pattern, name))
+    is_identity_claim(name) || is_among(ORIGIN, name)
 }
 
 /// Whether it claims an identity: the caller's certificate, or its user.
 pub(crate) fn is_identity_claim(name: &str) -> bool {
-    IDENTITY.iter().any(|pattern| matches(pattern, name))
+    is_among(IDENTITY, name)
+}
+
+/// Whether one of the patterns stands for this name. Most names differ from all of them in their first byte.
+fn is_among(patterns: &[&str], name: &str) -> bool {
+    let Some(first) = name.bytes().next().map(fold) else { return false };
+    patterns.iter().filter(|pattern| pattern.as_bytes().first() == Some(&first)).any(|it| matches(it, name))
 }
 
 /// Whether a folded name, or with a `*` at its end a folded prefix, stands for this name.
