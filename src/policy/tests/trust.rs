@@ -99,7 +99,7 @@ fn a_listed_certificate_that_is_not_a_cas_signs_no_other() {
     for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa] {
         let (own_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let mut params = CertificateParams::default();
-        params.is_ca = is_ca.clone();
+        params.is_ca = is_ca;
         let own = params.self_signed(&own_key).unwrap().der().to_vec();
         let minted =
             CertificateParams::default().signed_by(&leaf_key, &Issuer::new(params, own_key)).unwrap();
