@@ -37,8 +37,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The latest end of a connection, after its request.
 const LATEST: Duration = Duration::from_secs(3);
 
-/// HTTP/2 streams of a connection at a time.
-const STREAMS: usize = 64;
+/// Requests of an HTTP/2 connection that are served at a time.
+const REQUESTS: usize = 64;
 
 const MIB: usize = 1 << 20;
 const LARGE: usize = 64 * MIB;
@@ -315,7 +315,7 @@ async fn memory_of_unread_streams(alpn: &[&str], window: u32) -> i64 {
         stream.write_all(&raw_http2::get(2 * index + 1, "/open/mib")).await.unwrap();
     }
     stream.flush().await.unwrap();
-    until("the requests to arrive", || world.asked.load(Ordering::SeqCst) > STREAMS).await;
+    until("the requests to arrive", || world.asked.load(Ordering::SeqCst) > REQUESTS).await;
     let (mut most, start) = (0, Instant::now());
     while start.elapsed() < Duration::from_secs(2) {
         most = most.max(world.running.resident_memory() as i64);

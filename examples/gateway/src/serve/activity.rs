@@ -12,9 +12,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
 
 use super::{bounds::TunnelPlace, delivery::Expire, flush::Flush};
+
+/// Limited requests of a connection at a time. A request to an HTTP/1.1 upstream holds about 110 KiB of buffers.
+const REQUESTS: usize = 64;
 
 /// Interval at which a connection with a request in flight is checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,6 +46,7 @@ pub(super) struct Timeouts {
 pub(super) struct Activity {
     start: Instant,
     in_flight: AtomicUsize,
+    requests: Arc<Semaphore>,
     /// When the last request ended, in milliseconds since the start.
     idle_since: AtomicU64,
     /// When the first byte of a request's head arrived, in milliseconds since the start, plus 1; 0: none has.
@@ -87,7 +94,10 @@ impl Overdue {
 }
 
 /// A request that is being answered; its end is the end of this.
-pub(super) struct InFlight(Arc<Activity>);
+pub(super) struct InFlight(
+    Arc<Activity>,
+    #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
+);
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,6 +116,7 @@ impl Activity {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
+            requests: Arc::new(Semaphore::new(REQUESTS)),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             responses: Mutex::default(),
@@ -147,14 +158,28 @@ impl Activity {
         }
     }
 
-    /// A request's head is complete.
-    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+    /// A request's head is complete. None: it is limited, and there are [`REQUESTS`] already.
+    pub(super) fn begin(self: &Arc<Self>, is_limited: bool) -> Option<InFlight> {
+        let place = if is_limited { Some(self.requests.clone().try_acquire_owned().ok()?) } else { None };
+        Some(self.begin_with(place))
+    }
+
+    /// Waits until a limited request can begin.
+    pub(super) async fn begin_later(self: &Arc<Self>) -> InFlight {
+        // Never closed.
+        let place = self.requests.clone().acquire_owned().await.ok();
+        self.begin_with(place)
+    }
+
+    fn begin_with(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> InFlight {
+        let responses = self.responses();
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             // Timeouts of earlier responses do not apply to this one.
             self.stalled_at.store(0, Ordering::Relaxed);
         }
+        drop(responses);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight(self.clone())
+        InFlight(self.clone(), place)
     }
 
     /// Counts as idle since now at the earliest.

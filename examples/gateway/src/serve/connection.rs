@@ -12,7 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Service, ServiceExt, service_fn};
-use tower_mtls::{MtlsStream, proxy::TunnelSlot};
+use tower_mtls::{MtlsStream, inbound::is_grpc, proxy::TunnelSlot};
 
 use super::{
     activity::{Activity, InFlight, Overdue, Timeouts},
@@ -28,8 +28,8 @@ use super::{
     watched_io::WatchedIo,
 };
 
-/// HTTP/2 streams at a time. Each may hold a connection to an upstream with about 100 KiB of buffers.
-const STREAMS: u32 = 64;
+/// HTTP/2 streams at a time, as RFC 9113, section 6.5.2 recommends at least.
+const STREAMS: u32 = 100;
 
 /// The most of a response that is buffered for one HTTP/2 stream, in bytes.
 const SEND_BUFFER: usize = 32 * 1024;
@@ -64,8 +64,17 @@ where
         if request.headers().contains_key(header::UPGRADE) {
             request.extensions_mut().insert(tunnel_slot.clone());
         }
+        // gRPC calls may last as long as they like, and share connections to their upstream.
+        let begun = watched.begin(is_http2 && !is_grpc(&request));
         let (request, early) = Early::watch(request, is_http2);
-        answer(service.clone(), request, early, watched.begin(), is_http2)
+        let (service, watched) = (service.clone(), watched.clone());
+        async move {
+            let in_flight = match begun {
+                Some(in_flight) => in_flight,
+                None => watched.begin_later().await,
+            };
+            answer(service, request, early, in_flight, is_http2).await
+        }
     }));
     let guard = (!is_http2).then(Guard::new);
     let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), guard));

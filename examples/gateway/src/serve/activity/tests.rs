@@ -30,7 +30,7 @@ async fn a_request_in_flight_is_neither_and_idleness_counts_from_its_end() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     activity.received();
-    let request = activity.begin();
+    let request = activity.begin(false).unwrap();
     let ended = async {
         tokio::time::sleep(Duration::from_secs(300)).await;
         activity.received();
@@ -54,7 +54,7 @@ async fn idleness_can_count_from_now() {
 
 /// A response whose bytes are ready, of which the caller has taken nothing.
 fn unread(activity: &Arc<Activity>, timeout: Option<Duration>) -> InFlight {
-    let request = activity.begin();
+    let request = activity.begin(false).unwrap();
     request.unread_begins();
     request.unread_progress(timeout);
     request
@@ -82,7 +82,7 @@ async fn unread_responses_do_not_end_a_connection_with_another_request() {
     let stalled = unread(&activity, Some(BODY));
     assert_eq!(activity.idle_for(), None);
     let upload = async {
-        let request = activity.begin();
+        let request = activity.begin(false).unwrap();
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert_eq!(activity.idle_for(), None);
         drop(request);
@@ -125,7 +125,7 @@ async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout(
         activity.write_blocked();
         activity.write_blocked();
     };
-    let request = activity.begin();
+    let request = activity.begin(false).unwrap();
     let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), blocked);
     assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 51));
     drop(request);
@@ -136,4 +136,25 @@ async fn http_2_has_no_head_timeout_between_requests() {
     let activity = Activity::new(Arc::default());
     activity.received();
     assert_eq!(activity.overdue(HTTP2).await, Overdue::Idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limited_requests_wait_for_the_end_of_others_and_do_not_keep_a_connection_open() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    let mut responses: Vec<_> = std::iter::from_fn(|| activity.begin(true)).collect();
+    assert_eq!(responses.len(), REQUESTS);
+    assert!(activity.begin(false).is_some(), "not limited");
+    for response in &responses {
+        response.unread_begins();
+        response.unread_progress(Some(BODY));
+    }
+    let waiting = tokio::spawn({
+        let activity = activity.clone();
+        async move { activity.begin_later().await }
+    });
+    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (Overdue::Unread, BODY));
+    assert!(!waiting.is_finished());
+    responses.pop();
+    waiting.await.unwrap();
 }
