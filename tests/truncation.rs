@@ -26,7 +26,7 @@ enum End {
     Fin,
 }
 
-/// What is read of a response's body, and whether it ended well.
+/// The bytes that are read of a response's body, and whether it ended well.
 async fn read(mut body: BackEndBody) -> (String, Result<(), ClientErrorKind>) {
     let mut bytes = Vec::new();
     loop {

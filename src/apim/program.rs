@@ -210,7 +210,7 @@ pub(crate) struct Branch {
     pub(crate) chooses: Choices,
 }
 
-/// What an element sets and a later condition can read.
+/// A variable or header that an element sets and a later condition can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Slot<'p> {
     Variable(&'p str),

@@ -1,11 +1,11 @@
-//! What is known on the way through a document.
+//! Knowledge about a request on its way through a document.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use super::{Choice, value::Seen};
 use crate::apim::program::Slot;
 
-/// What is known on the way.
+/// Knowledge about a request on its way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State<'p> {
     pub(super) variables: Variables<'p>,

@@ -59,7 +59,7 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
             }
             if let Some(by) = identity_by(asked, &route.facts) {
                 text.push('\n');
-                // What passes without being admitted chooses nothing.
+                // A request that passes without being admitted chooses nothing.
                 let is_shadowed = is_refused && route.is_shadow;
                 let choosing = if is_shadowed { &Presented::Nothing } else { &presented };
                 text.push_str(&load::explain_choice(&by, choosing));
