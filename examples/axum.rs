@@ -14,8 +14,8 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
-    BackEndTrust, ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    RequireCertificateLayer, ServerTls, TrustAnchors, capture,
+    ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
+    RequireCertificateLayer, ServerTls, TrustAnchors, UpstreamTrust, capture,
 };
 
 use self::support::{Authority, Issued};
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let serving = tokio::spawn(async move { axum::serve(listener, capture(app)).await });
 
     // Ask it: each line a caller of its own, over TLS.
-    let trust = BackEndTrust::from_pem(partners.pem().as_bytes())?;
+    let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
     let client = MtlsClient::builder().trust(trust).build();
     let stranger = Authority::new("Partners CA")?.client("orders-client")?;
     let callers = [

@@ -1,7 +1,7 @@
 //! Run with: cargo run --example compose --all-features
 //!
 //! The layers among those of tower and tower-http: who sits where, and why (see `inbound` and `outbound`). A
-//! server answers `/orders` by asking a back end under an identity of its own; a partner and a stranger ask it,
+//! server answers `/orders` by asking an upstream under an identity of its own; a partner and a stranger ask it,
 //! and what the order of the layers brings about is asserted.
 
 mod support;
@@ -25,20 +25,20 @@ use tower::{
     util::BoxCloneSyncService,
 };
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer, trace::TraceLayer};
-use tower_mtls::outbound::BackEndBody;
+use tower_mtls::outbound::UpstreamBody;
 use tower_mtls::{
-    BackEndTrust, ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener,
-    Policy, Rejection, RejectionKind, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors,
-    capture,
+    ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
+    Rejection, RejectionKind, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors,
+    UpstreamTrust, capture,
 };
 
 use self::support::Authority;
 
-/// What is said to the caller by the server, and to the server by the back end.
+/// What is said to the caller by the server, and to the server by the upstream.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// A back end under one identity: what the handlers call.
-type BackEnd = BoxCloneSyncService<Request<Empty<Bytes>>, Response<BackEndBody>, ClientError>;
+/// An upstream under one identity: what the handlers call.
+type Upstream = BoxCloneSyncService<Request<Empty<Bytes>>, Response<UpstreamBody>, ClientError>;
 
 /// In order of time.
 type List<T> = Arc<Mutex<Vec<T>>>;
@@ -76,12 +76,12 @@ fn inbound(policy: Policy, server: &Arc<Server>) -> Router {
         ))
 }
 
-/// A route to a back end, from the handler outwards.
+/// A route to an upstream, from the handler outwards.
 ///
 /// 1. The limit is outside of the retry: a request with all of its attempts counts once.
 /// 2. The retry is outside of `IdentityLayer`: each attempt asks for the identity, and so finds a renewed one.
 /// 3. `IdentityLayer` lies directly around the client, which has a pool for each identity.
-fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: Renewal) -> BackEnd {
+fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: Renewal) -> Upstream {
     let stack = ServiceBuilder::new()
         .layer(ConcurrencyLimitLayer::new(16))
         .retry(retry)
@@ -90,7 +90,7 @@ fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: R
     BoxCloneSyncService::new(stack)
 }
 
-/// Tries once more if the back end refuses us. In production something else renews the identity meanwhile.
+/// Tries once more if the upstream refuses us. In production something else renews the identity meanwhile.
 #[derive(Clone)]
 struct Renewal {
     identity: SharedIdentity,
@@ -99,13 +99,13 @@ struct Renewal {
     is_spent: bool,
 }
 
-impl retry::Policy<Request<Empty<Bytes>>, Response<BackEndBody>, ClientError> for Renewal {
+impl retry::Policy<Request<Empty<Bytes>>, Response<UpstreamBody>, ClientError> for Renewal {
     type Future = Ready<()>;
 
     fn retry(
         &mut self,
         _: &mut Request<Empty<Bytes>>,
-        outcome: &mut Result<Response<BackEndBody>, ClientError>,
+        outcome: &mut Result<Response<UpstreamBody>, ClientError>,
     ) -> Option<Ready<()>> {
         let status = outcome.as_ref().ok()?.status();
         push(&self.attempts, status);
@@ -125,8 +125,8 @@ impl retry::Policy<Request<Empty<Bytes>>, Response<BackEndBody>, ClientError> fo
 
 /// The server's handlers and what they share.
 struct Server {
-    back_end: BackEnd,
-    back_end_url: String,
+    upstream: Upstream,
+    upstream_url: String,
     traced: List<(StatusCode, Option<RejectionKind>)>,
     started: Notify,
     finish: Notify,
@@ -134,9 +134,9 @@ struct Server {
 
 impl Server {
     async fn orders(&self) -> Result<String, StatusCode> {
-        let request = Request::get(&self.back_end_url).body(Empty::new());
+        let request = Request::get(&self.upstream_url).body(Empty::new());
         let request = request.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-        let answer = self.back_end.clone().oneshot(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+        let answer = self.upstream.clone().oneshot(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
         let body = answer.into_body().collect().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
         String::from_utf8(body.to_bytes().into()).map_err(|_| StatusCode::BAD_GATEWAY)
     }
@@ -155,12 +155,12 @@ impl Server {
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let ca = Authority::new("Contoso CA")?;
-    let client = MtlsClient::builder().trust(BackEndTrust::from_pem(ca.pem().as_bytes())?).build();
+    let client = MtlsClient::builder().trust(UpstreamTrust::from_pem(ca.pem().as_bytes())?).build();
 
-    // A back end that admits the renewed identity only, and a route to it that still has the old one.
+    // An upstream that admits the renewed identity only, and a route to it that still has the old one.
     let greeting = async |caller: ClientCertificate| format!("hello {}\n", caller.subject());
     let guard = RequireCertificateLayer::new(policy(&ca, "gateway-renewed")?);
-    let back_end_url = serve(&ca, Router::new().route("/", get(greeting)).route_layer(guard)).await?;
+    let upstream_url = serve(&ca, Router::new().route("/", get(greeting)).route_layer(guard)).await?;
     let shared = SharedIdentity::new(identity(&ca, "gateway-old")?);
     let attempts = List::default();
     let renewal = Renewal {
@@ -170,8 +170,8 @@ async fn main() -> Outcome<()> {
         is_spent: false,
     };
     let server = Arc::new(Server {
-        back_end: outbound(client.clone(), shared, renewal),
-        back_end_url,
+        upstream: outbound(client.clone(), shared, renewal),
+        upstream_url,
         traced: List::default(),
         started: Notify::new(),
         finish: Notify::new(),
@@ -179,7 +179,7 @@ async fn main() -> Outcome<()> {
     let origin = serve(&ca, inbound(policy(&ca, "partner")?, &server)).await?;
 
     let (partner, stranger) = (identity(&ca, "partner")?, identity(&ca, "stranger")?);
-    let ask = async |who: &ClientIdentity, path: &str| -> Outcome<Response<BackEndBody>> {
+    let ask = async |who: &ClientIdentity, path: &str| -> Outcome<Response<UpstreamBody>> {
         let request = Request::get(format!("{origin}{path}")).header(header::ACCEPT_ENCODING, "gzip");
         let layer = IdentityLayer::new(who.clone());
         Ok(layer.layer(client.clone()).oneshot(request.body(Empty::new())?).await?)
@@ -191,7 +191,7 @@ async fn main() -> Outcome<()> {
     assert!(is_compressed(&answer));
     assert_eq!(all(&attempts), [StatusCode::FORBIDDEN, StatusCode::OK]);
     println!(
-        "a partner: 200, compressed; the back end refused the old identity and admitted the renewed one"
+        "a partner: 200, compressed; the upstream refused the old identity and admitted the renewed one"
     );
 
     let answer = ask(&stranger, "/orders").await?;

@@ -18,8 +18,8 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer,
-    ServerTls, TrustAnchors, admitted,
+    ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    TrustAnchors, UpstreamTrust, admitted,
 };
 
 use self::support::{Authority, Issued};
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     // Ask it.
-    let trust = BackEndTrust::from_pem(partners.pem().as_bytes())?;
+    let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
     let client = MtlsClient::builder().trust(trust).build();
     let stranger = Authority::new("Partners CA")?.client("orders-client")?;
     let callers = [

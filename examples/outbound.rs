@@ -1,6 +1,6 @@
 //! Run with: cargo run --example outbound --all-features
 //!
-//! Calling a back end that demands a client certificate, in the two ways there are: through a hyper client of
+//! Calling an upstream that demands a client certificate, in the two ways there are: through a hyper client of
 //! one's own with the connector layer, and through the pooled client with an identity for each route. The back
 //! end runs inside the process and answers with the subject it saw.
 
@@ -19,9 +19,9 @@ use hyper_util::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_mtls::{
-    BackEndTrust, ClientCertificate, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient,
-    MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, ServerTls, SharedIdentity,
-    TrustAnchors, capture,
+    ClientCertificate, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient, MtlsConnectorLayer,
+    MtlsListener, Policy, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors, UpstreamTrust,
+    capture,
 };
 
 use self::support::Authority;
@@ -29,7 +29,7 @@ use self::support::Authority;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let ca = Authority::new("Back Ends CA")?;
-    let address = back_end(&ca).await?;
+    let address = upstream(&ca).await?;
     let url = format!("https://{address}/");
 
     let identity = |name| -> Result<ClientIdentity, Box<dyn Error>> {
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(ClientIdentity::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes())?)
     };
     let (orders, billing) = (identity("orders-gateway")?, identity("billing-gateway")?);
-    let trust = BackEndTrust::from_pem(ca.pem().as_bytes())?;
+    let trust = UpstreamTrust::from_pem(ca.pem().as_bytes())?;
 
     // A hyper client of one's own: all of its connections are made under one identity.
     let connector = MtlsConnectorLayer::new(&orders, &trust)?.layer(HttpConnector::new());
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("and on the first request after its identity was replaced as {seen}");
     assert_eq!(seen, "CN=billing-gateway,O=Contoso");
 
-    // Without a certificate the back end refuses; without a choice nothing is sent at all.
+    // Without a certificate the upstream refuses; without a choice nothing is sent at all.
     let anonymous = IdentityLayer::anonymous().layer(client.clone());
     assert_eq!(anonymous.oneshot(request()?).await?.status(), StatusCode::FORBIDDEN);
     let Err(error) = client.oneshot(request()?).await else {
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Serves, to holders of this CA's certificates only, the subject of the caller.
-async fn back_end(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
+async fn upstream(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
     let policy = Policy::builder().trust(TrustAnchors::from_pem(ca.pem().as_bytes())?).build()?;
     let app = Router::new()
         .route("/", get(|caller: ClientCertificate| async move { caller.subject().to_string() }))

@@ -1,7 +1,7 @@
 //! Run with: cargo run --example signer --all-features
 //!
 //! An identity whose private key never comes near the client: an agent on a thread of its own holds it, as a
-//! hardware module or a key service would, and only signatures come back. The back end runs inside the process.
+//! hardware module or a key service would, and only signatures come back. The upstream runs inside the process.
 
 mod support;
 
@@ -25,8 +25,8 @@ use rustls::{
 };
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
-    BackEndTrust, ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    RequireCertificateLayer, ServerTls, TrustAnchors, capture,
+    ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
+    RequireCertificateLayer, ServerTls, TrustAnchors, UpstreamTrust, capture,
 };
 
 use self::support::{Authority, Issued};
@@ -34,7 +34,7 @@ use self::support::{Authority, Issued};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let ca = Authority::new("Back Ends CA")?;
-    let url = format!("https://{}/", back_end(&ca).await?);
+    let url = format!("https://{}/", upstream(&ca).await?);
 
     let Issued { certificate, key } = ca.client("orders-gateway")?;
     let agent = Agent::start(&key)?;
@@ -43,12 +43,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let orders = ClientIdentity::from_signer([certificate.to_vec()], agent.key())?;
 
     let client: MtlsClient<Empty<Bytes>> =
-        MtlsClient::builder().trust(BackEndTrust::from_pem(ca.pem())?).build();
+        MtlsClient::builder().trust(UpstreamTrust::from_pem(ca.pem())?).build();
     let route = IdentityLayer::new(orders).layer(client);
     for _ in 0..2 {
         let response = route.clone().oneshot(Request::get(&url).body(Empty::new())?).await?;
         let seen = response.into_body().collect().await?.to_bytes();
-        println!("the back end saw {}", String::from_utf8_lossy(&seen));
+        println!("the upstream saw {}", String::from_utf8_lossy(&seen));
         assert_eq!(seen, "CN=orders-gateway,O=Contoso");
     }
 
@@ -163,7 +163,7 @@ impl fmt::Debug for RemoteSigner {
 }
 
 /// Serves, to holders of this CA's certificates only, the subject of the caller.
-async fn back_end(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
+async fn upstream(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
     let policy = Policy::builder().trust(TrustAnchors::from_pem(ca.pem().as_bytes())?).build()?;
     let app = Router::new()
         .route("/", get(|caller: ClientCertificate| async move { caller.subject().to_string() }))

@@ -19,8 +19,8 @@ use tonic_health::{
 };
 use tower::Layer;
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer,
-    ServerTls, TrustAnchors, acceptor::tonic::TonicCaptureLayer, admitted,
+    ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    TrustAnchors, UpstreamTrust, acceptor::tonic::TonicCaptureLayer, admitted,
 };
 
 use self::support::{Authority, Issued};
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Call it. tonic refuses `https` with a connector of one's own while its TLS features are on; the connector
     // speaks TLS whatever the scheme says, and verifies the host's name.
-    let trust = BackEndTrust::from_pem(partners.pem().as_bytes())?;
+    let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
     let endpoint = Endpoint::from_shared(format!("http://localhost:{port}"))?;
     let client = |connector: MtlsConnectorLayer| {
         let channel = endpoint.connect_with_connector_lazy(connector.layer(HttpConnector::new()));

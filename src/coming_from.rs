@@ -29,9 +29,9 @@
 //! | `$ssl_client_serial` | [`.serial("01AB".parse()?)`](crate::PolicyBuilder::serial) | |
 //! | `map $ssl_client_s_dn $ok { ... }` | several calls of `.subject(..)`: one match is enough | several entries in the list |
 //! | `proxy_ssl_certificate`, `proxy_ssl_certificate_key` | [`ClientIdentity::from_pem(chain, key)?`](crate::ClientIdentity::from_pem) | `[identities.NAME] certificate`, `private_key`; `identity = "NAME"` in the route |
-//! | `proxy_ssl_trusted_certificate` | [`BackEndTrust::from_pem(ca)?`](crate::BackEndTrust::from_pem) | `[upstream_tls] ca`, `[routes.upstream_tls] ca` |
-//! | `proxy_ssl_verify on` | always, unless a [`BackEndVerification`](crate::danger::BackEndVerification) says otherwise | `verify = "full"`, the default |
-//! | `proxy_ssl_name`, `proxy_ssl_server_name on` | [`.with_server_name("orders.internal")`](crate::outbound::BackEndTrustBuilder::with_server_name) | `server_name = "orders.internal"` |
+//! | `proxy_ssl_trusted_certificate` | [`UpstreamTrust::from_pem(ca)?`](crate::UpstreamTrust::from_pem) | `[upstream_tls] ca`, `[routes.upstream_tls] ca` |
+//! | `proxy_ssl_verify on` | always, unless a [`UpstreamVerification`](crate::danger::UpstreamVerification) says otherwise | `verify = "full"`, the default |
+//! | `proxy_ssl_name`, `proxy_ssl_server_name on` | [`.with_server_name("orders.internal")`](crate::outbound::UpstreamTrustBuilder::with_server_name) | `server_name = "orders.internal"` |
 //!
 //! ```
 //! # #[cfg(all(feature = "trust", feature = "inbound"))]
@@ -88,7 +88,7 @@
 //!    one CA among several, and proves nothing by itself.
 //! 7. nginx sends the names of `ssl_client_certificate` to the caller, whose browser offers matching
 //!    certificates only. Here no names are sent: routes trust different CAs, and the route is not known yet.
-//! 8. `proxy_ssl_verify` is off unless it is switched on. Here the back end's chain and name are verified
+//! 8. `proxy_ssl_verify` is off unless it is switched on. Here the upstream's chain and name are verified
 //!    unless that is switched off, and without `ca` the system's roots are trusted.
 //! 9. `proxy_ssl_name` is the name to verify, and SNI is sent only with `proxy_ssl_server_name on`. Here one name
 //!    serves both, and SNI is always sent (except for an IP address).
@@ -116,8 +116,8 @@
 //! | RBAC `shadow_rules` | [`RequireCertificateLayer::new(policy).shadow()`](crate::RequireCertificateLayer::shadow) | `mode = "shadow"` |
 //! | a cluster's `transport_socket`: `tls_certificates` | [`IdentityLayer::new(identity)`](crate::IdentityLayer::new), around [`MtlsClient`](crate::MtlsClient) | `[identities.NAME]`, and `identity = "NAME"` in the route |
 //! | there, `pkcs12` and `password` | [`ClientIdentity::from_pfx(pfx, password)?`](crate::ClientIdentity::from_pfx) | `pfx`, `password_file` |
-//! | there, `validation_context.trusted_ca` | [`.with_trust(BackEndTrust::from_pem(ca)?)`](crate::IdentityLayer::with_trust) | `[routes.upstream_tls] ca` |
-//! | there, `sni` and a DNS matcher | [`.with_server_name(..)`](crate::outbound::BackEndTrustBuilder::with_server_name) | `server_name` |
+//! | there, `validation_context.trusted_ca` | [`.with_trust(UpstreamTrust::from_pem(ca)?)`](crate::IdentityLayer::with_trust) | `[routes.upstream_tls] ca` |
+//! | there, `sni` and a DNS matcher | [`.with_server_name(..)`](crate::outbound::UpstreamTrustBuilder::with_server_name) | `server_name` |
 //! | a certificate from SDS | [`SharedIdentity::replace`](crate::SharedIdentity::replace) | |
 //!
 //! ```
@@ -161,7 +161,7 @@
 //!    DNS name, a trust domain for all of its IDs, [`Rule::custom`](crate::Rule::custom) for the rest.
 //! 7. Behind [`shadow`](crate::RequireCertificateLayer::shadow) a caller that would be refused passes *without*
 //!    being admitted (unless an outer layer admitted it): [`admitted`](crate::admitted) is None.
-//! 8. A cluster without `trusted_ca` accepts any certificate of the back end, and without `sni` sends none. Here
+//! 8. A cluster without `trusted_ca` accepts any certificate of the upstream, and without `sni` sends none. Here
 //!    the system's roots and the name in the URI are the default.
 //! 9. `X-Forwarded-Client-Cert` is not read, and [`ReverseProxyLayer`](crate::ReverseProxyLayer) removes it.
 //!
@@ -184,7 +184,7 @@
 //! | `HttpContext.Connection.ClientCertificate` | [`danger::presented`](crate::danger::presented), to log | |
 //! | `AddCertificateForwarding`, `X-ARR-ClientCert` | none, on purpose | the header is removed |
 //! | `HttpClientHandler.ClientCertificates.Add(..)` | [`IdentityLayer::new(ClientIdentity::from_pfx(pfx, password)?)`](crate::IdentityLayer::new) | `[identities.NAME] pfx`, `password_file`; `identity = "NAME"` in the route |
-//! | `ServerCertificateCustomValidationCallback` | [`BackEndTrust`](crate::BackEndTrust) | `[routes.upstream_tls]` |
+//! | `ServerCertificateCustomValidationCallback` | [`UpstreamTrust`](crate::UpstreamTrust) | `[routes.upstream_tls]` |
 //!
 //! ```
 //! # #[cfg(feature = "inbound")]
@@ -221,11 +221,11 @@
 //! # #[cfg(feature = "outbound")]
 //! # async fn call(pfx: &[u8], renewed_pfx: &[u8], ca: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 //! # use tower::{Layer, Service, ServiceExt};
-//! use tower_mtls::{BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
+//! use tower_mtls::{UpstreamTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
 //!
 //! // handler.ClientCertificates.Add(new X509Certificate2("orders.pfx", password));
 //! let identity = SharedIdentity::new(ClientIdentity::from_pfx(pfx, "password")?);
-//! let client = MtlsClient::builder().trust(BackEndTrust::from_pem(ca)?).build();
+//! let client = MtlsClient::builder().trust(UpstreamTrust::from_pem(ca)?).build();
 //! let mut orders = IdentityLayer::new(identity.clone()).layer(client);
 //! # let request = http::Request::get("https://orders.internal/42").body(http_body_util::Empty::<bytes::Bytes>::new())?;
 //! let response = orders.ready().await?.call(request).await?;
@@ -254,4 +254,4 @@
 //! 8. `Subject` and `Issuer` are texts in .NET, and their comparison is one of texts. The same text is read here,
 //!    and compared attribute by attribute, case and white space aside.
 //! 9. `HttpClientHandler` chooses among `ClientCertificates` by what the server asks for, and may choose none. Here
-//!    the route has one identity, which is presented whenever the back end asks.
+//!    the route has one identity, which is presented whenever the upstream asks.

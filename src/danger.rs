@@ -12,14 +12,14 @@ pub fn presented(extensions: &http::Extensions) -> Option<&crate::Presented> {
 #[cfg(feature = "inbound")]
 pub use crate::inbound::AssumePresentedLayer;
 
-/// How much less than a chain and a name is demanded of a back end's certificate.
+/// How much less than a chain and a name is demanded of an upstream's certificate.
 ///
-/// **Danger:** each mode lets somebody else answer in the back end's place. That the back end holds the key
+/// **Danger:** each mode lets somebody else answer in the upstream's place. That the upstream holds the key
 /// of whatever certificate it shows is proved in every mode.
 #[cfg(feature = "outbound")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum BackEndVerification {
+pub enum UpstreamVerification {
     /// A chain to a root, no name: anyone with a certificate of one of the roots can answer.
     ChainOnly,
     /// The name, no chain: anyone at all can answer who makes a certificate with that name.
@@ -29,7 +29,7 @@ pub enum BackEndVerification {
 }
 
 #[cfg(feature = "outbound")]
-impl BackEndVerification {
+impl UpstreamVerification {
     /// A stable name for logs and metrics: `chain_only`, `name_only` or `nothing`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A process-unique number for one published policy, trust set, identity or back-end trust.
+/// A process-unique number for one published policy, trust set, identity or upstream trust.
 ///
 /// A verdict or a connection is kept under the generation it was made for, so whatever is replaced
 /// can never be confused with what replaced it, even if both hold equal contents.

@@ -1,10 +1,10 @@
 //! Tower layers with which any Tower server decides who may call it by the caller's certificate, and calls its
-//! back ends as the right client.
+//! upstreams as the right client.
 //!
 //! The TLS handshake proves that the caller holds the key of its certificate, and nothing else. A [`Policy`]
 //! decides about trust, in a layer, on every request: so each route can have rules of its own, a refusal is an
 //! HTTP answer with its reason in the log, and an expiry or a replaced policy takes effect on connections that
-//! are already open. Calls to back ends are made under the identity of the route, and a connection belongs to
+//! are already open. Calls to upstreams are made under the identity of the route, and a connection belongs to
 //! exactly one identity.
 //!
 //! # Who may call
@@ -78,10 +78,10 @@
 //! use http::Request;
 //! use http_body_util::Empty;
 //! use tower::{Layer, ServiceExt};
-//! use tower_mtls::{BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
+//! use tower_mtls::{UpstreamTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
 //!
 //! let client: MtlsClient<Empty<bytes::Bytes>> =
-//!     MtlsClient::builder().trust(BackEndTrust::from_pem(ca)?).build();
+//!     MtlsClient::builder().trust(UpstreamTrust::from_pem(ca)?).build();
 //! let identity = SharedIdentity::new(ClientIdentity::from_pfx(pfx, "password")?);
 //! let orders = IdentityLayer::new(identity.clone()).layer(client.clone());
 //!
@@ -99,7 +99,7 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "outbound")]
-//! # fn connect(orders: &tower_mtls::ClientIdentity, trust: &tower_mtls::BackEndTrust) -> Result<(), Box<dyn std::error::Error>> {
+//! # fn connect(orders: &tower_mtls::ClientIdentity, trust: &tower_mtls::UpstreamTrust) -> Result<(), Box<dyn std::error::Error>> {
 //! use http_body_util::Empty;
 //! use hyper_util::{client::legacy::{Client, connect::HttpConnector}, rt::TokioExecutor};
 //! use tower::Layer;
@@ -114,12 +114,12 @@
 //!
 //! # Which layer goes where
 //!
-//! From the caller inwards, and on to the back end:
+//! From the caller inwards, and on to the upstream:
 //!
 //! ```text
 //! caller --> capture --> trace --> timeout --> routing --> RequireCertificate --> limit --> compression --> handler
 //!
-//! handler --> limit --> retry --> IdentityLayer --> MtlsClient --> back end
+//! handler --> limit --> retry --> IdentityLayer --> MtlsClient --> upstream
 //! ```
 //!
 //! | layer | where | why |
@@ -159,7 +159,7 @@
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
 //! | `apim` | | [`apim`]: [`ApimPolicyLayer`](apim::ApimPolicyLayer), policy documents of Azure API Management; implies `inbound` and `trust` |
-//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`, and for each pair of identity and back end `tower_mtls_back_end_requests_total`, `tower_mtls_back_end_errors_total{code}`, `tower_mtls_back_end_handshakes_total{resumed}` and the gauge `tower_mtls_back_end_connections` |
+//! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`, and for each pair of identity and upstream `tower_mtls_upstream_requests_total`, `tower_mtls_upstream_errors_total{code}`, `tower_mtls_upstream_handshakes_total{resumed}` and the gauge `tower_mtls_upstream_connections` |
 //!
 //! # Crates in the public interface
 //!
@@ -235,8 +235,8 @@ pub use inbound::{
 pub use key_pair::KeyPairError;
 #[cfg(feature = "outbound")]
 pub use outbound::{
-    BackEndPin, BackEndTrust, ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer,
-    RetryIdempotent, SharedBackEndTrust,
+    ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer, RetryIdempotent,
+    SharedUpstreamTrust, UpstreamPin, UpstreamTrust,
 };
 #[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
 pub use pem::PemError;

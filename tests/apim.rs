@@ -5,8 +5,8 @@
 #[path = "support/pki.rs"]
 mod pki;
 
-#[path = "apim/back_ends.rs"]
-mod back_ends;
+#[path = "apim/backends.rs"]
+mod backends;
 #[path = "apim/convert.rs"]
 mod convert;
 #[path = "apim/corpus.rs"]

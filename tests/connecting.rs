@@ -30,7 +30,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: clos
 #[tokio::test]
 async fn an_attempt_that_stalls_holds_up_nobody_for_long() {
     let world = World::new();
-    let back_end = Raw::start(&world.server, Http::One, async |number, mut stream, tls| {
+    let upstream = Raw::start(&world.server, Http::One, async |number, mut stream, tls| {
         if number == 0 {
             // Takes the connection and never says a word.
             let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -42,7 +42,7 @@ async fn an_attempt_that_stalls_holds_up_nobody_for_long() {
     });
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
     let answers: Vec<_> =
-        (0..10).map(|_| tokio::spawn(route.clone().oneshot(get(&back_end.uri("/"))))).collect();
+        (0..10).map(|_| tokio::spawn(route.clone().oneshot(get(&upstream.uri("/"))))).collect();
     for answer in answers {
         let answer = tokio::time::timeout(Duration::from_secs(8), answer).await;
         assert!(answer.expect("before the first attempt gives up").unwrap().is_ok());
@@ -76,16 +76,16 @@ async fn a_request_is_never_begun_under_an_identity_that_was_replaced_while_it_c
             }
         }
     };
-    let back_end = Raw::start(&world.server, Http::One, script);
+    let upstream = Raw::start(&world.server, Http::One, script);
     let shared = SharedIdentity::new(world.identity("old"));
     let route = IdentityLayer::new(shared.clone()).layer(world.client());
-    let asking = tokio::spawn(route.oneshot(get(&back_end.uri("/"))));
+    let asking = tokio::spawn(route.oneshot(get(&upstream.uri("/"))));
     in_time("the first connection", first.notified()).await;
     shared.replace(world.identity("new"));
     replaced.store(true, Ordering::SeqCst);
     go.notify_one();
     let answered = in_time("the end of the request", asking).await.unwrap();
     assert!(answered.is_ok(), "{answered:?}");
-    assert!(back_end.accepted() >= 2);
+    assert!(upstream.accepted() >= 2);
     assert!(wrong.lock().unwrap().is_empty(), "sent under the old identity after it was replaced");
 }

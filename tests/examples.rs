@@ -60,7 +60,7 @@ fn the_signer_example_is_seen_though_its_key_stays_with_the_agent() {
     succeeds(
         "signer",
         &[
-            "the back end saw CN=orders-gateway,O=Contoso",
+            "the upstream saw CN=orders-gateway,O=Contoso",
             "the agent signed 1 time",
             "the private key does not belong to the first certificate",
         ],

@@ -1,4 +1,4 @@
-//! A back end that closes, resets or stalls at every point of an exchange: no POST arrives twice, each ends in an
+//! An upstream that closes, resets or stalls at every point of an exchange: no POST arrives twice, each ends in an
 //! answer or an error, and no connection is left open. With `TOWER_MTLS_LONG` set, ten times as many.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -25,7 +25,7 @@ use tower_mtls::{ClientError, IdentityLayer, MtlsClient, outbound::RetryIdempote
 
 use self::support::{Http, eventually, is_long, raw::Raw, world::World};
 
-/// How the back end ends, or does not end, a connection.
+/// How the upstream ends, or does not end, a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     /// Says that it has no more to say, and reads on.
@@ -105,7 +105,7 @@ struct Outcome {
     given_up: usize,
 }
 
-async fn post_all(world: &World, back_end: &Raw, record: &Record) -> Outcome {
+async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
     let posts = if is_long() { 10_000 } else { 1_000 };
     let client: MtlsClient<Full<Bytes>> = MtlsClient::builder()
         .trust(world.trust())
@@ -119,7 +119,7 @@ async fn post_all(world: &World, back_end: &Raw, record: &Record) -> Outcome {
         .service(client.clone());
     let mut senders = JoinSet::new();
     for sender in 0..AT_A_TIME {
-        let (route, base) = (route.clone(), back_end.uri(""));
+        let (route, base) = (route.clone(), upstream.uri(""));
         senders.spawn(async move {
             let mut outcome = Outcome::default();
             for id in (sender..posts).step_by(AT_A_TIME) {
@@ -150,7 +150,7 @@ async fn post_all(world: &World, back_end: &Raw, record: &Record) -> Outcome {
         total.given_up += outcome.given_up;
     }
     // The client is still there; what it holds is idle, and ends.
-    eventually("closed connections", || back_end.open() == 0).await;
+    eventually("closed connections", || upstream.open() == 0).await;
     drop(client);
 
     let inner = record.0.lock().unwrap();
@@ -158,7 +158,7 @@ async fn post_all(world: &World, back_end: &Raw, record: &Record) -> Outcome {
     println!(
         "{posts} POSTs: {total:?}, {} arrived, {duplicated} duplicated, over {} connections",
         inner.arrived.len(),
-        back_end.accepted()
+        upstream.accepted()
     );
     for (what, times) in &inner.done {
         println!("{times:6} x {what}");
@@ -169,28 +169,28 @@ async fn post_all(world: &World, back_end: &Raw, record: &Record) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_post_arrives_twice_whatever_an_http_1_back_end_does() {
+async fn no_post_arrives_twice_whatever_an_http_1_upstream_does() {
     let world = World::new();
     let record = Record::default();
     let recording = record.clone();
-    let back_end = Raw::start(&world.server, Http::One, move |number, stream, tls| {
+    let upstream = Raw::start(&world.server, Http::One, move |number, stream, tls| {
         http1::Exchange::new(number, recording.clone()).run(stream, tls)
     });
-    let outcome = post_all(&world, &back_end, &record).await;
+    let outcome = post_all(&world, &upstream, &record).await;
     assert!(outcome.answered > 300 && outcome.failed > 100 && outcome.given_up > 10, "{outcome:?}");
     let done = record.0.lock().unwrap().done.len();
     assert_eq!(done, http1::Point::ALL.len() * Deed::ALL.len(), "everything was done somewhere");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_post_arrives_twice_whatever_an_http_2_back_end_does() {
+async fn no_post_arrives_twice_whatever_an_http_2_upstream_does() {
     let world = World::new();
     let record = Record::default();
     let recording = record.clone();
-    let back_end = Raw::start(&world.server, Http::Two, move |number, stream, tls| {
+    let upstream = Raw::start(&world.server, Http::Two, move |number, stream, tls| {
         http2::serve(number, recording.clone(), stream, tls)
     });
-    let outcome = post_all(&world, &back_end, &record).await;
+    let outcome = post_all(&world, &upstream, &record).await;
     assert!(outcome.answered > 300 && outcome.failed > 100 && outcome.given_up > 10, "{outcome:?}");
 }
 

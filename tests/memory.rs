@@ -1,4 +1,4 @@
-//! What an identity with an idle connection takes. The back end is another process, so that its memory is not
+//! What an identity with an idle connection takes. The upstream is another process, so that its memory is not
 //! counted. With `TOWER_MTLS_LONG` set, a thousand of them are measured.
 #![cfg(all(target_os = "linux", feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -15,15 +15,14 @@ use tower::Layer;
 use tower_mtls::{ClientIdentity, IdentityLayer};
 
 use self::support::{
-    Http,
-    back_end::BackEnd,
-    is_long,
+    Http, is_long,
     pki::{Issued, Leaf},
+    upstream::Upstream,
     world::{Route, World, ask, identity},
 };
 
 /// Tells the other process what it is: which protocol it speaks.
-const ROLE: &str = "TOWER_MTLS_BACK_END";
+const ROLE: &str = "TOWER_MTLS_UPSTREAM";
 
 struct OtherProcess {
     child: Child,
@@ -58,7 +57,7 @@ impl Drop for OtherProcess {
     }
 }
 
-/// A back end where it was started as one; nothing otherwise.
+/// An upstream where it was started as one; nothing otherwise.
 #[test]
 fn the_other_process() {
     let Ok(http) = env::var(ROLE) else { return };
@@ -76,8 +75,8 @@ fn the_other_process() {
         chain: Vec::new(),
         key: rcgen::KeyPair::from_pem(&key).unwrap(),
     };
-    let back_end = BackEnd::builder(&issued).http(http).forgetful().start();
-    println!("\n{}", back_end.uri("/"));
+    let upstream = Upstream::builder(&issued).http(http).forgetful().start();
+    println!("\n{}", upstream.uri("/"));
     let _ = input.read(&mut [0]);
 }
 

@@ -1,4 +1,4 @@
-//! Back ends that are known by their certificate or key.
+//! Upstreams that are known by their certificate or key.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -7,35 +7,35 @@ mod support;
 use sha2::{Digest, Sha256};
 use tower::Layer;
 use tower_mtls::{
-    BackEndTrust, ClientCertificate, ClientErrorKind, IdentityLayer,
-    danger::BackEndVerification,
-    outbound::{BackEndPin, BackEndTrustBuilder},
+    ClientCertificate, ClientErrorKind, IdentityLayer, UpstreamTrust,
+    danger::UpstreamVerification,
+    outbound::{UpstreamPin, UpstreamTrustBuilder},
 };
 
 use self::support::{
-    back_end::BackEnd,
     every_version,
     pki::{Authority, Issued, Leaf},
+    upstream::Upstream,
     world::{Route, World, ask, kind_of_failure},
 };
 
 /// Pins of the certificate and of its key.
-fn pins(issued: &Issued) -> [BackEndPin; 2] {
+fn pins(issued: &Issued) -> [UpstreamPin; 2] {
     let certificate = ClientCertificate::from_der(&issued.der).unwrap();
     let key = certificate.spki_sha256();
-    [BackEndPin::certificate(Sha256::digest(&issued.der).into()), BackEndPin::public_key(key)]
+    [UpstreamPin::certificate(Sha256::digest(&issued.der).into()), UpstreamPin::public_key(key)]
 }
 
-fn route(world: &World, trust: BackEndTrustBuilder) -> Route {
+fn route(world: &World, trust: UpstreamTrustBuilder) -> Route {
     IdentityLayer::new(world.identity("orders")).with_trust(trust.build().unwrap()).layer(world.client())
 }
 
-fn full_verification(world: &World) -> BackEndTrustBuilder {
-    BackEndTrust::builder().add_roots_pem(world.servers.pem().as_bytes())
+fn full_verification(world: &World) -> UpstreamTrustBuilder {
+    UpstreamTrust::builder().add_roots_pem(world.servers.pem().as_bytes())
 }
 
-fn no_verification() -> BackEndTrustBuilder {
-    BackEndTrust::builder().dangerous(BackEndVerification::Nothing)
+fn no_verification() -> UpstreamTrustBuilder {
+    UpstreamTrust::builder().dangerous(UpstreamVerification::Nothing)
 }
 
 #[tokio::test]
@@ -43,15 +43,15 @@ async fn a_pin_is_demanded_on_top_of_the_chain_and_the_name() {
     let world = World::new();
     let other = world.servers.issue(&Leaf::server());
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).start();
+        let upstream = world.upstream().tls(tls).http(http).start();
         for (right, wrong) in pins(&world.server).into_iter().zip(pins(&other)) {
-            ask(&route(&world, full_verification(&world).pin(right)), &back_end.uri("/")).await;
-            ask(&route(&world, full_verification(&world).pin(wrong).pin(right)), &back_end.uri("/")).await;
+            ask(&route(&world, full_verification(&world).pin(right)), &upstream.uri("/")).await;
+            ask(&route(&world, full_verification(&world).pin(wrong).pin(right)), &upstream.uri("/")).await;
             let refused = route(&world, full_verification(&world).pin(wrong));
-            let kind = kind_of_failure(&refused, &back_end.uri("/")).await;
-            assert_eq!(kind, ClientErrorKind::BackEndNotTrusted, "{tls:?} {http:?} {wrong}");
+            let kind = kind_of_failure(&refused, &upstream.uri("/")).await;
+            assert_eq!(kind, ClientErrorKind::UpstreamNotTrusted, "{tls:?} {http:?} {wrong}");
         }
-        assert_eq!(back_end.requests(), 4);
+        assert_eq!(upstream.requests(), 4);
     }
 }
 
@@ -62,13 +62,13 @@ async fn a_pin_does_not_make_up_for_an_authority_or_a_name() {
     elsewhere.dns = vec!["elsewhere.example.com".into()];
     let impostors = Authority::root("Server Root");
     for certificate in [impostors.issue(&Leaf::server()), world.servers.issue(&elsewhere)] {
-        let back_end = BackEnd::builder(&certificate).start();
+        let upstream = Upstream::builder(&certificate).start();
         for pin in pins(&certificate) {
             let refused = route(&world, full_verification(&world).pin(pin));
-            let kind = kind_of_failure(&refused, &back_end.uri("/")).await;
-            assert_eq!(kind, ClientErrorKind::BackEndNotTrusted, "{pin}");
+            let kind = kind_of_failure(&refused, &upstream.uri("/")).await;
+            assert_eq!(kind, ClientErrorKind::UpstreamNotTrusted, "{pin}");
         }
-        assert_eq!(back_end.requests(), 0);
+        assert_eq!(upstream.requests(), 0);
     }
 }
 
@@ -81,15 +81,15 @@ async fn without_any_verification_the_pin_alone_decides() {
     let certificate = leaf.self_signed();
     let other = leaf.self_signed();
     for (tls, http) in every_version() {
-        let back_end = BackEnd::builder(&certificate).tls(tls).http(http).start();
+        let upstream = Upstream::builder(&certificate).tls(tls).http(http).start();
         for (right, wrong) in pins(&certificate).into_iter().zip(pins(&other)) {
             let accepted = route(&world, no_verification().pin(right));
-            assert_eq!(ask(&accepted, &back_end.uri("/")).await.subject, "CN=orders,O=Contoso");
+            assert_eq!(ask(&accepted, &upstream.uri("/")).await.subject, "CN=orders,O=Contoso");
             let refused = route(&world, no_verification().pin(wrong));
-            let kind = kind_of_failure(&refused, &back_end.uri("/")).await;
-            assert_eq!(kind, ClientErrorKind::BackEndNotTrusted, "{tls:?} {http:?} {wrong}");
+            let kind = kind_of_failure(&refused, &upstream.uri("/")).await;
+            assert_eq!(kind, ClientErrorKind::UpstreamNotTrusted, "{tls:?} {http:?} {wrong}");
         }
-        assert_eq!(back_end.requests(), 2);
+        assert_eq!(upstream.requests(), 2);
     }
 }
 
@@ -99,13 +99,13 @@ async fn a_pinned_certificate_is_of_no_use_without_its_key() {
     let thief = world.servers.issue(&Leaf::server());
     for (tls, http) in every_version() {
         let stolen = Issued { der: world.server.der.clone(), chain: Vec::new(), key: copy(&thief) };
-        let back_end = BackEnd::builder(&stolen).tls(tls).http(http).start();
+        let upstream = Upstream::builder(&stolen).tls(tls).http(http).start();
         for pin in pins(&world.server) {
             let refused = route(&world, no_verification().pin(pin));
-            let kind = kind_of_failure(&refused, &back_end.uri("/")).await;
-            assert_eq!(kind, ClientErrorKind::BackEndNotTrusted, "{tls:?} {http:?} {pin}");
+            let kind = kind_of_failure(&refused, &upstream.uri("/")).await;
+            assert_eq!(kind, ClientErrorKind::UpstreamNotTrusted, "{tls:?} {http:?} {pin}");
         }
-        assert_eq!(back_end.requests(), 0);
+        assert_eq!(upstream.requests(), 0);
     }
 }
 
@@ -118,8 +118,8 @@ async fn a_pinned_key_outlives_the_renewal_of_its_certificate() {
     let world = World::new();
     let [certificate, key] = pins(&world.server);
     let renewed = world.servers.issue_for(&Leaf::server().serial(8), copy(&world.server));
-    let back_end = BackEnd::builder(&renewed).start();
-    ask(&route(&world, full_verification(&world).pin(key)), &back_end.uri("/")).await;
+    let upstream = Upstream::builder(&renewed).start();
+    ask(&route(&world, full_verification(&world).pin(key)), &upstream.uri("/")).await;
     let refused = route(&world, full_verification(&world).pin(certificate));
-    assert_eq!(kind_of_failure(&refused, &back_end.uri("/")).await, ClientErrorKind::BackEndNotTrusted);
+    assert_eq!(kind_of_failure(&refused, &upstream.uri("/")).await, ClientErrorKind::UpstreamNotTrusted);
 }

@@ -1,4 +1,4 @@
-//! When the client makes a connection to a back end, and when it uses one again.
+//! When the client makes a connection to an upstream, and when it uses one again.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -18,14 +18,13 @@ use http_body_util::{BodyExt, channel::Channel};
 use tokio::task::JoinSet;
 use tower::Layer;
 use tower_mtls::{
-    BackEndTrust, ClientErrorKind, ClientIdentity, IdentityLayer,
+    ClientErrorKind, ClientIdentity, IdentityLayer, UpstreamTrust,
     identity::{IdentityReference, ResolveIdentity, SharedIdentities},
 };
 
 use self::support::{
-    Http,
-    back_end::{BackEnd, Facts, facts, handler},
-    empty, eventually, every_version, full, in_time,
+    Http, empty, eventually, every_version, full, in_time,
+    upstream::{Facts, Upstream, facts, handler},
     world::{Gate, Route, World, ask, ask_with, get, kind_of_failure, post, send},
 };
 
@@ -39,13 +38,13 @@ fn ask_at_once(route: &Route, uri: &str, requests: usize) -> JoinSet<Facts> {
 }
 
 #[tokio::test]
-async fn a_hundred_requests_at_once_to_a_cold_http_2_back_end_use_one_connection() {
+async fn a_hundred_requests_at_once_to_a_cold_http_2_upstream_use_one_connection() {
     let world = World::new();
     let gate = Gate::new();
-    let back_end = world.back_end().http(Http::Two).handler(gate.handler()).start();
-    let answers = ask_at_once(&world.route(), &back_end.uri("/wait"), 100);
+    let upstream = world.upstream().http(Http::Two).handler(gate.handler()).start();
+    let answers = ask_at_once(&world.route(), &upstream.uri("/wait"), 100);
     gate.arrived(100).await;
-    assert_eq!(back_end.peers().len(), 1);
+    assert_eq!(upstream.peers().len(), 1);
     gate.let_go(100);
     assert_eq!(answers.join_all().await.len(), 100);
 }
@@ -54,38 +53,38 @@ async fn a_hundred_requests_at_once_to_a_cold_http_2_back_end_use_one_connection
 async fn more_requests_than_a_connection_may_have_get_another() {
     let world = World::new();
     let gate = Gate::new();
-    let back_end = world.back_end().http(Http::Two).streams(10).handler(gate.handler()).start();
+    let upstream = world.upstream().http(Http::Two).streams(10).handler(gate.handler()).start();
     let route = world.route();
-    let answers = ask_at_once(&route, &back_end.uri("/wait"), 35);
+    let answers = ask_at_once(&route, &upstream.uri("/wait"), 35);
     // All of them are there although none is answered.
     gate.arrived(35).await;
-    assert_eq!(back_end.peers().len(), 4);
+    assert_eq!(upstream.peers().len(), 4);
     gate.let_go(35);
     assert_eq!(answers.join_all().await.len(), 35);
-    let again = ask_at_once(&route, &back_end.uri("/wait"), 40);
+    let again = ask_at_once(&route, &upstream.uri("/wait"), 40);
     gate.arrived(75).await;
-    assert_eq!(back_end.peers().len(), 4, "they are used again");
+    assert_eq!(upstream.peers().len(), 4, "they are used again");
     gate.let_go(40);
     again.join_all().await;
 }
 
 #[tokio::test]
-async fn a_cold_http_1_back_end_serves_fifty_at_once() {
+async fn a_cold_http_1_upstream_serves_fifty_at_once() {
     let world = World::new();
     let gate = Gate::new();
-    let back_end = world.back_end().http(Http::One).handler(gate.handler()).start();
+    let upstream = world.upstream().http(Http::One).handler(gate.handler()).start();
     let route = world.route();
-    let answers = ask_at_once(&route, &back_end.uri("/wait"), 50);
+    let answers = ask_at_once(&route, &upstream.uri("/wait"), 50);
     gate.arrived(50).await;
-    assert_eq!(back_end.peers().len(), 50);
+    assert_eq!(upstream.peers().len(), 50);
     gate.let_go(50);
     answers.join_all().await;
-    ask(&route, &back_end.uri("/")).await;
-    assert_eq!(back_end.peers().len(), 50);
+    ask(&route, &upstream.uri("/")).await;
+    assert_eq!(upstream.peers().len(), 50);
 }
 
 /// Answers in the way that the path names.
-fn bodies(world: &World, http: Http) -> BackEnd {
+fn bodies(world: &World, http: Http) -> Upstream {
     let answer = handler(|peer, request| async move {
         let mut response = facts(&peer);
         match request.uri().path() {
@@ -119,14 +118,14 @@ fn bodies(world: &World, http: Http) -> BackEnd {
         }
         response
     });
-    world.back_end().http(http).handler(answer).start()
+    world.upstream().http(http).handler(answer).start()
 }
 
 #[tokio::test]
 async fn a_connection_serves_the_next_request_once_the_answer_is_read() {
     let world = World::new();
     for http in Http::BOTH {
-        let back_end = bodies(&world, http);
+        let upstream = bodies(&world, http);
         let route = world.route();
         for (method, path, length) in [
             (Method::GET, "/length", 100_000),
@@ -138,11 +137,11 @@ async fn a_connection_serves_the_next_request_once_the_answer_is_read() {
             (Method::POST, "/length", 100_000),
         ] {
             for _ in 0..3 {
-                let request = Request::builder().method(&method).uri(back_end.uri(path));
+                let request = Request::builder().method(&method).uri(upstream.uri(path));
                 let response = send(&route, request.body(empty()).unwrap()).await.unwrap();
                 let body = in_time("a body", response.into_body().collect()).await.unwrap().to_bytes();
                 assert_eq!(body.len(), length, "{http:?} {method} {path}");
-                assert_eq!(back_end.peers().len(), 1, "{http:?} {method} {path}");
+                assert_eq!(upstream.peers().len(), 1, "{http:?} {method} {path}");
             }
         }
     }
@@ -152,18 +151,18 @@ async fn a_connection_serves_the_next_request_once_the_answer_is_read() {
 async fn an_answer_that_is_not_read_to_its_end_ends_its_exchange() {
     let world = World::new();
     for http in Http::BOTH {
-        let back_end = bodies(&world, http);
+        let upstream = bodies(&world, http);
         let route = world.route();
         for path in ["/endless", "/length", "/chunked"] {
-            let mut response = send(&route, get(&back_end.uri(path))).await.unwrap();
+            let mut response = send(&route, get(&upstream.uri(path))).await.unwrap();
             let first = Facts::of(response.headers()).connection;
             in_time("a frame", response.body_mut().frame()).await.unwrap().unwrap();
             drop(response);
-            let next = ask(&route, &back_end.uri("/")).await.connection;
+            let next = ask(&route, &upstream.uri("/")).await.connection;
             match http {
                 Http::One => {
                     assert_ne!(first, next, "{path}");
-                    back_end.closed(first).await;
+                    upstream.closed(first).await;
                 }
                 Http::Two => assert_eq!(first, next, "{path}"),
             }
@@ -174,22 +173,22 @@ async fn an_answer_that_is_not_read_to_its_end_ends_its_exchange() {
 #[tokio::test]
 async fn a_connection_whose_answer_is_being_read_serves_nobody_else_on_http_1() {
     let world = World::new();
-    let back_end = bodies(&world, Http::One);
+    let upstream = bodies(&world, Http::One);
     let route = world.route();
-    let reading = send(&route, get(&back_end.uri("/length"))).await.unwrap();
+    let reading = send(&route, get(&upstream.uri("/length"))).await.unwrap();
     let first = Facts::of(reading.headers()).connection;
-    assert_ne!(ask(&route, &back_end.uri("/")).await.connection, first);
+    assert_ne!(ask(&route, &upstream.uri("/")).await.connection, first);
     in_time("a body", reading.into_body().collect()).await.unwrap();
     for _ in 0..4 {
-        ask(&route, &back_end.uri("/")).await;
+        ask(&route, &upstream.uri("/")).await;
     }
-    assert_eq!(back_end.peers().len(), 2);
+    assert_eq!(upstream.peers().len(), 2);
 }
 
 /// Closes a connection, and lets the runtime hear of it.
-async fn hang_up(back_end: &BackEnd, connection: usize) {
-    back_end.hang_up(connection);
-    back_end.closed(connection).await;
+async fn hang_up(upstream: &Upstream, connection: usize) {
+    upstream.hang_up(connection);
+    upstream.closed(connection).await;
     // Ends when the runtime has looked at its sockets.
     tokio::task::yield_now().await;
 }
@@ -208,26 +207,26 @@ impl ResolveIdentity for InTurn {
 async fn a_post_that_meets_a_closed_idle_connection_is_sent_on_another_under_the_identity_of_the_moment() {
     let world = World::new();
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).start();
+        let upstream = world.upstream().tls(tls).http(http).start();
         let client = world.client();
         let both = ["old", "new"].map(|name| world.identity(name));
         let old = IdentityLayer::new(both[0].clone()).layer(client.clone());
         for _ in 0..10 {
-            let first = ask(&old, &back_end.uri("/")).await.connection;
-            back_end.take_seen();
-            hang_up(&back_end, first).await;
-            let next = ask_with(&old, post(&back_end.uri("/"), "order")).await;
+            let first = ask(&old, &upstream.uri("/")).await.connection;
+            upstream.take_seen();
+            hang_up(&upstream, first).await;
+            let next = ask_with(&old, post(&upstream.uri("/"), "order")).await;
             assert_ne!(next.connection, first, "{tls:?} {http:?}");
 
-            hang_up(&back_end, next.connection).await;
+            hang_up(&upstream, next.connection).await;
             let in_turn = InTurn(AtomicUsize::new(0), both.clone());
             let route =
                 IdentityLayer::by_reference(in_turn, IdentityReference::name("it")).layer(client.clone());
-            let mut order = post(&back_end.uri("/"), "order");
+            let mut order = post(&upstream.uri("/"), "order");
             order.headers_mut().insert(header::HOST, HeaderValue::from_static("shop.example.com"));
             let saw = ask_with(&route, order).await;
             assert_eq!(saw.subject, "CN=new,O=Contoso", "{tls:?} {http:?}");
-            let mut seen = back_end.take_seen();
+            let mut seen = upstream.take_seen();
             assert_eq!(seen.len(), 2, "{tls:?} {http:?}: each once");
             let head = seen.pop().unwrap().head;
             let host = match http {
@@ -245,20 +244,20 @@ async fn connections_close_when_they_were_idle_for_too_long() {
     for http in Http::BOTH {
         for idle in [Duration::from_millis(200), Duration::ZERO] {
             let gate = Gate::new();
-            let back_end = world.back_end().http(http).handler(gate.handler()).start();
+            let upstream = world.upstream().http(http).handler(gate.handler()).start();
             let client = world.client_with(|builder| builder.with_idle_timeout(idle));
             let route = IdentityLayer::new(world.identity("orders")).layer(client);
-            let answers = ask_at_once(&route, &back_end.uri("/wait"), 10);
+            let answers = ask_at_once(&route, &upstream.uri("/wait"), 10);
             gate.arrived(10).await;
             gate.let_go(10);
             answers.join_all().await;
-            eventually("closed connections", || back_end.open() == 0).await;
+            eventually("closed connections", || upstream.open() == 0).await;
 
             // One that is in use is not idle.
-            let waiting = ask_at_once(&route, &back_end.uri("/wait"), 1);
+            let waiting = ask_at_once(&route, &upstream.uri("/wait"), 1);
             gate.arrived(11).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
-            assert_eq!(back_end.open(), 1);
+            assert_eq!(upstream.open(), 1);
             gate.let_go(1);
             waiting.join_all().await;
         }
@@ -268,7 +267,7 @@ async fn connections_close_when_they_were_idle_for_too_long() {
 #[tokio::test]
 async fn nothing_is_sent_under_an_identity_that_nobody_knows() {
     let world = World::new();
-    let back_end = world.back_end().start();
+    let upstream = world.upstream().start();
     let identities = SharedIdentities::default();
     let reference = IdentityReference::name("orders");
     let chosen = reference.clone();
@@ -278,47 +277,47 @@ async fn nothing_is_sent_under_an_identity_that_nobody_knows() {
         IdentityLayer::choose(identities, |_, _| None),
     ] {
         let route = layer.layer(world.client());
-        let kind = kind_of_failure(&route, &back_end.uri("/")).await;
+        let kind = kind_of_failure(&route, &upstream.uri("/")).await;
         assert_eq!(kind, ClientErrorKind::UnknownIdentity);
     }
-    assert!(back_end.peers().is_empty(), "nobody even connected");
+    assert!(upstream.peers().is_empty(), "nobody even connected");
 }
 
 #[tokio::test]
 async fn a_failed_attempt_is_everyones_who_waited_for_it_and_nobody_elses() {
     let world = World::new();
-    let back_end = world.back_end().http(Http::Two).start();
-    let stranger = BackEndTrust::from_pem(world.clients.pem().as_bytes()).unwrap();
+    let upstream = world.upstream().http(Http::Two).start();
+    let stranger = UpstreamTrust::from_pem(world.clients.pem().as_bytes()).unwrap();
     let client = world.client();
     let orders = world.identity("orders");
     let wrong = IdentityLayer::new(orders.clone()).with_trust(stranger).layer(client.clone());
     let right = IdentityLayer::new(orders).layer(client);
     let failing: JoinSet<_> = (0..20)
         .map(|_| {
-            let (route, uri) = (wrong.clone(), back_end.uri("/"));
+            let (route, uri) = (wrong.clone(), upstream.uri("/"));
             async move { kind_of_failure(&route, &uri).await }
         })
         .collect();
-    assert_eq!(ask_at_once(&right, &back_end.uri("/"), 20).join_all().await.len(), 20);
+    assert_eq!(ask_at_once(&right, &upstream.uri("/"), 20).join_all().await.len(), 20);
     for kind in failing.join_all().await {
-        assert_eq!(kind, ClientErrorKind::BackEndNotTrusted);
+        assert_eq!(kind, ClientErrorKind::UpstreamNotTrusted);
     }
 }
 
 /// Requests that are given up leave the client as it was.
 #[tokio::test]
-async fn a_request_that_is_given_up_ends_at_the_back_end_too() {
+async fn a_request_that_is_given_up_ends_at_the_upstream_too() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
-        let back_end = world.back_end().http(http).handler(gate.handler()).start();
+        let upstream = world.upstream().http(http).handler(gate.handler()).start();
         let route = world.route();
-        let mut given_up = ask_at_once(&route, &back_end.uri("/wait"), 20);
+        let mut given_up = ask_at_once(&route, &upstream.uri("/wait"), 20);
         gate.arrived(20).await;
         given_up.shutdown().await;
         let open = if http == Http::One { 0 } else { 1 };
-        eventually("ended exchanges", || back_end.open() == open).await;
-        ask(&route, &back_end.uri("/")).await;
+        eventually("ended exchanges", || upstream.open() == open).await;
+        ask(&route, &upstream.uri("/")).await;
     }
 }
 
@@ -329,8 +328,8 @@ async fn a_response_keeps_its_status_and_fields() {
         Response::builder().status(418).header("x-kept", "1").body(full("tea")).unwrap()
     });
     for http in Http::BOTH {
-        let back_end = world.back_end().http(http).handler(Arc::clone(&answer)).start();
-        let response = send(&world.route(), get(&back_end.uri("/"))).await.unwrap();
+        let upstream = world.upstream().http(http).handler(Arc::clone(&answer)).start();
+        let response = send(&world.route(), get(&upstream.uri("/"))).await.unwrap();
         assert_eq!((response.status().as_u16(), &response.headers()["x-kept"]), (418, &"1".parse().unwrap()));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "tea");

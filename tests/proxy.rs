@@ -1,4 +1,4 @@
-//! The whole path: a caller, the listener, the policy, the proxy, the route's identity, and a back end that
+//! The whole path: a caller, the listener, the policy, the proxy, the route's identity, and an upstream that
 //! demands certificates.
 #![cfg(all(
     feature = "acceptor",
@@ -26,44 +26,44 @@ use tokio::{
 };
 use tower::ServiceBuilder;
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer,
-    ReverseProxyLayer, ServerTls, TrustAnchors, acceptor::ListenerLimits, proxy::ProxyBody,
+    ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer,
+    ReverseProxyLayer, ServerTls, TrustAnchors, UpstreamTrust, acceptor::ListenerLimits, proxy::ProxyBody,
 };
 
 use self::support::{
     Body, Http, Tls,
-    back_end::{BackEnd, Handler, facts, handler},
     caller::{Answer, Caller, Connection},
     certified, empty, full, in_time,
     pki::{Authority, Issued, Leaf},
     server::Server,
+    upstream::{Handler, Upstream, facts, handler},
 };
 
-/// A gateway for partners in front of a back end for the gateway.
+/// A gateway for partners in front of an upstream for the gateway.
 struct World {
     servers: Authority,
     partners: Authority,
-    back_end: BackEnd,
+    upstream: Upstream,
     gateway: Server,
 }
 
 impl World {
-    /// The back end speaks `http` and answers with `handler`; the gateway sends `/orders/..` to its `/api/..`.
+    /// The upstream speaks `http` and answers with `handler`; the gateway sends `/orders/..` to its `/api/..`.
     fn new(http: Http, handler: Handler) -> Self {
         let [servers, partners, clients] = ["Server Root", "Partner CA", "Client CA"].map(Authority::root);
-        let back_end = BackEnd::builder(&servers.issue(&Leaf::server()))
+        let upstream = Upstream::builder(&servers.issue(&Leaf::server()))
             .http(http)
             .only_for(&clients)
             .handler(handler)
             .start();
-        let upstream = back_end.uri("/api").parse().unwrap();
+        let target = upstream.uri("/api").parse().unwrap();
         let gateway = gateway(
             &servers,
             Policy::builder().trust(TrustAnchors::from_der([partners.der()]).unwrap()).build().unwrap(),
-            ReverseProxyLayer::new("/orders", upstream),
+            ReverseProxyLayer::new("/orders", target),
             &clients.issue(&Leaf::client("gateway")),
         );
-        Self { servers, partners, back_end, gateway }
+        Self { servers, partners, upstream, gateway }
     }
 
     async fn partner(&self, http: Http) -> Connection {
@@ -78,7 +78,7 @@ fn gateway(servers: &Authority, policy: Policy, proxy: ReverseProxyLayer, identi
     let tls = ServerTls::from_pem(server.chain_pem().as_bytes(), server.key_pem().as_bytes()).unwrap();
     let identity =
         ClientIdentity::from_pem(identity.chain_pem().as_bytes(), identity.key_pem().as_bytes()).unwrap();
-    let trust = BackEndTrust::from_pem(servers.pem().as_bytes()).unwrap();
+    let trust = UpstreamTrust::from_pem(servers.pem().as_bytes()).unwrap();
     Server::start(async move |socket: TcpListener| {
         let mut listener = MtlsListener::new(socket, tls, ListenerLimits::default()).unwrap();
         let client: MtlsClient<ProxyBody<Incoming>> = MtlsClient::builder().trust(trust).build();
@@ -98,7 +98,7 @@ fn gateway(servers: &Authority, policy: Policy, proxy: ReverseProxyLayer, identi
     })
 }
 
-/// Every pair of what the caller and what the back end speaks.
+/// Every pair of what the caller and what the upstream speaks.
 fn both_sides() -> impl Iterator<Item = (Http, Http)> {
     Http::BOTH.into_iter().flat_map(|front| Http::BOTH.into_iter().map(move |back| (front, back)))
 }
@@ -109,12 +109,12 @@ async fn next_data(body: &mut Incoming) -> Bytes {
 }
 
 #[tokio::test]
-async fn the_back_end_sees_the_routes_identity_and_never_the_callers() {
+async fn the_upstream_sees_the_routes_identity_and_never_the_callers() {
     for (front, back) in both_sides() {
         let world = World::new(back, handler(|peer, _| async move { facts(&peer) }));
         let answer = world.partner(front).await.get("/orders/42?full=1").await;
         assert_eq!(answer.status, StatusCode::OK);
-        let seen = world.back_end.take_seen();
+        let seen = world.upstream.take_seen();
         assert_eq!(seen.len(), 1);
         assert_eq!(seen[0].peer.subject, "CN=gateway,O=Contoso");
         assert_eq!(seen[0].peer.http, back);
@@ -124,7 +124,7 @@ async fn the_back_end_sees_the_routes_identity_and_never_the_callers() {
 }
 
 #[tokio::test]
-async fn a_refused_request_never_reaches_the_back_end() {
+async fn a_refused_request_never_reaches_the_upstream() {
     let world = World::new(Http::Two, handler(|peer, _| async move { facts(&peer) }));
     for http in Http::BOTH {
         for key in [None, Some(certified(&Leaf::client("partner").self_signed()))] {
@@ -133,12 +133,12 @@ async fn a_refused_request_never_reaches_the_back_end() {
             assert_eq!(answer.status, StatusCode::FORBIDDEN);
         }
     }
-    assert_eq!(world.back_end.requests(), 0);
-    assert!(world.back_end.peers().is_empty(), "nobody even connected");
+    assert_eq!(world.upstream.requests(), 0);
+    assert!(world.upstream.peers().is_empty(), "nobody even connected");
 }
 
 #[tokio::test]
-async fn a_response_streams_while_the_back_end_still_writes_it() {
+async fn a_response_streams_while_the_upstream_still_writes_it() {
     for (front, back) in both_sides() {
         let (frames, receiver) = mpsc::unbounded_channel::<&str>();
         let receiver = std::sync::Mutex::new(Some(receiver));
@@ -275,12 +275,12 @@ async fn forged_identities_and_hop_by_hop_fields_do_not_cross() {
     let mut answer = String::new();
     in_time("the answer", stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    let seen = world.back_end.take_seen();
+    let seen = world.upstream.take_seen();
     let mut names: Vec<_> = seen[0].head.headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["host", "x-kept"]);
     assert_eq!(
         seen[0].head.headers[header::HOST].to_str().unwrap(),
-        format!("localhost:{}", world.back_end.address().port())
+        format!("localhost:{}", world.upstream.address().port())
     );
 }

@@ -18,10 +18,9 @@ use tower::Layer;
 use tower_mtls::{IdentityLayer, SharedIdentity};
 
 use self::support::{
-    Http, Tls,
-    back_end::{Facts, Peer},
-    eventually, every_version, is_long,
+    Http, Tls, eventually, every_version, is_long,
     pki::Leaf,
+    upstream::{Facts, Peer},
     world::{Route, World, ask, identity, thumbprint},
 };
 
@@ -68,11 +67,11 @@ impl Scene {
 /// Replaces the identity every so many answers; returns how many requests were answered.
 async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answers: usize) -> usize {
     let world = World::new();
-    let back_end = world.back_end().tls(tls).http(http).forgetful().start();
+    let upstream = world.upstream().tls(tls).http(http).forgetful().start();
     let shared = SharedIdentity::new(world.identity("orders-0"));
     let scene = Arc::new(Scene {
         route: IdentityLayer::new(shared.clone()).layer(world.client()),
-        uri: back_end.uri("/"),
+        uri: upstream.uri("/"),
         published: AtomicUsize::new(0),
         answered: Semaphore::new(0),
         total: AtomicUsize::new(0),
@@ -105,21 +104,21 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
 
     let last = format!("CN=orders-{replacements},O=Contoso");
     let is_of_the_last =
-        |(connection, peer): (usize, &Arc<Peer>)| back_end.is_closed(connection) || peer.subject == last;
+        |(connection, peer): (usize, &Arc<Peer>)| upstream.is_closed(connection) || peer.subject == last;
     eventually("the end of the old connections", || {
-        back_end.open() <= base(http) && back_end.peers().iter().enumerate().all(is_of_the_last)
+        upstream.open() <= base(http) && upstream.peers().iter().enumerate().all(is_of_the_last)
     })
     .await;
     let total = scene.total.load(Ordering::Relaxed);
     println!(
         "{tls:?} {http:?}: {total} requests, {replacements} replacements, 0 failed, 0 under an old identity, {} \
          connections made, {} open, {:.1?}",
-        back_end.peers().len(),
-        back_end.open(),
+        upstream.peers().len(),
+        upstream.open(),
         begun.elapsed(),
     );
     drop(scene);
-    eventually("closed connections", || back_end.open() == 0).await;
+    eventually("closed connections", || upstream.open() == 0).await;
     total
 }
 
@@ -141,7 +140,7 @@ async fn a_thousand_identities_to_one_authority_are_never_mixed_up() {
     const CALLERS: usize = 50;
     let world = World::new();
     for http in Http::BOTH {
-        let back_end = world.back_end().http(http).forgetful().start();
+        let upstream = world.upstream().http(http).forgetful().start();
         let client = world.client();
         let routes: Arc<[(Route, String)]> = (0..identities)
             .map(|number| {
@@ -152,7 +151,7 @@ async fn a_thousand_identities_to_one_authority_are_never_mixed_up() {
             .collect();
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {
-            let (routes, uri) = (routes.clone(), back_end.uri("/"));
+            let (routes, uri) = (routes.clone(), upstream.uri("/"));
             callers.spawn(async move {
                 for step in (caller..identities * rounds).step_by(CALLERS) {
                     // Everywhere, in no order.
@@ -162,7 +161,7 @@ async fn a_thousand_identities_to_one_authority_are_never_mixed_up() {
             });
         }
         callers.join_all().await;
-        let connections = back_end.peers().len();
+        let connections = upstream.peers().len();
         println!(
             "{http:?}: {} requests under {identities} identities, 0 under another's, {connections} connections",
             identities * rounds,

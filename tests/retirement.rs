@@ -23,15 +23,14 @@ use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     IdentityLayer, MtlsClient, ReverseProxyLayer, SharedIdentity,
     identity::{Identities, IdentityReference, SharedIdentities},
-    outbound::SharedBackEndTrust,
+    outbound::SharedUpstreamTrust,
     proxy::ProxyBody,
 };
 
 use self::support::{
-    Body, Http, Tls,
-    back_end::{Handler, facts, handler},
-    every_version, in_time,
+    Body, Http, Tls, every_version, in_time,
     server::Server,
+    upstream::{Handler, facts, handler},
     world::{Gate, Route, World, ask, get, send},
 };
 
@@ -69,7 +68,7 @@ fn by_choice(world: &World, client: MtlsClient<Body>) -> Replaced {
 }
 
 fn by_trust(world: &World, client: MtlsClient<Body>) -> Replaced {
-    let shared = SharedBackEndTrust::new(world.trust());
+    let shared = SharedUpstreamTrust::new(world.trust());
     let route = IdentityLayer::new(world.identity("old")).with_trust(shared.clone()).layer(client);
     let new = world.trust();
     (route, Box::new(move || shared.replace(new)))
@@ -94,41 +93,41 @@ async fn replace_under_way(
     http: Http,
 ) {
     let gate = Gate::new();
-    let back_end = world.back_end().tls(tls).http(http).handler(gate.handler()).start();
+    let upstream = world.upstream().tls(tls).http(http).handler(gate.handler()).start();
     let (route, replace) = make(&world, world.client());
-    let first = ask(&route, &back_end.uri("/")).await;
+    let first = ask(&route, &upstream.uri("/")).await;
     let waiting = tokio::spawn({
-        let (route, uri) = (route.clone(), back_end.uri("/wait"));
+        let (route, uri) = (route.clone(), upstream.uri("/wait"));
         async move { ask(&route, &uri).await }
     });
     gate.arrived(1).await;
-    let idle = ask(&route, &back_end.uri("/")).await.connection;
+    let idle = ask(&route, &upstream.uri("/")).await.connection;
     replace();
     // On HTTP/2 all of them are on one connection.
     if http == Http::One {
         assert_ne!(idle, first.connection);
-        back_end.closed(idle).await;
+        upstream.closed(idle).await;
     }
-    let after = ask(&route, &back_end.uri("/")).await;
+    let after = ask(&route, &upstream.uri("/")).await;
     assert!(after.connection > idle, "{tls:?} {http:?}");
     assert!(!after.resumed, "{tls:?} {http:?}");
     gate.let_go(1);
     let waited = waiting.await.unwrap();
     assert_eq!((&waited.subject, waited.connection), (&first.subject, first.connection));
-    back_end.closed(waited.connection).await;
-    assert!(!back_end.is_closed(after.connection));
-    assert_eq!(ask(&route, &back_end.uri("/")).await.connection, after.connection);
+    upstream.closed(waited.connection).await;
+    assert!(!upstream.is_closed(after.connection));
+    assert_eq!(ask(&route, &upstream.uri("/")).await.connection, after.connection);
 }
 
 #[tokio::test]
 async fn whatever_names_the_identity_the_next_request_carries_the_new_one() {
     let world = World::new();
     for make in [by_identity, by_reference, by_choice] {
-        let back_end = world.back_end().start();
+        let upstream = world.upstream().start();
         let (route, replace) = make(&world, world.client());
-        assert_eq!(ask(&route, &back_end.uri("/")).await.subject, OLD);
+        assert_eq!(ask(&route, &upstream.uri("/")).await.subject, OLD);
         replace();
-        assert_eq!(ask(&route, &back_end.uri("/")).await.subject, NEW);
+        assert_eq!(ask(&route, &upstream.uri("/")).await.subject, NEW);
     }
 }
 
@@ -152,11 +151,11 @@ async fn an_answer_that_never_ends_is_cut_off_with_an_error_at_the_deadline() {
     const DRAIN: Duration = Duration::from_millis(300);
     let world = World::new();
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).handler(endless()).start();
+        let upstream = world.upstream().tls(tls).http(http).handler(endless()).start();
         let client = world.client_with(|builder| builder.with_drain_timeout(DRAIN));
         let identity = world.identity("old");
         let route = IdentityLayer::new(identity.clone()).layer(client.clone());
-        let mut response = send(&route, get(&back_end.uri("/"))).await.unwrap();
+        let mut response = send(&route, get(&upstream.uri("/"))).await.unwrap();
         let first = in_time("a frame", response.body_mut().frame()).await.unwrap().unwrap();
         assert_eq!(first.into_data().unwrap(), "begun");
 
@@ -166,8 +165,8 @@ async fn an_answer_that_never_ends_is_cut_off_with_an_error_at_the_deadline() {
         let end = in_time("the deadline", response.body_mut().frame()).await;
         assert!(end.unwrap().is_err(), "{tls:?} {http:?}");
         assert!(retired.elapsed() >= DRAIN, "{tls:?} {http:?}");
-        back_end.closed(0).await;
-        let next = send(&route, get(&back_end.uri("/"))).await.unwrap();
+        upstream.closed(0).await;
+        let next = send(&route, get(&upstream.uri("/"))).await.unwrap();
         assert_eq!(next.headers()["x-connection"], "1", "the identity itself may still be used");
     }
 }
@@ -184,13 +183,13 @@ async fn a_caller_who_does_not_read_is_cut_off_too() {
             );
             Response::new(body.boxed())
         });
-        let back_end = world.back_end().http(http).handler(flood).start();
+        let upstream = world.upstream().http(http).handler(flood).start();
         let client = world.client_with(|builder| builder.with_drain_timeout(DRAIN));
         let trust = world.trust();
         let layer = IdentityLayer::new(world.identity("old")).with_trust(trust.clone());
-        let unread = send(&layer.layer(client.clone()), get(&back_end.uri("/"))).await.unwrap();
+        let unread = send(&layer.layer(client.clone()), get(&upstream.uri("/"))).await.unwrap();
         client.retire_trust(&trust);
-        back_end.closed(0).await;
+        upstream.closed(0).await;
         let read = in_time("what was sent", unread.into_body().collect()).await;
         assert!(read.is_err(), "{http:?}: a piece is not the whole");
     }
@@ -217,12 +216,12 @@ fn echo() -> Handler {
 async fn a_tunnel_is_cut_off_at_the_deadline() {
     const DRAIN: Duration = Duration::from_millis(300);
     let world = World::new();
-    let back_end = world.back_end().http(Http::One).handler(echo()).start();
+    let upstream = world.upstream().http(Http::One).handler(echo()).start();
     let client: MtlsClient<ProxyBody<Incoming>> =
         MtlsClient::builder().trust(world.trust()).with_drain_timeout(DRAIN).build();
     let identity = world.identity("old");
     let service = ServiceBuilder::new()
-        .layer(ReverseProxyLayer::new("/", back_end.uri("/").parse().unwrap()))
+        .layer(ReverseProxyLayer::new("/", upstream.uri("/").parse().unwrap()))
         .layer(IdentityLayer::new(identity.clone()))
         .service(client.clone());
     let front = Server::start(async move |socket| {
@@ -262,19 +261,19 @@ async fn an_identity_of_which_somebody_keeps_a_clone_is_retired_on_demand() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
-        let back_end = world.back_end().http(http).handler(gate.handler()).start();
+        let upstream = world.upstream().http(http).handler(gate.handler()).start();
         let client = world.client();
         let identity = world.identity("old");
         let shared = SharedIdentity::new(identity.clone());
         let route = IdentityLayer::new(shared.clone()).layer(client.clone());
-        let idle = ask(&route, &back_end.uri("/")).await.connection;
+        let idle = ask(&route, &upstream.uri("/")).await.connection;
         shared.replace(world.identity("new"));
-        let new = ask(&route, &back_end.uri("/")).await;
+        let new = ask(&route, &upstream.uri("/")).await;
         assert_eq!(new.subject, NEW);
-        assert!(!back_end.is_closed(idle));
+        assert!(!upstream.is_closed(idle));
         client.retire_identity(&identity);
-        back_end.closed(idle).await;
-        assert_eq!(ask(&route, &back_end.uri("/")).await.connection, new.connection);
+        upstream.closed(idle).await;
+        assert_eq!(ask(&route, &upstream.uri("/")).await.connection, new.connection);
     }
 }
 
@@ -283,16 +282,16 @@ async fn nothing_is_left_open_once_the_client_is_gone() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
-        let back_end = world.back_end().http(http).handler(gate.handler()).start();
+        let upstream = world.upstream().http(http).handler(gate.handler()).start();
         let route = world.route();
-        ask(&route, &back_end.uri("/")).await;
-        let waiting = send(&route, get(&back_end.uri("/wait")));
+        ask(&route, &upstream.uri("/")).await;
+        let waiting = send(&route, get(&upstream.uri("/wait")));
         let waiting = tokio::spawn(waiting);
         gate.arrived(1).await;
         drop(route);
         gate.let_go(1);
         let answer = waiting.await.unwrap().unwrap();
         in_time("a body", answer.into_body().collect()).await.unwrap();
-        support::eventually("closed connections", || back_end.open() == 0).await;
+        support::eventually("closed connections", || upstream.open() == 0).await;
     }
 }

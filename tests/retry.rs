@@ -18,15 +18,14 @@ use tokio::io::AsyncReadExt;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, retry::RetryLayer};
 use tower_mtls::{
     ClientError, ClientErrorKind, IdentityLayer, MtlsClient,
-    outbound::{BackEndBody, RetryIdempotent},
+    outbound::{RetryIdempotent, UpstreamBody},
 };
 
 use self::support::{
-    Http,
-    back_end::CLOSE,
-    every_version, in_time,
+    Http, every_version, in_time,
     pki::{Authority, Leaf},
     raw::{Raw, answer, read_head, reset, stall},
+    upstream::CLOSE,
     world::{Route, World, ask_with, identity, post},
 };
 
@@ -40,7 +39,7 @@ fn request(method: Method, uri: &str, body: &'static str) -> Request<Whole> {
 fn repeating(
     layer: IdentityLayer,
     world: &World,
-) -> impl Service<Request<Whole>, Response = Response<BackEndBody>, Error = ClientError, Future: Send>
+) -> impl Service<Request<Whole>, Response = Response<UpstreamBody>, Error = ClientError, Future: Send>
 + Clone
 + Send
 + use<> {
@@ -48,7 +47,7 @@ fn repeating(
     ServiceBuilder::new().layer(RetryLayer::new(RetryIdempotent::default())).layer(layer).service(client)
 }
 
-/// What the back end does with a request whose head it has read.
+/// What the upstream does with a request whose head it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Close,
@@ -77,7 +76,7 @@ async fn only_what_is_idempotent_and_died_without_an_octet_of_an_answer_is_sent_
     ] {
         let seen = Arc::new(AtomicUsize::new(0));
         let counting = seen.clone();
-        let back_end = Raw::start(&world.server, Http::One, move |_, stream, tls| {
+        let upstream = Raw::start(&world.server, Http::One, move |_, stream, tls| {
             let seen = counting.clone();
             async move {
                 let mut stream = tls.accept(stream).await?;
@@ -105,10 +104,10 @@ async fn only_what_is_idempotent_and_died_without_an_octet_of_an_answer_is_sent_
             seen.store(0, Ordering::SeqCst);
             let route = repeating(IdentityLayer::new(world.identity("orders")), &world);
             if warm {
-                let first = route.clone().oneshot(request(Method::GET, &back_end.uri("/first"), "")).await;
+                let first = route.clone().oneshot(request(Method::GET, &upstream.uri("/first"), "")).await;
                 in_time("a body", first.unwrap().into_body().collect()).await.unwrap();
             }
-            let sending = route.oneshot(request(method.clone(), &back_end.uri("/"), body));
+            let sending = route.oneshot(request(method.clone(), &upstream.uri("/"), body));
             match deed {
                 Deed::Nothing => {
                     assert!(tokio::time::timeout(Duration::from_millis(200), sending).await.is_err());
@@ -128,7 +127,7 @@ async fn only_what_is_idempotent_and_died_without_an_octet_of_an_answer_is_sent_
 #[tokio::test]
 async fn what_was_sent_once_more_is_answered() {
     let world = World::new();
-    let back_end = Raw::start(&world.server, Http::One, |number, stream, tls| async move {
+    let upstream = Raw::start(&world.server, Http::One, |number, stream, tls| async move {
         let mut stream = tls.accept(stream).await?;
         read_head(&mut stream).await?;
         if number > 0 {
@@ -137,40 +136,40 @@ async fn what_was_sent_once_more_is_answered() {
         Ok(())
     });
     let route = repeating(IdentityLayer::new(world.identity("orders")), &world);
-    let response = in_time("an answer", route.oneshot(request(Method::GET, &back_end.uri("/"), ""))).await;
+    let response = in_time("an answer", route.oneshot(request(Method::GET, &upstream.uri("/"), ""))).await;
     assert_eq!(response.unwrap().status(), 204);
-    assert_eq!(back_end.accepted(), 2);
+    assert_eq!(upstream.accepted(), 2);
 }
 
 #[tokio::test]
 async fn a_connection_that_dies_before_the_request_is_begun_leaves_it_unsent() {
     let world = World::new();
-    let back_end = Raw::start(&world.server, Http::One, |_, stream, tls| async move {
+    let upstream = Raw::start(&world.server, Http::One, |_, stream, tls| async move {
         tls.accept(stream).await?;
         Ok(())
     });
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
     for _ in 0..20 {
-        let error = support::world::send(&route, post(&back_end.uri("/"), "order")).await.unwrap_err();
+        let error = support::world::send(&route, post(&upstream.uri("/"), "order")).await.unwrap_err();
         assert_eq!(error.kind(), ClientErrorKind::Connection);
         assert!(error.may_repeat());
     }
 }
 
-/// The back end demands a certificate of another authority, and on TLS 1.3 says so when the request may be under
+/// The upstream demands a certificate of another authority, and on TLS 1.3 says so when the request may be under
 /// way.
 #[tokio::test]
 async fn what_a_tls_alert_refuses_is_sent_at_most_once() {
     let world = World::new();
     let others = Authority::root("Other Client CA");
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).only_for(&others).start();
+        let upstream = world.upstream().tls(tls).http(http).only_for(&others).start();
         for layer in [IdentityLayer::new(world.identity("orders")), IdentityLayer::anonymous()] {
             for (number, (method, body)) in
                 [(Method::GET, ""), (Method::POST, "order")].into_iter().cycle().take(20).enumerate()
             {
                 let route = repeating(layer.clone(), &world);
-                let sending = route.oneshot(request(method.clone(), &back_end.uri("/"), body));
+                let sending = route.oneshot(request(method.clone(), &upstream.uri("/"), body));
                 let refused = in_time("a refusal", sending).await.unwrap_err();
                 assert_eq!(
                     refused.kind(),
@@ -180,12 +179,12 @@ async fn what_a_tls_alert_refuses_is_sent_at_most_once() {
                 assert!(!refused.may_repeat());
             }
         }
-        assert_eq!(back_end.requests(), 0, "{tls:?} {http:?}");
-        assert_eq!(back_end.attempts(), 40, "{tls:?} {http:?}: one connection for each request");
+        assert_eq!(upstream.requests(), 0, "{tls:?} {http:?}");
+        assert_eq!(upstream.attempts(), 40, "{tls:?} {http:?}: one connection for each request");
 
         let welcome = identity(&others.issue(&Leaf::client("orders")));
         let route = repeating(IdentityLayer::new(welcome), &world);
-        let response = route.oneshot(request(Method::GET, &back_end.uri("/"), "")).await.unwrap();
+        let response = route.oneshot(request(Method::GET, &upstream.uri("/"), "")).await.unwrap();
         assert_eq!(response.headers()["x-subject"], "CN=orders,O=Contoso");
     }
 }
@@ -195,24 +194,24 @@ async fn a_refused_identity_is_not_offered_again_and_again_by_those_who_wait_tog
     let world = World::new();
     let others = Authority::root("Other Client CA");
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).only_for(&others).start();
+        let upstream = world.upstream().tls(tls).http(http).only_for(&others).start();
         let route: Route = IdentityLayer::new(world.identity("orders")).layer(world.client());
         let refused: tokio::task::JoinSet<_> =
-            (0..20).map(|_| support::world::send(&route, post(&back_end.uri("/"), "order"))).collect();
+            (0..20).map(|_| support::world::send(&route, post(&upstream.uri("/"), "order"))).collect();
         for refused in refused.join_all().await {
             assert_eq!(refused.unwrap_err().kind(), ClientErrorKind::IdentityRefused, "{tls:?} {http:?}");
         }
-        assert!(back_end.attempts() <= 20, "{tls:?} {http:?}: {}", back_end.attempts());
+        assert!(upstream.attempts() <= 20, "{tls:?} {http:?}: {}", upstream.attempts());
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_the_back_end_never_looked_at_may_be_sent_again_and_another_may_not() {
+async fn a_stream_that_the_upstream_never_looked_at_may_be_sent_again_and_another_may_not() {
     let world = World::new();
     for (reason, may_repeat) in
         [(h2::Reason::REFUSED_STREAM, true), (h2::Reason::INTERNAL_ERROR, false), (h2::Reason::CANCEL, false)]
     {
-        let back_end = Raw::start(&world.server, Http::Two, move |_, stream, tls| async move {
+        let upstream = Raw::start(&world.server, Http::Two, move |_, stream, tls| async move {
             let stream = tls.accept(stream).await?;
             let mut connection = h2::server::handshake(stream).await.map_err(std::io::Error::other)?;
             while let Some(Ok((_, mut respond))) = connection.accept().await {
@@ -221,7 +220,7 @@ async fn a_stream_that_the_back_end_never_looked_at_may_be_sent_again_and_anothe
             Ok(())
         });
         let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
-        let error = support::world::send(&route, post(&back_end.uri("/"), "order")).await.unwrap_err();
+        let error = support::world::send(&route, post(&upstream.uri("/"), "order")).await.unwrap_err();
         assert_eq!((error.kind(), error.may_repeat()), (ClientErrorKind::Connection, may_repeat), "{reason}");
     }
 }
@@ -229,24 +228,24 @@ async fn a_stream_that_the_back_end_never_looked_at_may_be_sent_again_and_anothe
 #[tokio::test]
 async fn a_goaway_lets_what_is_in_flight_finish_and_the_next_request_go_elsewhere() {
     let world = World::new();
-    let back_end = world.back_end().http(Http::Two).start();
+    let upstream = world.upstream().http(Http::Two).start();
     let route = world.route();
     let close = || {
-        let mut request = post(&back_end.uri("/"), "order");
+        let mut request = post(&upstream.uri("/"), "order");
         request.headers_mut().insert(CLOSE, "1".parse().unwrap());
         request
     };
     for round in 0..20 {
         // The answer comes with a GOAWAY; nothing is lost or sent twice.
         ask_with(&route, close()).await;
-        assert_eq!(back_end.requests(), round + 1);
+        assert_eq!(upstream.requests(), round + 1);
     }
 }
 
 #[tokio::test]
 async fn a_request_body_that_fails_is_no_dead_connection() {
     let world = World::new();
-    let back_end = Raw::start(&world.server, Http::One, |_, stream, tls| async move {
+    let upstream = Raw::start(&world.server, Http::One, |_, stream, tls| async move {
         let mut stream = tls.accept(stream).await?;
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.map(|_| ())
@@ -256,7 +255,7 @@ async fn a_request_body_that_fails_is_no_dead_connection() {
     let (mut sender, body) = http_body_util::channel::Channel::<bytes::Bytes, std::io::Error>::new(2);
     sender.send_data("begun".into()).await.unwrap();
     sender.abort(std::io::Error::other("the caller went away"));
-    let request = Request::put(back_end.uri("/")).body(body.boxed()).unwrap();
+    let request = Request::put(upstream.uri("/")).body(body.boxed()).unwrap();
     let route = IdentityLayer::new(world.identity("orders")).layer(client);
     let error = in_time("an error", route.oneshot(request)).await.unwrap_err();
     assert!(!error.may_repeat(), "{error:?}");
@@ -268,7 +267,7 @@ async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
     let world = World::new();
     let seen = Arc::new(AtomicUsize::new(0));
     let counting = seen.clone();
-    let back_end = Raw::start(&world.server, Http::Two, move |_, stream, tls| {
+    let upstream = Raw::start(&world.server, Http::Two, move |_, stream, tls| {
         let seen = counting.clone();
         async move {
             let stream = tls.accept(stream).await?;
@@ -285,7 +284,7 @@ async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
     });
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
     let answers: tokio::task::JoinSet<_> =
-        (0..20).map(|_| support::world::send(&route, post(&back_end.uri("/"), ""))).collect();
+        (0..20).map(|_| support::world::send(&route, post(&upstream.uri("/"), ""))).collect();
     for answer in answers.join_all().await {
         assert_eq!(answer.unwrap().status(), 200);
     }
@@ -293,16 +292,16 @@ async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_ever_for_a_back_end_that_closes_every_connection() {
+async fn nobody_waits_for_ever_for_a_upstream_that_closes_every_connection() {
     let world = World::new();
     for http in Http::BOTH {
-        let back_end = Raw::start(&world.server, http, |_, stream, tls| async move {
+        let upstream = Raw::start(&world.server, http, |_, stream, tls| async move {
             tls.accept(stream).await?;
             Ok(())
         });
         let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
         let failures: tokio::task::JoinSet<_> =
-            (0..20).map(|_| support::world::send(&route, post(&back_end.uri("/"), "order"))).collect();
+            (0..20).map(|_| support::world::send(&route, post(&upstream.uri("/"), "order"))).collect();
         for failure in failures.join_all().await {
             let kind = failure.unwrap_err().kind();
             assert!(matches!(kind, ClientErrorKind::Connection | ClientErrorKind::Unreachable), "{http:?}");

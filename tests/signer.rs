@@ -71,10 +71,10 @@ impl Signer for Counting {
 }
 
 #[tokio::test]
-async fn an_identity_whose_key_only_signs_is_seen_by_the_back_end() {
+async fn an_identity_whose_key_only_signs_is_seen_by_the_upstream() {
     let world = World::new();
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).only_for(&world.clients).start();
+        let upstream = world.upstream().tls(tls).http(http).only_for(&world.clients).start();
         for tells_its_public_key in [true, false] {
             let issued = world.clients.issue(&Leaf::client("orders"));
             let signer = Delegating { tells_its_public_key, ..Delegating::to(&issued) };
@@ -83,7 +83,7 @@ async fn an_identity_whose_key_only_signs_is_seen_by_the_back_end() {
             assert_eq!(signatures.load(Ordering::Relaxed), 0);
             let route = IdentityLayer::new(identity).layer(world.client());
             for _ in 0..3 {
-                assert_eq!(ask(&route, &back_end.uri("/")).await.subject, "CN=orders,O=Contoso");
+                assert_eq!(ask(&route, &upstream.uri("/")).await.subject, "CN=orders,O=Contoso");
             }
             assert_eq!(signatures.load(Ordering::Relaxed), 1, "{tls:?} {http:?}: once for a connection");
         }
@@ -108,20 +108,20 @@ fn a_signer_needs_a_certificate_that_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_signer_that_does_not_tell_its_key_and_has_the_wrong_one_is_refused_by_the_back_end() {
+async fn a_signer_that_does_not_tell_its_key_and_has_the_wrong_one_is_refused_by_the_upstream() {
     let world = World::new();
     let [orders, billing] = ["orders", "billing"].map(|name| world.clients.issue(&Leaf::client(name)));
     for (tls, http) in every_version() {
-        let back_end = world.back_end().tls(tls).http(http).start();
+        let upstream = world.upstream().tls(tls).http(http).start();
         let signer = Delegating { tells_its_public_key: false, ..Delegating::to(&billing) };
         let identity = ClientIdentity::from_signer([orders.der.clone()], Arc::new(signer)).unwrap();
         let route = IdentityLayer::new(identity).layer(world.client());
-        let kind = kind_of_failure(&route, &back_end.uri("/")).await;
+        let kind = kind_of_failure(&route, &upstream.uri("/")).await;
         assert_eq!(
             kind,
             ClientErrorKind::Tls,
             "{tls:?} {http:?}: decrypt_error is no word on the certificate"
         );
-        assert_eq!(back_end.requests(), 0);
+        assert_eq!(upstream.requests(), 0);
     }
 }

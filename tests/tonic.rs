@@ -23,8 +23,8 @@ use tonic::{
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::Layer;
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer,
-    ServerTls, TrustAnchors,
+    ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    TrustAnchors, UpstreamTrust,
     acceptor::{ListenerLimits, tonic::TonicCaptureLayer},
     admitted,
 };
@@ -108,7 +108,7 @@ impl World {
 
     /// A tonic client whose connector presents this identity, or none.
     fn client(&self, address: SocketAddr, identity: Option<&Issued>) -> HealthClient<Channel> {
-        let trust = BackEndTrust::from_pem(self.servers.pem().as_bytes()).unwrap();
+        let trust = UpstreamTrust::from_pem(self.servers.pem().as_bytes()).unwrap();
         let layer = match identity {
             Some(issued) => {
                 let (chain, key) = (issued.chain_pem(), issued.key_pem());

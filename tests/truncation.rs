@@ -11,7 +11,7 @@ use http::{Response, header::CONTENT_LENGTH};
 use http_body_util::BodyExt;
 use tokio::{io::AsyncWriteExt, sync::Notify};
 use tower::Layer;
-use tower_mtls::{ClientErrorKind, IdentityLayer, outbound::BackEndBody};
+use tower_mtls::{ClientErrorKind, IdentityLayer, outbound::UpstreamBody};
 
 use self::support::{
     Http, in_time,
@@ -27,7 +27,7 @@ enum End {
 }
 
 /// The bytes that are read of a response's body, and whether it ended well.
-async fn read(mut body: BackEndBody) -> (String, Result<(), ClientErrorKind>) {
+async fn read(mut body: UpstreamBody) -> (String, Result<(), ClientErrorKind>) {
     let mut bytes = Vec::new();
     loop {
         match in_time("a frame", body.frame()).await {

@@ -19,7 +19,8 @@ use tokio::{
 };
 
 use super::{
-    MtlsAcceptor, MtlsStream, SharedServerTls, handshake::DEFAULT_TIMEOUT, oldest_first::OldestFirst,
+    MtlsAcceptor, MtlsStream, SharedServerTls, handshake::DEFAULT_TIMEOUT,
+    pending_handshakes::PendingHandshakes,
 };
 
 /// What a listener lets callers cost before they have shown anything.
@@ -195,7 +196,7 @@ impl Incoming {
 /// way; dropping the future ends them.
 async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
     let mut handshakes = JoinSet::new();
-    let mut oldest_first = OldestFirst::default();
+    let mut pending_handshakes = PendingHandshakes::default();
     while let Some(accepted) = incoming.next().await {
         let (socket, remote) = match accepted {
             Ok(accepted) => accepted,
@@ -205,24 +206,25 @@ async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::S
             }
         };
         while handshakes.try_join_next().is_some() {}
-        oldest_first.forget_finished(finished.max_capacity());
+        pending_handshakes.forget_finished(finished.max_capacity());
         let place = match finished.clone().try_reserve_owned() {
             Ok(place) => place,
             Err(TrySendError::Closed(_)) => return,
             Err(TrySendError::Full(finished)) => {
                 let mut reserving = pin!(finished.reserve_owned());
-                let reserved = match time::timeout_at(oldest_first.due(), reserving.as_mut()).await {
-                    Ok(reserved) => reserved,
-                    Err(_) => {
-                        oldest_first.give_up_one();
-                        reserving.await
-                    }
-                };
+                let reserved =
+                    match time::timeout_at(pending_handshakes.evictable_at(), reserving.as_mut()).await {
+                        Ok(reserved) => reserved,
+                        Err(_) => {
+                            pending_handshakes.evict_oldest();
+                            reserving.await
+                        }
+                    };
                 let Ok(place) = reserved else { return };
                 place
             }
         };
-        oldest_first.push(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
+        pending_handshakes.push(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
     }
     drop((incoming, finished));
     while handshakes.join_next().await.is_some() {}

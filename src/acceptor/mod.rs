@@ -56,7 +56,7 @@ mod axum_server;
 mod counted;
 mod handshake;
 mod listener;
-mod oldest_first;
+mod pending_handshakes;
 mod server_tls;
 mod shared_tls;
 mod stream;

@@ -37,7 +37,7 @@ impl DeployedCertificate {
         &self.certificate
     }
 
-    /// Whether the deployment holds its key, so that it can be presented to back ends.
+    /// Whether the deployment holds its key, so that it can be presented to backends.
     pub fn has_private_key(&self) -> bool {
         self.has_private_key
     }
@@ -52,7 +52,7 @@ impl DeployedCertificate {
     }
 }
 
-/// One state of the deployment's certificates: those with a private key, which are presented to back ends, and
+/// One state of the deployment's certificates: those with a private key, which are presented to backends, and
 /// those without, by which callers are known.
 ///
 /// Found by id and by SHA-1 thumbprint, as in APIM. Two ids may name the same certificate.

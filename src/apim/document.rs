@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use http::Uri;
 
 use super::{
-    back_end::BackEnd,
+    backend::Backend,
     deployment::Deployment,
     elements::{Compiler, Facts},
     error::{DocumentErrors, DocumentWarning, Findings, Position},
@@ -12,7 +12,9 @@ use super::{
     expression::{Constant, Kind, Scope},
     facts::RequestFacts,
     outcome::{ChosenIdentity, Outcome},
-    program::{Action, IdentitySource, Named, Naming, Program, Section, Target, Template},
+    program::{
+        Action, CertificateKey, CertificateReference, IdentitySource, Program, Section, Target, Template,
+    },
     reader::{self, Format},
     run,
 };
@@ -32,7 +34,7 @@ pub(crate) struct Inner {
     pub(crate) trust: Option<TrustAnchors>,
     pub(crate) deployment: Option<Arc<dyn Deployment>>,
     warnings: Vec<DocumentWarning>,
-    named: Vec<Naming>,
+    named: Vec<CertificateReference>,
     empty_base: Option<Position>,
 }
 
@@ -84,13 +86,13 @@ impl Document {
     /// ([`Forward::refused`](super::Forward::refused)), and the next element runs. Such a request is not admitted.
     /// The answer is given all the same where the request would be sent as somebody, or somewhere, that the document did
     /// not choose for it:
-    /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses identity or back end;
+    /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses identity or backend;
     /// 2. it is refused in a branch of a `<choose>` that has no `authentication-certificate`, or no
     ///    `set-backend-service`, and another branch has one;
-    /// 3. it is refused, and its identity or back end was chosen by an expression over its certificate, or over a
+    /// 3. it is refused, and its identity or backend was chosen by an expression over its certificate, or over a
     ///    variable: the refusal is what keeps self-made ones from choosing.
     ///
-    /// For trying a document on real traffic: headers, identity and back end are those of a request that passes.
+    /// For trying a document on real traffic: headers, identity and backend are those of a request that passes.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
         run::evaluate(&self.0, facts, now, true, None)
     }
@@ -110,27 +112,27 @@ impl Document {
     }
 
     /// Identities and issuers that the document names literally, each with line and column, and the identities of back
-    /// ends that it names, each where it names the back end: for those who know that the deployment never changes and a
+    /// ends that it names, each where it names the backend: for those who know that the deployment never changes and a
     /// name that is not there is an error.
     pub fn certificates_named(&self) -> impl Iterator<Item = (ChosenIdentity, usize, usize)> + '_ {
-        self.0.named.iter().map(|Naming { named, position, .. }| {
+        self.0.named.iter().map(|CertificateReference { named, position, .. }| {
             let identity = match named {
-                Named::Id(id) => ChosenIdentity::Id(id.clone()),
-                Named::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
+                CertificateKey::Id(id) => ChosenIdentity::Id(id.clone()),
+                CertificateKey::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
             };
             (identity, position.line, position.column)
         })
     }
 
-    /// The URLs of back ends that the document writes out or names by their ids, each with line and column of its
+    /// The URLs of backends that the document writes out or names by their ids, each with line and column of its
     /// element, those of documents above included.
     pub fn base_urls(&self) -> Vec<(&Uri, usize, usize)> {
         self.of_targets(Target::known_url)
     }
 
-    /// The ids of back ends that the document names (`backend-id`), each with line and column of its element, in the
+    /// The ids of backends that the document names (`backend-id`), each with line and column of its element, in the
     /// order of the text and as often as they stand there; those of documents above included once, where they run first.
-    pub fn back_ends_named(&self) -> Vec<(&str, usize, usize)> {
+    pub fn backends_named(&self) -> Vec<(&str, usize, usize)> {
         self.of_targets(|target| target.id().map(|id| &**id))
     }
 
@@ -146,20 +148,20 @@ impl Document {
         found
     }
 
-    /// Whether the document chooses the back end of any request (`set-backend-service`).
-    pub fn chooses_back_end(&self) -> bool {
+    /// Whether the document chooses the backend of any request (`set-backend-service`).
+    pub fn chooses_backend(&self) -> bool {
         self.does(|action| matches!(action, Action::Backend(_)))
     }
 
-    /// Whether the document chooses the identity of any request: by `authentication-certificate`, or by a back end
+    /// Whether the document chooses the identity of any request: by `authentication-certificate`, or by a backend
     /// that has one of its own.
     pub fn chooses_identity(&self) -> bool {
         self.authenticates()
             || self.does(|action| matches!(action, Action::Backend(target) if target.identity().is_some()))
     }
 
-    /// Whether the document chooses an identity for whatever back end is called (`authentication-certificate`), where
-    /// one that belongs to a back end is shown to that back end only.
+    /// Whether the document chooses an identity for whatever backend is called (`authentication-certificate`), where
+    /// one that belongs to a backend is shown to that backend only.
     pub fn authenticates(&self) -> bool {
         self.does(|action| matches!(action, Action::Authenticate(_)))
     }
@@ -265,7 +267,7 @@ pub struct DocumentBuilder {
     only_known: bool,
     allow_unanchored: bool,
     refuses_keys: bool,
-    back_ends: BTreeMap<Arc<str>, BackEnd>,
+    backends: BTreeMap<Arc<str>, Backend>,
     base: Option<Document>,
     scope: DocumentScope,
 }
@@ -310,7 +312,7 @@ impl DocumentBuilder {
     }
 
     /// A certificate that the document names literally and that is not in the deployment now is an error, and so is one
-    /// without a private key that it would show to back ends. Default: a warning, since it may come later.
+    /// without a private key that it would show to backends. Default: a warning, since it may come later.
     #[must_use]
     pub fn only_known_certificates(mut self) -> Self {
         self.only_known = true;
@@ -326,12 +328,12 @@ impl DocumentBuilder {
         self
     }
 
-    /// A back end that the document may name by this id, exactly as it is written here (`backend-id`). One that was
+    /// A backend that the document may name by this id, exactly as it is written here (`backend-id`). One that was
     /// given under the same id before is replaced; documents [above](Self::base) keep those they were loaded with.
     /// Default: none, and a document that names one is an error.
     #[must_use]
-    pub fn back_end(mut self, id: impl Into<Arc<str>>, back_end: BackEnd) -> Self {
-        self.back_ends.insert(id.into(), back_end);
+    pub fn backend(mut self, id: impl Into<Arc<str>>, backend: Backend) -> Self {
+        self.backends.insert(id.into(), backend);
         self
     }
 
@@ -373,7 +375,7 @@ impl DocumentBuilder {
     /// 4. a demand for trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
     /// 5. a certificate that is not there, with [`only_known_certificates`](Self::only_known_certificates);
     /// 6. more than 256 variables, 64 attributes of one element, or 16 KiB of one expression;
-    /// 7. a `backend-id` under which there is no [`back_end`](Self::back_end);
+    /// 7. a `backend-id` under which there is no [`backend`](Self::backend);
     /// 8. a [`base`](Self::base) that was checked against more than this document has;
     /// 9. a document that is not [anchored](Document::is_anchored), without [`allow_unanchored`](Self::allow_unanchored);
     ///    reported once nothing else is wrong.
@@ -392,7 +394,7 @@ impl DocumentBuilder {
             only_known: self.only_known,
             allow_unanchored: self.allow_unanchored,
             refuses_keys: self.refuses_keys,
-            back_ends: &self.back_ends,
+            backends: &self.backends,
             base: self.base.as_ref().map(|base| base.0.program.clone()),
             scope_name: match self.scope {
                 DocumentScope::Global => "global",

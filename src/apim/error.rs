@@ -30,11 +30,11 @@ pub enum FindingKind {
     Certificate,
     /// It looks its callers up in a deployment that holds none of them.
     Callers,
-    /// It names a back end that is not known.
-    BackEnd,
+    /// It names a backend that is not known.
+    Backend,
     /// It has an element of APIM, by this name, that is not run here.
     Element(&'static str),
-    /// It says how long a back end may take.
+    /// It says how long a backend may take.
     Timeout,
     /// It judges certificates, and admits ones that callers made themselves.
     Unanchored,

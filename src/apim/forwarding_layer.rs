@@ -13,7 +13,7 @@ use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
     inbound::Cut,
-    outbound::{RequestIdentity, RequestTrust, SharedBackEndTrust},
+    outbound::{RequestIdentity, RequestTrust, SharedUpstreamTrust},
     proxy::Rewrite,
 };
 
@@ -24,8 +24,8 @@ use crate::{
 ///    route's. One that is not there fails the request with
 ///    [`ClientErrorKind::UnknownIdentity`](crate::ClientErrorKind::UnknownIdentity): it is sent neither anonymously
 ///    nor under the route's identity.
-/// 2. The base URL counts in place of the route's upstream, for this request. The route's trust judges that back end
-///    too, unless it was chosen by an id that has a [trust of its own](Self::with_back_end_trust), and an identity is
+/// 2. The base URL counts in place of the route's upstream, for this request. The route's trust judges that backend
+///    too, unless it was chosen by an id that has a [trust of its own](Self::with_backend_trust), and an identity is
 ///    never shown over `http`
 ///    ([`ClientErrorKind::PlaintextIdentity`](crate::ClientErrorKind::PlaintextIdentity)).
 /// 3. Headers that the document set are set once more after the proxy has removed what callers could have claimed.
@@ -37,26 +37,26 @@ pub struct ForwardingLayer(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     identities: Arc<dyn ResolveIdentity>,
-    /// By the ids of back ends.
-    trusts: HashMap<Arc<str>, SharedBackEndTrust>,
+    /// By the ids of backends.
+    trusts: HashMap<Arc<str>, SharedUpstreamTrust>,
 }
 
 impl ForwardingLayer {
-    /// Looks identities up among `identities`. No back end has a trust of its own.
+    /// Looks identities up among `identities`. No backend has a trust of its own.
     pub fn new(identities: impl ResolveIdentity + 'static) -> Self {
         Self(Arc::new(Inner { identities: Arc::new(identities), trusts: HashMap::new() }))
     }
 
-    /// Demands this of the back end that documents name by this id
-    /// ([`Forwarding::back_end`](super::Forwarding::back_end)): a [`BackEndTrust`](crate::BackEndTrust), or a
-    /// [`SharedBackEndTrust`] that is replaced while serving. It counts in place of the route's trust, and replaces one
-    /// that was given for the same id before. Default: the route's trust, as for back ends that a document names by
+    /// Demands this of the backend that documents name by this id
+    /// ([`Forwarding::backend`](super::Forwarding::backend)): a [`UpstreamTrust`](crate::UpstreamTrust), or a
+    /// [`SharedUpstreamTrust`] that is replaced while serving. It counts in place of the route's trust, and replaces one
+    /// that was given for the same id before. Default: the route's trust, as for backends that a document names by
     /// their URL.
     #[must_use]
-    pub fn with_back_end_trust(
+    pub fn with_backend_trust(
         mut self,
         id: impl Into<Arc<str>>,
-        trust: impl Into<SharedBackEndTrust>,
+        trust: impl Into<SharedUpstreamTrust>,
     ) -> Self {
         Arc::make_mut(&mut self.0).trusts.insert(id.into(), trust.into());
         self
@@ -95,15 +95,15 @@ impl ForwardingLayer {
             Some(identity) => RequestIdentity::new(identity),
             None => {
                 let chosen = Cut(chosen);
-                tracing::warn!("a policy document chose {chosen} for the back end, which is not there");
+                tracing::warn!("a policy document chose {chosen} for the backend, which is not there");
                 RequestIdentity::unknown()
             }
         }
     }
 
-    /// What is demanded of the back end that was chosen. None: what the route demands.
+    /// What is demanded of the backend that was chosen. None: what the route demands.
     fn trust(&self, forwarding: &Forwarding) -> Option<RequestTrust> {
-        let trust = self.0.trusts.get(forwarding.back_end()?)?;
+        let trust = self.0.trusts.get(forwarding.backend()?)?;
         Some(RequestTrust::new(trust.clone()))
     }
 }

@@ -25,7 +25,7 @@ impl ApimPolicyLayer {
     /// Only watches: whom the document would refuse passes without being admitted, and is logged and counted.
     /// Default: off, the document is enforced.
     ///
-    /// The rest of the document runs all the same, so the back end sees the headers and the identity of a request
+    /// The rest of the document runs all the same, so the backend sees the headers and the identity of a request
     /// that passes. A request of which nothing was captured is answered with 500 as ever. See
     /// [`Document::evaluate_shadow`](super::Document::evaluate_shadow).
     #[must_use]

@@ -13,7 +13,7 @@
 //! It is passed on with the document's headers. Its certificate is *admitted* if a rule that could have refused the
 //! request looked at it: a condition with a `return-response` of 400 or more in its branch, a
 //! later one or `otherwise`, or a `validate-client-certificate` that holds. Otherwise it is let through without one, as
-//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing) does. What the document chose for the back end,
+//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing) does. What the document chose for the backend,
 //! identity, URL and headers, stands in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`)
 //! in front of a `ReverseProxy` puts it into effect.
 //!
@@ -28,7 +28,7 @@
 //! | nothing was captured | `500`, and an error in the log |
 //!
 //! [`shadow`](ApimPolicyLayer::shadow) refuses nobody, to try a document on real traffic: what would refuse is logged, the
-//! rest of the document runs, and a request for which it could not choose an identity or a back end, or only by what a
+//! rest of the document runs, and a request for which it could not choose an identity or a backend, or only by what a
 //! certificate says that it would refuse, is not sent to one ([`Document::evaluate_shadow`]).
 //!
 //! The cause stands in the log, with the reason why the chain that the document asked for does not stand
@@ -93,12 +93,12 @@
 //! | `return-response` | inbound, on-error | `set-status` (200 to 599), `set-header`, `set-body` |
 //! | `validate-client-certificate` | inbound | all attributes and claims; dates before trust, trust before identity |
 //! | `authentication-certificate` | inbound | `certificate-id`, `thumbprint`, `body` as a constant (feature `identity`); the last one that runs counts |
-//! | `set-backend-service` | inbound | `base-url`, or `backend-id` of a known back end ([`DocumentBuilder::back_end`]), written out; the last one that runs counts |
+//! | `set-backend-service` | inbound | `base-url`, or `backend-id` of a known backend ([`DocumentBuilder::backend`]), written out; the last one that runs counts |
 //! | `set-header` | inbound (request), outbound and on-error (response) | all `exists-action`s; null values are left out. Not `Host` of requests, nor what frames a message |
 //! | `set-variable` | inbound, outbound, on-error | |
 //! | `set-status`, `set-body` | return-response, on-error | |
 //!
-//! A back end that `backend-id` names may have an identity of its own ([`BackEnd::with_identity`]), which counts for
+//! A backend that `backend-id` names may have an identity of its own ([`Backend::with_identity`]), which counts for
 //! requests that are sent there. An `authentication-certificate` that runs counts in its place, whether it stands before
 //! or after, above or below: what a document says itself is never overruled.
 //!
@@ -125,7 +125,7 @@
 //! | `Convert`, `int`, `bool` | `ToBase64String`, `FromBase64String`, `ToInt32`, `ToBoolean`, `Parse` |
 //!
 //! `Url.Path` and `Url.QueryString` stand as they were sent: `%61dmin`, `//` and `..` are neither decoded nor resolved,
-//! so a rule about a path compares what the back end may read in another way. Let the server refuse or resolve them
+//! so a rule about a path compares what the backend may read in another way. Let the server refuse or resolve them
 //! before the document runs, and prefer rules that name what is allowed.
 //!
 //! Headers that carry certificates (`X-ARR-ClientCert` and its kin) are not read, and certificates are not made of
@@ -163,10 +163,10 @@
 //! - a header by which proxies tell who called, or from where (`X-Forwarded-*`, `X-SSL-*` and others): what the caller wrote
 //!   there is gone before a document skips or appends to it;
 //! - `<outbound>` is worked out before the request is sent, so an expression there that fails is answered without
-//!   calling the back end;
+//!   calling the backend;
 //! - sections that are left out are inherited, so that no rule of the document above is lost.
 
-mod back_end;
+mod backend;
 mod deployment;
 mod document;
 mod elements;
@@ -189,7 +189,7 @@ mod service;
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
-    back_end::{BackEnd, BackEndError},
+    backend::{Backend, BackendError},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates, SharedDeployment},
     document::{Document, DocumentBuilder, DocumentScope, Revocation, SharedDocument},
     error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind},

@@ -158,7 +158,7 @@ impl Forward {
         self.headers.as_ref()
     }
 
-    /// What was chosen for the back end.
+    /// What was chosen for the backend.
     pub fn forwarding(&self) -> &Forwarding {
         &self.forwarding
     }
@@ -180,31 +180,31 @@ impl Forward {
     }
 }
 
-/// What a document chose for the back end of one request. Found in the extensions of requests that
+/// What a document chose for the backend of one request. Found in the extensions of requests that
 /// [`ApimPolicy`](super::ApimPolicy) passes on; absent if the document chose nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Forwarding {
     pub(crate) identity: Option<ChosenIdentity>,
     pub(crate) base_url: Option<Uri>,
-    pub(crate) back_end: Option<Arc<str>>,
+    pub(crate) backend: Option<Arc<str>>,
     pub(crate) headers: Vec<(HeaderName, Vec<HeaderValue>)>,
 }
 
 impl Forwarding {
-    /// The identity of `authentication-certificate`; where none ran, that of the back end which was chosen by its id.
+    /// The identity of `authentication-certificate`; where none ran, that of the backend which was chosen by its id.
     pub fn identity(&self) -> Option<&ChosenIdentity> {
         self.identity.as_ref()
     }
 
-    /// The URL of `set-backend-service`, or of the back end that it names: `http` or `https`, a host, and a path that
+    /// The URL of `set-backend-service`, or of the backend that it names: `http` or `https`, a host, and a path that
     /// stands in front of the rest.
     pub fn base_url(&self) -> Option<&Uri> {
         self.base_url.as_ref()
     }
 
-    /// The id of the back end that `set-backend-service` names. None if it says a URL, or does not stand there.
-    pub fn back_end(&self) -> Option<&str> {
-        self.back_end.as_deref()
+    /// The id of the backend that `set-backend-service` names. None if it says a URL, or does not stand there.
+    pub fn backend(&self) -> Option<&str> {
+        self.backend.as_deref()
     }
 
     /// Every header that the document set or removed (then without values). They are in the request already; a
@@ -218,7 +218,7 @@ impl Forwarding {
     }
 }
 
-/// The identity that a document names for calls to the back end.
+/// The identity that a document names for calls to the backend.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ChosenIdentity {

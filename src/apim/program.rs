@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
 use super::{
-    back_end::BackEnd,
+    backend::Backend,
     elements::validate::Validation,
     error::Position,
     expression::{Expression, Uses},
@@ -30,13 +30,13 @@ pub(crate) struct Program {
     pub(crate) proves: bool,
     /// No certificate is admitted that its caller may have made itself.
     pub(crate) is_anchored: bool,
-    /// What is chosen for the back end in `<inbound>`.
+    /// What is chosen for the backend in `<inbound>`.
     pub(crate) chooses: Choices,
     /// The variables that are set, each with what its values are made of.
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
     /// Variables of which the values of variables are made.
     pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Variables that decide as whom, or where, the back end is called.
+    /// Variables that decide as whom, or where, the backend is called.
     pub(crate) deciding_variables: HashSet<Arc<str>>,
 }
 
@@ -138,7 +138,7 @@ impl Step {
             | Action::Validate(_)
             | Action::Status(..)
             | Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::BackEnd(..)) => Vec::new(),
+            | Action::Backend(Target::Fixed(_) | Target::Backend(..)) => Vec::new(),
         }
     }
 }
@@ -231,18 +231,18 @@ impl Choose {
     }
 }
 
-/// Whether the identity is chosen, or the back end.
+/// Whether the identity is chosen, or the backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Choices {
     pub(crate) identity: bool,
-    pub(crate) back_end: bool,
+    pub(crate) backend: bool,
 }
 
 impl Choices {
     pub(crate) fn of(steps: &[Step]) -> Self {
         let of_step = |step: &Step| match &step.action {
-            Action::Authenticate(_) => Self { identity: true, back_end: false },
-            Action::Backend(_) => Self { identity: false, back_end: true },
+            Action::Authenticate(_) => Self { identity: true, backend: false },
+            Action::Backend(_) => Self { identity: false, backend: true },
             Action::Choose(choose) => choose.chooses,
             Action::Base(above) => above.chooses,
             _ => Self::default(),
@@ -251,11 +251,11 @@ impl Choices {
     }
 
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { identity: self.identity || other.identity, back_end: self.back_end || other.back_end }
+        Self { identity: self.identity || other.identity, backend: self.backend || other.backend }
     }
 
     pub(crate) fn any(self) -> bool {
-        self.identity || self.back_end
+        self.identity || self.backend
     }
 
     /// Whether there is nothing in the other that is not here.
@@ -329,7 +329,7 @@ pub(crate) enum Target {
     Fixed(Uri),
     Expression(Box<Expression>),
     /// One that is known, under its id.
-    BackEnd(Arc<str>, BackEnd),
+    Backend(Arc<str>, Backend),
 }
 
 impl Target {
@@ -337,7 +337,7 @@ impl Target {
     pub(crate) fn known_url(&self) -> Option<&Uri> {
         match self {
             Self::Fixed(uri) => Some(uri),
-            Self::BackEnd(_, back_end) => Some(back_end.base_url()),
+            Self::Backend(_, backend) => Some(backend.base_url()),
             Self::Expression(_) => None,
         }
     }
@@ -345,7 +345,7 @@ impl Target {
     /// The id by which it is named.
     pub(crate) fn id(&self) -> Option<&Arc<str>> {
         match self {
-            Self::BackEnd(id, _) => Some(id),
+            Self::Backend(id, _) => Some(id),
             Self::Fixed(_) | Self::Expression(_) => None,
         }
     }
@@ -353,7 +353,7 @@ impl Target {
     /// The identity that belongs to it.
     pub(crate) fn identity(&self) -> Option<&ChosenIdentity> {
         match self {
-            Self::BackEnd(_, back_end) => back_end.identity(),
+            Self::Backend(_, backend) => backend.identity(),
             Self::Fixed(_) | Self::Expression(_) => None,
         }
     }
@@ -361,23 +361,23 @@ impl Target {
 
 /// Where a document names a certificate, for those who check whether it exists.
 #[derive(Debug, Clone)]
-pub(crate) struct Naming {
-    pub(crate) named: Named,
+pub(crate) struct CertificateReference {
+    pub(crate) named: CertificateKey,
     pub(crate) position: Position,
-    /// Whether it is shown to back ends, which takes its private key; else it is an issuer.
+    /// Whether it is shown to backends, which takes its private key; else it is an issuer.
     pub(crate) is_shown: bool,
-    /// The back end whose identity it is. None if the document names it itself.
-    pub(crate) back_end: Option<Arc<str>>,
+    /// The backend whose identity it is. None if the document names it itself.
+    pub(crate) backend: Option<Arc<str>>,
 }
 
 /// An identity that a document names.
 #[derive(Debug, Clone)]
-pub(crate) enum Named {
+pub(crate) enum CertificateKey {
     Id(Arc<str>),
     Thumbprint(Thumbprint),
 }
 
-impl Named {
+impl CertificateKey {
     /// What names it; nothing does where the certificate itself is there.
     pub(crate) fn of(identity: &ChosenIdentity) -> Option<Self> {
         match identity {

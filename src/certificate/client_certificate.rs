@@ -14,8 +14,8 @@ use x509_parser::{
 #[cfg(feature = "apim")]
 use super::DotNetForms;
 use super::{
-    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, Remembered,
-    SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, spki::spki_range,
+    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, SerialNumber,
+    SpiffeId, Thumbprint, Timestamp, Validity, VerdictCache, spki::spki_range,
 };
 
 /// A caller's certificate and the chain presented with it.
@@ -55,8 +55,8 @@ struct Inner {
     sha1: OnceLock<Thumbprint>,
     spki_sha256: OnceLock<[u8; 32]>,
     key_kind: OnceLock<KeyKind>,
-    verdicts: Remembered,
-    chains: Remembered,
+    verdicts: VerdictCache,
+    chains: VerdictCache,
     #[cfg(feature = "apim")]
     dotnet: DotNetForms,
 }
@@ -124,8 +124,8 @@ impl ClientCertificate {
             spki,
             key_kind: OnceLock::new(),
             leaf: leaf.into(),
-            verdicts: Remembered::default(),
-            chains: Remembered::default(),
+            verdicts: VerdictCache::default(),
+            chains: VerdictCache::default(),
             #[cfg(feature = "apim")]
             dotnet: DotNetForms::default(),
         })))
@@ -215,7 +215,7 @@ impl ClientCertificate {
     }
 
     /// Policies' verdicts about this certificate on this connection.
-    pub(crate) fn verdicts(&self) -> &Remembered {
+    pub(crate) fn verdicts(&self) -> &VerdictCache {
         &self.0.verdicts
     }
 
@@ -227,7 +227,7 @@ impl ClientCertificate {
 
     /// Trust sets' verdicts about this certificate's chain on this connection.
     #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only chains are remembered here"))]
-    pub(crate) fn chains(&self) -> &Remembered {
+    pub(crate) fn chains(&self) -> &VerdictCache {
         &self.0.chains
     }
 }

@@ -13,20 +13,20 @@ mod general_name;
 mod name;
 mod presented;
 mod public_key;
-mod remembered;
 mod serial;
 mod spiffe;
 mod spki;
 mod thumbprint;
 mod time;
 mod usage;
+mod verdict_cache;
 
 #[cfg(feature = "apim")]
 pub(crate) use self::dotnet::{DotNetForms, hex};
 pub(crate) use self::name::{CommonName, is_plain_text, same_text};
-pub(crate) use self::remembered::Remembered;
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;
+pub(crate) use self::verdict_cache::VerdictCache;
 pub use self::{
     client_certificate::ClientCertificate,
     clock::{Clock, ManualClock, SystemClock},

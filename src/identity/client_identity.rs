@@ -17,7 +17,7 @@ use crate::{
     key_pair::{self, KeyPairError, provider_or_default},
 };
 
-/// A certificate chain and its private key, presented to back ends. Cheap to clone.
+/// A certificate chain and its private key, presented to upstreams. Cheap to clone.
 ///
 /// See the [module](super) for what is checked when it is made.
 #[derive(Clone)]
@@ -146,7 +146,7 @@ impl ClientIdentity {
     /// 1. [`IdentityError::NoCertificate`]: the chain is empty.
     /// 2. [`IdentityError::Certificate`]: its first certificate cannot be read.
     /// 3. [`IdentityError::KeyPair`]: the signer tells its public key, and it belongs to another certificate. A
-    ///    signer that does not tell it is taken at its word; back ends will refuse it.
+    ///    signer that does not tell it is taken at its word; upstreams will refuse it.
     pub fn from_signer(
         chain: impl IntoIterator<Item = impl AsRef<[u8]>>,
         signer: Arc<dyn SigningKey>,
@@ -203,7 +203,7 @@ impl ClientIdentity {
     }
 
     /// Whether both are clones of one value, and so share connections; equal contents alone do not.
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         self.0.generation == other.0.generation
     }
 
@@ -214,7 +214,7 @@ impl ClientIdentity {
 
     /// Tells, without holding the identity, whether anyone still does.
     #[cfg_attr(not(feature = "outbound"), allow(dead_code, reason = "unused ones are forgotten"))]
-    pub(crate) fn holders(&self) -> Weak<dyn Any + Send + Sync> {
+    pub(crate) fn downgrade(&self) -> Weak<dyn Any + Send + Sync> {
         let inner: Weak<Inner> = Arc::downgrade(&self.0);
         inner
     }

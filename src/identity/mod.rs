@@ -1,4 +1,4 @@
-//! Who we are towards a back end: a certificate chain and its private key.
+//! Who we are towards an upstream: a certificate chain and its private key.
 //!
 //! A [`ClientIdentity`] comes from a .pfx (PKCS#12) file with its password, modern (AES, PBKDF2) or legacy
 //! (3DES, RC2-40) encryption, from PEM (a plain or encrypted key), or from a signer that keeps its key. It is checked once, when it is made:

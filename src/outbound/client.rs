@@ -16,13 +16,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
 use self::pools::Pools;
-use super::{BackEndBody, BackEndTrust, BackEndTrustError, ClientError, resolver::Resolver};
+use super::{ClientError, UpstreamBody, UpstreamTrust, UpstreamTrustError, resolver::Resolver};
 use crate::identity::ClientIdentity;
 
 /// Opens the TCP connections of one pool.
 pub(super) type TcpConnector = HttpConnector<Resolver>;
 
-/// Sends requests to back ends, each under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
+/// Sends requests to upstreams, each under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
 ///
 /// Clones share the pools. See the [module](super) for when a request is sent. `B` is the request body.
 pub struct MtlsClient<B>(Arc<Shared<B>>);
@@ -34,7 +34,7 @@ struct Shared<B> {
 
 #[derive(Debug, Clone)]
 struct Settings {
-    trust: OnceLock<BackEndTrust>,
+    trust: OnceLock<UpstreamTrust>,
     connect_timeout: Duration,
     handshake_timeout: Duration,
     idle_timeout: Duration,
@@ -54,7 +54,7 @@ impl MtlsClient<()> {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct MtlsClientBuilder {
-    trust: Option<BackEndTrust>,
+    trust: Option<UpstreamTrust>,
     connect_timeout: Duration,
     handshake_timeout: Duration,
     idle_timeout: Duration,
@@ -81,8 +81,8 @@ impl MtlsClientBuilder {
     /// The trust of requests whose route has none of its own.
     ///
     /// Default: the system's roots, read when the first request needs them; pass
-    /// [`BackEndTrust::system`] to read them, and to fail, earlier.
-    pub fn trust(mut self, trust: BackEndTrust) -> Self {
+    /// [`UpstreamTrust::system`] to read them, and to fail, earlier.
+    pub fn trust(mut self, trust: UpstreamTrust) -> Self {
         self.trust = Some(trust);
         self
     }
@@ -112,7 +112,7 @@ impl MtlsClientBuilder {
         self
     }
 
-    /// The most connections to one back end (an authority), under all identities together. A request that finds
+    /// The most connections to one upstream (an authority), under all identities together. A request that finds
     /// none free waits as long as a connection may take to be made, and then fails with
     /// [`ClientErrorKind::TooManyConnections`](super::ClientErrorKind::TooManyConnections). Default: no limit.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
@@ -120,7 +120,7 @@ impl MtlsClientBuilder {
         self
     }
 
-    /// The most connections to all back ends together; what is said of
+    /// The most connections to all upstreams together; what is said of
     /// [`with_max_connections`](Self::with_max_connections) holds here too. Default: no limit.
     pub fn with_max_total_connections(mut self, connections: usize) -> Self {
         self.max_total_connections = Some(connections.max(1));
@@ -149,11 +149,11 @@ impl MtlsClientBuilder {
 
 impl Settings {
     /// The trust of requests whose route has none of its own.
-    fn trust(&self) -> Result<&BackEndTrust, BackEndTrustError> {
+    fn trust(&self) -> Result<&UpstreamTrust, UpstreamTrustError> {
         if let Some(trust) = self.trust.get() {
             return Ok(trust);
         }
-        let system = BackEndTrust::system()?;
+        let system = UpstreamTrust::system()?;
         Ok(self.trust.get_or_init(|| system))
     }
 
@@ -161,7 +161,7 @@ impl Settings {
         let mut tcp = TcpConnector::new_with_resolver(Resolver::new());
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(self.connect_timeout));
-        // A back end that vanished without a word is noticed, if late.
+        // An upstream that vanished without a word is noticed, if late.
         tcp.set_keepalive(Some(self.idle_timeout));
         tcp
     }
@@ -189,7 +189,7 @@ where
     }
 
     /// Ends the connections that were made under this trust, as [`retire_identity`](Self::retire_identity) does.
-    pub fn retire_trust(&self, trust: &BackEndTrust) {
+    pub fn retire_trust(&self, trust: &UpstreamTrust) {
         let generation = trust.generation();
         self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_trust(generation));
     }
@@ -201,7 +201,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Response = Response<BackEndBody>;
+    type Response = Response<UpstreamBody>;
     type Error = ClientError;
     type Future = ClientFuture;
 
@@ -217,7 +217,7 @@ where
 
 impl<B> MtlsClient<B> {
     /// Whether both are clones of one client, and so share connections.
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -235,10 +235,10 @@ impl<B> fmt::Debug for MtlsClient<B> {
 }
 
 /// Response future of [`MtlsClient`].
-pub struct ClientFuture(Pin<Box<dyn Future<Output = Result<Response<BackEndBody>, ClientError>> + Send>>);
+pub struct ClientFuture(Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, ClientError>> + Send>>);
 
 impl Future for ClientFuture {
-    type Output = Result<Response<BackEndBody>, ClientError>;
+    type Output = Result<Response<UpstreamBody>, ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)

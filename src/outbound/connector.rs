@@ -20,7 +20,7 @@ use rustls_pki_types::ServerName;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BackEndStream, BackEndTrust, BackEndTrustError, ClientError, ClientErrorKind, tls};
+use super::{ClientError, ClientErrorKind, UpstreamStream, UpstreamTrust, UpstreamTrustError, tls};
 use crate::identity::ClientIdentity;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -55,16 +55,16 @@ impl fmt::Debug for Tls {
 /// How long a connection may take to be made, TCP and TLS together.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// TLS sessions kept for one back end.
+/// TLS sessions kept for one upstream.
 const SESSIONS: usize = 8;
 
 impl MtlsConnectorLayer {
-    /// Presents `identity` to back ends that prove themselves as `trust` demands.
+    /// Presents `identity` to upstreams that prove themselves as `trust` demands.
     ///
     /// # Errors
     ///
     /// The crypto provider of `trust` supports no TLS version.
-    pub fn new(identity: &ClientIdentity, trust: &BackEndTrust) -> Result<Self, BackEndTrustError> {
+    pub fn new(identity: &ClientIdentity, trust: &UpstreamTrust) -> Result<Self, UpstreamTrustError> {
         Self::for_profile(Some(identity), trust, false)
     }
 
@@ -73,21 +73,21 @@ impl MtlsConnectorLayer {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn anonymous(trust: &BackEndTrust) -> Result<Self, BackEndTrustError> {
+    pub fn anonymous(trust: &UpstreamTrust) -> Result<Self, UpstreamTrustError> {
         Self::for_profile(None, trust, false)
     }
 
     pub(super) fn for_profile(
         identity: Option<&ClientIdentity>,
-        trust: &BackEndTrust,
+        trust: &UpstreamTrust,
         http1_only: bool,
-    ) -> Result<Self, BackEndTrustError> {
+    ) -> Result<Self, UpstreamTrustError> {
         let config = Arc::new(tls::config(identity, trust, http1_only)?);
         Ok(Self { tls: Tls { config, server_name: trust.server_name().cloned(), timeout: DEFAULT_TIMEOUT } })
     }
 
-    /// For one back end only, which needs room for its own sessions alone.
-    pub(super) fn for_one_back_end(mut self) -> Self {
+    /// For one upstream only, which needs room for its own sessions alone.
+    pub(super) fn for_one_upstream(mut self) -> Self {
         Arc::make_mut(&mut self.tls.config).resumption = Resumption::in_memory_sessions(SESSIONS);
         self
     }
@@ -135,7 +135,7 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    type Response = BackEndStream<C::Response>;
+    type Response = UpstreamStream<C::Response>;
     type Error = ClientError;
     type Future = Connecting<C::Response>;
 
@@ -149,7 +149,7 @@ where
         Connecting(Box::pin(async move {
             let connecting = connecting.ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
             match tokio::time::timeout(timeout, connecting).await {
-                Ok(Ok(MaybeHttpsStream::Https(tls))) => Ok(BackEndStream::new(tls.into_inner())),
+                Ok(Ok(MaybeHttpsStream::Https(tls))) => Ok(UpstreamStream::new(tls.into_inner())),
                 // The scheme was set to https above; anything else must not carry a request.
                 Ok(Ok(MaybeHttpsStream::Http(_))) => Err(ClientError::unsent(ClientErrorKind::Tls)),
                 Ok(Err(error)) => Err(ClientError::connecting(error)),
@@ -160,10 +160,10 @@ where
 }
 
 /// Future of [`MtlsConnector`].
-pub struct Connecting<T>(Pin<Box<dyn Future<Output = Result<BackEndStream<T>, ClientError>> + Send>>);
+pub struct Connecting<T>(Pin<Box<dyn Future<Output = Result<UpstreamStream<T>, ClientError>> + Send>>);
 
 impl<T> Future for Connecting<T> {
-    type Output = Result<BackEndStream<T>, ClientError>;
+    type Output = Result<UpstreamStream<T>, ClientError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)

@@ -2,11 +2,11 @@ use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use rustls::AlertDescription;
 
-use super::{cause::find, stream::Facts};
+use super::{cause::find, stream::ConnectionStats};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request could not be sent to a back end, or its answer not be received.
+/// Why a request could not be sent to an upstream, or its answer not be received.
 #[derive(Debug)]
 pub struct ClientError {
     kind: ClientErrorKind,
@@ -39,15 +39,15 @@ pub enum ClientErrorKind {
     InvalidUri,
     /// The client's TLS settings cannot be used. Nothing was sent.
     Settings,
-    /// The back end cannot be reached. Nothing was sent.
+    /// The upstream cannot be reached. Nothing was sent.
     Unreachable,
     /// The connection was not made in time. Nothing was sent.
     ConnectTimeout,
-    /// The back end has as many connections as are allowed, and none became free in time. Nothing was sent.
+    /// The upstream has as many connections as are allowed, and none became free in time. Nothing was sent.
     TooManyConnections,
-    /// The back end's certificate does not prove what its trust demands. Nothing was sent.
-    BackEndNotTrusted,
-    /// The back end refused our certificate, or the lack of one. On TLS 1.3 it may say so only after the
+    /// The upstream's certificate does not prove what its trust demands. Nothing was sent.
+    UpstreamNotTrusted,
+    /// The upstream refused our certificate, or the lack of one. On TLS 1.3 it may say so only after the
     /// request was sent; it is not sent again.
     IdentityRefused,
     /// The TLS handshake failed for another reason.
@@ -70,7 +70,7 @@ impl ClientErrorKind {
             Self::Unreachable => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::TooManyConnections => "too_many_connections",
-            Self::BackEndNotTrusted => "back_end_not_trusted",
+            Self::UpstreamNotTrusted => "back_end_not_trusted",
             Self::IdentityRefused => "identity_refused",
             Self::Tls => "tls",
             Self::Connection => "connection",
@@ -85,13 +85,13 @@ impl ClientErrorKind {
             Self::PlaintextIdentity => "an identity cannot be presented over http; use https",
             Self::InvalidUri => "the request's URI is not absolute, or its host is no name",
             Self::Settings => "the client's TLS settings cannot be used",
-            Self::Unreachable => "the back end cannot be reached",
-            Self::ConnectTimeout => "the connection to the back end was not made in time",
-            Self::TooManyConnections => "the back end has as many connections as are allowed",
-            Self::BackEndNotTrusted => "the back end's certificate is not trusted",
-            Self::IdentityRefused => "the back end refused our certificate, or demands one",
-            Self::Tls => "the TLS handshake with the back end failed",
-            Self::Connection => "the connection to the back end failed",
+            Self::Unreachable => "the upstream cannot be reached",
+            Self::ConnectTimeout => "the connection to the upstream was not made in time",
+            Self::TooManyConnections => "the upstream has as many connections as are allowed",
+            Self::UpstreamNotTrusted => "the upstream's certificate is not trusted",
+            Self::IdentityRefused => "the upstream refused our certificate, or demands one",
+            Self::Tls => "the TLS handshake with the upstream failed",
+            Self::Connection => "the connection to the upstream failed",
             Self::Truncated => "the upstream ended its response before it was complete",
         }
     }
@@ -120,7 +120,7 @@ impl ClientError {
     }
 
     /// Whether a request whose method is idempotent can be sent again: its connection died before any octet of
-    /// an answer arrived, and not because the back end refused us by a TLS alert.
+    /// an answer arrived, and not because the upstream refused us by a TLS alert.
     pub fn may_repeat(&self) -> bool {
         self.stage != Stage::Begun && self.kind == ClientErrorKind::Connection
     }
@@ -142,13 +142,13 @@ impl ClientError {
     }
 
     /// The alert that ended a connection before it carried a request.
-    pub(super) fn refused(facts: &Facts) -> Option<Self> {
+    pub(super) fn refused(facts: &ConnectionStats) -> Option<Self> {
         let alert = rustls::Error::AlertReceived(facts.alert()?);
         Some(Self { kind: kind_of(&alert), stage: Stage::Unsent, source: Some(alert.into()) })
     }
 
     /// What went wrong before a connection could carry a request.
-    pub(super) fn opening(error: hyper::Error, facts: &Facts) -> Self {
+    pub(super) fn opening(error: hyper::Error, facts: &ConnectionStats) -> Self {
         Self::sending(error, facts, false).before_the_request()
     }
 
@@ -193,7 +193,7 @@ impl ClientError {
     }
 
     /// What went wrong with a request; `is_silent`: no octet of an answer can have arrived.
-    pub(super) fn sending(error: hyper::Error, facts: &Facts, is_silent: bool) -> Self {
+    pub(super) fn sending(error: hyper::Error, facts: &ConnectionStats, is_silent: bool) -> Self {
         let kind = match find::<rustls::Error>(&error) {
             Some(rustls) => kind_of(rustls),
             // HTTP/2 passes on only that the connection is gone.
@@ -255,7 +255,7 @@ fn kind_of(error: &rustls::Error) -> ClientErrorKind {
     use AlertDescription as Alert;
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-            ClientErrorKind::BackEndNotTrusted
+            ClientErrorKind::UpstreamNotTrusted
         }
         rustls::Error::AlertReceived(
             Alert::BadCertificate

@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BackEndTrust, ClientErrorKind, RequestTrust, SharedBackEndTrust};
+use super::{ClientErrorKind, RequestTrust, SharedUpstreamTrust, UpstreamTrust};
 use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity, SharedIdentity};
 
 /// Chooses the identity under which the requests of a route are sent, and optionally the route's trust. A
@@ -25,7 +25,7 @@ pub struct IdentityLayer {
 #[derive(Debug, Clone)]
 struct Route {
     choice: Choice,
-    trust: Option<SharedBackEndTrust>,
+    trust: Option<SharedUpstreamTrust>,
     http1_only: bool,
     allows_missing_close_notify: bool,
 }
@@ -139,15 +139,15 @@ impl IdentityLayer {
         Self { route }
     }
 
-    /// Demands this of the route's back ends: a [`BackEndTrust`], or a [`SharedBackEndTrust`] that is replaced
+    /// Demands this of the route's upstreams: a [`UpstreamTrust`], or a [`SharedUpstreamTrust`] that is replaced
     /// while serving. Default: the client's own trust. A [`RequestTrust`] counts in its place.
     #[must_use]
-    pub fn with_trust(mut self, trust: impl Into<SharedBackEndTrust>) -> Self {
+    pub fn with_trust(mut self, trust: impl Into<SharedUpstreamTrust>) -> Self {
         self.route.trust = Some(trust.into());
         self
     }
 
-    /// Speaks HTTP/1.1 even to back ends that offer HTTP/2. Default: whatever the back end prefers.
+    /// Speaks HTTP/1.1 even to upstreams that offer HTTP/2. Default: whatever the upstream prefers.
     #[must_use]
     pub fn only_http1(mut self) -> Self {
         self.route.http1_only = true;
@@ -230,10 +230,10 @@ impl Dispatch {
     }
 
     /// The request's own trust as it is now, else the route's. None: the client's counts.
-    pub(super) fn trust(&self) -> Option<BackEndTrust> {
+    pub(super) fn trust(&self) -> Option<UpstreamTrust> {
         match &self.own_trust {
             Some(own) => Some(own.current()),
-            None => self.route.trust.as_ref().map(SharedBackEndTrust::current),
+            None => self.route.trust.as_ref().map(SharedUpstreamTrust::current),
         }
     }
 

@@ -4,14 +4,14 @@ use sha2::{Digest, Sha256};
 
 use crate::certificate::{Thumbprint, subject_public_key_info};
 
-/// A back end's certificate, or its public key, by its SHA-256 hash.
+/// An upstream's certificate, or its public key, by its SHA-256 hash.
 ///
 /// Written `sha256:` and the hash of the certificate's DER, or `spki-sha256:` and that of its
 /// SubjectPublicKeyInfo's DER, 64 hex digits in any case, with or without colons; or what `openssl x509 -noout
 /// -fingerprint -sha256` prints. A key's pin outlives the certificate's renewal; `openssl x509 -in FILE -noout -pubkey |
 /// openssl pkey -pubin -outform DER | sha256sum` prints its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BackEndPin(Kind);
+pub struct UpstreamPin(Kind);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
@@ -19,7 +19,7 @@ enum Kind {
     PublicKey([u8; 32]),
 }
 
-impl BackEndPin {
+impl UpstreamPin {
     /// The certificate with this SHA-256 thumbprint.
     pub fn certificate(sha256: [u8; 32]) -> Self {
         Self(Kind::Certificate(sha256))
@@ -48,8 +48,8 @@ impl BackEndPin {
     }
 }
 
-impl FromStr for BackEndPin {
-    type Err = BackEndPinParseError;
+impl FromStr for UpstreamPin {
+    type Err = UpstreamPinParseError;
 
     /// # Errors
     ///
@@ -60,20 +60,20 @@ impl FromStr for BackEndPin {
         {
             return Ok(Self::certificate(hash));
         }
-        let (kind, hash) = text.split_once(':').ok_or(BackEndPinParseError)?;
+        let (kind, hash) = text.split_once(':').ok_or(UpstreamPinParseError)?;
         let kind = match kind.trim().to_ascii_lowercase().as_str() {
             "sha256" => Kind::Certificate,
             "spki-sha256" => Kind::PublicKey,
-            _ => return Err(BackEndPinParseError),
+            _ => return Err(UpstreamPinParseError),
         };
         match hash.parse() {
             Ok(Thumbprint::Sha256(hash)) => Ok(Self(kind(hash))),
-            _ => Err(BackEndPinParseError),
+            _ => Err(UpstreamPinParseError),
         }
     }
 }
 
-impl fmt::Display for BackEndPin {
+impl fmt::Display for UpstreamPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, hash) = match self.0 {
             Kind::Certificate(hash) => ("sha256", hash),
@@ -83,18 +83,18 @@ impl fmt::Display for BackEndPin {
     }
 }
 
-/// A text that is no [`BackEndPin`].
+/// A text that is no [`UpstreamPin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct BackEndPinParseError;
+pub struct UpstreamPinParseError;
 
-impl fmt::Display for BackEndPinParseError {
+impl fmt::Display for UpstreamPinParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not a pin; write sha256:HEX of the certificate or spki-sha256:HEX of its public key, 64 hex digits")
     }
 }
 
-impl std::error::Error for BackEndPinParseError {}
+impl std::error::Error for UpstreamPinParseError {}
 
 #[cfg(test)]
 mod tests {
@@ -113,7 +113,7 @@ mod tests {
             (format!("sha256:{}", &hex[..40]), None),
             ("sha256:".to_owned(), None),
         ] {
-            let read = text.parse::<BackEndPin>().ok().map(|pin| pin.to_string());
+            let read = text.parse::<UpstreamPin>().ok().map(|pin| pin.to_string());
             let expected = expected.map(|kind| format!("{kind}:{}", hex.to_uppercase()));
             assert_eq!(read, expected, "{text}");
         }

@@ -1,14 +1,14 @@
-//! The connections to one back end under one identity generation, one trust and one TLS session store.
+//! The connections to one upstream under one identity generation, one trust and one TLS session store.
 
+mod availability;
 mod body;
 mod connection;
-mod cut;
+mod connection_limit;
+mod force_close;
 mod http2;
 mod lease;
 mod meters;
 mod open;
-mod places;
-mod returned;
 
 use std::{
     any::Any,
@@ -20,11 +20,13 @@ use http::{HeaderValue, Uri, uri::Authority};
 use http_body::Body;
 use tokio::{sync::watch, time::Instant};
 
-pub use self::body::BackEndBody;
+pub use self::body::UpstreamBody;
 #[cfg(feature = "proxy")]
 pub(crate) use self::lease::TunnelGuard;
-pub(super) use self::{connection::Connector, lease::Lease, places::Places};
-use self::{connection::Http1, cut::Cut, http2::Http2, meters::Meters, returned::Returned};
+use self::{
+    availability::Availability, connection::Http1, force_close::ForceClose, http2::Http2, meters::Meters,
+};
+pub(super) use self::{connection::Connector, connection_limit::ConnectionLimit, lease::Lease};
 use super::{ClientError, ClientErrorKind};
 use crate::generation::Generation;
 
@@ -52,7 +54,7 @@ pub(super) struct Parts {
     /// The identity and the trust, which the pool itself must not keep alive.
     pub(super) owners: Vec<Weak<dyn Any + Send + Sync>>,
     /// The limits that a connection needs a place of.
-    pub(super) limits: Vec<Arc<Places>>,
+    pub(super) limits: Vec<Arc<ConnectionLimit>>,
     /// The identity's name, for metrics.
     pub(super) identity: Arc<str>,
     pub(super) connect_timeout: Duration,
@@ -62,11 +64,11 @@ pub(super) struct Pool<B> {
     parts: Parts,
     /// What is connected to.
     uri: Uri,
-    /// The back end's own, for requests that name none.
+    /// The upstream's own, for requests that name none.
     host: HeaderValue,
     state: Mutex<State<B>>,
-    returned: Arc<Returned>,
-    cut: Arc<Cut>,
+    returned: Arc<Availability>,
+    cut: Arc<ForceClose>,
     meters: Arc<Meters>,
 }
 
@@ -76,10 +78,10 @@ struct State<B> {
     /// HTTP/2 connections.
     shared: Vec<Arc<Http2<B>>>,
     /// One connection is being made for everyone.
-    opening: Option<Current>,
+    opening: Option<PendingAttempt>,
     protocol: Protocol,
-    /// How many HTTP/2 connections have ended without a word of the back end.
-    mute: usize,
+    /// How many HTTP/2 connections have ended without a word of the upstream.
+    silent_closes: usize,
     is_retired: bool,
     /// It was asked for since it was last looked over.
     is_fresh: bool,
@@ -87,7 +89,7 @@ struct State<B> {
     used: Instant,
 }
 
-/// What the back end spoke last.
+/// What the upstream spoke last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Unknown,
@@ -102,13 +104,13 @@ struct Idle<B> {
 }
 
 /// The attempt that whoever comes next waits for.
-struct Current {
-    opening: Opening,
+struct PendingAttempt {
+    opening: AttemptResult,
     since: Instant,
 }
 
 /// The outcome of an attempt that several requests wait for.
-type Opening = watch::Receiver<Option<Result<(), Arc<ClientError>>>>;
+type AttemptResult = watch::Receiver<Option<Result<(), Arc<ClientError>>>>;
 
 impl<B> Pool<B> {
     /// None if the authority makes no URI or header.
@@ -128,12 +130,12 @@ impl<B> Pool<B> {
             shared: Vec::new(),
             opening: None,
             protocol: Protocol::Unknown,
-            mute: 0,
+            silent_closes: 0,
             is_retired: false,
             is_fresh: true,
             used: Instant::now(),
         };
-        let cut = Arc::new(Cut::new());
+        let cut = Arc::new(ForceClose::new());
         Some(Self { parts, uri, host, state: Mutex::new(state), returned: Arc::default(), cut, meters })
     }
 
@@ -141,25 +143,26 @@ impl<B> Pool<B> {
         &self.parts.key
     }
 
-    /// Whether connections to the back end are limited.
+    /// Whether connections to the upstream are limited.
     pub(super) fn is_limited(&self) -> bool {
         !self.parts.limits.is_empty()
     }
 
     /// Whether it has no connection at all.
-    pub(super) fn is_poor(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.meters.connections() == 0
     }
 
-    /// Whether there is no place for another connection to the back end.
+    /// Whether there is no place for another connection to the upstream.
     pub(super) fn is_full(&self) -> bool {
         self.parts.limits.iter().any(|places| places.is_full())
     }
 
     /// Whether a connection of `other` takes a place that this one lacks.
     pub(super) fn contends_with(&self, other: &Self) -> bool {
-        let shared =
-            |places: &Arc<Places>| other.parts.limits.iter().any(|others| Arc::ptr_eq(places, others));
+        let shared = |places: &Arc<ConnectionLimit>| {
+            other.parts.limits.iter().any(|others| Arc::ptr_eq(places, others))
+        };
         self.key() != other.key() && self.parts.limits.iter().any(|places| places.is_full() && shared(places))
     }
 
@@ -248,10 +251,10 @@ where
         let mut state = self.state();
         state.is_fresh = true;
         if !state.shared.is_empty() {
-            let State { shared, mute, .. } = &mut *state;
+            let State { shared, silent_closes, .. } = &mut *state;
             shared.retain(|it| {
                 let is_closed = it.is_closed();
-                *mute += usize::from(is_closed && !it.is_settled());
+                *silent_closes += usize::from(is_closed && !it.is_settled());
                 !is_closed
             });
             if let Some(stream) = state.shared.iter().find_map(Http2::reserve) {
@@ -268,8 +271,9 @@ where
 
     /// Takes back a connection that has nothing in flight.
     fn put(&self, connection: Http1<B>) {
-        let is_others =
-            |places: &Arc<Places>| places.is_wanted() && (places.is_needed() || !self.returned.is_awaited());
+        let is_others = |places: &Arc<ConnectionLimit>| {
+            places.is_wanted() && (places.is_needed() || !self.returned.is_awaited())
+        };
         if self.parts.limits.iter().any(is_others) {
             // The place is another pool's, which has none or has more to do.
             return;

@@ -14,7 +14,7 @@ use super::ClientError;
 /// 2. its connection died before any octet of an answer arrived, and not by a TLS alert
 ///    ([`ClientError::may_repeat`]).
 ///
-/// That happens where a back end closes a connection that has been idle in the moment in which a request is
+/// That happens where an upstream closes a connection that has been idle in the moment in which a request is
 /// sent on it. The identity is chosen anew. What was not sent at all [`MtlsClient`](super::MtlsClient) dispatches
 /// again by itself, whatever its method. Default: one repetition.
 ///

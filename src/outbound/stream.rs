@@ -22,21 +22,21 @@ use tokio_rustls::client::TlsStream;
 
 use super::cause::alert_in;
 
-/// A TLS connection to a back end.
+/// A TLS connection to an upstream.
 ///
-/// It remembers the alert with which the back end ended it. On TLS 1.3 a client certificate is refused after
+/// It remembers the alert with which the upstream ended it. On TLS 1.3 a client certificate is refused after
 /// the handshake, when a request may be under way, and HTTP/2 tells that request only that its connection is
 /// gone.
-pub struct BackEndStream<T> {
+pub struct UpstreamStream<T> {
     io: TokioIo<Watched<TlsStream<TokioIo<T>>>>,
 }
 
 /// What a connection learnt, shared with the requests that are sent on it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Facts(Arc<Learnt>);
+pub(super) struct ConnectionStats(Arc<StatsInner>);
 
 #[derive(Debug, Default)]
-struct Learnt {
+struct StatsInner {
     alert: OnceLock<AlertDescription>,
     /// Octets of HTTP that arrived.
     received: AtomicU64,
@@ -46,7 +46,7 @@ struct Learnt {
     allows_missing_close_notify: AtomicBool,
 }
 
-impl Facts {
+impl ConnectionStats {
     /// The alert that ended the connection.
     pub(super) fn alert(&self) -> Option<AlertDescription> {
         self.0.alert.get().copied()
@@ -69,13 +69,13 @@ impl Facts {
     }
 }
 
-impl<T> BackEndStream<T> {
+impl<T> UpstreamStream<T> {
     pub(super) fn new(tls: TlsStream<TokioIo<T>>) -> Self {
-        let facts = Facts::default();
-        Self { io: TokioIo::new(Watched { io: tls, facts, is_deaf: false }) }
+        let facts = ConnectionStats::default();
+        Self { io: TokioIo::new(Watched { io: tls, facts, write_closed: false }) }
     }
 
-    pub(super) fn facts(&self) -> &Facts {
+    pub(super) fn facts(&self) -> &ConnectionStats {
         &self.io.inner().facts
     }
 
@@ -93,14 +93,14 @@ impl<T> BackEndStream<T> {
     }
 }
 
-impl<T: Connection> Connection for BackEndStream<T> {
+impl<T: Connection> Connection for UpstreamStream<T> {
     fn connected(&self) -> Connected {
         let connected = self.io.inner().io.get_ref().0.inner().connected();
         if self.is_http2() { connected.negotiated_h2() } else { connected }
     }
 }
 
-impl<T: Read + Write + Unpin> Read for BackEndStream<T> {
+impl<T: Read + Write + Unpin> Read for UpstreamStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl<T: Read + Write + Unpin> Read for BackEndStream<T> {
     }
 }
 
-impl<T: Read + Write + Unpin> Write for BackEndStream<T> {
+impl<T: Read + Write + Unpin> Write for UpstreamStream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buffer)
     }
@@ -136,26 +136,26 @@ impl<T: Read + Write + Unpin> Write for BackEndStream<T> {
     }
 }
 
-impl<T> fmt::Debug for BackEndStream<T> {
+impl<T> fmt::Debug for UpstreamStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackEndStream").field("facts", self.facts()).finish_non_exhaustive()
+        f.debug_struct("UpstreamStream").field("facts", self.facts()).finish_non_exhaustive()
     }
 }
 
 /// The side of the connection that HTTP reads and writes.
 pub(super) struct Watched<S> {
     io: S,
-    facts: Facts,
-    /// The back end takes nothing more.
-    is_deaf: bool,
+    facts: ConnectionStats,
+    /// The upstream takes nothing more.
+    write_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io, facts: Facts::default(), is_deaf: false }
+        Self { io, facts: ConnectionStats::default(), write_closed: false }
     }
 
-    pub(super) fn facts(&self) -> &Facts {
+    pub(super) fn facts(&self) -> &ConnectionStats {
         &self.facts
     }
 
@@ -181,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         }
     }
 
-    /// Writes. Once the back end takes nothing more, the rest is thrown away: what it said before, an early answer
+    /// Writes. Once the upstream takes nothing more, the rest is thrown away: what it said before, an early answer
     /// or an alert, may still be unread, and HTTP would not read on behind a write that failed. The end of what can
     /// be read then tells that the connection is gone.
     fn write<W>(
@@ -190,12 +190,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         thrown_away: W,
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<W>>,
     ) -> Poll<io::Result<W>> {
-        if self.is_deaf {
+        if self.write_closed {
             return Poll::Ready(Ok(thrown_away));
         }
         match ready!(write(Pin::new(&mut self.io), cx)) {
             Err(error) if is_gone(&error) => {
-                self.is_deaf = true;
+                self.write_closed = true;
                 Poll::Ready(Ok(thrown_away))
             }
             written => Poll::Ready(written),

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, sign::SingleCertAndKey};
 
-use super::{BackEndTrust, BackEndTrustError};
+use super::{UpstreamTrust, UpstreamTrustError};
 use crate::identity::ClientIdentity;
 
 /// Each configuration has a session store of its own: rustls would otherwise resume, under a new identity, a
 /// session that the old one opened.
 pub(super) fn config(
     identity: Option<&ClientIdentity>,
-    trust: &BackEndTrust,
+    trust: &UpstreamTrust,
     http1_only: bool,
-) -> Result<ClientConfig, BackEndTrustError> {
+) -> Result<ClientConfig, UpstreamTrustError> {
     let builder = ClientConfig::builder_with_provider(trust.provider().clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| BackEndTrustError::Verifier(error.to_string()))?
+        .map_err(|error| UpstreamTrustError::Verifier(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(trust.verifier());
     let mut config = match identity {

@@ -7,21 +7,21 @@ use std::{
 use rustls::{RootCertStore, client::danger::ServerCertVerifier, crypto::CryptoProvider};
 use rustls_pki_types::ServerName;
 
-use super::{BackEndPin, verifier};
+use super::{UpstreamPin, verifier};
 use crate::{
-    danger::BackEndVerification,
+    danger::UpstreamVerification,
     generation::Generation,
     key_pair::{KeyPairError, provider_or_default},
     pem::{self, PemError},
 };
 
-/// What a back end's certificate must prove. Cheap to clone.
+/// What an upstream's certificate must prove. Cheap to clone.
 ///
 /// Default: a chain to the system's roots and the name in the URI. Each value is a generation of its own:
 /// connections and TLS sessions made under one are never used by another, so a session that a lenient value
 /// accepted is never resumed by a strict one.
 #[derive(Clone)]
-pub struct BackEndTrust(Arc<Inner>);
+pub struct UpstreamTrust(Arc<Inner>);
 
 struct Inner {
     provider: Arc<CryptoProvider>,
@@ -35,16 +35,16 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verification {
     Full,
-    Dangerous(BackEndVerification),
+    Dangerous(UpstreamVerification),
 }
 
-impl BackEndTrust {
+impl UpstreamTrust {
     /// Demands a chain to one of the system's roots.
     ///
     /// # Errors
     ///
-    /// As [`BackEndTrustBuilder::build`].
-    pub fn system() -> Result<Self, BackEndTrustError> {
+    /// As [`UpstreamTrustBuilder::build`].
+    pub fn system() -> Result<Self, UpstreamTrustError> {
         Self::builder().build()
     }
 
@@ -52,14 +52,14 @@ impl BackEndTrust {
     ///
     /// # Errors
     ///
-    /// As [`BackEndTrustBuilder::build`].
-    pub fn from_pem(roots: impl AsRef<[u8]>) -> Result<Self, BackEndTrustError> {
+    /// As [`UpstreamTrustBuilder::build`].
+    pub fn from_pem(roots: impl AsRef<[u8]>) -> Result<Self, UpstreamTrustError> {
         Self::builder().add_roots_pem(roots).build()
     }
 
     /// Starts with the system's roots and full verification.
-    pub fn builder() -> BackEndTrustBuilder {
-        BackEndTrustBuilder::default()
+    pub fn builder() -> UpstreamTrustBuilder {
+        UpstreamTrustBuilder::default()
     }
 
     /// The same demands as a generation of its own, which shares no connection and no TLS session with this one.
@@ -75,7 +75,7 @@ impl BackEndTrust {
     }
 
     /// Whether both are clones of one value, and so share connections; equal contents alone do not.
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         self.0.generation == other.0.generation
     }
 
@@ -96,33 +96,33 @@ impl BackEndTrust {
     }
 
     /// Tells, without holding the trust, whether anyone still does.
-    pub(super) fn holders(&self) -> Weak<dyn Any + Send + Sync> {
+    pub(super) fn downgrade(&self) -> Weak<dyn Any + Send + Sync> {
         let inner: Weak<Inner> = Arc::downgrade(&self.0);
         inner
     }
 }
 
-impl fmt::Debug for BackEndTrust {
+impl fmt::Debug for UpstreamTrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackEndTrust")
+        f.debug_struct("UpstreamTrust")
             .field("verification", &self.0.verification)
             .field("server_name", &self.0.server_name)
             .finish_non_exhaustive()
     }
 }
 
-/// Builds a [`BackEndTrust`].
+/// Builds a [`UpstreamTrust`].
 #[derive(Debug, Default)]
 #[must_use]
-pub struct BackEndTrustBuilder {
+pub struct UpstreamTrustBuilder {
     roots: Vec<Vec<u8>>,
     server_name: Option<String>,
-    dangerous: Option<BackEndVerification>,
-    pins: Vec<BackEndPin>,
+    dangerous: Option<UpstreamVerification>,
+    pins: Vec<UpstreamPin>,
     provider: Option<Arc<CryptoProvider>>,
 }
 
-impl BackEndTrustBuilder {
+impl UpstreamTrustBuilder {
     /// Trusts the certificates of this PEM text. The first call replaces the system's roots, more add to it.
     pub fn add_roots_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.roots.push(pem.as_ref().into());
@@ -135,19 +135,19 @@ impl BackEndTrustBuilder {
         self
     }
 
-    /// Demands on top of everything else that the back end's certificate, or its public key, is this one; with
+    /// Demands on top of everything else that the upstream's certificate, or its public key, is this one; with
     /// several pins, one of them. Default: no pin.
     ///
-    /// On top of the chain and the name: for a back end that signed its own certificate let the pin alone decide,
-    /// with [`dangerous`](Self::dangerous)`(`[`BackEndVerification::Nothing`]`)`, which is no danger then.
-    pub fn pin(mut self, pin: BackEndPin) -> Self {
+    /// On top of the chain and the name: for an upstream that signed its own certificate let the pin alone decide,
+    /// with [`dangerous`](Self::dangerous)`(`[`UpstreamVerification::Nothing`]`)`, which is no danger then.
+    pub fn pin(mut self, pin: UpstreamPin) -> Self {
         self.pins.push(pin);
         self
     }
 
-    /// Verifies less than a chain and a name: see [`BackEndVerification`] for what each mode gives up. Logged
+    /// Verifies less than a chain and a name: see [`UpstreamVerification`] for what each mode gives up. Logged
     /// as a warning at [`build`](Self::build), unless [pins](Self::pin) make up for it.
-    pub fn dangerous(mut self, verification: BackEndVerification) -> Self {
+    pub fn dangerous(mut self, verification: UpstreamVerification) -> Self {
         self.dangerous = Some(verification);
         self
     }
@@ -165,54 +165,54 @@ impl BackEndTrustBuilder {
     /// 1. The roots are not PEM certificates, or the system has none that can be read.
     /// 2. The server name is neither a DNS name nor an IP address.
     /// 3. No crypto provider was given and none is compiled in.
-    pub fn build(self) -> Result<BackEndTrust, BackEndTrustError> {
+    pub fn build(self) -> Result<UpstreamTrust, UpstreamTrustError> {
         let provider = provider_or_default(self.provider).map_err(|error| match error {
-            KeyPairError::NoProvider => BackEndTrustError::NoProvider,
-            other => BackEndTrustError::Verifier(other.to_string()),
+            KeyPairError::NoProvider => UpstreamTrustError::NoProvider,
+            other => UpstreamTrustError::Verifier(other.to_string()),
         })?;
         let server_name = match self.server_name {
             None => None,
             Some(name) => match ServerName::try_from(name.clone()) {
                 Ok(name) => Some(name),
-                Err(_) => return Err(BackEndTrustError::ServerName(name)),
+                Err(_) => return Err(UpstreamTrustError::ServerName(name)),
             },
         };
-        let needs_roots = matches!(self.dangerous, None | Some(BackEndVerification::ChainOnly));
+        let needs_roots = matches!(self.dangerous, None | Some(UpstreamVerification::ChainOnly));
         let roots = match (needs_roots, self.roots.as_slice()) {
             (false, _) => RootCertStore::empty(),
             (true, []) => system_roots()?,
             (true, texts) => own_roots(texts)?,
         };
         let verification = self.dangerous.map_or(Verification::Full, Verification::Dangerous);
-        // Whoever holds the key of a pinned certificate is the back end, whatever else is known of it.
+        // Whoever holds the key of a pinned certificate is the upstream, whatever else is known of it.
         if let Verification::Dangerous(mode) = verification
             && self.pins.is_empty()
         {
-            tracing::warn!(mode = mode.as_str(), "DANGER: back ends' certificates are not fully verified");
+            tracing::warn!(mode = mode.as_str(), "DANGER: upstreams' certificates are not fully verified");
             #[cfg(feature = "metrics")]
             metrics::counter!("tower_mtls_dangerous_trusts_total", "mode" => mode.as_str()).increment(1);
         }
         let verifier =
-            verifier::new(verification, roots, self.pins, &provider).map_err(BackEndTrustError::Verifier)?;
+            verifier::new(verification, roots, self.pins, &provider).map_err(UpstreamTrustError::Verifier)?;
         let generation = Generation::next();
-        Ok(BackEndTrust(Arc::new(Inner { provider, verifier, server_name, verification, generation })))
+        Ok(UpstreamTrust(Arc::new(Inner { provider, verifier, server_name, verification, generation })))
     }
 }
 
-fn own_roots(texts: &[Vec<u8>]) -> Result<RootCertStore, BackEndTrustError> {
+fn own_roots(texts: &[Vec<u8>]) -> Result<RootCertStore, UpstreamTrustError> {
     let mut roots = RootCertStore::empty();
     for text in texts {
-        for (line, certificate) in pem::authorities(text).map_err(BackEndTrustError::Pem)? {
+        for (line, certificate) in pem::authorities(text).map_err(UpstreamTrustError::Pem)? {
             roots.add(certificate).map_err(|error| {
                 let problem = format!("this certificate cannot be read as a root: {error}");
-                BackEndTrustError::Pem(PemError::new(line, problem))
+                UpstreamTrustError::Pem(PemError::new(line, problem))
             })?;
         }
     }
     Ok(roots)
 }
 
-fn system_roots() -> Result<RootCertStore, BackEndTrustError> {
+fn system_roots() -> Result<RootCertStore, UpstreamTrustError> {
     let loaded = rustls_native_certs::load_native_certs();
     for error in &loaded.errors {
         tracing::warn!(%error, "one of the system's root certificates cannot be read");
@@ -220,15 +220,15 @@ fn system_roots() -> Result<RootCertStore, BackEndTrustError> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(loaded.certs);
     if added == 0 {
-        return Err(BackEndTrustError::NoSystemRoots);
+        return Err(UpstreamTrustError::NoSystemRoots);
     }
     Ok(roots)
 }
 
-/// Why a [`BackEndTrust`] could not be built.
+/// Why a [`UpstreamTrust`] could not be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BackEndTrustError {
+pub enum UpstreamTrustError {
     /// The roots are not PEM certificates.
     Pem(PemError),
     /// The system has no root certificate that can be read.
@@ -241,7 +241,7 @@ pub enum BackEndTrustError {
     Verifier(String),
 }
 
-impl fmt::Display for BackEndTrustError {
+impl fmt::Display for UpstreamTrustError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pem(error) => error.fmt(f),
@@ -251,9 +251,9 @@ impl fmt::Display for BackEndTrustError {
             ),
             Self::ServerName(name) => write!(f, "{name:?} is neither a DNS name nor an IP address"),
             Self::NoProvider => KeyPairError::NoProvider.fmt(f),
-            Self::Verifier(problem) => write!(f, "back ends cannot be verified: {problem}"),
+            Self::Verifier(problem) => write!(f, "upstreams cannot be verified: {problem}"),
         }
     }
 }
 
-impl std::error::Error for BackEndTrustError {}
+impl std::error::Error for UpstreamTrustError {}

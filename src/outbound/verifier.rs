@@ -1,4 +1,4 @@
-//! Verifying a back end's certificate. Possession of its key is proved in every mode.
+//! Verifying an upstream's certificate. Possession of its key is proved in every mode.
 
 use std::{fmt, sync::Arc};
 
@@ -14,13 +14,13 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{BackEndPin, Verification};
-use crate::danger::BackEndVerification;
+use super::{UpstreamPin, Verification};
+use crate::danger::UpstreamVerification;
 
 pub(super) fn new(
     verification: Verification,
     roots: RootCertStore,
-    pins: Vec<BackEndPin>,
+    pins: Vec<UpstreamPin>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let verifier: Arc<dyn ServerCertVerifier> = match verification {
@@ -35,16 +35,16 @@ pub(super) fn new(
     Ok(if pins.is_empty() { verifier } else { Arc::new(Pinned { verifier, pins }) })
 }
 
-/// The back end's certificate is none of those that are pinned.
+/// The upstream's certificate is none of those that are pinned.
 #[derive(Debug)]
 struct NoPin {
-    shown: Vec<BackEndPin>,
+    shown: Vec<UpstreamPin>,
 }
 
 impl fmt::Display for NoPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: Vec<_> = self.shown.iter().map(ToString::to_string).collect();
-        write!(f, "no pin matches; the back end shows {}", shown.join(" and "))
+        write!(f, "no pin matches; the upstream shows {}", shown.join(" and "))
     }
 }
 
@@ -54,7 +54,7 @@ impl std::error::Error for NoPin {}
 #[derive(Debug)]
 struct Pinned {
     verifier: Arc<dyn ServerCertVerifier>,
-    pins: Vec<BackEndPin>,
+    pins: Vec<UpstreamPin>,
 }
 
 impl ServerCertVerifier for Pinned {
@@ -71,7 +71,7 @@ impl ServerCertVerifier for Pinned {
         match self.pins.iter().any(|pin| pin.matches(end_entity)) {
             true => Ok(verified),
             false => {
-                let shown = NoPin { shown: BackEndPin::all_of(end_entity) };
+                let shown = NoPin { shown: UpstreamPin::all_of(end_entity) };
                 Err(CertificateError::Other(OtherError(Arc::new(shown))).into())
             }
         }
@@ -102,7 +102,7 @@ impl ServerCertVerifier for Pinned {
 
 #[derive(Debug)]
 struct Lenient {
-    mode: BackEndVerification,
+    mode: UpstreamVerification,
     roots: RootCertStore,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -117,7 +117,7 @@ impl ServerCertVerifier for Lenient {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.mode {
-            BackEndVerification::ChainOnly => {
+            UpstreamVerification::ChainOnly => {
                 let certificate = ParsedCertificate::try_from(end_entity)?;
                 let algorithms = self.algorithms.all;
                 verify_server_cert_signed_by_trust_anchor(
@@ -128,10 +128,10 @@ impl ServerCertVerifier for Lenient {
                     algorithms,
                 )?;
             }
-            BackEndVerification::NameOnly => {
+            UpstreamVerification::NameOnly => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             }
-            BackEndVerification::Nothing => {}
+            UpstreamVerification::Nothing => {}
         }
         Ok(ServerCertVerified::assertion())
     }

@@ -14,7 +14,7 @@ use super::{
 };
 
 pin_project! {
-    /// A request's body on its way to the back end: untouched, but for trailers that claim what the caller may
+    /// A request's body on its way to the upstream: untouched, but for trailers that claim what the caller may
     /// not claim or what the gateway has said itself, which some servers merge into the header fields.
     #[derive(Debug, Default)]
     pub struct ProxyBody<B> {

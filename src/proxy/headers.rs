@@ -67,7 +67,7 @@ pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) 
     }
 }
 
-/// Whether a caller's field by this name never reaches the back end as it came: hop-by-hop, a claim of an identity
+/// Whether a caller's field by this name never reaches the upstream as it came: hop-by-hop, a claim of an identity
 /// or origin, or `Host`. The claims are a list of names that servers are known to believe, not a guarantee.
 ///
 /// Nothing may be decided by such a field behind the proxy: there it is gone, or the proxy's own.
@@ -98,7 +98,7 @@ pub(super) fn is_free(name: &HeaderName) -> bool {
 }
 
 /// Removes the expectation of `100 (Continue)`: whoever serves the caller meets it as soon as the body is asked
-/// for, which is when there is a connection to the back end.
+/// for, which is when there is a connection to the upstream.
 pub(super) fn remove_expectation(headers: &mut HeaderMap) {
     let is_met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if headers.get_all(header::EXPECT).iter().all(is_met) {
@@ -118,7 +118,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Which fields tell the back end where a request came from.
+/// Which fields tell the upstream where a request came from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Forwarded {

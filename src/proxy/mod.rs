@@ -24,7 +24,7 @@
 //! `HTTP/1.0` response reaches HTTP/1.1 callers as HTTP/1.1.
 //!
 //! A request that asks to switch protocols (`Upgrade`, WebSocket above all) is passed on over HTTP/1.1; if the
-//! back end agrees, a [`Tunnel`] carries the octets both ways. The server must serve connections with upgrades.
+//! upstream agrees, a [`Tunnel`] carries the octets both ways. The server must serve connections with upgrades.
 //! Not passed on is what would lead around the proxy: HTTP itself (`h2c`) and TLS.
 //!
 //! Routing, path rules and answers to failures are the gateway's: the path that arrives here is used as it is. A

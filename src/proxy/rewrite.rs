@@ -6,7 +6,7 @@ use super::{
 };
 use crate::claims::folded;
 
-/// What one request differs in from its route: another back end, and headers of the gateway's own.
+/// What one request differs in from its route: another upstream, and headers of the gateway's own.
 ///
 /// Put into a request's extensions by a layer outside of [`ReverseProxy`](super::ReverseProxy), which takes it out
 /// again. Extensions do not travel over the wire, so no caller sets one; whoever does decides, as the route does,

@@ -55,7 +55,7 @@ impl ReverseProxyLayer {
         self
     }
 
-    /// Tells the back end where requests came from. Default: [`Forwarded::Nothing`].
+    /// Tells the upstream where requests came from. Default: [`Forwarded::Nothing`].
     ///
     /// The caller's address is the one that the acceptor captured; without one it is left out.
     #[must_use]
@@ -89,7 +89,7 @@ pub struct ReverseProxy<S> {
 }
 
 impl Route {
-    /// Rewrites the head of a request for the back end. Returns the fields that no trailer may take the place of.
+    /// Rewrites the head of a request for the upstream. Returns the fields that no trailer may take the place of.
     fn rewrite(&self, head: &mut Parts) -> Vec<String> {
         let host = caller_host(head);
         let rest = rest_of(&self.prefix, head.uri.path());
@@ -212,7 +212,7 @@ where
                     switch.connect(&mut response);
                 }
                 (_, protocol) => {
-                    tracing::warn!(?protocol, "a back end switched to a protocol that was not asked for");
+                    tracing::warn!(?protocol, "an upstream switched to a protocol that was not asked for");
                     *response.status_mut() = StatusCode::BAD_GATEWAY;
                     response.headers_mut().clear();
                     response.extensions_mut().remove::<ReasonPhrase>();

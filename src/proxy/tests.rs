@@ -8,7 +8,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::*;
 use crate::{Presented, inbound::capture_into};
 
-/// What a back end would see of a request.
+/// What an upstream would see of a request.
 async fn forwarded(layer: ReverseProxyLayer, request: Request<Empty<Bytes>>) -> (String, HeaderMap) {
     let inner = service_fn(|request: Request<ProxyBody<Empty<Bytes>>>| async move {
         let (head, _) = request.into_parts();

@@ -17,29 +17,29 @@ use crate::outbound::TunnelGuard;
 const REFUSED: [&str; 4] = ["h2", "h2c", "http", "tls"];
 
 /// Both sides of a connection that has switched to another protocol: octets flow both ways until both ends are
-/// closed, or until the back-end connection is retired and its time is over.
+/// closed, or until the upstream connection is retired and its time is over.
 pub struct Tunnel {
     caller: OnUpgrade,
-    back_end: OnUpgrade,
+    upstream: OnUpgrade,
     guard: Option<TunnelGuard>,
 }
 
 impl Tunnel {
-    pub(super) fn new(caller: OnUpgrade, back_end: OnUpgrade, guard: Option<TunnelGuard>) -> Self {
-        Self { caller, back_end, guard }
+    pub(super) fn new(caller: OnUpgrade, upstream: OnUpgrade, guard: Option<TunnelGuard>) -> Self {
+        Self { caller, upstream, guard }
     }
 
-    /// Carries octets both ways until both sides have ended, and returns how many went to the back end and how
+    /// Carries octets both ways until both sides have ended, and returns how many went to the upstream and how
     /// many to the caller.
     ///
     /// # Errors
     ///
-    /// Either side failed, or the back-end connection was cut off.
+    /// Either side failed, or the upstream connection was cut off.
     pub async fn run(self) -> io::Result<(u64, u64)> {
-        let Self { caller, back_end, guard } = self;
+        let Self { caller, upstream, guard } = self;
         let side = async |switched: OnUpgrade| switched.await.map_err(io::Error::other);
-        let (caller, back_end): (Upgraded, Upgraded) = tokio::try_join!(side(caller), side(back_end))?;
-        let (mut caller, mut back_end) = (TokioIo::new(caller), TokioIo::new(back_end));
+        let (caller, upstream): (Upgraded, Upgraded) = tokio::try_join!(side(caller), side(upstream))?;
+        let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
         let is_cut = async {
             match &guard {
                 Some(guard) => guard.is_cut().await,
@@ -47,7 +47,7 @@ impl Tunnel {
             }
         };
         tokio::select! {
-            carried = copy_bidirectional(&mut caller, &mut back_end) => carried,
+            carried = copy_bidirectional(&mut caller, &mut upstream) => carried,
             () = is_cut => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the identity was retired")),
         }
     }
@@ -70,7 +70,7 @@ impl TunnelSlot {
         Self::default()
     }
 
-    /// The tunnel, if the back end has switched protocols.
+    /// The tunnel, if the upstream has switched protocols.
     pub fn take(&self) -> Option<Tunnel> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -85,13 +85,13 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("days_left", "orders", "pass admitted"),
     ("days_left", "expired", "403 Invalid client certificate"),
     (
-        "subject_to_the_back_end",
+        "subject_to_the_backend",
         "orders",
         "pass admitted x-caller=CN=orders, O=Contoso x-caller-thumbprint=ORDERS-THUMBPRINT",
     ),
-    ("subject_to_the_back_end", "none", "403 Invalid client certificate"),
-    ("whole_certificate_to_the_back_end", "orders", "pass x-caller=MIIB"),
-    ("whole_certificate_to_the_back_end", "none", "pass x-caller="),
+    ("subject_to_the_backend", "none", "403 Invalid client certificate"),
+    ("whole_certificate_to_the_backend", "orders", "pass x-caller=MIIB"),
+    ("whole_certificate_to_the_backend", "none", "pass x-caller="),
     ("forged_header_removed", "orders", "pass x-caller=CN=orders, O=Contoso"),
     ("forged_header_removed", "none", "pass x-caller="),
     ("caller_as_variable", "orders", "pass admitted x-caller=orders x-audit=caller=orders;method=GET"),
@@ -109,11 +109,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("routing_per_caller", "none", "403 Invalid client certificate"),
     ("routing_by_region", "orders", "pass to=https://eu.internal/"),
     ("routing_by_region", "none", "pass to=https://eu.internal/"),
-    ("back_end_per_caller", "fabrikam", "pass admitted id=fabrikam to=https://west.internal/ (west)"),
-    ("back_end_per_caller", "orders", "pass admitted to=https://east.internal/v2 (east)"),
-    ("back_end_per_caller", "none", "403 Invalid client certificate"),
-    ("back_end_with_own_identity", "orders", "pass id=orders to=https://west.internal/ (west)"),
-    ("back_end_with_own_identity", "none", "pass to=https://east.internal/v2 (east)"),
+    ("backend_per_caller", "fabrikam", "pass admitted id=fabrikam to=https://west.internal/ (west)"),
+    ("backend_per_caller", "orders", "pass admitted to=https://east.internal/v2 (east)"),
+    ("backend_per_caller", "none", "403 Invalid client certificate"),
+    ("backend_with_own_identity", "orders", "pass id=orders to=https://west.internal/ (west)"),
+    ("backend_with_own_identity", "none", "pass to=https://east.internal/v2 (east)"),
     ("writes_need_a_certificate", "orders", "pass"),
     ("writes_need_a_certificate", "none", "pass"),
     ("admin_path", "orders", "pass admitted"),
@@ -219,7 +219,7 @@ pub(crate) fn told(outcome: &Outcome) -> String {
             if let Some(url) = forward.forwarding().base_url() {
                 write!(told, " to={url}").unwrap();
             }
-            if let Some(id) = forward.forwarding().back_end() {
+            if let Some(id) = forward.forwarding().backend() {
                 write!(told, " ({id})").unwrap();
             }
             for (name, _) in forward.forwarding().header_changes() {

@@ -21,7 +21,7 @@ fn a_document_is_explained_condition_by_condition() {
                     context.Request.Certificate.Subject != \"CN=orders, O=Contoso\"): does not hold\n  false: \
                     context.Request.Certificate == null (it is a certificate with the thumbprint ORDERS-THUMBPRINT)\n  false: \
                     !context.Request.Certificate.VerifyNoRevocation()\n  false: context.Request.Certificate.Subject != \"CN=orders, \
-                    O=Contoso\" (it is \"CN=orders, O=Contoso\")\nline 6: the back end is called as the certificate with the id \
+                    O=Contoso\" (it is \"CN=orders, O=Contoso\")\nline 6: the backend is called as the certificate with the id \
                     orders\nforwarded; the certificate is admitted";
     assert_eq!(passed, WORLD.fill(expected));
     let refused = explain(TEXT, "billing");

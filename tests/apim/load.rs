@@ -100,10 +100,10 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "<set-backend-service\n backend-id='x' />",
             2,
             2,
-            "no back end has the id \"x\": known are \"east\", \"west\"",
+            "no backend has the id \"x\": known are \"east\", \"west\"",
         ),
-        ("<set-backend-service backend-id='East' />", 1, 22, "no back end has the id \"East\""),
-        ("<set-backend-service backend-id=' east' />", 1, 22, "no back end has the id \" east\""),
+        ("<set-backend-service backend-id='East' />", 1, 22, "no backend has the id \"East\""),
+        ("<set-backend-service backend-id=' east' />", 1, 22, "no backend has the id \" east\""),
         (
             "<set-backend-service backend-id='east' sf-resolve-condition='x' />",
             1,
@@ -868,33 +868,33 @@ fn warnings_stand_beside_errors_but_not_those_that_an_error_may_explain() {
 
 #[test]
 fn an_error_says_what_to_do_in_place_of_the_element() {
-    use FindingKind::{BackEnd, Document as Other, Element, Timeout};
+    use FindingKind::{Backend, Document as Other, Element, Timeout};
     let mut wrong = Vec::new();
     for (text, kind, message) in [
         ("<chose />", Other, "<chose> is not known: did you mean <choose>?"),
         ("<Base />", Other, "did you mean <base>?"),
-        ("<llm-semantic-cache-lookup />", Other, "remove it, or do it in the back end"),
+        ("<llm-semantic-cache-lookup />", Other, "remove it, or do it in the backend"),
         ("<choose><else /></choose>", Other, "<else> does not stand in <choose>: <when>, <otherwise> do"),
         ("<set-status cod='1' />", Element("set-status"), "it stands in <return-response>"),
         ("<choose><when conditions='true' /></choose>", Other, "only condition is"),
-        ("<set-query-parameter name='a' />", Element("set-query-parameter"), "do it in the back end"),
+        ("<set-query-parameter name='a' />", Element("set-query-parameter"), "do it in the backend"),
         ("<find-and-replace from='a' to='b' />", Element("find-and-replace"), "bodies are passed on"),
         ("<cache-lookup />", Element("cache-lookup"), "nothing is cached here: remove it"),
         ("<retry condition='@(true)' />", Element("retry"), "repeat requests outside of the document"),
         ("<limit-concurrency key='a' />", Element("limit-concurrency"), "limit requests in flight outside"),
         ("<mock-response />", Element("mock-response"), "write <return-response>"),
-        ("<set-method>GET</set-method>", Element("set-method"), "do it in the back end"),
+        ("<set-method>GET</set-method>", Element("set-method"), "do it in the backend"),
         ("<send-request mode='new' />", Element("send-request"), "documents here call nobody"),
         ("<emit-metric name='x' />", Element("emit-metric"), "leave it out"),
         ("<authentication-basic />", Element("authentication-basic"), "<set-header name=\"Authorization\">"),
-        ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "let the back end check tokens"),
+        ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "let the backend check tokens"),
         ("<policies><outbound><set-body /></outbound></policies>", Element("set-body"), "both ways"),
         (
             "<policies><backend><forward-request timeout='60' /></backend></policies>",
             Timeout,
             "leave it out: the server's own limits",
         ),
-        ("<set-backend-service backend-id='x' />", BackEnd, "known are \"east\", \"west\""),
+        ("<set-backend-service backend-id='x' />", Backend, "known are \"east\", \"west\""),
     ] {
         let errors = errors(text);
         let told = |error: &DocumentError| error.kind() == kind && error.message().contains(message);

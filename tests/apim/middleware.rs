@@ -293,7 +293,7 @@ fn what_a_caller_claims_by_a_header_is_neither_kept_nor_appended_to() {
 
 #[cfg(feature = "proxy")]
 #[tokio::test]
-async fn what_a_document_chose_reaches_the_back_end_through_the_proxy() {
+async fn what_a_document_chose_reaches_the_backend_through_the_proxy() {
     use tower_mtls::{ReverseProxyLayer, apim::ForwardingLayer, identity::Identities, proxy::ProxyBody};
 
     let document = WORLD
@@ -302,12 +302,12 @@ async fn what_a_document_chose_reaches_the_back_end_through_the_proxy() {
                <set-header name="X-Client-Cert-Subject"><value>@(context.Request.Certificate.Subject)</value></set-header>"#,
         )
         .unwrap();
-    let back_end = service_fn(|request: Request<ProxyBody<Full<Bytes>>>| async move {
+    let backend = service_fn(|request: Request<ProxyBody<Full<Bytes>>>| async move {
         let (head, _) = request.into_parts();
         Ok::<_, Infallible>(Response::new((head.uri.to_string(), head.headers)))
     });
     let proxy =
-        ReverseProxyLayer::new("/orders", "https://east.internal/api".parse().unwrap()).layer(back_end);
+        ReverseProxyLayer::new("/orders", "https://east.internal/api".parse().unwrap()).layer(backend);
     let service = ForwardingLayer::new(Identities::new()).layer(proxy);
     let service = AssumePresentedLayer::new(WORLD.orders.clone()).layer(
         ApimPolicyLayer::new(document).layer(service.map_response(|seen| {
@@ -352,9 +352,9 @@ fn a_document_tells_where_it_sends_requests_and_as_whom() {
                </choose>"#,
         )
         .unwrap();
-    assert!(document.chooses_identity() && document.chooses_back_end());
+    assert!(document.chooses_identity() && document.chooses_backend());
     let urls: Vec<_> = document.base_urls().iter().map(|(uri, line, _)| (uri.to_string(), *line)).collect();
     assert_eq!(urls, [("http://readers.internal/".to_owned(), 3)]);
     let plain = WORLD.load("<set-variable name=\"a\" value=\"b\" />").unwrap();
-    assert!(!plain.chooses_identity() && !plain.chooses_back_end() && plain.base_urls().is_empty());
+    assert!(!plain.chooses_identity() && !plain.chooses_backend() && plain.base_urls().is_empty());
 }

@@ -59,7 +59,7 @@ fn only_a_condition_that_could_have_refused_admits() {
 }
 
 #[test]
-fn callers_choose_neither_identity_nor_back_end() {
+fn callers_choose_neither_identity_nor_backend() {
     const NAME: &str = "context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false)";
     let set = |value: &str| format!("<set-variable name='v' value='@({value})' />");
     let read = "(string)context.Variables[\"v\"]";

@@ -6,7 +6,7 @@ use http::{HeaderMap, Request};
 use tower_mtls::{
     ClientCertificate, Presented, Timestamp, TrustAnchors,
     apim::{
-        BackEnd, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome,
+        Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome,
         RequestFacts, Revocation, SharedDeployment,
     },
 };
@@ -79,15 +79,15 @@ impl World {
     }
 
     pub(crate) fn builder(&self) -> DocumentBuilder {
-        let west = BackEnd::new("https://west.internal").unwrap();
+        let west = Backend::new("https://west.internal").unwrap();
         let west = west.with_identity(ChosenIdentity::Id("fabrikam".into()));
         Document::builder()
             .trust(self.trust.clone())
             .revocation(Revocation::Off)
             .allow_unanchored()
             .deployment(SharedDeployment::new(self.deployment()))
-            .back_end("east", BackEnd::new("https://east.internal/v2").unwrap())
-            .back_end("west", west)
+            .backend("east", Backend::new("https://east.internal/v2").unwrap())
+            .backend("west", west)
     }
 
     pub(crate) fn certificate(&self, name: &str) -> Presented {

@@ -1,5 +1,5 @@
 //! What the integration tests share: certificates, a caller, servers that are joined when they are dropped,
-//! and a back end that records who called it.
+//! and an upstream that records who called it.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -12,12 +12,12 @@
     reason = "shared by test files, each using its own part"
 )]
 
-pub mod back_end;
 pub mod caller;
 pub mod der;
 pub mod pki;
 pub mod raw;
 pub mod server;
+pub mod upstream;
 #[cfg(feature = "outbound")]
 pub mod world;
 

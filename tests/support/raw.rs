@@ -1,4 +1,4 @@
-//! A TLS back end that says and does octet by octet what a test wants.
+//! A TLS upstream that says and does octet by octet what a test wants.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! Who calls back ends, who they are, and how they are asked.
+//! Who calls upstreams, who they are, and how they are asked.
 
 use std::{future::Future, sync::Arc};
 
@@ -8,20 +8,19 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, watch};
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
-    BackEndTrust, ClientError, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient,
-    outbound::{BackEndBody, IdentityService, MtlsClientBuilder},
+    ClientError, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient, UpstreamTrust,
+    outbound::{IdentityService, MtlsClientBuilder, UpstreamBody},
 };
 
 use super::{
-    Body,
-    back_end::{BackEnd, Builder, Facts, Handler, facts, handler},
-    empty, full, in_time,
+    Body, empty, full, in_time,
     pki::{Authority, Issued, Leaf},
+    upstream::{Builder, Facts, Handler, Upstream, facts, handler},
 };
 
 pub type Route = IdentityService<MtlsClient<Body>>;
 
-/// Who issues the clients' certificates, and the back end's own.
+/// Who issues the clients' certificates, and the upstream's own.
 pub struct World {
     pub clients: Authority,
     pub servers: Authority,
@@ -34,12 +33,12 @@ impl World {
         Self { clients: Authority::root("Client CA"), server: servers.issue(&Leaf::server()), servers }
     }
 
-    pub fn back_end(&self) -> Builder {
-        BackEnd::builder(&self.server)
+    pub fn upstream(&self) -> Builder {
+        Upstream::builder(&self.server)
     }
 
-    pub fn trust(&self) -> BackEndTrust {
-        BackEndTrust::from_pem(self.servers.pem().as_bytes()).unwrap()
+    pub fn trust(&self) -> UpstreamTrust {
+        UpstreamTrust::from_pem(self.servers.pem().as_bytes()).unwrap()
     }
 
     pub fn client(&self) -> MtlsClient<Body> {
@@ -82,12 +81,12 @@ pub fn post(uri: &str, body: impl Into<Bytes>) -> Request<Body> {
 pub fn send(
     route: &Route,
     request: Request<Body>,
-) -> impl Future<Output = Result<Response<BackEndBody>, ClientError>> + use<> {
+) -> impl Future<Output = Result<Response<UpstreamBody>, ClientError>> + use<> {
     let route = route.clone();
     in_time("an answer", route.oneshot(request))
 }
 
-/// What the back end saw of a request.
+/// What the upstream saw of a request.
 pub async fn ask(route: &Route, uri: &str) -> Facts {
     ask_with(route, get(uri)).await
 }
@@ -103,7 +102,7 @@ pub async fn kind_of_failure(route: &Route, uri: &str) -> ClientErrorKind {
     send(route, get(uri)).await.expect_err("refused").kind()
 }
 
-/// Keeps requests waiting at the back end.
+/// Keeps requests waiting at the upstream.
 pub struct Gate {
     arrived: watch::Sender<usize>,
     permits: Semaphore,

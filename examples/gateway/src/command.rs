@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{log::Log, management, serve};
 
-/// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each back end under
+/// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each upstream under
 /// the route's own identity.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, about)]
@@ -27,7 +27,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A tour with throw-away certificates and two back ends inside the process (the default)
+    /// A tour with throw-away certificates and two upstreams inside the process (the default)
     Demo(Demo),
     /// Serve a configuration file; a changed file or SIGHUP reloads it, SIGTERM and Ctrl-C let what is in flight
     /// finish

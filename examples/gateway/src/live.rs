@@ -2,9 +2,9 @@
 //! SIGHUP replaces the configuration whole or not at all.
 
 mod edits;
-mod opened;
 mod retire;
 mod status;
+mod unguarded;
 mod watch;
 
 use std::{
@@ -52,7 +52,7 @@ impl Files {
         let mut cache = Cache::default();
         let source = Source::read(file);
         let Outcome { loaded, findings, read } = load::load(&source, &mut cache);
-        cache.settle(true);
+        cache.finish_load(true);
         let files = loaded.map(|loaded| {
             let files = Self {
                 source,
@@ -91,7 +91,7 @@ impl Files {
         }
     }
 
-    /// Looked at off the threads that serve: a file system may take its time.
+    /// SelectorValue at off the threads that serve: a file system may take its time.
     async fn states(&self) -> Option<Fingerprints> {
         let files = self.watch.files();
         let looking = spawn_blocking(move || fingerprints(&files));
@@ -168,12 +168,12 @@ impl Files {
             Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
             None => None,
         };
-        self.settle(replaced.is_some());
+        self.finish_load(replaced.is_some());
         self.watch.attempted(before, read, replaced.is_some(), Instant::now());
         match replaced {
             Some(old) => {
                 let new = server.site();
-                opened::warn(&old, &new);
+                unguarded::warn(&old, &new);
                 retire(&old, &new);
                 self.status.fresh(SystemClock.now());
                 self.told.clear();
@@ -200,8 +200,8 @@ impl Files {
         }
     }
 
-    fn settle(&self, is_replaced: bool) {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).settle(is_replaced);
+    fn finish_load(&self, is_replaced: bool) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).finish_load(is_replaced);
     }
 
     /// Says why the files cannot serve, once for each state of affairs.

@@ -29,13 +29,13 @@ use tower_mtls::{MtlsClient, apim::ChosenIdentity, identity::IdentityReference};
 
 use self::{
     api_trust::ApiTrust,
-    cache::{Digest, Kept},
+    cache::{Digest, Memo},
     choice::Known,
     document::Deployment,
     files::Findings,
     key_pair::Pair,
     trust::Roots,
-    upstream::{BackEndTrusts, Parts},
+    upstream::{Parts, UpstreamTrusts},
 };
 pub(crate) use self::{
     apis::{ApiParts, Built},
@@ -49,7 +49,7 @@ pub(crate) use self::{
 use crate::{
     config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
     management::Access,
-    serve::{Client, Expiry, FileSite, Route, back_end_connections},
+    serve::{Client, Expiry, FileRoutes, Route, upstream_connections},
     store::{Published, Use},
 };
 
@@ -64,7 +64,7 @@ pub(crate) struct Loaded {
     pub(crate) store: Option<Located<config::Store>>,
     /// What requests see of the store, once it is open.
     pub(crate) published: Arc<Published>,
-    pub(crate) site: FileSite,
+    pub(crate) site: FileRoutes,
     pub(crate) publication: Publication,
 }
 
@@ -147,7 +147,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let store = &published;
     let parts =
         Parts { config, roots: &roots, store, identities: &known, deployment: &deployment, client: &client };
-    let mut trusts = BackEndTrusts::new(&mut cache.back_end_trusts, &mut cache.shared_trusts);
+    let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
     let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
         .routes
@@ -178,7 +178,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let uses = uses(config, &routes);
     let deployed = deployment.deployed;
     let api_parts = api_parts?;
-    let site = FileSite { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
+    let site = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -226,7 +226,7 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
 }
 
 /// What APIs of the store are built from; None if their trust is broken, which has been reported by then.
-fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiParts> {
+fn api_parts(parts: &Parts<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiParts> {
     let config = parts.config;
     let (trust, is_revocation_off) = match &config.apis.trust {
         Some(name) => {
@@ -238,7 +238,7 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut F
     let files = trust::upstreams(&config.upstream_ca, findings)?;
     let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
     let made = kept.get_or_make(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
-    let Ok(back_end_trust) = made;
+    let Ok(upstream_trust) = made;
     let host = |route: &config::Route| route.host.as_ref().map(|host| host.value.clone());
     Some(ApiParts {
         client: parts.client.clone(),
@@ -247,7 +247,7 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut F
         trust,
         is_revocation_off,
         allow_unanchored: config.apis.allow_unanchored,
-        back_end_trust,
+        upstream_trust,
         limits: config.limits,
         proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
@@ -259,7 +259,7 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Kept<Arc<ApiTrust>>, findings: &mut F
 fn client(limits: &Limits, cache: &mut Cache) -> Client {
     let timeouts =
         [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout, limits.drain_timeout];
-    let most = limits.max_back_end_connections;
+    let most = limits.max_upstream_connections;
     let settings = format!("{timeouts:?} {most:?}");
     let digest = Digest::of("client", [settings.as_bytes()]);
     let made: Result<_, Infallible> = cache.clients.get_or_make(digest, || {
@@ -269,8 +269,8 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
             .with_handshake_timeout(handshake)
             .with_idle_timeout(idle)
             .with_drain_timeout(drain)
-            // One caller's connection can ask for many of back ends: all of them fit into the open files as well.
-            .with_max_total_connections(back_end_connections());
+            // One caller's connection can ask for many of upstreams: all of them fit into the open files as well.
+            .with_max_total_connections(upstream_connections());
         Ok(match most {
             Some(most) => client.with_max_connections(most).build(),
             None => client.build(),

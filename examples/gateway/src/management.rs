@@ -29,13 +29,13 @@ pub(crate) use self::{
     metrics::{recorder, upkeep},
     token::Token,
 };
-use crate::{live::Status, serve::Site, store::Published};
+use crate::{live::Status, serve::RoutingSnapshot, store::Published};
 
 /// What the management listener answers.
 pub(crate) fn router(
     access: Access,
     status: Arc<Status>,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<RoutingSnapshot>>,
     recorded: PrometheusHandle,
     stored: Stored,
     published: Arc<Published>,

@@ -1,4 +1,4 @@
-//! The one spelling of a request path that routing, rules and the back end all see.
+//! The one spelling of a request path that routing, rules and the upstream all see.
 //!
 //! A path is refused if two readers could understand it differently: dot segments (plain, encoded, or with
 //! path parameters behind them), a backslash, an encoded slash, backslash or NUL, a malformed escape, overlong
@@ -18,7 +18,7 @@ use std::fmt;
 pub(crate) struct Normalised<'a> {
     /// The path; borrowed if it arrived in this form already.
     pub(crate) path: Cow<'a, str>,
-    /// Whether a segment other than the last is empty, as in `/a//b` (also `/a/;x/b`, which a back end that
+    /// Whether a segment other than the last is empty, as in `/a//b` (also `/a/;x/b`, which an upstream that
     /// drops path parameters reads in the same way).
     pub(crate) has_empty_segments: bool,
 }

@@ -4,18 +4,18 @@ mod activity;
 mod answer;
 mod body;
 mod bounds;
-mod chosen_by;
-mod conditions;
 mod connection;
 mod delivery;
 mod early;
 mod expiry;
 mod flush;
 mod head;
+mod identity_selector;
 mod limits;
+mod listener;
+mod listener_control;
 mod measure;
-mod port;
-mod site;
+mod snapshot;
 mod strict_http1;
 mod tunnel;
 mod unverified;
@@ -41,15 +41,15 @@ use tower_mtls::ClientIdentity;
 pub(crate) use self::{
     answer::Refused,
     bounds::Bounds,
-    chosen_by::ChosenBy,
     expiry::{Expiry, Side, days_until},
-    limits::back_end_connections,
+    identity_selector::IdentitySelector,
+    limits::upstream_connections,
+    listener::Listener,
     measure::{DURATION, RouteMeasures},
-    port::Port,
-    site::{Client, FileSite, Guard, Route, RouteFacts, RouteService, Site},
+    snapshot::{Client, FileRoutes, Guard, Route, RouteFacts, RouteService, RoutingSnapshot},
     unverified::UnverifiedLayer,
 };
-use self::{body::CallerBody, limits::Places};
+use self::{body::CallerBody, limits::ConnectionLimit};
 use crate::{
     config::{self, Diagnostic, Limits, Located, Severity},
     live::Status,
@@ -67,15 +67,15 @@ const MANAGEMENT_DRAIN: Duration = Duration::from_secs(1);
 /// The gateway, serving. Dropping it cuts all connections.
 #[derive(Debug)]
 pub(crate) struct Server {
-    site: Arc<ArcSwap<Site>>,
-    listener: Port,
+    site: Arc<ArcSwap<RoutingSnapshot>>,
+    listener: Listener,
     management: Option<Management>,
     /// Listeners whose address is configured no longer: they finish what is in flight.
     closing: JoinSet<()>,
     status: Arc<Status>,
     metrics: PrometheusHandle,
     published: Arc<Published>,
-    /// Held by whoever makes a new site out of the present one.
+    /// DeadlineState by whoever makes a new site out of the present one.
     publishing: Arc<Mutex<()>>,
     store: Option<Stored>,
     /// As they were at the start: some cannot change any more.
@@ -100,7 +100,7 @@ impl Drop for Stored {
 /// The management listener, and what it answers with.
 #[derive(Debug)]
 struct Management {
-    port: Port,
+    port: Listener,
     router: Arc<ArcSwap<Router>>,
 }
 
@@ -118,7 +118,7 @@ impl Server {
         let Loaded { file, listener, management, limits, store, published, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
         publication.begin(&BTreeMap::new(), &site.identities);
-        let site = Arc::new(ArcSwap::from_pointee(Site::new(Arc::new(site), Built::default())));
+        let site = Arc::new(ArcSwap::from_pointee(RoutingSnapshot::new(Arc::new(site), Built::default())));
         let publishing = Arc::default();
         let store = match store {
             Some(config) => Some(open_store(config, &file, published.clone(), &site, &publishing).await?),
@@ -151,7 +151,7 @@ impl Server {
     /// # Errors
     ///
     /// An address cannot be bound.
-    pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<Arc<Site>, Diagnostic> {
+    pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<Arc<RoutingSnapshot>, Diagnostic> {
         let Loaded { file, listener, management, limits, store, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
 
@@ -208,7 +208,7 @@ impl Server {
     }
 
     /// What is served now.
-    pub(crate) fn site(&self) -> Arc<Site> {
+    pub(crate) fn site(&self) -> Arc<RoutingSnapshot> {
         self.site.load_full()
     }
 
@@ -247,9 +247,15 @@ impl Server {
             router.oneshot(request)
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-        let port =
-            Port::bind("management", address, tls, of_management(limits), limits::of_management(), service)
-                .await?;
+        let port = Listener::bind(
+            "management",
+            address,
+            tls,
+            of_management(limits),
+            limits::of_management(),
+            service,
+        )
+        .await?;
         Ok(Management { port, router })
     }
 
@@ -286,7 +292,7 @@ impl Server {
     /// Refuses an identity whose name is that of an entry of the store, which policies would find no more.
     fn refuse_hidden(
         &self,
-        site: &FileSite,
+        site: &FileRoutes,
         store: Option<&Located<config::Store>>,
         file: &std::path::Path,
     ) -> Result<(), Diagnostic> {
@@ -304,7 +310,7 @@ impl Server {
     /// Refuses a configuration by which an API of the store could not be served that is served now.
     fn refuse_to_break(
         &self,
-        site: &FileSite,
+        site: &FileRoutes,
         store: Option<&Located<config::Store>>,
         file: &std::path::Path,
     ) -> Result<(), Diagnostic> {
@@ -322,7 +328,7 @@ impl Server {
     }
 
     /// Ends a listener in the background.
-    fn close(&mut self, taken: impl FnOnce(&mut Self) -> Port) {
+    fn close(&mut self, taken: impl FnOnce(&mut Self) -> Listener) {
         let port = taken(self);
         while self.closing.try_join_next().is_some() {}
         self.closing.spawn(port.drain());
@@ -346,7 +352,7 @@ async fn open_store(
     config: Located<config::Store>,
     file: &std::path::Path,
     published: Arc<Published>,
-    site: &Arc<ArcSwap<Site>>,
+    site: &Arc<ArcSwap<RoutingSnapshot>>,
     publishing: &Arc<Mutex<()>>,
 ) -> Result<Stored, Diagnostic> {
     let (used, judging) = (site.clone(), site.clone());
@@ -370,7 +376,7 @@ async fn open_store(
              rename the identity and send SIGHUP"
         );
     }
-    for (id, stored) in &apis.settings().back_ends {
+    for (id, stored) in &apis.settings().backends {
         stored.value.warn_of_danger(id);
     }
     let following = tokio::spawn(async move { match follower.follow().await {} });
@@ -378,11 +384,11 @@ async fn open_store(
 }
 
 /// Whether requests could be served by these settings, of which one item is changed.
-fn judge(site: &Site, settings: &Settings, item: &Item) -> Result<(), Refusal> {
-    if let Item::BackEnd(id) = item
-        && !settings.back_ends.contains_key(id)
+fn judge(site: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), Refusal> {
+    if let Item::Backend(id) = item
+        && !settings.backends.contains_key(id)
     {
-        let users = site.apis.back_end_users.iter().filter(|(used, _)| **used == **id);
+        let users = site.apis.backend_users.iter().filter(|(used, _)| **used == **id);
         let users: Vec<_> = users.map(|(_, by)| by.clone()).collect();
         if !users.is_empty() {
             return Err(Refusal::InUse(users));
@@ -397,12 +403,16 @@ fn judge(site: &Site, settings: &Settings, item: &Item) -> Result<(), Refusal> {
 
 /// Serves this file's routes and the store's APIs as they are now, from the next request on; what was served before.
 ///
-/// Connections and tunnels under a trust that a back end of the store no longer has are retired.
-fn publish(site: &ArcSwap<Site>, file: Arc<FileSite>, published: &Published) -> Arc<Site> {
+/// Connections and tunnels under a trust that a backend of the store no longer has are retired.
+fn publish(
+    site: &ArcSwap<RoutingSnapshot>,
+    file: Arc<FileRoutes>,
+    published: &Published,
+) -> Arc<RoutingSnapshot> {
     file.deployed.refresh(published);
     let settings = published.settings().1;
     let built = file.api_parts.build(&settings);
-    let new = Arc::new(Site::new(file, built));
+    let new = Arc::new(RoutingSnapshot::new(file, built));
     let old = site.swap(new.clone());
     for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {
         tracing::error!("{} cannot be served: {broken}", broken.item);
@@ -425,9 +435,13 @@ fn of_management(limits: Limits) -> Limits {
 }
 
 /// Binds the listener and serves the routes on it.
-async fn bind(site: &Arc<ArcSwap<Site>>, endpoint: &Endpoint, limits: Limits) -> std::io::Result<Port> {
+async fn bind(
+    site: &Arc<ArcSwap<RoutingSnapshot>>,
+    endpoint: &Endpoint,
+    limits: Limits,
+) -> std::io::Result<Listener> {
     let fitting = limits::places();
-    let places = Places {
+    let places = ConnectionLimit {
         connections: limits.max_connections.unwrap_or(fitting.connections),
         handshakes: limits.max_handshakes.unwrap_or(fitting.handshakes),
         makes_room: false,
@@ -435,9 +449,9 @@ async fn bind(site: &Arc<ArcSwap<Site>>, endpoint: &Endpoint, limits: Limits) ->
     let site = site.clone();
     let service = service_fn(move |request: http::Request<CallerBody>| {
         let site = site.clone();
-        async move { Ok::<_, Infallible>(site::answer(&site, request).await) }
+        async move { Ok::<_, Infallible>(snapshot::answer(&site, request).await) }
     });
-    Port::bind("main", endpoint.address.value, endpoint.tls.clone(), limits, places, service).await
+    Listener::bind("main", endpoint.address.value, endpoint.tls.clone(), limits, places, service).await
 }
 
 fn cannot_listen(endpoint: &Endpoint, file: &std::path::Path, error: &std::io::Error) -> Diagnostic {

@@ -1,4 +1,4 @@
-//! What administrators put in while the gateway serves: certificates, with private keys sealed at rest, APIs, back ends
+//! What administrators put in while the gateway serves: certificates, with private keys sealed at rest, APIs, backends
 //! and policies.
 //!
 //! [`Store`] is the little that the gateway asks of whatever keeps the records: reads, changes that say what they
@@ -7,7 +7,7 @@
 
 mod api;
 mod apis;
-mod back_end;
+mod backend;
 mod certificates;
 mod condition;
 mod deployed;
@@ -22,16 +22,16 @@ mod seal;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod turns;
 mod upload;
 mod uses;
+mod write_lock;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub(crate) use self::{
     api::{Api, Policy},
     apis::{Apis, Changed},
-    back_end::{BackEnd, Credential},
+    backend::{Backend, Credential},
     certificates::Certificates,
     condition::{Condition, Refusal},
     deployed::Deployed,
@@ -60,7 +60,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     fn get(&self, key: Key) -> Pending<Option<Record>>;
 
     /// Some of the records of one kind, by id, as they are at one moment.
-    fn list(&self, kind: Kind, wanted: Wanted) -> Pending<Listing>;
+    fn list(&self, kind: Kind, wanted: ListQuery) -> Pending<Listing>;
 
     /// Writes a record if all is as expected. It is safe on disk, with all before it, once this is answered.
     fn put(&self, key: Key, value: Vec<u8>, expected: Expected) -> Pending<Result<Revision, Conflict>>;
@@ -77,7 +77,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
 pub(crate) enum Kind {
     Certificate,
     Api,
-    BackEnd,
+    Backend,
     /// The policy of all APIs.
     Policy,
     /// What proves that a sealing key is the store's.
@@ -100,7 +100,7 @@ pub(crate) struct Record {
 }
 
 /// Which records are wanted: of those that the filter takes, `top` after the first `skip`.
-pub(crate) struct Wanted {
+pub(crate) struct ListQuery {
     pub(crate) filter: Box<dyn Fn(&Record) -> bool + Send>,
     pub(crate) skip: usize,
     pub(crate) top: usize,
@@ -138,7 +138,7 @@ pub(crate) enum Conflict {
 #[derive(Debug)]
 pub(crate) struct StoreError(String);
 
-impl Wanted {
+impl ListQuery {
     /// All of them.
     pub(crate) fn all() -> Self {
         Self { filter: Box::new(|_| true), skip: 0, top: usize::MAX }

@@ -94,7 +94,7 @@ fn what_is_odd_is_told_and_changes_no_exit_code() {
             ":6: warning: trust.partners.ca: \"client.pem\": \"CN=orders-client,O=Contoso\" is not a CA's certificate; ",
         ),
         (
-            "a leaf among back ends' CAs",
+            "a leaf among upstreams' CAs",
             "backend-ca.pem",
             "backend.pem",
             ":15: warning: routes[1].upstream_tls.ca: \"backend.pem\": \"CN=localhost,O=Contoso\" is not a CA's certificate; ",
@@ -214,7 +214,7 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
             "trust.partners.crl: ",
         ),
         ("a wrong type", "\"127.0.0.1:8443\"", "8443", 2, "listener.address: "),
-        ("a bad back-end CA", "backend-ca.pem", "orders.password", 15, "routes[1].upstream_tls.ca: "),
+        ("a bad upstream CA", "backend-ca.pem", "orders.password", 15, "routes[1].upstream_tls.ca: "),
     ];
     for (case, from, to, line, key) in table {
         assert!(good.contains(from), "{case}");

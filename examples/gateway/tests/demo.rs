@@ -62,7 +62,7 @@ fn a_demo_that_cannot_start_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_forged_identity_header_does_not_reach_the_back_end() {
+async fn a_forged_identity_header_does_not_reach_the_upstream() {
     let demo = Demo::start();
     let request =
         b"GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-ARR-ClientCert: forged\r\n\

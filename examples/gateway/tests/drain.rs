@@ -6,20 +6,20 @@ mod support;
 
 use std::{fs, net::SocketAddr};
 
-use support::{Demo, Running, get, raise_open_files, slow_back_end::SlowBackEnd, until, whole};
+use support::{Demo, Running, get, raise_open_files, slow_upstream::SlowUpstream, until, whole};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
 };
 
-/// Serves `/` of this back end, with a management listener, on free ports.
-fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) {
+/// Serves `/` of this upstream, with a management listener, on free ports.
+fn start(demo: Demo, upstream: SocketAddr, limits: &str) -> (Running, Demo) {
     let config = demo.dir().join("drain.toml");
     let text = format!(
         "[listener]\naddress = \"127.0.0.1:0\"\ncertificate = \"server.pem\"\nprivate_key = \"server.key\"\n\
          [management]\naddress = \"127.0.0.1:0\"\ntoken_file = \"management.token\"\n\
-         [limits]\n{limits}\n[[routes]]\npath = \"/\"\nupstream = \"http://{back_end}\"\n"
+         [limits]\n{limits}\n[[routes]]\npath = \"/\"\nupstream = \"http://{upstream}\"\n"
     );
     fs::write(&config, text).unwrap();
     let (running, port) = Running::start(&config);
@@ -29,8 +29,8 @@ fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) {
 #[tokio::test]
 async fn sigterm_with_500_requests_and_50_streams_in_flight_loses_none_and_exits_with_0() {
     raise_open_files();
-    let back_end = SlowBackEnd::start().await;
-    let (mut running, demo) = start(Demo::start(), back_end.address, "drain_timeout = \"60s\"");
+    let upstream = SlowUpstream::start().await;
+    let (mut running, demo) = start(Demo::start(), upstream.address, "drain_timeout = \"60s\"");
     let mut asking = JoinSet::new();
     for _ in 0..500 {
         let mut sender = demo.http1(None).await;
@@ -43,11 +43,11 @@ async fn sigterm_with_500_requests_and_50_streams_in_flight_loses_none_and_exits
             asking.spawn(async move { whole(sender.send_request(get("/")).await.unwrap()).await });
         }
     }
-    back_end.asked(550).await;
+    upstream.asked(550).await;
     let from = running.lines();
     running.terminate();
     running.logged(from, "draining");
-    back_end.release();
+    upstream.release();
     let mut closing = 0;
     while let Some(answer) = asking.join_next().await {
         let (status, headers, body) = answer.unwrap();
@@ -56,14 +56,14 @@ async fn sigterm_with_500_requests_and_50_streams_in_flight_loses_none_and_exits
     }
     assert_eq!(closing, 500, "HTTP/1.1 callers are told that their connection ends");
     assert_eq!(running.ended().await, Some(0));
-    assert_eq!((running.count(from, "cut off"), back_end.requests()), (0, 550));
+    assert_eq!((running.count(from, "cut off"), upstream.requests()), (0, 550));
 }
 
 #[tokio::test]
 async fn callers_whose_handshake_or_next_request_is_on_its_way_are_still_answered() {
-    let back_end = SlowBackEnd::start().await;
-    back_end.release();
-    let (mut running, demo) = start(Demo::start(), back_end.address, "");
+    let upstream = SlowUpstream::start().await;
+    upstream.release();
+    let (mut running, demo) = start(Demo::start(), upstream.address, "");
     // One has connected and not begun its handshake; one keeps its connection after an answer.
     let early = TcpStream::connect(("127.0.0.1", demo.port)).await.unwrap();
     let mut kept = demo.http1(None).await;
@@ -88,8 +88,8 @@ async fn callers_whose_handshake_or_next_request_is_on_its_way_are_still_answere
 
 #[tokio::test]
 async fn while_it_drains_it_is_not_ready_takes_no_caller_and_cuts_off_what_takes_too_long() {
-    let back_end = SlowBackEnd::start().await;
-    let (mut running, demo) = start(Demo::start(), back_end.address, "drain_timeout = \"3s\"");
+    let upstream = SlowUpstream::start().await;
+    let (mut running, demo) = start(Demo::start(), upstream.address, "drain_timeout = \"3s\"");
     let management = running.management_port();
     let demo = demo.on_port(management);
     for path in ["/healthz", "/readyz"] {
@@ -102,7 +102,7 @@ async fn while_it_drains_it_is_not_ready_takes_no_caller_and_cuts_off_what_takes
     let mut asking = demo.http1(None).await;
     let asked = tokio::spawn(async move { asking.send_request(get("/")).await.is_err() });
     let idle = demo.http2(None).await;
-    back_end.asked(1).await;
+    upstream.asked(1).await;
 
     let from = running.lines();
     running.terminate();

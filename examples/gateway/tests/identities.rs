@@ -31,7 +31,7 @@ fn gateway_with(demo: &Demo, routes: &str) -> (Running, u16) {
     Running::start(&config)
 }
 
-/// The status, and who the back end saw or the code of the problem.
+/// The status, and who the upstream saw or the code of the problem.
 async fn get(demo: &Demo, certificate: Option<&str>, path: &str, header: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
     let answer = demo.send_raw(certificate, request.as_bytes()).await;

@@ -8,9 +8,9 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use support::{
-    Demo,
-    back_end::{self, BackEnd},
-    fronted, get, replace, soon, whole,
+    Demo, fronted, get, replace, soon,
+    upstream::{self, Upstream},
+    whole,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, client::TlsStream};
 
-/// A back end whose first handshake waits for a word of the test, and that answers with who it saw.
+/// An upstream whose first handshake waits for a word of the test, and that answers with who it saw.
 struct Waiting {
     address: SocketAddr,
     accepted: mpsc::UnboundedReceiver<()>,
@@ -30,7 +30,7 @@ impl Waiting {
     async fn start(dir: &Path) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(back_end::tls(dir, &["http/1.1"])));
+        let acceptor = TlsAcceptor::from(Arc::new(upstream::tls(dir, &["http/1.1"])));
         let orders = CertificateDer::from_pem_file(dir.join("orders.pem")).unwrap();
         let (tell, accepted) = mpsc::unbounded_channel();
         let (go_on, mut may_go_on) = mpsc::unbounded_channel();
@@ -72,16 +72,16 @@ fn replace_orders(demo: &Demo) {
 #[tokio::test]
 async fn a_request_that_connects_after_a_reload_begins_under_the_new_identity() {
     let demo = Demo::start();
-    let mut back_end = Waiting::start(&demo.dir()).await;
-    let (running, demo) = fronted::start(demo, back_end.address, "");
+    let mut upstream = Waiting::start(&demo.dir()).await;
+    let (running, demo) = fronted::start(demo, upstream.address, "");
     let mut caller = demo.http1(None).await;
     let asked = tokio::spawn(async move { whole(caller.send_request(get("/open")).await.unwrap()).await });
-    soon(back_end.accepted.recv()).await.unwrap();
+    soon(upstream.accepted.recv()).await.unwrap();
     replace_orders(&demo);
     let from = running.lines();
     running.hang_up();
     running.logged(from, "INFO gateway::live: reloaded");
-    back_end.go_on.send(()).unwrap();
+    upstream.go_on.send(()).unwrap();
     let (status, _, body) = soon(asked).await.unwrap();
     assert_eq!((status, body.as_str()), (200, "others"));
 }
@@ -89,25 +89,25 @@ async fn a_request_that_connects_after_a_reload_begins_under_the_new_identity() 
 #[tokio::test]
 async fn a_request_in_flight_whose_identity_is_gone_gets_502() {
     let demo = Demo::start();
-    let mut back_end = Waiting::start(&demo.dir()).await;
-    let (running, demo) = fronted::start(demo, back_end.address, "");
+    let mut upstream = Waiting::start(&demo.dir()).await;
+    let (running, demo) = fronted::start(demo, upstream.address, "");
     let mut caller = demo.http1(None).await;
     let asked = tokio::spawn(async move { whole(caller.send_request(get("/open")).await.unwrap()).await });
-    soon(back_end.accepted.recv()).await.unwrap();
+    soon(upstream.accepted.recv()).await.unwrap();
     let config = demo.dir().join("fronted.toml");
     let text = fs::read_to_string(&config).unwrap();
     let from = running.lines();
     let renamed = text.replace("[identities.orders]", "[identities.ours]");
     replace(&config, renamed.replace("identity = \"orders\"", "identity = \"ours\""));
     running.logged(from, "INFO gateway::live: reloaded");
-    back_end.go_on.send(()).unwrap();
+    upstream.go_on.send(()).unwrap();
     let (status, _, body) = soon(asked).await.unwrap();
     assert!(status == 502 && body.contains("unknown_identity"), "{status} {body}");
 }
 
-/// A back end that switches protocols, and waits for the caller's end.
-async fn switching(demo: &Demo) -> BackEnd {
-    BackEnd::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
+/// An upstream that switches protocols, and waits for the caller's end.
+async fn switching(demo: &Demo) -> Upstream {
+    Upstream::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
         let mut octets = [0; 4_096];
         let _ = stream.read(&mut octets).await;
         let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
@@ -131,8 +131,8 @@ async fn switch(demo: &Demo) -> (TlsStream<TcpStream>, String) {
 #[tokio::test]
 async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeout() {
     let demo = Demo::start();
-    let back_end = switching(&demo).await;
-    let (running, demo) = fronted::start(demo, back_end.address, "drain_timeout = \"200ms\"");
+    let upstream = switching(&demo).await;
+    let (running, demo) = fronted::start(demo, upstream.address, "drain_timeout = \"200ms\"");
     let (mut caller, status) = switch(&demo).await;
     assert_eq!(status, "101");
     let config = demo.dir().join("fronted.toml");
@@ -148,8 +148,8 @@ async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeo
 #[tokio::test]
 async fn a_tunnel_counts_as_a_request_of_its_route_until_it_ends() {
     let demo = Demo::start();
-    let back_end = switching(&demo).await;
-    let (running, demo) = fronted::start(demo, back_end.address, "");
+    let upstream = switching(&demo).await;
+    let (running, demo) = fronted::start(demo, upstream.address, "");
     let config = demo.dir().join("fronted.toml");
     let text = fs::read_to_string(&config).unwrap();
     // Of the last route, `/open`.

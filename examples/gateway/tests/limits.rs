@@ -6,7 +6,7 @@ mod support;
 use std::{fs, net::SocketAddr};
 
 use http_body_util::BodyExt;
-use support::{Demo, Running, get, metrics, slow_back_end::SlowBackEnd, value, whole};
+use support::{Demo, Running, get, metrics, slow_upstream::SlowUpstream, value, whole};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -43,7 +43,7 @@ fn start(routes: &str) -> (Running, Demo) {
 
 #[tokio::test]
 async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection() {
-    let (silent, endless) = (SlowBackEnd::start().await, endless().await);
+    let (silent, endless) = (SlowUpstream::start().await, endless().await);
     let (running, demo) = start(&format!(
         "[[routes]]\npath = \"/first\"\nupstream = \"http://{0}\"\nlimits.first_byte_timeout = \"100ms\"\n\
          [[routes]]\npath = \"/whole\"\nupstream = \"http://{0}\"\nlimits.request_timeout = \"100ms\"\n\
@@ -69,7 +69,7 @@ async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection(
 
     let text = metrics(&demo, running.management_port()).await;
     let series = format!(
-        "gateway_errors_total{{route=\"/first\",identity=\"\",back_end=\"{}\",code=\"first_byte_timeout\"}}",
+        "gateway_errors_total{{route=\"/first\",identity=\"\",upstream=\"{}\",code=\"first_byte_timeout\"}}",
         silent.address
     );
     assert_eq!(value(&text, &series), Some(3.0), "{text}");
@@ -77,7 +77,7 @@ async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection(
 
 #[tokio::test]
 async fn a_caller_that_sends_no_more_of_its_body_gets_408() {
-    let silent = SlowBackEnd::start().await;
+    let silent = SlowUpstream::start().await;
     let (_running, demo) = start(&format!(
         "[[routes]]\npath = \"/\"\nupstream = \"http://{}\"\nlimits.body_timeout = \"200ms\"\n",
         silent.address
@@ -89,11 +89,11 @@ async fn a_caller_that_sends_no_more_of_its_body_gets_408() {
 
 #[tokio::test]
 async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answers() {
-    let back_end = SlowBackEnd::start().await;
+    let upstream = SlowUpstream::start().await;
     let (running, demo) = start(&format!(
         "[[routes]]\npath = \"/two\"\nupstream = \"http://{0}\"\nlimits.max_requests = 2\n\
          [[routes]]\npath = \"/any\"\nupstream = \"http://{0}\"\n",
-        back_end.address
+        upstream.address
     ));
     let asking = demo.http2(None).await;
     let ask = |path: &'static str| {
@@ -101,7 +101,7 @@ async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answ
         tokio::spawn(async move { whole(asking.send_request(get(path)).await.unwrap()).await })
     };
     let waiting = [ask("/two"), ask("/two"), ask("/any")];
-    back_end.asked(3).await;
+    upstream.asked(3).await;
     let refused = || async {
         let (status, _, body) = ask("/two").await.unwrap();
         assert_eq!(status, 503);
@@ -112,7 +112,7 @@ async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answ
     running.hang_up();
     running.logged(0, "INFO gateway::live: reloaded");
     refused().await;
-    back_end.release();
+    upstream.release();
     for answered in waiting {
         assert_eq!(answered.await.unwrap().0, 200);
     }

@@ -150,11 +150,11 @@ async fn requests_errors_connections_and_certificates_are_counted() {
     }
     let open = demo.http1(None).await;
     let text = metrics(&demo, running.management_port()).await;
-    let back_end = text
+    let upstream = text
         .split("gateway_requests_total{")
         .nth(1)
         .unwrap()
-        .split("back_end=\"")
+        .split("upstream=\"")
         .nth(1)
         .unwrap()
         .split('"')
@@ -162,13 +162,13 @@ async fn requests_errors_connections_and_certificates_are_counted() {
         .unwrap()
         .to_owned();
     let requests = |route: &str, identity: &str, status: &str| {
-        let labels = format!("route=\"{route}\",identity=\"{identity}\",back_end=\"");
+        let labels = format!("route=\"{route}\",identity=\"{identity}\",upstream=\"");
         let series = format!("gateway_requests_total{{{labels}");
         let status = format!("status=\"{status}\"");
         let line = text.lines().find(|line| line.starts_with(&series) && line.contains(&status));
         line.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
     };
-    assert!(back_end.starts_with("localhost:"), "{back_end}");
+    assert!(upstream.starts_with("localhost:"), "{upstream}");
     assert_eq!(requests("/orders", "orders", "2xx"), Some(2.0), "{text}");
     assert_eq!(requests("/orders", "orders", "4xx"), Some(1.0), "{text}");
     assert_eq!(requests("/billing", "billing", "2xx"), Some(1.0), "{text}");

@@ -6,13 +6,13 @@ mod support;
 
 use std::{fs, process::Command, sync::Arc};
 
-use support::{Demo, Running, get, raise_open_files, slow_back_end::SlowBackEnd, soon, until, whole};
+use support::{Demo, Running, get, raise_open_files, slow_upstream::SlowUpstream, soon, until, whole};
 use tokio::{net::TcpStream, task::JoinSet};
 
 #[tokio::test]
 async fn callers_and_their_upstream_connections_are_served_beside_250_management_connections() {
     raise_open_files();
-    let upstream = SlowBackEnd::start().await;
+    let upstream = SlowUpstream::start().await;
     let demo = Demo::start();
     let config = demo.dir().join("files.toml");
     let text = format!(

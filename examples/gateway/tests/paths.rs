@@ -74,7 +74,7 @@ fn judge(target: &str, answer: &str) {
     assert!(["400", "403", "404", "200"].contains(&status), "{target}: {answer}");
     if status == "200" {
         assert!(
-            answer.contains("back end 2") && !answer.contains("\"path\": \"/orders"),
+            answer.contains("upstream 2") && !answer.contains("\"path\": \"/orders"),
             "{target}: {answer}"
         );
     }
@@ -102,7 +102,7 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_2() {
 }
 
 #[tokio::test]
-async fn the_normal_path_is_what_the_back_end_sees() {
+async fn the_normal_path_is_what_the_upstream_sees() {
     let demo = Demo::start();
     for (target, seen) in
         [("/%6frders/a%2Db%7e", "/orders/a-b~"), ("/orders/x%c3%bc?q=%2e%2e/", "/orders/x%C3%BC?q=%2e%2e/")]
@@ -147,10 +147,10 @@ async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
 async fn empty_segments_never_lead_to_the_path_of_another_route() {
     let demo = Demo::start();
     let config = demo.toml();
-    let back_end = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
+    let upstream = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
     let (before, _) = config.split_once("[[routes]]").unwrap();
     let route = |head: &str| {
-        format!("[[routes]]\n{head}\nupstream = \"https://localhost:{back_end}\"\nidentity = \"orders\"\n")
+        format!("[[routes]]\n{head}\nupstream = \"https://localhost:{upstream}\"\nidentity = \"orders\"\n")
     };
     let guarded = "[routes.client_certificate]\ntrust = \"partners\"\n";
     let routes = [
@@ -192,16 +192,16 @@ async fn empty_segments_never_lead_to_the_path_of_another_route() {
     drop(running);
 }
 
-/// A guarded host and a guarded path beside an open route to the same back end: nothing that a second parser
+/// A guarded host and a guarded path beside an open route to the same upstream: nothing that a second parser
 /// could read as either may lead to the open one.
 #[tokio::test]
 async fn no_spelling_of_host_or_path_leads_around_a_guarded_route() {
     let demo = Demo::start();
     let config = demo.toml();
-    let back_end = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
+    let upstream = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
     let (before, _) = config.split_once("[[routes]]").unwrap();
     let route = |head: &str| {
-        format!("[[routes]]\n{head}\nupstream = \"https://localhost:{back_end}\"\nidentity = \"orders\"\n")
+        format!("[[routes]]\n{head}\nupstream = \"https://localhost:{upstream}\"\nidentity = \"orders\"\n")
     };
     let guarded = "[routes.client_certificate]\ntrust = \"partners\"\n";
     let routes = [

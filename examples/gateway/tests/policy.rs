@@ -10,7 +10,9 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{Demo, Running, back_end::BackEnd, check, gateway, get, metrics, replace, shell, value, whole};
+use support::{
+    Demo, Running, check, gateway, get, metrics, replace, shell, upstream::Upstream, value, whole,
+};
 
 /// What the articles of 2017 say, byte for byte but for the names they leave to be filled in.
 const EXPIRY: &str = r#"<choose>
@@ -159,8 +161,8 @@ fn thumbprint(demo: &Demo, certificate: &str) -> String {
     shell(&line)
 }
 
-/// The URLs of the demo's back ends, less the path.
-fn back_ends(demo: &Demo) -> [String; 2] {
+/// The URLs of the demo's upstreams, less the path.
+fn upstreams(demo: &Demo) -> [String; 2] {
     let toml = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
     let mut found: Vec<_> = toml
         .split('"')
@@ -181,9 +183,9 @@ fn filled(demo: &Demo, document: &str) -> String {
         .replace("BILLING-THUMBPRINT", &thumbprint(demo, "billing"))
         .replace("BILLING-PFX", &shell(&format!("base64 -w0 '{}'", demo.dir().join("billing.pfx").display())))
         .replace("BILLING-PASSWORD", fs::read_to_string(demo.dir().join("billing.password")).unwrap().trim())
-        // Its certificate is another CA's than those of back ends.
+        // Its certificate is another CA's than those of upstreams.
         .replace("DEMO-PORT", &demo.port.to_string())
-        .replace("SECOND", &back_ends(demo)[1])
+        .replace("SECOND", &upstreams(demo)[1])
 }
 
 /// Keys beside a document: a set of CAs if it asks for a chain, and consent, which most do not need.
@@ -196,7 +198,7 @@ fn beside(document: &str) -> &'static str {
 
 /// Writes documents and a configuration with a route for each; `route` stands in every route.
 fn write(demo: &Demo, documents: &[(&str, &str)], route: &str) -> std::path::PathBuf {
-    let [first, _] = back_ends(demo);
+    let [first, _] = upstreams(demo);
     let mut text = String::from(
         r#"
         [listener]
@@ -331,11 +333,11 @@ async fn what_grpc_needs_passes_a_document_both_ways() {
         let served = server::conn::http2::Builder::new(TokioExecutor::new());
         let _ = served.serve_connection(TokioIo::new(connection), answer).await;
     };
-    let back_end = BackEnd::start(&demo.dir(), &["h2"], serve).await;
+    let upstream = Upstream::start(&demo.dir(), &["h2"], serve).await;
     let config = write(&demo, &[("grpc", CHAIN_TODAY)], "identity = \"orders\"");
     let text = fs::read_to_string(&config).unwrap();
-    let own = format!("https://localhost:{}", back_end.address.port());
-    fs::write(&config, text.replace(&back_ends(&demo)[0], &own)).unwrap();
+    let own = format!("https://localhost:{}", upstream.address.port());
+    fs::write(&config, text.replace(&upstreams(&demo)[0], &own)).unwrap();
     let (_running, port) = Running::start(&config);
     let demo = demo.on_port(port);
     let mut request = get("/grpc/orders.Orders/Get");
@@ -372,13 +374,13 @@ async fn validate_client_certificate_answers_401_and_says_no_more() {
 }
 
 #[tokio::test]
-async fn a_document_chooses_back_end_identity_and_headers() {
+async fn a_document_chooses_backend_identity_and_headers() {
     let world = World::start(&[("routing", ROUTING)]);
-    for (header, status, path, back_end, identity) in [
-        ("", 200, "/api/42", "back end 1", "CN=orders-gateway"),
-        ("X-Region: west\r\n", 200, "/west/42", "back end 2", "CN=billing-gateway"),
-        ("X-Region: thumbprint\r\n", 200, "/api/42", "back end 1", "CN=billing-gateway"),
-        ("X-Region: embedded\r\n", 200, "/api/42", "back end 1", "CN=billing-gateway"),
+    for (header, status, path, upstream, identity) in [
+        ("", 200, "/api/42", "upstream 1", "CN=orders-gateway"),
+        ("X-Region: west\r\n", 200, "/west/42", "upstream 2", "CN=billing-gateway"),
+        ("X-Region: thumbprint\r\n", 200, "/api/42", "upstream 1", "CN=billing-gateway"),
+        ("X-Region: embedded\r\n", 200, "/api/42", "upstream 1", "CN=billing-gateway"),
         ("X-Region: nowhere\r\n", 502, "unknown_identity", "", ""),
         ("X-Region: plain\r\n", 502, "plaintext_identity", "", ""),
         ("X-Region: untrusted\r\n", 502, "back_end_not_trusted", "", ""),
@@ -386,7 +388,7 @@ async fn a_document_chooses_back_end_identity_and_headers() {
             "X-Client-Cert-Subject: CN=admin\r\nX_Client_Cert_Subject: CN=admin\r\n",
             200,
             "/api/42",
-            "back end 1",
+            "upstream 1",
             "",
         ),
     ] {
@@ -399,7 +401,7 @@ async fn a_document_chooses_back_end_identity_and_headers() {
         }
         let seen: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(seen["path"], path, "{header:?}: {seen}");
-        assert!(seen["back_end"].as_str().unwrap().contains(back_end), "{header:?}: {seen}");
+        assert!(seen["upstream"].as_str().unwrap().contains(upstream), "{header:?}: {seen}");
         assert!(seen["client_certificate"].to_string().contains(identity), "{header:?}: {seen}");
         assert_eq!(
             seen["headers"]["x-client-cert-subject"], "CN=orders-client, O=Contoso",
@@ -410,7 +412,7 @@ async fn a_document_chooses_back_end_identity_and_headers() {
     }
     let answer = world.get(None, "/routing", "X-Region: west\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 401 Who are you?\r\n"), "{answer}");
-    world.running.logged(0, "a policy document chose the certificate with the id nobody for the back end");
+    world.running.logged(0, "a policy document chose the certificate with the id nobody for the upstream");
 }
 
 #[tokio::test]
@@ -510,7 +512,7 @@ fn check_tells_all_that_a_document_needs_at_once() {
 #[test]
 fn a_route_that_nobody_gives_an_identity_is_noted() {
     const CHOOSES: &str = r#"<authentication-certificate certificate-id="orders" />"#;
-    const NOTE: &str = "chooses an identity: the back end is called anonymously";
+    const NOTE: &str = "chooses an identity: the upstream is called anonymously";
     let demo = Demo::start();
     for (document, route, is_noted) in
         [(CHAIN_TODAY, "", true), (CHAIN_TODAY, "identity = \"orders\"", false), (CHOOSES, "", false)]
@@ -551,7 +553,7 @@ fn what_has_no_effect_here_is_told() {
 fn what_does_not_fit_the_rest_of_the_file_is_told() {
     let demo = Demo::start();
     let good = fs::read_to_string(write(&demo, &[("d", CHAIN_TODAY)], "identity = \"orders\"")).unwrap();
-    let upstream = format!("{}/api", back_ends(&demo)[0]);
+    let upstream = format!("{}/api", upstreams(&demo)[0]);
     let plain = r#"<set-backend-service base-url="http://localhost:1" />"#;
     let identity = r#"<authentication-certificate certificate-id="orders" />"#;
     for (case, document, from, to, expected) in [

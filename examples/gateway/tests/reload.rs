@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Demo, Running, get, metrics, replace, slow_back_end::SlowBackEnd, value, whole};
+use support::{Demo, Running, get, metrics, replace, slow_upstream::SlowUpstream, value, whole};
 use tokio::{net::TcpStream, sync::watch, task::JoinSet};
 
 /// A gateway that serves a copy of the demo's configuration on free ports, and the demo behind it.
@@ -335,15 +335,15 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
 
 #[tokio::test]
 async fn a_listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
-    let back_end = SlowBackEnd::start().await;
+    let upstream = SlowUpstream::start().await;
     let world = World::start();
     let slow =
-        format!("{}\n[[routes]]\npath = \"/slow\"\nupstream = \"http://{}\"\n", world.text, back_end.address);
+        format!("{}\n[[routes]]\npath = \"/slow\"\nupstream = \"http://{}\"\n", world.text, upstream.address);
     replace(&world.config, &slow);
     world.running.logged(0, RELOADED);
     let mut asking = world.demo.http1(None).await;
     let asked = tokio::spawn(async move { whole(asking.send_request(get("/slow")).await.unwrap()).await });
-    back_end.asked(1).await;
+    upstream.asked(1).await;
 
     // Somebody else has the port.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -362,7 +362,7 @@ async fn a_listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
     let old = world.demo.port;
     support::until("the old address to close", || std::net::TcpStream::connect(("127.0.0.1", old)).is_err())
         .await;
-    back_end.release();
+    upstream.release();
     assert_eq!(asked.await.unwrap().0, 200, "what was in flight there is answered");
     let world =
         World { demo: world.demo.on_port(address.rsplit(':').next().unwrap().parse().unwrap()), ..world };

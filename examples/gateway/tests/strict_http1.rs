@@ -28,15 +28,15 @@ enum Place {
     Body,
 }
 
-/// What a back end got: requests, and those of them that it got to their end.
+/// What an upstream got: requests, and those of them that it got to their end.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Seen {
     begun: Vec<String>,
     whole: Vec<String>,
 }
 
-/// A back end on a free port that answers with the target and the body it got.
-async fn back_end() -> (u16, Arc<Mutex<Seen>>) {
+/// An upstream on a free port that answers with the target and the body it got.
+async fn upstream() -> (u16, Arc<Mutex<Seen>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -66,14 +66,14 @@ async fn back_end() -> (u16, Arc<Mutex<Seen>>) {
     (port, seen)
 }
 
-/// The demo's gateway with one open route to a back end that keeps account.
+/// The demo's gateway with one open route to an upstream that keeps account.
 async fn start() -> (Demo, Running, Arc<Mutex<Seen>>) {
     let demo = Demo::start();
-    let (back_end, seen) = back_end().await;
+    let (upstream, seen) = upstream().await;
     let config = demo.toml();
     let (before, _) = config.split_once("[[routes]]").unwrap();
     let file = demo.dir().join("strict.toml");
-    let route = format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:{back_end}\"\n");
+    let route = format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:{upstream}\"\n");
     fs::write(&file, format!("{before}{route}")).unwrap();
     let (running, port) = Running::start(&file);
     (demo.on_port(port), running, seen)
@@ -84,13 +84,13 @@ fn status(answer: &str) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn ambiguous_requests_are_refused_and_no_back_end_sees_them() {
+async fn ambiguous_requests_are_refused_and_no_upstream_sees_them() {
     let (demo, running, seen) = start().await;
     for (name, place, may, must_not) in BAD {
         let request = [*may, *must_not].concat();
         // It returns, so the connection was closed.
         let answer = demo.send_raw(None, request.as_bytes()).await;
-        // Time for the back end to see what became of it.
+        // Time for the upstream to see what became of it.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let Seen { begun, whole } = std::mem::take(&mut *seen.lock().unwrap());
         assert_eq!(whole, [""; 0], "{name}: {answer}");
@@ -140,7 +140,7 @@ async fn pipelined_good_requests_are_answered_and_a_bad_one_behind_them_is_not()
 }
 
 #[tokio::test]
-async fn good_requests_reach_the_back_end_whole() {
+async fn good_requests_reach_the_upstream_whole() {
     let (demo, running, seen) = start().await;
     let another = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     for (name, requests) in GOOD {

@@ -20,11 +20,11 @@ use hyper_util::{
     server::conn::auto,
 };
 use support::{
-    Demo, Running,
-    back_end::BackEnd,
-    fronted, metrics,
+    Demo, Running, fronted, metrics,
     raw_http2::{self, DATA, HEADERS, RST_STREAM},
-    soon, until, value,
+    soon, until,
+    upstream::Upstream,
+    value,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -49,7 +49,7 @@ struct World {
     demo: Demo,
     running: Running,
     #[expect(dead_code, reason = "serves until it is dropped")]
-    upstream: BackEnd,
+    upstream: Upstream,
     /// Responses of the upstream that have not ended.
     open: Arc<AtomicUsize>,
     /// Requests to the upstream.
@@ -74,7 +74,7 @@ impl World {
         let open = Arc::new(AtomicUsize::new(0));
         let asked = Arc::new(AtomicUsize::new(0));
         let (counted, asking) = (open.clone(), asked.clone());
-        let upstream = BackEnd::start(&demo.dir(), alpn, move |stream| {
+        let upstream = Upstream::start(&demo.dir(), alpn, move |stream| {
             let (counted, asking) = (counted.clone(), asking.clone());
             let service = service_fn(move |request: Request<Incoming>| {
                 let length = match request.uri().path() {

@@ -1,11 +1,11 @@
-//! `authentication-certificate`: as whom the back end is called.
+//! `authentication-certificate`: as whom the backend is called.
 
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::{
     apim::{
         expression::{Constant, Kind},
         outcome::ChosenIdentity,
-        program::{Action, IdentitySource, Named},
+        program::{Action, CertificateKey, IdentitySource},
     },
     certificate::Thumbprint,
 };
@@ -31,7 +31,7 @@ impl Compiler<'_> {
             "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
             name if expression::is_expression(&attribute.value.value) => {
                 let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                self.refuse_callers_choice(element, attribute, &compiled, "as whom the back end is called")?;
+                self.refuse_callers_choice(element, attribute, &compiled, "as whom the backend is called")?;
                 if name == "thumbprint" {
                     IdentitySource::Thumbprint(compiled)
                 } else {
@@ -40,7 +40,7 @@ impl Compiler<'_> {
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    self.name(Named::Thumbprint(thumbprint), attribute.position, true);
+                    self.name(CertificateKey::Thumbprint(thumbprint), attribute.position, true);
                     IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
                 }
                 Ok(_) => {
@@ -55,7 +55,7 @@ impl Compiler<'_> {
             },
             _ => {
                 let id: std::sync::Arc<str> = attribute.value.value.trim().into();
-                self.name(Named::Id(id.clone()), attribute.position, true);
+                self.name(CertificateKey::Id(id.clone()), attribute.position, true);
                 IdentitySource::Fixed(ChosenIdentity::Id(id))
             }
         };

@@ -1,10 +1,10 @@
-//! Who chooses as whom, and where, the back end is called: never the caller.
+//! Who chooses as whom, and where, the backend is called: never the caller.
 
 use super::{Attribute, Compiler, Element, Expression};
 use crate::apim::expression::{Function, Kind, Node};
 
 impl Compiler<'_> {
-    /// Refuses an expression by which the caller would choose the identity or the back end.
+    /// Refuses an expression by which the caller would choose the identity or the backend.
     pub(super) fn refuse_callers_choice(
         &mut self,
         element: &Element,

@@ -1,14 +1,14 @@
 //! Elements of a document, compiled. Whatever is not listed here is an error.
 
 mod authentication;
-mod back_end;
+mod backend;
 mod choice;
 mod choose;
-mod elsewhere;
 mod nobody;
 mod respond;
 mod sections;
 mod set;
+mod unsupported;
 pub(crate) mod validate;
 mod variables;
 
@@ -18,11 +18,11 @@ use std::{
 };
 
 use super::{
-    back_end::BackEnd,
+    backend::Backend,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Expression, Scope, Type, Uses},
-    program::{Action, Named, Naming, Place, Program, Section, Step, Template},
+    program::{Action, CertificateKey, CertificateReference, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
 };
 use crate::policy::TrustAnchors;
@@ -43,10 +43,10 @@ pub(crate) struct Compiler<'a> {
     pub(crate) base: Option<Arc<Program>>,
     pub(crate) scope_name: &'static str,
     pub(crate) section: Section,
-    /// Back ends by their ids.
-    pub(crate) back_ends: &'a BTreeMap<Arc<str>, BackEnd>,
+    /// Backends by their ids.
+    pub(crate) backends: &'a BTreeMap<Arc<str>, Backend>,
     /// Identities that are named, with their places.
-    pub(crate) named: Vec<Naming>,
+    pub(crate) named: Vec<CertificateReference>,
     pub(crate) facts: Facts,
 }
 
@@ -60,11 +60,11 @@ pub(crate) struct Facts {
     pub(crate) set_variables: HashMap<Arc<str>, Uses>,
     /// Variables of which the values of variables are made.
     pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Variables that decide as whom, or where, the back end is called.
+    /// Variables that decide as whom, or where, the backend is called.
     pub(crate) deciding_variables: HashSet<Arc<str>>,
     /// Where variables are set, and from what.
     pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
-    /// Where the certificate decides as whom, or where, the back end is called: element, attribute, and whether what
+    /// Where the certificate decides as whom, or where, the backend is called: element, attribute, and whether what
     /// is written in it does, and not its thumbprint alone.
     pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
     /// Where a variable is made of it by which the document above decides that.
@@ -159,17 +159,17 @@ impl Compiler<'_> {
             "authentication-certificate" => self.authentication_certificate(element),
             "set-backend-service" => self.set_backend_service(element),
             other => {
-                if let Some((name, remedy)) = elsewhere::remedy(other) {
+                if let Some((name, remedy)) = unsupported::remedy(other) {
                     let problem = format!("<{other}> is not supported here");
                     let kind = FindingKind::Element(name);
                     self.findings.error_about(kind, element.position, &problem, remedy);
                     return None;
                 }
-                let message = match elsewhere::meant(other).filter(|meant| *meant != other) {
+                let message = match unsupported::meant(other).filter(|meant| *meant != other) {
                     Some(meant) => format!("<{other}> is not known: did you mean <{meant}>?"),
                     None => format!(
                         "<{other}> is not supported, so what it demands would not be enforced: remove it, or do it in the \
-                         back end"
+                         backend"
                     ),
                 };
                 self.error(element, message)
@@ -182,7 +182,7 @@ impl Compiler<'_> {
         let decides = self.base.as_ref().is_some_and(|base| !base.deciding_variables.is_empty());
         if decides && self.facts.includes_base && self.section == Section::Inbound {
             let message = "<base /> stands here again, and the document above decides by variables as whom, or where, the \
-                           back end is called: what it set itself would decide the second time";
+                           backend is called: what it set itself would decide the second time";
             return self.error(element, message);
         }
         self.facts.includes_base = true;
@@ -227,7 +227,7 @@ impl Compiler<'_> {
         let problem = format!("attribute {name} of <{}> is not supported", element.name);
         if element.name == "forward-request" && matches!(name.as_str(), "timeout" | "timeout-ms") {
             let remedy =
-                "leave it out: the server's own limits say how long a back end may take, not the document";
+                "leave it out: the server's own limits say how long a backend may take, not the document";
             self.findings.error_about(FindingKind::Timeout, *position, &problem, remedy);
             return;
         }
@@ -259,8 +259,8 @@ impl Compiler<'_> {
     }
 
     /// Remembers a certificate that the document names itself.
-    fn name(&mut self, named: Named, position: Position, is_shown: bool) {
-        self.named.push(Naming { named, position, is_shown, back_end: None });
+    fn name(&mut self, named: CertificateKey, position: Position, is_shown: bool) {
+        self.named.push(CertificateReference { named, position, is_shown, backend: None });
     }
 
     /// An attribute that must be there and must not be empty.

@@ -2,13 +2,13 @@
 
 use super::{
     ANY, Compiler, Element, Uses,
-    back_end::{listed, named},
+    backend::{listed, named},
     nobody,
 };
 use crate::apim::{
     error::{FindingKind, Position},
     outcome::refuses_with,
-    program::{Action, Choices, Named, Naming, Place, Program, Section, Step},
+    program::{Action, CertificateKey, CertificateReference, Choices, Place, Program, Section, Step},
     reach::{self, Caller},
 };
 
@@ -66,7 +66,7 @@ impl Compiler<'_> {
             if made_of.request {
                 let message = format!(
                     "the caller would choose this: by the variable {name:?} the document above decides as whom, or where, \
-                     the back end is called"
+                     the backend is called"
                 );
                 self.findings.error(position, message);
             } else if made_of.certificate {
@@ -231,7 +231,7 @@ impl Compiler<'_> {
                 "the document does not look at the caller's certificate: everyone passes, and nobody is admitted",
             )
         } else if !judged.certificate {
-            Some(match answers_kindly(program) {
+            Some(match answers_success(program) {
                 true => {
                     "no rule refuses by the caller's certificate: an answer below 400 turns nobody away, and whoever passes is \
                      not admitted. Write <set-status code=\"403\" />"
@@ -260,10 +260,10 @@ impl Compiler<'_> {
     /// Certificates that are named and are not there now.
     fn lint_names(&mut self) {
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        for Naming { named, position, is_shown, back_end } in &self.named {
+        for CertificateReference { named, position, is_shown, backend } in &self.named {
             let (found, missing) = match named {
-                Named::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
-                Named::Thumbprint(thumbprint) => {
+                CertificateKey::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
+                CertificateKey::Thumbprint(thumbprint) => {
                     (deployed.by_thumbprint(*thumbprint), format!("thumbprint {thumbprint}"))
                 }
             };
@@ -271,13 +271,13 @@ impl Compiler<'_> {
                 Some(found) if found.has_private_key() || !is_shown => continue,
                 found => found.is_some(),
             };
-            let missing = match back_end {
-                Some(back_end) => format!("{missing} (the identity of the back end {back_end:?})"),
+            let missing = match backend {
+                Some(backend) => format!("{missing} (the identity of the backend {backend:?})"),
                 None => missing,
             };
             if is_without_key {
                 let problem = format!(
-                    "the certificate with the {missing} has no private key: no back end can be shown it"
+                    "the certificate with the {missing} has no private key: no backend can be shown it"
                 );
                 if self.only_known {
                     self.findings.error(*position, problem);
@@ -327,7 +327,7 @@ impl Compiler<'_> {
 }
 
 /// Whether it answers requests with success, or sends them elsewhere.
-fn answers_kindly(program: &Program) -> bool {
+fn answers_success(program: &Program) -> bool {
     let mut found = false;
     program.visit(&mut |step| {
         found |= matches!(&step.action, Action::Return(reply) if !refuses_with(reply.status));

@@ -33,7 +33,7 @@ impl Compiler<'_> {
                     None
                 }
                 Ok(header) if header == header::HOST && self.section == Section::Inbound => {
-                    let message = "Host is decided by the route: it is the back end's, or the caller's";
+                    let message = "Host is decided by the route: it is the backend's, or the caller's";
                     self.findings.error(name.position, message);
                     None
                 }

@@ -323,7 +323,7 @@ impl Compiler<'_> {
             }
             _ => {
                 let id: Arc<str> = written.as_str().into();
-                self.name(crate::apim::program::Named::Id(id.clone()), position, false);
+                self.name(crate::apim::program::CertificateKey::Id(id.clone()), position, false);
                 Test::IssuerId(id)
             }
         };

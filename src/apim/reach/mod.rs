@@ -64,7 +64,7 @@ pub(crate) struct Reach<'p> {
     pub(crate) may_be_admitted: bool,
     /// Whether it comes to the end whatever it sends.
     pub(crate) always_passes: bool,
-    /// Elements, passed on a way to the end, that choose an identity or a back end by an expression.
+    /// Elements, passed on a way to the end, that choose an identity or a backend by an expression.
     choices: HashSet<Choice<'p>>,
     /// It took too long to find out: the caller may have passed everything.
     is_given_up: bool,
@@ -190,7 +190,7 @@ impl<'p> Run<'p> {
                 return end;
             }
             Action::Choose(choose) => return self.choose(choose, state),
-            // An answer below 400 does not reach the back end either.
+            // An answer below 400 does not reach the backend either.
             Action::Return(_) => return None,
             Action::Validate(validation) => {
                 let verdict = match self.caller {
@@ -243,7 +243,7 @@ impl<'p> Run<'p> {
                 state.variables.insert(name, Variable { value, may_be_unset: false });
             }
             Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::BackEnd(..))
+            | Action::Backend(Target::Fixed(_) | Target::Backend(..))
             | Action::Status(..)
             | Action::Body(_) => {}
         }

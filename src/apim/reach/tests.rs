@@ -226,7 +226,7 @@ fn a_document_proves_by_all_of_its_ways() {
         (set("a"), "passes", "passes"),
         (guard.clone(), "refused", "refused"),
         ("403".into(), "refused", "refused"),
-        // Below 400 nobody is refused, and nobody comes to the back end.
+        // Below 400 nobody is refused, and nobody comes to the backend.
         ("302".into(), "refused", "refused"),
         (choose(&when("HAS-A", &guard)), "may", "may"),
         (choose(&(when("HAS-A", &guard) + &format!("<otherwise>{guard}</otherwise>"))), "refused", "refused"),

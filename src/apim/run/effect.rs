@@ -1,4 +1,4 @@
-//! What elements make: answers, headers, variables, and what is chosen for the back end.
+//! What elements make: answers, headers, variables, and what is chosen for the backend.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     apim::{
-        back_end::base_url,
+        backend::base_url,
         expression::{Evaluated, Expression, Fault, Value, Variable},
         outcome::{Answer, Cause, ChosenIdentity},
         program::{
@@ -166,7 +166,7 @@ impl<'r> Run<'r, '_> {
     pub(super) fn target(&mut self, target: &'r Target) -> Evaluated<Uri> {
         match target {
             Target::Fixed(uri) => Ok(uri.clone()),
-            Target::BackEnd(_, back_end) => Ok(back_end.base_url().clone()),
+            Target::Backend(_, backend) => Ok(backend.base_url().clone()),
             Target::Expression(expression) => {
                 let text = self.expression_text(expression)?;
                 text.and_then(|text| base_url(&text))

@@ -87,17 +87,17 @@ impl<'r> Run<'r, '_> {
         self.note_at(position, || format!("variable {name:?} is set to {told}"));
     }
 
-    /// Where the request goes, and what becomes of the identities that belong to back ends.
-    pub(super) fn explain_back_end(&mut self, target: &Target, uri: &Uri, position: Position) {
+    /// Where the request goes, and what becomes of the identities that belong to backends.
+    pub(super) fn explain_backend(&mut self, target: &Target, uri: &Uri, position: Position) {
         let has_own_choice = self.forwarding.identity.is_some();
-        let replaced = self.forwarding.back_end.clone().filter(|_| self.of_back_end.is_some());
+        let replaced = self.forwarding.backend.clone().filter(|_| self.of_backend.is_some());
         self.note_at(position, || match target.id() {
-            Some(id) => format!("the request goes to the back end {id:?}, {uri}"),
+            Some(id) => format!("the request goes to the backend {id:?}, {uri}"),
             None => format!("the request goes to {uri}"),
         });
         self.depth += 1;
         if let Some(replaced) = replaced.filter(|_| !has_own_choice) {
-            self.note(|| format!("the identity of the back end {replaced:?} does not count any more"));
+            self.note(|| format!("the identity of the backend {replaced:?} does not count any more"));
         }
         match target.identity() {
             Some(_) if has_own_choice => {

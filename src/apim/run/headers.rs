@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::program::HeaderMode;
 
-/// A change that is applied to the back end's response.
+/// A change that is applied to the backend's response.
 #[derive(Debug)]
 pub(crate) struct ResponseChange {
     pub(crate) name: HeaderName,

@@ -45,7 +45,7 @@ pub(crate) fn evaluate(
         changed: Vec::new(),
         response: Vec::new(),
         forwarding: Forwarding::default(),
-        of_back_end: None,
+        of_backend: None,
         answer: None,
         judged: false,
         ignored: false,
@@ -59,7 +59,7 @@ pub(crate) fn evaluate(
         depth: 0,
     };
     let mut outcome = run.request(document);
-    // Remembered with the verdict: whoever is told of the refusal need not verify the chain again.
+    // VerdictCache with the verdict: whoever is told of the refusal need not verify the chain again.
     if document.program.used.trust
         && let Some(answer) = outcome.refusal_mut()
         && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
@@ -102,8 +102,8 @@ struct Run<'r, 'l> {
     changed: Vec<HeaderName>,
     response: Vec<ResponseChange>,
     forwarding: Forwarding,
-    /// The identity of the back end that was chosen last. One that the document chooses itself counts in its place.
-    of_back_end: Option<&'r ChosenIdentity>,
+    /// The identity of the backend that was chosen last. One that the document chooses itself counts in its place.
+    of_backend: Option<&'r ChosenIdentity>,
     /// The answer that `on-error` works on.
     answer: Option<Answer>,
     /// A rule that could have refused the request looked at the certificate.
@@ -112,9 +112,9 @@ struct Run<'r, 'l> {
     ignored: bool,
     /// Refusals are remembered, and the next element runs.
     is_shadow: bool,
-    /// The identity or the back end could not be chosen: the request does not go on, in shadow either.
+    /// The identity or the backend could not be chosen: the request does not go on, in shadow either.
     is_stuck: bool,
-    /// The document chooses an identity or a back end.
+    /// The document chooses an identity or a backend.
     chooses: bool,
     /// One was chosen by what the caller's certificate says, which only rules that refuse have proved.
     is_callers_choice: bool,
@@ -146,7 +146,7 @@ impl<'r> Run<'r, '_> {
             return Outcome::Respond(*refused);
         }
         if self.forwarding.identity.is_none() {
-            self.forwarding.identity = self.of_back_end.cloned();
+            self.forwarding.identity = self.of_backend.cloned();
         }
         let headers = self.state.headers.take();
         if let Some(headers) = &headers {
@@ -194,7 +194,7 @@ impl<'r> Run<'r, '_> {
         for step in steps {
             let ended = match self.step(step) {
                 Ok(Flow::Go) => continue,
-                // Without its choice the request would go to the route's back end under the route's identity, which
+                // Without its choice the request would go to the route's backend under the route's identity, which
                 // the document means for others.
                 Err(failure) if matches!(step.action, Action::Authenticate(_) | Action::Backend(_)) => {
                     self.is_stuck = true;
@@ -252,7 +252,7 @@ impl<'r> Run<'r, '_> {
                 if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
                     self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
                 }
-                self.note_at(place.position, || format!("the back end is called as {identity}"));
+                self.note_at(place.position, || format!("the backend is called as {identity}"));
                 self.forwarding.identity = Some(identity);
             }
             Action::Backend(target) => {
@@ -260,10 +260,10 @@ impl<'r> Run<'r, '_> {
                 if let Target::Expression(expression) = target {
                     self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
                 }
-                self.explain_back_end(target, &uri, place.position);
+                self.explain_backend(target, &uri, place.position);
                 self.forwarding.base_url = Some(uri);
-                self.forwarding.back_end = target.id().cloned();
-                self.of_back_end = target.identity();
+                self.forwarding.backend = target.id().cloned();
+                self.of_backend = target.identity();
             }
             Action::Header(change) => self.change_header(change, place).map_err(failed)?,
             Action::Variable(name, template) => {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Shared, pools::Profile};
 use crate::outbound::{
-    BackEndBody, ClientError, ClientErrorKind,
+    ClientError, ClientErrorKind, UpstreamBody,
     identity_layer::Dispatch,
     pool::{Lease, Pool},
 };
@@ -36,7 +36,7 @@ struct Target {
 pub(super) async fn send<B>(
     client: Arc<Shared<B>>,
     mut request: Request<B>,
-) -> Result<Response<BackEndBody>, ClientError>
+) -> Result<Response<UpstreamBody>, ClientError>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
@@ -77,8 +77,8 @@ where
             Err(failed) => failed,
         };
         match failed.request {
-            // A connection that had been idle was closed by the back end before the request was begun, or a new one
-            // that others had used up. One on which the back end refuses us is not made again.
+            // A connection that had been idle was closed by the upstream before the request was begun, or a new one
+            // that others had used up. One on which the upstream refuses us is not made again.
             Some(unsent) if attempt < ATTEMPTS && (!is_new || failed.error.may_repeat()) => {
                 request = *unsent;
                 attempt += if is_new { ATTEMPTS / 2 } else { 1 };
@@ -138,7 +138,7 @@ where
         let trust = match (target.is_https, dispatch.trust()) {
             (true, Some(trust)) => Some(trust),
             (true, None) => Some(self.settings.trust().cloned().map_err(|error| {
-                tracing::error!(%error, "the back ends' certificates cannot be judged");
+                tracing::error!(%error, "the upstreams' certificates cannot be judged");
                 ClientError::unsent(ClientErrorKind::Settings)
             })?),
             (false, _) if identity.is_some() => {
@@ -164,7 +164,7 @@ impl Target {
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
         let authority = authority.filter(|authority| !authority.as_str().contains('@'));
         let authority = authority.ok_or_else(invalid)?.clone();
-        // A tunnel through a back end is nobody's route.
+        // A tunnel through an upstream is nobody's route.
         if request.method() == Method::CONNECT {
             return Err(invalid());
         }

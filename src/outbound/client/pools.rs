@@ -17,8 +17,8 @@ use crate::{
     generation::Generation,
     identity::ClientIdentity,
     outbound::{
-        BackEndTrust, BackEndTrustError, ClientError, ClientErrorKind, MtlsConnectorLayer,
-        pool::{Connector, Key, Parts, Places, Pool},
+        ClientError, ClientErrorKind, MtlsConnectorLayer, UpstreamTrust, UpstreamTrustError,
+        pool::{ConnectionLimit, Connector, Key, Parts, Pool},
     },
 };
 
@@ -37,13 +37,13 @@ pub(super) struct Pools<B> {
     published: ArcSwap<Published<B>>,
     changing: Mutex<Changing>,
     /// Of all connections together, if they are limited.
-    total: Option<Arc<Places>>,
+    total: Option<Arc<ConnectionLimit>>,
 }
 
 #[derive(Default)]
 struct Changing {
-    /// Of back ends whose connections are limited.
-    places: HashMap<Authority, Weak<Places>>,
+    /// Of upstreams whose connections are limited.
+    places: HashMap<Authority, Weak<ConnectionLimit>>,
     sweeper: Option<JoinHandle<()>>,
 }
 
@@ -52,19 +52,19 @@ pub(super) struct Profile {
     key: Key,
     identity: Option<ClientIdentity>,
     /// None: not protected.
-    trust: Option<BackEndTrust>,
+    trust: Option<UpstreamTrust>,
 }
 
 impl Profile {
     pub(super) fn new(
         identity: Option<ClientIdentity>,
-        trust: Option<BackEndTrust>,
+        trust: Option<UpstreamTrust>,
         http1_only: bool,
         authority: Authority,
     ) -> Self {
         let key = Key {
             identity: identity.as_ref().map(ClientIdentity::generation),
-            trust: trust.as_ref().map(BackEndTrust::generation),
+            trust: trust.as_ref().map(UpstreamTrust::generation),
             http1_only,
             authority,
         };
@@ -74,7 +74,7 @@ impl Profile {
 
 impl<B> Pools<B> {
     pub(super) fn new(settings: &Settings) -> Self {
-        let total = settings.max_total_connections.map(|most| Arc::new(Places::new(most)));
+        let total = settings.max_total_connections.map(|most| Arc::new(ConnectionLimit::new(most)));
         Self { published: ArcSwap::default(), changing: Mutex::default(), total }
     }
 }
@@ -104,14 +104,14 @@ where
             return Ok(pool.clone());
         }
         let connector = connector(&profile, settings).map_err(|error| {
-            tracing::error!(%error, "a back-end profile cannot be used");
+            tracing::error!(%error, "an upstream profile cannot be used");
             ClientError::unsent(ClientErrorKind::Settings)
         })?;
-        let owners = profile.identity.iter().map(ClientIdentity::holders);
-        let owners = owners.chain(profile.trust.iter().map(BackEndTrust::holders)).collect();
+        let owners = profile.identity.iter().map(ClientIdentity::downgrade);
+        let owners = owners.chain(profile.trust.iter().map(UpstreamTrust::downgrade)).collect();
         let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
-        let of_back_end = settings.max_connections.map(|most| changing.places(&profile.key.authority, most));
-        let limits = of_back_end.into_iter().chain(self.total.clone()).collect();
+        let of_backend = settings.max_connections.map(|most| changing.places(&profile.key.authority, most));
+        let limits = of_backend.into_iter().chain(self.total.clone()).collect();
         let parts = Parts {
             key: profile.key.clone(),
             connector,
@@ -145,13 +145,13 @@ where
         }
     }
 
-    /// Closes an idle connection to the back end of `pool`, whose connections are all taken. `insists`: if none is
+    /// Closes an idle connection to the upstream of `pool`, whose connections are all taken. `insists`: if none is
     /// idle and `pool` has none at all, another pool's HTTP/2 connection is left to end.
     pub(super) fn make_room(&self, pool: &Pool<B>, insists: bool) {
         let pools = self.published.load();
         let is_rival = |it: &&Arc<Pool<B>>| pool.contends_with(it);
         let is_made = pools.values().filter(is_rival).any(|rival| rival.close_an_idle_one());
-        if !is_made && insists && pool.is_poor() {
+        if !is_made && insists && pool.is_empty() {
             let _ = pools.values().filter(is_rival).any(|rival| rival.finish_one());
         }
     }
@@ -167,22 +167,22 @@ where
     }
 }
 
-fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, BackEndTrustError> {
+fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, UpstreamTrustError> {
     let Some(trust) = &profile.trust else {
         return Ok(Connector::Plain(settings.tcp()));
     };
     let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.key.http1_only)?;
     let timeout = settings.connect_timeout.saturating_add(settings.handshake_timeout);
-    Ok(Connector::Tls(tls.for_one_back_end().with_timeout(timeout).layer(settings.tcp())))
+    Ok(Connector::Tls(tls.for_one_upstream().with_timeout(timeout).layer(settings.tcp())))
 }
 
 impl Changing {
-    fn places(&mut self, authority: &Authority, most: usize) -> Arc<Places> {
+    fn places(&mut self, authority: &Authority, most: usize) -> Arc<ConnectionLimit> {
         if let Some(places) = self.places.get(authority).and_then(Weak::upgrade) {
             return places;
         }
         self.places.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(Places::new(most));
+        let places = Arc::new(ConnectionLimit::new(most));
         self.places.insert(authority.clone(), Arc::downgrade(&places));
         places
     }

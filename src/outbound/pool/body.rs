@@ -14,27 +14,27 @@ use super::meters::Meters;
 use crate::outbound::ClientError;
 
 pin_project! {
-    /// The body of a back end's answer. At its end the connection serves the next request; dropped before, it
+    /// The body of an upstream's answer. At its end the connection serves the next request; dropped before, it
     /// ends the exchange: on HTTP/1.1 the connection is closed, on HTTP/2 the stream is reset.
     ///
     /// A response that ends before it is complete gives every byte that arrived, and then an error of the kind
     /// [`Truncated`](crate::ClientErrorKind::Truncated).
-    pub struct BackEndBody {
+    pub struct UpstreamBody {
         #[pin]
         body: Incoming,
         meters: Arc<Meters>,
-        lent: Option<Box<dyn Lent>>,
+        lent: Option<Box<dyn ReturnToPool>>,
         is_explicit: bool,
     }
 }
 
 /// What an answer has borrowed until its body ends.
-pub(super) trait Lent: Send + Sync {
+pub(super) trait ReturnToPool: Send + Sync {
     fn give_back(self: Box<Self>);
 }
 
-impl BackEndBody {
-    pub(super) fn new(body: Incoming, meters: Arc<Meters>, lent: Option<Box<dyn Lent>>) -> Self {
+impl UpstreamBody {
+    pub(super) fn new(body: Incoming, meters: Arc<Meters>, lent: Option<Box<dyn ReturnToPool>>) -> Self {
         let mut body = Self { body, meters, lent, is_explicit: false };
         if body.body.is_end_stream() {
             give_back(&mut body.lent);
@@ -43,7 +43,7 @@ impl BackEndBody {
     }
 }
 
-impl BackEndBody {
+impl UpstreamBody {
     /// Takes only the end of the HTTP/2 stream, and no reset, as the end of a body without a length. For requests
     /// without a body: a response to one that is still being sent may be followed by a reset without an error (RFC
     /// 9113, section 8.1).
@@ -53,7 +53,7 @@ impl BackEndBody {
     }
 }
 
-fn give_back(lent: &mut Option<Box<dyn Lent>>) {
+fn give_back(lent: &mut Option<Box<dyn ReturnToPool>>) {
     if let Some(lent) = lent.take() {
         lent.give_back();
     }
@@ -64,7 +64,7 @@ fn is_short(body: &Incoming, is_explicit: bool) -> bool {
     !body.is_end_stream() && body.size_hint().exact().map_or(is_explicit, |missing| missing > 0)
 }
 
-impl Body for BackEndBody {
+impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = ClientError;
 
@@ -104,8 +104,8 @@ impl Body for BackEndBody {
     }
 }
 
-impl fmt::Debug for BackEndBody {
+impl fmt::Debug for UpstreamBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackEndBody").field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("UpstreamBody").field("body", &self.body).finish_non_exhaustive()
     }
 }

@@ -13,15 +13,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use super::{
-    cut::Cut,
+    availability::Availability,
+    force_close::ForceClose,
     http2::{self, Http2},
     meters::Meters,
-    returned::Returned,
 };
 use crate::outbound::{
     ClientError, MtlsConnector,
     client::TcpConnector,
-    stream::{Facts, Watched},
+    stream::{ConnectionStats, Watched},
 };
 
 /// What makes connections.
@@ -41,7 +41,7 @@ pub(super) enum Opened<B> {
 
 pub(super) struct Http1<B> {
     pub(super) sender: http1::SendRequest<B>,
-    pub(super) facts: Facts,
+    pub(super) facts: ConnectionStats,
     pub(super) open: Arc<Open>,
 }
 
@@ -49,17 +49,17 @@ pub(super) struct Http1<B> {
 /// any more closes its idle connections by being dropped.
 pub(super) struct Open {
     meters: Arc<Meters>,
-    cut: Arc<Cut>,
+    cut: Arc<ForceClose>,
     _places: Vec<OwnedSemaphorePermit>,
 }
 
 impl Open {
-    pub(super) fn new(meters: Arc<Meters>, cut: Arc<Cut>, places: Vec<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(meters: Arc<Meters>, cut: Arc<ForceClose>, places: Vec<OwnedSemaphorePermit>) -> Self {
         meters.opened();
         Self { meters, cut, _places: places }
     }
 
-    pub(super) fn cut(&self) -> &Cut {
+    pub(super) fn cut(&self) -> &ForceClose {
         &self.cut
     }
 
@@ -82,7 +82,7 @@ impl Connector {
         &self,
         uri: Uri,
         open: Open,
-        returned: &Arc<Returned>,
+        returned: &Arc<Availability>,
     ) -> Result<Opened<B>, ClientError>
     where
         B: Body + Send + 'static + Unpin,
@@ -113,7 +113,7 @@ impl Connector {
     }
 }
 
-async fn http1<T, B>(io: T, facts: Facts, open: Open) -> Result<Opened<B>, ClientError>
+async fn http1<T, B>(io: T, facts: ConnectionStats, open: Open) -> Result<Opened<B>, ClientError>
 where
     T: Read + Write + Unpin + Send + 'static,
     B: Body + Send + 'static,

@@ -18,13 +18,13 @@ use hyper::{
 use hyper_util::rt::TokioTimer;
 use tokio::time::Instant;
 
-use super::{connection::Open, returned::Returned};
-use crate::outbound::{ClientError, stream::Facts};
+use super::{availability::Availability, connection::Open};
+use crate::outbound::{ClientError, stream::ConnectionStats};
 
 /// The largest head of an answer on HTTP/2, as HTTP/2 counts it.
 const LARGEST_HEAD: u32 = 64 * 1024;
 
-/// How many streams of an HTTP/2 connection are used where the back end sets no lower limit; then another
+/// How many streams of an HTTP/2 connection are used where the upstream sets no lower limit; then another
 /// connection is made.
 const STREAMS: usize = 100;
 
@@ -33,17 +33,17 @@ const STREAMS: usize = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 
-/// What stands for the number of streams until the back end has said it.
+/// What stands for the number of streams until the upstream has said it.
 const UNKNOWN: usize = STREAMS + 1;
 
-/// How often it is looked for once the back end has said anything.
+/// How often it is looked for once the upstream has said anything.
 const LOOKS: usize = 100;
 
 pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
-    facts: Facts,
+    facts: ConnectionStats,
     in_flight: AtomicUsize,
-    /// How many streams the back end allows at a time; 0 until it has said so, and then one is used.
+    /// How many streams the upstream allows at a time; 0 until it has said so, and then one is used.
     limit: Arc<AtomicUsize>,
     /// It has had a request: before, it belongs to those who waited for it.
     is_used: AtomicBool,
@@ -51,7 +51,7 @@ pub(super) struct Http2<B> {
     is_fresh: AtomicBool,
     /// Since when it was found idle, as far as that was looked at.
     idle_since: Mutex<Instant>,
-    returned: Arc<Returned>,
+    returned: Arc<Availability>,
 }
 
 /// A place on an HTTP/2 connection, until it is dropped.
@@ -59,9 +59,9 @@ pub(super) struct Stream<B>(Arc<Http2<B>>);
 
 pub(super) async fn open<T, B>(
     io: T,
-    facts: Facts,
+    facts: ConnectionStats,
     open: Open,
-    returned: Arc<Returned>,
+    returned: Arc<Availability>,
 ) -> Result<Arc<Http2<B>>, ClientError>
 where
     T: Read + Write + Unpin + Send + 'static,
@@ -124,9 +124,9 @@ where
     Ok(shared)
 }
 
-/// The first that a back end says is how many streams it allows. Another task reads it, at about the time at
+/// The first that an upstream says is how many streams it allows. Another task reads it, at about the time at
 /// which this ends.
-async fn look(facts: &Facts, looks: usize) {
+async fn look(facts: &ConnectionStats, looks: usize) {
     match looks {
         0 => facts.first_octets().await,
         _ => tokio::task::yield_now().await,
@@ -160,7 +160,7 @@ where
 }
 
 /// Tells everyone who waits that a connection has ended.
-struct Last(Arc<Returned>);
+struct Last(Arc<Availability>);
 
 impl Drop for Last {
     fn drop(&mut self) {
@@ -173,17 +173,17 @@ impl<B> Http2<B> {
         self.sender.is_closed()
     }
 
-    /// Whether the back end has said how many streams it allows.
+    /// Whether the upstream has said how many streams it allows.
     pub(super) fn is_settled(&self) -> bool {
         self.limit.load(Ordering::Relaxed) > 0
     }
 
-    /// Why the back end wants nothing of us, if it said so in place of how many streams it allows.
+    /// Why the upstream wants nothing of us, if it said so in place of how many streams it allows.
     pub(super) fn refused(&self) -> Option<ClientError> {
         (!self.is_settled()).then(|| ClientError::refused(&self.facts))?
     }
 
-    /// Takes it that a back end which says nothing allows the usual number.
+    /// Takes it that an upstream which says nothing allows the usual number.
     pub(super) fn settle(&self) {
         let _ = self.limit.compare_exchange(0, STREAMS, Ordering::Relaxed, Ordering::Relaxed);
     }
@@ -225,7 +225,7 @@ impl<B> Stream<B> {
         self.0.sender.clone()
     }
 
-    pub(super) fn facts(&self) -> &Facts {
+    pub(super) fn facts(&self) -> &ConnectionStats {
         &self.0.facts
     }
 }

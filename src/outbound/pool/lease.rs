@@ -7,8 +7,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::{
-    BackEndBody, Pool,
-    body::Lent,
+    Pool, UpstreamBody,
+    body::ReturnToPool,
     connection::{Http1, Open},
     http2::Stream,
 };
@@ -16,10 +16,10 @@ use crate::outbound::ClientError;
 
 pub(in super::super) struct Lease<B> {
     pool: Arc<Pool<B>>,
-    on: On<B>,
+    on: LeaseKind<B>,
 }
 
-enum On<B> {
+enum LeaseKind<B> {
     Http1(Http1<B>),
     Http2(Stream<B>),
 }
@@ -57,16 +57,16 @@ where
     B::Data: Send,
 {
     pub(super) fn http1(pool: Arc<Pool<B>>, connection: Http1<B>) -> Self {
-        Self { pool, on: On::Http1(connection) }
+        Self { pool, on: LeaseKind::Http1(connection) }
     }
 
     pub(super) fn http2(pool: Arc<Pool<B>>, stream: Stream<B>) -> Self {
-        Self { pool, on: On::Http2(stream) }
+        Self { pool, on: LeaseKind::Http2(stream) }
     }
 
     /// Gives it back unused.
     pub(in super::super) fn give_back(self) {
-        if let On::Http1(connection) = self.on {
+        if let LeaseKind::Http1(connection) = self.on {
             self.pool.put(connection);
         }
     }
@@ -76,12 +76,12 @@ where
         self,
         mut request: Request<B>,
         allows_missing_close_notify: bool,
-    ) -> Result<Response<BackEndBody>, Unsent<B>> {
+    ) -> Result<Response<UpstreamBody>, Unsent<B>> {
         let Self { pool, on } = self;
         pool.meters.sent();
         match on {
-            On::Http1(mut connection) => {
-                let before = Before::of(&request);
+            LeaseKind::Http1(mut connection) => {
+                let before = OriginalTarget::of(&request);
                 to_http1(&mut request, &pool);
                 connection.facts.allow_missing_close_notify(allows_missing_close_notify);
                 let received = connection.facts.received();
@@ -99,15 +99,15 @@ where
                     }
                 }
             }
-            On::Http2(stream) => {
-                let before = Before::of(&request);
+            LeaseKind::Http2(stream) => {
+                let before = OriginalTarget::of(&request);
                 let is_sent = request.body().is_end_stream();
                 to_http2(&mut request);
                 match stream.sender().try_send_request(request).await {
                     Ok(response) => {
                         let meters = pool.meters.clone();
                         Ok(response.map(|body| {
-                            BackEndBody::new(body, meters, Some(Box::new(stream))).ends_explicitly(is_sent)
+                            UpstreamBody::new(body, meters, Some(Box::new(stream))).ends_explicitly(is_sent)
                         }))
                     }
                     Err(mut failed) => {
@@ -122,12 +122,12 @@ where
 }
 
 /// What a version of HTTP writes differently: where a request goes.
-struct Before {
+struct OriginalTarget {
     uri: Uri,
     host: Option<HeaderValue>,
 }
 
-impl Before {
+impl OriginalTarget {
     fn of<B>(request: &Request<B>) -> Self {
         Self { uri: request.uri().clone(), host: request.headers().get(header::HOST).cloned() }
     }
@@ -145,7 +145,7 @@ impl Before {
 /// HTTP/1.1 has the target in origin form, and the authority in the Host field.
 fn to_http1<B>(request: &mut Request<B>, pool: &Pool<B>) {
     request.headers_mut().entry(header::HOST).or_insert_with(|| pool.host.clone());
-    // The version is negotiated with the back end, not inherited from the caller.
+    // The version is negotiated with the upstream, not inherited from the caller.
     *request.version_mut() = Version::HTTP_11;
     *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
 }
@@ -185,7 +185,7 @@ fn answered<B>(
     mut response: Response<Incoming>,
     pool: Arc<Pool<B>>,
     connection: Http1<B>,
-) -> Response<BackEndBody>
+) -> Response<UpstreamBody>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
@@ -193,18 +193,18 @@ where
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         connection.facts.allow_missing_close_notify(false);
         response.extensions_mut().insert(TunnelGuard(connection.open));
-        return response.map(|body| BackEndBody::new(body, pool.meters.clone(), None));
+        return response.map(|body| UpstreamBody::new(body, pool.meters.clone(), None));
     }
     let meters = pool.meters.clone();
-    response.map(|body| BackEndBody::new(body, meters, Some(Box::new(Borrowed { pool, connection }))))
+    response.map(|body| UpstreamBody::new(body, meters, Some(Box::new(Checkout { pool, connection }))))
 }
 
-struct Borrowed<B> {
+struct Checkout<B> {
     pool: Arc<Pool<B>>,
     connection: Http1<B>,
 }
 
-impl<B> Lent for Borrowed<B>
+impl<B> ReturnToPool for Checkout<B>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
@@ -226,6 +226,6 @@ where
     }
 }
 
-impl<B: Send + 'static> Lent for Stream<B> {
+impl<B: Send + 'static> ReturnToPool for Stream<B> {
     fn give_back(self: Box<Self>) {}
 }

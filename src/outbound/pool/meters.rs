@@ -1,4 +1,4 @@
-//! What is counted for each pair of identity and back end, through handles that are held.
+//! What is counted for each pair of identity and upstream, through handles that are held.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,13 +13,13 @@ pub(super) struct Meters {
 }
 
 impl Meters {
-    pub(super) fn new(identity: &str, back_end: &str) -> Self {
+    pub(super) fn new(identity: &str, upstream: &str) -> Self {
         Self {
             identity: identity.into(),
-            upstream: back_end.into(),
+            upstream: upstream.into(),
             open: AtomicUsize::new(0),
             #[cfg(feature = "metrics")]
-            handles: handles::Handles::new(identity, back_end),
+            handles: handles::Handles::new(identity, upstream),
         }
     }
 
@@ -85,7 +85,7 @@ mod handles {
 
     pub(super) struct Handles {
         identity: Arc<str>,
-        back_end: Arc<str>,
+        upstream: Arc<str>,
         pub(super) connections: Gauge,
         pub(super) full: Counter,
         pub(super) resumed: Counter,
@@ -93,21 +93,21 @@ mod handles {
     }
 
     impl Handles {
-        pub(super) fn new(identity: &str, back_end: &str) -> Self {
-            let (identity, back_end): (Arc<str>, Arc<str>) = (identity.into(), back_end.into());
+        pub(super) fn new(identity: &str, upstream: &str) -> Self {
+            let (identity, upstream): (Arc<str>, Arc<str>) = (identity.into(), upstream.into());
             let labels =
-                || vec![Label::new("identity", identity.clone()), Label::new("back_end", back_end.clone())];
+                || vec![Label::new("identity", identity.clone()), Label::new("upstream", upstream.clone())];
             let handshakes = |is_resumed: &'static str| {
                 let labels = [labels(), vec![Label::from_static_parts("resumed", is_resumed)]].concat();
-                counter!("tower_mtls_back_end_handshakes_total", labels)
+                counter!("tower_mtls_upstream_handshakes_total", labels)
             };
             Self {
-                connections: gauge!("tower_mtls_back_end_connections", labels()),
+                connections: gauge!("tower_mtls_upstream_connections", labels()),
                 full: handshakes("false"),
                 resumed: handshakes("true"),
-                requests: counter!("tower_mtls_back_end_requests_total", labels()),
+                requests: counter!("tower_mtls_upstream_requests_total", labels()),
                 identity,
-                back_end,
+                upstream,
             }
         }
 
@@ -115,10 +115,10 @@ mod handles {
         pub(super) fn failed(&self, kind: ClientErrorKind) {
             let labels = vec![
                 Label::new("identity", self.identity.clone()),
-                Label::new("back_end", self.back_end.clone()),
+                Label::new("upstream", self.upstream.clone()),
                 Label::from_static_parts("code", kind.as_str()),
             ];
-            counter!("tower_mtls_back_end_errors_total", labels).increment(1);
+            counter!("tower_mtls_upstream_errors_total", labels).increment(1);
         }
     }
 }

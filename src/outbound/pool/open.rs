@@ -1,4 +1,4 @@
-//! Making a connection, once for everyone where the back end speaks HTTP/2 or has not been met yet.
+//! Making a connection, once for everyone where the upstream speaks HTTP/2 or has not been met yet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,32 +9,32 @@ use tokio::{
 };
 
 use super::{
-    Current, Opening, Pool, Protocol, State,
+    AttemptResult, PendingAttempt, Pool, Protocol, State,
+    availability::Waiting,
     connection::{Open, Opened},
     http2::Http2,
     lease::Lease,
-    returned::Waiting,
 };
 use crate::outbound::{ClientError, ClientErrorKind};
 
-/// How many connections may end without a word of the back end while a request waits.
-const MUTE: usize = 8;
+/// How many connections may end without a word of the upstream while a request waits.
+const MAX_SILENT_CLOSES: usize = 8;
 
-/// How long those who find no room wait for a new HTTP/2 back end to say how many streams it allows.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How long those who find no room wait for a new HTTP/2 upstream to say how many streams it allows.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an attempt may take until another one is begun beside it: one back end behind an address may stall
+/// How long an attempt may take until another one is begun beside it: one upstream behind an address may stall
 /// while others do not.
-const HEDGE: Duration = Duration::from_secs(1);
+const HEDGE_DELAY: Duration = Duration::from_secs(1);
 
 /// What a request without a connection has to do.
-enum Next<B> {
+enum ConnectStep<B> {
     /// Make its own: HTTP/1.1.
-    Alone,
+    Dial,
     /// Wait for the connection that is being made for everyone.
-    Opening(Opening),
+    JoinAttempt(AttemptResult),
     /// Wait until a connection that was just made is known.
-    Settling(Arc<Http2<B>>),
+    AwaitSettings(Arc<Http2<B>>),
 }
 
 impl<B> Pool<B>
@@ -47,17 +47,17 @@ where
     pub(in super::super) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
         let since = Instant::now();
         let waiting = self.returned.wait();
-        let mute = self.state().mute;
-        let mut joined: Option<Opening> = None;
+        let silent_closes = self.state().silent_closes;
+        let mut joined: Option<AttemptResult> = None;
         loop {
             let change = waiting.change();
             if let Some(lease) = self.ready() {
                 return Ok(lease);
             }
             let mut opening = match self.next(joined.take()) {
-                Next::Alone => return self.connect_alone(&waiting).await,
-                Next::Settling(connection) => {
-                    if timeout(SETTLE, change).await.is_err() {
+                ConnectStep::Dial => return self.connect_alone(&waiting).await,
+                ConnectStep::AwaitSettings(connection) => {
+                    if timeout(SETTINGS_TIMEOUT, change).await.is_err() {
                         connection.settle();
                     }
                     match connection.refused() {
@@ -65,18 +65,18 @@ where
                         None => continue,
                     }
                 }
-                Next::Opening(opening) => opening,
+                ConnectStep::JoinAttempt(opening) => opening,
             };
-            if self.state().mute - mute >= MUTE {
+            if self.state().silent_closes - silent_closes >= MAX_SILENT_CLOSES {
                 return Err(ClientError::unsent(ClientErrorKind::Unreachable));
             }
-            let said = async { opening.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) };
+            let result_tx = async { opening.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) };
             let outcome = tokio::select! {
                 // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that
                 // ends.
-                outcome = said => Some(outcome),
+                outcome = result_tx => Some(outcome),
                 () = change => None,
-                () = sleep(HEDGE) => {
+                () = sleep(HEDGE_DELAY) => {
                     self.hedge();
                     None
                 }
@@ -98,37 +98,37 @@ where
     }
 
     /// `joined` is the attempt that the request waits for already.
-    fn next(self: &Arc<Self>, joined: Option<Opening>) -> Next<B> {
+    fn next(self: &Arc<Self>, joined: Option<AttemptResult>) -> ConnectStep<B> {
         let mut state = self.state();
         if state.protocol == Protocol::Http1 {
-            return Next::Alone;
+            return ConnectStep::Dial;
         }
         if let Some(opening) = joined {
-            return Next::Opening(opening);
+            return ConnectStep::JoinAttempt(opening);
         }
         if let Some(current) = &state.opening {
-            return Next::Opening(current.opening.clone());
+            return ConnectStep::JoinAttempt(current.opening.clone());
         }
         if let Some(unknown) = state.shared.iter().find(|it| !it.is_settled() && !it.is_closed()) {
-            return Next::Settling(unknown.clone());
+            return ConnectStep::AwaitSettings(unknown.clone());
         }
-        Next::Opening(self.begin(&mut state))
+        ConnectStep::JoinAttempt(self.begin(&mut state))
     }
 
     /// Begins another attempt beside one that takes long. Who waits for the first goes on waiting for it, so that
     /// its failure is theirs, and takes whatever connection comes.
     fn hedge(self: &Arc<Self>) {
         let mut state = self.state();
-        let takes_long = |current: &Current| current.since.elapsed() >= HEDGE;
+        let takes_long = |current: &PendingAttempt| current.since.elapsed() >= HEDGE_DELAY;
         if state.opening.as_ref().is_some_and(takes_long) && !state.is_retired {
             self.begin(&mut state);
         }
     }
 
-    fn begin(self: &Arc<Self>, state: &mut State<B>) -> Opening {
-        let (said, opening) = watch::channel(None);
-        state.opening = Some(Current { opening: opening.clone(), since: Instant::now() });
-        let attempt = Attempt { pool: self.clone(), said };
+    fn begin(self: &Arc<Self>, state: &mut State<B>) -> AttemptResult {
+        let (result_tx, opening) = watch::channel(None);
+        state.opening = Some(PendingAttempt { opening: opening.clone(), since: Instant::now() });
+        let attempt = Attempt { pool: self.clone(), result_tx };
         tokio::spawn(attempt.run());
         opening
     }
@@ -138,7 +138,7 @@ where
         let opened = tokio::select! {
             opened = self.open() => opened?,
             // Only where there is no place for another: elsewhere nobody waits that long.
-            lease = self.somebody_elses(waiting), if is_full => return Ok(lease),
+            lease = self.wait_for_returned(waiting), if is_full => return Ok(lease),
         };
         match opened {
             Opened::Http1(connection) => Ok(Lease::http1(self.clone(), connection)),
@@ -151,7 +151,7 @@ where
     }
 
     /// A connection of this pool that came back.
-    async fn somebody_elses(self: &Arc<Self>, waiting: &Waiting<'_>) -> Lease<B> {
+    async fn wait_for_returned(self: &Arc<Self>, waiting: &Waiting<'_>) -> Lease<B> {
         loop {
             let change = waiting.change();
             if let Some(lease) = self.ready() {
@@ -201,7 +201,7 @@ where
 /// Makes a connection for everyone who waits.
 struct Attempt<B> {
     pool: Arc<Pool<B>>,
-    said: watch::Sender<Option<Result<(), Arc<ClientError>>>>,
+    result_tx: watch::Sender<Option<Result<(), Arc<ClientError>>>>,
 }
 
 impl<B> Attempt<B>
@@ -219,14 +219,14 @@ where
             Err(error) => Err(Arc::new(error)),
         };
         self.forget();
-        let _ = self.said.send(Some(outcome));
+        let _ = self.result_tx.send(Some(outcome));
     }
 }
 
 impl<B> Attempt<B> {
     /// Nobody joins it any more.
     fn forget(&self) {
-        let own = self.said.subscribe();
+        let own = self.result_tx.subscribe();
         self.pool.state().opening.take_if(|current| current.opening.same_channel(&own));
     }
 }
@@ -234,7 +234,7 @@ impl<B> Attempt<B> {
 impl<B> Drop for Attempt<B> {
     /// Also where the runtime ends in the middle, so that another one begins anew.
     fn drop(&mut self) {
-        if self.said.borrow().is_none() {
+        if self.result_tx.borrow().is_none() {
             self.forget();
         }
     }

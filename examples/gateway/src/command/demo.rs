@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_mtls::{Clock, SystemClock};
 
 use super::run;
-use crate::demo::{self, backend, pki, tour};
+use crate::demo::{self, pki, tour, upstream};
 
 /// The name of the configuration in the demo's folder.
 const CONFIG: &str = "gateway.toml";
@@ -33,20 +33,20 @@ pub(super) fn demo(
 }
 
 async fn serve(dir: &Path, own: [u16; 2], metrics: &PrometheusHandle) -> Result<(), String> {
-    let back_ends = demo::bind_back_ends(own)
+    let upstreams = demo::bind_upstreams(own)
         .await
-        .map_err(|error| format!("cannot bind the demo's back ends: {error}"))?;
-    let ports = back_ends.each_ref().map(|listener| listener.local_addr().map(|address| address.port()));
+        .map_err(|error| format!("cannot bind the demo's upstreams: {error}"))?;
+    let ports = upstreams.each_ref().map(|listener| listener.local_addr().map(|address| address.port()));
     let [Ok(first), Ok(second)] = ports else {
-        return Err("the demo's back ends have no address".into());
+        return Err("the demo's upstreams have no address".into());
     };
     pki::write_public(dir, CONFIG, &demo::toml::render(own, [first, second]))
         .map_err(|error| error.to_string())?;
 
-    let tls = backend::tls(dir).map_err(|error| error.to_string())?;
-    let [orders, open] = back_ends;
-    let _back_ends =
-        [backend::start(orders, tls.clone(), "back end 1"), backend::start(open, tls, "back end 2")];
+    let tls = upstream::tls(dir).map_err(|error| error.to_string())?;
+    let [orders, open] = upstreams;
+    let _upstreams =
+        [upstream::start(orders, tls.clone(), "upstream 1"), upstream::start(open, tls, "upstream 2")];
 
     let (loaded, files) = run::loaded(&dir.join(CONFIG))?;
     run::serve(loaded, files, metrics, |server| {

@@ -11,7 +11,7 @@ use crate::{
     config::{self, IdentityBy, Route, RouteIdentity},
     load::{self, Built},
     path,
-    serve::{Guard, Refused, RouteFacts as Facts, Site},
+    serve::{Guard, Refused, RouteFacts as Facts, RoutingSnapshot},
 };
 
 /// The end of an explanation of a request that would be refused and passes all the same.
@@ -41,7 +41,7 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
     let path =
         path::normalise(&asked.route).map_err(|error| format!("--route {:?}: {error}", asked.route))?;
     // What the store holds is not known here.
-    let site = Site::new(Arc::new(loaded.site), Built::default());
+    let site = RoutingSnapshot::new(Arc::new(loaded.site), Built::default());
     let route = site.find(asked.host.as_deref(), &path).map_err(|refused| match refused {
         Refused::NoRoute => format!("--route {:?}: no such route", asked.route),
         _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
@@ -98,7 +98,7 @@ fn request(asked: &Explain, path: &str) -> Result<Request<()>, String> {
 
 /// How this route's requests get their identities, if that differs from one to the other.
 fn identity_by(asked: &Explain, facts: &Facts) -> Option<IdentityBy> {
-    facts.chosen_by.as_ref()?;
+    facts.identity_selector.as_ref()?;
     let routes = config::read(&asked.config).0?.routes;
     let host = |route: &Route| route.host.as_ref().map(|host| host.value.clone());
     let route =

@@ -1,7 +1,7 @@
 //! `[apis]`: what APIs share that are made through the management API.
 
 use super::located::Located;
-use super::route::Surroundings;
+use super::route::DefinedNames;
 use super::section::Section;
 
 /// The keys of `[apis]`.
@@ -18,14 +18,14 @@ pub(crate) struct Apis {
 
 impl Apis {
     /// Reads the section.
-    pub(crate) fn read(mut section: Section<'_, '_>, around: &Surroundings) -> Self {
+    pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Self {
         let report = section.report;
-        if !around.has_store {
+        if !names.has_store {
             let remedy = "add [store] with path = \"store\", or remove this section";
             report.error(section.line, &section.key, "has no meaning without a store", remedy);
         }
         let trust = section.string("trust");
-        around.check_trust(trust.as_ref(), report);
+        names.check_trust(trust.as_ref(), report);
         let allow_unanchored = section.boolean("allow_unanchored", false);
         section.finish();
         Self { trust, allow_unanchored }

@@ -4,7 +4,7 @@ use super::diagnostic::quoted;
 use super::entry::{checked, choose};
 use super::located::{FilePath, Located};
 use super::names;
-use super::route::Surroundings;
+use super::route::DefinedNames;
 use super::section::Section;
 
 /// The keys of `[routes.client_certificate]`.
@@ -93,7 +93,7 @@ const CLAIMS: &[&str] = &["issuer", "subject", "common_name", "dns_name"];
 
 impl ClientCertificate {
     /// Reads the section.
-    pub(crate) fn read(mut section: Section<'_, '_>, around: &Surroundings) -> Option<Self> {
+    pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
         let has_policy = section.knows("policy") && section.has("policy");
         if has_policy {
@@ -110,7 +110,7 @@ impl ClientCertificate {
             report.warning(validity_line, &section.key_of("validity"), problem, "remove it");
         }
         let trust = section.string("trust");
-        around.check_trust(trust.as_ref(), report);
+        names.check_trust(trust.as_ref(), report);
         let read = Self {
             validity,
             trust,
@@ -121,7 +121,7 @@ impl ClientCertificate {
             thumbprint: section.strings("thumbprint"),
             thumbprint_file: section.file("thumbprint_file"),
             // Beside a document it has been refused already.
-            in_store: in_store(&mut section, around.has_store || has_policy),
+            in_store: in_store(&mut section, names.has_store || has_policy),
             allow_unanchored,
             mode: if section.knows("mode") { mode(&mut section) } else { Mode::Enforce },
             policy: if section.knows("policy") { section.file("policy") } else { None },

@@ -19,7 +19,7 @@ pub(crate) const KEYS: &[&str] = &[
     "drain_timeout",
     "max_connections",
     "max_handshakes",
-    "max_back_end_connections",
+    "max_upstream_connections",
 ];
 
 /// The keys of `[routes.limits]`.
@@ -42,7 +42,7 @@ pub(crate) struct Limits {
     pub(crate) head_timeout: Duration,
     /// Until an idle connection is closed; 60 s.
     pub(crate) idle_timeout: Duration,
-    /// Until a back end has accepted a connection; 5 s.
+    /// Until an upstream has accepted a connection; 5 s.
     pub(crate) connect_timeout: Duration,
     /// Until a TLS handshake is done; 10 s.
     pub(crate) handshake_timeout: Duration,
@@ -60,8 +60,8 @@ pub(crate) struct Limits {
     pub(crate) max_connections: Option<usize>,
     /// Handshakes at a time; if not stated, the listener's own default.
     pub(crate) max_handshakes: Option<usize>,
-    /// Connections to one back end at a time; if not stated, any number.
-    pub(crate) max_back_end_connections: Option<usize>,
+    /// Connections to one upstream at a time; if not stated, any number.
+    pub(crate) max_upstream_connections: Option<usize>,
 }
 
 impl Default for Limits {
@@ -77,7 +77,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(30),
             max_connections: None,
             max_handshakes: None,
-            max_back_end_connections: None,
+            max_upstream_connections: None,
         }
     }
 }
@@ -102,7 +102,7 @@ impl Limits {
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
         limits.max_connections = section.integer("max_connections", 1, MOST);
         limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
-        limits.max_back_end_connections = section.integer("max_back_end_connections", 1, MOST);
+        limits.max_upstream_connections = section.integer("max_upstream_connections", 1, MOST);
         section.finish();
         limits
     }

@@ -6,7 +6,7 @@ use super::client_certificate::{ClientCertificate, MANAGEMENT_KEYS};
 use super::key_files::KeyFiles;
 use super::listener::{self, Listener};
 use super::located::{FilePath, Located};
-use super::route::Surroundings;
+use super::route::DefinedNames;
 use super::section::Section;
 
 /// The keys of `[management]`.
@@ -31,7 +31,7 @@ pub(crate) struct Management {
 
 impl Management {
     /// Reads the section.
-    pub(crate) fn read(mut section: Section<'_, '_>, around: &Surroundings) -> Option<Self> {
+    pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
         let (line, key) = (section.line, section.key.clone());
         let address = listener::address(&mut section, "127.0.0.1:9443");
@@ -48,7 +48,7 @@ impl Management {
         }
         let token_file = section.file("token_file");
         let client_certificate = section
-            .nested("client_certificate", MANAGEMENT_KEYS, |rules| ClientCertificate::read(rules, around));
+            .nested("client_certificate", MANAGEMENT_KEYS, |rules| ClientCertificate::read(rules, names));
         section.finish();
         let is_whole = is_own == certificate.is_some();
         is_whole.then_some(Self { address: address?, certificate, token_file, client_certificate })

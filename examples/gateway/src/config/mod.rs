@@ -51,7 +51,7 @@ pub(crate) use self::upstream::{Scheme, Upstream};
 pub(crate) use self::upstream_tls::Verify;
 
 use self::report::Report;
-use self::route::Surroundings;
+use self::route::DefinedNames;
 use self::section::Section;
 use crate::file;
 
@@ -89,18 +89,18 @@ pub(crate) struct Config {
     pub(crate) trust: BTreeMap<String, Located<Trust>>,
     /// Identities, by name.
     pub(crate) identities: BTreeMap<String, Located<Identity>>,
-    /// The CAs of back ends whose route names none; empty: the system's roots.
+    /// The CAs of upstreams whose route names none; empty: the system's roots.
     pub(crate) upstream_ca: Vec<Located<FilePath>>,
     /// Routes, in the order of the file; at least one.
     pub(crate) routes: Vec<Located<Route>>,
     /// Limits.
     pub(crate) limits: Limits,
-    /// What back ends are told about the caller's request.
+    /// What upstreams are told about the caller's request.
     pub(crate) proxy: Proxy,
 }
 
 impl Config {
-    /// The CAs that a route trusts for its back end: its own, or else every route's; empty: the system's
+    /// The CAs that a route trusts for its upstream: its own, or else every route's; empty: the system's
     /// roots.
     pub(crate) fn upstream_ca_of<'a>(&'a self, route: &'a Route) -> &'a [Located<FilePath>] {
         match &route.upstream_tls {
@@ -169,16 +169,16 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
     let has_store = top.means("store");
     let store = top.nested("store", store::KEYS, Store::read);
-    let around = Surroundings {
+    let names = DefinedNames {
         trust: trust.keys().cloned().collect(),
         has_store,
         identities: identities.keys().cloned().collect(),
         asks,
     };
-    let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &around));
-    let routes = route::read_all(&mut top, &around);
+    let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &names));
+    let routes = route::read_all(&mut top, &names);
     let management =
-        top.section("management", management::KEYS).map(|section| Management::read(section, &around));
+        top.section("management", management::KEYS).map(|section| Management::read(section, &names));
     if let (Some(Some(management)), Some(listener)) = (&management, &listener) {
         management.refuse_address_of(listener, &top);
     }

@@ -13,7 +13,7 @@ use super::section::Section;
 /// The keys of `[proxy]`.
 pub(crate) const KEYS: &[&str] = &["forwarded", "remove_request_headers"];
 
-/// What the back end is told about the caller's request.
+/// What the upstream is told about the caller's request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Proxy {
     /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are set.

@@ -1,4 +1,4 @@
-//! `[[routes]]`: which requests go to which back end, under which identity.
+//! `[[routes]]`: which requests go to which upstream, under which identity.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -40,19 +40,19 @@ pub(crate) struct Route {
     pub(crate) host: Option<Located<String>>,
     /// The path, normal and without trailing `/`, unless it is the root.
     pub(crate) path: Located<String>,
-    /// The back end.
+    /// The upstream.
     pub(crate) upstream: Located<Upstream>,
-    /// Whether the back end sees the caller's `Host`; if not, its own.
+    /// Whether the upstream sees the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
     /// Whether an upstream may end a response by closing without TLS `close_notify`.
     pub(crate) allow_missing_close_notify: bool,
-    /// The identity that the back end sees; None: anonymous.
+    /// The identity that the upstream sees; None: anonymous.
     pub(crate) identity: Option<RouteIdentity>,
     /// Whether paths may have empty segments.
     pub(crate) allow_empty_segments: bool,
     /// What differs from the limits of every route.
     pub(crate) limits: RouteLimits,
-    /// How the back end's certificate is judged.
+    /// How the upstream's certificate is judged.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
     /// Which callers are let in; none: everyone, which the file may state as `client_certificate = "none"`.
     pub(crate) client_certificate: Option<Located<ClientCertificate>>,
@@ -77,7 +77,7 @@ impl Route {
 
 /// What routes refer to.
 #[derive(Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct DefinedNames {
     /// The names of `[trust]`.
     pub(crate) trust: BTreeSet<String>,
     /// Whether there is a `[store]`.
@@ -88,7 +88,7 @@ pub(crate) struct Surroundings {
     pub(crate) asks: AskForCertificate,
 }
 
-impl Surroundings {
+impl DefinedNames {
     /// Reports a set of CAs that is not defined.
     pub(crate) fn check_trust(&self, trust: Option<&Located<String>>, report: &Report) {
         if let Some(trust) = trust.filter(|trust| !self.trust.contains(trust.as_str())) {
@@ -99,7 +99,7 @@ impl Surroundings {
 }
 
 /// Reads all routes; one that is broken is reported and left out.
-pub(crate) fn read_all(top: &mut Section<'_, '_>, around: &Surroundings) -> Vec<Located<Route>> {
+pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<Located<Route>> {
     let report = top.report;
     let Some(entry) = top.take("routes") else {
         missing(top);
@@ -122,7 +122,7 @@ pub(crate) fn read_all(top: &mut Section<'_, '_>, around: &Surroundings) -> Vec<
             continue;
         };
         let (line, key) = (section.line, section.key.clone());
-        if let Some(value) = read(section, around, &mut seen) {
+        if let Some(value) = read(section, names, &mut seen) {
             routes.push(Located { value, line, key });
         }
     }
@@ -141,7 +141,7 @@ fn missing(top: &Section<'_, '_>) {
 type Seen = HashMap<(Option<String>, String), (String, usize)>;
 
 /// Reads one route.
-fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) -> Option<Route> {
+fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> Option<Route> {
     let report = section.report;
     let has_host = section.has("host");
     let host = section.string("host").and_then(|host| {
@@ -174,12 +174,12 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
     let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
     let client_certificate = section.nested("client_certificate", client_certificate::KEYS, |rules| {
-        if around.asks == AskForCertificate::Off {
+        if names.asks == AskForCertificate::Off {
             let problem =
                 "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
             report.error(rules.line, &rules.key, problem, "write \"request\" there, or remove this section");
         }
-        ClientCertificate::read(rules, around)
+        ClientCertificate::read(rules, names)
     });
     if path.is_some() && upstream.is_some() && !is_open && !is_word && !is_guarded {
         let remedy = "add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
@@ -193,8 +193,8 @@ fn read(mut section: Section<'_, '_>, around: &Surroundings, seen: &mut Seen) ->
     if let Some(upstream) = &upstream {
         note_anonymous(&section, upstream, client_certificate.as_ref());
     }
-    let by = route_identity::read_by(&mut section, around, client_certificate.as_ref(), is_guarded, is_open);
-    let named = RouteIdentity::read(&mut section, &around.identities);
+    let by = route_identity::read_by(&mut section, names, client_certificate.as_ref(), is_guarded, is_open);
+    let named = RouteIdentity::read(&mut section, &names.identities);
     let identity = by.map_or(named, |by| Some(RouteIdentity::By(by)));
     section.finish();
     Some(Route {
@@ -262,7 +262,7 @@ fn refuse_twin(
     }
 }
 
-/// Takes the URL of the back end.
+/// Takes the URL of the upstream.
 fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
     let text = section.required("upstream", "https://host:port")?;
     match Upstream::parse(&text) {
@@ -319,8 +319,8 @@ fn note_anonymous(
     let is_chosen = section.has("identity") || section.has("identity_by");
     let has_document = rules.is_some_and(|rules| rules.policy.is_some());
     if upstream.scheme == Scheme::Https && !is_chosen && !has_document {
-        let remedy = "add identity = \"NAME\" if the back end demands a certificate";
+        let remedy = "add identity = \"NAME\" if the upstream demands a certificate";
         let key = section.key_of("identity");
-        section.report.note(section.line, &key, "calls the back end anonymously", remedy);
+        section.report.note(section.line, &key, "calls the upstream anonymously", remedy);
     }
 }

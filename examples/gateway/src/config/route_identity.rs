@@ -1,4 +1,4 @@
-//! A route's `identity` and `[routes.identity_by]`: who the gateway is towards the back end.
+//! A route's `identity` and `[routes.identity_by]`: who the gateway is towards the upstream.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use super::identity_by::{self, By, IdentityBy};
 use super::located::Located;
 use super::names;
 use super::report::Report;
-use super::route::Surroundings;
+use super::route::DefinedNames;
 use super::section::Section;
 
 /// What stands in metrics for an identity that is chosen for each request.
 pub(crate) const BY_REQUEST: &str = "by request";
 
-/// Who the gateway is towards a route's back end.
+/// Who the gateway is towards a route's upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RouteIdentity {
     /// One of `[identities]`.
@@ -82,7 +82,7 @@ fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
 /// Takes the section that chooses an identity for each request.
 pub(super) fn read_by(
     section: &mut Section<'_, '_>,
-    around: &Surroundings,
+    names: &DefinedNames,
     rules: Option<&Located<ClientCertificate>>,
     is_guarded: bool,
     is_open: bool,
@@ -90,7 +90,7 @@ pub(super) fn read_by(
     let report = section.report;
     let has_both = section.has("identity");
     let by =
-        section.nested("identity_by", identity_by::KEYS, |by| IdentityBy::read(by, &around.identities))?;
+        section.nested("identity_by", identity_by::KEYS, |by| IdentityBy::read(by, &names.identities))?;
     if has_both {
         let problem = "stands beside identity; one of the two decides";
         report.error(by.line, &by.key, problem, "remove one of the two");

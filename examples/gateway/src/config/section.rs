@@ -24,6 +24,9 @@ pub(crate) struct Section<'r, 't> {
     entries: DeTable<'t>,
 }
 
+/// Keys that were renamed, and their names now.
+const RENAMED: [(&str, &str); 1] = [("max_back_end_connections", "max_upstream_connections")];
+
 impl<'r, 't> Section<'r, 't> {
     /// The table of the whole file.
     pub(crate) fn top(report: &'r Report, known: &'static [&'static str], entries: DeTable<'t>) -> Self {
@@ -223,8 +226,11 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
-    /// What may have been meant by an unknown key.
+    /// Remedy for an unknown key.
     fn advice(&self, name: &str) -> String {
+        if let Some((_, new)) = RENAMED.iter().find(|(old, new)| *old == name && self.known.contains(new)) {
+            return format!("it is now called {new}");
+        }
         let lower = name.to_ascii_lowercase();
         if ["password", "passphrase", "secret", "token"].iter().any(|word| lower.contains(word)) {
             let file = if lower.contains("token") { "token_file" } else { "password_file" };

@@ -95,7 +95,7 @@ fn every_supported_key_is_read() {
     assert_eq!(
         shown,
         ["etc/gateway.toml:33: warning: routes[1].upstream_tls.verify: any host with a certificate of \
-             these CAs can pose as the back end; write verify = \"full\", or add pin"]
+             these CAs can pose as the upstream; write verify = \"full\", or add pin"]
     );
     assert_eq!(config.listener.address.value, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(config.listener.address.line, 3);
@@ -156,8 +156,8 @@ fn what_is_left_out_has_its_default() {
     assert!(config.upstream_ca_of(&config.routes[0]).is_empty());
     let open = "etc/gateway.toml:2: note: routes[1].client_certificate: anyone may call this route; \
                 add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
-    let anonymous = "etc/gateway.toml:2: note: routes[1].identity: calls the back end anonymously; \
-                     add identity = \"NAME\" if the back end demands a certificate";
+    let anonymous = "etc/gateway.toml:2: note: routes[1].identity: calls the upstream anonymously; \
+                     add identity = \"NAME\" if the upstream demands a certificate";
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [open, anonymous]);
 }
 

@@ -1,10 +1,10 @@
-//! The URL of a back end.
+//! The URL of an upstream.
 
 use super::diagnostic::quoted;
 use super::names;
 use crate::path;
 
-/// How the back end is reached.
+/// How the upstream is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
     /// In the clear.
@@ -23,7 +23,7 @@ impl Scheme {
     }
 }
 
-/// The URL of a back end, taken apart.
+/// The URL of an upstream, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Its scheme.

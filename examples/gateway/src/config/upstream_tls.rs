@@ -1,8 +1,8 @@
-//! `[routes.upstream_tls]` and the top-level `[upstream_tls]`: how a back end's certificate is judged.
+//! `[routes.upstream_tls]` and the top-level `[upstream_tls]`: how an upstream's certificate is judged.
 
 use std::net::IpAddr;
 
-use tower_mtls::outbound::BackEndPin;
+use tower_mtls::outbound::UpstreamPin;
 
 use super::entry::checked;
 
@@ -16,20 +16,20 @@ pub(crate) const KEYS: &[&str] = &["ca", "verify", "pin", "server_name"];
 /// The keys of the top-level `[upstream_tls]`.
 pub(crate) const DEFAULT_KEYS: &[&str] = &["ca"];
 
-/// How one route judges its back end's certificate.
+/// How one route judges its upstream's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamTls {
     /// The files with the CAs that are trusted; empty: see [`super::Config::upstream_ca`].
     pub(crate) ca: Vec<Located<FilePath>>,
     /// What is verified.
     pub(crate) verify: Verify,
-    /// The back end's certificate, or its key, is one of these; empty: any that is verified.
-    pub(crate) pins: Vec<Located<BackEndPin>>,
+    /// The upstream's certificate, or its key, is one of these; empty: any that is verified.
+    pub(crate) pins: Vec<Located<UpstreamPin>>,
     /// The name to send as SNI and to verify, if not the upstream's host; an IP address has no brackets.
     pub(crate) server_name: Option<Located<String>>,
 }
 
-/// What is verified of a back end's certificate.
+/// What is verified of an upstream's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub(crate) enum Verify {
     /// Chain and name. The default, and the only one that is not dangerous.
@@ -58,8 +58,8 @@ impl Verify {
     fn danger(self) -> Option<&'static str> {
         match self {
             Self::Full => None,
-            Self::Chain => Some("any host with a certificate of these CAs can pose as the back end"),
-            Self::Name | Self::None => Some("anyone on the way can pose as the back end"),
+            Self::Chain => Some("any host with a certificate of these CAs can pose as the upstream"),
+            Self::Name | Self::None => Some("anyone on the way can pose as the upstream"),
         }
     }
 }
@@ -77,7 +77,7 @@ impl UpstreamTls {
         let texts = section.strings("pin");
         let given = texts.len();
         let remedy = "write \"sha256:HEX\" of the certificate or \"spki-sha256:HEX\" of its public key";
-        let read_pin = |text: &str| text.parse::<BackEndPin>().map_err(|_| "is no pin");
+        let read_pin = |text: &str| text.parse::<UpstreamPin>().map_err(|_| "is no pin");
         let pins: Vec<_> =
             texts.into_iter().filter_map(|text| checked(report, text, remedy, read_pin)).collect();
         if let Some(verify) = &verify

@@ -1,6 +1,6 @@
 //! The demo's throw-away public key infrastructure.
 //!
-//! [`ensure`] leaves a folder with everything the demo's callers, gateway and back ends need. What the files
+//! [`ensure`] leaves a folder with everything the demo's callers, gateway and upstreams need. What the files
 //! are for:
 //!
 //! | file | what it is |
@@ -12,8 +12,8 @@
 //! | `expired.pem`, `expired.key` | the same caller, out of date since a day |
 //! | `stranger.pem`, `stranger.key` | the same subject under a CA nobody trusts |
 //! | `impostor.pem`, `impostor.key` | the same subject under a CA with the partners CA's name, not its key |
-//! | `backend-ca.pem` | signs the back ends' server certificate and the identities below |
-//! | `backend.pem`, `backend.key` | the back ends' server certificate: localhost |
+//! | `upstream-ca.pem` | signs the upstreams' server certificate and the identities below |
+//! | `upstream.pem`, `upstream.key` | the upstreams' server certificate: localhost |
 //! | `orders.pfx`, `orders.password` | the identity `CN=orders-gateway`; its certificate: `orders.pem` |
 //! | `billing.pfx`, `billing.password` | the identity `CN=billing-gateway`; `billing.pem` likewise |
 //! | `management.token` | the bearer token of the management API |

@@ -3,15 +3,15 @@
 use super::pki::PARTNERS_CA;
 
 /// The configuration that serves the demo on these ports of 127.0.0.1, its own and the management
-/// listener's, in front of the back ends on these ports of
+/// listener's, in front of the upstreams on these ports of
 /// localhost. All its paths are relative to the demo's folder.
-pub(crate) fn render(own: [u16; 2], back_ends: [u16; 2]) -> String {
+pub(crate) fn render(own: [u16; 2], upstreams: [u16; 2]) -> String {
     let [port, management_port] = own;
-    let [first, second] = back_ends;
+    let [first, second] = upstreams;
     format!(
         r#"# The gateway of `gateway demo`, written anew at every start. After you save it, send the gateway SIGHUP to load
 # it; a file moved over it is loaded by itself. To keep a change, copy the file to another name in this folder and
-# serve the copy with `gateway run --config COPY`. The back ends on ports {first} and {second} live inside
+# serve the copy with `gateway run --config COPY`. The upstreams on ports {first} and {second} live inside
 # `gateway demo`: leave it running, and give the copy listener and management addresses and a store of its own.
 #
 # Paths are relative to this file.
@@ -40,7 +40,7 @@ trust = "partners"
 ca = ["partners-ca.pem"]
 revocation = "off"                          # nobody asks whether a certificate was revoked
 
-# Who the gateway is when it calls a back end.
+# Who the gateway is when it calls an upstream.
 [identities.orders]
 pfx = "orders.pfx"                          # CN=orders-gateway
 password_file = "orders.password"
@@ -49,11 +49,11 @@ password_file = "orders.password"
 pfx = "billing.pfx"                         # CN=billing-gateway
 password_file = "billing.password"
 
-# Whom the gateway believes to be a back end, on every route that does not say otherwise.
+# Whom the gateway believes to be an upstream, on every route that does not say otherwise.
 [upstream_tls]
-ca = ["backend-ca.pem"]
+ca = ["upstream-ca.pem"]
 
-# Two routes to the same back end, under different identities.
+# Two routes to the same upstream, under different identities.
 [[routes]]
 path = "/orders"
 upstream = "https://localhost:{first}/orders"

@@ -15,9 +15,9 @@ enum Http {
 
 /// The calls that are let in.
 const LET_IN: [Call; 5] = [
-    (200, "the back end saw CN=orders-gateway", Http::One, Some("client"), "/orders"),
+    (200, "the upstream saw CN=orders-gateway", Http::One, Some("client"), "/orders"),
     (200, "the same over HTTP/2", Http::Two, Some("client"), "/orders"),
-    (200, "the same back end saw CN=billing-gateway", Http::One, Some("client"), "/billing"),
+    (200, "the same upstream saw CN=billing-gateway", Http::One, Some("client"), "/billing"),
     (200, "the same over HTTP/2", Http::Two, Some("client"), "/billing"),
     (200, "this route needs no certificate", Http::One, None, "/open"),
 ];
@@ -38,12 +38,12 @@ const REFUSED: [Call; 6] = [
 /// begins with the status to expect: `# 200: ...`.
 pub(crate) fn text(dir: &Path, port: u16, management_port: u16) -> String {
     let mut text = format!(
-        "A mutual-TLS gateway is listening on https://localhost:{port}. It stands before two back ends\n\
+        "A mutual-TLS gateway is listening on https://localhost:{port}. It stands before two upstreams\n\
          that demand a client certificate, decides who may call, and calls them under each route's\n\
          own identity.\n\
          Its configuration and a throw-away PKI are in {}. Paste these into another terminal:\n\
          \n\
-         Let in. The answer is JSON from the back end: look at its \"client_certificate\".\n",
+         Let in. The answer is JSON from the upstream: look at its \"client_certificate\".\n",
         dir.display()
     );
     for call in LET_IN {
@@ -130,7 +130,7 @@ mod tests {
              $(cat gateway-demo/management.token)\" https://localhost:9443/metrics\n"
         ));
         assert!(tour.contains(
-            "# 200: the back end saw CN=orders-gateway\n\
+            "# 200: the upstream saw CN=orders-gateway\n\
              curl -sS -i --http1.1 --cacert gateway-demo/ca.pem --cert gateway-demo/client.pem \
              --key gateway-demo/client.key https://localhost:8443/orders\n"
         ));

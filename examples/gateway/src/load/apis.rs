@@ -1,4 +1,4 @@
-//! Routes out of the store: APIs, with their policies and back ends.
+//! Routes out of the store: APIs, with their policies and backends.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,9 +8,9 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    BackEndTrust, IdentityLayer, TrustAnchors,
+    IdentityLayer, TrustAnchors, UpstreamTrust,
     apim::{
-        ApimPolicyLayer, BackEnd as NamedBackEnd, ChosenIdentity, Document, DocumentBuilder, DocumentScope,
+        ApimPolicyLayer, Backend as NamedBackend, ChosenIdentity, Document, DocumentBuilder, DocumentScope,
         FindingKind, ForwardingLayer, Revocation, SharedDeployment,
     },
     identity::IdentityReference,
@@ -21,7 +21,7 @@ use super::{api_trust::ApiTrust, choice::All, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, Upstream, Verify},
     serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer},
-    store::{Api, BackEnd, Broken, Credential, Id, Item, Part, Policy, Settings, Use},
+    store::{Api, Backend, Broken, Credential, Id, Item, Part, Policy, Settings, Use},
 };
 
 /// What APIs are made of beside their settings: the part of a configuration file that they share.
@@ -32,7 +32,7 @@ pub(crate) struct ApiParts {
     pub(super) trust: Option<TrustAnchors>,
     pub(super) is_revocation_off: bool,
     pub(super) allow_unanchored: bool,
-    pub(crate) back_end_trust: Arc<ApiTrust>,
+    pub(crate) upstream_trust: Arc<ApiTrust>,
     pub(super) limits: Limits,
     pub(super) proxy: Proxy,
     /// Hosts and paths of the file's routes.
@@ -50,25 +50,25 @@ pub(super) struct Made {
     api: Arc<Api>,
     policy: Option<Arc<Policy>>,
     /// Those that its policies name.
-    back_ends: Vec<(Id, Arc<BackEnd>, BackEndTrust)>,
+    backends: Vec<(Id, Arc<Backend>, UpstreamTrust)>,
     route: Arc<Route>,
     named: Named,
 }
 
-/// A back end as documents name it, what is demanded of it, and what it was made of.
+/// A backend as documents name it, what is demanded of it, and what it was made of.
 struct Usable {
-    written: Arc<BackEnd>,
-    back_end: NamedBackEnd,
-    trust: BackEndTrust,
+    written: Arc<Backend>,
+    backend: NamedBackend,
+    trust: UpstreamTrust,
 }
 
-type BackEnds = BTreeMap<Id, Usable>;
+type Backends = BTreeMap<Id, Usable>;
 
 /// What a policy document names.
 #[derive(Clone, Default)]
 struct Named {
     certificates: Vec<IdentityReference>,
-    back_ends: Vec<String>,
+    backends: Vec<String>,
 }
 
 /// The routes of all APIs, and what is wrong with those that have none.
@@ -79,17 +79,17 @@ pub(crate) struct Built {
     pub(crate) broken: Vec<Broken>,
     /// Who refers to certificates.
     pub(crate) uses: Vec<Use>,
-    /// Who names which back end.
-    pub(crate) back_end_users: Vec<(String, String)>,
+    /// Who names which backend.
+    pub(crate) backend_users: Vec<(String, String)>,
 }
 
 impl ApiParts {
     /// Builds all that can be built.
     pub(crate) fn build(&self, settings: &Settings) -> Built {
         let mut built = Built::default();
-        let back_ends = self.back_ends(settings, &mut built);
+        let backends = self.backends(settings, &mut built);
         let above = settings.policy.as_ref().and_then(|policy| {
-            let document = self.document(DocumentScope::Global, &back_ends, None, &policy.value);
+            let document = self.document(DocumentScope::Global, &backends, None, &policy.value);
             document.map_err(|problems| built.say(&Item::Policy, problems)).ok()
         });
         if let Some(above) = &above {
@@ -100,15 +100,15 @@ impl ApiParts {
         let policy = settings.policy.as_ref().map(|policy| &policy.value);
         for (id, stored) in &settings.apis {
             let api = &stored.value;
-            let made = match self.known(id, api, policy, settings, &back_ends) {
+            let made = match self.known(id, api, policy, settings, &backends) {
                 Some(made) => Ok(made),
                 // What is wrong with the API itself is found all the same.
-                None if is_above_broken => match self.route(api, policy, &back_ends, None) {
+                None if is_above_broken => match self.route(api, policy, &backends, None) {
                     Ok(_) => Err(vec![(Part::Document, None, ABOVE.to_owned())]),
                     Err(problems) => Err(problems),
                 },
                 None => {
-                    self.route(api, policy, &back_ends, above.as_ref()).inspect(|made| self.keep(id, made))
+                    self.route(api, policy, &backends, above.as_ref()).inspect(|made| self.keep(id, made))
                 }
             };
             let item = Item::Api(id.clone());
@@ -131,10 +131,10 @@ impl ApiParts {
         built
     }
 
-    /// The trust in back ends that these settings no longer have: nothing is built of it any more.
-    pub(crate) fn release_trust(&self, settings: &Settings) -> Vec<BackEndTrust> {
-        let written = |id: &Id| settings.back_ends.get(id).map(|stored| verify(&stored.value));
-        self.back_end_trust.release(|id, verify| written(id) == Some(verify))
+    /// The trust in backends that these settings no longer have: nothing is built of it any more.
+    pub(crate) fn release_trust(&self, settings: &Settings) -> Vec<UpstreamTrust> {
+        let written = |id: &Id| settings.backends.get(id).map(|stored| verify(&stored.value));
+        self.upstream_trust.release(|id, verify| written(id) == Some(verify))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Vec<Made>>> {
@@ -148,14 +148,14 @@ impl ApiParts {
         api: &Arc<Api>,
         policy: Option<&Arc<Policy>>,
         settings: &Settings,
-        back_ends: &BackEnds,
+        backends: &Backends,
     ) -> Option<Made> {
-        let is_there = |(id, written, trust): &(Id, Arc<BackEnd>, BackEndTrust)| {
-            settings.back_ends.get(id).is_some_and(|stored| stored.value == *written)
-                && back_ends.get(id).is_none_or(|usable| usable.trust.is_same_as(trust))
+        let is_there = |(id, written, trust): &(Id, Arc<Backend>, UpstreamTrust)| {
+            settings.backends.get(id).is_some_and(|stored| stored.value == *written)
+                && backends.get(id).is_none_or(|usable| usable.trust.ptr_eq(trust))
         };
         let is_same = |made: &&Made| {
-            made.api == *api && made.policy.as_ref() == policy && made.back_ends.iter().all(is_there)
+            made.api == *api && made.policy.as_ref() == policy && made.backends.iter().all(is_there)
         };
         self.lock().get(id)?.iter().find(is_same).cloned()
     }
@@ -199,11 +199,11 @@ impl ApiParts {
         &self,
         api: &Arc<Api>,
         all: Option<&Arc<Policy>>,
-        back_ends: &BackEnds,
+        backends: &Backends,
         above: Option<&Document>,
     ) -> Result<Made, Vec<Problem>> {
         let document = match &api.policy {
-            Some(policy) => Some(self.document(DocumentScope::Api, back_ends, above, policy)),
+            Some(policy) => Some(self.document(DocumentScope::Api, backends, above, policy)),
             None => above.cloned().map(Ok),
         };
         let upstream = Upstream::parse(&api.service_url).map_err(|refused| {
@@ -219,48 +219,48 @@ impl ApiParts {
             refuse_plaintext(document, &upstream)?;
         }
         let calling = IdentityLayer::anonymous();
-        let may_go_elsewhere = document.as_ref().is_some_and(Document::chooses_back_end);
+        let may_go_elsewhere = document.as_ref().is_some_and(Document::chooses_backend);
         let calling = if upstream.scheme == Scheme::Http && !may_go_elsewhere {
             calling
         } else {
-            let trust = self.back_end_trust.full();
+            let trust = self.upstream_trust.full();
             calling.with_trust(trust.map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?)
         };
         let proxy = upstream::proxy(&self.proxy, &api.path, &upstream)
             .map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?;
-        let to_back_end = ServiceBuilder::new()
+        let to_upstream = ServiceBuilder::new()
             .layer(self.bounds())
             .layer(proxy)
             .retry(RetryIdempotent::default())
             .layer(calling)
             .service(self.client.clone());
-        let named_back_ends = document.as_ref().map(Document::back_ends_named).unwrap_or_default();
-        let is_used = |id: &Id| named_back_ends.iter().any(|(used, ..)| *used == &**id);
-        let used: Vec<_> = back_ends.iter().filter(|(id, _)| is_used(id)).collect();
+        let named_backends = document.as_ref().map(Document::backends_named).unwrap_or_default();
+        let is_used = |id: &Id| named_backends.iter().any(|(used, ..)| *used == &**id);
+        let used: Vec<_> = backends.iter().filter(|(id, _)| is_used(id)).collect();
         let (guard, service) = match &document {
-            None => (Guard::Nothing, RouteService::Open(to_back_end)),
+            None => (Guard::Nothing, RouteService::Open(to_upstream)),
             Some(document) => {
                 let forwarding = ForwardingLayer::new(self.identities.clone());
                 let forwarding = used.iter().fold(forwarding, |forwarding, (id, usable)| {
-                    forwarding.with_back_end_trust(id.shared(), usable.trust.clone())
+                    forwarding.with_backend_trust(id.shared(), usable.trust.clone())
                 });
                 let layer = ApimPolicyLayer::new(document.clone());
                 let unverified = UnverifiedLayer::new(document.is_anchored(), "", &api.path);
-                let inside = unverified.layer(forwarding.layer(to_back_end));
+                let inside = unverified.layer(forwarding.layer(to_upstream));
                 let service = RouteService::Policy(layer.layer(inside));
                 (Guard::Document(document.clone()), service)
             }
         };
         let chooses_identity = document.as_ref().is_some_and(Document::chooses_identity);
         let identity = if chooses_identity { BY_REQUEST } else { "" };
-        let named = upstream::back_end(&upstream);
+        let named = upstream::origin(&upstream);
         let facts = RouteFacts {
             path: api.path.clone(),
             host: None,
             upstream: if may_go_elsewhere { format!("{named}, or what the policy chose") } else { named },
             url: api.service_url.clone(),
             identity: None,
-            chosen_by: None,
+            identity_selector: None,
             measures: RouteMeasures::new("", &api.path, identity, &upstream.authority),
         };
         let route = Arc::new(Route {
@@ -276,11 +276,11 @@ impl ApiParts {
             // The policy of all APIs names them.
             _ => Named::default(),
         };
-        let back_ends = used
+        let backends = used
             .iter()
             .map(|(id, usable)| ((*id).clone(), usable.written.clone(), usable.trust.clone()))
             .collect();
-        Ok(Made { api: api.clone(), policy: all.cloned(), back_ends, route, named })
+        Ok(Made { api: api.clone(), policy: all.cloned(), backends, route, named })
     }
 
     fn bounds(&self) -> Bounds {
@@ -293,13 +293,13 @@ impl ApiParts {
         }
     }
 
-    /// The back ends that documents can name.
-    fn back_ends(&self, settings: &Settings, built: &mut Built) -> BackEnds {
-        let mut usable = BackEnds::new();
-        for (id, stored) in &settings.back_ends {
-            match self.back_end(id, &stored.value) {
-                Ok((back_end, trust)) => {
-                    if let Some(identity) = back_end.identity() {
+    /// The backends that documents can name.
+    fn backends(&self, settings: &Settings, built: &mut Built) -> Backends {
+        let mut usable = Backends::new();
+        for (id, stored) in &settings.backends {
+            match self.backend(id, &stored.value) {
+                Ok((backend, trust)) => {
+                    if let Some(identity) = backend.identity() {
                         let of = reference(identity);
                         built.uses.extend(of.map(|of| Use {
                             by: format!("/backends/{id}"),
@@ -308,21 +308,21 @@ impl ApiParts {
                         }));
                     }
                     let written = stored.value.clone();
-                    usable.insert(id.clone(), Usable { written, back_end, trust });
+                    usable.insert(id.clone(), Usable { written, backend, trust });
                 }
-                Err(problem) => built.say(&Item::BackEnd(id.clone()), vec![problem]),
+                Err(problem) => built.say(&Item::Backend(id.clone()), vec![problem]),
             }
         }
         usable
     }
 
-    fn back_end(&self, id: &Id, written: &BackEnd) -> Result<(NamedBackEnd, BackEndTrust), Problem> {
+    fn backend(&self, id: &Id, written: &Backend) -> Result<(NamedBackend, UpstreamTrust), Problem> {
         let url = |problem: String| (Part::Url, None, problem);
         let parsed = Upstream::parse(&written.url);
         let parsed = parsed.map_err(|refused| url(format!("{}; {}", refused.problem, refused.remedy)))?;
-        let back_end = NamedBackEnd::new(&written.url).map_err(|error| url(error.to_string()))?;
-        let trust = self.back_end_trust.of_back_end(id, verify(written)).map_err(url)?;
-        let Some(credential) = &written.credential else { return Ok((back_end, trust)) };
+        let backend = NamedBackend::new(&written.url).map_err(|error| url(error.to_string()))?;
+        let trust = self.upstream_trust.of_backend(id, verify(written)).map_err(url)?;
+        let Some(credential) = &written.credential else { return Ok((backend, trust)) };
         let credentials = |problem: String| (Part::Credentials, None, problem);
         if parsed.scheme == Scheme::Http {
             return Err(credentials("a certificate cannot be shown over http: write an https url".into()));
@@ -339,9 +339,9 @@ impl ApiParts {
             }
         };
         match found {
-            Some(found) if found.has_private_key() => Ok((back_end.with_identity(identity), trust)),
+            Some(found) if found.has_private_key() => Ok((backend.with_identity(identity), trust)),
             Some(_) => Err(credentials(format!(
-                "Certificate with {named} has no private key, so it cannot be shown to a back end."
+                "Certificate with {named} has no private key, so it cannot be shown to a backend."
             ))),
             None => Err(credentials(format!("Certificate with {named} not found."))),
         }
@@ -350,7 +350,7 @@ impl ApiParts {
     fn document(
         &self,
         scope: DocumentScope,
-        back_ends: &BackEnds,
+        backends: &Backends,
         above: Option<&Document>,
         policy: &Policy,
     ) -> Result<Document, Vec<Problem>> {
@@ -372,8 +372,8 @@ impl ApiParts {
         if let Some(above) = above {
             builder = builder.base(above);
         }
-        for (id, usable) in back_ends {
-            builder = builder.back_end(id.shared(), usable.back_end.clone());
+        for (id, usable) in backends {
+            builder = builder.backend(id.shared(), usable.backend.clone());
         }
         self.load(builder, &policy.value)
     }
@@ -405,8 +405,8 @@ impl ApiParts {
 }
 
 /// Verification of an upstream's certificate.
-fn verify(back_end: &BackEnd) -> Verify {
-    match (back_end.validates_chain, back_end.validates_name) {
+fn verify(backend: &Backend) -> Verify {
+    match (backend.validates_chain, backend.validates_name) {
         (true, true) => Verify::Full,
         (true, false) => Verify::Chain,
         (false, true) => Verify::Name,
@@ -421,8 +421,8 @@ type Problem = (Part, Option<(usize, usize)>, String);
 
 /// Refuses a document whose every request would be refused: an identity is never shown over http.
 fn refuse_plaintext(document: &Document, upstream: &Upstream) -> Result<(), Vec<Problem>> {
-    if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_back_end() {
-        let problem = "an identity cannot be shown to an http back end: write an https serviceUrl, or remove \
+    if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
+        let problem = "an identity cannot be shown to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
         return Err(vec![(Part::Document, None, problem.to_owned())]);
     }
@@ -442,8 +442,8 @@ impl Named {
     fn of(document: &Document) -> Self {
         let possible = document.certificates_possible();
         let certificates = document.certificates_named().map(|(identity, ..)| identity).chain(possible);
-        let back_ends = document.back_ends_named().into_iter().map(|(id, ..)| id.to_owned()).collect();
-        Self { certificates: certificates.filter_map(|identity| reference(&identity)).collect(), back_ends }
+        let backends = document.backends_named().into_iter().map(|(id, ..)| id.to_owned()).collect();
+        Self { certificates: certificates.filter_map(|identity| reference(&identity)).collect(), backends }
     }
 }
 
@@ -458,7 +458,7 @@ impl Built {
         let uses =
             named.certificates.iter().map(|of| Use { by: by.to_owned(), of: of.clone(), needs_key: false });
         self.uses.extend(uses);
-        self.back_end_users.extend(named.back_ends.iter().map(|id| (id.clone(), by.to_owned())));
+        self.backend_users.extend(named.backends.iter().map(|id| (id.clone(), by.to_owned())));
     }
 }
 

@@ -9,10 +9,10 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, ServerTls, TrustAnchors,
+    ClientIdentity, ServerTls, TrustAnchors, UpstreamTrust,
     apim::{Document, SharedDeployment},
     identity::SharedIdentities,
-    outbound::SharedBackEndTrust,
+    outbound::SharedUpstreamTrust,
 };
 
 use super::api_trust::ApiTrust;
@@ -42,21 +42,21 @@ impl Digest {
 /// What loads made so far.
 #[derive(Default)]
 pub(crate) struct Cache {
-    pub(super) identities: Kept<ClientIdentity>,
-    pub(super) anchors: Kept<TrustAnchors>,
-    pub(super) back_end_trusts: Kept<BackEndTrust>,
+    pub(super) identities: Memo<ClientIdentity>,
+    pub(super) anchors: Memo<TrustAnchors>,
+    pub(super) upstream_trusts: Memo<UpstreamTrust>,
     /// That of APIs, by the CAs.
-    pub(super) api_trusts: Kept<Arc<ApiTrust>>,
+    pub(super) api_trusts: Memo<Arc<ApiTrust>>,
     /// The same trusts by their settings: what requests of all configurations look up.
-    pub(super) shared_trusts: Kept<SharedBackEndTrust>,
+    pub(super) shared_trusts: Memo<SharedUpstreamTrust>,
     /// The identities, likewise.
     pub(super) shared_identities: SharedIdentities,
-    pub(super) server_tls: Kept<ServerTls>,
-    pub(super) documents: Kept<Document>,
-    pub(super) deployments: Kept<SharedDeployment>,
-    pub(super) clients: Kept<Client>,
+    pub(super) server_tls: Memo<ServerTls>,
+    pub(super) documents: Memo<Document>,
+    pub(super) deployments: Memo<SharedDeployment>,
+    pub(super) clients: Memo<Client>,
     /// How many requests each route has in flight: they count whatever configuration they came under.
-    pub(super) in_flight: Kept<Arc<AtomicUsize>>,
+    pub(super) in_flight: Memo<Arc<AtomicUsize>>,
     /// What requests see of the store: loads come and go, it stays.
     pub(super) store: Arc<Published>,
 }
@@ -64,17 +64,17 @@ pub(crate) struct Cache {
 impl Cache {
     /// Ends a load. What a successful one did not use is dropped; after one that failed all is kept, since the
     /// last successful one still serves.
-    pub(crate) fn settle(&mut self, succeeded: bool) {
-        self.identities.settle(succeeded);
-        self.anchors.settle(succeeded);
-        self.back_end_trusts.settle(succeeded);
-        self.shared_trusts.settle(succeeded);
-        self.api_trusts.settle(succeeded);
-        self.server_tls.settle(succeeded);
-        self.documents.settle(succeeded);
-        self.deployments.settle(succeeded);
-        self.clients.settle(succeeded);
-        self.in_flight.settle(succeeded);
+    pub(crate) fn finish_load(&mut self, succeeded: bool) {
+        self.identities.finish_load(succeeded);
+        self.anchors.finish_load(succeeded);
+        self.upstream_trusts.finish_load(succeeded);
+        self.shared_trusts.finish_load(succeeded);
+        self.api_trusts.finish_load(succeeded);
+        self.server_tls.finish_load(succeeded);
+        self.documents.finish_load(succeeded);
+        self.deployments.finish_load(succeeded);
+        self.clients.finish_load(succeeded);
+        self.in_flight.finish_load(succeeded);
     }
 }
 
@@ -85,20 +85,20 @@ impl fmt::Debug for Cache {
 }
 
 /// Values by the digest of what they were made of.
-pub(super) struct Kept<T>(HashMap<Digest, Entry<T>>);
+pub(super) struct Memo<T>(HashMap<Digest, Entry<T>>);
 
 struct Entry<T> {
     value: T,
     is_used: bool,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for Memo<T> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> Memo<T> {
     /// The value that was made of the same contents, or else what `make` makes of them.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl<T: Clone> Kept<T> {
         Ok(value)
     }
 
-    fn settle(&mut self, succeeded: bool) {
+    fn finish_load(&mut self, succeeded: bool) {
         self.0.retain(|_, entry| entry.is_used || !succeeded);
         for entry in self.0.values_mut() {
             entry.is_used = false;
@@ -129,22 +129,22 @@ impl<T: Clone> Kept<T> {
 mod tests {
     use super::*;
 
-    fn kept(kept: &mut Kept<u32>, name: &str, make: Result<u32, ()>) -> Result<u32, ()> {
+    fn kept(kept: &mut Memo<u32>, name: &str, make: Result<u32, ()>) -> Result<u32, ()> {
         kept.get_or_make(Digest::of("test", [name.as_bytes()]), || make)
     }
 
     #[test]
     fn a_value_is_kept_as_long_as_every_successful_load_uses_it() {
-        let mut values = Kept::default();
+        let mut values = Memo::default();
         assert_eq!(kept(&mut values, "a", Ok(1)), Ok(1));
         assert_eq!(kept(&mut values, "a", Ok(2)), Ok(1), "within a load");
-        values.settle(true);
+        values.finish_load(true);
         assert_eq!(kept(&mut values, "a", Ok(3)), Ok(1), "in the next load");
-        values.settle(true);
-        values.settle(false);
+        values.finish_load(true);
+        values.finish_load(false);
         assert_eq!(kept(&mut values, "a", Ok(4)), Ok(1), "after a load that failed before it came so far");
-        values.settle(true);
-        values.settle(true);
+        values.finish_load(true);
+        values.finish_load(true);
         assert_eq!(kept(&mut values, "a", Ok(5)), Ok(5), "after a load that did not use it");
         assert_eq!(kept(&mut values, "b", Err(())), Err(()));
         assert_eq!(kept(&mut values, "b", Ok(6)), Ok(6), "an error is not kept");

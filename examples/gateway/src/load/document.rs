@@ -9,7 +9,7 @@ use tower_mtls::apim::{
 
 use super::{
     Named,
-    cache::{Digest, Kept},
+    cache::{Digest, Memo},
     files::Findings,
     key_pair::Pair,
     rules,
@@ -34,7 +34,7 @@ impl Deployment {
     pub(super) fn new(
         identities: &Named<Pair>,
         store: &Published,
-        kept: &mut Kept<SharedDeployment>,
+        kept: &mut Memo<SharedDeployment>,
     ) -> Self {
         let mut file = DeploymentCertificates::new();
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn document(
     route: &Route,
     rules: &Located<ClientCertificate>,
     file: &Located<FilePath>,
-    kept: &mut Kept<Document>,
+    kept: &mut Memo<Document>,
     findings: &mut Findings,
 ) -> Option<Document> {
     let contents = findings.read(file);
@@ -117,7 +117,7 @@ pub(super) fn document(
             let is_sound = judge_proof(&document, rules, file, findings);
             let is_sound = judge_trust(&document, rules, file, findings) && is_sound;
             let is_sound = judge_choice(&document, route, file, findings) && is_sound;
-            let is_sound = judge_back_ends(&document, route, file, findings) && is_sound;
+            let is_sound = judge_backends(&document, route, file, findings) && is_sound;
             (is_sound && !is_trust_broken).then_some(document)
         }
         Err(errors) => {
@@ -286,10 +286,10 @@ fn place(file: &FilePath, line: usize, column: usize) -> String {
 fn note_anonymous(document: &Document, route: &Route, file: &Located<FilePath>, findings: &mut Findings) {
     if route.upstream.scheme == Scheme::Https && route.identity.is_none() && !document.chooses_identity() {
         let problem = format!(
-            "neither the route nor {} chooses an identity: the back end is called anonymously",
+            "neither the route nor {} chooses an identity: the upstream is called anonymously",
             quoted(&file.written)
         );
-        let remedy = "add identity = \"NAME\" to the route if the back end demands a certificate";
+        let remedy = "add identity = \"NAME\" to the route if the upstream demands a certificate";
         findings.note(file, problem, remedy);
     }
 }
@@ -316,9 +316,9 @@ fn judge_choice(
     false
 }
 
-/// Whether no back end is sure to be called in a way that the gateway refuses: an identity cannot be shown over
+/// Whether no upstream is sure to be called in a way that the gateway refuses: an identity cannot be shown over
 /// http. Where only some requests come to that, it is a warning: they are answered with 502.
-fn judge_back_ends(
+fn judge_backends(
     document: &Document,
     route: &Route,
     file: &Located<FilePath>,
@@ -329,7 +329,7 @@ fn judge_back_ends(
     if route.upstream.scheme == Scheme::Http && document.authenticates() {
         let problem = format!("{named} chooses an identity, which cannot be shown to an http upstream");
         let remedy = "write an https upstream, or remove <authentication-certificate>";
-        if document.chooses_back_end() {
+        if document.chooses_backend() {
             findings.warning(file, format!("{problem}: such requests are answered with 502"), remedy);
         } else {
             findings.error(file, problem, remedy);

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use tower_mtls::{ClientIdentity, Clock, IdentityError, KeyPairError, SystemClock};
 
 use super::{
-    cache::{Digest, Kept},
+    cache::{Digest, Memo},
     files::Findings,
     unreadable,
 };
@@ -22,11 +22,11 @@ pub(super) struct Pair {
 pub(super) fn named(
     name: &str,
     files: &KeyFiles,
-    kept: &mut Kept<ClientIdentity>,
+    kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
 ) -> Option<Pair> {
     let pair = pair(files, kept, findings)?;
-    // Kept once more under its name, which is part of what makes it what it is.
+    // Memo once more under its name, which is part of what makes it what it is.
     let digest = Digest::of("named", [name.as_bytes(), pair.digest.as_bytes()]);
     let make = || Ok::<_, Infallible>(pair.identity.clone().with_name(name));
     let Ok(identity) = kept.get_or_make(digest, make);
@@ -36,7 +36,7 @@ pub(super) fn named(
 /// Reads a pair from either form of files, and warns if its certificate is not valid now.
 pub(super) fn pair(
     files: &KeyFiles,
-    kept: &mut Kept<ClientIdentity>,
+    kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
 ) -> Option<Pair> {
     let pair = match files {
@@ -64,7 +64,7 @@ pub(super) fn pair(
 fn from_pem(
     certificate: &Located<FilePath>,
     private_key: &Located<FilePath>,
-    kept: &mut Kept<ClientIdentity>,
+    kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
 ) -> Option<Pair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
@@ -83,7 +83,7 @@ fn from_encrypted_pem(
     certificate: &Located<FilePath>,
     private_key: &Located<FilePath>,
     password_file: &Located<FilePath>,
-    kept: &mut Kept<ClientIdentity>,
+    kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
 ) -> Option<Pair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
@@ -154,7 +154,7 @@ fn as_password<'p>(file: &Located<FilePath>, contents: &'p [u8], findings: &mut 
 fn from_pfx(
     pfx: &Located<FilePath>,
     password_file: &Located<FilePath>,
-    kept: &mut Kept<ClientIdentity>,
+    kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
 ) -> Option<Pair> {
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 
 use tower_mtls::{
-    BackEndTrust, ClientIdentity,
+    ClientIdentity, UpstreamTrust,
     identity::{Identities, IdentityReference, SharedIdentities},
-    outbound::SharedBackEndTrust,
+    outbound::SharedUpstreamTrust,
 };
 
 /// What a load has to make known, which it does not do by itself: its configuration may come to nothing.
 #[derive(Debug)]
 pub(crate) struct Publication {
     pub(super) shared: SharedIdentities,
-    pub(super) trusts: Vec<(SharedBackEndTrust, BackEndTrust)>,
+    pub(super) trusts: Vec<(SharedUpstreamTrust, UpstreamTrust)>,
 }
 
 /// Identities by the names of the configuration.
@@ -25,7 +25,7 @@ impl Publication {
         let leaving = old.iter().filter(|(name, _)| !new.contains_key(*name));
         self.shared.replace(referred(new.iter().chain(leaving)));
         for (shared, trust) in &self.trusts {
-            if !shared.current().is_same_as(trust) {
+            if !shared.current().ptr_eq(trust) {
                 shared.replace(trust.clone());
             }
         }

@@ -23,7 +23,7 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
     let mut cache = Cache::default();
     let mut load = |succeeds: bool| {
         let outcome = load(&Source::read(&file), &mut cache);
-        cache.settle(outcome.loaded.is_some());
+        cache.finish_load(outcome.loaded.is_some());
         assert_eq!(outcome.loaded.is_some(), succeeds, "{:?}", outcome.findings);
         outcome
     };

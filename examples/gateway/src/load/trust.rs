@@ -1,10 +1,10 @@
 //! Named sets of CAs.
 
-use tower_mtls::{BackEndTrust, TrustAnchors, TrustError, outbound::BackEndTrustError};
+use tower_mtls::{TrustAnchors, TrustError, UpstreamTrust, outbound::UpstreamTrustError};
 
 use super::{
     advice::{self, CaUse},
-    cache::{Digest, Kept},
+    cache::{Digest, Memo},
     files::Findings,
     unreadable,
 };
@@ -17,7 +17,7 @@ pub(super) struct Roots {
 }
 
 /// The roots of all files of a set.
-pub(super) fn roots(set: &Trust, kept: &mut Kept<TrustAnchors>, findings: &mut Findings) -> Option<Roots> {
+pub(super) fn roots(set: &Trust, kept: &mut Memo<TrustAnchors>, findings: &mut Findings) -> Option<Roots> {
     let read: Vec<_> = set.ca.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
     let kind = if set.allow_expired_ca { "anchors, expired too" } else { "anchors" };
     let digest = Digest::of(kind, read.iter().map(|(_, pem)| pem.as_slice()));
@@ -43,8 +43,8 @@ pub(super) fn upstreams(files: &[Located<FilePath>], findings: &mut Findings) ->
 
 fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>> {
     let text = findings.read(file)?;
-    if let Err(error) = BackEndTrust::from_pem(&text) {
-        let pem = if let BackEndTrustError::Pem(error) = &error { Some(error) } else { None };
+    if let Err(error) = UpstreamTrust::from_pem(&text) {
+        let pem = if let UpstreamTrustError::Pem(error) = &error { Some(error) } else { None };
         unreadable::on_authorities(file, &text, &error, pem, findings);
         return None;
     }

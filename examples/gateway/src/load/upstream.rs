@@ -1,4 +1,4 @@
-//! A route's way to its back end.
+//! A route's way to its upstream.
 
 use std::{
     collections::HashMap,
@@ -9,16 +9,16 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    BackEndTrust, IdentityLayer, RequireCertificateLayer, ReverseProxyLayer,
+    IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, UpstreamTrust,
     apim::{ApimPolicyLayer, Document, ForwardingLayer},
-    danger::BackEndVerification,
-    outbound::{BackEndPin, RetryIdempotent, SharedBackEndTrust},
+    danger::UpstreamVerification,
+    outbound::{RetryIdempotent, SharedUpstreamTrust, UpstreamPin},
     proxy::Forwarded,
 };
 
 use super::{
     Named,
-    cache::{Digest, Kept},
+    cache::{Digest, Memo},
     choice::{self, Known},
     document::{self, Deployment},
     files::Findings,
@@ -31,7 +31,8 @@ use crate::{
         Upstream, Verify, quoted,
     },
     serve::{
-        Bounds, ChosenBy, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer,
+        Bounds, Client, Guard, IdentitySelector, Route, RouteFacts, RouteMeasures, RouteService,
+        UnverifiedLayer,
     },
     store::Published,
 };
@@ -50,16 +51,16 @@ pub(super) struct Parts<'a> {
 pub(super) fn route(
     parts: &Parts<'_>,
     route: &Located<RouteConfig>,
-    trusts: &mut BackEndTrusts<'_>,
-    in_flight: &mut Kept<Arc<AtomicUsize>>,
-    documents: &mut Kept<Document>,
+    trusts: &mut UpstreamTrusts<'_>,
+    in_flight: &mut Memo<Arc<AtomicUsize>>,
+    documents: &mut Memo<Document>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let config = parts.config;
     let guard = guard(parts, route, documents, findings);
     let document = guard.as_ref().and_then(Guard::document);
     let calling = calling(parts, route, document, trusts, findings);
-    let to_back_end = ServiceBuilder::new()
+    let to_upstream = ServiceBuilder::new()
         .layer(bounds(config, route, in_flight))
         .layer(forwarding(config, route, findings)?)
         .retry(RetryIdempotent::default())
@@ -70,17 +71,17 @@ pub(super) fn route(
     let host = route.host.as_ref().map_or("", |host| host.as_str());
     let unverified = |is_anchored| UnverifiedLayer::new(is_anchored, host, &route.path);
     let service = match &guard {
-        Guard::Nothing => RouteService::Open(to_back_end),
+        Guard::Nothing => RouteService::Open(to_upstream),
         Guard::Rules(policy) => {
             let layer = RequireCertificateLayer::new(policy.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
-            RouteService::Guarded(layer.layer(unverified(policy.is_anchored()).layer(to_back_end)))
+            RouteService::Guarded(layer.layer(unverified(policy.is_anchored()).layer(to_upstream)))
         }
         Guard::Document(document) => {
             let layer = ApimPolicyLayer::new(document.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
             let forwarding = ForwardingLayer::new(parts.identities.all().clone());
-            let inside = unverified(document.is_anchored()).layer(forwarding.layer(to_back_end));
+            let inside = unverified(document.is_anchored()).layer(forwarding.layer(to_upstream));
             RouteService::Policy(layer.layer(inside))
         }
     };
@@ -91,18 +92,18 @@ pub(super) fn route(
             host: route.host.as_ref().map(|host| host.value.clone()),
             upstream: match guard.document() {
                 // Which one it was is counted with the client's own errors.
-                Some(document) if document.chooses_back_end() => {
-                    format!("{}, or what the policy document chose", back_end(&route.upstream))
+                Some(document) if document.chooses_backend() => {
+                    format!("{}, or what the policy document chose", origin(&route.upstream))
                 }
-                _ => back_end(&route.upstream),
+                _ => origin(&route.upstream),
             },
-            url: format!("{}{}", back_end(&route.upstream), route.upstream.path),
+            url: format!("{}{}", origin(&route.upstream), route.upstream.path),
             identity: route
                 .identity
                 .as_ref()
-                .filter(|identity| chosen_by(identity).is_none())
+                .filter(|identity| identity_selector(identity).is_none())
                 .map(RouteIdentity::label),
-            chosen_by: route.identity.as_ref().and_then(chosen_by),
+            identity_selector: route.identity.as_ref().and_then(identity_selector),
             measures: measures(route, guard.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
@@ -119,7 +120,7 @@ pub(super) fn route(
 fn guard(
     parts: &Parts<'_>,
     route: &RouteConfig,
-    documents: &mut Kept<Document>,
+    documents: &mut Memo<Document>,
     findings: &mut Findings,
 ) -> Option<Guard> {
     let Some(rules) = &route.client_certificate else { return Some(Guard::Nothing) };
@@ -130,7 +131,7 @@ fn guard(
 }
 
 /// Requests are counted on when the route changes, so that a reload does not let in twice as many.
-fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Kept<Arc<AtomicUsize>>) -> Bounds {
+fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
     let host = route.host.as_ref().map_or("", |host| host.as_str());
     let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
     let in_flight: Result<_, Infallible> = in_flight.get_or_make(digest, || Ok(Arc::default()));
@@ -143,8 +144,8 @@ fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Kept<Arc<AtomicU
     }
 }
 
-/// The back end, as log and metrics have it.
-pub(super) fn back_end(upstream: &Upstream) -> String {
+/// The upstream, as log and metrics have it.
+pub(super) fn origin(upstream: &Upstream) -> String {
     format!("{}://{}", upstream.scheme.as_str(), upstream.authority)
 }
 
@@ -157,11 +158,11 @@ fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
     RouteMeasures::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
 }
 
-fn chosen_by(identity: &RouteIdentity) -> Option<ChosenBy> {
+fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {
     let RouteIdentity::By(by) = identity else { return None };
     Some(match &by.by {
-        By::Header(name) => ChosenBy::Header(name.value.clone()),
-        By::Claim(claim) => ChosenBy::Claim(claim.value),
+        By::Header(name) => IdentitySelector::Header(name.value.clone()),
+        By::Claim(claim) => IdentitySelector::Claim(claim.value),
     })
 }
 
@@ -175,7 +176,7 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
     }
 }
 
-/// What sends requests for this path and below it on to a back end.
+/// What sends requests for this path and below it on to an upstream.
 pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &Upstream) -> Result<ReverseProxyLayer, String> {
     let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
     let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
@@ -193,7 +194,7 @@ fn calling(
     parts: &Parts<'_>,
     route: &RouteConfig,
     document: Option<&Document>,
-    trusts: &mut BackEndTrusts<'_>,
+    trusts: &mut UpstreamTrusts<'_>,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
     let layer = choice::layer(route.identity.as_ref(), parts.identities, findings);
@@ -202,33 +203,33 @@ fn calling(
     } else {
         layer
     };
-    // Another back end that a document chooses is judged as the route's own would be.
-    if route.upstream.scheme == Scheme::Http && !document.is_some_and(Document::chooses_back_end) {
+    // Another upstream that a document chooses is judged as the route's own would be.
+    if route.upstream.scheme == Scheme::Http && !document.is_some_and(Document::chooses_backend) {
         return layer;
     }
     let trust = trusts.of(parts.config, route, findings);
     Some(layer?.with_trust(trust?))
 }
 
-/// Back-end trusts by what they were made of: routes with the same settings share their connections.
-pub(super) struct BackEndTrusts<'c> {
+/// Upstream trusts by what they were made of: routes with the same settings share their connections.
+pub(super) struct UpstreamTrusts<'c> {
     /// Those of this load, so that each file is read once.
     made: HashMap<Settings, Option<Shared>>,
-    kept: &'c mut Kept<BackEndTrust>,
+    kept: &'c mut Memo<UpstreamTrust>,
     /// By their settings, whatever the files say.
-    shared: &'c mut Kept<SharedBackEndTrust>,
+    shared: &'c mut Memo<SharedUpstreamTrust>,
 }
 
 /// What requests look up, and what it is to be from now on.
-type Shared = (SharedBackEndTrust, BackEndTrust);
+type Shared = (SharedUpstreamTrust, UpstreamTrust);
 
-type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<BackEndPin>, Option<Place>);
+type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<Place>);
 
 /// Host and path of a route with settings of its own: when they change, only its connections end.
 type Place = (Option<String>, String);
 
-impl<'c> BackEndTrusts<'c> {
-    pub(super) fn new(kept: &'c mut Kept<BackEndTrust>, shared: &'c mut Kept<SharedBackEndTrust>) -> Self {
+impl<'c> UpstreamTrusts<'c> {
+    pub(super) fn new(kept: &'c mut Memo<UpstreamTrust>, shared: &'c mut Memo<SharedUpstreamTrust>) -> Self {
         Self { made: HashMap::new(), kept, shared }
     }
 
@@ -242,7 +243,7 @@ impl<'c> BackEndTrusts<'c> {
         config: &Config,
         route: &RouteConfig,
         findings: &mut Findings,
-    ) -> Option<SharedBackEndTrust> {
+    ) -> Option<SharedUpstreamTrust> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let server_name = server_name.map(|name| name.value.clone());
@@ -266,10 +267,10 @@ impl<'c> BackEndTrusts<'c> {
     }
 
     /// What an earlier load made for these settings; it is replaced when this one is published.
-    fn shared(&mut self, settings: &Settings, trust: &BackEndTrust) -> SharedBackEndTrust {
+    fn shared(&mut self, settings: &Settings, trust: &UpstreamTrust) -> SharedUpstreamTrust {
         let digest = Digest::of("shared trust", [format!("{settings:?}").as_bytes()]);
         let made: Result<_, Infallible> =
-            self.shared.get_or_make(digest, || Ok(SharedBackEndTrust::new(trust.clone())));
+            self.shared.get_or_make(digest, || Ok(SharedUpstreamTrust::new(trust.clone())));
         made.unwrap_or_else(|never| match never {})
     }
 
@@ -279,14 +280,14 @@ impl<'c> BackEndTrusts<'c> {
         files: &[Located<FilePath>],
         route: &RouteConfig,
         findings: &mut Findings,
-    ) -> Option<BackEndTrust> {
+    ) -> Option<UpstreamTrust> {
         let read = trust::upstreams(files, findings)?;
         let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let demands =
             [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
-        let digest = Digest::of("back-end trust", demands.into_iter().chain(read.iter().map(Vec::as_slice)));
+        let digest = Digest::of("upstream trust", demands.into_iter().chain(read.iter().map(Vec::as_slice)));
         let made = self.kept.get_or_make(digest, || {
-            let mut builder = BackEndTrust::builder();
+            let mut builder = UpstreamTrust::builder();
             if let Some(name) = server_name {
                 builder = builder.with_server_name(name);
             }
@@ -295,19 +296,19 @@ impl<'c> BackEndTrusts<'c> {
             }
             builder = match verify {
                 Verify::Full => builder,
-                Verify::Chain => builder.dangerous(BackEndVerification::ChainOnly),
-                Verify::Name => builder.dangerous(BackEndVerification::NameOnly),
-                Verify::None => builder.dangerous(BackEndVerification::Nothing),
+                Verify::Chain => builder.dangerous(UpstreamVerification::ChainOnly),
+                Verify::Name => builder.dangerous(UpstreamVerification::NameOnly),
+                Verify::None => builder.dangerous(UpstreamVerification::Nothing),
             };
             read.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build()
         });
         let trust = made.map_err(|error| {
-            let remedy = "name the back end's CA in [upstream_tls] ca = [\"FILE\"]";
+            let remedy = "name the upstream's CA in [upstream_tls] ca = [\"FILE\"]";
             findings.error(&route.upstream, error.to_string(), remedy);
         });
         // The same demands elsewhere may stay when these change.
         let place = format!("{settings:?}");
-        let digest = Digest::of("back-end trust of these settings", [place.as_bytes(), digest.as_bytes()]);
+        let digest = Digest::of("upstream trust of these settings", [place.as_bytes(), digest.as_bytes()]);
         let own = self.kept.get_or_make(digest, || trust.map(|trust| trust.renewed()));
         own.ok()
     }

@@ -75,7 +75,7 @@ mod tests {
             tracing::info!(target: "tower_mtls::inbound::report", "request refused");
             tracing::info!(target: "tower_mtls::policy", method = "GET", "request refused");
             tracing::error!(target: "tower_mtls::inbound::extract", "request answered with 500");
-            tracing::warn!(target: "gateway::serve::site", "back end unreachable");
+            tracing::warn!(target: "gateway::serve::site", "upstream unreachable");
             tracing::warn!(target: "tower_mtls::outbound::pool::meters", "response truncated");
             tracing::warn!(target: "h2::proto", "reset");
             tracing::debug!(target: "gateway::serve::site", "no route");

@@ -5,7 +5,7 @@
 mod address;
 mod apis;
 mod audit;
-mod back_ends;
+mod backends;
 mod body;
 mod certificates;
 mod change;
@@ -31,11 +31,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) use self::problem::Problem;
 use self::{
     address::{Address, Target},
-    listing::Wanted,
+    listing::ListQuery,
 };
 use super::{Hosts, browser};
 use crate::{
-    serve::Site,
+    serve::RoutingSnapshot,
     store::{Apis, Certificates, Revision},
 };
 
@@ -51,12 +51,12 @@ pub(super) struct Resources {
     hosts: Hosts,
     /// None: the configuration has no store.
     stored: Stored,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<RoutingSnapshot>>,
     changing: Arc<Semaphore>,
 }
 
 impl Resources {
-    pub(super) fn new(hosts: Hosts, stored: Stored, site: Arc<ArcSwap<Site>>) -> Self {
+    pub(super) fn new(hosts: Hosts, stored: Stored, site: Arc<ArcSwap<RoutingSnapshot>>) -> Self {
         Self { hosts, stored, site, changing: Arc::new(Semaphore::new(CHANGES)) }
     }
 
@@ -86,7 +86,7 @@ impl Resources {
         // Kept until the change is made, whoever waits for it. Never closed.
         let has_body = matches!(head.method, Method::PUT | Method::PATCH);
         let place = if has_body { self.changing.acquire_owned().await.ok() } else { None };
-        let asked = Asked { certificates, apis, site: self.site, address, authority, _place: place };
+        let asked = ApiRequest { certificates, apis, site: self.site, address, authority, _place: place };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         match (asked.address.target.clone(), head.method.clone()) {
             (Target::Certificates, _) if is_read => asked.list_certificates(&head).await,
@@ -100,11 +100,11 @@ impl Resources {
             (Target::Api(id), Method::PUT) => asked.put_api(id, &head, body).await,
             (Target::Api(id), Method::PATCH) => asked.patch_api(id, &head, body).await,
             (Target::Api(id), Method::DELETE) => asked.delete_api(id, &head).await,
-            (Target::BackEnds, _) if is_read => asked.list_back_ends(&head),
-            (Target::BackEnd(id), _) if is_read => asked.back_end(&id),
-            (Target::BackEnd(id), Method::PUT) => asked.put_back_end(id, &head, body).await,
-            (Target::BackEnd(id), Method::PATCH) => asked.patch_back_end(id, &head, body).await,
-            (Target::BackEnd(id), Method::DELETE) => asked.delete_back_end(id, &head).await,
+            (Target::Backends, _) if is_read => asked.list_backends(&head),
+            (Target::Backend(id), _) if is_read => asked.backend(&id),
+            (Target::Backend(id), Method::PUT) => asked.put_backend(id, &head, body).await,
+            (Target::Backend(id), Method::PATCH) => asked.patch_backend(id, &head, body).await,
+            (Target::Backend(id), Method::DELETE) => asked.delete_backend(id, &head).await,
             (Target::Policies(of), _) if is_read => asked.list_policies(of.as_ref(), &head),
             (Target::Policy(of), _) if is_read => asked.policy(of.as_ref(), &head),
             (Target::Policy(of), Method::PUT) => asked.put_policy(of, &head, body).await,
@@ -115,16 +115,16 @@ impl Resources {
 }
 
 /// What a request is about.
-struct Asked {
+struct ApiRequest {
     certificates: Arc<Certificates>,
     apis: Arc<Apis>,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<RoutingSnapshot>>,
     address: Address,
     authority: Authority,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Asked {
+impl ApiRequest {
     /// Carries a change out to its end, and to its line in the log, even if nobody waits for the answer any more.
     async fn complete<F>(self, change: impl FnOnce(Self) -> F) -> Result<Response, Problem>
     where
@@ -137,7 +137,7 @@ impl Asked {
     }
 
     /// A page of a list.
-    fn page(&self, path: &str, wanted: &Wanted, value: Vec<Value>, count: usize) -> Response {
+    fn page(&self, path: &str, wanted: &ListQuery, value: Vec<Value>, count: usize) -> Response {
         let mut body = json!({ "value": value, "count": count });
         if let Some(next) = wanted.next(count, &self.authority, path) {
             body["nextLink"] = next.into();
@@ -163,9 +163,9 @@ fn tagged(status: StatusCode, tag: Revision, resource: Value) -> Response {
 
 fn not_allowed(target: &Target) -> Problem {
     let allowed = match target {
-        Target::Certificates | Target::Apis | Target::BackEnds | Target::Policies(_) => "GET, HEAD",
+        Target::Certificates | Target::Apis | Target::Backends | Target::Policies(_) => "GET, HEAD",
         Target::Certificate(_) | Target::Policy(_) => "GET, HEAD, PUT, DELETE",
-        Target::Api(_) | Target::BackEnd(_) => "GET, HEAD, PUT, PATCH, DELETE",
+        Target::Api(_) | Target::Backend(_) => "GET, HEAD, PUT, PATCH, DELETE",
         Target::RefreshSecret(_) => "POST",
     };
     let message = format!("The method is not one of {allowed}.");

@@ -9,7 +9,7 @@ use tower_mtls::{Clock, SystemClock};
 
 use crate::{
     live::Status,
-    serve::{self, Side, Site},
+    serve::{self, RoutingSnapshot, Side},
     store::Published,
 };
 
@@ -42,7 +42,7 @@ pub(crate) async fn upkeep(recorded: &PrometheusHandle) {
 pub(super) fn render(
     recorded: &PrometheusHandle,
     status: &Status,
-    site: &Site,
+    site: &RoutingSnapshot,
     published: &Published,
 ) -> String {
     let mut text = recorded.render();

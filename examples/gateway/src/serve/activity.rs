@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{bounds::TunnelPlace, delivery::Expire, flush::Flush};
+use super::{bounds::TunnelPermit, delivery::Expire, flush::Flush};
 
 /// Limited requests of a connection at a time. A request to an HTTP/1.1 upstream holds about 110 KiB of buffers.
 const REQUESTS: usize = 64;
@@ -64,7 +64,7 @@ pub(super) struct Activity {
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
     /// Of the route, as long as anything of the connection is left.
-    tunnel_place: OnceLock<TunnelPlace>,
+    tunnel_place: OnceLock<TunnelPermit>,
     /// The listener's: whether it drains.
     is_draining: Arc<AtomicBool>,
     /// The next complete flush of its socket.
@@ -73,7 +73,7 @@ pub(super) struct Activity {
 
 /// Why a connection should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(super) enum TimeoutKind {
     /// No request for too long.
     Idle,
     /// A head began and did not arrive whole.
@@ -82,7 +82,7 @@ pub(super) enum Overdue {
     Unread,
 }
 
-impl Overdue {
+impl TimeoutKind {
     /// Value of the metric's label.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -132,10 +132,10 @@ impl Activity {
         })
     }
 
-    /// The connection changes to another protocol: what comes from now on is nobody's business but the back end's.
+    /// The connection changes to another protocol: what comes from now on is nobody's business but the upstream's.
     ///
     /// To be called before 101 is sent to the caller, whose next bytes are no HTTP.
-    pub(super) fn tunnel(&self, place: Option<TunnelPlace>) {
+    pub(super) fn tunnel(&self, place: Option<TunnelPermit>) {
         if let Some(place) = place {
             // A connection switches once.
             let _ = self.tunnel_place.set(place);
@@ -233,14 +233,14 @@ impl Activity {
     }
 
     /// The next end of the connection if its state does not change.
-    fn ends(&self, timeouts: Timeouts) -> Option<(Instant, Overdue)> {
+    fn ends(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
         let head_since = self.head_since.load(Ordering::Relaxed);
         let quiet = match timeouts.head {
             _ if self.in_flight.load(Ordering::Relaxed) > 0 => None,
-            Some(head) if head_since > 0 => Some((self.at(head_since - 1) + head, Overdue::Head)),
-            _ => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, Overdue::Idle)),
+            Some(head) if head_since > 0 => Some((self.at(head_since - 1) + head, TimeoutKind::Head)),
+            _ => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle)),
         };
-        let unread = self.unread_until(timeouts.body).map(|at| (at, Overdue::Unread));
+        let unread = self.unread_until(timeouts.body).map(|at| (at, TimeoutKind::Unread));
         quiet.into_iter().chain(unread).min_by_key(|(at, _)| *at)
     }
 
@@ -268,7 +268,7 @@ impl Activity {
     /// Waits for the end of a timeout.
     ///
     /// To be polled by the connection's own task: each poll sees whether a request began.
-    pub(super) async fn overdue(&self, timeouts: Timeouts) -> Overdue {
+    pub(super) async fn overdue(&self, timeouts: Timeouts) -> TimeoutKind {
         let mut timer = pin!(sleep_until(Instant::now()));
         let mut is_frequent = false;
         poll_fn(|cx| {
@@ -299,7 +299,7 @@ impl Activity {
 
 impl InFlight {
     /// See [`Activity::tunnel`].
-    pub(super) fn tunnel(&self, place: Option<TunnelPlace>) {
+    pub(super) fn tunnel(&self, place: Option<TunnelPermit>) {
         self.0.tunnel(place);
     }
 

@@ -50,7 +50,7 @@ pub(crate) enum Refused {
     TargetTooLong,
     /// A transfer coding that is not `chunked`, which cannot be handed on.
     TransferCoding,
-    /// Its head is larger than back ends can be expected to read.
+    /// Its head is larger than upstreams can be expected to read.
     HeadTooLarge,
     /// Not exactly one Host on HTTP/1.1 (RFC 9112, section 3.2), or one that is no host.
     Host,
@@ -95,15 +95,15 @@ impl Refused {
     }
 }
 
-/// Why a route has no answer of its back end.
+/// Why a route has no answer of its upstream.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    BackEnd(ClientError),
-    /// The back end took too long to begin its answer.
+    Upstream(ClientError),
+    /// The upstream took too long to begin its answer.
     FirstByteTimeout,
     /// The whole exchange took too long.
     RequestTimeout,
-    /// The caller sent no more of the body that the back end wanted.
+    /// The caller sent no more of the body that the upstream wanted.
     BodyTimeout,
     /// As many requests as the route may have are in flight.
     TooManyRequests,
@@ -111,7 +111,7 @@ pub(crate) enum Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::BackEnd(error)
+        Self::Upstream(error)
     }
 }
 
@@ -119,8 +119,8 @@ impl Failure {
     /// The stable code of the answer.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::BackEnd(error) if is_malformed_body(error) => "malformed_body",
-            Self::BackEnd(error) => error.kind().as_str(),
+            Self::Upstream(error) if is_malformed_body(error) => "malformed_body",
+            Self::Upstream(error) => error.kind().as_str(),
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTimeout => "body_timeout",
@@ -131,7 +131,7 @@ impl Failure {
     /// Whether the caller's request caused it.
     pub(super) fn is_of_caller(&self) -> bool {
         match self {
-            Self::BackEnd(error) => is_malformed_body(error),
+            Self::Upstream(error) => is_malformed_body(error),
             Self::BodyTimeout | Self::TooManyRequests => true,
             Self::FirstByteTimeout | Self::RequestTimeout => false,
         }
@@ -139,19 +139,19 @@ impl Failure {
 
     /// Whether there is none by the name, or no name to look for.
     pub(super) fn is_unknown_identity(&self) -> bool {
-        matches!(self, Self::BackEnd(error) if error.kind() == ClientErrorKind::UnknownIdentity)
+        matches!(self, Self::Upstream(error) if error.kind() == ClientErrorKind::UnknownIdentity)
     }
 
     /// What a caller is told; the cause is for the log.
     pub(super) fn response(&self) -> Response<Full<Bytes>> {
         let (status, title) = match self {
-            // The back end did not get the whole body from this very caller.
-            Self::BackEnd(error) if is_malformed_body(error) => (StatusCode::BAD_REQUEST, "Malformed body"),
-            Self::BackEnd(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
-            Self::BackEnd(error) if error.kind() == ClientErrorKind::TooManyConnections => {
+            // The upstream did not get the whole body from this very caller.
+            Self::Upstream(error) if is_malformed_body(error) => (StatusCode::BAD_REQUEST, "Malformed body"),
+            Self::Upstream(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
+            Self::Upstream(error) if error.kind() == ClientErrorKind::TooManyConnections => {
                 (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
             }
-            Self::BackEnd(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
+            Self::Upstream(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
             Self::FirstByteTimeout | Self::RequestTimeout => GATEWAY_TIMEOUT,
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
             Self::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
@@ -166,8 +166,8 @@ impl fmt::Display for Failure {
     /// From the outside in, each cause once, and what can be done about those that puzzle people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BackEnd(error) => write!(f, "{error}{}", causes(error)),
-            Self::FirstByteTimeout => f.write_str("the back end did not begin its answer in time"),
+            Self::Upstream(error) => write!(f, "{error}{}", causes(error)),
+            Self::FirstByteTimeout => f.write_str("the upstream did not begin its answer in time"),
             Self::RequestTimeout => f.write_str("the request took too long"),
             Self::BodyTimeout => f.write_str("the caller sent no more of the body"),
             Self::TooManyRequests => f.write_str("too many requests of this route are in flight"),
@@ -191,7 +191,7 @@ fn causes(error: &ClientError) -> String {
     }
     if causes.contains("CaUsedAsEndEntity") {
         causes
-            .push_str(" (the back end shows a CA certificate as its own; give it one that a CA has signed)");
+            .push_str(" (the upstream shows a CA certificate as its own; give it one that a CA has signed)");
     }
     causes
 }

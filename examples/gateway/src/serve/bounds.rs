@@ -6,7 +6,7 @@
 mod deadline;
 mod download;
 mod future;
-mod patience;
+mod idle_timer;
 mod upload;
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ use tower_mtls::inbound::is_grpc;
 pub(super) use self::{download::Download, upload::Upload};
 use self::{
     future::BoundedFuture,
-    patience::{Patience, Progress},
+    idle_timer::{IdleTimer, Progress},
 };
 use super::answer::Failure;
 
@@ -43,7 +43,7 @@ pub(crate) struct Bounds {
     pub(crate) first_byte: Option<Duration>,
     /// From the head of a request to the end of its answer's body.
     pub(crate) whole: Option<Duration>,
-    /// How long a caller may send nothing of a body of which the back end wants more, and read nothing of an answer
+    /// How long a caller may send nothing of a body of which the upstream wants more, and read nothing of an answer
     /// of which there is more.
     pub(crate) body: Option<Duration>,
     /// Requests at a time.
@@ -54,13 +54,13 @@ pub(crate) struct Bounds {
 
 /// A place among the requests of a route, free again when this is dropped.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+struct Permit(Arc<AtomicUsize>);
 
 /// Stands in the extensions of an answer that switches to another protocol: whoever runs the tunnel keeps it.
 #[derive(Debug, Clone)]
-pub(crate) struct TunnelPlace {
+pub(crate) struct TunnelPermit {
     #[expect(dead_code, reason = "held, not read")]
-    place: Arc<Place>,
+    place: Arc<Permit>,
 }
 
 /// Longest time for which the caller may take nothing of this response while bytes are ready; a response extension.
@@ -70,14 +70,14 @@ pub(super) struct ReadTimeout(pub(super) Option<Duration>);
 
 impl Bounds {
     /// A place, unless all are taken.
-    fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<Permit> {
         let taken = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let place = Place(self.in_flight.clone());
+        let place = Permit(self.in_flight.clone());
         self.requests.is_none_or(|most| taken < most).then_some(place)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -119,7 +119,7 @@ where
         // gRPC keeps a request open while only the response has something to say, and both for a while without.
         let progress = is_grpc(&request).then(Progress::new);
         let timeout = self.bounds.body.map(|body| if progress.is_some() { body.max(GRPC) } else { body });
-        let patience = timeout.map(|timeout| Patience::new(timeout, progress.clone()));
+        let patience = timeout.map(|timeout| IdleTimer::new(timeout, progress.clone()));
         let (head, body) = request.into_parts();
         let (body, ended) = Upload::new(body, self.bounds.first_byte.is_some(), patience);
         let answer = self.inner.call(Request::from_parts(head, body));

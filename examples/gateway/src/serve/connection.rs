@@ -15,14 +15,14 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_mtls::{MtlsStream, inbound::is_grpc, proxy::TunnelSlot};
 
 use super::{
-    activity::{Activity, InFlight, Overdue, Timeouts},
+    activity::{Activity, InFlight, TimeoutKind, Timeouts},
     body::CallerBody,
-    bounds::{ReadTimeout, TunnelPlace},
-    conditions::{Conditions, Told},
+    bounds::{ReadTimeout, TunnelPermit},
     delivery::DeliveredBody,
     early::Early,
+    listener_control::{ConnectionSettings, ConnectionSignals},
     measure,
-    site::LARGEST_HEAD,
+    snapshot::LARGEST_HEAD,
     strict_http1::Guard,
     tunnel,
     watched_io::WatchedIo,
@@ -39,7 +39,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How much of a request's body may be on its way: on one HTTP/2 stream, and on all of a connection together, so
-/// that bodies that some back ends do not read hold up no others, unless there are many of them.
+/// that bodies that some upstreams do not read hold up no others, unless there are many of them.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
@@ -49,8 +49,12 @@ const GRACE_HTTP1: Duration = Duration::from_millis(300);
 const GRACE_HTTP2: Duration = Duration::from_secs(5);
 
 /// Serves a connection until it ends, is idle for too long, or is drained.
-pub(super) async fn serve<S, B>(stream: MtlsStream, service: S, activity: Arc<Activity>, mut told: Told)
-where
+pub(super) async fn serve<S, B>(
+    stream: MtlsStream,
+    service: S,
+    activity: Arc<Activity>,
+    mut told: ConnectionSignals,
+) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
@@ -84,7 +88,7 @@ where
     // Whether it was told that the listener drains, and that it is to end.
     let (mut is_drained, mut ending) = (false, false);
     loop {
-        let Conditions { limits, draining } = *told.conditions.borrow_and_update();
+        let ConnectionSettings { limits, draining } = *told.conditions.borrow_and_update();
         if draining && !is_drained {
             is_drained = true;
             activity.idle_from_now();
@@ -113,7 +117,7 @@ where
             // After the connection, whose poll may begin a request.
             overdue = activity.overdue(timeouts) => {
                 // A second idle timeout: the caller did not react to the graceful shutdown.
-                if overdue != Overdue::Idle || ending {
+                if overdue != TimeoutKind::Idle || ending {
                     tracing::debug!(%remote, ?overdue, "connection closed");
                     measure::timed_out(overdue.as_str());
                     return;
@@ -145,7 +149,7 @@ where
     let is_unread = early.is_some_and(Early::finish);
     let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        in_flight.tunnel(response.extensions_mut().remove::<TunnelPlace>());
+        in_flight.tunnel(response.extensions_mut().remove::<TunnelPermit>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -5,7 +5,7 @@ use tower_mtls::Timestamp;
 /// The end of a certificate that the gateway shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expiry {
-    /// To back ends, or to callers.
+    /// To upstreams, or to callers.
     pub(crate) side: Side,
     /// Of the identity, or of the listener.
     pub(crate) name: String,

@@ -31,7 +31,7 @@ pub(super) fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {
     })
 }
 
-/// Whether a back end could find path parameters in it.
+/// Whether an upstream could find path parameters in it.
 pub(super) fn has_parameters(path: &str) -> bool {
     path.contains(';') || path.contains("%3B")
 }

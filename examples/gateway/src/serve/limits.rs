@@ -5,27 +5,27 @@ const RESERVED: usize = 64;
 
 /// How many connections and handshakes fit into the open files that the process may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct ConnectionLimit {
     pub(super) connections: usize,
     pub(super) handshakes: usize,
     /// Whether one more closes the connection that has been idle for longest, and does not wait.
     pub(super) makes_room: bool,
 }
 
-/// The most connections to back ends, all together.
-pub(crate) fn back_end_connections() -> usize {
+/// The most connections to upstreams, all together.
+pub(crate) fn upstream_connections() -> usize {
     places().connections
 }
 
 /// Share of the listener for callers.
-pub(super) fn places() -> Places {
+pub(super) fn places() -> ConnectionLimit {
     fit(open_files())
 }
 
 /// Share of the management listener.
-pub(super) fn of_management() -> Places {
+pub(super) fn of_management() -> ConnectionLimit {
     let most = most_of_management(files(open_files()));
-    Places { connections: most - most / 4, handshakes: most / 4, makes_room: true }
+    ConnectionLimit { connections: most - most / 4, handshakes: most / 4, makes_room: true }
 }
 
 /// Raises the limit of open files to what the system allows.
@@ -54,13 +54,13 @@ fn most_of_management(files: usize) -> usize {
     (files / 8).clamp(8, 256)
 }
 
-fn fit(limit: u64) -> Places {
+fn fit(limit: u64) -> ConnectionLimit {
     let all = files(limit);
     let files = all.saturating_sub(RESERVED + most_of_management(all));
     // A handshake, and a connection that waits to be served, take one descriptor each.
     let handshakes = (files / 8).clamp(8, 1_024);
     let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
-    Places { connections, handshakes, makes_room: false }
+    ConnectionLimit { connections, handshakes, makes_room: false }
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
             (65_536, 32_096, 1_024),
             (u64::MAX, 1_000_000, 1_024),
         ] {
-            assert_eq!(fit(files), Places { connections, handshakes, makes_room: false }, "{files}");
+            assert_eq!(fit(files), ConnectionLimit { connections, handshakes, makes_room: false }, "{files}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, time::Instant};
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 
-use super::site::RouteFacts;
+use super::snapshot::RouteFacts;
 
 const REQUESTS: &str = "gateway_requests_total";
 const ERRORS: &str = "gateway_errors_total";
@@ -28,12 +28,12 @@ pub(crate) struct RouteMeasures {
 
 impl RouteMeasures {
     /// `host` and `identity` are empty if there is none.
-    pub(crate) fn new(host: &str, path: &str, identity: &str, back_end: &str) -> Self {
+    pub(crate) fn new(host: &str, path: &str, identity: &str, upstream: &str) -> Self {
         let route = format!("{host}{path}");
         let labels = vec![
             Label::new("route", route.clone()),
             Label::new("identity", identity.to_owned()),
-            Label::new("back_end", back_end.to_owned()),
+            Label::new("upstream", upstream.to_owned()),
         ];
         let requests = STATUSES.map(|status| {
             let labels = labels.iter().cloned().chain([Label::new("status", status)]);
@@ -42,7 +42,7 @@ impl RouteMeasures {
         Self { labels, requests, duration: histogram!(DURATION, "route" => route) }
     }
 
-    /// An answer of the gateway's own in place of the back end's.
+    /// An answer of the gateway's own in place of the upstream's.
     #[cold]
     pub(super) fn failed(&self, code: &'static str) {
         let labels = self.labels.iter().cloned().chain([Label::new("code", code)]);

@@ -1,4 +1,4 @@
-//! An API that administrators made: which requests go to which back end, under which policy.
+//! An API that administrators made: which requests go to which backend, under which policy.
 
 use serde::{Deserialize, Serialize};
 use tower_mtls::apim::Format;
@@ -14,7 +14,7 @@ pub(crate) struct Api {
     pub(crate) description: Option<String>,
     /// As requests are matched: `/orders`, or `/`.
     pub(crate) path: String,
-    /// The URL of its back end, as it was given.
+    /// The URL of its backend, as it was given.
     pub(crate) service_url: String,
     pub(crate) protocols: Vec<String>,
     /// Changes with every write of the API itself.

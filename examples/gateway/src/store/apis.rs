@@ -1,4 +1,4 @@
-//! What administrators do with APIs, back ends and policies.
+//! What administrators do with APIs, backends and policies.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::{sync::MutexGuard, task::spawn_blocking};
 use super::{
     Item, Published, Refusal, Revision, Settings, StoreError,
     settings::Value,
-    turns::{ATTEMPTS, Turns},
+    write_lock::{ATTEMPTS, WriteLock},
 };
 
 /// Whether requests can be served by these settings, of which one item is changed.
@@ -19,25 +19,25 @@ pub(crate) struct Changed {
     pub(crate) after: Arc<Settings>,
 }
 
-/// APIs, back ends and policies of the store.
+/// APIs, backends and policies of the store.
 pub(crate) struct Apis {
-    turns: Arc<Turns>,
+    write_lock: Arc<WriteLock>,
     published: Arc<Published>,
     judge: Arc<Judge>,
 }
 
 impl Apis {
     pub(super) fn new(
-        turns: Arc<Turns>,
+        write_lock: Arc<WriteLock>,
         published: Arc<Published>,
         judge: impl Fn(&Settings, &Item) -> Result<(), Refusal> + Send + Sync + 'static,
     ) -> Self {
-        Self { turns, published, judge: Arc::new(judge) }
+        Self { write_lock, published, judge: Arc::new(judge) }
     }
 
     /// Keeps all changes waiting for as long as what is returned is kept: for whoever replaces what they are judged by.
     pub(crate) async fn pause(&self) -> MutexGuard<'_, ()> {
-        self.turns.next().await
+        self.write_lock.next().await
     }
 
     /// As requests see them.
@@ -56,7 +56,7 @@ impl Apis {
         item: &Item,
         edit: impl Fn(&Settings, Revision) -> Result<Option<Value>, Refusal> + Send + Sync,
     ) -> Result<Changed, Refusal> {
-        let _turn = self.turns.next().await;
+        let _turn = self.write_lock.next().await;
         for _ in 0..ATTEMPTS {
             let (seen, settings) = self.published.settings();
             let tag = seen + 1;
@@ -67,7 +67,7 @@ impl Apis {
             let verdict = spawn_blocking(move || judge(&proposed, &judged)).await;
             verdict.map_err(StoreError::new)??;
             let record = settings.revision_of(item);
-            if self.turns.change(item.key(), written, record, seen).await?.is_some() {
+            if self.write_lock.change(item.key(), written, record, seen).await?.is_some() {
                 return Ok(Changed { before: settings, after: next });
             }
         }
@@ -77,6 +77,6 @@ impl Apis {
 
 impl fmt::Debug for Apis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Apis").field("turns", &self.turns).finish_non_exhaustive()
+        f.debug_struct("Apis").field("write_lock", &self.write_lock).finish_non_exhaustive()
     }
 }

@@ -6,10 +6,10 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_mtls::{Clock, SystemClock};
 
 use super::{
-    Condition, Entry, Id, Kind, Purpose, Refusal, Store, StoreError, Upload, Use, Uses, Wanted,
+    Condition, Entry, Id, Kind, ListQuery, Purpose, Refusal, Store, StoreError, Upload, Use, Uses,
     seal::Sealer,
-    turns::{ATTEMPTS, Turns},
     upload::Material,
+    write_lock::{ATTEMPTS, WriteLock},
 };
 
 /// How many .pfx files are opened at a time: each keeps a processor busy.
@@ -19,7 +19,7 @@ const OPENING: usize = 2;
 pub(crate) struct Certificates {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
-    turns: Arc<Turns>,
+    write_lock: Arc<WriteLock>,
     uses: Box<dyn Fn() -> Arc<Uses> + Send + Sync>,
     opening: Semaphore,
 }
@@ -35,10 +35,10 @@ impl Certificates {
     pub(super) fn new(
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
-        turns: Arc<Turns>,
+        write_lock: Arc<WriteLock>,
         uses: impl Fn() -> Arc<Uses> + Send + Sync + 'static,
     ) -> Self {
-        Self { store, sealer, turns, uses: Box::new(uses), opening: Semaphore::new(OPENING) }
+        Self { store, sealer, write_lock, uses: Box::new(uses), opening: Semaphore::new(OPENING) }
     }
 
     pub(crate) async fn get(&self, id: &Id) -> Result<Option<Entry>, Refusal> {
@@ -54,7 +54,7 @@ impl Certificates {
         top: usize,
     ) -> Result<Page, Refusal> {
         let filter = Box::new(move |record: &_| Entry::decode(record).is_ok_and(|entry| filter(&entry)));
-        let found = self.store.list(Kind::Certificate, Wanted { filter, skip, top }).await?;
+        let found = self.store.list(Kind::Certificate, ListQuery { filter, skip, top }).await?;
         let entries = found.records.iter().filter_map(|record| Entry::decode(record).ok()).collect();
         Ok(Page { entries, count: found.count })
     }
@@ -69,9 +69,9 @@ impl Certificates {
         // Nobody waits for a file to be opened that cannot be taken anyway.
         condition.check(self.get(id).await?.map(|present| present.revision))?;
         let Material { certificate, key } = self.open(upload).await?;
-        let _turn = self.turns.next().await;
+        let _turn = self.write_lock.next().await;
         for _ in 0..ATTEMPTS {
-            let seen = self.turns.seen();
+            let seen = self.write_lock.seen();
             let present = self.get(id).await?;
             let record = present.as_ref().map(|present| present.revision);
             condition.check(record)?;
@@ -82,7 +82,8 @@ impl Certificates {
                 entry.created = present.created;
                 refuse_to_break(&(self.uses)().broken_by(present, &entry), &entry)?;
             }
-            let written = self.turns.change(Entry::key_of(id), Some(entry.encode()), record, seen).await?;
+            let written =
+                self.write_lock.change(Entry::key_of(id), Some(entry.encode()), record, seen).await?;
             if let Some(revision) = written {
                 entry.revision = revision;
                 return Ok((entry, present.is_none()));
@@ -93,13 +94,13 @@ impl Certificates {
 
     /// Removes an entry, if it is there; requests see it no longer once this returns.
     pub(crate) async fn delete(&self, id: &Id, condition: &Condition) -> Result<Option<Entry>, Refusal> {
-        let _turn = self.turns.next().await;
+        let _turn = self.write_lock.next().await;
         for _ in 0..ATTEMPTS {
-            let seen = self.turns.seen();
+            let seen = self.write_lock.seen();
             let Some(present) = self.get(id).await? else { return Ok(None) };
             condition.check(Some(present.revision))?;
             refuse_if_any(&(self.uses)().of(&present))?;
-            let done = self.turns.change(Entry::key_of(id), None, Some(present.revision), seen).await?;
+            let done = self.write_lock.change(Entry::key_of(id), None, Some(present.revision), seen).await?;
             if done.is_some() {
                 return Ok(Some(present));
             }

@@ -6,7 +6,7 @@ use redb::{Database, DatabaseError, ReadableTable, ReadableTableMetadata, TableD
 use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
-    Conflict, Expected, Key, Kind, Listing, MOST, Pending, Record, Revision, Store, StoreError, Wanted,
+    Conflict, Expected, Key, Kind, ListQuery, Listing, MOST, Pending, Record, Revision, Store, StoreError,
     private,
 };
 
@@ -34,7 +34,7 @@ impl Kind {
         TableDefinition::new(match self {
             Self::Certificate => "certificates",
             Self::Api => "apis",
-            Self::BackEnd => "back ends",
+            Self::Backend => "backends",
             Self::Policy => "policies",
             Self::Sealing => "sealing",
         })
@@ -103,7 +103,7 @@ impl Embedded {
 fn prepare(database: &Database) -> Result<(Revision, u64), StoreError> {
     let transaction = database.begin_write()?;
     let found = {
-        for kind in [Kind::Certificate, Kind::Api, Kind::BackEnd, Kind::Policy, Kind::Sealing] {
+        for kind in [Kind::Certificate, Kind::Api, Kind::Backend, Kind::Policy, Kind::Sealing] {
             transaction.open_table(kind.records())?;
         }
         let mut counters = transaction.open_table(COUNTERS)?;
@@ -143,7 +143,7 @@ impl Store for Embedded {
         })
     }
 
-    fn list(&self, kind: Kind, wanted: Wanted) -> Pending<Listing> {
+    fn list(&self, kind: Kind, wanted: ListQuery) -> Pending<Listing> {
         self.run(move |database| {
             let transaction = database.begin_read()?;
             let counters = transaction.open_table(COUNTERS)?;

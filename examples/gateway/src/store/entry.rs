@@ -15,7 +15,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Purpose {
-    /// The gateway's own towards back ends, with its private key.
+    /// The gateway's own towards backends, with its private key.
     Identity,
     /// Somebody's who may call; its public half alone.
     Caller,

@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::spawn_blocking, time};
 use tower_mtls::{ClientIdentity, identity::IdentityReference};
 
 use super::{
-    Entry, Kind, Published, Record, Revision, Settings, Store, StoreError, Wanted,
+    Entry, Kind, ListQuery, Published, Record, Revision, Settings, Store, StoreError,
     published::{Made, Snapshot},
     seal::Sealer,
 };
@@ -25,7 +25,7 @@ struct Records {
     revision: Revision,
     certificates: Vec<Record>,
     apis: Vec<Record>,
-    back_ends: Vec<Record>,
+    backends: Vec<Record>,
     policies: Vec<Record>,
 }
 
@@ -85,19 +85,19 @@ impl Follower {
 
     /// All records at one moment: lists that show the same last change.
     async fn read(&self) -> Result<Records, StoreError> {
-        let list = |kind| self.store.list(kind, Wanted::all());
+        let list = |kind| self.store.list(kind, ListQuery::all());
         for _ in 0..READS {
-            let [certificates, apis, back_ends, policies] = [
+            let [certificates, apis, backends, policies] = [
                 list(Kind::Certificate).await?,
                 list(Kind::Api).await?,
-                list(Kind::BackEnd).await?,
+                list(Kind::Backend).await?,
                 list(Kind::Policy).await?,
             ];
             let revision = certificates.revision;
-            if [&apis, &back_ends, &policies].iter().all(|list| list.revision == revision) {
-                let [certificates, apis, back_ends, policies] =
-                    [certificates, apis, back_ends, policies].map(|list| list.records);
-                return Ok(Records { revision, certificates, apis, back_ends, policies });
+            if [&apis, &backends, &policies].iter().all(|list| list.revision == revision) {
+                let [certificates, apis, backends, policies] =
+                    [certificates, apis, backends, policies].map(|list| list.records);
+                return Ok(Records { revision, certificates, apis, backends, policies });
             }
         }
         Err(StoreError::new("it changes faster than it can be read"))
@@ -123,7 +123,7 @@ impl Follower {
 fn snapshot(records: &Records, before: Option<&Snapshot>, sealer: &Sealer) -> Result<Snapshot, StoreError> {
     let provider = default_provider();
     let settings = before.map(|before| &*before.settings);
-    let settings = Settings::read(&records.apis, &records.back_ends, &records.policies, settings)?;
+    let settings = Settings::read(&records.apis, &records.backends, &records.policies, settings)?;
     let mut snapshot =
         Snapshot { revision: records.revision, settings: Arc::new(settings), ..Snapshot::default() };
     for record in &records.certificates {

@@ -9,7 +9,7 @@ use super::{
     Uses,
     embedded::Embedded,
     seal::{KeyFileError, Sealer},
-    turns::Turns,
+    write_lock::WriteLock,
 };
 use crate::config::{self, Diagnostic, Located, Severity, quoted};
 
@@ -51,9 +51,9 @@ pub(crate) async fn open(
     let sealer = Arc::new(sealer);
     let follower = Follower::new(store.clone(), sealer.clone(), published.clone(), served);
     follower.publish().await.map_err(failed)?;
-    let turns = Arc::new(Turns::new(store.clone(), follower.applied()));
-    let apis = Apis::new(turns.clone(), published, judge);
-    let certificates = Certificates::new(store, sealer, turns, uses);
+    let write_lock = Arc::new(WriteLock::new(store.clone(), follower.applied()));
+    let apis = Apis::new(write_lock.clone(), published, judge);
+    let certificates = Certificates::new(store, sealer, write_lock, uses);
     Ok(Opened { certificates: Arc::new(certificates), apis: Arc::new(apis), follower, notices })
 }
 

@@ -64,7 +64,7 @@ impl Published {
         self.snapshot.load_full()
     }
 
-    /// APIs, back ends and policies, with the last change that this shows.
+    /// APIs, backends and policies, with the last change that this shows.
     pub(crate) fn settings(&self) -> (Revision, Arc<Settings>) {
         self.snapshot().map(|snapshot| (snapshot.revision, snapshot.settings.clone())).unwrap_or_default()
     }

@@ -1,16 +1,16 @@
-//! What administrators configure while the gateway serves: APIs, back ends, and policies.
+//! What administrators configure while the gateway serves: APIs, backends, and policies.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Api, BackEnd, Id, Key, Kind, Policy, Record, Revision, StoreError};
+use super::{Api, Backend, Id, Key, Kind, Policy, Record, Revision, StoreError};
 
 /// All of it at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) apis: BTreeMap<Id, Stored<Api>>,
-    pub(crate) back_ends: BTreeMap<Id, Stored<BackEnd>>,
+    pub(crate) backends: BTreeMap<Id, Stored<Backend>>,
     /// The policy of all APIs, which stands above each one's own.
     pub(crate) policy: Option<Stored<Policy>>,
 }
@@ -26,14 +26,14 @@ pub(crate) struct Stored<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     Api(Id),
-    BackEnd(Id),
+    Backend(Id),
     Policy,
 }
 
 /// What a change makes of it.
 pub(crate) enum Value {
     Api(Api),
-    BackEnd(BackEnd),
+    Backend(Backend),
     Policy(Policy),
 }
 
@@ -62,14 +62,14 @@ impl Settings {
     /// Reads the records of every kind; what did not change since `before` is the very same.
     pub(super) fn read(
         apis: &[Record],
-        back_ends: &[Record],
+        backends: &[Record],
         policies: &[Record],
         before: Option<&Self>,
     ) -> Result<Self, StoreError> {
         let policies = map(policies, "the policy", None)?;
         Ok(Self {
             apis: map(apis, "the API", before.map(|before| &before.apis))?,
-            back_ends: map(back_ends, "the back end", before.map(|before| &before.back_ends))?,
+            backends: map(backends, "the backend", before.map(|before| &before.backends))?,
             policy: policies.into_values().next(),
         })
     }
@@ -84,8 +84,8 @@ impl Settings {
         let mut next = self.clone();
         let written = match (item, value) {
             (Item::Api(id), Some(Value::Api(api))) => Some(insert(&mut next.apis, id, api, revision)),
-            (Item::BackEnd(id), Some(Value::BackEnd(back_end))) => {
-                Some(insert(&mut next.back_ends, id, back_end, revision))
+            (Item::Backend(id), Some(Value::Backend(backend))) => {
+                Some(insert(&mut next.backends, id, backend, revision))
             }
             (Item::Policy, Some(Value::Policy(policy))) => {
                 let written = encode(&policy);
@@ -96,8 +96,8 @@ impl Settings {
                 next.apis.remove(id);
                 None
             }
-            (Item::BackEnd(id), _) => {
-                next.back_ends.remove(id);
+            (Item::Backend(id), _) => {
+                next.backends.remove(id);
                 None
             }
             (Item::Policy, _) => {
@@ -112,7 +112,7 @@ impl Settings {
     pub(super) fn revision_of(&self, item: &Item) -> Option<Revision> {
         match item {
             Item::Api(id) => self.apis.get(id).map(|stored| stored.revision),
-            Item::BackEnd(id) => self.back_ends.get(id).map(|stored| stored.revision),
+            Item::Backend(id) => self.backends.get(id).map(|stored| stored.revision),
             Item::Policy => self.policy.as_ref().map(|stored| stored.revision),
         }
     }
@@ -163,7 +163,7 @@ impl Item {
     pub(super) fn key(&self) -> Key {
         match self {
             Self::Api(id) => Key { kind: Kind::Api, id: id.shared() },
-            Self::BackEnd(id) => Key { kind: Kind::BackEnd, id: id.shared() },
+            Self::Backend(id) => Key { kind: Kind::Backend, id: id.shared() },
             Self::Policy => Key { kind: Kind::Policy, id: "policy".into() },
         }
     }
@@ -174,7 +174,7 @@ impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Api(id) => write!(f, "the API '{id}'"),
-            Self::BackEnd(id) => write!(f, "the back end '{id}'"),
+            Self::Backend(id) => write!(f, "the backend '{id}'"),
             Self::Policy => f.write_str("the policy of all APIs"),
         }
     }

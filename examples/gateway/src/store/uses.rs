@@ -14,7 +14,7 @@ pub(crate) struct Use {
     /// Who does, for people.
     pub(crate) by: String,
     pub(crate) of: IdentityReference,
-    /// Whether it shows the certificate to back ends; if not, any will do.
+    /// Whether it shows the certificate to backends; if not, any will do.
     pub(crate) needs_key: bool,
 }
 

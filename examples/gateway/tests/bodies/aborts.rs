@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    back_ends::{HTTP1, HTTP2, World, read_head},
     support::{get, soon},
+    upstreams::{HTTP1, HTTP2, World, read_head},
 };
 
 /// Sends a request with this body to `path`, on a connection that ends with the task.
@@ -42,7 +42,7 @@ async fn upload(world: &World, alpn: &str) -> (tokio::task::JoinHandle<()>, Send
 }
 
 #[tokio::test]
-async fn an_upload_that_its_caller_aborts_is_aborted_for_the_back_end() {
+async fn an_upload_that_its_caller_aborts_is_aborted_for_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
         let (tell, mut told) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |request: Request<Incoming>| {
@@ -81,7 +81,7 @@ async fn an_upload_that_its_caller_aborts_is_aborted_for_the_back_end() {
 }
 
 #[tokio::test]
-async fn a_download_that_its_caller_aborts_is_aborted_for_the_back_end() {
+async fn a_download_that_its_caller_aborts_is_aborted_for_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
         let (tell, mut told) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |_| {
@@ -115,7 +115,7 @@ async fn a_download_that_its_caller_aborts_is_aborted_for_the_back_end() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_wait_for_an_answer_ends_the_request_at_the_back_end() {
+async fn a_caller_that_does_not_wait_for_an_answer_ends_the_request_at_the_upstream() {
     struct Dropped(mpsc::UnboundedSender<&'static str>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -154,7 +154,7 @@ async fn a_caller_that_does_not_wait_for_an_answer_ends_the_request_at_the_back_
 }
 
 #[tokio::test]
-async fn an_answer_that_its_back_end_does_not_finish_is_never_taken_for_whole() {
+async fn an_answer_that_its_upstream_does_not_finish_is_never_taken_for_whole() {
     let answers = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", "hello"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello"),

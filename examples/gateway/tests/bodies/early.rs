@@ -11,11 +11,11 @@ use tokio::{
 };
 
 use crate::{
-    back_ends::{HTTP1, HTTP2, Octets, World, by_size, read_head},
     support::{
         raw_http2::{self, DATA, END_STREAM, RST_STREAM},
         soon, whole,
     },
+    upstreams::{HTTP1, HTTP2, Octets, World, by_size, read_head},
 };
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn an_early_refusal_by_the_gateway_reaches_a_caller_that_still_uploads() {
 }
 
 #[tokio::test]
-async fn an_early_answer_of_a_back_end_that_then_hangs_up_reaches_the_caller() {
+async fn an_early_answer_of_a_upstream_that_then_hangs_up_reaches_the_caller() {
     let world = World::raw(HTTP1, async |mut stream| {
         read_head(&mut stream).await.unwrap();
         // Some of the body arrives, so that the gateway is in the middle of sending it.

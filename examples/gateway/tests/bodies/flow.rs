@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    back_ends::{HTTP1, HTTP2, Octets, Sized, World, by_size, read_head},
     support::{get, soon, until, whole},
+    upstreams::{HTTP1, HTTP2, Octets, Sized, World, by_size, read_head},
 };
 
 /// The most that may lie between a writer and a reader that does not read: what the kernel keeps on three sockets,
@@ -39,7 +39,7 @@ async fn still(count: &AtomicU64) -> u64 {
 }
 
 #[tokio::test]
-async fn a_back_end_that_does_not_read_stops_the_caller() {
+async fn an_upstream_that_does_not_read_stops_the_caller() {
     for alpn in [HTTP1, HTTP2] {
         let (read, may_read) = watch::channel(false);
         let world = World::answering(alpn, move |request: Request<Incoming>| {
@@ -87,7 +87,7 @@ async fn counted(
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_read_stops_the_back_end() {
+async fn a_caller_that_does_not_read_stops_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
         let given = Arc::new(AtomicU64::new(0));
         let counter = given.clone();
@@ -108,7 +108,7 @@ async fn a_caller_that_does_not_read_stops_the_back_end() {
 }
 
 #[tokio::test]
-async fn callers_that_do_not_read_do_not_stop_others_on_the_same_back_end_connection() {
+async fn callers_that_do_not_read_do_not_stop_others_on_the_same_upstream_connection() {
     let world = World::answering(HTTP2, by_size).await;
     let mut waiting = Vec::new();
     for _ in 0..40 {
@@ -121,7 +121,7 @@ async fn callers_that_do_not_read_do_not_stop_others_on_the_same_back_end_connec
         let response = soon(sender.send_request(get("/down/1000000"))).await.unwrap();
         assert_eq!(soon(whole(response)).await.2.len(), 1_000_000);
     }
-    assert_eq!(world.back_end.connections(), 1);
+    assert_eq!(world.upstream.connections(), 1);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    back_ends::{HTTP1, HTTP2, World, by_size, read_head},
     support::{get, soon, whole},
+    upstreams::{HTTP1, HTTP2, World, by_size, read_head},
 };
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn answers_that_say_their_length_twice_are_a_502_and_end_their_connection(
             assert_eq!(headers["content-type"], "application/problem+json", "{answer}: {body}");
             sender.ready().await.unwrap();
         }
-        assert_eq!(world.back_end.connections(), 2 * (number + 1), "{answer}");
+        assert_eq!(world.upstream.connections(), 2 * (number + 1), "{answer}");
     }
 }
 
@@ -87,11 +87,11 @@ async fn answers_without_a_body_keep_their_fields_and_the_connection() {
             http1.ready().await.unwrap();
         }
     }
-    assert_eq!(world.back_end.connections(), 1);
+    assert_eq!(world.upstream.connections(), 1);
 }
 
 #[tokio::test]
-async fn interim_answers_of_the_back_end_are_not_taken_for_the_answer() {
+async fn interim_answers_of_the_upstream_are_not_taken_for_the_answer() {
     let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n\
          HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
     let world = World::saying(vec![answer], false).await;
@@ -108,7 +108,7 @@ async fn interim_answers_of_the_back_end_are_not_taken_for_the_answer() {
     }
 }
 
-/// A back end that echoes request heads with whatever follows them at once.
+/// An upstream that echoes request heads with whatever follows them at once.
 async fn echoing() -> World {
     World::raw(HTTP1, async |mut stream| {
         while let Some(head) = read_head(&mut stream).await {
@@ -169,5 +169,5 @@ async fn callers_of_http_1_0_are_served_and_connect_is_refused() {
     (*request.method_mut(), *request.uri_mut()) = (http::Method::CONNECT, "localhost:443".parse().unwrap());
     let response = world.demo.http2(Some("client")).await.send_request(request).await.unwrap();
     assert_eq!(response.status(), 405);
-    assert_eq!(world.back_end.connections(), 0);
+    assert_eq!(world.upstream.connections(), 0);
 }

@@ -1,6 +1,6 @@
 //! Bodies larger than any buffer, with `curl` as the caller.
 
-use crate::back_ends::{HTTP1, HTTP2, World, by_size};
+use crate::upstreams::{HTTP1, HTTP2, World, by_size};
 
 /// 1 GiB where there is time for it: `TOWER_MTLS_LONG=1`, in a release build.
 fn size() -> u64 {

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod aborts;
-mod back_ends;
 mod early;
 mod flow;
 mod framing;
@@ -11,3 +10,4 @@ mod large;
 mod support;
 mod trailers;
 mod truncated;
+mod upstreams;

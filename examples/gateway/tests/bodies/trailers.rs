@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::back_ends::{HTTP1, HTTP2, World};
+use crate::upstreams::{HTTP1, HTTP2, World};
 
 type Frames = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
@@ -39,8 +39,8 @@ fn request() -> Request<Frames> {
 
 #[tokio::test]
 async fn trailers_pass_both_ways_over_any_pair_of_protocols_but_for_false_claims() {
-    for back_end in [HTTP1, HTTP2] {
-        let world = World::answering(back_end, answer).await;
+    for upstream in [HTTP1, HTTP2] {
+        let world = World::answering(upstream, answer).await;
         for caller in [HTTP1, HTTP2] {
             let stream = TokioIo::new(world.demo.connect(Some("client"), caller[0].as_bytes()).await);
             let response = if caller == HTTP1 {
@@ -53,7 +53,7 @@ async fn trailers_pass_both_ways_over_any_pair_of_protocols_but_for_false_claims
                 tokio::spawn(connection);
                 sender.send_request(request()).await.unwrap()
             };
-            let pair = format!("{caller:?} to {back_end:?}");
+            let pair = format!("{caller:?} to {upstream:?}");
             assert_eq!(response.headers()["seen"], r#"Some({"x-sum": "of the request"})"#, "{pair}");
             let collected = response.into_body().collect().await.unwrap();
             assert_eq!(collected.trailers().unwrap()["x-digest"], "of the answer", "{pair}");

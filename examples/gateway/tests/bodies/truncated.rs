@@ -7,8 +7,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    back_ends::{HTTP1, World, read_head},
     support::{get, metrics, soon, value},
+    upstreams::{HTTP1, World, read_head},
 };
 
 /// More than any buffer on the way holds.
@@ -59,13 +59,13 @@ async fn every_byte_of_a_truncated_response_arrives_before_the_error() {
         assert_eq!(download(&world, alpn).await, (LENGTH, false), "{alpn}");
     }
     let line = world.running.logged(0, "response truncated");
-    let upstream = format!("localhost:{}", world.back_end.address.port());
+    let upstream = format!("localhost:{}", world.upstream.address.port());
     for expected in ["WARN", upstream.as_str(), "close_notify", "upstream_close = "] {
         assert!(line.contains(expected), "{expected} in {line}");
     }
     let counted = metrics(&world.demo, world.running.management_port()).await;
     let series = format!(
-        "tower_mtls_back_end_errors_total{{identity=\"orders\",back_end=\"{upstream}\",code=\"truncated\"}}"
+        "tower_mtls_upstream_errors_total{{identity=\"orders\",upstream=\"{upstream}\",code=\"truncated\"}}"
     );
     assert_eq!(value(&counted, &series), Some(2.0), "{counted}");
 }

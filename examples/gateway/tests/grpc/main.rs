@@ -158,8 +158,8 @@ async fn the_gateways_own_answers_are_statuses_with_its_stable_codes() {
     let config = world.demo.dir().join("fronted.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let text = text.replacen("path = \"/\"", "path = \"/elsewhere\"", 1);
-    let back_end = text.split("https://localhost:").nth(1).unwrap().split('"').next().unwrap();
-    support::replace(&config, text.replace(&format!(":{back_end}"), &format!(":{}", nowhere.port())));
+    let upstream = text.split("https://localhost:").nth(1).unwrap().split('"').next().unwrap();
+    support::replace(&config, text.replace(&format!(":{upstream}"), &format!(":{}", nowhere.port())));
     world.running.logged(0, "INFO gateway::live: reloaded");
     for (path, code, message) in [
         ("/proof/Unary", Code::Unimplemented, "no_route"),
@@ -173,7 +173,7 @@ async fn the_gateways_own_answers_are_statuses_with_its_stable_codes() {
 }
 
 #[tokio::test]
-async fn a_deadline_reaches_the_back_end_and_ends_the_call_on_both_sides() {
+async fn a_deadline_reaches_the_upstream_and_ends_the_call_on_both_sides() {
     let mut world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut request = Request::new("hello".to_owned());
@@ -185,7 +185,7 @@ async fn a_deadline_reaches_the_back_end_and_ends_the_call_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_cancels_is_cancelled_at_the_back_end() {
+async fn a_call_that_its_caller_cancels_is_cancelled_at_the_upstream() {
     let mut world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut waiting = client.clone();

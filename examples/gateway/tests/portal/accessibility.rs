@@ -146,7 +146,7 @@ async fn apis_and_their_pages_are_for_everybody() {
     assert_eq!(world.put("orders", &pfx, &password, &[]).await.status, 201);
     make_api(&world, "shop", "shop/orders", &world.upstream).await;
     for (id, url) in
-        [("b1", &*world.upstream), ("a-rather-long-id-of-a-back-end-without-an-end", "http://h.example/")]
+        [("b1", &*world.upstream), ("a-rather-long-id-of-a-upstream-without-an-end", "http://h.example/")]
     {
         let tls = json!({ "validateCertificateChain": false, "validateCertificateName": false });
         let properties = json!({ "url": url, "protocol": "http", "tls": tls });
@@ -184,6 +184,6 @@ async fn apis_and_their_pages_are_for_everybody() {
     browser.is_accessible("b-settings").await;
     browser.follow("Policy for all APIs").await;
     browser.is_accessible("b-all-apis").await;
-    browser.follow("Back ends").await;
-    browser.is_accessible("b-back-ends").await;
+    browser.follow("Upstreams").await;
+    browser.is_accessible("b-upstreams").await;
 }

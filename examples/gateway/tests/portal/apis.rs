@@ -41,7 +41,7 @@ async fn policy(world: &World, id: &str) -> String {
     got.body["properties"]["value"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What a caller is answered: status, and the subject that the back end saw.
+/// What a caller is answered: status, and the subject that the backend saw.
 async fn call(world: &World, path: &str) -> (u16, String) {
     let mut sender = world.demo.http1(None).await;
     let (status, _, text) = whole(sender.send_request(get(path)).await.unwrap()).await;
@@ -79,7 +79,7 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
     assert_eq!(id.prop("value").await.unwrap().as_deref(), Some("orders-co"));
     id.send_keys("*").await.unwrap();
     browser.field("Path").await.send_keys("open/below").await.unwrap();
-    browser.field("Back-end URL").await.send_keys(&format!("{}/orders", world.upstream)).await.unwrap();
+    browser.field("Backend URL").await.send_keys(&format!("{}/orders", world.upstream)).await.unwrap();
     browser.screenshot("6-create-api").await;
     browser.press("Create").await;
     browser.says("The id of the API has one of the characters").await;
@@ -133,7 +133,7 @@ async fn step_7_the_choice_is_in_effect_on_the_next_call() {
     store(&world, "orders").await;
     store(&world, "billing").await;
     make_api(&world, "shop", "shop", &format!("{}/orders", world.upstream)).await;
-    assert_eq!(call(&world, "/shop").await.0, 502, "the back end demands a certificate");
+    assert_eq!(call(&world, "/shop").await.0, 502, "the backend demands a certificate");
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
     browser.field("Client certificate").await.click().await.unwrap();
@@ -211,10 +211,10 @@ async fn step_8_the_choice_is_part_of_the_policy_and_leaves_the_rest_as_it_was()
 }
 
 #[tokio::test]
-async fn step_9_a_self_signed_back_end_is_reached_without_its_chain() {
+async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
-    let url = material::self_signed_back_end().await;
+    let url = material::self_signed_upstream().await;
     make_api(&world, "shop", "shop", &url).await;
     assert_eq!(call(&world, "/shop").await.0, 502);
     browser.go(&world, "#/apis/shop/security").await;
@@ -234,35 +234,35 @@ async fn step_9_a_self_signed_back_end_is_reached_without_its_chain() {
         browser.says("Saved.").await;
         assert!(browser.field(choice).await.is_selected().await.unwrap(), "{choice}");
         let text = browser.text().await;
-        for sign in ["not verified", "The back end is not verified: whoever stands between"] {
+        for sign in ["not verified", "The backend is not verified: whoever stands between"] {
             assert_eq!(text.contains(sign), choice != "Verify it", "{choice}: {sign}");
         }
         assert_eq!(call(&world, "/shop").await.0, expected, "{choice}");
         let named = policy(&world, "shop").await.contains("<set-backend-service backend-id=\"shop\" />");
         assert_eq!(named, choice != "Verify it", "{choice}");
     }
-    let back_end = world.ask(Method::GET, "/backends/shop", &[], "").await;
-    assert_eq!(back_end.status, 404, "what nobody uses is cleaned up");
+    let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
+    assert_eq!(backend.status, 404, "what nobody uses is cleaned up");
 
-    // The back end goes where the API goes, and with it.
+    // The backend goes where the API goes, and with it.
     browser.field("Do not verify the chain").await.click().await.unwrap();
     browser.press("Save").await;
     browser.says("Saved.").await;
     browser.follow("Settings").await;
-    let field = browser.field("Back-end URL").await;
+    let field = browser.field("Backend URL").await;
     field.clear().await.unwrap();
-    let other = material::self_signed_back_end().await;
+    let other = material::self_signed_upstream().await;
     field.send_keys(&other).await.unwrap();
     browser.press("Save").await;
     browser.says("Saved.").await;
-    let back_end = world.ask(Method::GET, "/backends/shop", &[], "").await;
-    assert_eq!(back_end.body["properties"]["url"], other);
+    let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
+    assert_eq!(backend.body["properties"]["url"], other);
     assert_eq!(call(&world, "/shop").await.0, 200);
     // What the policy does not name any more goes all the same.
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.follow("APIs").await;
     browser.press("Delete The shop API").await;
-    browser.says("and so does the back end shop that was made for it").await;
+    browser.says("and so does the backend shop that was made for it").await;
     browser.screenshot("9-delete-api").await;
     browser.press("Yes, delete it").await;
     browser.says("The shop API was deleted.").await;
@@ -360,14 +360,14 @@ async fn an_api_that_anybody_may_call_says_so_until_a_certificate_is_demanded() 
     browser.screenshot("11-callers").await;
     browser.go(&world, "#/apis/shop/security").await;
     browser.says("Anybody can call this API. Nothing in the policies refuses").await;
-    assert!(!browser.text().await.contains("and so reaches the back end"));
+    assert!(!browser.text().await.contains("and so reaches the backend"));
     browser.field("Client certificate").await.click().await.unwrap();
     choose(&browser, "orders").await;
-    browser.says("Anybody can call this API, and so reaches the back end as orders.").await;
+    browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
     browser.screenshot("11-anybody").await;
     browser.press("Save").await;
     browser.says("Saved.").await;
-    browser.says("Anybody can call this API, and so reaches the back end as orders.").await;
+    browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
     assert_eq!(call(&world, "/shop").await.0, 200);
 
     browser.press("Demand a certificate").await;
@@ -417,7 +417,7 @@ async fn a_gateway_that_trusts_no_callers_says_so_when_a_certificate_is_demanded
 }
 
 #[tokio::test]
-async fn what_the_back_end_sees_and_which_one_it_is_is_what_the_policies_say() {
+async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "billing").await;
@@ -432,19 +432,19 @@ async fn what_the_back_end_sees_and_which_one_it_is_is_what_the_policies_say() {
     browser.enter_token(&world.token).await;
     let choose = "<choose><when condition=\"@(context.Request.Method == &quot;GET&quot;)\">\
                   <set-backend-service backend-id=\"b1\" /></when></choose>";
-    for (inbound, back_end, seen) in [
+    for (inbound, backend, seen) in [
         ("", "URL", "None"),
         (
             "<set-backend-service backend-id=\"b1\" />",
-            "URL/elsewhere (back end b1) not verified",
-            "Back end b1 shows billing",
+            "URL/elsewhere (backend b1) not verified",
+            "Backend b1 shows billing",
         ),
         (
             "<set-backend-service base-url=\"https://other.example/a\" />",
             "https://other.example/a (from the policy)",
             "None",
         ),
-        (choose, "chosen by the policy", "What the chosen back end shows"),
+        (choose, "chosen by the policy", "What the chosen backend shows"),
         (
             "<set-backend-service backend-id=\"b1\" /><set-backend-service base-url=\"https://other.example\" />",
             "https://other.example (from the policy)",
@@ -457,32 +457,32 @@ async fn what_the_back_end_sees_and_which_one_it_is_is_what_the_policies_say() {
         browser.row("The shop API").await;
         browser.settled().await;
         let row = browser.row("The shop API").await.text().await.unwrap();
-        assert!(row.contains(&back_end.replace("URL", &world.upstream)), "{inbound}: {row}");
+        assert!(row.contains(&backend.replace("URL", &world.upstream)), "{inbound}: {row}");
         browser.screenshot("12-in-the-list").await;
         browser.follow("The shop API").await;
         browser.says("Gateway credentials").await;
         assert!(browser.field(seen).await.is_selected().await.unwrap(), "{inbound}");
-        let header = browser.find("//dl[@class='line']/div[dt='Back end']/dd").await.text().await.unwrap();
-        assert_eq!(header, back_end.replace("URL", &world.upstream), "{inbound}");
-        if seen.starts_with("Back end") {
-            browser.says("Back end b1, which the policy chooses, is not verified").await;
-            browser.says("and so reaches the back end with a certificate of").await;
-            browser.screenshot("12-back-end").await;
+        let header = browser.find("//dl[@class='line']/div[dt='Backend']/dd").await.text().await.unwrap();
+        assert_eq!(header, backend.replace("URL", &world.upstream), "{inbound}");
+        if seen.starts_with("Backend") {
+            browser.says("Backend b1, which the policy chooses, is not verified").await;
+            browser.says("and so reaches the backend with a certificate of").await;
+            browser.screenshot("12-backend").await;
         }
         // None is said only where it is true.
-        assert_eq!(browser.text().await.contains("The back end sees no client certificate."), seen == "None");
+        assert_eq!(browser.text().await.contains("The backend sees no client certificate."), seen == "None");
     }
     make_api(&world, "plain", "plain", "http://localhost:9").await;
     browser.go(&world, "#/apis/plain/security").await;
     browser.says("http://localhost:9 plain http").await;
-    browser.says("The back end is called over plain http").await;
+    browser.says("The backend is called over plain http").await;
     assert!(!browser.text().await.contains("Verify it"));
     // The same by the policy of all APIs.
     put_service_policy(&world, "<set-backend-service backend-id=\"b1\" />", "").await;
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.go(&world, "#/apis").await;
     browser.follow("The shop API").await;
-    assert!(browser.field("Back end b1 shows billing").await.is_selected().await.unwrap());
+    assert!(browser.field("Backend b1 shows billing").await.is_selected().await.unwrap());
     // What is saved as text is in the header at once.
     browser.follow("Policy").await;
     let input = browser.field("Policy document (XML)").await;
@@ -490,12 +490,12 @@ async fn what_the_back_end_sees_and_which_one_it_is_is_what_the_policies_say() {
     input.send_keys("<policies><inbound></inbound></policies>").await.unwrap();
     browser.press("Save").await;
     browser.says("The policy is saved.").await;
-    let header = browser.find("//dl[@class='line']/div[dt='Back end']/dd").await.text().await.unwrap();
+    let header = browser.find("//dl[@class='line']/div[dt='Backend']/dd").await.text().await.unwrap();
     assert_eq!(header, world.upstream);
 }
 
 #[tokio::test]
-async fn back_ends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses() {
+async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "billing").await;
@@ -503,16 +503,16 @@ async fn back_ends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses
     make_api(&world, "other", "other", &world.upstream).await;
     browser.go(&world, "#/backends").await;
     browser.enter_token(&world.token).await;
-    browser.says("There is no back end yet.").await;
+    browser.says("There is no backend yet.").await;
     let properties = |tls: Value, credentials: Value| json!({ "url": world.upstream, "protocol": "http", "tls": tls, "credentials": credentials });
     let credentials = json!({ "certificateIds": ["billing"] });
-    let back_end = properties(json!({}), credentials);
-    assert_eq!(world.set("/backends/other", back_end, "").await.status, 201);
+    let backend = properties(json!({}), credentials);
+    assert_eq!(world.set("/backends/other", backend, "").await.status, 201);
     browser.go(&world, "#/apis/shop/security").await;
     browser.field("Verify neither").await.click().await.unwrap();
     browser.press("Save").await;
     browser.says("Saved.").await;
-    browser.follow("Back ends").await;
+    browser.follow("Backends").await;
     let row = browser.row("shop").await.text().await.unwrap();
     for part in
         ["Made for the API 'shop' with its security.", "chain not verified", "name not verified", "none"]
@@ -521,7 +521,7 @@ async fn back_ends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses
     }
     let row = browser.row("other").await.text().await.unwrap();
     assert!(row.contains("chain and name") && row.contains("billing"), "{row}");
-    browser.screenshot("14-back-ends").await;
+    browser.screenshot("14-backends").await;
     browser.press("Delete shop").await;
     browser.press("Yes, delete it").await;
     browser.says("It is in use, and was not deleted. Remove it first from:\n\nAPI shop").await;
@@ -533,7 +533,7 @@ async fn back_ends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses
     browser.says("Its policy goes with it.").await;
     browser.press("Yes, delete it").await;
     browser.says("The other API was deleted.").await;
-    browser.follow("Back ends").await;
+    browser.follow("Backends").await;
     browser.press("Delete other").await;
     browser.press("Yes, delete it").await;
     browser.says("other was deleted.").await;

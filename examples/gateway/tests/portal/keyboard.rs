@@ -24,7 +24,7 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
         "a: Skip to the content",
         "a: Certificates",
         "a: APIs",
-        "a: Back ends",
+        "a: Upstreams",
         "a: Policy for all APIs",
         "button: Forget the token",
         "button: Upload certificate",

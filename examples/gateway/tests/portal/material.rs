@@ -28,8 +28,8 @@ pub(crate) fn certificate(world: &World, file: &str, common_name: &str, days: i6
     path
 }
 
-/// The URL of a back end whose certificate nobody has signed but itself.
-pub(crate) async fn self_signed_back_end() -> String {
+/// The URL of an upstream whose certificate nobody has signed but itself.
+pub(crate) async fn self_signed_upstream() -> String {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

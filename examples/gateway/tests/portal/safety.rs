@@ -151,7 +151,7 @@ async fn the_token_is_asked_once_kept_nowhere_and_forgotten_on_demand() {
     browser.press("Enter the token").await;
     browser.enter_token(&world.token).await;
     browser.says("The store is empty").await;
-    for page in ["APIs", "Back ends", "Policy for all APIs", "Certificates"] {
+    for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {
         browser.follow(page).await;
         let is_asked = browser.run("return Boolean(document.querySelector('dialog[open]'))").await;
         assert_eq!(is_asked, false, "{page}");
@@ -265,7 +265,7 @@ async fn a_gateway_without_a_store_says_what_to_do() {
     std::fs::write(&world.config, format!("{}{}", &with[..from], &with[until..])).unwrap();
     (world.running, _) = Running::start(&world.config);
     let Some(browser) = Browser::open(&world).await else { return };
-    for page in ["APIs", "Back ends", "Policy for all APIs", "Certificates"] {
+    for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {
         browser.follow(page).await;
         browser.says("Add [store] to its configuration").await;
     }
@@ -275,7 +275,7 @@ async fn a_gateway_without_a_store_says_what_to_do() {
 async fn nothing_is_loaded_from_elsewhere_and_nothing_is_complained_of() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
-    for page in ["APIs", "Back ends", "Policy for all APIs", "Certificates"] {
+    for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {
         browser.follow(page).await;
     }
     let loaded = browser

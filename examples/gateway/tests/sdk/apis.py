@@ -1,6 +1,6 @@
-"""Azure's SDK for Python, unmodified, manages APIs, policies and back ends.
+"""Azure's SDK for Python, unmodified, manages APIs, policies and upstreams.
 
-Run by the test `azures_sdk_for_python_manages_apis`, with the gateway's address, its files and a back end's URL as
+Run by the test `azures_sdk_for_python_manages_apis`, with the gateway's address, its files and an upstream's URL as
 arguments.
 """
 
@@ -21,7 +21,7 @@ from azure.mgmt.apimanagement.models import (
     PolicyContract,
 )
 
-url, folder, back_end = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+url, folder, upstream = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 WHERE = ("group", "gateway")
 
@@ -53,7 +53,7 @@ def refused(status, part, operation, *arguments, **options):
 
 
 def api(**changes):
-    said = {"display_name": "Orders", "path": "orders-api", "service_url": back_end, "protocols": ["https"]}
+    said = {"display_name": "Orders", "path": "orders-api", "service_url": upstream, "protocols": ["https"]}
     return ApiCreateOrUpdateParameter(**{**said, **changes})
 
 
@@ -63,7 +63,7 @@ client.certificate.create_or_update(*WHERE, "orders", CertificateCreateOrUpdateP
 
 # APIs: create, get, head, update, list, and what is refused.
 made = client.api.begin_create_or_update(*WHERE, "orders", api()).result()
-assert (made.name, made.path, made.service_url, made.protocols) == ("orders", "orders-api", back_end, ["https"]), made
+assert (made.name, made.path, made.service_url, made.protocols) == ("orders", "orders-api", upstream, ["https"]), made
 found, tag = with_etag(client.api.get, "orders")
 assert found.display_name == "Orders" and client.api.get_entity_tag(*WHERE, "orders")
 refused(412, "exists", client.api.begin_create_or_update, "orders", api())
@@ -80,16 +80,16 @@ names = [one.name for one in client.api.list_by_service(*WHERE)]
 assert names == ["orders", "file!!open"], names
 assert [one.name for one in client.api.list_by_service(*WHERE, filter="path eq 'orders-api'")] == ["orders"]
 
-# Back ends, with a chain that nobody asks for.
+# Upstreams, with a chain that nobody asks for.
 contract = BackendContract(
-    url=back_end,
+    url=upstream,
     protocol="http",
     tls=BackendTlsProperties(validate_certificate_chain=False),
     credentials=BackendCredentialsContract(certificate_ids=["orders"]),
 )
 made = client.backend.create_or_update(*WHERE, "orders-v2", contract)
 assert made.tls.validate_certificate_chain is False and made.tls.validate_certificate_name is True, made
-missing = BackendContract(url=back_end, protocol="http", credentials=BackendCredentialsContract(certificate_ids=["no"]))
+missing = BackendContract(url=upstream, protocol="http", credentials=BackendCredentialsContract(certificate_ids=["no"]))
 refused(400, "Certificate with id 'no' not found.", client.backend.create_or_update, "other", missing)
 _, tag = with_etag(client.backend.get, "orders-v2")
 assert client.backend.update(*WHERE, "orders-v2", tag, {"properties": {"title": "T"}}).title == "T"

@@ -1,6 +1,6 @@
-// Azure's SDK for JavaScript, unmodified, manages certificates, APIs, policies and back ends.
+// Azure's SDK for JavaScript, unmodified, manages certificates, APIs, policies and upstreams.
 //
-// Run by the test `azures_sdk_for_javascript_manages_everything`, with the gateway's address, its files and a back end's
+// Run by the test `azures_sdk_for_javascript_manages_everything`, with the gateway's address, its files and an upstream's
 // URL as arguments, where the SDK is installed.
 
 import assert from "node:assert/strict";
@@ -90,7 +90,7 @@ assert.deepEqual([renamed.displayName, renamed.path], ["Renamed", "orders-js"]);
 await refused(412, "If-Match", () => client.api.update(...where, "orders", etag, { displayName: "x" }));
 assert.deepEqual(await all(client.api.listByService(...where)), ["orders", "file!!open"]);
 
-// Back ends.
+// Upstreams.
 const backEndMade = await client.backend.createOrUpdate(...where, "orders-v2", {
   url: backEnd,
   protocol: "http",

@@ -133,7 +133,7 @@ async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
     assert_eq!(world.ask(Method::GET, "/certificates/used", &[], "").await.status, 200);
 }
 
-/// The resources of the second test: identities, back ends that show them, and APIs whose policies name both.
+/// The resources of the second test: identities, upstreams that show them, and APIs whose policies name both.
 const NAMES: usize = 5;
 
 /// One administrator's next change, of the `turn`: method, path and properties.
@@ -145,7 +145,7 @@ fn next_change(random: &mut Random, world: &World) -> (Method, String, Option<Va
         2 => {
             let credentials = json!({ "certificateIds": [name("identity", random)] });
             let properties = json!({ "url": world.upstream, "protocol": "http", "credentials": credentials });
-            (format!("/backends/{}", name("back-end", random)), properties)
+            (format!("/backends/{}", name("upstream", random)), properties)
         }
         3 => {
             let api = name("api", random);
@@ -155,7 +155,7 @@ fn next_change(random: &mut Random, world: &World) -> (Method, String, Option<Va
         _ => {
             let chosen = match random.below(2) {
                 0 => format!("<authentication-certificate certificate-id='{}' />", name("identity", random)),
-                _ => format!("<set-backend-service backend-id='{}' />", name("back-end", random)),
+                _ => format!("<set-backend-service backend-id='{}' />", name("upstream", random)),
             };
             let value = format!("<policies><inbound>{chosen}</inbound></policies>");
             (format!("/apis/{}/policies/policy", name("api", random)), json!({ "value": value }))
@@ -230,20 +230,20 @@ async fn no_route_ever_points_at_what_is_not_there() {
         told[2], told[4]
     );
 
-    // Everything that a policy or a back end names is there, with its key.
+    // Everything that a policy or an upstream names is there, with its key.
     let list = |path: &'static str| world.ask(Method::GET, path, &[], "");
     let names = |body: &Value| -> Vec<String> {
         body["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
-    let (certificates, back_ends) = (list("/certificates").await, list("/backends").await);
+    let (certificates, upstreams) = (list("/certificates").await, list("/backends").await);
     let known: Vec<_> = names(&certificates.body)
         .into_iter()
         .map(|name| format!("certificate-id='{name}'"))
-        .chain(names(&back_ends.body).into_iter().map(|name| format!("backend-id='{name}'")))
+        .chain(names(&upstreams.body).into_iter().map(|name| format!("backend-id='{name}'")))
         .collect();
-    for back_end in back_ends.body["value"].as_array().unwrap() {
-        let id = back_end["properties"]["credentials"]["certificateIds"][0].as_str().unwrap();
-        assert!(known.contains(&format!("certificate-id='{id}'")), "{back_end}");
+    for upstream in upstreams.body["value"].as_array().unwrap() {
+        let id = upstream["properties"]["credentials"]["certificateIds"][0].as_str().unwrap();
+        assert!(known.contains(&format!("certificate-id='{id}'")), "{upstream}");
     }
     let mut policies = 0;
     for api in names(&list("/apis").await.body).iter().filter(|name| name.starts_with("api-")) {
@@ -254,5 +254,5 @@ async fn no_route_ever_points_at_what_is_not_there() {
             assert!(known.iter().any(|known| value.contains(known.as_str())), "{value}: {known:?}");
         }
     }
-    println!("{policies} policies and {} back ends in the end", back_ends.body["count"]);
+    println!("{policies} policies and {} upstreams in the end", upstreams.body["count"]);
 }

@@ -47,7 +47,7 @@ async fn an_api_is_served_with_its_policy_from_the_first_call_after_the_answer_o
     let mut stranger = world.demo.http1(Some("stranger")).await;
     assert_eq!(seen(&mut client, "/api").await.0, 404);
     world.make_api("api", "api").await;
-    assert_eq!(seen(&mut client, "/api/x").await, (502, String::new()), "the back end demands a certificate");
+    assert_eq!(seen(&mut client, "/api/x").await, (502, String::new()), "the upstream demands a certificate");
     let rule = only(&thumbprint(&world, "client.pem").await);
     let mut tag = String::new();
     for turn in 0..20 {
@@ -404,7 +404,7 @@ async fn a_policy_that_proves_no_certificate_needs_the_operators_consent() {
     let demo = demo.on_port(port);
     let mut impostor = demo.http1(Some("impostor")).await;
     assert_eq!(seen(&mut impostor, "/api").await.0, 503);
-    assert_eq!(seen(&mut impostor, "/other").await.0, 502, "its back end demands a certificate");
+    assert_eq!(seen(&mut impostor, "/other").await.0, 502, "its upstream demands a certificate");
 }
 
 #[tokio::test]

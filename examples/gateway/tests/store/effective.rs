@@ -39,7 +39,7 @@ const ROUTES: &str = r#"
     client_certificate = { in_store = "any" }
 "#;
 
-/// Status, and whom the back end saw.
+/// Status, and whom the upstream saw.
 pub(crate) async fn seen(
     sender: &mut hyper::client::conn::http1::SendRequest<http_body_util::Empty<Bytes>>,
     path: &str,
@@ -51,7 +51,7 @@ pub(crate) async fn seen(
 }
 
 #[tokio::test]
-async fn an_identity_is_seen_by_the_back_end_on_the_first_call_after_the_answer() {
+async fn an_identity_is_seen_by_the_upstream_on_the_first_call_after_the_answer() {
     let world = World::start(ROUTES);
     let mut caller = world.demo.http1(None).await;
     assert_eq!(seen(&mut caller, "/by-id").await.0, 502, "it is not there yet");
@@ -124,7 +124,7 @@ async fn a_certificate_in_use_is_not_deleted_and_its_users_are_named() {
     assert_eq!((refused.status, refused.body["error"]["code"].as_str()), (400, Some("ValidationError")));
     let told = "The Certificate 'chosen' is used by the following entities:\r\nroute /by-id\r\nroute /partners\r\nroute /any\r\n";
     assert_eq!(refused.message(), told);
-    // Nor is it replaced by something that cannot be shown to a back end.
+    // Nor is it replaced by something that cannot be shown to an upstream.
     let refused = world.put("chosen", &world.file("client.pem"), "", &[("if-match", "*")]).await;
     let told = format!("The new certificate has no private key. {told}");
     assert_eq!((refused.status, refused.message()), (400, &*told));
@@ -183,12 +183,12 @@ async fn callers_are_let_in_and_refused_by_what_is_in_the_store_now() {
 
 #[tokio::test]
 async fn a_self_signed_pfx_of_openssl_is_uploaded_chosen_and_used() {
-    // A back end that tells whom it saw.
+    // An upstream that tells whom it saw.
     let world = World::start("");
     let tls = ServerTls::from_pem(world.file("backend.pem"), world.file("backend.key")).unwrap();
     let mut listener = MtlsListener::bind("127.0.0.1:0", tls).await.unwrap();
     let port = listener.local_addr().port();
-    let back_end = tokio::spawn(async move {
+    let upstream = tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await;
             let service =
@@ -232,7 +232,7 @@ async fn a_self_signed_pfx_of_openssl_is_uploaded_chosen_and_used() {
     let seen = answer.into_body().collect().await.unwrap().to_bytes();
     let expected = put.body["properties"]["sha256Thumbprint"].as_str().unwrap().to_lowercase();
     assert_eq!(String::from_utf8_lossy(&seen).to_lowercase().replace(':', ""), expected);
-    back_end.abort();
+    upstream.abort();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod support;
 
 mod administrators;
 mod apis;
-mod back_ends;
+mod backends;
 mod command_line;
 mod effective;
 mod rest;

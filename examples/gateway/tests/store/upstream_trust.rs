@@ -20,8 +20,8 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     effective::seen,
     support::{
-        back_end::{BackEnd, Connection},
         replace, soon,
+        upstream::{Connection, Upstream},
     },
     world::World,
 };
@@ -58,11 +58,11 @@ async fn serve(mut stream: Connection, _open: Open) {
 }
 
 /// A gateway, its upstream, and how many connections that has.
-async fn start() -> (World, BackEnd, Arc<AtomicUsize>) {
+async fn start() -> (World, Upstream, Arc<AtomicUsize>) {
     let world = World::start("");
     let open = Arc::new(AtomicUsize::new(0));
     let counted = open.clone();
-    let upstream = BackEnd::start(&world.demo.dir(), &["http/1.1"], move |stream| {
+    let upstream = Upstream::start(&world.demo.dir(), &["http/1.1"], move |stream| {
         counted.fetch_add(1, Ordering::SeqCst);
         serve(stream, Open(counted.clone()))
     })
@@ -131,7 +131,7 @@ async fn trust_changed_in_a_file_retires_idle_connections_and_tunnels() {
 }
 
 #[tokio::test]
-async fn trust_changed_through_rest_retires_idle_connections_and_tunnels_of_that_back_end_only() {
+async fn trust_changed_through_rest_retires_idle_connections_and_tunnels_of_that_upstream_only() {
     let (world, upstream, open) = start().await;
     let text = fs::read_to_string(&world.config).unwrap();
     let from = world.running.lines();
@@ -169,7 +169,7 @@ async fn trust_changed_through_rest_retires_idle_connections_and_tunnels_of_that
     assert_eq!(patched.status, 200, "{patched:?}");
     let deadline = Instant::now() + Duration::from_secs(20);
     while open.load(Ordering::SeqCst) > 2 {
-        assert!(Instant::now() < deadline, "those of the changed back end are open");
+        assert!(Instant::now() < deadline, "those of the changed upstream are open");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(tunnels_of_one);

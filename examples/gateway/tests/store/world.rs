@@ -16,7 +16,7 @@ pub(crate) const SERVICE: &str = "/subscriptions/00000000-0000-0000-0000-0000000
 
 /// `gateway run` with a store, in the demo's world: `demo` is on its port.
 pub(crate) struct World {
-    /// The URL of the demo's first back end.
+    /// The URL of the demo's first upstream.
     pub(crate) upstream: String,
     pub(crate) demo: Demo,
     pub(crate) running: Running,
@@ -45,7 +45,7 @@ impl Answer {
 }
 
 impl World {
-    /// `routes` are TOML; UPSTREAM in it stands for the demo's first back end.
+    /// `routes` are TOML; UPSTREAM in it stands for the demo's first upstream.
     pub(crate) fn start(routes: &str) -> Self {
         Self::start_logging(routes, "info,gateway::live=debug")
     }
@@ -155,7 +155,7 @@ impl World {
         self.ask(Method::PUT, path, sent, &body).await
     }
 
-    /// Makes an API in front of the demo's first back end.
+    /// Makes an API in front of the demo's first upstream.
     pub(crate) async fn make_api(&self, id: &str, path: &str) {
         let properties =
             json!({ "displayName": id, "path": path, "serviceUrl": self.upstream, "protocols": ["https"] });

@@ -1,16 +1,16 @@
-//! A gateway in front of a back end of the test's own.
+//! A gateway in front of an upstream of the test's own.
 
 use std::{fs, net::SocketAddr};
 
 use super::{Demo, Running};
 
 /// Serves `/` to callers whom the partners CA has signed, and `/open` to everyone, both as `orders`.
-pub fn start(demo: Demo, back_end: SocketAddr, limits: &str) -> (Running, Demo) {
-    start_with(demo, back_end, limits, "")
+pub fn start(demo: Demo, upstream: SocketAddr, limits: &str) -> (Running, Demo) {
+    start_with(demo, upstream, limits, "")
 }
 
 /// The same with these keys in the route `/`.
-pub fn start_with(demo: Demo, back_end: SocketAddr, limits: &str, route: &str) -> (Running, Demo) {
+pub fn start_with(demo: Demo, upstream: SocketAddr, limits: &str, route: &str) -> (Running, Demo) {
     let config = demo.dir().join("fronted.toml");
     let text = r#"
         [listener]
@@ -40,7 +40,7 @@ pub fn start_with(demo: Demo, back_end: SocketAddr, limits: &str, route: &str) -
         upstream = "https://localhost:PORT/open"
         identity = "orders"
         "#;
-    let port = back_end.port().to_string();
+    let port = upstream.port().to_string();
     fs::write(&config, text.replace("LIMITS", limits).replace("ROUTE", route).replace("PORT", &port))
         .unwrap();
     let (running, port) = Running::start(&config);

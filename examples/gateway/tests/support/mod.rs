@@ -8,11 +8,11 @@
     reason = "shared by test files"
 )]
 
-pub mod back_end;
 pub mod fronted;
 pub mod raw_http2;
-pub mod slow_back_end;
+pub mod slow_upstream;
 mod stall;
+pub mod upstream;
 
 use std::{
     io::{BufRead, BufReader, Read},

@@ -1,4 +1,4 @@
-//! The back end: echoes, and writes down what it was asked.
+//! The upstream: echoes, and writes down what it was asked.
 
 use std::{
     convert::Infallible,
@@ -27,13 +27,13 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::support::{Demo, Running, back_end::BackEnd, fronted, soon};
+use crate::support::{Demo, Running, fronted, soon, upstream::Upstream};
 
-/// The gateway in front of the back end.
+/// The gateway in front of the upstream.
 pub(crate) struct World {
     pub(crate) demo: Demo,
     pub(crate) running: Running,
-    pub(crate) back_end: BackEnd,
+    pub(crate) upstream: Upstream,
     seen: Arc<Mutex<Vec<String>>>,
     ends: mpsc::UnboundedReceiver<String>,
 }
@@ -48,7 +48,7 @@ impl World {
         let (tell, ends) = mpsc::unbounded_channel();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let write_down = seen.clone();
-        let back_end = BackEnd::start(&demo.dir(), alpn, move |stream| {
+        let upstream = Upstream::start(&demo.dir(), alpn, move |stream| {
             let (tell, seen) = (tell.clone(), write_down.clone());
             async move {
                 let service = service_fn(move |request| {
@@ -60,8 +60,8 @@ impl World {
             }
         })
         .await;
-        let (running, demo) = fronted::start(demo, back_end.address, limits);
-        Self { demo, running, back_end, seen, ends }
+        let (running, demo) = fronted::start(demo, upstream.address, limits);
+        Self { demo, running, upstream, seen, ends }
     }
 
     /// Version, path and `Upgrade` of each request so far.
@@ -69,7 +69,7 @@ impl World {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How the next tunnel to end has ended for the back end.
+    /// How the next tunnel to end has ended for the upstream.
     pub(crate) async fn end(&mut self) -> String {
         soon(self.ends.recv()).await.unwrap()
     }

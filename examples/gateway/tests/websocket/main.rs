@@ -47,7 +47,7 @@ async fn text_binary_and_pings_are_echoed_under_the_routes_identity() {
 }
 
 #[tokio::test]
-async fn a_close_of_the_callers_reaches_the_back_end_and_its_answer_the_caller() {
+async fn a_close_of_the_callers_reaches_the_upstream_and_its_answer_the_caller() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     let frame = CloseFrame { code: CloseCode::Away, reason: "lunch".into() };
@@ -58,7 +58,7 @@ async fn a_close_of_the_callers_reaches_the_back_end_and_its_answer_the_caller()
 }
 
 #[tokio::test]
-async fn a_close_of_the_back_ends_reaches_the_caller_and_its_answer_the_back_end() {
+async fn a_close_of_the_upstreams_reaches_the_caller_and_its_answer_the_upstream() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("bye")).await.unwrap();
@@ -70,7 +70,7 @@ async fn a_close_of_the_back_ends_reaches_the_caller_and_its_answer_the_back_end
 }
 
 #[tokio::test]
-async fn a_back_end_that_prefers_http_2_is_asked_for_the_upgrade_over_http_1() {
+async fn an_upstream_that_prefers_http_2_is_asked_for_the_upgrade_over_http_1() {
     let world = World::start(&["h2", "http/1.1"]).await;
     let mut caller = world.demo.http2(Some("client")).await;
     assert_eq!(whole(caller.send_request(get("/plain")).await.unwrap()).await.0, 200);
@@ -103,7 +103,7 @@ async fn a_connection_serves_requests_before_its_upgrade() {
 }
 
 #[tokio::test]
-async fn a_caller_that_vanishes_is_gone_for_the_back_end_too() {
+async fn a_caller_that_vanishes_is_gone_for_the_upstream_too() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_caller_that_vanishes_is_gone_for_the_back_end_too() {
 }
 
 #[tokio::test]
-async fn a_back_end_that_vanishes_is_gone_for_the_caller_too() {
+async fn an_upstream_that_vanishes_is_gone_for_the_caller_too() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("die")).await.unwrap();

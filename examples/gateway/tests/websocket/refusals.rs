@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Error;
 use crate::{
     echo::{self, World},
     open,
-    support::{Demo, back_end::BackEnd, fronted, whole},
+    support::{Demo, fronted, upstream::Upstream, whole},
 };
 
 /// The status with which an upgrade was refused, and the body.
@@ -19,19 +19,19 @@ fn refused(error: Error) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn without_an_admitted_certificate_nothing_is_switched_and_the_back_end_hears_nothing() {
+async fn without_an_admitted_certificate_nothing_is_switched_and_the_upstream_hears_nothing() {
     let world = World::start(&["http/1.1"]).await;
     for certificate in [None, Some("stranger"), Some("expired")] {
         let (status, body) = refused(open(&world, certificate, "/echo").await.unwrap_err());
         assert_eq!(status, 403, "{certificate:?}: {body}");
     }
-    assert_eq!(world.back_end.connections(), 0);
+    assert_eq!(world.upstream.connections(), 0);
     // The route for everyone is another one.
     open(&world, None, "/open/echo").await.unwrap();
 }
 
 #[tokio::test]
-async fn what_the_back_end_answers_in_place_of_101_is_passed_on() {
+async fn what_the_upstream_answers_in_place_of_101_is_passed_on() {
     let world = World::start(&["http/1.1"]).await;
     for (path, expected) in [("/forbidden", (403, "not here")), ("/plain", (200, "plain"))] {
         let (status, body) = refused(open(&world, Some("client"), path).await.unwrap_err());
@@ -95,7 +95,7 @@ async fn a_protocol_that_was_not_asked_for_is_a_502() {
 #[tokio::test]
 async fn an_upgrade_that_nobody_asked_for_is_a_502() {
     let demo = Demo::start();
-    let back_end = BackEnd::start(&demo.dir(), &["http/1.1"], async |mut stream| {
+    let upstream = Upstream::start(&demo.dir(), &["http/1.1"], async |mut stream| {
         let mut head = [0; 4_096];
         while stream.read(&mut head).await.is_ok_and(|count| count > 0) {
             let answer =
@@ -106,7 +106,7 @@ async fn an_upgrade_that_nobody_asked_for_is_a_502() {
         }
     })
     .await;
-    let (_running, demo) = fronted::start(demo, back_end.address, "");
+    let (_running, demo) = fronted::start(demo, upstream.address, "");
     let mut sender = demo.http1(Some("client")).await;
     for _ in 0..3 {
         let (status, headers, body) = whole(sender.send_request(crate::get("/")).await.unwrap()).await;
@@ -116,5 +116,5 @@ async fn an_upgrade_that_nobody_asked_for_is_a_502() {
     let (status, ..) =
         whole(demo.http2(Some("client")).await.send_request(crate::get("/")).await.unwrap()).await;
     assert_eq!(status, 502);
-    assert_eq!(back_end.connections(), 4, "a connection that has switched serves nobody else");
+    assert_eq!(upstream.connections(), 4, "a connection that has switched serves nobody else");
 }

@@ -62,7 +62,7 @@ async fn a_hundred_tunnels_at_once_do_not_mix() {
             assert_eq!(echoed, Message::text(format!("{at} in round {round}")));
         }
     }
-    assert_eq!(world.back_end.connections(), TUNNELS, "each has a connection of its own");
+    assert_eq!(world.upstream.connections(), TUNNELS, "each has a connection of its own");
     drop(sockets);
     for _ in 0..TUNNELS {
         world.end().await;

@@ -141,7 +141,7 @@ const ELSEWHERE: [(&[&str], &str); 5] = [
         &["JObject", "JToken", "JArray", "JProperty", "JsonConvert"],
         "no JSON is read here; texts are joined with +",
     ),
-    (&["Guid", "Random"], "nothing is made up here; write the value, or let the back end make one"),
+    (&["Guid", "Random"], "nothing is made up here; write the value, or let the backend make one"),
     (
         &["Math", "Enumerable", "Environment", "Encoding", "StringBuilder", "Array"],
         "compare, join and convert without it",

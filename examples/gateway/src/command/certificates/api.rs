@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time;
 use tower::{Layer, ServiceExt};
-use tower_mtls::{BackEndTrust, ClientErrorKind, IdentityLayer, MtlsClient, outbound::IdentityService};
+use tower_mtls::{ClientErrorKind, IdentityLayer, MtlsClient, UpstreamTrust, outbound::IdentityService};
 use zeroize::Zeroizing;
 
 use crate::file::decode;
@@ -65,11 +65,11 @@ impl Api {
         };
         let authorization = token_file.map(authorization).transpose().map_err(Failure::Unasked)?;
         let trust = match ca {
-            None => BackEndTrust::system().map_err(|error| error.to_string()),
+            None => UpstreamTrust::system().map_err(|error| error.to_string()),
             Some(file) => {
                 let unusable = |error: String| format!("--ca {}: {error}", file.display());
                 let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()));
-                pem.and_then(|pem| BackEndTrust::from_pem(pem).map_err(|error| unusable(error.to_string())))
+                pem.and_then(|pem| UpstreamTrust::from_pem(pem).map_err(|error| unusable(error.to_string())))
             }
         };
         let layer = IdentityLayer::anonymous().with_trust(trust.map_err(Failure::Unasked)?);
@@ -116,7 +116,7 @@ impl Api {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let answer = self.client.clone().oneshot(request).await.map_err(|error| match error.kind() {
-            ClientErrorKind::BackEndNotTrusted => {
+            ClientErrorKind::UpstreamNotTrusted => {
                 format!(
                     "the listener's certificate is not trusted (name its CA with --ca): {}",
                     causes(&error)

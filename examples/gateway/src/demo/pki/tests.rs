@@ -18,8 +18,8 @@ use crate::demo::scratch::Scratch;
 
 const PUBLIC: [&str; 12] = [
     ".gitignore",
-    "backend-ca.pem",
-    "backend.pem",
+    "upstream-ca.pem",
+    "upstream.pem",
     "billing.pem",
     "ca.pem",
     "client.pem",
@@ -32,7 +32,7 @@ const PUBLIC: [&str; 12] = [
 ];
 
 const SECRET: [&str; 11] = [
-    "backend.key",
+    "upstream.key",
     "billing.password",
     "billing.pfx",
     "client.key",
@@ -46,7 +46,7 @@ const SECRET: [&str; 11] = [
 ];
 
 const LEAVES: [&str; 8] =
-    ["server", "backend", "client", "expired", "stranger", "impostor", "orders", "billing"];
+    ["server", "upstream", "client", "expired", "stranger", "impostor", "orders", "billing"];
 
 /// Some moment; the PKI is made for it.
 const NOW: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_935_817_689) {
@@ -249,12 +249,12 @@ fn the_partners_ca_lets_in_the_client_alone() {
 }
 
 #[test]
-fn the_back_ends_ca_lets_in_the_identities_alone() {
+fn the_upstreams_ca_lets_in_the_identities_alone() {
     let scratch = made();
     for (stem, admitted) in
-        [("orders", true), ("billing", true), ("client", false), ("server", false), ("backend", false)]
+        [("orders", true), ("billing", true), ("client", false), ("server", false), ("upstream", false)]
     {
-        assert_eq!(verdict(scratch.path(), stem, "backend-ca").is_ok(), admitted, "{stem}");
+        assert_eq!(verdict(scratch.path(), stem, "upstream-ca").is_ok(), admitted, "{stem}");
     }
 }
 
@@ -280,7 +280,7 @@ fn no_two_certificates_share_a_serial_number() {
     let scratch = made();
     let serials: HashSet<Vec<u8>> = LEAVES
         .iter()
-        .chain(&["ca", "partners-ca", "backend-ca"])
+        .chain(&["ca", "partners-ca", "upstream-ca"])
         .map(|stem| {
             let der = chain(scratch.path(), stem).remove(0);
             X509Certificate::from_der(&der).unwrap().1.raw_serial().to_vec()

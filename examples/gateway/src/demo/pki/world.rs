@@ -38,18 +38,18 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     let partners = Authority::new(name(CONTOSO, "Partners CA"), valid)?;
     let strangers = Authority::new(name("Elsewhere", "Strangers CA"), valid)?;
     let impostors = partners.impostor(valid)?;
-    let back_ends = Authority::new(name(CONTOSO, "Back Ends CA"), valid)?;
+    let upstreams = Authority::new(name(CONTOSO, "Back Ends CA"), valid)?;
 
     let folder = Folder { dir };
     folder.public(MARK, MARK_TEXT)?;
     folder.public("ca.pem", &ca.pem())?;
     folder.public("partners-ca.pem", &partners.pem())?;
-    folder.public("backend-ca.pem", &back_ends.pem())?;
+    folder.public("upstream-ca.pem", &upstreams.pem())?;
 
     let server = ca.issue(name("tower-mtls", "localhost"), Purpose::Server(every_localhost()?), valid)?;
     folder.leaf("server", &server, None)?;
-    let back_end = back_ends.issue(name(CONTOSO, "localhost"), Purpose::Server(vec![localhost()?]), valid)?;
-    folder.leaf("backend", &back_end, None)?;
+    let upstream = upstreams.issue(name(CONTOSO, "localhost"), Purpose::Server(vec![localhost()?]), valid)?;
+    folder.leaf("upstream", &upstream, None)?;
 
     // All callers have the same subject. What tells them apart is who signed, and when.
     let caller: DistinguishedName = name(CONTOSO, "orders-client");
@@ -60,8 +60,8 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     folder.leaf("impostor", &impostors.issue(caller, Purpose::Client, valid)?, Some(&impostors))?;
 
     for (identity, common_name) in [("orders", "orders-gateway"), ("billing", "billing-gateway")] {
-        let issued = back_ends.issue(name(CONTOSO, common_name), Purpose::Client, valid)?;
-        folder.identity(identity, &issued, &back_ends)?;
+        let issued = upstreams.issue(name(CONTOSO, common_name), Purpose::Client, valid)?;
+        folder.identity(identity, &issued, &upstreams)?;
     }
     folder.secret("management.token", format!("{}\n", random_hex(32)?).as_bytes())
 }

@@ -22,8 +22,8 @@ pub(super) enum Target {
     RefreshSecret(Id),
     Apis,
     Api(Id),
-    BackEnds,
-    BackEnd(Id),
+    Backends,
+    Backend(Id),
     /// The one policy that an API has, or that stands above all of them, as a list.
     Policies(Option<Id>),
     Policy(Option<Id>),
@@ -66,8 +66,8 @@ impl Address {
             (["apis", _], [_, id]) => Target::Api(read_api_id(id)?),
             (["apis", _, "policies"], [_, id, _]) => Target::Policies(Some(read_api_id(id)?)),
             (["apis", _, "policies", "policy"], [_, id, _, _]) => Target::Policy(Some(read_api_id(id)?)),
-            (["backends"], _) => Target::BackEnds,
-            (["backends", _], [_, id]) => Target::BackEnd(read_id(id, "back end")?),
+            (["backends"], _) => Target::Backends,
+            (["backends", _], [_, id]) => Target::Backend(read_id(id, "backend")?),
             (["policies"], _) => Target::Policies(None),
             (["policies", "policy"], _) => Target::Policy(None),
             _ => return Err(unknown()),
@@ -147,7 +147,7 @@ mod tests {
             ("/apis/a%2Fpolicies", Ok(Target::Api("a/policies".parse().unwrap()))),
             ("/apis/echo/operations", Err(404)),
             ("/policies/Policy", Ok(Target::Policy(None))),
-            ("/backends/b", Ok(Target::BackEnd("b".parse().unwrap()))),
+            ("/backends/b", Ok(Target::Backend("b".parse().unwrap()))),
             ("/products", Err(404)),
         ] {
             let parsed = Address::parse(&format!("{SERVICE}{path}"));

@@ -8,13 +8,13 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value as Json, json};
 
 use super::{
-    Asked, Problem,
+    ApiRequest, Problem,
     audit::Audit,
     body::{self, Names},
     change::Change,
     etag,
     filter::{Facts, Fields},
-    listing::Wanted,
+    listing::ListQuery,
     tagged,
 };
 use crate::{
@@ -89,9 +89,9 @@ struct Properties {
     wsdl_selector: Option<IgnoredAny>,
 }
 
-impl Asked {
+impl ApiRequest {
     pub(super) fn list_apis(&self, head: &Parts) -> Result<Response, Problem> {
-        let wanted = Wanted::parse(head.uri.query(), &FIELDS)?;
+        let wanted = ListQuery::parse(head.uri.query(), &FIELDS)?;
         let (settings, site) = (self.apis.settings(), self.site.load());
         let of_file = file_ids(&site.file.routes).map(|(id, route)| (id, file_properties(route)));
         let stored = settings.apis.iter().map(|(id, stored)| (id.to_string(), properties(&stored.value)));
@@ -140,7 +140,7 @@ impl Asked {
         let said = match refuse_file_route(&id) {
             Ok(()) => {
                 let read = body::properties::<Properties>(body, &NAMES, !is_whole).await;
-                read.and_then(|properties| Said::read(properties, is_whole))
+                read.and_then(|properties| ApiInput::read(properties, is_whole))
             }
             Err(problem) => Err(problem),
         };
@@ -171,7 +171,7 @@ impl Asked {
 }
 
 /// What is said of an API, once it has been judged.
-struct Said {
+struct ApiInput {
     display_name: Option<String>,
     description: Option<String>,
     path: Option<String>,
@@ -179,7 +179,7 @@ struct Said {
     protocols: Option<Vec<String>>,
 }
 
-impl Said {
+impl ApiInput {
     fn read(properties: Properties, is_whole: bool) -> Result<Self, Problem> {
         let mut details = Vec::new();
         refuse_unsupported(&properties, &mut details);
@@ -187,7 +187,7 @@ impl Said {
             details.push(("path", "path is missing: requests for it and below it are the API's.".into()));
         }
         if is_whole && properties.service_url.is_none() {
-            let problem = "serviceUrl is missing: the URL of the back end. A policy may choose another one.";
+            let problem = "serviceUrl is missing: the URL of the backend. A policy may choose another one.";
             details.push(("serviceUrl", problem.into()));
         }
         let Properties { display_name, description, path, service_url, protocols, .. } = properties;

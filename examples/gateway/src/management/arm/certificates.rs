@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use tower_mtls::{DistinguishedName, Thumbprint};
 
 use super::{
-    Asked, Problem,
+    ApiRequest, Problem,
     audit::Audit,
     body, etag,
     filter::{Facts, Fields},
-    listing::Wanted,
+    listing::ListQuery,
 };
 use crate::store::{Entry, Id, Purpose};
 
 static FIELDS: Fields = Fields { texts: &["name", "subject", "thumbprint"], expire: true };
 
-impl Asked {
+impl ApiRequest {
     pub(super) async fn list_certificates(&self, head: &Parts) -> Result<Response, Problem> {
-        let wanted = Wanted::parse(head.uri.query(), &FIELDS)?;
+        let wanted = ListQuery::parse(head.uri.query(), &FIELDS)?;
         let (filter, only_failed) = (wanted.filter.clone(), wanted.only_failed);
         let takes = move |entry: &Entry| {
             !only_failed && filter.as_ref().is_none_or(|filter| filter.takes(&facts(entry)))

@@ -1,10 +1,10 @@
-//! A change of APIs, back ends and policies: from a condition and an edit to an answer.
+//! A change of APIs, backends and policies: from a condition and an edit to an answer.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::Value as Json;
 
-use super::{Asked, Problem, audit::Audit, tagged};
+use super::{ApiRequest, Problem, audit::Audit, tagged};
 use crate::store::{Changed, Condition, Item, Refusal, Revision, Settings, Value};
 
 /// A change that somebody asks for.
@@ -24,9 +24,9 @@ impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag>
     /// Makes or replaces it; answers with the resource that it is then.
     pub(super) async fn make(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         edit: impl Fn(&Settings, Revision) -> Result<Value, Refusal> + Send + Sync + 'static,
-        resource: impl Fn(&Asked, &Settings) -> Result<Json, Problem> + Send + 'static,
+        resource: impl Fn(&ApiRequest, &Settings) -> Result<Json, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
         let Self { item, what, audit, condition, must_exist, tag } = self;
         let change = asked.complete(move |asked| async move {
@@ -53,7 +53,7 @@ impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag>
     /// Removes it, if it is there; `edit` tells what is left of its record.
     pub(super) async fn remove(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         edit: impl Fn(&Settings) -> Result<Option<Value>, Refusal> + Send + Sync + 'static,
         removed: StatusCode,
     ) -> Result<Response, Problem> {

@@ -13,7 +13,7 @@ const LARGEST_PAGE: usize = 1000;
 
 /// The query of a list.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     pub(super) filter: Option<Filter>,
     pub(super) top: usize,
     pub(super) skip: usize,
@@ -23,7 +23,7 @@ pub(super) struct Wanted {
     others: Vec<(String, String)>,
 }
 
-impl Wanted {
+impl ListQuery {
     pub(super) fn parse(query: Option<&str>, fields: &'static Fields) -> Result<Self, Problem> {
         let (mut filter, mut top, mut skip, mut only_failed) = (None, None, None, None);
         let mut others = Vec::new();
@@ -125,14 +125,14 @@ mod tests {
     #[test]
     fn the_next_page_is_asked_with_all_that_this_one_was() {
         let query = "api-version=2024-05-01&$filter=contains(name,'a%20b%2Bc')&%24top=50&$skip=100";
-        let wanted = Wanted::parse(Some(query), &FIELDS).unwrap();
+        let wanted = ListQuery::parse(Some(query), &FIELDS).unwrap();
         assert_eq!((wanted.top, wanted.skip), (50, 100));
         let authority = Authority::from_static("localhost:9443");
         assert_eq!(wanted.next(150, &authority, "/x"), None);
         let next = wanted.next(151, &authority, "/x%2Fy").unwrap();
         assert!(next.starts_with("https://localhost:9443/x%2Fy?api-version=2024-05-01&"), "{next}");
-        let again = Wanted::parse(next.split_once('?').map(|(_, query)| query), &FIELDS).unwrap();
-        assert_eq!(again, Wanted { skip: 150, ..wanted });
+        let again = ListQuery::parse(next.split_once('?').map(|(_, query)| query), &FIELDS).unwrap();
+        assert_eq!(again, ListQuery { skip: 150, ..wanted });
     }
 
     #[test]
@@ -152,9 +152,9 @@ mod tests {
             ("$filter=name", false),
             ("isKeyVaultRefreshFailed=true", true),
         ] {
-            assert_eq!(Wanted::parse(Some(query), &FIELDS).is_ok(), is_good, "{query}");
+            assert_eq!(ListQuery::parse(Some(query), &FIELDS).is_ok(), is_good, "{query}");
         }
-        assert_eq!(Wanted::parse(Some("$top=100000"), &FIELDS).unwrap().top, LARGEST_PAGE);
+        assert_eq!(ListQuery::parse(Some("$top=100000"), &FIELDS).unwrap().top, LARGEST_PAGE);
         for (query, is_good) in [
             ("", true),
             ("api-version=2024-05-01", true),

@@ -11,7 +11,7 @@ use serde_json::{Value as JsonValue, json};
 use tower_mtls::apim::{Document, Format};
 
 use super::{
-    Asked, Problem, apis,
+    ApiRequest, Problem, apis,
     audit::Audit,
     body::{self, Names},
     change::Change,
@@ -27,7 +27,7 @@ struct Properties {
     value: Option<String>,
 }
 
-impl Asked {
+impl ApiRequest {
     pub(super) fn list_policies(&self, of: Option<&Id>, head: &Parts) -> Result<Response, Problem> {
         self.check_api(of)?;
         let found = match self.find_policy(of) {

@@ -6,7 +6,7 @@ import { openForm } from "./dialog.js";
 import { field, foreign, h, notice, say, sayNext, table } from "./dom.js";
 import { callersMark, callersOf, effectOf, effectsOf, targetMark, targetOf } from "./effective.js";
 import { showPolicy } from "./policy.js";
-import { showSecurity, usesOwnBackEnd } from "./security.js";
+import { showSecurity, usesOwnBackend } from "./security.js";
 
 const link = (id, tab = "security") => `#/apis/${encodeURIComponent(id)}/${tab}`;
 const text = (attributes = {}) => h("input", { type: "text", autocomplete: "off", spellcheck: "false", ...attributes });
@@ -15,7 +15,7 @@ const text = (attributes = {}) => h("input", { type: "text", autocomplete: "off"
 function fields(properties = {}) {
   const name = field("Display name", text({ required: true }));
   const prefix = field("Path", text({ required: true }), "What follows the gateway's address: orders for https://gateway/orders; / for all that nothing else answers.");
-  const url = field("Back-end URL", text({ type: "url", required: true }), "Where its requests go, as https://orders.internal/api.");
+  const url = field("Backend URL", text({ type: "url", required: true }), "Where its requests go, as https://orders.internal/api.");
   name.input.value = properties.displayName ?? "";
   prefix.input.value = properties.path === "" ? "/" : (properties.path ?? "");
   url.input.value = properties.serviceUrl ?? "";
@@ -80,7 +80,7 @@ async function create() {
 /** The policy of an API as XML; null if it has none. */
 const policyOf = async (id) => (await askFor(path("apis", id, "policies", "policy"), { format: "xml" }))?.body.properties.value ?? null;
 
-/** Asks, and deletes an API with the back end that the page for its security has made. */
+/** Asks, and deletes an API with the backend that the page for its security has made. */
 async function remove(id) {
   const [api, backEnds] = await Promise.all([ask("GET", path("apis", id)), all(path("backends"))]);
   const hasOwn = backEnds.some(({ name, properties }) => name === id && isMadeFor(id, properties));
@@ -90,7 +90,7 @@ async function remove(id) {
       "p",
       {},
       ...["Requests to ", h("code", {}, foreign(`/${api.body.properties.path}`)), " will find no route any more. Its policy goes with it"],
-      hasOwn ? [", and so does the back end ", foreign(id), " that was made for it, unless something else uses that."] : ".",
+      hasOwn ? [", and so does the backend ", foreign(id), " that was made for it, unless something else uses that."] : ".",
     ),
     action: "Yes, delete it",
     cancel: "No, keep it",
@@ -133,7 +133,7 @@ export async function showApis(view) {
           : h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => removeRow(name, properties.displayName)) }, "Delete", h("span", { class: "unseen" }, " ", foreign(properties.displayName))),
       ),
     ]);
-    list.replaceChildren(table("APIs", ["Name", "Path", "Back end", "Who may call", "Actions"], shown));
+    list.replaceChildren(table("APIs", ["Name", "Path", "Backend", "Who may call", "Actions"], shown));
     const urls = new Map(apis.filter(({ properties }) => !properties.readOnly).map(({ name, properties }) => [name, properties.serviceUrl]));
     await effectsOf([...urls.keys()], (name, effect) => {
       places.get(name).replaceChildren(...[targetMark(targetOf(effect, urls.get(name)), name)].flat(Infinity).filter(Boolean));
@@ -154,7 +154,7 @@ export async function showApis(view) {
   };
   view.show(
     h("div", { class: "title" }, view.heading, h("button", { type: "button", class: "primary", click: () => view.trying(add) }, "Create API")),
-    h("p", { class: "lead" }, "What callers reach, and which back ends answer. Those of gateway.toml are changed there."),
+    h("p", { class: "lead" }, "What callers reach, and which backends answer. Those of gateway.toml are changed there."),
     list,
   );
   await load();
@@ -169,8 +169,8 @@ async function showSettings(view, element, api) {
     const properties = form.read();
     if (!properties) return;
     try {
-      if (properties.serviceUrl !== api.body.properties.serviceUrl && usesOwnBackEnd(await policyOf(id), id)) {
-        // The back end that the page for its security has made goes along.
+      if (properties.serviceUrl !== api.body.properties.serviceUrl && usesOwnBackend(await policyOf(id), id)) {
+        // The backend that the page for its security has made goes along.
         const backEnd = await ask("GET", path("backends", id));
         const body = { properties: { ...backEnd.body.properties, url: properties.serviceUrl } };
         await ask("PUT", path("backends", id), { body, etag: backEnd.etag });
@@ -208,7 +208,7 @@ export async function showApi(view, id, tab) {
   const describe = (now) => {
     const facts = [
       ["Path", h("code", {}, foreign(`/${prefix ?? ""}`))],
-      ["Back end", now ? targetMark(targetOf(now, serviceUrl), id) : foreign(serviceUrl)],
+      ["Backend", now ? targetMark(targetOf(now, serviceUrl), id) : foreign(serviceUrl)],
       ...(now ? [["Who may call", callersMark(callersOf(now))]] : []),
     ];
     line.replaceChildren(...facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));

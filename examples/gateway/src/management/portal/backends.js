@@ -1,4 +1,4 @@
-// The page of the back ends that policies can name: made by scripts, or with the security of an API.
+// The page of the backends that policies can name: made by scripts, or with the security of an API.
 
 import { all, ask, path } from "./api.js";
 import { lastFour } from "./certificates.js";
@@ -7,10 +7,10 @@ import { foreign, h, say, table } from "./dom.js";
 import { isPlain } from "./effective.js";
 import { refuseDeletion } from "./used-by.js";
 
-/** What is said of a back end that was made for the choices on an API's page. */
+/** What is said of a backend that was made for the choices on an API's page. */
 export const madeFor = (apiId) => `Made for the API '${apiId}' with its security.`;
 
-/** Whether a back end was: what others made under the id of an API is theirs. */
+/** Whether a backend was: what others made under the id of an API is theirs. */
 export const isMadeFor = (apiId, { description }) => description === madeFor(apiId);
 
 function verification({ url, tls = {} }) {
@@ -31,12 +31,12 @@ function certificate({ credentials = {} }) {
   return h("span", { class: "aside" }, "none");
 }
 
-export async function showBackEnds(view) {
+export async function showBackends(view) {
   const list = h("div", { class: "list" });
   const load = async () => {
     const backEnds = await all(path("backends"));
     if (backEnds.length === 0) {
-      list.replaceChildren(h("p", { class: "empty" }, "There is no back end yet."));
+      list.replaceChildren(h("p", { class: "empty" }, "There is no backend yet."));
       return;
     }
     const shown = backEnds.map(({ name, properties }) => [
@@ -50,13 +50,13 @@ export async function showBackEnds(view) {
         h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => remove(name)) }, "Delete", h("span", { class: "unseen" }, " ", foreign(name))),
       ),
     ]);
-    list.replaceChildren(table("Back ends", ["Id", "URL", "Verification", "Certificate", "Actions"], shown));
+    list.replaceChildren(table("Backends", ["Id", "URL", "Verification", "Certificate", "Actions"], shown));
   };
   const remove = async (id) => {
     const { body, etag } = await ask("GET", path("backends", id));
     const isDeleted = await openForm({
       title: ["Delete ", foreign(id), "?"],
-      content: h("p", {}, "Policies will not be able to name the back end ", foreign(body.properties.url), " by this id any more."),
+      content: h("p", {}, "Policies will not be able to name the backend ", foreign(body.properties.url), " by this id any more."),
       action: "Yes, delete it",
       cancel: "No, keep it",
       isDangerous: true,
@@ -77,7 +77,7 @@ export async function showBackEnds(view) {
   };
   view.show(
     view.heading,
-    h("p", { class: "lead" }, "What policies name by set-backend-service. An API whose back end is not verified has one of its own, with the API's id. Scripts make and change others."),
+    h("p", { class: "lead" }, "What policies name by set-backend-service. An API whose backend is not verified has one of its own, with the API's id. Scripts make and change others."),
     list,
   );
   await load();

@@ -197,7 +197,7 @@ export async function showCertificates(view) {
       view.heading,
       h("button", { type: "button", class: "primary", click: () => view.trying(() => upload(null, first)) }, "Upload certificate"),
     ),
-    h("p", { class: "lead" }, "Identities with which the gateway calls back ends, and the certificates of callers. A change is in effect for every request that starts after it."),
+    h("p", { class: "lead" }, "Identities with which the gateway calls backends, and the certificates of callers. A change is in effect for every request that starts after it."),
     h(
       "form",
       { class: "search", role: "search", submit: (event) => event.preventDefault() },

@@ -1,17 +1,17 @@
-// What holds for an API by its own policy and that of all APIs: who may call it, and which back end answers.
+// What holds for an API by its own policy and that of all APIs: who may call it, and which backend answers.
 
 import { all, ask, askFor, path } from "./api.js";
 import { foreign, h } from "./dom.js";
 import { callers, effective } from "./policy-text.js";
 
 export const IDENTITY = "authentication-certificate";
-export const BACK_END = "set-backend-service";
+export const BACKEND = "set-backend-service";
 
 export const isExpression = (text) => text.startsWith("@(") || text.startsWith("@{") || text.includes("{{");
 
 const valueOf = (resource) => resource?.properties.value ?? null;
 
-/** Whether a back end may be anybody who poses as it. */
+/** Whether a backend may be anybody who poses as it. */
 export const isUnverified = ({ tls = {} } = {}) => tls.validateCertificateChain === false || tls.validateCertificateName === false;
 
 export const isPlain = (url = "") => url.toLowerCase().startsWith("http:");
@@ -68,7 +68,7 @@ export async function effectsOf(ids, found) {
 export function targetOf({ own, above, backEnds }, serviceUrl) {
   let found;
   try {
-    found = effective(own, above, BACK_END);
+    found = effective(own, above, BACKEND);
   } catch {
     return { kind: "depends" };
   }
@@ -84,7 +84,7 @@ export function targetOf({ own, above, backEnds }, serviceUrl) {
 /** The same for people. */
 export function targetMark(target, apiId) {
   if (target.kind === "depends") return "chosen by the policy";
-  const named = target.kind === "backend" && target.id !== apiId && [" (back end ", h("a", { href: "#/backends" }, foreign(target.id)), ")"];
+  const named = target.kind === "backend" && target.id !== apiId && [" (backend ", h("a", { href: "#/backends" }, foreign(target.id)), ")"];
   return [
     foreign(target.url ?? ""),
     named,

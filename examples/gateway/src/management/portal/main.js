@@ -2,7 +2,7 @@
 
 import { Locked, askTokenBy, forgetToken } from "./api.js";
 import { showApi, showApis } from "./apis.js";
-import { showBackEnds } from "./backends.js";
+import { showBackends } from "./backends.js";
 import { showCertificates } from "./certificates.js";
 import { askForToken, closeDialogs } from "./dialog.js";
 import { foreign, h, notice, say, sayPending, visible } from "./dom.js";
@@ -11,8 +11,8 @@ import { showServicePolicy } from "./policy.js";
 const main = document.getElementById("main");
 const lock = document.getElementById("lock");
 
-const PAGES = { certificates: showCertificates, apis: showApis, backends: showBackEnds, policy: showServicePolicy };
-const TITLES = { certificates: "Certificates", apis: "APIs", backends: "Back ends", policy: "Policy for all APIs" };
+const PAGES = { certificates: showCertificates, apis: showApis, backends: showBackends, policy: showServicePolicy };
+const TITLES = { certificates: "Certificates", apis: "APIs", backends: "Backends", policy: "Policy for all APIs" };
 
 let shown = null;
 

@@ -1,4 +1,4 @@
-// What a policy document says of identity and back end directly in its <inbound>, and how that is changed: only the
+// What a policy document says of identity and backend directly in its <inbound>, and how that is changed: only the
 // element in question is, the rest of the text stays as it was written. Documents come well-formed from the gateway.
 
 /** A document that changes nothing. */

@@ -1,11 +1,11 @@
-// As whom an API calls its back end, and what it wants of the back end's certificate. The first becomes part of the
-// API's policy as <authentication-certificate>, the second as <set-backend-service> that names a back end.
+// As whom an API calls its backend, and what it wants of the backend's certificate. The first becomes part of the
+// API's policy as <authentication-certificate>, the second as <set-backend-service> that names a backend.
 
 import { Problem, all, apiItem, ask, askFor, messagesOf, path } from "./api.js";
 import { isMadeFor, madeFor } from "./backends.js";
 import { lasting, lastFour } from "./certificates.js";
 import { field, foreign, h, notice, radios, say, visible } from "./dom.js";
-import { BACK_END, IDENTITY, callersOf, isExpression, isPlain, isUnverified, targetOf } from "./effective.js";
+import { BACKEND, IDENTITY, callersOf, isExpression, isPlain, isUnverified, targetOf } from "./effective.js";
 import { effective, read, write } from "./policy-text.js";
 
 const DEMAND = "validate-client-certificate";
@@ -17,19 +17,19 @@ const TRUST = {
   none: { validateCertificateChain: false, validateCertificateName: false },
 };
 
-/** Which of the choices a back end stands for; what is left out is verified. */
+/** Which of the choices a backend stands for; what is left out is verified. */
 function trustOf(backEnd) {
   const { validateCertificateChain: chain = true, validateCertificateName: name = true } = backEnd?.body.properties.tls ?? {};
   const equals = (tls) => tls.validateCertificateChain === chain && tls.validateCertificateName === name;
   return Object.keys(TRUST).find((key) => equals(TRUST[key]));
 }
 
-/** Whether the policy of an API names the back end that this page keeps for it. */
-export function usesOwnBackEnd(xml, id) {
-  return read(xml, BACK_END).direct?.["backend-id"] === id;
+/** Whether the policy of an API names the backend that this page keeps for it. */
+export function usesOwnBackend(xml, id) {
+  return read(xml, BACKEND).direct?.["backend-id"] === id;
 }
 
-/** A certificate that an element or a back end names, as people call it. */
+/** A certificate that an element or a backend names, as people call it. */
 function nameOf({ "certificate-id": id, thumbprint, body }, stored) {
   if (id !== undefined && !isExpression(id)) {
     return stored.some(({ name }) => name === id) ? visible(id) : `${visible(id)} (gateway.toml)`;
@@ -40,7 +40,7 @@ function nameOf({ "certificate-id": id, thumbprint, body }, stored) {
   return found ? visible(found.name) : `…${visible(lastFour(digits))}`;
 }
 
-/** What the back end sees if the API's own policy shows it nothing outright: label, hint, and whether that is nothing. */
+/** What the backend sees if the API's own policy shows it nothing outright: label, hint, and whether that is nothing. */
 function otherwise(effect, target, stored) {
   const rest = effective(effect.own, effect.above, IDENTITY, true);
   if (rest.depends === "own") return ["As conditions in the policy say", "They choose a certificate, or none."];
@@ -52,11 +52,11 @@ function otherwise(effect, target, stored) {
     return id === undefined && thumbprint === undefined ? null : { "certificate-id": id, thumbprint };
   };
   const credential = credentialOf(target.properties);
-  if (credential) return [`Back end ${visible(target.id)} shows ${nameOf(credential, stored)}`, "What is set for the back end."];
+  if (credential) return [`Backend ${visible(target.id)} shows ${nameOf(credential, stored)}`, "What is set for the backend."];
   if (target.kind === "depends" && effect.backEnds.some(({ properties }) => credentialOf(properties))) {
-    return ["What the chosen back end shows", "The policy chooses the back end, and with it the certificate that is set for it, or none."];
+    return ["What the chosen backend shows", "The policy chooses the backend, and with it the certificate that is set for it, or none."];
   }
-  return ["None", "The back end sees no client certificate.", true];
+  return ["None", "The backend sees no client certificate.", true];
 }
 
 /** Who may call, and a way to demand certificates if that is anybody. */
@@ -101,7 +101,7 @@ function whoMayCall(view, id, effect, policyPath, reload) {
 /** What is shown of a change that was refused; other problems are thrown on. */
 function refusal(problem, id, reload, view) {
   if (problem.status === 412) {
-    return notice("error", h("p", {}, "Somebody else changed the policy or the back end of this API meanwhile."), h("button", { type: "button", click: () => view.trying(reload) }, "Show what stands now"));
+    return notice("error", h("p", {}, "Somebody else changed the policy or the backend of this API meanwhile."), h("button", { type: "button", click: () => view.trying(reload) }, "Show what stands now"));
   }
   if (problem.status !== 400) throw problem;
   return notice("error", h("p", {}, "The gateway refused this."), h("ul", {}, messagesOf(problem, apiItem(id)).map((message) => h("li", {}, foreign(message)))));
@@ -117,7 +117,7 @@ export async function showSecurity(view, element, api, effect, reload) {
   ]);
   const xml = effect.own;
   const identity = read(xml, IDENTITY);
-  const target = read(xml, BACK_END);
+  const target = read(xml, BACKEND);
   const going = targetOf(effect, api.body.properties.serviceUrl);
   const isOpen = callersOf(effect) === "anybody";
   const identities = stored.filter((certificate) => certificate.properties.hasPrivateKey);
@@ -138,7 +138,7 @@ export async function showSecurity(view, element, api, effect, reload) {
     "Gateway credentials",
     [
       ["none", otherwiseLabel, otherwiseHint],
-      ["certificate", "Client certificate", "The gateway shows this certificate to the back end."],
+      ["certificate", "Client certificate", "The gateway shows this certificate to the backend."],
       ...(isOther ? [["other", "As the policy says", "Its authentication-certificate is an expression, or names by a thumbprint what is not in the store."]] : []),
     ],
     identity.direct === null ? "none" : isOther ? "other" : "certificate",
@@ -164,7 +164,7 @@ export async function showSecurity(view, element, api, effect, reload) {
     certificate.accept();
     const isLent = isOpen && (choice === "none" ? !isNothing : choice === "other" || select.value !== "");
     const who = choice === "certificate" ? ["as ", foreign(select.value)] : "with a certificate of the gateway's";
-    lent.replaceChildren(isLent ? notice("warning", h("p", {}, "Anybody can call this API, and so reaches the back end ", who, ". Demand a certificate of callers unless that is meant.")) : "");
+    lent.replaceChildren(isLent ? notice("warning", h("p", {}, "Anybody can call this API, and so reaches the backend ", who, ". Demand a certificate of callers unless that is meant.")) : "");
   };
   for (const input of [...credentials.inputs, select]) input.addEventListener("change", enable);
   enable();
@@ -173,41 +173,41 @@ export async function showSecurity(view, element, api, effect, reload) {
   const isOwn = target.direct?.["backend-id"] === id;
   const isElsewhere = (target.direct !== null && !isOwn) || target.elsewhere;
   const trust = radios(
-    "Certificate of the back end",
+    "Certificate of the backend",
     [
-      ["full", "Verify it", "It must chain to a CA that the gateway trusts, and bear the back end's name."],
+      ["full", "Verify it", "It must chain to a CA that the gateway trusts, and bear the backend's name."],
       ["name", "Do not verify the chain", "For a self-signed certificate. Anybody can make one with this name."],
-      ["chain", "Do not verify the name", "Whoever has a certificate of a trusted CA can stand in for the back end."],
-      ["none", "Verify neither", "Anybody can stand in for the back end."],
+      ["chain", "Do not verify the name", "Whoever has a certificate of a trusted CA can stand in for the backend."],
+      ["none", "Verify neither", "Anybody can stand in for the backend."],
     ],
     isOwn ? trustOf(backEnd) : "full",
   );
   const poses = h("div", { "aria-live": "polite" });
   const warnOfTrust = () => {
     const isOff = trust.value() !== "full";
-    poses.replaceChildren(isOff ? notice("warning", h("p", {}, "The back end is not verified: whoever stands between it and the gateway can pose as it, and reads and changes all requests.")) : "");
+    poses.replaceChildren(isOff ? notice("warning", h("p", {}, "The backend is not verified: whoever stands between it and the gateway can pose as it, and reads and changes all requests.")) : "");
   };
   for (const input of trust.inputs) input.addEventListener("change", warnOfTrust);
   warnOfTrust();
   trust.element.append(poses);
   if (isPlain(going.url)) {
-    notices.push(notice("warning", h("p", {}, "The back end is called over plain http: nothing proves which one it is, and everybody on the way can read and change requests.")));
+    notices.push(notice("warning", h("p", {}, "The backend is called over plain http: nothing proves which one it is, and everybody on the way can read and change requests.")));
   } else if (isElsewhere && isUnverified(going.properties)) {
-    notices.push(notice("warning", h("p", {}, "Back end ", foreign(going.id), ", which the policy chooses, is not verified: whoever stands between it and the gateway can pose as it.")));
+    notices.push(notice("warning", h("p", {}, "Backend ", foreign(going.id), ", which the policy chooses, is not verified: whoever stands between it and the gateway can pose as it.")));
   }
-  if (isElsewhere) notices.push(notice("note", h("p", {}, "The policy chooses the back end, and so what is wanted of its certificate; see the policy.")));
+  if (isElsewhere) notices.push(notice("note", h("p", {}, "The policy chooses the backend, and so what is wanted of its certificate; see the policy.")));
   if (isOwn && backEnd && backEnd.body.properties.url !== api.body.properties.serviceUrl) {
-    notices.push(notice("warning", h("p", {}, "The policy sends requests to ", foreign(backEnd.body.properties.url), ", not to the API's back-end URL. Saving with a change of trust corrects that.")));
+    notices.push(notice("warning", h("p", {}, "The policy sends requests to ", foreign(backEnd.body.properties.url), ", not to the API's backend URL. Saving with a change of trust corrects that.")));
   }
 
   const problems = h("div");
-  // The back end as it stands, which a save that is refused half-way has changed.
+  // The backend as it stands, which a save that is refused half-way has changed.
   let written = backEnd;
-  const putBackEnd = async () => {
+  const putBackend = async () => {
     const properties = { description: madeFor(id), ...backEnd?.body.properties, url: api.body.properties.serviceUrl, protocol: "http", tls: TRUST[trust.value()] };
     written = await ask("PUT", path("backends", id), { body: { properties }, etag: written?.etag });
   };
-  const removeBackEnd = async () => {
+  const removeBackend = async () => {
     await ask("DELETE", path("backends", id), { etag: written.etag });
     written = null;
   };
@@ -228,22 +228,22 @@ export async function showSecurity(view, element, api, effect, reload) {
         changed = write(changed, IDENTITY, choice === "certificate" ? { "certificate-id": select.value } : null);
       }
       const wantsOwn = !isElsewhere && trust.value() !== "full";
-      if (!isElsewhere) changed = write(changed, BACK_END, wantsOwn ? { "backend-id": id } : null);
+      if (!isElsewhere) changed = write(changed, BACKEND, wantsOwn ? { "backend-id": id } : null);
       if (wantsOwn && !isOwn && backEnd && !isMadeFor(id, backEnd.body.properties)) {
-        const others = `There is a back end '${id}' already, which was not made here. Name it in the policy, or delete it first.`;
+        const others = `There is a backend '${id}' already, which was not made here. Name it in the policy, or delete it first.`;
         throw new Problem(0, "", others);
       }
-      if (wantsOwn) await putBackEnd();
+      if (wantsOwn) await putBackend();
       try {
         if (changed !== xml) {
           await ask("PUT", policyPath, { body: { properties: { format: "xml", value: changed } }, etag: effect.etag });
         }
       } catch (problem) {
-        // Nobody knows the back end that was made for this.
-        if (wantsOwn && !backEnd) await removeBackEnd();
+        // Nobody knows the backend that was made for this.
+        if (wantsOwn && !backEnd) await removeBackend();
         throw problem;
       }
-      if (isOwn && !wantsOwn && written) await removeBackEnd();
+      if (isOwn && !wantsOwn && written) await removeBackend();
       await reload();
       view.content.querySelector("button.primary")?.focus();
       say("Saved. In effect for every request from now on.");

@@ -8,7 +8,7 @@ function user(by) {
   if (api !== undefined) return h("a", { href: `#/apis/${encodeURIComponent(api)}/policy` }, "API ", foreign(api));
   if (by === "/policies/policy") return h("a", { href: "#/policy" }, "Policy of all APIs");
   const [, backEnd] = /^\/backends\/(.+)$/.exec(by) ?? [];
-  if (backEnd !== undefined) return h("a", { href: "#/backends" }, "Back end ", foreign(backEnd));
+  if (backEnd !== undefined) return h("a", { href: "#/backends" }, "Backend ", foreign(backEnd));
   // Lines break behind a slash, not in a word.
   return h("bdi", {}, by.split(/(?<=\/)/).map((part) => [visible(part), h("wbr")]));
 }

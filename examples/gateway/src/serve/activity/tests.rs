@@ -9,7 +9,7 @@ const HTTP2: Timeouts = Timeouts { head: None, ..HTTP1 };
 async fn a_connection_without_a_request_is_idle_after_the_idle_timeout() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
-    assert_eq!(activity.overdue(HTTP1).await, Overdue::Idle);
+    assert_eq!(activity.overdue(HTTP1).await, TimeoutKind::Idle);
     assert_eq!(start.elapsed(), IDLE);
 }
 
@@ -21,7 +21,7 @@ async fn a_head_that_does_not_arrive_whole_is_overdue_after_the_head_timeout() {
     activity.received();
     tokio::time::advance(Duration::from_secs(1)).await;
     activity.received();
-    assert_eq!(activity.overdue(HTTP1).await, Overdue::Head);
+    assert_eq!(activity.overdue(HTTP1).await, TimeoutKind::Head);
     assert_eq!(start.elapsed(), Duration::from_secs(15));
 }
 
@@ -37,7 +37,7 @@ async fn a_request_in_flight_is_neither_and_idleness_counts_from_its_end() {
         drop(request);
     };
     let (overdue, ()) = tokio::join!(activity.overdue(HTTP1), ended);
-    assert_eq!(overdue, Overdue::Idle);
+    assert_eq!(overdue, TimeoutKind::Idle);
     let elapsed = start.elapsed();
     assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
 }
@@ -48,7 +48,7 @@ async fn idleness_can_count_from_now() {
     tokio::time::advance(Duration::from_secs(50)).await;
     let start = Instant::now();
     activity.idle_from_now();
-    assert_eq!(activity.overdue(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await, Overdue::Idle);
+    assert_eq!(activity.overdue(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await, TimeoutKind::Idle);
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
@@ -72,7 +72,7 @@ async fn unread_responses_end_the_connection_a_timeout_after_the_last_progress()
         (first, second)
     };
     let (overdue, _responses) = tokio::join!(activity.overdue(HTTP2), responses);
-    assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 55));
+    assert_eq!((overdue, start.elapsed().as_secs()), (TimeoutKind::Unread, 55));
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn unread_responses_do_not_end_a_connection_with_another_request() {
         drop(request);
     };
     let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), upload);
-    assert_eq!(overdue, Overdue::Unread);
+    assert_eq!(overdue, TimeoutKind::Unread);
     assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
     stalled.unread_progress(Some(BODY));
@@ -96,7 +96,7 @@ async fn unread_responses_do_not_end_a_connection_with_another_request() {
     stalled.unread_ends();
     drop(stalled);
     let start = Instant::now();
-    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (Overdue::Idle, IDLE));
+    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (TimeoutKind::Idle, IDLE));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +105,10 @@ async fn unread_responses_have_the_timeout_of_their_route() {
         let activity = Activity::new(Arc::default());
         let start = Instant::now();
         let _response = unread(&activity, timeout);
-        assert_eq!((activity.overdue(HTTP1).await, start.elapsed().as_secs()), (Overdue::Unread, expected));
+        assert_eq!(
+            (activity.overdue(HTTP1).await, start.elapsed().as_secs()),
+            (TimeoutKind::Unread, expected)
+        );
     }
     let activity = Activity::new(Arc::default());
     let _response = unread(&activity, None);
@@ -127,7 +130,7 @@ async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout(
     };
     let request = activity.begin(false).unwrap();
     let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), blocked);
-    assert_eq!((overdue, start.elapsed().as_secs()), (Overdue::Unread, 51));
+    assert_eq!((overdue, start.elapsed().as_secs()), (TimeoutKind::Unread, 51));
     drop(request);
 }
 
@@ -135,7 +138,7 @@ async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout(
 async fn http_2_has_no_head_timeout_between_requests() {
     let activity = Activity::new(Arc::default());
     activity.received();
-    assert_eq!(activity.overdue(HTTP2).await, Overdue::Idle);
+    assert_eq!(activity.overdue(HTTP2).await, TimeoutKind::Idle);
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,7 +156,7 @@ async fn limited_requests_wait_for_the_end_of_others_and_do_not_keep_a_connectio
         let activity = activity.clone();
         async move { activity.begin_later().await }
     });
-    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (Overdue::Unread, BODY));
+    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (TimeoutKind::Unread, BODY));
     assert!(!waiting.is_finished());
     responses.pop();
     waiting.await.unwrap();

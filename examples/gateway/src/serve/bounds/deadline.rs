@@ -10,27 +10,27 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::Place;
+use super::Permit;
 
 /// State shared by a response body and its timer.
-pub(super) struct Held<B> {
+pub(super) struct DeadlineState<B> {
     /// None: the deadline has passed.
     pub(super) body: Option<B>,
     pub(super) waker: Option<Waker>,
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
 /// Drops a response body at its deadline, even if it is not polled: a caller that does not read must not hold a
 /// connection to an upstream for longer.
 pub(super) struct Deadline<B> {
-    held: Arc<Mutex<Held<B>>>,
+    held: Arc<Mutex<DeadlineState<B>>>,
     timer: AbortHandle,
 }
 
 impl<B: Send + 'static> Deadline<B> {
     /// Drops the body and its place at `at`, unless this is dropped before.
-    pub(super) fn new(body: B, place: Place, at: Instant) -> Self {
-        let held = Arc::new(Mutex::new(Held { body: Some(body), waker: None, place: Some(place) }));
+    pub(super) fn new(body: B, place: Permit, at: Instant) -> Self {
+        let held = Arc::new(Mutex::new(DeadlineState { body: Some(body), waker: None, place: Some(place) }));
         let timed = held.clone();
         let timer = tokio::spawn(async move {
             sleep_until(at).await;
@@ -46,7 +46,7 @@ impl<B: Send + 'static> Deadline<B> {
         Self { held, timer: timer.abort_handle() }
     }
 
-    pub(super) fn held(&self) -> MutexGuard<'_, Held<B>> {
+    pub(super) fn held(&self) -> MutexGuard<'_, DeadlineState<B>> {
         lock(&self.held)
     }
 }
@@ -62,6 +62,6 @@ impl<B> Drop for Deadline<B> {
     }
 }
 
-fn lock<B>(held: &Mutex<Held<B>>) -> MutexGuard<'_, Held<B>> {
+fn lock<B>(held: &Mutex<DeadlineState<B>>) -> MutexGuard<'_, DeadlineState<B>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

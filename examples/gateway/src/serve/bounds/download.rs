@@ -11,9 +11,9 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::{
-    Place,
-    deadline::{Deadline, Held},
-    patience::Progress,
+    Permit,
+    deadline::{Deadline, DeadlineState},
+    idle_timer::Progress,
 };
 
 pin_project! {
@@ -28,7 +28,7 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Free { #[pin] body: B, place: Option<Place> },
+        Free { #[pin] body: B, place: Option<Permit> },
         // Boxed, since the deadline takes it away.
         Timed { deadline: Deadline<Pin<Box<B>>> },
     }
@@ -43,7 +43,7 @@ impl<B: Body + Send + 'static> Download<B> {
     }
 
     /// Each frame counts as `progress`.
-    pub(super) fn new(body: B, place: Place, deadline: Option<Instant>, progress: Option<Progress>) -> Self {
+    pub(super) fn new(body: B, place: Permit, deadline: Option<Instant>, progress: Option<Progress>) -> Self {
         let kind = match deadline {
             None => Kind::Free { body, place: Some(place) },
             Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), place, at) },
@@ -66,7 +66,7 @@ where
             KindProjection::Free { body, .. } => body.poll_frame(cx),
             KindProjection::Timed { deadline } => {
                 let mut held = deadline.held();
-                let Held { body, waker, .. } = &mut *held;
+                let DeadlineState { body, waker, .. } = &mut *held;
                 let Some(body) = body else {
                     let cut = io::Error::new(io::ErrorKind::TimedOut, "the request took too long");
                     return Poll::Ready(Some(Err(cut.into())));

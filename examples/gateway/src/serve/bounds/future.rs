@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
-    Bounds, Download, Place, ReadTimeout, TunnelPlace,
-    patience::Progress,
+    Bounds, Download, Permit, ReadTimeout, TunnelPermit,
+    idle_timer::Progress,
     upload::{Ended, Stalled},
 };
 use crate::serve::answer::Failure;
@@ -24,7 +24,7 @@ pin_project! {
         #[pin]
         answer: Option<F>,
         // None: refused, or done.
-        place: Option<Place>,
+        place: Option<Permit>,
         ended: Ended,
         first_byte: Option<Duration>,
         #[pin]
@@ -40,7 +40,7 @@ pin_project! {
 impl<F> BoundedFuture<F> {
     pub(super) fn new(
         answer: F,
-        place: Place,
+        place: Permit,
         ended: Ended,
         bounds: &Bounds,
         progress: Option<Progress>,
@@ -96,7 +96,7 @@ where
                     let (mut head, body) = response.into_parts();
                     if head.status == StatusCode::SWITCHING_PROTOCOLS {
                         // The answer ends here, what was asked for does not.
-                        head.extensions.insert(TunnelPlace { place: Arc::new(place) });
+                        head.extensions.insert(TunnelPermit { place: Arc::new(place) });
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_place(body))));
                     }
                     if !body.is_end_stream() {

@@ -83,7 +83,7 @@ async fn the_first_byte_is_waited_for_from_the_end_of_the_requests_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_back_end_that_reads_no_more_has_its_time_from_then_on() {
+async fn an_upstream_that_reads_no_more_has_its_time_from_then_on() {
     let bounded = bounds(Some(60), None, None).layer(service_fn(async |request: Request<Upload<Slow>>| {
         sleep(5 * SECOND).await;
         drop(request);
@@ -211,7 +211,7 @@ async fn a_silent_grpc_request_stays_open_while_its_response_makes_progress() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_back_end_that_wants_no_more_of_an_upload_does_not_end_it() {
+async fn an_upstream_that_wants_no_more_of_an_upload_does_not_end_it() {
     let waiting = Bounds { body: Some(60 * SECOND), ..bounds(None, None, None) };
     let bounded = waiting.layer(service_fn(async |request: Request<Upload<Slow>>| {
         let mut body = request.into_body();
@@ -230,7 +230,7 @@ async fn a_tunnel_keeps_its_place_for_as_long_as_it_lasts() {
         Ok::<_, Infallible>(response.unwrap())
     }));
     let mut response = switching.oneshot(Request::new(Empty::new())).await.unwrap();
-    let place = response.extensions_mut().remove::<TunnelPlace>();
+    let place = response.extensions_mut().remove::<TunnelPermit>();
     drop(response);
     assert_eq!(bounds.in_flight.load(Ordering::Relaxed), 1);
     drop(place);

@@ -11,22 +11,22 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
-use super::patience::Patience;
+use super::idle_timer::IdleTimer;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// Drops its end of the channel when it has ended, or is dropped: the back end may not want all of it.
+    /// Drops its end of the channel when it has ended, or is dropped: the upstream may not want all of it.
     #[derive(Debug, Default)]
     pub(crate) struct Upload<B> {
         #[pin]
         body: B,
         open: Option<oneshot::Sender<Stalled>>,
-        patience: Option<Patience>,
+        patience: Option<IdleTimer>,
     }
 }
 
-/// The back end wanted more of the body, and none came.
+/// The upstream wanted more of the body, and none came.
 #[derive(Debug)]
 pub(super) struct Stalled;
 
@@ -51,7 +51,7 @@ impl Ended {
 
 impl<B: Body> Upload<B> {
     /// `is_watched` says whether anybody wants to know of its end; `patience` how long to wait for more of it.
-    pub(super) fn new(body: B, is_watched: bool, patience: Option<Patience>) -> (Self, Ended) {
+    pub(super) fn new(body: B, is_watched: bool, patience: Option<IdleTimer>) -> (Self, Ended) {
         if body.is_end_stream() || (!is_watched && patience.is_none()) {
             return (Self { body, open: None, patience: None }, Ended::Already);
         }

@@ -8,10 +8,10 @@ use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
-    BackEndTrust, ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy,
+    ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy, UpstreamTrust,
     apim::{ApimPolicy, Document, ForwardingService},
     inbound::{ResponseBody, is_grpc},
-    outbound::{BackEndBody, IdentityService, RetryIdempotent},
+    outbound::{IdentityService, RetryIdempotent, UpstreamBody},
     proxy::ProxyBody,
     remote_addr,
 };
@@ -20,12 +20,12 @@ use super::{
     answer::{Refused, as_grpc},
     body::{CallerBody, GuardedBody},
     bounds::{Bounded, Download, Upload},
-    chosen_by::{ChosenBy, Looked},
     expiry::Expiry,
     head::{
         has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
         without_empty_segments, without_parameters,
     },
+    identity_selector::{IdentitySelector, SelectorValue},
     measure::{self, Exchange, RouteMeasures},
     unverified::Unverified,
 };
@@ -39,7 +39,7 @@ use crate::{
 
 /// The most octets of a request's head, target and fields together.
 ///
-/// A head that a back end finds far too large costs more than its own request: HTTP/2 servers end the whole
+/// A head that an upstream finds far too large costs more than its own request: HTTP/2 servers end the whole
 /// connection, and with it everybody else's requests.
 pub(super) const LARGEST_HEAD: usize = 32 * 1024;
 
@@ -48,8 +48,8 @@ const LONGEST_TARGET: usize = 16 * 1024;
 
 /// What requests are served by: the routes of a configuration file, and those of the store's APIs.
 #[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) file: Arc<FileSite>,
+pub(crate) struct RoutingSnapshot {
+    pub(crate) file: Arc<FileRoutes>,
     pub(crate) apis: Built,
     /// Everything that refers to certificates of the store.
     pub(crate) uses: Arc<Uses>,
@@ -60,13 +60,13 @@ pub(crate) struct Site {
 
 /// What comes out of one configuration file, and can be replaced while serving.
 #[derive(Debug)]
-pub(crate) struct FileSite {
+pub(crate) struct FileRoutes {
     /// In the order of the file.
     pub(crate) routes: Vec<Arc<Route>>,
     /// What the routes are made of, so that it can be told what a later configuration no longer has.
     pub(crate) client: Client,
     pub(crate) identities: BTreeMap<String, ClientIdentity>,
-    pub(crate) trusts: Vec<BackEndTrust>,
+    pub(crate) trusts: Vec<UpstreamTrust>,
     pub(crate) expiries: Vec<Expiry>,
     /// Which of its routes refer to certificates of the store.
     pub(crate) uses: Vec<Use>,
@@ -118,34 +118,34 @@ pub(crate) struct RouteFacts {
     /// The identity, if it is the same for each request.
     pub(crate) identity: Option<String>,
     /// If the identity is another one for each request.
-    pub(crate) chosen_by: Option<ChosenBy>,
+    pub(crate) identity_selector: Option<IdentitySelector>,
     pub(crate) measures: RouteMeasures,
 }
 
 /// The client that all routes share, with its connections.
 pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;
 
-type ToBackEnd = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
+type ToUpstream = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
 
 /// A route with its layers.
 #[derive(Debug, Clone)]
 pub(crate) enum RouteService {
     /// Only for callers whom the policy admits.
-    Guarded(RequireCertificate<Unverified<ToBackEnd>>),
+    Guarded(RequireCertificate<Unverified<ToUpstream>>),
     /// Only for callers whom the policy document lets pass, as it says.
-    Policy(ApimPolicy<Unverified<ForwardingService<ToBackEnd>>>),
+    Policy(ApimPolicy<Unverified<ForwardingService<ToUpstream>>>),
     /// For everyone.
-    Open(ToBackEnd),
+    Open(ToUpstream),
 }
 
-/// An answer's body: a back end's, a refusal's, or the gateway's own.
+/// An answer's body: an upstream's, a refusal's, or the gateway's own.
 pub(super) type AnswerBody =
-    Either<Either<ResponseBody<Download<BackEndBody>>, Download<BackEndBody>>, Full<Bytes>>;
+    Either<Either<ResponseBody<Download<UpstreamBody>>, Download<UpstreamBody>>, Full<Bytes>>;
 
 /// Answers a request by the configuration that is published when it comes. What it needs of that is cloned: a
 /// request that takes long holds neither the routes nor the identities of its time.
 pub(super) async fn answer(
-    published: &ArcSwap<Site>,
+    published: &ArcSwap<RoutingSnapshot>,
     mut request: Request<CallerBody>,
 ) -> Response<GuardedBody<AnswerBody, Option<Exchange>>> {
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
@@ -164,7 +164,7 @@ pub(super) async fn answer(
             return own(response, is_head).map(|body| GuardedBody::new(body, None));
         }
     };
-    let looked = facts.chosen_by.as_ref().map(|by| by.prepare(&mut request));
+    let looked = facts.identity_selector.as_ref().map(|by| by.prepare(&mut request));
     let mut exchange = Exchange::begin(facts);
     let answered = match service {
         RouteService::Guarded(service) => {
@@ -186,7 +186,7 @@ pub(super) async fn answer(
         let RouteFacts { path: route, upstream, identity, measures, .. } = exchange.facts();
         let identity = identity.as_deref().filter(|_| failure.is_unknown_identity());
         let looked = looked.filter(|_| failure.is_unknown_identity());
-        let (by, value) = (looked.as_ref().map(Looked::by), looked.as_ref().map(Looked::value));
+        let (by, value) = (looked.as_ref().map(SelectorValue::by), looked.as_ref().map(SelectorValue::value));
         let (method, path) = (log::cut(method.as_str()), log::cut(&path));
         if failure.is_of_caller() {
             // With refusals, so that callers cannot keep failures of upstreams out of the log.
@@ -205,8 +205,8 @@ pub(super) async fn answer(
     response.map(|body| GuardedBody::new(body, Some(exchange)))
 }
 
-impl Site {
-    pub(crate) fn new(file: Arc<FileSite>, apis: Built) -> Self {
+impl RoutingSnapshot {
+    pub(crate) fn new(file: Arc<FileRoutes>, apis: Built) -> Self {
         let of_file = file.routes.iter().map(|route| {
             let RouteFacts { host, path, .. } = &*route.facts;
             ((host.clone(), path.clone()), Some(route.clone()))
@@ -226,7 +226,7 @@ impl Site {
     pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, Refused> {
         let found = self.table.find(host, &path.path);
         let is_same = |reading: &str| self.table.find(host, reading) == found;
-        // Back ends that drop path parameters would see another path than the one that chose the route.
+        // Upstreams that drop path parameters would see another path than the one that chose the route.
         let plain = has_parameters(&path.path).then(|| without_parameters(&path.path));
         if plain.as_ref().is_some_and(|plain| !is_same(plain)) {
             return Err(Refused::AmbiguousPath);
@@ -248,7 +248,7 @@ impl Site {
         self.routes.get(self.table.find(host, path)?)?.as_deref()
     }
 
-    /// Finds the route; the request's path is the one string that rules, routing and back end all see.
+    /// Finds the route; the request's path is the one string that rules, routing and upstream all see.
     fn route(&self, request: &mut Request<CallerBody>) -> Result<&Route, Refused> {
         if request.method() == Method::CONNECT {
             return Err(Refused::Connect);

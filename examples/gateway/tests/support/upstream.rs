@@ -1,4 +1,4 @@
-//! A back end that does what a test wants, behind TLS that demands the gateway's identity.
+//! An upstream that does what a test wants, behind TLS that demands the gateway's identity.
 
 use std::{
     future::Future,
@@ -24,14 +24,14 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 pub type Connection = TlsStream<TcpStream>;
 
 /// Ends with its handle, which fails the test if a connection's task has panicked.
-pub struct BackEnd {
+pub struct Upstream {
     pub address: SocketAddr,
     accepted: Arc<AtomicUsize>,
     panicked: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
-impl BackEnd {
+impl Upstream {
     /// Serves each connection with `serve`. `dir` is the demo's folder; the gateway is to call as `orders`.
     pub async fn start<F, Served>(dir: &Path, alpn: &[&str], serve: F) -> Self
     where
@@ -74,11 +74,11 @@ impl BackEnd {
     }
 }
 
-impl Drop for BackEnd {
+impl Drop for Upstream {
     fn drop(&mut self) {
         self.task.abort();
         if !std::thread::panicking() {
-            assert!(!self.panicked.load(Ordering::SeqCst), "the back end panicked");
+            assert!(!self.panicked.load(Ordering::SeqCst), "the upstream panicked");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the back ends answer: the request, told back as JSON.
+//! What the upstreams answer: the request, told back as JSON.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// Reads the request to its end, frame by frame, and tells what it was.
 pub(super) async fn answer<B: Body + Unpin>(
-    back_end: &str,
+    upstream: &str,
     certificate: &Value,
     request: Request<B>,
 ) -> Response<Full<Bytes>> {
@@ -27,7 +27,7 @@ pub(super) async fn answer<B: Body + Unpin>(
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let told = json!({
-        "back_end": back_end,
+        "upstream": upstream,
         "method": head.method.as_str(),
         "path": path,
         "version": format!("{:?}", head.version),
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(
             told(request).await,
             json!({
-                "back_end": "first",
+                "upstream": "first",
                 "method": "POST",
                 "path": "/orders/42?all=1",
                 "version": "HTTP/1.1",

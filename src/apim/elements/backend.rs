@@ -1,10 +1,10 @@
 //! `set-backend-service`: where the request is sent.
 
-use super::{Attribute, Compiler, Element, Naming, Type, expression};
+use super::{Attribute, CertificateReference, Compiler, Element, Type, expression};
 use crate::apim::{
-    back_end::{BackEnd, base_url},
+    backend::{Backend, base_url},
     error::{FindingKind, short},
-    program::{Action, Named, Target},
+    program::{Action, CertificateKey, Target},
 };
 
 /// More ids than this are not listed: nobody finds a misspelt one among them.
@@ -20,7 +20,7 @@ impl Compiler<'_> {
             }
             (None, Some(_)) => {
                 let attribute = self.required(element, "backend-id")?;
-                self.known_back_end(attribute)?
+                self.known_backend(attribute)?
             }
             (Some(_), Some(id)) => {
                 let message = "base-url and backend-id exclude each other: write one of them";
@@ -52,30 +52,30 @@ impl Compiler<'_> {
     }
 
     /// Ids are compared as they are written: two that differ in case are two.
-    fn known_back_end(&mut self, attribute: &Attribute) -> Option<Target> {
+    fn known_backend(&mut self, attribute: &Attribute) -> Option<Target> {
         let written = self.literal(attribute)?;
-        let Some((id, back_end)) = self.back_ends.get_key_value(written) else {
-            let problem = format!("no back end has the id {:?}", short(written));
-            let remedy = listed(self.back_ends.keys().map(|id| &**id));
-            self.findings.error_about(FindingKind::BackEnd, attribute.position, &problem, &remedy);
+        let Some((id, backend)) = self.backends.get_key_value(written) else {
+            let problem = format!("no backend has the id {:?}", short(written));
+            let remedy = listed(self.backends.keys().map(|id| &**id));
+            self.findings.error_about(FindingKind::Backend, attribute.position, &problem, &remedy);
             return None;
         };
-        let (id, back_end) = (id.clone(), BackEnd::clone(back_end));
-        if let Some(identity) = back_end.identity() {
-            if back_end.base_url().scheme_str() == Some("http") {
+        let (id, backend) = (id.clone(), Backend::clone(backend));
+        if let Some(identity) = backend.identity() {
+            if backend.base_url().scheme_str() == Some("http") {
                 let message = format!(
-                    "the back end {id:?} has an identity, which is never shown over http: requests that go there fail"
+                    "the backend {id:?} has an identity, which is never shown over http: requests that go there fail"
                 );
                 self.findings.warn(attribute.position, message);
             }
-            self.named.extend(Named::of(identity).map(|named| Naming {
+            self.named.extend(CertificateKey::of(identity).map(|named| CertificateReference {
                 is_shown: true,
                 named,
                 position: attribute.position,
-                back_end: Some(id.clone()),
+                backend: Some(id.clone()),
             }));
         }
-        Some(Target::BackEnd(id, back_end))
+        Some(Target::Backend(id, backend))
     }
 }
 

@@ -1,13 +1,13 @@
-//! A back end that policy documents name (`set-backend-service backend-id`).
+//! A backend that policy documents name (`set-backend-service backend-id`).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Id, Revision};
 
-/// A back end.
+/// A backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BackEnd {
+pub(crate) struct Backend {
     pub(crate) url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) title: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct BackEnd {
     pub(crate) tag: Revision,
 }
 
-impl BackEnd {
+impl Backend {
     /// Tells the log if less is verified than should be.
     pub(crate) fn warn_of_danger(&self, id: &Id) {
         let Self { validates_chain, validates_name, .. } = self;
@@ -33,13 +33,13 @@ impl BackEnd {
                 id = &**id,
                 validates_chain,
                 validates_name,
-                "DANGER: anyone on the way can pose as this back end"
+                "DANGER: anyone on the way can pose as this backend"
             );
         }
     }
 }
 
-/// Which certificate of the store is shown to a back end.
+/// Which certificate of the store is shown to a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Credential {

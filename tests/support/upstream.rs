@@ -1,4 +1,4 @@
-//! A TLS back end that asks for a client certificate and records which one each request came with.
+//! A TLS upstream that asks for a client certificate and records which one each request came with.
 
 use std::{
     collections::HashSet,
@@ -92,7 +92,7 @@ struct Record {
     closed: watch::Sender<HashSet<usize>>,
 }
 
-pub struct BackEnd {
+pub struct Upstream {
     server: Server,
     record: Arc<Record>,
 }
@@ -107,7 +107,7 @@ pub struct Builder {
     is_forgetful: bool,
 }
 
-impl BackEnd {
+impl Upstream {
     /// Over TLS 1.3, HTTP/2 and 1.1, for any client certificate or none; answers with [`facts`].
     pub fn builder(certificate: &Issued) -> Builder {
         Builder {
@@ -125,7 +125,7 @@ impl BackEnd {
         self.server.address()
     }
 
-    /// A URI at the back end's name.
+    /// A URI at the upstream's name.
     pub fn uri(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.address().port())
     }
@@ -214,7 +214,7 @@ impl Builder {
         self
     }
 
-    pub fn start(self) -> BackEnd {
+    pub fn start(self) -> Upstream {
         let record = Arc::new(Record { is_forgetful: self.is_forgetful, ..Record::default() });
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(self.tls.versions())
@@ -225,7 +225,7 @@ impl Builder {
         let tls = TlsAcceptor::from(Arc::new(config));
         let (handler, streams, recording) = (self.handler, self.streams, record.clone());
         let server = Server::start(move |socket| serve(socket, tls, handler, streams, recording));
-        BackEnd { server, record }
+        Upstream { server, record }
     }
 }
 

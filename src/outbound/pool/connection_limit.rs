@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::meters::Meters;
 
-/// How many connections there may be: to one back end under all identities together, or to all back ends.
-pub(in super::super) struct Places {
+/// How many connections there may be: to one upstream under all identities together, or to all upstreams.
+pub(in super::super) struct ConnectionLimit {
     free: Arc<Semaphore>,
     /// How many wait, to be asked on every request.
     waiting: AtomicUsize,
@@ -16,7 +16,7 @@ pub(in super::super) struct Places {
     pools: Mutex<Vec<Arc<Meters>>>,
 }
 
-impl Places {
+impl ConnectionLimit {
     pub(in super::super) fn new(connections: usize) -> Self {
         let free = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
         Self { free, waiting: AtomicUsize::new(0), pools: Mutex::default() }
@@ -55,7 +55,7 @@ impl Places {
 }
 
 struct Waiting<'a> {
-    places: &'a Places,
+    places: &'a ConnectionLimit,
     pool: &'a Arc<Meters>,
 }
 

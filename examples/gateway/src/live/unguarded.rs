@@ -1,9 +1,9 @@
 //! What a new configuration no longer guards.
 
-use crate::serve::Site;
+use crate::serve::RoutingSnapshot;
 
 /// Warns of each route that demanded a certificate where the route that takes its place does not.
-pub(super) fn warn(old: &Site, new: &Site) {
+pub(super) fn warn(old: &RoutingSnapshot, new: &RoutingSnapshot) {
     for route in old.routes().filter(|route| route.is_enforced) {
         let (path, host) = (&route.facts.path, route.facts.host.as_deref());
         if new.successor(host, path).is_some_and(|route| !route.is_enforced) {

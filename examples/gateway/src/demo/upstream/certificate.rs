@@ -9,7 +9,7 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::demo::hex::hex;
 
-/// What the back ends tell of a certificate: subject, issuer, serial number and SHA-256 thumbprint.
+/// What the upstreams tell of a certificate: subject, issuer, serial number and SHA-256 thumbprint.
 pub(super) fn describe(der: &[u8]) -> Value {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
         return Value::Null;

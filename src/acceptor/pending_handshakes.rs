@@ -8,9 +8,9 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// The handshakes under way by their age.
 #[derive(Default)]
-pub(super) struct OldestFirst(VecDeque<(time::Instant, AbortHandle)>);
+pub(super) struct PendingHandshakes(VecDeque<(time::Instant, AbortHandle)>);
 
-impl OldestFirst {
+impl PendingHandshakes {
     pub(super) fn push(&mut self, handshake: AbortHandle) {
         self.0.push_back((time::Instant::now(), handshake));
     }
@@ -26,12 +26,12 @@ impl OldestFirst {
     }
 
     /// When the oldest has had its time.
-    pub(super) fn due(&self) -> time::Instant {
+    pub(super) fn evictable_at(&self) -> time::Instant {
         self.0.front().map_or_else(time::Instant::now, |(since, _)| *since + GRACE)
     }
 
     /// Ends the handshake that has taken longest: callers that stall make room for those that do not.
-    pub(super) fn give_up_one(&mut self) {
+    pub(super) fn evict_oldest(&mut self) {
         while let Some((_, oldest)) = self.0.pop_front() {
             if !oldest.is_finished() {
                 oldest.abort();

@@ -4,54 +4,54 @@ use http::Uri;
 
 use super::outcome::ChosenIdentity;
 
-/// A back end that documents name by its id (`<set-backend-service backend-id="..." />`): where it is, and as whom it
+/// A backend that documents name by its id (`<set-backend-service backend-id="..." />`): where it is, and as whom it
 /// is called.
 ///
 /// What it has to prove is no part of it: see
-/// [`ForwardingLayer::with_back_end_trust`](super::ForwardingLayer::with_back_end_trust) (feature `proxy`).
+/// [`ForwardingLayer::with_backend_trust`](super::ForwardingLayer::with_backend_trust) (feature `proxy`).
 ///
-/// Handed to documents at load ([`DocumentBuilder::back_end`](super::DocumentBuilder::back_end)): one that changes
+/// Handed to documents at load ([`DocumentBuilder::backend`](super::DocumentBuilder::backend)): one that changes
 /// counts once the documents that name it are loaded again.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use tower_mtls::apim::{BackEnd, ChosenIdentity, Document};
+/// use tower_mtls::apim::{Backend, ChosenIdentity, Document};
 ///
-/// let orders = BackEnd::new("https://orders.internal/v2")?.with_identity(ChosenIdentity::Id("orders".into()));
+/// let orders = Backend::new("https://orders.internal/v2")?.with_identity(ChosenIdentity::Id("orders".into()));
 /// let document = Document::builder()
-///     .back_end("orders", orders)
+///     .backend("orders", orders)
 ///     .load(r#"<set-backend-service backend-id="orders" />"#)?;
-/// assert_eq!(document.back_ends_named(), [("orders", 1, 1)]);
-/// assert!(document.chooses_back_end() && document.chooses_identity());
+/// assert_eq!(document.backends_named(), [("orders", 1, 1)]);
+/// assert!(document.chooses_backend() && document.chooses_identity());
 ///
 /// let errors = Document::parse(r#"<set-backend-service backend-id="orders" />"#).unwrap_err();
-/// assert_eq!(errors.to_string(), r#"1:22: no back end has the id "orders": none is known here"#);
+/// assert_eq!(errors.to_string(), r#"1:22: no backend has the id "orders": none is known here"#);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct BackEnd {
+pub struct Backend {
     base_url: Uri,
     identity: Option<ChosenIdentity>,
 }
 
-impl BackEnd {
-    /// A back end below this URL, without an identity of its own: it is called as its route says.
+impl Backend {
+    /// A backend below this URL, without an identity of its own: it is called as its route says.
     ///
     /// # Errors
     ///
     /// The URL is not `http://host/path` or `https://host/path`, or it has a user, a query, a fragment or a segment `.`
     /// or `..`.
-    pub fn new(base_url: &str) -> Result<Self, BackEndError> {
+    pub fn new(base_url: &str) -> Result<Self, BackendError> {
         match self::base_url(base_url.trim()) {
             Some(base_url) => Ok(Self { base_url, identity: None }),
-            None => Err(BackEndError(base_url.into())),
+            None => Err(BackendError(base_url.into())),
         }
     }
 
-    /// As whom the back end is called, unless an `authentication-certificate` runs for the request. Over `http` no
+    /// As whom the backend is called, unless an `authentication-certificate` runs for the request. Over `http` no
     /// request with an identity is ever sent: [`Document::warnings`](super::Document::warnings) tells of documents
-    /// that choose such a back end. Default: as its route says.
+    /// that choose such a backend. Default: as its route says.
     #[must_use]
     pub fn with_identity(mut self, identity: ChosenIdentity) -> Self {
         self.identity = Some(identity);
@@ -63,17 +63,17 @@ impl BackEnd {
         &self.base_url
     }
 
-    /// The identity that belongs to the back end.
+    /// The identity that belongs to the backend.
     pub fn identity(&self) -> Option<&ChosenIdentity> {
         self.identity.as_ref()
     }
 }
 
-/// A URL that no back end can have. Prints it, and what it would have to be.
+/// A URL that no backend can have. Prints it, and what it would have to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackEndError(String);
+pub struct BackendError(String);
 
-impl fmt::Display for BackEndError {
+impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -83,7 +83,7 @@ impl fmt::Display for BackEndError {
     }
 }
 
-impl std::error::Error for BackEndError {}
+impl std::error::Error for BackendError {}
 
 /// A URL that requests can be sent below.
 pub(crate) fn base_url(text: &str) -> Option<Uri> {

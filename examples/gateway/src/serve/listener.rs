@@ -20,9 +20,9 @@ use tower_mtls::{
 use super::{
     activity::Activity,
     body::CallerBody,
-    conditions::{Teller, Told, conditions},
     connection,
-    limits::Places,
+    limits::ConnectionLimit,
+    listener_control::{ConnectionSignals, ListenerControl, listener_control},
     measure::Connections,
 };
 use crate::config::Limits;
@@ -32,22 +32,22 @@ const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A listener that serves. Dropping it cuts all its connections.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub(crate) struct Listener {
     asked: SocketAddr,
     local: SocketAddr,
     tls: SharedServerTls,
-    connections: Teller,
+    connections: ListenerControl,
     serving: JoinHandle<()>,
 }
 
-impl Port {
+impl Listener {
     /// Binds the address, and serves it from now on. `name` is the listener's in the metrics.
     pub(super) async fn bind<S, B>(
         name: &'static str,
         address: SocketAddr,
         tls: ServerTls,
         limits: Limits,
-        places: Places,
+        places: ConnectionLimit,
         service: S,
     ) -> io::Result<Self>
     where
@@ -64,7 +64,7 @@ impl Port {
             .with_handshake_timeout(limits.handshake_timeout);
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
         let local = listener.local_addr();
-        let (connections, told) = conditions(limits);
+        let (connections, told) = listener_control(limits);
         let serving = tokio::spawn(serve(name, listener, places, service, told));
         Ok(Self { asked: address, local, tls, connections, serving })
     }
@@ -93,7 +93,7 @@ impl Port {
     }
 }
 
-impl Drop for Port {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.serving.abort();
     }
@@ -101,9 +101,9 @@ impl Drop for Port {
 
 /// Connections that can be closed for others.
 #[derive(Default)]
-struct IdleFirst(Vec<(Arc<Activity>, AbortHandle)>);
+struct IdleConnections(Vec<(Arc<Activity>, AbortHandle)>);
 
-impl IdleFirst {
+impl IdleConnections {
     fn add(&mut self, activity: Arc<Activity>, task: AbortHandle) {
         self.0.retain(|(_, task)| !task.is_finished());
         self.0.push((activity, task));
@@ -120,7 +120,7 @@ impl IdleFirst {
 }
 
 /// A place, of the connection that has been idle for longest if all are taken.
-async fn room(places: &Arc<Semaphore>, idle: &IdleFirst) -> Option<OwnedSemaphorePermit> {
+async fn room(places: &Arc<Semaphore>, idle: &IdleConnections) -> Option<OwnedSemaphorePermit> {
     loop {
         if places.available_permits() == 0 {
             idle.close_one();
@@ -134,9 +134,9 @@ async fn room(places: &Arc<Semaphore>, idle: &IdleFirst) -> Option<OwnedSemaphor
 async fn serve<S, B>(
     name: &'static str,
     mut listener: MtlsListener,
-    places: Places,
+    places: ConnectionLimit,
     service: S,
-    mut told: Told,
+    mut told: ConnectionSignals,
 ) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>
         + Clone
@@ -149,7 +149,7 @@ async fn serve<S, B>(
 {
     let makes_room = places.makes_room;
     let places = Arc::new(Semaphore::new(places.connections));
-    let mut idle = IdleFirst::default();
+    let mut idle = IdleConnections::default();
     let counted = Connections::new(name);
     let telling = told.clone();
     let connection = |stream: MtlsStream| {

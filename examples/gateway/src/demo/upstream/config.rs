@@ -1,4 +1,4 @@
-//! The back ends' TLS: their certificate, and whom they let in.
+//! The upstreams' TLS: their certificate, and whom they let in.
 
 use std::error::Error;
 use std::fmt;
@@ -10,28 +10,28 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-/// Why a back end's TLS could not be set up.
+/// Why an upstream's TLS could not be set up.
 #[derive(Debug)]
-pub(crate) enum BackEndError {
+pub(crate) enum UpstreamError {
     /// A PEM file cannot be read.
     Pem(PathBuf, pem::Error),
-    /// The CA that signs the back ends' callers cannot be used.
+    /// The CA that signs the upstreams' callers cannot be used.
     Callers(VerifierBuilderError),
     /// The certificates or the key cannot be used.
     Tls(rustls::Error),
 }
 
-impl fmt::Display for BackEndError {
+impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pem(path, source) => write!(f, "cannot read {}: {source}", path.display()),
-            Self::Callers(source) => write!(f, "the demo's back ends cannot use backend-ca.pem: {source}"),
-            Self::Tls(source) => write!(f, "the demo's back ends cannot use their certificates: {source}"),
+            Self::Callers(source) => write!(f, "the demo's upstreams cannot use upstream-ca.pem: {source}"),
+            Self::Tls(source) => write!(f, "the demo's upstreams cannot use their certificates: {source}"),
         }
     }
 }
 
-impl Error for BackEndError {
+impl Error for UpstreamError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Pem(_, source) => Some(source),
@@ -41,31 +41,31 @@ impl Error for BackEndError {
     }
 }
 
-impl From<rustls::Error> for BackEndError {
+impl From<rustls::Error> for UpstreamError {
     fn from(source: rustls::Error) -> Self {
         Self::Tls(source)
     }
 }
 
-/// The back ends' TLS configuration from the demo's folder: HTTP/2 and HTTP/1.1, and a client certificate
-/// signed by `backend-ca.pem` is mandatory.
+/// The upstreams' TLS configuration from the demo's folder: HTTP/2 and HTTP/1.1, and a client certificate
+/// signed by `upstream-ca.pem` is mandatory.
 ///
 /// # Errors
 ///
-/// 1. `backend.pem`, `backend.key` or `backend-ca.pem` cannot be read.
+/// 1. `upstream.pem`, `upstream.key` or `upstream-ca.pem` cannot be read.
 /// 2. They do not belong together.
-pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, BackEndError> {
+pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, UpstreamError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut callers = RootCertStore::empty();
-    for authority in certificates(&dir.join("backend-ca.pem"))? {
+    for authority in certificates(&dir.join("upstream-ca.pem"))? {
         callers.add(authority)?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(callers), Arc::clone(&provider))
         .build()
-        .map_err(BackEndError::Callers)?;
-    let chain = certificates(&dir.join("backend.pem"))?;
-    let key = dir.join("backend.key");
-    let key = PrivateKeyDer::from_pem_file(&key).map_err(|source| BackEndError::Pem(key, source))?;
+        .map_err(UpstreamError::Callers)?;
+    let chain = certificates(&dir.join("upstream.pem"))?;
+    let key = dir.join("upstream.key");
+    let key = PrivateKeyDer::from_pem_file(&key).map_err(|source| UpstreamError::Pem(key, source))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
@@ -75,8 +75,8 @@ pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, BackEndError> {
 }
 
 /// All certificates in one PEM file.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BackEndError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|source| BackEndError::Pem(path.to_owned(), source))
+        .map_err(|source| UpstreamError::Pem(path.to_owned(), source))
 }

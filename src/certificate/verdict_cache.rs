@@ -9,13 +9,13 @@ use crate::generation::Generation;
 /// stands), so reading one takes no lock and a torn read is impossible. Four slots: two layers never share a
 /// verdict, because a slot holds its generation, and a collision only costs an evaluation.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered([AtomicU64; 4]);
+pub(crate) struct VerdictCache([AtomicU64; 4]);
 
 /// No verdict outlives this many seconds, so a clock that steps back cannot revive an old one for long.
 const LONGEST: i64 = 3_600;
 const GENERATIONS: u64 = 1 << 28;
 
-impl Remembered {
+impl VerdictCache {
     /// The verdict under `generation` if there is one that stands at `now`.
     #[inline]
     pub(crate) fn get(&self, generation: Generation, now: Timestamp) -> Option<u8> {
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_verdict_is_found_under_its_own_generation_only() {
-        let remembered = Remembered::default();
+        let remembered = VerdictCache::default();
         let (mine, other) = (Generation::from_raw(7), Generation::from_raw(11));
         remembered.put(mine, 3, NOW, NOW.plus(60));
         assert_eq!(remembered.get(mine, NOW), Some(3));
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_verdict_ends_with_its_last_second() {
-        let remembered = Remembered::default();
+        let remembered = VerdictCache::default();
         let generation = Generation::from_raw(1);
         remembered.put(generation, 1, NOW, NOW.plus(10));
         assert_eq!(remembered.get(generation, NOW.plus(10)), Some(1));
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_verdict_lives_for_an_hour_at_most_and_not_in_the_past() {
-        let remembered = Remembered::default();
+        let remembered = VerdictCache::default();
         let generation = Generation::from_raw(1);
         remembered.put(generation, 1, NOW, Timestamp::MAX);
         assert_eq!(remembered.get(generation, NOW.plus(LONGEST)), Some(1));
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_packed_is_not_remembered() {
-        let remembered = Remembered::default();
+        let remembered = VerdictCache::default();
         for (generation, now, until) in [
             (GENERATIONS, NOW, NOW.plus(60)),
             (1, NOW, NOW.plus(-1)),

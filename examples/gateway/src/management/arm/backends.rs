@@ -1,4 +1,4 @@
-//! Back ends as resources: policies name them by their ids.
+//! Backends as resources: policies name them by their ids.
 
 use axum::{body::Body, response::Response};
 use http::{StatusCode, request::Parts};
@@ -7,17 +7,17 @@ use serde_json::{Value as Json, json};
 use tower_mtls::Thumbprint;
 
 use super::{
-    Asked, Problem,
+    ApiRequest, Problem,
     address::{Address, Target},
     audit::Audit,
     body::{self, Names},
     change::Change,
     etag,
     filter::{Facts, Fields},
-    listing::Wanted,
+    listing::ListQuery,
     tagged,
 };
-use crate::store::{BackEnd, Condition, Credential, Id, Item, Revision, Settings, Value};
+use crate::store::{Backend, Condition, Credential, Id, Item, Revision, Settings, Value};
 
 static FIELDS: Fields = Fields { texts: &["name", "title", "url"], expire: false };
 
@@ -45,7 +45,7 @@ static NAMES: Names = Names {
     idle: &["resourceId"],
 };
 
-/// What is said of a back end. What would have no effect is refused.
+/// What is said of a backend. What would have no effect is refused.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Properties {
@@ -81,37 +81,36 @@ struct Credentials {
     authorization: Option<Json>,
 }
 
-impl Asked {
-    pub(super) fn list_back_ends(&self, head: &Parts) -> Result<Response, Problem> {
-        let wanted = Wanted::parse(head.uri.query(), &FIELDS)?;
+impl ApiRequest {
+    pub(super) fn list_backends(&self, head: &Parts) -> Result<Response, Problem> {
+        let wanted = ListQuery::parse(head.uri.query(), &FIELDS)?;
         let settings = self.apis.settings();
-        let all = settings.back_ends.iter().map(|(id, stored)| {
-            let back_end = &stored.value;
-            let texts =
-                vec![id.to_string(), back_end.title.clone().unwrap_or_default(), back_end.url.clone()];
-            (Facts { texts, expiration: None }, self.back_end_resource(id, back_end))
+        let all = settings.backends.iter().map(|(id, stored)| {
+            let backend = &stored.value;
+            let texts = vec![id.to_string(), backend.title.clone().unwrap_or_default(), backend.url.clone()];
+            (Facts { texts, expiration: None }, self.backend_resource(id, backend))
         });
         let (value, count) = wanted.of(all);
         Ok(self.page(head.uri.path(), &wanted, value, count))
     }
 
-    pub(super) fn back_end(&self, id: &Id) -> Result<Response, Problem> {
+    pub(super) fn backend(&self, id: &Id) -> Result<Response, Problem> {
         let settings = self.apis.settings();
-        let stored = settings.back_ends.get(id).ok_or_else(|| absent(id))?;
-        Ok(tagged(StatusCode::OK, stored.value.tag, self.back_end_resource(id, &stored.value)))
+        let stored = settings.backends.get(id).ok_or_else(|| absent(id))?;
+        Ok(tagged(StatusCode::OK, stored.value.tag, self.backend_resource(id, &stored.value)))
     }
 
-    pub(super) async fn put_back_end(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
+    pub(super) async fn put_backend(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
         let condition = etag::condition_to_put(&head.headers)?;
-        self.change_back_end(id, "put", condition, true, head, body).await
+        self.change_backend(id, "put", condition, true, head, body).await
     }
 
-    pub(super) async fn patch_back_end(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
-        let condition = etag::condition_to_delete(&head.headers, "back end")?;
-        self.change_back_end(id, "patch", condition, false, head, body).await
+    pub(super) async fn patch_backend(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
+        let condition = etag::condition_to_delete(&head.headers, "backend")?;
+        self.change_backend(id, "patch", condition, false, head, body).await
     }
 
-    async fn change_back_end(
+    async fn change_backend(
         self,
         id: Id,
         action: &'static str,
@@ -122,42 +121,42 @@ impl Asked {
     ) -> Result<Response, Problem> {
         let audit = Audit::new(action, "backend", head, &id);
         let read = body::properties::<Properties>(body, &NAMES, !is_whole).await;
-        let said = read.and_then(|properties| Said::read(properties, is_whole));
+        let said = read.and_then(|properties| ApiInput::read(properties, is_whole));
         let said = said.inspect_err(|problem| audit.refused(problem))?;
         let (made, shown) = (id.clone(), id.clone());
         let edit = move |settings: &Settings, tag| {
-            let present = settings.back_ends.get(&made).map(|stored| &*stored.value);
-            Ok(Value::BackEnd(said.back_end(present.filter(|_| !is_whole), tag)))
+            let present = settings.backends.get(&made).map(|stored| &*stored.value);
+            Ok(Value::Backend(said.backend(present.filter(|_| !is_whole), tag)))
         };
         let resource = move |asked: &Self, settings: &Settings| {
-            let stored = settings.back_ends.get(&shown).ok_or_else(|| absent(&shown))?;
+            let stored = settings.backends.get(&shown).ok_or_else(|| absent(&shown))?;
             stored.value.warn_of_danger(&shown);
-            Ok(asked.back_end_resource(&shown, &stored.value))
+            Ok(asked.backend_resource(&shown, &stored.value))
         };
         change(id, audit, condition, !is_whole).make(self, edit, resource).await
     }
 
-    pub(super) async fn delete_back_end(self, id: Id, head: &Parts) -> Result<Response, Problem> {
-        let condition = etag::condition_to_delete(&head.headers, "back end")?;
+    pub(super) async fn delete_backend(self, id: Id, head: &Parts) -> Result<Response, Problem> {
+        let condition = etag::condition_to_delete(&head.headers, "backend")?;
         let audit = Audit::new("delete", "backend", head, &id);
         change(id, audit, condition, true).remove(self, |_| Ok(None), StatusCode::OK).await
     }
 
-    fn back_end_resource(&self, id: &Id, back_end: &BackEnd) -> Json {
+    fn backend_resource(&self, id: &Id, backend: &Backend) -> Json {
         let mut properties = json!({
-            "url": back_end.url,
+            "url": backend.url,
             "protocol": "http",
             "tls": {
-                "validateCertificateChain": back_end.validates_chain,
-                "validateCertificateName": back_end.validates_name,
+                "validateCertificateChain": backend.validates_chain,
+                "validateCertificateName": backend.validates_name,
             },
         });
-        for (name, text) in [("title", &back_end.title), ("description", &back_end.description)] {
+        for (name, text) in [("title", &backend.title), ("description", &backend.description)] {
             if let Some(text) = text {
                 properties[name] = text.as_str().into();
             }
         }
-        match &back_end.credential {
+        match &backend.credential {
             Some(Credential::Id(id)) => properties["credentials"] = json!({ "certificateIds": [id] }),
             Some(Credential::Thumbprint(thumbprint)) => {
                 properties["credentials"] = json!({ "certificate": [thumbprint] });
@@ -168,8 +167,8 @@ impl Asked {
     }
 }
 
-/// What is said of a back end, once it has been judged; None: nothing is said.
-struct Said {
+/// What is said of a backend, once it has been judged; None: nothing is said.
+struct ApiInput {
     url: Option<String>,
     title: Option<String>,
     description: Option<String>,
@@ -178,7 +177,7 @@ struct Said {
     credential: Option<Option<Credential>>,
 }
 
-impl Said {
+impl ApiInput {
     fn read(properties: Properties, is_whole: bool) -> Result<Self, Problem> {
         let mut details = Vec::new();
         if is_whole && properties.url.is_none() {
@@ -202,7 +201,7 @@ impl Said {
             }
         }
         if properties.r#type.as_deref().is_some_and(|kind| kind != "Single") {
-            details.push(("type", "Only a back end of the type Single is supported.".to_owned()));
+            details.push(("type", "Only a backend of the type Single is supported.".to_owned()));
         }
         if properties.protocol.as_deref().is_some_and(|protocol| protocol != "http") {
             details.push(("protocol", "The protocol has to be http, which means https too.".to_owned()));
@@ -242,9 +241,9 @@ impl Said {
         })
     }
 
-    fn back_end(&self, kept: Option<&BackEnd>, tag: u64) -> BackEnd {
+    fn backend(&self, kept: Option<&Backend>, tag: u64) -> Backend {
         let said = |said: &Option<String>, kept: Option<&String>| said.clone().or_else(|| kept.cloned());
-        BackEnd {
+        Backend {
             url: said(&self.url, kept.map(|kept| &kept.url)).unwrap_or_default(),
             title: said(&self.title, kept.and_then(|kept| kept.title.as_ref())),
             description: said(&self.description, kept.and_then(|kept| kept.description.as_ref())),
@@ -276,7 +275,7 @@ fn credential(credentials: &Credentials) -> Result<Option<Credential>, String> {
             Ok(Thumbprint::Sha1(_)) => Ok(Some(Credential::Thumbprint(thumbprint.clone()))),
             _ => Err(format!("{thumbprint:?} is not a thumbprint: 40 hex digits of SHA-1.")),
         },
-        _ => Err("A back end is shown one certificate: name one.".to_owned()),
+        _ => Err("A backend is shown one certificate: name one.".to_owned()),
     }
 }
 
@@ -292,7 +291,7 @@ fn certificate_id(text: &str) -> Result<String, String> {
 }
 
 fn absent(id: &Id) -> Problem {
-    Problem::not_found(format!("There is no back end '{id}'."))
+    Problem::not_found(format!("There is no backend '{id}'."))
 }
 
 fn change(
@@ -301,7 +300,7 @@ fn change(
     condition: Condition,
     must_exist: bool,
 ) -> Change<impl Fn(&Settings) -> Option<Revision>> {
-    let (item, what) = (Item::BackEnd(id.clone()), format!("the Backend '{id}'"));
-    let tag = move |settings: &Settings| settings.back_ends.get(&id).map(|stored| stored.value.tag);
+    let (item, what) = (Item::Backend(id.clone()), format!("the Backend '{id}'"));
+    let tag = move |settings: &Settings| settings.backends.get(&id).map(|stored| stored.value.tag);
     Change { item, what, audit, condition, must_exist, tag }
 }

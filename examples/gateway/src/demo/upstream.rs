@@ -1,7 +1,7 @@
-//! The demo's back ends: TLS servers inside the process that demand a client certificate, and tell what they
+//! The demo's upstreams: TLS servers inside the process that demand a client certificate, and tell what they
 //! saw.
 //!
-//! A caller without a certificate, or with one that `backend-ca.pem` did not sign, is turned away in the
+//! A caller without a certificate, or with one that `upstream-ca.pem` did not sign, is turned away in the
 //! handshake. Everybody else gets, whatever the request, a JSON document with the certificate and the request
 //! as they arrived: it is how the demo shows under which identity the gateway called.
 
@@ -35,23 +35,23 @@ const IDLE: Duration = Duration::from_secs(75);
 /// How many connections are served at a time; more wait in the operating system's queue.
 const CONNECTIONS: usize = 1024;
 
-/// A running back end. It stops, with all its connections, when this is dropped.
-#[must_use = "a back end stops when its handle is dropped"]
+/// A running upstream. It stops, with all its connections, when this is dropped.
+#[must_use = "an upstream stops when its handle is dropped"]
 #[derive(Debug)]
-pub(crate) struct BackEnd {
+pub(crate) struct Upstream {
     task: JoinHandle<()>,
 }
 
-impl Drop for BackEnd {
+impl Drop for Upstream {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Starts a back end on `listener` that calls itself `name` in its answers. To be called within a Tokio
+/// Starts an upstream on `listener` that calls itself `name` in its answers. To be called within a Tokio
 /// runtime.
-pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> BackEnd {
-    BackEnd { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
+pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> Upstream {
+    Upstream { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
 }
 
 /// Accepts connections for ever, and serves each in a task of its own.
@@ -64,7 +64,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, name: &'static str) {
                     connections.spawn(serve(stream, tls.clone(), name));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, back_end = name, "the demo's back end cannot accept a connection");
+                    tracing::warn!(%error, upstream = name, "the demo's upstream cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -78,11 +78,11 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, name: &'static str) {
     let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(%error, back_end = name, "the demo's back end refused a handshake");
+            tracing::debug!(%error, upstream = name, "the demo's upstream refused a handshake");
             return;
         }
         Err(_) => {
-            tracing::debug!(back_end = name, "the demo's back end gave up waiting for a handshake");
+            tracing::debug!(upstream = name, "the demo's upstream gave up waiting for a handshake");
             return;
         }
     };
@@ -96,6 +96,6 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, name: &'static str) {
     server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     server.http2().timer(TokioTimer::new());
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(error, back_end = name, "a connection of the demo's back end ended early");
+        tracing::debug!(error, upstream = name, "a connection of the demo's upstream ended early");
     }
 }

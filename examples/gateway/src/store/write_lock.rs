@@ -21,13 +21,13 @@ const EFFECTIVE: Duration = Duration::from_secs(10);
 /// it is written only if nothing at all was changed since it was judged. The turn keeps this process from disturbing
 /// itself; another process that writes is seen by the revision.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct WriteLock {
     store: Arc<dyn Store>,
     applied: watch::Receiver<Revision>,
     turn: Mutex<()>,
 }
 
-impl Turns {
+impl WriteLock {
     pub(super) fn new(store: Arc<dyn Store>, applied: watch::Receiver<Revision>) -> Self {
         Self { store, applied, turn: Mutex::new(()) }
     }

@@ -1,4 +1,4 @@
-//! Back ends that policies name by their ids.
+//! Backends that policies name by their ids.
 
 use http::Method;
 use serde_json::json;
@@ -15,20 +15,20 @@ async fn with_identity() -> World {
 }
 
 #[tokio::test]
-async fn a_policy_sends_to_a_back_end_by_its_id_under_its_identity_and_its_trust() {
+async fn a_policy_sends_to_a_backend_by_its_id_under_its_identity_and_its_trust() {
     let world = with_identity().await;
-    // An address that is not in the back end's certificate's names would be refused.
+    // An address that is not in the backend's certificate's names would be refused.
     world.make_api("api", "api").await;
     let elsewhere = world.upstream.replace("localhost", "127.0.0.1");
     let unnamed = elsewhere.replace("127.0.0.1", "127.0.0.2");
     for url in [&elsewhere, &unnamed] {
         assert!(url.starts_with("https://127.0.0."), "{url}");
     }
-    let back_end = json!({
+    let backend = json!({
         "url": unnamed, "protocol": "http",
         "credentials": { "certificateIds": ["orders"] },
     });
-    let made = world.set("/backends/orders-v2", back_end.clone(), "").await;
+    let made = world.set("/backends/orders-v2", backend.clone(), "").await;
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(made.body["properties"]["tls"]["validateCertificateChain"], true);
     let policy = r#"<set-backend-service backend-id="orders-v2" />"#;
@@ -39,13 +39,13 @@ async fn a_policy_sends_to_a_back_end_by_its_id_under_its_identity_and_its_trust
     let patched = world.ask(Method::PATCH, "/backends/orders-v2", &[("if-match", made.etag())], &patch).await;
     assert_eq!(patched.status, 200, "{patched:?}");
     assert_eq!(patched.body["properties"]["url"], unnamed);
-    world.running.logged(0, "anyone on the way can pose as this back end");
+    world.running.logged(0, "anyone on the way can pose as this backend");
     let answer = seen(&mut caller, "/api").await;
     assert!(answer == (200, ORDERS.to_owned()) || answer.0 == 502, "{answer:?}");
 }
 
 #[tokio::test]
-async fn a_back_end_that_is_used_is_not_deleted_and_names_a_certificate_that_is_there() {
+async fn a_backend_that_is_used_is_not_deleted_and_names_a_certificate_that_is_there() {
     let world = with_identity().await;
     let url = world.upstream.clone();
     for (credentials, part) in [
@@ -122,7 +122,7 @@ async fn a_back_end_that_is_used_is_not_deleted_and_names_a_certificate_that_is_
     let value = r#"<policies><inbound><set-backend-service backend-id="c" /></inbound></policies>"#;
     let unknown =
         world.set("/apis/api/policies/policy", json!({ "format": "rawxml", "value": value }), "*").await;
-    assert!(unknown.status == 400 && unknown.text.contains("no back end has the id"), "{unknown:?}");
+    assert!(unknown.status == 400 && unknown.text.contains("no backend has the id"), "{unknown:?}");
     assert_eq!(delete("/apis/api").await.status, 204);
     assert_eq!(delete("/backends/b").await.status, 200);
     assert_eq!(delete("/backends/b").await.status, 204);

@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// Of one pool: a connection came back, a stream ended, or a back end said how many streams it allows.
+/// Of one pool: a connection came back, a stream ended, or an upstream said how many streams it allows.
 #[derive(Default)]
-pub(super) struct Returned {
+pub(super) struct Availability {
     waiting: AtomicUsize,
     changed: Notify,
 }
 
 /// Somebody who waits, until dropped.
-pub(super) struct Waiting<'a>(&'a Returned);
+pub(super) struct Waiting<'a>(&'a Availability);
 
-impl Returned {
+impl Availability {
     /// Announces somebody who waits, before they look for a connection: so nothing is missed.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);

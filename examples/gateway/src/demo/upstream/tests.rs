@@ -1,4 +1,4 @@
-//! Tests of the back ends, over real connections.
+//! Tests of the upstreams, over real connections.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,15 +19,15 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::{BackEnd, start, tls};
+use super::{Upstream, start, tls};
 use crate::demo::pki;
 use crate::demo::scratch::Scratch;
 
-/// A back end with its PKI.
+/// An upstream with its PKI.
 struct World {
     scratch: Scratch,
     address: SocketAddr,
-    back_end: BackEnd,
+    upstream: Upstream,
 }
 
 impl World {
@@ -36,8 +36,8 @@ impl World {
         pki::ensure(scratch.path(), time::OffsetDateTime::now_utc()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let back_end = start(listener, tls(scratch.path()).unwrap(), "first");
-        Self { scratch, address, back_end }
+        let upstream = start(listener, tls(scratch.path()).unwrap(), "first");
+        Self { scratch, address, upstream }
     }
 }
 
@@ -61,7 +61,7 @@ fn from_pem(dir: &Path, stem: &str) -> Identity {
 /// One request on a connection of its own.
 async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<Incoming>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(world.scratch.path().join("backend-ca.pem"))?)?;
+    roots.add(CertificateDer::from_pem_file(world.scratch.path().join("upstream-ca.pem"))?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -113,7 +113,7 @@ async fn each_identity_is_seen_over_http_1_and_http_2() {
     ] {
         let response = call(&world, from_pfx(world.scratch.path(), stem), h2).await.unwrap();
         let told = told(response).await;
-        assert_eq!(told["back_end"], "first", "{stem} {version}");
+        assert_eq!(told["upstream"], "first", "{stem} {version}");
         assert_eq!(told["version"], version, "{stem} {version}");
         assert_eq!(told["path"], "/orders/42?a=b", "{stem} {version}");
         assert_eq!(told["body_bytes"], 5, "{stem} {version}");
@@ -130,7 +130,7 @@ async fn a_caller_without_the_right_certificate_is_turned_away_in_the_handshake(
     for (case, identity, alert) in [
         ("no certificate", None, "CertificateRequired"),
         ("a partner's certificate", from_pem(dir, "client"), "UnknownCA"),
-        ("the back end's own certificate, which is no client's", from_pem(dir, "backend"), "alert"),
+        ("the upstream's own certificate, which is no client's", from_pem(dir, "upstream"), "alert"),
     ] {
         for h2 in [false, true] {
             let error = call(&world, identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())), h2).await;
@@ -153,9 +153,9 @@ async fn callers_that_never_speak_do_not_delay_one_that_does() {
 }
 
 #[tokio::test]
-async fn a_dropped_back_end_stops_listening() {
+async fn a_dropped_upstream_stops_listening() {
     let world = World::new().await;
-    drop(world.back_end);
+    drop(world.upstream);
     for _ in 0..100 {
         if TcpStream::connect(world.address).await.is_err() {
             return;
@@ -169,5 +169,5 @@ async fn a_dropped_back_end_stops_listening() {
 fn a_folder_without_certificates_is_an_error_that_names_the_file() {
     let scratch = Scratch::new();
     let error = tls(scratch.path()).unwrap_err().to_string();
-    assert!(error.contains("backend-ca.pem"), "{error}");
+    assert!(error.contains("upstream-ca.pem"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! A back end that answers when the test says so.
+//! An upstream that answers when the test says so.
 
 use std::{
     net::SocketAddr,
@@ -15,13 +15,13 @@ use tokio::{
 };
 
 /// Speaks HTTP/1.1 without TLS. Every request waits until [`release`](Self::release).
-pub struct SlowBackEnd {
+pub struct SlowUpstream {
     pub address: SocketAddr,
     asked: Arc<AtomicUsize>,
     released: watch::Sender<bool>,
 }
 
-impl SlowBackEnd {
+impl SlowUpstream {
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -14,7 +14,7 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct IdleTimer {
     timeout: Duration,
     /// None: nobody waits.
     since: Option<Instant>,
@@ -46,7 +46,7 @@ impl Progress {
     }
 }
 
-impl Patience {
+impl IdleTimer {
     /// Progress of `response` counts as progress of the request.
     pub(super) fn new(timeout: Duration, response: Option<Progress>) -> Self {
         Self { timeout, since: None, timer: None, response }

@@ -1,4 +1,4 @@
-//! Back ends: one that says exactly what a test wants, and one that is asked for sizes.
+//! Upstreams: one that says exactly what a test wants, and one that is asked for sizes.
 
 use std::{
     convert::Infallible,
@@ -20,23 +20,22 @@ use hyper_util::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Demo, Running,
-    back_end::{BackEnd, Connection},
-    fronted, soon,
+    Demo, Running, fronted, soon,
+    upstream::{Connection, Upstream},
 };
 
-/// The gateway in front of a back end.
+/// The gateway in front of an upstream.
 pub(crate) struct World {
     pub(crate) demo: Demo,
     pub(crate) running: Running,
-    pub(crate) back_end: BackEnd,
+    pub(crate) upstream: Upstream,
 }
 
 pub(crate) const HTTP1: &[&str] = &["http/1.1"];
 pub(crate) const HTTP2: &[&str] = &["h2"];
 
 impl World {
-    /// Each connection of the back end is served by `serve`.
+    /// Each connection of the upstream is served by `serve`.
     pub(crate) async fn raw<F, Served>(alpn: &[&str], serve: F) -> Self
     where
         F: Fn(Connection) -> Served + Send + Sync + 'static,
@@ -52,9 +51,9 @@ impl World {
         Served: Future<Output = ()> + Send + 'static,
     {
         let demo = Demo::start();
-        let back_end = BackEnd::start(&demo.dir(), alpn, serve).await;
-        let (running, demo) = fronted::start_with(demo, back_end.address, "", route);
-        Self { demo, running, back_end }
+        let upstream = Upstream::start(&demo.dir(), alpn, serve).await;
+        let (running, demo) = fronted::start_with(demo, upstream.address, "", route);
+        Self { demo, running, upstream }
     }
 
     /// Each request is answered by `answer`.

@@ -18,8 +18,8 @@ const ELSEWHERE: [(&str, &str); 54] = [
     ("cross-domain", "answer cross-origin requests outside of the document"),
     ("jsonp", BODIES),
     ("rewrite-uri", "the route decides about the path, or the path of base-url in <set-backend-service>"),
-    ("set-query-parameter", "queries are passed on as they came: do it in the back end"),
-    ("set-method", "methods are passed on as they came: do it in the back end"),
+    ("set-query-parameter", "queries are passed on as they came: do it in the backend"),
+    ("set-method", "methods are passed on as they came: do it in the backend"),
     ("forward-request", "it stands in <backend>, without attributes"),
     (
         "set-body",
@@ -38,17 +38,14 @@ const ELSEWHERE: [(&str, &str); 54] = [
     ("log-to-eventhub", WATCHED),
     ("validate-jwt", TOKENS),
     ("validate-azure-ad-token", TOKENS),
-    (
-        "get-authorization-context",
-        "write <set-header name=\"Authorization\"> with what the back end asks for",
-    ),
+    ("get-authorization-context", "write <set-header name=\"Authorization\"> with what the backend asks for"),
     (
         "authentication-basic",
         "write <set-header name=\"Authorization\"> with Basic and user:password in base64",
     ),
     (
         "authentication-managed-identity",
-        "call the back end with <authentication-certificate>, or write <set-header name=\"Authorization\">",
+        "call the backend with <authentication-certificate>, or write <set-header name=\"Authorization\">",
     ),
     ("validate-content", CONTENTS),
     ("validate-parameters", CONTENTS),
@@ -62,7 +59,7 @@ const ELSEWHERE: [(&str, &str); 54] = [
     ("publish-to-dapr", CALLS),
     ("invoke-dapr-binding", CALLS),
     ("invoke-request", CALLS),
-    ("proxy", "reach the back end without it: back ends are called directly"),
+    ("proxy", "reach the backend without it: backends are called directly"),
     ("cache-lookup", CACHE),
     ("cache-store", CACHE),
     ("cache-lookup-value", CACHE),
@@ -74,11 +71,11 @@ const ELSEWHERE: [(&str, &str); 54] = [
 ];
 
 const REQUESTS: &str = "limit requests outside of the document";
-const BODIES: &str = "bodies are passed on as they came: remove it, or do it in the back end";
+const BODIES: &str = "bodies are passed on as they came: remove it, or do it in the backend";
 const WATCHED: &str = "leave it out: the log and the metrics tell what documents decide";
-const TOKENS: &str = "there is no token check here: let the back end check tokens";
-const CONTENTS: &str = "requests are judged by certificate and head: let the back end check the rest";
-const CALLS: &str = "documents here call nobody: decide by the certificate, or let the back end call";
+const TOKENS: &str = "there is no token check here: let the backend check tokens";
+const CONTENTS: &str = "requests are judged by certificate and head: let the backend check the rest";
+const CALLS: &str = "documents here call nobody: decide by the certificate, or let the backend call";
 const CACHE: &str = "nothing is cached here: remove it";
 
 /// Names of elements that stand somewhere in a document.

@@ -10,20 +10,20 @@ const MOST: usize = 64;
 
 /// What is looked at to choose a request's identity.
 #[derive(Debug, Clone)]
-pub(crate) enum ChosenBy {
+pub(crate) enum IdentitySelector {
     Header(HeaderName),
     Claim(Claim),
 }
 
 /// What there was to look at.
-pub(super) enum Looked {
+pub(super) enum SelectorValue {
     Header(HeaderName, Vec<HeaderValue>),
     Claim(Claim, Option<Presented>),
 }
 
-impl ChosenBy {
-    /// Lets through only the very header: to some back ends `X_Tenant` is the same as `X-Tenant`.
-    pub(super) fn prepare<B>(&self, request: &mut Request<B>) -> Looked {
+impl IdentitySelector {
+    /// Lets through only the very header: to some upstreams `X_Tenant` is the same as `X-Tenant`.
+    pub(super) fn prepare<B>(&self, request: &mut Request<B>) -> SelectorValue {
         match self {
             Self::Header(name) => {
                 let headers = request.headers_mut();
@@ -31,9 +31,9 @@ impl ChosenBy {
                 for other in others.cloned().collect::<Vec<_>>() {
                     headers.remove(other);
                 }
-                Looked::Header(name.clone(), headers.get_all(name).iter().cloned().collect())
+                SelectorValue::Header(name.clone(), headers.get_all(name).iter().cloned().collect())
             }
-            Self::Claim(claim) => Looked::Claim(*claim, presented(request.extensions()).cloned()),
+            Self::Claim(claim) => SelectorValue::Claim(*claim, presented(request.extensions()).cloned()),
         }
     }
 }
@@ -45,7 +45,7 @@ fn is_variant(one: &HeaderName, two: &HeaderName) -> bool {
     one.map(plain).eq(two.map(plain))
 }
 
-impl Looked {
+impl SelectorValue {
     pub(super) fn by(&self) -> &str {
         match self {
             Self::Header(name, _) => name.as_str(),
@@ -86,7 +86,7 @@ mod tests {
         for name in ["x-tenant", "x_tenant", "x.tenant", "x-tenants", "xtenant"] {
             request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static("acme"));
         }
-        let looked = ChosenBy::Header(HeaderName::from_static("x-tenant")).prepare(&mut request);
+        let looked = IdentitySelector::Header(HeaderName::from_static("x-tenant")).prepare(&mut request);
         let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["x-tenant", "x-tenants", "xtenant"]);

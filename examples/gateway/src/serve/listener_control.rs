@@ -11,7 +11,7 @@ use crate::config::Limits;
 
 /// What holds for every connection of a listener, from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Conditions {
+pub(super) struct ConnectionSettings {
     pub(super) limits: Limits,
     /// The listener ends: finish what is in flight.
     pub(super) draining: bool,
@@ -19,27 +19,30 @@ pub(super) struct Conditions {
 
 /// The listener's side.
 #[derive(Debug)]
-pub(super) struct Teller {
-    conditions: watch::Sender<Conditions>,
+pub(super) struct ListenerControl {
+    conditions: watch::Sender<ConnectionSettings>,
     is_draining: Arc<AtomicBool>,
 }
 
 /// A connection's side.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) conditions: watch::Receiver<Conditions>,
+pub(super) struct ConnectionSignals {
+    pub(super) conditions: watch::Receiver<ConnectionSettings>,
     /// Beside the conditions, whose lock every answer would have to take.
     pub(super) is_draining: Arc<AtomicBool>,
 }
 
 /// The two sides of one listener.
-pub(super) fn conditions(limits: Limits) -> (Teller, Told) {
-    let (sender, conditions) = watch::channel(Conditions { limits, draining: false });
+pub(super) fn listener_control(limits: Limits) -> (ListenerControl, ConnectionSignals) {
+    let (sender, conditions) = watch::channel(ConnectionSettings { limits, draining: false });
     let is_draining = Arc::new(AtomicBool::new(false));
-    (Teller { conditions: sender, is_draining: is_draining.clone() }, Told { conditions, is_draining })
+    (
+        ListenerControl { conditions: sender, is_draining: is_draining.clone() },
+        ConnectionSignals { conditions, is_draining },
+    )
 }
 
-impl Teller {
+impl ListenerControl {
     pub(super) fn limits(&self, limits: Limits) {
         self.conditions.send_modify(|conditions| conditions.limits = limits);
     }
@@ -50,7 +53,7 @@ impl Teller {
     }
 }
 
-impl Told {
+impl ConnectionSignals {
     /// Waits until the listener ends.
     pub(super) async fn drained(&mut self) {
         // A sender that is gone means that the listener is: that is an end as well.

@@ -8,12 +8,12 @@ use std::{
 use tokio::{sync::watch, task::AbortHandle};
 
 /// The connections of one pool, as far as they can be cut off. What is in flight on them then ends with an error.
-pub(super) struct Cut {
+pub(super) struct ForceClose {
     is_done: watch::Sender<bool>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
-impl Cut {
+impl ForceClose {
     pub(super) fn new() -> Self {
         Self { is_done: watch::Sender::new(false), tasks: Mutex::default() }
     }
