@@ -10,8 +10,8 @@ use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
 use tower_mtls::{
-    ClientCertificate, Presented, Timestamp,
-    apim::{DeploymentCertificates, Document, RequestFacts, SharedDeployment},
+    Certificate, Presented, Shared, Timestamp,
+    apim::{DeploymentCertificates, Document, RequestFacts},
 };
 
 #[global_allocator]
@@ -24,13 +24,13 @@ fn main() {
 }
 
 /// Self-signed; many of them share a key, for keys take their time.
-fn certificate(key: &KeyPair, serial: u64) -> ClientCertificate {
+fn certificate(key: &KeyPair, serial: u64) -> Certificate {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Contoso");
     params.distinguished_name.push(DnType::CommonName, "orders");
     params.serial_number = Some(SerialNumber::from(serial));
-    ClientCertificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
+    Certificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
 }
 
 fn refuse_unless(condition: &str) -> String {
@@ -45,7 +45,7 @@ fn unanchored(text: &str) -> Document {
     Document::builder().allow_unanchored().load(text).unwrap()
 }
 
-fn passes(bencher: Bencher<'_, '_>, document: &Document, caller: ClientCertificate) {
+fn passes(bencher: Bencher<'_, '_>, document: &Document, caller: Certificate) {
     let presented = Presented::from(caller);
     let request = Request::new(());
     let facts = RequestFacts::new(&request, &presented);
@@ -90,7 +90,7 @@ fn store(bencher: Bencher<'_, '_>, certificates: u64) {
     let text = refuse_unless(
         "!context.Deployment.Certificates.Any(c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint)",
     );
-    let document = Document::builder().deployment(SharedDeployment::new(deployed)).load(&text).unwrap();
+    let document = Document::builder().deployment(Shared::new(deployed)).load(&text).unwrap();
     passes(bencher, &document, caller);
 }
 

@@ -12,7 +12,7 @@ mod support;
 use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
 use tower::Layer;
-use tower_mtls::{ClientCertificate, Presented, RequireCertificateLayer, danger::AssumePresentedLayer};
+use tower_mtls::{Certificate, Presented, RequireCertificateLayer, danger::AssumePresentedLayer};
 
 use support::{Keep, captured, certificate, four_rules, issued, send};
 
@@ -130,9 +130,8 @@ fn capture_per_connection(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_size = 20)]
 fn certificate_setup(bencher: Bencher<'_, '_>) {
     let [leaf, ca] = issued("orders");
-    bencher.bench_local(|| {
-        ClientCertificate::from_der_chain(black_box(&leaf), [black_box(ca.as_slice())]).unwrap()
-    });
+    bencher
+        .bench_local(|| Certificate::from_der_chain(black_box(&leaf), [black_box(ca.as_slice())]).unwrap());
 }
 
 /// What x509-parser takes to read the leaf, which is a part of that: the least it can cost.

@@ -17,8 +17,8 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use tower_mtls::{
-    ClientCertificate, Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, NamePattern, Policy, Presented,
-    Rule, SystemClock, Thumbprint, Timestamp,
+    Certificate, Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, NamePattern, Policy, Presented, Rule,
+    SystemClock, Thumbprint, Timestamp,
 };
 
 #[global_allocator]
@@ -53,9 +53,9 @@ fn issued() -> [Vec<u8>; 2] {
     [leaf.der().to_vec(), ca.der().to_vec()]
 }
 
-fn certificate() -> ClientCertificate {
+fn certificate() -> Certificate {
     let [leaf, ca] = issued();
-    ClientCertificate::from_der_chain(&leaf, [ca.as_slice()]).unwrap()
+    Certificate::from_der_chain(&leaf, [ca.as_slice()]).unwrap()
 }
 
 fn name(text: &str) -> NamePattern {
@@ -63,12 +63,12 @@ fn name(text: &str) -> NamePattern {
 }
 
 /// Each rule as it stands in policies, with one entry that matches unless the name says otherwise.
-fn rule(of: &str, caller: &ClientCertificate) -> Rule {
+fn rule(of: &str, caller: &Certificate) -> Rule {
     let subject = || Rule::subject([NamePattern::from(caller.subject().clone())]);
     let issuer = || Rule::issuer([NamePattern::from(caller.issuer().clone())]);
     let another = |common_name: &str| Rule::subject([name(&format!("CN={common_name},O=Contoso"))]);
     match of {
-        "custom" => Rule::custom("true", |_: &ClientCertificate, _: Timestamp| true),
+        "custom" => Rule::custom("true", |_: &Certificate, _: Timestamp| true),
         "validity" => Rule::validity(),
         "issuer" => issuer(),
         "subject" => subject(),
@@ -120,14 +120,14 @@ impl InTurn {
     }
 }
 
-fn holds(bencher: Bencher<'_, '_>, rule: &Rule, caller: ClientCertificate) {
+fn holds(bencher: Bencher<'_, '_>, rule: &Rule, caller: Certificate) {
     let mut policies = InTurn::new(rule);
     let (presented, now) = (Presented::from(caller), SystemClock.now());
     bencher.bench_local(|| policies.next().judge(black_box(&presented), black_box(now)).unwrap());
 }
 
 /// Refusals are not remembered.
-fn fails(bencher: Bencher<'_, '_>, rule: &Rule, caller: ClientCertificate) {
+fn fails(bencher: Bencher<'_, '_>, rule: &Rule, caller: Certificate) {
     let mut policies = InTurn::new(rule);
     let (presented, now) = (Presented::from(caller), SystemClock.now());
     bencher.bench_local(|| policies.next().judge(black_box(&presented), black_box(now)).unwrap_err());

@@ -28,8 +28,8 @@ use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer, trace::Tr
 use tower_mtls::outbound::UpstreamBody;
 use tower_mtls::{
     ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    Rejection, RejectionKind, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors,
-    UpstreamTrust, capture,
+    Rejection, RejectionKind, RequireCertificateLayer, ServerTls, Shared, TrustAnchors, UpstreamTrust,
+    capture,
 };
 
 use self::support::Authority;
@@ -81,7 +81,7 @@ fn inbound(policy: Policy, server: &Arc<Server>) -> Router {
 /// 1. The limit is outside of the retry: a request with all of its attempts counts once.
 /// 2. The retry is outside of `IdentityLayer`: each attempt asks for the identity, and so finds a renewed one.
 /// 3. `IdentityLayer` lies directly around the client, which has a pool for each identity.
-fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: Renewal) -> Upstream {
+fn outbound(client: MtlsClient<Empty<Bytes>>, identity: Shared<ClientIdentity>, retry: Renewal) -> Upstream {
     let stack = ServiceBuilder::new()
         .layer(ConcurrencyLimitLayer::new(16))
         .retry(retry)
@@ -93,7 +93,7 @@ fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: R
 /// Tries once more if the upstream refuses us. In production something else renews the identity meanwhile.
 #[derive(Clone)]
 struct Renewal {
-    identity: SharedIdentity,
+    identity: Shared<ClientIdentity>,
     renewed: ClientIdentity,
     attempts: List<StatusCode>,
     is_spent: bool,
@@ -161,7 +161,7 @@ async fn main() -> Outcome<()> {
     let greeting = async |caller: ClientCertificate| format!("hello {}\n", caller.subject());
     let guard = RequireCertificateLayer::new(policy(&ca, "gateway-renewed")?);
     let upstream_url = serve(&ca, Router::new().route("/", get(greeting)).route_layer(guard)).await?;
-    let shared = SharedIdentity::new(identity(&ca, "gateway-old")?);
+    let shared = Shared::new(identity(&ca, "gateway-old")?);
     let attempts = List::default();
     let renewal = Renewal {
         identity: shared.clone(),

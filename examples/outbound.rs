@@ -20,8 +20,7 @@ use hyper_util::{
 use tower::{Layer, Service, ServiceExt};
 use tower_mtls::{
     ClientCertificate, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient, MtlsConnectorLayer,
-    MtlsListener, Policy, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors, UpstreamTrust,
-    capture,
+    MtlsListener, Policy, RequireCertificateLayer, ServerTls, Shared, TrustAnchors, UpstreamTrust, capture,
 };
 
 use self::support::Authority;
@@ -48,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The pooled client: routes share it, and each route has its identity, which can be replaced.
     let client: MtlsClient<Empty<Bytes>> = MtlsClient::builder().trust(trust).build();
-    let shared = SharedIdentity::new(orders);
+    let shared = Shared::new(orders);
     let mut route = IdentityLayer::new(shared.clone()).layer(client.clone());
     let request = || Request::get(&url).body(Empty::new());
 

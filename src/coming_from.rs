@@ -47,7 +47,7 @@
 //! #     params.distinguished_name.push(DnType::OrganizationName, "Contoso");
 //! #     params.distinguished_name.push(DnType::CommonName, common_name);
 //! #     let der = params.signed_by(&KeyPair::generate()?, partners)?;
-//! #     Ok(tower_mtls::ClientCertificate::from_der(der.der())?.into())
+//! #     Ok(tower_mtls::Certificate::from_der(der.der())?.into())
 //! # };
 //! use tower_mtls::{Clock, Policy, RequireCertificateLayer, SystemClock, TrustAnchors};
 //!
@@ -118,7 +118,7 @@
 //! | there, `pkcs12` and `password` | [`ClientIdentity::from_pfx(pfx, password)?`](crate::ClientIdentity::from_pfx) | `pfx`, `password_file` |
 //! | there, `validation_context.trusted_ca` | [`.with_trust(UpstreamTrust::from_pem(ca)?)`](crate::IdentityLayer::with_trust) | `[routes.upstream_tls] ca` |
 //! | there, `sni` and a DNS matcher | [`.with_server_name(..)`](crate::outbound::UpstreamTrustBuilder::with_server_name) | `server_name` |
-//! | a certificate from SDS | [`SharedIdentity::replace`](crate::SharedIdentity::replace) | |
+//! | a certificate from SDS | [`Shared::replace`](crate::Shared::replace) | |
 //!
 //! ```
 //! # #[cfg(feature = "inbound")]
@@ -190,17 +190,17 @@
 //! # #[cfg(feature = "inbound")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let made = rcgen::generate_simple_self_signed(vec![])?;
-//! # let certificate = tower_mtls::ClientCertificate::from_der(made.cert.der())?;
+//! # let certificate = tower_mtls::Certificate::from_der(made.cert.der())?;
 //! # let copied = certificate.sha1_thumbprint().to_string();
 //! use std::{collections::HashSet, sync::{Arc, Mutex}};
-//! use tower_mtls::{Answer, ClientCertificate, Clock, Policy, Presented, RejectionKind, SystemClock};
+//! use tower_mtls::{Answer, Certificate, Clock, Policy, Presented, RejectionKind, SystemClock};
 //!
 //! # let suspended = Arc::new(Mutex::new(HashSet::new()));
 //! // AllowedCertificateTypes = SelfSigned, and OnCertificateValidated with a lookup of one's own.
 //! let lookup = suspended.clone();
 //! let policy = Policy::builder()
 //!     .thumbprint(copied.parse()?)
-//!     .custom("not suspended", move |certificate: &ClientCertificate, _| match lookup.lock() {
+//!     .custom("not suspended", move |certificate: &Certificate, _| match lookup.lock() {
 //!         Ok(suspended) => Answer::from(!suspended.contains(&certificate.spki_sha256())),
 //!         Err(_) => Answer::CannotTell,
 //!     })
@@ -221,10 +221,10 @@
 //! # #[cfg(feature = "outbound")]
 //! # async fn call(pfx: &[u8], renewed_pfx: &[u8], ca: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 //! # use tower::{Layer, Service, ServiceExt};
-//! use tower_mtls::{UpstreamTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
+//! use tower_mtls::{UpstreamTrust, ClientIdentity, IdentityLayer, MtlsClient, Shared};
 //!
 //! // handler.ClientCertificates.Add(new X509Certificate2("orders.pfx", password));
-//! let identity = SharedIdentity::new(ClientIdentity::from_pfx(pfx, "password")?);
+//! let identity = Shared::new(ClientIdentity::from_pfx(pfx, "password")?);
 //! let client = MtlsClient::builder().trust(UpstreamTrust::from_pem(ca)?).build();
 //! let mut orders = IdentityLayer::new(identity.clone()).layer(client);
 //! # let request = http::Request::get("https://orders.internal/42").body(http_body_util::Empty::<bytes::Bytes>::new())?;

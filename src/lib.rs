@@ -36,7 +36,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Put it behind a [`SharedPolicy`] to replace it while serving. See [`policy`] for the rules.
+//! Put it behind a [`Shared<Policy>`](crate::Shared) to replace it while serving. See [`policy`] for the rules.
 //!
 //! # Serve it
 //!
@@ -78,11 +78,11 @@
 //! use http::Request;
 //! use http_body_util::Empty;
 //! use tower::{Layer, ServiceExt};
-//! use tower_mtls::{UpstreamTrust, ClientIdentity, IdentityLayer, MtlsClient, SharedIdentity};
+//! use tower_mtls::{UpstreamTrust, ClientIdentity, IdentityLayer, MtlsClient, Shared};
 //!
 //! let client: MtlsClient<Empty<bytes::Bytes>> =
 //!     MtlsClient::builder().trust(UpstreamTrust::from_pem(ca)?).build();
-//! let identity = SharedIdentity::new(ClientIdentity::from_pfx(pfx, "password")?);
+//! let identity = Shared::new(ClientIdentity::from_pfx(pfx, "password")?);
 //! let orders = IdentityLayer::new(identity.clone()).layer(client.clone());
 //!
 //! let request = Request::get("https://orders.internal/42").body(Empty::new())?;
@@ -212,6 +212,7 @@ pub mod policy;
 mod provider;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+mod shared;
 
 #[cfg(test)]
 #[path = "../tests/support/pki.rs"]
@@ -223,26 +224,25 @@ pub use acceptor::axum::capture;
 pub use acceptor::{MtlsListener, MtlsStream, ServerTls};
 pub use certificate::*;
 #[cfg(feature = "identity")]
-pub use identity::{
-    ClientIdentity, Identities, IdentityError, IdentityReference, ResolveIdentity, SharedIdentities,
-    SharedIdentity,
-};
+pub use identity::{ClientIdentity, Identities, IdentityError, IdentityReference, ResolveIdentity};
 #[cfg(feature = "inbound")]
 pub use inbound::{
-    Capture, RequireCertificate, RequireCertificateLayer, admitted, remote_addr, verification,
+    Capture, ClientCertificate, RequireCertificate, RequireCertificateLayer, admitted, remote_addr,
+    verification,
 };
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub use key_pair::KeyPairError;
 #[cfg(feature = "outbound")]
 pub use outbound::{
     ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer, RetryIdempotent,
-    SharedUpstreamTrust, UpstreamPin, UpstreamTrust,
+    UpstreamPin, UpstreamTrust,
 };
 #[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
 pub use pem::PemError;
 pub use policy::*;
 #[cfg(feature = "proxy")]
 pub use proxy::{ReverseProxy, ReverseProxyLayer, Upstream};
+pub use shared::{Publish, Shared};
 
 /// The code blocks of the README, run as they stand there.
 #[cfg(all(doctest, feature = "acceptor", feature = "axum", feature = "aws-lc-rs"))]

@@ -31,8 +31,8 @@ use tokio::{
 };
 use tower::{Layer, service_fn};
 use tower_mtls::{
-    ClientCertificate, ManualClock, MtlsListener, Policy, RequireCertificateLayer, ServerTls, Thumbprint,
-    Timestamp, TrustAnchors,
+    Certificate, ClientCertificate, ManualClock, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    Thumbprint, Timestamp, TrustAnchors,
     acceptor::{ClientCertificateRequest, ListenerLimits},
     admitted, capture,
 };
@@ -341,7 +341,7 @@ async fn a_certificate_that_cannot_be_read_reaches_the_policy_and_gets_403() {
     let world = World::new();
     let whole = Leaf::client("device").dns("device.example.com").self_signed();
     let issued = der::with_malformed_names(whole);
-    assert!(ClientCertificate::from_der(&issued.der).is_err());
+    assert!(Certificate::from_der(&issued.der).is_err());
     let pinned = Policy::builder().thumbprint(Thumbprint::sha256_of(&issued.der)).build().unwrap();
     let (app, _) = app(pinned);
     let server = world.serve(app, ListenerLimits::default());

@@ -16,11 +16,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tower_mtls::{
-    MtlsListener, MtlsStream, ServerTls,
-    acceptor::{ListenerLimits, SharedServerTls},
-    capture,
-};
+use tower_mtls::{MtlsListener, MtlsStream, ServerTls, Shared, acceptor::ListenerLimits, capture};
 
 use self::support::{
     Http, Tls,
@@ -43,7 +39,7 @@ fn app() -> Router {
 async fn a_replaced_certificate_is_shown_to_the_next_connection_and_resumes_no_old_session() {
     for (version, http) in every_version() {
         let (old, new) = (Authority::root("Old"), Authority::root("New"));
-        let shared = SharedServerTls::new(tls(&old));
+        let shared = Shared::new(tls(&old));
         let given = shared.clone();
         let server = Server::start(move |socket| async move {
             let listener = MtlsListener::new(socket, given, ListenerLimits::default()).unwrap();

@@ -17,7 +17,7 @@ use tokio::{
     sync::Notify,
 };
 use tower::{Layer, ServiceExt};
-use tower_mtls::{IdentityLayer, SharedIdentity};
+use tower_mtls::{IdentityLayer, Shared};
 
 use self::support::{
     Http, in_time,
@@ -77,7 +77,7 @@ async fn a_request_is_never_begun_under_an_identity_that_was_replaced_while_it_c
         }
     };
     let upstream = Raw::start(&world.server, Http::One, script);
-    let shared = SharedIdentity::new(world.identity("old"));
+    let shared = Shared::new(world.identity("old"));
     let route = IdentityLayer::new(shared.clone()).layer(world.client());
     let asking = tokio::spawn(route.oneshot(get(&upstream.uri("/"))));
     in_time("the first connection", first.notified()).await;

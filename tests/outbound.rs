@@ -18,8 +18,7 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
-    ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, SharedIdentity, SharedUpstreamTrust,
-    UpstreamTrust,
+    ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, Shared, UpstreamTrust,
     danger::UpstreamVerification,
     outbound::{RequestIdentity, RequestTrust},
 };
@@ -96,7 +95,7 @@ async fn the_request_after_a_replacement_shows_the_new_identity_with_resumption_
         let upstream = world.upstream().tls(tls).http(http).start();
         let uri = upstream.uri("/");
         let first = world.identity("orders-0");
-        let shared = SharedIdentity::new(first.clone());
+        let shared = Shared::new(first.clone());
         let route = IdentityLayer::new(shared.clone()).layer(world.client());
 
         let mut expected = thumbprint(&first);
@@ -125,7 +124,7 @@ async fn replacing_back_and_forth_shows_the_identity_of_the_moment() {
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
         let both = ["orders", "billing"].map(|name| world.identity(name));
-        let shared = SharedIdentity::new(both[0].clone());
+        let shared = Shared::new(both[0].clone());
         let route = IdentityLayer::new(shared.clone()).layer(world.client());
         for identity in both.iter().cycle().take(50) {
             shared.replace(identity.clone());
@@ -156,7 +155,7 @@ async fn requests_in_flight_finish_under_the_old_identity_and_its_connection_clo
                 }
             }))
             .start();
-        let shared = SharedIdentity::new(world.identity("old"));
+        let shared = Shared::new(world.identity("old"));
         let route = IdentityLayer::new(shared.clone()).layer(world.client());
         let slow = {
             let (route, uri) = (route.clone(), upstream.uri("/slow"));
@@ -183,7 +182,7 @@ async fn idle_connections_of_the_old_identity_close_once_the_new_one_is_used() {
     let world = World::new();
     for http in Http::BOTH {
         let upstream = world.upstream().http(http).start();
-        let shared = SharedIdentity::new(world.identity("old"));
+        let shared = Shared::new(world.identity("old"));
         let route = IdentityLayer::new(shared.clone()).layer(world.client());
         let old = ask(&route, &upstream.uri("/")).await;
         assert_eq!(ask(&route, &upstream.uri("/")).await.connection, old.connection);
@@ -309,7 +308,7 @@ async fn the_trust_of_one_request_counts_in_place_of_its_routes() {
 async fn the_trust_of_requests_can_be_replaced() {
     let world = World::new();
     let upstream = world.upstream().start();
-    let shared = SharedUpstreamTrust::new(world.trust());
+    let shared = Shared::new(world.trust());
     let route = IdentityLayer::anonymous().layer(world.client());
     let with = || {
         let mut request = get(&upstream.uri("/"));

@@ -7,7 +7,7 @@ mod support;
 use sha2::{Digest, Sha256};
 use tower::Layer;
 use tower_mtls::{
-    ClientCertificate, ClientErrorKind, IdentityLayer, UpstreamTrust,
+    Certificate, ClientErrorKind, IdentityLayer, UpstreamTrust,
     danger::UpstreamVerification,
     outbound::{UpstreamPin, UpstreamTrustBuilder},
 };
@@ -21,7 +21,7 @@ use self::support::{
 
 /// Pins of the certificate and of its key.
 fn pins(issued: &Issued) -> [UpstreamPin; 2] {
-    let certificate = ClientCertificate::from_der(&issued.der).unwrap();
+    let certificate = Certificate::from_der(&issued.der).unwrap();
     let key = certificate.spki_sha256();
     [UpstreamPin::certificate(Sha256::digest(&issued.der).into()), UpstreamPin::public_key(key)]
 }

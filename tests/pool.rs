@@ -18,8 +18,8 @@ use http_body_util::{BodyExt, channel::Channel};
 use tokio::task::JoinSet;
 use tower::Layer;
 use tower_mtls::{
-    ClientErrorKind, ClientIdentity, IdentityLayer, UpstreamTrust,
-    identity::{IdentityReference, ResolveIdentity, SharedIdentities},
+    ClientErrorKind, ClientIdentity, IdentityLayer, Shared, UpstreamTrust,
+    identity::{IdentityReference, ResolveIdentity},
 };
 
 use self::support::{
@@ -268,7 +268,7 @@ async fn connections_close_when_they_were_idle_for_too_long() {
 async fn nothing_is_sent_under_an_identity_that_nobody_knows() {
     let world = World::new();
     let upstream = world.upstream().start();
-    let identities = SharedIdentities::default();
+    let identities = Shared::default();
     let reference = IdentityReference::name("orders");
     let chosen = reference.clone();
     for layer in [

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::JoinSet};
 use tower::Layer;
-use tower_mtls::{IdentityLayer, SharedIdentity};
+use tower_mtls::{IdentityLayer, Shared};
 
 use self::support::{
     Http, Tls, eventually, every_version, is_long,
@@ -68,7 +68,7 @@ impl Scene {
 async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answers: usize) -> usize {
     let world = World::new();
     let upstream = world.upstream().tls(tls).http(http).forgetful().start();
-    let shared = SharedIdentity::new(world.identity("orders-0"));
+    let shared = Shared::new(world.identity("orders-0"));
     let scene = Arc::new(Scene {
         route: IdentityLayer::new(shared.clone()).layer(world.client()),
         uri: upstream.uri("/"),

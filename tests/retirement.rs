@@ -21,9 +21,8 @@ use tokio::{
 };
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    IdentityLayer, MtlsClient, ReverseProxyLayer, SharedIdentity,
-    identity::{Identities, IdentityReference, SharedIdentities},
-    outbound::SharedUpstreamTrust,
+    IdentityLayer, MtlsClient, ReverseProxyLayer, Shared,
+    identity::{Identities, IdentityReference},
     proxy::ProxyBody,
 };
 
@@ -41,7 +40,7 @@ const NEW: &str = "CN=new,O=Contoso";
 type Replaced = (Route, Box<dyn FnOnce() + Send>);
 
 fn by_identity(world: &World, client: MtlsClient<Body>) -> Replaced {
-    let shared = SharedIdentity::new(world.identity("old"));
+    let shared = Shared::new(world.identity("old"));
     let route = IdentityLayer::new(shared.clone()).layer(client);
     let new = world.identity("new");
     (route, Box::new(move || shared.replace(new)))
@@ -54,21 +53,21 @@ fn identities(world: &World, common_name: &str) -> Identities {
 }
 
 fn by_reference(world: &World, client: MtlsClient<Body>) -> Replaced {
-    let shared = SharedIdentities::new(identities(world, "old"));
+    let shared = Shared::new(identities(world, "old"));
     let route = IdentityLayer::by_reference(shared.clone(), IdentityReference::name("it")).layer(client);
     let new = identities(world, "new");
     (route, Box::new(move || shared.replace(new)))
 }
 
 fn by_choice(world: &World, client: MtlsClient<Body>) -> Replaced {
-    let shared = SharedIdentities::new(identities(world, "old"));
+    let shared = Shared::new(identities(world, "old"));
     let choose = IdentityLayer::choose(shared.clone(), |_, _| Some(IdentityReference::name("it")));
     let new = identities(world, "new");
     (choose.layer(client), Box::new(move || shared.replace(new)))
 }
 
 fn by_trust(world: &World, client: MtlsClient<Body>) -> Replaced {
-    let shared = SharedUpstreamTrust::new(world.trust());
+    let shared = Shared::new(world.trust());
     let route = IdentityLayer::new(world.identity("old")).with_trust(shared.clone()).layer(client);
     let new = world.trust();
     (route, Box::new(move || shared.replace(new)))
@@ -264,7 +263,7 @@ async fn an_identity_of_which_somebody_keeps_a_clone_is_retired_on_demand() {
         let upstream = world.upstream().http(http).handler(gate.handler()).start();
         let client = world.client();
         let identity = world.identity("old");
-        let shared = SharedIdentity::new(identity.clone());
+        let shared = Shared::new(identity.clone());
         let route = IdentityLayer::new(shared.clone()).layer(client.clone());
         let idle = ask(&route, &upstream.uri("/")).await.connection;
         shared.replace(world.identity("new"));

@@ -15,9 +15,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use tower::{Layer, Service};
-use tower_mtls::{
-    ClientCertificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer,
-};
+use tower_mtls::{Certificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer};
 
 /// The service inside: keeps the request, so that the next call can use it again.
 #[derive(Clone, Default)]
@@ -70,12 +68,12 @@ pub(crate) fn issued(common_name: &str) -> [Vec<u8>; 2] {
     [leaf.der().to_vec(), ca.der().to_vec()]
 }
 
-pub(crate) fn certificate(common_name: &str) -> ClientCertificate {
-    ClientCertificate::from_der(&issued(common_name)[0]).unwrap()
+pub(crate) fn certificate(common_name: &str) -> Certificate {
+    Certificate::from_der(&issued(common_name)[0]).unwrap()
 }
 
 /// Validity, thumbprint, issuer and subject.
-pub(crate) fn four_rules(caller: &ClientCertificate) -> PolicyBuilder {
+pub(crate) fn four_rules(caller: &Certificate) -> PolicyBuilder {
     Policy::builder()
         .thumbprint(caller.sha256_thumbprint())
         .issuer(NamePattern::from(caller.issuer().clone()))

@@ -1,6 +1,5 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
 use http::Uri;
 
 use super::{
@@ -21,11 +20,12 @@ use super::{
 use crate::{
     certificate::{Thumbprint, Timestamp},
     policy::TrustAnchors,
+    shared::{Shared, sealed::Sealed},
 };
 
 /// A policy document of Azure API Management, checked and compiled. See the [module](super) for what it may hold.
 ///
-/// Immutable and cheap to clone; put it behind a [`SharedDocument`] to replace it while serving.
+/// Immutable and cheap to clone; put it behind a [`Shared<Document>`](crate::Shared) to replace it while serving.
 #[derive(Clone)]
 pub struct Document(pub(crate) Arc<Inner>);
 
@@ -431,42 +431,16 @@ impl DocumentBuilder {
     }
 }
 
-/// A document that can be replaced while requests are served.
-///
-/// Clones share the document: keep one, give another to the layer. A replacement is effective on the next request,
-/// on connections that are already open too.
-#[derive(Debug, Clone)]
-pub struct SharedDocument(Arc<ArcSwap<Document>>);
+impl Sealed for Document {}
 
-impl SharedDocument {
-    /// Publishes a first document.
-    pub fn new(document: Document) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(document)))
-    }
-
-    /// Replaces the document. Every request that is judged after this returns is judged by the new one.
-    pub fn replace(&self, document: Document) {
-        self.0.store(Arc::new(document));
-    }
-
-    /// The document that judges now.
-    pub fn current(&self) -> Document {
-        Document::clone(&self.0.load())
-    }
-
-    /// Decides by the document that is published now. See [`Document::evaluate`].
+impl Shared<Document> {
+    /// Decides by the current document. See [`Document::evaluate`].
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
-        self.0.load().evaluate(facts, now)
+        self.load().evaluate(facts, now)
     }
 
-    /// As [`evaluate`](Self::evaluate), and refuses nobody. See [`Document::evaluate_shadow`].
+    /// As [`evaluate`](Self::evaluate), and rejects no caller. See [`Document::evaluate_shadow`].
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
-        self.0.load().evaluate_shadow(facts, now)
-    }
-}
-
-impl From<Document> for SharedDocument {
-    fn from(document: Document) -> Self {
-        Self::new(document)
+        self.load().evaluate_shadow(facts, now)
     }
 }

@@ -13,8 +13,9 @@ use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
     inbound::Cut,
-    outbound::{RequestIdentity, RequestTrust, SharedUpstreamTrust},
+    outbound::{RequestIdentity, RequestTrust, UpstreamTrust},
     proxy::Rewrite,
+    shared::Shared,
 };
 
 /// Puts what a document chose into effect: stands between an [`ApimPolicyLayer`](super::ApimPolicyLayer) and a
@@ -38,7 +39,7 @@ pub struct ForwardingLayer(Arc<Inner>);
 struct Inner {
     identities: Arc<dyn ResolveIdentity>,
     /// By the ids of backends.
-    trusts: HashMap<Arc<str>, SharedUpstreamTrust>,
+    trusts: HashMap<Arc<str>, Shared<UpstreamTrust>>,
 }
 
 impl ForwardingLayer {
@@ -49,14 +50,14 @@ impl ForwardingLayer {
 
     /// Demands this of the backend that documents name by this id
     /// ([`Forwarding::backend`](super::Forwarding::backend)): a [`UpstreamTrust`](crate::UpstreamTrust), or a
-    /// [`SharedUpstreamTrust`] that is replaced while serving. It counts in place of the route's trust, and replaces one
+    /// [`Shared<UpstreamTrust>`](crate::Shared) that is replaced while serving. It counts in place of the route's trust, and replaces one
     /// that was given for the same id before. Default: the route's trust, as for backends that a document names by
     /// their URL.
     #[must_use]
     pub fn with_backend_trust(
         mut self,
         id: impl Into<Arc<str>>,
-        trust: impl Into<SharedUpstreamTrust>,
+        trust: impl Into<Shared<UpstreamTrust>>,
     ) -> Self {
         Arc::make_mut(&mut self.0).trusts.insert(id.into(), trust.into());
         self

@@ -1,8 +1,9 @@
+use crate::shared::Shared;
 use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{ApimPolicy, SharedDocument, service::Settings};
+use super::{ApimPolicy, Document, service::Settings};
 use crate::certificate::{Clock, SystemClock};
 
 /// Layer of [`ApimPolicy`]. See the [module](super) for when a request passes.
@@ -10,9 +11,9 @@ use crate::certificate::{Clock, SystemClock};
 pub struct ApimPolicyLayer(Arc<Settings>);
 
 impl ApimPolicyLayer {
-    /// Decides by `document`: a [`Document`](super::Document), or a [`SharedDocument`] that is replaced while
+    /// Decides by `document`: a [`Document`](super::Document), or a [`Shared<Document>`](crate::Shared) that is replaced while
     /// serving.
-    pub fn new(document: impl Into<SharedDocument>) -> Self {
+    pub fn new(document: impl Into<Shared<Document>>) -> Self {
         Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }
 

@@ -4,7 +4,7 @@ use http::Request;
 
 use super::outcome::{Answer, UNREADABLE};
 use crate::{
-    certificate::{ClientCertificate, Presented},
+    certificate::{Certificate, Presented},
     inbound::{Cut, captured, cut_path},
     policy::{Rejection, RejectionKind},
 };
@@ -73,7 +73,7 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
         issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         // The form that documents compare.
-        thumbprint_sha1 = certificate.map(ClientCertificate::dotnet_thumbprint),
+        thumbprint_sha1 = certificate.map(Certificate::dotnet_thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{what}: {}",
         Cut(if answer.message().is_empty() { element } else { answer.message() })

@@ -7,10 +7,8 @@ use http::{Extensions, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{
-    certificate::{ClientCertificate, Presented},
-    policy::Verification,
-};
+use super::ClientCertificate;
+use crate::{certificate::Presented, policy::Verification};
 
 /// What travels with each request: what was presented, and what layers made of it.
 ///
@@ -64,14 +62,15 @@ pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
     }
 }
 
-/// The certificate that a [`RequireCertificate`](super::RequireCertificate) layer admitted.
+/// The certificate that a layer admitted for this request; cloned, which copies a pointer.
 ///
-/// None if no layer judged this request: a certificate that was merely presented is never returned.
-pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
+/// None if no layer judged this request or the layer let it pass without a certificate: a certificate that was merely
+/// presented is never returned.
+pub fn admitted(extensions: &Extensions) -> Option<ClientCertificate> {
     match extensions.get::<Captured>()? {
         Captured {
             presented: Presented::Certificate(certificate), verdict: Verdict::Admitted(_), ..
-        } => Some(certificate),
+        } => Some(ClientCertificate::new(certificate.clone())),
         _ => None,
     }
 }
@@ -87,10 +86,10 @@ pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
 /// use http::{Request, Response};
 /// use tower::{Layer, ServiceExt, service_fn};
 /// use tower_mtls::{
-///     ClientCertificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
+///     Certificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
 /// };
 ///
-/// let partner = ClientCertificate::from_der(partner.cert.der())?;
+/// let partner = Certificate::from_der(partner.cert.der())?;
 /// // Any certificate that is valid now.
 /// let policy = Policy::builder().allow_unanchored().build()?;
 /// let service = service_fn(|request: Request<String>| async move {

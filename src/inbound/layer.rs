@@ -7,7 +7,8 @@ use tower_layer::Layer;
 use super::{RequireCertificate, service::Settings};
 use crate::{
     certificate::{Clock, SystemClock},
-    policy::{Rejection, SharedPolicy},
+    policy::{Policy, Rejection},
+    shared::Shared,
 };
 
 /// Layer of [`RequireCertificate`]. See the [module](super) for when a request passes.
@@ -15,9 +16,9 @@ use crate::{
 pub struct RequireCertificateLayer(Arc<Settings>);
 
 impl RequireCertificateLayer {
-    /// Admits what `policy` admits: a [`Policy`](crate::Policy), or a [`SharedPolicy`] that is replaced while
+    /// Admits what `policy` admits: a [`Policy`](crate::Policy), or a [`Shared<Policy>`](crate::Shared) that is replaced while
     /// serving.
-    pub fn new(policy: impl Into<SharedPolicy>) -> Self {
+    pub fn new(policy: impl Into<Shared<Policy>>) -> Self {
         Self(Arc::new(Settings {
             policy: policy.into(),
             clock: Arc::new(SystemClock),

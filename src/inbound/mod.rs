@@ -32,10 +32,10 @@
 //! # let (partner, stranger) = (rcgen::generate_simple_self_signed(vec![])?, rcgen::generate_simple_self_signed(vec![])?);
 //! use http::{Request, Response, StatusCode};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_mtls::{ClientCertificate, Policy, RequireCertificateLayer, admitted, danger::AssumePresentedLayer};
+//! use tower_mtls::{Certificate, Policy, RequireCertificateLayer, admitted, danger::AssumePresentedLayer};
 //!
-//! let partner = ClientCertificate::from_der(partner.cert.der())?;
-//! let stranger = ClientCertificate::from_der(stranger.cert.der())?;
+//! let partner = Certificate::from_der(partner.cert.der())?;
+//! let stranger = Certificate::from_der(stranger.cert.der())?;
 //! let policy = Policy::builder().thumbprint(partner.sha256_thumbprint()).build()?;
 //!
 //! let greet = service_fn(|request: Request<String>| async move {
@@ -55,6 +55,7 @@
 
 mod body;
 mod capture;
+mod client_certificate;
 #[cfg(feature = "metrics")]
 mod counter;
 #[cfg(feature = "axum")]
@@ -76,6 +77,7 @@ pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
     capture::{AssumePresentedLayer, Capture, admitted, remote_addr, verification},
+    client_certificate::ClientCertificate,
     future::ResponseFuture,
     grpc::is_grpc,
     layer::RequireCertificateLayer,

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     certificate::Clock,
-    policy::{Rejection, RejectionKind, SharedPolicy, Verification},
+    policy::{Policy, Rejection, RejectionKind, Verification},
+    shared::Shared,
 };
 
 /// Service that admits or refuses. See the [module](super).
@@ -29,7 +30,7 @@ pub struct RequireCertificate<S> {
 
 #[derive(Clone)]
 pub(super) struct Settings {
-    pub(super) policy: SharedPolicy,
+    pub(super) policy: Shared<Policy>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_missing: bool,
     pub(super) shadow: bool,
@@ -61,7 +62,7 @@ impl Settings {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let now = self.clock.now();
-        if self.policy.remembers(&captured.presented, now) {
+        if self.policy.is_admitted(&captured.presented, now) {
             captured.verdict = Verdict::Admitted(Verification::Proven);
         } else {
             let verification = self.policy.evaluate(&captured.presented, now)?;

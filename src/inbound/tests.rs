@@ -8,9 +8,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    ClientCertificate, ManualClock, Policy, Presented, Rejection, RejectionKind, SharedPolicy, Thumbprint,
-    Timestamp,
+    Certificate, ManualClock, Policy, Presented, Rejection, RejectionKind, Thumbprint, Timestamp,
     pki::{Leaf, NOON},
+    shared::Shared,
 };
 
 mod log;
@@ -22,11 +22,11 @@ async fn handler(request: Request<()>) -> Result<Response<Empty<Bytes>>, Infalli
     Ok(Response::new(Empty::new()))
 }
 
-fn certificate() -> ClientCertificate {
-    ClientCertificate::from_der(&Leaf::client("orders").self_signed().der).unwrap()
+fn certificate() -> Certificate {
+    Certificate::from_der(&Leaf::client("orders").self_signed().der).unwrap()
 }
 
-fn only(certificate: &ClientCertificate) -> Policy {
+fn only(certificate: &Certificate) -> Policy {
     Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap()
 }
 
@@ -145,9 +145,9 @@ async fn every_layer_judges_for_itself() {
 #[tokio::test]
 async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
     let issued = Leaf::client("orders").until(NOON + 10).self_signed();
-    let right = ClientCertificate::from_der(&issued.der).unwrap();
+    let right = Certificate::from_der(&issued.der).unwrap();
     let clock = clock();
-    let policy = SharedPolicy::new(only(&right));
+    let policy = Shared::new(only(&right));
     let layer = RequireCertificateLayer::new(policy.clone()).with_clock(clock.clone());
     let mut connection = AssumePresentedLayer::new(right.clone()).layer(layer.layer(service_fn(handler)));
     let mut ask = async || connection.ready().await.unwrap().call(Request::new(())).await.unwrap().status();

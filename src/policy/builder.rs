@@ -7,8 +7,7 @@ use super::{
     claim::Claim, pins::Pins,
 };
 use crate::certificate::{
-    ClientCertificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint,
-    Timestamp,
+    Certificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint, Timestamp,
 };
 
 /// Builds a [`Policy`]. Everything that is named must hold; a method that is called several times adds to its
@@ -133,7 +132,7 @@ impl PolicyBuilder {
     pub fn custom<A: Into<Answer>>(
         self,
         name: impl Into<Arc<str>>,
-        rule: impl Fn(&ClientCertificate, Timestamp) -> A + Send + Sync + 'static,
+        rule: impl Fn(&Certificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
         self.rule(Rule::custom(name, rule))
     }

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use super::{Answer, DnsNamePattern, NamePattern, RejectionKind};
 use crate::certificate::{
-    ClientCertificate, CommonName, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber,
+    Certificate, CommonName, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber,
     SpiffeId, SpiffeTrustDomain, is_plain_text, same_text,
 };
 
@@ -27,7 +27,7 @@ pub(super) enum Claim {
 impl Claim {
     /// What the claim says of a certificate. Whatever it looks at and cannot read, or finds ambiguous, makes it
     /// unable to tell: `not` must never turn that into a yes.
-    pub(super) fn judge(&self, certificate: &ClientCertificate) -> Answer {
+    pub(super) fn judge(&self, certificate: &Certificate) -> Answer {
         let any_name = |matches: &dyn Fn(&GeneralName) -> bool| {
             Answer::from(certificate.subject_alternative_names().iter().any(matches))
         };
@@ -74,7 +74,7 @@ fn judge_name(pattern: &NamePattern, name: &DistinguishedName) -> Answer {
 
 /// A certificate with a SPIFFE URI beside another URI, or with one that is malformed, has no ID that one could
 /// rely on, and might be meant to have one.
-fn judge_spiffe(certificate: &ClientCertificate, matches: impl Fn(&SpiffeId) -> bool) -> Answer {
+fn judge_spiffe(certificate: &Certificate, matches: impl Fn(&SpiffeId) -> bool) -> Answer {
     if let Some(id) = certificate.spiffe_id() {
         return matches(&id).into();
     }
@@ -132,7 +132,7 @@ pub(super) fn subject_of(kind: RejectionKind) -> &'static str {
 }
 
 /// What the certificate has where a rule of this kind looks.
-pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> String {
+pub(super) fn found(kind: RejectionKind, certificate: &Certificate) -> String {
     let names = |pick: fn(&GeneralName) -> Option<String>| {
         list(certificate.subject_alternative_names().iter().filter_map(pick))
     };

@@ -7,8 +7,7 @@ use super::{Answer, CertificateSet, DnsNamePattern, NamePattern, RejectionKind, 
 #[cfg(feature = "trust")]
 use super::{IssuerPins, TrustAnchors};
 use crate::certificate::{
-    ClientCertificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint,
-    Timestamp,
+    Certificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint, Timestamp,
 };
 
 /// One condition over a certificate, or a group of conditions.
@@ -63,7 +62,7 @@ impl RuleName {
     }
 }
 
-type Custom = dyn Fn(&ClientCertificate, Timestamp) -> Answer + Send + Sync;
+type Custom = dyn Fn(&Certificate, Timestamp) -> Answer + Send + Sync;
 
 #[derive(Clone)]
 enum Kind {
@@ -121,12 +120,12 @@ impl Rule {
         Self::claims(RejectionKind::Uri, uris.into_iter().map(|uri| Claim::Uri(uri.into())))
     }
 
-    /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) is one of these.
+    /// The certificate's [SPIFFE ID](Certificate::spiffe_id) is one of these.
     pub fn spiffe_id(ids: impl IntoIterator<Item = SpiffeId>) -> Self {
         Self::claims(RejectionKind::SpiffeId, ids.into_iter().map(Claim::SpiffeId))
     }
 
-    /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) belongs to one of these trust domains.
+    /// The certificate's [SPIFFE ID](Certificate::spiffe_id) belongs to one of these trust domains.
     pub fn spiffe_trust_domain(domains: impl IntoIterator<Item = SpiffeTrustDomain>) -> Self {
         Self::claims(RejectionKind::SpiffeId, domains.into_iter().map(Claim::SpiffeTrustDomain))
     }
@@ -202,7 +201,7 @@ impl Rule {
     /// [`allow_unanchored`](super::PolicyBuilder::allow_unanchored).
     pub fn custom<A: Into<Answer>>(
         name: impl Into<Arc<str>>,
-        rule: impl Fn(&ClientCertificate, Timestamp) -> A + Send + Sync + 'static,
+        rule: impl Fn(&Certificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
         let name = RuleName(Arc::new(name.into()));
         Self(Kind::Custom(name, Arc::new(move |certificate, now| rule(certificate, now).into())))
@@ -231,7 +230,7 @@ impl Rule {
 
     /// What the rule says of a certificate, outside of a policy.
     #[cfg(feature = "apim")]
-    pub(crate) fn answer(&self, certificate: &ClientCertificate, now: Timestamp) -> Answer {
+    pub(crate) fn answer(&self, certificate: &Certificate, now: Timestamp) -> Answer {
         self.judge(certificate, now).answer
     }
 

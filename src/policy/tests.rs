@@ -8,23 +8,23 @@ mod trust;
 
 use super::*;
 use crate::pki::{Authority, Issued, Leaf, NOON};
-use crate::{ClientCertificate, ExtendedKeyUsage, KeyKind, Thumbprint};
+use crate::{Certificate, ExtendedKeyUsage, KeyKind, Thumbprint, shared::Shared};
 
 const NOW: Timestamp = Timestamp::from_unix(NOON);
 
-fn read(issued: &Issued) -> ClientCertificate {
-    ClientCertificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
+fn read(issued: &Issued) -> Certificate {
+    Certificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
 }
 
-fn self_signed(leaf: &Leaf) -> ClientCertificate {
+fn self_signed(leaf: &Leaf) -> Certificate {
     read(&leaf.self_signed())
 }
 
-fn orders() -> ClientCertificate {
+fn orders() -> Certificate {
     self_signed(&Leaf::client("orders").dns("orders.contoso.com"))
 }
 
-fn answer(rule: &Rule, certificate: &ClientCertificate) -> (Answer, RejectionKind) {
+fn answer(rule: &Rule, certificate: &Certificate) -> (Answer, RejectionKind) {
     let judgement = rule.judge(certificate, NOW);
     (judgement.answer, judgement.kind)
 }
@@ -81,8 +81,8 @@ fn names_numbers_and_keys_are_compared_by_their_standards() {
     let email = |text: &str| Rule::email([text]);
     let ip = |text: &str| Rule::ip_address([text.parse().unwrap()]);
     let serial = |text: &str| Rule::serial([text.parse().unwrap()]);
-    let pin = |certificate: &ClientCertificate| Rule::spki_sha256([certificate.spki_sha256()]);
-    let set = |certificate: &ClientCertificate| {
+    let pin = |certificate: &Certificate| Rule::spki_sha256([certificate.spki_sha256()]);
+    let set = |certificate: &Certificate| {
         Rule::member_of(std::collections::HashSet::from([certificate.der().to_vec()]))
     };
     let table = [
@@ -133,7 +133,7 @@ fn not_admits_nobody_whose_claims_cannot_be_read() {
         let value = rcgen::DnValue::TeletexString("banned".try_into().unwrap());
         params.distinguished_name.push(DnType::CommonName, value);
         let der = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-        ClientCertificate::from_der(der.der()).unwrap()
+        Certificate::from_der(der.der()).unwrap()
     };
     for (case, rule, certificate, expected) in [
         ("another name", not(Rule::common_name(["banned"])), orders(), Answer::Holds),
@@ -363,7 +363,7 @@ fn verdicts_of_one_policy_do_not_pass_for_another() {
 fn a_custom_rule_is_asked_every_time() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = AtomicUsize::new(0);
-    let rule = move |_: &ClientCertificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
+    let rule = move |_: &Certificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
     let policy = Policy::builder().custom("twice", rule).allow_unanchored().build().unwrap();
     let presented = orders().into();
     let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
@@ -376,7 +376,7 @@ fn a_replaced_policy_judges_at_once() {
     let presented = Presented::from(certificate.clone());
     let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
     let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
-    let shared = SharedPolicy::new(open.clone());
+    let shared = Shared::new(open.clone());
     let other_handle = shared.clone();
     for _ in 0..3 {
         assert!(shared.judge(&presented, NOW).is_ok());

@@ -1,6 +1,9 @@
 //! Backends that documents name by their ids.
 
-use tower_mtls::apim::{Backend, ChosenIdentity, Document, DocumentBuilder, RequestFacts};
+use tower_mtls::{
+    Shared,
+    apim::{Backend, ChosenIdentity, Document, DocumentBuilder, RequestFacts},
+};
 
 use crate::world::{NOW, WORLD, evaluate, request};
 
@@ -184,7 +187,7 @@ async fn a_backend_has_its_own_trust_and_others_the_routes() {
     use http::{Request, Response};
     use tower::{Layer, ServiceExt, service_fn};
     use tower_mtls::{
-        SharedUpstreamTrust, UpstreamTrust,
+        UpstreamTrust,
         apim::{ApimPolicyLayer, ForwardingLayer},
         danger::AssumePresentedLayer,
         identity::Identities,
@@ -192,7 +195,7 @@ async fn a_backend_has_its_own_trust_and_others_the_routes() {
     };
 
     let trust = || UpstreamTrust::from_pem(crate::pki::Authority::root("Servers").pem().as_bytes()).unwrap();
-    let (first, own, other) = (trust(), trust(), SharedUpstreamTrust::new(trust()));
+    let (first, own, other) = (trust(), trust(), Shared::new(trust()));
     let layer = ForwardingLayer::new(Identities::new())
         .with_backend_trust("west", first)
         .with_backend_trust("west", own.clone())

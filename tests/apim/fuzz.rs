@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use tower_mtls::{
-    Verification,
-    apim::{Document, Format, RequestFacts, Revocation, SharedDeployment},
+    Shared, Verification,
+    apim::{Document, Format, RequestFacts, Revocation},
 };
 
 use crate::{
@@ -244,7 +244,7 @@ fn try_out(tally: &mut Tally, text: &str, format: Format) {
         .trust(WORLD.trust.clone())
         .revocation(Revocation::Off)
         .allow_unanchored()
-        .deployment(SharedDeployment::new(WORLD.deployment()))
+        .deployment(Shared::new(WORLD.deployment()))
         .load(text);
     match loaded {
         Ok(document) => {

@@ -1,8 +1,11 @@
 //! What is refused at load, and what is warned of.
 
-use tower_mtls::apim::{
-    DeploymentCertificates, Document, DocumentError, DocumentErrors, FindingKind, Format, Outcome,
-    Revocation, SharedDeployment,
+use tower_mtls::{
+    Shared,
+    apim::{
+        DeploymentCertificates, Document, DocumentError, DocumentErrors, FindingKind, Format, Outcome,
+        Revocation,
+    },
 };
 
 use crate::world::{WORLD, evaluate};
@@ -759,7 +762,7 @@ fn callers_that_are_looked_up_where_none_of_them_is_are_warned_of() {
         (&key, none(), Some("which is empty now")),
         (&other, none(), None),
     ] {
-        let builder = Document::builder().allow_unanchored().deployment(SharedDeployment::new(deployed));
+        let builder = Document::builder().allow_unanchored().deployment(Shared::new(deployed));
         let document = builder.load(text).unwrap();
         let warned = document.warnings().iter().find(|warning| warning.kind() == FindingKind::Callers);
         match told {

@@ -7,10 +7,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    ManualClock, Presented, Rejection, RejectionKind, Timestamp, admitted,
-    apim::{
-        ApimPolicyLayer, ChosenIdentity, Document, FindingKind, Forwarding, SharedDeployment, SharedDocument,
-    },
+    ManualClock, Presented, Rejection, RejectionKind, Shared, Timestamp, admitted,
+    apim::{ApimPolicyLayer, ChosenIdentity, Document, FindingKind, Forwarding},
     danger::AssumePresentedLayer,
 };
 
@@ -224,7 +222,7 @@ async fn a_subject_cannot_split_a_header() {
     use rcgen::DnType;
     let split =
         crate::pki::Leaf::client("x").subject(&[(DnType::CommonName, "a\r\nx-admin: true")]).self_signed();
-    let split = tower_mtls::ClientCertificate::from_der(&split.der).unwrap();
+    let split = tower_mtls::Certificate::from_der(&split.der).unwrap();
     let text =
         "<set-header name=\"x-caller\"><value>@(context.Request.Certificate.Subject)</value></set-header>";
     let (status, seen, _) = send(&layer(text), split.into(), request()).await;
@@ -233,13 +231,13 @@ async fn a_subject_cannot_split_a_header() {
 
 #[tokio::test]
 async fn replaced_documents_and_certificates_count_from_the_next_request_on() {
-    let deployment = SharedDeployment::new(WORLD.deployment());
+    let deployment = Shared::new(WORLD.deployment());
     let text = "<choose><when condition=\"@(context.Request.Certificate == null || \
                 !context.Deployment.Certificates.Any(c => c.Value.Thumbprint == \
                 context.Request.Certificate.Thumbprint))\"><return-response><set-status code=\"403\" reason=\"No\" \
                 /></return-response></when></choose>";
     let document = Document::builder().deployment(deployment.clone()).load(text).unwrap();
-    let shared = SharedDocument::new(document);
+    let shared = Shared::new(document);
     let layer = ApimPolicyLayer::new(shared.clone());
     assert_eq!(send(&layer, WORLD.certificate("orders"), request()).await.0, 200);
     deployment.replace(WORLD.deployment().with("orders", WORLD.billing.clone(), false));
@@ -328,7 +326,7 @@ fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
                 <authentication-certificate thumbprint=\"0000000000000000000000000000000000000000\" />\n\
                 <authentication-certificate certificate-id=\"issuing-ca\" />";
     let load = |builder: tower_mtls::apim::DocumentBuilder| {
-        builder.deployment(SharedDeployment::new(WORLD.deployment())).load(text)
+        builder.deployment(Shared::new(WORLD.deployment())).load(text)
     };
     let warned = load(Document::builder()).unwrap();
     let away = warned.warnings().iter().filter(|warning| warning.kind() == FindingKind::Certificate);

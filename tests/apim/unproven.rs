@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    Policy, RequireCertificateLayer, Verification,
-    apim::{ApimPolicyLayer, Document, FindingKind, Revocation, SharedDeployment},
+    Policy, RequireCertificateLayer, Shared, Verification,
+    apim::{ApimPolicyLayer, Document, FindingKind, Revocation},
     danger::AssumePresentedLayer,
     verification,
 };
@@ -52,7 +52,7 @@ fn strict() -> tower_mtls::apim::DocumentBuilder {
     Document::builder()
         .trust(WORLD.trust.clone())
         .revocation(Revocation::Off)
-        .deployment(SharedDeployment::new(WORLD.deployment()))
+        .deployment(Shared::new(WORLD.deployment()))
 }
 
 #[test]

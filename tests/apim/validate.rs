@@ -1,6 +1,6 @@
 //! `validate-client-certificate`: every attribute, claim and reason code.
 
-use tower_mtls::{ClientCertificate, apim::Document};
+use tower_mtls::{Certificate, apim::Document};
 
 use crate::{
     pki::Leaf,
@@ -197,9 +197,9 @@ fn a_listed_self_signed_certificate_is_trusted_even_if_it_may_sign() {
         .revocation(tower_mtls::apim::Revocation::Off)
         .load("<validate-client-certificate />")
         .unwrap();
-    let lone = ClientCertificate::from_der(&lone.der).unwrap();
+    let lone = Certificate::from_der(&lone.der).unwrap();
     assert!(evaluate(&document, &lone.into()).forward().is_some());
     let twin = Leaf::client("lone").ca().self_signed();
-    let twin = ClientCertificate::from_der(&twin.der).unwrap();
+    let twin = Certificate::from_der(&twin.der).unwrap();
     assert!(evaluate(&document, &twin.into()).answer().is_some());
 }

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, Request};
 use tower_mtls::{
-    ClientCertificate, Presented, Timestamp, TrustAnchors,
+    Certificate, Presented, Shared, Timestamp, TrustAnchors,
     apim::{
         Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome,
-        RequestFacts, Revocation, SharedDeployment,
+        RequestFacts, Revocation,
     },
 };
 
@@ -19,19 +19,19 @@ pub(crate) const NOW: Timestamp = Timestamp::from_unix(NOON);
 /// Made once: a key takes its time.
 pub(crate) struct World {
     pub(crate) trust: TrustAnchors,
-    pub(crate) issuing: ClientCertificate,
+    pub(crate) issuing: Certificate,
     /// `CN=orders, O=Contoso` under the partners' issuing CA, in the deployment as `orders`.
-    pub(crate) orders: ClientCertificate,
+    pub(crate) orders: Certificate,
     /// `CN=billing, O=Contoso` under the same CA.
-    pub(crate) billing: ClientCertificate,
-    pub(crate) expired: ClientCertificate,
-    pub(crate) early: ClientCertificate,
+    pub(crate) billing: Certificate,
+    pub(crate) expired: Certificate,
+    pub(crate) early: Certificate,
     /// The same names as `orders`, under a CA with the same names and another key.
-    pub(crate) impostor: ClientCertificate,
+    pub(crate) impostor: Certificate,
     /// Of another issuer, with a subject that needs quotes.
-    pub(crate) fabrikam: ClientCertificate,
+    pub(crate) fabrikam: Certificate,
     /// Signed by itself.
-    pub(crate) lone: ClientCertificate,
+    pub(crate) lone: Certificate,
 }
 
 impl World {
@@ -41,7 +41,7 @@ impl World {
         let strangers = Authority::root("Partners Root CA").intermediate("Partners Issuing CA");
         let others = Authority::root("Fabrikam CA");
         let read = |issued: crate::pki::Issued| {
-            ClientCertificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
+            Certificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
         };
         let orders =
             Leaf::client("orders").serial(0xA1B2_C3D4).dns("orders.contoso.com").dns("api.contoso.com");
@@ -55,7 +55,7 @@ impl World {
         let trust = TrustAnchors::from_pem(root.pem().to_owned() + others.pem()).unwrap();
         Self {
             trust,
-            issuing: ClientCertificate::from_der(issuing.der()).unwrap(),
+            issuing: Certificate::from_der(issuing.der()).unwrap(),
             orders: read(issuing.issue(&orders)),
             billing: read(issuing.issue(&Leaf::client("billing"))),
             expired: read(issuing.issue(&Leaf::client("orders").until(NOON - 1))),
@@ -85,7 +85,7 @@ impl World {
             .trust(self.trust.clone())
             .revocation(Revocation::Off)
             .allow_unanchored()
-            .deployment(SharedDeployment::new(self.deployment()))
+            .deployment(Shared::new(self.deployment()))
             .backend("east", Backend::new("https://east.internal/v2").unwrap())
             .backend("west", west)
     }
@@ -106,7 +106,7 @@ impl World {
 
     /// Fills in what differs from run to run.
     pub(crate) fn fill(&self, text: &str) -> String {
-        let thumbprint = |certificate: &ClientCertificate| certificate.sha1_thumbprint().to_string();
+        let thumbprint = |certificate: &Certificate| certificate.sha1_thumbprint().to_string();
         text.replace("ORDERS-THUMBPRINT", &thumbprint(&self.orders))
             .replace("BILLING-THUMBPRINT", &thumbprint(&self.billing))
             .replace("FABRIKAM-THUMBPRINT", &thumbprint(&self.fabrikam))

@@ -35,7 +35,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tokio_rustls::TlsAcceptor;
-use tower_mtls::{ClientCertificate, Thumbprint};
+use tower_mtls::{Certificate, Thumbprint};
 
 use super::{
     Body, Http, Tls, certified, empty, in_time,
@@ -292,11 +292,11 @@ async fn connection(
 impl Record {
     fn meet(&self, tls: &rustls::ServerConnection) -> Arc<Peer> {
         let chain = tls.peer_certificates().unwrap_or_default();
-        let leaf = chain.first().map(|leaf| ClientCertificate::from_der(leaf).unwrap());
+        let leaf = chain.first().map(|leaf| Certificate::from_der(leaf).unwrap());
         let mut peers = self.peers.lock().unwrap();
         let peer = Arc::new(Peer {
             connection: peers.len(),
-            certificate: leaf.as_ref().map(ClientCertificate::sha256_thumbprint),
+            certificate: leaf.as_ref().map(Certificate::sha256_thumbprint),
             subject: leaf.map(|leaf| leaf.subject().to_string()).unwrap_or_default(),
             chain: chain.len(),
             resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),

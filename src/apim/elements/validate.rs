@@ -9,7 +9,7 @@ use crate::{
         expression::{Inputs, is_trusted},
         program::Action,
     },
-    certificate::{ClientCertificate, GeneralName, Presented, SerialNumber, Thumbprint},
+    certificate::{Certificate, GeneralName, Presented, SerialNumber, Thumbprint},
     policy::{Answer, NamePattern, RejectionKind, Rule},
 };
 
@@ -128,7 +128,7 @@ impl Validation {
 }
 
 impl Identity {
-    fn matches(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
+    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
         self.claims.iter().all(|claim| claim.holds(certificate, inputs))
     }
 
@@ -147,7 +147,7 @@ impl Identity {
 
 impl Claim {
     /// What the certificate has in its place, in words; names as documents write them.
-    fn found(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> String {
+    fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
         let printed = match self.name {
             "thumbprint" => Some(certificate.dotnet_thumbprint()),
             "subject" => certificate.dotnet_subject(),
@@ -163,7 +163,7 @@ impl Claim {
         if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
     }
 
-    fn holds(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
+    fn holds(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
         match &self.test {
             Test::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,
             Test::DnsName => certificate.subject_alternative_names().iter().any(

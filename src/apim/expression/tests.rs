@@ -6,13 +6,14 @@ use super::{Base, Evaluation, Inputs, Scope, State, Value, compile};
 use crate::{
     apim::{
         RequestFacts,
-        deployment::{Deployment, DeploymentCertificates, SharedDeployment},
+        deployment::{Deployment, DeploymentCertificates},
         error::{Findings, Position},
         expression::Fault,
         reader::Text,
     },
-    certificate::{ClientCertificate, Presented, Timestamp},
+    certificate::{Certificate, Presented, Timestamp},
     pki::{Leaf, NOON},
+    shared::Shared,
 };
 
 fn request() -> Request<()> {
@@ -63,7 +64,7 @@ fn check(rows: &[(&str, &str)], presented: &Presented) {
         }
         _ => DeploymentCertificates::new(),
     };
-    let deployment = SharedDeployment::new(deployment);
+    let deployment = Shared::new(deployment);
     let wrong: Vec<_> = rows
         .iter()
         .map(|(code, expected)| (code, expected, worth(code, presented, &deployment)))
@@ -218,7 +219,7 @@ fn certificates_are_those_of_dot_net() {
         .from(NOON - 86_400)
         .until(NOON + 86_400)
         .self_signed();
-    let certificate = ClientCertificate::from_der(&issued.der).unwrap();
+    let certificate = Certificate::from_der(&issued.der).unwrap();
     let sha1 = certificate.sha1_thumbprint().to_string();
     let rows = [
         ("context.Request.Certificate.Subject", "\"CN=orders, O=Contoso\""),
@@ -305,7 +306,7 @@ fn a_certificate_without_alternative_names_is_known_by_its_common_name() {
             ("context.Request.Certificate.GetNameInfo(X509NameType.DnsName, false)", "\"orders\""),
             ("context.Request.Certificate.GetNameInfo(X509NameType.DnsFromAlternativeName, false)", "\"\""),
         ],
-        &ClientCertificate::from_der(&issued.der).unwrap().into(),
+        &Certificate::from_der(&issued.der).unwrap().into(),
     );
     let unnamed = Leaf::client("orders").subject(&[]).self_signed();
     check(
@@ -313,7 +314,7 @@ fn a_certificate_without_alternative_names_is_known_by_its_common_name() {
             ("context.Request.Certificate.Subject", "\"\""),
             ("context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false)", "no common name"),
         ],
-        &ClientCertificate::from_der(&unnamed.der).unwrap().into(),
+        &Certificate::from_der(&unnamed.der).unwrap().into(),
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, rc::Rc};
 
-use crate::{apim::deployment::DeployedCertificate, certificate::ClientCertificate};
+use crate::{apim::deployment::DeployedCertificate, certificate::Certificate};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'r> {
@@ -16,15 +16,15 @@ pub(crate) enum Value<'r> {
     Moment(i64),
     /// Ticks.
     Span(i64),
-    Certificate(Certificate<'r>),
+    Certificate(CertificateValue<'r>),
     Pair(&'r DeployedCertificate),
     Texts(Rc<[Cow<'r, str>]>),
     Bytes(Cow<'r, [u8]>),
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Certificate<'r> {
-    pub(crate) certificate: &'r ClientCertificate,
+pub(crate) struct CertificateValue<'r> {
+    pub(crate) certificate: &'r Certificate,
     pub(crate) has_private_key: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::{
         },
         program::Target,
     },
-    certificate::{ClientCertificate, Presented},
+    certificate::{Certificate, Presented},
     policy::RejectionKind,
 };
 
@@ -241,7 +241,7 @@ fn background<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<St
 }
 
 /// Why no chain leads to a trusted root.
-fn of_chain(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<String> {
+fn of_chain(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
     let trust = inputs.trust?;
     if is_trusted(certificate, trust, inputs.now) {
         return None;
@@ -251,7 +251,7 @@ fn of_chain(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<Stri
 }
 
 /// When it is valid, if it is not now.
-fn of_dates(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<String> {
+fn of_dates(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
     let validity = certificate.validity();
     let problem = match inputs.now {
         now if now > validity.not_after => "the certificate has expired",

@@ -100,11 +100,11 @@ fn an_extractor_behind_a_layer_that_admits_nobody_names_the_reason_in_the_log() 
     let extract = |layer: Option<RequireCertificateLayer>, presented: Presented, is_optional: bool| async move {
         let handler = service_fn(move |request: Request<()>| async move {
             let (mut parts, ()) = request.into_parts();
-            type Certificate = ClientCertificate;
+            type Caller = crate::ClientCertificate;
             let rejected = if is_optional {
-                <Certificate as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
+                <Caller as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
             } else {
-                <Certificate as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
+                <Caller as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
             };
             let status = rejected.map_or(StatusCode::OK, |rejected| rejected.into_response().status());
             Ok::<_, Infallible>(Response::builder().status(status).body(Empty::<Bytes>::new()).unwrap())

@@ -7,7 +7,7 @@ use http::{
     header::{CONTENT_LENGTH, TRAILER},
 };
 use tower_mtls::proxy::is_removed;
-use tower_mtls::{ClientCertificate, certificate::GeneralName};
+use tower_mtls::{Certificate, certificate::GeneralName};
 
 use super::diagnostic::quoted;
 use super::entry::checked;
@@ -66,7 +66,7 @@ impl Claim {
     }
 
     /// What a certificate says of it, for people.
-    pub(crate) fn of(self, certificate: &ClientCertificate) -> String {
+    pub(crate) fn of(self, certificate: &Certificate) -> String {
         match self {
             Self::CommonName => certificate.subject().common_names().collect::<Vec<_>>().join(", "),
             Self::Subject => certificate.subject().to_string(),

@@ -8,10 +8,10 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    IdentityLayer, TrustAnchors, UpstreamTrust,
+    IdentityLayer, Shared, TrustAnchors, UpstreamTrust,
     apim::{
-        ApimPolicyLayer, Backend as NamedBackend, ChosenIdentity, Document, DocumentBuilder, DocumentScope,
-        FindingKind, ForwardingLayer, Revocation, SharedDeployment,
+        ApimPolicyLayer, Backend as NamedBackend, ChosenIdentity, DeploymentCertificates, Document,
+        DocumentBuilder, DocumentScope, FindingKind, ForwardingLayer, Revocation,
     },
     identity::IdentityReference,
     outbound::RetryIdempotent,
@@ -28,7 +28,7 @@ use crate::{
 pub(crate) struct ApiParts {
     pub(super) client: Client,
     pub(super) identities: All,
-    pub(super) deployment: SharedDeployment,
+    pub(super) deployment: Shared<DeploymentCertificates>,
     pub(super) trust: Option<TrustAnchors>,
     pub(super) is_revocation_off: bool,
     pub(super) allow_unanchored: bool,

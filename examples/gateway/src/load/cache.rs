@@ -9,10 +9,9 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tower_mtls::{
-    ClientIdentity, ServerTls, TrustAnchors, UpstreamTrust,
-    apim::{Document, SharedDeployment},
-    identity::SharedIdentities,
-    outbound::SharedUpstreamTrust,
+    ClientIdentity, ServerTls, Shared, TrustAnchors, UpstreamTrust,
+    apim::{DeploymentCertificates, Document},
+    identity::Identities,
 };
 
 use super::api_trust::ApiTrust;
@@ -48,12 +47,12 @@ pub(crate) struct Cache {
     /// That of APIs, by the CAs.
     pub(super) api_trusts: Memo<Arc<ApiTrust>>,
     /// The same trusts by their settings: what requests of all configurations look up.
-    pub(super) shared_trusts: Memo<SharedUpstreamTrust>,
+    pub(super) shared_trusts: Memo<Shared<UpstreamTrust>>,
     /// The identities, likewise.
-    pub(super) shared_identities: SharedIdentities,
+    pub(super) shared_identities: Shared<Identities>,
     pub(super) server_tls: Memo<ServerTls>,
     pub(super) documents: Memo<Document>,
-    pub(super) deployments: Memo<SharedDeployment>,
+    pub(super) deployments: Memo<Shared<DeploymentCertificates>>,
     pub(super) clients: Memo<Client>,
     /// How many requests each route has in flight: they count whatever configuration they came under.
     pub(super) in_flight: Memo<Arc<AtomicUsize>>,

@@ -9,8 +9,8 @@ use std::{
 
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
-    ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Timestamp, admitted,
-    identity::{Identities, IdentityReference, ResolveIdentity, SharedIdentities},
+    ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Shared, Timestamp, admitted,
+    identity::{Identities, IdentityReference, ResolveIdentity},
 };
 
 use super::{Named, files::Findings, key_pair::Pair, publication::referred, rows};
@@ -30,7 +30,7 @@ pub(super) struct Known {
 /// Where requests look identities up: those of the file, and those of the store, if there is one.
 #[derive(Clone)]
 pub(super) struct All {
-    file: SharedIdentities,
+    file: Shared<Identities>,
     store: Option<Arc<Published>>,
 }
 
@@ -70,7 +70,7 @@ impl Known {
         &self.all
     }
 
-    pub(super) fn new(read: &Named<Pair>, file: SharedIdentities, store: Option<Arc<Published>>) -> Self {
+    pub(super) fn new(read: &Named<Pair>, file: Shared<Identities>, store: Option<Arc<Published>>) -> Self {
         let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));
@@ -130,7 +130,7 @@ fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Ch
         return None;
     }
     Some(Box::new(move |_, extensions| {
-        let presented = Presented::Certificate(admitted(extensions)?.clone());
+        let presented = Presented::from(admitted(extensions)?.into_certificate());
         find(&rows, &presented)
     }))
 }

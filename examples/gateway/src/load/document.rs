@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
-use tower_mtls::apim::{
-    DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Revocation,
-    SharedDeployment,
+use tower_mtls::{
+    Shared,
+    apim::{DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Revocation},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use crate::{
 /// store.
 pub(super) struct Deployment {
     pub(super) deployed: Deployed,
-    pub(super) certificates: SharedDeployment,
+    pub(super) certificates: Shared<DeploymentCertificates>,
     digest: Digest,
     /// Whether no identity is broken.
     is_whole: bool,
@@ -34,7 +34,7 @@ impl Deployment {
     pub(super) fn new(
         identities: &Named<Pair>,
         store: &Published,
-        kept: &mut Memo<SharedDeployment>,
+        kept: &mut Memo<Shared<DeploymentCertificates>>,
     ) -> Self {
         let mut file = DeploymentCertificates::new();
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -45,7 +45,7 @@ impl Deployment {
         }
         let digest = Digest::of("deployment", parts);
         // Documents that are kept go on with theirs.
-        let Ok(certificates) = kept.get_or_make(digest, || Ok::<_, Infallible>(SharedDeployment::default()));
+        let Ok(certificates) = kept.get_or_make(digest, || Ok::<_, Infallible>(Shared::default()));
         let deployed = Deployed::new(file, certificates.clone());
         deployed.refresh(store);
         Self { deployed, certificates, digest, is_whole: identities.values().all(Option::is_some) }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tower_mtls::{ClientCertificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
+use tower_mtls::{Certificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
 
 use super::{
     Named, advice,
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Endpoint {
     pub(crate) address: Located<SocketAddr>,
     pub(crate) tls: ServerTls,
-    pub(crate) certificate: ClientCertificate,
+    pub(crate) certificate: Certificate,
 }
 
 /// The listener.

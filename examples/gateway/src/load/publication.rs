@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 
 use tower_mtls::{
-    ClientIdentity, UpstreamTrust,
-    identity::{Identities, IdentityReference, SharedIdentities},
-    outbound::SharedUpstreamTrust,
+    ClientIdentity, Shared, UpstreamTrust,
+    identity::{Identities, IdentityReference},
 };
 
 /// What a load has to make known, which it does not do by itself: its configuration may come to nothing.
 #[derive(Debug)]
 pub(crate) struct Publication {
-    pub(super) shared: SharedIdentities,
-    pub(super) trusts: Vec<(SharedUpstreamTrust, UpstreamTrust)>,
+    pub(super) shared: Shared<Identities>,
+    pub(super) trusts: Vec<(Shared<UpstreamTrust>, UpstreamTrust)>,
 }
 
 /// Identities by the names of the configuration.

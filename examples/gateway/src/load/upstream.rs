@@ -9,10 +9,10 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, UpstreamTrust,
+    IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, Shared, UpstreamTrust,
     apim::{ApimPolicyLayer, Document, ForwardingLayer},
     danger::UpstreamVerification,
-    outbound::{RetryIdempotent, SharedUpstreamTrust, UpstreamPin},
+    outbound::{RetryIdempotent, UpstreamPin},
     proxy::Forwarded,
 };
 
@@ -214,14 +214,14 @@ fn calling(
 /// Upstream trusts by what they were made of: routes with the same settings share their connections.
 pub(super) struct UpstreamTrusts<'c> {
     /// Those of this load, so that each file is read once.
-    made: HashMap<Settings, Option<Shared>>,
+    made: HashMap<Settings, Option<SharedTrust>>,
     kept: &'c mut Memo<UpstreamTrust>,
     /// By their settings, whatever the files say.
-    shared: &'c mut Memo<SharedUpstreamTrust>,
+    shared: &'c mut Memo<Shared<UpstreamTrust>>,
 }
 
 /// What requests look up, and what it is to be from now on.
-type Shared = (SharedUpstreamTrust, UpstreamTrust);
+type SharedTrust = (Shared<UpstreamTrust>, UpstreamTrust);
 
 type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<Place>);
 
@@ -229,12 +229,15 @@ type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<
 type Place = (Option<String>, String);
 
 impl<'c> UpstreamTrusts<'c> {
-    pub(super) fn new(kept: &'c mut Memo<UpstreamTrust>, shared: &'c mut Memo<SharedUpstreamTrust>) -> Self {
+    pub(super) fn new(
+        kept: &'c mut Memo<UpstreamTrust>,
+        shared: &'c mut Memo<Shared<UpstreamTrust>>,
+    ) -> Self {
         Self { made: HashMap::new(), kept, shared }
     }
 
     /// All that were made.
-    pub(super) fn into_all(self) -> Vec<Shared> {
+    pub(super) fn into_all(self) -> Vec<SharedTrust> {
         self.made.into_values().flatten().collect()
     }
 
@@ -243,7 +246,7 @@ impl<'c> UpstreamTrusts<'c> {
         config: &Config,
         route: &RouteConfig,
         findings: &mut Findings,
-    ) -> Option<SharedUpstreamTrust> {
+    ) -> Option<Shared<UpstreamTrust>> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let server_name = server_name.map(|name| name.value.clone());
@@ -267,10 +270,9 @@ impl<'c> UpstreamTrusts<'c> {
     }
 
     /// What an earlier load made for these settings; it is replaced when this one is published.
-    fn shared(&mut self, settings: &Settings, trust: &UpstreamTrust) -> SharedUpstreamTrust {
+    fn shared(&mut self, settings: &Settings, trust: &UpstreamTrust) -> Shared<UpstreamTrust> {
         let digest = Digest::of("shared trust", [format!("{settings:?}").as_bytes()]);
-        let made: Result<_, Infallible> =
-            self.shared.get_or_make(digest, || Ok(SharedUpstreamTrust::new(trust.clone())));
+        let made: Result<_, Infallible> = self.shared.get_or_make(digest, || Ok(Shared::new(trust.clone())));
         made.unwrap_or_else(|never| match never {})
     }
 

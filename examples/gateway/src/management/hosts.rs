@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, header, uri::Authority};
-use tower_mtls::{ClientCertificate, GeneralName};
+use tower_mtls::{Certificate, GeneralName};
 
 use crate::routes::normal_host;
 
@@ -25,7 +25,7 @@ struct Names {
 impl Hosts {
     /// Those that the listener's certificate proves, its address, and, if it can be reached there, the machine's own
     /// names for itself.
-    pub(crate) fn new(address: IpAddr, certificate: &ClientCertificate) -> Self {
+    pub(crate) fn new(address: IpAddr, certificate: &Certificate) -> Self {
         let names = certificate.subject_alternative_names();
         let dns = names.iter().filter_map(|name| match name {
             GeneralName::Dns(name) => Some(name.to_ascii_lowercase()),

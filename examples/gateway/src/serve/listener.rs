@@ -12,10 +12,7 @@ use tokio::{
     time,
 };
 use tower::Service;
-use tower_mtls::{
-    MtlsListener, MtlsStream, ServerTls,
-    acceptor::{ListenerLimits, SharedServerTls},
-};
+use tower_mtls::{MtlsListener, MtlsStream, ServerTls, Shared, acceptor::ListenerLimits};
 
 use super::{
     activity::Activity,
@@ -35,7 +32,7 @@ const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     asked: SocketAddr,
     local: SocketAddr,
-    tls: SharedServerTls,
+    tls: Shared<ServerTls>,
     connections: ListenerControl,
     serving: JoinHandle<()>,
 }
@@ -58,7 +55,7 @@ impl Listener {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let tcp = TcpListener::bind(address).await?;
-        let tls = SharedServerTls::new(tls);
+        let tls = Shared::new(tls);
         let listener_limits = ListenerLimits::default()
             .with_handshakes(places.handshakes)
             .with_handshake_timeout(limits.handshake_timeout);

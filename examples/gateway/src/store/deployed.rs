@@ -1,7 +1,7 @@
 //! What policy documents see as `context.Deployment.Certificates`: the identities of the configuration file and all that
 //! is in the store.
 
-use tower_mtls::apim::{DeploymentCertificates, SharedDeployment};
+use tower_mtls::{Shared, apim::DeploymentCertificates};
 
 use super::Published;
 
@@ -9,12 +9,12 @@ use super::Published;
 #[derive(Debug, Clone)]
 pub(crate) struct Deployed {
     file: DeploymentCertificates,
-    shared: SharedDeployment,
+    shared: Shared<DeploymentCertificates>,
 }
 
 impl Deployed {
     /// `shared` is what documents were given.
-    pub(crate) fn new(file: DeploymentCertificates, shared: SharedDeployment) -> Self {
+    pub(crate) fn new(file: DeploymentCertificates, shared: Shared<DeploymentCertificates>) -> Self {
         Self { file, shared }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tower_mtls::{ClientCertificate, Timestamp};
+use tower_mtls::{Certificate, Timestamp};
 
 use super::{
     Id, Key, Kind, Record, Revision,
@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     pub(crate) id: Id,
     pub(crate) purpose: Purpose,
     /// With the chain behind it.
-    pub(crate) certificate: ClientCertificate,
+    pub(crate) certificate: Certificate,
     /// The private key, sealed; an identity has one.
     key: Option<Vec<u8>>,
     pub(crate) created: Timestamp,
@@ -82,7 +82,7 @@ impl Entry {
     /// The system has no random numbers.
     pub(super) fn new(
         id: Id,
-        certificate: ClientCertificate,
+        certificate: Certificate,
         key: Option<&[u8]>,
         now: Timestamp,
         sealer: &Sealer,
@@ -123,8 +123,7 @@ impl Entry {
             .map_err(|error| format!("it cannot be read (column {})", error.column()))?;
         let mut chain = written.chain.iter().map(|der| &*der.0);
         let leaf = chain.next().ok_or("it has no certificate")?;
-        let certificate =
-            ClientCertificate::from_der_chain(leaf, chain).map_err(|error| error.to_string())?;
+        let certificate = Certificate::from_der_chain(leaf, chain).map_err(|error| error.to_string())?;
         if written.key.is_some() != (written.purpose == Purpose::Identity) {
             return Err("its purpose and its key contradict each other".into());
         }

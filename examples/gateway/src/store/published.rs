@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use tower_mtls::{
-    Answer, CertificateSet, ClientCertificate, ClientIdentity, Timestamp,
+    Answer, Certificate, CertificateSet, ClientIdentity, Timestamp,
     apim::DeploymentCertificates,
     identity::{Identities, IdentityReference, ResolveIdentity},
 };
@@ -41,7 +41,7 @@ pub(super) struct Snapshot {
 #[derive(Clone)]
 pub(super) enum Made {
     Identity(ClientIdentity),
-    Caller(ClientCertificate),
+    Caller(Certificate),
 }
 
 impl Snapshot {
@@ -130,7 +130,7 @@ impl Members {
 }
 
 impl CertificateSet for Members {
-    fn contains(&self, certificate: &ClientCertificate) -> Answer {
+    fn contains(&self, certificate: &Certificate) -> Answer {
         let store = self.store.snapshot.load();
         // `gateway check` and `gateway explain` do not open it.
         let Some(store) = store.as_ref() else { return Answer::CannotTell };

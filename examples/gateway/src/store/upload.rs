@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rustls::pki_types::PrivateKeyDer;
-use tower_mtls::{ClientCertificate, ClientIdentity, IdentityError, identity::PfxLimits, pem};
+use tower_mtls::{Certificate, ClientIdentity, IdentityError, identity::PfxLimits, pem};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The contents of a file, and the password that opens it.
@@ -14,7 +14,7 @@ pub(crate) struct Upload {
 
 /// What was in it.
 pub(super) struct Material {
-    pub(super) certificate: ClientCertificate,
+    pub(super) certificate: Certificate,
     /// PKCS#8; an identity has one.
     pub(super) key: Option<Zeroizing<Vec<u8>>>,
 }
@@ -37,7 +37,7 @@ impl Upload {
     /// Opens it. Deriving the keys of a .pfx file takes time: call this where waiting is allowed.
     pub(super) fn open(self) -> Result<Material, Unusable> {
         let data: &[u8] = &self.data;
-        if let Ok(certificate) = ClientCertificate::from_der(data) {
+        if let Ok(certificate) = Certificate::from_der(data) {
             return Ok(Material { certificate, key: None });
         }
         let text = pem::decode(data);
@@ -92,7 +92,7 @@ fn from_pem(text: &[u8]) -> Result<Material, Unusable> {
     })?;
     let (leaf, rest) =
         chain.split_first().ok_or_else(|| Unusable::data("The data is PEM without a certificate."))?;
-    let read = ClientCertificate::from_der_chain(leaf, rest.iter().map(AsRef::as_ref));
+    let read = Certificate::from_der_chain(leaf, rest.iter().map(AsRef::as_ref));
     let certificate = read.map_err(|error| Unusable::data(sentence(&error.to_string())))?;
     Ok(Material { certificate, key: None })
 }

@@ -8,9 +8,9 @@ use super::{Evaluated, Evaluation, STEPS_OF_A_CHAIN, certificate_text, time};
 use crate::{
     apim::expression::{
         node::{CertificateText, Function},
-        value::{Certificate, Fault, Value},
+        value::{CertificateValue, Fault, Value},
     },
-    certificate::{ClientCertificate, CommonName, DistinguishedName, GeneralName, Thumbprint, Timestamp},
+    certificate::{Certificate, CommonName, DistinguishedName, GeneralName, Thumbprint, Timestamp},
     policy::{Answer, Rule, TrustAnchors},
 };
 
@@ -33,7 +33,7 @@ const ALGORITHMS: [(&str, &str); 7] = [
 ///
 /// .NET accepts a trusted root that is presented itself, which is how self-signed client certificates work there.
 /// The operator has named that very certificate, and the handshake has proved its key.
-pub(crate) fn is_trusted(certificate: &ClientCertificate, trust: &TrustAnchors, now: Timestamp) -> bool {
+pub(crate) fn is_trusted(certificate: &Certificate, trust: &TrustAnchors, now: Timestamp) -> bool {
     if trust.lists(certificate) {
         return certificate.validity().contains(now);
     }
@@ -42,7 +42,7 @@ pub(crate) fn is_trusted(certificate: &ClientCertificate, trust: &TrustAnchors, 
 
 /// Why [`is_trusted`] denied it; None if it did not, or was not asked lately. Costs no chain.
 pub(crate) fn why_not_trusted(
-    certificate: &ClientCertificate,
+    certificate: &Certificate,
     trust: &TrustAnchors,
     now: Timestamp,
 ) -> Option<&'static str> {
@@ -64,7 +64,7 @@ pub(crate) fn why_not_trusted(
 impl<'r> Evaluation<'_, 'r> {
     pub(super) fn call_certificate(&mut self, function: Function, value: Value<'r>) -> Evaluated<Value<'r>> {
         match (function, value) {
-            (Function::PairValue, Value::Pair(entry)) => Ok(Value::Certificate(Certificate {
+            (Function::PairValue, Value::Pair(entry)) => Ok(Value::Certificate(CertificateValue {
                 certificate: entry.certificate(),
                 has_private_key: entry.has_private_key(),
             })),
@@ -76,7 +76,7 @@ impl<'r> Evaluation<'_, 'r> {
         }
     }
 
-    fn of_certificate(&mut self, function: Function, which: Certificate<'r>) -> Evaluated<Value<'r>> {
+    fn of_certificate(&mut self, function: Function, which: CertificateValue<'r>) -> Evaluated<Value<'r>> {
         let certificate = which.certificate;
         let moment = |at| Ok(Value::Moment(time::from_timestamp(at)));
         match function {
@@ -92,7 +92,7 @@ impl<'r> Evaluation<'_, 'r> {
                 let name = if of_issuer { certificate.issuer() } else { certificate.subject() };
                 // A name that .NET prints is one whose values can all be read.
                 let which = if of_issuer { CertificateText::Issuer } else { CertificateText::Subject };
-                certificate_text(which, Certificate { certificate, has_private_key: false })?;
+                certificate_text(which, CertificateValue { certificate, has_private_key: false })?;
                 common_name(name)
             }
             Function::DnsName { or_common_name } => {
@@ -132,7 +132,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     /// Seldom asked for, so it is read again.
-    fn parsed(&mut self, certificate: &'r ClientCertificate) -> Evaluated<X509Certificate<'r>> {
+    fn parsed(&mut self, certificate: &'r Certificate) -> Evaluated<X509Certificate<'r>> {
         self.step(200)?;
         match X509Certificate::from_der(certificate.der()) {
             Ok((_, parsed)) => Ok(parsed),

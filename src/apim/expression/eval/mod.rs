@@ -17,7 +17,7 @@ use super::{
     node::{CertificateText, Constant, ErrorField, Kind, Node, Statement},
     time,
     ty::{Base, Type},
-    value::{Certificate, Fault, Value},
+    value::{CertificateValue, Fault, Value},
 };
 use crate::apim::program::Slot;
 
@@ -183,7 +183,7 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Int(i32::try_from(self.inputs.deployed().len()).unwrap_or(i32::MAX))
             }
             Kind::Deployed(key) => match self.find_deployed(key)? {
-                Some(entry) => Value::Certificate(Certificate {
+                Some(entry) => Value::Certificate(CertificateValue {
                     certificate: entry.certificate(),
                     has_private_key: entry.has_private_key(),
                 }),
@@ -347,7 +347,7 @@ fn of_constant(constant: &Constant) -> Value<'_> {
 const UNREADABLE_NAME: Fault =
     Fault::CannotTell("A name of the certificate holds a value that cannot be read without doubt.");
 
-fn certificate_text(which: CertificateText, certificate: Certificate<'_>) -> Evaluated<Value<'_>> {
+fn certificate_text(which: CertificateText, certificate: CertificateValue<'_>) -> Evaluated<Value<'_>> {
     let certificate = certificate.certificate;
     let text = match which {
         CertificateText::Thumbprint => certificate.dotnet_thumbprint(),

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::{
     apim::{
         deployment::{Deployment, DeploymentCertificates},
-        expression::value::{Certificate, Value},
+        expression::value::{CertificateValue, Value},
         facts::RequestFacts,
         program::Slot,
     },
@@ -43,9 +43,11 @@ impl<'r> Inputs<'r> {
         })
     }
 
-    pub(crate) fn certificate(&self) -> Option<Certificate<'r>> {
+    pub(crate) fn certificate(&self) -> Option<CertificateValue<'r>> {
         match self.facts.presented {
-            Presented::Certificate(certificate) => Some(Certificate { certificate, has_private_key: false }),
+            Presented::Certificate(certificate) => {
+                Some(CertificateValue { certificate, has_private_key: false })
+            }
             _ => None,
         }
     }

@@ -18,26 +18,25 @@ use super::{
     SpiffeId, Thumbprint, Timestamp, Validity, VerdictCache, spki::spki_range,
 };
 
-/// A caller's certificate and the chain presented with it.
+/// Facts of a certificate, and the chain presented with it.
 ///
-/// Parsed once per connection; cloning copies a pointer. As an axum extractor it yields a certificate that
-/// a [`RequireCertificateLayer`](crate::RequireCertificateLayer) has admitted, never one that was merely
-/// presented.
+/// Parsed once per connection; cloning copies a pointer. It says nothing about trust: a certificate that a layer
+/// admitted is a [`ClientCertificate`](crate::inbound::ClientCertificate) (feature `inbound`).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec!["orders.example.com".into()])?;
-/// use tower_mtls::{ClientCertificate, GeneralName};
+/// use tower_mtls::{Certificate, GeneralName};
 ///
-/// let certificate = ClientCertificate::from_der(made.cert.der())?;
+/// let certificate = Certificate::from_der(made.cert.der())?;
 /// assert_eq!(certificate.subject().to_string(), "CN=rcgen self signed cert");
 /// assert_eq!(certificate.subject_alternative_names(), [GeneralName::Dns("orders.example.com".into())]);
-/// assert!(ClientCertificate::from_der(b"not a certificate").is_err());
+/// assert!(Certificate::from_der(b"not a certificate").is_err());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ClientCertificate(Arc<Inner>);
+pub struct Certificate(Arc<Inner>);
 
 struct Inner {
     leaf: Box<[u8]>,
@@ -69,7 +68,7 @@ const MOST_EXTENSIONS: usize = 64;
 /// More certificates than this in one chain are refused as unreadable (real chains have two to five).
 const LONGEST_CHAIN: usize = 16;
 
-impl ClientCertificate {
+impl Certificate {
     /// Reads a DER-encoded certificate without a chain.
     ///
     /// # Errors
@@ -233,17 +232,17 @@ impl ClientCertificate {
 }
 
 /// Two certificates are equal if their DER encodings are; the chain does not count.
-impl PartialEq for ClientCertificate {
+impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
         self.0.leaf == other.0.leaf
     }
 }
 
-impl Eq for ClientCertificate {}
+impl Eq for Certificate {}
 
-impl fmt::Debug for ClientCertificate {
+impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificate")
+        f.debug_struct("Certificate")
             .field("subject", &format_args!("{}", self.0.subject))
             .field("issuer", &format_args!("{}", self.0.issuer))
             .field("serial", &format_args!("{}", self.0.serial))
@@ -309,11 +308,11 @@ mod tests {
     fn a_damaged_certificate_is_read_or_refused_and_never_a_panic() {
         let der = leaf();
         for at in 0..der.len() {
-            assert!(ClientCertificate::from_der(&der[..at]).is_err(), "cut at {at}");
+            assert!(Certificate::from_der(&der[..at]).is_err(), "cut at {at}");
             for flip in [0x01, 0x20, 0x80, 0xff] {
                 let mut damaged = der.clone();
                 damaged[at] ^= flip;
-                if let Ok(read) = ClientCertificate::from_der(&damaged) {
+                if let Ok(read) = Certificate::from_der(&damaged) {
                     let _ = format!("{read:?} {:?} {:?}", read.key_kind(), read.spiffe_id());
                     assert_ne!(read.sha256_thumbprint(), Thumbprint::sha256_of(&der));
                 }
@@ -325,11 +324,11 @@ mod tests {
     fn certificates_that_are_made_to_cost_are_refused() {
         let der = leaf();
         let large = [der.as_slice(), &vec![0; LARGEST]].concat();
-        assert!(ClientCertificate::from_der(&large).unwrap_err().to_string().contains("larger"));
+        assert!(Certificate::from_der(&large).unwrap_err().to_string().contains("larger"));
         let chain = std::iter::repeat_n(der.as_slice(), LONGEST_CHAIN + 1);
-        assert!(ClientCertificate::from_der_chain(&der, chain).unwrap_err().to_string().contains("chain"));
+        assert!(Certificate::from_der_chain(&der, chain).unwrap_err().to_string().contains("chain"));
         let names =
             (0..4_000).fold(Leaf::client("orders"), |leaf, name| leaf.dns(&format!("n{name}.contoso.com")));
-        assert!(ClientCertificate::from_der(&names.self_signed().der).is_err());
+        assert!(Certificate::from_der(&names.self_signed().der).is_err());
     }
 }
