@@ -123,7 +123,7 @@ mod tests {
         for (name, is_identity) in [
             ("X-ARR-ClientCert", true),
             ("X-ARR-ClientCert-Chain", true),
-            ("X-ARR-Certificate", true),
+            ("X-ARR-ClientCertificate", true),
             ("X-Remote-User", true),
             ("X-Remote-Group", true),
             ("X-Remote-Extra-Scopes", true),

@@ -23,7 +23,7 @@ mod verdict_cache;
 
 #[cfg(feature = "apim")]
 pub(crate) use self::dotnet::{DotNetForms, hex};
-pub(crate) use self::name::{CommonName, is_plain_text, same_text};
+pub(crate) use self::name::{SingleValue, is_plain_text, same_text};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;
 pub(crate) use self::verdict_cache::VerdictCache;

@@ -25,6 +25,8 @@ use crate::certificate::{
 /// | [`member_of`](Self::member_of) | the whole certificate with a set | | yes |
 /// | [`issuer`](Self::issuer), [`subject`](Self::subject) | distinguished names | RFC 5280, 7.1 | |
 /// | [`common_name`](Self::common_name) | the subject's only CN | RFC 5280, 7.1 | |
+/// | [`organization`](Self::organization), [`country`](Self::country) | the subject's only O or C | RFC 5280, 7.1 | |
+/// | [`organizational_unit`](Self::organizational_unit) | the subject's OUs | RFC 5280, 7.1 | |
 /// | [`serial`](Self::serial) | the serial number | RFC 5280, 4.1.2.2 | |
 /// | [`dns_name`](Self::dns_name) | dNSName entries | RFC 9525 | |
 /// | [`uri`](Self::uri) | URI entries, octet by octet | RFC 5280, 4.2.1.6 | |
@@ -57,6 +59,10 @@ pub struct Rule(Kind);
 pub(super) struct RuleName(Arc<Arc<str>>);
 
 impl RuleName {
+    pub(super) fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(Arc::new(name.into()))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -108,6 +114,24 @@ impl Rule {
     pub fn common_name<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(|name| Claim::CommonName(name.into()));
         Self::claims(RejectionKind::CommonName, names)
+    }
+
+    /// One of the subject's organizational units (OU) is one of these, case and white space aside.
+    pub fn organizational_unit<N: Into<String>>(units: impl IntoIterator<Item = N>) -> Self {
+        let units = units.into_iter().map(|unit| Claim::OrganizationalUnit(unit.into()));
+        Self::claims(RejectionKind::OrganizationalUnit, units)
+    }
+
+    /// The subject has exactly one organization (O), and it is one of these, case and white space aside.
+    pub fn organization<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(|name| Claim::Organization(name.into()));
+        Self::claims(RejectionKind::Organization, names)
+    }
+
+    /// The subject has exactly one country (C, two letters), and it is one of these, case aside.
+    pub fn country<N: Into<String>>(codes: impl IntoIterator<Item = N>) -> Self {
+        let codes = codes.into_iter().map(|code| Claim::Country(code.into()));
+        Self::claims(RejectionKind::Country, codes)
     }
 
     /// One of the certificate's dNSName entries matches one of these.
@@ -203,7 +227,7 @@ impl Rule {
         name: impl Into<Arc<str>>,
         rule: impl Fn(&Certificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
-        let name = RuleName(Arc::new(name.into()));
+        let name = RuleName::new(name);
         Self(Kind::Custom(name, Arc::new(move |certificate, now| rule(certificate, now).into())))
     }
 

@@ -3,6 +3,7 @@
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
 mod forged_names;
+mod subject;
 #[cfg(feature = "trust")]
 mod trust;
 
@@ -47,6 +48,10 @@ fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
         ("another issuer", issuer("CN=billing,O=Contoso"), Some(Kind::Issuer)),
         ("common name", Rule::common_name(["Orders"]), None),
         ("another common name", Rule::common_name(["order"]), Some(Kind::CommonName)),
+        ("organization", Rule::organization(["contoso"]), None),
+        ("another organization", Rule::organization(["Fabrikam"]), Some(Kind::Organization)),
+        ("no organizational unit", Rule::organizational_unit(["x"]), Some(Kind::OrganizationalUnit)),
+        ("no country", Rule::country(["DE"]), Some(Kind::Country)),
         ("dns name", dns("orders.contoso.com"), None),
         ("dns wildcard", dns("*.contoso.com"), None),
         ("another dns name", dns("billing.contoso.com"), Some(Kind::DnsName)),

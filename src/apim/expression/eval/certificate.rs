@@ -10,7 +10,7 @@ use crate::{
         node::{CertificateText, Function},
         value::{CertificateValue, Fault, Value},
     },
-    certificate::{Certificate, CommonName, DistinguishedName, GeneralName, Thumbprint, Timestamp},
+    certificate::{Certificate, DistinguishedName, GeneralName, SingleValue, Thumbprint, Timestamp},
     policy::{Answer, Rule, TrustAnchors},
 };
 
@@ -143,7 +143,7 @@ impl<'r> Evaluation<'_, 'r> {
 
 fn common_name(name: &DistinguishedName) -> Evaluated<Value<'_>> {
     match name.common_name() {
-        CommonName::One(only) => Ok(Value::borrowed(only)),
+        SingleValue::One(only) => Ok(Value::borrowed(only)),
         _ => Err(COMMON_NAME),
     }
 }
