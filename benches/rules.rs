@@ -109,7 +109,7 @@ impl InTurn {
     fn new(rule: &Rule) -> Self {
         let policy = || {
             let builder = Policy::builder().allow_outside_validity().allow_unanchored();
-            builder.rule(rule.clone()).build().unwrap()
+            builder.require(rule.clone()).build().unwrap()
         };
         Self { policies: (0..8).map(|_| policy()).collect(), turn: 0 }
     }
@@ -188,7 +188,8 @@ fn first_chain(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn first_issuer_thumbprint(bencher: Bencher<'_, '_>) {
     let [leaf, ca] = issued();
-    let policy = Policy::builder().issuer_thumbprint(Thumbprint::sha256_of(&ca)).build().unwrap();
+    let policy =
+        Policy::builder().require(Rule::issuer_thumbprint([Thumbprint::sha256_of(&ca)])).build().unwrap();
     once_per_connection(bencher, &policy, &leaf, &ca);
 }
 

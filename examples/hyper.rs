@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Who may call.
     let policy = Policy::builder()
         .trust(TrustAnchors::from_pem(partners.pem().as_bytes())?)
-        .common_name("orders-client")
+        .require(Rule::common_name(["orders-client"]))
         .build()?;
     let service = RequireCertificateLayer::new(policy).layer(service_fn(orders));
 

@@ -26,7 +26,7 @@
 //! | `if ($ssl_client_s_dn != "...") { return 403; }` | [`.subject("CN=orders,O=Contoso".parse()?)`](crate::PolicyBuilder::subject) | `subject = ["CN=orders,O=Contoso"]` |
 //! | `$ssl_client_i_dn` | [`.issuer(..)`](crate::PolicyBuilder::issuer) | `issuer = ["..."]` |
 //! | `$ssl_client_fingerprint` | [`.thumbprint("ab12...".parse()?)`](crate::PolicyBuilder::thumbprint) | `thumbprint`, `thumbprint_file` |
-//! | `$ssl_client_serial` | [`.serial("01AB".parse()?)`](crate::PolicyBuilder::serial) | |
+//! | `$ssl_client_serial` | [`Rule::serial(["01AB".parse()?])`](crate::Rule::serial) | |
 //! | `map $ssl_client_s_dn $ok { ... }` | several calls of `.subject(..)`: one match is enough | several entries in the list |
 //! | `proxy_ssl_certificate`, `proxy_ssl_certificate_key` | [`ClientIdentity::from_pem(chain, key)?`](crate::ClientIdentity::from_pem) | `[identities.NAME] certificate`, `private_key`; `identity = "NAME"` in the route |
 //! | `proxy_ssl_trusted_certificate` | [`UpstreamTrust::from_pem(ca)?`](crate::UpstreamTrust::from_pem) | `[upstream_tls] ca`, `[routes.upstream_tls] ca` |
@@ -103,12 +103,12 @@
 //! | `trust_chain_verification: ACCEPT_UNTRUSTED` | the default of [`ServerTls`](crate::ServerTls) | `[listener] client_certificate = "request"`, the default |
 //! | `require_client_certificate: true` | [`RequireCertificateLayer::new(policy)`](crate::RequireCertificateLayer::new) | `[routes.client_certificate]` |
 //! | `trusted_ca` | [`.trust(TrustAnchors::from_pem(ca)?)`](crate::PolicyBuilder::trust) | `[trust.NAME] ca`, and `trust = "NAME"` in the route |
-//! | `match_typed_subject_alt_names`, `san_type: DNS` | [`.dns_name("orders.example.com".parse()?)`](crate::PolicyBuilder::dns_name) | `dns_name = ["orders.example.com"]` |
-//! | the same, `URI` | [`.uri(..)`](crate::PolicyBuilder::uri), [`.spiffe_id(..)`](crate::PolicyBuilder::spiffe_id) | |
-//! | the same, `URI` with `prefix: spiffe://contoso.example/` | [`.spiffe_trust_domain(..)`](crate::PolicyBuilder::spiffe_trust_domain) | |
-//! | the same, `EMAIL`, `IP_ADDRESS` | [`.email(..)`](crate::PolicyBuilder::email), [`.ip_address(..)`](crate::PolicyBuilder::ip_address) | |
+//! | `match_typed_subject_alt_names`, `san_type: DNS` | [`Rule::dns_name(["orders.example.com".parse()?])`](crate::Rule::dns_name) | `dns_name = ["orders.example.com"]` |
+//! | the same, `URI` | [`Rule::uri([..])`](crate::Rule::uri), [`Rule::spiffe_id([..])`](crate::Rule::spiffe_id) | |
+//! | the same, `URI` with `prefix: spiffe://contoso.example/` | [`Rule::spiffe_trust_domain([..])`](crate::Rule::spiffe_trust_domain) | |
+//! | the same, `EMAIL`, `IP_ADDRESS` | [`Rule::email([..])`](crate::Rule::email), [`Rule::ip_address([..])`](crate::Rule::ip_address) | |
 //! | `verify_certificate_hash` | [`.thumbprint("DF6F...".parse()?)`](crate::PolicyBuilder::thumbprint) | `thumbprint`, `thumbprint_file` |
-//! | `verify_certificate_spki` | [`.spki_sha256(octets)`](crate::PolicyBuilder::spki_sha256) | |
+//! | `verify_certificate_spki` | [`Rule::spki_sha256([octets])`](crate::Rule::spki_sha256) | |
 //! | `allow_expired_certificate` | [`.allow_outside_validity()`](crate::PolicyBuilder::allow_outside_validity), but see 4 below | `validity = false` |
 //! | `crl` | not in this version | `revocation = "off"` is the only choice |
 //! | RBAC `rules`, `authenticated.principal_name` | the rule for the field that is meant | the keys of `[routes.client_certificate]` |
@@ -130,7 +130,10 @@
 //! // verify_certificate_hash and verify_certificate_spki: Envoy is content with one of them, so say `any`.
 //! let pinned = Rule::any([Rule::thumbprint([hash.parse()?]), Rule::spki_sha256([spki])]);
 //! // match_typed_subject_alt_names: [{ san_type: URI, matcher: { prefix: "spiffe://contoso.example/" } }]
-//! let policy = Policy::builder().rule(pinned).spiffe_trust_domain("contoso.example".parse()?).build()?;
+//! let policy = Policy::builder()
+//!     .require(pinned)
+//!     .require(Rule::spiffe_trust_domain(["contoso.example".parse()?]))
+//!     .build()?;
 //!
 //! // RBAC with rules and shadow_rules: what is being tried lies inside of what is enforced.
 //! # let (candidate, app) = (policy.clone(), tower::service_fn(|_: http::Request<()>| async { Ok::<_, std::convert::Infallible>(http::Response::new(())) }));
@@ -173,10 +176,10 @@
 //! | `AddCertificate(..)` and `[Authorize]` | [`RequireCertificateLayer::new(policy)`](crate::RequireCertificateLayer::new) | `[routes.client_certificate]` |
 //! | `AllowedCertificateTypes = Chained` with `ChainTrustValidationMode = CustomRootTrust` and `CustomTrustStore` | [`.trust(TrustAnchors::from_pem(ca)?)`](crate::PolicyBuilder::trust) | `[trust.NAME] ca`, and `trust = "NAME"` in the route |
 //! | `AllowedCertificateTypes = SelfSigned` | [`.thumbprints(list)`](crate::PolicyBuilder::thumbprints), no `.trust(..)` | `thumbprint`, `thumbprint_file` |
-//! | `ValidateCertificateUse` | part of `.trust(..)`; to demand it, [`.extended_key_usage(ClientAuth)`](crate::PolicyBuilder::extended_key_usage) | part of `trust` |
+//! | `ValidateCertificateUse` | part of `.trust(..)`; to demand it, [`Rule::extended_key_usage([ClientAuth])`](crate::Rule::extended_key_usage) | part of `trust` |
 //! | `ValidateValidityPeriod = false` | [`.allow_outside_validity()`](crate::PolicyBuilder::allow_outside_validity) | `validity = false` |
 //! | `RevocationMode` | not in this version | `revocation = "off"` is the only choice |
-//! | `OnCertificateValidated`, `context.Fail(..)` | [`.custom("name", \|certificate, now\| ..)`](crate::PolicyBuilder::custom), [`.member_of(set)`](crate::PolicyBuilder::member_of) | |
+//! | `OnCertificateValidated`, `context.Fail(..)` | [`Rule::custom("name", \|certificate, now\| ..)`](crate::Rule::custom), [`Rule::member_of(set)`](crate::Rule::member_of) | |
 //! | `OnChallenge` | [`.with_refusal(..)`](crate::RequireCertificateLayer::with_refusal) | |
 //! | `ClientCertificate.Thumbprint == "..."` | [`.thumbprint("...".parse()?)`](crate::PolicyBuilder::thumbprint) | `thumbprint` |
 //! | `ClientCertificate.Subject`, `.Issuer` | [`.subject("CN=orders, O=Contoso".parse()?)`](crate::PolicyBuilder::subject), `.issuer(..)` | `subject`, `issuer` |
@@ -193,17 +196,17 @@
 //! # let certificate = tower_mtls::Certificate::from_der(made.cert.der())?;
 //! # let copied = certificate.sha1_thumbprint().to_string();
 //! use std::{collections::HashSet, sync::{Arc, Mutex}};
-//! use tower_mtls::{Answer, Certificate, Clock, Policy, Presented, RejectionKind, SystemClock};
+//! use tower_mtls::{Answer, Certificate, Clock, Policy, Presented, RejectionKind, Rule, SystemClock};
 //!
 //! # let suspended = Arc::new(Mutex::new(HashSet::new()));
 //! // AllowedCertificateTypes = SelfSigned, and OnCertificateValidated with a lookup of one's own.
 //! let lookup = suspended.clone();
 //! let policy = Policy::builder()
 //!     .thumbprint(copied.parse()?)
-//!     .custom("not suspended", move |certificate: &Certificate, _| match lookup.lock() {
+//!     .require(Rule::custom("not suspended", move |certificate: &Certificate, _| match lookup.lock() {
 //!         Ok(suspended) => Answer::from(!suspended.contains(&certificate.spki_sha256())),
 //!         Err(_) => Answer::CannotTell,
-//!     })
+//!     }))
 //!     .build()?;
 //!
 //! let caller = Presented::from(certificate.clone());

@@ -17,17 +17,16 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let params = { let mut params = rcgen::CertificateParams::default(); params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained); params };
 //! # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
-//! use tower_mtls::{Policy, PolicyError, TrustAnchors};
+//! use tower_mtls::{Policy, PolicyError, Rule, TrustAnchors};
 //!
 //! let policy = Policy::builder()
 //!     .trust(TrustAnchors::from_pem(roots.as_bytes())?)
 //!     .issuer("CN=Contoso Issuing CA, O=Contoso".parse()?)
-//!     .common_name("orders-client")
-//!     .common_name("billing-client")
+//!     .require(Rule::common_name(["orders-client", "billing-client"]))
 //!     .build()?;
 //!
 //! // A name alone proves nothing: whoever makes a certificate chooses it.
-//! let forgeable = Policy::builder().common_name("orders-client").build();
+//! let forgeable = Policy::builder().require(Rule::common_name(["orders-client"])).build();
 //! assert_eq!(forgeable.unwrap_err(), PolicyError::Unanchored);
 //! # drop(policy);
 //! # Ok(())

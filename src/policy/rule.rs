@@ -47,7 +47,7 @@ use crate::certificate::{
 ///     Rule::subject(["CN=orders,O=Contoso".parse()?]),
 ///     Rule::subject(["CN=billing,O=Contoso".parse()?]),
 /// ]);
-/// let unanchored = Policy::builder().rule(not_the_test_client).rule(orders_or_billing).build();
+/// let unanchored = Policy::builder().require(not_the_test_client).require(orders_or_billing).build();
 /// assert!(unanchored.is_err(), "names alone can be forged: a chain or a thumbprint must anchor them");
 /// # Ok::<(), tower_mtls::NameParseError>(())
 /// ```
@@ -271,6 +271,19 @@ impl Rule {
             Kind::All(rules) => rules.iter().any(Self::is_anchored),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::is_anchored),
             Kind::Validity | Kind::Claims(..) | Kind::Custom(..) | Kind::Not(_) => false,
+        }
+    }
+
+    /// Returns true if the rule only compares fields of the certificate: no signature is verified, and no code of the
+    /// user runs.
+    pub(super) fn is_cheap(&self) -> bool {
+        match &self.0 {
+            Kind::Validity | Kind::Claims(..) | Kind::Thumbprint(_) | Kind::Spki(_) => true,
+            Kind::All(rules) | Kind::Any(rules) => rules.iter().all(Self::is_cheap),
+            Kind::Not(rule) => rule.is_cheap(),
+            Kind::Member(_) | Kind::Custom(..) => false,
+            #[cfg(feature = "trust")]
+            Kind::Trust(_) | Kind::IssuerThumbprint(_) => false,
         }
     }
 

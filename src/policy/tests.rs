@@ -207,7 +207,7 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
     let policy = Policy::builder()
         .thumbprint(certificate.sha256_thumbprint())
         .subject("CN=billing,O=Contoso".parse().unwrap())
-        .rule(Rule::any([Rule::common_name(["orders"]), Rule::common_name(["billing"])]))
+        .require(Rule::any([Rule::common_name(["orders"]), Rule::common_name(["billing"])]))
         .build()
         .unwrap();
     let presented = certificate.into();
@@ -234,18 +234,18 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
 #[test]
 fn combinations_that_prove_nothing_are_warned_of() {
     let name: NamePattern = "CN=orders".parse().unwrap();
-    let pin = Policy::builder().spki_sha256([0; 32]);
+    let pin = Policy::builder().require(Rule::spki_sha256([[0; 32]]));
     for (case, builder, expected) in [
         ("a pin", pin, vec![]),
         (
             "an issuer beside a pinned key",
-            Policy::builder().spki_sha256([0; 32]).issuer(name.clone()),
+            Policy::builder().require(Rule::spki_sha256([[0; 32]])).issuer(name.clone()),
             vec![PolicyWarning::IssuerWithoutChain],
         ),
         #[cfg(feature = "trust")]
         (
             "an exclusion by chain",
-            Policy::builder().spki_sha256([0; 32]).rule(Rule::not(Rule::trust(
+            Policy::builder().require(Rule::spki_sha256([[0; 32]])).require(Rule::not(Rule::trust(
                 TrustAnchors::from_der([Authority::root("root").der()]).unwrap(),
             ))),
             vec![PolicyWarning::ExclusionByChain],
@@ -261,8 +261,8 @@ fn combinations_that_prove_nothing_are_warned_of() {
         (
             "an exclusion by thumbprint",
             Policy::builder()
-                .spki_sha256([0; 32])
-                .rule(Rule::not(Rule::thumbprint([Thumbprint::Sha256([0; 32])]))),
+                .require(Rule::spki_sha256([[0; 32]]))
+                .require(Rule::not(Rule::thumbprint([Thumbprint::Sha256([0; 32])]))),
             vec![PolicyWarning::ExclusionByHash],
         ),
         (
@@ -319,7 +319,7 @@ fn what_cannot_be_told_refuses() {
         Rule::custom("cannot tell", |_, _| Answer::CannotTell),
         Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
     ] {
-        let policy = Policy::builder().thumbprint(thumbprint).rule(rule).build().unwrap();
+        let policy = Policy::builder().thumbprint(thumbprint).require(rule).build().unwrap();
         let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();
         assert_eq!(rejection.kind(), RejectionKind::Undecidable);
     }
@@ -327,7 +327,8 @@ fn what_cannot_be_told_refuses() {
 
 #[test]
 fn presence_and_readability_come_before_any_rule() {
-    let policy = Policy::builder().custom("anyone", |_, _| true).allow_unanchored().build().unwrap();
+    let policy =
+        Policy::builder().require(Rule::custom("anyone", |_, _| true)).allow_unanchored().build().unwrap();
     let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
     assert_eq!(policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(), RejectionKind::Missing);
     assert_eq!(policy.judge(&unreadable, NOW).unwrap_err().kind(), RejectionKind::Unreadable);
@@ -369,7 +370,7 @@ fn a_custom_rule_is_asked_every_time() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = AtomicUsize::new(0);
     let rule = move |_: &Certificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
-    let policy = Policy::builder().custom("twice", rule).allow_unanchored().build().unwrap();
+    let policy = Policy::builder().require(Rule::custom("twice", rule)).allow_unanchored().build().unwrap();
     let presented = orders().into();
     let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
     assert_eq!(admitted, [true, true, false, false]);
@@ -408,29 +409,29 @@ fn policies_that_prove_nothing_are_refused_at_build() {
             Policy::builder().subject(name.clone()).issuer(name.clone()),
             PolicyError::Unanchored,
         ),
-        ("custom alone", Policy::builder().custom("x", |_, _| true), PolicyError::Unanchored),
-        ("not", Policy::builder().rule(Rule::not(anchored())), PolicyError::Unanchored),
+        ("custom alone", Policy::builder().require(Rule::custom("x", |_, _| true)), PolicyError::Unanchored),
+        ("not", Policy::builder().require(Rule::not(anchored())), PolicyError::Unanchored),
         (
             "one way without an anchor",
-            Policy::builder().rule(Rule::any([anchored(), Rule::subject([name.clone()])])),
+            Policy::builder().require(Rule::any([anchored(), Rule::subject([name.clone()])])),
             PolicyError::Unanchored,
         ),
         ("no thumbprints", Policy::builder().thumbprints([]), PolicyError::EmptyList { rule: "thumbprint" }),
         (
             "empty any",
-            Policy::builder().thumbprint(zero).rule(Rule::not(Rule::any([]))),
+            Policy::builder().thumbprint(zero).require(Rule::not(Rule::any([]))),
             PolicyError::EmptyList { rule: "any" },
         ),
         (
             "empty all",
-            Policy::builder().thumbprint(zero).rule(Rule::all([])),
+            Policy::builder().thumbprint(zero).require(Rule::all([])),
             PolicyError::EmptyList { rule: "all" },
         ),
     ] {
         assert_eq!(builder.build().unwrap_err(), expected, "{case}");
     }
     let both_ways = Rule::any([anchored(), Rule::all([Rule::subject([name.clone()]), anchored()])]);
-    assert!(Policy::builder().rule(both_ways).build().is_ok());
+    assert!(Policy::builder().require(both_ways).build().is_ok());
     assert!(Policy::builder().subject(name).allow_unanchored().build().is_ok());
     assert!(Policy::builder().allow_unanchored().build().is_ok(), "any currently valid certificate");
 }

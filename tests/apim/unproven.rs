@@ -303,7 +303,7 @@ async fn what_is_admitted_without_a_proof_is_marked() {
     let pinned = Policy::builder().thumbprint(WORLD.orders.sha256_thumbprint()).allow_outside_validity();
     let pinned = RequireCertificateLayer::new(pinned.build().unwrap());
     let any = Policy::builder().allow_unanchored().allow_outside_validity();
-    let any = any.custom("any", |_, _| true).build().unwrap();
+    let any = any.require(Rule::custom("any", |_, _| true)).build().unwrap();
     assert!(!any.is_anchored());
     let any = RequireCertificateLayer::new(any);
     for _ in 0..2 {

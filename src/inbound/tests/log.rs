@@ -73,7 +73,7 @@ fn a_custom_rules_name_is_in_rejection_and_log() {
         ("excludes", crate::Rule::not(custom("blocked", Holds)), RejectionKind::Excluded, Some("blocked")),
         ("another rule", crate::Rule::common_name(["billing"]), RejectionKind::CommonName, None),
     ] {
-        let policy = Policy::builder().thumbprint(right.sha256_thumbprint()).rule(rule).build().unwrap();
+        let policy = Policy::builder().thumbprint(right.sha256_thumbprint()).require(rule).build().unwrap();
         let lines = Lines::of(async {
             let response = ask(policy, right.clone(), Request::new(())).await;
             let rejection = response.extensions().get::<Rejection>().unwrap();

@@ -9,7 +9,7 @@ use std::{
 
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
-    ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Shared, Timestamp, admitted,
+    ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Rule, Shared, Timestamp, admitted,
     identity::{Identities, IdentityReference, ResolveIdentity},
 };
 
@@ -170,10 +170,10 @@ pub(crate) fn explain(by: &IdentityBy, presented: &Presented) -> String {
 fn rule(claim: Claim, value: &Located<String>, findings: &mut Findings) -> Option<Policy> {
     let rule = Policy::builder().allow_outside_validity().allow_unanchored();
     let rule = match claim {
-        Claim::CommonName => Ok(rule.common_name(value.as_str())),
+        Claim::CommonName => Ok(rule.require(Rule::common_name([value.as_str()]))),
         Claim::Subject => with(value, |name| rule.subject(name)),
-        Claim::DnsName => with(value, |name| rule.dns_name(name)),
-        Claim::SpiffeId => with(value, |id| rule.spiffe_id(id)),
+        Claim::DnsName => with(value, |name| rule.require(Rule::dns_name([name]))),
+        Claim::SpiffeId => with(value, |id| rule.require(Rule::spiffe_id([id]))),
         Claim::Thumbprint => with(value, |thumbprint| rule.thumbprint(thumbprint)),
     };
     let built = rule.and_then(|rule| rule.build().map_err(|error| error.to_string()));

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use tower_mtls::{Policy, Thumbprint};
+use tower_mtls::{Policy, Rule, Thumbprint};
 
 use super::{Named, files::Findings, trust::Roots};
 use crate::{
@@ -36,18 +36,19 @@ pub(super) fn policy(
     for name in subjects? {
         policy = policy.subject(name);
     }
-    for name in &rules.common_name {
-        policy = policy.common_name(name.as_str());
+    if !rules.common_name.is_empty() {
+        policy = policy.require(Rule::common_name(rules.common_name.iter().map(|name| name.as_str())));
     }
-    for name in dns_names? {
-        policy = policy.dns_name(name);
+    let dns_names = dns_names?;
+    if !dns_names.is_empty() {
+        policy = policy.require(Rule::dns_name(dns_names));
     }
     let thumbprints: Vec<_> = thumbprints?.into_iter().chain(listed).collect();
     if !thumbprints.is_empty() {
         policy = policy.thumbprints(thumbprints);
     }
     if let Some(which) = rules.in_store {
-        policy = policy.member_of(Members::new(store.clone(), which == InStore::Any));
+        policy = policy.require(Rule::member_of(Members::new(store.clone(), which == InStore::Any)));
     }
     if !rules.validity {
         policy = policy.allow_outside_validity();
