@@ -53,6 +53,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "authorize")]
+mod authorize;
 mod body;
 mod capture;
 mod client_certificate;
@@ -62,6 +64,7 @@ mod counter;
 mod extract;
 mod future;
 mod grpc;
+mod into_refusal;
 mod layer;
 mod refusal;
 mod report;
@@ -69,6 +72,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "authorize")]
+pub use self::authorize::{Authorize, AuthorizeFuture, AuthorizeLayer};
 #[cfg(any(feature = "tonic", all(test, feature = "proxy")))]
 pub(crate) use self::capture::capture_into;
 pub(crate) use self::capture::presented;
@@ -76,11 +81,16 @@ pub(crate) use self::capture::presented;
 pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
-    capture::{AssumePresentedLayer, Capture, admitted, remote_addr, verification},
+    capture::{
+        AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer, Capture, admitted, remote_addr,
+        verification,
+    },
     client_certificate::ClientCertificate,
     future::ResponseFuture,
     grpc::is_grpc,
+    into_refusal::IntoRefusal,
     layer::RequireCertificateLayer,
+    refusal::AnyProtocol,
     service::RequireCertificate,
 };
 #[cfg(feature = "apim")]
