@@ -1,3 +1,5 @@
+//! A process of its own: its resident memory is measured.
+//!
 //! What an identity with an idle connection takes. The upstream is another process, so that its memory is not
 //! counted. With `TOWER_MTLS_LONG` set, a thousand of them are measured.
 #![cfg(all(target_os = "linux", feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]

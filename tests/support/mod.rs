@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     missing_docs,
     missing_debug_implementations,
     clippy::exhaustive_enums,
@@ -14,14 +15,16 @@
 
 pub mod caller;
 pub mod der;
+mod folder;
 pub mod pki;
 pub mod raw;
 pub mod server;
 pub mod upstream;
+mod wait;
 #[cfg(feature = "outbound")]
 pub mod world;
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
@@ -33,6 +36,10 @@ use rustls::{
 };
 
 use self::pki::Issued;
+pub use self::{
+    folder::Folder,
+    wait::{eventually, in_time},
+};
 
 pub type Body = BoxBody<Bytes, Infallible>;
 
@@ -48,27 +55,9 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Fails a test that would otherwise hang.
-pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(Duration::from_secs(30), future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within 30 seconds"),
-    }
-}
-
 /// Whether the long run was asked for.
 pub fn is_long() -> bool {
     std::env::var_os("TOWER_MTLS_LONG").is_some()
-}
-
-/// Looks again and again until something holds that no event tells.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let looking = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    in_time(what, looking).await;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,16 +3,23 @@
     dead_code,
     missing_docs,
     unreachable_pub,
+    unused_imports,
     missing_debug_implementations,
     clippy::unwrap_used,
     reason = "shared by test files"
 )]
 
+#[path = "../../../../tests/support/folder.rs"]
+mod folder;
 pub mod fronted;
+#[path = "../../../../tests/support/pki.rs"]
+pub mod pki;
 pub mod raw_http2;
 pub mod slow_upstream;
 mod stall;
 pub mod upstream;
+#[path = "../../../../tests/support/wait.rs"]
+mod wait;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -20,7 +27,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -40,41 +47,14 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// A folder of this test's own, removed at the end.
-pub struct Folder(PathBuf);
+pub use self::{
+    folder::Folder,
+    wait::{eventually, in_time},
+};
 
-impl Folder {
-    pub fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("gateway-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Waits until something holds that no event tells of.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited too long for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What comes of it, if it comes within a minute.
-pub async fn soon<T>(awaited: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), awaited).await.expect("waited too long")
+/// The output of `future`; panics after a minute.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    in_time("an event", future).await
 }
 
 /// As many open files as the system allows.

@@ -39,7 +39,7 @@ impl SlowUpstream {
 
     /// Waits until so many requests have come.
     pub async fn asked(&self, count: usize) {
-        super::until("the requests to arrive", || self.asked.load(Ordering::SeqCst) >= count).await;
+        super::eventually("the requests to arrive", || self.asked.load(Ordering::SeqCst) >= count).await;
     }
 
     pub fn requests(&self) -> usize {

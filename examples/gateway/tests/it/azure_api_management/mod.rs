@@ -1,0 +1,3 @@
+//! Policy documents of Azure API Management.
+
+mod policy;

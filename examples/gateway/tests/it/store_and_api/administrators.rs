@@ -1,0 +1,256 @@
+//! Many administrators at once, against a model of what they were told.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::world::{World, ask_on, upload};
+use crate::support::{get, whole};
+
+const ADMINISTRATORS: usize = 32;
+const IDS: usize = 12;
+
+/// A change that was answered with success: the ETag before it and after it; None: nothing is there.
+type Change = (String, Option<String>, Option<String>);
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end as u64).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
+    let operations = if std::env::var_os("TOWER_MTLS_LONG").is_some() { 10_000 } else { 1_500 };
+    let world = Arc::new(World::start(
+        "[[routes]]\npath = \"/used\"\nupstream = \"UPSTREAM\"\nidentity = { id = \"used\" }\n",
+    ));
+    let identities = ["orders", "billing"].map(|name| world.pfx(name));
+    assert_eq!(world.put("used", &identities[0].0, &identities[0].1, &[]).await.status, 201);
+    let callers: Vec<_> = ["client.pem", "stranger.pem", "impostor.pem", "ca.pem"]
+        .map(|name| upload(&world.file(name), ""))
+        .into();
+    let replacements = identities.map(|(pfx, password)| upload(&pfx, &password));
+    let uploads = Arc::new((callers, replacements));
+    let changes: Arc<Mutex<Vec<Change>>> = Arc::default();
+    // What each ETag stands for, whoever saw it.
+    let contents: Arc<Mutex<HashMap<(String, String), String>>> = Arc::default();
+    let mut administrators = JoinSet::new();
+    for number in 0..ADMINISTRATORS {
+        let (world, uploads) = (world.clone(), uploads.clone());
+        let (changes, contents) = (changes.clone(), contents.clone());
+        administrators.spawn(async move {
+            let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (number as u64 + 1) << 20);
+            let mut open = world.connect().await;
+            let saw = |id: &str, tag: &str, thumbprint: &str| {
+                let mut contents = contents.lock().unwrap();
+                let known =
+                    contents.entry((id.to_owned(), tag.to_owned())).or_insert_with(|| thumbprint.to_owned());
+                assert_eq!(known, thumbprint, "{id} {tag}");
+            };
+            for turn in 0..operations / ADMINISTRATORS {
+                // Now and then the one that is in use.
+                if turn % 16 == 5 {
+                    let delete =
+                        world.request(Method::DELETE, "/certificates/used", &[("if-match", "*")], "");
+                    assert_eq!(ask_on(&mut open, delete).await.status, 400);
+                    let body = &uploads.1[random.below(2)];
+                    let put = world.request(Method::PUT, "/certificates/used", &[("if-match", "*")], body);
+                    assert_eq!(ask_on(&mut open, put).await.status, 200);
+                    continue;
+                }
+                let id = format!("entry-{}", random.below(IDS));
+                let path = format!("/certificates/{id}");
+                let got = ask_on(&mut open, world.request(Method::GET, &path, &[], "")).await;
+                let tag = match got.status {
+                    200 => Some(got.etag().to_owned()),
+                    404 => None,
+                    other => panic!("{other}: {got:?}"),
+                };
+                if let Some(tag) = &tag {
+                    saw(&id, tag, got.body["properties"]["thumbprint"].as_str().unwrap());
+                }
+                let sent = tag.clone().unwrap_or_default();
+                let (method, body) = match (&tag, random.below(4)) {
+                    (Some(_), 0) => (Method::DELETE, ""),
+                    _ => (Method::PUT, &*uploads.0[random.below(uploads.0.len())]),
+                };
+                let request = world.request(method.clone(), &path, &[("if-match", &sent)], body);
+                let answer = ask_on(&mut open, request).await;
+                let after = match (answer.status, &tag) {
+                    (201, None) | (200, Some(_)) if method == Method::PUT => Some(answer.etag().to_owned()),
+                    (200, Some(_)) => None,
+                    // Somebody else was faster.
+                    (412, _) | (204, Some(_)) => continue,
+                    (other, _) => panic!("{method} {other}: {answer:?}"),
+                };
+                if let Some(after) = &after {
+                    saw(&id, after, answer.body["properties"]["thumbprint"].as_str().unwrap());
+                }
+                changes.lock().unwrap().push((id, tag, after));
+            }
+        });
+    }
+    while let Some(done) = administrators.join_next().await {
+        done.unwrap();
+    }
+
+    // The model: of each entry every state was followed by one other at most, and the last one is what is there.
+    let mut by_id: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+    for change in std::mem::take(&mut *changes.lock().unwrap()) {
+        by_id.entry(change.0.clone()).or_default().push(change);
+    }
+    let mut made = 0;
+    for (id, changes) in &by_id {
+        made += changes.len();
+        let mut left: Vec<_> = changes.iter().filter_map(|(_, before, _)| before.as_deref()).collect();
+        let count = left.len();
+        left.sort_unstable();
+        left.dedup();
+        assert_eq!(left.len(), count, "{id}: two changes followed on the same state, so that one is lost");
+        let mut last: Vec<_> = changes.iter().filter_map(|(_, _, after)| after.as_deref()).collect();
+        last.retain(|tag| left.binary_search(tag).is_err());
+        let got = world.ask(Method::GET, &format!("/certificates/{id}"), &[], "").await;
+        match got.status {
+            200 => assert_eq!(last, [got.etag()], "{id}"),
+            _ => assert!(last.is_empty(), "{id}: {last:?} is gone"),
+        }
+    }
+    assert!(made > operations / 4, "{made} changes were made");
+    println!("{ADMINISTRATORS} administrators, {operations} operations, {made} changes");
+    assert_eq!(world.ask(Method::GET, "/certificates/used", &[], "").await.status, 200);
+}
+
+/// The resources of the second test: identities, upstreams that show them, and APIs whose policies name both.
+const NAMES: usize = 5;
+
+/// One administrator's next change, of the `turn`: method, path and properties.
+fn next_change(random: &mut Random, world: &World) -> (Method, String, Option<Value>) {
+    let name = |kind: &str, random: &mut Random| format!("{kind}-{}", random.below(NAMES));
+    let is_deletion = random.below(4) == 0;
+    let (path, properties) = match random.below(6) {
+        0 | 1 => (format!("/certificates/{}", name("identity", random)), Value::Null),
+        2 => {
+            let credentials = json!({ "certificateIds": [name("identity", random)] });
+            let properties = json!({ "url": world.upstream, "protocol": "http", "credentials": credentials });
+            (format!("/backends/{}", name("upstream", random)), properties)
+        }
+        3 => {
+            let api = name("api", random);
+            let path = if random.below(3) == 0 { name("api", random) } else { api.clone() };
+            (format!("/apis/{api}"), json!({ "path": path, "serviceUrl": world.upstream }))
+        }
+        _ => {
+            let chosen = match random.below(2) {
+                0 => format!("<authentication-certificate certificate-id='{}' />", name("identity", random)),
+                _ => format!("<set-backend-service backend-id='{}' />", name("upstream", random)),
+            };
+            let value = format!("<policies><inbound>{chosen}</inbound></policies>");
+            (format!("/apis/{}/policies/policy", name("api", random)), json!({ "value": value }))
+        }
+    };
+    if is_deletion { (Method::DELETE, path, None) } else { (Method::PUT, path, Some(properties)) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_route_ever_points_at_what_is_not_there() {
+    let operations = if std::env::var_os("TOWER_MTLS_LONG").is_some() { 10_000 } else { 1_500 };
+    let world = Arc::new(World::start(""));
+    let uploads = Arc::new(["orders", "billing"].map(|name| {
+        let (pfx, password) = world.pfx(name);
+        upload(&pfx, &password)
+    }));
+    // The tags that were followed by another state: each of them once.
+    let followed: Arc<Mutex<HashMap<(String, String), usize>>> = Arc::default();
+    let mut administrators = JoinSet::new();
+    for number in 0..ADMINISTRATORS {
+        let (world, uploads, followed) = (world.clone(), uploads.clone(), followed.clone());
+        administrators.spawn(async move {
+            let mut random = Random(0xd1b5_4a32_d192_ed03 ^ (number as u64 + 1) << 20);
+            let (mut open, mut caller) = (world.connect().await, world.demo.http1(None).await);
+            let mut told = [0; 6];
+            for _ in 0..operations / ADMINISTRATORS {
+                let (method, path, properties) = next_change(&mut random, &world);
+                let got = ask_on(&mut open, world.request(Method::GET, &path, &[], "")).await;
+                let tag = if got.status == 200 { got.etag().to_owned() } else { String::new() };
+                if method == Method::DELETE && tag.is_empty() {
+                    continue;
+                }
+                let body = match properties {
+                    Some(Value::Null) => uploads[random.below(2)].clone(),
+                    Some(properties) => json!({ "properties": properties }).to_string(),
+                    None => String::new(),
+                };
+                let headers: &[(&str, &str)] = if tag.is_empty() { &[] } else { &[("if-match", &tag)] };
+                let answer = ask_on(&mut open, world.request(method.clone(), &path, headers, &body)).await;
+                told[usize::from(answer.status / 100)] += 1;
+                match (answer.status, method.as_str()) {
+                    // Made, or removed, of the very state that was seen. What was not there has no tag; an API's
+                    // DELETE says the same whether it was there or not.
+                    (200, _) => *followed.lock().unwrap().entry((path, tag)).or_default() += 1,
+                    (201, "PUT") | (204, "DELETE") => {}
+                    // It names what is not there, is needed, or overlaps; somebody else was faster.
+                    (400 | 404 | 409 | 412, _) => {}
+                    other => panic!("{other:?} {path}: {answer:?}"),
+                }
+                // Whatever it is now, requests find what it names.
+                let path = format!("/api-{}", random.below(NAMES));
+                caller.ready().await.unwrap();
+                let (status, _, text) = whole(caller.send_request(get(&path)).await.unwrap()).await;
+                assert!([200, 404, 502].contains(&status), "{path}: {status} {text}");
+                assert!(!text.contains("unknown_identity"), "{path}: {text}");
+            }
+            told
+        });
+    }
+    let mut told = [0; 6];
+    while let Some(done) = administrators.join_next().await {
+        for (sum, more) in told.iter_mut().zip(done.unwrap()) {
+            *sum += more;
+        }
+    }
+    let followed = std::mem::take(&mut *followed.lock().unwrap());
+    let lost: Vec<_> = followed.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(lost.is_empty(), "two changes followed on the same state, so that one is lost: {lost:?}");
+    assert!(told[2] > operations / 8 && told[4] > operations / 20, "{told:?}");
+    println!(
+        "{ADMINISTRATORS} administrators, {operations} operations, {} made, {} refused",
+        told[2], told[4]
+    );
+
+    // Everything that a policy or an upstream names is there, with its key.
+    let list = |path: &'static str| world.ask(Method::GET, path, &[], "");
+    let names = |body: &Value| -> Vec<String> {
+        body["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let (certificates, upstreams) = (list("/certificates").await, list("/backends").await);
+    let known: Vec<_> = names(&certificates.body)
+        .into_iter()
+        .map(|name| format!("certificate-id='{name}'"))
+        .chain(names(&upstreams.body).into_iter().map(|name| format!("backend-id='{name}'")))
+        .collect();
+    for upstream in upstreams.body["value"].as_array().unwrap() {
+        let id = upstream["properties"]["credentials"]["certificateIds"][0].as_str().unwrap();
+        assert!(known.contains(&format!("certificate-id='{id}'")), "{upstream}");
+    }
+    let mut policies = 0;
+    for api in names(&list("/apis").await.body).iter().filter(|name| name.starts_with("api-")) {
+        let policy = world.ask(Method::GET, &format!("/apis/{api}/policies/policy"), &[], "").await;
+        if policy.status == 200 {
+            policies += 1;
+            let value = policy.body["properties"]["value"].as_str().unwrap();
+            assert!(known.iter().any(|known| value.contains(known.as_str())), "{value}: {known:?}");
+        }
+    }
+    println!("{policies} policies and {} upstreams in the end", upstreams.body["count"]);
+}

@@ -1,0 +1,11 @@
+//! The certificate store: the management API by raw requests, and what requests see of a change.
+
+mod administrators;
+mod apis;
+mod backends;
+mod command_line;
+mod effective;
+mod rest;
+mod sdk;
+mod upstream_trust;
+pub(crate) mod world;

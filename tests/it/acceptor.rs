@@ -1,0 +1,427 @@
+//! Who gets in, over real sockets and real TLS: axum and plain hyper-util behind an [`MtlsListener`].
+#![cfg(all(
+    feature = "acceptor",
+    feature = "axum",
+    feature = "trust",
+    any(feature = "aws-lc-rs", feature = "ring")
+))]
+
+use std::{
+    convert::Infallible,
+    io::{ErrorKind, Read},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, Response, StatusCode, header};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use rustls::{pki_types::CertificateDer, sign::CertifiedKey};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tower::{Layer, service_fn};
+use tower_mtls::{
+    Certificate, ClientCertificate, ManualClock, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    Thumbprint, Timestamp, TrustAnchors,
+    acceptor::{ClientCertificateRequest, ListenerLimits},
+    admitted, capture,
+};
+
+use crate::support::{
+    Http, Tls,
+    caller::{Answer, Caller},
+    certified, der, every_version, in_time,
+    pki::{Authority, Issued, Leaf, NOON},
+    server::Server,
+    with_key_of,
+};
+
+const REFUSED: &str = r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#;
+
+/// The authorities of one test, and the certificate that its servers show.
+struct World {
+    partners: Authority,
+    server_root: Authority,
+    server: Issued,
+}
+
+impl World {
+    fn new() -> Self {
+        let server_root = Authority::root("Server Root");
+        Self {
+            partners: Authority::root("Partner CA"),
+            server: server_root.issue(&Leaf::server()),
+            server_root,
+        }
+    }
+
+    /// A new configuration each time, with ticket keys of its own.
+    fn tls(&self) -> ServerTls {
+        ServerTls::from_pem(self.server.chain_pem().as_bytes(), self.server.key_pem().as_bytes()).unwrap()
+    }
+
+    fn partners_only(&self) -> Policy {
+        let partners = TrustAnchors::from_der([self.partners.der()]).unwrap();
+        Policy::builder().trust(partners).build().unwrap()
+    }
+
+    fn serve(&self, app: Router, limits: ListenerLimits) -> Server {
+        self.serve_with(self.tls(), app, limits)
+    }
+
+    fn serve_with(&self, tls: ServerTls, app: Router, limits: ListenerLimits) -> Server {
+        Server::start(async move |socket: TcpListener| {
+            let listener = MtlsListener::new(socket, tls, limits).unwrap();
+            axum::serve(listener, capture(app)).await.unwrap();
+        })
+    }
+
+    /// A server at noon for partners, and the clock by which it judges.
+    fn partners_server(&self) -> (Server, Arc<ManualClock>) {
+        let (app, clock) = app(self.partners_only());
+        (self.serve(app, ListenerLimits::default()), clock)
+    }
+
+    fn caller(&self, key: Option<Arc<CertifiedKey>>, tls: Tls, http: Http) -> Caller {
+        Caller::new(&self.server_root, key, tls, http)
+    }
+
+    fn partner(&self) -> Arc<CertifiedKey> {
+        certified(&self.partners.issue(&Leaf::client("partner")))
+    }
+}
+
+/// `/guarded` greets whom the policy admits, `/forgotten` does so without the layer, `/open` greets anyone.
+fn app(policy: Policy) -> (Router, Arc<ManualClock>) {
+    async fn greet(caller: ClientCertificate) -> String {
+        caller.subject().to_string()
+    }
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOON)));
+    let layer = RequireCertificateLayer::new(policy).with_clock(clock.clone());
+    let app = Router::new()
+        .route("/guarded", get(greet))
+        .layer(layer)
+        .route("/forgotten", get(greet))
+        .route("/open", get(async || "open"));
+    (app, clock)
+}
+
+fn assert_greeted(answer: &Answer, subject: &str) {
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.body, subject);
+}
+
+fn assert_refused(answer: &Answer, http: Http, who: &str) {
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{who}");
+    let phrase = (http == Http::One).then_some("Invalid client certificate");
+    assert_eq!(answer.reason.as_deref(), phrase, "{who}");
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json", "{who}");
+    assert_eq!(answer.body, REFUSED, "{who}");
+}
+
+#[tokio::test]
+async fn a_partner_is_greeted_by_name_and_everyone_else_gets_403() {
+    let world = World::new();
+    let (server, _) = world.partners_server();
+    let impostor = Authority::root("Partner CA");
+    let day = 86_400;
+    let wrong = [
+        ("nobody", None),
+        ("an expired partner", Some(world.partners.issue(&Leaf::client("partner").until(NOON - 1)))),
+        ("a partner of tomorrow", Some(world.partners.issue(&Leaf::client("partner").from(NOON + day)))),
+        ("a stranger", Some(Authority::root("Stranger CA").issue(&Leaf::client("partner")))),
+        ("an impostor", Some(impostor.issue(&Leaf::client("partner")))),
+        ("a self-made one", Some(Leaf::client("partner").self_signed())),
+    ];
+    for (tls, http) in every_version() {
+        let partner = world.caller(Some(world.partner()), tls, http);
+        assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
+        for (who, issued) in &wrong {
+            let caller = world.caller(issued.as_ref().map(certified), tls, http);
+            let mut connection = caller.connect(server.address()).await;
+            assert_refused(&connection.get("/guarded").await, http, who);
+            assert_eq!(connection.get("/open").await.body, "open", "{who} may still ask for what is open");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_is_the_status_line_of_http_1_1() {
+    let world = World::new();
+    let (server, _) = world.partners_server();
+    let caller = world.caller(None, Tls::V13, Http::One);
+    let mut stream = caller.handshake(server.address()).await.unwrap();
+    stream.write_all(b"GET /guarded HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    in_time("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+    let (line, _) = answer.split_once("\r\n").unwrap();
+    assert_eq!(line, "HTTP/1.1 403 Invalid client certificate");
+}
+
+#[tokio::test]
+async fn plain_hyper_util_serves_the_same() {
+    let world = World::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOON)));
+    let service = RequireCertificateLayer::new(world.partners_only()).with_clock(clock).layer(service_fn(
+        async |request: Request<_>| {
+            let caller = admitted(request.extensions()).expect("only admitted requests get here");
+            Ok::<_, Infallible>(Response::new(Body::from(caller.subject().to_string())))
+        },
+    ));
+    let tls = world.tls();
+    let server = Server::start(async move |socket: TcpListener| {
+        let mut listener = MtlsListener::new(socket, tls, ListenerLimits::default()).unwrap();
+        loop {
+            let (stream, _) = listener.accept().await;
+            let service = TowerToHyperService::new(stream.capture(service.clone()));
+            tokio::spawn(async move {
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    for (tls, http) in every_version() {
+        let partner = world.caller(Some(world.partner()), tls, http);
+        assert_greeted(&partner.get(server.address(), "/").await, "CN=partner,O=Contoso");
+        let nobody = world.caller(None, tls, http);
+        assert_refused(&nobody.get(server.address(), "/").await, http, "nobody");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_without_the_layer_gets_500_and_never_a_certificate() {
+    let world = World::new();
+    let (server, _) = world.partners_server();
+    let self_made = certified(&Leaf::client("partner").self_signed());
+    for (tls, http) in every_version() {
+        for key in [None, Some(self_made.clone()), Some(world.partner())] {
+            let is_partner = key.is_some() && !Arc::ptr_eq(key.as_ref().unwrap(), &self_made);
+            let mut connection = world.caller(key, tls, http).connect(server.address()).await;
+            for _ in 0..2 {
+                let forgotten = connection.get("/forgotten").await;
+                assert_eq!(forgotten.status, StatusCode::INTERNAL_SERVER_ERROR);
+                assert!(!String::from_utf8_lossy(&forgotten.body).contains("partner"));
+                // Being admitted on one route changes nothing on the other.
+                let guarded = connection.get("/guarded").await;
+                assert_eq!(guarded.status == StatusCode::OK, is_partner);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_does_not_ask_gets_no_certificate_to_judge() {
+    let world = World::new();
+    let tls = ServerTls::builder()
+        .certificate_pem(world.server.chain_pem().as_bytes(), world.server.key_pem().as_bytes())
+        .client_certificate(ClientCertificateRequest::Off)
+        .build()
+        .unwrap();
+    let (app, _) = app(world.partners_only());
+    let server = world.serve_with(tls, app, ListenerLimits::default());
+    let caller = world.caller(Some(world.partner()), Tls::V13, Http::Two);
+    assert_refused(&caller.get(server.address(), "/guarded").await, Http::Two, "a partner");
+    assert_eq!(caller.get(server.address(), "/open").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_on_an_open_connection_is_refused_on_the_next_request() {
+    let world = World::new();
+    for (tls, http) in every_version() {
+        let (server, clock) = world.partners_server();
+        let partner = world.partners.issue(&Leaf::client("partner").until(NOON + 10));
+        let caller = world.caller(Some(certified(&partner)), tls, http);
+        let mut connection = caller.connect(server.address()).await;
+        assert_greeted(&connection.get("/guarded").await, "CN=partner,O=Contoso");
+        clock.advance(10);
+        assert_greeted(&connection.get("/guarded").await, "CN=partner,O=Contoso");
+        clock.advance(1);
+        assert_refused(&connection.get("/guarded").await, http, "an expired partner");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_expired_is_refused_on_a_resumed_session() {
+    let world = World::new();
+    for (tls, http) in every_version() {
+        let (server, clock) = world.partners_server();
+        let partner = world.partners.issue(&Leaf::client("partner").until(NOON + 10));
+        let caller = world.caller(Some(certified(&partner)), tls, http);
+
+        let mut first = caller.connect(server.address()).await;
+        assert!(!first.is_resumed());
+        assert_greeted(&first.get("/guarded").await, "CN=partner,O=Contoso");
+
+        let mut second = caller.connect(server.address()).await;
+        assert!(second.is_resumed(), "{tls:?} {http:?}");
+        assert_greeted(&second.get("/guarded").await, "CN=partner,O=Contoso");
+
+        clock.advance(11);
+        let mut third = caller.connect(server.address()).await;
+        assert!(third.is_resumed(), "{tls:?} {http:?}");
+        assert_refused(&third.get("/guarded").await, http, "an expired partner");
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_one_listener_is_not_resumed_by_another() {
+    let world = World::new();
+    for (tls, http) in every_version() {
+        let (one, _) = world.partners_server();
+        let (other, _) = world.partners_server();
+        let caller = world.caller(Some(world.partner()), tls, http);
+        let _ = caller.get(one.address(), "/guarded").await;
+        let mut again = caller.connect(one.address()).await;
+        assert!(again.is_resumed(), "{tls:?} {http:?}");
+        let _ = again.get("/guarded").await;
+
+        let mut elsewhere = caller.connect(other.address()).await;
+        assert!(!elsewhere.is_resumed(), "{tls:?} {http:?}");
+        assert_greeted(&elsewhere.get("/guarded").await, "CN=partner,O=Contoso");
+    }
+}
+
+#[tokio::test]
+async fn whoever_shows_anothers_certificate_fails_the_handshake() {
+    let world = World::new();
+    let (server, _) = world.partners_server();
+    let victim = world.partners.issue(&Leaf::client("partner"));
+    let thief = Leaf::client("thief").self_signed();
+    for tls in Tls::BOTH {
+        let caller = world.caller(Some(with_key_of(&victim, &thief)), tls, Http::One);
+        let failed = match caller.handshake(server.address()).await {
+            Err(error) => error,
+            Ok(mut stream) => {
+                // On TLS 1.3 a caller is done before its certificate is judged.
+                assert_eq!(tls, Tls::V13);
+                in_time("the alert", stream.read(&mut [0; 1])).await.unwrap_err()
+            }
+        };
+        let failed = failed.into_inner().unwrap().downcast::<rustls::Error>().unwrap();
+        assert_eq!(*failed, rustls::Error::AlertReceived(rustls::AlertDescription::DecryptError));
+
+        let honest = world.caller(Some(certified(&victim)), tls, Http::One);
+        assert_greeted(&honest.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
+    }
+}
+
+#[tokio::test]
+async fn version_1_and_self_signed_certificates_are_admitted_by_thumbprint() {
+    let world = World::new();
+    let version_1 = der::version_1(Leaf::client("device").self_signed());
+    let der = CertificateDer::from(version_1.der.clone());
+    assert!(rustls::server::ParsedCertificate::try_from(&der).is_err(), "webpki does not read version 1");
+    for (what, issued) in
+        [("version 1", version_1), ("self-signed with CA:TRUE", Leaf::client("device").ca().self_signed())]
+    {
+        let pinned = Policy::builder().thumbprint(Thumbprint::sha256_of(&issued.der)).build().unwrap();
+        let (app, _) = app(pinned);
+        let server = world.serve(app, ListenerLimits::default());
+        let (strict, _) = world.partners_server();
+        for (tls, http) in every_version() {
+            let caller = world.caller(Some(certified(&issued)), tls, http);
+            assert_greeted(&caller.get(server.address(), "/guarded").await, "CN=device,O=Contoso");
+            assert_refused(&caller.get(strict.address(), "/guarded").await, http, what);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_reaches_the_policy_and_gets_403() {
+    let world = World::new();
+    let whole = Leaf::client("device").dns("device.example.com").self_signed();
+    let issued = der::with_malformed_names(whole);
+    assert!(Certificate::from_der(&issued.der).is_err());
+    let pinned = Policy::builder().thumbprint(Thumbprint::sha256_of(&issued.der)).build().unwrap();
+    let (app, _) = app(pinned);
+    let server = world.serve(app, ListenerLimits::default());
+    for (tls, http) in every_version() {
+        let caller = world.caller(Some(certified(&issued)), tls, http);
+        assert_refused(&caller.get(server.address(), "/guarded").await, http, "an unreadable one");
+    }
+}
+
+fn silent(address: SocketAddr) -> std::net::TcpStream {
+    let socket = std::net::TcpStream::connect(address).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn a_hundred_silent_clients_delay_nobody() {
+    let world = World::new();
+    let (app, _) = app(world.partners_only());
+    let limits = ListenerLimits::default().with_handshake_timeout(Duration::from_secs(3_600));
+    let server = world.serve(app, limits);
+    let mut crowd: Vec<_> = (0..100).map(|_| silent(server.address())).collect();
+
+    let partner = world.caller(Some(world.partner()), Tls::V13, Http::Two);
+    assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
+    for socket in &mut crowd {
+        let waiting = socket.read(&mut [0; 1]).expect_err("neither closed nor answered");
+        assert_eq!(waiting.kind(), ErrorKind::WouldBlock);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_client_is_closed_when_its_handshake_times_out() {
+    let world = World::new();
+    let (app, _) = app(world.partners_only());
+    let timeout = Duration::from_millis(50);
+    let server = world.serve(app, ListenerLimits::default().with_handshake_timeout(timeout));
+    let start = Instant::now();
+    let mut silent = TcpStream::connect(server.address()).await.unwrap();
+    let mut half_open = TcpStream::connect(server.address()).await.unwrap();
+    half_open.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
+    for socket in [&mut silent, &mut half_open] {
+        let read = in_time("the end", socket.read(&mut [0; 1])).await;
+        // What the server has not read of a half-open handshake may turn its FIN into a RST.
+        assert!(
+            matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
+            "no byte was sent"
+        );
+    }
+    assert!(start.elapsed() >= timeout);
+}
+
+#[tokio::test]
+async fn garbage_is_closed_and_the_next_client_is_served() {
+    let world = World::new();
+    let (server, _) = world.partners_server();
+    for garbage in [
+        &b"GET /guarded HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
+        &[0xff; 4_096],
+        // A handshake record whose ClientHello makes no sense.
+        &[0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x00],
+    ] {
+        let mut socket = TcpStream::connect(server.address()).await.unwrap();
+        socket.write_all(garbage).await.unwrap();
+        let mut answer = Vec::new();
+        // An alert at most, then the end.
+        let _ = in_time("the end", socket.read_to_end(&mut answer)).await;
+        assert!(answer.len() <= 7, "{answer:?}");
+
+        let partner = world.caller(Some(world.partner()), Tls::V13, Http::One);
+        assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
+    }
+}
+
+#[tokio::test]
+async fn when_there_is_no_place_the_handshake_that_took_longest_is_given_up() {
+    let world = World::new();
+    let (app, _) = app(world.partners_only());
+    let limits =
+        ListenerLimits::default().with_handshakes(2).with_handshake_timeout(Duration::from_secs(600));
+    let server = world.serve(app, limits);
+    let mut stalling: Vec<_> = (0..8).map(|_| silent(server.address())).collect();
+    let partner = world.caller(Some(world.partner()), Tls::V13, Http::One);
+    assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
+    assert_eq!(stalling[0].read(&mut [0; 1]).unwrap_or(0), 0, "the first to stall was the first to go");
+}

@@ -1,0 +1,110 @@
+//! Documents written in the other of the two forms decide as they did.
+
+use std::time::{Duration, Instant};
+
+use tower_mtls::apim::{
+    Document, DocumentErrors,
+    Format::{self, RawXml, Xml},
+};
+
+use super::{
+    corpus::{documents, told},
+    fuzz::{Random, mutate},
+    world::{WORLD, evaluate},
+};
+
+const CALLERS: [&str; 5] = ["orders", "billing", "fabrikam", "expired", "none"];
+
+fn load(text: &str, format: Format) -> Result<Document, DocumentErrors> {
+    WORLD.builder().format(format).load(text)
+}
+
+/// What becomes of callers, or what is wrong.
+fn decisions(text: &str, format: Format) -> Vec<String> {
+    match load(text, format) {
+        Ok(document) => {
+            let warnings = document.warnings().iter().map(|warning| warning.message().to_owned());
+            let told = CALLERS.map(|caller| told(&evaluate(&document, &WORLD.certificate(caller))));
+            told.into_iter().chain(warnings).collect()
+        }
+        Err(errors) => errors.iter().map(|error| error.message().to_owned()).collect(),
+    }
+}
+
+#[test]
+fn every_document_decides_the_same_in_both_forms() {
+    for (name, raw) in documents() {
+        let expected = decisions(&raw, RawXml);
+        let xml = RawXml.convert(&raw, Xml).unwrap();
+        assert_eq!(decisions(&xml, Xml), expected, "{name}");
+        // Whoever reads it in the wrong form is told so, or decides the same.
+        if load(&xml, RawXml).is_ok() {
+            assert_eq!(decisions(&xml, RawXml), expected, "{name}");
+        }
+        let back = Xml.convert(&xml, RawXml).unwrap();
+        assert_eq!(decisions(&back, RawXml), expected, "{name}");
+        assert_eq!(RawXml.convert(&back, Xml).unwrap(), xml, "{name}");
+    }
+}
+
+#[test]
+fn what_any_xml_parser_reads_is_what_the_raw_form_says() {
+    for (name, raw) in documents() {
+        let xml = RawXml.convert(&raw, Xml).unwrap();
+        let xml = format!("<documents>{xml}</documents>");
+        let parsed = roxmltree::Document::parse(&xml).unwrap();
+        let conditions: Vec<_> =
+            parsed.descendants().filter_map(|node| node.attribute("condition")).collect();
+        // As they stand in the file: these are all in double quotes, but for those that are escaped already.
+        let written = conditions.iter().filter(|condition| raw.contains(**condition)).count();
+        assert!(written == conditions.len() || name == "escaped_xml", "{name}: {conditions:?}");
+    }
+}
+
+#[test]
+fn changed_documents_decide_the_same_in_both_forms() {
+    let documents = documents();
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
+    let (mut converted, mut loaded) = (0, 0);
+    for round in 0..8_000 {
+        let (_, text) = &documents[random.below(documents.len())];
+        let (_, other) = &documents[random.below(documents.len())];
+        let changed = mutate(&mut random, text, other);
+        let (from, to) = if round % 2 == 0 { (Xml, RawXml) } else { (RawXml, Xml) };
+        let changed = match to {
+            // Changed in its escaped form: most are not well-formed otherwise.
+            RawXml => match RawXml.convert(&changed, Xml) {
+                Ok(escaped) => mutate(&mut random, &escaped, "&amp;lt;&quot;&#10;"),
+                Err(_) => continue,
+            },
+            _ => changed,
+        };
+        let Ok(there) = from.convert(&changed, to) else {
+            assert!(load(&changed, from).is_err(), "{changed}");
+            continue;
+        };
+        converted += 1;
+        loaded += usize::from(load(&changed, from).is_ok());
+        assert_eq!(decisions(&there, to), decisions(&changed, from), "{changed}");
+    }
+    assert!(converted > 800 && loaded > 200, "only {loaded} of {converted} loaded");
+}
+
+#[test]
+fn documents_that_are_made_to_cost_are_converted_in_time() {
+    for (text, from) in [
+        ("<a b='@(1 &lt; 2)'/>".repeat(10_000), Xml),
+        // Nothing but the last resort helps.
+        ("<a b='@(c == &apos;&amp;lt;&apos; //)'/>".repeat(5_000), Xml),
+        (format!("<a b='@({})'/>", "&lt;".repeat(60_000)), Xml),
+        (format!("<a b='@({})'/>", "&quot;&amp;lt;".repeat(15_000)), Xml),
+        (format!("<a b='@({}'/>", "@(".repeat(100_000)), Xml),
+        (format!("<a b='@({})'/>", "<".repeat(60_000)), RawXml),
+        ("<a b='@(1 < 2)'/>".repeat(10_000), RawXml),
+    ] {
+        let started = Instant::now();
+        let to = if from == Xml { RawXml } else { Xml };
+        from.convert(&text, to).unwrap_or_else(|errors| panic!("{errors}: {}", &text[..40]));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}: {}", started.elapsed(), &text[..40]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Policy documents: what they decide about requests, and what is refused at load.
+#![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
+
+mod backends;
+mod convert;
+mod corpus;
+mod explain;
+mod fuzz;
+mod load;
+mod middleware;
+mod reviewed;
+mod snippets;
+mod unproven;
+mod validate;
+mod world;
