@@ -1,4 +1,4 @@
-//! Who gets in, over real sockets and real TLS: axum and plain hyper-util behind an [`MtlsListener`].
+//! Admission over real sockets and TLS: axum and plain hyper-util behind an [`MtlsListener`].
 #![cfg(all(
     feature = "acceptor",
     feature = "axum",
@@ -45,7 +45,7 @@ use crate::support::{
 
 const REFUSED: &str = r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#;
 
-/// The authorities of one test, and the certificate that its servers show.
+/// The authorities of one test, and the certificate of its servers.
 struct World {
     partners: Authority,
     server_root: Authority,
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// A new configuration each time, with ticket keys of its own.
+    /// A new configuration per call, with its own ticket keys.
     fn tls(&self) -> ServerTls {
         ServerTls::from_pem(self.server.chain_pem().as_bytes(), self.server.key_pem().as_bytes()).unwrap()
     }
@@ -83,7 +83,7 @@ impl World {
         })
     }
 
-    /// A server at noon for partners, and the clock by which it judges.
+    /// A server for partners whose clock starts at NOON, and that clock.
     fn partners_server(&self) -> (Server, Arc<ManualClock>) {
         let (app, clock) = app(self.partners_only());
         (self.serve(app, ListenerLimits::default()), clock)
@@ -98,7 +98,7 @@ impl World {
     }
 }
 
-/// `/guarded` greets whom the policy admits, `/forgotten` does so without the layer, `/open` greets anyone.
+/// Routes: `/guarded` greets admitted callers, `/forgotten` does so without the layer, `/open` greets any caller.
 fn app(policy: Policy) -> (Router, Arc<ManualClock>) {
     async fn greet(caller: ClientCertificate) -> String {
         caller.subject().to_string()
@@ -208,7 +208,7 @@ async fn a_handler_without_the_layer_gets_500_and_never_a_certificate() {
                 let forgotten = connection.get("/forgotten").await;
                 assert_eq!(forgotten.status, StatusCode::INTERNAL_SERVER_ERROR);
                 assert!(!String::from_utf8_lossy(&forgotten.body).contains("partner"));
-                // Being admitted on one route changes nothing on the other.
+                // Admission on one route does not carry over to the other.
                 let guarded = connection.get("/guarded").await;
                 assert_eq!(guarded.status == StatusCode::OK, is_partner);
             }
@@ -299,7 +299,7 @@ async fn whoever_shows_anothers_certificate_fails_the_handshake() {
         let failed = match caller.handshake(server.address()).await {
             Err(error) => error,
             Ok(mut stream) => {
-                // On TLS 1.3 a caller is done before its certificate is judged.
+                // On TLS 1.3 the client finishes before the server verifies its certificate.
                 assert_eq!(tls, Tls::V13);
                 in_time("the alert", stream.read(&mut [0; 1])).await.unwrap_err()
             }
@@ -382,7 +382,7 @@ async fn a_silent_client_is_closed_when_its_handshake_times_out() {
     half_open.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
     for socket in [&mut silent, &mut half_open] {
         let read = in_time("the end", socket.read(&mut [0; 1])).await;
-        // What the server has not read of a half-open handshake may turn its FIN into a RST.
+        // Unread data of a half-open handshake may turn the server's FIN into a RST.
         assert!(
             matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
             "no byte was sent"
@@ -398,13 +398,13 @@ async fn garbage_is_closed_and_the_next_client_is_served() {
     for garbage in [
         &b"GET /guarded HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
         &[0xff; 4_096],
-        // A handshake record whose ClientHello makes no sense.
+        // A handshake record with an invalid ClientHello.
         &[0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x00],
     ] {
         let mut socket = TcpStream::connect(server.address()).await.unwrap();
         socket.write_all(garbage).await.unwrap();
         let mut answer = Vec::new();
-        // An alert at most, then the end.
+        // At most an alert, then the end.
         let _ = in_time("the end", socket.read_to_end(&mut answer)).await;
         assert!(answer.len() <= 7, "{answer:?}");
 

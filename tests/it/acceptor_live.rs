@@ -1,4 +1,4 @@
-//! Listeners that change or end while callers come, over real sockets and real TLS.
+//! Replacing a listener's TLS configuration and draining it, over real sockets and TLS.
 #![cfg(all(feature = "acceptor", feature = "axum", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::net::Ipv4Addr;
@@ -42,7 +42,7 @@ async fn a_replaced_certificate_is_shown_to_the_next_connection_and_resumes_no_o
             let listener = MtlsListener::new(socket, given, ListenerLimits::default()).unwrap();
             ::axum::serve(listener, capture(app())).await.unwrap();
         });
-        // Both roots are trusted, so that nothing but the server decides whether a session is resumed.
+        // Both roots are trusted: the server alone decides about resumption.
         let caller = Caller::trusting(&[&old, &new], None, version, http);
         let mut open = caller.connect(server.address()).await;
         assert_eq!(open.get("/").await.body, "hello");
@@ -75,7 +75,7 @@ async fn a_listener_that_drains_finishes_the_handshakes_under_way_and_accepts_no
     let address = socket.local_addr().unwrap();
     let listener = MtlsListener::new(socket, tls(&root), ListenerLimits::default()).unwrap();
     let caller = Caller::new(&root, None, Tls::V13, Http::Two);
-    // They have connected and not spoken yet; the listener may have accepted them or not.
+    // Connected clients that have sent nothing; the listener may not have accepted them yet.
     let early = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
     let mut draining = listener.drain();
     let served = tokio::spawn(async move {

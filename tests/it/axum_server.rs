@@ -1,4 +1,4 @@
-//! The crate axum-server, with this crate's acceptor.
+//! axum-server with this crate's acceptor.
 #![cfg(all(feature = "axum-server", feature = "axum", feature = "trust"))]
 
 use axum::{Router, routing::get};

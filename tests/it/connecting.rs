@@ -1,4 +1,4 @@
-//! What becomes of a request while its connection is being made.
+//! Requests while their connection is being established.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::{
@@ -29,7 +29,7 @@ async fn an_attempt_that_stalls_holds_up_nobody_for_long() {
     let world = World::new();
     let upstream = Raw::start(&world.server, Http::One, async |number, mut stream, tls| {
         if number == 0 {
-            // Takes the connection and never says a word.
+            // Accepts the connection and sends nothing.
             let _ = stream.read_to_end(&mut Vec::new()).await;
             return Ok(());
         }
@@ -57,7 +57,7 @@ async fn a_request_is_never_begun_under_an_identity_that_was_replaced_while_it_c
         move |number: usize, stream, tls: tokio_rustls::TlsAcceptor| {
             let (first, go, replaced, wrong) = (first.clone(), go.clone(), replaced.clone(), wrong.clone());
             async move {
-                // Made under the old identity if it was not replaced by now.
+                // Would use the old identity if that had not been replaced.
                 let is_old = !replaced.load(Ordering::SeqCst);
                 if number == 0 {
                     first.notify_one();

@@ -1,4 +1,4 @@
-//! No more connections to an upstream than are allowed, under all identities together.
+//! Connection limits per upstream, across all identities.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{
     world::{Gate, Route, World, ask, kind_of_failure},
 };
 
-/// Two routes with identities of their own through one client.
+/// Two routes with different identities through one client.
 fn routes(world: &World, connections: usize, connect_timeout: Duration) -> [Route; 2] {
     let client = world.client_with(|builder| {
         builder.with_max_connections(connections).with_connect_timeout(connect_timeout)
@@ -78,7 +78,7 @@ async fn an_idle_connection_of_another_identity_makes_room() {
             assert_eq!(ask(&billing, &upstream.uri("/")).await.subject, "CN=billing,O=Contoso");
         }
 
-        // One that becomes idle while somebody waits makes room as well.
+        // A connection that becomes idle while a request waits makes room as well.
         let busy = tokio::spawn({
             let (route, uri) = (orders.clone(), upstream.uri("/wait"));
             async move { ask(&route, &uri).await }

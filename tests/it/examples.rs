@@ -1,4 +1,4 @@
-//! The examples assert what they show; here they run.
+//! Runs the examples, which assert their own output.
 #![cfg(all(
     feature = "acceptor",
     feature = "aws-lc-rs",
@@ -10,7 +10,7 @@
 
 use std::{env, path::PathBuf, process::Command};
 
-/// Where cargo puts examples: beside the folder of this very test.
+/// The path of a built example: `examples/` beside the folder of this test.
 fn built(example: &str) -> Option<PathBuf> {
     let test = env::current_exe().ok()?;
     let profile = test.parent()?.parent()?;

@@ -1,4 +1,4 @@
-//! Key files as OpenSSL writes them: encrypted PEM, and .pfx files that few other tools can read.
+//! Key files as OpenSSL writes them: encrypted PEM, and unusual .pfx files.
 #![cfg(all(feature = "identity", feature = "aws-lc-rs"))]
 
 use std::{path::Path, process::Command};
@@ -22,7 +22,7 @@ impl KeyFiles {
         Self(folder)
     }
 
-    /// What OpenSSL makes of it.
+    /// The output of an OpenSSL command in the folder.
     fn openssl(&self, arguments: &str) -> Vec<u8> {
         let output = Command::new("openssl")
             .args(arguments.split(' '))

@@ -1,4 +1,4 @@
-//! As whom upstreams are called, over real sockets and real TLS.
+//! Client identities and server trust of the pooled client, over real sockets and TLS.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::{net::Ipv4Addr, sync::Arc};
@@ -49,7 +49,7 @@ async fn identities_with_the_same_serial_number_are_never_mixed_up() {
             let (routes, uri) = (routes.clone(), upstream.uri("/"));
             senders.spawn(async move {
                 for number in (sender..REQUESTS).step_by(AT_A_TIME) {
-                    // As irregular as a die, and the same in every run.
+                    // Pseudo-random, the same in every run.
                     let (route, expected) = &routes[number.wrapping_mul(2_654_435_761) >> 7 & 1];
                     let request = Request::get(&uri).header("x-expected", expected);
                     let saw = ask_with(route, request.body(empty()).unwrap()).await;
@@ -71,13 +71,12 @@ async fn identities_with_the_same_serial_number_are_never_mixed_up() {
     }
 }
 
-/// Lets the upstream close the connection after a request, and returns what it saw of the next one that came
-/// on another.
+/// Lets the upstream close the connection after a request; returns the next request seen on another connection.
 async fn ask_on_another_connection(route: &Route, uri: &str) -> Facts {
     let close = Request::get(uri).header(CLOSE, "1").body(empty()).unwrap();
     let first = ask_with(route, close).await;
     loop {
-        // HTTP/2 allows a request to slip onto a connection that is about to close.
+        // In HTTP/2 a request may still start on a connection that is about to close.
         let next = ask(route, uri).await;
         if next.connection != first.connection {
             return next;
@@ -209,7 +208,7 @@ async fn anonymity_presents_nothing() {
         let client = world.client();
         let known = IdentityLayer::new(world.identity("orders")).layer(client.clone());
         let anonymous = IdentityLayer::anonymous().layer(client);
-        // Neither borrows the other's connection.
+        // Neither uses the other's connection.
         for _ in 0..2 {
             let saw = ask(&known, &upstream.uri("/")).await;
             assert_eq!(saw.subject, "CN=orders,O=Contoso");
@@ -236,7 +235,7 @@ async fn the_identity_of_one_request_counts_in_place_of_its_routes() {
         let failure = send(&route, with(&RequestIdentity::unknown())).await.expect_err("unknown");
         assert_eq!(failure.kind(), ClientErrorKind::UnknownIdentity);
     }
-    // The next request is the route's again.
+    // The next request uses the route's identity again.
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
     assert_eq!(ask(&route, &upstream.uri("/")).await.subject, "CN=orders,O=Contoso");
 }
@@ -268,7 +267,7 @@ async fn requests_of_one_route_with_different_trusts_never_share_a_connection() 
             }
             connections.push(seen.iter().map(|saw| saw.connection).collect::<Vec<_>>());
         }
-        // Each trust has one, which its next request uses again.
+        // Each trust has its own connection, which its next request reuses.
         assert_eq!(connections, [[0, 1, 2]; 3], "{tls:?} {http:?}");
     }
 }
@@ -291,11 +290,11 @@ async fn the_trust_of_one_request_counts_in_place_of_its_routes() {
         let route = layer.layer(world.client());
         let saw = ask_with(&route, with(&sound)).await;
         assert_eq!(saw.subject, "CN=orders,O=Contoso");
-        // Even now that there is a connection.
+        // Even with an open connection.
         let failure = send(&route, with(&odd)).await.expect_err("not trusted");
         assert_eq!(failure.kind(), ClientErrorKind::UpstreamNotTrusted);
     }
-    // The next request is the route's again.
+    // The next request uses the route's trust again.
     let route = strict.layer(world.client());
     assert_eq!(ask_with(&route, with(&sound)).await.subject, "CN=orders,O=Contoso");
     assert_eq!(kind_of_failure(&route, &upstream.uri("/")).await, ClientErrorKind::UpstreamNotTrusted);
@@ -359,7 +358,7 @@ async fn an_upstream_that_demands_another_authoritys_certificate_refuses_the_ide
             ("a stranger", IdentityLayer::new(world.identity("orders"))),
             ("nobody", IdentityLayer::anonymous()),
         ] {
-            // On TLS 1.3 the refusal may come before, while or after the request is written.
+            // On TLS 1.3 the alert may arrive before, while or after the request is written.
             for size in [0, 300_000].repeat(10) {
                 let request = Request::post(upstream.uri("/")).body(full(vec![0; size])).unwrap();
                 let refused = send(&layer.layer(client.clone()), request).await.unwrap_err();
@@ -442,7 +441,7 @@ async fn a_strict_route_uses_neither_connection_nor_session_of_a_lenient_one() {
         let strict = IdentityLayer::new(orders.clone()).layer(client.clone());
         let lenient = IdentityLayer::new(orders).with_trust(nothing).layer(client);
 
-        // The lenient route has a session that can be resumed and a connection that is open.
+        // The lenient route has a resumable session and an open connection.
         ask(&lenient, &uri).await;
         assert!(ask_on_another_connection(&lenient, &uri).await.resumed);
         let open = ask(&lenient, &uri).await;
@@ -478,7 +477,7 @@ async fn the_whole_chain_of_a_pfx_is_sent() {
     let issued = intermediate.issue(&Leaf::client("orders"));
     let orders = ClientIdentity::from_pfx(issued.pfx("password"), "password").unwrap();
     for tls in Tls::BOTH {
-        // Only the intermediate in the middle leads from the certificate to this root.
+        // Only the intermediate in the middle connects the certificate to this root.
         let upstream = world.upstream().tls(tls).only_for(&world.clients).start();
         let route = IdentityLayer::new(orders.clone()).layer(world.client());
         assert_eq!(ask(&route, &upstream.uri("/")).await.subject, "CN=orders,O=Contoso");

@@ -1,4 +1,4 @@
-//! .pfx files that ask for too much work are refused before any of it is done.
+//! .pfx files whose key derivation is too expensive are rejected before any derivation.
 #![cfg(all(feature = "identity", feature = "aws-lc-rs"))]
 
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::pki::{Authority, Leaf};
 /// 2^31, one more than fits into 31 bits: minutes to hours of derivation.
 const HUGE: &[u8] = &[0x00, 0x80, 0x00, 0x00, 0x00];
 const HUGE_VALUE: u64 = 1 << 31;
-/// What these files ask for in each of their other parts.
+/// The iterations of each other part of these files.
 const USUAL: u64 = 10_000;
 
 const SEQUENCE: u8 = 0x30;
@@ -21,11 +21,11 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 const SCRYPT: &[u8] = &[43, 6, 1, 4, 1, 218, 71, 4, 11];
 const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
 
-/// The way to a value: the position in each list from the outside inwards. Tags with one value inside and octet
-/// strings with DER inside are lists too.
+/// The path to a value: the index in each list, outermost first. Constructed tags with one value, and octet strings
+/// that contain DER, are lists too.
 type Way = Vec<usize>;
 
-/// Where the parts of a file with one key and its certificates stand (RFC 7292, section 4).
+/// Paths to the parts of a file with one key and its certificates (RFC 7292, section 4).
 struct Places {
     mac_iterations: Way,
     /// AlgorithmIdentifiers of the encryptions.
@@ -61,7 +61,7 @@ struct Value<'a> {
     contents: &'a [u8],
 }
 
-/// The first value, and what follows it.
+/// The first value, and the rest.
 fn split(der: &[u8]) -> (Value<'_>, &[u8]) {
     let long = usize::from(der[1]).checked_sub(0x80);
     let octets = &der[2..2 + long.unwrap_or(0)];
@@ -99,7 +99,7 @@ fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
     [&head, contents].concat()
 }
 
-/// The same DER with another value (tag, length and contents) at this place.
+/// The same DER with another value (tag, length and contents) at this path.
 fn replaced(der: &[u8], way: &[usize], with: &[u8]) -> Vec<u8> {
     let (step, rest) = way.split_first().unwrap();
     let values = list(der).into_iter().enumerate().map(|(index, value)| match rest {
@@ -114,7 +114,7 @@ fn integer(octets: &[u8]) -> Vec<u8> {
     wrap(INTEGER, octets)
 }
 
-/// A key derivation by scrypt: cost, block size, lanes.
+/// A key derivation by scrypt: cost, block size, parallelism.
 fn scrypt(cost: &[u8], block_size: u8, lanes: u8) -> Vec<u8> {
     let settings =
         [wrap(OCTET_STRING, b"12345678"), integer(cost), integer(&[block_size]), integer(&[lanes])];
@@ -128,7 +128,7 @@ fn made(encryption: Encryption) -> (Vec<u8>, Places) {
     (pfx, places)
 }
 
-/// What reading the file yields, and how long that takes: the median of several times.
+/// The result of reading the file, and the median of several durations.
 fn read(pfx: &[u8]) -> (IdentityError, Duration) {
     let mut times = Vec::new();
     let mut read = || {
@@ -153,7 +153,7 @@ fn is_refused_at_once(case: &str, pfx: &[u8]) -> IdentityError {
 fn the_file_that_the_cases_are_cut_from_opens() {
     for encryption in [Encryption::PbeWithHmacSha256AndAes256, Encryption::PbeWithShaAnd3KeyTripleDesCbc] {
         let (pfx, places) = made(encryption);
-        // Writing a value back changes nothing, so it is the value alone that refuses the cases below.
+        // Writing a value back changes nothing, so the changed value alone is the reason for rejection below.
         let iterations = integer(at(&pfx, &places.mac_iterations).contents);
         assert_eq!(replaced(&pfx, &places.mac_iterations, &iterations), pfx);
         assert!(ClientIdentity::from_pfx(&pfx, "secret").is_ok(), "{encryption:?}");
@@ -167,7 +167,7 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
     let in_key = |way: &[usize]| [&at_aes.key, way].concat();
     let in_certificates = |way: &[usize]| [&at_aes.certificates, way].concat();
     let huge = integer(HUGE);
-    // PKCS#12's own encryption hashes three times: twice for a key, once for an initialization vector.
+    // PKCS#12's own encryption derives twice for a key and once for an initialization vector.
     let usual_des = 6 * USUAL;
     let cases = [
         ("the MAC", replaced(&aes, &at_aes.mac_iterations, &huge), HUGE_VALUE + 2 * USUAL),
@@ -210,7 +210,7 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
         let IdentityError::TooManyIterations { iterations, limit, .. } = error else {
             panic!("{case}: {error}");
         };
-        // A derivation that takes much memory counts as more than its rounds.
+        // A memory-hard derivation counts as more than its rounds.
         assert!(iterations >= asked, "{case}: {iterations}");
         assert_eq!(limit, 600_000, "{case}");
     }
@@ -239,7 +239,7 @@ fn files_of_600_000_iterations_in_all_open() {
     assert!(error.contains("asks for 600001 ") && error.contains("at most 600000 are made"), "{error}");
 }
 
-/// The time that this thread had a processor.
+/// CPU time of this thread.
 #[cfg(target_os = "linux")]
 fn cpu_time(work: impl FnOnce()) -> Duration {
     let now = || {
@@ -257,7 +257,7 @@ fn certificates_take_one_derivation_as_a_key_does() {
     let issued = Authority::root("root").issue(&Leaf::client("orders"));
     let [cheap, costly] = [1, 50_000]
         .map(|iterations| issued.pfx_of("secret", Encryption::PbeWithHmacSha256AndAes256, iterations));
-    // Without the MAC, which would be another one.
+    // Without the MAC, whose derivation would count as well.
     let unsealed = replaced(&cheap, &[0, 2], &[]);
     let with_costly = |safe: usize| {
         let safe = [&[0, 1, 1, 0, 0][..], &[safe]].concat();
@@ -294,7 +294,7 @@ fn a_file_that_is_too_large_is_refused_unread() {
         matches!(error, IdentityError::TooLarge { size, limit: stated, .. } if (size, stated) == (large.len(), limit)),
         "{error}"
     );
-    // As large as may be, and nonsense: read, and found out at its first byte.
+    // Of the maximum size and invalid: read, and rejected at its first byte.
     let error = is_refused_at_once("nonsense", &vec![0xff; limit]);
     assert!(matches!(error, IdentityError::Malformed { byte: Some(0), .. }), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Upstreams that are known by their certificate or key.
+//! Upstreams that are pinned by certificate or key.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use sha2::{Digest, Sha256};
@@ -72,7 +72,7 @@ async fn a_pin_does_not_make_up_for_an_authority_or_a_name() {
 #[tokio::test]
 async fn without_any_verification_the_pin_alone_decides() {
     let world = World::new();
-    // As `openssl req -x509` makes them: no end entity's certificate, for no name that is asked for.
+    // As `openssl req -x509` creates them: not an end-entity certificate, and without the requested name.
     let mut leaf = Leaf::server().ca();
     leaf.dns.clear();
     let certificate = leaf.self_signed();

@@ -1,6 +1,6 @@
-//! PKCS#12 files of other tools, compared with what OpenSSL finds in them.
+//! PKCS#12 files of other tools, compared with OpenSSL's results.
 //!
-//! The files lie outside of this project: the variable TOWER_MTLS_SUITES names the folder.
+//! The files are not part of this repository; the variable TOWER_MTLS_SUITES names their folder.
 #![cfg(all(feature = "identity", feature = "aws-lc-rs"))]
 
 use std::{
@@ -14,7 +14,7 @@ use rustls::{
 };
 use tower_mtls::{ClientIdentity, IdentityError};
 
-/// Password, and what becomes of each file; None: it opens, with the key and the certificate that OpenSSL finds.
+/// Password and expected result of each file; None: it opens, with the key and certificate that OpenSSL finds.
 const FILES: &[(&str, &str, Option<Expected>)] = &[
     ("cert-aes256cbc-no-key", "cryptography", Some(Expected::NoKey)),
     ("cert-key-aes256cbc", "cryptography", None),
@@ -34,7 +34,7 @@ const FILES: &[(&str, &str, Option<Expected>)] = &[
     ("no-cert-name-all-pwd", "password", Some(Expected::NoKey)),
     ("no-cert-name-unicode-pwd", "password", Some(Expected::NoKey)),
     ("no-cert-no-name-pwd", "password", Some(Expected::NoKey)),
-    // Made without any password, which is not the same as an empty one.
+    // Created without a password, which differs from an empty one.
     ("name-1-no-pwd", "", None),
     ("name-2-no-pwd", "", None),
     ("name-2-3-no-pwd", "", None),
@@ -47,7 +47,7 @@ const FILES: &[(&str, &str, Option<Expected>)] = &[
     ("no-cert-name-all-no-pwd", "", Some(Expected::NoKey)),
     ("no-cert-name-unicode-no-pwd", "", Some(Expected::NoKey)),
     ("no-cert-no-name-no-pwd", "", Some(Expected::NoKey)),
-    // Encrypted besides, which p12-keystore cannot do with a key that is derived from nothing.
+    // Also encrypted, which p12-keystore does not support with a key derived from no password.
     ("no-password", "", Some(Expected::Unsupported)),
 ];
 
@@ -74,7 +74,7 @@ fn files_of_other_tools_open_with_their_key_and_certificate_or_are_refused_for_a
         let opened = ClientIdentity::from_pfx(std::fs::read(&file).unwrap(), password);
         match (opened, expected) {
             (Ok(identity), None) => {
-                // The certificate that OpenSSL takes for the key's.
+                // The certificate that OpenSSL selects for the key.
                 let leaf = openssl(&file, password, &["-nokeys", "-clcerts"]);
                 let leaf = CertificateDer::from_pem_slice(&leaf).unwrap();
                 assert_eq!(identity.certificate().der(), leaf.as_ref(), "{name}");
@@ -103,7 +103,7 @@ fn files_of_other_tools_open_with_their_key_and_certificate_or_are_refused_for_a
     assert_eq!(listed.count(), FILES.len(), "every file of the suite has a row");
 }
 
-/// What OpenSSL prints of it, as PEM.
+/// OpenSSL's output as PEM.
 fn openssl(file: &Path, password: &str, what: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl")
         .args(["pkcs12", "-legacy", "-passin", &format!("pass:{password}"), "-in"])

@@ -1,4 +1,4 @@
-//! When the client makes a connection to an upstream, and when it uses one again.
+//! Connection reuse of the pooled client.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::{
@@ -53,7 +53,7 @@ async fn more_requests_than_a_connection_may_have_get_another() {
     let upstream = world.upstream().http(Http::Two).streams(10).handler(gate.handler()).start();
     let route = world.route();
     let answers = ask_at_once(&route, &upstream.uri("/wait"), 35);
-    // All of them are there although none is answered.
+    // All of them have arrived although none is answered.
     gate.arrived(35).await;
     assert_eq!(upstream.peers().len(), 4);
     gate.let_go(35);
@@ -80,7 +80,7 @@ async fn a_cold_http_1_upstream_serves_fifty_at_once() {
     assert_eq!(upstream.peers().len(), 50);
 }
 
-/// Answers in the way that the path names.
+/// Responds as the path names.
 fn bodies(world: &World, http: Http) -> Upstream {
     let answer = handler(|peer, request| async move {
         let mut response = facts(&peer);
@@ -95,7 +95,7 @@ fn bodies(world: &World, http: Http) -> Upstream {
                 *response.body_mut() = body.boxed();
                 tokio::spawn(async move {
                     for _ in 0..10 {
-                        // The caller may be gone: that is what some tests are about.
+                        // The client may be gone, as some tests intend.
                         if sender.send_data(Bytes::from_static(&[b'x'; 10_000])).await.is_err() {
                             return;
                         }
@@ -182,15 +182,15 @@ async fn a_connection_whose_answer_is_being_read_serves_nobody_else_on_http_1() 
     assert_eq!(upstream.peers().len(), 2);
 }
 
-/// Closes a connection, and lets the runtime hear of it.
+/// Closes a connection, and lets the runtime notice.
 async fn hang_up(upstream: &Upstream, connection: usize) {
     upstream.hang_up(connection);
     upstream.closed(connection).await;
-    // Ends when the runtime has looked at its sockets.
+    // Completes once the runtime has polled its sockets.
     tokio::task::yield_now().await;
 }
 
-/// The first identity once, and then the second.
+/// The first identity once, then the second.
 struct InTurn(AtomicUsize, [ClientIdentity; 2]);
 
 impl ResolveIdentity for InTurn {
@@ -250,7 +250,7 @@ async fn connections_close_when_they_were_idle_for_too_long() {
             answers.join_all().await;
             eventually("closed connections", || upstream.open() == 0).await;
 
-            // One that is in use is not idle.
+            // A connection in use is not idle.
             let waiting = ask_at_once(&route, &upstream.uri("/wait"), 1);
             gate.arrived(11).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -301,7 +301,7 @@ async fn a_failed_attempt_is_everyones_who_waited_for_it_and_nobody_elses() {
     }
 }
 
-/// Requests that are given up leave the client as it was.
+/// Abandoned requests leave the client unchanged.
 #[tokio::test]
 async fn a_request_that_is_given_up_ends_at_the_upstream_too() {
     let world = World::new();

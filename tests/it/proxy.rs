@@ -1,5 +1,4 @@
-//! The whole path: a caller, the listener, the policy, the proxy, the route's identity, and an upstream that
-//! demands certificates.
+//! The whole path: caller, listener, policy, proxy, identity of the route, and an upstream that demands certificates.
 #![cfg(all(
     feature = "acceptor",
     feature = "proxy",
@@ -45,7 +44,7 @@ struct World {
 }
 
 impl World {
-    /// The upstream speaks `http` and answers with `handler`; the gateway sends `/orders/..` to its `/api/..`.
+    /// The upstream speaks `http` and responds with `handler`; the gateway maps `/orders/..` to its `/api/..`.
     fn new(http: Http, handler: Handler) -> Self {
         let [servers, partners, clients] = ["Server Root", "Partner CA", "Client CA"].map(Authority::root);
         let upstream = Upstream::builder(&servers.issue(&Leaf::server()))
@@ -95,7 +94,7 @@ fn gateway(servers: &Authority, policy: Policy, proxy: ReverseProxyLayer, identi
     })
 }
 
-/// Every pair of what the caller and what the upstream speaks.
+/// Every pair of the caller's and the upstream's protocol.
 fn both_sides() -> impl Iterator<Item = (Http, Http)> {
     Http::BOTH.into_iter().flat_map(|front| Http::BOTH.into_iter().map(move |back| (front, back)))
 }
@@ -199,7 +198,7 @@ fn trailers(value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([("x-checksum".parse().unwrap(), value.parse().unwrap())])
 }
 
-/// A body without a length, which HTTP/1.1 sends in chunks: there is no other place for trailers.
+/// A body without a length, which HTTP/1.1 sends in chunks; only chunks can carry trailers.
 fn with_trailers(data: &'static str, value: &'static str) -> Body {
     let (mut sender, body) = Channel::new(2);
     tokio::spawn(async move {
@@ -212,7 +211,7 @@ fn with_trailers(data: &'static str, value: &'static str) -> Body {
 #[tokio::test]
 async fn trailers_pass_in_both_directions() {
     for (front, back) in both_sides() {
-        // HTTP/1.1 has to announce them, gRPC never does.
+        // HTTP/1.1 must announce trailers, gRPC never does.
         let announced = [front, back].contains(&Http::One);
         let answer = handler(move |_, request: Request<Incoming>| async move {
             assert_eq!(request.headers()[header::TE], "trailers");

@@ -1,5 +1,5 @@
-//! Identities that change while many callers use them: no request fails, none that started after the replacement
-//! carries the old one. With `TOWER_MTLS_LONG` set, a thousand replacements under a million requests.
+//! Identities that are replaced under load: no request fails, and none that started after the replacement uses the
+//! old one. `TOWER_MTLS_LONG` runs a thousand replacements under a million requests.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::{
@@ -23,7 +23,7 @@ use crate::support::{
 
 const CLIENTS: usize = 200;
 
-/// How many connections the clients need at a time: an HTTP/2 connection carries up to a hundred requests.
+/// Connections that the clients need at a time: an HTTP/2 connection carries up to a hundred requests.
 fn base(http: Http) -> usize {
     match http {
         Http::One => CLIENTS,
@@ -31,19 +31,19 @@ fn base(http: Http) -> usize {
     }
 }
 
-/// The number of the identity that a request was seen under.
+/// The number of the identity that the upstream saw.
 fn number(facts: &Facts) -> usize {
     let name = facts.subject.strip_prefix("CN=orders-").unwrap();
     name.strip_suffix(",O=Contoso").unwrap().parse().unwrap()
 }
 
-/// What replaces the identity, and those who use it, have in common.
+/// State shared by the task that replaces the identity and the clients.
 struct Scene {
     route: Route,
     uri: String,
-    /// The identity whose replacement has returned.
+    /// The last identity whose replacement has returned.
     published: AtomicUsize,
-    /// One permit for each answer.
+    /// One permit for each response.
     answered: Semaphore,
     total: AtomicUsize,
     is_over: AtomicBool,
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-/// Replaces the identity every so many answers; returns how many requests were answered.
+/// Replaces the identity after each group of responses; returns the number of answered requests.
 async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answers: usize) -> usize {
     let world = World::new();
     let upstream = world.upstream().tls(tls).http(http).forgetful().start();
@@ -89,11 +89,11 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
             shared.replace(identity(&issued));
             directing.published.store(number, Ordering::SeqCst);
         }
-        // Everyone has been seen under the last one.
+        // All clients have been seen with the last identity.
         directing.answered.acquire_many(2 * CLIENTS as u32).await.unwrap().forget();
         directing.is_over.store(true, Ordering::SeqCst);
     });
-    // A client that fails ends the test.
+    // A failing client ends the test.
     while let Some(client) = clients.join_next().await {
         client.inspect_err(|_| replacer.abort()).unwrap();
     }
@@ -151,7 +151,7 @@ async fn a_thousand_identities_to_one_authority_are_never_mixed_up() {
             let (routes, uri) = (routes.clone(), upstream.uri("/"));
             callers.spawn(async move {
                 for step in (caller..identities * rounds).step_by(CALLERS) {
-                    // Everywhere, in no order.
+                    // All upstreams in a random order.
                     let (route, expected) = &routes[step.wrapping_mul(7_919) % routes.len()];
                     assert_eq!(ask(route, &uri).await.certificate, *expected);
                 }

@@ -1,4 +1,4 @@
-//! What becomes of connections whose identity or trust was replaced.
+//! Connections whose identity or trust was replaced.
 #![cfg(all(feature = "proxy", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::{
@@ -33,7 +33,7 @@ use crate::support::{
 const OLD: &str = "CN=old,O=Contoso";
 const NEW: &str = "CN=new,O=Contoso";
 
-/// A route, and what replaces its identity or trust.
+/// A route, and the closure that replaces its identity or trust.
 type Replaced = (Route, Box<dyn FnOnce() + Send>);
 
 fn by_identity(world: &World, client: MtlsClient<Body>) -> Replaced {
@@ -99,7 +99,7 @@ async fn replace_under_way(
     gate.arrived(1).await;
     let idle = ask(&route, &upstream.uri("/")).await.connection;
     replace();
-    // On HTTP/2 all of them are on one connection.
+    // In HTTP/2 all of them share one connection.
     if http == Http::One {
         assert_ne!(idle, first.connection);
         upstream.closed(idle).await;
@@ -127,7 +127,7 @@ async fn whatever_names_the_identity_the_next_request_carries_the_new_one() {
     }
 }
 
-/// Answers with a body that never ends.
+/// Responds with an endless body.
 fn endless() -> Handler {
     handler(|peer, _| async move {
         let mut response = facts(&peer);
@@ -157,7 +157,7 @@ async fn an_answer_that_never_ends_is_cut_off_with_an_error_at_the_deadline() {
 
         let retired = Instant::now();
         client.retire_identity(&identity);
-        // Not an end, which would pass a piece for the whole.
+        // An error, not an end, which would pass a part as complete.
         let end = in_time("the deadline", response.body_mut().frame()).await;
         assert!(end.unwrap().is_err(), "{tls:?} {http:?}");
         assert!(retired.elapsed() >= DRAIN, "{tls:?} {http:?}");
@@ -191,7 +191,7 @@ async fn a_caller_who_does_not_read_is_cut_off_too() {
     }
 }
 
-/// Echoes octets once a connection has switched protocols.
+/// Echoes bytes once a connection has switched protocols.
 fn echo() -> Handler {
     handler(|_, request| async move {
         let switched = hyper::upgrade::on(request);

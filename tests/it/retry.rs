@@ -1,4 +1,4 @@
-//! What is sent once more, and what is not.
+//! Requests that are retried, and requests that are not.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::{
@@ -33,7 +33,7 @@ fn request(method: Method, uri: &str, body: &'static str) -> Request<Whole> {
     Request::builder().method(method).uri(uri).body(Full::new(body.into())).unwrap()
 }
 
-/// A route that repeats.
+/// A route with retries.
 fn repeating(
     layer: IdentityLayer,
     world: &World,
@@ -45,12 +45,12 @@ fn repeating(
     ServiceBuilder::new().layer(RetryLayer::new(RetryIdempotent::default())).layer(layer).service(client)
 }
 
-/// What the upstream does with a request whose head it has read.
+/// The upstream's action once it has read a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Close,
     Reset,
-    /// The first octet of an answer, and no more.
+    /// Sends the first byte of a response, and no more.
     OneOctet,
     Nothing,
 }
@@ -154,8 +154,8 @@ async fn a_connection_that_dies_before_the_request_is_begun_leaves_it_unsent() {
     }
 }
 
-/// The upstream demands a certificate of another authority, and on TLS 1.3 says so when the request may be under
-/// way.
+/// The upstream demands a certificate of another authority; on TLS 1.3 its alert may arrive while the request is
+/// under way.
 #[tokio::test]
 async fn what_a_tls_alert_refuses_is_sent_at_most_once() {
     let world = World::new();
@@ -234,7 +234,7 @@ async fn a_goaway_lets_what_is_in_flight_finish_and_the_next_request_go_elsewher
         request
     };
     for round in 0..20 {
-        // The answer comes with a GOAWAY; nothing is lost or sent twice.
+        // The response arrives with a GOAWAY; nothing is lost or sent twice.
         ask_with(&route, close()).await;
         assert_eq!(upstream.requests(), round + 1);
     }
@@ -259,7 +259,7 @@ async fn a_request_body_that_fails_is_no_dead_connection() {
     assert!(!error.may_repeat(), "{error:?}");
 }
 
-/// Each connection serves one request at a time, and says after the first that it is the last.
+/// Each connection serves one request at a time, and announces its end after the first.
 #[tokio::test]
 async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
     let world = World::new();

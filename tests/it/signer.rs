@@ -1,4 +1,4 @@
-//! Identities whose key is never handed out.
+//! Identities whose key is not exportable.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 use std::sync::{
@@ -20,7 +20,7 @@ use crate::support::{
     world::{World, ask, kind_of_failure},
 };
 
-/// Asks another key for signatures, and counts them.
+/// Delegates signatures to another key, and counts them.
 #[derive(Debug, Clone)]
 struct Delegating {
     key: Arc<dyn SigningKey>,

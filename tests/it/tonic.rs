@@ -1,4 +1,4 @@
-//! tonic servers and clients: gRPC's own health service, unary and streaming.
+//! tonic servers and clients with gRPC's health service, unary and streaming.
 #![cfg(all(feature = "tonic", feature = "outbound", feature = "aws-lc-rs"))]
 
 use std::{
@@ -27,7 +27,7 @@ use crate::support::{
     server::Server,
 };
 
-/// Whom a method saw: subject and address.
+/// The caller that a method saw: subject and address.
 type Seen = Arc<Mutex<Vec<(Option<String>, Option<SocketAddr>)>>>;
 
 #[derive(Clone, Default)]
@@ -82,7 +82,7 @@ impl World {
         })
     }
 
-    /// The same behind tonic's own TLS, which asks for a certificate without demanding one.
+    /// The same behind tonic's own TLS, which requests a certificate without demanding one.
     fn serve_by_tonic(&self) -> Server {
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(self.server.chain_pem(), self.server.key_pem()))
@@ -115,7 +115,7 @@ impl World {
             }
             None => MtlsConnectorLayer::anonymous(&trust).unwrap(),
         };
-        // With its TLS features on, tonic refuses `https` with a connector of one's own; ours is TLS all the same.
+        // With its TLS features enabled, tonic refuses `https` with a custom connector; ours still uses TLS.
         let endpoint = Endpoint::from_shared(format!("http://localhost:{}", address.port())).unwrap();
         HealthClient::new(endpoint.connect_with_connector_lazy(layer.layer(HttpConnector::new())))
     }

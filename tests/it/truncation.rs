@@ -23,7 +23,7 @@ enum End {
     Fin,
 }
 
-/// The bytes that are read of a response's body, and whether it ended well.
+/// The body bytes that are read, and whether the body ended without an error.
 async fn read(mut body: UpstreamBody) -> (String, Result<(), ClientErrorKind>) {
     let mut bytes = Vec::new();
     loop {
@@ -73,7 +73,7 @@ async fn a_response_is_whole_only_where_its_length_its_chunks_or_close_notify_pr
         });
         let strict_route = IdentityLayer::new(world.identity("orders"));
         let lenient_route = strict_route.clone().allow_missing_close_notify();
-        // One client: its pool serves both.
+        // One client, whose pool serves both.
         let client = world.client();
         for (route, expected) in [(strict_route, strict), (lenient_route, lenient)] {
             let route = route.layer(client.clone());

@@ -1,5 +1,5 @@
-//! What the integration tests share: certificates, a caller, servers that are joined when they are dropped,
-//! and an upstream that records who called it.
+//! Shared by the integration tests: certificates, a client, servers that are joined on drop, and an upstream that
+//! records its callers.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -55,7 +55,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Whether the long run was asked for.
+/// True if the long run is requested by `TOWER_MTLS_LONG`.
 pub fn is_long() -> bool {
     std::env::var_os("TOWER_MTLS_LONG").is_some()
 }
@@ -96,7 +96,7 @@ impl Http {
     }
 }
 
-/// Every pair of TLS and HTTP version.
+/// All pairs of TLS and HTTP version.
 pub fn every_version() -> impl Iterator<Item = (Tls, Http)> {
     Tls::BOTH.into_iter().flat_map(|tls| Http::BOTH.into_iter().map(move |http| (tls, http)))
 }
@@ -106,7 +106,7 @@ pub fn certified(issued: &Issued) -> Arc<CertifiedKey> {
     with_key_of(issued, issued)
 }
 
-/// A chain with the key of `owner`, which need not be the right one.
+/// A chain with the key of `owner`, which may be a wrong one.
 pub fn with_key_of(issued: &Issued, owner: &Issued) -> Arc<CertifiedKey> {
     let chain = std::iter::once(&issued.der)
         .chain(&issued.chain)

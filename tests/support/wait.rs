@@ -1,8 +1,8 @@
-//! Waiting with a limit, so that no test hangs.
+//! Bounded waiting, so that no test hangs.
 
 use std::{future::Future, time::Duration};
 
-/// The output of `future`; panics after a minute.
+/// Returns the output of `future`; panics after a minute.
 pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(Duration::from_secs(60), future).await {
         Ok(output) => output,
@@ -10,7 +10,7 @@ pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// Polls a condition that no event announces until it is true.
+/// Polls a condition without an event of its own until it is true.
 pub async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let polling = async {
         while !is_true() {

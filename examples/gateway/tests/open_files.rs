@@ -1,4 +1,4 @@
-//! Processes of their own: these tests raise the limit of open files of the process (`RLIMIT_NOFILE`).
+//! A process of its own: these tests raise its limit of open files (`RLIMIT_NOFILE`).
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -73,7 +73,7 @@ async fn callers_and_their_upstream_connections_are_served_beside_250_management
     for _ in 0..250 {
         let socket = TcpStream::connect(("127.0.0.1", management)).await.unwrap();
         let demo = demo.clone();
-        // One more than it serves closes another one, or waits.
+        // Beyond the limit, one connection closes another or waits.
         pinned.spawn(async move { demo.handshake(socket, None, b"http/1.1").await });
     }
     let mut asking = JoinSet::new();

@@ -1,4 +1,4 @@
-//! Backends that documents name by their ids.
+//! Backends that documents name by id.
 
 use tower_mtls::{
     Shared,
@@ -43,7 +43,7 @@ fn the_last_backend_counts_whole_and_an_identity_of_the_document_always() {
         (format!("{ORDERS}{WEST}"), "https://west.internal/, west, orders"),
         (format!("{WEST}{ORDERS}{EAST}"), "https://east.internal/v2, east, orders"),
         (format!("{WEST}{ORDERS}{EAST}{WEST}"), "https://west.internal/, west, orders"),
-        // One that does not run chooses nothing.
+        // An element that does not run chooses nothing.
         (
             format!("{WEST}<choose><when condition='false'>{EAST}{ORDERS}</when></choose>"),
             "https://west.internal/, west, fabrikam",
@@ -79,7 +79,7 @@ fn a_document_above_keeps_its_backends() {
         let ids: Vec<_> = document.backends_named().into_iter().map(|(id, ..)| id).collect();
         assert_eq!(ids, named, "{text}");
     }
-    // Known above is not known here.
+    // Backends of the base document's builder are not known to this one.
     let errors = WORLD.builder().base(&above).load("<set-backend-service backend-id='south' />").unwrap_err();
     assert!(errors.to_string().contains("no backend has the id \"south\""), "{errors}");
 }

@@ -1,4 +1,4 @@
-//! Documents written in the other of the two forms decide as they did.
+//! Documents converted between raw and XML form decide the same.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn load(text: &str, format: Format) -> Result<Document, DocumentErrors> {
     WORLD.builder().format(format).load(text)
 }
 
-/// What becomes of callers, or what is wrong.
+/// The decisions for the test's callers, or the errors.
 fn decisions(text: &str, format: Format) -> Vec<String> {
     match load(text, format) {
         Ok(document) => {
@@ -37,7 +37,7 @@ fn every_document_decides_the_same_in_both_forms() {
         let expected = decisions(&raw, RawXml);
         let xml = RawXml.convert(&raw, Xml).unwrap();
         assert_eq!(decisions(&xml, Xml), expected, "{name}");
-        // Whoever reads it in the wrong form is told so, or decides the same.
+        // Text read in the wrong form is an error, or decides the same.
         if load(&xml, RawXml).is_ok() {
             assert_eq!(decisions(&xml, RawXml), expected, "{name}");
         }
@@ -55,7 +55,7 @@ fn what_any_xml_parser_reads_is_what_the_raw_form_says() {
         let parsed = roxmltree::Document::parse(&xml).unwrap();
         let conditions: Vec<_> =
             parsed.descendants().filter_map(|node| node.attribute("condition")).collect();
-        // As they stand in the file: these are all in double quotes, but for those that are escaped already.
+        // Documents as written: all values are in double quotes, except escaped ones.
         let written = conditions.iter().filter(|condition| raw.contains(**condition)).count();
         assert!(written == conditions.len() || name == "escaped_xml", "{name}: {conditions:?}");
     }
@@ -72,7 +72,7 @@ fn changed_documents_decide_the_same_in_both_forms() {
         let changed = mutate(&mut random, text, other);
         let (from, to) = if round % 2 == 0 { (Xml, RawXml) } else { (RawXml, Xml) };
         let changed = match to {
-            // Changed in its escaped form: most are not well-formed otherwise.
+            // Changed in the escaped form: in the raw form most changes are not well-formed.
             RawXml => match RawXml.convert(&changed, Xml) {
                 Ok(escaped) => mutate(&mut random, &escaped, "&amp;lt;&quot;&#10;"),
                 Err(_) => continue,
@@ -94,7 +94,7 @@ fn changed_documents_decide_the_same_in_both_forms() {
 fn documents_that_are_made_to_cost_are_converted_in_time() {
     for (text, from) in [
         ("<a b='@(1 &lt; 2)'/>".repeat(10_000), Xml),
-        // Nothing but the last resort helps.
+        // Reaches the slowest path of the conversion.
         ("<a b='@(c == &apos;&amp;lt;&apos; //)'/>".repeat(5_000), Xml),
         (format!("<a b='@({})'/>", "&lt;".repeat(60_000)), Xml),
         (format!("<a b='@({})'/>", "&quot;&amp;lt;".repeat(15_000)), Xml),

@@ -1,8 +1,8 @@
-//! Documents from described uses, and what they decide.
+//! Documents of typical uses, and their decisions.
 //!
-//! Each file begins with a comment that tells its use. `pass` forwards; then follow whether the certificate is admitted,
-//! the identity, the base URL and the headers that were changed (nothing behind `=`: removed or empty). An answer is its
-//! status, its reason phrase, its headers but for JSON errors, and its body.
+//! Each file begins with a comment that describes its use. `pass` forwards, followed by the admission of the certificate,
+//! the identity, the base URL and the changed headers (nothing after `=`: removed or empty). A response is its status, its
+//! reason phrase, its headers except those of JSON errors, and its body.
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 

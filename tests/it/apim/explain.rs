@@ -1,4 +1,4 @@
-//! What operators are told.
+//! Explanations for operators.
 
 use tower_mtls::{Presented, apim::RequestFacts};
 
@@ -130,15 +130,15 @@ fn a_refusal_remembers_why_there_is_no_chain() {
     for (text, caller, expected) in [
         (VERIFY, "impostor", Some(WRONG)),
         (VERIFY, "expired", Some(EXPIRED)),
-        // Refused by its name: the chain stands.
+        // Rejected by its name: the chain is valid.
         (VERIFY, "billing", None),
         (VERIFY, "none", None),
         ("<validate-client-certificate />", "impostor", Some(WRONG)),
         ("<validate-client-certificate validate-trust='false' />", "expired", None),
-        // Nothing is verified for the sake of the log.
+        // The log triggers no verification.
         (UNASKED, "impostor", None),
     ] {
-        // Verdicts are remembered with the certificate, so this needs one of its own.
+        // Verdicts are cached per certificate, so this test needs its own.
         let presented = match WORLD.certificate(caller) {
             Presented::Certificate(known) => {
                 Presented::from_der_chain(std::iter::once(known.der()).chain(known.chain()))

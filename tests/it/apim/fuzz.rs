@@ -1,5 +1,5 @@
-//! Documents that nobody wrote: changed at random, always in the same way. Nothing panics, nothing takes long, and what
-//! loads can be evaluated and explained.
+//! Randomly changed and generated documents, from a fixed seed. Loading never panics and is bounded in time; every
+//! document that loads can be evaluated and explained.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::{
     world::{NOW, WORLD, request},
 };
 
-/// xorshift64*
+/// xorshift64*.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -159,7 +159,7 @@ pub(crate) fn mutate(random: &mut Random, text: &str, other: &str) -> String {
     text.into_iter().collect()
 }
 
-/// Expressions that are likely to be typed right, so that the evaluator is reached.
+/// Expressions that are likely to be well typed, so that the evaluator is reached.
 fn expression(random: &mut Random, depth: usize) -> String {
     const TEXTS: &[&str] = &[
         "\"a\"",
@@ -254,7 +254,7 @@ fn try_out(tally: &mut Tally, text: &str, format: Format) {
                 let presented = WORLD.certificate(caller);
                 let facts = RequestFacts::new(&request, &presented);
                 let outcome = document.evaluate(&facts, NOW);
-                // Whoever presented nothing is never admitted.
+                // Callers without a certificate are never admitted.
                 assert!(
                     caller != "none" || !outcome.forward().is_some_and(tower_mtls::apim::Forward::admits)
                 );
@@ -329,7 +329,7 @@ fn what_grows_at_run_time_is_stopped() {
     }
 }
 
-/// Conditions about proofs, right and wrong.
+/// Conditions about proofs, correct and incorrect.
 fn proof(random: &mut Random, depth: usize) -> String {
     const CONDITIONS: &[&str] = &[
         "true",

@@ -1,4 +1,4 @@
-//! What is refused at load, and what is warned of.
+//! Errors and warnings at load.
 
 use tower_mtls::{
     Shared,
@@ -28,7 +28,7 @@ fn condition(code: &str) -> String {
 fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
     let mut wrong = Vec::new();
     for (text, line, column, message) in [
-        // The text.
+        // Text.
         ("", 1, 1, "no policies"),
         ("just a text", 1, 1, "outside of all elements"),
         ("<base />\n <choose/> validate-client-certificate />", 2, 12, "outside of all elements"),
@@ -196,7 +196,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
 
 #[test]
 fn expressions_are_typed_at_load() {
-    // Columns count from the beginning of the code, which stands in line 2 behind this many characters.
+    // Columns count from the start of the code, which is in line 2 behind this prefix.
     const BEFORE: usize = " <when condition=\"@(".len();
     let mut wrong = Vec::new();
     for (code, column, message) in [
@@ -315,7 +315,7 @@ fn every_statement_and_argument_is_checked_and_nothing_is_told_twice() {
             "var a = context.User.Id; var b = context.Api.Id; return a + b + a.Length;",
             &["context.User", "context.Api"][..],
         ),
-        // What a failed declaration says of its type is known.
+        // The type in a failed declaration is known.
         (
             "string a = context.User.Id; return a.Nope;",
             &["context.User", "string.Nope is not supported|Nope of string"],
@@ -470,7 +470,7 @@ fn entities_mean_the_same_in_both_forms() {
         Some(evaluate(&document, &WORLD.certificate("lone")).answer().is_some())
     };
     for (code, refused) in [
-        // A comment ends where its end is, written as an entity or not.
+        // A comment ends at its line end, written as an entity or not.
         ("(false // &#10; || true\n )", true),
         ("(false // &#xA; || true )", true),
         ("(false // &#13; || true )", true),
@@ -485,7 +485,7 @@ fn entities_mean_the_same_in_both_forms() {
         ("(false /**/ || true)", true),
         ("{&#xA; // only ours&#xA; return true; }", true),
         ("{&#xA; // it's (not&#xA; return true; }", true),
-        // Character literals, and entities however long.
+        // Character literals, and entities of any length.
         ("(&quot;a(b&quot;.Split(&apos;(&apos;).Length == 2)", true),
         ("(&quot;a)b&quot;.Split(&#39;)&#39;).Length == 2)", true),
         ("(&quot;a'b&quot;.Split(&apos;\\&apos;&apos;).Length == 2)", true),
@@ -496,13 +496,13 @@ fn entities_mean_the_same_in_both_forms() {
         assert_eq!(outcome(Format::Xml, &text), Some(refused), "{text}");
         assert_eq!(outcome(Format::RawXml, &text), Some(refused), "{text}");
     }
-    // Where a literal's quotes are raw and an entity stands inside, it could be read in two ways.
+    // A literal with raw quotes and an entity inside is ambiguous.
     for code in ["('&#0000000000108;' == 'l')", "('&apos;' == 'l')", "(&apos;' == 'l')"] {
         assert!(errors(&when(code)).to_string().contains("two ways"), "{code}");
     }
     let text = "<choose><when condition='@(\"&#0000000000108;one\" == \"lone\")' /></choose>";
     assert!(errors(text).to_string().contains("two ways"));
-    // What is no entity is itself.
+    // Text that only looks like an entity is literal.
     for code in ["(\"&\" + \"&#;\" + \"&a b;\" == \"a\")", "(true && !false)", "(\"&amp\" == \"a\")"] {
         assert!(Document::parse(&when(code)).is_ok(), "{code}");
     }
@@ -546,7 +546,7 @@ fn variables_that_are_made_of_variables_are_read_in_time() {
         (0..count).map(of).collect()
     };
     let started = std::time::Instant::now();
-    // Each of the last is made of all before it.
+    // Each of the last ones is built from all before it.
     let again = "<set-variable name='v255' value='@(context.Variables[\"v254\"])' />".repeat(1_000);
     assert!(WORLD.load(&(chain(256) + &again)).is_ok());
     let all: Vec<_> = (0..255).map(|i| format!("context.Variables[\"v{i}\"]")).collect();
@@ -808,7 +808,7 @@ fn base_runs_the_document_above() {
         |document: &Document| matches!(evaluate(document, &WORLD.certificate("none")), Outcome::Respond(_));
     for (inbound, refused) in [
         ("<inbound><base /></inbound>", true),
-        // A section that is left out is not lost, one that is written without it is.
+        // An omitted section is inherited; one written without `<base />` is not.
         ("", true),
         ("<inbound></inbound>", false),
     ] {

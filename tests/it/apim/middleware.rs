@@ -15,7 +15,7 @@ use tower_mtls::{
 use super::world::{NOW, WORLD, joined, request};
 use crate::support::{pki::Leaf, pki::NOON};
 
-/// What reaches the service inside.
+/// The request that reaches the inner service.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     admitted: Option<String>,
@@ -131,7 +131,7 @@ async fn in_shadow_nobody_is_refused_and_nobody_is_admitted_whom_the_document_re
         ("orders", Some("CN=orders, O=Contoso"), true),
         ("billing", Some("CN=billing, O=Contoso"), false),
         ("impostor", Some("CN=orders, O=Contoso"), false),
-        // The expression fails, and what the caller wrote is gone all the same.
+        // The expression fails, and the caller's value is removed.
         ("none", None, false),
     ] {
         let (status, seen, _) = send(&layer, WORLD.certificate(caller), request()).await;

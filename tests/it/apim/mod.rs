@@ -1,4 +1,4 @@
-//! Policy documents: what they decide about requests, and what is refused at load.
+//! Policy documents: decisions about requests, and errors at load.
 #![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
 
 mod backends;

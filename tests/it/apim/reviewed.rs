@@ -32,9 +32,9 @@ fn only_a_condition_that_could_have_refused_admits() {
     let options = |code| when("context.Request.Method == \"OPTIONS\"", &answer(code));
     let orders = when(IS_ORDERS, "");
     for (text, admitted) in [
-        // What stands before the condition refuses whatever it says.
+        // An element before the condition refuses regardless of the condition.
         (format!("{}{orders}", options(403)), false),
-        // An answer below 400 is none that refuses.
+        // A response below 400 does not refuse.
         (format!("{orders}{}", options(204)), false),
         (when(IS_ORDERS, &answer(200)), false),
         (format!("{orders}<otherwise><choose>{}</choose></otherwise>", options(302)), false),
@@ -46,11 +46,11 @@ fn only_a_condition_that_could_have_refused_admits() {
     ] {
         let text = format!("<choose>{text}</choose>");
         assert_eq!(admits(&text), admitted, "{text}");
-        // To be admitted is to have been judged. None of these refuses everyone else.
+        // Admission requires a judgement; none of these refuses all other callers.
         assert!(!WORLD.load(&text).unwrap().proves_certificate(), "{text}");
     }
     assert!(WORLD.load(PROVEN).unwrap().proves_certificate());
-    // In on-error nobody is let in any more.
+    // `on-error` admits no caller.
     let late = format!(
         "<policies><inbound /><on-error><choose>{}</choose></on-error></policies>",
         when(IS_ORDERS, &answer(403))
@@ -76,7 +76,7 @@ fn callers_choose_neither_identity_nor_backend() {
         (String::new(), "context.Request.Certificate.Thumbprint", false, false),
         (String::new(), "\"out-\" + context.Request.Certificate.Thumbprint.ToLower()", false, false),
         (set("context.Request.Certificate.Thumbprint"), read, false, false),
-        // A few digits of a thumbprint are found by trying.
+        // Part of a thumbprint can be found by trial.
         (String::new(), "context.Request.Certificate.Thumbprint.Substring(0, 2)", false, true),
         (String::new(), "context.Request.Certificate.Thumbprint[0].ToString()", false, true),
         (set("context.Request.Certificate.Thumbprint.Substring(36)"), read, false, true),
@@ -125,7 +125,7 @@ fn callers_do_not_choose_through_the_document_above_either() {
         (CHOOSE, set("other", method), false),
         (&copied, set("w", method), true),
         (&copied, set("w", "\"b\""), false),
-        // The document above copies, this one chooses.
+        // The base document copies, this one chooses.
         (COPY, format!("{}<base />{CHOOSE}", set("w", method)), true),
         (COPY, format!("{}<base />{CHOOSE}", set("w", "\"b\"")), false),
     ] {
@@ -203,7 +203,7 @@ fn only_what_is_asked_of_the_callers_own_thumbprint_proves_it() {
         (format!("{CALLER}?.Thumbprint == null"), false),
         (format!("{CALLER}.Thumbprint == \"\""), false),
         (format!("string.IsNullOrEmpty({CALLER}.Thumbprint)"), false),
-        // What the store holds says nothing of the caller.
+        // The contents of the store prove nothing about the caller.
         (format!("{CALLER} == null || !{STORE}.Any()"), false),
         (format!("{CALLER} == null || {STORE}.Count() == 0"), false),
         (format!("!{STORE}.Any(c => c.Value.Subject == {CALLER}.Subject)"), false),
@@ -245,7 +245,7 @@ fn no_header_that_tells_who_the_caller_is_may_be_read() {
     assert!(WORLD.load(&format!("<choose>{other}</choose>")).is_ok());
 }
 
-/// What an expression for a text is worth for a request.
+/// The value of a text expression for a request.
 fn worth(code: &str, request: &Request<()>, remote: Option<&str>) -> String {
     let text = format!("<set-header name='x'><value>@({code})</value></set-header>");
     let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{code}: {errors}"));
@@ -259,14 +259,14 @@ fn worth(code: &str, request: &Request<()>, remote: Option<&str>) -> String {
 #[test]
 fn a_caller_does_not_write_what_its_url_is() {
     for (uri, host, code, expected) in [
-        // An absolute form over TLS, or the `:scheme` of HTTP/2.
+        // An absolute form over TLS, or `:scheme` in HTTP/2.
         ("http://api.contoso.com/", "", "Url.Scheme", "https"),
         ("https://api.contoso.com/", "", "Url.Scheme", "https"),
         ("/", "api.contoso.com", "Url.Scheme", "https"),
         ("http://api.contoso.com/a?b", "", "Url.ToString()", "https://api.contoso.com/a?b"),
         ("http://api.contoso.com/", "", "Url.Port.ToString()", "443"),
         ("http://api.contoso.com:80/", "", "Url.Port.ToString()", "80"),
-        // One host, however it is written.
+        // One host in several spellings.
         ("/", "ADMIN.contoso.com", "Url.Host", "admin.contoso.com"),
         ("/", "admin.contoso.com.", "Url.Host", "admin.contoso.com"),
         ("/", "Admin.Contoso.com.:443", "Url.Host", "admin.contoso.com"),
@@ -277,7 +277,7 @@ fn a_caller_does_not_write_what_its_url_is() {
         ("/a", "ADMIN.contoso.com.:443", "Url.ToString()", "https://admin.contoso.com/a"),
         ("/a", "admin.contoso.com:8443", "Url.ToString()", "https://admin.contoso.com:8443/a"),
         ("/a", "user@admin.contoso.com", "Url.ToString()", "https://admin.contoso.com/a"),
-        // The path stands as it was sent, and so do its encodings.
+        // The path and its encoding are kept as sent.
         ("/%61dmin/..;/A?q=%61", "h", "Url.Path", "/%61dmin/..;/A"),
         ("/%61dmin/..;/A?q=%61", "h", "Url.QueryString", "?q=%61"),
     ] {
@@ -296,7 +296,7 @@ fn what_a_request_makes_grow_is_charged_before_it_is_made() {
     const B: &str = "context.Request.Headers.GetValueOrDefault(\"X-B\", \"\")";
     let copies = format!("new[] {{ {} }}.Length == 0", vec!["a"; 512].join(", "));
     for (code, length, stopped) in [
-        // 32 KiB between each of 32,000 would be a gigabyte.
+        // 32 KiB between each of 32,000 parts would be a gigabyte.
         (format!("@(string.Join({A}, {B}.Split(',')).Length == 0)"), 32_000, true),
         (format!("@(string.Join({A}, {B}.Split(',')).Length == 0)"), 50, false),
         (format!("@({B}.Split(',').Length == 0)"), 9_000, true),
@@ -307,7 +307,7 @@ fn what_a_request_makes_grow_is_charged_before_it_is_made() {
         ),
         (format!("@({B}.Split(\",\").Length == 0)"), 9_000, true),
         (format!("@({B}.Split(\",\", StringSplitOptions.RemoveEmptyEntries).Length == 0)"), 9_000, false),
-        // Copies of what was made of the request.
+        // Copies of values derived from the request.
         (format!("@{{ var a = {A}; return {copies}; }}"), 4_000, true),
         (format!("@{{ var a = {A}; return {copies}; }}"), 200, false),
         (
@@ -352,13 +352,13 @@ fn what_a_request_makes_grow_is_charged_before_it_is_made() {
 
 #[test]
 fn no_message_repeats_what_may_be_a_key() {
-    // Base64 whose beginning may be told, and whose end may not.
+    // Base64 whose beginning may be printed, but not its end.
     let key = format!("MIIK{}SECRET", "abcdEFGH1234".repeat(40));
     let attribute =
         |value: &str| format!("<authentication-certificate body='@({value})' password='hunter2' />");
     let when = |code: &str| format!("<choose><when condition='@({code})' /></choose>");
     for text in [
-        // Errors in body, of every kind of token.
+        // Errors in `body`, for every kind of token.
         attribute(&format!("Convert.FromBase64String \"{key}\"")),
         attribute(&format!("Convert.FromBase64String({key})")),
         attribute(&format!("Convert.FromBase64String(\"MIIK\" \"{key}\")")),
@@ -525,17 +525,17 @@ fn a_choice_is_proved_on_every_way_to_it() {
     let guard = refusing("CERT == null || !CERT.VerifyNoRevocation()");
     let choose = |inside: &str| format!("<choose>{inside}</choose>");
     for (text, is_error) in [
-        // Demanded only of those who ask for it.
+        // Demanded only of requests with the header.
         (choose(&strict(&guard)) + CHOOSE, true),
         (choose(&strict(&(guard.clone() + CHOOSE))), false),
         (choose(&(strict(&guard) + &format!("<otherwise>{CHOOSE}</otherwise>"))), true),
         (choose(&(strict(CHOOSE) + &format!("<otherwise>{guard}</otherwise>"))), true),
-        // Others may pass, who choose nothing.
+        // Others may pass, but choose nothing.
         (choose(&verified(CHOOSE)), false),
         (choose(&(verified("") + &format!("<otherwise>{CHOOSE}</otherwise>"))), true),
         (choose(&(verified("") + &format!("<otherwise>{}</otherwise>", answer(403)))) + CHOOSE, false),
         (choose(&(verified("") + &format!("<otherwise>{}</otherwise>", answer(302)))) + CHOOSE, false),
-        // What is refused later chooses nothing either.
+        // A request that is refused later chooses nothing either.
         (format!("{CHOOSE}{guard}"), false),
         (format!("{CHOOSE}{}", choose(&strict(&guard))), true),
     ] {
@@ -551,7 +551,7 @@ fn a_choice_is_proved_on_every_way_to_it() {
 
 const NOBODY: &str = "a caller without a certificate is passed on";
 
-/// Whether callers without a certificate pass for certain, and whether a self-made one may be admitted.
+/// Whether callers without a certificate pass for certain, and whether a self-signed one may be admitted.
 fn warned(text: &str) -> [bool; 2] {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
     let nobody = document.warnings().iter().any(|it| it.message().starts_with(NOBODY));
@@ -576,22 +576,22 @@ fn who_passes_is_warned_of() {
         ("context.Request.Method != \"GET\" && CERT == null", false, true),
         ("CERT == null", false, true),
         ("CERT == null || CERT.Issuer != \"CN=a\"", false, true),
-        // None.
+        // No warning.
         ("CERT == null || !CERT.Verify()", false, false),
         ("CERT?.Thumbprint != PIN", false, false),
-        // A GET passes, and nothing is admitted.
+        // A GET passes without being admitted.
         ("context.Request.Method == \"PUT\" && CERT?.Thumbprint != PIN", false, false),
     ] {
         assert_eq!(warned(&refusing(code)), [nobody, stranger], "{code}");
     }
-    // Whoever has none is let in on purpose.
+    // Callers without a certificate are admitted on purpose.
     let public = when(
         "context.Request.Certificate == null",
         "<set-header name='x'><value>public</value></set-header>",
     );
     let text = format!("<choose>{public}<otherwise><validate-client-certificate /></otherwise></choose>");
     assert_eq!(warned(&text), [false, false]);
-    // The place is that of the condition that lets them off.
+    // The position is that of the condition that lets them pass.
     let text = format!("\n\n{}", refusing("CERT != null && CERT.Thumbprint != PIN"));
     let document = WORLD.load(&text).unwrap();
     let warning = document.warnings().iter().find(|it| it.message().starts_with(NOBODY)).unwrap();
@@ -614,7 +614,7 @@ fn no_document_of_the_described_uses_is_warned_of_by_mistake() {
     assert!(others.iter().all(|warned| *warned == [false, false]), "{snippets:?}");
 }
 
-/// Documents of the described uses that admit self-made certificates.
+/// Documents of the corpus that admit self-signed certificates.
 const UNPROVEN: [&str; 7] = [
     "any_certificate",
     "days_left",
@@ -639,7 +639,7 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
     let guard = refusing("CERT == null || !CERT.VerifyNoRevocation()");
     let validate = "<validate-client-certificate />";
     for (text, caller, expected) in [
-        // It is not known what would have been chosen.
+        // The choice without the failure is unknown.
         (
             choose(&(is_a(a) + &otherwise("<authentication-certificate certificate-id='public' />"))),
             "none",
@@ -648,18 +648,18 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
         (choose(&(is_a(b) + &otherwise("<set-backend-service base-url='https://c' />"))), "none", "500"),
         (format!("{set}{by_variable}"), "none", "500"),
         (choose(&is_a("<set-header name='x'><value>y</value></set-header>")) + a, "none", "500"),
-        // Whoever passes gets a choice that whoever is refused does not.
+        // Passing requests get a choice that refused ones do not.
         (choose(&(is_nobody(&answer(403)) + &otherwise(a))), "none", "403"),
         (choose(&(is_nobody(&answer(403)) + &otherwise(b))), "none", "403"),
         (a.to_owned() + &choose(&(is_nobody(&answer(403)) + &otherwise(&format!("{a}{b}")))), "none", "403"),
         (choose(&(is_nobody(&(answer(403) + a)) + &otherwise(&format!("{a}{b}")))), "none", "403"),
         (choose(&(is_nobody(&choose(&is_nobody(&answer(403)))) + &otherwise(a))), "none", "403"),
-        // What a certificate says that nothing has proved.
+        // Unproven names of a certificate.
         (format!("{guard}{CHOOSE}"), "lone", "403"),
         (format!("{CHOOSE}{guard}"), "lone", "403"),
         (format!("{CHOOSE}{validate}"), "lone", "401"),
         (format!("{CHOOSE}{guard}"), "orders", "passes"),
-        // A header or an answer that fails decides nothing: what the caller wrote there is gone.
+        // A failing header or response decides nothing: the caller's value is removed.
         (
             format!("<set-header name='x'><value>@({certificate}.Subject)</value></set-header>{a}"),
             "none",
@@ -681,7 +681,7 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
             "none",
             "500",
         ),
-        // The rest goes on, with what the document chooses for everyone.
+        // The rest continues with the document's choice for all callers.
         (format!("{guard}{a}{b}"), "lone", "passes"),
         (format!("{guard}{a}{b}"), "none", "passes"),
         (format!("{validate}{a}"), "none", "passes"),
@@ -718,7 +718,7 @@ fn what_a_guard_of_texts_and_numbers_proves_is_what_it_refuses() {
         format!(
             "<set-variable name='sep' value=' ' /><choose><when condition='@(string.IsNullOrEmpty((string)context.Variables[\"sep\"]))'>{refuses}</when></choose>"
         ),
-        // What is null stays null as another number.
+        // Null stays null when converted to another number type.
         format!(
             "<choose><when condition='@{{Nullable&lt;double> n = context.Request.Headers.GetValueOrDefault(\"X-A\", null)?.Length; return n == null;}}'><set-variable name='x' value='y' /></when><otherwise>{refuses}</otherwise></choose>"
         ),

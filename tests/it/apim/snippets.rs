@@ -1,4 +1,4 @@
-//! The certificate checks of Microsoft's articles, as they were published in 2017 and as they are today.
+//! The certificate checks of Microsoft's articles, as published in 2017 and as they are today.
 
 use tower_mtls::apim::Format;
 
@@ -78,7 +78,7 @@ const CHAIN_TODAY: &str = r#"<choose>
 </choose>
 "#;
 
-/// All of them, with the names and thumbprints of these tests.
+/// All snippets, with the names and thumbprints of these tests.
 pub(crate) fn all() -> Vec<String> {
     [EXPIRY, NAMES, THUMBPRINT, STORE, NAMES_TODAY, THUMBPRINT_TODAY, STORE_TODAY, CHAIN_TODAY]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Documents that judge certificates and prove none.
+//! Documents that judge certificates without proving them.
 
 use std::convert::Infallible;
 
@@ -32,7 +32,7 @@ fn refusing(code: &str) -> String {
     filled(&format!("<choose><when condition=\"@({code})\">403</when></choose>"))
 }
 
-/// Sets a variable by a condition, and refuses by another.
+/// Sets a variable by one condition, and refuses by another.
 fn marked(by: &str, otherwise: &str, refusal: &str) -> String {
     let (when, otherwise) = match otherwise {
         "" => ("VARIABLE", String::new()),
@@ -47,7 +47,7 @@ fn header(code: &str, action: &str) -> String {
     filled(&format!("<set-header name='x-ok' exists-action='{action}'><value>@({code})</value></set-header>"))
 }
 
-/// Nothing is allowed that was not asked for.
+/// Nothing is allowed beyond the request.
 fn strict() -> tower_mtls::apim::DocumentBuilder {
     Document::builder()
         .trust(WORLD.trust.clone())
@@ -71,14 +71,14 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
         (refusing("CERT == null || !STORE.Any(c => c.Value.Thumbprint == CERT.Thumbprint)"), true),
         (refusing("CERT == null || !CERT.Verify()"), true),
         (refusing("CERT == null"), false),
-        // Mentioned, and proving nothing.
+        // Mentioned, but proving nothing.
         (refusing("CERT == null || CERT.Verify()"), false),
         (refusing("CERT == null || CERT.Thumbprint == PIN"), false),
         (refusing("CERT == null || (CERT.Thumbprint != PIN && CERT.Subject != \"CN=a\")"), false),
         (refusing("CERT == null || CERT.Thumbprint.Substring(36) != \"94A6\""), false),
         (refusing("CERT == null || !STORE.Any(c => c.Value.Subject == CERT.Subject)"), false),
         (refusing("CERT == null || (!(GET) && !CERT.Verify())"), false),
-        // Of a GET nothing is asked, and nothing is admitted.
+        // A GET is not checked, and not admitted.
         (refusing("!(GET) && CERT?.Verify() != true"), true),
         (refusing("GET ? false : CERT?.Thumbprint != PIN"), true),
         (refusing("GET ? CERT == null : CERT?.Thumbprint != PIN"), false),
@@ -111,7 +111,7 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
             filled("<set-variable name='v' value='@(GET)' />") + &refusing("!(bool)context.Variables[\"v\"]"),
             true,
         ),
-        // So does one that a branch sets, or does not set, by the certificate.
+        // A variable that a branch sets, or does not set, by the certificate counts as well.
         (marked("CERT?.Subject == \"CN=a\"", "", "!VARIABLES.ContainsKey(\"ok\")"), false),
         (
             marked("CERT?.Subject == \"CN=a\"", "", "VARIABLES.GetValueOrDefault(\"ok\", \"no\") == \"no\""),
@@ -135,14 +135,14 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
                 + &refusing("!(bool)VARIABLES[\"ok\"]"),
             false,
         ),
-        // Set anew, it says nothing about the certificate any more.
+        // Once overwritten, it no longer depends on the certificate.
         (
             marked("CERT?.Subject == \"CN=a\"", "VARIABLE", "false")
                 + "<set-variable name='ok' value='yes' />"
                 + &refusing("!VARIABLES.ContainsKey(\"ok\")"),
             true,
         ),
-        // A header that the document sets is like a variable.
+        // A header set by the document is like a variable.
         (
             header("CERT?.Subject", "") + &refusing("HEADERS.GetValueOrDefault(\"x-ok\", \"\") != \"CN=a\""),
             false,
@@ -242,7 +242,7 @@ fn the_place_is_that_of_the_rule() {
     assert_eq!((error.line(), error.column()), (3, 9));
 }
 
-/// Verification that the inner service sees.
+/// The verification that the inner service reads.
 async fn seen<L>(layer: L, caller: &str) -> Option<Verification>
 where
     L: Layer<tower::util::BoxCloneSyncService<Request<()>, Response<String>, Infallible>>,
@@ -298,7 +298,7 @@ async fn what_is_admitted_without_a_proof_is_marked() {
     }
     let shadow = layer(&proven).shadow();
     assert_eq!(seen(shadow, "lone").await, None, "it would be refused");
-    // Of two layers one that demands a proof is enough, whichever it is.
+    // Of two layers, one that demands a proof is sufficient, in either order.
     let names = layer(&refusing("CERT?.Subject == \"CN=a\""));
     let pinned = Policy::builder().thumbprint(WORLD.orders.sha256_thumbprint()).allow_outside_validity();
     let pinned = RequireCertificateLayer::new(pinned.build().unwrap());

@@ -1,11 +1,11 @@
-//! `validate-client-certificate`: every attribute, claim and reason code.
+//! `validate-client-certificate`: attributes, claims and reason codes.
 
 use tower_mtls::{Certificate, apim::Document};
 
 use super::world::{WORLD, evaluate, joined};
 use crate::support::pki::Leaf;
 
-/// A document whose `on-error` shows the caller what `context.LastError` holds.
+/// A document whose `on-error` returns `context.LastError` to the caller.
 fn shown(validate: &str) -> String {
     let fields = ["Source", "Reason", "Message", "Scope", "Section", "Path", "PolicyId"];
     let headers: String = fields
@@ -47,12 +47,12 @@ fn every_attribute_has_its_effect_and_its_reason_code() {
         ("validate-trust=\"false\" validate-not-after=\"false\"", "", "expired", None),
         ("validate-trust=\"false\" validate-not-after=\"false\"", "", "early", EARLY),
         ("validate-trust=\"false\" validate-not-before=\"false\"", "", "early", None),
-        // The chain's dates are judged with the chain.
+        // Dates of the chain are judged with the chain.
         ("validate-not-after=\"false\"", "", "expired", NOT_TRUSTED),
         ("validate-not-before=\"false\"", "", "early", NOT_TRUSTED),
         ("validate-revocation=\"false\"", "", "orders", None),
         ("", NOBODY, "orders", NOT_MATCHED),
-        // Expired before trust, trust before identity.
+        // Expiry is checked before trust, trust before identity.
         ("", NOBODY, "impostor", NOT_TRUSTED),
         ("", NOBODY, "expired", EXPIRED),
         ("", NOBODY, "none", NOT_FOUND),
@@ -85,10 +85,10 @@ fn every_claim_is_compared() {
         ("issuer-certificate-id=\"issuing-ca\"", &["orders", "billing"]),
         ("issuer-certificate-id=\"orders\"", &[]),
         ("issuer-certificate-id=\"not-there\"", &[]),
-        // All claims of one identity.
+        // All claims of one identity must match.
         ("common-name=\"orders\" issuer-certificate-id=\"issuing-ca\"", &["orders"]),
         ("common-name=\"orders\" thumbprint=\"BILLING-THUMBPRINT\"", &[]),
-        // At least one identity.
+        // At least one identity must match.
         ("common-name=\"orders\" /><identity common-name=\"billing\"", &["orders", "billing"]),
     ] {
         let text = WORLD.fill(&format!(
@@ -187,7 +187,7 @@ fn an_ignored_failure_admits_nobody() {
 
 #[test]
 fn a_listed_self_signed_certificate_is_trusted_even_if_it_may_sign() {
-    // As `openssl req -x509` makes them.
+    // As `openssl req -x509` creates them.
     let lone = Leaf::client("lone").ca().self_signed();
     let trust = tower_mtls::TrustAnchors::from_der([lone.der.as_slice()]).unwrap();
     let document = Document::builder()

@@ -1,4 +1,4 @@
-//! The certificates and documents of these tests.
+//! Certificates and documents of these tests.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use crate::support::{
 
 pub(crate) const NOW: Timestamp = Timestamp::from_unix(NOON);
 
-/// Made once: a key takes its time.
+/// Created once, since key generation is slow.
 pub(crate) struct World {
     pub(crate) trust: TrustAnchors,
     pub(crate) issuing: Certificate,
@@ -29,11 +29,11 @@ pub(crate) struct World {
     pub(crate) billing: Certificate,
     pub(crate) expired: Certificate,
     pub(crate) early: Certificate,
-    /// The same names as `orders`, under a CA with the same names and another key.
+    /// The names of `orders`, under a CA with the same name and another key.
     pub(crate) impostor: Certificate,
-    /// Of another issuer, with a subject that needs quotes.
+    /// From another issuer, with a subject that needs quotes.
     pub(crate) fabrikam: Certificate,
-    /// Signed by itself.
+    /// Self-signed.
     pub(crate) lone: Certificate,
 }
 
@@ -76,7 +76,7 @@ impl World {
             .with("issuing-ca", self.issuing.clone(), false)
     }
 
-    /// Loads with everything that a document may ask for, proven or not.
+    /// Loads with all that a document may need, proven or not.
     pub(crate) fn load(&self, text: &str) -> Result<Document, DocumentErrors> {
         self.builder().load(text)
     }
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Fills in what differs from run to run.
+    /// Fills in the values that differ between runs.
     pub(crate) fn fill(&self, text: &str) -> String {
         let thumbprint = |certificate: &Certificate| certificate.sha1_thumbprint().to_string();
         text.replace("ORDERS-THUMBPRINT", &thumbprint(&self.orders))
@@ -119,7 +119,7 @@ impl World {
 
 pub(crate) static WORLD: LazyLock<World> = LazyLock::new(World::make);
 
-/// A request that tries to look like another caller's.
+/// A request that imitates another caller's.
 pub(crate) fn request() -> Request<()> {
     Request::get("https://api.contoso.com/orders/42?api-version=2024-05-01&q=a%20b")
         .header("host", "api.contoso.com")
@@ -133,7 +133,7 @@ pub(crate) fn evaluate(document: &Document, presented: &Presented) -> Outcome {
     document.evaluate(&RequestFacts::new(&request(), presented), NOW)
 }
 
-/// The values of a header after a document has run, joined.
+/// The joined values of a header after a document has run.
 pub(crate) fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let values: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
     (!values.is_empty()).then(|| values.join(","))

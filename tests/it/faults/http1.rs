@@ -1,4 +1,4 @@
-//! HTTP/1.1, octet by octet.
+//! Faulty HTTP/1.1 upstreams.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{Deed, Dice, Record, answer_to, body_of, gone};
 use crate::support::raw::{answer, field, read_head, reset, stall};
 
-/// Where it happens.
+/// The point of the exchange at which the fault occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Point {
     BeforeTheHandshake,
@@ -43,7 +43,7 @@ impl Point {
     ];
 }
 
-/// What one connection does: it serves a few requests, and then something happens.
+/// The script of one connection: it serves a few requests, then fails.
 pub(super) struct Exchange {
     record: Record,
     good: usize,
@@ -55,7 +55,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(number: usize, record: Record) -> Self {
         let mut dice = Dice(number as u64);
-        // Every pair of them in turn.
+        // Every pair in turn.
         let point = Point::ALL[number % Point::ALL.len()];
         let deed = Deed::ALL[number / Point::ALL.len() % Deed::ALL.len()];
         Self { record, good: dice.throw(4), point, deed, is_chunked: dice.throw(2) == 0 }
@@ -107,7 +107,7 @@ impl Exchange {
         self.happens(stream).await
     }
 
-    /// Reads a head and notes whose it is.
+    /// Reads a head and records its request.
     async fn head(&self, stream: &mut TlsStream<TcpStream>) -> io::Result<usize> {
         let head = read_head(stream).await?;
         let id = self.note(&head).ok_or_else(gone)?;
@@ -134,7 +134,7 @@ impl Exchange {
         }
     }
 
-    /// Notes the request that begins like this.
+    /// Records the request that begins with this data.
     fn note(&self, head: &str) -> Option<usize> {
         let id = head.strip_prefix("POST /")?.get(..6)?.parse().unwrap();
         self.record.arrived(id);
@@ -168,7 +168,7 @@ impl Exchange {
             Deed::Reset => reset(stream.into_inner().0),
             Deed::Notify => {
                 stream.shutdown().await?;
-                // Where nothing was read yet, whoever sends is noted all the same.
+                // Before anything is read, a request that is being sent is recorded as well.
                 let is_between = matches!(
                     self.point,
                     Point::AfterTheHandshake | Point::BeforeTheRequestIsRead | Point::WhileIdle

@@ -1,4 +1,4 @@
-//! HTTP/2: streams that are reset, connections that end under them.
+//! Faulty HTTP/2 upstreams: reset streams, and connections that end below them.
 
 use std::{io, time::Duration};
 
@@ -11,18 +11,18 @@ use tokio_rustls::TlsAcceptor;
 use super::{Deed, Dice, Record, answer_to, body_of, gone};
 use crate::support::raw::reset;
 
-/// What happens to a connection after it has had a few streams.
+/// The end of a connection after a few streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// What the other protocol has as well.
+    /// The faults of HTTP/1.1.
     Abrupt(Deed),
-    /// GOAWAY, and what is in flight is finished.
+    /// GOAWAY; streams in flight are finished.
     Graceful,
-    /// GOAWAY, and what is in flight is not.
+    /// GOAWAY; streams in flight are not finished.
     Refusing(Reason),
 }
 
-/// What happens to a stream.
+/// The fault of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Point {
     AfterTheHead,
@@ -53,7 +53,7 @@ pub(super) async fn serve(number: usize, record: Record, tcp: TcpStream, tls: Tl
     let handshake = h2::server::Builder::new().max_concurrent_streams(10).handshake::<_, Bytes>(stream);
     let mut connection = handshake.await.map_err(io::Error::other)?;
     let mut left = good;
-    // The end comes after so many streams, or never.
+    // The end comes after this many streams, or never.
     while left > 0 {
         let Some(stream) = connection.accept().await else { return Ok(()) };
         let (request, respond) = stream.map_err(io::Error::other)?;
@@ -64,11 +64,11 @@ pub(super) async fn serve(number: usize, record: Record, tcp: TcpStream, tls: Tl
     record.done(format!("after streams: {end:?}"));
     match end {
         End::Abrupt(Deed::Stall) => {
-            // Nothing is read or written any more, until the caller gives up for good.
+            // Nothing is read or written until the client gives up.
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok(())
         }
-        // Dropping it closes, with what is left unread.
+        // Dropping the connection closes it with unread data.
         End::Abrupt(_) => Ok(()),
         End::Graceful => {
             connection.graceful_shutdown();
@@ -146,7 +146,7 @@ async fn exchange(
     sending.send_data(answer, true).map_err(|_| gone())
 }
 
-/// Resets a stream, or leaves it as it is until the caller gives up.
+/// Resets a stream, or leaves it open until the client gives up.
 async fn spoil(reason: Option<Reason>, reset: impl FnOnce(Reason)) -> io::Result<()> {
     match reason {
         Some(reason) => reset(reason),

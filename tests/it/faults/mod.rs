@@ -1,5 +1,5 @@
-//! An upstream that closes, resets or stalls at every point of an exchange: no POST arrives twice, each ends in an
-//! answer or an error, and no connection is left open. With `TOWER_MTLS_LONG` set, ten times as many.
+//! Upstreams that close, reset or stall at every point of an exchange: no POST arrives twice, every request ends in a
+//! response or an error, and no connection stays open. `TOWER_MTLS_LONG` runs ten times as many.
 #![cfg(all(feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 
 mod http1;
@@ -21,12 +21,12 @@ use tower_mtls::{ClientError, IdentityLayer, MtlsClient, outbound::RetryIdempote
 
 use crate::support::{Http, eventually, is_long, raw::Raw, world::World};
 
-/// How the upstream ends, or does not end, a connection.
+/// How the upstream ends a connection, or keeps it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
-    /// Says that it has no more to say, and reads on.
+    /// Sends `close_notify` and reads on.
     Notify,
-    /// FIN, without a word of TLS.
+    /// FIN without `close_notify`.
     Close,
     /// RST.
     Reset,
@@ -37,7 +37,7 @@ impl Deed {
     const ALL: [Self; 4] = [Self::Notify, Self::Close, Self::Reset, Self::Stall];
 }
 
-/// As irregular as dice, and the same in every run.
+/// Pseudo-random numbers, the same in every run.
 #[derive(Clone, Copy)]
 struct Dice(u64);
 
@@ -55,7 +55,7 @@ impl Dice {
     }
 }
 
-/// What has arrived, and what was done.
+/// Arrived requests and applied faults.
 #[derive(Clone, Default)]
 struct Record(Arc<Mutex<Inner>>);
 
@@ -75,7 +75,7 @@ impl Record {
     }
 }
 
-/// The target of a request's number.
+/// The target of a numbered request.
 fn target(id: usize) -> String {
     format!("/{id:06}")
 }
@@ -84,14 +84,14 @@ fn body_of(id: usize) -> Bytes {
     Bytes::from(vec![b'a' + (id % 26) as u8; 20_000])
 }
 
-/// What answers it.
+/// The response to it.
 fn answer_to(id: usize) -> String {
     format!("{id:06}").repeat(500)
 }
 
 const AT_A_TIME: usize = 16;
 
-/// How long an exchange may take: longer than any that is answered.
+/// The longest time of an exchange: longer than any that is answered.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
@@ -127,7 +127,7 @@ async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
                     Ok::<_, ClientError>(body.map(|body| body.to_bytes()))
                 };
                 match timeout(PATIENCE, exchange).await {
-                    // What comes through is the whole.
+                    // A response that arrives is complete.
                     Ok(Ok(Ok(body))) => {
                         assert_eq!(body, answer_to(id));
                         outcome.answered += 1;
@@ -145,7 +145,7 @@ async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
         total.failed += outcome.failed;
         total.given_up += outcome.given_up;
     }
-    // The client is still there; what it holds is idle, and ends.
+    // The client still exists; its connections are idle, and end.
     eventually("closed connections", || upstream.open() == 0).await;
     drop(client);
 
@@ -190,7 +190,7 @@ async fn no_post_arrives_twice_whatever_an_http_2_upstream_does() {
     assert!(outcome.answered > 300 && outcome.failed > 100 && outcome.given_up > 10, "{outcome:?}");
 }
 
-/// For both: an error of the script's other side.
+/// For both protocols: an error of the client's side.
 fn gone() -> io::Error {
     io::ErrorKind::ConnectionAborted.into()
 }

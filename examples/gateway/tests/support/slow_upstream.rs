@@ -1,4 +1,4 @@
-//! An upstream that answers when the test says so.
+//! An upstream that responds on the test's signal.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Speaks HTTP/1.1 without TLS. Every request waits until [`release`](Self::release).
+/// HTTP/1.1 without TLS. Every request waits until [`release`](Self::release).
 pub struct SlowUpstream {
     pub address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -37,7 +37,7 @@ impl SlowUpstream {
         Self { address, asked, released }
     }
 
-    /// Waits until so many requests have come.
+    /// Waits until this many requests have arrived.
     pub async fn asked(&self, count: usize) {
         super::eventually("the requests to arrive", || self.asked.load(Ordering::SeqCst) >= count).await;
     }
@@ -46,13 +46,13 @@ impl SlowUpstream {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Answers all that wait, and all that come.
+    /// Responds to all waiting and future requests.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
 }
 
-/// Requests without a body.
+/// Serves requests without a body.
 async fn serve(mut socket: TcpStream, asked: Arc<AtomicUsize>, mut released: watch::Receiver<bool>) {
     let mut read = Vec::new();
     loop {

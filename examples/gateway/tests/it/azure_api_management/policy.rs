@@ -1,4 +1,4 @@
-//! Policy documents of Azure API Management, through the whole gateway.
+//! Policy documents of Azure API Management, served by the gateway.
 
 use std::{convert::Infallible, fs, future::ready, path::Path, process::Command};
 
@@ -12,7 +12,7 @@ use crate::support::{
     Demo, Running, check, gateway, get, metrics, replace, shell, upstream::Upstream, value, whole,
 };
 
-/// What the articles of 2017 say, byte for byte but for the names they leave to be filled in.
+/// The snippets of the articles of 2017, verbatim except for the placeholders for names.
 const EXPIRY: &str = r#"<choose>
     <when condition="@(context.Request.Certificate == null || context.Request.Certificate.NotAfter < DateTime.Now)" >
         <return-response>
@@ -46,7 +46,7 @@ const STORE: &str = r#"<choose>
 </choose>
 
 "#;
-/// And what they say today.
+/// The snippets of the current articles.
 const NAMES_TODAY: &str = r#"<choose>
     <when condition="@(context.Request.Certificate == null || !context.Request.Certificate.Verify() || context.Request.Certificate.Issuer != "trusted-issuer" || context.Request.Certificate.SubjectName.Name != "expected-subject-name")" >
         <return-response>
@@ -90,7 +90,7 @@ const VALIDATE: &str = r#"<policies>
 </policies>
 "#;
 
-/// Who calls decides where the request goes and as whom.
+/// The caller's certificate chooses the upstream and the identity.
 const ROUTING: &str = r#"<policies>
     <inbound>
         <choose>
@@ -127,7 +127,7 @@ const ROUTING: &str = r#"<policies>
 </policies>
 "#;
 
-/// The demo's world behind a gateway whose routes have documents: a name each, which is the path too, and a text.
+/// A gateway with one document per route; the document's name is the path.
 struct World {
     demo: Demo,
     running: Running,
@@ -143,14 +143,14 @@ impl World {
         Self { demo: demo.on_port(port), running }
     }
 
-    /// The answer to a GET as it came over the wire.
+    /// The raw response to a GET.
     async fn get(&self, certificate: Option<&str>, path: &str, header: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
         self.demo.send_raw(certificate, request.as_bytes()).await
     }
 }
 
-/// SHA-1 of one of the demo's certificates, in APIM's form.
+/// The SHA-1 thumbprint of one of the demo's certificates, in APIM's form.
 fn thumbprint(demo: &Demo, certificate: &str) -> String {
     let line = format!(
         "openssl x509 -in '{}' -noout -fingerprint -sha1 | cut -d= -f2 | tr -d ':\\n'",
@@ -159,7 +159,7 @@ fn thumbprint(demo: &Demo, certificate: &str) -> String {
     shell(&line)
 }
 
-/// The URLs of the demo's upstreams, less the path.
+/// The URLs of the demo's upstreams, without the path.
 fn upstreams(demo: &Demo) -> [String; 2] {
     let toml = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
     let mut found: Vec<_> = toml
@@ -181,12 +181,12 @@ fn filled(demo: &Demo, document: &str) -> String {
         .replace("BILLING-THUMBPRINT", &thumbprint(demo, "billing"))
         .replace("BILLING-PFX", &shell(&format!("base64 -w0 '{}'", demo.dir().join("billing.pfx").display())))
         .replace("BILLING-PASSWORD", fs::read_to_string(demo.dir().join("billing.password")).unwrap().trim())
-        // Its certificate is another CA's than those of upstreams.
+        // Its certificate is from another CA than those of upstreams.
         .replace("DEMO-PORT", &demo.port.to_string())
         .replace("SECOND", &upstreams(demo)[1])
 }
 
-/// Keys beside a document: a set of CAs if it asks for a chain, and consent, which most do not need.
+/// Keys beside a document: a trust set if it demands a chain, and consent where needed.
 fn beside(document: &str) -> &'static str {
     match document.contains("Verify") || document.contains("<validate-client-certificate") {
         true => "trust = \"partners\", allow_unanchored = true",
@@ -194,7 +194,7 @@ fn beside(document: &str) -> &'static str {
     }
 }
 
-/// Writes documents and a configuration with a route for each; `route` stands in every route.
+/// Writes documents and a configuration with a route for each; `route` is added to every route.
 fn write(demo: &Demo, documents: &[(&str, &str)], route: &str) -> std::path::PathBuf {
     let [first, _] = upstreams(demo);
     let mut text = String::from(
@@ -254,7 +254,7 @@ async fn the_snippets_of_the_articles_answer_as_in_apim() {
     ]);
     for (path, refused) in [
         ("/expiry", &["expired"][..]),
-        // Names alone prove nothing, in APIM as well: the impostor bears the good CA's name.
+        // Names alone prove nothing, in APIM as well: the impostor's certificate has the CA's name.
         ("/names", &["stranger"]),
         ("/thumbprint", &["expired", "stranger", "impostor"]),
         ("/store", &["expired", "stranger", "impostor"]),
@@ -652,7 +652,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
         let (code, printed) = check(&demo.dir().join("case.toml"));
         assert_eq!(code, Some(1), "{case}: {printed}");
         assert!(printed.contains(expected), "{case}: {expected} in\n{printed}");
-        // What follows from an error that stands elsewhere is not told, and no remedy twice.
+        // Consequences of another error are not reported, and no remedy is printed twice.
         let needs_trust = printed.contains("needs trusted roots") == case.starts_with("no trust");
         assert!(needs_trust && printed.matches("revocation = \"off\"").count() < 2, "{case}: {printed}");
     }

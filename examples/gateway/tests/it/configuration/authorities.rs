@@ -1,4 +1,4 @@
-//! CA files, and chains that end in the CAs of them.
+//! CA files, and chains to their CAs.
 
 use std::{fs, path::Path, time::SystemTime};
 
@@ -9,7 +9,7 @@ use crate::support::{Demo, Folder, Running, check, gateway, metrics, shell};
 
 const DAY: Duration = Duration::DAY;
 
-/// Now, by the clock of the gateway.
+/// The current time, by the gateway's clock.
 #[expect(clippy::disallowed_methods, reason = "the gateway under test reads the machine's clock")]
 fn now() -> OffsetDateTime {
     SystemTime::now().into()
@@ -21,7 +21,7 @@ struct Ca {
 }
 
 impl Ca {
-    /// Valid from and until so many days from now; issued by another CA or by itself.
+    /// Valid from and until this many days from now; issued by another CA or self-signed.
     fn new(name: &str, from: i32, until: i32, usage: KeyUsagePurpose, above: Option<&Self>) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -41,7 +41,7 @@ impl Ca {
         Self::new(name, from, until, KeyUsagePurpose::KeyCertSign, None)
     }
 
-    /// Writes a client's certificate with its chain, and its key.
+    /// Writes a client certificate with its chain, and its key.
     fn issue(&self, folder: &Path, name: &str, usages: &[KeyUsagePurpose], chain: &str) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -55,7 +55,7 @@ impl Ca {
     }
 }
 
-/// The demo's world behind a gateway with these sets and routes.
+/// A gateway with these trust sets and routes in front of the demo's upstreams.
 fn gateway_with(demo: &Demo, text: &str) -> (Running, u16) {
     let toml = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
     let upstream = toml.split('"').find(|text| text.starts_with("https://localhost:")).unwrap();
@@ -81,7 +81,7 @@ async fn status(demo: &Demo, certificate: &str, path: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Exit code, and all that is printed.
+/// Exit code and standard output.
 fn explain(demo: &Demo, route: &str, certificate: &str) -> (Option<i32>, String) {
     let mut command = gateway();
     command.args(["explain", "--route", route, "--config"]).arg(demo.dir().join("authorities.toml"));
@@ -318,7 +318,7 @@ fn the_command_that_converts_a_trusted_certificate_works_as_printed() {
     assert_eq!(code, Some(0), "{printed}");
 }
 
-/// The command that the remedy of a finding names.
+/// The command in the remedy of a finding.
 fn command(printed: &str) -> &str {
     let remedy = printed.split("; run ").nth(1).expect(printed);
     remedy.split(" and name that file").next().unwrap()

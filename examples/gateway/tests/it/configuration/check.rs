@@ -1,16 +1,16 @@
-//! `gateway check`, on files that are broken in one way each.
+//! `gateway check`, on files with one error each.
 
 use std::{fs, path::Path};
 
 use crate::support::{Demo, Folder, check, shell};
 
-/// A demo's folder that broken files can refer to.
+/// A copy of the demo's folder that broken files can refer to.
 fn world() -> Folder {
     let folder = Folder::new();
     let demo = Demo::start();
     for entry in fs::read_dir(demo.dir()).unwrap() {
         let entry = entry.unwrap();
-        // The demo keeps its store to itself.
+        // Only the demo itself can open its store.
         if entry.file_type().unwrap().is_dir() {
             continue;
         }
@@ -56,7 +56,7 @@ thumbprint_file = \"allowed.txt\"
     folder
 }
 
-/// What can be used, and still deserves a warning.
+/// Usable certificates that deserve a warning.
 fn odd_certificates() -> [(&'static str, rcgen::CertificateParams); 2] {
     let mut nameless = rcgen::CertificateParams::default();
     nameless.distinguished_name.push(rcgen::DnType::CommonName, "nameless");

@@ -1,8 +1,8 @@
-//! A route's identity can be another one for each request.
+//! Identities that a route chooses per request.
 
 use crate::support::{Demo, Running, check, shell};
 
-/// The demo's world behind a gateway of another configuration.
+/// A gateway with another configuration in front of the demo's upstreams.
 fn gateway_with(demo: &Demo, routes: &str) -> (Running, u16) {
     let toml = std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
     let upstream = toml.split('"').find(|text| text.starts_with("https://localhost:")).unwrap();
@@ -28,7 +28,7 @@ fn gateway_with(demo: &Demo, routes: &str) -> (Running, u16) {
     Running::start(&config)
 }
 
-/// The status, and who the upstream saw or the code of the problem.
+/// The status, and the header that names the identity or the problem code.
 async fn get(demo: &Demo, certificate: Option<&str>, path: &str, header: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
     let answer = demo.send_raw(certificate, request.as_bytes()).await;

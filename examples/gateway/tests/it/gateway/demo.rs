@@ -1,4 +1,4 @@
-//! The demo, used as its reader would: every printed line is pasted.
+//! The demo: every printed line is run as printed.
 
 use crate::support::{Demo, Running, gateway, shell};
 

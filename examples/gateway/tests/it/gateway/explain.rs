@@ -113,7 +113,7 @@ fn who_is_refused_in_shadow_mode_passes_all_the_same() {
         "plain.xml",
         "<policies><inbound><validate-client-certificate validate-revocation=\"false\" /></inbound></policies>",
     );
-    // Callers whom it refuses would go on without the upstream that others get.
+    // In shadow mode rejected callers would be sent on without the upstream that others get.
     document(
         "choosing.xml",
         "<policies><inbound><choose>\

@@ -1,4 +1,4 @@
-//! The log: bounded in lines and bytes, and never waited for.
+//! The log is bounded in lines and bytes, and never blocks a request.
 #![cfg(unix)]
 
 use std::{
@@ -22,7 +22,7 @@ struct World {
 }
 
 impl World {
-    /// A gateway over the demo's configuration that logs this much.
+    /// A gateway over the demo's configuration with this log filter.
     fn start(log: &str) -> Self {
         let demo = Demo::start();
         let config = demo.dir().join("log.toml");
@@ -33,7 +33,7 @@ impl World {
         Self { demo: demo.on_port(port), running, config, text }
     }
 
-    /// Sends so many requests for this path on one connection, without a certificate.
+    /// Sends this many requests for this path on one connection, without a certificate.
     async fn flood(&self, count: usize, path: &str, expected: u16) {
         let sender = self.demo.http2(None).await;
         let mut requests = JoinSet::new();
@@ -81,7 +81,7 @@ async fn stalled_reader_of_the_log_blocks_nothing_and_finds_errors_and_reloads_a
     world.demo.management_port = world.running.management_port();
     let from = world.running.lines();
     world.running.stall(true);
-    // At debug these are not limited in number: more than a pipe and a queue hold.
+    // Debug lines are not limited in number: they exceed the pipe and the queue.
     let long = format!("/nowhere/{}", "x".repeat(200));
     world.flood(4_000, &long, 404).await;
     world.flood(400, "/orders", 403).await;

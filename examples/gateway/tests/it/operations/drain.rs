@@ -1,4 +1,4 @@
-//! SIGTERM loses nothing that was asked.
+//! SIGTERM completes all requests in flight.
 #![cfg(unix)]
 
 use std::{fs, net::SocketAddr};
@@ -28,7 +28,7 @@ async fn callers_whose_handshake_or_next_request_is_on_its_way_are_still_answere
     let upstream = SlowUpstream::start().await;
     upstream.release();
     let (mut running, demo) = start(Demo::start(), upstream.address, "");
-    // One has connected and not begun its handshake; one keeps its connection after an answer.
+    // One client has connected without a handshake; one keeps its connection after a response.
     let early = TcpStream::connect(("127.0.0.1", demo.port)).await.unwrap();
     let mut kept = demo.http1(None).await;
     assert_eq!(whole(kept.send_request(get("/")).await.unwrap()).await.0, 200);

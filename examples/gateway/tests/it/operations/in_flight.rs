@@ -1,4 +1,4 @@
-//! What a reload means to requests and tunnels that came before it.
+//! Requests and tunnels across a reload.
 #![cfg(unix)]
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use crate::support::{
     whole,
 };
 
-/// An upstream whose first handshake waits for a word of the test, and that answers with who it saw.
+/// An upstream whose first handshake waits for the test, and that responds with the caller's subject.
 struct Waiting {
     address: SocketAddr,
     accepted: mpsc::UnboundedReceiver<()>,
@@ -59,7 +59,7 @@ impl Waiting {
     }
 }
 
-/// From now on `orders` is somebody else.
+/// Replaces the files of `orders` by those of another identity.
 fn replace_orders(demo: &Demo) {
     for extension in ["pfx", "password"] {
         let billing = fs::read(demo.dir().join(format!("billing.{extension}"))).unwrap();
@@ -103,7 +103,7 @@ async fn a_request_in_flight_whose_identity_is_gone_gets_502() {
     assert!(status == 502 && body.contains("unknown_identity"), "{status} {body}");
 }
 
-/// An upstream that switches protocols, and waits for the caller's end.
+/// An upstream that switches protocols and waits for the caller's end.
 async fn switching(demo: &Demo) -> Upstream {
     Upstream::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
         let mut octets = [0; 4_096];
@@ -115,7 +115,7 @@ async fn switching(demo: &Demo) -> Upstream {
     .await
 }
 
-/// Asks for another protocol; the connection, and the status.
+/// Requests another protocol; returns the connection and the status.
 async fn switch(demo: &Demo) -> (TlsStream<TcpStream>, String) {
     let mut caller = demo.connect(None, b"http/1.1").await;
     let request = b"GET /open HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";

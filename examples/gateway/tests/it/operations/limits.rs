@@ -1,4 +1,4 @@
-//! How long requests may take, and how many there may be at a time.
+//! Time limits and concurrency limits of requests.
 
 use std::{fs, net::SocketAddr};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::support::{Demo, Running, get, metrics, slow_upstream::SlowUpstream, value, whole};
 
-/// Begins every answer and never ends it.
+/// Starts every response and never ends it.
 async fn endless() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -106,7 +106,7 @@ async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answ
         assert!(body.contains("\"code\":\"too_many_requests_in_flight\""), "{body}");
     };
     refused().await;
-    // A new configuration counts on.
+    // A new configuration keeps counting.
     running.hang_up();
     running.logged(0, "INFO gateway::live: reloaded");
     refused().await;
@@ -114,6 +114,6 @@ async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answ
     for answered in waiting {
         assert_eq!(answered.await.unwrap().0, 200);
     }
-    // A place is free when the answer has gone, which its caller may know first.
+    // The permit is free once the response has been sent, which its caller may notice earlier.
     while ask("/two").await.unwrap().0 != 200 {}
 }

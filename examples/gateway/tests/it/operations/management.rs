@@ -1,4 +1,4 @@
-//! The management listener: who is told what.
+//! The management listener and its access control.
 
 use std::{fs, net::TcpListener, process::Stdio, time::Duration};
 
@@ -63,7 +63,7 @@ async fn health_and_the_portal_are_for_all_metrics_for_the_token_and_nothing_els
         assert!(has_body || body.is_empty(), "{path} tells {body}");
         assert!(status != 401 || body.contains("The management token is missing or wrong"), "{body}");
     }
-    // The same over HTTP/2, and by other methods.
+    // The same over HTTP/2, and with other methods.
     let mut two = demo.http2(None).await;
     for (method, path, expected) in
         [(Method::GET, "/healthz", 200), (Method::GET, "/metrics", 401), (Method::POST, "/metrics", 401)]

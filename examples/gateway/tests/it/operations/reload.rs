@@ -1,4 +1,4 @@
-//! What changes in the files is served from the next request on, whole or not at all.
+//! Changed files apply to the next request, completely or not.
 #![cfg(unix)]
 
 use std::{
@@ -16,7 +16,7 @@ use crate::support::{
     Demo, Running, eventually, get, metrics, replace, slow_upstream::SlowUpstream, value, whole,
 };
 
-/// A gateway that serves a copy of the demo's configuration on free ports, and the demo behind it.
+/// A gateway on free ports with a copy of the demo's configuration, and the demo.
 struct World {
     demo: Demo,
     running: Running,
@@ -45,13 +45,13 @@ impl World {
         self.demo.dir().join(name)
     }
 
-    /// Replaces the configuration by one with the first text, where it stands first, replaced by the second.
+    /// Replaces the configuration by a copy in which the first occurrence of `from` is replaced by `to`.
     fn change(&self, from: &str, to: &str) {
         assert!(self.text.contains(from), "{from}");
         replace(&self.config, self.text.replacen(from, to, 1));
     }
 
-    /// Asks on a connection of its own.
+    /// Sends a request on a new connection.
     async fn ask(&self, certificate: Option<&str>, path: &str) -> (u16, String) {
         let response = self.demo.http1(certificate).await.send_request(get(path)).await.unwrap();
         let (status, _, body) = whole(response).await;
@@ -63,14 +63,14 @@ impl World {
         value(&metrics, "config_stale_seconds").unwrap()
     }
 
-    /// Whether it shows a certificate of this demo's making.
+    /// True if the listener presents a certificate of this demo.
     async fn shows(&self, demo: &Demo) -> bool {
         let socket = TcpStream::connect(("127.0.0.1", self.demo.port)).await.unwrap();
         demo.handshake(socket, None, b"http/1.1").await.is_ok()
     }
 }
 
-/// A pipe that nobody writes into.
+/// A pipe without a writer.
 fn make_pipe(file: &Path) {
     assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
 }
@@ -107,7 +107,7 @@ async fn sighup_reloads_rules_and_identities() {
     let world = World::start();
     let (status, body) = world.ask(Some("client"), "/orders").await;
     assert!(status == 200 && body.contains("CN=orders-gateway"), "{body}");
-    // The identity's own files change, and who may call.
+    // Both the identity's files and the rules change.
     for extension in ["pfx", "password"] {
         let billing = fs::read(world.file(&format!("billing.{extension}"))).unwrap();
         replace(&world.file(&format!("orders.{extension}")), billing);
@@ -188,7 +188,7 @@ async fn requests_fail_by_no_reload_and_show_the_new_identity_after_it() {
 async fn a_certificate_that_kubernetes_swaps_is_shown_in_the_next_handshake() {
     let other = Demo::start();
     let world = World::start_with(|dir| {
-        // As a mounted secret: each file is a link through ..data, which is swapped as a whole.
+        // As a mounted secret: each file is a link through `..data`, which is swapped as a whole.
         for (version, demo) in [("..v1", dir), ("..v2", &other.dir())] {
             fs::create_dir(dir.join(version)).unwrap();
             for name in ["server.pem", "server.key"] {
@@ -229,7 +229,7 @@ async fn a_half_written_pair_is_never_shown_and_its_other_half_mends_it() {
     replace(&world.file("server.key"), fs::read(other.dir().join("server.key")).unwrap());
     world.running.logged(from, RELOADED);
     assert!(world.shows(&other).await);
-    // The management listener shows the same certificate from now on.
+    // The management listener presents the same certificate from now on.
     let demo = other.on_port(world.demo.port);
     fs::copy(world.file("management.token"), demo.dir().join("management.token")).unwrap();
     let metrics = metrics(&demo, world.running.management_port()).await;
@@ -322,7 +322,7 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
         assert_eq!(world.ask(Some("client"), "/orders").await.0, 200, "{case}");
         assert_eq!(world.ask(None, "/orders").await.0, 403, "{case}");
         assert!(world.stale_seconds().await > 0.0, "{case}");
-        // It is tried again, and not told again.
+        // Loading is retried without another log line.
         world.running.hang_up();
         world.running.logged(from, "tried again, for the same result");
         mend();
@@ -345,7 +345,7 @@ async fn a_listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
     let asked = tokio::spawn(async move { whole(asking.send_request(get("/slow")).await.unwrap()).await });
     upstream.asked(1).await;
 
-    // Somebody else has the port.
+    // Another process has the port.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let from = world.running.lines();
@@ -401,13 +401,13 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
     world.running.logged(0, RELOADED);
     assert_eq!(world.ask(None, "/late").await.0, 403);
 
-    // Half of it is valid, and open.
+    // The first half of the file is valid, and its route is open.
     let from = world.running.lines();
     fs::write(&world.config, &guarded).unwrap();
     let told = world.running.logged(from, EDITED);
     assert!(told.contains("WARN gateway::live: live.toml: ") && told.contains("kill -HUP "), "{told}");
     assert!(world.stale_seconds().await > 0.0);
-    // A file that it names is read again, and the configuration is not.
+    // A file that it names is read again, the configuration is not.
     let ca = world.file("partners-ca.pem");
     replace(&ca, fs::read(&ca).unwrap());
     let told = world.running.logged(from, RELOADED);
@@ -489,7 +489,7 @@ async fn configuration_behind_a_link_that_is_swapped_is_loaded_and_one_that_is_t
     fs::set_permissions(&world.config, mode).unwrap();
     fs::write(&world.config, &world.text).unwrap();
     let moved = world.text.replacen("path = \"/open\"", "path = \"/moved\"", 1);
-    // As long as an edit takes to be noticed.
+    // The time in which an edit is noticed.
     replace(&world.file("management.token"), "another-token-of-16-octets\n");
     world.running.logged(from, RELOADED);
     replace(&world.file("management.token"), "another-token-of-17-octets\n");

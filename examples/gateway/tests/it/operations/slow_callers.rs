@@ -1,4 +1,4 @@
-//! Callers that stall cost their own connection and nobody else's time.
+//! Callers that stall affect only their own connection.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ async fn a_hundred_callers_that_never_speak_delay_nobody() {
     let request = b"GET /orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = demo.send_raw(Some("client"), request).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    // None of them was given up on meanwhile: the good caller did not wait for their time to run out.
+    // No handshake timed out meanwhile: the good caller did not wait for that.
     for stream in &silent {
         let mut octet = [0];
         let read = stream.try_read(&mut octet);
@@ -52,27 +52,27 @@ async fn heads_and_idle_connections_have_their_time() {
     let folder = Folder::new();
     for entry in fs::read_dir(demo.dir()).unwrap() {
         let entry = entry.unwrap();
-        // The demo keeps its store to itself.
+        // Only the demo itself can open its store.
         if entry.file_type().unwrap().is_dir() {
             continue;
         }
         fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    // The demo was started with port 0, so this takes a free port too and says which.
+    // The demo was started with port 0, so this gateway takes a free port as well and logs it.
     let limits =
         "[limits]\nhead_timeout = \"300ms\"\nidle_timeout = \"600ms\"\nhandshake_timeout = \"300ms\"\n";
     fs::write(folder.path().join("short.toml"), config + limits).unwrap();
     let (running, port) = Running::start(&folder.path().join("short.toml"));
     let demo = demo.on_port(port);
 
-    // A handshake that never comes.
+    // A handshake that never starts.
     let mut silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
-    // A head that never ends.
+    // A request head that never ends.
     let mut slow = demo.connect(None, b"http/1.1").await;
     slow.write_all(b"GET /open HTTP/1.1\r\nHost: local").await.unwrap();
     let _ = slow.read_to_end(&mut Vec::new()).await;
-    // A connection without a request, over either version; HTTP/2 gets a goodbye before the end.
+    // A connection without a request, in either version; HTTP/2 gets a GOAWAY before the end.
     for alpn in [&b"http/1.1"[..], b"h2"] {
         let mut idle = demo.connect(None, alpn).await;
         if alpn == b"h2" {
@@ -87,7 +87,7 @@ async fn heads_and_idle_connections_have_their_time() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once_what_the_first_lets_finish() {
     let demo = Demo::start();
-    // The demo was started with port 0, so this takes a free port too and says which.
+    // The demo was started with port 0, so this gateway takes a free port as well and logs it.
     let config = demo.dir().join("alone.toml");
     fs::write(&config, demo.toml()).unwrap();
     let (mut running, port) = Running::start(&config);

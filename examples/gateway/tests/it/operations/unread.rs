@@ -1,4 +1,4 @@
-//! Callers that do not take their responses.
+//! Callers that do not read their responses.
 
 use std::{
     convert::Infallible,
@@ -32,16 +32,16 @@ use crate::support::{
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The latest end of a connection, after its request.
+/// The latest end of a connection after its request.
 const LATEST: Duration = Duration::from_secs(3);
 
-/// Requests of an HTTP/2 connection that are served at a time.
+/// Concurrent requests of an HTTP/2 connection.
 const REQUESTS: usize = 64;
 
 const MIB: usize = 1 << 20;
 const LARGE: usize = 64 * MIB;
 
-/// A gateway in front of an upstream that answers `/open/small` with a byte, `/open/mib` with a MiB, everything else
+/// A gateway in front of an upstream that answers `/open/small` with a byte, `/open/mib` with a MiB, and all else
 /// with more than any buffer takes.
 struct World {
     demo: Demo,
@@ -101,7 +101,7 @@ impl World {
         stream
     }
 
-    /// Open connections of a listener's callers, but for the one that asks.
+    /// Open connections of a listener's callers, except the one that reads the metrics.
     async fn connections(&self, listener: &str) -> f64 {
         let port = self.running.management_port();
         let series = format!("gateway_caller_connections{{listener=\"{listener}\"}}");
@@ -186,7 +186,7 @@ async fn connections_that_do_not_read_their_socket_end_after_the_body_timeout() 
     let request = "GET /open/large HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(40);
     let mut http1 = world.demo.connect(None, b"http/1.1").await;
     http1.write_all(request.as_bytes()).await.unwrap();
-    // More than a window and the socket's buffers take, and requests whose responses have nothing but a head.
+    // More than a window and the socket's buffers take, and requests whose responses are a head only.
     let mut http2 = world.connect(world.demo.port, 1 << 30).await;
     http2.write_all(&raw_http2::window_update(0, 1 << 30)).await.unwrap();
     for stream in 0..40 {
@@ -269,12 +269,12 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
     let mut pinned = Vec::new();
     for _ in 0..256 {
         let mut stream = world.connect(management, 0).await;
-        // More than there are places: each of the last ones takes that of an earlier one.
+        // More connections than the limit: each of the last ones evicts an earlier one.
         let _ = stream.write_all(&raw_http2::get(1, "/")).await;
         let _ = stream.flush().await;
         pinned.push(stream);
     }
-    // Taking a byte now and then does not keep a place.
+    // Reading a byte now and then does not prevent eviction.
     let trickle = tokio::spawn(async move {
         loop {
             for stream in &mut pinned {
@@ -286,7 +286,7 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
     });
     for _ in 0..10 {
         let mut stream = world.demo.connect_to(management, None, b"http/1.1").await;
-        // Not with the handshake, as a probe over a slow network.
+        // Not with the handshake, like a probe over a slow network.
         tokio::time::sleep(Duration::from_millis(50)).await;
         stream
             .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -299,10 +299,10 @@ async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing(
     trickle.abort();
 }
 
-/// Memory above that of an idle gateway, in KiB, with 250 requests of one connection that reads nothing.
+/// Memory beyond that of an idle gateway, in KiB, with 250 requests of one connection that reads nothing.
 async fn memory_of_unread_streams(alpn: &[&str], window: u32) -> i64 {
     let world = World::with_limits(alpn, "body_timeout = \"60s\"").await;
-    // Whatever is made once is made.
+    // One-time allocations.
     let mut sender = world.demo.http2(None).await;
     soon(whole(sender.send_request(get("/open/mib")).await.unwrap())).await;
     drop(sender);

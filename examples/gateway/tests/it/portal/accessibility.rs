@@ -1,4 +1,4 @@
-//! The page for everybody: axe finds nothing to complain of.
+//! The portal passes axe's accessibility checks.
 
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 
@@ -13,7 +13,7 @@ use crate::store_and_api::world::World;
 
 const AXE: &str = "axe-core@4.14.1";
 
-/// The script of axe, fetched once into the target folder; the reason, if there can be none.
+/// axe's script, fetched once into the target folder, or the reason why it is unavailable.
 fn axe() -> Result<String, String> {
     static SCRIPT: OnceLock<Result<String, String>> = OnceLock::new();
     let fetch = || {
@@ -35,7 +35,7 @@ fn axe() -> Result<String, String> {
 }
 
 impl Browser {
-    /// Nothing that axe knows is wrong, in light and dark, wide and narrow; keeps screenshots of all of them.
+    /// axe finds no violation in light and dark, wide and narrow; keeps a screenshot of each.
     pub(crate) async fn is_accessible(&self, name: &str) {
         let axe = match axe() {
             Ok(axe) => axe,

@@ -38,7 +38,7 @@ async fn policy(world: &World, id: &str) -> String {
     got.body["properties"]["value"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What a caller is answered: status, and the subject that the backend saw.
+/// The response to a caller: status, and the subject that the upstream saw.
 async fn call(world: &World, path: &str) -> (u16, String) {
     let mut sender = world.demo.http1(None).await;
     let (status, _, text) = whole(sender.send_request(get(path)).await.unwrap()).await;
@@ -62,7 +62,7 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
     assert_eq!(world.put("a-caller", &world.file("client.pem"), "", &[]).await.status, 201);
     browser.go(&world, "#/apis").await;
     browser.enter_token(&world.token).await;
-    // A route of the file, to be read only.
+    // A route of the file, which is read-only.
     let row = browser.row("/open read-only: gateway.toml").await.text().await.unwrap();
     assert!(row.contains("https://localhost:") && !row.contains("Delete"), "{row}");
 
@@ -84,7 +84,7 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
     id.clear().await.unwrap();
     id.send_keys("orders-co").await.unwrap();
     browser.press("Create").await;
-    // The file has that.
+    // The file has that id.
     browser.holds("the path is refused", "return document.activeElement.ariaInvalid === 'true'").await;
     browser.focuses("input: Path").await;
     browser.says("The path /open/below belongs to the route /open").await;
@@ -142,7 +142,7 @@ async fn step_7_the_choice_is_in_effect_on_the_next_call() {
         assert_eq!(call(&world, "/shop/42").await, (200, format!("CN={name}-gateway, O=Contoso")));
     }
     browser.screenshot("7-in-effect").await;
-    // It is in use now.
+    // The certificate is in use now.
     browser.follow("Certificates").await;
     let row = browser.row("billing").await.text().await.unwrap();
     assert!(row.contains("API shop"), "{row}");
@@ -154,7 +154,7 @@ async fn step_7_the_choice_is_in_effect_on_the_next_call() {
     browser.says("Policy document (XML)").await;
     let is_open = browser.run("return Boolean(document.querySelector('dialog[open]'))").await;
     assert_eq!(is_open, false, "the dialog goes with its page");
-    // None again, but for what holds for all.
+    // None again, except the one of the global policy.
     let all =
         "<policies><inbound><authentication-certificate certificate-id=\"orders\" /></inbound></policies>";
     let body = json!({ "properties": { "format": "rawxml", "value": all } }).to_string();
@@ -197,7 +197,7 @@ async fn step_8_the_choice_is_part_of_the_policy_and_leaves_the_rest_as_it_was()
     assert_eq!(text, before.replacen("<base />", &format!("<base />{element}"), 1));
     browser.screenshot("8-policy").await;
 
-    // What is written there is what the other page shows.
+    // A value written by script appears on the page.
     let input = browser.field("Policy document (XML)").await;
     input.clear().await.unwrap();
     input.send_keys(before).await.unwrap();
@@ -241,7 +241,7 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
     let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
     assert_eq!(backend.status, 404, "what nobody uses is cleaned up");
 
-    // The backend goes where the API goes, and with it.
+    // The backend moves with the API, and is deleted with it.
     browser.field("Do not verify the chain").await.click().await.unwrap();
     browser.press("Save").await;
     browser.says("Saved.").await;
@@ -255,7 +255,7 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
     let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
     assert_eq!(backend.body["properties"]["url"], other);
     assert_eq!(call(&world, "/shop").await.0, 200);
-    // What the policy does not name any more goes all the same.
+    // A backend that the policy no longer names is deleted with its API as well.
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.follow("APIs").await;
     browser.press("Delete The shop API").await;
@@ -296,7 +296,7 @@ async fn step_10_scripts_and_the_page_see_the_same() {
     let listed = world.ask(Method::GET, "/apis", &[], "").await;
     assert_eq!(listed.body["count"], 2, "{listed:?}");
 
-    // Somebody else is faster.
+    // A concurrent change.
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.field("None").await.click().await.unwrap();
     browser.press("Save").await;
@@ -324,7 +324,7 @@ async fn an_identity_of_the_file_is_told_from_those_of_the_store() {
     let chosen = browser.run("return document.querySelector('select').selectedOptions[0].textContent").await;
     assert_eq!(chosen, "filed (gateway.toml)");
     browser.screenshot("13-of-the-file").await;
-    // Saved as it is, it stays.
+    // Saved unchanged, the policy stays as it is.
     browser.press("Save").await;
     browser.says("Saved.").await;
     assert!(policy(&world, "shop").await.contains("certificate-id=\"filed\""));
@@ -378,7 +378,7 @@ async fn an_api_that_anybody_may_call_says_so_until_a_certificate_is_demanded() 
     assert!(text.find("<base />").unwrap() < demand, "{text}");
     assert!(demand < text.find("<authentication-certificate").unwrap(), "{text}");
 
-    // Whoever the policy of all APIs refuses is refused where <base /> stands.
+    // Callers that the global policy refuses are refused at `<base />`.
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     put_service_policy(&world, VALIDATE, "").await;
     browser.go(&world, "#/apis").await;
@@ -466,7 +466,7 @@ async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
             browser.says("and so reaches the backend with a certificate of").await;
             browser.screenshot("12-backend").await;
         }
-        // None is said only where it is true.
+        // "None" is shown only if it is true.
         assert_eq!(browser.text().await.contains("The backend sees no client certificate."), seen == "None");
     }
     make_api(&world, "plain", "plain", "http://localhost:9").await;
@@ -474,13 +474,13 @@ async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
     browser.says("http://localhost:9 plain http").await;
     browser.says("The backend is called over plain http").await;
     assert!(!browser.text().await.contains("Verify it"));
-    // The same by the policy of all APIs.
+    // The same by the global policy.
     put_service_policy(&world, "<set-backend-service backend-id=\"b1\" />", "").await;
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.go(&world, "#/apis").await;
     browser.follow("The shop API").await;
     assert!(browser.field("Backend b1 shows billing").await.is_selected().await.unwrap());
-    // What is saved as text is in the header at once.
+    // Policy text appears in the header once saved.
     browser.follow("Policy").await;
     let input = browser.field("Policy document (XML)").await;
     input.clear().await.unwrap();
@@ -524,7 +524,7 @@ async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses(
     browser.says("It is in use, and was not deleted. Remove it first from:\n\nAPI shop").await;
     browser.follow("API shop").await;
     browser.says("Policy document (XML)").await;
-    // One that somebody else has made stays when the API with its id goes.
+    // A backend created by another client stays when the API of that id is deleted.
     browser.follow("APIs").await;
     browser.press("Delete The other API").await;
     browser.says("Its policy goes with it.").await;
@@ -555,7 +555,7 @@ async fn a_choice_that_is_refused_changes_nothing() {
     browser.settled().await;
     assert_eq!(world.ask(Method::GET, "/backends", &[], "").await.body["count"], 0);
     assert_eq!(policy(&world, "shop").await, "");
-    // It comes back, and the same choice is saved.
+    // It is created again, and the same choice is saved.
     store(&world, "orders").await;
     browser.press("Save").await;
     browser.says("Saved.").await;
@@ -586,7 +586,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
         .await;
     assert_eq!(selected, "<rate-limit calls=\"1\" renewal-period=\"1\" />");
     assert_eq!(world.ask(Method::GET, "/apis/shop/policies/policy", &[], "").await.status, 404);
-    // What was not saved is there after a look at another page.
+    // Unsaved text remains after a visit to another page.
     browser.follow("APIs").await;
     browser.go(&world, "#/apis/shop/policy").await;
     browser.says("This is what you had not saved yet.").await;
@@ -599,7 +599,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     input.send_keys(good).await.unwrap();
     browser.press("Save").await;
     browser.says("The policy is saved.").await;
-    // And again, by the ETag of what was just saved.
+    // Saved again, with the ETag of the previous save.
     browser.field("Policy document (XML)").await.send_keys("\n").await.unwrap();
     browser.press("Save").await;
     browser.says("The policy is saved.").await;
@@ -612,7 +612,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     browser.press("Save").await;
     browser.says("The gateway has doubts about this document:").await;
     browser.screenshot("8-policy-doubts").await;
-    // Doubts about what is stored do not stand above what is wrong with what is not.
+    // Warnings about the stored text are hidden while there are errors in the edited one.
     browser.field("Policy document (XML)").await.send_keys("<!-- ").await.unwrap();
     browser.press("Save").await;
     browser.says("The gateway refused this document.").await;
@@ -624,7 +624,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     browser.press("Show the policy as it stands now").await;
     browser.says("This is the policy as it stands now.").await;
 
-    // An empty one is none.
+    // Empty text is not a policy.
     for by_button in [true, false] {
         if by_button {
             browser.press("Remove policy").await;

@@ -27,10 +27,10 @@ use sha2::{Digest, Sha256};
 use crate::store_and_api::world::World;
 use crate::support::Folder;
 
-/// How long anything on the page may take.
+/// Timeout for anything on the page.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Without a screen, without a network of its own.
+/// Headless, without network access.
 const ARGUMENTS: [&str; 12] = [
     "--headless",
     "--no-sandbox",
@@ -52,7 +52,7 @@ pub(crate) struct Browser {
     _folder: Folder,
 }
 
-/// A browser's own commands.
+/// chromedriver's commands for the browser.
 #[derive(Debug)]
 struct DevTools(Value);
 
@@ -80,7 +80,7 @@ impl WebDriverCompatibleCommand for Console {
     }
 }
 
-/// The first of these programs that is there.
+/// The first of these programs that is installed.
 fn program(names: &[&str]) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&path).collect();
@@ -88,7 +88,7 @@ fn program(names: &[&str]) -> Result<PathBuf, String> {
     files.find(|file| file.is_file()).ok_or_else(|| format!("there is no {}", names.join(", no ")))
 }
 
-/// Starts the driver, in a group of its own; None: it has ended without listening. Otherwise its port is told too.
+/// Starts the driver in its own process group; returns its port, or None if it has ended without listening.
 fn start_driver(driver: &Path, folder: &Path) -> Option<(Child, u16)> {
     let mut driver = Command::new(driver)
         .arg("--port=0")
@@ -112,16 +112,16 @@ fn start_driver(driver: &Path, folder: &Path) -> Option<(Child, u16)> {
     Some((driver, port?))
 }
 
-/// Says aloud that a test is not made; that is an error where browsers have to be.
+/// Reports a skipped test; panics where browsers are required.
 pub(crate) fn skip(reason: &str) {
     assert!(std::env::var_os("TOWER_MTLS_BROWSER").is_none(), "{reason}");
-    // Not by a macro, whose words a test that passes keeps to itself.
+    // Not by a macro, whose output a passing test captures.
     let what = "SKIPPED: the portal in a browser (TOWER_MTLS_BROWSER=1 makes this an error)";
     let _ = writeln!(std::io::stderr(), "{what}: {reason}");
 }
 
 impl Browser {
-    /// A browser that believes this world's management listener; None where there is no browser.
+    /// A browser that accepts this world's management certificate; None without a browser.
     pub(crate) async fn start(world: &World) -> Option<Self> {
         let found = program(&["chromium", "chromium-browser", "google-chrome"])
             .and_then(|chromium| Ok((chromium, program(&["chromedriver"])?)));
@@ -133,7 +133,7 @@ impl Browser {
             }
         };
         let folder = Folder::new();
-        // The port that it takes for addresses of one family may be taken among those of the other: it ends then.
+        // The driver's port may be free for one address family and taken for the other: then it ends.
         let (driver, port) =
             (0..5).find_map(|_| start_driver(&driver, folder.path())).expect("chromedriver does not listen");
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
@@ -153,7 +153,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// The portal with the token entered; None where there is no browser.
+    /// The portal with the token entered; None without a browser.
     pub(crate) async fn open(world: &World) -> Option<Self> {
         let browser = Self::start(world).await?;
         browser.go(world, "").await;
@@ -178,17 +178,17 @@ impl Browser {
         self.settled().await;
     }
 
-    /// Waits until the page has what it asked for.
+    /// Waits until the page has loaded its data.
     pub(crate) async fn settled(&self) {
         self.holds("the page is at rest", "return !document.querySelector('[aria-busy=true]')").await;
     }
 
-    /// What the script returns.
+    /// The result of a script.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
-    /// What the promise of an asynchronous function with this body becomes.
+    /// The result of an asynchronous function with this body.
     pub(crate) async fn run_async(&self, body: &str, argument: Value) -> Value {
         let script = format!(
             "const [argument, done] = arguments; (async () => {{ {body} }})().then((value) => done({{ value }}), \
@@ -199,7 +199,7 @@ impl Browser {
         outcome["value"].clone()
     }
 
-    /// Waits until the script returns what is true.
+    /// Waits until the script returns true.
     pub(crate) async fn holds(&self, what: &str, script: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !matches!(self.client.execute(script, vec![]).await, Ok(Value::Bool(true))) {
@@ -211,19 +211,19 @@ impl Browser {
         }
     }
 
-    /// Waits until the page says this, somewhere it can be seen.
+    /// Waits until the page shows this text.
     pub(crate) async fn says(&self, text: &str) {
         let quoted = json!(text);
         let script = format!("return document.body.innerText.includes({quoted})");
         self.holds(&format!("the page says {text:?}"), &script).await;
     }
 
-    /// All that can be read on the page.
+    /// The visible text of the page.
     pub(crate) async fn text(&self) -> String {
         self.run("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits for the element of this XPath that can be seen and used.
+    /// Waits for the element of this XPath to be visible and enabled.
     pub(crate) async fn find(&self, path: &str) -> Element {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -257,7 +257,7 @@ impl Browser {
         self.settled().await;
     }
 
-    /// What can be reached: the last dialog, or the page.
+    /// The interactive part: the last dialog, or the page.
     async fn place(&self) -> &'static str {
         let is_open = self.run("return Boolean(document.querySelector('dialog[open]'))").await;
         if is_open == true { "//dialog[last()]" } else { "//body" }
@@ -268,7 +268,7 @@ impl Browser {
         self.find(&format!("//tr[th[normalize-space()='{first}']]")).await
     }
 
-    /// Waits until what has the focus is this: its element, and what it is called.
+    /// Waits until this element, with this name, has the focus.
     pub(crate) async fn focuses(&self, expected: &str) {
         let script = format!(
             "const e = document.activeElement; \
@@ -279,7 +279,7 @@ impl Browser {
         self.holds(&format!("the focus is on {expected:?}"), &script).await;
     }
 
-    /// Presses keys, one after the other, on a keyboard.
+    /// Presses keys one after the other.
     pub(crate) async fn keys(&self, keys: &str) {
         let strokes =
             keys.chars().flat_map(|key| [KeyAction::Down { value: key }, KeyAction::Up { value: key }]);
@@ -288,12 +288,12 @@ impl Browser {
         self.client.perform_actions(actions).await.unwrap();
     }
 
-    /// The next key begins at the top of the page.
+    /// Moves the focus to the top of the page.
     pub(crate) async fn start_at_the_top(&self) {
         self.run("document.body.tabIndex = -1; document.body.focus()").await;
     }
 
-    /// What the dialog for files, which Space opens and which is not the browser's, would enter.
+    /// Sets the file of an input; the file dialog itself is not part of the page.
     pub(crate) async fn choose(&self, file: &Path) {
         self.client.active_element().await.unwrap().send_keys(file.to_str().unwrap()).await.unwrap();
     }
@@ -315,12 +315,12 @@ impl Browser {
         self.client.issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))).await.unwrap();
     }
 
-    /// What the browser complained of.
+    /// Errors and warnings in the browser's log.
     pub(crate) async fn console(&self) -> Value {
         self.client.issue_cmd(Console).await.unwrap()
     }
 
-    /// Keeps what is seen as NAME.png.
+    /// Saves a screenshot as NAME.png.
     pub(crate) async fn screenshot(&self, name: &str) {
         let folder = screenshots();
         fs::write(folder.join(format!("{name}.png")), self.client.screenshot().await.unwrap()).unwrap();
@@ -329,7 +329,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Chromium is of the driver's group, and writes to the folder until it is gone.
+        // Chromium is in the driver's process group, and writes to the folder until it has ended.
         let group = Pid::from_child(&self.driver);
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.driver.wait();
@@ -340,7 +340,7 @@ impl Drop for Browser {
     }
 }
 
-/// The folder of this build.
+/// The target folder of this build.
 pub(crate) fn target() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
 }
@@ -355,7 +355,7 @@ fn screenshots() -> &'static PathBuf {
     })
 }
 
-/// The hash of the listener's public key: the one key that the browser believes without a CA.
+/// The hash of the listener's public key, the only key that the browser accepts without a CA.
 fn key_hash(world: &World) -> String {
     let der = CertificateDer::from_pem_file(world.demo.dir().join("server.pem")).unwrap();
     let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();

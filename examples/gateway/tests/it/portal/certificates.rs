@@ -1,4 +1,4 @@
-//! The steps of an administrator's day that are about certificates.
+//! The certificates page.
 
 use http::Method;
 
@@ -82,7 +82,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     browser.press("Upload").await;
     browser.says("orders is in the store").await;
 
-    // A caller's, without a password, under an id of one's own.
+    // A caller's certificate, without a password, with a chosen id.
     browser.press("Upload certificate").await;
     browser.field("Id").await.send_keys("partner 7").await.unwrap();
     browser
@@ -96,7 +96,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     let kept = world.ask(Method::GET, "/certificates/partner%207", &[], "").await;
     assert_eq!(kept.body["properties"]["hasPrivateKey"], false, "{kept:?}");
 
-    // An id that is there, and one that is none.
+    // An id that exists, and an invalid one.
     upload(&browser, &world.demo.dir().join("orders.pfx"), &password).await;
     browser.says("There is a certificate with this id").await;
     let id = browser.field("Id").await;
@@ -106,7 +106,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     browser.says("The id of the certificate has one of the characters").await;
     browser.focuses("input: Id").await;
 
-    // An id that the server keeps for something else.
+    // An id that the server reserves.
     let answer = "window.fetch = async () => new Response(JSON.stringify({ error: { code: 'Conflict', \
                   message: 'the id is an identity of the configuration file' } }), { status: 409 })";
     browser.run(answer).await;
@@ -136,7 +136,7 @@ async fn step_3_a_wrong_password_is_said_beside_the_field_and_nothing_is_stored(
     browser.screenshot("3-wrong-password").await;
     let list = world.ask(Method::GET, "/certificates", &[], "").await;
     assert_eq!(list.body["count"], 0);
-    // The right one, without choosing the file again.
+    // The right password, without selecting the file again.
     password.clear().await.unwrap();
     password.send_keys(&world.pfx("orders").1).await.unwrap();
     browser.press("Upload").await;
@@ -183,7 +183,7 @@ async fn step_5_delete_is_confirmed_and_what_is_in_use_names_its_users() {
 
     browser.press("Delete billing").await;
     browser.says("Delete billing?").await;
-    // Enter deletes nothing by mistake.
+    // Enter deletes nothing by accident.
     browser.focuses("button: No, keep it").await;
     browser.screenshot("5-confirm").await;
     browser.press("No, keep it").await;

@@ -1,4 +1,4 @@
-//! The page without a mouse.
+//! The portal without a mouse.
 
 use http::Method;
 
@@ -81,7 +81,7 @@ async fn the_first_key_skips_what_every_page_has() {
     browser.keys(ENTER).await;
     browser.keys(TAB).await;
     browser.focuses("button: Upload certificate").await;
-    // Another page says which one it is.
+    // Another page announces its title.
     browser.follow("Policy for all APIs").await;
     browser.focuses("h1: Policy for all APIs").await;
     assert_eq!(browser.run("return document.title").await, "Policy for all APIs – Gateway");

@@ -1,4 +1,4 @@
-//! Certificates of all kinds.
+//! Certificates for the portal's tests.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::store_and_api::world::World;
 
-/// A certificate of this common name that ends so many days from now, as a file in the demo's folder.
+/// A file in the demo's folder with a certificate of this common name that expires in this many days.
 pub(crate) fn certificate(world: &World, file: &str, common_name: &str, days: i64) -> PathBuf {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, common_name);
@@ -28,7 +28,7 @@ pub(crate) fn certificate(world: &World, file: &str, common_name: &str, days: i6
     path
 }
 
-/// The URL of an upstream whose certificate nobody has signed but itself.
+/// The URL of an upstream with a self-signed certificate.
 pub(crate) async fn self_signed_upstream() -> String {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -47,7 +47,7 @@ pub(crate) async fn self_signed_upstream() -> String {
         while let Ok((socket, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // Whoever does not believe it goes away.
+                // A caller that does not trust it disconnects.
                 let Ok(stream) = acceptor.accept(socket).await else { return };
                 let answer = service_fn(async |_| {
                     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))

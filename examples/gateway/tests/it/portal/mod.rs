@@ -1,7 +1,7 @@
-//! The portal in a real browser: Chromium without a screen, driven through chromedriver.
+//! The portal in a real browser: headless Chromium, driven through chromedriver.
 //!
-//! Without one the tests say SKIPPED, and fail if TOWER_MTLS_BROWSER is set. Screenshots go to the folder that
-//! TOWER_MTLS_SCREENSHOTS names, or to `portal-screenshots` in the target folder.
+//! Without a browser the tests print SKIPPED, or fail if TOWER_MTLS_BROWSER is set. Screenshots are saved to the folder
+//! named by TOWER_MTLS_SCREENSHOTS, or to `portal-screenshots` in the target folder.
 
 mod accessibility;
 mod apis;

@@ -1,4 +1,4 @@
-//! How the text of a policy is changed: by one element, and nothing else.
+//! Edits of a policy's text change one element only.
 
 use serde_json::{Value, json};
 

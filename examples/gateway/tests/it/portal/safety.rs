@@ -1,4 +1,4 @@
-//! What the page gives away, and to whom it gives in: nothing, and nobody.
+//! The portal neither discloses secrets nor executes foreign content.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const FILES: [&str; 16] = [
     "/portal/used-by.js",
 ];
 
-/// Asks for a page as this host, without the token.
+/// Requests a page with this host, without the token.
 async fn plain(world: &World, method: Method, path: &str, host: &str) -> Answer {
     let request = Request::builder().method(method).uri(path).header("host", host);
     ask_on(&mut world.connect().await, request.body(Full::default()).unwrap()).await
@@ -127,7 +127,7 @@ async fn what_a_certificate_says_is_never_markup_and_turns_no_text_around_it() {
         .run("return [window.broken ?? null, document.querySelectorAll('main img, main script').length]")
         .await;
     assert_eq!(made, json!([null, 0]));
-    // Nor could it be, by mistake.
+    // Writing one by accident fails as well.
     let refused = browser
         .run("try { document.body.innerHTML = '<b>x</b>'; return 'taken' } catch (error) { return error.name }")
         .await;
@@ -172,7 +172,7 @@ async fn the_token_is_asked_once_kept_nowhere_and_forgotten_on_demand() {
     browser.press("Enter the token").await;
     browser.enter_token(&world.token).await;
 
-    // Another token from now on: asked again, and the page goes on where it was.
+    // With another token the portal prompts again, and continues on the same page.
     let lines = world.running.lines();
     let file = world.demo.dir().join("management.token");
     replace(&file, "another-token-0123456789\n");
@@ -190,13 +190,13 @@ async fn the_token_is_asked_once_kept_nowhere_and_forgotten_on_demand() {
     browser.field("Token").await.send_keys("another-token-0123456789").await.unwrap();
     browser.press("Continue").await;
     browser.says("client is in the store").await;
-    // A page that is loaded anew knows none.
+    // A reloaded page does not keep the token.
     browser.go(&world, "#/apis").await;
     browser.run("location.reload()").await;
     browser.says("Enter the token").await;
 }
 
-/// A port behind which the management listener is, asked with the demo's client certificate.
+/// A proxy to the management listener that presents the demo's client certificate; returns its port.
 async fn with_a_client_certificate(world: Arc<World>) -> u16 {
     let dir = world.demo.dir();
     let chain = CertificateDer::pem_file_iter(dir.join("server.pem")).unwrap().map(Result::unwrap).collect();
@@ -284,7 +284,7 @@ async fn nothing_is_loaded_from_elsewhere_and_nothing_is_complained_of() {
     assert_eq!(loaded, json!([]));
     for entry in browser.console().await.as_array().unwrap() {
         let message = entry["message"].as_str().unwrap();
-        // The answers that say that the token is asked for, and that there is no policy.
+        // The 401 that demands a token, and the 404 of a missing policy.
         let is_expected = message.contains("status of 401") || message.contains("status of 404");
         assert!(is_expected, "{message}");
     }

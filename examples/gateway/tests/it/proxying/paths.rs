@@ -1,4 +1,4 @@
-//! No spelling of a path leads around a route's rules.
+//! No spelling of a path bypasses a route's rules.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -6,7 +6,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::support::{Demo, Running};
 
-/// All of these mean, or could be taken to mean, `/orders` or something else than they look like.
+/// Spellings of `/orders`, or of paths that a second parser could read differently.
 const SPELLINGS: &[&str] = &[
     "/open/../orders",
     "/open/./../orders",
@@ -66,7 +66,7 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_1() {
     }
 }
 
-/// Refused by the path rules or by the route, or it was `/open` all along.
+/// Refused by the path rules or by the route, or `/open` itself.
 fn judge(target: &str, answer: &str) {
     let status = answer.split(' ').nth(1).unwrap_or_default();
     assert!(["400", "403", "404", "200"].contains(&status), "{target}: {answer}");
@@ -190,8 +190,8 @@ async fn empty_segments_never_lead_to_the_path_of_another_route() {
     drop(running);
 }
 
-/// A guarded host and a guarded path beside an open route to the same upstream: nothing that a second parser
-/// could read as either may lead to the open one.
+/// A guarded host and a guarded path beside an open route to the same upstream: no request that a second parser could
+/// read as either may reach the open one.
 #[tokio::test]
 async fn no_spelling_of_host_or_path_leads_around_a_guarded_route() {
     let demo = Demo::start();

@@ -1,4 +1,4 @@
-//! What could be read as two different requests gets no further than the gateway.
+//! Requests that can be parsed in two ways never reach the upstream.
 
 #[path = "../../../src/serve/strict_http1/tests/table.rs"]
 mod table;
@@ -20,21 +20,21 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 use self::table::{BAD, GOOD};
 use crate::support::{Demo, Running};
 
-/// Where a request of the table goes wrong.
+/// The part in which a request of the table is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Head,
     Body,
 }
 
-/// What an upstream got: requests, and those of them that it got to their end.
+/// Requests that an upstream received, and those that it received completely.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Seen {
     begun: Vec<String>,
     whole: Vec<String>,
 }
 
-/// An upstream on a free port that answers with the target and the body it got.
+/// An upstream on a free port that responds with the target and the body that it received.
 async fn upstream() -> (u16, Arc<Mutex<Seen>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -65,7 +65,7 @@ async fn upstream() -> (u16, Arc<Mutex<Seen>>) {
     (port, seen)
 }
 
-/// The demo's gateway with one open route to an upstream that keeps account.
+/// The demo's gateway with one open route to a recording upstream.
 async fn start() -> (Demo, Running, Arc<Mutex<Seen>>) {
     let demo = Demo::start();
     let (upstream, seen) = upstream().await;
@@ -87,14 +87,14 @@ async fn ambiguous_requests_are_refused_and_no_upstream_sees_them() {
     let (demo, running, seen) = start().await;
     for (name, place, may, must_not) in BAD {
         let request = [*may, *must_not].concat();
-        // It returns, so the connection was closed.
+        // Returning means that the connection was closed.
         let answer = demo.send_raw(None, request.as_bytes()).await;
-        // Time for the upstream to see what became of it.
+        // Time for the upstream to receive the rest.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let Seen { begun, whole } = std::mem::take(&mut *seen.lock().unwrap());
         assert_eq!(whole, [""; 0], "{name}: {answer}");
         assert_eq!(status(&answer), Some("400"), "{name}: {answer}");
-        // A body is forwarded as it comes, and not further than to where it goes wrong.
+        // A body is forwarded as it arrives, up to the malformed part.
         assert!(*place == Place::Body || begun.is_empty(), "{name}: {answer}");
     }
     drop(running);
@@ -112,7 +112,7 @@ async fn an_ambiguous_request_that_comes_octet_by_octet_gets_400_without_delay()
     }
     let mut answer = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
-    // Far less than the time a head may take.
+    // Far less than the timeout of a request head.
     let _ = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
     assert_eq!(*seen.lock().unwrap(), Seen::default());
@@ -143,12 +143,12 @@ async fn good_requests_reach_the_upstream_whole() {
     let (demo, running, seen) = start().await;
     let another = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     for (name, requests) in GOOD {
-        // Host is asked for by another rule.
+        // Host is required by another rule.
         let requests =
             requests.replace("HTTP/1.1\r\n", "HTTP/1.1\r\nHost: a\r\n").replace("Host: localhost\r\n", "");
         let answer = demo.send_raw(None, format!("{requests}{another}").as_bytes()).await;
         let whole = std::mem::take(&mut *seen.lock().unwrap()).whole;
-        // HTTP/1.0 closes, and so does the answer to a coding that is not understood.
+        // HTTP/1.0 closes, and so does the response to an unsupported coding.
         let expected = if requests.contains("gzip") { "501" } else { "200" };
         let is_last = requests.contains("gzip") || requests.contains("HTTP/1.0");
         let statuses: Vec<_> = answer.split("HTTP/1.").skip(1).filter_map(status).collect();

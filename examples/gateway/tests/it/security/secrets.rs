@@ -1,4 +1,4 @@
-//! Neither passwords nor tokens nor keys are told, whatever happens.
+//! Passwords, tokens and keys are never disclosed.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
@@ -23,7 +23,7 @@ async fn no_secret_is_in_the_log_at_trace_level_in_an_answer_or_in_a_file() {
     for path in ["/certificates", "/certificates/a", "/certificates/b"] {
         answers += &world.ask(Method::GET, path, &[], "").await.text;
     }
-    // The same over HTTP/2, by another client.
+    // The same over HTTP/2, with another client.
     let body = crate::store_and_api::world::upload(&pfx, &password);
     std::fs::write(dir.join("body.json"), body).unwrap();
     answers += &shell(&format!(
@@ -65,7 +65,7 @@ async fn no_secret_is_in_the_log_at_trace_level_in_an_answer_or_in_a_file() {
             assert!(found.is_none(), "{case} is in {place}: {}", found.unwrap_or_default());
         }
     }
-    // Lines tell who changed what, from where.
+    // Log lines name the changed entry and the address of the client.
     let audit = log.lines().find(|line| line.contains("outcome=\"created\"")).unwrap();
     for part in
         ["action=\"put\"", "id=\"a\"", "purpose=\"identity\"", "by=\"the token\"", "remote=127.0.0.1:"]

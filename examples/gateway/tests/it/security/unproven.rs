@@ -1,10 +1,10 @@
-//! Certificates that nothing proves: admitted only where the configuration says so, and marked.
+//! Unproven certificates are admitted only with consent in the configuration, and marked.
 
 use std::{fs, path::PathBuf};
 
 use crate::support::{Demo, Running, check, gateway, metrics, replace, shell, value};
 
-/// A document that refuses where this condition holds, as the articles of 2017 write it.
+/// A document that refuses under this condition, as the articles of 2017 write it.
 fn document(condition: &str) -> String {
     let condition = condition.replace("CERT", "context.Request.Certificate");
     format!(
@@ -25,7 +25,7 @@ const NAMES: &str =
 const THUMBPRINT: &str = r#"CERT.Thumbprint != "DESIRED""#;
 const STORE: &str = "!context.Deployment.Certificates.Any(c => c.Value.Thumbprint == CERT.Thumbprint)";
 const CHAIN: &str = "!CERT.Verify()";
-/// Names suffice for a GET.
+/// A GET needs matching names only.
 const SOMETIMES: &str = r#"(context.Request.Method != "GET" && !CERT.Verify())"#;
 
 struct World {
@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-/// Error of a document that proves nothing.
+/// The error of a document that proves nothing.
 const UNPROVEN: &str = "client_certificate.policy: \"d.policy.xml\", line 2, column 5: certificates are judged and none is \
                         proven, so a self-made one can pass; ";
 const USELESS: &str =
@@ -115,7 +115,7 @@ fn a_document_that_proves_nothing_needs_consent() {
             "{case}"
         );
         if !errors.is_empty() {
-            // A start says the same.
+            // `run` prints the same.
             let started = gateway().args(["run", "--config"]).arg(&world.config).output().unwrap();
             let said = String::from_utf8(started.stderr).unwrap();
             assert_ne!(started.status.code(), Some(0), "{case}");

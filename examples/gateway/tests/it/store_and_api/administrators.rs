@@ -1,4 +1,4 @@
-//! Many administrators at once, against a model of what they were told.
+//! Concurrent administrators, compared with a model of their responses.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +15,7 @@ use crate::support::{get, whole};
 const ADMINISTRATORS: usize = 32;
 const IDS: usize = 12;
 
-/// A change that was answered with success: the ETag before it and after it; None: nothing is there.
+/// A successful change: the ETag before and after it; None: no entry.
 type Change = (String, Option<String>, Option<String>);
 
 struct Random(u64);
@@ -43,7 +43,7 @@ async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
     let replacements = identities.map(|(pfx, password)| upload(&pfx, &password));
     let uploads = Arc::new((callers, replacements));
     let changes: Arc<Mutex<Vec<Change>>> = Arc::default();
-    // What each ETag stands for, whoever saw it.
+    // The entry of each ETag, as seen by any administrator.
     let contents: Arc<Mutex<HashMap<(String, String), String>>> = Arc::default();
     let mut administrators = JoinSet::new();
     for number in 0..ADMINISTRATORS {
@@ -59,7 +59,7 @@ async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
                 assert_eq!(known, thumbprint, "{id} {tag}");
             };
             for turn in 0..operations / ADMINISTRATORS {
-                // Now and then the one that is in use.
+                // Sometimes the entry in use.
                 if turn % 16 == 5 {
                     let delete =
                         world.request(Method::DELETE, "/certificates/used", &[("if-match", "*")], "");
@@ -90,7 +90,7 @@ async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
                 let after = match (answer.status, &tag) {
                     (201, None) | (200, Some(_)) if method == Method::PUT => Some(answer.etag().to_owned()),
                     (200, Some(_)) => None,
-                    // Somebody else was faster.
+                    // A concurrent change came first.
                     (412, _) | (204, Some(_)) => continue,
                     (other, _) => panic!("{method} {other}: {answer:?}"),
                 };
@@ -105,7 +105,7 @@ async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
         done.unwrap();
     }
 
-    // The model: of each entry every state was followed by one other at most, and the last one is what is there.
+    // The model: each state of an entry has at most one successor, and the last one is the stored one.
     let mut by_id: BTreeMap<String, Vec<Change>> = BTreeMap::new();
     for change in std::mem::take(&mut *changes.lock().unwrap()) {
         by_id.entry(change.0.clone()).or_default().push(change);
@@ -131,10 +131,10 @@ async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
     assert_eq!(world.ask(Method::GET, "/certificates/used", &[], "").await.status, 200);
 }
 
-/// The resources of the second test: identities, upstreams that show them, and APIs whose policies name both.
+/// The entries of the second test: identities, upstreams that use them, and APIs whose policies name both.
 const NAMES: usize = 5;
 
-/// One administrator's next change, of the `turn`: method, path and properties.
+/// The change of one administrator in this `turn`: method, path and properties.
 fn next_change(random: &mut Random, world: &World) -> (Method, String, Option<Value>) {
     let name = |kind: &str, random: &mut Random| format!("{kind}-{}", random.below(NAMES));
     let is_deletion = random.below(4) == 0;
@@ -170,7 +170,7 @@ async fn no_route_ever_points_at_what_is_not_there() {
         let (pfx, password) = world.pfx(name);
         upload(&pfx, &password)
     }));
-    // The tags that were followed by another state: each of them once.
+    // ETags with a successor: each of them once.
     let followed: Arc<Mutex<HashMap<(String, String), usize>>> = Arc::default();
     let mut administrators = JoinSet::new();
     for number in 0..ADMINISTRATORS {
@@ -195,15 +195,15 @@ async fn no_route_ever_points_at_what_is_not_there() {
                 let answer = ask_on(&mut open, world.request(method.clone(), &path, headers, &body)).await;
                 told[usize::from(answer.status / 100)] += 1;
                 match (answer.status, method.as_str()) {
-                    // Made, or removed, of the very state that was seen. What was not there has no tag; an API's
-                    // DELETE says the same whether it was there or not.
+                    // Created, or deleted, from the state that was seen. A missing entry has no tag; DELETE of an API
+                    // responds the same either way.
                     (200, _) => *followed.lock().unwrap().entry((path, tag)).or_default() += 1,
                     (201, "PUT") | (204, "DELETE") => {}
-                    // It names what is not there, is needed, or overlaps; somebody else was faster.
+                    // It names a missing entry, is in use, or overlaps, or a concurrent change came first.
                     (400 | 404 | 409 | 412, _) => {}
                     other => panic!("{other:?} {path}: {answer:?}"),
                 }
-                // Whatever it is now, requests find what it names.
+                // In any state, requests find the entries that it names.
                 let path = format!("/api-{}", random.below(NAMES));
                 caller.ready().await.unwrap();
                 let (status, _, text) = whole(caller.send_request(get(&path)).await.unwrap()).await;
@@ -228,7 +228,7 @@ async fn no_route_ever_points_at_what_is_not_there() {
         told[2], told[4]
     );
 
-    // Everything that a policy or an upstream names is there, with its key.
+    // Every entry named by a policy or an upstream exists, with its key.
     let list = |path: &'static str| world.ask(Method::GET, path, &[], "");
     let names = |body: &Value| -> Vec<String> {
         body["value"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()

@@ -1,4 +1,4 @@
-//! APIs that come through the management API: requests take them at once, under the policy that they have.
+//! APIs of the management API: requests are served under their policy at once.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::support::{Running, metrics, replace, value};
 const ORDERS: &str = "CN=orders-gateway, O=Contoso";
 const BILLING: &str = "CN=billing-gateway, O=Contoso";
 
-/// The seed's own, which lets nobody in but the demo's client.
+/// The policy that admits the demo's client only.
 fn only(thumbprint: &str) -> String {
     format!(
         r#"<choose><when condition="@(context.Request.Certificate == null || context.Request.Certificate.Thumbprint != "{thumbprint}")" ><return-response><set-status code="403" reason="Invalid client certificate" /></return-response></when></choose>"#
@@ -30,7 +30,7 @@ async fn identities(world: &World) {
     }
 }
 
-/// What a certificate is called by.
+/// The thumbprint of a certificate.
 async fn thumbprint(world: &World, file: &str) -> String {
     let made = world.put("asked", &world.file(file), "", &[]).await;
     made.body["properties"]["thumbprint"].as_str().unwrap().to_owned()
@@ -126,7 +126,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_whole_and_everything_wro
     }
     assert!(details.iter().all(|detail| detail["target"] == "representation"), "{details:?}");
     assert_eq!(seen(&mut caller, "/api").await, (200, ORDERS.to_owned()), "the old one serves");
-    // Texts are kept as they are, and keys sealed: a key is no text.
+    // Policy texts are stored as they are and keys sealed, so a key must not be in a text.
     let (pfx, password) = world.pfx("orders");
     let body = STANDARD.encode(pfx);
     let value = format!(
@@ -140,7 +140,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_whole_and_everything_wro
         "{refused:?}"
     );
     assert!(!refused.text.contains(&password) && !refused.text.contains(&body[..32]), "{refused:?}");
-    // What needs trust has it from the configuration.
+    // Trust comes from the configuration.
     let verify = only("X").replace("Thumbprint != \"X\"", "Verify() == false");
     let put = world.set(path, json!({ "format": "rawxml", "value": format!("<policies><inbound>{verify}</inbound></policies>") }), "*").await;
     assert_eq!(put.status, 200, "{put:?}");
@@ -195,7 +195,7 @@ async fn a_certificate_that_a_policy_names_is_not_deleted_and_its_users_are_told
         refused.message(),
         "The Certificate 'orders' is used by the following entities:\r\n/apis/api/policies/policy\r\n"
     );
-    // Nor does it lose its key.
+    // Its key is kept as well.
     let replaced = world.put("orders", &world.file("client.pem"), "", &[("if-match", "*")]).await;
     assert_eq!(replaced.status, 400, "{replaced:?}");
     assert!(replaced.message().starts_with("The new certificate has no private key."), "{replaced:?}");
@@ -368,7 +368,7 @@ async fn a_policy_that_proves_no_certificate_needs_the_operators_consent() {
     let mut impostor = world.demo.http1(Some("impostor")).await;
     assert_eq!(seen(&mut impostor, "/api").await.0, 403);
 
-    // With the flag, which none of the others needs.
+    // With the flag, which none of the other policies needs.
     let text = fs::read_to_string(&world.config).unwrap();
     let with = text.replace("[apis]\n", "[apis]\nallow_unanchored = true\n");
     let before = world.running.lines();
@@ -385,14 +385,14 @@ async fn a_policy_that_proves_no_certificate_needs_the_operators_consent() {
     let series = "gateway_unverified_certificates_total{route=\"/api\"}";
     assert_eq!(value(&counted, series), Some(1.0), "{counted}");
 
-    // It is not taken away from under an API.
+    // It is not removed while an API needs it.
     let before = world.running.lines();
     replace(&world.config, &text);
     let told = world.running.logged(before, "configuration not reloaded");
     assert!(told.contains("the API 'api' could not be served any more"), "{told}");
     assert!(told.contains("none is proven"), "{told}");
     assert_eq!(seen(&mut impostor, "/api").await.0, 200);
-    // A start without it refuses what the API would have got, and serves the rest.
+    // A start without it refuses the API, and serves the rest.
     let World { demo, running, config, .. } = world;
     drop(running);
     let (running, port) = Running::start(&config);
@@ -414,7 +414,7 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
     let mut client = world.demo.http1(Some("client")).await;
     assert_eq!(seen(&mut client, "/api").await, (200, ORDERS.to_owned()));
     let text = fs::read_to_string(&world.config).unwrap();
-    // Both what it needs and where it is can be taken away by the file; neither is.
+    // The file can remove both the API's needs and its path; neither is removed.
     let overlap = format!("{text}\n[[routes]]\npath = \"/api\"\nupstream = \"{}\"\n", world.upstream);
     for (changed, part) in [
         (text.replace("[apis]\n            trust = \"demo\"", ""), "needs trusted roots"),
@@ -426,7 +426,7 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
         assert!(told.contains(part) && told.contains("the API 'api' could not be served any more"), "{told}");
         assert_eq!(seen(&mut client, "/api").await, (200, ORDERS.to_owned()), "{part}");
     }
-    // A start serves the rest, and refuses what the API would have got.
+    // A start serves the rest, and refuses the API's requests.
     let World { demo, running, config, .. } = world;
     drop(running);
     fs::write(
@@ -456,7 +456,7 @@ async fn while_the_policy_of_all_apis_cannot_be_served_no_api_is_changed_unjudge
     let all =
         json!({ "format": "rawxml", "value": format!("<policies><inbound>{verify}</inbound></policies>") });
     assert_eq!(world.set("/policies/policy", all, "").await.status, 201);
-    // A start without what it needs.
+    // A start without a requirement of the API.
     let text = fs::read_to_string(&world.config).unwrap();
     let World { upstream, demo, running, token, config } = world;
     drop(running);
@@ -473,7 +473,7 @@ async fn while_the_policy_of_all_apis_cannot_be_served_no_api_is_changed_unjudge
     assert!(refused.status == 400 && refused.text.contains("mend that first"), "{refused:?}");
     let other = json!({ "path": "other", "serviceUrl": "gopher://x" });
     assert_eq!(world.set("/apis/other", other, "").await.status, 400);
-    // Mended, or removed, all is well again.
+    // Once fixed, or deleted, all is served again.
     let removed = world.ask(Method::DELETE, "/policies/policy", &[("if-match", "*")], "").await;
     assert_eq!(removed.status, 200, "{removed:?}");
     assert_eq!(seen(&mut caller, "/api").await.0, 502, "it is called anonymously");

@@ -1,4 +1,4 @@
-//! Backends that policies name by their ids.
+//! Backends that policies name by id.
 
 use http::Method;
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn with_identity() -> World {
 #[tokio::test]
 async fn a_policy_sends_to_a_backend_by_its_id_under_its_identity_and_its_trust() {
     let world = with_identity().await;
-    // An address that is not in the backend's certificate's names would be refused.
+    // An address that is not among the names of the backend's certificate would be refused.
     world.make_api("api", "api").await;
     let elsewhere = world.upstream.replace("localhost", "127.0.0.1");
     let unnamed = elsewhere.replace("127.0.0.1", "127.0.0.2");
@@ -82,7 +82,7 @@ async fn a_backend_that_is_used_is_not_deleted_and_names_a_certificate_that_is_t
         assert_eq!(refused.status, 400, "{name}: {refused:?}");
         assert!(refused.text.contains(part), "{part}: {refused:?}");
     }
-    // With its whole path too, and no other text that ends alike.
+    // The full resource path as well, but not another text with the same end.
     let path = format!("{}/certificates/orders", super::world::SERVICE);
     for (id, status) in
         [(path.as_str(), 201), ("/subscriptions/x/certificates/orders", 400), ("x/certificates/orders", 400)]

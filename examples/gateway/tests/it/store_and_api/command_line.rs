@@ -1,4 +1,4 @@
-//! `gateway certificates`, for people and for scripts.
+//! `gateway certificates`, for people and scripts.
 
 use std::process::Command;
 

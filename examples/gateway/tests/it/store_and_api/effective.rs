@@ -1,4 +1,4 @@
-//! A change is what the next request sees, on connections that are open too.
+//! A change applies to the next request, including on open connections.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ const ROUTES: &str = r#"
     client_certificate = { in_store = "any" }
 "#;
 
-/// Status, and whom the upstream saw.
+/// Status, and the subject that the upstream saw.
 pub(crate) async fn seen(
     sender: &mut hyper::client::conn::http1::SendRequest<http_body_util::Empty<Bytes>>,
     path: &str,
@@ -71,7 +71,7 @@ async fn sixty_swaps_under_load_fail_no_request_and_leave_none_with_the_old_iden
         ["orders", "billing"].map(|name| (world.pfx(name), format!("CN={name}-gateway, O=Contoso")));
     let ((pfx, password), _) = &identities[0];
     assert_eq!(world.put("chosen", pfx, password, &[]).await.status, 201);
-    // How many swaps have begun, and how many have been answered.
+    // Started swaps, and completed swaps.
     let (begun, answered, over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let subjects = [&*identities[0].1, &*identities[1].1];
     let load = async {
@@ -122,16 +122,16 @@ async fn a_certificate_in_use_is_not_deleted_and_its_users_are_named() {
     assert_eq!((refused.status, refused.body["error"]["code"].as_str()), (400, Some("ValidationError")));
     let told = "The Certificate 'chosen' is used by the following entities:\r\nroute /by-id\r\nroute /partners\r\nroute /any\r\n";
     assert_eq!(refused.message(), told);
-    // Nor is it replaced by something that cannot be shown to an upstream.
+    // It cannot be replaced by a certificate that cannot be presented to an upstream.
     let refused = world.put("chosen", &world.file("client.pem"), "", &[("if-match", "*")]).await;
     let told = format!("The new certificate has no private key. {told}");
     assert_eq!((refused.status, refused.message()), (400, &*told));
-    // Another id with the same certificate is nobody's.
+    // Another entry with the same certificate is not in use.
     world.put("spare", &pfx, &password, &[]).await;
     let deleted = world.ask(Method::DELETE, "/certificates/spare", &[("if-match", "*")], "").await;
     assert_eq!(deleted.status, 200, "{deleted:?}");
 
-    // By its thumbprint it is in use too, and must not become another certificate.
+    // It is in use by its thumbprint as well, and must not become another certificate.
     let thumbprint = made.body["properties"]["thumbprint"].as_str().unwrap();
     let text = fs::read_to_string(&world.config).unwrap();
     let other = text.replace(
@@ -149,7 +149,7 @@ async fn a_certificate_in_use_is_not_deleted_and_its_users_are_named() {
     assert_eq!((refused.status, refused.message()), (400, &*told));
     let mut caller = world.demo.http1(None).await;
     assert_eq!(seen(&mut caller, "/by-id").await, (200, "CN=orders-gateway, O=Contoso".into()));
-    // Nobody uses it any more.
+    // No route uses it any more.
     let before = world.running.lines();
     replace(&world.config, text.split("[[routes]]\n    path = \"/by-id\"").next().unwrap());
     world.running.logged(before, "reloaded");
@@ -171,7 +171,7 @@ async fn callers_are_let_in_and_refused_by_what_is_in_the_store_now() {
         assert_eq!(seen(&mut client, path).await.0, 200, "{path}");
         assert_eq!(seen(&mut stranger, path).await.0, 403, "{path}");
     }
-    // Membership is no use: it can be deleted, and that is seen on the open connection.
+    // Membership is not use: it can be deleted, which applies to the open connection.
     let deleted = world.ask(Method::DELETE, "/certificates/partner", &[("if-match", made.etag())], "").await;
     assert_eq!(deleted.status, 200);
     for path in ["/partners", "/any"] {
@@ -181,7 +181,7 @@ async fn callers_are_let_in_and_refused_by_what_is_in_the_store_now() {
 
 #[tokio::test]
 async fn a_self_signed_pfx_of_openssl_is_uploaded_chosen_and_used() {
-    // An upstream that tells whom it saw.
+    // An upstream that responds with the caller's subject.
     let world = World::start("");
     let tls = ServerTls::from_pem(world.file("backend.pem"), world.file("backend.key")).unwrap();
     let mut listener = MtlsListener::bind("127.0.0.1:0", tls).await.unwrap();
@@ -252,7 +252,7 @@ async fn the_store_survives_a_restart_and_cannot_change_by_a_reload() {
     assert_eq!(seen(&mut caller, "/by-id").await, (200, "CN=orders-gateway, O=Contoso".into()));
 }
 
-/// Membership of the store, as the articles about API Management write it, and an identity by its id.
+/// Membership of the store, as in the articles about API Management, and an identity by its id.
 const DOCUMENT: &str = r#"<policies>
   <inbound>
     <choose>
@@ -284,7 +284,7 @@ async fn a_policy_document_sees_the_store_as_it_is_now() {
     let (pfx, password) = world.pfx("billing");
     world.put("chosen", &pfx, &password, &[]).await;
     assert_eq!(seen(&mut client, "/document").await, (200, "CN=billing-gateway, O=Contoso".into()));
-    // A reload changes nothing of that, whether the document is read again or not.
+    // A reload changes none of this, whether or not the document is read again.
     let before = world.running.lines();
     replace(&world.config, text + &route.replace("/document", "/moved"));
     world.running.logged(before, "reloaded");

@@ -1,4 +1,4 @@
-//! The certificate store: the management API by raw requests, and what requests see of a change.
+//! The certificate store: the management API by raw requests, and the effect of changes on requests.
 
 mod administrators;
 mod apis;

@@ -33,7 +33,7 @@ async fn a_certificate_lives_through_its_whole_life() {
     let head = world.ask(Method::HEAD, path, &[], "").await;
     assert_eq!((head.status, head.etag(), head.text.as_str()), (200, made.etag(), ""));
 
-    // Replaced only by who knows what is there.
+    // Replaced only with the current ETag.
     let (billing, billing_password) = world.pfx("billing");
     for (tag, expected) in [("", 412), ("\"0000000000000000\"", 412), ("W/\"x\"", 412)] {
         let answer = world.put("orders", &billing, &billing_password, &[("if-match", tag)]).await;
@@ -113,7 +113,7 @@ async fn a_callers_certificate_comes_as_der_or_pem() {
     assert_eq!(again.body["properties"]["thumbprint"], made.body["properties"]["thumbprint"]);
 }
 
-/// Whatever is asked, in whatever way, is answered in Azure's form and never by 5xx.
+/// Every response has Azure's form and is never a 5xx.
 #[tokio::test]
 async fn bad_requests_are_refused_precisely() {
     let world = World::start("");
@@ -122,7 +122,7 @@ async fn bad_requests_are_refused_precisely() {
     let long = "x".repeat(81);
     let large = format!("{{\"properties\":{{\"data\":\"{}\"}}}}", "A".repeat(1536 * 1024));
     for (method, path, headers, body, expected, part) in [
-        // Who asks, and from where.
+        // Credentials and origin.
         (Method::GET, "/certificates", &[("authorization", "")][..], "", 401, ""),
         (Method::PUT, "/certificates/x", &[("authorization", "Bearer 0123456789abcdef")], &*json, 401, ""),
         (Method::GET, "/certificates", &[("host", "evil.example")], "", 421, "none of this listener's names"),
@@ -149,10 +149,10 @@ async fn bad_requests_are_refused_precisely() {
             415,
             "application/json",
         ),
-        // Without a body there is no type, and none is asked for.
+        // Without a body no content type is required.
         (Method::DELETE, "/certificates/x", &[("if-match", "*")], "", 204, ""),
         (Method::POST, "/certificates/x/refreshSecret", &[], "", 404, "no certificate 'x'"),
-        // What is asked for.
+        // Paths and methods.
         (Method::GET, "/certificates/x", &[], "", 404, "no certificate 'x'"),
         (Method::GET, "/certificates/a%2Fb%252f", &[], "", 404, "no certificate 'a/b%2f'"),
         (Method::GET, "/certificates/..%2F..%2Fetc%2Fpasswd", &[], "", 404, "no certificate"),
@@ -167,7 +167,7 @@ async fn bad_requests_are_refused_precisely() {
         (Method::GET, "/certificates?$filter=issuer%20eq%20'x'", &[], "", 400, "the field issuer"),
         (Method::GET, "/certificates?$top=0", &[], "", 400, "$top"),
         (Method::GET, "/certificates?$orderby=name", &[], "", 400, "$orderby"),
-        // What is sent.
+        // Bodies.
         (Method::PUT, "/certificates/x", &[], "{", 400, "line 1, column 1"),
         (Method::PUT, "/certificates/x", &[], "{}", 400, "properties is missing"),
         (Method::PUT, "/certificates/x", &[], "{\"properties\":{\"data\":\"!\"}}", 400, "not base64"),

@@ -1,4 +1,4 @@
-//! Azure's own SDKs, as they are published.
+//! Azure's SDKs as published.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use super::world::World;
 const PYTHON: &str = "azure-mgmt-apimanagement==5.0.0";
 const JAVASCRIPT: &str = "@azure/arm-apimanagement@10.0.0";
 
-/// A Python with the SDK, in a folder of its own; the reason, if there can be none.
+/// A Python with the SDK in its own folder, or the reason why it is unavailable.
 fn python(folder: &Path) -> Result<PathBuf, String> {
     let venv = folder.join("venv");
     run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
@@ -21,7 +21,7 @@ fn python(folder: &Path) -> Result<PathBuf, String> {
     Ok(venv.join("bin/python"))
 }
 
-/// A folder in which Node.js finds the SDK; the reason, if there can be none.
+/// A folder in which Node.js finds the SDK, or the reason why it is unavailable.
 fn node(folder: &Path) -> Result<PathBuf, String> {
     let folder = folder.join("node");
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
@@ -40,12 +40,12 @@ fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// What was made ready, unless there can be none here, and nobody demands it.
+/// The prepared SDK; None if it is unavailable and not required.
 fn or_skip<T>(made: Result<T, String>, sdk: &str) -> Option<T> {
     match made {
         Ok(made) => Some(made),
         Err(reason) if std::env::var_os("TOWER_MTLS_SDK").is_none() => {
-            // Not by a macro, whose words a test that passes keeps to itself.
+            // Not by a macro, whose output a passing test captures.
             let what = format!("SKIPPED: Azure's SDK for {sdk} (TOWER_MTLS_SDK=1 makes this an error)");
             let _ = writeln!(std::io::stderr(), "{what}: {reason}");
             None
@@ -54,7 +54,7 @@ fn or_skip<T>(made: Result<T, String>, sdk: &str) -> Option<T> {
     }
 }
 
-/// Runs a script that ends with the words that all is well.
+/// Runs a script that prints a final success message.
 fn expect(world: &World, command: &mut Command) {
     let url = format!("https://localhost:{}", world.running.management_port());
     let output = command.arg(url).arg(world.demo.dir()).arg(&world.upstream).output().unwrap();
@@ -90,7 +90,7 @@ async fn azures_sdk_for_python_manages_apis() {
 async fn azures_sdk_for_javascript_manages_everything() {
     let world = World::start("");
     let Some(folder) = or_skip(node(&world.demo.dir()), "JavaScript") else { return };
-    // Packages are looked for beside the script.
+    // Packages are resolved from the script's folder.
     let copy = folder.join("management.mjs");
     fs::copy(script("management.mjs"), &copy).unwrap();
     let ca = world.demo.dir().join("ca.pem");

@@ -1,4 +1,4 @@
-//! A changed trust in an upstream ends the connections and tunnels that were made under the old one.
+//! A changed upstream trust ends the connections and tunnels of the old one.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::support::{
     upstream::{Connection, Upstream},
 };
 
-/// Counts the connections that are open.
+/// Counts open connections.
 struct Open(Arc<AtomicUsize>);
 
 impl Drop for Open {
@@ -32,7 +32,7 @@ impl Drop for Open {
     }
 }
 
-/// Answers requests, and switches to any protocol.
+/// Responds to requests, and switches to any protocol.
 async fn serve(mut stream: Connection, _open: Open) {
     let mut read = Vec::new();
     loop {
@@ -54,7 +54,7 @@ async fn serve(mut stream: Connection, _open: Open) {
     }
 }
 
-/// A gateway, its upstream, and how many connections that has.
+/// A gateway, its upstream, and the upstream's number of connections.
 async fn start() -> (World, Upstream, Arc<AtomicUsize>) {
     let world = World::start("");
     let open = Arc::new(AtomicUsize::new(0));
@@ -145,7 +145,7 @@ async fn trust_changed_through_rest_retires_idle_connections_and_tunnels_of_that
         let policy = format!("<set-backend-service backend-id=\"{name}\" />");
         assert_eq!(world.set_policy(name, &policy).await.status, 201);
     }
-    // There and back again: less, and as before.
+    // Back to the old trust.
     for (part, value) in [("Name", true), ("Chain", false), ("Chain", true)] {
         let tunnel = connect(&world, "/one", &open).await;
         let key = format!("validateCertificate{part}");

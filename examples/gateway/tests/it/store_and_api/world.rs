@@ -1,4 +1,4 @@
-//! A gateway with a store, and somebody who manages it.
+//! A gateway with a store, and a client of its management API.
 
 use std::{fs, path::PathBuf};
 
@@ -14,7 +14,7 @@ use crate::support::{Demo, Running, whole};
 
 pub(crate) const SERVICE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/group/providers/Microsoft.ApiManagement/service/gateway";
 
-/// `gateway run` with a store, in the demo's world: `demo` is on its port.
+/// `gateway run` with a store, in the demo's folder; `demo` uses its port.
 pub(crate) struct World {
     /// The URL of the demo's first upstream.
     pub(crate) upstream: String,
@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) config: PathBuf,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -45,7 +45,7 @@ impl Answer {
 }
 
 impl World {
-    /// `routes` are TOML; UPSTREAM in it stands for the demo's first upstream.
+    /// `routes` is TOML; UPSTREAM is replaced by the demo's first upstream.
     pub(crate) fn start(routes: &str) -> Self {
         Self::start_logging(routes, "info,gateway::live=debug")
     }
@@ -54,7 +54,7 @@ impl World {
         Self::start_with_management("token_file = \"management.token\"", routes, log)
     }
 
-    /// `management` is TOML too: what whoever manages must show.
+    /// `management` is TOML for the credentials of management clients.
     pub(crate) fn start_with_management(management: &str, routes: &str, log: &str) -> Self {
         let demo = Demo::start();
         let toml = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
@@ -101,7 +101,7 @@ impl World {
         sender
     }
 
-    /// A request as a client makes it; `path` goes on after the service's.
+    /// Sends a management request; `path` is relative to the service.
     pub(crate) fn request(
         &self,
         method: Method,
@@ -148,14 +148,14 @@ impl World {
         self.ask(Method::PUT, &format!("/certificates/{id}"), headers, &upload(data, password)).await
     }
 
-    /// Makes or changes a resource.
+    /// Creates or changes a resource.
     pub(crate) async fn set(&self, path: &str, properties: Value, tag: &str) -> Answer {
         let body = json!({ "properties": properties }).to_string();
         let sent: &[(&str, &str)] = if tag.is_empty() { &[] } else { &[("if-match", tag)] };
         self.ask(Method::PUT, path, sent, &body).await
     }
 
-    /// Makes an API in front of the demo's first upstream.
+    /// Creates an API in front of the demo's first upstream.
     pub(crate) async fn make_api(&self, id: &str, path: &str) {
         let properties =
             json!({ "displayName": id, "path": path, "serviceUrl": self.upstream, "protocols": ["https"] });
@@ -173,7 +173,7 @@ impl World {
             .await
     }
 
-    /// An identity of the demo's as a .pfx file, with its password.
+    /// An identity of the demo as a .pfx file, with its password.
     pub(crate) fn pfx(&self, name: &str) -> (Vec<u8>, String) {
         let pfx = fs::read(self.demo.dir().join(format!("{name}.pfx"))).unwrap();
         let password = fs::read_to_string(self.demo.dir().join(format!("{name}.password"))).unwrap();

@@ -1,4 +1,4 @@
-//! Exchanges that end too early, on either side.
+//! Exchanges that either side ends early.
 
 use std::convert::Infallible;
 
@@ -15,7 +15,7 @@ use tokio::{
 use super::upstreams::{HTTP1, HTTP2, World, read_head};
 use crate::support::{get, soon};
 
-/// Sends a request with this body to `path`, on a connection that ends with the task.
+/// Sends a request with this body on a connection that ends with the task.
 async fn upload(world: &World, alpn: &str) -> (tokio::task::JoinHandle<()>, Sender<Bytes, Infallible>) {
     let stream = TokioIo::new(world.demo.connect(Some("client"), alpn.as_bytes()).await);
     let (sender, body) = Channel::new(1);
@@ -67,7 +67,7 @@ async fn an_upload_that_its_caller_aborts_is_aborted_for_the_upstream() {
             assert_eq!(soon(told.recv()).await, Some("data"), "{caller} {alpn:?}");
             task.abort();
             if caller == "h2" {
-                // The call is gone, and its body ends as nobody ends one.
+                // The call is gone, and its body ends with an error.
                 drop(body);
             }
             let end = soon(told.recv()).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_download_that_its_caller_aborts_is_aborted_for_the_upstream() {
                 let mut sender = world.demo.http2(Some("client")).await;
                 let mut response = sender.send_request(get("/")).await.unwrap();
                 response.body_mut().frame().await.unwrap().unwrap();
-                // Only the stream: the connection stays.
+                // Only the stream ends: the connection stays.
                 drop(response);
                 assert_eq!(soon(told.recv()).await, Some("aborted"), "{caller} {alpn:?}");
                 assert!(!sender.is_closed());
@@ -158,7 +158,7 @@ async fn an_answer_that_its_upstream_does_not_finish_is_never_taken_for_whole() 
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwor", "hellowor"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n", "hello"),
-        // Until the connection ends: only `close_notify` proves that this was all.
+        // Delimited by the end of the connection: only `close_notify` proves completeness.
         ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", "hello"),
         ("HTTP/1.0 200 OK\r\n\r\nhello", "hello"),
     ];
@@ -169,14 +169,14 @@ async fn an_answer_that_its_upstream_does_not_finish_is_never_taken_for_whole() 
             assert_ne!(code, 0, "{caller} {said} {body} {errors}");
             assert_eq!(body, *arrived, "{caller} {said} {errors}");
         }
-        // To HTTP/1.0 the end of the connection is the end of the body; only the goodbye of TLS tells.
+        // For HTTP/1.0 the end of the connection ends the body; only `close_notify` proves it.
         let mut stream = world.demo.connect(Some("client"), b"http/1.1").await;
         let head = format!("GET /{number} HTTP/1.0\r\nHost: localhost\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let ended = soon(stream.read_to_end(&mut Vec::new())).await;
         assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof, "{said}");
     }
-    // Over HTTP/2 a stream is reset.
+    // Over HTTP/2 the stream is reset.
     let world = World::answering(HTTP2, async |_| {
         let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
         tokio::spawn(async move {

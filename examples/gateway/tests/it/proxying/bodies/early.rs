@@ -1,4 +1,4 @@
-//! Answers that come before the request is whole.
+//! Responses that arrive before the request is complete.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,7 +24,7 @@ async fn a_caller_that_waits_for_100_sends_its_body_only_if_the_route_admits_it(
     assert_eq!((code, answer.as_str()), (0, "HTTP/2.0 3000000"), "{said}");
     assert!(said.contains("< HTTP/1.1 100 Continue"), "{said}");
 
-    // Without a certificate; and with its length said beforehand.
+    // Without a certificate, and with a known length.
     let refused = upload.replace("-v", "-v --cert '' --key ''");
     let (_, answer, said) = world.curl(&refused).await;
     assert!(answer.contains("\"status\":403") && said.contains("< HTTP/1.1 403"), "{answer}{said}");
@@ -41,7 +41,7 @@ async fn a_caller_that_waits_for_100_sends_its_body_only_if_the_route_admits_it(
     );
 }
 
-/// Uploads 20 MB over HTTP/1.1 by `curl`: status and body of the answer.
+/// Uploads 20 MB over HTTP/1.1 by `curl`: status and body of the response.
 async fn upload_http1(world: &World, certificate: Option<&str>) -> (u16, String) {
     let nobody = if certificate.is_none() { "--cert '' --key ''" } else { "" };
     let upload = format!(
@@ -53,8 +53,7 @@ async fn upload_http1(world: &World, certificate: Option<&str>) -> (u16, String)
     (status.parse().unwrap(), body.to_owned())
 }
 
-/// The same over HTTP/2, but not by `curl`, of which 7.88 takes it for a failure that a stream is reset behind its
-/// whole answer.
+/// The same over HTTP/2, without `curl`: version 7.88 treats a reset after a complete response as a failure.
 async fn upload_http2(world: &World, certificate: Option<&str>) -> (u16, String) {
     let stream = TokioIo::new(world.demo.connect(certificate, b"h2").await);
     let (mut sender, connection) =
@@ -65,7 +64,7 @@ async fn upload_http2(world: &World, certificate: Option<&str>) -> (u16, String)
     (status, body)
 }
 
-/// Several times: whether an answer is lost is a matter of who comes first.
+/// Repeated, since losing a response is a race.
 async fn uploads_are_answered(world: &World, certificate: Option<&str>, expected: (u16, &str)) {
     for _ in 0..10 {
         let answers = [upload_http1(world, certificate).await, upload_http2(world, certificate).await];
@@ -96,14 +95,14 @@ async fn an_early_refusal_by_the_gateway_reaches_a_caller_that_still_uploads() {
 async fn an_early_answer_of_a_upstream_that_then_hangs_up_reaches_the_caller() {
     let world = World::raw(HTTP1, async |mut stream| {
         read_head(&mut stream).await.unwrap();
-        // Some of the body arrives, so that the gateway is in the middle of sending it.
+        // Part of the body arrives, so that the gateway is sending it.
         let mut some = [0; 100_000];
         stream.read_exact(&mut some).await.unwrap();
         let answer =
             b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large";
         stream.write_all(answer).await.unwrap();
         let _ = stream.shutdown().await;
-        // What is unread here makes the end a reset.
+        // Unread data turns the end into a reset.
     })
     .await;
     uploads_are_answered(&world, Some("client"), (413, "too large")).await;

@@ -1,4 +1,4 @@
-//! A reader that does not read stops the writer, and nobody else.
+//! A reader that stalls stops its writer, and no other exchange.
 
 use std::sync::{
     Arc,
@@ -18,11 +18,11 @@ use tokio::{
 use super::upstreams::{HTTP1, HTTP2, Octets, Sized, World, by_size, read_head};
 use crate::support::{eventually, get, soon, whole};
 
-/// The most that may lie between a writer and a reader that does not read: what the kernel keeps on three sockets,
-/// and windows.
+/// The upper limit of buffered data between a writer and a stalled reader: kernel buffers of three sockets, and
+/// windows.
 const MOST_BETWEEN: u64 = 40 << 20;
 
-/// Waits until a count stands still.
+/// Waits until a count no longer changes.
 async fn still(count: &AtomicU64) -> u64 {
     let (mut seen, mut since) = (0, Instant::now());
     eventually("the writer to stop", || {
@@ -73,7 +73,7 @@ async fn an_upstream_that_does_not_read_stops_the_caller() {
     }
 }
 
-/// A body that counts what is taken from it.
+/// A body that counts the bytes taken from it.
 async fn counted(
     given: Arc<AtomicU64>,
     size: u64,

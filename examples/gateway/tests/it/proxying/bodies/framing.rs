@@ -1,4 +1,4 @@
-//! Where a message ends.
+//! Message framing.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -41,7 +41,7 @@ async fn responses_with_a_head_of_more_than_16_kib_are_a_502() {
             let size: usize = head.split(' ').nth(1).unwrap().trim_start_matches('/').parse().unwrap();
             let field = "x".repeat(size);
             let answer = format!("HTTP/1.1 200 OK\r\nX-Large: {field}\r\nContent-Length: 0\r\n\r\n");
-            // The gateway closes the connection in the middle of a head that is too large.
+            // The gateway closes the connection in the middle of an oversized head.
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.flush().await;
         }
@@ -106,7 +106,7 @@ async fn interim_answers_of_the_upstream_are_not_taken_for_the_answer() {
     }
 }
 
-/// An upstream that echoes request heads with whatever follows them at once.
+/// An upstream that echoes request heads with the data that arrives with them.
 async fn echoing() -> World {
     World::raw(HTTP1, async |mut stream| {
         while let Some(head) = read_head(&mut stream).await {

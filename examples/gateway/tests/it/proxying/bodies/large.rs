@@ -2,7 +2,7 @@
 
 use super::upstreams::{HTTP1, HTTP2, World, by_size};
 
-/// 1 GiB where there is time for it: `TOWER_MTLS_LONG=1`, in a release build.
+/// 1 GiB with `TOWER_MTLS_LONG=1`, for a release build.
 fn size() -> u64 {
     if std::env::var_os("TOWER_MTLS_LONG").is_some() { 1 << 30 } else { 64 << 20 }
 }
@@ -16,7 +16,7 @@ async fn large_bodies_pass_both_ways_over_any_pair_of_protocols_in_flat_memory()
     for (alpn, spoken) in [(HTTP1, "HTTP/1.1"), (HTTP2, "HTTP/2.0")] {
         let world = World::answering(alpn, by_size).await;
         for flag in ["--http1.1", "--http2"] {
-            // What every connection takes is taken before.
+            // Allocations per connection happen before the measurement.
             world.curl(&format!("{flag} GATEWAY/down/1000000 -o /dev/null")).await;
             let before = world.running.most_memory();
             let start = std::time::Instant::now();
@@ -24,12 +24,12 @@ async fn large_bodies_pass_both_ways_over_any_pair_of_protocols_in_flat_memory()
             assert_eq!(world.curl(&counted).await, (0, size.to_string(), String::new()), "{spoken} {flag}");
             let down = start.elapsed();
             let start = std::time::Instant::now();
-            // From a pipe: its length is not known before, and it must not be read whole.
+            // From a pipe: its length is unknown, and it must not be buffered.
             let piped = format!("{flag} -T - GATEWAY/up < <(head -c {size} /dev/zero)");
             let expected = format!("{spoken} {size}");
             assert_eq!(world.curl(&piped).await, (0, expected, String::new()), "{spoken} {flag}");
             let up = start.elapsed();
-            // Some kernels tell of the present memory instead.
+            // Some kernels report the current memory instead.
             let growth = world.running.most_memory().saturating_sub(before);
             eprintln!(
                 "{} MiB, curl {flag} to {spoken}: down {down:.1?}, up {up:.1?}, memory grew by {growth} KiB",

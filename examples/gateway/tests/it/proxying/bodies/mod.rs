@@ -1,4 +1,4 @@
-//! What a message's body goes through: length, speed, trailers, and every way to end too early.
+//! Message bodies: length, flow control, trailers and early ends.
 
 mod aborts;
 mod early;

@@ -1,4 +1,4 @@
-//! Trailers, both ways, over both protocols.
+//! Trailers in both directions, over both protocols.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ fn with_trailers(body: &'static str, name: &'static str, value: &str) -> Frames 
     StreamBody::new(tokio_stream::iter(frames))
 }
 
-/// Answers with the request's trailers in a field, and with trailers of its own.
+/// Responds with the request's trailers in a field, and with trailers.
 async fn answer(request: Request<Incoming>) -> Response<Frames> {
     let collected = request.into_body().collect().await.unwrap();
     let seen = format!("{:?}", collected.trailers());

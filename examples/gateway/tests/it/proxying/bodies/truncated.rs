@@ -1,4 +1,4 @@
-//! Responses that their upstream ends early.
+//! Responses that their upstream truncates.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use super::upstreams::{HTTP1, World, read_head};
 use crate::support::{get, metrics, soon, value};
 
-/// More than any buffer on the way holds.
+/// More than any buffer on the way takes.
 const LENGTH: usize = 4_000_000;
 
 /// A gateway whose upstream sends a long response without a length, and closes the socket without `close_notify`.
@@ -25,7 +25,7 @@ async fn world(route: &str, head: &'static str) -> World {
     .await
 }
 
-/// How many bytes of a response arrive, and whether it ends well; with HTTP/2 windows that hold little of it.
+/// The received bytes of a response, and whether it ended without an error; HTTP/2 windows are small.
 async fn download(world: &World, alpn: &str) -> (usize, bool) {
     let stream = TokioIo::new(world.demo.connect(Some("client"), alpn.as_bytes()).await);
     let response = if alpn == "h2" {

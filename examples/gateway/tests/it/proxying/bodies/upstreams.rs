@@ -1,4 +1,4 @@
-//! Upstreams: one that says exactly what a test wants, and one that is asked for sizes.
+//! Upstreams with scripted responses, and with responses of a given size.
 
 use std::{
     convert::Infallible,
@@ -24,7 +24,7 @@ use crate::support::{
     upstream::{Connection, Upstream},
 };
 
-/// The gateway in front of an upstream.
+/// The gateway in front of the upstream.
 pub(crate) struct World {
     pub(crate) demo: Demo,
     pub(crate) running: Running,
@@ -35,7 +35,7 @@ pub(crate) const HTTP1: &[&str] = &["http/1.1"];
 pub(crate) const HTTP2: &[&str] = &["h2"];
 
 impl World {
-    /// Each connection of the upstream is served by `serve`.
+    /// Serves each connection of the upstream with `serve`.
     pub(crate) async fn raw<F, Served>(alpn: &[&str], serve: F) -> Self
     where
         F: Fn(Connection) -> Served + Send + Sync + 'static,
@@ -44,7 +44,7 @@ impl World {
         Self::raw_with("", alpn, serve).await
     }
 
-    /// The same with these keys of the route `/`.
+    /// The same with these keys in the route `/`.
     pub(crate) async fn raw_with<F, Served>(route: &str, alpn: &[&str], serve: F) -> Self
     where
         F: Fn(Connection) -> Served + Send + Sync + 'static,
@@ -56,7 +56,7 @@ impl World {
         Self { demo, running, upstream }
     }
 
-    /// Each request is answered by `answer`.
+    /// Responds to each request with `answer`.
     pub(crate) async fn answering<F, Answer, B>(alpn: &[&str], answer: F) -> Self
     where
         F: Fn(Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
@@ -78,8 +78,7 @@ impl World {
         .await
     }
 
-    /// A request for `/N` is answered by the octets of that number. Each connection ends behind the first answer
-    /// if that is `once`.
+    /// Responds to `/N` with the bytes of that index. With `once`, each connection ends after its first response.
     pub(crate) async fn saying(answers: Vec<&'static str>, once: bool) -> Self {
         Self::raw(HTTP1, move |mut stream| {
             let answers = answers.clone();
@@ -98,12 +97,12 @@ impl World {
         .await
     }
 
-    /// Sends a request as it is; the whole answer.
+    /// Sends a request verbatim; returns the whole response.
     pub(crate) async fn ask(&self, request: &str) -> String {
         soon(self.demo.send_raw(Some("client"), request.as_bytes())).await
     }
 
-    /// The status with which `curl` ends, its standard output, and what it said meanwhile.
+    /// `curl`'s exit code, standard output and standard error.
     pub(crate) async fn curl(&self, arguments: &str) -> (i32, String, String) {
         let line = format!(
             "cd '{}' && curl -sS --max-time 300 --cacert ca.pem --cert client.pem --key client.key {}",
@@ -117,7 +116,7 @@ impl World {
     }
 }
 
-/// A head, without looking at what is behind it; None: the connection has ended.
+/// Reads a request head, but not its body; None: the connection has ended.
 pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -126,7 +125,7 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Optio
     Some(String::from_utf8(head).unwrap())
 }
 
-/// So many octets, in pieces of 64 KiB.
+/// This many bytes, in pieces of 64 KiB.
 pub(crate) struct Octets(pub(crate) u64);
 
 impl Body for Octets {
@@ -153,7 +152,7 @@ impl Body for Octets {
 
 pub(crate) type Sized = Either<Octets, Full<Bytes>>;
 
-/// `/down/N` gives so many octets; elsewhere the octets of the request's body are counted.
+/// Responds to `/down/N` with N bytes, and to other paths with the size of the request body.
 pub(crate) async fn by_size(request: Request<Incoming>) -> Response<Sized> {
     if let Some(size) = request.uri().path().strip_prefix("/down/") {
         return Response::new(Either::Left(Octets(size.parse().unwrap())));

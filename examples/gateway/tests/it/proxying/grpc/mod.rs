@@ -152,7 +152,7 @@ async fn the_gateways_own_answers_are_statuses_with_its_stable_codes() {
     let status = client.unary::<_, String, _>(request, ambiguous, codec()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Internal, "ambiguous_path"));
 
-    // Nobody is there any more.
+    // The upstream is gone.
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = world.demo.dir().join("fronted.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -196,7 +196,7 @@ async fn a_call_that_its_caller_cancels_is_cancelled_at_the_upstream() {
     call.abort();
     assert_eq!(world.told().await, "the call is gone");
 
-    // A connection that vanishes takes its calls with it.
+    // The calls of a lost connection are cancelled.
     let mut stream = talk(&mut client).await;
     exchange(&mut stream, "hello".to_owned()).await;
     drop((stream, client));

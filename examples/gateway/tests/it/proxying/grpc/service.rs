@@ -1,4 +1,4 @@
-//! A gRPC service, written by hand so that nothing has to be generated, and its clients. Messages are strings.
+//! A hand-written gRPC service without generated code, and its clients. Messages are strings.
 
 use std::{
     convert::Infallible,
@@ -46,7 +46,7 @@ pub(crate) struct World {
 impl World {
     #[expect(clippy::disallowed_methods, reason = "tonic's own TLS takes no explicit provider")]
     pub(crate) async fn start() -> Self {
-        // With several compiled in there is no default. Another test of this process may have been first.
+        // With several providers compiled in there is no default. Another test of this process may have installed it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let demo = Demo::start();
         let read = |name: &str| std::fs::read(demo.dir().join(name)).unwrap();
@@ -63,7 +63,7 @@ impl World {
         Self { demo, running, told }
     }
 
-    /// A caller with a connection of its own.
+    /// A client with its own connection.
     pub(crate) async fn client(&self, certificate: Option<&str>) -> Client {
         let read = |name: &str| std::fs::read(self.demo.dir().join(name)).unwrap();
         let mut tls = ClientTlsConfig::new()
@@ -80,7 +80,7 @@ impl World {
         client
     }
 
-    /// What the service tells next.
+    /// The next event of the service.
     pub(crate) async fn told(&mut self) -> String {
         soon(self.told.recv()).await.unwrap()
     }
@@ -99,7 +99,7 @@ pub(crate) async fn talk(client: &mut Client) -> (mpsc::Sender<String>, Streamin
     (send, response.into_inner())
 }
 
-/// One message, and its echo.
+/// Sends one message, and reads its echo.
 pub(crate) async fn exchange(
     (send, replies): &mut (mpsc::Sender<String>, Streaming<String>),
     message: String,
@@ -108,7 +108,7 @@ pub(crate) async fn exchange(
     assert_eq!(replies.message().await.unwrap(), Some(message));
 }
 
-/// What errors carry besides code and message.
+/// Metadata of errors besides code and message.
 pub(crate) fn metadata() -> MetadataMap {
     let mut metadata = MetadataMap::new();
     metadata.insert("reason", "because".parse().unwrap());
@@ -180,14 +180,14 @@ async fn gather(request: Request<Streaming<String>>) -> Reply {
     Ok(Response::new(all))
 }
 
-/// So many messages, and then an error.
+/// This many messages, then an error.
 async fn count(request: Request<String>) -> Result<Response<Replies>, Status> {
     let most: u32 = request.into_inner().parse().unwrap();
     let numbers = tokio_stream::iter(0..most).map(|number| Ok(number.to_string()));
     Ok(Response::new(Box::pin(numbers.chain(tokio_stream::once(Err(failure()))))))
 }
 
-/// Echoes each message when it comes.
+/// Echoes each message on arrival.
 async fn talk_back(
     request: Request<Streaming<String>>,
     tell: mpsc::UnboundedSender<String>,
@@ -200,7 +200,7 @@ async fn talk_back(
     Ok(Response::new(Box::pin(replies)))
 }
 
-/// Never answers.
+/// Never responds.
 async fn wait(request: Request<String>, tell: mpsc::UnboundedSender<String>) -> Reply {
     let timeout = request.metadata().get("grpc-timeout").map(|timeout| timeout.to_str().unwrap());
     let _ = tell.send(format!("waiting {}", timeout.unwrap_or("for ever")));

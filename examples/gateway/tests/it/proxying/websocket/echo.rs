@@ -1,4 +1,4 @@
-//! The upstream: echoes, and writes down what it was asked.
+//! An upstream that echoes, and records its requests.
 
 use std::{
     convert::Infallible,
@@ -69,7 +69,7 @@ impl World {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How the next tunnel to end has ended for the upstream.
+    /// The upstream's result of the next tunnel that ends.
     pub(crate) async fn end(&mut self) -> String {
         soon(self.ends.recv()).await.unwrap()
     }
@@ -104,7 +104,7 @@ fn answer(
             *response.body_mut() = Full::from("plain");
             return response;
         }
-        // Another one than was asked for.
+        // Another protocol than the requested one.
         "/elsewhere" => "elsewhere",
         _ => wanted,
     };
@@ -125,7 +125,7 @@ fn answer(
     response
 }
 
-/// How it ended.
+/// The result of the tunnel.
 async fn echo_messages(io: TokioIo<Upgraded>) -> String {
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
     let mut end = "ended".to_owned();
@@ -138,7 +138,7 @@ async fn echo_messages(io: TokioIo<Upgraded>) -> String {
                 let frame = CloseFrame { code: CloseCode::Policy, reason: "as you wish".into() };
                 socket.close(Some(frame)).await.unwrap();
             }
-            // Pings are answered by the library.
+            // The library answers pings.
             Ok(Message::Ping(_)) => {}
             Ok(message) => {
                 if let Err(error) = socket.send(message).await {
@@ -151,7 +151,7 @@ async fn echo_messages(io: TokioIo<Upgraded>) -> String {
     end
 }
 
-/// Until the caller has ended; then a last word.
+/// Reads until the caller has ended, then sends a last message.
 async fn echo_octets(mut io: TokioIo<Upgraded>) -> String {
     let mut octets = [0; 1_024];
     loop {

@@ -1,4 +1,4 @@
-//! Connections that switch to another protocol, WebSocket above all.
+//! Connections that switch to another protocol, mainly WebSocket.
 
 mod echo;
 mod refusals;
@@ -107,7 +107,7 @@ async fn a_caller_that_vanishes_is_gone_for_the_upstream_too() {
     socket.next().await.unwrap().unwrap();
     drop(socket);
     assert!(world.end().await.starts_with("failed"));
-    // One that says goodbye to TLS, but not to the protocol within.
+    // A caller that sends `close_notify`, but no close frame.
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
     socket.next().await.unwrap().unwrap();

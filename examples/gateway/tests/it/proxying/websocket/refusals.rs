@@ -1,4 +1,4 @@
-//! Upgrades that are refused, and those that must not be.
+//! Upgrades that are refused, and requests that must not be.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::{Demo, fronted, get, upstream::Upstream, whole};
 
-/// The status with which an upgrade was refused, and the body.
+/// The status and body of a refused upgrade.
 fn refused(error: Error) -> (u16, String) {
     let Error::Http(response) = error else { panic!("{error}") };
     let body = response.body().as_deref().unwrap_or_default();
@@ -26,7 +26,7 @@ async fn without_an_admitted_certificate_nothing_is_switched_and_the_upstream_he
         assert_eq!(status, 403, "{certificate:?}: {body}");
     }
     assert_eq!(world.upstream.connections(), 0);
-    // The route for everyone is another one.
+    // The open route is a different one.
     open(&world, None, "/open/echo").await.unwrap();
 }
 
@@ -38,7 +38,7 @@ async fn what_the_upstream_answers_in_place_of_101_is_passed_on() {
         assert_eq!(status, expected.0, "{path}");
         assert!(expected.1.starts_with(&body), "{path}: {body}");
     }
-    // And the connection serves on.
+    // The connection continues to serve.
     let mut sender = world.demo.http1(Some("client")).await;
     for path in ["/forbidden", "/plain"] {
         let request = echo::upgrade(path, "websocket").body(Empty::<Bytes>::new()).unwrap();
@@ -57,12 +57,12 @@ async fn protocols_that_would_lead_around_the_rules_are_not_asked_for() {
         assert_eq!(whole(sender.send_request(request).await.unwrap()).await.0, 200, "{protocol}");
         sender.ready().await.unwrap();
     }
-    // Nor is one that `Connection` does not name, which somebody before us was to remove.
+    // An `Upgrade` that `Connection` does not name must be removed by the sender, and is not requested either.
     let request = echo::upgrade("/plain", "websocket").header("connection", "keep-alive");
     let mut request = request.body(Empty::<Bytes>::new()).unwrap();
     request.headers_mut().insert("connection", "keep-alive".parse().unwrap());
     assert_eq!(whole(sender.send_request(request).await.unwrap()).await.0, 200);
-    // Nor from those who speak HTTP/1.0.
+    // HTTP/1.0 callers are not upgraded either.
     let answer =
         "GET /plain HTTP/1.0\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     let answer = world.demo.send_raw(Some("client"), answer.as_bytes()).await;
@@ -75,7 +75,7 @@ async fn http_2_callers_are_not_upgraded() {
     let world = World::start(&["http/1.1"]).await;
     let mut sender = world.demo.http2(Some("client")).await;
     let request = echo::upgrade("https://localhost/plain", "websocket").body(Empty::<Bytes>::new()).unwrap();
-    // The library that calls takes connection fields away; where one does not, the request is malformed.
+    // The calling library removes connection fields; where one does not, the request is malformed.
     match sender.send_request(request).await {
         Ok(response) => assert_eq!(whole(response).await.0, 200),
         Err(error) => assert!(!error.is_closed(), "{error}"),
@@ -101,7 +101,7 @@ async fn an_upgrade_that_nobody_asked_for_is_a_502() {
             let answer =
                 b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
             stream.write_all(answer).await.unwrap();
-            // Whoever takes this for another answer has been fooled.
+            // A caller that reads this as another response was deceived.
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         }
     })

@@ -1,4 +1,4 @@
-//! Many tunnels, other protocols than WebSocket, and the end of the gateway.
+//! Concurrent tunnels, other protocols, and the end of the gateway.
 
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ async fn sigterm_leaves_tunnels_the_drain_timeout_and_then_cuts_them() {
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("still there?"));
     early.close(None).await.unwrap();
     assert_eq!(world.end().await, "closed None");
-    // One that does not end by itself is cut, on both sides.
+    // A tunnel that does not end is cut on both sides.
     assert!(socket.next().await.unwrap().is_err());
     assert!(world.end().await.starts_with("failed"));
     world.running.logged(0, "cut off after the drain timeout");
