@@ -35,7 +35,7 @@ struct OtherProcess {
 impl OtherProcess {
     fn start(certificate: &Issued, http: Http) -> (Self, String) {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_other_process", "--nocapture"])
+            .args(["--exact", "upstream_process", "--nocapture"])
             .env(ROLE, format!("{http:?}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,7 +61,7 @@ impl Drop for OtherProcess {
 
 /// An upstream if started as a child process; nothing otherwise.
 #[test]
-fn the_other_process() {
+fn upstream_process() {
     let Ok(http) = env::var(ROLE) else { return };
     let http = if http == "One" { Http::One } else { Http::Two };
     let mut input = BufReader::new(std::io::stdin());
@@ -90,7 +90,7 @@ fn resident() -> usize {
 }
 
 #[tokio::test]
-async fn an_identity_and_its_idle_connection_take_little_memory() {
+async fn identity_with_an_idle_connection_takes_little_memory() {
     let count = if is_long() { 1_000 } else { 50 };
     let world = World::new();
     // Freed memory would be reused by the next measurement.

@@ -127,7 +127,7 @@ fn assert_refused(answer: &Answer, http: Http, who: &str) {
 }
 
 #[tokio::test]
-async fn a_partner_is_greeted_by_name_and_everyone_else_gets_403() {
+async fn partner_is_greeted_by_name_and_other_callers_get_403() {
     let world = World::new();
     let (server, _) = world.partners_server();
     let impostor = Authority::root("Partner CA");
@@ -153,7 +153,7 @@ async fn a_partner_is_greeted_by_name_and_everyone_else_gets_403() {
 }
 
 #[tokio::test]
-async fn the_refusal_is_the_status_line_of_http_1_1() {
+async fn refusal_reason_is_in_the_status_line_of_http_1_1() {
     let world = World::new();
     let (server, _) = world.partners_server();
     let caller = world.caller(None, Tls::V13, Http::One);
@@ -166,7 +166,7 @@ async fn the_refusal_is_the_status_line_of_http_1_1() {
 }
 
 #[tokio::test]
-async fn plain_hyper_util_serves_the_same() {
+async fn plain_hyper_util_gives_the_same_responses() {
     let world = World::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOON)));
     let service = RequireCertificateLayer::new(world.partners_only()).with_clock(clock).layer(service_fn(
@@ -196,7 +196,7 @@ async fn plain_hyper_util_serves_the_same() {
 }
 
 #[tokio::test]
-async fn a_handler_without_the_layer_gets_500_and_never_a_certificate() {
+async fn handler_without_the_layer_gets_500_and_never_a_certificate() {
     let world = World::new();
     let (server, _) = world.partners_server();
     let self_made = certified(&Leaf::client("partner").self_signed());
@@ -217,7 +217,7 @@ async fn a_handler_without_the_layer_gets_500_and_never_a_certificate() {
 }
 
 #[tokio::test]
-async fn a_listener_that_does_not_ask_gets_no_certificate_to_judge() {
+async fn listener_without_client_authentication_captures_no_certificate() {
     let world = World::new();
     let tls = ServerTls::builder()
         .certificate_pem(world.server.chain_pem().as_bytes(), world.server.key_pem().as_bytes())
@@ -232,7 +232,7 @@ async fn a_listener_that_does_not_ask_gets_no_certificate_to_judge() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_expires_on_an_open_connection_is_refused_on_the_next_request() {
+async fn certificate_that_expires_on_an_open_connection_is_refused_on_the_next_request() {
     let world = World::new();
     for (tls, http) in every_version() {
         let (server, clock) = world.partners_server();
@@ -248,7 +248,7 @@ async fn a_certificate_that_expires_on_an_open_connection_is_refused_on_the_next
 }
 
 #[tokio::test]
-async fn a_certificate_that_expired_is_refused_on_a_resumed_session() {
+async fn expired_certificate_is_refused_on_a_resumed_session() {
     let world = World::new();
     for (tls, http) in every_version() {
         let (server, clock) = world.partners_server();
@@ -271,7 +271,7 @@ async fn a_certificate_that_expired_is_refused_on_a_resumed_session() {
 }
 
 #[tokio::test]
-async fn a_session_of_one_listener_is_not_resumed_by_another() {
+async fn session_of_one_listener_is_not_resumed_by_another() {
     let world = World::new();
     for (tls, http) in every_version() {
         let (one, _) = world.partners_server();
@@ -289,7 +289,7 @@ async fn a_session_of_one_listener_is_not_resumed_by_another() {
 }
 
 #[tokio::test]
-async fn whoever_shows_anothers_certificate_fails_the_handshake() {
+async fn certificate_with_a_foreign_key_fails_the_handshake() {
     let world = World::new();
     let (server, _) = world.partners_server();
     let victim = world.partners.issue(&Leaf::client("partner"));
@@ -334,7 +334,7 @@ async fn version_1_and_self_signed_certificates_are_admitted_by_thumbprint() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_read_reaches_the_policy_and_gets_403() {
+async fn unreadable_certificate_reaches_the_policy_and_gets_403() {
     let world = World::new();
     let whole = Leaf::client("device").dns("device.example.com").self_signed();
     let issued = der::with_malformed_names(whole);
@@ -355,7 +355,7 @@ fn silent(address: SocketAddr) -> std::net::TcpStream {
 }
 
 #[tokio::test]
-async fn a_hundred_silent_clients_delay_nobody() {
+async fn silent_clients_delay_no_other_client() {
     let world = World::new();
     let (app, _) = app(world.partners_only());
     let limits = ListenerLimits::default().with_handshake_timeout(Duration::from_secs(3_600));
@@ -371,7 +371,7 @@ async fn a_hundred_silent_clients_delay_nobody() {
 }
 
 #[tokio::test]
-async fn a_silent_client_is_closed_when_its_handshake_times_out() {
+async fn silent_client_is_closed_when_its_handshake_times_out() {
     let world = World::new();
     let (app, _) = app(world.partners_only());
     let timeout = Duration::from_millis(50);
@@ -414,7 +414,7 @@ async fn garbage_is_closed_and_the_next_client_is_served() {
 }
 
 #[tokio::test]
-async fn when_there_is_no_place_the_handshake_that_took_longest_is_given_up() {
+async fn longest_pending_handshake_is_evicted_at_the_limit() {
     let world = World::new();
     let (app, _) = app(world.partners_only());
     let limits =

@@ -33,7 +33,7 @@ fn app() -> Router {
 }
 
 #[tokio::test]
-async fn a_replaced_certificate_is_shown_to_the_next_connection_and_resumes_no_old_session() {
+async fn replaced_certificate_is_presented_to_the_next_connection_and_resumes_no_old_session() {
     for (version, http) in every_version() {
         let (old, new) = (Authority::root("Old"), Authority::root("New"));
         let shared = Shared::new(tls(&old));
@@ -69,7 +69,7 @@ async fn serve(stream: MtlsStream) {
 }
 
 #[tokio::test]
-async fn a_listener_that_drains_finishes_the_handshakes_under_way_and_accepts_no_more() {
+async fn draining_listener_finishes_handshakes_under_way_and_accepts_no_more() {
     let root = Authority::root("Root");
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();

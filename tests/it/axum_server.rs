@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_right_certificate_passes_and_none_is_refused() {
+async fn axum_server_admits_the_right_certificate_and_refuses_none() {
     let (servers, partners) = (Authority::root("servers"), Authority::root("partners"));
     let server = servers.issue(&Leaf::server());
     let tls = ServerTls::from_pem(server.chain_pem().as_bytes(), server.key_pem().as_bytes()).unwrap();

@@ -25,7 +25,7 @@ use crate::support::{
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn an_attempt_that_stalls_holds_up_nobody_for_long() {
+async fn stalled_attempt_delays_other_requests_briefly() {
     let world = World::new();
     let upstream = Raw::start(&world.server, Http::One, async |number, mut stream, tls| {
         if number == 0 {
@@ -47,7 +47,7 @@ async fn an_attempt_that_stalls_holds_up_nobody_for_long() {
 }
 
 #[tokio::test]
-async fn a_request_is_never_begun_under_an_identity_that_was_replaced_while_it_connected() {
+async fn request_never_starts_with_an_identity_replaced_while_it_connected() {
     let world = World::new();
     let (first, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let replaced = Arc::new(AtomicBool::new(false));

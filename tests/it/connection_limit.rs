@@ -44,7 +44,7 @@ async fn requests_beyond_the_limit_wait_for_a_connection_and_use_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_identities_share_the_limit_and_neither_starves() {
+async fn identities_share_the_limit_and_neither_starves() {
     let world = World::new();
     for (http, connections) in [(Http::One, 2), (Http::Two, 2), (Http::One, 1), (Http::Two, 1)] {
         let gate = Gate::new();
@@ -67,7 +67,7 @@ async fn two_identities_share_the_limit_and_neither_starves() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_of_another_identity_makes_room() {
+async fn idle_connection_of_another_identity_makes_room() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
@@ -97,7 +97,7 @@ async fn an_idle_connection_of_another_identity_makes_room() {
 }
 
 #[tokio::test]
-async fn all_upstreams_together_can_be_limited_and_idle_connections_make_room() {
+async fn connections_to_all_upstreams_can_be_limited_and_idle_ones_make_room() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
@@ -115,7 +115,7 @@ async fn all_upstreams_together_can_be_limited_and_idle_connections_make_room() 
 }
 
 #[tokio::test]
-async fn when_none_becomes_free_in_time_nothing_is_sent() {
+async fn request_that_gets_no_connection_in_time_is_not_sent() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();

@@ -41,22 +41,22 @@ fn succeeds(example: &str, said: &[&str]) {
 }
 
 #[test]
-fn the_axum_example_lets_the_partner_in_and_refuses_the_rest() {
+fn axum_example_admits_the_partner_and_refuses_others() {
     succeeds("axum", &["a partner asks for /orders: 200 OK", "a stranger asks for /orders: 403 Forbidden"]);
 }
 
 #[test]
-fn the_hyper_example_refuses_with_the_reason_phrase() {
+fn hyper_example_refuses_with_the_reason_phrase() {
     succeeds("hyper", &["a partner: 200 OK", "a stranger: 403 Invalid client certificate"]);
 }
 
 #[test]
-fn the_outbound_example_is_seen_under_both_identities() {
+fn outbound_example_is_seen_under_both_identities() {
     succeeds("outbound", &["was seen as CN=orders-gateway", "was replaced as CN=billing-gateway"]);
 }
 
 #[test]
-fn the_signer_example_is_seen_though_its_key_stays_with_the_agent() {
+fn signer_example_authenticates_while_its_key_stays_with_the_agent() {
     succeeds(
         "signer",
         &[
@@ -68,7 +68,7 @@ fn the_signer_example_is_seen_though_its_key_stays_with_the_agent() {
 }
 
 #[test]
-fn the_tonic_example_denies_strangers_unary_and_streaming() {
+fn tonic_example_denies_strangers_unary_and_streaming() {
     succeeds(
         "tonic",
         &[
@@ -82,7 +82,7 @@ fn the_tonic_example_denies_strangers_unary_and_streaming() {
 }
 
 #[test]
-fn the_compose_example_shows_what_each_order_of_layers_brings_about() {
+fn compose_example_shows_the_effect_of_each_layer_order() {
     succeeds(
         "compose",
         &[

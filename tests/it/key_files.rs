@@ -65,7 +65,7 @@ fn encrypted_keys_open_with_their_password_only() {
 }
 
 #[test]
-fn what_is_no_encrypted_key_is_refused_with_a_precise_reason() {
+fn malformed_encrypted_keys_are_refused_with_a_precise_reason() {
     let folder = KeyFiles::new();
     let encrypted = folder.openssl("pkcs8 -topk8 -in plain.key -passout pass:secret");
     folder.openssl("genrsa -out rsa.key 2048");
@@ -89,7 +89,7 @@ fn what_is_no_encrypted_key_is_refused_with_a_precise_reason() {
 }
 
 #[test]
-fn an_encrypted_keys_work_is_limited_before_it_is_done() {
+fn derivation_of_an_encrypted_key_is_limited_in_advance() {
     let folder = KeyFiles::new();
     let bomb = folder.openssl("pkcs8 -topk8 -in plain.key -passout pass:secret -iter 3000000");
     let error = folder.open(&bomb, "secret").unwrap_err();
@@ -102,7 +102,7 @@ fn an_encrypted_keys_work_is_limited_before_it_is_done() {
 }
 
 #[test]
-fn every_kind_of_private_key_is_read() {
+fn private_keys_of_all_kinds_are_read() {
     let folder = KeyFiles::new();
     for (make, key) in [
         (

@@ -85,7 +85,7 @@ async fn ask_on_another_connection(route: &Route, uri: &str) -> Facts {
 }
 
 #[tokio::test]
-async fn the_request_after_a_replacement_shows_the_new_identity_with_resumption_on() {
+async fn request_after_a_replacement_presents_the_new_identity_with_resumption_on() {
     let world = World::new();
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
@@ -115,7 +115,7 @@ async fn the_request_after_a_replacement_shows_the_new_identity_with_resumption_
 }
 
 #[tokio::test]
-async fn replacing_back_and_forth_shows_the_identity_of_the_moment() {
+async fn repeated_replacement_presents_the_current_identity() {
     let world = World::new();
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
@@ -192,7 +192,7 @@ async fn idle_connections_of_the_old_identity_close_once_the_new_one_is_used() {
 }
 
 #[tokio::test]
-async fn without_a_choice_of_identity_nothing_is_sent() {
+async fn request_without_a_chosen_identity_is_not_sent() {
     let world = World::new();
     let upstream = world.upstream().start();
     let refused = world.client().oneshot(get(&upstream.uri("/"))).await.unwrap_err();
@@ -201,7 +201,7 @@ async fn without_a_choice_of_identity_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn anonymity_presents_nothing() {
+async fn anonymous_identity_presents_no_certificate() {
     let world = World::new();
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
@@ -219,7 +219,7 @@ async fn anonymity_presents_nothing() {
 }
 
 #[tokio::test]
-async fn the_identity_of_one_request_counts_in_place_of_its_routes() {
+async fn identity_of_one_request_replaces_that_of_its_route() {
     let world = World::new();
     let upstream = world.upstream().start();
     let with = |own: &RequestIdentity| {
@@ -273,7 +273,7 @@ async fn requests_of_one_route_with_different_trusts_never_share_a_connection() 
 }
 
 #[tokio::test]
-async fn the_trust_of_one_request_counts_in_place_of_its_routes() {
+async fn trust_of_one_request_replaces_that_of_its_route() {
     let world = World::new();
     let upstream = world.upstream().start();
     let strangers = || UpstreamTrust::from_pem(Authority::root("Strangers").pem().as_bytes()).unwrap();
@@ -301,7 +301,7 @@ async fn the_trust_of_one_request_counts_in_place_of_its_routes() {
 }
 
 #[tokio::test]
-async fn the_trust_of_requests_can_be_replaced() {
+async fn trust_of_requests_can_be_replaced() {
     let world = World::new();
     let upstream = world.upstream().start();
     let shared = Shared::new(world.trust());
@@ -318,7 +318,7 @@ async fn the_trust_of_requests_can_be_replaced() {
 }
 
 #[tokio::test]
-async fn an_identity_is_never_sent_over_plain_http() {
+async fn identity_is_never_sent_over_plain_http() {
     let world = World::new();
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -329,7 +329,7 @@ async fn an_identity_is_never_sent_over_plain_http() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_trusted_gets_no_request() {
+async fn untrusted_upstream_gets_no_request() {
     let world = World::new();
     let impostors = Authority::root("Server Root");
     let mut elsewhere = Leaf::server();
@@ -348,7 +348,7 @@ async fn an_upstream_that_is_not_trusted_gets_no_request() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_demands_another_authoritys_certificate_refuses_the_identity() {
+async fn upstream_that_demands_a_certificate_of_another_authority_refuses_the_identity() {
     let world = World::new();
     let others = Authority::root("Other Client CA");
     for (tls, http) in every_version() {
@@ -379,7 +379,7 @@ async fn an_upstream_that_demands_another_authoritys_certificate_refuses_the_ide
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_unreachable() {
+async fn missing_upstream_is_unreachable() {
     let world = World::new();
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let uri = format!("https://{}/", gone.local_addr().unwrap());
@@ -389,7 +389,7 @@ async fn an_upstream_that_is_not_there_is_unreachable() {
 }
 
 #[tokio::test]
-async fn each_dangerous_mode_gives_up_what_it_says_and_no_more() {
+async fn dangerous_modes_skip_only_their_own_checks() {
     use UpstreamVerification::{ChainOnly, NameOnly, Nothing};
     let world = World::new();
     let impostors = Authority::root("Server Root");
@@ -429,7 +429,7 @@ async fn each_dangerous_mode_gives_up_what_it_says_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_strict_route_uses_neither_connection_nor_session_of_a_lenient_one() {
+async fn strict_route_uses_neither_connection_nor_session_of_a_lenient_one() {
     let world = World::new();
     let impostors = Authority::root("Server Root");
     for (tls, http) in every_version() {
@@ -456,7 +456,7 @@ async fn a_strict_route_uses_neither_connection_nor_session_of_a_lenient_one() {
 }
 
 #[tokio::test]
-async fn a_trust_can_name_the_server_it_means() {
+async fn trust_can_name_its_server() {
     let world = World::new();
     let mut elsewhere = Leaf::server();
     elsewhere.dns = vec!["orders.internal".into()];
@@ -471,7 +471,7 @@ async fn a_trust_can_name_the_server_it_means() {
 }
 
 #[tokio::test]
-async fn the_whole_chain_of_a_pfx_is_sent() {
+async fn chain_of_a_pfx_is_sent_whole() {
     let world = World::new();
     let intermediate = world.clients.intermediate("Issuing CA");
     let issued = intermediate.issue(&Leaf::client("orders"));
@@ -486,7 +486,7 @@ async fn the_whole_chain_of_a_pfx_is_sent() {
 }
 
 #[tokio::test]
-async fn http_1_can_be_demanded_of_a_upstream_that_offers_both() {
+async fn http_1_can_be_demanded_of_an_upstream_that_offers_both() {
     let world = World::new();
     let upstream = world.upstream().start();
     let orders = world.identity("orders");
@@ -499,7 +499,7 @@ async fn http_1_can_be_demanded_of_a_upstream_that_offers_both() {
 }
 
 #[tokio::test]
-async fn the_connector_layer_speaks_tls_whatever_the_scheme_says() {
+async fn connector_layer_uses_tls_for_any_scheme() {
     let world = World::new();
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();

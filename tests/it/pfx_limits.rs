@@ -150,7 +150,7 @@ fn is_refused_at_once(case: &str, pfx: &[u8]) -> IdentityError {
 }
 
 #[test]
-fn the_file_that_the_cases_are_cut_from_opens() {
+fn unmodified_file_of_the_cases_opens() {
     for encryption in [Encryption::PbeWithHmacSha256AndAes256, Encryption::PbeWithShaAnd3KeyTripleDesCbc] {
         let (pfx, places) = made(encryption);
         // Writing a value back changes nothing, so the changed value alone is the reason for rejection below.
@@ -161,7 +161,7 @@ fn the_file_that_the_cases_are_cut_from_opens() {
 }
 
 #[test]
-fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
+fn file_with_too_many_iterations_is_refused_without_a_derivation() {
     let (aes, at_aes) = made(Encryption::PbeWithHmacSha256AndAes256);
     let (des, at_des) = made(Encryption::PbeWithShaAnd3KeyTripleDesCbc);
     let in_key = |way: &[usize]| [&at_aes.key, way].concat();
@@ -217,7 +217,7 @@ fn a_file_that_asks_for_too_many_iterations_is_refused_without_a_derivation() {
 }
 
 #[test]
-fn parts_that_are_each_within_the_limit_are_refused_by_their_sum() {
+fn parts_within_the_limit_are_refused_by_their_sum() {
     let (pfx, places) = made(Encryption::PbeWithHmacSha256AndAes256);
     // 200,001, three times.
     let third = integer(&[0x03, 0x0d, 0x41]);
@@ -229,7 +229,7 @@ fn parts_that_are_each_within_the_limit_are_refused_by_their_sum() {
 }
 
 #[test]
-fn files_of_600_000_iterations_in_all_open() {
+fn files_with_600_000_iterations_in_total_open() {
     let issued = Authority::root("root").issue(&Leaf::client("orders"));
     let pfx = issued.pfx_of("secret", Encryption::PbeWithHmacSha256AndAes256, 200_000);
     assert!(ClientIdentity::from_pfx(&pfx, "secret").is_ok());
@@ -274,7 +274,7 @@ fn certificates_take_one_derivation_as_a_key_does() {
 }
 
 #[test]
-fn a_negative_iteration_count_is_malformed_and_named_by_its_byte() {
+fn negative_iteration_count_is_malformed_and_reported_with_its_offset() {
     let (pfx, places) = made(Encryption::PbeWithHmacSha256AndAes256);
     let patched = replaced(&pfx, &places.mac_iterations, &integer(&[0x80, 0x00, 0x00, 0x00]));
     let error = is_refused_at_once("a negative count", &patched);
@@ -285,7 +285,7 @@ fn a_negative_iteration_count_is_malformed_and_named_by_its_byte() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_refused_unread() {
+fn oversized_file_is_refused_unread() {
     let (pfx, _) = made(Encryption::PbeWithHmacSha256AndAes256);
     let limit = 1024 * 1024;
     let large = [pfx, vec![0; limit]].concat();

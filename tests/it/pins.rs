@@ -36,7 +36,7 @@ fn no_verification() -> UpstreamTrustBuilder {
 }
 
 #[tokio::test]
-async fn a_pin_is_demanded_on_top_of_the_chain_and_the_name() {
+async fn pin_is_demanded_in_addition_to_chain_and_name() {
     let world = World::new();
     let other = world.servers.issue(&Leaf::server());
     for (tls, http) in every_version() {
@@ -53,7 +53,7 @@ async fn a_pin_is_demanded_on_top_of_the_chain_and_the_name() {
 }
 
 #[tokio::test]
-async fn a_pin_does_not_make_up_for_an_authority_or_a_name() {
+async fn pin_does_not_replace_authority_or_name() {
     let world = World::new();
     let mut elsewhere = Leaf::server();
     elsewhere.dns = vec!["elsewhere.example.com".into()];
@@ -70,7 +70,7 @@ async fn a_pin_does_not_make_up_for_an_authority_or_a_name() {
 }
 
 #[tokio::test]
-async fn without_any_verification_the_pin_alone_decides() {
+async fn pin_alone_decides_without_verification() {
     let world = World::new();
     // As `openssl req -x509` creates them: not an end-entity certificate, and without the requested name.
     let mut leaf = Leaf::server().ca();
@@ -91,7 +91,7 @@ async fn without_any_verification_the_pin_alone_decides() {
 }
 
 #[tokio::test]
-async fn a_pinned_certificate_is_of_no_use_without_its_key() {
+async fn pinned_certificate_is_useless_without_its_key() {
     let world = World::new();
     let thief = world.servers.issue(&Leaf::server());
     for (tls, http) in every_version() {
@@ -111,7 +111,7 @@ fn copy(issued: &Issued) -> rcgen::KeyPair {
 }
 
 #[tokio::test]
-async fn a_pinned_key_outlives_the_renewal_of_its_certificate() {
+async fn pinned_key_survives_the_renewal_of_its_certificate() {
     let world = World::new();
     let [certificate, key] = pins(&world.server);
     let renewed = world.servers.issue_for(&Leaf::server().serial(8), copy(&world.server));

@@ -67,7 +67,7 @@ fn suite() -> Option<PathBuf> {
 }
 
 #[test]
-fn files_of_other_tools_open_with_their_key_and_certificate_or_are_refused_for_a_named_reason() {
+fn files_of_other_tools_open_or_are_refused_for_a_listed_reason() {
     let Some(suite) = suite() else { return };
     for (name, password, expected) in FILES {
         let file = suite.join(format!("{name}.p12"));

@@ -35,7 +35,7 @@ fn ask_at_once(route: &Route, uri: &str, requests: usize) -> JoinSet<Facts> {
 }
 
 #[tokio::test]
-async fn a_hundred_requests_at_once_to_a_cold_http_2_upstream_use_one_connection() {
+async fn concurrent_requests_to_a_cold_http_2_upstream_use_one_connection() {
     let world = World::new();
     let gate = Gate::new();
     let upstream = world.upstream().http(Http::Two).handler(gate.handler()).start();
@@ -47,7 +47,7 @@ async fn a_hundred_requests_at_once_to_a_cold_http_2_upstream_use_one_connection
 }
 
 #[tokio::test]
-async fn more_requests_than_a_connection_may_have_get_another() {
+async fn requests_beyond_the_stream_limit_get_another_connection() {
     let world = World::new();
     let gate = Gate::new();
     let upstream = world.upstream().http(Http::Two).streams(10).handler(gate.handler()).start();
@@ -66,7 +66,7 @@ async fn more_requests_than_a_connection_may_have_get_another() {
 }
 
 #[tokio::test]
-async fn a_cold_http_1_upstream_serves_fifty_at_once() {
+async fn cold_http_1_upstream_serves_fifty_requests_at_once() {
     let world = World::new();
     let gate = Gate::new();
     let upstream = world.upstream().http(Http::One).handler(gate.handler()).start();
@@ -119,7 +119,7 @@ fn bodies(world: &World, http: Http) -> Upstream {
 }
 
 #[tokio::test]
-async fn a_connection_serves_the_next_request_once_the_answer_is_read() {
+async fn connection_serves_the_next_request_once_the_response_is_read() {
     let world = World::new();
     for http in Http::BOTH {
         let upstream = bodies(&world, http);
@@ -145,7 +145,7 @@ async fn a_connection_serves_the_next_request_once_the_answer_is_read() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_read_to_its_end_ends_its_exchange() {
+async fn response_that_is_not_read_to_its_end_ends_its_exchange() {
     let world = World::new();
     for http in Http::BOTH {
         let upstream = bodies(&world, http);
@@ -168,7 +168,7 @@ async fn an_answer_that_is_not_read_to_its_end_ends_its_exchange() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_answer_is_being_read_serves_nobody_else_on_http_1() {
+async fn http_1_connection_serves_one_request_until_its_response_is_read() {
     let world = World::new();
     let upstream = bodies(&world, Http::One);
     let route = world.route();
@@ -201,7 +201,7 @@ impl ResolveIdentity for InTurn {
 }
 
 #[tokio::test]
-async fn a_post_that_meets_a_closed_idle_connection_is_sent_on_another_under_the_identity_of_the_moment() {
+async fn post_on_a_closed_idle_connection_is_sent_on_another_with_the_current_identity() {
     let world = World::new();
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
@@ -236,7 +236,7 @@ async fn a_post_that_meets_a_closed_idle_connection_is_sent_on_another_under_the
 }
 
 #[tokio::test]
-async fn connections_close_when_they_were_idle_for_too_long() {
+async fn idle_connections_close_after_the_timeout() {
     let world = World::new();
     for http in Http::BOTH {
         for idle in [Duration::from_millis(200), Duration::ZERO] {
@@ -262,7 +262,7 @@ async fn connections_close_when_they_were_idle_for_too_long() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_under_an_identity_that_nobody_knows() {
+async fn unknown_identity_sends_nothing() {
     let world = World::new();
     let upstream = world.upstream().start();
     let identities = Shared::default();
@@ -281,7 +281,7 @@ async fn nothing_is_sent_under_an_identity_that_nobody_knows() {
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_everyones_who_waited_for_it_and_nobody_elses() {
+async fn failed_attempt_fails_only_the_requests_that_waited_for_it() {
     let world = World::new();
     let upstream = world.upstream().http(Http::Two).start();
     let stranger = UpstreamTrust::from_pem(world.clients.pem().as_bytes()).unwrap();
@@ -303,7 +303,7 @@ async fn a_failed_attempt_is_everyones_who_waited_for_it_and_nobody_elses() {
 
 /// Abandoned requests leave the client unchanged.
 #[tokio::test]
-async fn a_request_that_is_given_up_ends_at_the_upstream_too() {
+async fn abandoned_request_ends_at_the_upstream() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
@@ -319,7 +319,7 @@ async fn a_request_that_is_given_up_ends_at_the_upstream_too() {
 }
 
 #[tokio::test]
-async fn a_response_keeps_its_status_and_fields() {
+async fn response_keeps_its_status_and_fields() {
     let world = World::new();
     let answer = handler(|_, _| async {
         Response::builder().status(418).header("x-kept", "1").body(full("tea")).unwrap()

@@ -105,7 +105,7 @@ async fn next_data(body: &mut Incoming) -> Bytes {
 }
 
 #[tokio::test]
-async fn the_upstream_sees_the_routes_identity_and_never_the_callers() {
+async fn upstream_sees_the_identity_of_the_route_and_never_that_of_the_caller() {
     for (front, back) in both_sides() {
         let world = World::new(back, handler(|peer, _| async move { facts(&peer) }));
         let answer = world.partner(front).await.get("/orders/42?full=1").await;
@@ -120,7 +120,7 @@ async fn the_upstream_sees_the_routes_identity_and_never_the_callers() {
 }
 
 #[tokio::test]
-async fn a_refused_request_never_reaches_the_upstream() {
+async fn refused_request_never_reaches_the_upstream() {
     let world = World::new(Http::Two, handler(|peer, _| async move { facts(&peer) }));
     for http in Http::BOTH {
         for key in [None, Some(certified(&Leaf::client("partner").self_signed()))] {
@@ -134,7 +134,7 @@ async fn a_refused_request_never_reaches_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_response_streams_while_the_upstream_still_writes_it() {
+async fn response_streams_while_the_upstream_still_writes_it() {
     for (front, back) in both_sides() {
         let (frames, receiver) = mpsc::unbounded_channel::<&str>();
         let receiver = std::sync::Mutex::new(Some(receiver));
@@ -165,7 +165,7 @@ async fn a_response_streams_while_the_upstream_still_writes_it() {
 }
 
 #[tokio::test]
-async fn a_request_streams_while_the_caller_still_writes_it() {
+async fn request_streams_while_the_caller_still_writes_it() {
     for (front, back) in both_sides() {
         let (arrived, mut arrivals) = mpsc::unbounded_channel();
         let read = handler(move |peer, request: Request<Incoming>| {

@@ -120,7 +120,7 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_fails_or_carries_an_old_identity_while_it_is_replaced() {
+async fn requests_neither_fail_nor_use_an_old_identity_during_replacement() {
     let (replacements, answers) = if is_long() { (1_000, 260) } else { (40, 50) };
     let mut total = 0;
     for (tls, http) in every_version() {
@@ -132,7 +132,7 @@ async fn no_request_fails_or_carries_an_old_identity_while_it_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_identities_to_one_authority_are_never_mixed_up() {
+async fn identities_to_one_upstream_are_never_mixed_up() {
     let (identities, rounds) = if is_long() { (1_000, 20) } else { (200, 3) };
     const CALLERS: usize = 50;
     let world = World::new();

@@ -71,7 +71,7 @@ fn by_trust(world: &World, client: MtlsClient<Body>) -> Replaced {
 }
 
 #[tokio::test]
-async fn the_next_request_is_new_what_is_in_flight_ends_and_what_is_idle_closes_without_another_request() {
+async fn replaced_identity_ends_requests_in_flight_and_idle_connections() {
     let world = Arc::new(World::new());
     let mut cases = JoinSet::new();
     for make in [by_identity, by_reference, by_choice, by_trust] {
@@ -116,7 +116,7 @@ async fn replace_under_way(
 }
 
 #[tokio::test]
-async fn whatever_names_the_identity_the_next_request_carries_the_new_one() {
+async fn next_request_uses_the_new_identity_however_it_is_named() {
     let world = World::new();
     for make in [by_identity, by_reference, by_choice] {
         let upstream = world.upstream().start();
@@ -143,7 +143,7 @@ fn endless() -> Handler {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_is_cut_off_with_an_error_at_the_deadline() {
+async fn endless_response_is_cut_off_with_an_error_at_the_deadline() {
     const DRAIN: Duration = Duration::from_millis(300);
     let world = World::new();
     for (tls, http) in every_version() {
@@ -168,7 +168,7 @@ async fn an_answer_that_never_ends_is_cut_off_with_an_error_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_caller_who_does_not_read_is_cut_off_too() {
+async fn caller_that_does_not_read_is_cut_off_at_the_deadline() {
     const DRAIN: Duration = Duration::from_millis(300);
     let world = World::new();
     for http in Http::BOTH {
@@ -209,7 +209,7 @@ fn echo() -> Handler {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_cut_off_at_the_deadline() {
+async fn tunnel_is_cut_off_at_the_deadline() {
     const DRAIN: Duration = Duration::from_millis(300);
     let world = World::new();
     let upstream = world.upstream().http(Http::One).handler(echo()).start();
@@ -253,7 +253,7 @@ async fn a_tunnel_is_cut_off_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_identity_of_which_somebody_keeps_a_clone_is_retired_on_demand() {
+async fn identity_with_a_remaining_clone_is_retired_on_demand() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();
@@ -274,7 +274,7 @@ async fn an_identity_of_which_somebody_keeps_a_clone_is_retired_on_demand() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_open_once_the_client_is_gone() {
+async fn connections_close_once_the_client_is_dropped() {
     let world = World::new();
     for http in Http::BOTH {
         let gate = Gate::new();

@@ -56,7 +56,7 @@ enum Deed {
 }
 
 #[tokio::test]
-async fn only_what_is_idempotent_and_died_without_an_octet_of_an_answer_is_sent_twice() {
+async fn idempotent_request_is_sent_twice_only_if_no_response_byte_arrived() {
     let world = World::new();
     for (name, method, body, deed, times) in [
         ("GET that dies", Method::GET, "", Deed::Close, 2),
@@ -123,7 +123,7 @@ async fn only_what_is_idempotent_and_died_without_an_octet_of_an_answer_is_sent_
 }
 
 #[tokio::test]
-async fn what_was_sent_once_more_is_answered() {
+async fn retried_request_is_answered() {
     let world = World::new();
     let upstream = Raw::start(&world.server, Http::One, |number, stream, tls| async move {
         let mut stream = tls.accept(stream).await?;
@@ -140,7 +140,7 @@ async fn what_was_sent_once_more_is_answered() {
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_before_the_request_is_begun_leaves_it_unsent() {
+async fn connection_that_dies_before_the_request_leaves_it_unsent() {
     let world = World::new();
     let upstream = Raw::start(&world.server, Http::One, |_, stream, tls| async move {
         tls.accept(stream).await?;
@@ -157,7 +157,7 @@ async fn a_connection_that_dies_before_the_request_is_begun_leaves_it_unsent() {
 /// The upstream demands a certificate of another authority; on TLS 1.3 its alert may arrive while the request is
 /// under way.
 #[tokio::test]
-async fn what_a_tls_alert_refuses_is_sent_at_most_once() {
+async fn request_refused_by_a_tls_alert_is_sent_at_most_once() {
     let world = World::new();
     let others = Authority::root("Other Client CA");
     for (tls, http) in every_version() {
@@ -188,7 +188,7 @@ async fn what_a_tls_alert_refuses_is_sent_at_most_once() {
 }
 
 #[tokio::test]
-async fn a_refused_identity_is_not_offered_again_and_again_by_those_who_wait_together() {
+async fn refused_identity_is_not_offered_again_for_each_waiting_request() {
     let world = World::new();
     let others = Authority::root("Other Client CA");
     for (tls, http) in every_version() {
@@ -204,7 +204,7 @@ async fn a_refused_identity_is_not_offered_again_and_again_by_those_who_wait_tog
 }
 
 #[tokio::test]
-async fn a_stream_that_the_upstream_never_looked_at_may_be_sent_again_and_another_may_not() {
+async fn refused_stream_is_retried_and_a_reset_one_is_not() {
     let world = World::new();
     for (reason, may_repeat) in
         [(h2::Reason::REFUSED_STREAM, true), (h2::Reason::INTERNAL_ERROR, false), (h2::Reason::CANCEL, false)]
@@ -224,7 +224,7 @@ async fn a_stream_that_the_upstream_never_looked_at_may_be_sent_again_and_anothe
 }
 
 #[tokio::test]
-async fn a_goaway_lets_what_is_in_flight_finish_and_the_next_request_go_elsewhere() {
+async fn goaway_lets_requests_in_flight_finish_and_moves_the_next_request() {
     let world = World::new();
     let upstream = world.upstream().http(Http::Two).start();
     let route = world.route();
@@ -241,7 +241,7 @@ async fn a_goaway_lets_what_is_in_flight_finish_and_the_next_request_go_elsewher
 }
 
 #[tokio::test]
-async fn a_request_body_that_fails_is_no_dead_connection() {
+async fn failing_request_body_is_not_a_dead_connection() {
     let world = World::new();
     let upstream = Raw::start(&world.server, Http::One, |_, stream, tls| async move {
         let mut stream = tls.accept(stream).await?;
@@ -261,7 +261,7 @@ async fn a_request_body_that_fails_is_no_dead_connection() {
 
 /// Each connection serves one request at a time, and announces its end after the first.
 #[tokio::test]
-async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
+async fn requests_rejected_by_a_closing_connection_move_to_another() {
     let world = World::new();
     let seen = Arc::new(AtomicUsize::new(0));
     let counting = seen.clone();
@@ -290,7 +290,7 @@ async fn requests_that_a_closing_connection_did_not_take_go_to_another() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_ever_for_a_upstream_that_closes_every_connection() {
+async fn requests_do_not_wait_forever_for_an_upstream_that_closes_all_connections() {
     let world = World::new();
     for http in Http::BOTH {
         let upstream = Raw::start(&world.server, http, |_, stream, tls| async move {

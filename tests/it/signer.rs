@@ -68,7 +68,7 @@ impl Signer for Counting {
 }
 
 #[tokio::test]
-async fn an_identity_whose_key_only_signs_is_seen_by_the_upstream() {
+async fn identity_of_a_signing_key_authenticates_at_the_upstream() {
     let world = World::new();
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).only_for(&world.clients).start();
@@ -88,7 +88,7 @@ async fn an_identity_whose_key_only_signs_is_seen_by_the_upstream() {
 }
 
 #[test]
-fn a_signer_of_another_certificate_is_refused() {
+fn signer_of_another_certificate_is_refused() {
     let world = World::new();
     let [orders, billing] = ["orders", "billing"].map(|name| world.clients.issue(&Leaf::client(name)));
     let mismatch = ClientIdentity::from_signer([orders.der], Arc::new(Delegating::to(&billing)));
@@ -96,7 +96,7 @@ fn a_signer_of_another_certificate_is_refused() {
 }
 
 #[test]
-fn a_signer_needs_a_certificate_that_can_be_read() {
+fn signer_needs_a_readable_certificate() {
     let world = World::new();
     let signer: Arc<dyn SigningKey> = Arc::new(Delegating::to(&world.clients.issue(&Leaf::client("orders"))));
     let nothing = ClientIdentity::from_signer(Vec::<Vec<u8>>::new(), signer.clone());
@@ -105,7 +105,7 @@ fn a_signer_needs_a_certificate_that_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_signer_that_does_not_tell_its_key_and_has_the_wrong_one_is_refused_by_the_upstream() {
+async fn signer_with_an_undisclosed_wrong_key_is_refused_by_the_upstream() {
     let world = World::new();
     let [orders, billing] = ["orders", "billing"].map(|name| world.clients.issue(&Leaf::client(name)));
     for (tls, http) in every_version() {

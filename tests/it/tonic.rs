@@ -152,7 +152,7 @@ async fn right_and_wrong_callers(world: &World, server: &Server) {
 }
 
 #[tokio::test]
-async fn the_right_certificate_calls_and_others_are_denied() {
+async fn tonic_admits_the_right_certificate_and_denies_others() {
     let world = World::new();
     let server = world.serve();
     right_and_wrong_callers(&world, &server).await;
@@ -164,7 +164,7 @@ async fn the_right_certificate_calls_and_others_are_denied() {
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "tonic's own TLS takes no explicit provider")]
-async fn tonics_own_tls_is_understood() {
+async fn own_tls_of_tonic_is_captured() {
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let world = World::new();
     let server = world.serve_by_tonic();
@@ -172,7 +172,7 @@ async fn tonics_own_tls_is_understood() {
 }
 
 #[tokio::test]
-async fn without_the_capture_layer_every_call_is_an_internal_error() {
+async fn calls_without_the_capture_layer_are_internal_errors() {
     let world = World::new();
     let tls =
         ServerTls::from_pem(world.server.chain_pem().as_bytes(), world.server.key_pem().as_bytes()).unwrap();

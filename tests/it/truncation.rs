@@ -44,7 +44,7 @@ const CLOSE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 const OLD: &str = "HTTP/1.0 200 OK\r\n\r\n";
 
 #[tokio::test]
-async fn a_response_is_whole_only_where_its_length_its_chunks_or_close_notify_prove_it() {
+async fn response_is_complete_only_if_length_chunks_or_close_notify_prove_it() {
     const CUT: Result<(), ClientErrorKind> = Err(ClientErrorKind::Truncated);
     let world = World::new();
     for (head, body, end, read_of_it, strict, lenient) in [
@@ -85,7 +85,7 @@ async fn a_response_is_whole_only_where_its_length_its_chunks_or_close_notify_pr
 }
 
 #[tokio::test]
-async fn a_reset_connection_is_never_the_end_of_a_response() {
+async fn reset_connection_is_never_the_end_of_a_response() {
     let world = World::new();
     let arrived = Arc::new(Notify::new());
     let read_it = arrived.clone();
@@ -110,7 +110,7 @@ async fn a_reset_connection_is_never_the_end_of_a_response() {
 }
 
 #[tokio::test]
-async fn an_http_2_stream_that_is_reset_without_an_error_is_truncated_if_its_end_is_missing() {
+async fn http_2_stream_reset_without_an_error_is_truncated_if_its_end_is_missing() {
     for (length, sent, expected) in [
         (Some("8"), "compl", Err(ClientErrorKind::Truncated)),
         (Some("8"), "complete", Ok(())),

@@ -31,7 +31,7 @@ fn thumbprint() -> ChosenIdentity {
 }
 
 #[test]
-fn the_last_backend_counts_whole_and_an_identity_of_the_document_always() {
+fn last_backend_is_effective_and_an_identity_of_the_document_always() {
     for (text, expected) in [
         (EAST.to_owned(), "https://east.internal/v2, east, -"),
         (WEST.to_owned(), "https://west.internal/, west, fabrikam"),
@@ -56,7 +56,7 @@ fn the_last_backend_counts_whole_and_an_identity_of_the_document_always() {
 }
 
 #[test]
-fn a_document_above_keeps_its_backends() {
+fn base_document_keeps_its_backends() {
     let south = Backend::new("https://south.internal").unwrap().with_identity(thumbprint());
     let above =
         Document::builder().backend("south", south).load("<set-backend-service backend-id='south' />");
@@ -85,7 +85,7 @@ fn a_document_above_keeps_its_backends() {
 }
 
 #[test]
-fn a_document_tells_the_backends_that_it_names() {
+fn document_reports_the_backends_that_it_names() {
     let document = WORLD
         .load(&format!("{URL}\n  {WEST}\n<choose>\n<when condition='true'>{EAST}</when></choose>"))
         .unwrap();
@@ -108,7 +108,7 @@ fn a_document_tells_the_backends_that_it_names() {
 }
 
 #[test]
-fn the_identity_of_a_backend_is_looked_for_like_one_that_the_document_names() {
+fn identity_of_a_backend_is_resolved_like_one_of_the_document() {
     let builder = |identity: ChosenIdentity| {
         let backend = Backend::new("https://north.internal").unwrap().with_identity(identity);
         WORLD.builder().backend("north", backend)
@@ -130,7 +130,7 @@ fn the_identity_of_a_backend_is_looked_for_like_one_that_the_document_names() {
 }
 
 #[test]
-fn an_identity_over_http_is_warned_of() {
+fn identity_over_http_is_warned_of() {
     let plain = || Backend::new("http://plain.internal").unwrap();
     let load = |builder: DocumentBuilder| builder.load("<set-backend-service backend-id='plain' />").unwrap();
     let is_warned = |document: &Document| {
@@ -141,7 +141,7 @@ fn an_identity_over_http_is_warned_of() {
 }
 
 #[test]
-fn of_many_backends_none_is_listed() {
+fn many_backends_are_not_listed_in_errors() {
     let errors = |count: usize| {
         let backend = Backend::new("https://north.internal").unwrap();
         let builder = (0..count).fold(Document::builder(), |builder, number| {
@@ -182,7 +182,7 @@ fn backends_have_base_urls() {
 
 #[cfg(feature = "proxy")]
 #[tokio::test]
-async fn a_backend_has_its_own_trust_and_others_the_routes() {
+async fn backend_uses_its_own_trust_and_others_that_of_the_route() {
     use std::convert::Infallible;
 
     use http::{Request, Response};

@@ -32,7 +32,7 @@ fn decisions(text: &str, format: Format) -> Vec<String> {
 }
 
 #[test]
-fn every_document_decides_the_same_in_both_forms() {
+fn documents_decide_the_same_in_both_forms() {
     for (name, raw) in documents() {
         let expected = decisions(&raw, RawXml);
         let xml = RawXml.convert(&raw, Xml).unwrap();
@@ -48,7 +48,7 @@ fn every_document_decides_the_same_in_both_forms() {
 }
 
 #[test]
-fn what_any_xml_parser_reads_is_what_the_raw_form_says() {
+fn xml_form_reads_as_the_raw_form() {
     for (name, raw) in documents() {
         let xml = RawXml.convert(&raw, Xml).unwrap();
         let xml = format!("<documents>{xml}</documents>");
@@ -91,7 +91,7 @@ fn changed_documents_decide_the_same_in_both_forms() {
 }
 
 #[test]
-fn documents_that_are_made_to_cost_are_converted_in_time() {
+fn costly_documents_are_converted_in_time() {
     for (text, from) in [
         ("<a b='@(1 &lt; 2)'/>".repeat(10_000), Xml),
         // Reaches the slowest path of the conversion.

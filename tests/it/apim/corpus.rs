@@ -233,7 +233,7 @@ pub(crate) fn told(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn every_document_decides_as_expected() {
+fn documents_decide_as_expected() {
     let documents = documents();
     assert!(documents.len() >= 40);
     let mut seen = BTreeSet::new();
@@ -254,7 +254,7 @@ fn every_document_decides_as_expected() {
 }
 
 #[test]
-fn every_document_can_be_explained() {
+fn documents_can_be_explained() {
     for (name, text) in documents() {
         let document: Document = WORLD.load(&text).unwrap();
         for caller in ["orders", "impostor", "none"] {

@@ -11,7 +11,7 @@ fn explain(text: &str, caller: &str) -> String {
 }
 
 #[test]
-fn a_document_is_explained_condition_by_condition() {
+fn document_is_explained_condition_by_condition() {
     const TEXT: &str = "<choose>\n<when condition=\"@(context.Request.Certificate == null || \
                         !context.Request.Certificate.VerifyNoRevocation() || context.Request.Certificate.Subject != \"CN=orders, \
                         O=Contoso\")\">\n<return-response><set-status code=\"403\" reason=\"Invalid client certificate\" \
@@ -36,7 +36,7 @@ fn a_document_is_explained_condition_by_condition() {
 }
 
 #[test]
-fn a_validation_is_explained_claim_by_claim() {
+fn validation_is_explained_claim_by_claim() {
     const TEXT: &str = "<validate-client-certificate><identities><identity common-name=\"orders\" dns-name=\"x\" \
                         /></identities></validate-client-certificate>";
     let told = explain(TEXT, "orders");
@@ -53,7 +53,7 @@ fn a_validation_is_explained_claim_by_claim() {
 }
 
 #[test]
-fn an_expression_that_fails_is_explained() {
+fn failing_expression_is_explained() {
     let told = explain(
         "<choose><when condition=\"@(context.Request.Certificate.Thumbprint == \"A\")\"><return-response /></when></choose>",
         "none",
@@ -63,7 +63,7 @@ fn an_expression_that_fails_is_explained() {
 }
 
 #[test]
-fn what_a_line_alone_does_not_tell_stands_below_it() {
+fn details_of_a_line_follow_below_it() {
     let refusing = |code: &str| {
         format!(
             "<choose><when condition=\"@(context.Request.Certificate == null || {code})\"><return-response><set-status \
@@ -117,7 +117,7 @@ fn what_a_line_alone_does_not_tell_stands_below_it() {
 }
 
 #[test]
-fn a_refusal_remembers_why_there_is_no_chain() {
+fn refusal_contains_the_reason_of_a_missing_chain() {
     const VERIFY: &str = "<choose><when condition=\"@(context.Request.Certificate == null || \
                           !context.Request.Certificate.VerifyNoRevocation() || context.Request.Certificate.Subject != \
                           \"CN=orders, O=Contoso\")\"><return-response><set-status code=\"403\" \

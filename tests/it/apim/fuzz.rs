@@ -288,7 +288,7 @@ fn changed_documents_never_panic_and_never_take_long() {
 }
 
 #[test]
-fn made_up_expressions_never_panic_and_never_take_long() {
+fn generated_expressions_never_panic_and_never_take_long() {
     let mut random = Random(0xD1B5_4A32_D192_ED03);
     let mut tally = Tally { loaded: 0, slowest: Duration::ZERO };
     for _ in 0..10_000 {
@@ -305,7 +305,7 @@ fn made_up_expressions_never_panic_and_never_take_long() {
 }
 
 #[test]
-fn what_grows_at_run_time_is_stopped() {
+fn growth_at_run_time_is_limited() {
     let doubling: String = (0..40).map(|_| "a = a + a;").collect();
     let replacing: String = (0..20).map(|_| "a = a.Replace(\"a\", \"aaaaaaaaaaaaaaaa\");").collect();
     let chains =
@@ -418,7 +418,7 @@ fn elements(random: &mut Random, depth: usize) -> String {
 }
 
 #[test]
-fn what_is_found_out_about_callers_is_true_of_every_request() {
+fn findings_about_callers_are_true_for_generated_requests() {
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     let (mut proved, mut chosen, mut warned, mut passed) = (0, 0, 0, 0);
     let (mut anchored, mut admitted) = (0, 0);

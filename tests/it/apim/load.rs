@@ -25,7 +25,7 @@ fn condition(code: &str) -> String {
 }
 
 #[test]
-fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
+fn unenforceable_documents_are_errors_with_line_and_column() {
     let mut wrong = Vec::new();
     for (text, line, column, message) in [
         // Text.
@@ -294,7 +294,7 @@ fn expressions_are_typed_at_load() {
 }
 
 #[test]
-fn all_errors_are_told_at_once() {
+fn errors_are_reported_at_once() {
     let text = "<policies>\n<inbound>\n<rate-limit />\n<choose>\n<when condition=\"@(context.User == null || \
                 context.Api == null)\">\n<cors />\n</when>\n</choose>\n</inbound>\n<backend />\n</policies>";
     let builder = Document::builder().file_name("orders.policy.xml");
@@ -307,7 +307,7 @@ fn all_errors_are_told_at_once() {
 }
 
 #[test]
-fn every_statement_and_argument_is_checked_and_nothing_is_told_twice() {
+fn statements_and_arguments_are_checked_and_reported_once() {
     let block = |code: &str| format!("<set-variable name='a' value=\"@{{ {code} }}\" />");
     let mut wrong = Vec::new();
     for (code, expected) in [
@@ -392,7 +392,7 @@ fn errors_inside_of_errors_are_found_in_time() {
 }
 
 #[test]
-fn trust_and_revocation_must_be_there_when_a_document_asks() {
+fn trust_and_revocation_are_required_if_a_document_uses_them() {
     let verify = condition("!context.Request.Certificate.Verify()");
     let no_revocation = condition("!context.Request.Certificate.VerifyNoRevocation()");
     let validate = "<validate-client-certificate />";
@@ -425,7 +425,7 @@ fn trust_and_revocation_must_be_there_when_a_document_asks() {
 }
 
 #[test]
-fn places_are_those_of_the_text_as_it_was_written() {
+fn positions_are_those_of_the_source_text() {
     let mut wrong = Vec::new();
     for (text, line, column) in [
         // Behind quotes and brackets that the reader rewrites.
@@ -448,7 +448,7 @@ fn places_are_those_of_the_text_as_it_was_written() {
 }
 
 #[test]
-fn what_could_be_read_in_two_ways_is_an_error() {
+fn ambiguous_text_is_an_error() {
     let text = "<choose><when condition=\"@(\"a &amp; b\" == \"c\")\" /></choose>";
     assert!(errors(text).to_string().contains("two ways"));
     // As XML there is only one.
@@ -509,7 +509,7 @@ fn entities_mean_the_same_in_both_forms() {
 }
 
 #[test]
-fn documents_that_are_made_to_cost_are_refused() {
+fn costly_documents_are_refused() {
     let deep = |levels: usize| format!("{}{}", "<choose>".repeat(levels), "</choose>".repeat(levels));
     for (text, message) in [
         (deep(100_000), "longer than"),
@@ -537,7 +537,7 @@ fn documents_that_are_made_to_cost_are_refused() {
 }
 
 #[test]
-fn variables_that_are_made_of_variables_are_read_in_time() {
+fn variables_built_from_variables_are_read_in_time() {
     let chain = |count: usize| -> String {
         let of = |i: usize| match i {
             0 => "<set-variable name='v0' value='a' />".to_owned(),
@@ -558,7 +558,7 @@ fn variables_that_are_made_of_variables_are_read_in_time() {
 }
 
 #[test]
-fn a_long_line_of_many_elements_is_read_in_time() {
+fn long_line_of_many_elements_is_read_in_time() {
     let started = std::time::Instant::now();
     let text = "<set-variable name='a' value='b' />".repeat(7_000);
     assert!(WORLD.load(&text).is_ok());
@@ -572,7 +572,7 @@ fn a_long_line_of_many_elements_is_read_in_time() {
 }
 
 #[test]
-fn what_is_odd_is_warned_of() {
+fn odd_documents_are_warned_of() {
     for (text, message) in [
         (
             condition(
@@ -745,7 +745,7 @@ fn what_is_odd_is_warned_of() {
 }
 
 #[test]
-fn callers_that_are_looked_up_where_none_of_them_is_are_warned_of() {
+fn caller_lookups_in_a_store_without_callers_are_warned_of() {
     let store = condition(
         "context.Request.Certificate == null || !context.Deployment.Certificates.Any(c => c.Value.Thumbprint == \
          context.Request.Certificate.Thumbprint)",
@@ -774,7 +774,7 @@ fn callers_that_are_looked_up_where_none_of_them_is_are_warned_of() {
 }
 
 #[test]
-fn what_a_document_needs_of_its_surroundings_can_be_asked() {
+fn document_reports_its_need_for_trust_and_base() {
     let trusting =
         condition("context.Request.Certificate == null || !context.Request.Certificate.VerifyNoRevocation()");
     let issuer = "<validate-client-certificate validate-trust='false'><identities><identity \
@@ -829,7 +829,7 @@ fn base_runs_the_document_above() {
 
 #[cfg(feature = "identity")]
 #[test]
-fn an_identity_in_the_document_is_read_at_load() {
+fn embedded_identity_is_read_at_load() {
     use tower_mtls::apim::ChosenIdentity;
     let issued = Leaf::client("embedded").self_signed();
     let base64 = pem::encode_config(
@@ -859,7 +859,7 @@ fn an_identity_in_the_document_is_read_at_load() {
 }
 
 #[test]
-fn warnings_stand_beside_errors_but_not_those_that_an_error_may_explain() {
+fn warnings_accompany_errors_except_those_that_an_error_may_explain() {
     let text = "<validate-jwt />\n<choose>\n\
                 <when condition=\"@(context.Request.Certificate.Thumbprint == \"aa06f56b258b7a0d4f2b05470939478651151984\")\" />\n\
                 </choose>";
@@ -871,7 +871,7 @@ fn warnings_stand_beside_errors_but_not_those_that_an_error_may_explain() {
 }
 
 #[test]
-fn an_error_says_what_to_do_in_place_of_the_element() {
+fn errors_name_the_remedy_for_an_unsupported_element() {
     use FindingKind::{Backend, Document as Other, Element, Timeout};
     let mut wrong = Vec::new();
     for (text, kind, message) in [
@@ -910,7 +910,7 @@ fn an_error_says_what_to_do_in_place_of_the_element() {
 }
 
 #[test]
-fn what_others_know_a_remedy_for_is_told_by_its_kind() {
+fn errors_with_an_external_remedy_have_their_own_kind() {
     let verify = condition("!context.Request.Certificate.Verify()");
     let trusting = Document::builder().trust(WORLD.trust.clone());
     let named = "<authentication-certificate certificate-id='order' />";
@@ -961,7 +961,7 @@ fn what_others_know_a_remedy_for_is_told_by_its_kind() {
 }
 
 #[test]
-fn what_is_not_told_of_very_many_errors_is_counted() {
+fn omitted_errors_are_counted() {
     let errors = errors(&"<trace />\n".repeat(123));
     assert_eq!((errors.iter().len(), errors.left_out()), (100, 23));
     assert!(errors.to_string().ends_with("\nand 23 more"));
@@ -969,7 +969,7 @@ fn what_is_not_told_of_very_many_errors_is_counted() {
 }
 
 #[test]
-fn of_a_named_value_only_that_is_told() {
+fn named_value_is_the_only_error_reported() {
     for text in [
         "<authentication-certificate thumbprint='{{a}}' />",
         "<authentication-certificate certificate-id='{{a}}' />",
@@ -992,7 +992,7 @@ fn of_a_named_value_only_that_is_told() {
 }
 
 #[test]
-fn cookies_that_came_in_pieces_are_one_field_again() {
+fn split_cookies_are_joined_to_one_field() {
     use super::world::NOW;
     use tower_mtls::apim::RequestFacts;
     let request = http::Request::get("/")
@@ -1015,7 +1015,7 @@ fn cookies_that_came_in_pieces_are_one_field_again() {
 }
 
 #[test]
-fn what_an_expression_may_name_is_told() {
+fn identities_that_an_expression_may_name_are_reported() {
     let told = |text: &str| -> Vec<String> {
         let document = WORLD.load(text).unwrap();
         document.certificates_possible().iter().map(ToString::to_string).collect()

@@ -73,7 +73,7 @@ fn layer(text: &str) -> ApimPolicyLayer {
 const ONLY_ORDERS: &str = r#"<choose><when condition="@(context.Request.Certificate?.Thumbprint != "ORDERS-THUMBPRINT")"><return-response><set-status code="403" reason="Invalid client certificate" /></return-response></when></choose>"#;
 
 #[tokio::test]
-async fn who_passes_a_rule_that_could_refuse_is_admitted() {
+async fn caller_that_passes_a_rule_that_could_refuse_is_admitted() {
     let layer = layer(ONLY_ORDERS);
     let (status, seen, response) = send(&layer, WORLD.certificate("orders"), request()).await;
     assert_eq!(status, 200);
@@ -90,7 +90,7 @@ async fn who_passes_a_rule_that_could_refuse_is_admitted() {
 }
 
 #[tokio::test]
-async fn who_was_not_judged_is_not_admitted() {
+async fn caller_that_was_not_judged_is_not_admitted() {
     for (text, why) in [
         ("<set-header name=\"x-a\"><value>b</value></set-header>", "nothing looks at the certificate"),
         (
@@ -120,7 +120,7 @@ async fn who_was_not_judged_is_not_admitted() {
 }
 
 #[tokio::test]
-async fn in_shadow_nobody_is_refused_and_nobody_is_admitted_whom_the_document_refuses() {
+async fn shadow_mode_refuses_no_caller_and_admits_none_that_the_document_refuses() {
     let text = format!(
         "{ONLY_ORDERS}<validate-client-certificate /><set-header \
          name=\"X-Caller\"><value>@(context.Request.Certificate.Subject)</value></set-header><authentication-certificate \
@@ -172,7 +172,7 @@ async fn outbound_changes_the_response() {
 }
 
 #[tokio::test]
-async fn what_was_not_captured_is_the_operators_mistake() {
+async fn uncaptured_request_is_a_configuration_error() {
     let layer = layer(ONLY_ORDERS);
     let inner = service_fn(|_: Request<()>| async { Ok::<Reply, Infallible>(Response::default()) });
     let response = layer.layer(inner).oneshot(request()).await.unwrap();
@@ -181,7 +181,7 @@ async fn what_was_not_captured_is_the_operators_mistake() {
 }
 
 #[tokio::test]
-async fn an_unreadable_certificate_is_no_missing_one() {
+async fn unreadable_certificate_is_not_a_missing_one() {
     let allows_missing = "<choose><when condition=\"@(context.Request.Certificate != null && \
                           context.Request.Certificate.Thumbprint != \"ORDERS-THUMBPRINT\")\"><return-response><set-status \
                           code=\"401\" reason=\"No\" /></return-response></when></choose>";
@@ -206,7 +206,7 @@ async fn head_is_answered_without_a_body() {
 }
 
 #[tokio::test]
-async fn an_expression_that_fails_is_500_and_never_allowed() {
+async fn failing_expression_is_500_and_never_admits() {
     let text = "<choose><when condition=\"@(context.Request.Certificate.Thumbprint != \"ORDERS-THUMBPRINT\")\"><return-response \
                 /></when></choose>";
     let (status, _, response) = send(&layer(text), Presented::Nothing, request()).await;
@@ -216,7 +216,7 @@ async fn an_expression_that_fails_is_500_and_never_allowed() {
 }
 
 #[tokio::test]
-async fn a_subject_cannot_split_a_header() {
+async fn subject_cannot_split_a_header() {
     use rcgen::DnType;
     let split = Leaf::client("x").subject(&[(DnType::CommonName, "a\r\nx-admin: true")]).self_signed();
     let split = tower_mtls::Certificate::from_der(&split.der).unwrap();
@@ -227,7 +227,7 @@ async fn a_subject_cannot_split_a_header() {
 }
 
 #[tokio::test]
-async fn replaced_documents_and_certificates_count_from_the_next_request_on() {
+async fn replaced_documents_and_certificates_apply_to_the_next_request() {
     let deployment = Shared::new(WORLD.deployment());
     let text = "<choose><when condition=\"@(context.Request.Certificate == null || \
                 !context.Deployment.Certificates.Any(c => c.Value.Thumbprint == \
@@ -248,7 +248,7 @@ async fn replaced_documents_and_certificates_count_from_the_next_request_on() {
 }
 
 #[test]
-fn time_is_the_clocks() {
+fn time_comes_from_the_clock() {
     let clock = Arc::new(ManualClock::new(NOW));
     let document = WORLD.load("<validate-client-certificate validate-trust=\"false\" />").unwrap();
     let layer = ApimPolicyLayer::new(document).with_clock(clock.clone());
@@ -262,7 +262,7 @@ fn time_is_the_clocks() {
 }
 
 #[test]
-fn what_a_caller_claims_by_a_header_is_neither_kept_nor_appended_to() {
+fn headers_of_the_caller_are_neither_kept_nor_appended_to() {
     let document = WORLD
         .load(
             r#"<set-header name="X-Forwarded-For" exists-action="append"><value>1.2.3.4</value></set-header>
@@ -288,7 +288,7 @@ fn what_a_caller_claims_by_a_header_is_neither_kept_nor_appended_to() {
 
 #[cfg(feature = "proxy")]
 #[tokio::test]
-async fn what_a_document_chose_reaches_the_backend_through_the_proxy() {
+async fn choices_of_a_document_reach_the_upstream_through_the_proxy() {
     use tower_mtls::{ReverseProxyLayer, apim::ForwardingLayer, identity::Identities, proxy::ProxyBody};
 
     let document = WORLD
@@ -317,7 +317,7 @@ async fn what_a_document_chose_reaches_the_backend_through_the_proxy() {
 }
 
 #[test]
-fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
+fn missing_certificate_is_an_error_if_requested() {
     let text = "<authentication-certificate certificate-id=\"orders\" />\n\
                 <authentication-certificate certificate-id=\"gone\" />\n\
                 <authentication-certificate thumbprint=\"0000000000000000000000000000000000000000\" />\n\
@@ -336,7 +336,7 @@ fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
 }
 
 #[test]
-fn a_document_tells_where_it_sends_requests_and_as_whom() {
+fn document_reports_its_base_urls_and_identities() {
     let document = WORLD
         .load(
             r#"<choose>

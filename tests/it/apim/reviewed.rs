@@ -28,7 +28,7 @@ const PROVEN: &str = "<choose><when condition=\"@(context.Request.Certificate ==
                       <set-status code=\"403\" /></return-response></when></choose>";
 
 #[test]
-fn only_a_condition_that_could_have_refused_admits() {
+fn condition_admits_only_if_it_could_have_refused() {
     let options = |code| when("context.Request.Method == \"OPTIONS\"", &answer(code));
     let orders = when(IS_ORDERS, "");
     for (text, admitted) in [
@@ -107,7 +107,7 @@ fn callers_choose_neither_identity_nor_backend() {
 }
 
 #[test]
-fn callers_do_not_choose_through_the_document_above_either() {
+fn callers_do_not_choose_through_a_base_document() {
     const CHOOSE: &str =
         "<authentication-certificate certificate-id='@((string)context.Variables[\"v\"])' />";
     const COPY: &str = "<set-variable name='v' value='@((string)context.Variables[\"w\"])' />";
@@ -143,14 +143,14 @@ fn callers_do_not_choose_through_the_document_above_either() {
 }
 
 #[test]
-fn a_missing_time_span_is_zero() {
+fn missing_time_span_is_zero() {
     let code = "context.Variables.GetValueOrDefault<TimeSpan>(\"left\") <= TimeSpan.FromDays(1)";
     let document = WORLD.load(&format!("<choose>{}</choose>", when(code, &answer(403)))).unwrap();
     assert!(evaluate(&document, &WORLD.certificate("orders")).answer().is_some_and(|it| it.refuses()));
 }
 
 #[test]
-fn a_comment_ends_with_its_line() {
+fn comment_ends_with_its_line() {
     for end in ["\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"] {
         let code =
             format!("context.Request.Certificate == null // none{end} || context.Request.Method == \"GET\"");
@@ -163,7 +163,7 @@ fn a_comment_ends_with_its_line() {
 }
 
 #[test]
-fn shadow_sends_nothing_as_somebody_that_was_not_chosen() {
+fn shadow_mode_answers_500_if_the_choice_fails() {
     for element in [
         "<authentication-certificate certificate-id='@((string)context.Variables[\"v\"])' />",
         "<set-backend-service base-url='@((string)context.Variables[\"v\"])' />",
@@ -180,7 +180,7 @@ fn shadow_sends_nothing_as_somebody_that_was_not_chosen() {
 }
 
 #[test]
-fn an_identity_is_printed_in_one_short_line() {
+fn identity_is_printed_in_one_short_line() {
     let text = format!("<authentication-certificate certificate-id='@(\"a\\nb{}\")' />", "c".repeat(100));
     let outcome = evaluate(&WORLD.load(&text).unwrap(), &WORLD.certificate("orders"));
     let printed = outcome.forward().unwrap().forwarding().identity().unwrap().to_string();
@@ -188,7 +188,7 @@ fn an_identity_is_printed_in_one_short_line() {
 }
 
 #[test]
-fn only_what_is_asked_of_the_callers_own_thumbprint_proves_it() {
+fn thumbprint_is_proven_only_by_a_comparison_with_the_callers_own() {
     const CALLER: &str = "context.Request.Certificate";
     const STORE: &str = "context.Deployment.Certificates";
     for (code, proves) in [
@@ -226,7 +226,7 @@ fn only_what_is_asked_of_the_callers_own_thumbprint_proves_it() {
 }
 
 #[test]
-fn no_header_that_tells_who_the_caller_is_may_be_read() {
+fn headers_that_identify_the_caller_must_not_be_read() {
     for name in [
         "X-SSL-Client-S-DN",
         "X_Client_Cert",
@@ -257,7 +257,7 @@ fn worth(code: &str, request: &Request<()>, remote: Option<&str>) -> String {
 }
 
 #[test]
-fn a_caller_does_not_write_what_its_url_is() {
+fn url_is_not_chosen_by_the_caller() {
     for (uri, host, code, expected) in [
         // An absolute form over TLS, or `:scheme` in HTTP/2.
         ("http://api.contoso.com/", "", "Url.Scheme", "https"),
@@ -291,7 +291,7 @@ fn a_caller_does_not_write_what_its_url_is() {
 }
 
 #[test]
-fn what_a_request_makes_grow_is_charged_before_it_is_made() {
+fn values_that_grow_with_a_request_are_charged_before_allocation() {
     const A: &str = "context.Request.Headers.GetValueOrDefault(\"X-A\", \"\")";
     const B: &str = "context.Request.Headers.GetValueOrDefault(\"X-B\", \"\")";
     let copies = format!("new[] {{ {} }}.Length == 0", vec!["a"; 512].join(", "));
@@ -351,7 +351,7 @@ fn what_a_request_makes_grow_is_charged_before_it_is_made() {
 }
 
 #[test]
-fn no_message_repeats_what_may_be_a_key() {
+fn messages_never_repeat_a_possible_key() {
     // Base64 whose beginning may be printed, but not its end.
     let key = format!("MIIK{}SECRET", "abcdEFGH1234".repeat(40));
     let attribute =
@@ -404,7 +404,7 @@ fn no_message_repeats_what_may_be_a_key() {
 }
 
 #[test]
-fn a_number_in_a_variable_keeps_its_type() {
+fn number_in_a_variable_keeps_its_type() {
     let read = |ty: &str| format!("({ty})context.Variables[\"v\"] == 1");
     for (value, code, is_fault) in [
         ("@(1)", read("int"), false),
@@ -433,7 +433,7 @@ fn a_number_in_a_variable_keeps_its_type() {
 }
 
 #[test]
-fn a_header_that_tells_where_from_is_warned_of() {
+fn header_with_the_address_of_the_caller_is_warned_of() {
     for (name, is_claim) in [
         ("X-Forwarded-For", true),
         ("x_forwarded_host", true),
@@ -460,7 +460,7 @@ fn a_header_that_tells_where_from_is_warned_of() {
 }
 
 #[test]
-fn an_address_has_one_form() {
+fn address_has_one_form() {
     for (remote, expected) in [
         ("192.0.2.1", "192.0.2.1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
@@ -487,7 +487,7 @@ fn refusing(code: &str) -> String {
 }
 
 #[test]
-fn to_mention_a_chain_or_a_thumbprint_proves_nothing() {
+fn mentioned_chain_or_thumbprint_proves_nothing() {
     let local = "{ var c = STORE.Values.FirstOrDefault(x => x.Subject == CERT.Subject); return c == null || c.Thumbprint \
                  == PIN; }";
     for code in [
@@ -519,7 +519,7 @@ fn to_mention_a_chain_or_a_thumbprint_proves_nothing() {
 }
 
 #[test]
-fn a_choice_is_proved_on_every_way_to_it() {
+fn choice_must_be_proven_on_each_path_to_it() {
     let strict = |inside: &str| when("context.Request.Headers.ContainsKey(\"X-Strict\")", inside);
     let verified = |inside: &str| when("context.Request.Certificate.VerifyNoRevocation()", inside);
     let guard = refusing("CERT == null || !CERT.VerifyNoRevocation()");
@@ -561,7 +561,7 @@ fn warned(text: &str) -> [bool; 2] {
 }
 
 #[test]
-fn who_passes_is_warned_of() {
+fn passing_callers_without_proof_are_warned_of() {
     for (code, nobody, stranger) in [
         ("CERT != null && CERT.Thumbprint != PIN", true, false),
         ("CERT?.NotAfter < DateTime.Now", true, true),
@@ -599,7 +599,7 @@ fn who_passes_is_warned_of() {
 }
 
 #[test]
-fn no_document_of_the_described_uses_is_warned_of_by_mistake() {
+fn corpus_documents_are_warned_of_only_if_unproven() {
     let (mut nobody, mut stranger) = (Vec::new(), Vec::new());
     for (name, text) in super::corpus::documents() {
         let [passes_nobody, passes_stranger] = warned(&text);
@@ -626,7 +626,7 @@ const UNPROVEN: [&str; 7] = [
 ];
 
 #[test]
-fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
+fn shadow_mode_uses_no_identity_of_a_path_that_is_refused() {
     let certificate = "context.Request.Certificate";
     let choose = |inside: &str| format!("<choose>{inside}</choose>");
     let a = "<authentication-certificate certificate-id='a' />";
@@ -709,7 +709,7 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
 }
 
 #[test]
-fn what_a_guard_of_texts_and_numbers_proves_is_what_it_refuses() {
+fn guard_of_texts_and_numbers_proves_only_its_refusals() {
     let chosen = "<authentication-certificate \
                   certificate-id='@(context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false))' />";
     let refuses = "<return-response><set-status code=\"403\" /></return-response>";
@@ -730,7 +730,7 @@ fn what_a_guard_of_texts_and_numbers_proves_is_what_it_refuses() {
 }
 
 #[test]
-fn a_part_of_a_thumbprint_chooses_nothing() {
+fn part_of_a_thumbprint_chooses_nothing() {
     let certificate = "context.Request.Certificate";
     for (code, is_refused) in [
         (
@@ -756,7 +756,7 @@ fn a_part_of_a_thumbprint_chooses_nothing() {
 }
 
 #[test]
-fn a_document_above_that_decides_by_variables_runs_once() {
+fn base_document_that_decides_by_variables_runs_once() {
     let above = WORLD
         .load(
             "<authentication-certificate certificate-id='@(context.Variables.GetValueOrDefault(\"id\", \"orders\"))' />\

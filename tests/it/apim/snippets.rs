@@ -95,7 +95,7 @@ fn filled(snippet: &str) -> String {
 }
 
 #[test]
-fn every_snippet_answers_as_in_apim() {
+fn snippets_answer_as_in_apim() {
     let everyone = ["orders", "billing", "expired", "early", "impostor", "fabrikam", "lone"];
     for (name, snippet, pass) in [
         ("expiry", EXPIRY, &["orders", "billing", "early", "impostor", "fabrikam", "lone"][..]),
@@ -126,7 +126,7 @@ fn every_snippet_answers_as_in_apim() {
 }
 
 #[test]
-fn snippets_in_their_escaped_form_are_the_same() {
+fn snippets_decide_the_same_in_their_escaped_form() {
     for snippet in [EXPIRY, NAMES, THUMBPRINT, STORE, NAMES_TODAY, THUMBPRINT_TODAY, STORE_TODAY, CHAIN_TODAY]
     {
         let text = WORLD.fill(&filled(snippet));
@@ -152,7 +152,7 @@ fn snippets_in_their_escaped_form_are_the_same() {
 }
 
 #[test]
-fn the_last_second_of_a_certificate_is_valid() {
+fn last_second_of_a_certificate_is_valid() {
     use tower_mtls::{Timestamp, apim::RequestFacts};
     let document = WORLD.load(EXPIRY).unwrap();
     let presented = WORLD.certificate("expired");

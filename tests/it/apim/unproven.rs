@@ -56,7 +56,7 @@ fn strict() -> tower_mtls::apim::DocumentBuilder {
 }
 
 #[test]
-fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
+fn unproven_document_loads_only_if_allowed() {
     let identity = |claims: &str| {
         format!(
             "<validate-client-certificate validate-trust='false'><identities><identity {claims} /></identities>\
@@ -203,7 +203,7 @@ fn a_document_that_proves_no_certificate_loads_only_if_it_may() {
 }
 
 #[test]
-fn a_rule_that_judges_by_a_variable_is_seen() {
+fn rule_that_judges_by_a_variable_is_recognized() {
     for (by, is_judged) in
         [("CERT?.Subject == \"CN=a\"", true), ("CERT?.Verify() == true", true), ("GET", false)]
     {
@@ -215,7 +215,7 @@ fn a_rule_that_judges_by_a_variable_is_seen() {
 }
 
 #[test]
-fn a_document_above_counts_where_it_runs() {
+fn base_document_counts_where_it_runs() {
     let names = refusing("CERT?.Subject != \"CN=a\"");
     let chain = refusing("CERT?.Verify() != true");
     let mark = marked("CERT?.Subject == \"CN=a\"", "", "false");
@@ -234,7 +234,7 @@ fn a_document_above_counts_where_it_runs() {
 }
 
 #[test]
-fn the_place_is_that_of_the_rule() {
+fn position_is_that_of_the_rule() {
     let names = refusing("CERT == null || CERT.Subject != \"CN=a\"");
     let text = format!("<set-variable name='a' value='b' />\n\n{names}");
     let errors = strict().load(&text).unwrap_err();
@@ -262,7 +262,7 @@ where
 }
 
 #[tokio::test]
-async fn what_is_admitted_without_a_proof_is_marked() {
+async fn unproven_admission_is_marked() {
     let layer = |text: &str| ApimPolicyLayer::new(strict().allow_unanchored().load(text).unwrap());
     let proven = refusing("CERT?.Verify() != true");
     for (text, caller, expected) in [

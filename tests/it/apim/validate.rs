@@ -33,7 +33,7 @@ const NOT_TRUSTED: Option<&str> = Some("ClientCertificateNotTrusted");
 const NOT_MATCHED: Option<&str> = Some("ClientCertificateIdentityNotMatched");
 
 #[test]
-fn every_attribute_has_its_effect_and_its_reason_code() {
+fn attributes_have_their_effect_and_reason_code() {
     const NOBODY: &str = "<identities><identity common-name=\"nobody\" /></identities>";
     for (attributes, children, caller, expected) in [
         ("", "", "none", NOT_FOUND),
@@ -68,7 +68,7 @@ fn every_attribute_has_its_effect_and_its_reason_code() {
 }
 
 #[test]
-fn every_claim_is_compared() {
+fn claims_are_compared() {
     for (claims, passes) in [
         ("thumbprint=\"ORDERS-THUMBPRINT\"", &["orders"][..]),
         ("serial-number=\"A1B2C3D4\"", &["orders"]),
@@ -103,7 +103,7 @@ fn every_claim_is_compared() {
 }
 
 #[test]
-fn an_issuer_is_proved_by_its_signature_not_by_its_name() {
+fn issuer_is_proven_by_its_signature_not_by_its_name() {
     let text = "<validate-client-certificate validate-trust=\"false\"><identities><identity \
                 issuer-certificate-id=\"issuing-ca\" /></identities></validate-client-certificate>";
     let document = WORLD.load(text).unwrap();
@@ -112,7 +112,7 @@ fn an_issuer_is_proved_by_its_signature_not_by_its_name() {
 }
 
 #[test]
-fn the_answer_is_401_with_a_body_and_on_error_sees_why() {
+fn failed_validation_is_401_and_on_error_reads_the_reason() {
     let text = shown("<set-variable name=\"x\" value=\"y\" /><validate-client-certificate id=\"mtls\" />");
     let document = WORLD.load(&text).unwrap();
     for (caller, message, reason, error) in [
@@ -146,7 +146,7 @@ fn the_answer_is_401_with_a_body_and_on_error_sees_why() {
 }
 
 #[test]
-fn on_error_can_replace_the_answer() {
+fn on_error_can_replace_the_response() {
     let text = "<policies><inbound><validate-client-certificate /></inbound><backend><base \
                 /></backend><on-error><choose><when condition=\"@(context.LastError.Reason == \
                 \"ClientCertificateExpired\")\"><return-response><set-status code=\"403\" reason=\"Renew \
@@ -166,7 +166,7 @@ fn on_error_can_replace_the_answer() {
 }
 
 #[test]
-fn an_on_error_that_fails_itself_is_500() {
+fn failing_on_error_is_500() {
     let text = "<policies><inbound><validate-client-certificate /></inbound><backend><base /></backend><on-error><set-header \
                 name=\"x-a\"><value>@(context.Request.Certificate.Subject)</value></set-header></on-error></policies>";
     let document = WORLD.load(text).unwrap();
@@ -177,7 +177,7 @@ fn an_on_error_that_fails_itself_is_500() {
 }
 
 #[test]
-fn an_ignored_failure_admits_nobody() {
+fn ignored_failure_admits_no_caller() {
     let document = WORLD.load("<validate-client-certificate ignore-error=\"true\" />").unwrap();
     for (caller, admits) in [("orders", true), ("impostor", false), ("none", false)] {
         let outcome = evaluate(&document, &WORLD.certificate(caller));
@@ -186,7 +186,7 @@ fn an_ignored_failure_admits_nobody() {
 }
 
 #[test]
-fn a_listed_self_signed_certificate_is_trusted_even_if_it_may_sign() {
+fn listed_self_signed_certificate_is_trusted_even_if_it_may_sign() {
     // As `openssl req -x509` creates them.
     let lone = Leaf::client("lone").ca().self_signed();
     let trust = tower_mtls::TrustAnchors::from_der([lone.der.as_slice()]).unwrap();

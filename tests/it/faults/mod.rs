@@ -165,7 +165,7 @@ async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_post_arrives_twice_whatever_an_http_1_upstream_does() {
+async fn post_arrives_at_most_once_at_any_faulty_http_1_upstream() {
     let world = World::new();
     let record = Record::default();
     let recording = record.clone();
@@ -179,7 +179,7 @@ async fn no_post_arrives_twice_whatever_an_http_1_upstream_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_post_arrives_twice_whatever_an_http_2_upstream_does() {
+async fn post_arrives_at_most_once_at_any_faulty_http_2_upstream() {
     let world = World::new();
     let record = Record::default();
     let recording = record.clone();

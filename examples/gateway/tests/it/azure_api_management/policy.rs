@@ -241,7 +241,7 @@ fn write(demo: &Demo, documents: &[(&str, &str)], route: &str) -> std::path::Pat
 }
 
 #[tokio::test]
-async fn the_snippets_of_the_articles_answer_as_in_apim() {
+async fn snippets_of_articles_answer_as_in_apim() {
     let world = World::start(&[
         ("expiry", EXPIRY),
         ("names", NAMES),
@@ -295,7 +295,7 @@ async fn the_snippets_of_the_articles_answer_as_in_apim() {
 }
 
 #[tokio::test]
-async fn curl_http_2_and_head_see_a_documents_answers() {
+async fn document_answers_curl_http_2_and_head() {
     let world = World::start(&[("expiry", EXPIRY), ("validate", VALIDATE)]);
     let dir = world.demo.dir();
     let curl = |more: &str, path: &str| {
@@ -318,7 +318,7 @@ async fn curl_http_2_and_head_see_a_documents_answers() {
 }
 
 #[tokio::test]
-async fn what_grpc_needs_passes_a_document_both_ways() {
+async fn grpc_fields_pass_a_document_both_ways() {
     let demo = Demo::start();
     let serve = |connection| async {
         let answer = service_fn(|request: Request<Incoming>| async move {
@@ -348,7 +348,7 @@ async fn what_grpc_needs_passes_a_document_both_ways() {
 }
 
 #[tokio::test]
-async fn validate_client_certificate_answers_401_and_says_no_more() {
+async fn validate_client_certificate_answers_401_without_details() {
     let world = World::start(&[("validate", VALIDATE)]);
     let invalid = r#"{"statusCode":401,"message":"Invalid client certificate"}"#;
     let missing = r#"{"statusCode":401,"message":"Client certificate missing"}"#;
@@ -372,7 +372,7 @@ async fn validate_client_certificate_answers_401_and_says_no_more() {
 }
 
 #[tokio::test]
-async fn a_document_chooses_backend_identity_and_headers() {
+async fn document_chooses_backend_identity_and_headers() {
     let world = World::start(&[("routing", ROUTING)]);
     for (header, status, path, upstream, identity) in [
         ("", 200, "/api/42", "upstream 1", "CN=orders-gateway"),
@@ -414,7 +414,7 @@ async fn a_document_chooses_backend_identity_and_headers() {
 }
 
 #[tokio::test]
-async fn a_changed_document_counts_from_the_next_request_on_and_a_broken_one_never() {
+async fn changed_document_applies_to_the_next_request_and_a_broken_one_never() {
     let world = World::start(&[("changing", EXPIRY)]);
     let file = world.demo.dir().join("changing.policy.xml");
     let status = async || world.get(Some("client"), "/changing", "").await[9..12].to_owned();
@@ -438,7 +438,7 @@ async fn a_changed_document_counts_from_the_next_request_on_and_a_broken_one_nev
 }
 
 #[tokio::test]
-async fn a_certificate_that_left_the_identities_is_not_accepted_any_more() {
+async fn certificate_removed_from_the_identities_gets_403() {
     let world = World::start(&[("store", STORE)]);
     let config = world.demo.dir().join("policy.toml");
     let text = fs::read_to_string(&config).unwrap();
@@ -458,7 +458,7 @@ async fn a_certificate_that_left_the_identities_is_not_accepted_any_more() {
 }
 
 #[tokio::test]
-async fn a_document_in_shadow_refuses_nobody_and_is_counted() {
+async fn document_in_shadow_mode_refuses_no_request_and_is_counted() {
     let demo = Demo::start();
     let config = write(&demo, &[("shadow", EXPIRY)], "identity = \"orders\"");
     let text = fs::read_to_string(&config).unwrap();
@@ -476,7 +476,7 @@ async fn a_document_in_shadow_refuses_nobody_and_is_counted() {
 }
 
 #[test]
-fn check_tells_all_that_a_document_needs_at_once() {
+fn check_reports_all_needs_of_a_document_at_once() {
     let demo = Demo::start();
     let broken = r#"<policies>
     <inbound>
@@ -508,7 +508,7 @@ fn check_tells_all_that_a_document_needs_at_once() {
 }
 
 #[test]
-fn a_route_that_nobody_gives_an_identity_is_noted() {
+fn route_without_an_identity_is_noted() {
     const CHOOSES: &str = r#"<authentication-certificate certificate-id="orders" />"#;
     const NOTE: &str = "chooses an identity: the upstream is called anonymously";
     let demo = Demo::start();
@@ -523,7 +523,7 @@ fn a_route_that_nobody_gives_an_identity_is_noted() {
 }
 
 #[test]
-fn what_has_no_effect_here_is_told() {
+fn elements_without_effect_are_reported() {
     let demo = Demo::start();
     for (case, document, expected) in [
         (
@@ -548,7 +548,7 @@ fn what_has_no_effect_here_is_told() {
 }
 
 #[test]
-fn what_does_not_fit_the_rest_of_the_file_is_told() {
+fn conflicts_of_document_and_file_are_reported() {
     let demo = Demo::start();
     let good = fs::read_to_string(write(&demo, &[("d", CHAIN_TODAY)], "identity = \"orders\"")).unwrap();
     let upstream = format!("{}/api", upstreams(&demo)[0]);
@@ -659,7 +659,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
 }
 
 #[test]
-fn explain_says_what_a_document_does_with_a_certificate() {
+fn explain_shows_the_decision_of_a_document_for_a_certificate() {
     let demo = Demo::start();
     let unguarded = EXPIRY.replace("context.Request.Certificate == null || ", "");
     let address = EXPIRY

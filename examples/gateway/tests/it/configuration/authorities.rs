@@ -91,7 +91,7 @@ fn explain(demo: &Demo, route: &str, certificate: &str) -> (Option<i32>, String)
 }
 
 #[tokio::test]
-async fn a_chain_to_an_expired_ca_gets_403_unless_that_is_allowed() {
+async fn chain_to_an_expired_ca_gets_403_unless_allowed() {
     let demo = Demo::start();
     let old = Ca::root("old", -20, -2);
     fs::write(demo.dir().join("old-ca.pem"), &old.pem).unwrap();
@@ -132,7 +132,7 @@ async fn a_chain_to_an_expired_ca_gets_403_unless_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_chain_that_a_key_usage_forbids_gets_403() {
+async fn chain_forbidden_by_a_key_usage_gets_403() {
     let demo = Demo::start();
     let root = Ca::root("partners", -20, 400);
     fs::write(demo.dir().join("ca-in-use.pem"), &root.pem).unwrap();
@@ -186,7 +186,7 @@ fn folder() -> Folder {
 }
 
 #[test]
-fn check_warns_of_cas_that_have_expired_or_expire_soon() {
+fn check_warns_of_expired_and_soon_expiring_cas() {
     let folder = folder();
     let config = folder.path().join("gateway.toml");
     let toml = fs::read_to_string(&config).unwrap();
@@ -239,7 +239,7 @@ fn check_warns_of_cas_that_have_expired_or_expire_soon() {
 }
 
 #[test]
-fn check_warns_of_cas_that_may_not_sign_certificates() {
+fn check_warns_of_cas_that_must_not_sign_certificates() {
     let folder = folder();
     let config = folder.path().join("gateway.toml");
     for (usage, expected) in [
@@ -259,7 +259,7 @@ fn check_warns_of_cas_that_may_not_sign_certificates() {
 }
 
 #[test]
-fn nothing_in_a_ca_file_is_left_out_silently() {
+fn ca_file_with_anything_but_certificates_is_reported() {
     let folder = folder();
     let good = Ca::root("partners", -1, 400).pem;
     let behind = |text: &str| good.clone() + text;
@@ -297,7 +297,7 @@ fn nothing_in_a_ca_file_is_left_out_silently() {
 }
 
 #[test]
-fn the_command_that_converts_a_trusted_certificate_works_as_printed() {
+fn printed_command_converts_a_trusted_certificate() {
     let folder = folder();
     let ca = folder.path().join("ca.pem");
     fs::write(folder.path().join("plain.pem"), Ca::root("partners", -1, 400).pem).unwrap();
@@ -325,7 +325,7 @@ fn command(printed: &str) -> &str {
 }
 
 #[test]
-fn a_command_is_printed_only_for_a_file_that_it_converts_and_is_safe_to_paste() {
+fn command_is_printed_only_for_convertible_files_and_is_safe_to_paste() {
     let folder = folder();
     let config = folder.path().join("gateway.toml");
     let odd = "it's $HOME `id`.pem";
@@ -381,7 +381,7 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_file_may_begin_with_a_byte_order_mark() {
+async fn files_may_begin_with_a_byte_order_mark() {
     for (encoding, encode) in [("UTF-8", utf8 as fn(&str) -> Vec<u8>), ("UTF-16", utf16)] {
         let demo = Demo::start();
         let dir = demo.dir();

@@ -70,7 +70,7 @@ fn write(folder: &Folder, name: &str, text: &str) {
 }
 
 #[test]
-fn a_file_that_would_serve_exits_with_0() {
+fn valid_file_exits_with_0() {
     let folder = world();
     let (code, printed) = check(&folder.path().join("good.toml"));
     assert_eq!(code, Some(0), "{printed}");
@@ -78,7 +78,7 @@ fn a_file_that_would_serve_exits_with_0() {
 }
 
 #[test]
-fn what_is_odd_is_told_and_changes_no_exit_code() {
+fn warnings_are_printed_and_keep_exit_code_0() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let billing =
@@ -138,7 +138,7 @@ fn what_is_odd_is_told_and_changes_no_exit_code() {
 }
 
 #[test]
-fn a_guarded_path_that_another_letter_case_leads_around_is_noted() {
+fn guarded_path_that_another_letter_case_bypasses_is_noted() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let open = "[[routes]]\npath = \"/\"\nupstream = \"http://localhost:9444\"\n[[routes]]";
@@ -153,7 +153,7 @@ fn a_guarded_path_that_another_letter_case_leads_around_is_noted() {
 }
 
 #[test]
-fn a_thumbprint_file_may_hold_comments_and_what_openssl_prints() {
+fn thumbprint_file_may_contain_comments_and_openssl_output() {
     let folder = world();
     let digits = "A1".repeat(32);
     let text = format!("# ours\n\n{digits} # orders\nsha256 Fingerprint={digits}\t# billing\n");
@@ -163,7 +163,7 @@ fn a_thumbprint_file_may_hold_comments_and_what_openssl_prints() {
 }
 
 #[test]
-fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
+fn broken_files_exit_with_1_and_name_file_line_and_key() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let table = [
@@ -228,7 +228,7 @@ fn each_broken_file_exits_with_1_and_names_file_line_and_key() {
 }
 
 #[test]
-fn all_errors_of_a_file_are_reported_at_once() {
+fn errors_of_a_file_are_reported_at_once() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let broken = good
@@ -241,7 +241,7 @@ fn all_errors_of_a_file_are_reported_at_once() {
 }
 
 #[test]
-fn a_missing_file_and_a_secret_that_others_can_read_are_told() {
+fn missing_files_and_secrets_readable_by_others_are_reported() {
     let (code, printed) = check(Path::new("/nonexistent/gateway.toml"));
     assert_eq!(code, Some(1));
     assert!(printed.starts_with("/nonexistent/gateway.toml:1: "), "{printed}");
@@ -259,7 +259,7 @@ fn a_missing_file_and_a_secret_that_others_can_read_are_told() {
 }
 
 #[test]
-fn an_encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_told() {
+fn encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_reported() {
     let folder = world();
     shell(&format!(
         "cd '{}' && openssl pkcs8 -topk8 -in server.key -passout pass:secret -out encrypted.key && chmod 600 *.key",
@@ -291,7 +291,7 @@ fn an_encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_told() {
 }
 
 #[test]
-fn routes_that_anyone_may_call_are_noted_unless_that_is_stated() {
+fn routes_open_to_anyone_are_noted_unless_stated() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     write(&folder, "open.policy.xml", "<policies><inbound><base /></inbound></policies>");

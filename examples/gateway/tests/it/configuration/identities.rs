@@ -41,7 +41,7 @@ async fn get(demo: &Demo, certificate: Option<&str>, path: &str, header: &str) -
 }
 
 #[tokio::test]
-async fn a_header_chooses_from_the_routes_table_and_nothing_else() {
+async fn header_chooses_from_the_table_of_its_route_only() {
     let demo = Demo::start();
     let (running, port) = gateway_with(
         &demo,
@@ -72,7 +72,7 @@ async fn a_header_chooses_from_the_routes_table_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_admitted_certificate_chooses() {
+async fn admitted_certificate_chooses_the_identity() {
     let demo = Demo::start();
     let (_running, port) = gateway_with(
         &demo,
@@ -98,7 +98,7 @@ async fn the_admitted_certificate_chooses() {
 }
 
 #[tokio::test]
-async fn a_reference_finds_its_identity_by_id_and_by_thumbprint() {
+async fn reference_finds_its_identity_by_id_and_by_thumbprint() {
     let demo = Demo::start();
     let openssl = "openssl pkcs12 -in orders.pfx -passin file:orders.password -nokeys -clcerts -legacy 2>/dev/null \
                    || openssl pkcs12 -in orders.pfx -passin file:orders.password -nokeys -clcerts";
@@ -138,7 +138,7 @@ async fn a_reference_finds_its_identity_by_id_and_by_thumbprint() {
 }
 
 #[test]
-fn rows_that_could_both_match_and_headers_that_are_removed_are_refused() {
+fn ambiguous_rows_and_removed_headers_are_refused() {
     let demo = Demo::start();
     for (by, expected) in [
         (r#"claim = "common_name", identities = { "A" = "orders", "a" = "orders" }"#, "is the same value as"),

@@ -3,7 +3,7 @@
 use crate::support::{Demo, Running, gateway, shell};
 
 #[test]
-fn every_line_of_the_tour_answers_as_the_tour_says() {
+fn tour_lines_answer_as_the_tour_states() {
     let demo = Demo::start();
     let mut expected = None;
     let mut asked = Vec::new();
@@ -34,7 +34,7 @@ fn every_line_of_the_tour_answers_as_the_tour_says() {
 }
 
 #[test]
-fn a_demo_that_cannot_start_writes_nothing() {
+fn demo_that_cannot_start_writes_nothing() {
     let demo = Demo::start();
     let toml = || std::fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
     let before = toml();
@@ -59,7 +59,7 @@ fn a_demo_that_cannot_start_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_forged_identity_header_does_not_reach_the_upstream() {
+async fn forged_identity_header_does_not_reach_the_upstream() {
     let demo = Demo::start();
     let request =
         b"GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-ARR-ClientCert: forged\r\n\

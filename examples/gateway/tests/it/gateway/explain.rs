@@ -47,7 +47,7 @@ fn explain(demo: &Demo, route: &str, certificate: &str, more: &[&str]) -> (Optio
 }
 
 #[test]
-fn each_certificate_is_explained_with_its_verdict() {
+fn certificates_are_explained_with_their_verdict() {
     let demo = Demo::start();
     for (route, certificate, more, code, expected) in [
         ("/orders", "client", &[][..], 0, "admitted"),
@@ -84,7 +84,7 @@ fn each_certificate_is_explained_with_its_verdict() {
 }
 
 #[test]
-fn the_identity_that_the_certificate_chooses_is_told_and_the_exit_code_is_the_verdicts() {
+fn explain_prints_the_chosen_identity_and_exits_by_the_verdict() {
     let demo = Demo::start();
     let config = demo.dir().join("gateway.toml");
     let mut text = std::fs::read_to_string(&config).unwrap();
@@ -105,7 +105,7 @@ fn the_identity_that_the_certificate_chooses_is_told_and_the_exit_code_is_the_ve
 }
 
 #[test]
-fn who_is_refused_in_shadow_mode_passes_all_the_same() {
+fn certificate_refused_in_shadow_mode_passes() {
     let demo = Demo::start();
     let config = demo.dir().join("gateway.toml");
     let document = |name: &str, text: &str| std::fs::write(demo.dir().join(name), text).unwrap();

@@ -24,7 +24,7 @@ fn start(demo: Demo, upstream: SocketAddr, limits: &str) -> (Running, Demo) {
 }
 
 #[tokio::test]
-async fn callers_whose_handshake_or_next_request_is_on_its_way_are_still_answered() {
+async fn callers_with_a_handshake_or_request_under_way_are_answered() {
     let upstream = SlowUpstream::start().await;
     upstream.release();
     let (mut running, demo) = start(Demo::start(), upstream.address, "");
@@ -51,7 +51,7 @@ async fn callers_whose_handshake_or_next_request_is_on_its_way_are_still_answere
 }
 
 #[tokio::test]
-async fn while_it_drains_it_is_not_ready_takes_no_caller_and_cuts_off_what_takes_too_long() {
+async fn draining_gateway_is_not_ready_accepts_no_caller_and_cuts_off_at_the_timeout() {
     let upstream = SlowUpstream::start().await;
     let (mut running, demo) = start(Demo::start(), upstream.address, "drain_timeout = \"3s\"");
     let management = running.management_port();

@@ -68,7 +68,7 @@ fn replace_orders(demo: &Demo) {
 }
 
 #[tokio::test]
-async fn a_request_that_connects_after_a_reload_begins_under_the_new_identity() {
+async fn request_that_connects_after_a_reload_uses_the_new_identity() {
     let demo = Demo::start();
     let mut upstream = Waiting::start(&demo.dir()).await;
     let (running, demo) = fronted::start(demo, upstream.address, "");
@@ -85,7 +85,7 @@ async fn a_request_that_connects_after_a_reload_begins_under_the_new_identity() 
 }
 
 #[tokio::test]
-async fn a_request_in_flight_whose_identity_is_gone_gets_502() {
+async fn request_in_flight_without_its_identity_gets_502() {
     let demo = Demo::start();
     let mut upstream = Waiting::start(&demo.dir()).await;
     let (running, demo) = fronted::start(demo, upstream.address, "");
@@ -144,7 +144,7 @@ async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeo
 }
 
 #[tokio::test]
-async fn a_tunnel_counts_as_a_request_of_its_route_until_it_ends() {
+async fn tunnel_counts_as_a_request_of_its_route_until_it_ends() {
     let demo = Demo::start();
     let upstream = switching(&demo).await;
     let (running, demo) = fronted::start(demo, upstream.address, "");

@@ -40,7 +40,7 @@ fn start(routes: &str) -> (Running, Demo) {
 }
 
 #[tokio::test]
-async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection() {
+async fn slow_responses_get_504_or_are_cut_and_keep_their_connection() {
     let (silent, endless) = (SlowUpstream::start().await, endless().await);
     let (running, demo) = start(&format!(
         "[[routes]]\npath = \"/first\"\nupstream = \"http://{0}\"\nlimits.first_byte_timeout = \"100ms\"\n\
@@ -74,7 +74,7 @@ async fn what_takes_too_long_gets_504_or_is_cut_and_does_not_end_its_connection(
 }
 
 #[tokio::test]
-async fn a_caller_that_sends_no_more_of_its_body_gets_408() {
+async fn caller_that_stops_sending_its_body_gets_408() {
     let silent = SlowUpstream::start().await;
     let (_running, demo) = start(&format!(
         "[[routes]]\npath = \"/\"\nupstream = \"http://{}\"\nlimits.body_timeout = \"200ms\"\n",
@@ -86,7 +86,7 @@ async fn a_caller_that_sends_no_more_of_its_body_gets_408() {
 }
 
 #[tokio::test]
-async fn one_request_more_than_the_route_may_have_gets_503_and_others_their_answers() {
+async fn request_beyond_the_limit_of_its_route_gets_503_and_others_are_answered() {
     let upstream = SlowUpstream::start().await;
     let (running, demo) = start(&format!(
         "[[routes]]\npath = \"/two\"\nupstream = \"http://{0}\"\nlimits.max_requests = 2\n\

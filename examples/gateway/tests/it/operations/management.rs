@@ -35,7 +35,7 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn health_and_the_portal_are_for_all_metrics_for_the_token_and_nothing_else_is_there() {
+async fn health_and_portal_are_public_and_metrics_need_the_token() {
     let demo = Demo::start();
     let token = format!("Bearer {}", fs::read_to_string(demo.dir().join("management.token")).unwrap().trim());
     let port = demo.management_port;
@@ -75,7 +75,7 @@ async fn health_and_the_portal_are_for_all_metrics_for_the_token_and_nothing_els
 }
 
 #[tokio::test]
-async fn connections_that_ask_nothing_make_room_for_one_that_does_and_guesses_are_told() {
+async fn silent_connections_make_room_and_guesses_are_logged() {
     let (running, demo) = start(Demo::start(), "token_file = \"management.token\"");
     let demo = demo.on_port(running.management_port());
     let mut held = Vec::new();
@@ -93,7 +93,7 @@ async fn connections_that_ask_nothing_make_room_for_one_that_does_and_guesses_ar
 }
 
 #[tokio::test]
-async fn a_certificate_can_stand_beside_or_in_place_of_the_token() {
+async fn certificate_can_accompany_or_replace_the_token() {
     let rules = "[management.client_certificate]\ntrust = \"partners\"";
     let (running, demo) = start(Demo::start(), rules);
     let demo = demo.on_port(running.management_port());
@@ -121,7 +121,7 @@ async fn a_certificate_can_stand_beside_or_in_place_of_the_token() {
 }
 
 #[tokio::test]
-async fn it_shows_a_certificate_of_its_own_if_it_names_one() {
+async fn management_listener_presents_its_own_certificate_if_configured() {
     let (other, demo) = (Demo::start(), Demo::start());
     for name in ["server.pem", "server.key"] {
         fs::copy(other.dir().join(name), demo.dir().join(format!("own-{name}"))).unwrap();
@@ -194,7 +194,7 @@ async fn requests_errors_connections_and_certificates_are_counted() {
 }
 
 #[test]
-fn check_judges_the_management_section() {
+fn check_validates_the_management_section() {
     let demo = Demo::start();
     let good = demo.toml();
     let address = format!("127.0.0.1:{}\"\ntoken_file", 0);
@@ -243,7 +243,7 @@ fn check_judges_the_management_section() {
 }
 
 #[test]
-fn a_demo_whose_management_port_is_taken_says_so() {
+fn demo_reports_a_management_port_in_use() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

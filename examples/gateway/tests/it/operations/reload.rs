@@ -80,7 +80,7 @@ const EDITED: &str = ": edited in place, not loaded; ";
 const RELOADED: &str = "INFO gateway::live: reloaded";
 
 #[tokio::test]
-async fn a_changed_route_is_served_on_open_connections_within_two_seconds() {
+async fn changed_route_is_served_on_open_connections_within_two_seconds() {
     let world = World::start();
     let mut one = world.demo.http1(None).await;
     let mut two = world.demo.http2(None).await;
@@ -126,7 +126,7 @@ async fn sighup_reloads_rules_and_identities() {
 }
 
 #[tokio::test]
-async fn a_shorter_idle_timeout_closes_connections_that_are_open_and_what_stays_is_said() {
+async fn shorter_idle_timeout_closes_open_connections_and_unapplied_limits_are_logged() {
     let world = World::start();
     let mut idle = world.demo.http1(None).await;
     assert_eq!(whole(idle.send_request(get("/open")).await.unwrap()).await.0, 200);
@@ -141,7 +141,7 @@ async fn a_shorter_idle_timeout_closes_connections_that_are_open_and_what_stays_
 }
 
 #[tokio::test]
-async fn requests_fail_by_no_reload_and_show_the_new_identity_after_it() {
+async fn requests_survive_reloads_and_use_the_new_identity_afterwards() {
     let world = Arc::new(World::start());
     let files = |name: &str| ["pfx", "password"].map(|extension| world.file(&format!("{name}.{extension}")));
     let identities = ["orders", "billing"].map(|name| files(name).map(|file| fs::read(file).unwrap()));
@@ -185,7 +185,7 @@ async fn requests_fail_by_no_reload_and_show_the_new_identity_after_it() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_kubernetes_swaps_is_shown_in_the_next_handshake() {
+async fn certificate_swapped_by_kubernetes_is_presented_in_the_next_handshake() {
     let other = Demo::start();
     let world = World::start_with(|dir| {
         // As a mounted secret: each file is a link through `..data`, which is swapped as a whole.
@@ -213,7 +213,7 @@ async fn a_certificate_that_kubernetes_swaps_is_shown_in_the_next_handshake() {
 }
 
 #[tokio::test]
-async fn a_half_written_pair_is_never_shown_and_its_other_half_mends_it() {
+async fn half_written_pair_is_never_presented_until_it_is_complete() {
     let other = Demo::start();
     let world = World::start();
     assert_eq!(world.stale_seconds().await, 0.0);
@@ -237,7 +237,7 @@ async fn a_half_written_pair_is_never_shown_and_its_other_half_mends_it() {
 }
 
 #[tokio::test]
-async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
+async fn old_state_serves_until_a_broken_file_is_fixed() {
     let world = World::start();
     type Change<'a> = &'a dyn Fn();
     let (ca, password) = (world.file("partners-ca.pem"), world.file("orders.password"));
@@ -334,7 +334,7 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
 }
 
 #[tokio::test]
-async fn a_listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
+async fn listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
     let upstream = SlowUpstream::start().await;
     let world = World::start();
     let slow =
@@ -370,7 +370,7 @@ async fn a_listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
 }
 
 #[tokio::test]
-async fn the_management_listener_comes_changes_its_token_and_goes() {
+async fn management_listener_starts_changes_its_token_and_stops() {
     let world = World::start();
     let management = world.running.management_port();
     assert_eq!(world.stale_seconds().await, 0.0);
@@ -392,7 +392,7 @@ async fn the_management_listener_comes_changes_its_token_and_goes() {
 }
 
 #[tokio::test]
-async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_with_sighup() {
+async fn configuration_edited_in_place_is_loaded_when_replaced_or_on_sighup() {
     let world = World::start();
     let guarded =
         format!("{}\n[[routes]]\npath = \"/late\"\nupstream = \"http://127.0.0.1:9\"\n", world.text);
@@ -444,7 +444,7 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
 }
 
 #[tokio::test]
-async fn a_route_that_a_policy_document_opens_is_warned_of() {
+async fn route_opened_by_a_policy_document_is_warned_of() {
     let world = World::start();
     let route = "\n[[routes]]\npath = \"/late\"\nupstream = \"http://127.0.0.1:9\"\n";
     let demands = "<policies><inbound><validate-client-certificate validate-revocation=\"false\" /></inbound></policies>";
@@ -476,7 +476,7 @@ async fn a_route_that_a_policy_document_opens_is_warned_of() {
 }
 
 #[tokio::test]
-async fn configuration_behind_a_link_that_is_swapped_is_loaded_and_one_that_is_touched_is_not_news() {
+async fn configuration_behind_a_swapped_link_is_loaded_and_a_touched_one_is_not() {
     let world = World::start_with(|dir| {
         for version in ["..v1", "..v2"] {
             fs::create_dir(dir.join(version)).unwrap();

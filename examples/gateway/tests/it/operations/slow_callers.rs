@@ -13,7 +13,7 @@ use tokio::{
 use crate::support::{Demo, Folder, Running};
 
 #[tokio::test]
-async fn a_hundred_callers_that_never_speak_delay_nobody() {
+async fn silent_callers_delay_no_other_caller() {
     let demo = Demo::start();
     let mut silent = Vec::new();
     for _ in 0..100 {
@@ -45,7 +45,7 @@ async fn garbage_in_place_of_tls_ends_that_connection_only() {
 }
 
 #[tokio::test]
-async fn heads_and_idle_connections_have_their_time() {
+async fn request_heads_and_idle_connections_time_out() {
     // The demo's files, served with short limits.
     let demo = Demo::start();
     let config = demo.toml();
@@ -85,7 +85,7 @@ async fn heads_and_idle_connections_have_their_time() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_second_signal_ends_at_once_what_the_first_lets_finish() {
+async fn second_signal_ends_requests_that_the_first_lets_finish() {
     let demo = Demo::start();
     // The demo was started with port 0, so this gateway takes a free port as well and logs it.
     let config = demo.dir().join("alone.toml");

@@ -199,7 +199,7 @@ async fn connections_that_do_not_read_their_socket_end_after_the_body_timeout() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_not_read_ends_alone_while_others_are() {
+async fn unread_stream_ends_while_the_others_are_served() {
     let world = World::start(&["http/1.1"]).await;
     let mut stream = world.connect(world.demo.port, 0).await;
     stream.write_all(&raw_http2::get(1, "/open/large")).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_stream_that_is_not_read_ends_alone_while_others_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_that_is_read_slowly_is_not_cut() {
+async fn slowly_read_response_is_not_cut() {
     let world = World::start(&["http/1.1"]).await;
     let mut stream = world.connect(world.demo.port, 0).await;
     stream.write_all(&raw_http2::get(1, "/open/mib")).await.unwrap();
@@ -244,7 +244,7 @@ async fn a_response_that_is_read_slowly_is_not_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_that_is_read_slowly_is_not_closed() {
+async fn slowly_read_socket_is_not_closed() {
     let world = World::start(&["http/1.1"]).await;
     let mut stream = world.demo.connect(None, b"http/1.1").await;
     stream.write_all(b"GET /open/large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -263,7 +263,7 @@ async fn a_socket_that_is_read_slowly_is_not_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn management_answers_while_as_many_callers_as_it_has_places_read_nothing() {
+async fn management_answers_while_unread_responses_fill_its_limit() {
     let world = World::with_limits(&["http/1.1"], "body_timeout = \"60s\"").await;
     let management = world.running.management_port();
     let mut pinned = Vec::new();
@@ -323,7 +323,7 @@ async fn memory_of_unread_streams(alpn: &[&str], window: u32) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_are_not_read_hold_at_most_8_mib() {
+async fn unread_streams_keep_at_most_8_mib() {
     for alpn in [&["http/1.1"], &["h2"]] {
         for window in [0, 1, 65_535] {
             let kib = memory_of_unread_streams(alpn, window).await;

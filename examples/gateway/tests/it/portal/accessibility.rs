@@ -85,7 +85,7 @@ impl Browser {
 }
 
 #[tokio::test]
-async fn certificates_and_their_dialogs_are_for_everybody() {
+async fn certificates_page_and_its_dialogs_are_accessible() {
     let world = World::start(
         "[[routes]]\npath = \"/used\"\nupstream = \"UPSTREAM\"\nidentity = { id = \"orders\" }\n",
     );
@@ -139,7 +139,7 @@ async fn certificates_and_their_dialogs_are_for_everybody() {
 }
 
 #[tokio::test]
-async fn apis_and_their_pages_are_for_everybody() {
+async fn apis_and_their_pages_are_accessible() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     let (pfx, password) = world.pfx("orders");

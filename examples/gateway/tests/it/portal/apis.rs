@@ -54,7 +54,7 @@ async fn choose(browser: &Browser, value: &str) {
 }
 
 #[tokio::test]
-async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
+async fn client_certificate_is_chosen_by_id_subject_and_last_four() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -124,7 +124,7 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
 }
 
 #[tokio::test]
-async fn step_7_the_choice_is_in_effect_on_the_next_call() {
+async fn chosen_certificate_is_effective_on_the_next_call() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -171,7 +171,7 @@ async fn step_7_the_choice_is_in_effect_on_the_next_call() {
 }
 
 #[tokio::test]
-async fn step_8_the_choice_is_part_of_the_policy_and_leaves_the_rest_as_it_was() {
+async fn chosen_certificate_is_written_to_the_policy_and_keeps_the_rest() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -208,7 +208,7 @@ async fn step_8_the_choice_is_part_of_the_policy_and_leaves_the_rest_as_it_was()
 }
 
 #[tokio::test]
-async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
+async fn self_signed_upstream_is_reached_without_a_chain() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     let url = material::self_signed_upstream().await;
@@ -270,7 +270,7 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
 }
 
 #[tokio::test]
-async fn step_10_scripts_and_the_page_see_the_same() {
+async fn scripts_and_the_page_show_the_same_state() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -308,7 +308,7 @@ async fn step_10_scripts_and_the_page_see_the_same() {
 }
 
 #[tokio::test]
-async fn an_identity_of_the_file_is_told_from_those_of_the_store() {
+async fn identity_of_the_file_is_marked_apart_from_those_of_the_store() {
     let identity = "[identities.filed]\npfx = \"orders.pfx\"\npassword_file = \"orders.password\"\n";
     let world = World::start(identity);
     let Some(browser) = Browser::start(&world).await else { return };
@@ -337,7 +337,7 @@ async fn put_service_policy(world: &World, inbound: &str, tag: &str) {
 }
 
 #[tokio::test]
-async fn an_api_that_anybody_may_call_says_so_until_a_certificate_is_demanded() {
+async fn open_api_is_marked_until_it_demands_a_certificate() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -393,7 +393,7 @@ async fn an_api_that_anybody_may_call_says_so_until_a_certificate_is_demanded() 
 }
 
 #[tokio::test]
-async fn a_gateway_that_trusts_no_callers_says_so_when_a_certificate_is_demanded() {
+async fn gateway_without_trusted_callers_warns_when_a_certificate_is_demanded() {
     let world = World::start("");
     let with = std::fs::read_to_string(&world.config).unwrap();
     let without = with.replace("[apis]\n", "").replace("            trust = \"demo\"\n", "");
@@ -414,7 +414,7 @@ async fn a_gateway_that_trusts_no_callers_says_so_when_a_certificate_is_demanded
 }
 
 #[tokio::test]
-async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
+async fn effective_backend_and_identity_are_those_of_the_policies() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "billing").await;
@@ -492,7 +492,7 @@ async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
 }
 
 #[tokio::test]
-async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses() {
+async fn backends_are_listed_and_deleted_unless_used_or_changed_meanwhile() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "billing").await;
@@ -538,7 +538,7 @@ async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses(
 }
 
 #[tokio::test]
-async fn a_choice_that_is_refused_changes_nothing() {
+async fn refused_choice_changes_nothing() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -564,7 +564,7 @@ async fn a_choice_that_is_refused_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
+async fn unenforceable_policy_is_refused_with_line_and_column() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     make_api(&world, "shop", "shop", &world.upstream).await;
@@ -650,7 +650,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
 }
 
 #[tokio::test]
-async fn what_an_api_says_of_itself_is_never_markup() {
+async fn text_of_an_api_is_never_markup() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     let markup = "<img src=x onerror=window.broken=1>\u{202e}";

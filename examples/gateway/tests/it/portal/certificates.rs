@@ -23,7 +23,7 @@ async fn upload(browser: &Browser, file: &std::path::Path, password: &str) {
 }
 
 #[tokio::test]
-async fn step_1_the_certificates_of_the_store_are_listed() {
+async fn certificates_of_the_store_are_listed() {
     let world = World::start(USED);
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
@@ -62,7 +62,7 @@ async fn step_1_the_certificates_of_the_store_are_listed() {
 }
 
 #[tokio::test]
-async fn step_2_a_form_takes_file_password_and_id() {
+async fn upload_form_takes_file_password_and_id() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     let (_, password) = world.pfx("orders");
@@ -118,7 +118,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
 }
 
 #[tokio::test]
-async fn step_3_a_wrong_password_is_said_beside_the_field_and_nothing_is_stored() {
+async fn wrong_password_is_shown_beside_the_field_and_nothing_is_stored() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     upload(&browser, &world.demo.dir().join("orders.pfx"), "wrong-horse").await;
@@ -144,7 +144,7 @@ async fn step_3_a_wrong_password_is_said_beside_the_field_and_nothing_is_stored(
 }
 
 #[tokio::test]
-async fn step_4_what_was_uploaded_is_listed_with_subject_last_four_and_expiry() {
+async fn uploaded_certificate_is_listed_with_subject_last_four_and_expiry() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     upload(&browser, &world.demo.dir().join("orders.pfx"), &world.pfx("orders").1).await;
@@ -173,7 +173,7 @@ async fn step_4_what_was_uploaded_is_listed_with_subject_last_four_and_expiry() 
 }
 
 #[tokio::test]
-async fn step_5_delete_is_confirmed_and_what_is_in_use_names_its_users() {
+async fn delete_is_confirmed_and_a_certificate_in_use_lists_its_users() {
     let world = World::start(USED);
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;
@@ -204,7 +204,7 @@ async fn step_5_delete_is_confirmed_and_what_is_in_use_names_its_users() {
 }
 
 #[tokio::test]
-async fn a_change_of_somebody_elses_meanwhile_is_not_overwritten() {
+async fn concurrent_change_is_not_overwritten() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     store(&world, "orders").await;

@@ -10,7 +10,7 @@ const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 
 #[tokio::test]
-async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
+async fn certificate_is_uploaded_and_deleted_by_keyboard_only() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
@@ -73,7 +73,7 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
 }
 
 #[tokio::test]
-async fn the_first_key_skips_what_every_page_has() {
+async fn first_tab_skips_the_common_header() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     browser.start_at_the_top().await;

@@ -6,7 +6,7 @@ use super::browser::Browser;
 use crate::store_and_api::world::World;
 
 #[tokio::test]
-async fn only_the_element_in_question_is_changed() {
+async fn policy_edit_changes_one_element_only() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
@@ -120,7 +120,7 @@ async fn only_the_element_in_question_is_changed() {
 }
 
 #[tokio::test]
-async fn what_counts_in_the_end_is_what_stands_last_in_both_documents() {
+async fn last_element_of_both_documents_is_effective() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
@@ -168,7 +168,7 @@ async fn what_counts_in_the_end_is_what_stands_last_in_both_documents() {
 }
 
 #[tokio::test]
-async fn an_api_is_open_unless_a_document_that_counts_looks_at_the_caller() {
+async fn api_is_open_unless_an_effective_document_checks_the_caller() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;

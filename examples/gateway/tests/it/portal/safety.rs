@@ -42,7 +42,7 @@ async fn plain(world: &World, method: Method, path: &str, host: &str) -> Answer 
 }
 
 #[tokio::test]
-async fn every_file_comes_without_the_token_under_a_strict_policy() {
+async fn portal_files_need_no_token_and_have_a_strict_policy() {
     let world = World::start("");
     for path in FILES {
         for method in [Method::GET, Method::HEAD] {
@@ -91,7 +91,7 @@ async fn every_file_comes_without_the_token_under_a_strict_policy() {
 }
 
 #[tokio::test]
-async fn what_a_certificate_says_is_never_markup_and_turns_no_text_around_it() {
+async fn text_of_a_certificate_is_never_markup_and_cannot_reverse_other_text() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     let markup = "<img src=x onerror=window.broken=1>\"'><script>window.broken=1</script>";
@@ -135,7 +135,7 @@ async fn what_a_certificate_says_is_never_markup_and_turns_no_text_around_it() {
 }
 
 #[tokio::test]
-async fn the_token_is_asked_once_kept_nowhere_and_forgotten_on_demand() {
+async fn token_is_entered_once_never_stored_and_forgotten_on_demand() {
     let world = World::start("");
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
@@ -227,7 +227,7 @@ async fn with_a_client_certificate(world: Arc<World>) -> u16 {
 }
 
 #[tokio::test]
-async fn a_client_certificate_in_place_of_the_token_is_enough() {
+async fn client_certificate_replaces_the_token() {
     let world = World::start_with_management(
         "client_certificate = { trust = \"demo\" }",
         "",
@@ -254,7 +254,7 @@ async fn a_client_certificate_in_place_of_the_token_is_enough() {
 }
 
 #[tokio::test]
-async fn a_gateway_without_a_store_says_what_to_do() {
+async fn gateway_without_a_store_shows_the_remedy() {
     let mut world = World::start("");
     let with = std::fs::read_to_string(&world.config).unwrap();
     let from = with.find("[store]").unwrap();
@@ -269,7 +269,7 @@ async fn a_gateway_without_a_store_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn nothing_is_loaded_from_elsewhere_and_nothing_is_complained_of() {
+async fn portal_loads_nothing_from_other_hosts_and_logs_no_error() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {

@@ -50,7 +50,7 @@ const SPELLINGS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn no_spelling_reaches_orders_without_a_certificate_over_http_1() {
+async fn orders_needs_a_certificate_in_any_spelling_over_http_1() {
     let demo = Demo::start();
     for spelling in SPELLINGS {
         for target in [(*spelling).to_owned(), format!("https://localhost{spelling}")] {
@@ -79,7 +79,7 @@ fn judge(target: &str, answer: &str) {
 }
 
 #[tokio::test]
-async fn no_spelling_reaches_orders_without_a_certificate_over_http_2() {
+async fn orders_needs_a_certificate_in_any_spelling_over_http_2() {
     let demo = Demo::start();
     let stream = demo.connect(None, b"h2").await;
     let (mut client, connection) =
@@ -100,7 +100,7 @@ async fn no_spelling_reaches_orders_without_a_certificate_over_http_2() {
 }
 
 #[tokio::test]
-async fn the_normal_path_is_what_the_upstream_sees() {
+async fn upstream_sees_the_normalized_path() {
     let demo = Demo::start();
     for (target, seen) in
         [("/%6frders/a%2Db%7e", "/orders/a-b~"), ("/orders/x%c3%bc?q=%2e%2e/", "/orders/x%C3%BC?q=%2e%2e/")]
@@ -129,7 +129,7 @@ async fn connect_and_malformed_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
+async fn oversized_head_gets_431_and_affects_no_other_caller() {
     let demo = Demo::start();
     for (octets, status) in [(8_000, "200"), (40_000, "431")] {
         let large = "a".repeat(octets);
@@ -142,7 +142,7 @@ async fn a_head_that_is_too_large_gets_431_and_harms_nobody_else() {
 
 /// Upstreams that merge empty segments must not see the path of another route.
 #[tokio::test]
-async fn empty_segments_never_lead_to_the_path_of_another_route() {
+async fn empty_segments_never_match_the_path_of_another_route() {
     let demo = Demo::start();
     let config = demo.toml();
     let upstream = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();
@@ -193,7 +193,7 @@ async fn empty_segments_never_lead_to_the_path_of_another_route() {
 /// A guarded host and a guarded path beside an open route to the same upstream: no request that a second parser could
 /// read as either may reach the open one.
 #[tokio::test]
-async fn no_spelling_of_host_or_path_leads_around_a_guarded_route() {
+async fn guarded_route_is_not_bypassed_by_any_spelling_of_host_or_path() {
     let demo = Demo::start();
     let config = demo.toml();
     let upstream = config.split("https://localhost:").nth(1).unwrap().split(['/', '"']).next().unwrap();

@@ -83,7 +83,7 @@ fn status(answer: &str) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn ambiguous_requests_are_refused_and_no_upstream_sees_them() {
+async fn ambiguous_requests_are_refused_before_the_upstream() {
     let (demo, running, seen) = start().await;
     for (name, place, may, must_not) in BAD {
         let request = [*may, *must_not].concat();
@@ -101,7 +101,7 @@ async fn ambiguous_requests_are_refused_and_no_upstream_sees_them() {
 }
 
 #[tokio::test]
-async fn an_ambiguous_request_that_comes_octet_by_octet_gets_400_without_delay() {
+async fn ambiguous_request_sent_byte_by_byte_gets_400_without_delay() {
     let (demo, running, seen) = start().await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding:";
     let mut stream = demo.connect(None, b"http/1.1").await;

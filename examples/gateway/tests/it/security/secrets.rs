@@ -10,7 +10,7 @@ use crate::support::shell;
 const WRONG: &str = "wrong-horse-battery-staple";
 
 #[tokio::test]
-async fn no_secret_is_in_the_log_at_trace_level_in_an_answer_or_in_a_file() {
+async fn secrets_are_in_no_trace_log_response_or_file() {
     let world = World::start_logging("", "trace");
     let (pfx, password) = world.pfx("orders");
     let dir = world.demo.dir();

@@ -76,7 +76,7 @@ const USELESS: &str =
     "client_certificate.trust: has no effect: \"d.policy.xml\" never asks for a chain; remove trust, or ";
 
 #[test]
-fn a_document_that_proves_nothing_needs_consent() {
+fn document_that_proves_nothing_needs_consent() {
     let world = World::new();
     let (trust, consent) = ("trust = \"partners\", ", "allow_unanchored = true, ");
     for (condition, beside, errors) in [
@@ -125,7 +125,7 @@ fn a_document_that_proves_nothing_needs_consent() {
 }
 
 #[test]
-fn the_remedies_work_as_they_are_written() {
+fn printed_remedies_work_as_written() {
     let world = World::new();
     world.write_document(NAMES);
     let text = world.write(&["policy = \"d.policy.xml\""]);
@@ -163,7 +163,7 @@ fn rules_that_prove_nothing_need_consent() {
 }
 
 #[tokio::test]
-async fn what_is_admitted_without_a_proof_is_logged_and_counted() {
+async fn unproven_admission_is_logged_and_counted() {
     let world = World::new();
     world.write_document(NAMES);
     world.write(&[
@@ -220,7 +220,7 @@ async fn what_is_admitted_without_a_proof_is_logged_and_counted() {
 }
 
 #[tokio::test]
-async fn a_reload_that_would_admit_unproven_certificates_without_consent_is_refused() {
+async fn reload_that_admits_unproven_certificates_without_consent_is_refused() {
     let world = World::new();
     world.write_document(THUMBPRINT);
     let text = world.write(&["policy = \"d.policy.xml\""]);

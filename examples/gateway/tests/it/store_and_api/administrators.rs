@@ -30,7 +30,7 @@ impl Random {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_update_is_lost_and_nothing_in_use_is_deleted() {
+async fn concurrent_updates_are_not_lost_and_entries_in_use_are_not_deleted() {
     let operations = if std::env::var_os("TOWER_MTLS_LONG").is_some() { 10_000 } else { 1_500 };
     let world = Arc::new(World::start(
         "[[routes]]\npath = \"/used\"\nupstream = \"UPSTREAM\"\nidentity = { id = \"used\" }\n",
@@ -163,7 +163,7 @@ fn next_change(random: &mut Random, world: &World) -> (Method, String, Option<Va
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_route_ever_points_at_what_is_not_there() {
+async fn routes_never_refer_to_missing_entries() {
     let operations = if std::env::var_os("TOWER_MTLS_LONG").is_some() { 10_000 } else { 1_500 };
     let world = Arc::new(World::start(""));
     let uploads = Arc::new(["orders", "billing"].map(|name| {

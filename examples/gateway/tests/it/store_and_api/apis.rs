@@ -37,7 +37,7 @@ async fn thumbprint(world: &World, file: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_api_is_served_with_its_policy_from_the_first_call_after_the_answer_on() {
+async fn api_is_served_with_its_policy_from_the_first_call_after_the_response() {
     let world = World::start("");
     identities(&world).await;
     let mut client = world.demo.http1(Some("client")).await;
@@ -66,7 +66,7 @@ async fn an_api_is_served_with_its_policy_from_the_first_call_after_the_answer_o
 }
 
 #[tokio::test]
-async fn a_policy_is_written_in_both_forms_and_read_in_both() {
+async fn policy_is_written_and_read_in_both_forms() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
@@ -106,7 +106,7 @@ async fn a_policy_is_written_in_both_forms_and_read_in_both() {
 }
 
 #[tokio::test]
-async fn a_policy_that_would_not_be_enforced_is_refused_whole_and_everything_wrong_is_said() {
+async fn unenforceable_policy_is_refused_with_all_its_errors() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
@@ -152,7 +152,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_whole_and_everything_wro
 }
 
 #[tokio::test]
-async fn the_policy_of_all_apis_stands_above_each_ones_own_and_leaves_the_files_routes_alone() {
+async fn global_policy_applies_to_each_api_and_not_to_routes_of_the_file() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("with", "with").await;
@@ -181,7 +181,7 @@ async fn the_policy_of_all_apis_stands_above_each_ones_own_and_leaves_the_files_
 }
 
 #[tokio::test]
-async fn a_certificate_that_a_policy_names_is_not_deleted_and_its_users_are_told() {
+async fn certificate_used_by_a_policy_is_not_deleted_and_its_users_are_listed() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
@@ -217,7 +217,7 @@ async fn a_certificate_that_a_policy_names_is_not_deleted_and_its_users_are_told
 }
 
 #[tokio::test]
-async fn routes_of_the_file_are_visible_and_keep_what_is_theirs() {
+async fn routes_of_the_file_are_visible_and_keep_their_paths() {
     let world = World::start(
         "[[routes]]\npath = \"/used/deep\"\nhost = \"api.example.com\"\nupstream = \"UPSTREAM\"\n",
     );
@@ -259,7 +259,7 @@ async fn routes_of_the_file_are_visible_and_keep_what_is_theirs() {
 }
 
 #[tokio::test]
-async fn what_an_api_demands_and_nobody_would_enforce_is_refused() {
+async fn unenforceable_demands_of_an_api_are_refused() {
     let world = World::start("");
     let good =
         json!({ "displayName": "A", "path": "a", "serviceUrl": world.upstream, "protocols": ["https"] });
@@ -331,7 +331,7 @@ async fn what_an_api_demands_and_nobody_would_enforce_is_refused() {
 }
 
 #[tokio::test]
-async fn a_policy_that_proves_no_certificate_needs_the_operators_consent() {
+async fn policy_that_proves_no_certificate_needs_the_operators_consent() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
@@ -448,7 +448,7 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
 }
 
 #[tokio::test]
-async fn while_the_policy_of_all_apis_cannot_be_served_no_api_is_changed_unjudged() {
+async fn apis_are_not_changed_while_the_global_policy_cannot_be_served() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
@@ -480,7 +480,7 @@ async fn while_the_policy_of_all_apis_cannot_be_served_no_api_is_changed_unjudge
 }
 
 #[tokio::test]
-async fn an_upload_takes_no_name_from_an_identity_of_the_file() {
+async fn upload_cannot_take_the_name_of_an_identity_of_the_file() {
     let world = World::start("");
     let text = fs::read_to_string(&world.config).unwrap();
     let named = "[identities.orders]\npfx = \"orders.pfx\"\npassword_file = \"orders.password\"\n";

@@ -15,7 +15,7 @@ async fn with_identity() -> World {
 }
 
 #[tokio::test]
-async fn a_policy_sends_to_a_backend_by_its_id_under_its_identity_and_its_trust() {
+async fn policy_sends_to_a_backend_by_id_with_its_identity_and_trust() {
     let world = with_identity().await;
     // An address that is not among the names of the backend's certificate would be refused.
     world.make_api("api", "api").await;
@@ -45,7 +45,7 @@ async fn a_policy_sends_to_a_backend_by_its_id_under_its_identity_and_its_trust(
 }
 
 #[tokio::test]
-async fn a_backend_that_is_used_is_not_deleted_and_names_a_certificate_that_is_there() {
+async fn backend_in_use_is_not_deleted_and_must_name_a_stored_certificate() {
     let world = with_identity().await;
     let url = world.upstream.clone();
     for (credentials, part) in [

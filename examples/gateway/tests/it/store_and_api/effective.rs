@@ -49,7 +49,7 @@ pub(crate) async fn seen(
 }
 
 #[tokio::test]
-async fn an_identity_is_seen_by_the_upstream_on_the_first_call_after_the_answer() {
+async fn identity_reaches_the_upstream_on_the_first_call_after_the_response() {
     let world = World::start(ROUTES);
     let mut caller = world.demo.http1(None).await;
     assert_eq!(seen(&mut caller, "/by-id").await.0, 502, "it is not there yet");
@@ -65,7 +65,7 @@ async fn an_identity_is_seen_by_the_upstream_on_the_first_call_after_the_answer(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_swaps_under_load_fail_no_request_and_leave_none_with_the_old_identity() {
+async fn swaps_under_load_fail_no_request_and_leave_none_with_the_old_identity() {
     let world = World::start(ROUTES);
     let identities =
         ["orders", "billing"].map(|name| (world.pfx(name), format!("CN={name}-gateway, O=Contoso")));
@@ -112,7 +112,7 @@ async fn sixty_swaps_under_load_fail_no_request_and_leave_none_with_the_old_iden
 }
 
 #[tokio::test]
-async fn a_certificate_in_use_is_not_deleted_and_its_users_are_named() {
+async fn certificate_in_use_is_not_deleted_and_its_users_are_named() {
     let world = World::start(ROUTES);
     let (pfx, password) = world.pfx("orders");
     let made = world.put("chosen", &pfx, &password, &[]).await;
@@ -158,7 +158,7 @@ async fn a_certificate_in_use_is_not_deleted_and_its_users_are_named() {
 }
 
 #[tokio::test]
-async fn callers_are_let_in_and_refused_by_what_is_in_the_store_now() {
+async fn callers_are_admitted_by_the_current_contents_of_the_store() {
     let world = World::start(ROUTES);
     let (pfx, password) = world.pfx("orders");
     world.put("chosen", &pfx, &password, &[]).await;
@@ -180,7 +180,7 @@ async fn callers_are_let_in_and_refused_by_what_is_in_the_store_now() {
 }
 
 #[tokio::test]
-async fn a_self_signed_pfx_of_openssl_is_uploaded_chosen_and_used() {
+async fn self_signed_pfx_of_openssl_is_uploaded_chosen_and_used() {
     // An upstream that responds with the caller's subject.
     let world = World::start("");
     let tls = ServerTls::from_pem(world.file("backend.pem"), world.file("backend.key")).unwrap();
@@ -234,7 +234,7 @@ async fn a_self_signed_pfx_of_openssl_is_uploaded_chosen_and_used() {
 }
 
 #[tokio::test]
-async fn the_store_survives_a_restart_and_cannot_change_by_a_reload() {
+async fn store_survives_a_restart_and_is_unchanged_by_a_reload() {
     let world = World::start(ROUTES);
     let (pfx, password) = world.pfx("orders");
     world.put("chosen", &pfx, &password, &[]).await;
@@ -265,7 +265,7 @@ const DOCUMENT: &str = r#"<policies>
 </policies>"#;
 
 #[tokio::test]
-async fn a_policy_document_sees_the_store_as_it_is_now() {
+async fn policy_document_reads_the_current_store() {
     let world = World::start("");
     fs::write(world.demo.dir().join("store.policy.xml"), DOCUMENT).unwrap();
     let text = fs::read_to_string(&world.config).unwrap();

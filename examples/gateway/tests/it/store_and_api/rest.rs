@@ -6,7 +6,7 @@ use super::world::{World, ask_on, upload};
 use crate::support::{Demo, Running, shell};
 
 #[tokio::test]
-async fn a_certificate_lives_through_its_whole_life() {
+async fn certificate_is_created_replaced_read_and_deleted() {
     let world = World::start("");
     let (pfx, password) = world.pfx("orders");
     let path = "/certificates/orders?api-version=2024-05-01";
@@ -59,7 +59,7 @@ async fn a_certificate_lives_through_its_whole_life() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_400_and_says_why() {
+async fn unusable_certificates_get_400_with_a_reason() {
     let world = World::start("");
     let (pfx, password) = world.pfx("orders");
     let pem = String::from_utf8(world.file("client.pem")).unwrap();
@@ -98,7 +98,7 @@ async fn what_cannot_be_stored_is_400_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_callers_certificate_comes_as_der_or_pem() {
+async fn caller_certificate_is_uploaded_as_der_or_pem() {
     let world = World::start("");
     let pem = world.file("client.pem");
     let made = world.put("pem", &pem, "", &[]).await;
@@ -241,7 +241,7 @@ async fn lists_are_filtered_and_paged() {
 }
 
 #[tokio::test]
-async fn a_gateway_without_a_store_says_so() {
+async fn gateway_without_a_store_answers_with_that_reason() {
     let demo = Demo::start();
     let config = demo.dir().join("alone.toml");
     std::fs::write(&config, demo.toml()).unwrap();

@@ -40,7 +40,7 @@ async fn upload(world: &World, alpn: &str) -> (tokio::task::JoinHandle<()>, Send
 }
 
 #[tokio::test]
-async fn an_upload_that_its_caller_aborts_is_aborted_for_the_upstream() {
+async fn upload_aborted_by_the_caller_is_aborted_at_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
         let (tell, mut told) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |request: Request<Incoming>| {
@@ -79,7 +79,7 @@ async fn an_upload_that_its_caller_aborts_is_aborted_for_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_download_that_its_caller_aborts_is_aborted_for_the_upstream() {
+async fn download_aborted_by_the_caller_is_aborted_at_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
         let (tell, mut told) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |_| {
@@ -113,7 +113,7 @@ async fn a_download_that_its_caller_aborts_is_aborted_for_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_wait_for_an_answer_ends_the_request_at_the_upstream() {
+async fn caller_that_leaves_before_the_response_ends_the_upstream_request() {
     struct Dropped(mpsc::UnboundedSender<&'static str>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -152,7 +152,7 @@ async fn a_caller_that_does_not_wait_for_an_answer_ends_the_request_at_the_upstr
 }
 
 #[tokio::test]
-async fn an_answer_that_its_upstream_does_not_finish_is_never_taken_for_whole() {
+async fn unfinished_response_is_never_taken_as_complete() {
     let answers = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", "hello"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello"),

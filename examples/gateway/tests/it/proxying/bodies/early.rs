@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_caller_that_waits_for_100_sends_its_body_only_if_the_route_admits_it() {
+async fn caller_waiting_for_100_sends_its_body_only_if_admitted() {
     let world = World::answering(HTTP2, by_size).await;
     let upload = "-v --http1.1 -H 'Expect: 100-continue' --expect100-timeout 60 -T - GATEWAY/up < <(head -c 3000000 /dev/zero)";
     let (code, answer, said) = world.curl(upload).await;
@@ -75,7 +75,7 @@ async fn uploads_are_answered(world: &World, certificate: Option<&str>, expected
 }
 
 #[tokio::test]
-async fn an_early_answer_reaches_a_caller_that_still_uploads() {
+async fn early_response_reaches_an_uploading_caller() {
     for alpn in [HTTP1, HTTP2] {
         let too_large = async |_: Request<Incoming>| {
             Response::builder().status(413).body(Full::<Bytes>::from("too large")).unwrap()
@@ -86,13 +86,13 @@ async fn an_early_answer_reaches_a_caller_that_still_uploads() {
 }
 
 #[tokio::test]
-async fn an_early_refusal_by_the_gateway_reaches_a_caller_that_still_uploads() {
+async fn early_refusal_by_the_gateway_reaches_an_uploading_caller() {
     let world = World::answering(HTTP1, by_size).await;
     uploads_are_answered(&world, None, (403, "Invalid client certificate")).await;
 }
 
 #[tokio::test]
-async fn an_early_answer_of_a_upstream_that_then_hangs_up_reaches_the_caller() {
+async fn early_response_of_an_upstream_that_hangs_up_reaches_the_caller() {
     let world = World::raw(HTTP1, async |mut stream| {
         read_head(&mut stream).await.unwrap();
         // Part of the body arrives, so that the gateway is sending it.
@@ -118,7 +118,7 @@ async fn read_response(stream: &mut (impl AsyncReadExt + Unpin)) -> (String, Vec
 }
 
 #[tokio::test]
-async fn a_refused_request_with_a_small_body_keeps_its_connection() {
+async fn refused_request_with_a_small_body_keeps_its_connection() {
     let world = World::answering(HTTP1, by_size).await;
     for length in [1, 2_000, 65_536] {
         let mut stream = world.demo.connect(None, b"http/1.1").await;
@@ -138,7 +138,7 @@ async fn a_refused_request_with_a_small_body_keeps_its_connection() {
 }
 
 #[tokio::test]
-async fn a_refused_request_whose_small_body_does_not_come_ends_its_connection() {
+async fn refused_request_with_a_missing_small_body_ends_its_connection() {
     let world = World::answering(HTTP1, by_size).await;
     let mut stream = world.demo.connect(None, b"http/1.1").await;
     stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx").await.unwrap();
@@ -149,7 +149,7 @@ async fn a_refused_request_whose_small_body_does_not_come_ends_its_connection() 
 }
 
 #[tokio::test]
-async fn a_refused_request_with_a_large_body_ends_its_connection_in_order() {
+async fn refused_request_with_a_large_body_ends_its_connection_in_order() {
     let world = World::answering(HTTP1, by_size).await;
     for fields in
         ["Content-Length: 65537", "Content-Length: 1\r\nExpect: 100-continue", "Transfer-Encoding: chunked"]
@@ -168,7 +168,7 @@ async fn a_refused_request_with_a_large_body_ends_its_connection_in_order() {
 }
 
 #[tokio::test]
-async fn a_refused_http2_request_is_answered_before_any_reset() {
+async fn refused_http2_request_is_answered_before_any_reset() {
     let world = World::answering(HTTP1, by_size).await;
     let mut stream = world.demo.connect(None, b"h2").await;
     stream.write_all(&raw_http2::preface(65_535)).await.unwrap();

@@ -37,7 +37,7 @@ async fn still(count: &AtomicU64) -> u64 {
 }
 
 #[tokio::test]
-async fn an_upstream_that_does_not_read_stops_the_caller() {
+async fn upstream_that_does_not_read_stops_the_caller() {
     for alpn in [HTTP1, HTTP2] {
         let (read, may_read) = watch::channel(false);
         let world = World::answering(alpn, move |request: Request<Incoming>| {
@@ -85,7 +85,7 @@ async fn counted(
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_read_stops_the_upstream() {
+async fn caller_that_does_not_read_stops_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
         let given = Arc::new(AtomicU64::new(0));
         let counter = given.clone();
@@ -106,7 +106,7 @@ async fn a_caller_that_does_not_read_stops_the_upstream() {
 }
 
 #[tokio::test]
-async fn callers_that_do_not_read_do_not_stop_others_on_the_same_upstream_connection() {
+async fn callers_that_do_not_read_delay_no_other_on_the_same_upstream_connection() {
     let world = World::answering(HTTP2, by_size).await;
     let mut waiting = Vec::new();
     for _ in 0..40 {
@@ -123,7 +123,7 @@ async fn callers_that_do_not_read_do_not_stop_others_on_the_same_upstream_connec
 }
 
 #[tokio::test]
-async fn uploads_that_nobody_reads_do_not_stop_others_on_the_same_caller_connection() {
+async fn unread_uploads_delay_no_other_request_on_the_same_connection() {
     let world = World::answering(HTTP1, async |request: Request<Incoming>| -> Response<Sized> {
         if request.uri().path() == "/stalled" {
             std::future::pending::<()>().await;
@@ -154,7 +154,7 @@ async fn uploads_that_nobody_reads_do_not_stop_others_on_the_same_caller_connect
 }
 
 #[tokio::test]
-async fn a_caller_that_trickles_is_heard_piece_by_piece() {
+async fn trickled_body_is_forwarded_piece_by_piece() {
     let world = World::raw(HTTP1, async |mut stream| {
         read_head(&mut stream).await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();

@@ -6,7 +6,7 @@ use super::upstreams::{HTTP1, HTTP2, World, by_size, read_head};
 use crate::support::{get, soon, whole};
 
 #[tokio::test]
-async fn answers_that_say_their_length_twice_are_a_502_and_end_their_connection() {
+async fn responses_with_two_lengths_get_502_and_end_their_connection() {
     let twice = [
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -35,7 +35,7 @@ async fn answers_that_say_their_length_twice_are_a_502_and_end_their_connection(
 }
 
 #[tokio::test]
-async fn responses_with_a_head_of_more_than_16_kib_are_a_502() {
+async fn responses_with_a_head_of_more_than_16_kib_get_502() {
     let world = World::raw(HTTP1, async |mut stream| {
         while let Some(head) = read_head(&mut stream).await {
             let size: usize = head.split(' ').nth(1).unwrap().trim_start_matches('/').parse().unwrap();
@@ -55,7 +55,7 @@ async fn responses_with_a_head_of_more_than_16_kib_are_a_502() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_keep_their_fields_and_the_connection() {
+async fn responses_without_a_body_keep_their_fields_and_the_connection() {
     let cases = [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 200, Some("1000")),
         ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, None),
@@ -89,7 +89,7 @@ async fn answers_without_a_body_keep_their_fields_and_the_connection() {
 }
 
 #[tokio::test]
-async fn interim_answers_of_the_upstream_are_not_taken_for_the_answer() {
+async fn interim_responses_of_the_upstream_are_not_the_final_response() {
     let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n\
          HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
     let world = World::saying(vec![answer], false).await;
@@ -125,7 +125,7 @@ async fn echoing() -> World {
 }
 
 #[tokio::test]
-async fn requests_stay_framed_as_they_were() {
+async fn requests_keep_their_framing() {
     let world = echoing().await;
     let ask = async |line: &str, rest: &str| {
         world.ask(&format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}")).await

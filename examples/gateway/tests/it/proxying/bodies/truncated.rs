@@ -51,7 +51,7 @@ async fn download(world: &World, alpn: &str) -> (usize, bool) {
 }
 
 #[tokio::test]
-async fn every_byte_of_a_truncated_response_arrives_before_the_error() {
+async fn truncated_response_arrives_whole_before_its_error() {
     let world = world("", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
     for alpn in ["http/1.1", "h2"] {
         assert_eq!(download(&world, alpn).await, (LENGTH, false), "{alpn}");
@@ -69,7 +69,7 @@ async fn every_byte_of_a_truncated_response_arrives_before_the_error() {
 }
 
 #[tokio::test]
-async fn a_lenient_route_takes_the_end_of_the_connection_for_the_end_of_the_response() {
+async fn lenient_route_accepts_the_end_of_the_connection_as_end_of_the_response() {
     for head in ["HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
         let world = world("upstream_close = \"lenient\"", head).await;
         for alpn in ["http/1.1", "h2"] {

@@ -11,7 +11,7 @@ use self::service::{World, codec, exchange, metadata, method, talk};
 use crate::support::replace;
 
 #[tokio::test]
-async fn a_unary_call_and_its_metadata_pass_both_ways() {
+async fn unary_call_and_its_metadata_pass_both_ways() {
     let world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut request = Request::new("hello".to_owned());
@@ -69,7 +69,7 @@ async fn statuses_pass_unchanged_behind_messages_and_without_any() {
 }
 
 #[tokio::test]
-async fn each_message_of_a_conversation_is_echoed_before_the_next_is_sent() {
+async fn messages_are_echoed_before_the_next_is_sent() {
     let mut world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut stream = talk(&mut client).await;
@@ -83,7 +83,7 @@ async fn each_message_of_a_conversation_is_echoed_before_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn a_stream_stays_open_while_others_come_and_go() {
+async fn stream_stays_open_while_others_come_and_go() {
     let world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut lasting = talk(&mut client).await;
@@ -109,7 +109,7 @@ async fn a_stream_stays_open_while_others_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_hundred_conversations_share_a_callers_connection() {
+async fn hundred_conversations_share_one_connection() {
     let world = World::start().await;
     let client = world.client(Some("client")).await;
     let mut talking = JoinSet::new();
@@ -128,7 +128,7 @@ async fn a_hundred_conversations_share_a_callers_connection() {
 }
 
 #[tokio::test]
-async fn a_caller_without_an_admitted_certificate_gets_permission_denied() {
+async fn caller_without_an_admitted_certificate_gets_permission_denied() {
     let mut world = World::start().await;
     for certificate in [None, Some("stranger"), Some("expired"), Some("impostor")] {
         let mut client = world.client(certificate).await;
@@ -144,7 +144,7 @@ async fn a_caller_without_an_admitted_certificate_gets_permission_denied() {
 }
 
 #[tokio::test]
-async fn the_gateways_own_answers_are_statuses_with_its_stable_codes() {
+async fn gateway_responses_are_statuses_with_stable_codes() {
     let world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let ambiguous = "/proof//Unary".parse().unwrap();
@@ -172,7 +172,7 @@ async fn the_gateways_own_answers_are_statuses_with_its_stable_codes() {
 }
 
 #[tokio::test]
-async fn a_deadline_reaches_the_upstream_and_ends_the_call_on_both_sides() {
+async fn deadline_reaches_the_upstream_and_ends_the_call_on_both_sides() {
     let mut world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut request = Request::new("hello".to_owned());
@@ -184,7 +184,7 @@ async fn a_deadline_reaches_the_upstream_and_ends_the_call_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_cancels_is_cancelled_at_the_upstream() {
+async fn call_cancelled_by_the_caller_is_cancelled_at_the_upstream() {
     let mut world = World::start().await;
     let mut client = world.client(Some("client")).await;
     let mut waiting = client.clone();

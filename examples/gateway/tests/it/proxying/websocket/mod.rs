@@ -44,7 +44,7 @@ async fn text_binary_and_pings_are_echoed_under_the_routes_identity() {
 }
 
 #[tokio::test]
-async fn a_close_of_the_callers_reaches_the_upstream_and_its_answer_the_caller() {
+async fn close_of_the_caller_reaches_the_upstream_and_its_reply_the_caller() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     let frame = CloseFrame { code: CloseCode::Away, reason: "lunch".into() };
@@ -55,7 +55,7 @@ async fn a_close_of_the_callers_reaches_the_upstream_and_its_answer_the_caller()
 }
 
 #[tokio::test]
-async fn a_close_of_the_upstreams_reaches_the_caller_and_its_answer_the_upstream() {
+async fn close_of_the_upstream_reaches_the_caller_and_its_reply_the_upstream() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("bye")).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_close_of_the_upstreams_reaches_the_caller_and_its_answer_the_upstream
 }
 
 #[tokio::test]
-async fn an_upstream_that_prefers_http_2_is_asked_for_the_upgrade_over_http_1() {
+async fn upstream_that_prefers_http_2_gets_the_upgrade_over_http_1() {
     let world = World::start(&["h2", "http/1.1"]).await;
     let mut caller = world.demo.http2(Some("client")).await;
     assert_eq!(whole(caller.send_request(get("/plain")).await.unwrap()).await.0, 200);
@@ -78,7 +78,7 @@ async fn an_upstream_that_prefers_http_2_is_asked_for_the_upgrade_over_http_1() 
 }
 
 #[tokio::test]
-async fn a_connection_serves_requests_before_its_upgrade() {
+async fn connection_serves_requests_before_its_upgrade() {
     let world = World::start(&["http/1.1"]).await;
     let stream = TokioIo::new(world.demo.connect(Some("client"), b"http/1.1").await);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_connection_serves_requests_before_its_upgrade() {
 }
 
 #[tokio::test]
-async fn a_caller_that_vanishes_is_gone_for_the_upstream_too() {
+async fn vanished_caller_ends_the_upstream_connection() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_caller_that_vanishes_is_gone_for_the_upstream_too() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_vanishes_is_gone_for_the_caller_too() {
+async fn vanished_upstream_ends_the_caller_connection() {
     let mut world = World::start(&["http/1.1"]).await;
     let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
     socket.send(Message::text("die")).await.unwrap();

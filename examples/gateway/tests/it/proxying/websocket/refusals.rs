@@ -19,7 +19,7 @@ fn refused(error: Error) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn without_an_admitted_certificate_nothing_is_switched_and_the_upstream_hears_nothing() {
+async fn upgrade_without_an_admitted_certificate_never_reaches_the_upstream() {
     let world = World::start(&["http/1.1"]).await;
     for certificate in [None, Some("stranger"), Some("expired")] {
         let (status, body) = refused(open(&world, certificate, "/echo").await.unwrap_err());
@@ -31,7 +31,7 @@ async fn without_an_admitted_certificate_nothing_is_switched_and_the_upstream_he
 }
 
 #[tokio::test]
-async fn what_the_upstream_answers_in_place_of_101_is_passed_on() {
+async fn upstream_response_other_than_101_is_passed_on() {
     let world = World::start(&["http/1.1"]).await;
     for (path, expected) in [("/forbidden", (403, "not here")), ("/plain", (200, "plain"))] {
         let (status, body) = refused(open(&world, Some("client"), path).await.unwrap_err());
@@ -49,7 +49,7 @@ async fn what_the_upstream_answers_in_place_of_101_is_passed_on() {
 }
 
 #[tokio::test]
-async fn protocols_that_would_lead_around_the_rules_are_not_asked_for() {
+async fn protocols_that_would_bypass_the_rules_are_not_requested() {
     let world = World::start(&["http/1.1"]).await;
     let mut sender = world.demo.http1(Some("client")).await;
     for protocol in ["h2c", "H2C", "TLS/1.0", "HTTP/2.0", "websocket, h2c", "h2c,websocket"] {
@@ -86,14 +86,14 @@ async fn http_2_callers_are_not_upgraded() {
 }
 
 #[tokio::test]
-async fn a_protocol_that_was_not_asked_for_is_a_502() {
+async fn unrequested_protocol_is_a_502() {
     let world = World::start(&["http/1.1"]).await;
     let (status, _) = refused(open(&world, Some("client"), "/elsewhere").await.unwrap_err());
     assert_eq!(status, 502);
 }
 
 #[tokio::test]
-async fn an_upgrade_that_nobody_asked_for_is_a_502() {
+async fn unrequested_upgrade_is_a_502() {
     let demo = Demo::start();
     let upstream = Upstream::start(&demo.dir(), &["http/1.1"], async |mut stream| {
         let mut head = [0; 4_096];

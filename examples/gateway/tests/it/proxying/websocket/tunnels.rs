@@ -16,7 +16,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn another_protocol_passes_and_each_side_ends_on_its_own() {
+async fn other_protocols_pass_and_each_side_closes_separately() {
     let mut world = World::start(&["h2", "http/1.1"]).await;
     let stream = TokioIo::new(world.demo.connect(Some("client"), b"http/1.1").await);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -42,7 +42,7 @@ async fn another_protocol_passes_and_each_side_ends_on_its_own() {
 }
 
 #[tokio::test]
-async fn a_hundred_tunnels_at_once_do_not_mix() {
+async fn hundred_concurrent_tunnels_do_not_mix() {
     const TUNNELS: usize = 100;
     let mut world = World::start(&["http/1.1"]).await;
     let mut opening = JoinSet::new();
