@@ -55,8 +55,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let callers = [
         ("a partner", identity(&partner)?, "/orders", StatusCode::OK),
         ("a stranger", identity(&stranger)?, "/orders", StatusCode::FORBIDDEN),
-        ("nobody", IdentityLayer::anonymous(), "/orders", StatusCode::FORBIDDEN),
-        ("nobody", IdentityLayer::anonymous(), "/open", StatusCode::OK),
+        ("anonymous", IdentityLayer::anonymous(), "/orders", StatusCode::FORBIDDEN),
+        ("anonymous", IdentityLayer::anonymous(), "/open", StatusCode::OK),
     ];
     for (who, layer, path, expected) in callers {
         let request = Request::get(format!("{origin}{path}")).body(Empty::<Bytes>::new())?;

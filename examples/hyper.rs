@@ -28,7 +28,7 @@ use self::support::{Authority, Issued};
 async fn orders(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = match admitted(request.extensions()) {
         Some(caller) => format!("hello {}\n", caller.subject()),
-        None => "nobody judged this request\n".to_owned(),
+        None => "this request was not authorized by the layer\n".to_owned(),
     };
     Ok(Response::new(Full::from(text)))
 }
@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let callers = [
         ("a partner", identity(&partners.client("orders-client")?)?, StatusCode::OK),
         ("a stranger", identity(&stranger)?, StatusCode::FORBIDDEN),
-        ("nobody", IdentityLayer::anonymous(), StatusCode::FORBIDDEN),
+        ("anonymous", IdentityLayer::anonymous(), StatusCode::FORBIDDEN),
     ];
     for (who, layer, expected) in callers {
         let layer = layer.only_http1();

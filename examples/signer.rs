@@ -80,7 +80,7 @@ impl Agent {
     fn start(key: &str) -> Result<Self, Box<dyn Error>> {
         let key = aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::from_pem_slice(key.as_bytes())?)?;
         let (tasks, asked) = mpsc::channel::<Task>();
-        let public_key = key.public_key().ok_or("the key tells no public key")?.to_vec();
+        let public_key = key.public_key().ok_or("the key has no public key")?.to_vec();
         let schemes = vec![SignatureScheme::ECDSA_NISTP256_SHA256];
         let remote = RemoteKey { tasks, schemes, algorithm: key.algorithm(), public_key };
         let thread = thread::spawn(move || {

@@ -27,7 +27,8 @@ use self::support::{Authority, Issued};
 
 /// Inside the layer, in an interceptor or a method: the admitted certificate. None without the layer.
 fn greet(request: Request<()>) -> Result<Request<()>, Status> {
-    let caller = admitted(request.extensions()).ok_or_else(|| Status::internal("nobody judged this call"))?;
+    let caller = admitted(request.extensions())
+        .ok_or_else(|| Status::internal("this call was not authorized by the layer"))?;
     println!("the server is called by {}", caller.subject());
     Ok(request)
 }
@@ -70,12 +71,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let partner = identity(&partners.client("orders-client")?)?;
     let stranger = identity(&Authority::new("Partners CA")?.client("orders-client")?)?;
-    let nobody = MtlsConnectorLayer::anonymous(&trust)?;
+    let anonymous = MtlsConnectorLayer::anonymous(&trust)?;
 
     for (who, connector, expected) in [
         ("a partner", partner.clone(), Code::Ok),
         ("a stranger", stranger, Code::PermissionDenied),
-        ("nobody", nobody, Code::PermissionDenied),
+        ("anonymous", anonymous, Code::PermissionDenied),
     ] {
         let mut client = client(connector);
         let unary = code(client.check(HealthCheckRequest::default()).await);

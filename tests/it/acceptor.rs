@@ -133,7 +133,7 @@ async fn partner_is_greeted_by_name_and_other_callers_get_403() {
     let impostor = Authority::root("Partner CA");
     let day = 86_400;
     let wrong = [
-        ("nobody", None),
+        ("anonymous", None),
         ("an expired partner", Some(world.partners.issue(&Leaf::client("partner").until(NOON - 1)))),
         ("a partner of tomorrow", Some(world.partners.issue(&Leaf::client("partner").from(NOON + day)))),
         ("a stranger", Some(Authority::root("Stranger CA").issue(&Leaf::client("partner")))),
@@ -190,8 +190,8 @@ async fn plain_hyper_util_gives_the_same_responses() {
     for (tls, http) in every_version() {
         let partner = world.caller(Some(world.partner()), tls, http);
         assert_greeted(&partner.get(server.address(), "/").await, "CN=partner,O=Contoso");
-        let nobody = world.caller(None, tls, http);
-        assert_refused(&nobody.get(server.address(), "/").await, http, "nobody");
+        let anonymous = world.caller(None, tls, http);
+        assert_refused(&anonymous.get(server.address(), "/").await, http, "anonymous");
     }
 }
 

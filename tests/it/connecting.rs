@@ -65,8 +65,8 @@ async fn request_never_starts_with_an_identity_replaced_while_it_connected() {
                 }
                 let mut stream = tls.accept(stream).await?;
                 let mut request = [0; 4096];
-                let octets = stream.read(&mut request).await?;
-                if is_old && octets > 0 {
+                let bytes = stream.read(&mut request).await?;
+                if is_old && bytes > 0 {
                     wrong.lock().unwrap().push(number);
                 }
                 stream.write_all(ANSWER).await

@@ -76,7 +76,7 @@ fn tonic_example_denies_strangers_unary_and_streaming() {
             "a partner, unary: Ok",
             "a partner, streaming: Ok",
             "a stranger, unary: PermissionDenied",
-            "nobody, streaming: PermissionDenied",
+            "anonymous, streaming: PermissionDenied",
         ],
     );
 }

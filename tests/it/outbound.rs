@@ -325,7 +325,7 @@ async fn identity_is_never_sent_over_plain_http() {
     let uri = format!("http://{}/", listener.local_addr().unwrap());
     let route = IdentityLayer::new(world.identity("orders")).layer(world.client());
     assert_eq!(kind_of_failure(&route, &uri).await, ClientErrorKind::PlaintextIdentity);
-    assert!(listener.accept().is_err(), "nobody even connected");
+    assert!(listener.accept().is_err(), "no connection was made");
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn upstream_that_demands_a_certificate_of_another_authority_refuses_the_id
         let client = world.client();
         for (who, layer) in [
             ("a stranger", IdentityLayer::new(world.identity("orders"))),
-            ("nobody", IdentityLayer::anonymous()),
+            ("anonymous", IdentityLayer::anonymous()),
         ] {
             // On TLS 1.3 the alert may arrive before, while or after the request is written.
             for size in [0, 300_000].repeat(10) {

@@ -64,12 +64,12 @@ struct Value<'a> {
 /// The first value, and the rest.
 fn split(der: &[u8]) -> (Value<'_>, &[u8]) {
     let long = usize::from(der[1]).checked_sub(0x80);
-    let octets = &der[2..2 + long.unwrap_or(0)];
+    let bytes = &der[2..2 + long.unwrap_or(0)];
     let length = match long {
         None => usize::from(der[1]),
-        Some(_) => octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)),
+        Some(_) => bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
     };
-    let (contents, rest) = der[2 + octets.len()..].split_at(length);
+    let (contents, rest) = der[2 + bytes.len()..].split_at(length);
     (Value { tag: der[0], contents }, rest)
 }
 
@@ -91,7 +91,7 @@ fn at<'a>(der: &'a [u8], way: &[usize]) -> Value<'a> {
 
 fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
     let length = contents.len().to_be_bytes();
-    let significant = &length[length.iter().take_while(|octet| **octet == 0).count()..];
+    let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
     let head = match contents.len() {
         short @ 0..0x80 => vec![tag, short as u8],
         _ => [&[tag, 0x80 | significant.len() as u8], significant].concat(),
@@ -110,8 +110,8 @@ fn replaced(der: &[u8], way: &[usize], with: &[u8]) -> Vec<u8> {
     values.collect::<Vec<_>>().concat()
 }
 
-fn integer(octets: &[u8]) -> Vec<u8> {
-    wrap(INTEGER, octets)
+fn integer(bytes: &[u8]) -> Vec<u8> {
+    wrap(INTEGER, bytes)
 }
 
 /// A key derivation by scrypt: cost, block size, parallelism.

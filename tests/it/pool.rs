@@ -277,7 +277,7 @@ async fn unknown_identity_sends_nothing() {
         let kind = kind_of_failure(&route, &upstream.uri("/")).await;
         assert_eq!(kind, ClientErrorKind::UnknownIdentity);
     }
-    assert!(upstream.peers().is_empty(), "nobody even connected");
+    assert!(upstream.peers().is_empty(), "no connection was made");
 }
 
 #[tokio::test]

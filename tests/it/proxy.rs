@@ -130,7 +130,7 @@ async fn refused_request_never_reaches_the_upstream() {
         }
     }
     assert_eq!(world.upstream.requests(), 0);
-    assert!(world.upstream.peers().is_empty(), "nobody even connected");
+    assert!(world.upstream.peers().is_empty(), "no connection was made");
 }
 
 #[tokio::test]

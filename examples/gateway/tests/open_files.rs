@@ -52,7 +52,7 @@ async fn sigterm_with_500_requests_and_50_streams_in_flight_loses_none_and_exits
         assert_eq!((status, body.as_str()), (200, "slow"));
         closing += usize::from(headers.get("connection").is_some_and(|value| value == "close"));
     }
-    assert_eq!(closing, 500, "HTTP/1.1 callers are told that their connection ends");
+    assert_eq!(closing, 500, "HTTP/1.1 responses announce the end of the connection");
     assert_eq!(running.ended().await, Some(0));
     assert_eq!((running.count(from, "cut off"), upstream.requests()), (0, 550));
 }

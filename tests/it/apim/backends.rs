@@ -149,13 +149,13 @@ fn many_backends_are_not_listed_in_errors() {
         });
         builder.load("<set-backend-service backend-id='x' />").unwrap_err().to_string()
     };
-    for (count, told) in [
+    for (count, reported) in [
         (0, "1:22: no backend has the id \"x\": none is known here"),
         (1, "1:22: no backend has the id \"x\": known are \"0\""),
         (5, "1:22: no backend has the id \"x\": known are \"0\", \"1\", \"2\", \"3\", \"4\""),
         (6, "1:22: no backend has the id \"x\": 6 others are known"),
     ] {
-        assert_eq!(errors(count), told);
+        assert_eq!(errors(count), reported);
     }
 }
 
@@ -232,8 +232,12 @@ fn backends_and_their_identities_are_explained() {
     let explain = |text: &str| {
         let presented = WORLD.certificate("none");
         let document = WORLD.load(text).unwrap();
-        let told = document.explain(&RequestFacts::new(&request(), &presented), NOW).to_string();
-        told.lines().filter(|line| !line.starts_with("forwarded")).map(ToOwned::to_owned).collect::<Vec<_>>()
+        let reported = document.explain(&RequestFacts::new(&request(), &presented), NOW).to_string();
+        reported
+            .lines()
+            .filter(|line| !line.starts_with("forwarded"))
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>()
     };
     let goes_west = "line 1: the request goes to the backend \"west\", https://west.internal/";
     assert_eq!(

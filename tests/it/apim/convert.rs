@@ -8,7 +8,7 @@ use tower_mtls::apim::{
 };
 
 use super::{
-    corpus::{documents, told},
+    corpus::{decision, documents},
     fuzz::{Random, mutate},
     world::{WORLD, evaluate},
 };
@@ -24,8 +24,8 @@ fn decisions(text: &str, format: Format) -> Vec<String> {
     match load(text, format) {
         Ok(document) => {
             let warnings = document.warnings().iter().map(|warning| warning.message().to_owned());
-            let told = CALLERS.map(|caller| told(&evaluate(&document, &WORLD.certificate(caller))));
-            told.into_iter().chain(warnings).collect()
+            let decision = CALLERS.map(|caller| decision(&evaluate(&document, &WORLD.certificate(caller))));
+            decision.into_iter().chain(warnings).collect()
         }
         Err(errors) => errors.iter().map(|error| error.message().to_owned()).collect(),
     }

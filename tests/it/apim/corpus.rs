@@ -97,7 +97,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("caller_as_variable", "orders", "pass admitted x-caller=orders x-audit=caller=orders;method=GET"),
     ("caller_as_variable", "none", "403 Invalid client certificate"),
     ("organisation_out_of_the_subject", "orders", "pass x-caller=O=Contoso"),
-    ("organisation_out_of_the_subject", "none", "pass x-caller=nobody"),
+    ("organisation_out_of_the_subject", "none", "pass x-caller=unknown"),
     ("identity_per_caller", "orders", "pass admitted id=ORDERS-THUMBPRINT"),
     ("identity_per_caller", "fabrikam", "pass admitted id=fabrikam"),
     ("identity_per_caller", "none", "403 Invalid client certificate"),
@@ -184,52 +184,52 @@ pub(crate) fn documents() -> Vec<(String, String)> {
     documents
 }
 
-pub(crate) fn told(outcome: &Outcome) -> String {
-    let mut told = String::new();
+pub(crate) fn decision(outcome: &Outcome) -> String {
+    let mut decision = String::new();
     match outcome {
         Outcome::Respond(answer) => {
-            write!(told, "{}", answer.status().as_u16()).unwrap();
+            write!(decision, "{}", answer.status().as_u16()).unwrap();
             if let Some(reason) = answer.reason() {
-                write!(told, " {reason}").unwrap();
+                write!(decision, " {reason}").unwrap();
             }
             let body = String::from_utf8(answer.body().to_vec()).unwrap();
             // {"statusCode":401,"message":"..."}
             let message =
                 body.strip_prefix(&format!("{{\"statusCode\":{},\"message\":\"", answer.status().as_u16()));
             if let Some(message) = message {
-                write!(told, " {}", message.trim_end_matches("\"}")).unwrap();
+                write!(decision, " {}", message.trim_end_matches("\"}")).unwrap();
             }
             for (name, value) in answer.headers() {
                 if message.is_none() || name != "content-type" {
-                    write!(told, " {name}={}", value.to_str().unwrap()).unwrap();
+                    write!(decision, " {name}={}", value.to_str().unwrap()).unwrap();
                 }
             }
             if message.is_none() && !body.is_empty() {
-                write!(told, " {body}").unwrap();
+                write!(decision, " {body}").unwrap();
             }
         }
         Outcome::Forward(forward) => {
-            told.push_str("pass");
-            told.push_str(if forward.admits() { " admitted" } else { "" });
+            decision.push_str("pass");
+            decision.push_str(if forward.admits() { " admitted" } else { "" });
             match forward.forwarding().identity() {
-                Some(ChosenIdentity::Id(id)) => write!(told, " id={id}").unwrap(),
-                Some(ChosenIdentity::Thumbprint(thumbprint)) => write!(told, " id={thumbprint}").unwrap(),
+                Some(ChosenIdentity::Id(id)) => write!(decision, " id={id}").unwrap(),
+                Some(ChosenIdentity::Thumbprint(thumbprint)) => write!(decision, " id={thumbprint}").unwrap(),
                 _ => {}
             }
             if let Some(url) = forward.forwarding().base_url() {
-                write!(told, " to={url}").unwrap();
+                write!(decision, " to={url}").unwrap();
             }
             if let Some(id) = forward.forwarding().backend() {
-                write!(told, " ({id})").unwrap();
+                write!(decision, " ({id})").unwrap();
             }
             for (name, _) in forward.forwarding().header_changes() {
                 let value = joined(forward.headers().unwrap(), name.as_str()).unwrap_or_default();
-                write!(told, " {name}={value}").unwrap();
+                write!(decision, " {name}={value}").unwrap();
             }
         }
         _ => panic!("another outcome"),
     }
-    told
+    decision
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn documents_decide_as_expected() {
     for (name, caller, expected) in EXPECTED {
         let (_, text) = documents.iter().find(|(known, _)| known == name).unwrap();
         let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{name}: {errors}"));
-        let found = told(&evaluate(&document, &WORLD.certificate(caller)));
+        let found = decision(&evaluate(&document, &WORLD.certificate(caller)));
         let expected = WORLD.fill(expected);
         if found != expected {
             writeln!(wrong, "{name}, {caller}: expected {expected}, found {found}").unwrap();
@@ -263,8 +263,8 @@ fn documents_can_be_explained() {
             let facts = tower_mtls::apim::RequestFacts::new(&request, &presented);
             let explanation = document.explain(&facts, super::world::NOW);
             assert_eq!(
-                told(explanation.outcome()),
-                told(&evaluate(&document, &presented)),
+                decision(explanation.outcome()),
+                decision(&evaluate(&document, &presented)),
                 "{name}: {caller}"
             );
             assert!(explanation.to_string().lines().count() >= 1, "{name}");

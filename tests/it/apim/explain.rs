@@ -32,14 +32,14 @@ fn document_is_explained_condition_by_condition() {
         "{refused}"
     );
     let missing = explain(TEXT, "none");
-    assert!(!missing.contains("VerifyNoRevocation():"), "what was not asked is not told: {missing}");
+    assert!(!missing.contains("VerifyNoRevocation():"), "not evaluated: {missing}");
 }
 
 #[test]
 fn validation_is_explained_claim_by_claim() {
     const TEXT: &str = "<validate-client-certificate><identities><identity common-name=\"orders\" dns-name=\"x\" \
                         /></identities></validate-client-certificate>";
-    let told = explain(TEXT, "orders");
+    let reported = explain(TEXT, "orders");
     for line in [
         "line 1: validate-client-certificate: ClientCertificateIdentityNotMatched: Certificate does not match any of allowed \
          identities.",
@@ -48,18 +48,21 @@ fn validation_is_explained_claim_by_claim() {
         "answered 401 by validate-client-certificate in line 1: ClientCertificateIdentityNotMatched: Certificate does not \
          match any of allowed identities.",
     ] {
-        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+        assert!(reported.lines().any(|reported| reported == line), "{line}: {reported}");
     }
 }
 
 #[test]
 fn failing_expression_is_explained() {
-    let told = explain(
+    let reported = explain(
         "<choose><when condition=\"@(context.Request.Certificate.Thumbprint == \"A\")\"><return-response /></when></choose>",
         "none",
     );
-    assert!(told.contains("Object reference not set to an instance of an object."), "{told}");
-    assert!(told.contains("answered 500 by when in line 1: ExpressionValueEvaluationFailure"), "{told}");
+    assert!(reported.contains("Object reference not set to an instance of an object."), "{reported}");
+    assert!(
+        reported.contains("answered 500 by when in line 1: ExpressionValueEvaluationFailure"),
+        "{reported}"
+    );
 }
 
 #[test]
@@ -109,8 +112,8 @@ fn details_of_a_line_follow_below_it() {
             "line 1: variable \"a\" is set to false",
         ),
     ] {
-        let told = explain(text, caller);
-        assert!(told.lines().any(|line| line.starts_with(expected)), "{expected}:\n{told}");
+        let reported = explain(text, caller);
+        assert!(reported.lines().any(|line| line.starts_with(expected)), "{expected}:\n{reported}");
     }
     let trusted = explain(&verify, "orders");
     assert!(!trusted.contains("no chain") && !trusted.contains("holds 3"), "{trusted}");

@@ -369,11 +369,12 @@ fn statements_and_arguments_are_checked_and_reported_once() {
         ),
     ] {
         let errors = errors(&block(code));
-        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let fits =
-            |(told, expected): (&String, &&str)| expected.split('|').any(|expected| told.contains(expected));
-        if told.len() != expected.len() || !told.iter().zip(expected).all(fits) {
-            wrong.push(format!("{code}: {expected:?}; found\n  {}", told.join("\n  ")));
+        let reported: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let fits = |(reported, expected): (&String, &&str)| {
+            expected.split('|').any(|expected| reported.contains(expected))
+        };
+        if reported.len() != expected.len() || !reported.iter().zip(expected).all(fits) {
+            wrong.push(format!("{code}: {expected:?}; found\n  {}", reported.join("\n  ")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -756,7 +757,7 @@ fn caller_lookups_in_a_store_without_callers_are_warned_of() {
     let other = condition("context.Request.Certificate == null || context.Deployment.Certificates.Count > 3");
     let none = DeploymentCertificates::new;
     let ours = || none().with("orders", WORLD.orders.clone(), true);
-    for (text, deployed, told) in [
+    for (text, deployed, reported) in [
         (&store, none(), Some("which is empty now: add the callers' certificates there")),
         (&store, ours(), Some("hardly by callers (\"orders\")")),
         (&store, ours().with("caller", WORLD.billing.clone(), false), None),
@@ -766,8 +767,8 @@ fn caller_lookups_in_a_store_without_callers_are_warned_of() {
         let builder = Document::builder().allow_unanchored().deployment(Shared::new(deployed));
         let document = builder.load(text).unwrap();
         let warned = document.warnings().iter().find(|warning| warning.kind() == FindingKind::Callers);
-        match told {
-            Some(told) => assert!(warned.unwrap().to_string().contains(told), "{text}: {warned:?}"),
+        match reported {
+            Some(reported) => assert!(warned.unwrap().to_string().contains(reported), "{text}: {warned:?}"),
             None => assert_eq!(warned, None, "{text}"),
         }
     }
@@ -901,8 +902,8 @@ fn errors_name_the_remedy_for_an_unsupported_element() {
         ("<set-backend-service backend-id='x' />", Backend, "known are \"east\", \"west\""),
     ] {
         let errors = errors(text);
-        let told = |error: &DocumentError| error.kind() == kind && error.message().contains(message);
-        if !errors.iter().any(told) {
+        let reported = |error: &DocumentError| error.kind() == kind && error.message().contains(message);
+        if !errors.iter().any(reported) {
             wrong.push(format!("{text}: {message}; found {errors}"));
         }
     }
@@ -983,10 +984,10 @@ fn named_value_is_the_only_error_reported() {
         "<validate-client-certificate><identities><identity subject='{{a}}' /></identities></validate-client-certificate>",
     ] {
         let errors = WORLD.builder().only_known_certificates().load(text).unwrap_err();
-        let told: Vec<_> = errors.iter().map(|error| error.message()).collect();
+        let reported: Vec<_> = errors.iter().map(|error| error.message()).collect();
         assert!(
-            matches!(told.as_slice(), [only] if only.starts_with("named values {{...}}")),
-            "{text}: {told:?}"
+            matches!(reported.as_slice(), [only] if only.starts_with("named values {{...}}")),
+            "{text}: {reported:?}"
         );
     }
 }
@@ -1016,17 +1017,21 @@ fn split_cookies_are_joined_to_one_field() {
 
 #[test]
 fn identities_that_an_expression_may_name_are_reported() {
-    let told = |text: &str| -> Vec<String> {
+    let reported = |text: &str| -> Vec<String> {
         let document = WORLD.load(text).unwrap();
         document.certificates_possible().iter().map(ToString::to_string).collect()
     };
     let literal =
         "<set-variable name='a' value='orders' /><authentication-certificate certificate-id='orders' />";
-    assert!(told(literal).is_empty());
+    assert!(reported(literal).is_empty());
     let open = "<set-variable name='a' value='orders' />\
                 <authentication-certificate certificate-id='@((string)context.Variables[\"a\"])' />";
-    assert!(told(open).contains(&"the certificate with the id orders".to_owned()), "{:?}", told(open));
+    assert!(
+        reported(open).contains(&"the certificate with the id orders".to_owned()),
+        "{:?}",
+        reported(open)
+    );
     let joined = "<authentication-certificate thumbprint='@(context.Request.Certificate == null ? \
                   \"31CBB8262B6710B510178BC639C738F8B85B71E6\" : \"AAB8262B6710B510178BC639C738F8B85B71E6AA\")' />";
-    assert_eq!(told(joined).len(), 2, "{:?}", told(joined));
+    assert_eq!(reported(joined).len(), 2, "{:?}", reported(joined));
 }

@@ -394,10 +394,10 @@ fn messages_never_repeat_a_possible_key() {
         when(&format!("({key})\"a\" == \"b\"")),
     ] {
         let errors = WORLD.load(&text).expect_err(&text);
-        let told = errors.iter().map(ToString::to_string).chain(errors.warnings().iter().map(ToString::to_string));
-        for told in told {
+        let reported = errors.iter().map(ToString::to_string).chain(errors.warnings().iter().map(ToString::to_string));
+        for reported in reported {
             for secret in ["SECRET", "hunter2", &key[..64]] {
-                assert!(!told.contains(secret), "{text}: {told}");
+                assert!(!reported.contains(secret), "{text}: {reported}");
             }
         }
     }
@@ -549,20 +549,20 @@ fn choice_must_be_proven_on_each_path_to_it() {
     }
 }
 
-const NOBODY: &str = "a caller without a certificate is passed on";
+const UNCHECKED: &str = "a caller without a certificate is passed on";
 
 /// Whether callers without a certificate pass for certain, and whether a self-signed one may be admitted.
 fn warned(text: &str) -> [bool; 2] {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
-    let nobody = document.warnings().iter().any(|it| it.message().starts_with(NOBODY));
+    let anonymous = document.warnings().iter().any(|it| it.message().starts_with(UNCHECKED));
     let stranger = document.warnings().iter().any(|it| it.kind() == FindingKind::Unanchored);
     assert_eq!(stranger, !document.is_anchored(), "{text}");
-    [nobody, stranger]
+    [anonymous, stranger]
 }
 
 #[test]
 fn passing_callers_without_proof_are_warned_of() {
-    for (code, nobody, stranger) in [
+    for (code, anonymous, stranger) in [
         ("CERT != null && CERT.Thumbprint != PIN", true, false),
         ("CERT?.NotAfter < DateTime.Now", true, true),
         ("CERT?.Subject == \"CN=a\"", true, true),
@@ -582,7 +582,7 @@ fn passing_callers_without_proof_are_warned_of() {
         // A GET passes without being admitted.
         ("context.Request.Method == \"PUT\" && CERT?.Thumbprint != PIN", false, false),
     ] {
-        assert_eq!(warned(&refusing(code)), [nobody, stranger], "{code}");
+        assert_eq!(warned(&refusing(code)), [anonymous, stranger], "{code}");
     }
     // Callers without a certificate are admitted on purpose.
     let public = when(
@@ -594,19 +594,19 @@ fn passing_callers_without_proof_are_warned_of() {
     // The position is that of the condition that lets them pass.
     let text = format!("\n\n{}", refusing("CERT != null && CERT.Thumbprint != PIN"));
     let document = WORLD.load(&text).unwrap();
-    let warning = document.warnings().iter().find(|it| it.message().starts_with(NOBODY)).unwrap();
+    let warning = document.warnings().iter().find(|it| it.message().starts_with(UNCHECKED)).unwrap();
     assert_eq!((warning.line(), warning.column()), (3, 9));
 }
 
 #[test]
 fn corpus_documents_are_warned_of_only_if_unproven() {
-    let (mut nobody, mut stranger) = (Vec::new(), Vec::new());
+    let (mut anonymous, mut stranger) = (Vec::new(), Vec::new());
     for (name, text) in super::corpus::documents() {
-        let [passes_nobody, passes_stranger] = warned(&text);
-        nobody.extend(passes_nobody.then(|| name.clone()));
+        let [passes_anonymous, passes_stranger] = warned(&text);
+        anonymous.extend(passes_anonymous.then(|| name.clone()));
         stranger.extend(passes_stranger.then_some(name));
     }
-    assert_eq!(nobody, Vec::<String>::new());
+    assert_eq!(anonymous, Vec::<String>::new());
     assert_eq!(stranger, UNPROVEN);
     let snippets: Vec<_> = super::snippets::all().iter().map(|snippet| warned(snippet)).collect();
     let [expiry, names, others @ ..] = snippets.as_slice() else { panic!("{snippets:?}") };

@@ -188,8 +188,8 @@ fn unproven_document_loads_only_if_allowed() {
         match strict().load(&text) {
             Ok(document) if is_anchored => assert!(document.is_anchored(), "{text}"),
             Err(errors) if !is_anchored => {
-                let told: Vec<_> = errors.iter().map(|error| (error.kind(), error.problem())).collect();
-                assert_eq!(told, [(FindingKind::Unanchored, PROBLEM)], "{text}");
+                let reported: Vec<_> = errors.iter().map(|error| (error.kind(), error.problem())).collect();
+                assert_eq!(reported, [(FindingKind::Unanchored, PROBLEM)], "{text}");
                 assert!(errors.to_string().ends_with("; or allow_unanchored"), "{errors}");
             }
             loaded => wrong.push(format!("{text}: {loaded:?}")),
@@ -249,9 +249,9 @@ where
     L::Service: tower::Service<Request<()>>,
     <L::Service as tower::Service<Request<()>>>::Error: std::fmt::Debug,
 {
-    let (told, asked) = std::sync::mpsc::channel();
+    let (reported, asked) = std::sync::mpsc::channel();
     let inner = service_fn(move |request: Request<()>| {
-        told.send(verification(request.extensions())).unwrap();
+        reported.send(verification(request.extensions())).unwrap();
         async { Ok(Response::new(String::new())) }
     });
     let service = layer.layer(tower::util::BoxCloneSyncService::new(inner));

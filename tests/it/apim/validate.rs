@@ -34,7 +34,7 @@ const NOT_MATCHED: Option<&str> = Some("ClientCertificateIdentityNotMatched");
 
 #[test]
 fn attributes_have_their_effect_and_reason_code() {
-    const NOBODY: &str = "<identities><identity common-name=\"nobody\" /></identities>";
+    const OTHER: &str = "<identities><identity common-name=\"other\" /></identities>";
     for (attributes, children, caller, expected) in [
         ("", "", "none", NOT_FOUND),
         ("", "", "orders", None),
@@ -51,13 +51,13 @@ fn attributes_have_their_effect_and_reason_code() {
         ("validate-not-after=\"false\"", "", "expired", NOT_TRUSTED),
         ("validate-not-before=\"false\"", "", "early", NOT_TRUSTED),
         ("validate-revocation=\"false\"", "", "orders", None),
-        ("", NOBODY, "orders", NOT_MATCHED),
+        ("", OTHER, "orders", NOT_MATCHED),
         // Expiry is checked before trust, trust before identity.
-        ("", NOBODY, "impostor", NOT_TRUSTED),
-        ("", NOBODY, "expired", EXPIRED),
-        ("", NOBODY, "none", NOT_FOUND),
-        ("validate-trust=\"false\"", NOBODY, "impostor", NOT_MATCHED),
-        ("ignore-error=\"true\"", NOBODY, "impostor", None),
+        ("", OTHER, "impostor", NOT_TRUSTED),
+        ("", OTHER, "expired", EXPIRED),
+        ("", OTHER, "none", NOT_FOUND),
+        ("validate-trust=\"false\"", OTHER, "impostor", NOT_MATCHED),
+        ("ignore-error=\"true\"", OTHER, "impostor", None),
         ("ignore-error=\"true\"", "", "none", None),
     ] {
         let text =
@@ -173,7 +173,7 @@ fn failing_on_error_is_500() {
     let outcome = evaluate(&document, &WORLD.certificate("none"));
     let answer = outcome.answer().unwrap();
     assert_eq!(answer.status(), 500);
-    assert_eq!(answer.code(), NOT_FOUND, "the first cause is told");
+    assert_eq!(answer.code(), NOT_FOUND, "the first cause is reported");
 }
 
 #[test]

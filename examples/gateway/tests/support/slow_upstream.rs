@@ -57,9 +57,9 @@ async fn serve(mut socket: TcpStream, asked: Arc<AtomicUsize>, mut released: wat
     let mut read = Vec::new();
     loop {
         while !read.ends_with(b"\r\n\r\n") {
-            let mut octets = [0; 4_096];
-            match socket.read(&mut octets).await {
-                Ok(count) if count > 0 => read.extend_from_slice(&octets[..count]),
+            let mut bytes = [0; 4_096];
+            match socket.read(&mut bytes).await {
+                Ok(count) if count > 0 => read.extend_from_slice(&bytes[..count]),
                 _ => return,
             }
         }

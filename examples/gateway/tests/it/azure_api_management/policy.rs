@@ -325,7 +325,7 @@ async fn grpc_fields_pass_a_document_both_ways() {
             assert_eq!(request.headers()["te"], "trailers");
             assert_eq!(request.uri().path(), "/api/orders.Orders/Get");
             let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
-            let body = Full::new(Bytes::from_static(b"told")).with_trailers(ready(Some(Ok(trailers))));
+            let body = Full::new(Bytes::from_static(b"body")).with_trailers(ready(Some(Ok(trailers))));
             Ok::<_, Infallible>(Response::new(body))
         });
         let served = server::conn::http2::Builder::new(TokioExecutor::new());
@@ -344,7 +344,7 @@ async fn grpc_fields_pass_a_document_both_ways() {
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await.unwrap();
     assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
-    assert_eq!(body.to_bytes(), "told");
+    assert_eq!(body.to_bytes(), "body");
 }
 
 #[tokio::test]
@@ -541,9 +541,12 @@ fn elements_without_effect_are_reported() {
     ] {
         let (code, printed) = check(&write(&demo, &[("d", document)], "identity = \"orders\""));
         assert_eq!(code, Some(0), "{case}: {printed}");
-        let told = ["stands for nothing", "hardly by callers"];
-        let told = told.iter().filter(|told| printed.contains(**told)).count();
-        assert!(told == usize::from(case != "nothing") && printed.contains(expected), "{case}: {printed}");
+        let reported = ["stands for nothing", "hardly by callers"];
+        let reported = reported.iter().filter(|reported| printed.contains(**reported)).count();
+        assert!(
+            reported == usize::from(case != "nothing") && printed.contains(expected),
+            "{case}: {printed}"
+        );
     }
 }
 

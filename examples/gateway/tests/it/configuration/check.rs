@@ -48,7 +48,7 @@ thumbprint_file = \"allowed.txt\"
         write(&folder, &format!("{name}.key"), &key.serialize_pem());
     }
     write(&folder, "garbage.bin", "\u{1}\u{2}garbage");
-    write(&folder, "empty.txt", "# nobody\n");
+    write(&folder, "empty.txt", "# empty\n");
     write(&folder, "bad.txt", "# ours\nxyz\n");
     write(&folder, "wrong.password", "wrong\n");
     let cut = fs::read(folder.path().join("orders.pfx")).unwrap();

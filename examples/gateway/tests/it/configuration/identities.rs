@@ -33,11 +33,11 @@ async fn get(demo: &Demo, certificate: Option<&str>, path: &str, header: &str) -
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
     let answer = demo.send_raw(certificate, request.as_bytes()).await;
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let told = |before: &str| {
+    let found = |before: &str| {
         let rest = answer.split(before).nth(1)?;
         Some(rest.split('"').next().unwrap().to_owned())
     };
-    (status, told("\"subject\": \"CN=").or_else(|| told("\"code\":\"")).unwrap_or_default())
+    (status, found("\"subject\": \"CN=").or_else(|| found("\"code\":\"")).unwrap_or_default())
 }
 
 #[tokio::test]
@@ -67,8 +67,11 @@ async fn header_chooses_from_the_table_of_its_route_only() {
         assert_eq!((seen.0, seen.1.as_str()), expected, "{header:?}");
     }
     assert_eq!(get(&demo, None, "/", "x-tenant: acme\r\n").await.0, 403);
-    let told = running.logged(0, "value=\"ACME\"");
-    assert!(told.contains("code=\"unknown_identity\"") && told.contains("by=\"x-tenant\""), "{told}");
+    let reported = running.logged(0, "value=\"ACME\"");
+    assert!(
+        reported.contains("code=\"unknown_identity\"") && reported.contains("by=\"x-tenant\""),
+        "{reported}"
+    );
 }
 
 #[tokio::test]
@@ -80,12 +83,12 @@ async fn admitted_certificate_chooses_the_identity() {
         [[routes]]
         path = "/cn"
         upstream = "UPSTREAM"
-        identity_by = { claim = "common_name", identities = { "somebody-else" = "orders", "orders-client" = "billing" } }
+        identity_by = { claim = "common_name", identities = { "another-client" = "orders", "orders-client" = "billing" } }
         client_certificate = { trust = "demo" }
         [[routes]]
         path = "/none"
         upstream = "UPSTREAM"
-        identity_by = { claim = "dns_name", identities = { "nobody.example" = "orders" } }
+        identity_by = { claim = "dns_name", identities = { "none.example" = "orders" } }
         client_certificate = { trust = "demo" }
         "#,
     );

@@ -37,8 +37,8 @@ async fn callers_with_a_handshake_or_request_under_way_are_answered() {
     running.terminate();
     let (status, headers, _) = whole(kept.send_request(get("/")).await.unwrap()).await;
     assert_eq!(status, 200);
-    if let Some(told) = headers.get("connection") {
-        assert_eq!(told, "close");
+    if let Some(reported) = headers.get("connection") {
+        assert_eq!(reported, "close");
     }
     running.logged(0, "draining");
     let mut early = demo.handshake(early, None, b"http/1.1").await.unwrap();

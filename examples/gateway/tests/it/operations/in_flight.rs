@@ -30,22 +30,22 @@ impl Waiting {
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(upstream::tls(dir, &["http/1.1"])));
         let orders = CertificateDer::from_pem_file(dir.join("orders.pem")).unwrap();
-        let (tell, accepted) = mpsc::unbounded_channel();
+        let (accepted_tx, accepted) = mpsc::unbounded_channel();
         let (go_on, mut may_go_on) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut is_first = true;
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 if std::mem::take(&mut is_first) {
-                    tell.send(()).unwrap();
+                    accepted_tx.send(()).unwrap();
                     may_go_on.recv().await;
                 }
                 let (acceptor, orders) = (acceptor.clone(), orders.clone());
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(socket).await else { return };
                     let is_orders = stream.get_ref().1.peer_certificates().unwrap().first() == Some(&orders);
-                    let mut octets = [0; 4_096];
-                    while stream.read(&mut octets).await.is_ok_and(|count| count > 0) {
+                    let mut bytes = [0; 4_096];
+                    while stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {
                         let seen = if is_orders { "orders" } else { "others" };
                         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n{seen}");
                         if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -106,11 +106,11 @@ async fn request_in_flight_without_its_identity_gets_502() {
 /// An upstream that switches protocols and waits for the caller's end.
 async fn switching(demo: &Demo) -> Upstream {
     Upstream::start(&demo.dir(), &["http/1.1"], |mut stream| async move {
-        let mut octets = [0; 4_096];
-        let _ = stream.read(&mut octets).await;
+        let mut bytes = [0; 4_096];
+        let _ = stream.read(&mut bytes).await;
         let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
         let _ = stream.write_all(switched).await;
-        let _ = stream.read(&mut octets).await;
+        let _ = stream.read(&mut bytes).await;
     })
     .await
 }
@@ -120,9 +120,9 @@ async fn switch(demo: &Demo) -> (TlsStream<TcpStream>, String) {
     let mut caller = demo.connect(None, b"http/1.1").await;
     let request = b"GET /open HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: chatter\r\n\r\n";
     caller.write_all(request).await.unwrap();
-    let mut octets = [0; 4_096];
-    let count = soon(caller.read(&mut octets)).await.unwrap();
-    let answer = String::from_utf8_lossy(&octets[..count]).into_owned();
+    let mut bytes = [0; 4_096];
+    let count = soon(caller.read(&mut bytes)).await.unwrap();
+    let answer = String::from_utf8_lossy(&bytes[..count]).into_owned();
     (caller, answer.split(' ').nth(1).unwrap().to_owned())
 }
 

@@ -60,7 +60,7 @@ async fn health_and_portal_are_public_and_metrics_need_the_token() {
         assert_eq!(status, expected, "{token:?} {path}: {body}");
         assert_eq!(headers.contains_key("www-authenticate"), status == 401, "{path}");
         let has_body = status == 401 || status == 200 && ["/", "/metrics"].contains(&path);
-        assert!(has_body || body.is_empty(), "{path} tells {body}");
+        assert!(has_body || body.is_empty(), "{path} discloses {body}");
         assert!(status != 401 || body.contains("The management token is missing or wrong"), "{body}");
     }
     // The same over HTTP/2, and with other methods.
@@ -87,8 +87,8 @@ async fn silent_connections_make_room_and_guesses_are_logged() {
     for _ in 0..3 {
         assert_eq!(ask(&demo, None, Some("Bearer guess"), "/metrics").await.0, 401);
     }
-    let told = running.logged(0, "asked with a token that is not the one");
-    assert!(told.contains(" WARN ") && told.contains("remote=127.0.0.1:"), "{told}");
+    let reported = running.logged(0, "asked with a token that is not the one");
+    assert!(reported.contains(" WARN ") && reported.contains("remote=127.0.0.1:"), "{reported}");
     assert!(running.count(0, "asked with a token that is not the one") <= 2, "not for each of them");
 }
 
@@ -199,7 +199,7 @@ fn check_validates_the_management_section() {
     let good = demo.toml();
     let address = format!("127.0.0.1:{}\"\ntoken_file", 0);
     let write = |name: &str, text: &str| fs::write(demo.dir().join(name), text).unwrap();
-    write("short.token", "fifteen-octets!\n");
+    write("short.token", "fifteen-bytes!\n");
     write("two.token", "0123456789abcdef\n0123456789abcdef\n");
     for (case, from, to, code, expected) in [
         ("good", "", "", Some(0), "good.toml: ok"),

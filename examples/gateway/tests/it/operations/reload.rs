@@ -119,7 +119,7 @@ async fn sighup_reloads_rules_and_identities() {
     assert!(status == 200 && body.contains("CN=billing-gateway"), "{body}");
 
     let from = world.running.lines();
-    world.change("issuer = [\"", "issuer = [\"CN=Nobody, ");
+    world.change("issuer = [\"", "issuer = [\"CN=Unknown, ");
     world.running.hang_up();
     world.running.logged(from, RELOADED);
     assert_eq!(world.ask(Some("client"), "/orders").await.0, 403);
@@ -375,7 +375,7 @@ async fn management_listener_starts_changes_its_token_and_stops() {
     let management = world.running.management_port();
     assert_eq!(world.stale_seconds().await, 0.0);
     let from = world.running.lines();
-    replace(&world.file("management.token"), "another token of 16 octets\n".replace(' ', "-"));
+    replace(&world.file("management.token"), "another token of 16 bytes\n".replace(' ', "-"));
     world.running.logged(from, RELOADED);
     assert_eq!(world.stale_seconds().await, 0.0, "the new token is taken");
 
@@ -404,15 +404,18 @@ async fn configuration_edited_in_place_is_loaded_when_replaced_or_on_sighup() {
     // The first half of the file is valid, and its route is open.
     let from = world.running.lines();
     fs::write(&world.config, &guarded).unwrap();
-    let told = world.running.logged(from, EDITED);
-    assert!(told.contains("WARN gateway::live: live.toml: ") && told.contains("kill -HUP "), "{told}");
+    let reported = world.running.logged(from, EDITED);
+    assert!(
+        reported.contains("WARN gateway::live: live.toml: ") && reported.contains("kill -HUP "),
+        "{reported}"
+    );
     assert!(world.stale_seconds().await > 0.0);
     // A file that it names is read again, the configuration is not.
     let ca = world.file("partners-ca.pem");
     replace(&ca, fs::read(&ca).unwrap());
-    let told = world.running.logged(from, RELOADED);
+    let reported = world.running.logged(from, RELOADED);
     let without = "reloaded, without the edit in place of live.toml; load it with `kill -HUP ";
-    assert!(told.contains(without), "{told}");
+    assert!(reported.contains(without), "{reported}");
     assert_eq!(world.ask(None, "/late").await.0, 403);
     assert!(world.stale_seconds().await > 0.0, "the edit is not loaded yet");
     assert_eq!(world.running.count(from, EDITED), 1, "once for each edit");
@@ -431,10 +434,10 @@ async fn configuration_edited_in_place_is_loaded_when_replaced_or_on_sighup() {
     let from = world.running.lines();
     world.running.hang_up();
     assert!(world.running.logged(from, RELOADED).ends_with("reloaded"), "with the edit");
-    let told = world.running.logged(from, "demanded a certificate");
-    assert!(told.contains("WARN") && told.contains("path=\"/late\""), "{told}");
+    let reported = world.running.logged(from, "demanded a certificate");
+    assert!(reported.contains("WARN") && reported.contains("path=\"/late\""), "{reported}");
     while world.stale_seconds().await > 0.0 {}
-    assert_eq!(world.ask(None, "/late").await.0, 502, "nobody is there, but anyone may ask");
+    assert_eq!(world.ask(None, "/late").await.0, 502, "the upstream is down, and the route is open");
 
     let from = world.running.lines();
     replace(&world.config, &whole);
@@ -490,9 +493,9 @@ async fn configuration_behind_a_swapped_link_is_loaded_and_a_touched_one_is_not(
     fs::write(&world.config, &world.text).unwrap();
     let moved = world.text.replacen("path = \"/open\"", "path = \"/moved\"", 1);
     // The time in which an edit is noticed.
-    replace(&world.file("management.token"), "another-token-of-16-octets\n");
+    replace(&world.file("management.token"), "another-token-of-16-bytes\n");
     world.running.logged(from, RELOADED);
-    replace(&world.file("management.token"), "another-token-of-17-octets\n");
+    replace(&world.file("management.token"), "another-token-of-17-bytes\n");
     while world.running.count(from, RELOADED) < 2 {
         world.ask(None, "/open").await;
     }

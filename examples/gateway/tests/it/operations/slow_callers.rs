@@ -24,8 +24,8 @@ async fn silent_callers_delay_no_other_caller() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // No handshake timed out meanwhile: the good caller did not wait for that.
     for stream in &silent {
-        let mut octet = [0];
-        let read = stream.try_read(&mut octet);
+        let mut byte = [0];
+        let read = stream.try_read(&mut byte);
         assert!(read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     }
 }

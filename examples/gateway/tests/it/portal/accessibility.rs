@@ -102,8 +102,8 @@ async fn certificates_page_and_its_dialogs_are_accessible() {
         ("partner-8", "ends soon", 12),
         ("partner-9", "turned \u{202e} round", 300),
         (
-            "a-rather-long-id-that-somebody-has-made-up-for-a-partner",
-            "a rather long name of a partner that goes on and on, and has no end that anybody could see",
+            "a-rather-long-id-that-was-made-up-for-a-partner",
+            "a rather long name of a partner that goes on and on, and has no end in sight",
             90,
         ),
     ] {
@@ -152,7 +152,7 @@ async fn apis_and_their_pages_are_accessible() {
         let properties = json!({ "url": url, "protocol": "http", "tls": tls });
         assert_eq!(world.set(&format!("/backends/{id}"), properties, "").await.status, 201);
     }
-    let name = "a-rather-long-id-that-somebody-has-made-up";
+    let name = "a-rather-long-id-that-was-made-up";
     make_api(
         &world,
         name,

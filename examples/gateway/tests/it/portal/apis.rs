@@ -239,7 +239,7 @@ async fn self_signed_upstream_is_reached_without_a_chain() {
         assert_eq!(named, choice != "Verify it", "{choice}");
     }
     let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
-    assert_eq!(backend.status, 404, "what nobody uses is cleaned up");
+    assert_eq!(backend.status, 404, "an unused backend is deleted");
 
     // The backend moves with the API, and is deleted with it.
     browser.field("Do not verify the chain").await.click().await.unwrap();
@@ -361,7 +361,7 @@ async fn open_api_is_marked_until_it_demands_a_certificate() {
     browser.field("Client certificate").await.click().await.unwrap();
     choose(&browser, "orders").await;
     browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
-    browser.screenshot("11-anybody").await;
+    browser.screenshot("11-open-api").await;
     browser.press("Save").await;
     browser.says("Saved.").await;
     browser.says("Anybody can call this API, and so reaches the backend as orders.").await;

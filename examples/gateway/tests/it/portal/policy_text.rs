@@ -190,7 +190,7 @@ async fn api_is_open_unless_an_effective_document_checks_the_caller() {
         ("its own", Some(&validates), None, &[], "own"),
         ("its own expression", Some(&refuses), None, &[], "own"),
         ("the gateway knows better", Some(&refuses), Some(&validates), &passes, "anybody"),
-        ("looks and refuses nobody", Some(&looks), None, &[], "anybody"),
+        ("reads and refuses none", Some(&looks), None, &[], "anybody"),
         ("other certificates", Some(&deployed), None, &[], "anybody"),
         ("errors are ignored", None, Some(&ignores), &[], "anybody"),
         ("a comment", Some(&commented), None, &[], "anybody"),

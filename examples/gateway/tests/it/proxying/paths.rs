@@ -131,12 +131,12 @@ async fn connect_and_malformed_requests_are_refused() {
 #[tokio::test]
 async fn oversized_head_gets_431_and_affects_no_other_caller() {
     let demo = Demo::start();
-    for (octets, status) in [(8_000, "200"), (40_000, "431")] {
-        let large = "a".repeat(octets);
+    for (bytes, status) in [(8_000, "200"), (40_000, "431")] {
+        let large = "a".repeat(bytes);
         let request =
             format!("GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: {large}\r\n\r\n");
         let answer = demo.send_raw(None, request.as_bytes()).await;
-        assert_eq!(answer.split(' ').nth(1), Some(status), "{octets}: {answer}");
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{bytes}: {answer}");
     }
 }
 

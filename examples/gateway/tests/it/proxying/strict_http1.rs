@@ -105,8 +105,8 @@ async fn ambiguous_request_sent_byte_by_byte_gets_400_without_delay() {
     let (demo, running, seen) = start().await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding:";
     let mut stream = demo.connect(None, b"http/1.1").await;
-    for octet in request.as_bytes() {
-        stream.write_all(&[*octet]).await.unwrap();
+    for byte in request.as_bytes() {
+        stream.write_all(&[*byte]).await.unwrap();
         stream.flush().await.unwrap();
         tokio::task::yield_now().await;
     }

@@ -43,7 +43,7 @@ async fn secrets_are_in_no_trace_log_response_or_file() {
     ));
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
     let secret = &key.secret_der()[36..68];
-    let hex: String = secret.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let sealing = std::fs::read_to_string(dir.join("kept.key")).unwrap().trim().to_owned();
     world.running.logged(0, "outcome=\"deleted\"");
     let (log, pfx) = (world.running.log(), STANDARD.encode(&pfx));
@@ -54,7 +54,7 @@ async fn secrets_are_in_no_trace_log_response_or_file() {
         ("the sealing key", sealing),
         ("the .pfx file", pfx[..64].to_owned()),
         ("the key, hex", hex),
-        ("the key, as Debug prints octets", format!("{secret:?}").trim_matches(['[', ']']).to_owned()),
+        ("the key, as Debug prints bytes", format!("{secret:?}").trim_matches(['[', ']']).to_owned()),
     ];
     secrets.extend((0..3).map(|skip| ("the key, base64", STANDARD.encode(&secret[skip..skip + 27]))));
     assert!(log.contains(" TRACE "), "nothing is logged at trace level");

@@ -104,8 +104,8 @@ fn document_that_proves_nothing_needs_consent() {
         let case = format!("{condition} {beside}: {printed}");
         assert_eq!(code, Some(i32::from(!errors.is_empty())), "{case}");
         for error in [UNPROVEN, USELESS] {
-            let told = printed.lines().any(|line| line.contains(&format!(": routes[1].{error}")));
-            assert_eq!(told, errors.contains(&error), "{case}");
+            let reported = printed.lines().any(|line| line.contains(&format!(": routes[1].{error}")));
+            assert_eq!(reported, errors.contains(&error), "{case}");
         }
         let warning = format!(": warning: routes[1].{}", UNPROVEN.trim_end_matches("; "));
         let warned = printed.contains(&warning);
@@ -171,7 +171,7 @@ async fn unproven_admission_is_logged_and_counted() {
         "policy = \"d.policy.xml\", allow_unanchored = true",
         "trust = \"partners\"",
         "trust = \"partners\", allow_unanchored = true",
-        "subject = [\"CN=nobody\"], allow_unanchored = true, mode = \"shadow\"",
+        "subject = [\"CN=other\"], allow_unanchored = true, mode = \"shadow\"",
     ]);
     for (path, caller, verdict) in [
         ("/0", "impostor", "admitted, unproven: anyone can make a certificate that passes these rules\n"),

@@ -178,7 +178,7 @@ async fn routes_never_refer_to_missing_entries() {
         administrators.spawn(async move {
             let mut random = Random(0xd1b5_4a32_d192_ed03 ^ (number as u64 + 1) << 20);
             let (mut open, mut caller) = (world.connect().await, world.demo.http1(None).await);
-            let mut told = [0; 6];
+            let mut counts = [0; 6];
             for _ in 0..operations / ADMINISTRATORS {
                 let (method, path, properties) = next_change(&mut random, &world);
                 let got = ask_on(&mut open, world.request(Method::GET, &path, &[], "")).await;
@@ -193,7 +193,7 @@ async fn routes_never_refer_to_missing_entries() {
                 };
                 let headers: &[(&str, &str)] = if tag.is_empty() { &[] } else { &[("if-match", &tag)] };
                 let answer = ask_on(&mut open, world.request(method.clone(), &path, headers, &body)).await;
-                told[usize::from(answer.status / 100)] += 1;
+                counts[usize::from(answer.status / 100)] += 1;
                 match (answer.status, method.as_str()) {
                     // Created, or deleted, from the state that was seen. A missing entry has no tag; DELETE of an API
                     // responds the same either way.
@@ -210,22 +210,22 @@ async fn routes_never_refer_to_missing_entries() {
                 assert!([200, 404, 502].contains(&status), "{path}: {status} {text}");
                 assert!(!text.contains("unknown_identity"), "{path}: {text}");
             }
-            told
+            counts
         });
     }
-    let mut told = [0; 6];
+    let mut counts = [0; 6];
     while let Some(done) = administrators.join_next().await {
-        for (sum, more) in told.iter_mut().zip(done.unwrap()) {
+        for (sum, more) in counts.iter_mut().zip(done.unwrap()) {
             *sum += more;
         }
     }
     let followed = std::mem::take(&mut *followed.lock().unwrap());
     let lost: Vec<_> = followed.iter().filter(|(_, times)| **times > 1).collect();
     assert!(lost.is_empty(), "two changes followed on the same state, so that one is lost: {lost:?}");
-    assert!(told[2] > operations / 8 && told[4] > operations / 20, "{told:?}");
+    assert!(counts[2] > operations / 8 && counts[4] > operations / 20, "{counts:?}");
     println!(
         "{ADMINISTRATORS} administrators, {operations} operations, {} made, {} refused",
-        told[2], told[4]
+        counts[2], counts[4]
     );
 
     // Every entry named by a policy or an upstream exists, with its key.

@@ -113,16 +113,16 @@ async fn unenforceable_policy_is_refused_with_all_its_errors() {
     assert_eq!(world.set_policy("api", &choose("orders")).await.status, 201);
     let mut caller = world.demo.http1(None).await;
     let value = "<policies>\n <inbound>\n  <rate-limit calls=\"1\" renewal-period=\"1\" />\n  \
-                 <authentication-certificate certificate-id=\"nobody\" />\n  <authentication-certificate \
+                 <authentication-certificate certificate-id=\"missing\" />\n  <authentication-certificate \
                  certificate-id=\"asked\" />\n </inbound>\n</policies>";
     thumbprint(&world, "client.pem").await;
     let path = "/apis/api/policies/policy";
     let refused = world.set(path, json!({ "format": "rawxml", "value": value }), "*").await;
     assert_eq!(refused.status, 400, "{refused:?}");
     let details = refused.body["error"]["details"].as_array().unwrap();
-    let told: Vec<_> = details.iter().map(|detail| detail["message"].as_str().unwrap()).collect();
-    for part in ["line 3, column 3: <rate-limit>", "line 4", "\"nobody\"", "line 5"] {
-        assert!(told.iter().any(|told| told.contains(part)), "{part}: {told:?}");
+    let reported: Vec<_> = details.iter().map(|detail| detail["message"].as_str().unwrap()).collect();
+    for part in ["line 3, column 3: <rate-limit>", "line 4", "\"missing\"", "line 5"] {
+        assert!(reported.iter().any(|reported| reported.contains(part)), "{part}: {reported:?}");
     }
     assert!(details.iter().all(|detail| detail["target"] == "representation"), "{details:?}");
     assert_eq!(seen(&mut caller, "/api").await, (200, ORDERS.to_owned()), "the old one serves");
@@ -205,9 +205,9 @@ async fn certificate_used_by_a_policy_is_not_deleted_and_its_users_are_listed() 
         json!({ "format": "rawxml", "value": format!("<policies><inbound>{named}</inbound></policies>") });
     assert_eq!(world.set("/apis/api/policies/policy", value, "*").await.status, 200);
     assert_eq!(delete().await.status, 400, "by its thumbprint");
-    let told = r#"<set-variable name="who" value="orders" /><authentication-certificate certificate-id="@((string)context.Variables["who"])" />"#;
+    let dynamic = r#"<set-variable name="who" value="orders" /><authentication-certificate certificate-id="@((string)context.Variables["who"])" />"#;
     let value =
-        json!({ "format": "rawxml", "value": format!("<policies><inbound>{told}</inbound></policies>") });
+        json!({ "format": "rawxml", "value": format!("<policies><inbound>{dynamic}</inbound></policies>") });
     let put = world.set("/apis/api/policies/policy", value, "*").await;
     assert_eq!(put.status, 200, "{put:?}");
     assert_eq!(delete().await.status, 400, "by an expression that may name it");
@@ -353,10 +353,13 @@ async fn policy_that_proves_no_certificate_needs_the_operators_consent() {
             let refused = world.set(path, whole(policy), "").await;
             assert_eq!(refused.status, 400, "{path} {policy}: {refused:?}");
             let details = refused.body["error"]["details"].as_array().unwrap();
-            let told: Vec<_> = details.iter().map(|detail| detail["message"].as_str().unwrap()).collect();
-            let [told, ..] = told.as_slice() else { panic!("{refused:?}") };
-            assert!(told.contains("line 2, column 9: certificates are judged and none is proven"), "{told}");
-            assert!(told.contains("allow_unanchored = true into [apis]"), "{told}");
+            let reported: Vec<_> = details.iter().map(|detail| detail["message"].as_str().unwrap()).collect();
+            let [reported, ..] = reported.as_slice() else { panic!("{refused:?}") };
+            assert!(
+                reported.contains("line 2, column 9: certificates are judged and none is proven"),
+                "{reported}"
+            );
+            assert!(reported.contains("allow_unanchored = true into [apis]"), "{reported}");
         }
     }
     let mut tag = String::new();
@@ -388,9 +391,9 @@ async fn policy_that_proves_no_certificate_needs_the_operators_consent() {
     // It is not removed while an API needs it.
     let before = world.running.lines();
     replace(&world.config, &text);
-    let told = world.running.logged(before, "configuration not reloaded");
-    assert!(told.contains("the API 'api' could not be served any more"), "{told}");
-    assert!(told.contains("none is proven"), "{told}");
+    let reported = world.running.logged(before, "configuration not reloaded");
+    assert!(reported.contains("the API 'api' could not be served any more"), "{reported}");
+    assert!(reported.contains("none is proven"), "{reported}");
     assert_eq!(seen(&mut impostor, "/api").await.0, 200);
     // A start without it refuses the API, and serves the rest.
     let World { demo, running, config, .. } = world;
@@ -422,8 +425,11 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
     ] {
         let before = world.running.lines();
         replace(&world.config, &changed);
-        let told = world.running.logged(before, "configuration not reloaded");
-        assert!(told.contains(part) && told.contains("the API 'api' could not be served any more"), "{told}");
+        let reported = world.running.logged(before, "configuration not reloaded");
+        assert!(
+            reported.contains(part) && reported.contains("the API 'api' could not be served any more"),
+            "{reported}"
+        );
         assert_eq!(seen(&mut client, "/api").await, (200, ORDERS.to_owned()), "{part}");
     }
     // A start serves the rest, and refuses the API's requests.

@@ -74,7 +74,7 @@ async fn backend_in_use_is_not_deleted_and_must_name_a_stored_certificate() {
             json!({ "certificateId": ["orders"] }),
             "credentials.certificateId is not known here",
         ),
-        ("credentials", json!({ "CertificateIDs": ["nobody"] }), "'nobody' not found"),
+        ("credentials", json!({ "CertificateIDs": ["missing"] }), "'missing' not found"),
     ] {
         let mut properties = json!({ "url": url, "protocol": "http" });
         properties[name] = value;

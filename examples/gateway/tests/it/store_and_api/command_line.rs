@@ -19,7 +19,7 @@ fn run(world: &World, arguments: &[&str]) -> (i32, String, String) {
         command.args(["--token-file", "management.token"]);
     }
     let output = command.output().unwrap();
-    let text = |octets| String::from_utf8(octets).unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
@@ -29,8 +29,8 @@ async fn certificates_are_uploaded_listed_shown_and_deleted() {
         "[[routes]]\npath = \"/used\"\nupstream = \"UPSTREAM\"\nidentity = { id = \"orders\" }\n",
     );
     let upload = ["upload", "orders", "orders.pfx", "--password-file", "orders.password"];
-    let (code, printed, told) = run(&world, &upload);
-    assert_eq!((code, told.as_str()), (0, ""), "{printed}");
+    let (code, printed, reported) = run(&world, &upload);
+    assert_eq!((code, reported.as_str()), (0, ""), "{printed}");
     assert!(
         printed.starts_with("uploaded\n") && printed.contains("subject:     CN=orders-gateway, O=Contoso\n"),
         "{printed}"
@@ -67,9 +67,9 @@ async fn certificates_are_uploaded_listed_shown_and_deleted() {
         (&["list", "--token-file", "gone"], 1, "--token-file gone: No such file"),
         (&["sing"], 1, "unrecognized subcommand"),
     ] {
-        let (code, printed, told) = run(&world, arguments);
-        assert_eq!((code, printed.as_str()), (expected, ""), "{arguments:?}: {told}");
-        assert!(told.contains(part), "{arguments:?}: {told}");
+        let (code, printed, reported) = run(&world, arguments);
+        assert_eq!((code, printed.as_str()), (expected, ""), "{arguments:?}: {reported}");
+        assert!(reported.contains(part), "{arguments:?}: {reported}");
     }
     let (code, printed, _) = run(
         &world,
@@ -78,10 +78,10 @@ async fn certificates_are_uploaded_listed_shown_and_deleted() {
     assert!(code == 0 && printed.starts_with("replaced\n"), "{printed}");
     assert_eq!(run(&world, &["delete", "a caller"]), (0, "deleted\n".into(), String::new()));
     assert_eq!(run(&world, &["delete", "a caller"]), (0, "it was not there\n".into(), String::new()));
-    let (code, _, told) = {
+    let (code, _, reported) = {
         let output =
             gateway().args(["certificates", "list", "--url", "http://localhost:1"]).output().unwrap();
         (output.status.code(), (), String::from_utf8(output.stderr).unwrap())
     };
-    assert!(code == Some(1) && told.contains("write https://"), "{told}");
+    assert!(code == Some(1) && reported.contains("write https://"), "{reported}");
 }

@@ -120,12 +120,12 @@ async fn certificate_in_use_is_not_deleted_and_its_users_are_named() {
     assert_eq!(made.body["properties"]["usedBy"], users);
     let refused = world.ask(Method::DELETE, "/certificates/chosen", &[("if-match", "*")], "").await;
     assert_eq!((refused.status, refused.body["error"]["code"].as_str()), (400, Some("ValidationError")));
-    let told = "The Certificate 'chosen' is used by the following entities:\r\nroute /by-id\r\nroute /partners\r\nroute /any\r\n";
-    assert_eq!(refused.message(), told);
+    let reported = "The Certificate 'chosen' is used by the following entities:\r\nroute /by-id\r\nroute /partners\r\nroute /any\r\n";
+    assert_eq!(refused.message(), reported);
     // It cannot be replaced by a certificate that cannot be presented to an upstream.
     let refused = world.put("chosen", &world.file("client.pem"), "", &[("if-match", "*")]).await;
-    let told = format!("The new certificate has no private key. {told}");
-    assert_eq!((refused.status, refused.message()), (400, &*told));
+    let reported = format!("The new certificate has no private key. {reported}");
+    assert_eq!((refused.status, refused.message()), (400, &*reported));
     // Another entry with the same certificate is not in use.
     world.put("spare", &pfx, &password, &[]).await;
     let deleted = world.ask(Method::DELETE, "/certificates/spare", &[("if-match", "*")], "").await;
@@ -145,8 +145,8 @@ async fn certificate_in_use_is_not_deleted_and_its_users_are_named() {
     assert_eq!(refused.status, 400, "{refused:?}");
     let (billing, billing_password) = world.pfx("billing");
     let refused = world.put("chosen", &billing, &billing_password, &[("if-match", "*")]).await;
-    let told = told.replace("no private key", "another thumbprint");
-    assert_eq!((refused.status, refused.message()), (400, &*told));
+    let reported = reported.replace("no private key", "another thumbprint");
+    assert_eq!((refused.status, refused.message()), (400, &*reported));
     let mut caller = world.demo.http1(None).await;
     assert_eq!(seen(&mut caller, "/by-id").await, (200, "CN=orders-gateway, O=Contoso".into()));
     // No route uses it any more.
@@ -241,8 +241,8 @@ async fn store_survives_a_restart_and_is_unchanged_by_a_reload() {
     let text = fs::read_to_string(&world.config).unwrap();
     let before = world.running.lines();
     replace(&world.config, text.replace("path = \"kept\"", "path = \"other\""));
-    let told = world.running.logged(before, "configuration not reloaded");
-    assert!(told.contains("cannot change while the gateway serves"), "{told}");
+    let reported = world.running.logged(before, "configuration not reloaded");
+    assert!(reported.contains("cannot change while the gateway serves"), "{reported}");
     replace(&world.config, text);
     let World { demo, running, config, .. } = world;
     drop(running);
@@ -327,8 +327,8 @@ async fn identity_of_the_file_wins_over_an_entry_of_its_name_at_start_and_after_
     let routes = [route("/name", "\"orders\""), route("/id", "{ id = \"orders\" }")].concat();
     fs::write(&config, text + identity + &routes).unwrap();
     let (running, port) = Running::start(&config);
-    let told = running.logged(0, "store: the entry orders is hidden by [identities.orders]");
-    assert!(told.contains("ERROR gateway::serve: "), "{told}");
+    let reported = running.logged(0, "store: the entry orders is hidden by [identities.orders]");
+    assert!(reported.contains("ERROR gateway::serve: "), "{reported}");
     let world = World { upstream, demo: demo.on_port(port), running, token, config };
     let mut caller = world.demo.http1(None).await;
     for id in ["one", "two"] {

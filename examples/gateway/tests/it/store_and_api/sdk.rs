@@ -58,10 +58,11 @@ fn or_skip<T>(made: Result<T, String>, sdk: &str) -> Option<T> {
 fn expect(world: &World, command: &mut Command) {
     let url = format!("https://localhost:{}", world.running.management_port());
     let output = command.arg(url).arg(world.demo.dir()).arg(&world.upstream).output().unwrap();
-    let (printed, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (printed, reported) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(
         output.status.success() && printed.contains("the SDK is content"),
-        "{printed}\n{told}\n{}",
+        "{printed}\n{reported}\n{}",
         world.running.log()
     );
 }

@@ -42,9 +42,9 @@ async fn upload(world: &World, alpn: &str) -> (tokio::task::JoinHandle<()>, Send
 #[tokio::test]
 async fn upload_aborted_by_the_caller_is_aborted_at_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (event_tx, mut reported) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |request: Request<Incoming>| {
-            let tell = tell.clone();
+            let event_tx = event_tx.clone();
             async move {
                 let mut body = request.into_body();
                 loop {
@@ -53,7 +53,7 @@ async fn upload_aborted_by_the_caller_is_aborted_at_the_upstream() {
                         Some(Err(_)) => "aborted",
                         None => "whole",
                     };
-                    tell.send(said).unwrap();
+                    event_tx.send(said).unwrap();
                     if said != "data" {
                         return Response::new(String::new());
                     }
@@ -64,13 +64,13 @@ async fn upload_aborted_by_the_caller_is_aborted_at_the_upstream() {
         for caller in ["http/1.1", "h2"] {
             let (task, mut body) = upload(&world, caller).await;
             body.send_data(Bytes::from("hello")).await.unwrap();
-            assert_eq!(soon(told.recv()).await, Some("data"), "{caller} {alpn:?}");
+            assert_eq!(soon(reported.recv()).await, Some("data"), "{caller} {alpn:?}");
             task.abort();
             if caller == "h2" {
                 // The call is gone, and its body ends with an error.
                 drop(body);
             }
-            let end = soon(told.recv()).await.unwrap();
+            let end = soon(reported.recv()).await.unwrap();
             if caller == "http/1.1" {
                 assert_eq!(end, "aborted", "{caller} {alpn:?}");
             }
@@ -81,13 +81,13 @@ async fn upload_aborted_by_the_caller_is_aborted_at_the_upstream() {
 #[tokio::test]
 async fn download_aborted_by_the_caller_is_aborted_at_the_upstream() {
     for alpn in [HTTP1, HTTP2] {
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (event_tx, mut reported) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |_| {
-            let tell = tell.clone();
+            let event_tx = event_tx.clone();
             let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
             tokio::spawn(async move {
                 while sender.send_data(Bytes::from_static(&[b'x'; 1_000])).await.is_ok() {}
-                let _ = tell.send("aborted");
+                let _ = event_tx.send("aborted");
             });
             async move { Response::new(body) }
         })
@@ -99,14 +99,14 @@ async fn download_aborted_by_the_caller_is_aborted_at_the_upstream() {
                 response.body_mut().frame().await.unwrap().unwrap();
                 // Only the stream ends: the connection stays.
                 drop(response);
-                assert_eq!(soon(told.recv()).await, Some("aborted"), "{caller} {alpn:?}");
+                assert_eq!(soon(reported.recv()).await, Some("aborted"), "{caller} {alpn:?}");
                 assert!(!sender.is_closed());
             } else {
                 let mut stream = world.demo.connect(Some("client"), b"http/1.1").await;
                 stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
                 read_head(&mut stream).await.unwrap();
                 drop(stream);
-                assert_eq!(soon(told.recv()).await, Some("aborted"), "{caller} {alpn:?}");
+                assert_eq!(soon(reported.recv()).await, Some("aborted"), "{caller} {alpn:?}");
             }
         }
     }
@@ -121,9 +121,9 @@ async fn caller_that_leaves_before_the_response_ends_the_upstream_request() {
         }
     }
     for alpn in [HTTP1, HTTP2] {
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (event_tx, mut reported) = mpsc::unbounded_channel();
         let world = World::answering(alpn, move |_| {
-            let dropped = Dropped(tell.clone());
+            let dropped = Dropped(event_tx.clone());
             async move {
                 dropped.0.send("asked").unwrap();
                 std::future::pending::<Response<String>>().await
@@ -139,14 +139,14 @@ async fn caller_that_leaves_before_the_response_ends_the_upstream_request() {
                         .unwrap();
                 tokio::spawn(connection);
                 let call = tokio::spawn(async move { sender.send_request(get("/")).await.is_ok() });
-                assert_eq!(soon(told.recv()).await, Some("asked"));
+                assert_eq!(soon(reported.recv()).await, Some("asked"));
                 call.abort();
             } else {
                 stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-                assert_eq!(soon(told.recv()).await, Some("asked"));
+                assert_eq!(soon(reported.recv()).await, Some("asked"));
                 drop(stream);
             }
-            assert_eq!(soon(told.recv()).await, Some("gone"), "{caller} {alpn:?}");
+            assert_eq!(soon(reported.recv()).await, Some("gone"), "{caller} {alpn:?}");
         }
     }
 }

@@ -43,9 +43,9 @@ async fn caller_waiting_for_100_sends_its_body_only_if_admitted() {
 
 /// Uploads 20 MB over HTTP/1.1 by `curl`: status and body of the response.
 async fn upload_http1(world: &World, certificate: Option<&str>) -> (u16, String) {
-    let nobody = if certificate.is_none() { "--cert '' --key ''" } else { "" };
+    let anonymous = if certificate.is_none() { "--cert '' --key ''" } else { "" };
     let upload = format!(
-        "{nobody} --http1.1 -H Expect: -w '\n%{{http_code}}' -T - GATEWAY/ < <(head -c 20000000 /dev/zero)"
+        "{anonymous} --http1.1 -H Expect: -w '\n%{{http_code}}' -T - GATEWAY/ < <(head -c 20000000 /dev/zero)"
     );
     let (code, answer, said) = world.curl(&upload).await;
     assert_eq!(code, 0, "{said}");

@@ -159,8 +159,8 @@ async fn trickled_body_is_forwarded_piece_by_piece() {
         read_head(&mut stream).await.unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
         loop {
-            let octet = stream.read_u8().await.unwrap();
-            stream.write_all(&[b'1', b'\r', b'\n', octet, b'\r', b'\n']).await.unwrap();
+            let byte = stream.read_u8().await.unwrap();
+            stream.write_all(&[b'1', b'\r', b'\n', byte, b'\r', b'\n']).await.unwrap();
         }
     })
     .await;
@@ -168,11 +168,11 @@ async fn trickled_body_is_forwarded_piece_by_piece() {
     let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n";
     stream.write_all(head).await.unwrap();
     soon(read_head(&mut stream)).await.unwrap();
-    for octet in b"123456789" {
-        stream.write_all(&[*octet]).await.unwrap();
+    for byte in b"123456789" {
+        stream.write_all(&[*byte]).await.unwrap();
         let mut echoed = [0; 6];
         soon(stream.read_exact(&mut echoed)).await.unwrap();
-        assert_eq!(echoed[3], *octet);
+        assert_eq!(echoed[3], *byte);
     }
     drop(stream);
 }

@@ -111,7 +111,7 @@ impl World {
         );
         let run = move || std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
         let output = tokio::task::spawn_blocking(run).await.unwrap();
-        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 }

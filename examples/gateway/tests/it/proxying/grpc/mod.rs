@@ -79,7 +79,7 @@ async fn messages_are_echoed_before_the_next_is_sent() {
     let (send, mut replies) = stream;
     drop(send);
     assert_eq!(replies.message().await.unwrap(), None);
-    assert_eq!(world.told().await, "the stream is gone");
+    assert_eq!(world.next_event().await, "the stream is gone");
 }
 
 #[tokio::test]
@@ -179,8 +179,8 @@ async fn deadline_reaches_the_upstream_and_ends_the_call_on_both_sides() {
     request.set_timeout(Duration::from_millis(300));
     let status = client.unary::<_, String, _>(request, method("Wait"), codec()).await.unwrap_err();
     assert!(matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded), "{status}");
-    assert_eq!(world.told().await, "waiting 300000u");
-    assert_eq!(world.told().await, "the call is gone");
+    assert_eq!(world.next_event().await, "waiting 300000u");
+    assert_eq!(world.next_event().await, "the call is gone");
 }
 
 #[tokio::test]
@@ -192,13 +192,13 @@ async fn call_cancelled_by_the_caller_is_cancelled_at_the_upstream() {
     let request = Request::new("hello".to_owned());
     let call =
         tokio::spawn(async move { waiting.unary::<_, String, _>(request, method("Wait"), codec()).await });
-    assert_eq!(world.told().await, "waiting for ever");
+    assert_eq!(world.next_event().await, "waiting for ever");
     call.abort();
-    assert_eq!(world.told().await, "the call is gone");
+    assert_eq!(world.next_event().await, "the call is gone");
 
     // The calls of a lost connection are cancelled.
     let mut stream = talk(&mut client).await;
     exchange(&mut stream, "hello".to_owned()).await;
     drop((stream, client));
-    assert_eq!(world.told().await, "the stream is gone");
+    assert_eq!(world.next_event().await, "the stream is gone");
 }

@@ -40,7 +40,7 @@ pub(crate) fn method(name: &str) -> PathAndQuery {
 pub(crate) struct World {
     pub(crate) demo: Demo,
     pub(crate) running: Running,
-    told: mpsc::UnboundedReceiver<String>,
+    events: mpsc::UnboundedReceiver<String>,
 }
 
 impl World {
@@ -55,12 +55,12 @@ impl World {
             .client_ca_root(Certificate::from_pem(read("backend-ca.pem")));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (tell, told) = mpsc::unbounded_channel();
-        let server = Server::builder().tls_config(tls).unwrap().add_service(Echo { tell });
+        let (event_tx, events) = mpsc::unbounded_channel();
+        let server = Server::builder().tls_config(tls).unwrap().add_service(Echo { event_tx });
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         tokio::spawn(async move { server.serve_with_incoming(incoming).await.unwrap() });
         let (running, demo) = fronted::start(demo, address, "");
-        Self { demo, running, told }
+        Self { demo, running, events }
     }
 
     /// A client with its own connection.
@@ -81,12 +81,12 @@ impl World {
     }
 
     /// The next event of the service.
-    pub(crate) async fn told(&mut self) -> String {
-        soon(self.told.recv()).await.unwrap()
+    pub(crate) async fn next_event(&mut self) -> String {
+        soon(self.events.recv()).await.unwrap()
     }
 
     pub(crate) fn was_told_nothing(&mut self) -> bool {
-        self.told.try_recv().is_err()
+        self.events.try_recv().is_err()
     }
 }
 
@@ -123,7 +123,7 @@ fn failure() -> Status {
 
 #[derive(Clone)]
 struct Echo {
-    tell: mpsc::UnboundedSender<String>,
+    event_tx: mpsc::UnboundedSender<String>,
 }
 
 impl NamedService for Echo {
@@ -140,7 +140,7 @@ impl Service<http::Request<Body>> for Echo {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let tell = self.tell.clone();
+        let event_tx = self.event_tx.clone();
         Box::pin(async move {
             let mut grpc = tonic::server::Grpc::new(codec());
             Ok(match request.uri().path().rsplit('/').next().unwrap() {
@@ -148,9 +148,9 @@ impl Service<http::Request<Body>> for Echo {
                 "Gather" => grpc.client_streaming(service_fn(gather), request).await,
                 "Count" => grpc.server_streaming(service_fn(count), request).await,
                 "Talk" => {
-                    grpc.streaming(service_fn(move |asked| talk_back(asked, tell.clone())), request).await
+                    grpc.streaming(service_fn(move |asked| talk_back(asked, event_tx.clone())), request).await
                 }
-                "Wait" => grpc.unary(service_fn(move |asked| wait(asked, tell.clone())), request).await,
+                "Wait" => grpc.unary(service_fn(move |asked| wait(asked, event_tx.clone())), request).await,
                 other => panic!("{other}"),
             })
         })
@@ -190,9 +190,9 @@ async fn count(request: Request<String>) -> Result<Response<Replies>, Status> {
 /// Echoes each message on arrival.
 async fn talk_back(
     request: Request<Streaming<String>>,
-    tell: mpsc::UnboundedSender<String>,
+    event_tx: mpsc::UnboundedSender<String>,
 ) -> Result<Response<Replies>, Status> {
-    let dropped = Dropped { tell, what: "the stream is gone" };
+    let dropped = Dropped { event_tx, what: "the stream is gone" };
     let replies = request.into_inner().map(move |message| {
         let _ = &dropped;
         message
@@ -201,20 +201,20 @@ async fn talk_back(
 }
 
 /// Never responds.
-async fn wait(request: Request<String>, tell: mpsc::UnboundedSender<String>) -> Reply {
+async fn wait(request: Request<String>, event_tx: mpsc::UnboundedSender<String>) -> Reply {
     let timeout = request.metadata().get("grpc-timeout").map(|timeout| timeout.to_str().unwrap());
-    let _ = tell.send(format!("waiting {}", timeout.unwrap_or("for ever")));
-    let _dropped = Dropped { tell, what: "the call is gone" };
+    let _ = event_tx.send(format!("waiting {}", timeout.unwrap_or("for ever")));
+    let _dropped = Dropped { event_tx, what: "the call is gone" };
     std::future::pending().await
 }
 
 struct Dropped {
-    tell: mpsc::UnboundedSender<String>,
+    event_tx: mpsc::UnboundedSender<String>,
     what: &'static str,
 }
 
 impl Drop for Dropped {
     fn drop(&mut self) {
-        let _ = self.tell.send(self.what.to_owned());
+        let _ = self.event_tx.send(self.what.to_owned());
     }
 }

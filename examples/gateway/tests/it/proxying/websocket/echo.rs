@@ -45,14 +45,14 @@ impl World {
 
     pub(crate) async fn start_with(alpn: &[&str], limits: &str) -> Self {
         let demo = Demo::start();
-        let (tell, ends) = mpsc::unbounded_channel();
+        let (end_tx, ends) = mpsc::unbounded_channel();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let write_down = seen.clone();
         let upstream = Upstream::start(&demo.dir(), alpn, move |stream| {
-            let (tell, seen) = (tell.clone(), write_down.clone());
+            let (end_tx, seen) = (end_tx.clone(), write_down.clone());
             async move {
                 let service = service_fn(move |request| {
-                    let answer = answer(request, &seen, &tell);
+                    let answer = answer(request, &seen, &end_tx);
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 let server = auto::Builder::new(TokioExecutor::new());
@@ -88,7 +88,7 @@ pub(crate) fn upgrade(path: &str, protocol: &str) -> Builder {
 fn answer(
     mut request: Request<Incoming>,
     seen: &Mutex<Vec<String>>,
-    tell: &mpsc::UnboundedSender<String>,
+    end_tx: &mpsc::UnboundedSender<String>,
 ) -> Response<Full<Bytes>> {
     let wanted = request.headers().get(header::UPGRADE).map_or("-", |value| value.to_str().unwrap());
     let line = format!("{:?} {} {wanted}", request.version(), request.uri().path());
@@ -116,11 +116,11 @@ fn answer(
     if let Some(key) = request.headers().get("sec-websocket-key") {
         headers.insert("sec-websocket-accept", derive_accept_key(key.as_bytes()).parse().unwrap());
     }
-    let (switched, tell) = (hyper::upgrade::on(&mut request), tell.clone());
+    let (switched, end_tx) = (hyper::upgrade::on(&mut request), end_tx.clone());
     tokio::spawn(async move {
         let Ok(io) = switched.await.map(TokioIo::new) else { return };
         let end = if is_websocket { echo_messages(io).await } else { echo_octets(io).await };
-        let _ = tell.send(end);
+        let _ = end_tx.send(end);
     });
     response
 }
@@ -153,16 +153,16 @@ async fn echo_messages(io: TokioIo<Upgraded>) -> String {
 
 /// Reads until the caller has ended, then sends a last message.
 async fn echo_octets(mut io: TokioIo<Upgraded>) -> String {
-    let mut octets = [0; 1_024];
+    let mut bytes = [0; 1_024];
     loop {
-        match io.read(&mut octets).await {
+        match io.read(&mut bytes).await {
             Err(error) => return format!("failed: {error}"),
             Ok(0) => {
                 io.write_all(b"last").await.unwrap();
                 io.shutdown().await.unwrap();
                 return "ended".to_owned();
             }
-            Ok(count) => io.write_all(&octets[..count]).await.unwrap(),
+            Ok(count) => io.write_all(&bytes[..count]).await.unwrap(),
         }
     }
 }

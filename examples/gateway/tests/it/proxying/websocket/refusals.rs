@@ -115,5 +115,5 @@ async fn unrequested_upgrade_is_a_502() {
     }
     let (status, ..) = whole(demo.http2(Some("client")).await.send_request(get("/")).await.unwrap()).await;
     assert_eq!(status, 502);
-    assert_eq!(upstream.connections(), 4, "a connection that has switched serves nobody else");
+    assert_eq!(upstream.connections(), 4, "a connection that has switched serves no other request");
 }

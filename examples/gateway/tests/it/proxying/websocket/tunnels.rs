@@ -85,8 +85,8 @@ async fn sigterm_leaves_tunnels_the_drain_timeout_and_then_cuts_them() {
     assert!(socket.next().await.unwrap().is_err());
     assert!(world.end().await.starts_with("failed"));
     world.running.logged(0, "cut off after the drain timeout");
-    let told = world.running.logged(0, "tunnel ended after the drain timeout");
-    assert!(told.contains(" INFO ") && told.contains("remote=127.0.0.1:"), "{told}");
+    let reported = world.running.logged(0, "tunnel ended after the drain timeout");
+    assert!(reported.contains(" INFO ") && reported.contains("remote=127.0.0.1:"), "{reported}");
     assert_eq!(world.running.ended().await, Some(0));
     assert!(start.elapsed() >= Duration::from_millis(900), "it had its time");
 }
