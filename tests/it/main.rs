@@ -5,7 +5,6 @@
 mod support;
 
 mod acceptor;
-mod acceptor_live;
 mod apim;
 mod axum_server;
 mod connecting;

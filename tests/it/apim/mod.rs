@@ -2,14 +2,18 @@
 #![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
 
 mod backends;
+mod choice;
 mod convert;
 mod corpus;
 mod explain;
 mod fuzz;
 mod load;
 mod middleware;
-mod reviewed;
+mod proof;
+mod request;
+mod shadow;
 mod snippets;
+mod texts;
 mod unproven;
 mod validate;
 mod world;

@@ -1,3 +1,5 @@
 //! Policy documents of Azure API Management.
 
-mod policy;
+mod check;
+mod documents;
+mod world;

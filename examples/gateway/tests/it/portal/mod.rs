@@ -5,9 +5,11 @@
 
 mod accessibility;
 mod apis;
+mod backends;
 mod browser;
 mod certificates;
 mod keyboard;
 mod material;
+mod policies;
 mod policy_text;
 mod safety;

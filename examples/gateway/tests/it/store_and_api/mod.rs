@@ -5,6 +5,7 @@ mod apis;
 mod backends;
 mod command_line;
 mod effective;
+mod policies;
 mod rest;
 mod sdk;
 mod upstream_trust;
