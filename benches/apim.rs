@@ -1,8 +1,8 @@
-//! What a request pays for a policy document.
+//! Cost of a policy document per request.
 //!
 //! Run with: cargo bench --bench apim --all-features
 //!
-//! Each row is one evaluation for a caller that passes, on a connection whose certificate is known already; the last
+//! Each row is one evaluation for a caller that passes, on a connection whose certificate is already parsed; the last
 //! rows load a document, which happens once.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
@@ -23,7 +23,7 @@ fn main() {
     divan::main();
 }
 
-/// Self-signed; many of them share a key, for keys take their time.
+/// Self-signed; many share a key, since key generation is slow.
 fn certificate(key: &KeyPair, serial: u64) -> Certificate {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -78,7 +78,7 @@ fn thumbprint(bencher: Bencher<'_, '_>) {
     passes(bencher, &Document::parse(&refuse_unless(&condition)).unwrap(), caller);
 }
 
-/// The store check: `Any` over so many certificates.
+/// The store check: `Any` over this many certificates.
 #[divan::bench(args = [1, 100, 10_000], sample_size = 1_000)]
 fn store(bencher: Bencher<'_, '_>, certificates: u64) {
     let key = KeyPair::generate().unwrap();
@@ -112,7 +112,7 @@ fn refusal(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| document.evaluate(black_box(&facts), NOW));
 }
 
-/// Once a document: read, typed, compiled.
+/// Once per document: read, typed, compiled.
 #[divan::bench]
 fn load(bencher: Bencher<'_, '_>) {
     let text = refuse_unless("context.Request.Certificate.NotAfter < DateTime.Now");

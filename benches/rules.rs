@@ -1,12 +1,12 @@
-//! What each rule of a policy costs, evaluated.
+//! Cost of each rule of a policy when evaluated.
 //!
 //! Run with: cargo bench --bench rules --all-features
 //!
-//! On a connection a policy is evaluated once and its admission remembered (`accept_steady_state` in the bench
-//! `layer`); these are the costs of that once. A certificate remembers four verdicts, so eight policies with the
-//! same rules, asked in turn, never find theirs. Each row holds the looking for a verdict and the remembering of
-//! one; compare it with the row `validity`, which is hardly more than that. The same entry of a list is looked up
-//! again and again and so stays in the processor's cache: a first look into a large one waits for memory besides.
+//! A policy is evaluated once per connection and its admission cached (`accept_steady_state` in the bench `layer`); these
+//! are the costs of that evaluation. A certificate caches four verdicts, so eight policies with the same rules in turn
+//! never hit the cache. Each row includes the cache lookup and the insertion of a verdict; compare it with the row
+//! `validity`, which is little more than that. The same list entry is looked up repeatedly and stays in the processor's
+//! cache: a first lookup in a large list also waits for memory.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 use std::collections::HashSet;
@@ -62,7 +62,7 @@ fn name(text: &str) -> NamePattern {
     text.parse().unwrap()
 }
 
-/// Each rule as it stands in policies, with one entry that matches unless the name says otherwise.
+/// Each rule as written in policies, with one entry that matches unless the name indicates otherwise.
 fn rule(of: &str, caller: &Certificate) -> Rule {
     let subject = || Rule::subject([NamePattern::from(caller.subject().clone())]);
     let issuer = || Rule::issuer([NamePattern::from(caller.issuer().clone())]);
@@ -99,7 +99,7 @@ fn rule(of: &str, caller: &Certificate) -> Rule {
     }
 }
 
-/// Policies with this rule only, asked in turn.
+/// Policies with this rule only, evaluated in turn.
 struct InTurn {
     policies: Vec<Policy>,
     turn: usize,
@@ -126,7 +126,7 @@ fn holds(bencher: Bencher<'_, '_>, rule: &Rule, caller: Certificate) {
     bencher.bench_local(|| policies.next().judge(black_box(&presented), black_box(now)).unwrap());
 }
 
-/// Refusals are not remembered.
+/// Rejections are not cached.
 fn fails(bencher: Bencher<'_, '_>, rule: &Rule, caller: Certificate) {
     let mut policies = InTurn::new(rule);
     let (presented, now) = (Presented::from(caller), SystemClock.now());
@@ -144,7 +144,7 @@ fn one_rule(bencher: Bencher<'_, '_>, of: &str) {
     holds(bencher, &rule(of, &caller), caller);
 }
 
-/// So many thumbprints, none of them anybody's.
+/// This many thumbprints, none of them the caller's.
 fn thumbprints(count: u32) -> impl Iterator<Item = Thumbprint> {
     (0..count).map(|number| Thumbprint::sha256_of(&number.to_be_bytes()))
 }
@@ -157,13 +157,13 @@ fn thumbprint_hit(bencher: Bencher<'_, '_>, among: u32) {
     holds(bencher, &Rule::thumbprint(list), caller);
 }
 
-/// It is not.
+/// The caller is not on the list.
 #[divan::bench(sample_size = 1_000, args = [1, 10_000, 1_000_000])]
 fn thumbprint_miss(bencher: Bencher<'_, '_>, among: u32) {
     fails(bencher, &Rule::thumbprint(thumbprints(among)), certificate());
 }
 
-/// Names of two attributes, compared attribute by attribute, case and white space aside.
+/// Names of two attributes, compared attribute by attribute, ignoring case and white space.
 #[divan::bench(sample_size = 1_000, args = [
     "cn=contoso issuing  ca,o=CONTOSO", "CN=Contoso Issuing CB,O=Contoso", "CN=Contoso Issuing CA",
 ])]
@@ -173,7 +173,7 @@ fn name_comparison(bencher: Bencher<'_, '_>, other: &str) {
     bencher.bench_local(|| black_box(&one) == black_box(&other));
 }
 
-/// The first chain of a connection: leaf and root. Afterwards its outcome is remembered.
+/// The first chain of a connection: leaf and root. Its outcome is cached afterwards.
 #[cfg(feature = "trust")]
 #[divan::bench]
 fn first_chain(bencher: Bencher<'_, '_>) {

@@ -1,4 +1,4 @@
-//! Requests, callers and a policy, as the benches `layer` and `instructions` measure them.
+//! Requests, callers and a policy for the benches `layer` and `instructions`.
 
 use std::{
     cell::Cell,
@@ -17,7 +17,7 @@ use rcgen::{
 use tower::{Layer, Service};
 use tower_mtls::{Certificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer};
 
-/// The service inside: keeps the request, so that the next call can use it again.
+/// The inner service: keeps the request, so that the next call can reuse it.
 #[derive(Clone, Default)]
 pub(crate) struct Keep(pub(crate) Rc<Cell<Option<Request<()>>>>);
 
@@ -36,8 +36,8 @@ impl Service<Request<()>> for Keep {
     }
 }
 
-/// What a server does with a request. Nothing here ever waits. Never inlined, so that what the call itself takes
-/// is in the bare service's row too.
+/// Polls a service as a server does; nothing here waits. Never inlined, so that the call itself is part of the bare
+/// service's row.
 #[inline(never)]
 pub(crate) fn send<S: Service<Request<()>, Error = Infallible>>(
     service: &mut S,

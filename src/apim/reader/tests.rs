@@ -102,7 +102,7 @@ fn escaped_expressions_are_written_as_they_are_where_that_is_read_as_the_same() 
 
 #[test]
 fn every_document_is_the_same_in_both_forms() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apim/documents");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/apim/documents");
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

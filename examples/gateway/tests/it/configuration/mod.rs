@@ -1,0 +1,6 @@
+//! The configuration file, and the files that it refers to.
+
+mod authorities;
+mod ca_files;
+mod check;
+mod identities;

@@ -1,0 +1,311 @@
+//! Errors at load, with position and remedy.
+
+use tower_mtls::apim::{Document, DocumentError, FindingKind};
+
+use super::errors;
+use crate::apim::texts::*;
+use crate::apim::world::WORLD;
+
+#[test]
+fn unenforceable_documents_are_errors_with_line_and_column() {
+    let mut wrong = Vec::new();
+    for (text, line, column, message) in [
+        // Text.
+        ("", 1, 1, "no policies"),
+        ("just a text", 1, 1, "outside of all elements"),
+        ("<base />\n <choose/> validate-client-certificate />", 2, 12, "outside of all elements"),
+        ("validate-client-certificate />\n<base />", 1, 1, "is a '<' missing?"),
+        ("<base />\n<![CDATA[<validate-client-certificate />]]>", 2, 10, "outside of all elements"),
+        ("&lt;choose&gt;\n<base />", 1, 1, "outside of all elements"),
+        ("<policies><inbound /></policies>\n\n  {{fragment}}", 3, 3, "outside of all elements"),
+        ("<!-- a --> @(true) <base />", 1, 12, "outside of all elements"),
+        ("<policies>", 1, 1, "<policies> is never closed"),
+        ("<choose>\n  <when condition=\"true\">\n</choose>", 2, 3, "<when> is never closed"),
+        ("<base />\n</inbound>", 2, 1, "closes nothing"),
+        ("<!DOCTYPE policies [<!ENTITY a \"b\">]><policies/>", 1, 1, "document type"),
+        ("<base />\n<?php ?>", 2, 1, "processing instructions"),
+        ("<base a='1' a='2' />", 1, 13, "already defined"),
+        ("<x:base xmlns:x='urn:x' />", 1, 1, "namespaces"),
+        ("<base />\n<!-- open", 2, 1, "comment is never closed"),
+        ("<base a=\"<\" />", 1, 10, "'<' in an attribute's value: write &lt;"),
+        ("\u{feff}<base a='<' />", 1, 10, "'<' in an attribute's value: write &lt;"),
+        ("\u{feff}<trace />", 1, 1, "leave it out"),
+        (
+            "<validate-client-certificate><identities><identity subject=\"O=\"Contoso, Inc.\"\" /></identities></validate-client-certificate>",
+            1,
+            64,
+            "a quote inside of an attribute's value is written &quot;",
+        ),
+        (
+            "<choose><when condition=\"@(context.Request.Method == \"a\"\" /></choose>",
+            1,
+            57,
+            "never closed, or a bracket or a quote is missing before it",
+        ),
+        // Elements and attributes.
+        ("<rate-limit calls=\"5\" />", 1, 1, "<rate-limit> is not supported here"),
+        ("<no-such-policy />", 1, 1, "would not be enforced"),
+        ("<base />\n\n  <validate-jwt header-name='x' />", 3, 3, "there is no token check"),
+        ("<base scope='x' />", 1, 7, "attribute scope of <base> is not supported"),
+        ("<choose />", 1, 1, "at least one <when>"),
+        ("<choose><when condition='true'><base /></when></choose>", 1, 32, "directly in a section"),
+        ("<choose><otherwise /></choose>", 1, 1, "at least one <when>"),
+        ("<choose><otherwise /><when condition='true' /></choose>", 1, 22, "before <otherwise>"),
+        ("<choose><when /></choose>", 1, 9, "needs the attribute condition"),
+        ("<choose><when condition='1' /></choose>", 1, 15, "a condition is an expression"),
+        ("<choose>text<when condition='true' /></choose>", 1, 9, "a text does not stand in <choose>"),
+        (
+            "<choose>\n<![CDATA[text]]><when condition='true' /></choose>",
+            2,
+            10,
+            "a text does not stand in <choose>",
+        ),
+        ("<return-response><set-status code='99' /></return-response>", 1, 30, "no status code"),
+        ("<return-response><set-status code='101' /></return-response>", 1, 30, "no status code"),
+        ("<return-response response-variable-name='x' />", 1, 18, "response-variable-name"),
+        ("<set-header name='a' />", 1, 1, "needs a <value>"),
+        ("<set-header name='a b'><value>x</value></set-header>", 1, 13, "no header name"),
+        ("<set-header name='Content-Length'><value>1</value></set-header>", 1, 13, "frames the message"),
+        ("<set-header name='Host'><value>x</value></set-header>", 1, 13, "decided by the route"),
+        ("<set-header name='a' exists-action='x'><value>x</value></set-header>", 1, 22, "override, skip"),
+        ("<set-header name='a'><value>x @(1)</value></set-header>", 1, 31, "the whole value"),
+        ("<set-header name='a'><value>{{secret}}</value></set-header>", 1, 29, "named values"),
+        ("<set-header name='a'><value>é{{{secret}}}</value></set-header>", 1, 31, "named values"),
+        (
+            "<set-header name='a'><value>{{ {{a}b}} {{{{a-b.c_d}}}}</value></set-header>",
+            1,
+            42,
+            "named values",
+        ),
+        ("<set-variable value='x' />", 1, 1, "needs the attribute name"),
+        ("<set-backend-service />", 1, 1, "needs base-url or backend-id"),
+        ("<set-backend-service base-url='https://a' backend-id='east' />", 1, 43, "exclude each other"),
+        ("<set-backend-service backend-id='' />", 1, 22, "backend-id is empty"),
+        ("<set-backend-service backend-id='@(\"east\")' />", 1, 22, "must be written out"),
+        (
+            "<set-backend-service\n backend-id='x' />",
+            2,
+            2,
+            "no backend has the id \"x\": known are \"east\", \"west\"",
+        ),
+        ("<set-backend-service backend-id='East' />", 1, 22, "no backend has the id \"East\""),
+        ("<set-backend-service backend-id=' east' />", 1, 22, "no backend has the id \" east\""),
+        (
+            "<set-backend-service backend-id='east' sf-resolve-condition='x' />",
+            1,
+            40,
+            "base-url, backend-id are",
+        ),
+        ("<set-backend-service base-url='ftp://x' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='https://a@b/' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='https://b/../c' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='https://b:0/c' />", 1, 22, "a port from 1 to 65535"),
+        ("<set-backend-service base-url='https://b:99999/c' />", 1, 22, "a port from 1 to 65535"),
+        ("<set-backend-service base-url='@(context.Request.Url.Host)' />", 1, 22, "the caller would choose"),
+        ("<authentication-certificate />", 1, 1, "exactly one of"),
+        ("<authentication-certificate certificate-id='a' thumbprint='b' />", 1, 1, "exactly one of"),
+        ("<authentication-certificate thumbprint='12' />", 1, 29, "not a thumbprint"),
+        ("<authentication-certificate certificate-id='a' password='b' />", 1, 48, "beside body only"),
+        ("<authentication-certificate body='MIIB' />", 1, 29, "body is an expression"),
+        (
+            "<authentication-certificate body='@(context.Request.Certificate.RawData)' />",
+            1,
+            29,
+            "must be a constant",
+        ),
+        (
+            "<authentication-certificate certificate-id='@(context.Request.Headers.GetValueOrDefault(\"a\",\"\"))' />",
+            1,
+            29,
+            "the caller would choose",
+        ),
+        ("<validate-client-certificate ignore-error='maybe' />", 1, 30, "true or false"),
+        ("<validate-client-certificate ignore-error='@(true)' />", 1, 30, "must be written out"),
+        (
+            "<validate-client-certificate><identities /></validate-client-certificate>",
+            1,
+            30,
+            "nobody would pass",
+        ),
+        (
+            "<validate-client-certificate><identities><identity /></identities></validate-client-certificate>",
+            1,
+            42,
+            "matches everyone",
+        ),
+        (
+            "<validate-client-certificate><identities><identity thumbprint='' /></identities></validate-client-certificate>",
+            1,
+            52,
+            "thumbprint is empty",
+        ),
+        (
+            "<validate-client-certificate><identities><identity subject='x' /></identities></validate-client-certificate>",
+            1,
+            52,
+            "not a distinguished name",
+        ),
+        (
+            "<validate-client-certificate><identities><identity issuer-certificate-id='a' issuer-subject='CN=b' \
+             /></identities></validate-client-certificate>",
+            1,
+            42,
+            "excludes",
+        ),
+        // Sections.
+        ("<policies><inbound /><inbound /></policies>", 1, 22, "only once"),
+        ("<policies><backend /></policies>", 1, 11, "would not forward"),
+        ("<policies><backend><retry /></backend></policies>", 1, 20, "<retry> in <backend>"),
+        ("<policies><backend><forward-request timeout='5' /></backend></policies>", 1, 37, "timeout"),
+        ("<policies><outbound><return-response /></outbound></policies>", 1, 21, "in <outbound>"),
+        (
+            "<policies><outbound><validate-client-certificate /></outbound></policies>",
+            1,
+            21,
+            "stands in <inbound>",
+        ),
+        ("<policies><other /></policies>", 1, 11, "does not stand in <policies>"),
+        ("<set-status code='200' />", 1, 1, "stands in <return-response>"),
+    ] {
+        let errors = errors(text);
+        let error = errors.iter().next().unwrap();
+        if !error.message().contains(message) || (error.line(), error.column()) != (line, column) {
+            wrong.push(format!("{text}: {line}:{column}: {message}; found {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn errors_are_reported_at_once() {
+    let text = "<policies>\n<inbound>\n<rate-limit />\n<choose>\n<when condition=\"@(context.User == null || \
+                context.Api == null)\">\n<cors />\n</when>\n</choose>\n</inbound>\n<backend />\n</policies>";
+    let builder = Document::builder().file_name("orders.policy.xml");
+    let errors = builder.load(text).unwrap_err();
+    let lines: Vec<_> = errors.iter().map(DocumentError::line).collect();
+    assert_eq!(lines, [3, 5, 5, 6, 10], "{errors}");
+    for line in errors.to_string().lines() {
+        assert!(line.starts_with("orders.policy.xml:"), "{line}");
+    }
+}
+
+#[test]
+fn errors_name_the_remedy_for_an_unsupported_element() {
+    use FindingKind::{Backend, Document as Other, Element, Timeout};
+    let mut wrong = Vec::new();
+    for (text, kind, message) in [
+        ("<chose />", Other, "<chose> is not known: did you mean <choose>?"),
+        ("<Base />", Other, "did you mean <base>?"),
+        ("<llm-semantic-cache-lookup />", Other, "remove it, or do it in the backend"),
+        ("<choose><else /></choose>", Other, "<else> does not stand in <choose>: <when>, <otherwise> do"),
+        ("<set-status cod='1' />", Element("set-status"), "it stands in <return-response>"),
+        ("<choose><when conditions='true' /></choose>", Other, "only condition is"),
+        ("<set-query-parameter name='a' />", Element("set-query-parameter"), "do it in the backend"),
+        ("<find-and-replace from='a' to='b' />", Element("find-and-replace"), "bodies are passed on"),
+        ("<cache-lookup />", Element("cache-lookup"), "nothing is cached here: remove it"),
+        ("<retry condition='@(true)' />", Element("retry"), "repeat requests outside of the document"),
+        ("<limit-concurrency key='a' />", Element("limit-concurrency"), "limit requests in flight outside"),
+        ("<mock-response />", Element("mock-response"), "write <return-response>"),
+        ("<set-method>GET</set-method>", Element("set-method"), "do it in the backend"),
+        ("<send-request mode='new' />", Element("send-request"), "documents here call nobody"),
+        ("<emit-metric name='x' />", Element("emit-metric"), "leave it out"),
+        ("<authentication-basic />", Element("authentication-basic"), "<set-header name=\"Authorization\">"),
+        ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "let the backend check tokens"),
+        ("<policies><outbound><set-body /></outbound></policies>", Element("set-body"), "both ways"),
+        (
+            "<policies><backend><forward-request timeout='60' /></backend></policies>",
+            Timeout,
+            "leave it out: the server's own limits",
+        ),
+        ("<set-backend-service backend-id='x' />", Backend, "known are \"east\", \"west\""),
+    ] {
+        let errors = errors(text);
+        let reported = |error: &DocumentError| error.kind() == kind && error.message().contains(message);
+        if !errors.iter().any(reported) {
+            wrong.push(format!("{text}: {message}; found {errors}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn errors_with_an_external_remedy_have_their_own_kind() {
+    let verify = condition("!context.Request.Certificate.Verify()");
+    let trusting = Document::builder().trust(WORLD.trust.clone());
+    let named = "<authentication-certificate certificate-id='order' />";
+    for (builder, text, kind, problem, remedy) in [
+        (
+            Document::builder(),
+            verify.as_str(),
+            FindingKind::Trust,
+            "Verify() needs trusted roots, and there are none here",
+            "name the CAs that callers chain to",
+        ),
+        (
+            trusting.clone(),
+            &verify,
+            FindingKind::Revocation,
+            "Verify() asks whether certificates are revoked, and revocation is not stated",
+            "call VerifyNoRevocation()",
+        ),
+        (
+            trusting,
+            "<validate-client-certificate />",
+            FindingKind::Revocation,
+            "validate-revocation is true (its default), and revocation is not stated",
+            "validate-revocation=\"false\"",
+        ),
+        (
+            WORLD.builder().only_known_certificates(),
+            named,
+            FindingKind::Certificate,
+            "there is no certificate with the id \"order\"",
+            "known are \"fabrikam\", \"issuing-ca\", \"orders\"",
+        ),
+        (
+            Document::builder().only_known_certificates(),
+            named,
+            FindingKind::Certificate,
+            "there is no certificate with the id \"order\"",
+            "none is known here",
+        ),
+    ] {
+        let errors = builder.load(text).unwrap_err();
+        let error = errors.iter().next().unwrap();
+        assert_eq!((error.kind(), error.problem()), (kind, problem));
+        assert!(error.message().starts_with(problem) && error.message().contains(remedy), "{error}");
+    }
+    let warned = WORLD.load(named).unwrap();
+    assert!(warned.warnings().iter().any(|warning| warning.kind() == FindingKind::Certificate));
+}
+
+#[test]
+fn omitted_errors_are_counted() {
+    let errors = errors(&"<trace />\n".repeat(123));
+    assert_eq!((errors.iter().len(), errors.left_out()), (100, 23));
+    assert!(errors.to_string().ends_with("\nand 23 more"));
+    assert_eq!(errors.iter().map(DocumentError::line).max(), Some(100));
+}
+
+#[test]
+fn named_value_is_the_only_error_reported() {
+    for text in [
+        "<authentication-certificate thumbprint='{{a}}' />",
+        "<authentication-certificate certificate-id='{{a}}' />",
+        "<set-backend-service base-url='{{a}}' />",
+        "<return-response><set-status code='{{a}}' reason='b' /></return-response>",
+        "<set-header name='{{a}}'><value>b</value></set-header>",
+        "<set-header name='a'><value>@({{a}})</value></set-header>",
+        "<choose><when condition='@(context.Request.Certificate.Thumbprint == {{a}})' /></choose>",
+        "<choose><when condition='{{a}}' /></choose>",
+        "<validate-client-certificate validate-trust='{{a}}' />",
+        "<validate-client-certificate><identities><identity subject='{{a}}' /></identities></validate-client-certificate>",
+    ] {
+        let errors = WORLD.builder().only_known_certificates().load(text).unwrap_err();
+        let reported: Vec<_> = errors.iter().map(|error| error.message()).collect();
+        assert!(
+            matches!(reported.as_slice(), [only] if only.starts_with("named values {{...}}")),
+            "{text}: {reported:?}"
+        );
+    }
+}
