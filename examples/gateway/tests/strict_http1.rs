@@ -21,9 +21,9 @@ use support::{Demo, Running};
 use table::{BAD, GOOD};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-/// Where a request of the table goes wrong.
+/// Part of the message that contains the first invalid byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MessagePart {
     Head,
     Body,
 }
@@ -86,8 +86,8 @@ fn status(answer: &str) -> Option<&str> {
 #[tokio::test]
 async fn ambiguous_requests_are_refused_and_no_upstream_sees_them() {
     let (demo, running, seen) = start().await;
-    for (name, place, may, must_not) in BAD {
-        let request = [*may, *must_not].concat();
+    for (name, part, before, invalid) in BAD {
+        let request = [*before, *invalid].concat();
         // It returns, so the connection was closed.
         let answer = demo.send_raw(None, request.as_bytes()).await;
         // Time for the upstream to see what became of it.
@@ -96,7 +96,7 @@ async fn ambiguous_requests_are_refused_and_no_upstream_sees_them() {
         assert_eq!(whole, [""; 0], "{name}: {answer}");
         assert_eq!(status(&answer), Some("400"), "{name}: {answer}");
         // A body is forwarded as it comes, and not further than to where it goes wrong.
-        assert!(*place == Place::Body || begun.is_empty(), "{name}: {answer}");
+        assert!(*part == MessagePart::Body || begun.is_empty(), "{name}: {answer}");
     }
     drop(running);
 }

@@ -23,7 +23,7 @@ use super::{
     listener_control::{ConnectionSettings, ConnectionSignals},
     measure,
     snapshot::LARGEST_HEAD,
-    strict_http1::Guard,
+    strict_http1::Http1Validator,
     tunnel,
     watched_io::WatchedIo,
 };
@@ -80,8 +80,8 @@ pub(super) async fn serve<S, B>(
             answer(service, request, early, in_flight, is_http2).await
         }
     }));
-    let guard = (!is_http2).then(Guard::new);
-    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), guard));
+    let validator = (!is_http2).then(Http1Validator::new);
+    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator));
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));

@@ -14,7 +14,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{activity::Activity, strict_http1::Guard};
+use super::{activity::Activity, strict_http1::Http1Validator};
 
 /// How long a closed connection discards the rest of a request that was answered early.
 const LINGER: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ pub(super) struct WatchedIo<T> {
     accepted: u64,
     activity: Arc<Activity>,
     /// On HTTP/1 connections.
-    guard: Option<Guard>,
+    validator: Option<Http1Validator>,
     /// End of the time in which the rest of a request is discarded after the last response.
     lingering: Option<Pin<Box<Sleep>>>,
     /// Bytes that have been discarded.
@@ -39,8 +39,13 @@ pub(super) struct WatchedIo<T> {
 
 impl<T> WatchedIo<T> {
     /// `written` counts the bytes that the operating system has accepted.
-    pub(super) fn new(io: T, written: fn(&T) -> u64, activity: Arc<Activity>, guard: Option<Guard>) -> Self {
-        Self { io, written, accepted: 0, activity, guard, lingering: None, discarded: 0 }
+    pub(super) fn new(
+        io: T,
+        written: fn(&T) -> u64,
+        activity: Arc<Activity>,
+        validator: Option<Http1Validator>,
+    ) -> Self {
+        Self { io, written, accepted: 0, activity, validator, lingering: None, discarded: 0 }
     }
 
     /// Reports a write, a flush or a shutdown. TLS buffers writes, so only the socket's own count shows progress.
@@ -59,19 +64,19 @@ impl<T> WatchedIo<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, activity, guard, .. } = self.get_mut();
-        if let Some(read) = guard.as_mut().and_then(|guard| guard.read(buf)) {
+        let Self { io, activity, validator, .. } = self.get_mut();
+        if let Some(read) = validator.as_mut().and_then(|validator| validator.read(buf)) {
             return Poll::Ready(read);
         }
         let before = buf.filled().len();
         // Bytes within a request may belong to a body that is discarded after its response.
-        let is_between = !guard.as_ref().is_some_and(Guard::is_within_request);
+        let is_between = !validator.as_ref().is_some_and(Http1Validator::is_within_request);
         ready!(Pin::new(io).poll_read(cx, buf))?;
         if is_between && buf.filled().len() > before {
             activity.received();
         }
-        match guard {
-            Some(guard) if !activity.is_tunnel() => Poll::Ready(guard.examine(buf, before)),
+        match validator {
+            Some(validator) if !activity.is_tunnel() => Poll::Ready(validator.validate(buf, before)),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -111,7 +116,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
         if this.lingering.is_none() {
             let shut_down = Pin::new(&mut this.io).poll_shutdown(cx);
             ready!(this.report(shut_down))?;
-            if this.activity.is_tunnel() || !this.guard.as_ref().is_some_and(Guard::is_within_request) {
+            if this.activity.is_tunnel()
+                || !this.validator.as_ref().is_some_and(Http1Validator::is_within_request)
+            {
                 return Poll::Ready(Ok(()));
             }
         }
