@@ -9,7 +9,7 @@ use super::*;
 use crate::demo::{self, Scratch, pki};
 
 fn identity(loaded: &Loaded, name: &str) -> *const CertifiedKey {
-    Arc::as_ptr(&loaded.site.identities[name].certified_key())
+    Arc::as_ptr(&loaded.file_routes.identities[name].certified_key())
 }
 
 #[test]

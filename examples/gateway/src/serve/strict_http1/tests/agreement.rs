@@ -152,7 +152,7 @@ async fn bytes_after_upgrade_are_not_validated() {
     caller.write_all(b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n").await.unwrap();
     let length = io.read(&mut read).await.unwrap();
     assert!(read[..length].ends_with(b"\r\n\r\n"));
-    activity.tunnel(None);
+    activity.switch_to_tunnel(None);
     caller.write_all(b"\0\n\r\xff").await.unwrap();
     assert_eq!(io.read(&mut read).await.unwrap(), 4);
     assert_eq!(&read[..4], b"\0\n\r\xff");
