@@ -184,7 +184,7 @@ impl Activity {
     }
 
     /// Restarts the idle timeout.
-    pub(super) fn idle_from_now(&self) {
+    pub(super) fn restart_idle_timeout(&self) {
         self.idle_since.store(self.elapsed(), Ordering::Relaxed);
     }
 

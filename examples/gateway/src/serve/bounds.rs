@@ -115,7 +115,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(permit) = self.bounds.acquire() else { return BoundedFuture::rejected() };
-        // A gRPC request stays open while only its response makes progress, and may pause for longer.
+        // A gRPC request stays open while only its response makes progress, and both can pause for longer.
         let progress = is_grpc(&request).then(Progress::new);
         let min_timeout = if progress.is_some() { MIN_GRPC_BODY_TIMEOUT } else { Duration::ZERO };
         let timeout = self.bounds.body_timeout.map(|timeout| timeout.max(min_timeout));

@@ -47,7 +47,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// read do not block the others.
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
-/// Idle timeout of an HTTP/1.1 connection whose listener drains: a request may be in transit.
+/// Idle timeout of an HTTP/1.1 connection whose listener drains: a request can be in transit.
 const GRACE_HTTP1: Duration = Duration::from_millis(300);
 
 /// Idle timeout of an HTTP/2 connection whose listener drains: the caller must acknowledge the GOAWAY.
@@ -95,7 +95,7 @@ pub(super) async fn serve<S, B>(
         let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
         if is_draining && !has_seen_drain {
             has_seen_drain = true;
-            activity.idle_from_now();
+            activity.restart_idle_timeout();
             if is_http2 {
                 is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
@@ -118,7 +118,7 @@ pub(super) async fn serve<S, B>(
                 break;
             }
             Ok(()) = signals.settings.changed() => {}
-            // Polled after the connection, which may begin a request.
+            // Polled after the connection, which can begin a request.
             timeout = activity.timed_out(timeouts) => {
                 // At a second idle timeout the caller has not reacted to the graceful shutdown.
                 if timeout != TimeoutKind::Idle || is_shutting_down {

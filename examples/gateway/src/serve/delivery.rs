@@ -133,7 +133,7 @@ impl<B: Send + 'static> DeliveredBody<B> {
 
 impl<B> Drop for DeliveredBody<B> {
     fn drop(&mut self) {
-        // The activity may own another reference at this moment.
+        // The activity can own another reference at this moment.
         let body = self.0.pending().body.take();
         drop(body);
     }

@@ -1,6 +1,6 @@
 //! Responses that are ready before the end of their request, such as rejections.
 //!
-//! The caller may still be sending. An immediate reset of the HTTP/2 stream or of the connection may discard the
+//! The caller can still be sending. An immediate reset of the HTTP/2 stream or of the connection could discard the
 //! response before the caller has read it, so the rest of the request is read and discarded for a limited time.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum number of bytes of a request that are discarded.
 const MAX_DISCARDED: u64 = 1024 * 1024;
 
-/// Response whose request body may be unread.
+/// Response whose request body can be unread.
 #[derive(Debug)]
 pub(super) struct EarlyResponse {
     rest: Rest,

@@ -87,7 +87,7 @@ impl RoutingError {
         };
         let mut response = problem(status, title, self.code());
         if self == Self::TransferCoding {
-            // Another parser that does not support the coding may frame the body differently.
+            // Another parser that does not support the coding could frame the body differently.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -86,9 +86,9 @@ fn is_host(host: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         !label.is_empty()
-            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit())
+    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 pub(super) fn with_path(uri: &Uri, path: String) -> Option<Uri> {

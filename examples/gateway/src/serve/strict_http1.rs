@@ -1,6 +1,6 @@
 //! Strict validation of HTTP/1 requests against request smuggling.
 //!
-//! hyper accepts input that another HTTP/1 parser, in front of the gateway or behind it, may frame differently: bare
+//! hyper accepts input that another HTTP/1 parser, before or after the gateway, could frame differently: bare
 //! line feeds, repeated lengths, a length beside a transfer coding. The [`Scanner`] accepts only requests with one
 //! possible framing; hyper frames these in the same way or rejects them.
 //!
@@ -126,7 +126,7 @@ impl Scanner {
 
     fn after_head(framing: Framing) -> Self {
         match framing {
-            Framing::NoBody | Framing::Length(0) => Self::new(),
+            Framing::Absent | Framing::Length(0) => Self::new(),
             Framing::Length(length) => Self::Body(length),
             Framing::Chunked => Self::Chunks(ChunkScanner::new()),
         }

@@ -69,7 +69,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             return Poll::Ready(read);
         }
         let before = buf.filled().len();
-        // Bytes within a request may belong to a body that is discarded after its response.
+        // Bytes within a request can belong to a body that is discarded after its response.
         let is_between_requests = !validator.as_ref().is_some_and(Http1Validator::is_within_request);
         ready!(Pin::new(io).poll_read(cx, buf))?;
         if is_between_requests && buf.filled().len() > before {
@@ -109,7 +109,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     }
 
     /// Shuts down the sending side, and discards the rest of an upload for a limited time. Closing a socket with unread
-    /// bytes resets it, which may discard a response that the caller has not read yet.
+    /// bytes resets it, which can discard a response that the caller has not read yet.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {

@@ -47,7 +47,7 @@ async fn idle_timeout_can_be_restarted() {
     let activity = Activity::new(Arc::default());
     tokio::time::advance(Duration::from_secs(50)).await;
     let start = Instant::now();
-    activity.idle_from_now();
+    activity.restart_idle_timeout();
     assert_eq!(
         activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await,
         TimeoutKind::Idle

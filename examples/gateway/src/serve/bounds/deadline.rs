@@ -55,7 +55,7 @@ impl<B: Send + 'static> Deadline<B> {
 impl<B> Drop for Deadline<B> {
     fn drop(&mut self) {
         self.timer.abort();
-        // The aborted timer task may outlive the response.
+        // The aborted timer task can outlive the response.
         let mut state = lock(&self.state);
         let ended = (state.body.take(), state.permit.take());
         drop(state);

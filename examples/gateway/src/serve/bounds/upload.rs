@@ -16,7 +16,7 @@ use super::idle_timer::IdleTimer;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// Request body that closes its channel when it ends or is dropped: the upstream may not read all of it.
+    /// Request body that closes its channel when it ends or is dropped: upstreams need not read all of it.
     #[derive(Debug, Default)]
     pub(crate) struct Upload<B> {
         #[pin]
@@ -85,7 +85,7 @@ where
             }
             (Poll::Pending, Some(idle_timer)) => idle_timer.poll_timeout(cx).map(|()| {
                 if let Some(end_tx) = this.end_tx.take() {
-                    // The receiver may have been dropped.
+                    // An error means that the receiver has been dropped.
                     let _ = end_tx.send(Stalled);
                 }
                 let stalled =

@@ -39,7 +39,7 @@ enum FieldState {
 
 impl FieldScanner {
     pub(super) fn new(section: FieldSection) -> Self {
-        Self { section, name: FieldName::default(), framing: Framing::NoBody, state: FieldState::LineStart }
+        Self { section, name: FieldName::default(), framing: Framing::Absent, state: FieldState::LineStart }
     }
 
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan<Framing> {
@@ -110,13 +110,13 @@ impl FieldScanner {
             return Some(FieldState::Value);
         }
         // A second length is ambiguous even if it is equal. Trailers cannot change the framing.
-        if self.framing != Framing::NoBody || self.section == FieldSection::Trailer {
+        if self.framing != Framing::Absent || self.section == FieldSection::Trailer {
             return None;
         }
         if is_length {
             return Some(FieldState::Length(ContentLength::default()));
         }
-        // HTTP/1.0 does not define this field, so an intermediary may have framed the request without it.
+        // HTTP/1.0 does not define this field, so an intermediary could have framed the request without it.
         (self.section == FieldSection::Header(Version::HTTP_11))
             .then(|| FieldState::Codings(TransferEncoding::default()))
     }
@@ -126,7 +126,7 @@ impl FieldScanner {
 #[derive(Debug, Default)]
 struct FieldName {
     bytes: [u8; TRANSFER_ENCODING.len()],
-    /// Length of the whole name, which may exceed the prefix.
+    /// Length of the whole name, which can exceed the prefix.
     length: usize,
 }
 

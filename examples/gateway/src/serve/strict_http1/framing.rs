@@ -11,7 +11,7 @@ const CHUNKED: &[u8] = b"chunked";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// Neither field is present.
-    NoBody,
+    Absent,
     Length(u64),
     Chunked,
 }

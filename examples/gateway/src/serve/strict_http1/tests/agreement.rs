@@ -43,7 +43,7 @@ async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String
     };
     let call = async {
         for piece in stream.chunks(piece) {
-            // The connection may be closed after a rejection.
+            // Fails if the connection was closed after a rejection.
             let _ = caller.write_all(piece).await;
             tokio::task::yield_now().await;
         }
