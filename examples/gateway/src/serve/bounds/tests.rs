@@ -153,8 +153,8 @@ async fn response_carries_the_shorter_of_its_timeouts() {
         (None, Some(10), Some(10)),
         (None, None, None),
     ] {
-        let waiting = Bounds { body_timeout: body.map(Duration::from_secs), ..bounds(None, request, None) };
-        let service = waiting.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        let limits = Bounds { body_timeout: body.map(Duration::from_secs), ..bounds(None, request, None) };
+        let service = limits.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
             Ok::<_, Infallible>(Response::new(Slow::new(1, true)))
         }));
         let response = service.oneshot(Request::new(Empty::new())).await.unwrap();
@@ -175,23 +175,23 @@ async fn upload_without_progress_is_aborted_and_grpc_after_five_minutes_at_the_e
         (Version::HTTP_11, "application/grpc", 60, 160),
         (Version::HTTP_11, "application/grpc+proto", 60, 160),
     ] {
-        let waiting = Bounds { body_timeout: Some(body_timeout * SECOND), ..bounds(None, None, None) };
-        let bounded = waiting.layer(service_fn(silent::<Slow>));
+        let limits = Bounds { body_timeout: Some(body_timeout * SECOND), ..bounds(None, None, None) };
+        let bounded = limits.layer(service_fn(silent::<Slow>));
         let request = Request::builder().version(version).header("content-type", content_type);
         let start = Instant::now();
         let result = bounded.oneshot(request.body(Slow::new(100, false)).unwrap());
         let result = tokio::time::timeout(3_600 * SECOND, result).await.expect("a limit");
         assert!(matches!(result, Err(ForwardError::BodyTimeout)), "{content_type} {version:?}");
         assert_eq!(start.elapsed().as_secs(), expected, "{content_type} {version:?}");
-        assert_eq!(waiting.in_flight.load(Ordering::Relaxed), 0);
+        assert_eq!(limits.in_flight.load(Ordering::Relaxed), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn silent_grpc_request_stays_open_while_its_response_makes_progress() {
-    let waiting = Bounds { body_timeout: Some(60 * SECOND), ..bounds(None, None, None) };
+    let limits = Bounds { body_timeout: Some(60 * SECOND), ..bounds(None, None, None) };
     let (aborted, mut aborts) = tokio::sync::mpsc::unbounded_channel();
-    let service = waiting.layer(service_fn(|request: Request<Upload<Slow>>| {
+    let service = limits.layer(service_fn(|request: Request<Upload<Slow>>| {
         let aborted = aborted.clone();
         tokio::spawn(async move {
             assert!(request.into_body().collect().await.is_err());
@@ -212,8 +212,8 @@ async fn silent_grpc_request_stays_open_while_its_response_makes_progress() {
 
 #[tokio::test(start_paused = true)]
 async fn upload_that_the_upstream_does_not_read_is_not_aborted() {
-    let waiting = Bounds { body_timeout: Some(60 * SECOND), ..bounds(None, None, None) };
-    let bounded = waiting.layer(service_fn(async |request: Request<Upload<Slow>>| {
+    let limits = Bounds { body_timeout: Some(60 * SECOND), ..bounds(None, None, None) };
+    let bounded = limits.layer(service_fn(async |request: Request<Upload<Slow>>| {
         let mut body = request.into_body();
         body.frame().await.unwrap().unwrap();
         sleep(600 * SECOND).await;

@@ -24,8 +24,8 @@ async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String
     let (mut caller, socket) = tokio::io::duplex(1 << 16);
     let validator = is_validated.then(Http1Validator::new);
     let io = TokioIo::new(WatchedIo::new(socket, |_| 0, Activity::new(Arc::default()), validator));
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let log = seen.clone();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let log = requests.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let log = log.clone();
         async move {
@@ -53,8 +53,8 @@ async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String
         String::from_utf8_lossy(&responses).into_owned()
     };
     let ((), responses) = tokio::join!(serve, call);
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
-    (seen, responses)
+    let requests = std::mem::take(&mut *requests.lock().unwrap());
+    (requests, responses)
 }
 
 /// Returns the number of requests that end before the first violation, and whether there is none.
@@ -108,20 +108,20 @@ async fn hyper_frames_valid_streams_as_the_scanner_does() {
     for seed in 1..=3_000 {
         let stream = damaged(seed);
         let (ended, is_valid) = scanned(&stream);
-        let (seen, responses) = served(&stream, usize::MAX, true).await;
-        assert!(seen.len() <= ended, "seed {seed}: {seen:?}, {}", stream.escape_ascii());
+        let (requests, responses) = served(&stream, usize::MAX, true).await;
+        assert!(requests.len() <= ended, "seed {seed}: {requests:?}, {}", stream.escape_ascii());
         // hyper has additional rules for targets and the number of fields, and closes after HTTP/1.0 or on request.
         let was_closed =
             ["HTTP/1.1 4", "connection: close", "HTTP/1.0"].iter().any(|sign| responses.contains(sign));
         if is_valid && !was_closed {
-            assert_eq!(seen.len(), ended, "seed {seed}: {responses}, {}", stream.escape_ascii());
+            assert_eq!(requests.len(), ended, "seed {seed}: {responses}, {}", stream.escape_ascii());
             // The validator does not change valid streams.
-            assert_eq!(served(&stream, usize::MAX, false).await.0, seen, "seed {seed}");
+            assert_eq!(served(&stream, usize::MAX, false).await.0, requests, "seed {seed}");
             passed += 1;
         } else {
             rejected += 1;
         }
-        assert_eq!(served(&stream, 1, true).await.0, seen, "seed {seed}, byte by byte");
+        assert_eq!(served(&stream, 1, true).await.0, requests, "seed {seed}, byte by byte");
     }
     assert!(passed > 300 && rejected > 1_000, "{passed} passed, {rejected} rejected");
 }
@@ -132,8 +132,8 @@ async fn violation_in_head_gets_400_at_any_split() {
     for (name, part, before, invalid) in super::table::BAD {
         for piece in [1, 2, 3, 7, usize::MAX] {
             let stream = [good, before, invalid].concat();
-            let (seen, responses) = served(stream.as_bytes(), piece, true).await;
-            assert_eq!(seen, [("/good".to_owned(), 0)], "{name}, {piece}");
+            let (requests, responses) = served(stream.as_bytes(), piece, true).await;
+            assert_eq!(requests, [("/good".to_owned(), 0)], "{name}, {piece}");
             if *part == super::MessagePart::Head {
                 let statuses: Vec<&str> = responses.matches("HTTP/1.1 ").collect();
                 assert!(responses.contains("HTTP/1.1 400"), "{name}, {piece}: {responses}");
