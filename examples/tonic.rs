@@ -19,7 +19,7 @@ use tonic_health::{
 };
 use tower::Layer;
 use tower_mtls::{
-    ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, Rule, ServerTls,
     TrustAnchors, UpstreamTrust, acceptor::tonic::TonicCaptureLayer, admitted,
 };
 
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Admission.
     let policy = Policy::builder()
         .trust(TrustAnchors::from_pem(partners.pem().as_bytes())?)
-        .common_name("orders-client")
+        .require(Rule::common_name(["orders-client"]))
         .build()?;
 
     // The server. The first layer is the outermost: capture, then admission, then the interceptor.

@@ -172,7 +172,7 @@ impl Files {
         self.watch.attempted(before, read, replaced.is_some(), Instant::now());
         match replaced {
             Some(old) => {
-                let new = server.site();
+                let new = server.snapshot();
                 unguarded::warn(&old, &new);
                 retire(&old, &new);
                 self.status.fresh(SystemClock.now());

@@ -64,7 +64,7 @@ pub(crate) struct Loaded {
     pub(crate) store: Option<Located<config::Store>>,
     /// What requests see of the store, once it is open.
     pub(crate) published: Arc<Published>,
-    pub(crate) site: FileRoutes,
+    pub(crate) file_routes: FileRoutes,
     pub(crate) publication: Publication,
 }
 
@@ -166,19 +166,17 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         identities.into_iter().filter_map(|(name, pair)| Some((name, pair?.identity))).collect();
     let mut expiries: Vec<_> = identities
         .iter()
-        .map(|(name, identity)| Expiry::of_identity(name, identity.certificate().validity().not_after))
+        .map(|(name, identity)| Expiry::identity(name, identity.certificate().validity().not_after))
         .collect();
-    expiries.push(Expiry::of_listener("main", listener.certificate.validity().not_after));
+    expiries.push(Expiry::listener("main", listener.certificate.validity().not_after));
     expiries.extend(
-        management
-            .iter()
-            .map(|(at, _)| Expiry::of_listener("management", at.certificate.validity().not_after)),
+        management.iter().map(|(at, _)| Expiry::listener("management", at.certificate.validity().not_after)),
     );
     let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
     let uses = uses(config, &routes);
     let deployed = deployment.deployed;
     let api_parts = api_parts?;
-    let site = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
+    let file_routes = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -187,7 +185,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         limits: config.limits,
         store: config.store.clone(),
         published,
-        site,
+        file_routes,
         publication,
     })
 }
@@ -208,7 +206,7 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
             Some(RouteIdentity::Named(_) | RouteIdentity::By(_)) | None => None,
         };
         uses.extend(of.map(|of| Use { by: by.clone(), of, needs_key: true }));
-        let document = built.guard.document();
+        let document = built.policy.document();
         let named = document.iter().flat_map(|document| document.certificates_named());
         let named = named.map(|(named, line, _)| (named, format!(", line {line}")));
         let possible = document.iter().flat_map(|document| document.certificates_possible());

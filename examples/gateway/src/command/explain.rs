@@ -11,7 +11,7 @@ use crate::{
     config::{self, IdentityBy, Route, RouteIdentity},
     load::{self, Built},
     path,
-    serve::{Guard, Refused, RouteFacts as Facts, RoutingSnapshot},
+    serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
 /// The end of an explanation of a request that would be refused and passes all the same.
@@ -41,16 +41,16 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
     let path =
         path::normalise(&asked.route).map_err(|error| format!("--route {:?}: {error}", asked.route))?;
     // What the store holds is not known here.
-    let site = RoutingSnapshot::new(Arc::new(loaded.site), Built::default());
-    let route = site.find(asked.host.as_deref(), &path).map_err(|refused| match refused {
-        Refused::NoRoute => format!("--route {:?}: no such route", asked.route),
+    let snapshot = RoutingSnapshot::new(Arc::new(loaded.file_routes), Built::default());
+    let route = snapshot.find(asked.host.as_deref(), &path).map_err(|error| match error {
+        RoutingError::NoRoute => format!("--route {:?}: no such route", asked.route),
         _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
     })?;
     let presented = presented(asked)?;
     let now = asked.at.unwrap_or_else(|| SystemClock.now());
-    match &route.guard {
-        Guard::Nothing => Ok(("this route needs no certificate\nadmitted".into(), true)),
-        Guard::Rules(policy) => {
+    match &route.policy {
+        RoutePolicy::None => Ok(("this route needs no certificate\nadmitted".into(), true)),
+        RoutePolicy::Rules(policy) => {
             let explanation = policy.explain(&presented, now);
             let is_refused = explanation.verdict().is_err();
             let mut text = explanation.to_string();
@@ -66,7 +66,7 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
             }
             Ok((text, !is_refused || route.is_shadow))
         }
-        Guard::Document(document) => {
+        RoutePolicy::Document(document) => {
             let request = request(asked, &path.path)?;
             let facts = RequestFacts::new(&request, &presented).with_remote(asked.remote);
             let explanation = document.explain(&facts, now);

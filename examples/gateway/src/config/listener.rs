@@ -11,9 +11,9 @@ use super::section::Section;
 pub(crate) const KEYS: &[&str] =
     &["address", "certificate", "private_key", "pfx", "password_file", "client_certificate"];
 
-/// The listener.
+/// The section `[listener]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listener {
+pub(crate) struct ListenerConfig {
     /// Where it listens.
     pub(crate) address: Located<SocketAddr>,
     /// The server's certificate.
@@ -32,7 +32,7 @@ pub(crate) enum AskForCertificate {
     Off,
 }
 
-impl Listener {
+impl ListenerConfig {
     /// Reads the section. Whether callers are asked is known even if the rest is broken.
     pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, AskForCertificate) {
         let options = [("request", AskForCertificate::Request), ("off", AskForCertificate::Off)];

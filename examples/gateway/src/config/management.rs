@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::client_certificate::{ClientCertificate, MANAGEMENT_KEYS};
 use super::key_files::KeyFiles;
-use super::listener::{self, Listener};
+use super::listener::{self, ListenerConfig};
 use super::located::{FilePath, Located};
 use super::route::DefinedNames;
 use super::section::Section;
@@ -55,7 +55,7 @@ impl Management {
     }
 
     /// Refuses the listener's own place.
-    pub(crate) fn refuse_address_of(&self, listener: &Listener, section: &Section<'_, '_>) {
+    pub(crate) fn refuse_address_of(&self, listener: &ListenerConfig, section: &Section<'_, '_>) {
         let (own, other) = (&self.address, &listener.address);
         if own.value == other.value && own.port() != 0 {
             let problem = format!("is the listener's address too (line {})", other.line);

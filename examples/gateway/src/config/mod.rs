@@ -39,7 +39,7 @@ pub(crate) use self::identity::Identity;
 pub(crate) use self::identity_by::{By, Claim, IdentityBy};
 pub(crate) use self::key_files::KeyFiles;
 pub(crate) use self::limits::Limits;
-pub(crate) use self::listener::{AskForCertificate, Listener};
+pub(crate) use self::listener::{AskForCertificate, ListenerConfig};
 pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::management::Management;
 pub(crate) use self::proxy::Proxy;
@@ -78,7 +78,7 @@ pub(crate) struct Config {
     /// The file it was read from.
     pub(crate) file: PathBuf,
     /// The listener.
-    pub(crate) listener: Listener,
+    pub(crate) listener: ListenerConfig,
     /// The management listener, if there is one.
     pub(crate) management: Option<Management>,
     /// Where certificates and APIs are kept that come at run time, if anywhere.
@@ -162,7 +162,7 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         let remedy = "add [listener] with address, certificate and private_key";
         top.report.absent(1, "listener", "is missing", remedy);
     }
-    let listener = top.section("listener", listener::KEYS).map(Listener::read);
+    let listener = top.section("listener", listener::KEYS).map(ListenerConfig::read);
     let (listener, asks) = listener.unwrap_or_default();
     let trust = named(&mut top, "trust", trust::KEYS, Trust::read);
     let identities = named(&mut top, "identities", identity::KEYS, Identity::read);

@@ -20,7 +20,7 @@ use tower_mtls::{
 use super::{api_trust::ApiTrust, choice::All, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, Upstream, Verify},
-    serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer},
+    serve::{Bounds, Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
     store::{Api, Backend, Broken, Credential, Id, Item, Part, Policy, Settings, Use},
 };
 
@@ -238,7 +238,7 @@ impl ApiParts {
         let is_used = |id: &Id| named_backends.iter().any(|(used, ..)| *used == &**id);
         let used: Vec<_> = backends.iter().filter(|(id, _)| is_used(id)).collect();
         let (guard, service) = match &document {
-            None => (Guard::Nothing, RouteService::Open(to_upstream)),
+            None => (RoutePolicy::None, RouteService::Open(to_upstream)),
             Some(document) => {
                 let forwarding = ForwardingLayer::new(self.identities.clone());
                 let forwarding = used.iter().fold(forwarding, |forwarding, (id, usable)| {
@@ -247,8 +247,8 @@ impl ApiParts {
                 let layer = ApimPolicyLayer::new(document.clone());
                 let unverified = UnverifiedLayer::new(document.is_anchored(), "", &api.path);
                 let inside = unverified.layer(forwarding.layer(to_upstream));
-                let service = RouteService::Policy(layer.layer(inside));
-                (Guard::Document(document.clone()), service)
+                let service = RouteService::Document(layer.layer(inside));
+                (RoutePolicy::Document(document.clone()), service)
             }
         };
         let chooses_identity = document.as_ref().is_some_and(Document::chooses_identity);
@@ -261,14 +261,14 @@ impl ApiParts {
             url: api.service_url.clone(),
             identity: None,
             identity_selector: None,
-            measures: RouteMeasures::new("", &api.path, identity, &upstream.authority),
+            metrics: RouteMetrics::new("", &api.path, identity, &upstream.authority),
         };
         let route = Arc::new(Route {
             facts: Arc::new(facts),
             allow_empty_segments: false,
             is_enforced: document.as_ref().is_some_and(Document::asks_for_certificate),
             is_shadow: false,
-            guard,
+            policy: guard,
             service,
         });
         let named = match (&api.policy, &document) {
@@ -285,10 +285,10 @@ impl ApiParts {
 
     fn bounds(&self) -> Bounds {
         Bounds {
-            first_byte: self.limits.first_byte_timeout,
-            body: self.limits.body_timeout,
-            whole: self.limits.request_timeout,
-            requests: None,
+            first_byte_timeout: self.limits.first_byte_timeout,
+            body_timeout: self.limits.body_timeout,
+            request_timeout: self.limits.request_timeout,
+            max_requests: None,
             in_flight: Arc::default(),
         }
     }

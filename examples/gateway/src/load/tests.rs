@@ -9,7 +9,7 @@ use super::*;
 use crate::demo::{self, Scratch, pki};
 
 fn identity(loaded: &Loaded, name: &str) -> *const CertifiedKey {
-    Arc::as_ptr(&loaded.site.identities[name].certified_key())
+    Arc::as_ptr(&loaded.file_routes.identities[name].certified_key())
 }
 
 #[test]
@@ -30,7 +30,6 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
     let outcome = load(true);
     let read: Vec<_> = outcome.read.keys().filter_map(|file| file.file_name()?.to_str()).collect();
     let expected = [
-        "backend-ca.pem",
         "billing.password",
         "billing.pfx",
         "gateway.toml",
@@ -40,6 +39,7 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
         "partners-ca.pem",
         "server.key",
         "server.pem",
+        "upstream-ca.pem",
     ];
     assert_eq!(read, expected);
     let first = outcome.loaded.unwrap();

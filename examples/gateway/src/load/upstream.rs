@@ -31,7 +31,7 @@ use crate::{
         Upstream, Verify, quoted,
     },
     serve::{
-        Bounds, Client, Guard, IdentitySelector, Route, RouteFacts, RouteMeasures, RouteService,
+        Bounds, Client, IdentitySelector, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService,
         UnverifiedLayer,
     },
     store::Published,
@@ -58,7 +58,7 @@ pub(super) fn route(
 ) -> Option<Route> {
     let config = parts.config;
     let guard = guard(parts, route, documents, findings);
-    let document = guard.as_ref().and_then(Guard::document);
+    let document = guard.as_ref().and_then(RoutePolicy::document);
     let calling = calling(parts, route, document, trusts, findings);
     let to_upstream = ServiceBuilder::new()
         .layer(bounds(config, route, in_flight))
@@ -71,18 +71,18 @@ pub(super) fn route(
     let host = route.host.as_ref().map_or("", |host| host.as_str());
     let unverified = |is_anchored| UnverifiedLayer::new(is_anchored, host, &route.path);
     let service = match &guard {
-        Guard::Nothing => RouteService::Open(to_upstream),
-        Guard::Rules(policy) => {
+        RoutePolicy::None => RouteService::Open(to_upstream),
+        RoutePolicy::Rules(policy) => {
             let layer = RequireCertificateLayer::new(policy.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
-            RouteService::Guarded(layer.layer(unverified(policy.is_anchored()).layer(to_upstream)))
+            RouteService::Rules(layer.layer(unverified(policy.is_anchored()).layer(to_upstream)))
         }
-        Guard::Document(document) => {
+        RoutePolicy::Document(document) => {
             let layer = ApimPolicyLayer::new(document.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
             let forwarding = ForwardingLayer::new(parts.identities.all().clone());
             let inside = unverified(document.is_anchored()).layer(forwarding.layer(to_upstream));
-            RouteService::Policy(layer.layer(inside))
+            RouteService::Document(layer.layer(inside))
         }
     };
     let rules = route.client_certificate.as_ref();
@@ -104,14 +104,14 @@ pub(super) fn route(
                 .filter(|identity| identity_selector(identity).is_none())
                 .map(RouteIdentity::label),
             identity_selector: route.identity.as_ref().and_then(identity_selector),
-            measures: measures(route, guard.document()),
+            metrics: metrics(route, guard.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
         is_enforced: rules.is_some()
             && !is_shadow
             && guard.document().is_none_or(Document::asks_for_certificate),
         is_shadow,
-        guard,
+        policy: guard,
         service,
     })
 }
@@ -122,11 +122,13 @@ fn guard(
     route: &RouteConfig,
     documents: &mut Memo<Document>,
     findings: &mut Findings,
-) -> Option<Guard> {
-    let Some(rules) = &route.client_certificate else { return Some(Guard::Nothing) };
+) -> Option<RoutePolicy> {
+    let Some(rules) = &route.client_certificate else { return Some(RoutePolicy::None) };
     match &rules.policy {
-        Some(file) => document::document(parts, route, rules, file, documents, findings).map(Guard::Document),
-        None => rules::policy(rules, parts.roots, parts.store, findings).map(Guard::Rules),
+        Some(file) => {
+            document::document(parts, route, rules, file, documents, findings).map(RoutePolicy::Document)
+        }
+        None => rules::policy(rules, parts.roots, parts.store, findings).map(RoutePolicy::Rules),
     }
 }
 
@@ -136,10 +138,10 @@ fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicU
     let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
     let in_flight: Result<_, Infallible> = in_flight.get_or_make(digest, || Ok(Arc::default()));
     Bounds {
-        first_byte: route.limits.first_byte_timeout(&config.limits),
-        body: route.limits.body_timeout(&config.limits),
-        whole: route.limits.request_timeout(&config.limits),
-        requests: route.limits.max_requests,
+        first_byte_timeout: route.limits.first_byte_timeout(&config.limits),
+        body_timeout: route.limits.body_timeout(&config.limits),
+        request_timeout: route.limits.request_timeout(&config.limits),
+        max_requests: route.limits.max_requests,
         in_flight: in_flight.unwrap_or_else(|never| match never {}),
     }
 }
@@ -149,13 +151,13 @@ pub(super) fn origin(upstream: &Upstream) -> String {
     format!("{}://{}", upstream.scheme.as_str(), upstream.authority)
 }
 
-fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
+fn metrics(route: &RouteConfig, document: Option<&Document>) -> RouteMetrics {
     let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
     let identity = match document {
         Some(document) if document.chooses_identity() => BY_REQUEST.to_owned(),
         _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
     };
-    RouteMeasures::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
+    RouteMetrics::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
 }
 
 fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {

@@ -9,7 +9,7 @@ use tower_mtls::{Clock, SystemClock};
 
 use crate::{
     live::Status,
-    serve::{self, RoutingSnapshot, Side},
+    serve::{self, CertificateOwner, RoutingSnapshot},
     store::Published,
 };
 
@@ -53,11 +53,11 @@ pub(super) fn render(
     let loaded = status.last_load().as_unix() as f64;
     gauge(&mut text, "gateway_config_last_load_timestamp_seconds", &[("", loaded)]);
     gauge(&mut text, "gateway_draining", &[("", f64::from(u8::from(status.is_draining())))]);
-    for (side, name, label) in [
-        (Side::Identity, "gateway_identity_expires_in_days", "identity"),
-        (Side::Listener, "gateway_listener_certificate_expires_in_days", "listener"),
+    for (owner, name, label) in [
+        (CertificateOwner::Identity, "gateway_identity_expires_in_days", "identity"),
+        (CertificateOwner::Listener, "gateway_listener_certificate_expires_in_days", "listener"),
     ] {
-        let expiries = site.file.expiries.iter().filter(|expiry| expiry.side == side);
+        let expiries = site.file.expiries.iter().filter(|expiry| expiry.owner == owner);
         // Names of the configuration are letters, digits, hyphens and underscores: nothing to escape.
         let values: Vec<_> = expiries
             .map(|expiry| (format!("{{{label}=\"{}\"}}", expiry.name), expiry.days_left(now)))

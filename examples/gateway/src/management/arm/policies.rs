@@ -119,7 +119,7 @@ impl ApiRequest {
     fn warnings(&self, of: Option<&Id>) -> Vec<String> {
         let site = self.site.load();
         let route = of.and_then(|id| site.apis.routes.get(id)).and_then(|(_, route)| route.as_ref());
-        let document = route.and_then(|route| route.guard.document());
+        let document = route.and_then(|route| route.policy.document());
         document.map(Document::warnings).unwrap_or_default().iter().map(ToString::to_string).collect()
     }
 }

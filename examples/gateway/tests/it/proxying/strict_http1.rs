@@ -20,9 +20,9 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 use self::table::{BAD, GOOD};
 use crate::support::{Demo, Running};
 
-/// The part in which a request of the table is malformed.
+/// Part of the message that contains the first invalid byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MessagePart {
     Head,
     Body,
 }
@@ -85,17 +85,17 @@ fn status(answer: &str) -> Option<&str> {
 #[tokio::test]
 async fn ambiguous_requests_are_refused_before_the_upstream() {
     let (demo, running, seen) = start().await;
-    for (name, place, may, must_not) in BAD {
-        let request = [*may, *must_not].concat();
-        // Returning means that the connection was closed.
+    for (name, part, before, invalid) in BAD {
+        let request = [*before, *invalid].concat();
+        // It returns, so the connection was closed.
         let answer = demo.send_raw(None, request.as_bytes()).await;
         // Time for the upstream to receive the rest.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let Seen { begun, whole } = std::mem::take(&mut *seen.lock().unwrap());
         assert_eq!(whole, [""; 0], "{name}: {answer}");
         assert_eq!(status(&answer), Some("400"), "{name}: {answer}");
-        // A body is forwarded as it arrives, up to the malformed part.
-        assert!(*place == Place::Body || begun.is_empty(), "{name}: {answer}");
+        // A body is forwarded as it comes, and not further than to where it goes wrong.
+        assert!(*part == MessagePart::Body || begun.is_empty(), "{name}: {answer}");
     }
     drop(running);
 }

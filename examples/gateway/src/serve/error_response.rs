@@ -1,4 +1,4 @@
-//! Answers of the gateway's own: RFC 9457 problems with a stable code.
+//! Error responses of the gateway: RFC 9457 problems with a stable code.
 
 use std::{error::Error, fmt};
 
@@ -9,7 +9,7 @@ use tower_mtls::{ClientError, ClientErrorKind};
 
 use super::strict_http1::is_malformed_body;
 
-/// A problem with a status, a title and a stable code, which are all constants of ours.
+/// Returns a problem response. Title and code must not need JSON escapes.
 fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
     let number = status.as_u16();
     let body = format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#);
@@ -19,9 +19,8 @@ fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>>
     response
 }
 
-/// The same answer for a caller that speaks gRPC, which looks for nothing but a status of its own, here without any
-/// message before it.
-pub(super) fn as_grpc(status: StatusCode, code: &'static str) -> Response<Full<Bytes>> {
+/// Returns the trailers-only gRPC response for an error response.
+pub(super) fn to_grpc(status: StatusCode, code: &'static str) -> Response<Full<Bytes>> {
     let number = match status.as_u16() {
         // INTERNAL, UNIMPLEMENTED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE and UNKNOWN.
         400 => "13",
@@ -39,27 +38,27 @@ pub(super) fn as_grpc(status: StatusCode, code: &'static str) -> Response<Full<B
     response
 }
 
-/// Why a request never gets to a route.
+/// Reason for which a request is not routed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum RoutingError {
     NoRoute,
-    /// Its path can be read in two ways.
+    /// The path has two interpretations.
     AmbiguousPath,
     Connect,
-    /// Its target is longer than what is left of a URI once it is rewritten.
+    /// The target could exceed the maximum length of a URI once it is rewritten.
     TargetTooLong,
-    /// A transfer coding that is not `chunked`, which cannot be handed on.
+    /// A transfer coding other than `chunked`, which cannot be forwarded.
     TransferCoding,
-    /// Its head is larger than upstreams can be expected to read.
+    /// The head is larger than upstreams commonly accept.
     HeadTooLarge,
-    /// Not exactly one Host on HTTP/1.1 (RFC 9112, section 3.2), or one that is no host.
+    /// Missing, repeated or invalid Host (RFC 9112, section 3.2).
     Host,
-    /// It is an API's, of which the store says more than the configuration file can serve.
-    Broken,
+    /// The route's API in the store cannot be served with the configuration file.
+    BrokenApi,
 }
 
-impl Refused {
-    /// The stable code of the answer.
+impl RoutingError {
+    /// Returns the stable code of the response.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::NoRoute => "no_route",
@@ -69,7 +68,7 @@ impl Refused {
             Self::HeadTooLarge => "head_too_large",
             Self::Host => "bad_host",
             Self::Connect => "connect_refused",
-            Self::Broken => "broken_api",
+            Self::BrokenApi => "broken_api",
         }
     }
 
@@ -84,39 +83,39 @@ impl Refused {
             }
             Self::Host => (StatusCode::BAD_REQUEST, "Bad Host"),
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
-            Self::Broken => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+            Self::BrokenApi => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         };
         let mut response = problem(status, title, self.code());
         if self == Self::TransferCoding {
-            // Who does not know the coding either may disagree on where the body ends.
+            // Another parser that does not support the coding could frame the body differently.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 }
 
-/// Why a route has no answer of its upstream.
+/// Reason for which a routed request has no upstream response.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum ForwardError {
     Upstream(ClientError),
-    /// The upstream took too long to begin its answer.
+    /// The upstream did not send the head of its response in time.
     FirstByteTimeout,
-    /// The whole exchange took too long.
+    /// The exchange did not complete in time.
     RequestTimeout,
-    /// The caller sent no more of the body that the upstream wanted.
+    /// The caller did not send the rest of the body in time.
     BodyTimeout,
-    /// As many requests as the route may have are in flight.
+    /// The route's maximum number of requests is in flight.
     TooManyRequests,
 }
 
-impl From<ClientError> for Failure {
+impl From<ClientError> for ForwardError {
     fn from(error: ClientError) -> Self {
         Self::Upstream(error)
     }
 }
 
-impl Failure {
-    /// The stable code of the answer.
+impl ForwardError {
+    /// Returns the stable code of the response.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Upstream(error) if is_malformed_body(error) => "malformed_body",
@@ -128,8 +127,8 @@ impl Failure {
         }
     }
 
-    /// Whether the caller's request caused it.
-    pub(super) fn is_of_caller(&self) -> bool {
+    /// Returns true if the caller's request caused the error.
+    pub(super) fn is_caller_fault(&self) -> bool {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
             Self::BodyTimeout | Self::TooManyRequests => true,
@@ -137,15 +136,15 @@ impl Failure {
         }
     }
 
-    /// Whether there is none by the name, or no name to look for.
+    /// Returns true if the request names an unknown identity, or none.
     pub(super) fn is_unknown_identity(&self) -> bool {
         matches!(self, Self::Upstream(error) if error.kind() == ClientErrorKind::UnknownIdentity)
     }
 
-    /// What a caller is told; the cause is for the log.
+    /// Returns the response for the caller, without the cause, which is logged only.
     pub(super) fn response(&self) -> Response<Full<Bytes>> {
         let (status, title) = match self {
-            // The upstream did not get the whole body from this very caller.
+            // The upstream is not at fault: it did not receive the whole body.
             Self::Upstream(error) if is_malformed_body(error) => (StatusCode::BAD_REQUEST, "Malformed body"),
             Self::Upstream(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
             Self::Upstream(error) if error.kind() == ClientErrorKind::TooManyConnections => {
@@ -162,36 +161,34 @@ impl Failure {
 
 const GATEWAY_TIMEOUT: (StatusCode, &str) = (StatusCode::GATEWAY_TIMEOUT, "Gateway timeout");
 
-impl fmt::Display for Failure {
-    /// From the outside in, each cause once, and what can be done about those that puzzle people.
+impl fmt::Display for ForwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upstream(error) => write!(f, "{error}{}", causes(error)),
-            Self::FirstByteTimeout => f.write_str("the upstream did not begin its answer in time"),
-            Self::RequestTimeout => f.write_str("the request took too long"),
-            Self::BodyTimeout => f.write_str("the caller sent no more of the body"),
-            Self::TooManyRequests => f.write_str("too many requests of this route are in flight"),
+            Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
+            Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
+            Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
+            Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
         }
     }
 }
 
-/// What is behind an error.
+/// Returns the sources of an error, without repetitions, and a remedy for obscure ones.
 fn causes(error: &ClientError) -> String {
     let mut causes = String::new();
-    let mut said = error.to_string();
+    let mut previous = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
         let text = next.to_string();
-        if text != said {
+        if text != previous {
             causes.push_str(": ");
             causes.push_str(&text);
-            said = text;
+            previous = text;
         }
         cause = next.source();
     }
     if causes.contains("CaUsedAsEndEntity") {
-        causes
-            .push_str(" (the upstream shows a CA certificate as its own; give it one that a CA has signed)");
+        causes.push_str("; the upstream's certificate is a CA certificate: issue it one signed by a CA");
     }
     causes
 }

@@ -1,7 +1,7 @@
-//! Responses that come before the end of their request, such as refusals.
+//! Responses that are ready before the end of their request, such as rejections.
 //!
-//! The caller may still be sending. Resetting its HTTP/2 stream or its connection at once may discard the response
-//! before the caller has read it, so the rest of the request is read and discarded for a while.
+//! The caller can still be sending. An immediate reset of the HTTP/2 stream or of the connection could discard the
+//! response before the caller has read it, so the rest of the request is read and discarded for a limited time.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use tokio::time::timeout;
 
 use super::body::{CallerBody, Rest};
 
-/// Largest announced body that is discarded to keep an HTTP/1.1 connection open, in bytes.
+/// Maximum announced length of a body that is discarded to keep an HTTP/1.1 connection open, in bytes.
 const SMALL_BODY: u64 = 64 * 1024;
 
-/// How long the rest of a request is discarded.
+/// Maximum time for which the rest of a request is discarded.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most of an HTTP/2 request that is discarded, in bytes.
-const MOST_DISCARDED: u64 = 1024 * 1024;
+/// Maximum number of bytes of a request that are discarded.
+const MAX_DISCARDED: u64 = 1024 * 1024;
 
-/// A request whose body may be unread when its response is ready.
+/// Response whose request body can be unread.
 #[derive(Debug)]
-pub(super) struct Early {
+pub(super) struct EarlyResponse {
     rest: Rest,
     is_http2: bool,
-    /// Whether the connection is kept once the rest is discarded.
+    /// True if the connection is kept once the rest is discarded.
     is_small: bool,
 }
 
-impl Early {
-    /// Splits the caller's body off, if there is one, so that what the service leaves of it can be discarded.
+impl EarlyResponse {
+    /// Wraps the request's body. Returns `None` beside it if the request has no body.
     pub(super) fn watch(request: Request<Incoming>, is_http2: bool) -> (Request<CallerBody>, Option<Self>) {
         let (head, body) = request.into_parts();
         let (body, rest) = CallerBody::new(body);
@@ -42,20 +42,19 @@ impl Early {
         (Request::from_parts(head, body), early)
     }
 
-    /// Discards what the service left of the request. Returns whether the connection has to be closed after the
-    /// response.
+    /// Discards the rest of the request. Returns true if the connection must be closed after the response.
     pub(super) fn finish(self) -> bool {
         let Some(rest) = self.rest.take() else { return false };
         let is_kept = self.is_http2 || self.is_small;
         if is_kept {
-            // Without it hyper reads no further, and closes the connection after the response.
+            // Otherwise hyper stops reading, and closes the connection after the response.
             tokio::spawn(discard(rest));
         }
         !is_kept
     }
 }
 
-/// Whether the body's length is announced and small, and the caller does not wait for a word before it sends it.
+/// Returns true if the announced length of the body is small, and the caller does not wait for `100 Continue`.
 fn is_small(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::to_str);
     let length = length.and_then(|length| length.ok()?.parse::<u64>().ok());
@@ -64,14 +63,14 @@ fn is_small(headers: &HeaderMap) -> bool {
 
 async fn discard(mut body: Incoming) {
     let discarding = async {
-        let mut left = MOST_DISCARDED;
+        let mut remaining = MAX_DISCARDED;
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, bytes::Bytes::len) as u64;
-            let Some(rest) = left.checked_sub(length) else { return };
-            left = rest;
+            let Some(rest) = remaining.checked_sub(length) else { return };
+            remaining = rest;
         }
     };
-    // In both cases the caller has had its time.
+    // Ends at the timeout, the limit or the end of the body.
     let _ = timeout(DISCARD_TIMEOUT, discarding).await;
 }
 
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_kept_for_small_announced_bodies() {
+    fn connection_is_kept_for_small_announced_bodies() {
         let cases: [(&[(header::HeaderName, &str)], bool); 6] = [
             (&[(header::CONTENT_LENGTH, "1")], true),
             (&[(header::CONTENT_LENGTH, "65536")], true),

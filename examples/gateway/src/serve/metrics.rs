@@ -1,5 +1,6 @@
-//! What is counted of requests. Handles are made once per route: finding a series by its labels costs more than
-//! the whole way through the layers.
+//! Metrics of requests and connections.
+//!
+//! Handles are created once per route: a lookup by labels costs more than all layers of a request.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -15,19 +16,21 @@ const CONNECTIONS: &str = "gateway_caller_connections";
 const TIMED_OUT: &str = "gateway_caller_connections_timed_out_total";
 const UNROUTED: &str = "gateway_unrouted_requests_total";
 
-/// `1xx` to `5xx`, and callers who did not wait for the answer.
+/// Values of the label `status`. `none`: the caller did not wait for the response.
 const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
-const NO_ANSWER: usize = STATUSES.len() - 1;
 
-/// The series of one route.
-pub(crate) struct RouteMeasures {
+/// Index of `none`.
+const NO_RESPONSE: usize = STATUSES.len() - 1;
+
+/// Metrics of one route.
+pub(crate) struct RouteMetrics {
     labels: Vec<Label>,
     requests: [Counter; STATUSES.len()],
     duration: Histogram,
 }
 
-impl RouteMeasures {
-    /// `host` and `identity` are empty if there is none.
+impl RouteMetrics {
+    /// Registers the metrics. `host` and `identity` are empty if there is none.
     pub(crate) fn new(host: &str, path: &str, identity: &str, upstream: &str) -> Self {
         let route = format!("{host}{path}");
         let labels = vec![
@@ -42,7 +45,7 @@ impl RouteMeasures {
         Self { labels, requests, duration: histogram!(DURATION, "route" => route) }
     }
 
-    /// An answer of the gateway's own in place of the upstream's.
+    /// Counts an error response of the gateway.
     #[cold]
     pub(super) fn failed(&self, code: &'static str) {
         let labels = self.labels.iter().cloned().chain([Label::new("code", code)]);
@@ -50,13 +53,13 @@ impl RouteMeasures {
     }
 }
 
-impl fmt::Debug for RouteMeasures {
+impl fmt::Debug for RouteMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouteMeasures").field("labels", &self.labels).finish_non_exhaustive()
+        f.debug_struct("RouteMetrics").field("labels", &self.labels).finish_non_exhaustive()
     }
 }
 
-/// How many connections callers have open to one listener.
+/// Gauge of the open connections of one listener.
 #[derive(Clone)]
 pub(super) struct Connections(Gauge);
 
@@ -65,14 +68,14 @@ impl Connections {
         Self(gauge!(CONNECTIONS, "listener" => listener))
     }
 
-    /// One more, until it is dropped.
+    /// Counts a connection until the returned guard is dropped.
     pub(super) fn open(&self) -> OpenConnection {
         self.0.increment(1);
         OpenConnection(self.0.clone())
     }
 }
 
-/// A connection that is open.
+/// Drop guard of an open connection.
 pub(super) struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {
@@ -81,19 +84,19 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A caller's connection that was closed at a timeout.
+/// Counts a connection that was closed at a timeout.
 #[cold]
 pub(super) fn timed_out(timeout: &'static str) {
     counter!(TIMED_OUT, "timeout" => timeout).increment(1);
 }
 
-/// A request that found no route.
+/// Counts a request without a route.
 #[cold]
 pub(super) fn unrouted(code: &'static str) {
     counter!(UNROUTED, "code" => code).increment(1);
 }
 
-/// One request, from its head to the end of its answer; counted when it is dropped.
+/// One request, from its head to the end of its response body; counted on drop.
 #[derive(Debug)]
 pub(super) struct Exchange {
     facts: Arc<RouteFacts>,
@@ -103,24 +106,24 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn begin(facts: Arc<RouteFacts>) -> Self {
-        Self { facts, start: Instant::now(), status: NO_ANSWER }
+        Self { facts, start: Instant::now(), status: NO_RESPONSE }
     }
 
     pub(super) fn facts(&self) -> &RouteFacts {
         &self.facts
     }
 
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.status = usize::from(status.as_u16() / 100).saturating_sub(1).min(NO_ANSWER - 1);
+    pub(super) fn set_status(&mut self, status: StatusCode) {
+        self.status = usize::from(status.as_u16() / 100).saturating_sub(1).min(NO_RESPONSE - 1);
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let measures = &self.facts.measures;
-        if let Some(requests) = measures.requests.get(self.status) {
+        let metrics = &self.facts.metrics;
+        if let Some(requests) = metrics.requests.get(self.status) {
             requests.increment(1);
         }
-        measures.duration.record(self.start.elapsed());
+        metrics.duration.record(self.start.elapsed());
     }
 }
