@@ -23,7 +23,7 @@ pub(crate) use self::status::Status;
 use self::{edits::Edits, retire::retire, watch::Watch};
 use crate::{
     config::{Diagnostic, Severity},
-    load::{self, Cache, Fingerprint, Fingerprints, Loaded, Outcome, Source, fingerprints},
+    load::{self, Cache, Fingerprint, Fingerprints, Loaded, LoadOutcome, Source, fingerprints},
     serve::Server,
 };
 
@@ -37,13 +37,13 @@ pub(crate) struct Files {
     source: Source,
     edits: Edits,
     /// Whether SIGHUP came and the files have not been read since.
-    is_asked: bool,
+    is_reload_requested: bool,
     /// For the thread that loads.
     cache: Arc<Mutex<Cache>>,
     watch: Watch,
     status: Arc<Status>,
     /// The errors that were logged last.
-    told: Vec<Diagnostic>,
+    logged_errors: Vec<Diagnostic>,
 }
 
 impl Files {
@@ -51,17 +51,17 @@ impl Files {
     pub(crate) fn load(file: &Path) -> (Option<(Loaded, Self)>, Vec<Diagnostic>) {
         let mut cache = Cache::default();
         let source = Source::read(file);
-        let Outcome { loaded, findings, read } = load::load(&source, &mut cache);
+        let LoadOutcome { loaded, findings, read } = load::load(&source, &mut cache);
         cache.finish_load(true);
         let files = loaded.map(|loaded| {
             let files = Self {
                 source,
                 edits: Edits::default(),
-                is_asked: false,
+                is_reload_requested: false,
                 cache: Arc::new(Mutex::new(cache)),
                 watch: Watch::new(read, Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
-                told: Vec::new(),
+                logged_errors: Vec::new(),
             };
             (loaded, files)
         });
@@ -73,19 +73,19 @@ impl Files {
     }
 
     /// Follows the files for as long as this is polled.
-    pub(crate) async fn follow(&mut self, server: &mut Server, hang_ups: &mut HangUps) -> Infallible {
+    pub(crate) async fn follow(&mut self, server: &mut Server, hang_ups: &mut HangupSignals) -> Infallible {
         let mut polls = time::interval(watch::EVERY);
         polls.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = hang_ups.next() => self.is_asked = true,
+                () = hang_ups.next() => self.is_reload_requested = true,
                 _ = polls.tick() => {}
             }
             let Some(mut state) = self.states().await else { continue };
-            if !self.is_asked {
+            if !self.is_reload_requested {
                 self.set_aside_edit(&mut state).await;
             }
-            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || self.is_asked {
+            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || self.is_reload_requested {
                 self.reload(server, state).await;
             }
         }
@@ -95,7 +95,7 @@ impl Files {
     async fn states(&self) -> Option<Fingerprints> {
         let files = self.watch.files();
         let looking = spawn_blocking(move || fingerprints(&files));
-        let states = patiently(&self.status, looking).await.ok();
+        let states = await_files(&self.status, looking).await.ok();
         if states.is_none() {
             self.status.stale();
         }
@@ -116,7 +116,7 @@ impl Files {
             return;
         }
         let reading = spawn_blocking(move || Source::read(&file));
-        let Ok(edited) = patiently(&self.status, reading).await else { return };
+        let Ok(edited) = await_files(&self.status, reading).await else { return };
         let is_edited = edited.text != self.source.text;
         let was_edited = self.status.edited(is_edited);
         let name = edited.file.file_name().unwrap_or_default().to_string_lossy();
@@ -137,7 +137,7 @@ impl Files {
     async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
         let (file, cache) = (self.source.file.clone(), self.cache.clone());
         let is_kept = self.source.text.is_ok() && state_of(&before, &file) == self.source.state;
-        let is_kept = is_kept && !self.is_asked;
+        let is_kept = is_kept && !self.is_reload_requested;
         let kept = is_kept.then(|| self.source.clone());
         // Files are read and keys derived on a thread of their own: requests do not wait for them.
         let loading = spawn_blocking(move || {
@@ -148,22 +148,22 @@ impl Files {
             let is_torn = read.any(|(file, state)| Fingerprint::of(file) != *state);
             (source, outcome, is_torn)
         });
-        let Ok((source, outcome, is_torn)) = patiently(&self.status, loading).await else {
+        let Ok((source, outcome, is_torn)) = await_files(&self.status, loading).await else {
             // Tried again when something changes, and now and then.
-            self.is_asked = false;
+            self.is_reload_requested = false;
             self.watch.attempted(before.clone(), before, false, Instant::now());
             self.status.stale();
             tracing::error!("configuration not reloaded: reading it ended early");
             return;
         };
-        let Outcome { loaded, mut findings, read } = outcome;
+        let LoadOutcome { loaded, mut findings, read } = outcome;
         if is_torn {
             // It is due again as soon as it has settled.
             tracing::debug!("the configuration changed while it was read");
             self.watch.attempted(before, read, false, Instant::now());
             return;
         }
-        (self.source, self.is_asked) = (source, false);
+        (self.source, self.is_reload_requested) = (source, false);
         let replaced = match loaded {
             Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
             None => None,
@@ -176,9 +176,9 @@ impl Files {
                 unguarded::warn(&old, &new);
                 retire(&old, &new);
                 self.status.fresh(SystemClock.now());
-                self.told.clear();
-                tell(&findings);
-                self.tell_reloaded(is_kept);
+                self.logged_errors.clear();
+                log_findings(&findings);
+                self.log_reloaded(is_kept);
             }
             None => {
                 self.status.stale();
@@ -188,7 +188,7 @@ impl Files {
     }
 
     /// `is_kept`: the configuration file was not read again.
-    fn tell_reloaded(&self, is_kept: bool) {
+    fn log_reloaded(&self, is_kept: bool) {
         if is_kept && self.status.is_edited() {
             let name = self.source.file.file_name().unwrap_or_default().to_string_lossy();
             let process = std::process::id();
@@ -207,23 +207,23 @@ impl Files {
     /// Says why the files cannot serve, once for each state of affairs.
     fn refuse(&mut self, findings: Vec<Diagnostic>) {
         let errors: Vec<_> = findings.into_iter().filter(Diagnostic::is_error).collect();
-        if errors == self.told {
+        if errors == self.logged_errors {
             tracing::debug!("tried again, for the same result");
             return;
         }
         for error in &errors {
             tracing::error!("configuration not reloaded: {}", error.without_folder());
         }
-        self.told = errors;
+        self.logged_errors = errors;
     }
 }
 
 fn state_of(states: &Fingerprints, file: &Path) -> Fingerprint {
-    states.get(file).copied().unwrap_or(Fingerprint::Away(io::ErrorKind::NotFound))
+    states.get(file).copied().unwrap_or(Fingerprint::Absent(io::ErrorKind::NotFound))
 }
 
 /// Logs what is no error.
-fn tell(findings: &[Diagnostic]) {
+fn log_findings(findings: &[Diagnostic]) {
     for finding in findings.iter().map(Diagnostic::without_folder) {
         match finding.severity {
             Severity::Note => tracing::info!("{finding}"),
@@ -233,7 +233,7 @@ fn tell(findings: &[Diagnostic]) {
 }
 
 /// Waits for the files, however long that takes; what serves meanwhile may not be what they say.
-async fn patiently<T>(status: &Status, reading: impl Future<Output = T>) -> T {
+async fn await_files<T>(status: &Status, reading: impl Future<Output = T>) -> T {
     let mut reading = pin!(reading);
     if let Ok(read) = time::timeout(SLOW, reading.as_mut()).await {
         return read;
@@ -245,12 +245,12 @@ async fn patiently<T>(status: &Status, reading: impl Future<Output = T>) -> T {
 
 /// SIGHUP, from the moment this is made on: before, it ends the process.
 #[derive(Debug)]
-pub(crate) struct HangUps {
+pub(crate) struct HangupSignals {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
-impl HangUps {
+impl HangupSignals {
     /// To be called within a Tokio runtime.
     pub(crate) fn new() -> Self {
         Self {
@@ -280,7 +280,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn files_that_take_long_are_waited_for_and_make_the_state_stale_meanwhile() {
         let status = Status::new(SystemClock.now());
-        assert_eq!(patiently(&status, async { 1 }).await, 1);
+        assert_eq!(await_files(&status, async { 1 }).await, 1);
         assert!(!status.is_stale());
         let start = Instant::now();
         let watching = async {
@@ -289,7 +289,7 @@ mod tests {
             sleep(Duration::from_secs(2)).await;
             assert!(status.is_stale());
         };
-        let (read, ()) = tokio::join!(patiently(&status, sleep(6 * SLOW)), watching);
+        let (read, ()) = tokio::join!(await_files(&status, sleep(6 * SLOW)), watching);
         assert_eq!((read, start.elapsed()), ((), 6 * SLOW));
     }
 }

@@ -30,15 +30,15 @@ use tower_mtls::{MtlsClient, apim::ChosenIdentity, identity::IdentityReference};
 use self::{
     api_trust::ApiTrust,
     cache::{Digest, Memo},
-    choice::Known,
+    choice::KnownIdentities,
     document::Deployment,
     files::Findings,
-    key_pair::Pair,
+    key_pair::LoadedKeyPair,
     trust::Roots,
-    upstream::{Parts, UpstreamTrusts},
+    upstream::{RouteContext, UpstreamTrusts},
 };
 pub(crate) use self::{
-    apis::{ApiParts, Built},
+    apis::{ApiContext, BuiltApis},
     cache::Cache,
     choice::explain as explain_choice,
     endpoint::Endpoint,
@@ -70,8 +70,8 @@ pub(crate) struct Loaded {
 
 /// What came of loading a file.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    /// There exactly if no finding is an error.
+pub(crate) struct LoadOutcome {
+    /// Present exactly if no finding is an error.
     pub(crate) loaded: Option<Loaded>,
     pub(crate) findings: Vec<Diagnostic>,
     /// Every file that was read, in the state it was in before that.
@@ -95,7 +95,7 @@ impl Source {
 }
 
 /// Loads a configuration with the files that it names, and reuses what an earlier load made of the same contents.
-pub(crate) fn load(source: &Source, cache: &mut Cache) -> Outcome {
+pub(crate) fn load(source: &Source, cache: &mut Cache) -> LoadOutcome {
     let file = &source.file;
     let (config, diagnostics) = match &source.text {
         Ok(text) => config::parse(file, text),
@@ -106,22 +106,22 @@ pub(crate) fn load(source: &Source, cache: &mut Cache) -> Outcome {
     let (findings, mut read) = findings.finish();
     read.insert(file.clone(), source.state);
     let is_sound = !findings.iter().any(Diagnostic::is_error);
-    Outcome { loaded: loaded.filter(|_| is_sound), findings, read }
+    LoadOutcome { loaded: loaded.filter(|_| is_sound), findings, read }
 }
 
 /// What the sections of the file are by name; None for one that is broken.
-type Named<T> = BTreeMap<String, Option<T>>;
+type SectionsByName<T> = BTreeMap<String, Option<T>>;
 
 /// Builds whatever can be built, so that all errors are found at once.
 fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Loaded> {
     let listener = endpoint::listener(config, cache, findings);
-    let roots: Named<Roots> = config
+    let roots: SectionsByName<Roots> = config
         .trust
         .iter()
         .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
         .collect();
     let published = cache.store.clone();
-    let identities: Named<Pair> = config
+    let identities: SectionsByName<LoadedKeyPair> = config
         .identities
         .iter()
         .map(|(name, identity)| {
@@ -129,7 +129,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         })
         .collect();
     let store = config.store.is_some().then(|| published.clone());
-    let known = Known::new(&identities, cache.shared_identities.clone(), store);
+    let known = KnownIdentities::new(&identities, cache.shared_identities.clone(), store);
     let deployment = Deployment::new(&identities, &published, &mut cache.deployments);
     // A document may use any of them.
     let has_document = config.store.is_some() || config.routes.iter().any(|route| route.policy().is_some());
@@ -146,7 +146,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let client = client(&config.limits, cache);
     let store = &published;
     let parts =
-        Parts { config, roots: &roots, store, identities: &known, deployment: &deployment, client: &client };
+        RouteContext { config, roots: &roots, store, identities: &known, deployment: &deployment, client: &client };
     let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
     let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
@@ -154,7 +154,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .iter()
         .map(|route| upstream::route(&parts, route, &mut trusts, in_flight, documents, findings))
         .collect();
-    let api_parts = api_parts(&parts, &mut cache.api_trusts, findings);
+    let api_context = api_context(&parts, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
     let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
     let listener = listener?;
@@ -177,8 +177,8 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
     let uses = uses(config, &routes);
     let deployed = deployment.deployed;
-    let api_parts = api_parts?;
-    let site = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
+    let api_context = api_context?;
+    let site = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_context };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -205,7 +205,7 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
         let of = match &configured.identity {
             Some(RouteIdentity::Id(id)) => Some(IdentityReference::id(id.as_str())),
             Some(RouteIdentity::Thumbprint(thumbprint)) => Some(thumbprint.value.into()),
-            Some(RouteIdentity::Named(_) | RouteIdentity::By(_)) | None => None,
+            Some(RouteIdentity::Named(_) | RouteIdentity::PerRequest(_)) | None => None,
         };
         uses.extend(of.map(|of| Use { by: by.clone(), of, needs_key: true }));
         let document = built.guard.document();
@@ -226,7 +226,7 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
 }
 
 /// What APIs of the store are built from; None if their trust is broken, which has been reported by then.
-fn api_parts(parts: &Parts<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiParts> {
+fn api_context(parts: &RouteContext<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiContext> {
     let config = parts.config;
     let (trust, is_revocation_off) = match &config.apis.trust {
         Some(name) => {
@@ -237,10 +237,10 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut F
     };
     let files = trust::upstreams(&config.upstream_ca, findings)?;
     let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
-    let made = kept.get_or_make(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
+    let made = kept.get_or_build(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
     let Ok(upstream_trust) = made;
-    let host = |route: &config::Route| route.host.as_ref().map(|host| host.value.clone());
-    Some(ApiParts {
+    let host = |route: &config::RouteConfig| route.host.as_ref().map(|host| host.value.clone());
+    Some(ApiContext {
         client: parts.client.clone(),
         identities: parts.identities.all().clone(),
         deployment: parts.deployment.certificates.clone(),
@@ -262,7 +262,7 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
     let most = limits.max_upstream_connections;
     let settings = format!("{timeouts:?} {most:?}");
     let digest = Digest::of("client", [settings.as_bytes()]);
-    let made: Result<_, Infallible> = cache.clients.get_or_make(digest, || {
+    let made: Result<_, Infallible> = cache.clients.get_or_build(digest, || {
         let [connect, handshake, idle, drain] = timeouts;
         let client = MtlsClient::builder()
             .with_connect_timeout(connect)

@@ -26,7 +26,7 @@ use tracing_subscriber::{
     EnvFilter, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt, util::TryInitError,
 };
 
-use self::{limit::Limit, queue::Queues, writer::Written};
+use self::{limit::Limit, queue::Queues, writer::WriteCounts};
 
 /// Counter of lines that were not written.
 const DROPPED: &str = "gateway_log_lines_dropped_total";
@@ -55,7 +55,7 @@ impl Log {
     ///
     /// The process has another log already.
     pub(crate) fn start(filter: EnvFilter) -> Result<Self, TryInitError> {
-        let (limit, written) = (Limit::default(), Arc::new(Written::default()));
+        let (limit, written) = (Limit::default(), Arc::new(WriteCounts::default()));
         let (queues, writers) = Queues::new(&written);
         let dropped = queues.dropped();
         let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(queues);

@@ -53,7 +53,7 @@ use self::{body::CallerBody, limits::ConnectionLimit};
 use crate::{
     config::{self, Diagnostic, Limits, Located, Severity},
     live::Status,
-    load::{Built, Endpoint, Loaded},
+    load::{BuiltApis, Endpoint, Loaded},
     management::{self, Access},
     store::{self, Apis, Broken, Certificates, Item, Opened, Published, Refusal, Settings},
 };
@@ -118,7 +118,7 @@ impl Server {
         let Loaded { file, listener, management, limits, store, published, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
         publication.begin(&BTreeMap::new(), &site.identities);
-        let site = Arc::new(ArcSwap::from_pointee(RoutingSnapshot::new(Arc::new(site), Built::default())));
+        let site = Arc::new(ArcSwap::from_pointee(RoutingSnapshot::new(Arc::new(site), BuiltApis::default())));
         let publishing = Arc::default();
         let store = match store {
             Some(config) => Some(open_store(config, &file, published.clone(), &site, &publishing).await?),
@@ -316,7 +316,7 @@ impl Server {
     ) -> Result<(), Diagnostic> {
         self.refuse_hidden(site, store, file)?;
         site.deployed.refresh(&self.published);
-        let built = site.api_parts.build(&self.published.settings().1);
+        let built = site.api_context.build(&self.published.settings().1);
         let known = &self.site.load().apis.broken;
         let (Some(store), Some(broken)) = (store, built.broken.iter().find(|broken| !known.contains(broken)))
         else {
@@ -394,7 +394,7 @@ fn judge(site: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(),
             return Err(Refusal::InUse(users));
         }
     }
-    let built = site.file.api_parts.build(settings);
+    let built = site.file.api_context.build(settings);
     // What is broken already does not keep others from being changed.
     let is_new = |broken: &Broken| broken.item == *item || !site.apis.broken.contains(broken);
     let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();
@@ -411,13 +411,13 @@ fn publish(
 ) -> Arc<RoutingSnapshot> {
     file.deployed.refresh(published);
     let settings = published.settings().1;
-    let built = file.api_parts.build(&settings);
+    let built = file.api_context.build(&settings);
     let new = Arc::new(RoutingSnapshot::new(file, built));
     let old = site.swap(new.clone());
     for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {
         tracing::error!("{} cannot be served: {broken}", broken.item);
     }
-    for trust in new.file.api_parts.release_trust(&settings) {
+    for trust in new.file.api_context.release_trust(&settings) {
         new.file.client.retire_trust(&trust);
     }
     old

@@ -39,7 +39,7 @@ pub(crate) const MANAGEMENT_KEYS: &[&str] = &[
 
 /// What a caller's certificate must fulfil: every rule that is not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClientCertificate {
+pub(crate) struct CertificateRules {
     /// Whether the present must lie between notBefore and notAfter. The default.
     pub(crate) validity: bool,
     /// The name of the set of CAs that the chain must end in; it is defined.
@@ -91,7 +91,7 @@ const ANCHORS: &[&str] = &["trust", "thumbprint", "thumbprint_file", "in_store",
 /// Rules that compare what whoever makes the certificate writes into it.
 const CLAIMS: &[&str] = &["issuer", "subject", "common_name", "dns_name"];
 
-impl ClientCertificate {
+impl CertificateRules {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
@@ -99,8 +99,8 @@ impl ClientCertificate {
         if has_policy {
             refuse_beside_policy(&section);
         }
-        let is_anchored = ANCHORS.iter().any(|rule| section.means(rule));
-        let has_claims = CLAIMS.iter().any(|rule| section.means(rule));
+        let is_anchored = ANCHORS.iter().any(|rule| section.has_similar(rule));
+        let has_claims = CLAIMS.iter().any(|rule| section.has_similar(rule));
         let validity_line = section.line_of("validity");
         let validity = section.boolean("validity", true);
         let allow_unanchored = section.boolean("allow_unanchored", false);

@@ -22,14 +22,14 @@ pub(crate) const KEYS: &[&str] = &["claim", "header", "identities"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityBy {
     /// What is looked at.
-    pub(crate) by: By,
+    pub(crate) by: IdentitySource,
     /// What is found there, with the name of the identity, which is defined; at least one.
     pub(crate) identities: Vec<(Located<String>, String)>,
 }
 
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum IdentitySource {
     /// A part of the admitted certificate.
     Claim(Located<Claim>),
     /// A header, which is the caller's word.
@@ -92,10 +92,10 @@ impl IdentityBy {
         if section.has("claim") && section.has("header") {
             let problem = "stands beside claim; one of the two decides";
             report.error(section.line_of("header"), &section.key_of("header"), problem, remedy);
-        } else if !section.means("claim") && !section.means("header") {
+        } else if !section.has_similar("claim") && !section.has_similar("header") {
             report.absent(section.line, &section.key, "does not say what decides", remedy);
         }
-        let claim = section.choice("claim", &CLAIMS).map(By::Claim);
+        let claim = section.choice("claim", &CLAIMS).map(IdentitySource::Claim);
         let header = section.string("header").and_then(|name| {
             checked(report, name, "write the name of a header such as x-tenant", |name| {
                 let name: HeaderName = name.parse().map_err(|_| "is no name of a header")?;
@@ -109,7 +109,7 @@ impl IdentityBy {
         section.finish();
         let by = match claim {
             Some(claim) => claim,
-            None => By::Header(header?),
+            None => IdentitySource::Header(header?),
         };
         Some(Self { by, identities: identities? })
     }
@@ -123,7 +123,7 @@ fn read_identities(
     let report = section.report;
     let (line, key) = (section.line, section.key_of("identities"));
     let remedy = "add identities = { \"VALUE\" = \"NAME\" }, with names of [identities]";
-    if !section.means("identities") {
+    if !section.has_similar("identities") {
         report.absent(line, &key, "is missing", remedy);
         return None;
     }

@@ -39,10 +39,10 @@ impl KeyFiles {
     /// Takes exactly one of the two forms out of a section.
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let has =
-            |names: &[&str]| names.iter().find(|name| section.means(name)).map(|name| (*name).to_owned());
+            |names: &[&str]| names.iter().find(|name| section.has_similar(name)).map(|name| (*name).to_owned());
         let (pem, pfx) = (has(&["certificate", "private_key"]), has(&["pfx"]));
         match (&pem, &pfx) {
-            (None, None) if !section.means("password_file") => {
+            (None, None) if !section.has_similar("password_file") => {
                 section.report.absent(section.line, &section.key, "names no key", FORMS);
             }
             (Some(_), Some(name)) => {
@@ -69,7 +69,7 @@ impl KeyFiles {
 /// Takes two files of which neither is of use alone.
 fn pair(section: &mut Section<'_, '_>, say_so: bool, names: [&str; 2]) -> [Option<Located<FilePath>>; 2] {
     for [there, missing] in [names, [names[1], names[0]]] {
-        if say_so && section.has(there) && !section.means(missing) {
+        if say_so && section.has(there) && !section.has_similar(missing) {
             let problem = format!("is missing beside {there}");
             let remedy = format!("add {missing} = \"FILE\"");
             section.report.absent(section.line_of(there), &section.key_of(missing), problem, remedy);

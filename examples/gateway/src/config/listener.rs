@@ -19,12 +19,12 @@ pub(crate) struct Listener {
     /// The server's certificate.
     pub(crate) certificate: KeyFiles,
     /// Whether callers are asked for a certificate.
-    pub(crate) client_certificate: AskForCertificate,
+    pub(crate) client_certificate: CertificateRequest,
 }
 
 /// Whether callers are asked for a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum AskForCertificate {
+pub(crate) enum CertificateRequest {
     /// Every caller is asked; each route decides whether it needs one. The default.
     #[default]
     Request,
@@ -34,8 +34,8 @@ pub(crate) enum AskForCertificate {
 
 impl Listener {
     /// Reads the section. Whether callers are asked is known even if the rest is broken.
-    pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, AskForCertificate) {
-        let options = [("request", AskForCertificate::Request), ("off", AskForCertificate::Off)];
+    pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, CertificateRequest) {
+        let options = [("request", CertificateRequest::Request), ("off", CertificateRequest::Off)];
         let address = address(&mut section, "127.0.0.1:8443");
         let certificate = KeyFiles::read(&mut section);
         let client_certificate =

@@ -33,21 +33,21 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub(crate) use self::apis::Apis;
-pub(crate) use self::client_certificate::{ClientCertificate, InStore, Mode};
+pub(crate) use self::client_certificate::{CertificateRules, InStore, Mode};
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
-pub(crate) use self::identity::Identity;
-pub(crate) use self::identity_by::{By, Claim, IdentityBy};
+pub(crate) use self::identity::IdentityConfig;
+pub(crate) use self::identity_by::{IdentitySource, Claim, IdentityBy};
 pub(crate) use self::key_files::KeyFiles;
 pub(crate) use self::limits::Limits;
-pub(crate) use self::listener::{AskForCertificate, Listener};
+pub(crate) use self::listener::{CertificateRequest, Listener};
 pub(crate) use self::located::{FilePath, Located};
-pub(crate) use self::management::Management;
+pub(crate) use self::management::ManagementConfig;
 pub(crate) use self::proxy::Proxy;
-pub(crate) use self::route::Route;
+pub(crate) use self::route::RouteConfig;
 pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
 pub(crate) use self::store::Store;
 pub(crate) use self::trust::Trust;
-pub(crate) use self::upstream::{Scheme, Upstream};
+pub(crate) use self::upstream::{Scheme, UpstreamUrl};
 pub(crate) use self::upstream_tls::Verify;
 
 use self::report::Report;
@@ -80,7 +80,7 @@ pub(crate) struct Config {
     /// The listener.
     pub(crate) listener: Listener,
     /// The management listener, if there is one.
-    pub(crate) management: Option<Management>,
+    pub(crate) management: Option<ManagementConfig>,
     /// Where certificates and APIs are kept that come at run time, if anywhere.
     pub(crate) store: Option<Located<Store>>,
     /// What those APIs share.
@@ -88,11 +88,11 @@ pub(crate) struct Config {
     /// Sets of CAs, by name.
     pub(crate) trust: BTreeMap<String, Located<Trust>>,
     /// Identities, by name.
-    pub(crate) identities: BTreeMap<String, Located<Identity>>,
+    pub(crate) identities: BTreeMap<String, Located<IdentityConfig>>,
     /// The CAs of upstreams whose route names none; empty: the system's roots.
     pub(crate) upstream_ca: Vec<Located<FilePath>>,
     /// Routes, in the order of the file; at least one.
-    pub(crate) routes: Vec<Located<Route>>,
+    pub(crate) routes: Vec<Located<RouteConfig>>,
     /// Limits.
     pub(crate) limits: Limits,
     /// What upstreams are told about the caller's request.
@@ -102,7 +102,7 @@ pub(crate) struct Config {
 impl Config {
     /// The CAs that a route trusts for its upstream: its own, or else every route's; empty: the system's
     /// roots.
-    pub(crate) fn upstream_ca_of<'a>(&'a self, route: &'a Route) -> &'a [Located<FilePath>] {
+    pub(crate) fn upstream_ca_of<'a>(&'a self, route: &'a RouteConfig) -> &'a [Located<FilePath>] {
         match &route.upstream_tls {
             Some(tls) if !tls.ca.is_empty() => &tls.ca,
             _ => &self.upstream_ca,
@@ -158,27 +158,27 @@ pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>
 
 /// Reads every section; there may be errors even if it returns a configuration.
 fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
-    if !top.means("listener") {
+    if !top.has_similar("listener") {
         let remedy = "add [listener] with address, certificate and private_key";
         top.report.absent(1, "listener", "is missing", remedy);
     }
     let listener = top.section("listener", listener::KEYS).map(Listener::read);
-    let (listener, asks) = listener.unwrap_or_default();
+    let (listener, certificate_request) = listener.unwrap_or_default();
     let trust = named(&mut top, "trust", trust::KEYS, Trust::read);
-    let identities = named(&mut top, "identities", identity::KEYS, Identity::read);
+    let identities = named(&mut top, "identities", identity::KEYS, IdentityConfig::read);
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
-    let has_store = top.means("store");
+    let has_store = top.has_similar("store");
     let store = top.nested("store", store::KEYS, Store::read);
     let names = DefinedNames {
         trust: trust.keys().cloned().collect(),
         has_store,
         identities: identities.keys().cloned().collect(),
-        asks,
+        certificate_request,
     };
     let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &names));
     let routes = route::read_all(&mut top, &names);
     let management =
-        top.section("management", management::KEYS).map(|section| Management::read(section, &names));
+        top.section("management", management::KEYS).map(|section| ManagementConfig::read(section, &names));
     if let (Some(Some(management)), Some(listener)) = (&management, &listener) {
         management.refuse_address_of(listener, &top);
     }

@@ -3,10 +3,10 @@
 use tower_mtls::proxy::{HeaderPattern, HeaderPatternError};
 
 use super::entry::{checked, choose};
-use super::identity_by::By;
+use super::identity_by::IdentitySource;
 use super::located::Located;
 use super::report::Report;
-use super::route::Route;
+use super::route::RouteConfig;
 use super::route_identity::RouteIdentity;
 use super::section::Section;
 
@@ -56,10 +56,10 @@ impl Proxy {
     }
 
     /// Refuses routes that choose their identity by a header that is removed before they see it.
-    pub(crate) fn refuse_deciding(&self, routes: &[Located<Route>], report: &Report) {
+    pub(crate) fn refuse_deciding(&self, routes: &[Located<RouteConfig>], report: &Report) {
         for route in routes {
-            if let Some(RouteIdentity::By(by)) = &route.identity
-                && let By::Header(name) = &by.by
+            if let Some(RouteIdentity::PerRequest(by)) = &route.identity
+                && let IdentitySource::Header(name) = &by.by
                 && self.removed.iter().any(|pattern| pattern.matches(name))
             {
                 let problem = format!("{} is removed by proxy.remove_request_headers", name.value);

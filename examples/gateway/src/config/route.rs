@@ -4,17 +4,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use toml::de::DeValue;
 
-use super::client_certificate::{self, ClientCertificate};
+use super::client_certificate::{self, CertificateRules};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
 use super::limits::{self, RouteLimits};
-use super::listener::AskForCertificate;
+use super::listener::CertificateRequest;
 use super::located::{FilePath, Located};
 use super::names;
 use super::report::Report;
 use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
-use super::upstream::{Scheme, Upstream};
+use super::upstream::{Scheme, UpstreamUrl};
 use super::upstream_tls::{self, UpstreamTls};
 use crate::path;
 
@@ -35,13 +35,13 @@ pub(crate) const KEYS: &[&str] = &[
 
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Route {
+pub(crate) struct RouteConfig {
     /// The host, in its one spelling (see [`crate::routes::normal_host`]); none: any.
     pub(crate) host: Option<Located<String>>,
     /// The path, normal and without trailing `/`, unless it is the root.
     pub(crate) path: Located<String>,
     /// The upstream.
-    pub(crate) upstream: Located<Upstream>,
+    pub(crate) upstream: Located<UpstreamUrl>,
     /// Whether the upstream sees the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
     /// Whether an upstream may end a response by closing without TLS `close_notify`.
@@ -55,15 +55,15 @@ pub(crate) struct Route {
     /// How the upstream's certificate is judged.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
     /// Which callers are let in; none: everyone, which the file may state as `client_certificate = "none"`.
-    pub(crate) client_certificate: Option<Located<ClientCertificate>>,
+    pub(crate) client_certificate: Option<Located<CertificateRules>>,
 }
 
-impl Route {
+impl RouteConfig {
     /// The names of the identities that this route uses.
     pub(crate) fn identities(&self) -> Vec<&str> {
         match &self.identity {
             Some(RouteIdentity::Named(name)) => vec![name.as_str()],
-            Some(RouteIdentity::By(by)) => by.identities.iter().map(|(_, name)| name.as_str()).collect(),
+            Some(RouteIdentity::PerRequest(by)) => by.identities.iter().map(|(_, name)| name.as_str()).collect(),
             Some(RouteIdentity::Id(id)) => vec![id.as_str()],
             Some(RouteIdentity::Thumbprint(_)) | None => Vec::new(),
         }
@@ -85,7 +85,7 @@ pub(crate) struct DefinedNames {
     /// The names of `[identities]`.
     pub(crate) identities: BTreeSet<String>,
     /// Whether the listener asks callers for a certificate.
-    pub(crate) asks: AskForCertificate,
+    pub(crate) certificate_request: CertificateRequest,
 }
 
 impl DefinedNames {
@@ -99,7 +99,7 @@ impl DefinedNames {
 }
 
 /// Reads all routes; one that is broken is reported and left out.
-pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<Located<Route>> {
+pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<Located<RouteConfig>> {
     let report = top.report;
     let Some(entry) = top.take("routes") else {
         missing(top);
@@ -131,17 +131,17 @@ pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<L
 
 /// Reports that there is no route at all.
 fn missing(top: &Section<'_, '_>) {
-    if !top.means("routes") {
+    if !top.has_similar("routes") {
         let remedy = "add [[routes]] with path and upstream";
         top.report.absent(1, "routes", "there is no route", remedy);
     }
 }
 
 /// Hosts and paths of the routes so far, with the first one's key and line.
-type Seen = HashMap<(Option<String>, String), (String, usize)>;
+type DeclaredRoutes = HashMap<(Option<String>, String), (String, usize)>;
 
 /// Reads one route.
-fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> Option<Route> {
+fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut DeclaredRoutes) -> Option<RouteConfig> {
     let report = section.report;
     let has_host = section.has("host");
     let host = section.string("host").and_then(|host| {
@@ -150,7 +150,7 @@ fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> 
     });
     let path = read_path(&mut section);
     if let Some(path) = path.as_ref().filter(|_| has_host == host.is_some()) {
-        refuse_twin(&section, host.as_ref(), path, seen);
+        refuse_duplicate(&section, host.as_ref(), path, seen);
     }
     let upstream = read_upstream(&mut section);
     let preserve_host = section.boolean("preserve_host", false);
@@ -174,12 +174,12 @@ fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> 
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
     let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
     let client_certificate = section.nested("client_certificate", client_certificate::KEYS, |rules| {
-        if names.asks == AskForCertificate::Off {
+        if names.certificate_request == CertificateRequest::Off {
             let problem =
                 "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
             report.error(rules.line, &rules.key, problem, "write \"request\" there, or remove this section");
         }
-        ClientCertificate::read(rules, names)
+        CertificateRules::read(rules, names)
     });
     if path.is_some() && upstream.is_some() && !is_open && !is_word && !is_guarded {
         let remedy = "add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
@@ -195,9 +195,9 @@ fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> 
     }
     let by = route_identity::read_by(&mut section, names, client_certificate.as_ref(), is_guarded, is_open);
     let named = RouteIdentity::read(&mut section, &names.identities);
-    let identity = by.map_or(named, |by| Some(RouteIdentity::By(by)));
+    let identity = by.map_or(named, |by| Some(RouteIdentity::PerRequest(by)));
     section.finish();
-    Some(Route {
+    Some(RouteConfig {
         host,
         path: path?,
         upstream: upstream?,
@@ -246,11 +246,11 @@ fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
 }
 
 /// Refuses a second route with the same host and path, else remembers this one.
-fn refuse_twin(
+fn refuse_duplicate(
     section: &Section<'_, '_>,
     host: Option<&Located<String>>,
     path: &Located<String>,
-    seen: &mut Seen,
+    seen: &mut DeclaredRoutes,
 ) {
     let place = (host.map(|host| host.value.clone()), path.value.clone());
     match seen.get(&place) {
@@ -263,9 +263,9 @@ fn refuse_twin(
 }
 
 /// Takes the URL of the upstream.
-fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
+fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<UpstreamUrl>> {
     let text = section.required("upstream", "https://host:port")?;
-    match Upstream::parse(&text) {
+    match UpstreamUrl::parse(&text) {
         Ok(upstream) => Some(text.map(|_| upstream)),
         Err(refused) => {
             section.report.error(text.line, &text.key, refused.problem, refused.remedy);
@@ -276,7 +276,7 @@ fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
 
 /// Takes what ends a response that has neither a length nor chunks. For an http upstream the key is an error, whatever
 /// its value.
-fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&Upstream>) -> bool {
+fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&UpstreamUrl>) -> bool {
     if upstream.is_some_and(|upstream| upstream.scheme == Scheme::Http) {
         section.take("upstream_close");
         return false;
@@ -293,7 +293,7 @@ fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&Upstream
 }
 
 /// Refuses what makes no sense without TLS, and notes what is left out with it.
-fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
+fn judge_scheme(section: &Section<'_, '_>, upstream: &UpstreamUrl) {
     let report = section.report;
     match upstream.scheme {
         Scheme::Http => {
@@ -313,8 +313,8 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
 /// Notes that no identity is shown, unless a policy document may choose one: whether it does, is known once it is read.
 fn note_anonymous(
     section: &Section<'_, '_>,
-    upstream: &Upstream,
-    rules: Option<&Located<ClientCertificate>>,
+    upstream: &UpstreamUrl,
+    rules: Option<&Located<CertificateRules>>,
 ) {
     let is_chosen = section.has("identity") || section.has("identity_by");
     let has_document = rules.is_some_and(|rules| rules.policy.is_some());

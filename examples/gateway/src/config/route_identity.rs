@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use toml::de::DeValue;
 use tower_mtls::Thumbprint;
 
-use super::client_certificate::{ClientCertificate, Mode};
+use super::client_certificate::{CertificateRules, Mode};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
-use super::identity_by::{self, By, IdentityBy};
+use super::identity_by::{self, IdentitySource, IdentityBy};
 use super::located::Located;
 use super::names;
 use super::report::Report;
@@ -28,7 +28,7 @@ pub(crate) enum RouteIdentity {
     /// The certificate with this thumbprint, which may be there later.
     Thumbprint(Located<Thumbprint>),
     /// Another one for each request.
-    By(Located<IdentityBy>),
+    PerRequest(Located<IdentityBy>),
 }
 
 impl RouteIdentity {
@@ -38,7 +38,7 @@ impl RouteIdentity {
             Self::Named(name) => name.value.clone(),
             Self::Id(id) => format!("id:{}", id.value),
             Self::Thumbprint(thumbprint) => format!("thumbprint:{}", thumbprint.value),
-            Self::By(_) => BY_REQUEST.to_owned(),
+            Self::PerRequest(_) => BY_REQUEST.to_owned(),
         }
     }
 
@@ -61,7 +61,7 @@ impl RouteIdentity {
 /// A reference to a certificate that may be there later.
 fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
     let mut reference = entry.into_section(report, &["id", "thumbprint"])?;
-    let (id, thumbprint) = (reference.means("id"), reference.means("thumbprint"));
+    let (id, thumbprint) = (reference.has_similar("id"), reference.has_similar("thumbprint"));
     if id == thumbprint {
         let remedy = "write { id = \"ID\" } or { thumbprint = \"HEX\" }";
         report.error(reference.line, &reference.key, "is not one reference", remedy);
@@ -83,7 +83,7 @@ fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
 pub(super) fn read_by(
     section: &mut Section<'_, '_>,
     names: &DefinedNames,
-    rules: Option<&Located<ClientCertificate>>,
+    rules: Option<&Located<CertificateRules>>,
     is_guarded: bool,
     is_open: bool,
 ) -> Option<Located<IdentityBy>> {
@@ -96,7 +96,7 @@ pub(super) fn read_by(
         report.error(by.line, &by.key, problem, "remove one of the two");
     }
     match &by.by {
-        By::Claim(claim) if !is_guarded => {
+        IdentitySource::Claim(claim) if !is_guarded => {
             let remedy = match is_open {
                 true => {
                     "write [routes.client_certificate] in place of client_certificate = \"none\", or choose by header"
@@ -105,11 +105,11 @@ pub(super) fn read_by(
             };
             report.error(claim.line, &claim.key, "nobody is admitted here who could be looked at", remedy);
         }
-        By::Claim(claim) if rules.is_some_and(|rules| rules.mode == Mode::Shadow) => {
+        IdentitySource::Claim(claim) if rules.is_some_and(|rules| rules.mode == Mode::Shadow) => {
             let problem = "whom the rules would refuse is not admitted in shadow mode, and gets 502";
             report.warning(claim.line, &claim.key, problem, "write mode = \"enforce\"");
         }
-        By::Header(header) if !is_guarded => {
+        IdentitySource::Header(header) if !is_guarded => {
             let problem = "anyone can call here, and choose the identity by this header";
             report.warning(header.line, &header.key, problem, "add [routes.client_certificate]");
         }

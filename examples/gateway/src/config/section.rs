@@ -64,7 +64,7 @@ impl<'r, 't> Section<'r, 't> {
     /// is wrong with the key.
     ///
     /// [`finish`]: Self::finish
-    pub(crate) fn means(&self, name: &str) -> bool {
+    pub(crate) fn has_similar(&self, name: &str) -> bool {
         let is_meant = |key: &str| {
             !self.known.contains(&key) && names::nearest(key, self.known.iter().copied()) == Some(name)
         };
@@ -135,7 +135,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Takes a text that must be there; `example` is how it could look.
     pub(crate) fn required(&mut self, name: &str, example: &str) -> Option<Located<String>> {
-        if !self.means(name) {
+        if !self.has_similar(name) {
             let remedy = format!("add {name} = {}", quoted(example));
             self.report.absent(self.line, &self.key_of(name), "is missing", remedy);
         }

@@ -21,12 +21,12 @@ impl Store {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let report = section.report;
-        if !section.means("path") {
+        if !section.has_similar("path") {
             let remedy = "add path = \"store\"";
             report.absent(section.line, &section.key_of("path"), "is missing", remedy);
         }
         let path = section.file("path");
-        let is_own_key = section.means("key_file");
+        let is_own_key = section.has_similar("key_file");
         let key_file = if is_own_key { section.file("key_file") } else { path.as_ref().map(beside) };
         if let (Some(path), Some(key_file)) = (&path, &key_file)
             && key_file.starts_with(&**path)

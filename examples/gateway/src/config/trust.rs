@@ -21,7 +21,7 @@ pub(crate) struct Trust {
 impl Trust {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
-        if !section.means("ca") {
+        if !section.has_similar("ca") {
             let remedy = "add ca = [\"FILE\"]";
             section.report.absent(section.line, &section.key_of("ca"), "is missing", remedy);
         }

@@ -25,7 +25,7 @@ impl Scheme {
 
 /// The URL of an upstream, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Upstream {
+pub(crate) struct UpstreamUrl {
     /// Its scheme.
     pub(crate) scheme: Scheme,
     /// `host` or `host:port`, in lower case; an IPv6 address stands in brackets.
@@ -36,7 +36,7 @@ pub(crate) struct Upstream {
 
 /// What is wrong with a URL, and what would be right.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct UrlError {
     /// What is wrong, with as much of the URL as may be shown.
     pub(crate) problem: String,
     /// What would be right.
@@ -46,22 +46,22 @@ pub(crate) struct Refused {
 /// What a URL looks like.
 const SHAPE: &str = "write http://host:port or https://host:port, with a path if need be";
 
-impl Upstream {
+impl UpstreamUrl {
     /// Reads `http://host:port/path` or `https://host:port/path`; port and path may be left out.
     ///
     /// # Errors
-    /// [`Refused`] if it is anything else. A user name, password, query or fragment is never repeated.
-    pub(crate) fn parse(text: &str) -> Result<Self, Refused> {
+    /// [`UrlError`] if it is anything else. A user name, password, query or fragment is never repeated.
+    pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         let shown = text.split(['?', '#']).next().unwrap_or_default();
         if text.contains('@') {
             let problem = "has a user name or password, or an @".to_owned();
-            return Err(Refused {
+            return Err(UrlError {
                 problem,
                 remedy: "write the URL without it; secrets do not stand in URLs",
             });
         }
         let refused =
-            |problem: &str, remedy| Refused { problem: format!("{} {problem}", quoted(shown)), remedy };
+            |problem: &str, remedy| UrlError { problem: format!("{} {problem}", quoted(shown)), remedy };
         let Some((scheme, rest)) = shown.split_once("://") else {
             return Err(refused("has no scheme", SHAPE));
         };
@@ -136,7 +136,7 @@ mod tests {
             ("https://[::1]", "[::1]", ""),
             ("http://10.1.2.3:80", "10.1.2.3:80", ""),
         ] {
-            let found = Upstream::parse(text).unwrap();
+            let found = UpstreamUrl::parse(text).unwrap();
             assert_eq!((found.authority.as_str(), found.path.as_str()), (authority, path), "{text}");
         }
     }
@@ -168,7 +168,7 @@ mod tests {
             ("me:hunter2@x", "user name"),
         ];
         for (text, word) in cases {
-            let refused = Upstream::parse(text).unwrap_err();
+            let refused = UpstreamUrl::parse(text).unwrap_err();
             assert!(refused.problem.contains(word), "{text}: {refused:?}");
             assert!(!refused.problem.contains("hunter2"), "{text}: {refused:?}");
         }

@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn edits_are_due_once_after_they_were_seen_twice() {
-        let [one, two] = [ErrorKind::NotFound, ErrorKind::PermissionDenied].map(Fingerprint::Away);
+        let [one, two] = [ErrorKind::NotFound, ErrorKind::PermissionDenied].map(Fingerprint::Absent);
         let mut edits = Edits::default();
         let due: Vec<_> = [one, two, two, two, one, one, one].map(|state| edits.is_due(state)).into();
         assert_eq!(due, [false, false, true, false, false, true, false]);

@@ -20,7 +20,7 @@ pub(super) fn retire(old: &Arc<RoutingSnapshot>, new: &RoutingSnapshot) {
             old.client.retire_identity(identity);
         }
     }
-    let (trust, kept) = (&old.api_parts.upstream_trust, &new.api_parts.upstream_trust);
+    let (trust, kept) = (&old.api_context.upstream_trust, &new.api_context.upstream_trust);
     if !Arc::ptr_eq(trust, kept) {
         trust.made().iter().for_each(|trust| old.client.retire_trust(trust));
     }

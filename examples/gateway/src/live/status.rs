@@ -10,7 +10,7 @@ use std::{
 
 use tower_mtls::Timestamp;
 
-/// What probes and metrics are told.
+/// What probes and metrics are logged_errors.
 #[derive(Debug)]
 pub(crate) struct Status {
     stale_since: Mutex<Option<Instant>>,

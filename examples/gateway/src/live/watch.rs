@@ -82,9 +82,9 @@ mod tests {
     use super::*;
     use crate::load::Fingerprint;
 
-    const ONE: Fingerprint = Fingerprint::Away(ErrorKind::NotFound);
-    const TWO: Fingerprint = Fingerprint::Away(ErrorKind::PermissionDenied);
-    const THREE: Fingerprint = Fingerprint::Away(ErrorKind::IsADirectory);
+    const ONE: Fingerprint = Fingerprint::Absent(ErrorKind::NotFound);
+    const TWO: Fingerprint = Fingerprint::Absent(ErrorKind::PermissionDenied);
+    const THREE: Fingerprint = Fingerprint::Absent(ErrorKind::IsADirectory);
 
     fn state(files: &[(&str, Fingerprint)]) -> Fingerprints {
         files.iter().map(|(file, state)| (PathBuf::from(file), *state)).collect()

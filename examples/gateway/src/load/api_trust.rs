@@ -14,12 +14,12 @@ use crate::{config::Verify, store::Id};
 pub(crate) struct ApiTrust {
     /// PEM; none: the system's.
     roots: Vec<Vec<u8>>,
-    made: Mutex<Made>,
+    made: Mutex<BuiltTrusts>,
 }
 
 /// Each value has connections of its own.
 #[derive(Default)]
-struct Made {
+struct BuiltTrusts {
     by_kind: BTreeMap<Verify, UpstreamTrust>,
     by_backend: BTreeMap<(Id, Verify), UpstreamTrust>,
 }
@@ -46,7 +46,7 @@ impl ApiTrust {
         Ok(trust)
     }
 
-    fn kind(&self, made: &mut Made, verify: Verify) -> Result<UpstreamTrust, String> {
+    fn kind(&self, made: &mut BuiltTrusts, verify: Verify) -> Result<UpstreamTrust, String> {
         if let Some(trust) = made.by_kind.get(&verify) {
             return Ok(trust.clone());
         }
@@ -74,13 +74,13 @@ impl ApiTrust {
         BTreeMap::into_values(over).collect()
     }
 
-    /// All that was made.
+    /// IdentityResolver that was made.
     pub(crate) fn made(&self) -> Vec<UpstreamTrust> {
         let made = self.lock();
         made.by_kind.values().chain(made.by_backend.values()).cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Made> {
+    fn lock(&self) -> MutexGuard<'_, BuiltTrusts> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,17 +17,17 @@ use tower_mtls::{
     outbound::RetryIdempotent,
 };
 
-use super::{api_trust::ApiTrust, choice::All, upstream};
+use super::{api_trust::ApiTrust, choice::IdentityResolver, upstream};
 use crate::{
-    config::{BY_REQUEST, Limits, Proxy, Scheme, Upstream, Verify},
+    config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl, Verify},
     serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer},
     store::{Api, Backend, Broken, Credential, Id, Item, Part, Policy, Settings, Use},
 };
 
 /// What APIs are made of beside their settings: the part of a configuration file that they share.
-pub(crate) struct ApiParts {
+pub(crate) struct ApiContext {
     pub(super) client: Client,
-    pub(super) identities: All,
+    pub(super) identities: IdentityResolver,
     pub(super) deployment: SharedDeployment,
     pub(super) trust: Option<TrustAnchors>,
     pub(super) is_revocation_off: bool,
@@ -38,7 +38,7 @@ pub(crate) struct ApiParts {
     /// Hosts and paths of the file's routes.
     pub(super) taken: Vec<(Option<String>, String)>,
     /// What was made of settings that did not change: of an API, and of what it is proposed to be.
-    pub(super) kept: Mutex<HashMap<Id, Vec<Made>>>,
+    pub(super) kept: Mutex<HashMap<Id, Vec<CachedApi>>>,
 }
 
 /// How many states of an API are kept.
@@ -46,34 +46,34 @@ const STATES: usize = 2;
 
 /// What was made of an API, and of what.
 #[derive(Clone)]
-pub(super) struct Made {
+pub(super) struct CachedApi {
     api: Arc<Api>,
     policy: Option<Arc<Policy>>,
     /// Those that its policies name.
     backends: Vec<(Id, Arc<Backend>, UpstreamTrust)>,
     route: Arc<Route>,
-    named: Named,
+    named: DocumentReferences,
 }
 
 /// A backend as documents name it, what is demanded of it, and what it was made of.
-struct Usable {
+struct ResolvedBackend {
     written: Arc<Backend>,
     backend: NamedBackend,
     trust: UpstreamTrust,
 }
 
-type Backends = BTreeMap<Id, Usable>;
+type Backends = BTreeMap<Id, ResolvedBackend>;
 
 /// What a policy document names.
 #[derive(Clone, Default)]
-struct Named {
+struct DocumentReferences {
     certificates: Vec<IdentityReference>,
     backends: Vec<String>,
 }
 
 /// The routes of all APIs, and what is wrong with those that have none.
 #[derive(Debug, Default)]
-pub(crate) struct Built {
+pub(crate) struct BuiltApis {
     /// By API, with the path; None if it cannot be served: requests for it must not take another way.
     pub(crate) routes: BTreeMap<Id, (String, Option<Arc<Route>>)>,
     pub(crate) broken: Vec<Broken>,
@@ -83,17 +83,17 @@ pub(crate) struct Built {
     pub(crate) backend_users: Vec<(String, String)>,
 }
 
-impl ApiParts {
+impl ApiContext {
     /// Builds all that can be built.
-    pub(crate) fn build(&self, settings: &Settings) -> Built {
-        let mut built = Built::default();
+    pub(crate) fn build(&self, settings: &Settings) -> BuiltApis {
+        let mut built = BuiltApis::default();
         let backends = self.backends(settings, &mut built);
         let above = settings.policy.as_ref().and_then(|policy| {
             let document = self.document(DocumentScope::Global, &backends, None, &policy.value);
             document.map_err(|problems| built.say(&Item::Policy, problems)).ok()
         });
         if let Some(above) = &above {
-            built.note_uses("/policies/policy", &Named::of(above));
+            built.note_uses("/policies/policy", &DocumentReferences::of(above));
         }
         let is_above_broken = settings.policy.is_some() && above.is_none();
         self.lock().retain(|id, _| settings.apis.contains_key(id));
@@ -137,7 +137,7 @@ impl ApiParts {
         self.upstream_trust.release(|id, verify| written(id) == Some(verify))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Vec<Made>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Vec<CachedApi>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,18 +149,18 @@ impl ApiParts {
         policy: Option<&Arc<Policy>>,
         settings: &Settings,
         backends: &Backends,
-    ) -> Option<Made> {
+    ) -> Option<CachedApi> {
         let is_there = |(id, written, trust): &(Id, Arc<Backend>, UpstreamTrust)| {
             settings.backends.get(id).is_some_and(|stored| stored.value == *written)
                 && backends.get(id).is_none_or(|usable| usable.trust.ptr_eq(trust))
         };
-        let is_same = |made: &&Made| {
+        let is_same = |made: &&CachedApi| {
             made.api == *api && made.policy.as_ref() == policy && made.backends.iter().all(is_there)
         };
         self.lock().get(id)?.iter().find(is_same).cloned()
     }
 
-    fn keep(&self, id: &Id, made: &Made) {
+    fn keep(&self, id: &Id, made: &CachedApi) {
         let mut kept = self.lock();
         let states = kept.entry(id.clone()).or_default();
         states.insert(0, made.clone());
@@ -168,7 +168,7 @@ impl ApiParts {
     }
 
     /// An API must not take requests from a route of the file or from another API.
-    fn refuse_overlap(&self, id: &Id, api: &Api, settings: &Settings) -> Result<(), Problem> {
+    fn refuse_overlap(&self, id: &Id, api: &Api, settings: &Settings) -> Result<(), ApiProblem> {
         // As the table of routes compares them.
         let bare = |path: &str| path.strip_suffix('/').unwrap_or(path).to_owned();
         let own = bare(&api.path);
@@ -201,12 +201,12 @@ impl ApiParts {
         all: Option<&Arc<Policy>>,
         backends: &Backends,
         above: Option<&Document>,
-    ) -> Result<Made, Vec<Problem>> {
+    ) -> Result<CachedApi, Vec<ApiProblem>> {
         let document = match &api.policy {
             Some(policy) => Some(self.document(DocumentScope::Api, backends, above, policy)),
             None => above.cloned().map(Ok),
         };
-        let upstream = Upstream::parse(&api.service_url).map_err(|refused| {
+        let upstream = UpstreamUrl::parse(&api.service_url).map_err(|refused| {
             vec![(Part::ServiceUrl, None, format!("{}; {}", refused.problem, refused.remedy))]
         });
         let (document, upstream) = match (document.transpose(), upstream) {
@@ -272,15 +272,15 @@ impl ApiParts {
             service,
         });
         let named = match (&api.policy, &document) {
-            (Some(_), Some(document)) => Named::of(document),
+            (Some(_), Some(document)) => DocumentReferences::of(document),
             // The policy of all APIs names them.
-            _ => Named::default(),
+            _ => DocumentReferences::default(),
         };
         let backends = used
             .iter()
             .map(|(id, usable)| ((*id).clone(), usable.written.clone(), usable.trust.clone()))
             .collect();
-        Ok(Made { api: api.clone(), policy: all.cloned(), backends, route, named })
+        Ok(CachedApi { api: api.clone(), policy: all.cloned(), backends, route, named })
     }
 
     fn bounds(&self) -> Bounds {
@@ -294,7 +294,7 @@ impl ApiParts {
     }
 
     /// The backends that documents can name.
-    fn backends(&self, settings: &Settings, built: &mut Built) -> Backends {
+    fn backends(&self, settings: &Settings, built: &mut BuiltApis) -> Backends {
         let mut usable = Backends::new();
         for (id, stored) in &settings.backends {
             match self.backend(id, &stored.value) {
@@ -308,7 +308,7 @@ impl ApiParts {
                         }));
                     }
                     let written = stored.value.clone();
-                    usable.insert(id.clone(), Usable { written, backend, trust });
+                    usable.insert(id.clone(), ResolvedBackend { written, backend, trust });
                 }
                 Err(problem) => built.say(&Item::Backend(id.clone()), vec![problem]),
             }
@@ -316,9 +316,9 @@ impl ApiParts {
         usable
     }
 
-    fn backend(&self, id: &Id, written: &Backend) -> Result<(NamedBackend, UpstreamTrust), Problem> {
+    fn backend(&self, id: &Id, written: &Backend) -> Result<(NamedBackend, UpstreamTrust), ApiProblem> {
         let url = |problem: String| (Part::Url, None, problem);
-        let parsed = Upstream::parse(&written.url);
+        let parsed = UpstreamUrl::parse(&written.url);
         let parsed = parsed.map_err(|refused| url(format!("{}; {}", refused.problem, refused.remedy)))?;
         let backend = NamedBackend::new(&written.url).map_err(|error| url(error.to_string()))?;
         let trust = self.upstream_trust.of_backend(id, verify(written)).map_err(url)?;
@@ -353,7 +353,7 @@ impl ApiParts {
         backends: &Backends,
         above: Option<&Document>,
         policy: &Policy,
-    ) -> Result<Document, Vec<Problem>> {
+    ) -> Result<Document, Vec<ApiProblem>> {
         let mut builder = Document::builder()
             .format(policy.format())
             .scope(scope)
@@ -378,7 +378,7 @@ impl ApiParts {
         self.load(builder, &policy.value)
     }
 
-    fn load(&self, builder: DocumentBuilder, text: &str) -> Result<Document, Vec<Problem>> {
+    fn load(&self, builder: DocumentBuilder, text: &str) -> Result<Document, Vec<ApiProblem>> {
         let errors = match builder.load(text) {
             Ok(document) => return Ok(document),
             Err(errors) => errors,
@@ -417,10 +417,10 @@ fn verify(backend: &Backend) -> Verify {
 const ABOVE: &str = "the policy of all APIs, which stands above its own, cannot be served: mend that first";
 
 /// What is at fault, where in a document, and how.
-type Problem = (Part, Option<(usize, usize)>, String);
+type ApiProblem = (Part, Option<(usize, usize)>, String);
 
 /// Refuses a document whose every request would be refused: an identity is never shown over http.
-fn refuse_plaintext(document: &Document, upstream: &Upstream) -> Result<(), Vec<Problem>> {
+fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> Result<(), Vec<ApiProblem>> {
     if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
         let problem = "an identity cannot be shown to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
@@ -438,7 +438,7 @@ fn reference(identity: &ChosenIdentity) -> Option<IdentityReference> {
     }
 }
 
-impl Named {
+impl DocumentReferences {
     fn of(document: &Document) -> Self {
         let possible = document.certificates_possible();
         let certificates = document.certificates_named().map(|(identity, ..)| identity).chain(possible);
@@ -447,13 +447,13 @@ impl Named {
     }
 }
 
-impl Built {
-    fn say(&mut self, item: &Item, problems: Vec<Problem>) {
+impl BuiltApis {
+    fn say(&mut self, item: &Item, problems: Vec<ApiProblem>) {
         let broken = |(part, at, problem)| Broken { item: item.clone(), part, at, problem };
         self.broken.extend(problems.into_iter().map(broken));
     }
 
-    fn note_uses(&mut self, by: &str, named: &Named) {
+    fn note_uses(&mut self, by: &str, named: &DocumentReferences) {
         // It may be an issuer, which needs no key.
         let uses =
             named.certificates.iter().map(|of| Use { by: by.to_owned(), of: of.clone(), needs_key: false });
@@ -462,8 +462,8 @@ impl Built {
     }
 }
 
-impl fmt::Debug for ApiParts {
+impl fmt::Debug for ApiContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiParts").finish_non_exhaustive()
+        f.debug_struct("ApiContext").finish_non_exhaustive()
     }
 }

@@ -103,7 +103,7 @@ impl<T: Clone> Memo<T> {
     ///
     /// # Errors
     /// Those of `make`; an error is not kept.
-    pub(super) fn get_or_make<E>(
+    pub(super) fn get_or_build<E>(
         &mut self,
         digest: Digest,
         make: impl FnOnce() -> Result<T, E>,
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn kept(kept: &mut Memo<u32>, name: &str, make: Result<u32, ()>) -> Result<u32, ()> {
-        kept.get_or_make(Digest::of("test", [name.as_bytes()]), || make)
+        kept.get_or_build(Digest::of("test", [name.as_bytes()]), || make)
     }
 
     #[test]

@@ -13,23 +13,23 @@ use tower_mtls::{
     identity::{Identities, IdentityReference, ResolveIdentity, SharedIdentities},
 };
 
-use super::{Named, files::Findings, key_pair::Pair, publication::referred, rows};
+use super::{SectionsByName, files::Findings, key_pair::LoadedKeyPair, publication::referred, rows};
 use crate::{
-    config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted},
+    config::{IdentitySource, Claim, IdentityBy, Located, RouteIdentity, quoted},
     store::Published,
 };
 
 /// The identities that routes can be given.
-pub(super) struct Known {
+pub(super) struct KnownIdentities {
     named: BTreeMap<String, Option<ClientIdentity>>,
     /// Those of the file.
     found: Identities,
-    all: All,
+    all: IdentityResolver,
 }
 
 /// Where requests look identities up: those of the file, and those of the store, if there is one.
 #[derive(Clone)]
-pub(super) struct All {
+pub(super) struct IdentityResolver {
     file: SharedIdentities,
     store: Option<Arc<Published>>,
 }
@@ -37,7 +37,7 @@ pub(super) struct All {
 /// The layer that chooses; None if what it needs is broken, which has been reported by then.
 pub(super) fn layer(
     identity: Option<&RouteIdentity>,
-    known: &Known,
+    known: &KnownIdentities,
     findings: &mut Findings,
 ) -> Option<IdentityLayer> {
     let all = &known.all;
@@ -50,35 +50,35 @@ pub(super) fn layer(
         }
         Some(RouteIdentity::Id(id)) => {
             let reference = IdentityReference::id(id.as_str());
-            known.note_if_away(id, &reference, findings);
+            known.note_if_missing(id, &reference, findings);
             IdentityLayer::by_reference(all.clone(), reference)
         }
         Some(RouteIdentity::Thumbprint(thumbprint)) => {
-            known.note_if_away(thumbprint, &thumbprint.value.into(), findings);
+            known.note_if_missing(thumbprint, &thumbprint.value.into(), findings);
             IdentityLayer::by_reference(all.clone(), thumbprint.value)
         }
-        Some(RouteIdentity::By(by)) => {
+        Some(RouteIdentity::PerRequest(by)) => {
             let choose = chooser(by, findings)?;
             IdentityLayer::choose(all.clone(), choose)
         }
     })
 }
 
-impl Known {
-    /// All that can be referred to.
-    pub(super) fn all(&self) -> &All {
+impl KnownIdentities {
+    /// IdentityResolver that can be referred to.
+    pub(super) fn all(&self) -> &IdentityResolver {
         &self.all
     }
 
-    pub(super) fn new(read: &Named<Pair>, file: SharedIdentities, store: Option<Arc<Published>>) -> Self {
-        let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
+    pub(super) fn new(read: &SectionsByName<LoadedKeyPair>, file: SharedIdentities, store: Option<Arc<Published>>) -> Self {
+        let identity = |pair: &Option<LoadedKeyPair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));
-        Self { named, found: referred(found), all: All { file, store } }
+        Self { named, found: referred(found), all: IdentityResolver { file, store } }
     }
 }
 
-impl ResolveIdentity for All {
+impl ResolveIdentity for IdentityResolver {
     /// An id is a name of the file, and else the store's.
     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
         let of_file = self.file.resolve(reference);
@@ -86,9 +86,9 @@ impl ResolveIdentity for All {
     }
 }
 
-impl Known {
+impl KnownIdentities {
     /// It may be there later. What is in a store that is not open is not known here.
-    fn note_if_away<T>(&self, at: &Located<T>, reference: &IdentityReference, findings: &mut Findings) {
+    fn note_if_missing<T>(&self, at: &Located<T>, reference: &IdentityReference, findings: &mut Findings) {
         let stored = self.all.store.as_ref().and_then(|store| store.resolve(reference));
         if stored.is_none() && self.found.resolve(reference).is_none() {
             let problem = match self.all.store {
@@ -104,8 +104,8 @@ type Choose = Box<dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> +
 
 fn chooser(by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
     match &by.by {
-        By::Header(name) => Some(by_header(name.value.clone(), by)),
-        By::Claim(claim) => by_claim(claim.value, by, findings),
+        IdentitySource::Header(name) => Some(by_header(name.value.clone(), by)),
+        IdentitySource::Claim(claim) => by_claim(claim.value, by, findings),
     }
 }
 
@@ -157,8 +157,8 @@ fn find(rows: &Rows, presented: &Presented) -> Option<IdentityReference> {
 /// In words, which identity this route's table gives to a caller with this certificate.
 pub(crate) fn explain(by: &IdentityBy, presented: &Presented) -> String {
     let claim = match &by.by {
-        By::Header(name) => return format!("identity: chosen by the header {}", name.value),
-        By::Claim(claim) => claim.value,
+        IdentitySource::Header(name) => return format!("identity: chosen by the header {}", name.value),
+        IdentitySource::Claim(claim) => claim.value,
     };
     let rows = policies(claim, by, &mut Findings::new(Path::new(""), Vec::new()));
     match rows.and_then(|rows| find(&rows, presented)) {

@@ -8,15 +8,15 @@ use tower_mtls::apim::{
 };
 
 use super::{
-    Named,
+    SectionsByName,
     cache::{Digest, Memo},
     files::Findings,
-    key_pair::Pair,
+    key_pair::LoadedKeyPair,
     rules,
-    upstream::Parts,
+    upstream::RouteContext,
 };
 use crate::{
-    config::{By, Claim, ClientCertificate, Config, FilePath, Located, Route, RouteIdentity, Scheme, quoted},
+    config::{IdentitySource, Claim, CertificateRules, Config, FilePath, Located, RouteConfig, RouteIdentity, Scheme, quoted},
     store::{Deployed, Published},
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Deployment {
 
 impl Deployment {
     pub(super) fn new(
-        identities: &Named<Pair>,
+        identities: &SectionsByName<LoadedKeyPair>,
         store: &Published,
         kept: &mut Memo<SharedDeployment>,
     ) -> Self {
@@ -45,7 +45,7 @@ impl Deployment {
         }
         let digest = Digest::of("deployment", parts);
         // Documents that are kept go on with theirs.
-        let Ok(certificates) = kept.get_or_make(digest, || Ok::<_, Infallible>(SharedDeployment::default()));
+        let Ok(certificates) = kept.get_or_build(digest, || Ok::<_, Infallible>(SharedDeployment::default()));
         let deployed = Deployed::new(file, certificates.clone());
         deployed.refresh(store);
         Self { deployed, certificates, digest, is_whole: identities.values().all(Option::is_some) }
@@ -54,9 +54,9 @@ impl Deployment {
 
 /// Reads and compiles the document of a route; None if anything in it would not be enforced.
 pub(super) fn document(
-    parts: &Parts<'_>,
-    route: &Route,
-    rules: &Located<ClientCertificate>,
+    parts: &RouteContext<'_>,
+    route: &RouteConfig,
+    rules: &Located<CertificateRules>,
     file: &Located<FilePath>,
     kept: &mut Memo<Document>,
     findings: &mut Findings,
@@ -100,7 +100,7 @@ pub(super) fn document(
             &[u8::from(is_revocation_off), u8::from(is_final)],
         ],
     );
-    match kept.get_or_make(digest, || builder.load(text)) {
+    match kept.get_or_build(digest, || builder.load(text)) {
         Ok(document) => {
             warn(document.warnings(), parts.config, rules, file, findings);
             rules::warn_of_shadow(rules, findings);
@@ -210,7 +210,7 @@ const MOST_LISTED: usize = 5;
 fn warn(
     warnings: &[DocumentWarning],
     config: &Config,
-    rules: &ClientCertificate,
+    rules: &CertificateRules,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) {
@@ -235,7 +235,7 @@ fn warn(
 /// Whether the document admits only certificates that are proven, or may admit others.
 fn judge_proof(
     document: &Document,
-    rules: &ClientCertificate,
+    rules: &CertificateRules,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
@@ -258,7 +258,7 @@ fn judge_proof(
 /// Whether the set of CAs beside the document has an effect: without one, callers are not judged as the file says.
 fn judge_trust(
     document: &Document,
-    rules: &ClientCertificate,
+    rules: &CertificateRules,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
@@ -283,7 +283,7 @@ fn place(file: &FilePath, line: usize, column: usize) -> String {
 }
 
 /// Notes that no identity is shown, as for a route without a document.
-fn note_anonymous(document: &Document, route: &Route, file: &Located<FilePath>, findings: &mut Findings) {
+fn note_anonymous(document: &Document, route: &RouteConfig, file: &Located<FilePath>, findings: &mut Findings) {
     if route.upstream.scheme == Scheme::Https && route.identity.is_none() && !document.chooses_identity() {
         let problem = format!(
             "neither the route nor {} chooses an identity: the upstream is called anonymously",
@@ -298,12 +298,12 @@ fn note_anonymous(document: &Document, route: &Route, file: &Located<FilePath>, 
 /// names in it. A thumbprint needs no proof.
 fn judge_choice(
     document: &Document,
-    route: &Route,
+    route: &RouteConfig,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
-    let Some(RouteIdentity::By(by)) = &route.identity else { return true };
-    let is_name = matches!(&by.by, By::Claim(claim) if claim.value != Claim::Thumbprint);
+    let Some(RouteIdentity::PerRequest(by)) = &route.identity else { return true };
+    let is_name = matches!(&by.by, IdentitySource::Claim(claim) if claim.value != Claim::Thumbprint);
     if !is_name || document.proves_certificate() {
         return true;
     }
@@ -320,7 +320,7 @@ fn judge_choice(
 /// http. Where only some requests come to that, it is a warning: they are answered with 502.
 fn judge_backends(
     document: &Document,
-    route: &Route,
+    route: &RouteConfig,
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {

@@ -5,14 +5,14 @@ use std::{net::SocketAddr, sync::Arc};
 use tower_mtls::{ClientCertificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
 
 use super::{
-    Named, advice,
+    SectionsByName, advice,
     cache::{Cache, Digest},
     files::Findings,
     key_pair, rules,
     trust::Roots,
 };
 use crate::{
-    config::{AskForCertificate, Config, FilePath, KeyFiles, Located, Management, quoted},
+    config::{CertificateRequest, Config, FilePath, KeyFiles, Located, ManagementConfig, quoted},
     management::{Access, Hosts, Token},
     store::Published,
 };
@@ -28,8 +28,8 @@ pub(crate) struct Endpoint {
 /// The listener.
 pub(super) fn listener(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Endpoint> {
     let request = match config.listener.client_certificate {
-        AskForCertificate::Request => ClientCertificateRequest::Request,
-        AskForCertificate::Off => ClientCertificateRequest::Off,
+        CertificateRequest::Request => ClientCertificateRequest::Request,
+        CertificateRequest::Off => ClientCertificateRequest::Off,
     };
     let listener = &config.listener;
     endpoint("listener", &listener.address, &listener.certificate, request, cache, findings)
@@ -38,8 +38,8 @@ pub(super) fn listener(config: &Config, cache: &mut Cache, findings: &mut Findin
 /// The management listener, and whom it answers.
 pub(super) fn management(
     config: &Config,
-    management: &Management,
-    roots: &Named<Roots>,
+    management: &ManagementConfig,
+    roots: &SectionsByName<Roots>,
     store: &Arc<Published>,
     cache: &mut Cache,
     findings: &mut Findings,
@@ -93,7 +93,7 @@ fn endpoint(
     advice::on_listener(files.certificate(), certificate.der(), findings);
     let asks = [u8::from(request == ClientCertificateRequest::Request)];
     let digest = Digest::of("server", [role.as_bytes(), pair.digest.as_bytes(), &asks]);
-    let made = cache.server_tls.get_or_make(digest, || {
+    let made = cache.server_tls.get_or_build(digest, || {
         let key = pair.identity.certified_key();
         ServerTls::builder().certified_key(key).client_certificate(request).build()
     });

@@ -59,7 +59,7 @@ impl Findings {
         }
     }
 
-    /// All findings, by line, and the state that each file was in before it was read.
+    /// IdentityResolver findings, by line, and the state that each file was in before it was read.
     pub(super) fn finish(mut self) -> (Vec<Diagnostic>, Fingerprints) {
         self.found.sort_by_key(|finding| finding.line);
         (self.found, self.read)

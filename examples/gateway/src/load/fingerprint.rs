@@ -12,12 +12,12 @@ use std::{
 pub(crate) enum Fingerprint {
     /// It is there.
     #[cfg(unix)]
-    There { file: FileId, size: u64, modified: (i64, i64), changed: (i64, i64) },
+    Present { file: FileId, size: u64, modified: (i64, i64), changed: (i64, i64) },
     /// It is there.
     #[cfg(not(unix))]
-    There { size: u64, modified: Option<std::time::SystemTime> },
+    Present { size: u64, modified: Option<std::time::SystemTime> },
     /// It is not, or this user may not see it.
-    Away(io::ErrorKind),
+    Absent(io::ErrorKind),
 }
 
 /// Identity of a file, as opposed to another one in its place. Inode numbers are reused, so the creation time is part of
@@ -38,8 +38,8 @@ impl Fingerprint {
     /// The state of this file now.
     pub(crate) fn of(file: &Path) -> Self {
         match fs::metadata(file) {
-            Ok(metadata) => Self::there(&metadata),
-            Err(error) => Self::Away(error.kind()),
+            Ok(metadata) => Self::present(&metadata),
+            Err(error) => Self::Absent(error.kind()),
         }
     }
 
@@ -47,7 +47,7 @@ impl Fingerprint {
     pub(crate) fn is_edit_of(&self, other: &Self) -> bool {
         match (self, other) {
             #[cfg(unix)]
-            (Self::There { file, .. }, Self::There { file: other_file, .. }) => {
+            (Self::Present { file, .. }, Self::Present { file: other_file, .. }) => {
                 file == other_file && self != other
             }
             _ => false,
@@ -55,9 +55,9 @@ impl Fingerprint {
     }
 
     #[cfg(unix)]
-    fn there(metadata: &fs::Metadata) -> Self {
+    fn present(metadata: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Self::There {
+        Self::Present {
             file: FileId {
                 device: metadata.dev(),
                 inode: metadata.ino(),
@@ -71,8 +71,8 @@ impl Fingerprint {
     }
 
     #[cfg(not(unix))]
-    fn there(metadata: &fs::Metadata) -> Self {
-        Self::There { size: metadata.len(), modified: metadata.modified().ok() }
+    fn present(metadata: &fs::Metadata) -> Self {
+        Self::Present { size: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 

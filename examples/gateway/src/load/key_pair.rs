@@ -13,7 +13,7 @@ use crate::config::{FilePath, KeyFiles, Located, quoted};
 
 /// A certificate with its key, and the digest of the files that it was read from.
 #[derive(Clone)]
-pub(super) struct Pair {
+pub(super) struct LoadedKeyPair {
     pub(super) identity: ClientIdentity,
     pub(super) digest: Digest,
 }
@@ -24,13 +24,13 @@ pub(super) fn named(
     files: &KeyFiles,
     kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let pair = pair(files, kept, findings)?;
     // Memo once more under its name, which is part of what makes it what it is.
     let digest = Digest::of("named", [name.as_bytes(), pair.digest.as_bytes()]);
     let make = || Ok::<_, Infallible>(pair.identity.clone().with_name(name));
-    let Ok(identity) = kept.get_or_make(digest, make);
-    Some(Pair { identity, digest: pair.digest })
+    let Ok(identity) = kept.get_or_build(digest, make);
+    Some(LoadedKeyPair { identity, digest: pair.digest })
 }
 
 /// Reads a pair from either form of files, and warns if its certificate is not valid now.
@@ -38,7 +38,7 @@ pub(super) fn pair(
     files: &KeyFiles,
     kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let pair = match files {
         KeyFiles::Pem { certificate, private_key, password_file: None } => {
             from_pem(certificate, private_key, kept, findings)?
@@ -66,12 +66,12 @@ fn from_pem(
     private_key: &Located<FilePath>,
     kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
     let (chain, key) = (chain?, key?);
     let digest = Digest::of("pem", [&*chain, &*key]);
-    match kept.get_or_make(digest, || ClientIdentity::from_pem(&chain, &key)) {
-        Ok(identity) => Some(Pair { identity, digest }),
+    match kept.get_or_build(digest, || ClientIdentity::from_pem(&chain, &key)) {
+        Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error) => {
             explain(&error, &chain, certificate, private_key, findings);
             None
@@ -85,14 +85,14 @@ fn from_encrypted_pem(
     password_file: &Located<FilePath>,
     kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
     let password = findings.read_secret(password_file);
     let (chain, key, password) = (chain?, key?, password?);
     let password = as_password(password_file, &password, findings)?;
     let digest = Digest::of("encrypted pem", [&*chain, &*key, password.as_bytes()]);
-    match kept.get_or_make(digest, || ClientIdentity::from_encrypted_pem(&chain, &key, password)) {
-        Ok(identity) => Some(Pair { identity, digest }),
+    match kept.get_or_build(digest, || ClientIdentity::from_encrypted_pem(&chain, &key, password)) {
+        Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {
             let remedy = format!("write the password of {} into this file", quoted(&private_key.written));
             findings.error(password_file, error.to_string(), remedy);
@@ -156,13 +156,13 @@ fn from_pfx(
     password_file: &Located<FilePath>,
     kept: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));
     let (contents, password) = (contents?, password?);
     let password = as_password(password_file, &password, findings)?;
     let digest = Digest::of("pfx", [&*contents, password.as_bytes()]);
-    match kept.get_or_make(digest, || ClientIdentity::from_pfx(&contents, password)) {
-        Ok(identity) => Some(Pair { identity, digest }),
+    match kept.get_or_build(digest, || ClientIdentity::from_pfx(&contents, password)) {
+        Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {
             let remedy = format!("write the password of {} into this file", quoted(&pfx.written));
             findings.error(password_file, error.to_string(), remedy);

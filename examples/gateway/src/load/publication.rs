@@ -17,11 +17,11 @@ pub(crate) struct Publication {
 }
 
 /// Identities by the names of the configuration.
-type ByName = BTreeMap<String, ClientIdentity>;
+type IdentitiesByName = BTreeMap<String, ClientIdentity>;
 
 impl Publication {
     /// Before the new routes serve: no request, under the old routes or the new, misses a name.
-    pub(crate) fn begin(&self, old: &ByName, new: &ByName) {
+    pub(crate) fn begin(&self, old: &IdentitiesByName, new: &IdentitiesByName) {
         let leaving = old.iter().filter(|(name, _)| !new.contains_key(*name));
         self.shared.replace(referred(new.iter().chain(leaving)));
         for (shared, trust) in &self.trusts {
@@ -32,7 +32,7 @@ impl Publication {
     }
 
     /// Once they serve: names that are gone are known no longer.
-    pub(crate) fn finish(&self, new: &ByName) {
+    pub(crate) fn finish(&self, new: &IdentitiesByName) {
         self.shared.replace(referred(new));
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{Claim, IdentityBy, quoted};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Apart,
-    /// There are certificates that match both.
+    /// Present are certificates that match both.
     Overlapping,
     /// They are one value, in two ways to write it.
     Same,

@@ -4,16 +4,16 @@ use std::{fmt::Display, sync::Arc};
 
 use tower_mtls::{Policy, Thumbprint};
 
-use super::{Named, files::Findings, trust::Roots};
+use super::{SectionsByName, files::Findings, trust::Roots};
 use crate::{
-    config::{ClientCertificate, FilePath, InStore, Located, Mode, quoted},
+    config::{CertificateRules, FilePath, InStore, Located, Mode, quoted},
     store::{Members, Published},
 };
 
 /// The policy of a route.
 pub(super) fn policy(
-    rules: &Located<ClientCertificate>,
-    roots: &Named<Roots>,
+    rules: &Located<CertificateRules>,
+    roots: &SectionsByName<Roots>,
     store: &Arc<Published>,
     findings: &mut Findings,
 ) -> Option<Policy> {
@@ -71,7 +71,7 @@ pub(super) fn policy(
 }
 
 /// Warns of rules that refuse nobody.
-pub(super) fn warn_of_shadow(rules: &Located<ClientCertificate>, findings: &mut Findings) {
+pub(super) fn warn_of_shadow(rules: &Located<CertificateRules>, findings: &mut Findings) {
     if rules.mode == Mode::Shadow {
         let remedy = "write mode = \"enforce\" when the log shows what you expect";
         findings.warning(rules, "mode = \"shadow\" refuses nobody", remedy);
@@ -81,7 +81,7 @@ pub(super) fn warn_of_shadow(rules: &Located<ClientCertificate>, findings: &mut 
 const NAME: &str = "write a distinguished name such as CN=orders, O=Contoso";
 const THUMBPRINT: &str = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
 
-/// All texts as values, or an error for each that is none.
+/// IdentityResolver texts as values, or an error for each that is none.
 fn parsed<T>(texts: &[Located<String>], findings: &mut Findings, remedy: &str) -> Option<Vec<T>>
 where
     T: std::str::FromStr,

@@ -21,7 +21,7 @@ pub(super) fn roots(set: &Trust, kept: &mut Memo<TrustAnchors>, findings: &mut F
     let read: Vec<_> = set.ca.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
     let kind = if set.allow_expired_ca { "anchors, expired too" } else { "anchors" };
     let digest = Digest::of(kind, read.iter().map(|(_, pem)| pem.as_slice()));
-    let made = kept.get_or_make(digest, || {
+    let made = kept.get_or_build(digest, || {
         let each: Vec<_> = read.iter().map(|(file, pem)| one(file, pem, findings)).collect();
         let each: Option<Vec<_>> = each.into_iter().collect();
         let all = each.and_then(|each| each.into_iter().reduce(|all, next| all.union(&next))).ok_or(())?;

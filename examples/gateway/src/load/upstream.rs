@@ -17,9 +17,9 @@ use tower_mtls::{
 };
 
 use super::{
-    Named,
+    SectionsByName,
     cache::{Digest, Memo},
-    choice::{self, Known},
+    choice::{self, KnownIdentities},
     document::{self, Deployment},
     files::Findings,
     rules,
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::{
     config::{
-        BY_REQUEST, By, Config, FilePath, Located, Mode, Proxy, Route as RouteConfig, RouteIdentity, Scheme,
-        Upstream, Verify, quoted,
+        BY_REQUEST, IdentitySource, Config, FilePath, Located, Mode, Proxy, RouteConfig, RouteIdentity, Scheme,
+        UpstreamUrl, Verify, quoted,
     },
     serve::{
         Bounds, Client, Guard, IdentitySelector, Route, RouteFacts, RouteMeasures, RouteService,
@@ -38,18 +38,18 @@ use crate::{
 };
 
 /// What routes are built from.
-pub(super) struct Parts<'a> {
+pub(super) struct RouteContext<'a> {
     pub(super) config: &'a Config,
-    pub(super) roots: &'a Named<Roots>,
+    pub(super) roots: &'a SectionsByName<Roots>,
     pub(super) store: &'a Arc<Published>,
-    pub(super) identities: &'a Known,
+    pub(super) identities: &'a KnownIdentities,
     pub(super) deployment: &'a Deployment,
     pub(super) client: &'a Client,
 }
 
 /// Builds a route; None if anything it needs is broken, which has been reported by then.
 pub(super) fn route(
-    parts: &Parts<'_>,
+    parts: &RouteContext<'_>,
     route: &Located<RouteConfig>,
     trusts: &mut UpstreamTrusts<'_>,
     in_flight: &mut Memo<Arc<AtomicUsize>>,
@@ -118,7 +118,7 @@ pub(super) fn route(
 
 /// What stands between callers and the route; None if it is broken.
 fn guard(
-    parts: &Parts<'_>,
+    parts: &RouteContext<'_>,
     route: &RouteConfig,
     documents: &mut Memo<Document>,
     findings: &mut Findings,
@@ -134,7 +134,7 @@ fn guard(
 fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
     let host = route.host.as_ref().map_or("", |host| host.as_str());
     let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
-    let in_flight: Result<_, Infallible> = in_flight.get_or_make(digest, || Ok(Arc::default()));
+    let in_flight: Result<_, Infallible> = in_flight.get_or_build(digest, || Ok(Arc::default()));
     Bounds {
         first_byte: route.limits.first_byte_timeout(&config.limits),
         body: route.limits.body_timeout(&config.limits),
@@ -145,7 +145,7 @@ fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicU
 }
 
 /// The upstream, as log and metrics have it.
-pub(super) fn origin(upstream: &Upstream) -> String {
+pub(super) fn origin(upstream: &UpstreamUrl) -> String {
     format!("{}://{}", upstream.scheme.as_str(), upstream.authority)
 }
 
@@ -159,10 +159,10 @@ fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
 }
 
 fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {
-    let RouteIdentity::By(by) = identity else { return None };
+    let RouteIdentity::PerRequest(by) = identity else { return None };
     Some(match &by.by {
-        By::Header(name) => IdentitySelector::Header(name.value.clone()),
-        By::Claim(claim) => IdentitySelector::Claim(claim.value),
+        IdentitySource::Header(name) => IdentitySelector::Header(name.value.clone()),
+        IdentitySource::Claim(claim) => IdentitySelector::Claim(claim.value),
     })
 }
 
@@ -177,7 +177,7 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 }
 
 /// What sends requests for this path and below it on to an upstream.
-pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &Upstream) -> Result<ReverseProxyLayer, String> {
+pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &UpstreamUrl) -> Result<ReverseProxyLayer, String> {
     let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
     let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
     let forwarded = match (proxy.x_forwarded, proxy.forwarded) {
@@ -191,7 +191,7 @@ pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &Upstream) -> Result<Re
 }
 
 fn calling(
-    parts: &Parts<'_>,
+    parts: &RouteContext<'_>,
     route: &RouteConfig,
     document: Option<&Document>,
     trusts: &mut UpstreamTrusts<'_>,
@@ -211,30 +211,30 @@ fn calling(
     Some(layer?.with_trust(trust?))
 }
 
-/// Upstream trusts by what they were made of: routes with the same settings share their connections.
+/// UpstreamUrl trusts by what they were made of: routes with the same settings share their connections.
 pub(super) struct UpstreamTrusts<'c> {
     /// Those of this load, so that each file is read once.
-    made: HashMap<Settings, Option<Shared>>,
+    made: HashMap<TrustSettings, Option<SharedTrust>>,
     kept: &'c mut Memo<UpstreamTrust>,
     /// By their settings, whatever the files say.
     shared: &'c mut Memo<SharedUpstreamTrust>,
 }
 
 /// What requests look up, and what it is to be from now on.
-type Shared = (SharedUpstreamTrust, UpstreamTrust);
+type SharedTrust = (SharedUpstreamTrust, UpstreamTrust);
 
-type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<Place>);
+type TrustSettings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<RouteKey>);
 
 /// Host and path of a route with settings of its own: when they change, only its connections end.
-type Place = (Option<String>, String);
+type RouteKey = (Option<String>, String);
 
 impl<'c> UpstreamTrusts<'c> {
     pub(super) fn new(kept: &'c mut Memo<UpstreamTrust>, shared: &'c mut Memo<SharedUpstreamTrust>) -> Self {
         Self { made: HashMap::new(), kept, shared }
     }
 
-    /// All that were made.
-    pub(super) fn into_all(self) -> Vec<Shared> {
+    /// IdentityResolver that were made.
+    pub(super) fn into_all(self) -> Vec<SharedTrust> {
         self.made.into_values().flatten().collect()
     }
 
@@ -267,16 +267,16 @@ impl<'c> UpstreamTrusts<'c> {
     }
 
     /// What an earlier load made for these settings; it is replaced when this one is published.
-    fn shared(&mut self, settings: &Settings, trust: &UpstreamTrust) -> SharedUpstreamTrust {
+    fn shared(&mut self, settings: &TrustSettings, trust: &UpstreamTrust) -> SharedUpstreamTrust {
         let digest = Digest::of("shared trust", [format!("{settings:?}").as_bytes()]);
         let made: Result<_, Infallible> =
-            self.shared.get_or_make(digest, || Ok(SharedUpstreamTrust::new(trust.clone())));
+            self.shared.get_or_build(digest, || Ok(SharedUpstreamTrust::new(trust.clone())));
         made.unwrap_or_else(|never| match never {})
     }
 
     fn make(
         &mut self,
-        settings @ (_, verify, server_name, pins, _): &Settings,
+        settings @ (_, verify, server_name, pins, _): &TrustSettings,
         files: &[Located<FilePath>],
         route: &RouteConfig,
         findings: &mut Findings,
@@ -286,7 +286,7 @@ impl<'c> UpstreamTrusts<'c> {
         let demands =
             [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
         let digest = Digest::of("upstream trust", demands.into_iter().chain(read.iter().map(Vec::as_slice)));
-        let made = self.kept.get_or_make(digest, || {
+        let made = self.kept.get_or_build(digest, || {
             let mut builder = UpstreamTrust::builder();
             if let Some(name) = server_name {
                 builder = builder.with_server_name(name);
@@ -309,7 +309,7 @@ impl<'c> UpstreamTrusts<'c> {
         // The same demands elsewhere may stay when these change.
         let place = format!("{settings:?}");
         let digest = Digest::of("upstream trust of these settings", [place.as_bytes(), digest.as_bytes()]);
-        let own = self.kept.get_or_make(digest, || trust.map(|trust| trust.renewed()));
+        let own = self.kept.get_or_build(digest, || trust.map(|trust| trust.renewed()));
         own.ok()
     }
 }

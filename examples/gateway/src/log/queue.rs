@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     topic::Topic,
-    writer::{StandardError, Written},
+    writer::{StandardError, WriteCounts},
 };
 
 /// Lines of each queue.
@@ -29,7 +29,7 @@ pub(super) struct Queues {
 
 impl Queues {
     /// The queues, and what ends their writers.
-    pub(super) fn new(written: &Arc<Written>) -> (Self, Vec<WorkerGuard>) {
+    pub(super) fn new(written: &Arc<WriteCounts>) -> (Self, Vec<WorkerGuard>) {
         let queue = |name| {
             let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
             builder.thread_name(name).finish(StandardError::new(written.clone()))

@@ -30,7 +30,7 @@ use super::{
     unverified::Unverified,
 };
 use crate::{
-    load::{ApiParts, Built},
+    load::{ApiContext, BuiltApis},
     log,
     path::Normalised,
     routes::RouteTable,
@@ -50,7 +50,7 @@ const LONGEST_TARGET: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct RoutingSnapshot {
     pub(crate) file: Arc<FileRoutes>,
-    pub(crate) apis: Built,
+    pub(crate) apis: BuiltApis,
     /// Everything that refers to certificates of the store.
     pub(crate) uses: Arc<Uses>,
     table: RouteTable,
@@ -72,7 +72,7 @@ pub(crate) struct FileRoutes {
     pub(crate) uses: Vec<Use>,
     /// What policy documents see of its identities and of the store.
     pub(crate) deployed: Deployed,
-    pub(crate) api_parts: ApiParts,
+    pub(crate) api_context: ApiContext,
 }
 
 #[derive(Debug)]
@@ -206,7 +206,7 @@ pub(super) async fn answer(
 }
 
 impl RoutingSnapshot {
-    pub(crate) fn new(file: Arc<FileRoutes>, apis: Built) -> Self {
+    pub(crate) fn new(file: Arc<FileRoutes>, apis: BuiltApis) -> Self {
         let of_file = file.routes.iter().map(|route| {
             let RouteFacts { host, path, .. } = &*route.facts;
             ((host.clone(), path.clone()), Some(route.clone()))
