@@ -23,7 +23,7 @@ pub(crate) use self::status::Status;
 use self::{edits::Edits, retire::retire, watch::Watch};
 use crate::{
     config::{Diagnostic, Severity},
-    load::{self, Cache, Fingerprint, Fingerprints, Loaded, LoadOutcome, Source, fingerprints},
+    load::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     serve::Server,
 };
 
@@ -85,7 +85,9 @@ impl Files {
             if !self.is_reload_requested {
                 self.set_aside_edit(&mut state).await;
             }
-            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || self.is_reload_requested {
+            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now())
+                || self.is_reload_requested
+            {
                 self.reload(server, state).await;
             }
         }

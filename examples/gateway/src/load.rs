@@ -145,8 +145,14 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .map(|management| endpoint::management(config, management, &roots, &published, cache, findings));
     let client = client(&config.limits, cache);
     let store = &published;
-    let parts =
-        RouteContext { config, roots: &roots, store, identities: &known, deployment: &deployment, client: &client };
+    let parts = RouteContext {
+        config,
+        roots: &roots,
+        store,
+        identities: &known,
+        deployment: &deployment,
+        client: &client,
+    };
     let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
     let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
@@ -226,7 +232,11 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
 }
 
 /// What APIs of the store are built from; None if their trust is broken, which has been reported by then.
-fn api_context(parts: &RouteContext<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiContext> {
+fn api_context(
+    parts: &RouteContext<'_>,
+    kept: &mut Memo<Arc<ApiTrust>>,
+    findings: &mut Findings,
+) -> Option<ApiContext> {
     let config = parts.config;
     let (trust, is_revocation_off) = match &config.apis.trust {
         Some(name) => {
@@ -251,7 +261,7 @@ fn api_context(parts: &RouteContext<'_>, kept: &mut Memo<Arc<ApiTrust>>, finding
         limits: config.limits,
         proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
-        kept: Mutex::default(),
+        cache: Mutex::default(),
     })
 }
 

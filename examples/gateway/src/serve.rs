@@ -118,7 +118,8 @@ impl Server {
         let Loaded { file, listener, management, limits, store, published, site, publication, .. } = loaded;
         let refused = |endpoint: &Endpoint, error| cannot_listen(endpoint, &file, &error);
         publication.begin(&BTreeMap::new(), &site.identities);
-        let site = Arc::new(ArcSwap::from_pointee(RoutingSnapshot::new(Arc::new(site), BuiltApis::default())));
+        let site =
+            Arc::new(ArcSwap::from_pointee(RoutingSnapshot::new(Arc::new(site), BuiltApis::default())));
         let publishing = Arc::default();
         let store = match store {
             Some(config) => Some(open_store(config, &file, published.clone(), &site, &publishing).await?),

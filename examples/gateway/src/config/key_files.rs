@@ -38,8 +38,9 @@ impl KeyFiles {
 
     /// Takes exactly one of the two forms out of a section.
     pub(crate) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let has =
-            |names: &[&str]| names.iter().find(|name| section.has_similar(name)).map(|name| (*name).to_owned());
+        let has = |names: &[&str]| {
+            names.iter().find(|name| section.has_similar(name)).map(|name| (*name).to_owned())
+        };
         let (pem, pfx) = (has(&["certificate", "private_key"]), has(&["pfx"]));
         match (&pem, &pfx) {
             (None, None) if !section.has_similar("password_file") => {

@@ -36,7 +36,7 @@ pub(crate) use self::apis::Apis;
 pub(crate) use self::client_certificate::{CertificateRules, InStore, Mode};
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
 pub(crate) use self::identity::IdentityConfig;
-pub(crate) use self::identity_by::{IdentitySource, Claim, IdentityBy};
+pub(crate) use self::identity_by::{Claim, IdentityBy, IdentitySource};
 pub(crate) use self::key_files::KeyFiles;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::listener::{CertificateRequest, Listener};

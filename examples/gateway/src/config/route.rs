@@ -63,7 +63,9 @@ impl RouteConfig {
     pub(crate) fn identities(&self) -> Vec<&str> {
         match &self.identity {
             Some(RouteIdentity::Named(name)) => vec![name.as_str()],
-            Some(RouteIdentity::PerRequest(by)) => by.identities.iter().map(|(_, name)| name.as_str()).collect(),
+            Some(RouteIdentity::PerRequest(by)) => {
+                by.identities.iter().map(|(_, name)| name.as_str()).collect()
+            }
             Some(RouteIdentity::Id(id)) => vec![id.as_str()],
             Some(RouteIdentity::Thumbprint(_)) | None => Vec::new(),
         }
@@ -141,7 +143,11 @@ fn missing(top: &Section<'_, '_>) {
 type DeclaredRoutes = HashMap<(Option<String>, String), (String, usize)>;
 
 /// Reads one route.
-fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut DeclaredRoutes) -> Option<RouteConfig> {
+fn read(
+    mut section: Section<'_, '_>,
+    names: &DefinedNames,
+    seen: &mut DeclaredRoutes,
+) -> Option<RouteConfig> {
     let report = section.report;
     let has_host = section.has("host");
     let host = section.string("host").and_then(|host| {

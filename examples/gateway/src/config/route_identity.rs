@@ -8,7 +8,7 @@ use tower_mtls::Thumbprint;
 use super::client_certificate::{CertificateRules, Mode};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
-use super::identity_by::{self, IdentitySource, IdentityBy};
+use super::identity_by::{self, IdentityBy, IdentitySource};
 use super::located::Located;
 use super::names;
 use super::report::Report;

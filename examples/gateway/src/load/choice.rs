@@ -15,7 +15,7 @@ use tower_mtls::{
 
 use super::{SectionsByName, files::Findings, key_pair::LoadedKeyPair, publication::referred, rows};
 use crate::{
-    config::{IdentitySource, Claim, IdentityBy, Located, RouteIdentity, quoted},
+    config::{Claim, IdentityBy, IdentitySource, Located, RouteIdentity, quoted},
     store::Published,
 };
 
@@ -70,7 +70,11 @@ impl KnownIdentities {
         &self.all
     }
 
-    pub(super) fn new(read: &SectionsByName<LoadedKeyPair>, file: SharedIdentities, store: Option<Arc<Published>>) -> Self {
+    pub(super) fn new(
+        read: &SectionsByName<LoadedKeyPair>,
+        file: SharedIdentities,
+        store: Option<Arc<Published>>,
+    ) -> Self {
         let identity = |pair: &Option<LoadedKeyPair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));

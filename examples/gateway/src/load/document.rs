@@ -16,7 +16,10 @@ use super::{
     upstream::RouteContext,
 };
 use crate::{
-    config::{IdentitySource, Claim, CertificateRules, Config, FilePath, Located, RouteConfig, RouteIdentity, Scheme, quoted},
+    config::{
+        CertificateRules, Claim, Config, FilePath, IdentitySource, Located, RouteConfig, RouteIdentity,
+        Scheme, quoted,
+    },
     store::{Deployed, Published},
 };
 
@@ -283,7 +286,12 @@ fn place(file: &FilePath, line: usize, column: usize) -> String {
 }
 
 /// Notes that no identity is shown, as for a route without a document.
-fn note_anonymous(document: &Document, route: &RouteConfig, file: &Located<FilePath>, findings: &mut Findings) {
+fn note_anonymous(
+    document: &Document,
+    route: &RouteConfig,
+    file: &Located<FilePath>,
+    findings: &mut Findings,
+) {
     if route.upstream.scheme == Scheme::Https && route.identity.is_none() && !document.chooses_identity() {
         let problem = format!(
             "neither the route nor {} chooses an identity: the upstream is called anonymously",

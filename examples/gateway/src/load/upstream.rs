@@ -27,8 +27,8 @@ use super::{
 };
 use crate::{
     config::{
-        BY_REQUEST, IdentitySource, Config, FilePath, Located, Mode, Proxy, RouteConfig, RouteIdentity, Scheme,
-        UpstreamUrl, Verify, quoted,
+        BY_REQUEST, Config, FilePath, IdentitySource, Located, Mode, Proxy, RouteConfig, RouteIdentity,
+        Scheme, UpstreamUrl, Verify, quoted,
     },
     serve::{
         Bounds, Client, Guard, IdentitySelector, Route, RouteFacts, RouteMeasures, RouteService,

@@ -473,7 +473,7 @@ async fn while_the_policy_of_all_apis_cannot_be_served_no_api_is_changed_unjudge
     assert!(refused.status == 400 && refused.text.contains("rate-limit"), "{refused:?}");
     let good = json!({ "value": "<policies><inbound><base /></inbound></policies>" });
     let refused = world.set("/apis/api/policies/policy", good, "").await;
-    assert!(refused.status == 400 && refused.text.contains("mend that first"), "{refused:?}");
+    assert!(refused.status == 400 && refused.text.contains("fix it first"), "{refused:?}");
     let other = json!({ "path": "other", "serviceUrl": "gopher://x" });
     assert_eq!(world.set("/apis/other", other, "").await.status, 400);
     // Mended, or removed, all is well again.
