@@ -604,14 +604,14 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             CHAIN_TODAY,
             "policy =",
             "issuer = [\"CN=a\"], policy =",
-            "client_certificate.issuer: stands beside policy",
+            "client_certificate.issuer: has no effect beside policy",
         ),
         (
             "validity",
             CHAIN_TODAY,
             "policy =",
             "validity = true, policy =",
-            "client_certificate.validity: stands beside policy",
+            "client_certificate.validity: has no effect beside policy",
         ),
         (
             "trust beside a document that asks for no chain",

@@ -68,14 +68,21 @@ impl<'t> Entry<'t> {
     }
 }
 
-/// The header that opens the table with this dotted key, such as `[routes.upstream_tls]` for
-/// `routes[1].upstream_tls`.
+/// The header of the table with this dotted key, such as `[routes.upstream_tls]` for `routes[1].upstream_tls`.
 fn header(key: &str) -> String {
-    match key.split_once('[').and_then(|(list, rest)| Some((list, rest.split_once(']')?.1))) {
-        Some((list, "")) => format!("[[{list}]]"),
-        Some((list, inner)) => format!("[{list}{inner}]"),
-        None => format!("[{key}]"),
-    }
+    let name = header_name(key);
+    if key.ends_with(']') { format!("[[{name}]]") } else { format!("[{name}]") }
+}
+
+/// A dotted key without the indexes of lists.
+pub(crate) fn header_name(key: &str) -> String {
+    let without_index = |part: &str| match part.split_once(']') {
+        Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => rest.to_owned(),
+        _ => format!("[{part}"),
+    };
+    let mut parts = key.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| name + &without_index(part))
 }
 
 /// Reports a key that a later version will know.

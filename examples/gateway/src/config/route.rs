@@ -91,6 +91,12 @@ pub(crate) struct DefinedNames {
 }
 
 impl DefinedNames {
+    /// The set of CAs, if there is exactly one.
+    pub(super) fn only_trust(&self) -> Option<&str> {
+        let mut sets = self.trust.iter();
+        sets.next().map(String::as_str).filter(|_| sets.next().is_none())
+    }
+
     /// Reports a set of CAs that is not defined.
     pub(crate) fn check_trust(&self, trust: Option<&Located<String>>, report: &Report) {
         if let Some(trust) = trust.filter(|trust| !self.trust.contains(trust.as_str())) {

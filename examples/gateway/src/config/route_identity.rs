@@ -8,7 +8,7 @@ use tower_mtls::Thumbprint;
 use super::client_certificate::{CertificateRules, Mode};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
-use super::identity_by::{self, IdentityBy, IdentitySource};
+use super::identity_by::{self, Claim, IdentityBy, IdentitySource};
 use super::located::Located;
 use super::names;
 use super::report::Report;
@@ -109,6 +109,18 @@ pub(super) fn read_by(
             let problem = "whom the rules would refuse is not admitted in shadow mode, and gets 502";
             report.warning(claim.line, &claim.key, problem, "write mode = \"enforce\"");
         }
+        IdentitySource::Claim(claim) if claim.value != Claim::Thumbprint && has_unproven_names(rules) => {
+            let problem = "callers could choose any identity of this table: nothing proves the names of their certificates";
+            let remedy = match names.only_trust() {
+                Some(trust) => {
+                    format!("add trust = \"{trust}\" to client_certificate, or write claim = \"thumbprint\"")
+                }
+                None => {
+                    "add trust = \"NAME\" to client_certificate, or write claim = \"thumbprint\"".to_owned()
+                }
+            };
+            report.error(claim.line, &claim.key, problem, remedy);
+        }
         IdentitySource::Header(header) if !is_guarded => {
             let problem = "anyone can call here, and choose the identity by this header";
             report.warning(header.line, &header.key, problem, "add [routes.client_certificate]");
@@ -116,4 +128,11 @@ pub(super) fn read_by(
         _ => {}
     }
     Some(by)
+}
+
+/// Whether callers could choose the names of their certificates: public keys are the only anchor.
+fn has_unproven_names(rules: Option<&Located<CertificateRules>>) -> bool {
+    rules.is_some_and(|rules| {
+        rules.policy.is_none() && !rules.allow_unanchored && rules.has_pins() && !rules.proves_names()
+    })
 }

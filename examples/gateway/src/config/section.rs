@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::quoted;
-use super::entry::{Entry, choose, file_path, not_yet};
+use super::entry::{self, Entry, choose, file_path, not_yet};
 use super::located::{FilePath, Located};
 use super::report::Report;
 use super::{names, places};
@@ -26,6 +26,30 @@ pub(crate) struct Section<'r, 't> {
 
 /// Keys that were renamed, and their names now.
 const RENAMED: [(&str, &str); 1] = [("max_back_end_connections", "max_upstream_connections")];
+
+/// Names that other programs use, and the keys with that meaning.
+const ALIASES: [(&str, &str); 16] = [
+    ("cn", "common_name"),
+    ("ou", "organizational_unit"),
+    ("o", "organization"),
+    ("san", "dns_name"),
+    ("dns", "dns_name"),
+    ("ip", "ip_address"),
+    ("email_address", "email"),
+    ("serial_number", "serial"),
+    ("eku", "extended_key_usage"),
+    ("fingerprint", "thumbprint"),
+    ("issuer_fingerprint", "issuer_thumbprint"),
+    ("spki", "spki_pin"),
+    ("spki_sha256", "spki_pin"),
+    ("pin", "spki_pin"),
+    ("trust_domain", "spiffe_trust_domain"),
+    ("any", "any_of"),
+];
+
+fn alias(name: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map(|(_, key)| *key)
+}
 
 impl<'r, 't> Section<'r, 't> {
     /// The table of the whole file.
@@ -55,7 +79,22 @@ impl<'r, 't> Section<'r, 't> {
         self.known.contains(&name)
     }
 
-    /// Whether the table has this key (and nobody took it yet).
+    /// Whether the key is `false`.
+    pub(crate) fn is_false(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|value| value.get_ref().as_bool() == Some(false))
+    }
+
+    /// Whether no entry is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The name of the table as in its header, without indexes.
+    pub(crate) fn header_name(&self) -> String {
+        entry::header_name(&self.key)
+    }
+
+    /// Whether the table contains this key, and it was not taken yet.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -65,9 +104,7 @@ impl<'r, 't> Section<'r, 't> {
     ///
     /// [`finish`]: Self::finish
     pub(crate) fn has_similar(&self, name: &str) -> bool {
-        let is_meant = |key: &str| {
-            !self.known.contains(&key) && names::nearest(key, self.known.iter().copied()) == Some(name)
-        };
+        let is_meant = |key: &str| !self.known.contains(&key) && self.intended(key) == Some(name);
         self.has(name) || self.entries.keys().any(|key| is_meant(key.get_ref()))
     }
 
@@ -226,6 +263,12 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
+    /// The known key that this unknown one most likely means.
+    fn intended(&self, name: &str) -> Option<&'static str> {
+        let alias = alias(name).filter(|intended| self.known.contains(intended));
+        alias.or_else(|| names::nearest(name, self.known.iter().copied()))
+    }
+
     /// Remedy for an unknown key.
     fn advice(&self, name: &str) -> String {
         if let Some((_, new)) = RENAMED.iter().find(|(old, new)| *old == name && self.known.contains(new)) {
@@ -239,6 +282,9 @@ impl<'r, 't> Section<'r, 't> {
             } else {
                 "secrets stand in files of their own; remove it".to_owned()
             };
+        }
+        if let Some(intended) = alias(name).filter(|intended| self.known.contains(intended)) {
+            return format!("did you mean {intended}?");
         }
         let elsewhere = places(name);
         if !elsewhere.is_empty() {

@@ -1,6 +1,7 @@
 //! Whole files: values, defaults and diagnostics.
 
 mod broken;
+mod certificate_rules;
 mod damaged;
 mod routes;
 mod rules;
@@ -128,9 +129,9 @@ fn every_supported_key_is_read() {
     assert_eq!(config.upstream_ca_of(root)[0].written, "backend-ca.pem");
     let rules = orders.client_certificate.as_ref().unwrap();
     assert!(rules.validity && !rules.allow_unanchored);
-    assert_eq!(rules.issuer[0].value, "CN=Issuing CA, O=Contoso");
-    assert_eq!((rules.thumbprint[1].value.as_str(), rules.thumbprint[1].line), ("cc dd", 43));
-    assert_eq!(rules.thumbprint_file.as_ref().unwrap().resolved, Path::new("etc/allowed.txt"));
+    assert_eq!(rules.all_of.issuer[0].value, "CN=Issuing CA, O=Contoso");
+    assert_eq!((rules.all_of.thumbprint[1].value.as_str(), rules.all_of.thumbprint[1].line), ("cc dd", 43));
+    assert_eq!(rules.all_of.thumbprint_file.as_ref().unwrap().resolved, Path::new("etc/allowed.txt"));
 
     assert_eq!(root.upstream.scheme, Scheme::Http);
     assert!(root.client_certificate.is_none() && root.identity.is_none() && root.host.is_none());

@@ -75,7 +75,7 @@ pub(super) fn document(
         builder = builder.only_known_certificates();
     }
     let (mut trust, mut is_revocation_off, mut is_trust_broken) = (None, false, false);
-    if let Some(name) = &rules.trust {
+    if let Some(name) = &rules.all_of.trust {
         // So has a broken set: the document is read all the same, and what it needs of the set is no news.
         match parts.roots.get(name.as_str()).and_then(Option::as_ref) {
             Some(roots) => {
@@ -125,7 +125,7 @@ pub(super) fn document(
         }
         Err(errors) => {
             let is_news = |kind| !(is_trust_broken && needs_trust(kind));
-            tell(&errors, is_news, parts.config, rules.trust.as_ref(), file, findings);
+            tell(&errors, is_news, parts.config, rules.all_of.trust.as_ref(), file, findings);
             warn(errors.warnings(), parts.config, rules, file, findings);
             None
         }
@@ -265,7 +265,7 @@ fn judge_trust(
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
-    let Some(trust) = rules.trust.as_ref().filter(|_| !document.asks_for_trust()) else { return true };
+    let Some(trust) = rules.all_of.trust.as_ref().filter(|_| !document.asks_for_trust()) else { return true };
     let problem = format!("has no effect: {} never asks for a chain", quoted(&file.written));
     let remedy =
         "remove trust, or call VerifyNoRevocation() in the document, or write validate-trust=\"true\" there";

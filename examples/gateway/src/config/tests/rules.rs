@@ -7,8 +7,8 @@ fn rules_without_proof_need_allow_unanchored() {
     let cases: &[(&str, Option<&str>)] = &[
         ("", Some("no rule besides validity")),
         ("validity = true", Some("no rule besides validity")),
-        ("validity = false", Some("no rule at all")),
-        ("validity = false\nallow_unanchored = true", Some("no rule at all")),
+        ("validity = false", Some("has no rule;")),
+        ("validity = false\nallow_unanchored = true", Some("has no rule;")),
         ("allow_unanchored = true", None),
         ("issuer = \"CN=a\"", Some("can be forged")),
         ("dns_name = \"a.b\"\nallow_unanchored = false", Some("can be forged")),
@@ -83,7 +83,10 @@ fn policy_document_excludes_rules_but_trust_mode_and_allow_unanchored() {
     let (_, found) = parsed(&text(rest));
     let lines: Vec<_> = found.iter().map(|finding| finding.line).collect();
     assert_eq!(lines, (7..=14).collect::<Vec<_>>(), "{found:#?}");
-    assert!(found.iter().all(|finding| finding.problem.starts_with("stands beside policy")), "{found:#?}");
+    assert!(
+        found.iter().all(|finding| finding.problem.starts_with("has no effect beside policy")),
+        "{found:#?}"
+    );
 
     let (_, found) = parsed(&format!(
         "{LISTENER}\n[management]\naddress = \"127.0.0.1:1\"\n\
