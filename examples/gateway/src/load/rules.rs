@@ -198,22 +198,4 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::without_comment;
-
-    #[test]
-    fn comment_begins_at_line_start_or_after_white_space() {
-        for (line, expected) in [
-            ("# ours", ""),
-            ("  # ours", ""),
-            ("aa:bb  # orders # new", "aa:bb"),
-            ("aa:bb\t#", "aa:bb"),
-            ("aa#bb", "aa#bb"),
-            ("aa#bb # orders", "aa#bb"),
-            ("  aa bb  ", "aa bb"),
-            ("", ""),
-        ] {
-            assert_eq!(without_comment(line), expected, "{line:?}");
-        }
-    }
-}
+mod tests;
