@@ -121,7 +121,7 @@ fn what_is_odd_is_told_and_changes_no_exit_code() {
             "a star",
             "\"/orders\"",
             "\"/orders/*\"",
-            ":11: warning: routes[1].path: * is no wildcard: it stands for itself; write \"/orders\"",
+            ":11: warning: routes[1].path: * is not a wildcard and matches itself only; write \"/orders\"",
         ),
         (
             "an upstream that never ends TLS in order",
@@ -278,7 +278,7 @@ fn an_encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_told() {
         ("password_file = \"wrong.password\"", 1, "listener.password_file: the password is wrong"),
         ("", 1, "listener.private_key: \"encrypted.key\": the private key is encrypted"),
         ("password_file = \"none\"", 1, "listener.password_file: \"none\" cannot be read"),
-        ("password_file = \"right.password\"\npfx = \"orders.pfx\"", 1, "listener.pfx: stands beside"),
+        ("password_file = \"right.password\"\npfx = \"orders.pfx\"", 1, "listener.pfx: conflicts with"),
     ] {
         let key = format!("private_key = \"encrypted.key\"\n{beside}");
         write(&folder, "encrypted.toml", &good.replace("private_key = \"server.key\"", &key));
@@ -301,13 +301,13 @@ fn routes_that_anyone_may_call_are_noted_unless_that_is_stated() {
     let route = |rules: &str| {
         format!("{good}\n[[routes]]\npath = \"/more\"\nupstream = \"http://localhost\"\n{rules}\n")
     };
-    let noted = "note: routes[2].client_certificate: anyone may call this route; add [routes.client_certificate], or \
+    let noted = "note: routes[2].client_certificate: admits any caller; add [routes.client_certificate], or \
                  client_certificate = \"none\" if that is intended";
     for (rules, note) in [
         ("", noted),
         (
             "client_certificate = { policy = \"open.policy.xml\" }",
-            "note: routes[2].client_certificate.policy: anyone may call this route: the document asks for no certificate",
+            "note: routes[2].client_certificate.policy: admits any caller: the document requires no certificate",
         ),
         ("client_certificate = \"none\"", ""),
         ("client_certificate = { trust = \"partners\" }", ""),
@@ -316,6 +316,6 @@ fn routes_that_anyone_may_call_are_noted_unless_that_is_stated() {
         let (code, printed) = check(&folder.path().join("open.toml"));
         assert_eq!(code, Some(0), "{rules}: {printed}");
         assert!(printed.contains(note), "{rules}: {printed}");
-        assert_eq!(printed.contains("anyone may call"), !note.is_empty(), "{rules}: {printed}");
+        assert_eq!(printed.contains("admits any caller"), !note.is_empty(), "{rules}: {printed}");
     }
 }

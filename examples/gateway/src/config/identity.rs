@@ -1,4 +1,4 @@
-//! `[identities.NAME]`: the certificates that the gateway presents to upstreams.
+//! `[identities.NAME]`: certificates that the gateway presents to upstreams.
 
 use super::key_files::KeyFiles;
 use super::section::Section;

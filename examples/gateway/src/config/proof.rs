@@ -85,7 +85,7 @@ pub(super) fn require_anchor(
     } else {
         ("has no rule", "add trust = \"NAME\" or thumbprint = [\"...\"], or remove the section")
     };
-    section.report.absent(section.line, &section.key, problem, remedy);
+    section.report.missing(section.line, &section.key, problem, remedy);
 }
 
 /// Rejects alternatives without an anchor: one such alternative makes the whole group worthless.
@@ -94,7 +94,7 @@ pub(super) fn require_anchored_alternatives(report: &Report, group: &[(&StatedRu
         let problem =
             "can be forged: any caller can issue itself a certificate that satisfies this alternative";
         let remedy = "add trust = \"NAME\" or thumbprint = [\"...\"] to it, or to the rules beside any_of";
-        report.absent(rules.line, &rules.key, problem, remedy);
+        report.missing(rules.line, &rules.key, problem, remedy);
     }
 }
 
@@ -144,5 +144,5 @@ fn require_one_key(report: &Report, keys: &Keys, stated: &StatedRules, names: &D
         Some(trust) => format!("add trust = \"{trust}\", or remove {}", name.value),
         None => format!("remove {}, or add trust = \"NAME\" with a set of [trust.NAME]", name.value),
     };
-    report.absent(name.line, &name.key, problem, remedy);
+    report.missing(name.line, &name.key, problem, remedy);
 }

@@ -1,4 +1,4 @@
-//! `[proxy]`: what upstreams learn of the caller's request.
+//! `[proxy]`: request headers towards upstreams.
 
 use tower_mtls::proxy::{HeaderPattern, HeaderPatternError};
 
@@ -13,14 +13,14 @@ use super::section::Section;
 /// The keys of `[proxy]`.
 pub(crate) const KEYS: &[&str] = &["forwarded", "remove_request_headers"];
 
-/// What the upstream is told about the caller's request.
+/// Request headers that are set and removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Proxy {
     /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are set.
     pub(crate) x_forwarded: bool,
     /// Whether `Forwarded` (RFC 7239) is set.
     pub(crate) forwarded: bool,
-    /// Headers that are removed besides those that always are.
+    /// Headers that are removed in addition to those that always are.
     pub(crate) removed: Vec<HeaderPattern>,
 }
 
@@ -55,8 +55,8 @@ impl Proxy {
         proxy
     }
 
-    /// Refuses routes that choose their identity by a header that is removed before they see it.
-    pub(crate) fn refuse_deciding(&self, routes: &[Located<RouteConfig>], report: &Report) {
+    /// Rejects routes that select their identity by a header that is removed before.
+    pub(crate) fn reject_removed_selectors(&self, routes: &[Located<RouteConfig>], report: &Report) {
         for route in routes {
             if let Some(RouteIdentity::PerRequest(by)) = &route.identity
                 && let IdentitySource::Header(name) = &by.by

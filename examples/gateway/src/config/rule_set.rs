@@ -218,7 +218,7 @@ fn in_store(section: &mut Section<'_, '_>, has_store: bool) -> Option<InStore> {
         false => section.boolean("in_store", false).then_some(InStore::Callers),
     };
     if membership.is_some() && !has_store {
-        report.absent(line, &key, "needs a store", "add [store] with path = \"store\"");
+        report.missing(line, &key, "needs a store", "add [store] with path = \"store\"");
     }
     membership
 }

@@ -97,7 +97,7 @@ fn every_supported_key_is_read() {
     assert_eq!(
         shown,
         ["etc/gateway.toml:33: warning: routes[1].upstream_tls.verify: any host with a certificate of \
-             these CAs can pose as the upstream; write verify = \"full\", or add pin"]
+             these CAs can impersonate the upstream; write verify = \"full\", or add pin"]
     );
     assert_eq!(config.listener.address.value, SocketAddr::from(([127, 0, 0, 1], 8443)));
     assert_eq!(config.listener.address.line, 3);
@@ -156,7 +156,7 @@ fn omitted_keys_have_their_defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.proxy, Proxy::default());
     assert!(config.upstream_ca_of(&config.routes[0]).is_empty());
-    let open = "etc/gateway.toml:2: note: routes[1].client_certificate: anyone may call this route; \
+    let open = "etc/gateway.toml:2: note: routes[1].client_certificate: admits any caller; \
                 add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
     let anonymous = "etc/gateway.toml:2: note: routes[1].identity: calls the upstream anonymously; \
                      add identity = \"NAME\" if the upstream demands a certificate";

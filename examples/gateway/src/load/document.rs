@@ -109,11 +109,7 @@ pub(super) fn document(
             rules::warn_of_shadow(rules, findings);
             if !document.asks_for_certificate() {
                 let remedy = "add <validate-client-certificate> if callers need one";
-                findings.note(
-                    file,
-                    "anyone may call this route: the document asks for no certificate",
-                    remedy,
-                );
+                findings.note(file, "admits any caller: the document requires no certificate", remedy);
             }
             note_anonymous(&document, route, file, findings);
             note_empty_base(&document, file, findings);

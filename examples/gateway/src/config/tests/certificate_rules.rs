@@ -101,7 +101,7 @@ fn invalid_values_are_reported_with_line_and_remedy() {
         ("email = '*@contoso.com'", "email", "has a *", "one address"),
         ("ip_address = '10.0.0.0/8'", "ip_address", "is not an IP address", "ranges are not supported"),
         ("serial = '0x1'", "serial", "is not a serial number", "in hex"),
-        ("serial = 17", "serial", "is a number, not a text", "in quotation marks"),
+        ("serial = 17", "serial", "is a number, not a string", "in quotation marks"),
         ("extended_key_usage = 'client'", "extended_key_usage", "is not an extended key usage", "clientAuth"),
         ("issuer_thumbprint = 'aa'", "issuer_thumbprint", "is not a thumbprint", "40 hex digits"),
         ("spki_pin = 'sha256:00'", "spki_pin", "pins a certificate, not a public key", "spki-sha256:HEX"),
@@ -110,7 +110,7 @@ fn invalid_values_are_reported_with_line_and_remedy() {
         ("any_of = []", "any_of", "is an empty list", "at least one alternative"),
         ("any_of = 'x'", "any_of", "is not a list of tables", "[[routes.client_certificate.any_of]]"),
         ("any_of = { uri = 'urn:a' }", "any_of", "is not a list of tables", "any_of = [{ ... }, { ... }]"),
-        ("any_of = ['x']", "any_of[1]", "is a text, not a table", "[[routes.client_certificate.any_of]]"),
+        ("any_of = ['x']", "any_of[1]", "is a string, not a table", "[[routes.client_certificate.any_of]]"),
         ("any_of = [{}]", "any_of[1]", "every certificate matches", "add a rule"),
         (
             "any_of = [{ mode = 'shadow' }]",

@@ -22,8 +22,8 @@ fn routes_refer_to_identities_by_name_id_thumbprint_claim_and_header() {
         assert_eq!(config.unwrap().routes[0].identities(), used, "{identity}");
     }
     for (identity, key, word) in [
-        ("identity = {}", "routes[1].identity", "not one reference"),
-        ("identity_by = { identities = { t = 'a' } }", "routes[1].identity_by", "what decides"),
+        ("identity = {}", "routes[1].identity", "not a single reference"),
+        ("identity_by = { identities = { t = 'a' } }", "routes[1].identity_by", "neither claim nor header"),
         (
             "identity_by = { claim = 'cn', identities = { t = 'a' } }",
             "routes[1].identity_by.claim",
@@ -37,7 +37,7 @@ fn routes_refer_to_identities_by_name_id_thumbprint_claim_and_header() {
         (
             "identity_by = { header = 'x y', identities = { t = 'a' } }",
             "routes[1].identity_by.header",
-            "no name",
+            "not a header name",
         ),
         ("identity_by = { header = 'x' }", "routes[1].identity_by.identities", "is missing"),
         ("identity_by = { header = 'x', identities = {} }", "routes[1].identity_by.identities", "empty"),
@@ -94,7 +94,7 @@ fn identity_by_claim_needs_certificate_rules() {
         )
     };
     let (config, found) = parsed(&text("claim = 'common_name'"));
-    assert!(config.is_none() && found[1].to_string().contains("nobody is admitted"), "{found:?}");
+    assert!(config.is_none() && found[1].to_string().contains("no admitted certificate"), "{found:?}");
     let open = text("claim = 'common_name'") + "client_certificate = 'none'\n";
     let (config, found) = parsed(&open);
     let [found] = &found[..] else { panic!("{found:?}") };
@@ -103,7 +103,7 @@ fn identity_by_claim_needs_certificate_rules() {
         "{found}"
     );
     let (config, found) = parsed(&text("header = 'x-tenant'"));
-    assert!(config.is_some() && found[1].to_string().contains("anyone can call"), "{found:?}");
+    assert!(config.is_some() && found[1].to_string().contains("any caller can choose"), "{found:?}");
 }
 
 #[test]
@@ -143,10 +143,10 @@ fn reduced_verification_is_a_warning() {
 #[test]
 fn asterisk_in_path_is_a_warning() {
     for (path, remedy) in [
-        ("/orders/*", "write \"/orders\", which also matches what is below it"),
+        ("/orders/*", "write \"/orders\", which also matches the paths below it"),
         ("/*", "write \"/\", which matches every path"),
-        ("/*/orders/*", "name a prefix: it also matches what is below it"),
-        ("/orders*", "name a prefix: it also matches what is below it"),
+        ("/*/orders/*", "name a prefix, which also matches the paths below it"),
+        ("/orders*", "name a prefix, which also matches the paths below it"),
     ] {
         let text = format!(
             "{LISTENER}\nroutes = [{{ path = {path:?}, upstream = \"http://b\", client_certificate = \"none\" }}]\n"
@@ -155,7 +155,7 @@ fn asterisk_in_path_is_a_warning() {
         assert!(config.is_some(), "{path}");
         let [found] = &found[..] else { panic!("{path}: {found:?}") };
         assert_eq!((found.severity, found.key.as_str()), (Severity::Warning, "routes[1].path"), "{path}");
-        assert!(found.problem.contains("no wildcard"), "{found}");
+        assert!(found.problem.contains("not a wildcard"), "{found}");
         assert_eq!(found.remedy, remedy, "{path}");
     }
 }
