@@ -127,14 +127,14 @@ fn what_is_odd_is_told_and_changes_no_exit_code() {
             "an upstream that never ends TLS in order",
             "identity = \"orders\"",
             "identity = \"orders\"\nupstream_close = \"lenient\"",
-            ":14: note: routes[1].upstream_close: anyone on the way to the upstream can cut a response",
+            ":14: note: routes[1].upstream_close: anyone on the network path can truncate a response",
         ),
     ] {
         assert!(good.contains(from), "{case}");
         write(&folder, "odd.toml", &good.replace(from, to));
         let (code, printed) = check(&folder.path().join("odd.toml"));
         assert_eq!(code, Some(0), "{case}: {printed}");
-        let others = printed.lines().filter(|line| !line.contains("holds a secret"));
+        let others = printed.lines().filter(|line| !line.contains("contains a secret"));
         assert_eq!(others.count(), 2, "{case}: one finding and ok in\n{printed}");
         assert!(printed.contains(finding), "{case}: {printed}");
     }
@@ -145,8 +145,8 @@ fn a_guarded_path_that_another_letter_case_leads_around_is_noted() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let open = "[[routes]]\npath = \"/\"\nupstream = \"http://localhost:9444\"\n[[routes]]";
-    let expected = "open.toml:14: note: routes[2].path: routing is case-sensitive: /ORDERS takes routes[1], which needs \
-                    no certificate; if the upstream ignores letter case, let that route demand a certificate too";
+    let expected = "open.toml:14: note: routes[2].path: routing is case-sensitive: /ORDERS matches routes[1], which needs \
+                    no certificate; if the upstream ignores letter case, require a certificate on that route too";
     write(&folder, "open.toml", &good.replace("[[routes]]", open));
     let (code, printed) = check(&folder.path().join("open.toml"));
     assert_eq!(code, Some(0), "{printed}");

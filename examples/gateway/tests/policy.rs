@@ -531,8 +531,8 @@ fn what_has_no_effect_here_is_told() {
         (
             "a document above",
             VALIDATE,
-            ": note: routes[1].client_certificate.policy: \"d.policy.xml\", line 3, column 9: <base /> stands for nothing \
-             here; copy what the policies of the product and of all APIs demand\n",
+            ": note: routes[1].client_certificate.policy: \"d.policy.xml\", line 3, column 9: <base /> has no effect \
+             here; copy the policies of the product and of all APIs\n",
         ),
         (
             "callers in the store",
@@ -543,7 +543,7 @@ fn what_has_no_effect_here_is_told() {
     ] {
         let (code, printed) = check(&write(&demo, &[("d", document)], "identity = \"orders\""));
         assert_eq!(code, Some(0), "{case}: {printed}");
-        let told = ["stands for nothing", "hardly by callers"];
+        let told = ["<base /> has no effect", "hardly by callers"];
         let told = told.iter().filter(|told| printed.contains(**told)).count();
         assert!(told == usize::from(case != "nothing") && printed.contains(expected), "{case}: {printed}");
     }
@@ -618,7 +618,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             EXPIRY,
             "\"orders\"",
             "\"orders\"",
-            "routes[1].client_certificate.trust: has no effect: \"d.policy.xml\" never asks for a chain; remove trust, or call ",
+            "routes[1].client_certificate.trust: has no effect: \"d.policy.xml\" never requires a chain; remove trust, or call ",
         ),
         ("no file", CHAIN_TODAY, "d.policy.xml", "e.policy.xml", "policy: \"e.policy.xml\" cannot be read"),
         ("no XML", "<choose>", "\"orders\"", "\"orders\"", "\"d.policy.xml\", line 1, column"),
@@ -627,7 +627,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             plain,
             "\"orders\"",
             "\"orders\"",
-            "the route's identity cannot be shown over http; write an https base-url",
+            "the route's identity cannot be presented over http; write an https base-url",
         ),
         (
             "a name that nothing proves",
@@ -641,7 +641,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             identity,
             "identity = \"orders\"",
             "",
-            "cannot be shown to an http upstream",
+            "cannot be presented to an http upstream",
         ),
     ] {
         assert!(good.contains(from), "{case}");

@@ -324,7 +324,7 @@ async fn whatever_is_broken_the_old_state_serves_on_until_it_is_mended() {
         assert!(world.stale_seconds().await > 0.0, "{case}");
         // It is tried again, and not told again.
         world.running.hang_up();
-        world.running.logged(from, "tried again, for the same result");
+        world.running.logged(from, "retried with the same errors");
         mend();
         world.running.logged(from, RELOADED);
         assert_eq!(world.stale_seconds().await, 0.0, "{case}");
@@ -431,7 +431,7 @@ async fn configuration_that_is_edited_in_place_is_loaded_when_it_is_replaced_or_
     let from = world.running.lines();
     world.running.hang_up();
     assert!(world.running.logged(from, RELOADED).ends_with("reloaded"), "with the edit");
-    let told = world.running.logged(from, "demanded a certificate");
+    let told = world.running.logged(from, "this route no longer requires a certificate");
     assert!(told.contains("WARN") && told.contains("path=\"/late\""), "{told}");
     while world.stale_seconds().await > 0.0 {}
     assert_eq!(world.ask(None, "/late").await.0, 502, "nobody is there, but anyone may ask");
@@ -470,7 +470,7 @@ async fn a_route_that_a_policy_document_opens_is_warned_of() {
         replace(&world.config, after);
         world.running.hang_up();
         world.running.logged(from, RELOADED);
-        let warning = "this route demanded a certificate, and does so no longer path=\"/late\"";
+        let warning = "this route no longer requires a certificate path=\"/late\"";
         assert_eq!(world.running.count(from, warning), usize::from(is_opened), "{before}\n{after}");
     }
 }

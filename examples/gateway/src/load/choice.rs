@@ -1,4 +1,4 @@
-//! Under which identity a route's requests are sent.
+//! Selection of the client identity for a route's requests.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,22 +19,22 @@ use crate::{
     store::Published,
 };
 
-/// The identities that routes can be given.
+/// Identities that routes refer to.
 pub(super) struct KnownIdentities {
     named: BTreeMap<String, Option<ClientIdentity>>,
-    /// Those of the file.
+    /// Identities of the file, by reference.
     found: Identities,
     all: IdentityResolver,
 }
 
-/// Where requests look identities up: those of the file, and those of the store, if there is one.
+/// Lookup of identities for requests: those of the file, then those of the store, if any.
 #[derive(Clone)]
 pub(super) struct IdentityResolver {
     file: SharedIdentities,
     store: Option<Arc<Published>>,
 }
 
-/// The layer that chooses; None if what it needs is broken, which has been reported by then.
+/// Builds the layer that selects the identity; None if an identity is invalid, which has been reported.
 pub(super) fn layer(
     identity: Option<&RouteIdentity>,
     known: &KnownIdentities,
@@ -43,7 +43,7 @@ pub(super) fn layer(
     let all = &known.all;
     Some(match identity {
         None => IdentityLayer::anonymous(),
-        // An identity that is broken has been reported where it stands.
+        // An invalid identity has been reported with its section.
         Some(RouteIdentity::Named(name)) => {
             known.named.get(name.as_str())?.as_ref()?;
             IdentityLayer::by_reference(all.clone(), IdentityReference::name(name.as_str()))
@@ -65,7 +65,7 @@ pub(super) fn layer(
 }
 
 impl KnownIdentities {
-    /// IdentityResolver that can be referred to.
+    /// Lookup of all identities.
     pub(super) fn all(&self) -> &IdentityResolver {
         &self.all
     }
@@ -83,7 +83,7 @@ impl KnownIdentities {
 }
 
 impl ResolveIdentity for IdentityResolver {
-    /// An id is a name of the file, and else the store's.
+    /// An id is a name in the file, or else an id in the store.
     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
         let of_file = self.file.resolve(reference);
         of_file.or_else(|| self.store.as_ref()?.resolve(reference))
@@ -91,15 +91,15 @@ impl ResolveIdentity for IdentityResolver {
 }
 
 impl KnownIdentities {
-    /// It may be there later. What is in a store that is not open is not known here.
+    /// Notes that an identity is missing now. The contents of a store that is not open are unknown.
     fn note_if_missing<T>(&self, at: &Located<T>, reference: &IdentityReference, findings: &mut Findings) {
         let stored = self.all.store.as_ref().and_then(|store| store.resolve(reference));
         if stored.is_none() && self.found.resolve(reference).is_none() {
             let problem = match self.all.store {
-                Some(_) => "is none of [identities]: it has to come through the store",
+                Some(_) => "is not one of [identities]: it must be added to the store",
                 None => "no identity matches this now",
             };
-            findings.note(at, problem, "requests get 502 until it is there");
+            findings.note(at, problem, "requests get 502 until then");
         }
     }
 }
@@ -113,7 +113,7 @@ fn chooser(by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
     }
 }
 
-/// The header has one value, and that is in the table.
+/// Selects by the header, if it has exactly one value and that is in the table.
 fn by_header(name: HeaderName, by: &IdentityBy) -> Choose {
     let rows = by.identities.iter();
     let table: HashMap<Vec<u8>, IdentityReference> = rows
@@ -126,8 +126,8 @@ fn by_header(name: HeaderName, by: &IdentityBy) -> Choose {
     })
 }
 
-/// The rows whose values the admitted certificate has, compared as the rules of a route are: they must all mean the
-/// same identity.
+/// Selects by the admitted certificate. Values are compared as rules of a route; all matching rows must name the same
+/// identity.
 fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
     let rows = policies(claim, by, findings)?;
     if !rows::are_apart(claim, by, findings) {
@@ -151,14 +151,14 @@ fn policies(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Ro
 }
 
 fn find(rows: &Rows, presented: &Presented) -> Option<IdentityReference> {
-    // Whether the certificate is valid now has been judged.
+    // The validity period has been checked at admission.
     let any_time = Timestamp::from_unix(0);
     let mut matching = rows.iter().filter(|(rule, _)| rule.judge(presented, any_time).is_ok());
     let (_, identity) = matching.next()?;
     matching.all(|(_, other)| other == identity).then(|| identity.clone())
 }
 
-/// In words, which identity this route's table gives to a caller with this certificate.
+/// Explains in words which identity is selected for a caller with this certificate.
 pub(crate) fn explain(by: &IdentityBy, presented: &Presented) -> String {
     let claim = match &by.by {
         IdentitySource::Header(name) => return format!("identity: chosen by the header {}", name.value),
@@ -181,8 +181,9 @@ fn rule(claim: Claim, value: &Located<String>, findings: &mut Findings) -> Optio
         Claim::Thumbprint => with(value, |thumbprint| rule.thumbprint(thumbprint)),
     };
     let built = rule.and_then(|rule| rule.build().map_err(|error| error.to_string()));
-    let said = |problem| findings.error(value, format!("{}: {problem}", quoted(value)), "correct the value");
-    built.map_err(said).ok()
+    let report =
+        |problem| findings.error(value, format!("{}: {problem}", quoted(value)), "correct the value");
+    built.map_err(report).ok()
 }
 
 fn with<T>(text: &str, add: impl FnOnce(T) -> PolicyBuilder) -> Result<PolicyBuilder, String>

@@ -1,4 +1,4 @@
-//! Guarded routes that another letter case leads case_bypasses, if their upstream ignores it.
+//! Guarded routes that a path in another letter case bypasses, if the upstream ignores letter case.
 
 use super::files::Findings;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     routes::RouteTable,
 };
 
-/// Notes once that routing is case-sensitive, if a guarded route's path in another letter case takes an open route.
+/// Notes once that routing is case-sensitive, if a guarded route's path in another letter case matches an open route.
 pub(super) fn note(routes: &[Located<RouteConfig>], findings: &mut Findings) {
     let paths: Vec<_> = routes.iter().map(RoutePath::of).collect();
     let found = case_bypasses(&paths);
@@ -14,14 +14,15 @@ pub(super) fn note(routes: &[Located<RouteConfig>], findings: &mut Findings) {
     let Some(first) = found.first() else { return };
     let Some(route) = routes.get(first.guarded) else { return };
     let more: Vec<_> = found.iter().skip(1).map(|case_bypasses| key(case_bypasses.guarded)).collect();
-    let more = if more.is_empty() { String::new() } else { format!("; likewise {}", more.join(", ")) };
+    let more = if more.is_empty() { String::new() } else { format!("; also {}", more.join(", ")) };
     let (path, open) = (&first.path, key(first.open));
-    let problem = format!("routing is case-sensitive: {path} takes {open}, which needs no certificate{more}");
-    let remedy = "if the upstream ignores letter case, let that route demand a certificate too";
+    let problem =
+        format!("routing is case-sensitive: {path} matches {open}, which needs no certificate{more}");
+    let remedy = "if the upstream ignores letter case, require a certificate on that route too";
     findings.note(&route.path, problem, remedy);
 }
 
-/// A route, as far as it matters here.
+/// Host, path and protection of a route.
 struct RoutePath<'a> {
     host: Option<&'a str>,
     path: &'a str,
@@ -35,7 +36,7 @@ impl<'a> RoutePath<'a> {
     }
 }
 
-/// A path that differs from a guarded route's in letter case only, and takes an open one. Routes are positions.
+/// A path that differs from a guarded route's in letter case only, and matches an open route. Routes are indexes.
 #[derive(Debug, PartialEq, Eq)]
 struct CaseBypass {
     guarded: usize,
@@ -43,12 +44,12 @@ struct CaseBypass {
     open: usize,
 }
 
-/// One such path for each guarded route that has any.
+/// Returns one such path for each guarded route that has any.
 fn case_bypasses(paths: &[RoutePath<'_>]) -> Vec<CaseBypass> {
     let table =
         RouteTable::new(paths.iter().map(|place| (place.host.map(str::to_owned), place.path.to_owned())));
     let of_one = |(guarded, place): (usize, &RoutePath<'_>)| {
-        // A shorter route may have the first segments as they are.
+        // A shorter route can match the first segments unchanged.
         let mut borders = place.path.match_indices('/').map(|(at, _)| at);
         borders.find_map(|at| {
             let (same, other) = place.path.split_at(at);
@@ -61,7 +62,7 @@ fn case_bypasses(paths: &[RoutePath<'_>]) -> Vec<CaseBypass> {
     paths.iter().enumerate().filter(|(_, place)| place.is_guarded).filter_map(of_one).collect()
 }
 
-/// The text with its letters in the other case, but for the digits of escapes.
+/// Swaps the case of all letters, except digits of escapes.
 fn in_other_case(text: &str) -> String {
     let mut digits = 0_usize;
     let swap = |character: char| {

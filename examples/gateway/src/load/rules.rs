@@ -141,7 +141,7 @@ pub(super) fn warn_of_shadow(rules: &Located<CertificateRules>, findings: &mut F
 const NAME: &str = "write a distinguished name such as CN=orders, O=Contoso";
 const THUMBPRINT: &str = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
 
-/// IdentityResolver texts as values, or an error for each that is none.
+/// Parses all texts, and reports each that is invalid.
 fn parsed<T>(texts: &[Located<String>], findings: &mut Findings, remedy: &str) -> Option<Vec<T>>
 where
     T: std::str::FromStr,

@@ -19,7 +19,7 @@ const ABOUT_REQUESTS: &[&str] = &[
 pub(super) enum Topic {
     /// A request was refused.
     Refusal,
-    /// A request failed, or another crate has something to say.
+    /// A request failed, or the line is from another crate.
     Failure,
     /// Debugging output, and summaries of the lines above.
     Detail,

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-/// Lines that writers are done with.
+/// Counts of lines that were written or failed.
 #[derive(Debug, Default)]
 pub(super) struct WriteCounts {
     lines: AtomicU64,

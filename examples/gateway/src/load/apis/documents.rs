@@ -89,7 +89,7 @@ impl DocumentReferences {
 /// Rejects a document that would fail every request: an identity is never presented over http.
 pub(super) fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> Result<(), Vec<ApiProblem>> {
     if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
-        let problem = "an identity cannot be shown to an http backend: write an https serviceUrl, or remove \
+        let problem = "an identity cannot be presented to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
         return Err(vec![(Part::Document, None, problem.to_owned())]);
     }
