@@ -18,8 +18,8 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
-    TrustAnchors, UpstreamTrust, admitted,
+    ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer, Rule,
+    ServerTls, TrustAnchors, UpstreamTrust, admitted,
 };
 
 use self::support::{Authority, Issued};

@@ -55,7 +55,7 @@ pub(crate) use self::{
 use crate::{
     config::{Diagnostic, Limits, Severity},
     live::Status,
-    load::{Built, Endpoint, Loaded},
+    load::{BuiltApis, Endpoint, Loaded},
     management::{self, Access},
     store::Published,
 };
@@ -115,7 +115,7 @@ impl Server {
             ..
         } = loaded;
         publication.begin(&BTreeMap::new(), &file_routes.identities);
-        let snapshot = RoutingSnapshot::new(Arc::new(file_routes), Built::default());
+        let snapshot = RoutingSnapshot::new(Arc::new(file_routes), BuiltApis::default());
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let publish_lock = Arc::default();
         let store = match store {

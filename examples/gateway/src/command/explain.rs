@@ -8,8 +8,8 @@ use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts, p
 
 use super::Explain;
 use crate::{
-    config::{self, IdentityBy, Route, RouteIdentity},
-    load::{self, Built},
+    config::{self, IdentityBy, RouteConfig, RouteIdentity},
+    load::{self, BuiltApis},
     path,
     serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
@@ -32,7 +32,7 @@ pub(super) fn explain(asked: &Explain) -> ExitCode {
 }
 
 fn answer(asked: &Explain) -> Result<(String, bool), String> {
-    let load::Outcome { loaded, findings, .. } =
+    let load::LoadOutcome { loaded, findings, .. } =
         load::load(&load::Source::read(&asked.config), &mut load::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());
@@ -41,7 +41,7 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
     let path =
         path::normalise(&asked.route).map_err(|error| format!("--route {:?}: {error}", asked.route))?;
     // What the store holds is not known here.
-    let snapshot = RoutingSnapshot::new(Arc::new(loaded.file_routes), Built::default());
+    let snapshot = RoutingSnapshot::new(Arc::new(loaded.file_routes), BuiltApis::default());
     let route = snapshot.find(asked.host.as_deref(), &path).map_err(|error| match error {
         RoutingError::NoRoute => format!("--route {:?}: no such route", asked.route),
         _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
@@ -100,11 +100,11 @@ fn request(asked: &Explain, path: &str) -> Result<Request<()>, String> {
 fn identity_by(asked: &Explain, facts: &Facts) -> Option<IdentityBy> {
     facts.identity_selector.as_ref()?;
     let routes = config::read(&asked.config).0?.routes;
-    let host = |route: &Route| route.host.as_ref().map(|host| host.value.clone());
+    let host = |route: &RouteConfig| route.host.as_ref().map(|host| host.value.clone());
     let route =
         routes.into_iter().find(|route| route.path.value == facts.path && host(route) == facts.host)?;
     match route.value.identity {
-        Some(RouteIdentity::By(by)) => Some(by.value),
+        Some(RouteIdentity::PerRequest(by)) => Some(by.value),
         _ => None,
     }
 }

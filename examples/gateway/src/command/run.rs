@@ -5,7 +5,7 @@ use std::path::Path;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
-    live::{Files, HangUps},
+    live::{Files, HangupSignals},
     load::Loaded,
     management,
     serve::Server,
@@ -37,14 +37,14 @@ pub(super) fn loaded(file: &Path) -> Result<(Loaded, Files), String> {
     loaded.ok_or_else(|| lines(true).collect::<Vec<_>>().join("\n"))
 }
 
-/// Serves, follows the files, and drains after the first signal. `started` is told when everything is bound.
+/// Serves, follows the files, and drains after the first signal. `started` is logged_errors when everything is bound.
 pub(super) async fn serve(
     loaded: Loaded,
     mut files: Files,
     metrics: &PrometheusHandle,
     started: impl FnOnce(&Server) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut hang_ups = HangUps::new();
+    let mut hang_ups = HangupSignals::new();
     let started_server = Server::start(loaded, files.status().clone(), metrics.clone()).await;
     let mut server = started_server.map_err(|error| error.to_string())?;
     started(&server)?;

@@ -1,4 +1,4 @@
-//! What a second load makes anew, and what it goes on with.
+//! Values that a second load rebuilds or reuses.
 
 use std::{fs, sync::Arc};
 
@@ -13,7 +13,7 @@ fn identity(loaded: &Loaded, name: &str) -> *const CertifiedKey {
 }
 
 #[test]
-fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
+fn identity_is_reused_in_the_next_load_unless_its_files_changed() {
     let scratch = Scratch::new();
     let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).unwrap();
     pki::ensure(scratch.path(), now).unwrap();
@@ -61,6 +61,6 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
     let third = load(true).loaded.unwrap();
     assert_ne!(identity(&first, "orders"), identity(&third, "orders"));
     assert_eq!(identity(&first, "billing"), identity(&third, "billing"));
-    // The same contents are the same identity, under whatever name.
+    // Equal contents are the same identity under any name.
     assert_eq!(identity(&third, "orders"), identity(&third, "billing"));
 }

@@ -74,7 +74,7 @@ fn validate(snapshot: &RoutingSnapshot, settings: &Settings, item: &Item) -> Res
             return Err(Refusal::InUse(users));
         }
     }
-    let built = snapshot.file.api_parts.build(settings);
+    let built = snapshot.file.api_context.build(settings);
     // An item that is broken already does not prevent changes of others.
     let is_new = |broken: &Broken| broken.item == *item || !snapshot.apis.broken.contains(broken);
     let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();
@@ -91,13 +91,13 @@ pub(super) fn publish(
 ) -> Arc<RoutingSnapshot> {
     file_routes.deployed.refresh(published);
     let settings = published.settings().1;
-    let built = file_routes.api_parts.build(&settings);
+    let built = file_routes.api_context.build(&settings);
     let new = Arc::new(RoutingSnapshot::new(file_routes, built));
     let old = snapshot.swap(new.clone());
     for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {
         tracing::error!("{} cannot be served: {broken}", broken.item);
     }
-    for trust in new.file.api_parts.release_trust(&settings) {
+    for trust in new.file.api_context.release_trust(&settings) {
         new.file.client.retire_trust(&trust);
     }
     old

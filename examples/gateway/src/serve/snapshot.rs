@@ -30,7 +30,7 @@ use super::{
     unverified::Unverified,
 };
 use crate::{
-    load::{ApiParts, Built},
+    load::{ApiContext, BuiltApis},
     log,
     path::Normalised,
     routes::RouteTable,
@@ -49,7 +49,7 @@ const MAX_TARGET: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct RoutingSnapshot {
     pub(crate) file: Arc<FileRoutes>,
-    pub(crate) apis: Built,
+    pub(crate) apis: BuiltApis,
     /// References to certificates of the store.
     pub(crate) uses: Arc<Uses>,
     table: RouteTable,
@@ -70,7 +70,7 @@ pub(crate) struct FileRoutes {
     pub(crate) uses: Vec<Use>,
     /// Certificates of the file and of the store, for policy documents.
     pub(crate) deployed: Deployed,
-    pub(crate) api_parts: ApiParts,
+    pub(crate) api_context: ApiContext,
 }
 
 #[derive(Debug)]
@@ -205,7 +205,7 @@ pub(super) async fn respond(
 }
 
 impl RoutingSnapshot {
-    pub(crate) fn new(file: Arc<FileRoutes>, apis: Built) -> Self {
+    pub(crate) fn new(file: Arc<FileRoutes>, apis: BuiltApis) -> Self {
         let file_routes = file.routes.iter().map(|route| {
             let RouteFacts { host, path, .. } = &*route.facts;
             ((host.clone(), path.clone()), Some(route.clone()))

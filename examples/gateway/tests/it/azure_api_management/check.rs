@@ -59,8 +59,8 @@ fn elements_without_effect_are_reported() {
         (
             "a document above",
             VALIDATE,
-            ": note: routes[1].client_certificate.policy: \"d.policy.xml\", line 3, column 9: <base /> stands for nothing \
-             here; copy what the policies of the product and of all APIs demand\n",
+            ": note: routes[1].client_certificate.policy: \"d.policy.xml\", line 3, column 9: <base /> has no effect \
+             here; copy the policies of the product and of all APIs\n",
         ),
         (
             "callers in the store",
@@ -71,7 +71,7 @@ fn elements_without_effect_are_reported() {
     ] {
         let (code, printed) = check(&write(&demo, &[("d", document)], "identity = \"orders\""));
         assert_eq!(code, Some(0), "{case}: {printed}");
-        let reported = ["stands for nothing", "hardly by callers"];
+        let reported = ["<base /> has no effect", "hardly by callers"];
         let reported = reported.iter().filter(|reported| printed.contains(**reported)).count();
         assert!(
             reported == usize::from(case != "nothing") && printed.contains(expected),
@@ -135,21 +135,21 @@ fn conflicts_of_document_and_file_are_reported() {
             CHAIN_TODAY,
             "policy =",
             "issuer = [\"CN=a\"], policy =",
-            "client_certificate.issuer: stands beside policy",
+            "client_certificate.issuer: has no effect beside policy",
         ),
         (
             "validity",
             CHAIN_TODAY,
             "policy =",
             "validity = true, policy =",
-            "client_certificate.validity: stands beside policy",
+            "client_certificate.validity: has no effect beside policy",
         ),
         (
             "trust beside a document that asks for no chain",
             EXPIRY,
             "\"orders\"",
             "\"orders\"",
-            "routes[1].client_certificate.trust: has no effect: \"d.policy.xml\" never asks for a chain; remove trust, or call ",
+            "routes[1].client_certificate.trust: has no effect: \"d.policy.xml\" never requires a chain; remove trust, or call ",
         ),
         ("no file", CHAIN_TODAY, "d.policy.xml", "e.policy.xml", "policy: \"e.policy.xml\" cannot be read"),
         ("no XML", "<choose>", "\"orders\"", "\"orders\"", "\"d.policy.xml\", line 1, column"),
@@ -158,21 +158,21 @@ fn conflicts_of_document_and_file_are_reported() {
             plain,
             "\"orders\"",
             "\"orders\"",
-            "the route's identity cannot be shown over http; write an https base-url",
+            "the route's identity cannot be presented over http; write an https base-url",
         ),
         (
             "a name that nothing proves",
             EXPIRY,
             "identity = \"orders\"",
             "identity_by = { claim = \"common_name\", identities = { a = \"orders\" } }",
-            "proves no certificate, so callers would choose the identity",
+            "proves no certificate, so callers could choose any identity",
         ),
         (
             "an identity for an http upstream",
             identity,
             "identity = \"orders\"",
             "",
-            "cannot be shown to an http upstream",
+            "cannot be presented to an http upstream",
         ),
     ] {
         assert!(good.contains(from), "{case}");

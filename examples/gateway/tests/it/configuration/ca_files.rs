@@ -99,7 +99,7 @@ fn check_warns_of_cas_that_must_not_sign_certificates() {
         (KeyUsagePurpose::KeyCertSign, ""),
         (
             KeyUsagePurpose::CrlSign,
-            ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners, O=Contoso\" may not sign certificates (key usage without \
+            ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners\" must not sign certificates (key usage without \
              keyCertSign), so chains to it are refused; name a CA that may\n",
         ),
     ] {
@@ -214,7 +214,7 @@ fn command_is_printed_only_for_convertible_files_and_is_safe_to_paste() {
         assert_eq!(code, Some(1), "{case}: {printed}");
         assert_eq!(printed.matches("; ").count(), 1, "{case}: one remedy in {printed}");
         let Some(end) = converted else {
-            let remedy = "; convert each block by itself with openssl x509, and name all files in ca\n";
+            let remedy = "; convert each block separately with openssl x509, and name all files in ca\n";
             assert!(printed.ends_with(remedy), "{case}: {printed}");
             continue;
         };

@@ -118,20 +118,20 @@ fn warnings_are_printed_and_keep_exit_code_0() {
             "a star",
             "\"/orders\"",
             "\"/orders/*\"",
-            ":11: warning: routes[1].path: * is no wildcard: it stands for itself; write \"/orders\"",
+            ":11: warning: routes[1].path: * is not a wildcard and matches itself only; write \"/orders\"",
         ),
         (
             "an upstream that never ends TLS in order",
             "identity = \"orders\"",
             "identity = \"orders\"\nupstream_close = \"lenient\"",
-            ":14: note: routes[1].upstream_close: anyone on the way to the upstream can cut a response",
+            ":14: note: routes[1].upstream_close: anyone on the network path can truncate a response",
         ),
     ] {
         assert!(good.contains(from), "{case}");
         write(&folder, "odd.toml", &good.replace(from, to));
         let (code, printed) = check(&folder.path().join("odd.toml"));
         assert_eq!(code, Some(0), "{case}: {printed}");
-        let others = printed.lines().filter(|line| !line.contains("holds a secret"));
+        let others = printed.lines().filter(|line| !line.contains("contains a secret"));
         assert_eq!(others.count(), 2, "{case}: one finding and ok in\n{printed}");
         assert!(printed.contains(finding), "{case}: {printed}");
     }
@@ -142,8 +142,8 @@ fn guarded_path_that_another_letter_case_bypasses_is_noted() {
     let folder = world();
     let good = fs::read_to_string(folder.path().join("good.toml")).unwrap();
     let open = "[[routes]]\npath = \"/\"\nupstream = \"http://localhost:9444\"\n[[routes]]";
-    let expected = "open.toml:14: note: routes[2].path: routing is case-sensitive: /ORDERS takes routes[1], which needs \
-                    no certificate; if the upstream ignores letter case, let that route demand a certificate too";
+    let expected = "open.toml:14: note: routes[2].path: routing is case-sensitive: /ORDERS matches routes[1], which needs \
+                    no certificate; if the upstream ignores letter case, require a certificate on that route too";
     write(&folder, "open.toml", &good.replace("[[routes]]", open));
     let (code, printed) = check(&folder.path().join("open.toml"));
     assert_eq!(code, Some(0), "{printed}");
@@ -275,7 +275,7 @@ fn encrypted_key_opens_with_its_password_file_and_a_wrong_one_is_reported() {
         ("password_file = \"wrong.password\"", 1, "listener.password_file: the password is wrong"),
         ("", 1, "listener.private_key: \"encrypted.key\": the private key is encrypted"),
         ("password_file = \"none\"", 1, "listener.password_file: \"none\" cannot be read"),
-        ("password_file = \"right.password\"\npfx = \"orders.pfx\"", 1, "listener.pfx: stands beside"),
+        ("password_file = \"right.password\"\npfx = \"orders.pfx\"", 1, "listener.pfx: conflicts with"),
     ] {
         let key = format!("private_key = \"encrypted.key\"\n{beside}");
         write(&folder, "encrypted.toml", &good.replace("private_key = \"server.key\"", &key));
@@ -298,13 +298,13 @@ fn routes_open_to_anyone_are_noted_unless_stated() {
     let route = |rules: &str| {
         format!("{good}\n[[routes]]\npath = \"/more\"\nupstream = \"http://localhost\"\n{rules}\n")
     };
-    let noted = "note: routes[2].client_certificate: anyone may call this route; add [routes.client_certificate], or \
+    let noted = "note: routes[2].client_certificate: admits any caller; add [routes.client_certificate], or \
                  client_certificate = \"none\" if that is intended";
     for (rules, note) in [
         ("", noted),
         (
             "client_certificate = { policy = \"open.policy.xml\" }",
-            "note: routes[2].client_certificate.policy: anyone may call this route: the document asks for no certificate",
+            "note: routes[2].client_certificate.policy: admits any caller: the document requires no certificate",
         ),
         ("client_certificate = \"none\"", ""),
         ("client_certificate = { trust = \"partners\" }", ""),
@@ -313,6 +313,6 @@ fn routes_open_to_anyone_are_noted_unless_stated() {
         let (code, printed) = check(&folder.path().join("open.toml"));
         assert_eq!(code, Some(0), "{rules}: {printed}");
         assert!(printed.contains(note), "{rules}: {printed}");
-        assert_eq!(printed.contains("anyone may call"), !note.is_empty(), "{rules}: {printed}");
+        assert_eq!(printed.contains("admits any caller"), !note.is_empty(), "{rules}: {printed}");
     }
 }

@@ -2,5 +2,6 @@
 
 mod authorities;
 mod ca_files;
+mod certificate_rules;
 mod check;
 mod identities;

@@ -121,7 +121,12 @@ async fn refusals_and_failures_leave_twenty_lines_a_second_and_a_summary_and_lon
     let long = format!("/orders/{}", "x".repeat(8_000));
     for (path, status, line, summary) in [
         (&*long, 403, REFUSED, " refusals not logged in the last second"),
-        ("/unreachable", 502, " gateway::serve::site: ", " failed requests not logged in the last second"),
+        (
+            "/unreachable",
+            502,
+            " gateway::serve::snapshot: ",
+            " failed requests not logged in the last second",
+        ),
     ] {
         let (from, start) = (world.running.lines(), Instant::now());
         world.flood(600, path, status).await;

@@ -73,7 +73,7 @@ impl World {
 const UNPROVEN: &str = "client_certificate.policy: \"d.policy.xml\", line 2, column 5: certificates are judged and none is \
                         proven, so a self-made one can pass; ";
 const USELESS: &str =
-    "client_certificate.trust: has no effect: \"d.policy.xml\" never asks for a chain; remove trust, or ";
+    "client_certificate.trust: has no effect: \"d.policy.xml\" never requires a chain; remove trust, or ";
 
 #[test]
 fn document_that_proves_nothing_needs_consent() {

@@ -261,7 +261,7 @@ async fn apis_are_not_changed_while_the_global_policy_cannot_be_served() {
     assert!(refused.status == 400 && refused.text.contains("rate-limit"), "{refused:?}");
     let good = json!({ "value": "<policies><inbound><base /></inbound></policies>" });
     let refused = world.set("/apis/api/policies/policy", good, "").await;
-    assert!(refused.status == 400 && refused.text.contains("mend that first"), "{refused:?}");
+    assert!(refused.status == 400 && refused.text.contains("fix it first"), "{refused:?}");
     let other = json!({ "path": "other", "serviceUrl": "gopher://x" });
     assert_eq!(world.set("/apis/other", other, "").await.status, 400);
     // Once fixed, or deleted, all is served again.

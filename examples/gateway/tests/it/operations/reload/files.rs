@@ -155,7 +155,7 @@ async fn old_state_serves_until_a_broken_file_is_fixed() {
         assert!(world.stale_seconds().await > 0.0, "{case}");
         // Loading is retried without another log line.
         world.running.hang_up();
-        world.running.logged(from, "tried again, for the same result");
+        world.running.logged(from, "retried with the same errors");
         mend();
         world.running.logged(from, RELOADED);
         assert_eq!(world.stale_seconds().await, 0.0, "{case}");
@@ -207,7 +207,7 @@ async fn configuration_edited_in_place_is_loaded_when_replaced_or_on_sighup() {
     let from = world.running.lines();
     world.running.hang_up();
     assert!(world.running.logged(from, RELOADED).ends_with("reloaded"), "with the edit");
-    let reported = world.running.logged(from, "demanded a certificate");
+    let reported = world.running.logged(from, "this route no longer requires a certificate");
     assert!(reported.contains("WARN") && reported.contains("path=\"/late\""), "{reported}");
     while world.stale_seconds().await > 0.0 {}
     assert_eq!(world.ask(None, "/late").await.0, 502, "the upstream is down, and the route is open");

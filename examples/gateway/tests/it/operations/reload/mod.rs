@@ -264,7 +264,7 @@ async fn route_opened_by_a_policy_document_is_warned_of() {
         replace(&world.config, after);
         world.running.hang_up();
         world.running.logged(from, RELOADED);
-        let warning = "this route demanded a certificate, and does so no longer path=\"/late\"";
+        let warning = "this route no longer requires a certificate path=\"/late\"";
         assert_eq!(world.running.count(from, warning), usize::from(is_opened), "{before}\n{after}");
     }
 }
