@@ -33,28 +33,28 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("&lt;choose&gt;\n<base />", 1, 1, "outside of all elements"),
         ("<policies><inbound /></policies>\n\n  {{fragment}}", 3, 3, "outside of all elements"),
         ("<!-- a --> @(true) <base />", 1, 12, "outside of all elements"),
-        ("<policies>", 1, 1, "<policies> is never closed"),
-        ("<choose>\n  <when condition=\"true\">\n</choose>", 2, 3, "<when> is never closed"),
-        ("<base />\n</inbound>", 2, 1, "closes nothing"),
+        ("<policies>", 1, 1, "<policies> has no end tag"),
+        ("<choose>\n  <when condition=\"true\">\n</choose>", 2, 3, "<when> has no end tag: found </choose>"),
+        ("<base />\n</inbound>", 2, 1, "</inbound> has no start tag"),
         ("<!DOCTYPE policies [<!ENTITY a \"b\">]><policies/>", 1, 1, "document type"),
         ("<base />\n<?php ?>", 2, 1, "processing instructions"),
         ("<base a='1' a='2' />", 1, 13, "already defined"),
         ("<x:base xmlns:x='urn:x' />", 1, 1, "namespaces"),
-        ("<base />\n<!-- open", 2, 1, "comment is never closed"),
-        ("<base a=\"<\" />", 1, 10, "'<' in an attribute's value: write &lt;"),
-        ("\u{feff}<base a='<' />", 1, 10, "'<' in an attribute's value: write &lt;"),
+        ("<base />\n<!-- open", 2, 1, "unterminated comment"),
+        ("<base a=\"<\" />", 1, 10, "'<' in an attribute value; write &lt;"),
+        ("\u{feff}<base a='<' />", 1, 10, "'<' in an attribute value; write &lt;"),
         ("\u{feff}<trace />", 1, 1, "leave it out"),
         (
             "<validate-client-certificate><identities><identity subject=\"O=\"Contoso, Inc.\"\" /></identities></validate-client-certificate>",
             1,
             64,
-            "a quote inside of an attribute's value is written &quot;",
+            "write a quote in an attribute value as &quot;",
         ),
         (
             "<choose><when condition=\"@(context.Request.Method == \"a\"\" /></choose>",
             1,
             57,
-            "never closed, or a bracket or a quote is missing before it",
+            "unterminated string literal, or a bracket or quote is missing before it",
         ),
         // Elements and attributes.
         ("<rate-limit calls=\"5\" />", 1, 1, "<rate-limit> is not supported here"),
@@ -197,27 +197,23 @@ fn expressions_are_typed_at_load() {
     let mut wrong = Vec::new();
     for (code, column, message) in [
         ("context.Request.Certificat == null", 17, "context.Request.Certificat is not supported"),
-        ("context.User.Id == \"x\"", 9, "there is none here"),
+        ("context.User.Id == \"x\"", 9, "decide by context.Request.Certificate"),
         ("context.Response.StatusCode == 200", 9, "context.Response is not supported"),
-        ("context.LastError.Reason == \"x\"", 9, "in <on-error> only"),
-        ("certificate == null", 1, "not known here"),
-        ("context.Request.Certificate", 1, "expected bool but this is X509Certificate2"),
-        ("context.Request.Headers", 1, "is no value"),
-        ("context.Request.Certificate.Thumbprint == 1", 1, "are not compared"),
-        ("context.Request.Certificate.NotAfter < \"2026\"", 1, "have no order"),
+        ("context.LastError.Reason == \"x\"", 9, "only supported in <on-error>"),
+        ("certificate == null", 1, "certificate is not defined"),
+        ("context.Request.Certificate", 1, "expected bool, found X509Certificate2"),
+        ("context.Request.Headers", 1, "is not a value"),
+        ("context.Request.Certificate.Thumbprint == 1", 1, "cannot be compared"),
+        ("context.Request.Certificate.NotAfter < \"2026\"", 1, "cannot be ordered"),
         ("context.Request.Certificate.NotAfter == null", 1, "DateTime is never null"),
-        ("context.Request.Certificate?.Verify()", 1, "expected bool but this is bool?"),
+        ("context.Request.Certificate?.Verify()", 1, "expected bool, found bool?"),
         ("!context.Request.Certificate?.Verify()", 2, "bool?"),
         (
             "context.Request.Certificate.Extensions != null",
             29,
             "Extensions of a certificate is not supported",
         ),
-        (
-            "context.Request.Certificate == context.Request.Certificate",
-            1,
-            "compare the certificates' Thumbprint",
-        ),
+        ("context.Request.Certificate == context.Request.Certificate", 1, "compare the Thumbprint of both"),
         (
             "context.Request.Certificate.SubjectName != context.Request.Certificate.IssuerName",
             1,
@@ -241,39 +237,39 @@ fn expressions_are_typed_at_load() {
             "proves nothing",
         ),
         ("context.Request.Headers.ContainsKey(context.Request.Method)", 37, "must be a string literal"),
-        ("new X509Certificate2(context.Request.Method) != null", 1, "nobody showed that they hold its key"),
+        ("new X509Certificate2(context.Request.Method) != null", 1, "possession of its key was not shown"),
         ("context.Variables[\"a\"] == \"b\"", 1, "cast it"),
-        ("context.Request.Certificate.ToString() == \"x\"", 29, "name a property"),
+        ("context.Request.Certificate.ToString() == \"x\"", 29, "use a property"),
         ("DateTime.Now.ToString() == \"x\"", 14, "takes one argument"),
-        ("DateTime.Now.ToString(\"D\") == \"x\"", 23, "a culture decides"),
-        ("DateTime.Parse(\"06/01/2026\") < DateTime.Now", 16, "a culture decides"),
-        ("new DateTime(2026, 2, 30) < DateTime.Now", 1, "no such date"),
-        ("\"a\" + DateTime.Now == \"b\"", 7, "a culture decides"),
+        ("DateTime.Now.ToString(\"D\") == \"x\"", 23, "depends on a culture"),
+        ("DateTime.Parse(\"06/01/2026\") < DateTime.Now", 16, "depends on a culture"),
+        ("new DateTime(2026, 2, 30) < DateTime.Now", 1, "the date does not exist"),
+        ("\"a\" + DateTime.Now == \"b\"", 7, "depends on a culture"),
         ("context.Deployment.Certificates.Where(c => true).Any()", 33, "is not supported"),
         (
             "context.Deployment.Certificates.FirstOrDefault(c => true).Key == \"x\"",
             33,
             "Values.FirstOrDefault",
         ),
-        ("c => true", 1, "a lambda stands only"),
+        ("c => true", 1, "a lambda is only supported in"),
         ("context.Request.Certificate is null", 29, "'is' is not supported"),
         ("1 * 2 == 2", 3, "not supported"),
         ("context.Request.Certificate == ", 32, "expected a value"),
-        ("(true", 7, "never closed"),
-        ("true) || (true", 7, "an expression is the whole value"),
-        ("\"a\\q\" == \"b\"", 4, "no escape"),
+        ("(true", 7, "unterminated string literal, or a bracket"),
+        ("true) || (true", 7, "an expression must be the whole attribute value"),
+        ("\"a\\q\" == \"b\"", 4, "escape sequence \\q is not supported"),
         ("'ab' == 'c'", 4, "one character"),
-        ("99999999999 == 1", 1, "no number"),
+        ("99999999999 == 1", 1, "number \"99999999999\" is not supported"),
         ("a.b(c => c.d) == #", 18, "not supported"),
-        ("Regex.IsMatch(\"a\", \"b\")", 1, "Regex is not supported: use Contains, StartsWith"),
-        ("Guid.Empty == null", 1, "Guid is not supported: nothing is made up here"),
-        ("Math.Abs(1) == 1", 1, "Math is not supported: compare"),
-        ("context.Api.Id == \"x\"", 9, "since each route has its own document"),
-        ("context.Operation.Id == \"x\"", 9, "since each route has its own document"),
-        ("new List<string>().Contains(\"a\")", 19, "a list is not filled later here"),
+        ("Regex.IsMatch(\"a\", \"b\")", 1, "Regex is not supported; use Contains, StartsWith"),
+        ("Guid.Empty == null", 1, "Guid is not supported; let the backend generate the value"),
+        ("Math.Abs(1) == 1", 1, "Math is not supported"),
+        ("context.Api.Id == \"x\"", 9, "use a document per route"),
+        ("context.Operation.Id == \"x\"", 9, "use a document per route"),
+        ("new List<string>().Contains(\"a\")", 19, "lists cannot be filled later"),
         ("context.Request.Certificate.Subject.Length == null", 1, "int is never null"),
         ("\"a\".Equals(\"b\", 5)", 17, "expected a StringComparison"),
-        ("StringComparison.Ordinal == StringComparison.Ordinal", 1, "is no value"),
+        ("StringComparison.Ordinal == StringComparison.Ordinal", 1, "is not a value"),
     ] {
         let text = condition(code);
         let errors = errors(&text);
@@ -325,11 +321,11 @@ fn every_statement_and_argument_is_checked_and_nothing_is_told_twice() {
         ("var a = nope; if (a == null) { return a.Length; } return a?.Length ?? 1;", &["nope is"]),
         (
             "foreach (var x in nope) { var y = 1; } var b = nope2; return b;",
-            &["'foreach' is not supported: Any", "nope2 is"],
+            &["'foreach' is not supported; use Any", "nope2 is"],
         ),
         (
             "for (int i = 0; i < 3; i++) { nope(); } return context.User;",
-            &["'for' is not supported: Any", "context.User"],
+            &["'for' is not supported; use Any", "context.User"],
         ),
         (
             "try { return nope; } catch (Exception e) { return 1; } finally { } var a = nope2; return a;",
@@ -337,12 +333,12 @@ fn every_statement_and_argument_is_checked_and_nothing_is_told_twice() {
         ),
         (
             "switch (1) { default: return 1; } return context.Api;",
-            &["'switch' is not supported: write if", "context.Api"],
+            &["'switch' is not supported; use if", "context.Api"],
         ),
         ("var a = 1 var b = 2; return a + b + nope;", &["expected ';'", "nope is"]),
         (
             "var list = new List<string>(); list.Add(\"a\"); return list.Contains(nope);",
-            &["write its entries behind it", "a call alone is no statement", "nope is"],
+            &["lists cannot be filled later", "a call is not supported as a statement", "nope is"],
         ),
         (
             "if (1 ==) { return 1; } else { return 2; } return context.User;",
@@ -350,7 +346,7 @@ fn every_statement_and_argument_is_checked_and_nothing_is_told_twice() {
         ),
         (
             "var c = new X509Certificate2(Convert.FromBase64String(nope)); return c.Foo;",
-            &["nobody showed", "nope is"],
+            &["possession of its key", "nope is"],
         ),
         (
             "return Nope.Call(nope2, context.User, x => x.Foo == nope3);",
@@ -435,7 +431,8 @@ fn places_are_those_of_the_text_as_it_was_written() {
     ] {
         let errors = errors(text);
         let error = errors.iter().next().unwrap();
-        if !error.message().contains("nope is not known") || (error.line(), error.column()) != (line, column)
+        if !error.message().contains("nope is not defined")
+            || (error.line(), error.column()) != (line, column)
         {
             wrong.push(format!("{text}: {line}:{column}; found {error}"));
         }
@@ -446,7 +443,7 @@ fn places_are_those_of_the_text_as_it_was_written() {
 #[test]
 fn what_could_be_read_in_two_ways_is_an_error() {
     let text = "<choose><when condition=\"@(\"a &amp; b\" == \"c\")\" /></choose>";
-    assert!(errors(text).to_string().contains("two ways"));
+    assert!(errors(text).to_string().contains("ambiguous entity"));
     // As XML there is only one.
     let text = "<choose><when condition='@(\"a &amp; b\" == \"c\")'><return-response /></when></choose>";
     assert!(Document::builder().format(Format::Xml).load(text).is_ok());
@@ -494,10 +491,10 @@ fn entities_mean_the_same_in_both_forms() {
     }
     // Where a literal's quotes are raw and an entity stands inside, it could be read in two ways.
     for code in ["('&#0000000000108;' == 'l')", "('&apos;' == 'l')", "(&apos;' == 'l')"] {
-        assert!(errors(&when(code)).to_string().contains("two ways"), "{code}");
+        assert!(errors(&when(code)).to_string().contains("ambiguous entity"), "{code}");
     }
     let text = "<choose><when condition='@(\"&#0000000000108;one\" == \"lone\")' /></choose>";
-    assert!(errors(text).to_string().contains("two ways"));
+    assert!(errors(text).to_string().contains("ambiguous entity"));
     // What is no entity is itself.
     for code in ["(\"&\" + \"&#;\" + \"&a b;\" == \"a\")", "(true && !false)", "(\"&amp\" == \"a\")"] {
         assert!(Document::parse(&when(code)).is_ok(), "{code}");
@@ -586,25 +583,25 @@ fn what_is_odd_is_warned_of() {
         (condition("!new [] { \"aa\" }.Contains(context.Request.Certificate.Thumbprint)"), "never equal"),
         (condition("context.Deployment.Certificates.ContainsKey(\"orders\")"), "keyed by thumbprint"),
         (condition("context.Deployment.Certificates[\"partner-client\"] == null"), "not by id"),
-        (condition("context.Deployment.Certificates.Any(c => c.Key == \"partner\")"), "nothing is found under \"partner\""),
+        (condition("context.Deployment.Certificates.Any(c => c.Key == \"partner\")"), "no entry has the key \"partner\""),
         (condition("context.Deployment.Certificates.ContainsKey(\"ca06f56b258b7a0d4f2b05470939478651151984\")"), "upper-case"),
         (
             condition("context.Request.Certificate.Thumbprint == \"CA:06:F5:6B:25:8B:7A:0D:4F:2B:05:47:09:39:47:86:51:15:19:84\""),
-            "without separators, CA06F56B258B7A0D4F2B05470939478651151984",
+            "without separators; write CA06F56B258B7A0D4F2B05470939478651151984",
         ),
-        (condition(&format!("context.Request.Certificate.Thumbprint != \"{}\"", "A1".repeat(32))), "-fingerprint -sha1 prints it"),
+        (condition(&format!("context.Request.Certificate.Thumbprint != \"{}\"", "A1".repeat(32))), "print it with openssl x509 -noout -fingerprint -sha1"),
         (
             condition("context.Request.Certificate.Thumbprint != \"\u{200e}CA06F56B258B7A0D4F2B05470939478651151984\""),
             "the invisible character U+200E; write CA06F56B",
         ),
         (
             condition("context.Request.Certificate.Thumbprint.ToLower() != \"CA06F56B258B7A0D4F2B05470939478651151984\""),
-            "in lower case is never equal to this: write ca06f56b",
+            "in lower case is never equal to this; write ca06f56b",
         ),
         (condition("context.Request.Certificate.Subject.ToUpper() == \"CN=orders\""), "in upper case is never equal"),
-        (condition("context.Request.Certificate.Thumbprint.StartsWith(\"ca06\")"), "it has upper-case hex digits"),
-        (condition("context.Request.Certificate.Thumbprint.ToLower().EndsWith(\"CA06\")"), "it has lower-case hex digits"),
-        (condition("context.Request.Certificate.SerialNumber.Contains(\"a1:b2\")"), "it has upper-case hex digits"),
+        (condition("context.Request.Certificate.Thumbprint.StartsWith(\"ca06\")"), "consists of upper-case hex digits"),
+        (condition("context.Request.Certificate.Thumbprint.ToLower().EndsWith(\"CA06\")"), "consists of lower-case hex digits"),
+        (condition("context.Request.Certificate.SerialNumber.Contains(\"a1:b2\")"), "consists of upper-case hex digits"),
         (condition("context.Request.Certificate.Subject.Contains(\"CN=orders\")"), "such as CN=orders-x"),
         (
             condition("0 == 1").replace(
@@ -618,7 +615,7 @@ fn what_is_odd_is_warned_of() {
                 "@(0 == 1)",
                 "@{ var mine = context.Request.Certificate?.Thumbprint?.ToLower(); return mine == \"CA06\"; }",
             ),
-            "in lower case is never equal to this: write ca06",
+            "in lower case is never equal to this; write ca06",
         ),
         (
             condition("new[] { \"ca06f56b258b7a0d4f2b05470939478651151984\" }.Any(t => t == context.Request.Certificate.Thumbprint)"),
@@ -663,7 +660,7 @@ fn what_is_odd_is_warned_of() {
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
         (
             "<set-variable name='a' value='@{ if (1 == 1) { return 1; } else { return 2; } var b = 2; return b; }' />".into(),
-            "1:79: this never runs",
+            "1:79: unreachable: all paths before it return",
         ),
         (
             condition("context.Request.Certificate.Thumbprint != \"A\""),
@@ -915,14 +912,14 @@ fn what_others_know_a_remedy_for_is_told_by_its_kind() {
             Document::builder(),
             verify.as_str(),
             FindingKind::Trust,
-            "Verify() needs trusted roots, and there are none here",
-            "name the CAs that callers chain to",
+            "Verify() needs trusted roots, and none are configured",
+            "configure the CAs of client certificates",
         ),
         (
             trusting.clone(),
             &verify,
             FindingKind::Revocation,
-            "Verify() asks whether certificates are revoked, and revocation is not stated",
+            "Verify() checks revocation, and revocation is not configured",
             "call VerifyNoRevocation()",
         ),
         (

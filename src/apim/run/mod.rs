@@ -14,7 +14,7 @@ use super::{
     document::Inner,
     error::Position,
     explain::{Line, said},
-    expression::{Evaluation, Inputs, State, Value, why_not_trusted},
+    expression::{Evaluation, Inputs, State, Value, trust_failure},
     facts::RequestFacts,
     outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
     program::{Action, Choices, Choose, Condition, IdentitySource, Place, Section, Step, Target},
@@ -64,7 +64,7 @@ pub(crate) fn evaluate(
         && let Some(answer) = outcome.refusal_mut()
         && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
     {
-        answer.cause.chain = why_not_trusted(certificate, trust, now);
+        answer.cause.chain = trust_failure(certificate, trust, now);
     }
     outcome
 }
@@ -250,7 +250,8 @@ impl<'r> Run<'r, '_> {
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
                 if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
-                    self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
+                    self.is_callers_choice |=
+                        expression.dependencies.certificate || expression.dependencies.variables;
                 }
                 self.note_at(place.position, || format!("the backend is called as {identity}"));
                 self.forwarding.identity = Some(identity);
@@ -258,7 +259,8 @@ impl<'r> Run<'r, '_> {
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
                 if let Target::Expression(expression) = target {
-                    self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
+                    self.is_callers_choice |=
+                        expression.dependencies.certificate || expression.dependencies.variables;
                 }
                 self.explain_backend(target, &uri, place.position);
                 self.forwarding.base_url = Some(uri);

@@ -18,7 +18,7 @@ impl Checker {
     ) -> Checked {
         let unit = |function: Function| (function, Type::from(Base::Double), Base::Moment);
         let [argument] = arguments else {
-            return self.fail(at, format!("{name} of {ty} takes one argument here"));
+            return self.fail(at, format!("{name} of {ty} takes one argument"));
         };
         let (function, wanted, base) = match (ty.base, name) {
             (Base::Moment, "AddDays") => unit(Function::AddUnits(86_400.0)),
@@ -37,7 +37,7 @@ impl Checker {
                     _ => {
                         return self.fail(
                             &argument.span,
-                            "a culture decides what this prints: write a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
+                            "the format depends on a culture; use a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
                         );
                     }
                 }
@@ -54,7 +54,7 @@ impl Checker {
         let (function, base) = match ty.base {
             Base::Moment if !ty.nullable => (Function::Difference, Base::Span),
             Base::Span if !ty.nullable => (Function::MinusSpan, Base::Moment),
-            _ => return self.fail(&argument.span, format!("{ty} is not subtracted from a DateTime")),
+            _ => return self.fail(&argument.span, format!("{ty} cannot be subtracted from a DateTime")),
         };
         Ok((call(function, vec![node, argument_node], span), base.into()))
     }
