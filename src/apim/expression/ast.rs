@@ -53,11 +53,11 @@ pub(super) enum Segment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Equal,
-    Unequal,
+    NotEqual,
     Less,
-    AtMost,
+    LessOrEqual,
     Greater,
-    AtLeast,
+    GreaterOrEqual,
 }
 
 /// A type name in the source: `string`, `Dictionary<string, int>`, `string[]`.

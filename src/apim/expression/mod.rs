@@ -112,6 +112,6 @@ pub(crate) fn compile(
 }
 
 /// Formats a moment for explanations: `2026-01-01 00:00:00Z`.
-pub(crate) fn format_moment(ticks: i64) -> String {
+pub(crate) fn format_date_time(ticks: i64) -> String {
     time::format(ticks, "u").unwrap_or_default()
 }

@@ -100,8 +100,8 @@ pub(crate) enum Constant {
     Double(f64),
     Char(char),
     Text(Box<str>),
-    Moment(i64),
-    Span(i64),
+    DateTime(i64),
+    TimeSpan(i64),
     Bytes(Box<[u8]>),
 }
 

@@ -49,7 +49,7 @@ fn evaluated(code: &str, presented: &Presented, deployment: &dyn Deployment) -> 
         Ok(Value::Text(text)) => format!("{text:?}"),
         Ok(Value::Texts(texts)) => format!("{texts:?}"),
         Ok(Value::Bytes(bytes)) => format!("{bytes:?}"),
-        Ok(Value::Moment(ticks)) => super::format_moment(ticks),
+        Ok(Value::DateTime(ticks)) => super::format_date_time(ticks),
         Ok(other) => format!("{other:?}"),
         Err(Fault::NullReference) => "NullReferenceException".into(),
         Err(fault) => format!("fault: {}", fault.message()),

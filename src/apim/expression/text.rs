@@ -10,8 +10,8 @@ use super::value::Fault;
 pub(crate) enum Case {
     Ordinal,
     OrdinalIgnoreCase,
-    /// Culture-dependent. Supported for printable ASCII only, where all cultures but Turkish casing agree with
-    /// ordinal comparison.
+    /// Culture-dependent. Supported for printable ASCII only, where cultures agree with ordinal comparison, except
+    /// for Turkish casing.
     Culture,
     CultureIgnoreCase,
 }

@@ -103,7 +103,7 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The moment of a date and a time; None if either does not exist.
-pub(super) fn moment(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
+pub(super) fn from_parts(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
     let [year, month, day] = date;
     let [hour, minute, second] = time;
     let is_date = (1..=9999).contains(&year)
@@ -134,7 +134,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     if dates.next().is_some() || times.next().is_some() {
         return None;
     }
-    moment(date, time)
+    from_parts(date, time)
 }
 
 /// True for formats of `DateTime.ToString` that do not depend on a culture.

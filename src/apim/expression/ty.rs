@@ -12,10 +12,8 @@ pub(crate) enum Base {
     Double,
     Char,
     Text,
-    /// `DateTime`
-    Moment,
-    /// `TimeSpan`
-    Span,
+    DateTime,
+    TimeSpan,
     Certificate,
     /// `X500DistinguishedName`; compared with strings by its `Name`.
     Name,
@@ -84,7 +82,10 @@ impl Type {
 
     /// True for value types, which are null only as `T?`.
     pub(super) fn is_value(self) -> bool {
-        matches!(self.base, Base::Bool | Base::Int | Base::Double | Base::Char | Base::Moment | Base::Span)
+        matches!(
+            self.base,
+            Base::Bool | Base::Int | Base::Double | Base::Char | Base::DateTime | Base::TimeSpan
+        )
     }
 
     pub(crate) fn can_be_null(self) -> bool {
@@ -151,8 +152,8 @@ impl Type {
             "string" | "String" if name.is_array => return Some(Base::Texts.into()),
             "string" | "String" => Base::Text,
             "byte" | "Byte" if name.is_array => return Some(Base::Bytes.into()),
-            "DateTime" => Base::Moment,
-            "TimeSpan" => Base::Span,
+            "DateTime" => Base::DateTime,
+            "TimeSpan" => Base::TimeSpan,
             "X509Certificate2" => Base::Certificate,
             "object" | "Object" => Base::Object,
             _ => return None,
@@ -170,8 +171,8 @@ impl fmt::Display for Type {
             Base::Double => "double",
             Base::Char => "char",
             Base::Text => "string",
-            Base::Moment => "DateTime",
-            Base::Span => "TimeSpan",
+            Base::DateTime => "DateTime",
+            Base::TimeSpan => "TimeSpan",
             Base::Certificate => "X509Certificate2",
             Base::Name => "X500DistinguishedName",
             Base::Pair => "KeyValuePair<string, X509Certificate2>",

@@ -14,9 +14,9 @@ pub(crate) enum Value<'r> {
     Char(char),
     Text(Cow<'r, str>),
     /// Ticks of 100 ns since 0001-01-01T00:00:00.
-    Moment(i64),
+    DateTime(i64),
     /// Ticks of 100 ns.
-    Span(i64),
+    TimeSpan(i64),
     Certificate(CertificateValue<'r>),
     Pair(&'r DeployedCertificate),
     Texts(Rc<[Cow<'r, str>]>),
@@ -47,7 +47,9 @@ impl<'r> Value<'r> {
             (Self::Int(one), Self::Int(two)) => one == two,
             (Self::Char(one), Self::Char(two)) => one == two,
             (Self::Text(one), Self::Text(two)) => one == two,
-            (Self::Moment(one), Self::Moment(two)) | (Self::Span(one), Self::Span(two)) => one == two,
+            (Self::DateTime(one), Self::DateTime(two)) | (Self::TimeSpan(one), Self::TimeSpan(two)) => {
+                one == two
+            }
             _ => match (self.number(), other.number()) {
                 (Some(one), Some(two)) => one == two,
                 _ => false,
@@ -58,7 +60,9 @@ impl<'r> Value<'r> {
     /// Order for C#'s `<`, `<=`, `>` and `>=`. None if either is null or not a number: all four are then false.
     pub(super) fn order(&self, other: &Self) -> Option<std::cmp::Ordering> {
         match (self, other) {
-            (Self::Moment(one), Self::Moment(two)) | (Self::Span(one), Self::Span(two)) => Some(one.cmp(two)),
+            (Self::DateTime(one), Self::DateTime(two)) | (Self::TimeSpan(one), Self::TimeSpan(two)) => {
+                Some(one.cmp(two))
+            }
             (Self::Char(one), Self::Char(two)) => Some(one.cmp(two)),
             _ => self.number()?.partial_cmp(&other.number()?),
         }

@@ -267,7 +267,7 @@ fn shown(value: &Value<'_>) -> Option<String> {
         Value::Text(text) => format!("{:?}", text.chars().take(LONGEST).collect::<String>()),
         Value::Int(value) => value.to_string(),
         Value::Bool(value) => value.to_string(),
-        Value::Moment(ticks) => crate::apim::expression::format_moment(*ticks),
+        Value::DateTime(ticks) => crate::apim::expression::format_date_time(*ticks),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Texts(texts) => one_line(&format!("{texts:?}")),
         Value::Certificate(certificate) => {

@@ -238,7 +238,7 @@ impl<'r> Run<'r, '_> {
                 return Ok(Flow::End(Box::new(answer)));
             }
             Action::Validate(validation) => {
-                self.state.saw_certificate = true;
+                self.state.certificate_read = true;
                 let judged = validation.judge(self.inputs);
                 self.explain_validation(validation, judged, place.position);
                 match judged {
@@ -294,7 +294,7 @@ impl<'r> Run<'r, '_> {
         let ran = self.first_that_holds(choose, place, &mut saw_certificate);
         if saw_certificate {
             choose.visit_slots(&mut |slot| {
-                self.state.of_certificate.insert(slot);
+                self.state.certificate_dependent.insert(slot);
             });
         }
         ran
@@ -306,10 +306,10 @@ impl<'r> Run<'r, '_> {
             let holds = match &branch.condition {
                 Condition::Constant(holds) => *holds,
                 Condition::Expression(expression) => {
-                    self.state.saw_certificate = false;
+                    self.state.certificate_read = false;
                     let holds = self.evaluation().condition(&expression.root);
-                    *saw_certificate |= self.state.saw_certificate;
-                    self.judged |= branch.decides_refusal && self.state.saw_certificate;
+                    *saw_certificate |= self.state.certificate_read;
+                    self.judged |= branch.decides_refusal && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {
                         Box::new(Failure::of_fault(place, &branch.path, fault).at("when", branch.position))

@@ -1,4 +1,4 @@
-//! Statements.
+//! Statements of blocks.
 
 use super::{Binding, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Stmt, TypeName, node, range};
 use crate::apim::expression::ty::{Base, Type};

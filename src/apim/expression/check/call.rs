@@ -34,7 +34,7 @@ impl Checker {
             }
             Base::Certificate => self.certificate_call(node, name, arguments, at, span),
             Base::Text | Base::Texts => self.text_call(node, ty.base, name, arguments, at, span),
-            Base::Moment | Base::Span => self.time_call(node, ty, name, arguments, at, span),
+            Base::DateTime | Base::TimeSpan => self.time_call(node, ty, name, arguments, at, span),
             Base::Url if matches!((name.as_str(), arguments), ("ToString", [])) => {
                 self.dependencies.request = true;
                 let kind = Kind::Request(crate::apim::expression::node::RequestText::Url);
@@ -130,12 +130,12 @@ impl Checker {
 fn default_of(ty: Type, span: &Span) -> Node {
     let value = match ty.base {
         _ if ty.nullable => Constant::Null,
-        Base::Span => Constant::Span(0),
+        Base::TimeSpan => Constant::TimeSpan(0),
         Base::Bool => Constant::Bool(false),
         Base::Int => Constant::Int(0),
         Base::Double => Constant::Double(0.0),
         Base::Char => Constant::Char('\0'),
-        Base::Moment => Constant::Moment(0),
+        Base::DateTime => Constant::DateTime(0),
         // Listed in full: a value type missing above would default to null, and null compares as false.
         Base::Null
         | Base::Text

@@ -1,4 +1,4 @@
-//! Methods of certificates.
+//! Methods of `X509Certificate2`.
 
 use super::{Checked, Checker, Constant, Expr, ExprKind, Function, Node, Span, call, range};
 use crate::apim::{

@@ -43,12 +43,12 @@ impl Checker {
         match (class, name) {
             (Class::DateTime, "Now" | "UtcNow") => {
                 self.dependencies.time = true;
-                Ok((Node { kind: Kind::Now, range: super::range(span) }, Base::Moment.into()))
+                Ok((Node { kind: Kind::Now, range: super::range(span) }, Base::DateTime.into()))
             }
             (Class::DateTime, "Today") => {
                 self.dependencies.time = true;
                 let now = Node { kind: Kind::Now, range: super::range(span) };
-                Ok((call(Function::Midnight, vec![now], span), Base::Moment.into()))
+                Ok((call(Function::Midnight, vec![now], span), Base::DateTime.into()))
             }
             (Class::Text, "Empty") => Ok((constant(Constant::Text("".into()), span), Type::TEXT)),
             _ => {
@@ -66,7 +66,7 @@ impl Checker {
         at: &Span,
         span: &Span,
     ) -> Checked {
-        let of_span = |seconds| (Function::SpanOf(seconds), Type::from(Base::Double), Base::Span.into());
+        let of_span = |seconds| (Function::SpanOf(seconds), Type::from(Base::Double), Base::TimeSpan.into());
         let (function, argument, ty) = match (class, name, arguments) {
             (Class::Text, "IsNullOrEmpty", [_]) => (Function::IsNullOrEmpty, Type::TEXT, Type::BOOL),
             (Class::Text, "IsNullOrWhiteSpace", [_]) => {
@@ -86,7 +86,7 @@ impl Checker {
             (Class::TimeSpan, "FromHours", [_]) => of_span(3_600.0),
             (Class::TimeSpan, "FromMinutes", [_]) => of_span(60.0),
             (Class::TimeSpan, "FromSeconds", [_]) => of_span(1.0),
-            (Class::DateTime, "Parse", [text]) => return self.constant_moment(text, span),
+            (Class::DateTime, "Parse", [text]) => return self.constant_date_time(text, span),
             (Class::Int, "Parse", [_]) | (Class::Convert, "ToInt32", [_]) => {
                 (Function::ParseInt, Type::TEXT, Type::INT)
             }
@@ -166,9 +166,9 @@ impl Checker {
         Ok((Node { kind: Kind::Concat(parts.into()), range: super::range(span) }, Type::TEXT))
     }
 
-    fn constant_moment(&mut self, text: &Expr, span: &Span) -> Checked {
+    fn constant_date_time(&mut self, text: &Expr, span: &Span) -> Checked {
         match Self::literal(text).map(time::parse) {
-            Some(Some(ticks)) => Ok((constant(Constant::Moment(ticks), span), Base::Moment.into())),
+            Some(Some(ticks)) => Ok((constant(Constant::DateTime(ticks), span), Base::DateTime.into())),
             Some(None) => self.fail(
                 &text.span,
                 "the format of this date depends on a culture; write 2026-06-01 or 2026-06-01T12:00:00Z",
@@ -200,8 +200,8 @@ impl Checker {
         match (name.name.as_str(), numbers.as_deref()) {
             ("DateTime", Some([year, month, day, rest @ ..])) if matches!(rest.len(), 0 | 3) => {
                 let part = |index| rest.get(index).copied().unwrap_or_default();
-                match time::moment([*year, *month, *day], [part(0), part(1), part(2)]) {
-                    Some(ticks) => Ok((constant(Constant::Moment(ticks), span), Base::Moment.into())),
+                match time::from_parts([*year, *month, *day], [part(0), part(1), part(2)]) {
+                    Some(ticks) => Ok((constant(Constant::DateTime(ticks), span), Base::DateTime.into())),
                     None => self.fail(span, "the date does not exist"),
                 }
             }

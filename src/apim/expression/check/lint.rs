@@ -36,7 +36,7 @@ impl Checker {
     }
 
     pub(super) fn lint_equality(&mut self, one: &Node, other: &Node, comparison: Comparison, span: &Span) {
-        if comparison == Comparison::Equal || comparison == Comparison::Unequal {
+        if comparison == Comparison::Equal || comparison == Comparison::NotEqual {
             self.lint_text_equality(one, other, Case::Ordinal, span);
         }
     }

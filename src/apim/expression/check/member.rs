@@ -148,8 +148,8 @@ impl Checker {
             }
             "Thumbprint" => Ok((text(CertificateText::Thumbprint, node), Type::TEXT)),
             "SerialNumber" => Ok((text(CertificateText::Serial, node), Type::TEXT)),
-            "NotBefore" => function(Function::NotBefore, node, Base::Moment),
-            "NotAfter" => function(Function::NotAfter, node, Base::Moment),
+            "NotBefore" => function(Function::NotBefore, node, Base::DateTime),
+            "NotAfter" => function(Function::NotAfter, node, Base::DateTime),
             "HasPrivateKey" => function(Function::HasPrivateKey, node, Base::Bool),
             "Version" => function(Function::Version, node, Base::Int),
             "RawData" => function(Function::RawData, node, Base::Bytes),
@@ -185,18 +185,18 @@ impl Checker {
             (Base::Pair, "Value") => function(Function::PairValue, node, Base::Certificate),
             (Base::Text, "Length") => function(Function::Length, node, Base::Int),
             (Base::Texts, "Length" | "Count") => function(Function::Count, node, Base::Int),
-            (Base::Moment, "Year") => function(Function::Year, node, Base::Int),
-            (Base::Moment, "Month") => function(Function::Month, node, Base::Int),
-            (Base::Moment, "Day") => function(Function::Day, node, Base::Int),
-            (Base::Moment, "Hour") => function(Function::PartOfDay(3_600, 24), node, Base::Int),
-            (Base::Moment, "Minute") => function(Function::PartOfDay(60, 60), node, Base::Int),
-            (Base::Moment, "Second") => function(Function::PartOfDay(1, 60), node, Base::Int),
-            (Base::Moment, "Date") => function(Function::Midnight, node, Base::Moment),
-            (Base::Span, "Days") => function(Function::PartOfSpan(86_400, i64::MAX), node, Base::Int),
-            (Base::Span, "Hours") => function(Function::PartOfSpan(3_600, 24), node, Base::Int),
-            (Base::Span, "Minutes") => function(Function::PartOfSpan(60, 60), node, Base::Int),
-            (Base::Span, "Seconds") => function(Function::PartOfSpan(1, 60), node, Base::Int),
-            (Base::Span, _) if UNITS.iter().any(|(known, _)| *known == name) => {
+            (Base::DateTime, "Year") => function(Function::Year, node, Base::Int),
+            (Base::DateTime, "Month") => function(Function::Month, node, Base::Int),
+            (Base::DateTime, "Day") => function(Function::Day, node, Base::Int),
+            (Base::DateTime, "Hour") => function(Function::PartOfDay(3_600, 24), node, Base::Int),
+            (Base::DateTime, "Minute") => function(Function::PartOfDay(60, 60), node, Base::Int),
+            (Base::DateTime, "Second") => function(Function::PartOfDay(1, 60), node, Base::Int),
+            (Base::DateTime, "Date") => function(Function::Midnight, node, Base::DateTime),
+            (Base::TimeSpan, "Days") => function(Function::PartOfSpan(86_400, i64::MAX), node, Base::Int),
+            (Base::TimeSpan, "Hours") => function(Function::PartOfSpan(3_600, 24), node, Base::Int),
+            (Base::TimeSpan, "Minutes") => function(Function::PartOfSpan(60, 60), node, Base::Int),
+            (Base::TimeSpan, "Seconds") => function(Function::PartOfSpan(1, 60), node, Base::Int),
+            (Base::TimeSpan, _) if UNITS.iter().any(|(known, _)| *known == name) => {
                 let unit = UNITS.iter().find(|(known, _)| *known == name).map_or(1.0, |(_, unit)| *unit);
                 function(Function::TotalUnits(unit), node, Base::Double)
             }

@@ -437,8 +437,8 @@ impl Checker {
                     | Base::Bool
                     | Base::Int
                     | Base::Double
-                    | Base::Moment
-                    | Base::Span
+                    | Base::DateTime
+                    | Base::TimeSpan
                     | Base::Certificate
             )
         {

@@ -16,9 +16,9 @@ impl Checker {
         let (one, other) = (self.value(left), self.value(right));
         let ((one, one_ty), (other, other_ty)) = (one?, other?);
         let node = |kind| Node { kind, range: range(span) };
-        if !matches!(comparison, Comparison::Equal | Comparison::Unequal) {
+        if !matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
             let is_ordered =
-                |ty: Type| ty.is_number() || matches!(ty.base, Base::Moment | Base::Span | Base::Char);
+                |ty: Type| ty.is_number() || matches!(ty.base, Base::DateTime | Base::TimeSpan | Base::Char);
             if !is_ordered(one_ty) || one_ty.common(other_ty).is_none() {
                 return self.fail(span, format!("{one_ty} and {other_ty} cannot be ordered"));
             }
@@ -27,7 +27,7 @@ impl Checker {
         }
         self.check_equality(one_ty, other_ty, left, right, span)?;
         self.lint_equality(&one, &other, comparison, span);
-        let is_negated = comparison == Comparison::Unequal;
+        let is_negated = comparison == Comparison::NotEqual;
         Ok((node(Kind::Equal { one: Box::new(one), other: Box::new(other), is_negated }), Type::BOOL))
     }
 
@@ -88,8 +88,8 @@ impl Checker {
                     let function = match (left_ty.base, ty.base) {
                         _ if left_ty.nullable || ty.nullable || sums > 16 => None,
                         (Base::Int | Base::Double, Base::Int | Base::Double) => Some(Function::Add),
-                        (Base::Moment, Base::Span) => Some(Function::PlusSpan),
-                        (Base::Span, Base::Span) => Some(Function::AddSpans),
+                        (Base::DateTime, Base::TimeSpan) => Some(Function::PlusSpan),
+                        (Base::TimeSpan, Base::TimeSpan) => Some(Function::AddSpans),
                         _ => None,
                     };
                     let Some(function) = function else {
@@ -118,9 +118,9 @@ impl Checker {
             }
             (Base::Int, Base::Int) => (Function::Subtract, Base::Int),
             (Base::Int | Base::Double, Base::Int | Base::Double) => (Function::Subtract, Base::Double),
-            (Base::Moment, Base::Moment) => (Function::Difference, Base::Span),
-            (Base::Moment, Base::Span) => (Function::MinusSpan, Base::Moment),
-            (Base::Span, Base::Span) => (Function::SubtractSpans, Base::Span),
+            (Base::DateTime, Base::DateTime) => (Function::Difference, Base::TimeSpan),
+            (Base::DateTime, Base::TimeSpan) => (Function::MinusSpan, Base::DateTime),
+            (Base::TimeSpan, Base::TimeSpan) => (Function::SubtractSpans, Base::TimeSpan),
             _ => return self.fail(span, format!("'-' does not apply to {one} and {other}")),
         };
         Ok((call(function, vec![left, right], span), base.into()))
@@ -145,7 +145,7 @@ impl Checker {
     pub(super) fn printable(&mut self, node: Node, ty: Type, span: &Span) -> Checked<Node> {
         match ty.base {
             Base::Null | Base::Text | Base::Bool | Base::Int | Base::Char | Base::Object => Ok(node),
-            Base::Moment | Base::Double | Base::Span => self
+            Base::DateTime | Base::Double | Base::TimeSpan => self
                 .fail(span, format!("the text of {ty} depends on a culture; use .ToString(\"yyyy-MM-dd HH:mm:ss\") for a DateTime, or an int")),
             _ => self.fail(span, format!("{ty} has no text; use one of its members")),
         }

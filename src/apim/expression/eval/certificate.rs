@@ -82,7 +82,7 @@ impl<'r> Evaluation<'_, 'r> {
         which: CertificateValue<'r>,
     ) -> Evaluated<Value<'r>> {
         let certificate = which.certificate;
-        let moment = |at| Ok(Value::Moment(time::from_timestamp(at)));
+        let moment = |at| Ok(Value::DateTime(time::from_timestamp(at)));
         match function {
             Function::NotBefore => moment(certificate.validity().not_before),
             Function::NotAfter => moment(certificate.validity().not_after),

@@ -34,9 +34,9 @@ fn as_text<'v>(value: &'v Value<'_>) -> Evaluated<&'v str> {
     }
 }
 
-fn moment(value: &Value<'_>) -> Evaluated<i64> {
+fn ticks(value: &Value<'_>) -> Evaluated<i64> {
     match value {
-        Value::Moment(ticks) | Value::Span(ticks) => Ok(*ticks),
+        Value::DateTime(ticks) | Value::TimeSpan(ticks) => Ok(*ticks),
         _ => Err(Fault::NullReference),
     }
 }
@@ -157,21 +157,21 @@ impl<'r> Evaluation<'_, 'r> {
                     _ => self.item(texts.first())?.unwrap_or(Value::Null),
                 }
             }
-            Function::SpanOf(seconds) => Value::Span(time::span(number(&value)?, seconds)?),
+            Function::SpanOf(seconds) => Value::TimeSpan(time::span(number(&value)?, seconds)?),
             Function::TotalUnits(seconds) => {
-                Value::Double(moment(&value)? as f64 / (seconds * TICKS_PER_SECOND as f64))
+                Value::Double(ticks(&value)? as f64 / (seconds * TICKS_PER_SECOND as f64))
             }
             Function::PartOfSpan(seconds, modulus) => {
-                let units = moment(&value)? / TICKS_PER_SECOND / seconds;
+                let units = ticks(&value)? / TICKS_PER_SECOND / seconds;
                 Value::Int(i32::try_from(units % modulus).unwrap_or(i32::MAX))
             }
-            Function::Year => Value::Int(Date::of(moment(&value)?).year as i32),
-            Function::Month => Value::Int(Date::of(moment(&value)?).month as i32),
-            Function::Day => Value::Int(Date::of(moment(&value)?).day as i32),
+            Function::Year => Value::Int(Date::of(ticks(&value)?).year as i32),
+            Function::Month => Value::Int(Date::of(ticks(&value)?).month as i32),
+            Function::Day => Value::Int(Date::of(ticks(&value)?).day as i32),
             Function::PartOfDay(unit, modulus) => {
-                Value::Int(time::part_of_day(moment(&value)?, unit, modulus))
+                Value::Int(time::part_of_day(ticks(&value)?, unit, modulus))
             }
-            Function::Midnight => Value::Moment(time::midnight(moment(&value)?)),
+            Function::Midnight => Value::DateTime(time::midnight(ticks(&value)?)),
             Function::Negate => match value {
                 Value::Int(value) => Value::Int(value.wrapping_neg()),
                 value => Value::Double(-number(&value)?),
@@ -274,19 +274,19 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Texts(parts().map(|part| Cow::Owned(part.to_owned())).collect())
             }
             Function::AddUnits(seconds) => {
-                Value::Moment(time::plus(moment(one)?, time::span(number(two)?, seconds)?)?)
+                Value::DateTime(time::plus(ticks(one)?, time::span(number(two)?, seconds)?)?)
             }
             Function::AddMonths(months) => {
-                Value::Moment(time::add_months(moment(one)?, months * i64::from(int(two)?))?)
+                Value::DateTime(time::add_months(ticks(one)?, months * i64::from(int(two)?))?)
             }
-            Function::PlusSpan => Value::Moment(time::plus(moment(one)?, moment(two)?)?),
-            Function::MinusSpan => Value::Moment(time::plus(moment(one)?, moment(two)?.saturating_neg())?),
+            Function::PlusSpan => Value::DateTime(time::plus(ticks(one)?, ticks(two)?)?),
+            Function::MinusSpan => Value::DateTime(time::plus(ticks(one)?, ticks(two)?.saturating_neg())?),
             Function::Difference | Function::SubtractSpans => {
-                Value::Span(moment(one)?.saturating_sub(moment(two)?))
+                Value::TimeSpan(ticks(one)?.saturating_sub(ticks(two)?))
             }
-            Function::AddSpans => Value::Span(moment(one)?.saturating_add(moment(two)?)),
+            Function::AddSpans => Value::TimeSpan(ticks(one)?.saturating_add(ticks(two)?)),
             Function::Format => {
-                let printed = time::format(moment(one)?, as_text(two)?)
+                let printed = time::format(ticks(one)?, as_text(two)?)
                     .ok_or(Fault::Format("Input string was not in a correct format."))?;
                 self.text(printed)?
             }

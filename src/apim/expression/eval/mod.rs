@@ -21,7 +21,7 @@ use super::{
 };
 use crate::apim::program::Slot;
 
-/// Maximum steps of all expressions of one request: some milliseconds.
+/// Maximum steps of all expressions of one request, some milliseconds of time.
 const MAX_STEPS: u32 = 200_000;
 /// Steps charged for verifying a chain: a signature takes as long as thousands of comparisons.
 const CHAIN_STEPS: u32 = 4_000;
@@ -92,7 +92,7 @@ impl<'r> Evaluation<'_, 'r> {
                 value
             }
             Kind::Certificate => {
-                self.state.saw_certificate = true;
+                self.state.certificate_read = true;
                 self.inputs.certificate().map_or(Value::Null, Value::Certificate)
             }
             Kind::CertificateText(which, certificate) => match self.value(certificate)? {
@@ -127,13 +127,13 @@ impl<'r> Evaluation<'_, 'r> {
                 let order = one.order(&other);
                 Value::Bool(order.is_some_and(|order| match comparison {
                     Comparison::Less => order == Ordering::Less,
-                    Comparison::AtMost => order != Ordering::Greater,
+                    Comparison::LessOrEqual => order != Ordering::Greater,
                     Comparison::Greater => order == Ordering::Greater,
-                    Comparison::AtLeast => order != Ordering::Less,
-                    Comparison::Equal | Comparison::Unequal => false,
+                    Comparison::GreaterOrEqual => order != Ordering::Less,
+                    Comparison::Equal | Comparison::NotEqual => false,
                 }))
             }
-            Kind::Now => Value::Moment(time::from_timestamp(self.inputs.now)),
+            Kind::Now => Value::DateTime(time::from_timestamp(self.inputs.now)),
             Kind::Ternary(condition, then, otherwise) => {
                 let branch = if self.condition(condition)? { then } else { otherwise };
                 self.value(branch)?
@@ -233,7 +233,7 @@ impl<'r> Evaluation<'_, 'r> {
             },
             Kind::Headers(name) => self.headers(name)?,
             Kind::HasHeader(name) => {
-                self.state.read(Slot::Header(name));
+                self.state.record_read(Slot::Header(name));
                 Value::Bool(self.request_headers().contains_key(name))
             }
             Kind::Query(name, default) => match self.query(name)?.as_slice() {
@@ -307,7 +307,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     fn variable(&mut self, name: &str) -> Evaluated<Option<Value<'r>>> {
-        self.state.read(Slot::Variable(name));
+        self.state.record_read(Slot::Variable(name));
         let Some(variable) = self.state.variables.iter().find(|variable| variable.name == name) else {
             return Ok(None);
         };
@@ -339,8 +339,8 @@ fn constant_value(constant: &Constant) -> Value<'_> {
         Constant::Double(value) => Value::Double(*value),
         Constant::Char(value) => Value::Char(*value),
         Constant::Text(text) => Value::borrowed(text),
-        Constant::Moment(ticks) => Value::Moment(*ticks),
-        Constant::Span(ticks) => Value::Span(*ticks),
+        Constant::DateTime(ticks) => Value::DateTime(*ticks),
+        Constant::TimeSpan(ticks) => Value::TimeSpan(*ticks),
         Constant::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
     }
 }
@@ -369,8 +369,8 @@ fn cast(value: Value<'_>, ty: Type) -> Evaluated<Value<'_>> {
         | (Value::Int(_), Base::Int)
         | (Value::Double(_), Base::Double)
         | (Value::Char(_), Base::Char)
-        | (Value::Moment(_), Base::Moment)
-        | (Value::Span(_), Base::Span)
+        | (Value::DateTime(_), Base::DateTime)
+        | (Value::TimeSpan(_), Base::TimeSpan)
         | (Value::Certificate(_), Base::Certificate)
         | (Value::Texts(_), Base::Texts)
         | (Value::Bytes(_), Base::Bytes) => true,

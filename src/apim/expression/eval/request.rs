@@ -32,7 +32,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Option<Value<'r>>> {
-        self.state.read(Slot::Header(name));
+        self.state.record_read(Slot::Header(name));
         let mut values = self.request_headers().get_all(name).iter();
         let Some(first) = values.next() else { return Ok(None) };
         let mut joined = latin1(first.as_bytes());
@@ -46,7 +46,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
-        self.state.read(Slot::Header(name));
+        self.state.record_read(Slot::Header(name));
         let texts: Vec<Cow<'r, str>> = self
             .request_headers()
             .get_all(name)

@@ -79,10 +79,10 @@ pub(crate) struct State<'r> {
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) variables: Vec<Variable<'r>>,
     /// Variables and headers whose value or absence depends on the certificate.
-    pub(crate) of_certificate: HashSet<Slot<'r>>,
+    pub(crate) certificate_dependent: HashSet<Slot<'r>>,
     pub(crate) last_error: Option<LastError>,
     /// True if the certificate was read since this was last set to false.
-    pub(crate) saw_certificate: bool,
+    pub(crate) certificate_read: bool,
     pub(super) locals: Vec<Value<'r>>,
     pub(super) steps: u32,
     pub(super) bytes: usize,
@@ -90,16 +90,16 @@ pub(crate) struct State<'r> {
 
 impl<'r> State<'r> {
     /// Records a read of a slot, which reads the certificate if the slot depends on it.
-    pub(crate) fn read(&mut self, slot: Slot<'_>) {
-        self.saw_certificate |= self.of_certificate.contains(&slot);
+    pub(crate) fn record_read(&mut self, slot: Slot<'_>) {
+        self.certificate_read |= self.certificate_dependent.contains(&slot);
     }
 
     /// Records a write of a slot with a constant or with the value just evaluated.
-    pub(crate) fn written(&mut self, slot: Slot<'r>) {
-        if self.saw_certificate {
-            self.of_certificate.insert(slot);
+    pub(crate) fn record_write(&mut self, slot: Slot<'r>) {
+        if self.certificate_read {
+            self.certificate_dependent.insert(slot);
         } else {
-            self.of_certificate.remove(&slot);
+            self.certificate_dependent.remove(&slot);
         }
     }
 }

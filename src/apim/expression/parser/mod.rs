@@ -197,7 +197,7 @@ impl Parser<'_> {
         let left = self.relation()?;
         let comparison = match self.peek() {
             Token::Punctuation("==") => Comparison::Equal,
-            Token::Punctuation("!=") => Comparison::Unequal,
+            Token::Punctuation("!=") => Comparison::NotEqual,
             _ => return Ok(left),
         };
         let compared = self.compare(comparison, left, Self::relation)?;
@@ -211,9 +211,9 @@ impl Parser<'_> {
         let left = self.sum()?;
         let comparison = match self.peek() {
             Token::Punctuation("<") => Comparison::Less,
-            Token::Punctuation("<=") => Comparison::AtMost,
+            Token::Punctuation("<=") => Comparison::LessOrEqual,
             Token::Punctuation(">") => Comparison::Greater,
-            Token::Punctuation(">=") => Comparison::AtLeast,
+            Token::Punctuation(">=") => Comparison::GreaterOrEqual,
             Token::Name(name) if name == "as" || name == "is" => {
                 return self.error(format!("'{name}' is not supported; use a cast or compare with null"));
             }
