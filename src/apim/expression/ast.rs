@@ -72,7 +72,7 @@ pub(super) struct TypeName {
 /// A statement of `@{ ... }`.
 #[derive(Debug, Clone)]
 pub(super) enum Stmt {
-    /// A statement that could not be parsed, with the names that it may declare.
+    /// A statement that could not be parsed, with the names that it appears to declare.
     Invalid(Vec<String>),
     Declare {
         name: String,

@@ -16,7 +16,7 @@ pub(crate) enum Base {
     TimeSpan,
     Certificate,
     /// `X500DistinguishedName`; compared with strings by its `Name`.
-    Name,
+    DistinguishedName,
     /// An entry of `context.Deployment.Certificates`.
     Pair,
     /// `string[]`
@@ -100,7 +100,7 @@ impl Type {
                 Base::Null
                     | Base::Text
                     | Base::Certificate
-                    | Base::Name
+                    | Base::DistinguishedName
                     | Base::Pair
                     | Base::Texts
                     | Base::Bytes
@@ -174,7 +174,7 @@ impl fmt::Display for Type {
             Base::DateTime => "DateTime",
             Base::TimeSpan => "TimeSpan",
             Base::Certificate => "X509Certificate2",
-            Base::Name => "X500DistinguishedName",
+            Base::DistinguishedName => "X500DistinguishedName",
             Base::Pair => "KeyValuePair<string, X509Certificate2>",
             Base::Texts => "string[]",
             Base::Bytes => "byte[]",

@@ -153,7 +153,7 @@ impl ExpressionScanner<'_> {
         Err(ScanError { offset: open, message: "unterminated comment" })
     }
 
-    /// `// ...` to the end of the line, which may be an entity.
+    /// `// ...` to the end of the line, which can be an entity.
     fn line_comment(&mut self) {
         while let Some(character) = self.decoded() {
             if is_line_end(character) {

@@ -11,7 +11,7 @@ use super::{
 const MAX_ELEMENT_DEPTH: usize = 64;
 /// Maximum attributes of one element. The XML library compares each with all others.
 const MAX_ATTRIBUTES: usize = 64;
-/// Element around the text, which may have several roots. No document element has this name.
+/// Element around the text, which can have several roots. No document element has this name.
 const WRAPPER: &str = "document-text";
 
 /// XML that is well-formed as far as the pre-pass checks, with a map to the original.

@@ -24,16 +24,17 @@ fn reads_same(text: &str, from: Format) -> bool {
         assert!(from.convert(text, other(from)).is_err(), "{text:?}");
         return false;
     };
-    let there = from.convert(text, other(from)).unwrap_or_else(|errors| panic!("{text:?}: {errors}"));
-    let there_again =
-        read(&there, other(from)).unwrap_or_else(|error| panic!("{text:?}: {there:?}: {error}"));
-    assert!(is_same(&elements, &there_again), "{text:?}: {there:?}");
-    let back =
-        other(from).convert(&there, from).unwrap_or_else(|errors| panic!("{text:?}: {there:?}: {errors}"));
+    let converted = from.convert(text, other(from)).unwrap_or_else(|errors| panic!("{text:?}: {errors}"));
+    let reread =
+        read(&converted, other(from)).unwrap_or_else(|error| panic!("{text:?}: {converted:?}: {error}"));
+    assert!(is_same(&elements, &reread), "{text:?}: {converted:?}");
+    let back = other(from)
+        .convert(&converted, from)
+        .unwrap_or_else(|errors| panic!("{text:?}: {converted:?}: {errors}"));
     assert!(is_same(&elements, &read(&back, from).unwrap()), "{text:?}: {back:?}");
     // After one round trip, further conversions alternate between two texts.
-    let there = from.convert(&back, other(from)).unwrap();
-    assert_eq!(other(from).convert(&there, from).unwrap(), back, "{text:?}");
+    let converted = from.convert(&back, other(from)).unwrap();
+    assert_eq!(other(from).convert(&converted, from).unwrap(), back, "{text:?}");
     true
 }
 

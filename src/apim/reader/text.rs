@@ -2,7 +2,7 @@
 
 use super::Position;
 
-/// Index for positions: starts of lines, and characters before each block, since a document may be one long line.
+/// Index for positions: starts of lines, and characters before each block, since a document can be one long line.
 #[derive(Debug)]
 pub(crate) struct Lines {
     source: Box<str>,

@@ -19,7 +19,7 @@ impl Checker {
         };
         let (node, ty) = self.expression(target)?;
         if ty.nullable && ty.is_value() {
-            return self.fail(at, format!("{ty} may be null; add ?? or compare it with null first"));
+            return self.fail(at, format!("{ty} can be null; add ?? or compare it with null first"));
         }
         if generic.is_some() && !matches!(ty.base, Base::Variables) {
             return self.fail(at, format!("{name} takes no type argument"));
@@ -140,7 +140,7 @@ fn default_of(ty: Type, span: &Span) -> Node {
         Base::Null
         | Base::Text
         | Base::Certificate
-        | Base::Name
+        | Base::DistinguishedName
         | Base::Pair
         | Base::Texts
         | Base::Bytes

@@ -114,7 +114,7 @@ impl Checker {
         };
         let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Null);
         let ((one, one_ty), (other, other_ty)) = (self.value(one)?, self.value(other)?);
-        if one_ty.base == Base::Name || other_ty.base == Base::Name {
+        if one_ty.base == Base::DistinguishedName || other_ty.base == Base::DistinguishedName {
             return self.fail(span, super::BY_REFERENCE);
         }
         if !is_text(one_ty) || !is_text(other_ty) {

@@ -80,7 +80,7 @@ impl Checker {
     }
 }
 
-/// A member of an entry that may be null.
+/// A member of an entry that can be null.
 fn null_safe(part: Function, found: Node, or_default: bool, slot: usize, span: &Span) -> Node {
     if !or_default {
         return call(part, vec![found], span);

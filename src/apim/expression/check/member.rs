@@ -18,7 +18,7 @@ impl Checker {
                     let kind = Kind::Equal { one: Box::new(node), other: Box::new(null), is_negated: true };
                     Ok((Node { kind, range: range(span) }, Type::BOOL))
                 }
-                _ => self.fail(at, format!("{ty} may be null; compare it with null first or use ?.{name}")),
+                _ => self.fail(at, format!("{ty} can be null; compare it with null first or use ?.{name}")),
             };
         }
         match ty.base {
@@ -141,7 +141,7 @@ impl Checker {
         self.dependencies.content |= name != "Thumbprint";
         match name {
             "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
-                let base = if name.ends_with("Name") { Base::Name } else { Base::Text };
+                let base = if name.ends_with("Name") { Base::DistinguishedName } else { Base::Text };
                 let which =
                     if name.starts_with('S') { CertificateText::Subject } else { CertificateText::Issuer };
                 Ok((text(which, node), base.into()))
@@ -174,7 +174,7 @@ impl Checker {
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
         match (ty.base, name) {
             // At run time the value is this string.
-            (Base::Name, "Name") => Ok((node, Type::TEXT)),
+            (Base::DistinguishedName, "Name") => Ok((node, Type::TEXT)),
             (Base::Oid, "Value") => {
                 function(Function::SignatureAlgorithm { is_name: false }, node, Base::Text)
             }

@@ -78,7 +78,7 @@ impl Dependencies {
 pub(super) struct CheckerFinding {
     pub(super) offset: usize,
     pub(super) message: String,
-    /// Kind and default remedy, for findings that the embedding program may explain better.
+    /// Kind and default remedy, for findings that the embedding program can explain better.
     pub(super) about: Option<(FindingKind, &'static str)>,
 }
 
@@ -182,7 +182,7 @@ impl Checker {
         })
     }
 
-    /// Records an error once, although its expression may be checked again.
+    /// Records an error once: an expression can be checked repeatedly.
     fn report<T>(&mut self, finding: CheckerFinding) -> Checked<T> {
         if !self.errors.contains(&finding) {
             self.errors.push(finding);

@@ -48,10 +48,10 @@ impl Checker {
         if one.base == Base::Null || other.base == Base::Null {
             return Ok(());
         }
-        if one.base == Base::Name && other.base == Base::Name {
+        if one.base == Base::DistinguishedName && other.base == Base::DistinguishedName {
             return self.fail(span, super::BY_REFERENCE);
         }
-        let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Name);
+        let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::DistinguishedName);
         let comparable = (is_text(one) && is_text(other)) || (one.common(other).is_some_and(Type::is_value));
         if comparable {
             return Ok(());

@@ -61,7 +61,7 @@ impl Checker {
             ("Equals", [other, rest @ ..]) if rest.len() < 2 => {
                 let case = self.case_or(rest, Case::Ordinal, &node, at)?;
                 let (other_node, ty) = self.value(other)?;
-                if ty.base == Base::Name {
+                if ty.base == Base::DistinguishedName {
                     return self.fail(&other.span, super::BY_REFERENCE);
                 }
                 if !matches!(ty.base, Base::Text | Base::Null) {
@@ -163,7 +163,7 @@ impl Checker {
         match (name, arguments) {
             ("Contains", [wanted]) => {
                 let (wanted_node, ty) = self.value(wanted)?;
-                if ty.base == Base::Name {
+                if ty.base == Base::DistinguishedName {
                     return self.fail(&wanted.span, super::BY_REFERENCE);
                 }
                 if !matches!(ty.base, Base::Text | Base::Null) {

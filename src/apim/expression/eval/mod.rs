@@ -364,7 +364,7 @@ fn cast(value: Value<'_>, ty: Type) -> Evaluated<Value<'_>> {
     let fits = match (&value, ty.base) {
         (Value::Null, _) => return if ty.can_be_null() { Ok(value) } else { Err(Fault::NullReference) },
         (_, Base::Object) => true,
-        (Value::Text(_), Base::Text | Base::Name)
+        (Value::Text(_), Base::Text | Base::DistinguishedName)
         | (Value::Bool(_), Base::Bool)
         | (Value::Int(_), Base::Int)
         | (Value::Double(_), Base::Double)

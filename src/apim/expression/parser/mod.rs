@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Parsed<(SyntaxTree, Vec<SyntaxError>)> {
         SyntaxTree::Block(statements, start..end)
     };
     if *parser.peek() != Token::End {
-        // A skipped statement may have unbalanced brackets: its error comes first.
+        // A skipped statement can have unbalanced brackets: its error comes first.
         let ended = parser.error("unexpected text after the expression");
         return parser.errors.into_iter().next().map_or(ended, Err);
     }

@@ -41,7 +41,7 @@ impl Parser<'_> {
         Ok(statements)
     }
 
-    /// Skips an invalid statement. Returns the names that it may declare.
+    /// Skips an invalid statement. Returns the names that it appears to declare.
     fn skip_statement(&mut self, start: usize) -> Stmt {
         self.at = start;
         let has_body =
