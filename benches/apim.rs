@@ -2,8 +2,8 @@
 //!
 //! Run with: cargo bench --bench apim --all-features
 //!
-//! Each row is one evaluation for an admitted caller on a connection with a parsed certificate. `refusal` rejects a request,
-//! and `load` compiles a document.
+//! Each row is one evaluation for an admitted caller on a connection with a parsed certificate. `refusal` rejects a
+//! request, and `load` compiles a document.
 #![expect(clippy::unwrap_used, reason = "a failed setup aborts the bench")]
 
 use divan::{AllocProfiler, Bencher, black_box};

@@ -1,7 +1,7 @@
 //! Conversion between the two forms of a document.
 //!
-//! To XML, the result is that of the pre-pass. To raw XML, each value is tried alone: a value that would read differently
-//! in raw XML stays escaped.
+//! To XML, the result is that of the pre-pass. To raw XML, each value is tried alone: a value that would read
+//! differently in raw XML stays escaped.
 
 use super::{Element, Format, prepass, read};
 use crate::apim::error::{DocumentError, Position};

@@ -19,8 +19,8 @@ const UNTERMINATED_EXPRESSION: &str = "unterminated expression";
 
 /// Returns the end of the expression that starts at `start` with `@(` or `@{`.
 ///
-/// Calls `keep` with each range of the source that is already XML: entities outside of string literals, including those in
-/// comments, and literals in `&quot;` or `&apos;`.
+/// Calls `keep` with each range of the source that is already XML: entities outside of string literals, including those
+/// in comments, and literals in `&quot;` or `&apos;`.
 pub(super) fn end_of_expression(
     source: &str,
     start: usize,

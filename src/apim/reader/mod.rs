@@ -37,13 +37,13 @@ pub enum Format {
 impl Format {
     /// Converts a document of this form to another form, in which it reads as the same document.
     ///
-    /// To XML: `<`, `>`, `&` and quotes in expressions become entities, and so do line ends and tabs in attributes, which
-    /// an XML parser would replace by blanks. To raw XML: entities in expressions become characters, as in the policy
-    /// editor; an expression that would read differently stays escaped. Text outside of expressions is copied byte for
-    /// byte. Conversion to the same form returns the text unchanged.
+    /// To XML: `<`, `>`, `&` and quotes in expressions become entities, and so do line ends and tabs in attributes,
+    /// which an XML parser would replace by blanks. To raw XML: entities in expressions become characters, as in the
+    /// policy editor; an expression that would read differently stays escaped. Text outside of expressions is copied
+    /// byte for byte. Conversion to the same form returns the text unchanged.
     ///
-    /// Only the syntax is checked; [`DocumentBuilder::load`](super::DocumentBuilder::load) checks whether the document can
-    /// be enforced.
+    /// Only the syntax is checked; [`DocumentBuilder::load`](super::DocumentBuilder::load) checks whether the document
+    /// can be enforced.
     ///
     /// ```
     /// # fn main() -> Result<(), tower_mtls::apim::DocumentErrors> {
