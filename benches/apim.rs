@@ -2,9 +2,9 @@
 //!
 //! Run with: cargo bench --bench apim --all-features
 //!
-//! Each row is one evaluation for a caller that passes, on a connection whose certificate is already parsed; the last
-//! rows load a document, which happens once.
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+//! Each row is one evaluation for an admitted caller on a connection with a parsed certificate. `refusal` rejects a
+//! request, and `load` compiles a document.
+#![expect(clippy::unwrap_used, reason = "a failed setup aborts the bench")]
 
 use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
@@ -23,7 +23,7 @@ fn main() {
     divan::main();
 }
 
-/// Self-signed; many share a key, since key generation is slow.
+/// A self-signed certificate. The key is shared, since generating keys is slow.
 fn certificate(key: &KeyPair, serial: u64) -> Certificate {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -40,7 +40,7 @@ fn refuse_unless(condition: &str) -> String {
     )
 }
 
-/// Expiry and names alone prove nothing.
+/// Loads a document whose checks, expiry or names alone, prove nothing.
 fn unanchored(text: &str) -> Document {
     Document::builder().allow_unanchored().load(text).unwrap()
 }
@@ -102,7 +102,7 @@ fn header_from_the_subject(bencher: Bencher<'_, '_>) {
     passes(bencher, &Document::parse(text).unwrap(), certificate(&KeyPair::generate().unwrap(), 1));
 }
 
-/// A refusal.
+/// A rejected request.
 #[divan::bench(sample_size = 200)]
 fn refusal(bencher: Bencher<'_, '_>) {
     let document = Document::parse(&refuse_unless("true")).unwrap();
@@ -112,7 +112,7 @@ fn refusal(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| document.evaluate(black_box(&facts), NOW));
 }
 
-/// Once per document: read, typed, compiled.
+/// Reading, type-checking and compiling a document.
 #[divan::bench]
 fn load(bencher: Bencher<'_, '_>) {
     let text = refuse_unless("context.Request.Certificate.NotAfter < DateTime.Now");

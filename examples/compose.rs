@@ -226,7 +226,7 @@ async fn main() -> Outcome<()> {
 /// Admission: a chain to this CA, and this name.
 fn policy(ca: &Authority, common_name: &str) -> Outcome<Policy> {
     let anchors = TrustAnchors::from_pem(ca.pem().as_bytes())?;
-    Ok(Policy::builder().trust(anchors).common_name(common_name).build()?)
+    Ok(Policy::builder().trust(anchors).require(Rule::common_name([common_name])).build()?)
 }
 
 fn identity(ca: &Authority, common_name: &str) -> Outcome<ClientIdentity> {

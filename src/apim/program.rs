@@ -12,7 +12,7 @@ use super::{
     backend::Backend,
     elements::validate::Validation,
     error::Position,
-    expression::{Expression, Uses},
+    expression::{Dependencies, Expression},
     outcome::ChosenIdentity,
 };
 use crate::certificate::Thumbprint;
@@ -24,8 +24,8 @@ pub(crate) struct Program {
     pub(crate) outbound: Vec<Step>,
     pub(crate) on_error: Vec<Step>,
     /// What anything looks at, and what rules that can refuse look at, documents above included.
-    pub(crate) used: Uses,
-    pub(crate) judged: Uses,
+    pub(crate) used: Dependencies,
+    pub(crate) judged: Dependencies,
     /// Nobody comes to the end of `<inbound>` with a certificate that they made themselves.
     pub(crate) proves: bool,
     /// No certificate is admitted that its caller may have made itself.
@@ -33,7 +33,7 @@ pub(crate) struct Program {
     /// What is chosen for the backend in `<inbound>`.
     pub(crate) chooses: Choices,
     /// The variables that are set, each with what its values are made of.
-    pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
     /// Variables of which the values of variables are made.
     pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// Variables that decide as whom, or where, the backend is called.

@@ -12,7 +12,7 @@ impl Compiler<'_> {
         compiled: &Expression,
         chosen: &str,
     ) -> Option<()> {
-        if compiled.uses.request {
+        if compiled.dependencies.request {
             let message = format!(
                 "the caller would choose {chosen}: compare its headers in a <choose>, and write each {} out",
                 attribute.name
@@ -20,11 +20,11 @@ impl Compiler<'_> {
             self.findings.error(attribute.position, message);
             return None;
         }
-        if compiled.uses.certificate {
-            let place = (element.position, attribute.position, compiled.uses.content);
+        if compiled.dependencies.certificate {
+            let place = (element.position, attribute.position, compiled.dependencies.content);
             self.facts.certificate_decides.push(place);
         }
-        if compiled.uses.variables {
+        if compiled.dependencies.variables {
             let message = format!("a variable decides {chosen}: make sure that callers do not choose it");
             self.findings.warn(attribute.position, message);
             let deciding = self.what_variables_are_made_of(&compiled.reads);

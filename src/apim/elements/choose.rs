@@ -55,7 +55,7 @@ impl Compiler<'_> {
                 && can_refuse
                 && self.section == Section::Inbound
             {
-                self.facts.judged = self.facts.judged.and(condition.uses);
+                self.facts.judged = self.facts.judged.and(condition.dependencies);
             }
         }
         can_refuse

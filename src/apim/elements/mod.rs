@@ -21,7 +21,7 @@ use super::{
     backend::Backend,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
-    expression::{self, Base, Expression, Scope, Type, Uses},
+    expression::{self, Base, Dependencies, Expression, Scope, Type},
     program::{Action, CertificateKey, CertificateReference, Place, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
 };
@@ -54,16 +54,16 @@ pub(crate) struct Compiler<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// What conditions and validations that can refuse look at.
-    pub(crate) judged: Uses,
+    pub(crate) judged: Dependencies,
     /// What anything looks at.
-    pub(crate) used: Uses,
-    pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    pub(crate) used: Dependencies,
+    pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
     /// Variables of which the values of variables are made.
     pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// Variables that decide as whom, or where, the backend is called.
     pub(crate) deciding_variables: HashSet<Arc<str>>,
     /// Where variables are set, and from what.
-    pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
+    pub(crate) settings: Vec<(Arc<str>, Dependencies, Position)>,
     /// Where the certificate decides as whom, or where, the backend is called: element, attribute, and whether what
     /// is written in it does, and not its thumbprint alone.
     pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
@@ -309,17 +309,18 @@ impl Compiler<'_> {
         }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
-        compiled.uses.content |= compiled.uses.certificate && choice::takes_apart(&compiled.root);
+        compiled.dependencies.content |=
+            compiled.dependencies.certificate && choice::takes_apart(&compiled.root);
         // What a variable was made of is what this is made of.
         for name in &self.what_variables_are_made_of(&compiled.reads) {
             let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
             for made_of in self.facts.set_variables.get(name).into_iter().chain(above) {
-                compiled.uses = compiled.uses.and(*made_of);
+                compiled.dependencies = compiled.dependencies.and(*made_of);
             }
         }
-        self.facts.used = self.facts.used.and(compiled.uses);
+        self.facts.used = self.facts.used.and(compiled.dependencies);
         self.facts.read_variables.extend(compiled.variables.iter().cloned());
-        if self.section == Section::Outbound && compiled.uses.time {
+        if self.section == Section::Outbound && compiled.dependencies.time {
             let message =
                 "DateTime.Now in <outbound> is not supported: take it in <inbound> with set-variable";
             self.findings.error(text.start(), message);

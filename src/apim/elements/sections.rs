@@ -1,7 +1,7 @@
 //! Documents: sections, or a fragment without them.
 
 use super::{
-    ANY, Compiler, Element, Uses,
+    ANY, Compiler, Dependencies, Element,
     backend::{listed, named},
     nobody,
 };
@@ -30,8 +30,8 @@ impl Compiler<'_> {
                 self.inherit(&mut program, &["backend", "outbound", "on-error"]);
             }
         }
-        let mut above = Uses::default();
-        let mut judged_above = Uses::default();
+        let mut above = Dependencies::default();
+        let mut judged_above = Dependencies::default();
         self.judge_variables_of_base();
         program.set_variables = std::mem::take(&mut self.facts.set_variables);
         program.made_of = std::mem::take(&mut self.facts.made_of);
@@ -300,7 +300,7 @@ impl Compiler<'_> {
         let mut found = None;
         program.visit(&mut |step| {
             let mut looks =
-                step.expressions().into_iter().filter(|(expression, _)| expression.looks_callers_up());
+                step.expressions().into_iter().filter(|(expression, _)| expression.looks_up_caller());
             found = found.or_else(|| looks.next().map(|(_, position)| position));
         });
         let Some(position) = found else { return };

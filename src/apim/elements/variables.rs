@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Base, Compiler, Element, Uses};
+use super::{Base, Compiler, Dependencies, Element};
 use crate::apim::program::{Action, Template};
 
 /// More variables than this are made to cost: each is looked for among the others.
@@ -25,9 +25,9 @@ impl Compiler<'_> {
             Some(Template::Expression(expression)) => {
                 let parts = self.facts.made_of.entry(name.clone()).or_default();
                 parts.extend(expression.reads.iter().cloned());
-                expression.uses.of_value()
+                expression.dependencies.of_value()
             }
-            _ => Uses::default(),
+            _ => Dependencies::default(),
         };
         self.facts.settings.push((name.clone(), made_of, element.position));
         let known = self.facts.set_variables.entry(name.clone()).or_default();

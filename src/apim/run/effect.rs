@@ -80,7 +80,7 @@ impl<'r> Run<'r, '_> {
     }
 
     pub(super) fn change_header(&mut self, change: &'r HeaderChange, place: &Place) -> Evaluated<()> {
-        self.state.saw_certificate = false;
+        self.state.certificate_read = false;
         let values = match self.header_values(change) {
             Ok(values) => values,
             Err(fault) => {
@@ -108,9 +108,9 @@ impl<'r> Run<'r, '_> {
                 let slot = Slot::Header(&change.name);
                 if change.mode.keeps() {
                     // Of what was there before, something stays.
-                    self.state.read(slot);
+                    self.state.record_read(slot);
                 }
-                self.state.written(slot);
+                self.state.record_write(slot);
                 self.change_request(&change.name, change.mode, &values);
             }
         }
@@ -131,13 +131,13 @@ impl<'r> Run<'r, '_> {
     }
 
     pub(super) fn set_variable(&mut self, name: &'r str, template: &'r Template) -> Evaluated<()> {
-        self.state.saw_certificate = false;
+        self.state.certificate_read = false;
         let value = match template {
             Template::Literal(text) => Value::Text(Cow::Borrowed(&**text)),
             Template::Expression(expression) => self.evaluation().value(&expression.root)?,
         };
         let variable = Variable { name, value };
-        self.state.written(Slot::Variable(name));
+        self.state.record_write(Slot::Variable(name));
         match self.state.variables.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = variable,
             None => self.state.variables.push(variable),

@@ -10,7 +10,7 @@ use crate::{
         explain::Line,
         expression::{
             Evaluated, Evaluation, Expression, Function, Inputs, Kind, Node, State, Value, is_trusted,
-            why_not_trusted,
+            trust_failure,
         },
         program::Target,
     },
@@ -247,7 +247,7 @@ fn of_chain(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
         return None;
     }
     of_dates(certificate, inputs)
-        .or_else(|| Some(format!("no chain: {}", why_not_trusted(certificate, trust, inputs.now)?)))
+        .or_else(|| Some(format!("no chain: {}", trust_failure(certificate, trust, inputs.now)?)))
 }
 
 /// When it is valid, if it is not now.
@@ -267,7 +267,7 @@ fn shown(value: &Value<'_>) -> Option<String> {
         Value::Text(text) => format!("{:?}", text.chars().take(LONGEST).collect::<String>()),
         Value::Int(value) => value.to_string(),
         Value::Bool(value) => value.to_string(),
-        Value::Moment(ticks) => crate::apim::expression::print_moment(*ticks),
+        Value::DateTime(ticks) => crate::apim::expression::format_date_time(*ticks),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Texts(texts) => one_line(&format!("{texts:?}")),
         Value::Certificate(certificate) => {

@@ -14,7 +14,7 @@ use super::{
     document::Inner,
     error::Position,
     explain::{Line, said},
-    expression::{Evaluation, Inputs, State, Value, why_not_trusted},
+    expression::{Evaluation, Inputs, State, Value, trust_failure},
     facts::RequestFacts,
     outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
     program::{Action, Choices, Choose, Condition, IdentitySource, Place, Section, Step, Target},
@@ -64,7 +64,7 @@ pub(crate) fn evaluate(
         && let Some(answer) = outcome.refusal_mut()
         && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
     {
-        answer.cause.chain = why_not_trusted(certificate, trust, now);
+        answer.cause.chain = trust_failure(certificate, trust, now);
     }
     outcome
 }
@@ -238,7 +238,7 @@ impl<'r> Run<'r, '_> {
                 return Ok(Flow::End(Box::new(answer)));
             }
             Action::Validate(validation) => {
-                self.state.saw_certificate = true;
+                self.state.certificate_read = true;
                 let judged = validation.judge(self.inputs);
                 self.explain_validation(validation, judged, place.position);
                 match judged {
@@ -250,7 +250,8 @@ impl<'r> Run<'r, '_> {
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
                 if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
-                    self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
+                    self.is_callers_choice |=
+                        expression.dependencies.certificate || expression.dependencies.variables;
                 }
                 self.note_at(place.position, || format!("the backend is called as {identity}"));
                 self.forwarding.identity = Some(identity);
@@ -258,7 +259,8 @@ impl<'r> Run<'r, '_> {
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
                 if let Target::Expression(expression) = target {
-                    self.is_callers_choice |= expression.uses.certificate || expression.uses.variables;
+                    self.is_callers_choice |=
+                        expression.dependencies.certificate || expression.dependencies.variables;
                 }
                 self.explain_backend(target, &uri, place.position);
                 self.forwarding.base_url = Some(uri);
@@ -292,7 +294,7 @@ impl<'r> Run<'r, '_> {
         let ran = self.first_that_holds(choose, place, &mut saw_certificate);
         if saw_certificate {
             choose.visit_slots(&mut |slot| {
-                self.state.of_certificate.insert(slot);
+                self.state.certificate_dependent.insert(slot);
             });
         }
         ran
@@ -304,10 +306,10 @@ impl<'r> Run<'r, '_> {
             let holds = match &branch.condition {
                 Condition::Constant(holds) => *holds,
                 Condition::Expression(expression) => {
-                    self.state.saw_certificate = false;
+                    self.state.certificate_read = false;
                     let holds = self.evaluation().condition(&expression.root);
-                    *saw_certificate |= self.state.saw_certificate;
-                    self.judged |= branch.decides_refusal && self.state.saw_certificate;
+                    *saw_certificate |= self.state.certificate_read;
+                    self.judged |= branch.decides_refusal && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {
                         Box::new(Failure::of_fault(place, &branch.path, fault).at("when", branch.position))

@@ -1,10 +1,10 @@
-//! Members of a certificate that are not kept as texts.
+//! Members of certificates that are not stored as text, and chain verification.
 
 use std::borrow::Cow;
 
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use super::{Evaluated, Evaluation, STEPS_OF_A_CHAIN, certificate_text, time};
+use super::{CHAIN_STEPS, Evaluated, Evaluation, certificate_text, time};
 use crate::{
     apim::expression::{
         node::{CertificateText, Function},
@@ -15,10 +15,10 @@ use crate::{
 };
 
 const COMMON_NAME: Fault =
-    Fault::CannotTell("The name has no common name, or several: .NET chooses another part of it.");
-const ALGORITHM: Fault = Fault::CannotTell("The platform decides what this signature algorithm is called.");
+    Fault::CannotTell("The name has no common name or several; .NET chooses another attribute.");
+const ALGORITHM: Fault = Fault::CannotTell("The name of this signature algorithm depends on the platform.");
 
-/// Object identifiers of signatures and what .NET calls them on every platform.
+/// Signature algorithms: object identifiers, and .NET's names on all platforms.
 const ALGORITHMS: [(&str, &str); 7] = [
     ("1.2.840.113549.1.1.5", "sha1RSA"),
     ("1.2.840.113549.1.1.11", "sha256RSA"),
@@ -29,10 +29,10 @@ const ALGORITHMS: [(&str, &str); 7] = [
     ("1.2.840.10045.4.3.4", "sha512ECDSA"),
 ];
 
-/// Whether a chain leads from the certificate to a root; a root itself needs none.
+/// Returns true if the certificate chains to a trusted root or is one itself.
 ///
-/// .NET accepts a trusted root that is presented itself, which is how self-signed client certificates work there.
-/// The operator has named that very certificate, and the handshake has proved its key.
+/// As in .NET, a trusted root is valid as a client certificate, which allows self-signed ones: the operator trusts this
+/// exact certificate, and the handshake proves its key.
 pub(crate) fn is_trusted(certificate: &Certificate, trust: &TrustAnchors, now: Timestamp) -> bool {
     if trust.lists(certificate) {
         return certificate.validity().contains(now);
@@ -40,8 +40,8 @@ pub(crate) fn is_trusted(certificate: &Certificate, trust: &TrustAnchors, now: T
     Rule::trust(trust.clone()).answer(certificate, now) == Answer::Holds
 }
 
-/// Why [`is_trusted`] denied it; None if it did not, or was not asked lately. Costs no chain.
-pub(crate) fn why_not_trusted(
+/// Reason for a recent negative result of [`is_trusted`], if there is one. Verifies no chain.
+pub(crate) fn trust_failure(
     certificate: &Certificate,
     trust: &TrustAnchors,
     now: Timestamp,
@@ -71,26 +71,30 @@ impl<'r> Evaluation<'_, 'r> {
             (Function::PairKey, Value::Pair(entry)) => {
                 Ok(Value::borrowed(entry.certificate().dotnet_thumbprint()))
             }
-            (function, Value::Certificate(certificate)) => self.of_certificate(function, certificate),
+            (function, Value::Certificate(certificate)) => self.certificate_member(function, certificate),
             _ => Err(Fault::NullReference),
         }
     }
 
-    fn of_certificate(&mut self, function: Function, which: CertificateValue<'r>) -> Evaluated<Value<'r>> {
+    fn certificate_member(
+        &mut self,
+        function: Function,
+        which: CertificateValue<'r>,
+    ) -> Evaluated<Value<'r>> {
         let certificate = which.certificate;
-        let moment = |at| Ok(Value::Moment(time::from_timestamp(at)));
+        let moment = |at| Ok(Value::DateTime(time::from_timestamp(at)));
         match function {
             Function::NotBefore => moment(certificate.validity().not_before),
             Function::NotAfter => moment(certificate.validity().not_after),
             Function::HasPrivateKey => Ok(Value::Bool(which.has_private_key)),
             Function::Verify => {
-                self.step(STEPS_OF_A_CHAIN)?;
-                let trust = self.inputs.trust.ok_or(Fault::CannotTell("There are no trusted roots."))?;
+                self.step(CHAIN_STEPS)?;
+                let trust = self.inputs.trust.ok_or(Fault::CannotTell("No trusted roots are configured."))?;
                 Ok(Value::Bool(is_trusted(certificate, trust, self.inputs.now)))
             }
             Function::SimpleName { of_issuer } => {
                 let name = if of_issuer { certificate.issuer() } else { certificate.subject() };
-                // A name that .NET prints is one whose values can all be read.
+                // Fails if a value of the name cannot be decoded.
                 let which = if of_issuer { CertificateText::Issuer } else { CertificateText::Subject };
                 certificate_text(which, CertificateValue { certificate, has_private_key: false })?;
                 common_name(name)
@@ -108,12 +112,12 @@ impl<'r> Evaluation<'_, 'r> {
             }
             Function::RawData => Ok(Value::Bytes(Cow::Borrowed(certificate.der()))),
             Function::Sha1 => match certificate.sha1_thumbprint() {
-                Thumbprint::Sha1(octets) => Ok(Value::Bytes(octets.to_vec().into())),
+                Thumbprint::Sha1(bytes) => Ok(Value::Bytes(bytes.to_vec().into())),
                 _ => Err(Fault::InvalidCast),
             },
             Function::SerialReversed => {
-                let octets: Vec<u8> = certificate.serial().as_bytes().iter().rev().copied().collect();
-                Ok(Value::Bytes(octets.into()))
+                let bytes: Vec<u8> = certificate.serial().as_bytes().iter().rev().copied().collect();
+                Ok(Value::Bytes(bytes.into()))
             }
             Function::Version => {
                 let version = self.parsed(certificate)?.version().0;
@@ -131,12 +135,12 @@ impl<'r> Evaluation<'_, 'r> {
         }
     }
 
-    /// Seldom asked for, so it is read again.
+    /// Parses the certificate again, for rarely used members.
     fn parsed(&mut self, certificate: &'r Certificate) -> Evaluated<X509Certificate<'r>> {
         self.step(200)?;
         match X509Certificate::from_der(certificate.der()) {
             Ok((_, parsed)) => Ok(parsed),
-            Err(_) => Err(Fault::CannotTell("The certificate cannot be read.")),
+            Err(_) => Err(Fault::CannotTell("The certificate cannot be parsed.")),
         }
     }
 }

@@ -327,6 +327,6 @@ fn growth_at_run_time_is_limited() {
         assert!(started.elapsed() < Duration::from_secs(1), "{code}");
         let answer = outcome.answer().unwrap();
         assert_eq!(answer.status(), 500, "{code}");
-        assert!(answer.message().contains("more steps or memory"), "{}", answer.message());
+        assert!(answer.message().contains("limit on steps or memory"), "{}", answer.message());
     }
 }

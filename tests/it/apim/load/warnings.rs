@@ -27,25 +27,25 @@ fn odd_documents_are_warned_of() {
         (condition("!new [] { \"aa\" }.Contains(context.Request.Certificate.Thumbprint)"), "never equal"),
         (condition("context.Deployment.Certificates.ContainsKey(\"orders\")"), "keyed by thumbprint"),
         (condition("context.Deployment.Certificates[\"partner-client\"] == null"), "not by id"),
-        (condition("context.Deployment.Certificates.Any(c => c.Key == \"partner\")"), "nothing is found under \"partner\""),
+        (condition("context.Deployment.Certificates.Any(c => c.Key == \"partner\")"), "no entry has the key \"partner\""),
         (condition("context.Deployment.Certificates.ContainsKey(\"ca06f56b258b7a0d4f2b05470939478651151984\")"), "upper-case"),
         (
             condition("context.Request.Certificate.Thumbprint == \"CA:06:F5:6B:25:8B:7A:0D:4F:2B:05:47:09:39:47:86:51:15:19:84\""),
-            "without separators, CA06F56B258B7A0D4F2B05470939478651151984",
+            "without separators; write CA06F56B258B7A0D4F2B05470939478651151984",
         ),
-        (condition(&format!("context.Request.Certificate.Thumbprint != \"{}\"", "A1".repeat(32))), "-fingerprint -sha1 prints it"),
+        (condition(&format!("context.Request.Certificate.Thumbprint != \"{}\"", "A1".repeat(32))), "print it with openssl x509 -noout -fingerprint -sha1"),
         (
             condition("context.Request.Certificate.Thumbprint != \"\u{200e}CA06F56B258B7A0D4F2B05470939478651151984\""),
             "the invisible character U+200E; write CA06F56B",
         ),
         (
             condition("context.Request.Certificate.Thumbprint.ToLower() != \"CA06F56B258B7A0D4F2B05470939478651151984\""),
-            "in lower case is never equal to this: write ca06f56b",
+            "in lower case is never equal to this; write ca06f56b",
         ),
         (condition("context.Request.Certificate.Subject.ToUpper() == \"CN=orders\""), "in upper case is never equal"),
-        (condition("context.Request.Certificate.Thumbprint.StartsWith(\"ca06\")"), "it has upper-case hex digits"),
-        (condition("context.Request.Certificate.Thumbprint.ToLower().EndsWith(\"CA06\")"), "it has lower-case hex digits"),
-        (condition("context.Request.Certificate.SerialNumber.Contains(\"a1:b2\")"), "it has upper-case hex digits"),
+        (condition("context.Request.Certificate.Thumbprint.StartsWith(\"ca06\")"), "consists of upper-case hex digits"),
+        (condition("context.Request.Certificate.Thumbprint.ToLower().EndsWith(\"CA06\")"), "consists of lower-case hex digits"),
+        (condition("context.Request.Certificate.SerialNumber.Contains(\"a1:b2\")"), "consists of upper-case hex digits"),
         (condition("context.Request.Certificate.Subject.Contains(\"CN=orders\")"), "such as CN=orders-x"),
         (
             condition("0 == 1").replace(
@@ -59,7 +59,7 @@ fn odd_documents_are_warned_of() {
                 "@(0 == 1)",
                 "@{ var mine = context.Request.Certificate?.Thumbprint?.ToLower(); return mine == \"CA06\"; }",
             ),
-            "in lower case is never equal to this: write ca06",
+            "in lower case is never equal to this; write ca06",
         ),
         (
             condition("new[] { \"ca06f56b258b7a0d4f2b05470939478651151984\" }.Any(t => t == context.Request.Certificate.Thumbprint)"),
@@ -104,7 +104,7 @@ fn odd_documents_are_warned_of() {
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
         (
             "<set-variable name='a' value='@{ if (1 == 1) { return 1; } else { return 2; } var b = 2; return b; }' />".into(),
-            "1:79: this never runs",
+            "1:79: unreachable: all paths before it return",
         ),
         (
             condition("context.Request.Certificate.Thumbprint != \"A\""),
@@ -242,8 +242,10 @@ fn header_with_the_address_of_the_caller_is_warned_of() {
             format!("!context.Request.Headers.ContainsKey(\"{name}\")"),
         ] {
             let document = WORLD.load(&format!("<choose>{}</choose>", when(&code, &answer(403)))).unwrap();
-            let is_warned =
-                document.warnings().iter().any(|it| it.message().contains("written by whoever sends"));
+            let is_warned = document
+                .warnings()
+                .iter()
+                .any(|it| it.message().contains("does not prove an address or host"));
             assert_eq!(is_warned, is_claim, "{code}");
         }
     }

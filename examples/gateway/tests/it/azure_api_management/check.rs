@@ -100,7 +100,7 @@ fn conflicts_of_document_and_file_are_reported() {
             CHAIN_TODAY,
             "trust = \"partners\", ",
             "",
-            "there are none here; write trust = \"partners\" beside policy\n",
+            "none are configured; write trust = \"partners\" beside policy\n",
         ),
         (
             "a timeout",
