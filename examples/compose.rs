@@ -28,7 +28,7 @@ use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer, trace::Tr
 use tower_mtls::outbound::UpstreamBody;
 use tower_mtls::{
     ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    Rejection, RejectionKind, RequireCertificateLayer, ServerTls, Shared, TrustAnchors, UpstreamTrust,
+    Rejection, RejectionKind, RequireCertificateLayer, Rule, ServerTls, Shared, TrustAnchors, UpstreamTrust,
     capture,
 };
 
