@@ -244,7 +244,14 @@ pub use policy::*;
 pub use proxy::{ReverseProxy, ReverseProxyLayer, Upstream};
 pub use shared::{Publish, Shared};
 
-/// The code blocks of the README, run as they stand there.
-#[cfg(all(doctest, feature = "acceptor", feature = "axum", feature = "aws-lc-rs"))]
+/// The code blocks of README.md, as doctests.
+#[cfg(all(
+    doctest,
+    feature = "acceptor",
+    feature = "aws-lc-rs",
+    feature = "axum",
+    feature = "outbound",
+    feature = "trust"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;
