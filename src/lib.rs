@@ -193,10 +193,21 @@ pub mod apim;
 pub mod certificate;
 #[cfg(any(feature = "apim", feature = "proxy"))]
 mod claims;
-#[cfg(doc)]
-pub mod coming_from;
 pub mod danger;
 mod generation;
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(
+        doctest,
+        feature = "acceptor",
+        feature = "apim",
+        feature = "aws-lc-rs",
+        feature = "axum",
+        feature = "proxy",
+        feature = "trust"
+    )
+))]
+pub mod guide;
 #[cfg(feature = "identity")]
 pub mod identity;
 #[cfg(feature = "inbound")]

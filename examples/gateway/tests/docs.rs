@@ -37,13 +37,14 @@ identity = \"orders\"
 ";
 
 /// Names in documents -> files of the demo.
-const ALIASES: [(&str, &str); 6] = [
+const ALIASES: [(&str, &str); 7] = [
     ("billing.key", "client.key"),
     ("billing.pem", "client.pem"),
     ("employees-ca.pem", "partners-ca.pem"),
-    ("orders-ca.pem", "upstream-ca.pem"),
+    ("orders-ca.pem", "backend-ca.pem"),
     ("shop.password", "orders.password"),
     ("shop.pfx", "orders.pfx"),
+    ("upstream-ca.pem", "backend-ca.pem"),
 ];
 
 /// A document that judges certificates and proves none.
