@@ -64,8 +64,8 @@
 //! # RBAC with a database, in the layer
 //!
 //! `authorize` runs on every request after the rules, also on open connections. What it puts into `parts.extensions`
-//! reaches the handler. It has one second by default; a timeout and an error respond with 503, a panic with 500, and
-//! the number of concurrent decisions is bounded.
+//! reaches the handler. `Rejection::not_authorized` responds with 403, `Rejection::unavailable` and a timeout (one
+//! second by default) with 503, a panic with 500. The number of concurrent decisions is bounded.
 //!
 //! ```ignore
 //! # use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
@@ -98,13 +98,15 @@
 //! let guard = RequireCertificateLayer::new(policy).authorize(move |mut parts: Parts, caller: ClientCertificate| {
 //!     let database = database.clone();
 //!     async move {
-//!         let id = caller.spiffe_id().ok_or_else(|| Rejection::custom("no SPIFFE ID"))?;
+//!         let id = caller.spiffe_id().ok_or_else(|| Rejection::not_authorized("no SPIFFE ID"))?;
 //!         let role = database.role_of(&id.to_string()).await.map_err(Rejection::unavailable)?;
-//!         parts.extensions.insert(Role(role.ok_or_else(|| Rejection::custom("no role"))?));
+//!         parts.extensions.insert(Role(role.ok_or_else(|| Rejection::not_authorized("no role"))?));
 //!         Ok(parts)
 //!     }
 //! });
-//! let app = Router::new().route("/", get(|Extension(Role(role))| async { role })).route_layer(guard);
+//! let app = Router::new()
+//!     .route("/", get(|Extension(Role(role)): Extension<Role>| async { role }))
+//!     .route_layer(guard);
 //!
 //! for (uri, expected) in [("spiffe://contoso.com/shop", 200), ("spiffe://contoso.com/unknown", 403)] {
 //!     let app = AssumePresentedLayer::new(issue(uri)?).layer(app.clone());
