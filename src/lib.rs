@@ -93,6 +93,8 @@
 //! | `aws-lc-rs` | yes | aws-lc-rs as the crypto provider |
 //! | `ring` | | ring as the crypto provider; aws-lc-rs is used when both are on |
 //! | `inbound` | | [`inbound`]: the layer alone, without a runtime or a TLS stack |
+//! | `authorize` | | `RequireCertificateLayer::authorize`: an asynchronous decision after the rules; implied by `acceptor` and `axum` |
+//! | `reason-phrase` | | the reason phrase of a 403 on HTTP/1.1; implied by `acceptor` and `axum` |
 //! | `tonic` | | [`MtlsListener::incoming`] and [`acceptor::tonic::TonicCaptureLayer`]; implies `acceptor` |
 //! | `axum-server` | | [`acceptor::MtlsAcceptor`] as an acceptor of axum-server; implies `acceptor` |
 //! | `identity` | | [`identity`]: [`ClientIdentity`] |
