@@ -26,8 +26,8 @@
 //! fn app(ca: &[u8]) -> Result<Router, Box<dyn std::error::Error>> {
 //!     let policy = Policy::builder()
 //!         .trust(TrustAnchors::from_pem(ca)?)
-//!         .common_name("orders-client")
-//!         .common_name("billing-client")
+//!         .subject("CN=orders-client, O=Contoso".parse()?)
+//!         .subject("CN=billing-client, O=Contoso".parse()?)
 //!         .build()?;
 //!     Ok(Router::new()
 //!         .route("/orders", get(|caller: ClientCertificate| async move { caller.subject().to_string() }))
@@ -41,7 +41,7 @@
 //! }
 //!
 //! // A name alone proves nothing: the creator of a certificate chooses it.
-//! let forgeable = Policy::builder().common_name("orders-client").build();
+//! let forgeable = Policy::builder().subject("CN=orders-client, O=Contoso".parse()?).build();
 //! assert_eq!(forgeable.unwrap_err(), PolicyError::Unanchored);
 //! # let mut params = rcgen::CertificateParams::default();
 //! # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -23,12 +23,12 @@
 //!
 //! let policy = Policy::builder()
 //!     .trust(TrustAnchors::from_pem(ca.pem().as_bytes())?)
-//!     .common_name("orders-client")
+//!     .subject("CN=orders-client".parse()?)
 //!     .build()?;
 //! let now = SystemClock.now();
 //! assert!(policy.judge(&issue("orders-client")?, now).is_ok());
 //! let rejection = policy.judge(&issue("billing-client")?, now).unwrap_err();
-//! assert_eq!(rejection.kind(), RejectionKind::CommonName);
+//! assert_eq!(rejection.kind(), RejectionKind::Subject);
 //! assert_eq!(policy.judge(&Presented::Nothing, now).unwrap_err().kind(), RejectionKind::Missing);
 //! # Ok(())
 //! # }
