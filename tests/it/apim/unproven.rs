@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    Policy, RequireCertificateLayer, Shared, Verification,
+    Policy, RequireCertificateLayer, Rule, Shared, Verification,
     apim::{ApimPolicyLayer, Document, FindingKind, Revocation},
     danger::AssumePresentedLayer,
     verification,

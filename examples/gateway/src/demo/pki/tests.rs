@@ -46,7 +46,7 @@ const SECRET: [&str; 11] = [
 ];
 
 const LEAVES: [&str; 8] =
-    ["server", "upstream", "client", "expired", "stranger", "impostor", "orders", "billing"];
+    ["server", "backend", "client", "expired", "stranger", "impostor", "orders", "billing"];
 
 /// Some moment; the PKI is made for it.
 const NOW: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_935_817_689) {
@@ -252,7 +252,7 @@ fn the_partners_ca_lets_in_the_client_alone() {
 fn the_upstreams_ca_lets_in_the_identities_alone() {
     let scratch = made();
     for (stem, admitted) in
-        [("orders", true), ("billing", true), ("client", false), ("server", false), ("upstream", false)]
+        [("orders", true), ("billing", true), ("client", false), ("server", false), ("backend", false)]
     {
         assert_eq!(verdict(scratch.path(), stem, "backend-ca").is_ok(), admitted, "{stem}");
     }

@@ -130,7 +130,7 @@ async fn a_caller_without_the_right_certificate_is_turned_away_in_the_handshake(
     for (case, identity, alert) in [
         ("no certificate", None, "CertificateRequired"),
         ("a partner's certificate", from_pem(dir, "client"), "UnknownCA"),
-        ("the upstream's own certificate, which is no client's", from_pem(dir, "upstream"), "alert"),
+        ("the upstream's own certificate, which is no client's", from_pem(dir, "backend"), "alert"),
     ] {
         for h2 in [false, true] {
             let error = call(&world, identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())), h2).await;
