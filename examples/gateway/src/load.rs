@@ -50,7 +50,7 @@ use crate::{
     config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
     management::Access,
     serve::{Client, Expiry, FileRoutes, Route, upstream_connections},
-    store::{Published, Use},
+    store::{CertificateUse, CurrentStore},
 };
 
 /// A configuration that is ready to serve.
@@ -63,7 +63,7 @@ pub(crate) struct Loaded {
     pub(crate) limits: Limits,
     pub(crate) store: Option<Located<config::Store>>,
     /// What requests see of the store, once it is open.
-    pub(crate) published: Arc<Published>,
+    pub(crate) published: Arc<CurrentStore>,
     pub(crate) site: FileRoutes,
     pub(crate) publication: Publication,
 }
@@ -194,7 +194,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
 
 /// Which routes, and which of their policy documents, refer to certificates of the store. Those that name an identity of
 /// the file do not.
-fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
+fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<CertificateUse> {
     if config.store.is_none() {
         return Vec::new();
     }
@@ -207,7 +207,7 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
             Some(RouteIdentity::Thumbprint(thumbprint)) => Some(thumbprint.value.into()),
             Some(RouteIdentity::Named(_) | RouteIdentity::By(_)) | None => None,
         };
-        uses.extend(of.map(|of| Use { by: by.clone(), of, needs_key: true }));
+        uses.extend(of.map(|of| CertificateUse { user: by.clone(), reference: of, needs_key: true }));
         let document = built.guard.document();
         let named = document.iter().flat_map(|document| document.certificates_named());
         let named = named.map(|(named, line, _)| (named, format!(", line {line}")));
@@ -219,7 +219,11 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
                 _ => continue,
             };
             // It may be an issuer, which needs no key.
-            uses.push(Use { by: format!("policy of {by}{line}"), of, needs_key: false });
+            uses.push(CertificateUse {
+                user: format!("policy of {by}{line}"),
+                reference: of,
+                needs_key: false,
+            });
         }
     }
     uses

@@ -29,7 +29,7 @@ pub(crate) use self::{
     metrics::{recorder, upkeep},
     token::Token,
 };
-use crate::{live::Status, serve::RoutingSnapshot, store::Published};
+use crate::{live::Status, serve::RoutingSnapshot, store::CurrentStore};
 
 /// What the management listener answers.
 pub(crate) fn router(
@@ -38,7 +38,7 @@ pub(crate) fn router(
     site: Arc<ArcSwap<RoutingSnapshot>>,
     recorded: PrometheusHandle,
     stored: Stored,
-    published: Arc<Published>,
+    published: Arc<CurrentStore>,
 ) -> Router {
     let readiness = status.clone();
     let resources = Resources::new(access.hosts().clone(), stored, site.clone());

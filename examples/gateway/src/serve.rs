@@ -55,7 +55,7 @@ use crate::{
     live::Status,
     load::{Built, Endpoint, Loaded},
     management::{self, Access},
-    store::{self, Apis, Broken, Certificates, Item, Opened, Published, Refusal, Settings},
+    store::{self, Apis, Certificates, ChangeError, CurrentStore, Item, ItemError, OpenStore, Settings},
 };
 
 /// Longest time of a connection of the management listener without a request, or without progress of its responses.
@@ -74,7 +74,7 @@ pub(crate) struct Server {
     closing: JoinSet<()>,
     status: Arc<Status>,
     metrics: PrometheusHandle,
-    published: Arc<Published>,
+    published: Arc<CurrentStore>,
     /// DeadlineState by whoever makes a new site out of the present one.
     publishing: Arc<Mutex<()>>,
     store: Option<Stored>,
@@ -351,7 +351,7 @@ impl Server {
 async fn open_store(
     config: Located<config::Store>,
     file: &std::path::Path,
-    published: Arc<Published>,
+    published: Arc<CurrentStore>,
     site: &Arc<ArcSwap<RoutingSnapshot>>,
     publishing: &Arc<Mutex<()>>,
 ) -> Result<Stored, Diagnostic> {
@@ -365,7 +365,7 @@ async fn open_store(
         publish(&changed, file.clone(), &seen);
         gone.iter().for_each(|identity| file.client.retire_identity(identity));
     };
-    let Opened { certificates, apis, follower, notices } =
+    let OpenStore { certificates, apis, publisher, notices } =
         store::open(&config, file, published.clone(), uses, judge, served).await?;
     for notice in notices {
         tracing::warn!("store: {notice}");
@@ -379,26 +379,26 @@ async fn open_store(
     for (id, stored) in &apis.settings().backends {
         stored.value.warn_of_danger(id);
     }
-    let following = tokio::spawn(async move { match follower.follow().await {} });
+    let following = tokio::spawn(async move { match publisher.run().await {} });
     Ok(Stored { config, certificates, apis, following })
 }
 
 /// Whether requests could be served by these settings, of which one item is changed.
-fn judge(site: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), Refusal> {
+fn judge(site: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), ChangeError> {
     if let Item::Backend(id) = item
         && !settings.backends.contains_key(id)
     {
         let users = site.apis.backend_users.iter().filter(|(used, _)| **used == **id);
         let users: Vec<_> = users.map(|(_, by)| by.clone()).collect();
         if !users.is_empty() {
-            return Err(Refusal::InUse(users));
+            return Err(ChangeError::InUse(users));
         }
     }
     let built = site.file.api_parts.build(settings);
     // What is broken already does not keep others from being changed.
-    let is_new = |broken: &Broken| broken.item == *item || !site.apis.broken.contains(broken);
+    let is_new = |broken: &ItemError| broken.item == *item || !site.apis.broken.contains(broken);
     let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();
-    if broken.is_empty() { Ok(()) } else { Err(Refusal::Broken(broken)) }
+    if broken.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(broken)) }
 }
 
 /// Serves this file's routes and the store's APIs as they are now, from the next request on; what was served before.
@@ -407,7 +407,7 @@ fn judge(site: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(),
 fn publish(
     site: &ArcSwap<RoutingSnapshot>,
     file: Arc<FileRoutes>,
-    published: &Published,
+    published: &CurrentStore,
 ) -> Arc<RoutingSnapshot> {
     file.deployed.refresh(published);
     let settings = published.settings().1;

@@ -21,7 +21,7 @@ use super::{api_trust::ApiTrust, choice::All, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, Upstream, Verify},
     serve::{Bounds, Client, Guard, Route, RouteFacts, RouteMeasures, RouteService, UnverifiedLayer},
-    store::{Api, Backend, Broken, Credential, Id, Item, Part, Policy, Settings, Use},
+    store::{Api, Backend, CertificateUse, Credential, Id, Item, ItemError, ItemField, Policy, Settings},
 };
 
 /// What APIs are made of beside their settings: the part of a configuration file that they share.
@@ -76,9 +76,9 @@ struct Named {
 pub(crate) struct Built {
     /// By API, with the path; None if it cannot be served: requests for it must not take another way.
     pub(crate) routes: BTreeMap<Id, (String, Option<Arc<Route>>)>,
-    pub(crate) broken: Vec<Broken>,
+    pub(crate) broken: Vec<ItemError>,
     /// Who refers to certificates.
-    pub(crate) uses: Vec<Use>,
+    pub(crate) uses: Vec<CertificateUse>,
     /// Who names which backend.
     pub(crate) backend_users: Vec<(String, String)>,
 }
@@ -104,7 +104,7 @@ impl ApiParts {
                 Some(made) => Ok(made),
                 // What is wrong with the API itself is found all the same.
                 None if is_above_broken => match self.route(api, policy, &backends, None) {
-                    Ok(_) => Err(vec![(Part::Document, None, ABOVE.to_owned())]),
+                    Ok(_) => Err(vec![(ItemField::Document, None, ABOVE.to_owned())]),
                     Err(problems) => Err(problems),
                 },
                 None => {
@@ -182,14 +182,14 @@ impl ApiParts {
                 "the path {} belongs to the route {host}{path} of the configuration file, which cannot be changed here",
                 api.path
             );
-            return Err((Part::Path, None, problem));
+            return Err((ItemField::Path, None, problem));
         }
         let twin =
             settings.apis.iter().find(|(other, stored)| *other != id && bare(&stored.value.path) == own);
         match twin {
             // Of two the first one serves.
             Some((other, _)) if other < id => {
-                Err((Part::Path, None, format!("the path {} belongs to the API '{other}'", api.path)))
+                Err((ItemField::Path, None, format!("the path {} belongs to the API '{other}'", api.path)))
             }
             _ => Ok(()),
         }
@@ -207,7 +207,7 @@ impl ApiParts {
             None => above.cloned().map(Ok),
         };
         let upstream = Upstream::parse(&api.service_url).map_err(|refused| {
-            vec![(Part::ServiceUrl, None, format!("{}; {}", refused.problem, refused.remedy))]
+            vec![(ItemField::ServiceUrl, None, format!("{}; {}", refused.problem, refused.remedy))]
         });
         let (document, upstream) = match (document.transpose(), upstream) {
             (Ok(document), Ok(upstream)) => (document, upstream),
@@ -224,10 +224,10 @@ impl ApiParts {
             calling
         } else {
             let trust = self.upstream_trust.full();
-            calling.with_trust(trust.map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?)
+            calling.with_trust(trust.map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?)
         };
         let proxy = upstream::proxy(&self.proxy, &api.path, &upstream)
-            .map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?;
+            .map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?;
         let to_upstream = ServiceBuilder::new()
             .layer(self.bounds())
             .layer(proxy)
@@ -301,9 +301,9 @@ impl ApiParts {
                 Ok((backend, trust)) => {
                     if let Some(identity) = backend.identity() {
                         let of = reference(identity);
-                        built.uses.extend(of.map(|of| Use {
-                            by: format!("/backends/{id}"),
-                            of,
+                        built.uses.extend(of.map(|of| CertificateUse {
+                            user: format!("/backends/{id}"),
+                            reference: of,
                             needs_key: true,
                         }));
                     }
@@ -317,13 +317,13 @@ impl ApiParts {
     }
 
     fn backend(&self, id: &Id, written: &Backend) -> Result<(NamedBackend, UpstreamTrust), Problem> {
-        let url = |problem: String| (Part::Url, None, problem);
+        let url = |problem: String| (ItemField::Url, None, problem);
         let parsed = Upstream::parse(&written.url);
         let parsed = parsed.map_err(|refused| url(format!("{}; {}", refused.problem, refused.remedy)))?;
         let backend = NamedBackend::new(&written.url).map_err(|error| url(error.to_string()))?;
         let trust = self.upstream_trust.of_backend(id, verify(written)).map_err(url)?;
         let Some(credential) = &written.credential else { return Ok((backend, trust)) };
-        let credentials = |problem: String| (Part::Credentials, None, problem);
+        let credentials = |problem: String| (ItemField::Credentials, None, problem);
         if parsed.scheme == Scheme::Http {
             return Err(credentials("a certificate cannot be shown over http: write an https url".into()));
         }
@@ -398,7 +398,7 @@ impl ApiParts {
                 ),
                 _ => (error.message(), ""),
             };
-            (Part::Document, Some((error.line(), error.column())), format!("{said}{remedy}"))
+            (ItemField::Document, Some((error.line(), error.column())), format!("{said}{remedy}"))
         });
         Err(problems.collect())
     }
@@ -417,14 +417,14 @@ fn verify(backend: &Backend) -> Verify {
 const ABOVE: &str = "the policy of all APIs, which stands above its own, cannot be served: mend that first";
 
 /// What is at fault, where in a document, and how.
-type Problem = (Part, Option<(usize, usize)>, String);
+type Problem = (ItemField, Option<(usize, usize)>, String);
 
 /// Refuses a document whose every request would be refused: an identity is never shown over http.
 fn refuse_plaintext(document: &Document, upstream: &Upstream) -> Result<(), Vec<Problem>> {
     if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
         let problem = "an identity cannot be shown to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
-        return Err(vec![(Part::Document, None, problem.to_owned())]);
+        return Err(vec![(ItemField::Document, None, problem.to_owned())]);
     }
     Ok(())
 }
@@ -449,14 +449,17 @@ impl Named {
 
 impl Built {
     fn say(&mut self, item: &Item, problems: Vec<Problem>) {
-        let broken = |(part, at, problem)| Broken { item: item.clone(), part, at, problem };
+        let broken = |(field, at, problem)| ItemError { item: item.clone(), field, at, problem };
         self.broken.extend(problems.into_iter().map(broken));
     }
 
     fn note_uses(&mut self, by: &str, named: &Named) {
         // It may be an issuer, which needs no key.
-        let uses =
-            named.certificates.iter().map(|of| Use { by: by.to_owned(), of: of.clone(), needs_key: false });
+        let uses = named.certificates.iter().map(|of| CertificateUse {
+            user: by.to_owned(),
+            reference: of.clone(),
+            needs_key: false,
+        });
         self.uses.extend(uses);
         self.backend_users.extend(named.backends.iter().map(|id| (id.clone(), by.to_owned())));
     }

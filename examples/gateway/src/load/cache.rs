@@ -16,7 +16,7 @@ use tower_mtls::{
 };
 
 use super::api_trust::ApiTrust;
-use crate::{serve::Client, store::Published};
+use crate::{serve::Client, store::CurrentStore};
 
 /// SHA-256 of everything that a value was made of. Some of that is secret: it stays in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ pub(crate) struct Cache {
     /// How many requests each route has in flight: they count whatever configuration they came under.
     pub(super) in_flight: Memo<Arc<AtomicUsize>>,
     /// What requests see of the store: loads come and go, it stays.
-    pub(super) store: Arc<Published>,
+    pub(super) store: Arc<CurrentStore>,
 }
 
 impl Cache {

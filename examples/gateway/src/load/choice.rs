@@ -16,7 +16,7 @@ use tower_mtls::{
 use super::{Named, files::Findings, key_pair::Pair, publication::referred, rows};
 use crate::{
     config::{By, Claim, IdentityBy, Located, RouteIdentity, quoted},
-    store::Published,
+    store::CurrentStore,
 };
 
 /// The identities that routes can be given.
@@ -31,7 +31,7 @@ pub(super) struct Known {
 #[derive(Clone)]
 pub(super) struct All {
     file: SharedIdentities,
-    store: Option<Arc<Published>>,
+    store: Option<Arc<CurrentStore>>,
 }
 
 /// The layer that chooses; None if what it needs is broken, which has been reported by then.
@@ -70,7 +70,7 @@ impl Known {
         &self.all
     }
 
-    pub(super) fn new(read: &Named<Pair>, file: SharedIdentities, store: Option<Arc<Published>>) -> Self {
+    pub(super) fn new(read: &Named<Pair>, file: SharedIdentities, store: Option<Arc<CurrentStore>>) -> Self {
         let identity = |pair: &Option<Pair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));

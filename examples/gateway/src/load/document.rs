@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{
     config::{By, Claim, ClientCertificate, Config, FilePath, Located, Route, RouteIdentity, Scheme, quoted},
-    store::{Deployed, Published},
+    store::{CurrentStore, DocumentCertificates},
 };
 
 /// What documents see as `context.Deployment.Certificates`: the certificates of all identities, by name, and those of the
 /// store.
 pub(super) struct Deployment {
-    pub(super) deployed: Deployed,
+    pub(super) deployed: DocumentCertificates,
     pub(super) certificates: SharedDeployment,
     digest: Digest,
     /// Whether no identity is broken.
@@ -33,7 +33,7 @@ pub(super) struct Deployment {
 impl Deployment {
     pub(super) fn new(
         identities: &Named<Pair>,
-        store: &Published,
+        store: &CurrentStore,
         kept: &mut Memo<SharedDeployment>,
     ) -> Self {
         let mut file = DeploymentCertificates::new();
@@ -46,7 +46,7 @@ impl Deployment {
         let digest = Digest::of("deployment", parts);
         // Documents that are kept go on with theirs.
         let Ok(certificates) = kept.get_or_make(digest, || Ok::<_, Infallible>(SharedDeployment::default()));
-        let deployed = Deployed::new(file, certificates.clone());
+        let deployed = DocumentCertificates::new(file, certificates.clone());
         deployed.refresh(store);
         Self { deployed, certificates, digest, is_whole: identities.values().all(Option::is_some) }
     }

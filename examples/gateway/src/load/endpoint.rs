@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{AskForCertificate, Config, FilePath, KeyFiles, Located, Management, quoted},
     management::{Access, Hosts, Token},
-    store::Published,
+    store::CurrentStore,
 };
 
 /// An address to listen on, and what is shown and asked there.
@@ -40,7 +40,7 @@ pub(super) fn management(
     config: &Config,
     management: &Management,
     roots: &Named<Roots>,
-    store: &Arc<Published>,
+    store: &Arc<CurrentStore>,
     cache: &mut Cache,
     findings: &mut Findings,
 ) -> Option<(Endpoint, Access)> {

@@ -7,14 +7,14 @@ use tower_mtls::{Policy, Thumbprint};
 use super::{Named, files::Findings, trust::Roots};
 use crate::{
     config::{ClientCertificate, FilePath, InStore, Located, Mode, quoted},
-    store::{Members, Published},
+    store::{CurrentStore, StoreMembers},
 };
 
 /// The policy of a route.
 pub(super) fn policy(
     rules: &Located<ClientCertificate>,
     roots: &Named<Roots>,
-    store: &Arc<Published>,
+    store: &Arc<CurrentStore>,
     findings: &mut Findings,
 ) -> Option<Policy> {
     let issuers = parsed(&rules.issuer, findings, NAME);
@@ -47,7 +47,7 @@ pub(super) fn policy(
         policy = policy.thumbprints(thumbprints);
     }
     if let Some(which) = rules.in_store {
-        policy = policy.member_of(Members::new(store.clone(), which == InStore::Any));
+        policy = policy.member_of(StoreMembers::new(store.clone(), which == InStore::Any));
     }
     if !rules.validity {
         policy = policy.allow_outside_validity();

@@ -34,14 +34,14 @@ use crate::{
         Bounds, Client, Guard, IdentitySelector, Route, RouteFacts, RouteMeasures, RouteService,
         UnverifiedLayer,
     },
-    store::Published,
+    store::CurrentStore,
 };
 
 /// What routes are built from.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
     pub(super) roots: &'a Named<Roots>,
-    pub(super) store: &'a Arc<Published>,
+    pub(super) store: &'a Arc<CurrentStore>,
     pub(super) identities: &'a Known,
     pub(super) deployment: &'a Deployment,
     pub(super) client: &'a Client,

@@ -10,7 +10,7 @@ use tower_mtls::{Clock, SystemClock};
 use crate::{
     live::Status,
     serve::{self, RoutingSnapshot, Side},
-    store::Published,
+    store::CurrentStore,
 };
 
 /// The format's own media type.
@@ -43,7 +43,7 @@ pub(super) fn render(
     recorded: &PrometheusHandle,
     status: &Status,
     site: &RoutingSnapshot,
-    published: &Published,
+    published: &CurrentStore,
 ) -> String {
     let mut text = recorded.render();
     let now = SystemClock.now();

@@ -34,7 +34,7 @@ use crate::{
     log,
     path::Normalised,
     routes::RouteTable,
-    store::{Deployed, Use, Uses},
+    store::{CertificateUse, CertificateUses, DocumentCertificates},
 };
 
 /// The most octets of a request's head, target and fields together.
@@ -52,7 +52,7 @@ pub(crate) struct RoutingSnapshot {
     pub(crate) file: Arc<FileRoutes>,
     pub(crate) apis: Built,
     /// Everything that refers to certificates of the store.
-    pub(crate) uses: Arc<Uses>,
+    pub(crate) uses: Arc<CertificateUses>,
     table: RouteTable,
     /// By position in the table; None: an API that cannot be served.
     routes: Vec<Option<Arc<Route>>>,
@@ -69,9 +69,9 @@ pub(crate) struct FileRoutes {
     pub(crate) trusts: Vec<UpstreamTrust>,
     pub(crate) expiries: Vec<Expiry>,
     /// Which of its routes refer to certificates of the store.
-    pub(crate) uses: Vec<Use>,
+    pub(crate) uses: Vec<CertificateUse>,
     /// What policy documents see of its identities and of the store.
-    pub(crate) deployed: Deployed,
+    pub(crate) deployed: DocumentCertificates,
     pub(crate) api_parts: ApiParts,
 }
 
@@ -213,7 +213,7 @@ impl RoutingSnapshot {
         });
         let of_apis = apis.routes.values().map(|(path, route)| ((None, path.clone()), route.clone()));
         let (places, routes): (Vec<_>, Vec<_>) = of_file.chain(of_apis).unzip();
-        let uses = Arc::new(Uses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
+        let uses = Arc::new(CertificateUses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
         Self { table: RouteTable::new(places), routes, uses, file, apis }
     }
 

@@ -82,7 +82,7 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
     browser.field("Backend URL").await.send_keys(&format!("{}/orders", world.upstream)).await.unwrap();
     browser.screenshot("6-create-api").await;
     browser.press("Create").await;
-    browser.says("The id of the API has one of the characters").await;
+    browser.says("The id of the API contains one of the characters").await;
     browser.focuses("input: Id").await;
     id.clear().await.unwrap();
     id.send_keys("orders-co").await.unwrap();

@@ -102,7 +102,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     id.clear().await.unwrap();
     id.send_keys("a*b").await.unwrap();
     browser.press("Upload").await;
-    browser.says("The id of the certificate has one of the characters").await;
+    browser.says("The id of the certificate contains one of the characters").await;
     browser.focuses("input: Id").await;
 
     // An id that the server keeps for something else.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     path,
     serve::Route,
-    store::{Api, Condition, Id, Item, Revision, Settings, Value},
+    store::{Api, Id, Item, ItemValue, Precondition, Revision, Settings},
 };
 
 static FIELDS: Fields =
@@ -131,7 +131,7 @@ impl ApiRequest {
         self,
         id: Id,
         action: &'static str,
-        condition: Condition,
+        condition: Precondition,
         is_whole: bool,
         head: &Parts,
         body: Body,
@@ -148,7 +148,7 @@ impl ApiRequest {
         let (made, shown) = (id.clone(), id.clone());
         let edit = move |settings: &Settings, tag| {
             let present = settings.apis.get(&made).map(|stored| &*stored.value);
-            Ok(Value::Api(said.api(&made, present, is_whole, tag)))
+            Ok(ItemValue::Api(said.api(&made, present, is_whole, tag)))
         };
         let resource = move |asked: &Self, settings: &Settings| {
             let stored = settings.apis.get(&shown).ok_or_else(|| absent(&shown))?;
@@ -369,7 +369,7 @@ pub(super) fn absent(id: &Id) -> Problem {
 fn change(
     id: Id,
     audit: Audit,
-    condition: Condition,
+    condition: Precondition,
     must_exist: bool,
 ) -> Change<impl Fn(&Settings) -> Option<Revision>> {
     let (item, what) = (Item::Api(id.clone()), format!("the API '{id}'"));

@@ -7,7 +7,7 @@ use tower_mtls::{Verification, admitted, remote_addr, verification};
 use tracing::field::display;
 
 use super::Problem;
-use crate::store::{Entry, Refusal};
+use crate::store::{ChangeError, Entry};
 
 /// A change that somebody asks for.
 pub(super) struct Audit {
@@ -54,7 +54,7 @@ impl Audit {
     }
 
     /// What is answered to a change that was not made.
-    pub(super) fn refusal(&self, refusal: Refusal, what: &str) -> Problem {
+    pub(super) fn refusal(&self, refusal: ChangeError, what: &str) -> Problem {
         let problem = Problem::of(refusal, what);
         self.refused(&problem);
         problem

@@ -17,7 +17,7 @@ use super::{
     listing::ListQuery,
     tagged,
 };
-use crate::store::{Backend, Condition, Credential, Id, Item, Revision, Settings, Value};
+use crate::store::{Backend, Credential, Id, Item, ItemValue, Precondition, Revision, Settings};
 
 static FIELDS: Fields = Fields { texts: &["name", "title", "url"], expire: false };
 
@@ -114,7 +114,7 @@ impl ApiRequest {
         self,
         id: Id,
         action: &'static str,
-        condition: Condition,
+        condition: Precondition,
         is_whole: bool,
         head: &Parts,
         body: Body,
@@ -126,7 +126,7 @@ impl ApiRequest {
         let (made, shown) = (id.clone(), id.clone());
         let edit = move |settings: &Settings, tag| {
             let present = settings.backends.get(&made).map(|stored| &*stored.value);
-            Ok(Value::Backend(said.backend(present.filter(|_| !is_whole), tag)))
+            Ok(ItemValue::Backend(said.backend(present.filter(|_| !is_whole), tag)))
         };
         let resource = move |asked: &Self, settings: &Settings| {
             let stored = settings.backends.get(&shown).ok_or_else(|| absent(&shown))?;
@@ -297,7 +297,7 @@ fn absent(id: &Id) -> Problem {
 fn change(
     id: Id,
     audit: Audit,
-    condition: Condition,
+    condition: Precondition,
     must_exist: bool,
 ) -> Change<impl Fn(&Settings) -> Option<Revision>> {
     let (item, what) = (Item::Backend(id.clone()), format!("the Backend '{id}'"));

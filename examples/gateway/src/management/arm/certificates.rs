@@ -15,7 +15,7 @@ use super::{
     filter::{Facts, Fields},
     listing::ListQuery,
 };
-use crate::store::{Entry, Id, Purpose};
+use crate::store::{Entry, EntryPurpose, Id};
 
 static FIELDS: Fields = Fields { texts: &["name", "subject", "thumbprint"], expire: true };
 
@@ -104,7 +104,7 @@ impl ApiRequest {
                 "sha256Thumbprint": hex(certificate.sha256_thumbprint()),
                 "issuer": name(certificate.issuer()),
                 "notBefore": date(validity.not_before),
-                "hasPrivateKey": entry.purpose == Purpose::Identity,
+                "hasPrivateKey": entry.purpose == EntryPurpose::Identity,
                 "usedBy": self.certificates.users(entry),
                 "created": date(entry.created),
                 "updated": date(entry.updated),

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::Value as Json;
 
 use super::{ApiRequest, Problem, audit::Audit, tagged};
-use crate::store::{Changed, Condition, Item, Refusal, Revision, Settings, Value};
+use crate::store::{AppliedChange, ChangeError, Item, ItemValue, Precondition, Revision, Settings};
 
 /// A change that somebody asks for.
 pub(super) struct Change<Tag> {
@@ -13,7 +13,7 @@ pub(super) struct Change<Tag> {
     /// As messages call it: `the API 'orders'`.
     pub(super) what: String,
     pub(super) audit: Audit,
-    pub(super) condition: Condition,
+    pub(super) condition: Precondition,
     /// Whether there has to be one already.
     pub(super) must_exist: bool,
     /// The tag of what is changed; None: it is not there.
@@ -25,20 +25,20 @@ impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag>
     pub(super) async fn make(
         self,
         asked: ApiRequest,
-        edit: impl Fn(&Settings, Revision) -> Result<Value, Refusal> + Send + Sync + 'static,
+        edit: impl Fn(&Settings, Revision) -> Result<ItemValue, ChangeError> + Send + Sync + 'static,
         resource: impl Fn(&ApiRequest, &Settings) -> Result<Json, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
         let Self { item, what, audit, condition, must_exist, tag } = self;
         let change = asked.complete(move |asked| async move {
             let edit = |settings: &Settings, next| {
                 if must_exist && tag(settings).is_none() {
-                    return Err(Refusal::Absent);
+                    return Err(ChangeError::Absent);
                 }
                 condition.check(tag(settings))?;
                 edit(settings, next).map(Some)
             };
             let changed = asked.apis.change(&item, edit).await;
-            let Changed { before, after } = changed.map_err(|refusal| audit.refusal(refusal, &what))?;
+            let AppliedChange { before, after } = changed.map_err(|refusal| audit.refusal(refusal, &what))?;
             let (status, outcome) = match tag(&before) {
                 Some(_) => (StatusCode::OK, "replaced"),
                 None => (StatusCode::CREATED, "created"),
@@ -54,13 +54,13 @@ impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag>
     pub(super) async fn remove(
         self,
         asked: ApiRequest,
-        edit: impl Fn(&Settings) -> Result<Option<Value>, Refusal> + Send + Sync + 'static,
+        edit: impl Fn(&Settings) -> Result<Option<ItemValue>, ChangeError> + Send + Sync + 'static,
         removed: StatusCode,
     ) -> Result<Response, Problem> {
         let Self { item, what, audit, condition, tag, .. } = self;
         let change = asked.complete(move |asked| async move {
             let edit = |settings: &Settings, _| {
-                condition.check(Some(tag(settings).ok_or(Refusal::Absent)?))?;
+                condition.check(Some(tag(settings).ok_or(ChangeError::Absent)?))?;
                 edit(settings)
             };
             match asked.apis.change(&item, edit).await {
@@ -68,7 +68,7 @@ impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag>
                     audit.done("deleted", None, None);
                     Ok(removed.into_response())
                 }
-                Err(Refusal::Absent) => Ok(StatusCode::NO_CONTENT.into_response()),
+                Err(ChangeError::Absent) => Ok(StatusCode::NO_CONTENT.into_response()),
                 Err(refusal) => Err(audit.refusal(refusal, &what)),
             }
         });

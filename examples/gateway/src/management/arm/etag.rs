@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::Problem;
-use crate::store::{Condition, Revision};
+use crate::store::{Precondition, Revision};
 
 /// The tag of this revision.
 pub(super) fn of(revision: Revision) -> HeaderValue {
@@ -13,22 +13,22 @@ pub(super) fn of(revision: Revision) -> HeaderValue {
 }
 
 /// What If-Match says; None if it is not there or empty. A tag that is none of ours, or weak, matches nothing.
-pub(super) fn condition(headers: &HeaderMap) -> Option<Condition> {
+pub(super) fn condition(headers: &HeaderMap) -> Option<Precondition> {
     let fields: Vec<_> = headers.get_all(header::IF_MATCH).iter().collect();
     let tags = fields.iter().flat_map(|field| field.to_str().unwrap_or("?").split(','));
     let tags: Vec<_> = tags.map(str::trim).filter(|tag| !tag.is_empty()).collect();
     match &tags[..] {
         [] => None,
-        ["*"] => Some(Condition::Present),
-        tags => Some(Condition::At(tags.iter().filter_map(|tag| revision(tag)).collect())),
+        ["*"] => Some(Precondition::Present),
+        tags => Some(Precondition::AtRevision(tags.iter().filter_map(|tag| revision(tag)).collect())),
     }
 }
 
 /// What a PUT says. Without If-Match, or with `If-None-Match: *`, only what is not there is made.
-pub(super) fn condition_to_put(headers: &HeaderMap) -> Result<Condition, Problem> {
+pub(super) fn condition_to_put(headers: &HeaderMap) -> Result<Precondition, Problem> {
     match (condition(headers), headers.get(header::IF_NONE_MATCH)) {
-        (condition, None) => Ok(condition.unwrap_or(Condition::Absent)),
-        (None, Some(tag)) if tag == "*" => Ok(Condition::Absent),
+        (condition, None) => Ok(condition.unwrap_or(Precondition::Absent)),
+        (None, Some(tag)) if tag == "*" => Ok(Precondition::Absent),
         _ => {
             let message = "Of If-None-Match only * is known here, and not beside If-Match.";
             Err(Problem::validation("If-None-Match", message))
@@ -37,7 +37,7 @@ pub(super) fn condition_to_put(headers: &HeaderMap) -> Result<Condition, Problem
 }
 
 /// What a request says that must say what it changes.
-pub(super) fn condition_to_delete(headers: &HeaderMap, what: &str) -> Result<Condition, Problem> {
+pub(super) fn condition_to_delete(headers: &HeaderMap, what: &str) -> Result<Precondition, Problem> {
     condition(headers).ok_or_else(|| {
         let message =
             format!("If-Match is missing: send the ETag of the {what}, or * for whatever is there.");
@@ -57,12 +57,12 @@ mod tests {
 
     #[test]
     fn if_match_is_read_as_http_defines_it() {
-        let at = |revisions: &[Revision]| Some(Condition::At(revisions.to_vec()));
+        let at = |revisions: &[Revision]| Some(Precondition::AtRevision(revisions.to_vec()));
         let mine = of(255).to_str().unwrap().to_owned();
         for (fields, expected) in [
             (&[][..], None),
             (&[""], None),
-            (&["*"], Some(Condition::Present)),
+            (&["*"], Some(Precondition::Present)),
             (&[&mine], at(&[255])),
             (&["\"0000000000000001\", \"x\"", &mine], at(&[1, 255])),
             (&["W/\"0000000000000001\""], at(&[])),

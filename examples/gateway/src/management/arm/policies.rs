@@ -17,7 +17,7 @@ use super::{
     change::Change,
     etag, listing, tagged,
 };
-use crate::store::{Api, Condition, Id, Item, Policy, Refusal, Revision, Settings, Value};
+use crate::store::{Api, ChangeError, Id, Item, ItemValue, Policy, Precondition, Revision, Settings};
 
 static NAMES: Names = Names { known: &["format", "value"], idle: &["warnings"] };
 
@@ -59,7 +59,7 @@ impl ApiRequest {
         let (made, shown) = (of.clone(), of.clone());
         let edit = move |settings: &Settings, tag| {
             let policy = Policy::new(format, text.clone(), tag);
-            with_policy(settings, made.as_ref(), Some(policy))?.ok_or(Refusal::Absent)
+            with_policy(settings, made.as_ref(), Some(policy))?.ok_or(ChangeError::Absent)
         };
         let resource = move |asked: &Self, settings: &Settings| {
             let of = shown.as_ref();
@@ -136,12 +136,12 @@ fn with_policy(
     settings: &Settings,
     of: Option<&Id>,
     policy: Option<Policy>,
-) -> Result<Option<Value>, Refusal> {
+) -> Result<Option<ItemValue>, ChangeError> {
     match of {
-        None => Ok(policy.map(Value::Policy)),
+        None => Ok(policy.map(ItemValue::Policy)),
         Some(id) => {
-            let api = settings.apis.get(id).ok_or(Refusal::Absent)?;
-            Ok(Some(Value::Api(Api { policy, ..Api::clone(&api.value) })))
+            let api = settings.apis.get(id).ok_or(ChangeError::Absent)?;
+            Ok(Some(ItemValue::Api(Api { policy, ..Api::clone(&api.value) })))
         }
     }
 }
@@ -206,7 +206,7 @@ fn absent(of: Option<&Id>) -> Problem {
 fn change(
     of: Option<Id>,
     audit: Audit,
-    condition: Condition,
+    condition: Precondition,
 ) -> Change<impl Fn(&Settings) -> Option<Revision>> {
     let (item, what) = match &of {
         Some(id) => (Item::Api(id.clone()), format!("the policy of the API '{id}'")),

@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::store::{Broken, Part, Refusal};
+use crate::store::{ChangeError, ItemError, ItemField};
 
 /// An answer that says no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Problem {
         Self { status, code, message: message.into(), details: Vec::new(), allow: None }
     }
 
-    /// A part of the request cannot be accepted.
+    /// A field of the request cannot be accepted.
     pub(super) fn validation(target: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         let problem = Self::new(StatusCode::BAD_REQUEST, "ValidationError", message.clone());
@@ -56,40 +56,40 @@ impl Problem {
     }
 
     /// Why the store did not do what was asked of it; `what` is such as `the certificate 'orders'`.
-    pub(super) fn of(refusal: Refusal, what: &str) -> Self {
+    pub(super) fn of(refusal: ChangeError, what: &str) -> Self {
         let capital = capital(what);
         match refusal {
-            Refusal::Exists => {
+            ChangeError::Exists => {
                 let message = format!(
                     "{capital} exists. To replace it, send its ETag in If-Match, or * to replace whatever is there."
                 );
                 Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
             }
-            Refusal::Changed => {
+            ChangeError::PreconditionFailed => {
                 let message = format!(
                     "If-Match is not the ETag of {what}: it was changed or removed meanwhile. Get it again and decide \
                      anew."
                 );
                 Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
             }
-            Refusal::Absent => Self::not_found(format!("{capital} does not exist.")),
-            Refusal::Unusable(unusable) => Self::validation(unusable.part.as_str(), unusable.problem),
-            Refusal::Broken(broken) => Self::broken(&broken),
-            Refusal::InUse(users) => {
+            ChangeError::Absent => Self::not_found(format!("{capital} does not exist.")),
+            ChangeError::Upload(error) => Self::validation(error.field.as_str(), error.problem),
+            ChangeError::Invalid(broken) => Self::broken(&broken),
+            ChangeError::InUse(users) => {
                 let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
                 let message = format!("{capital} is used by the following entities:\r\n{users}");
                 Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
             }
-            Refusal::Needed { users, why } => {
+            ChangeError::BreaksUses { users, reason } => {
                 let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
-                let message = format!("{why} {capital} is used by the following entities:\r\n{users}");
+                let message = format!("{reason} {capital} is used by the following entities:\r\n{users}");
                 Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
             }
-            Refusal::Full => {
+            ChangeError::Full => {
                 let message = "The store holds as many entries of this kind as it takes. Delete some first.";
                 Self::new(StatusCode::BAD_REQUEST, "LimitExceeded", message)
             }
-            Refusal::Failed(error) => {
+            ChangeError::Failed(error) => {
                 tracing::error!(what, "{error}");
                 let message = "The store failed; the gateway's log says why.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
@@ -98,18 +98,21 @@ impl Problem {
     }
 
     /// What requests could not be served by.
-    fn broken(broken: &[Broken]) -> Self {
-        let target = |part| match part {
-            Part::Path => "path",
-            Part::ServiceUrl => "serviceUrl",
-            Part::Url => "url",
-            Part::Credentials => "credentials",
-            Part::Document => "representation",
+    fn broken(broken: &[ItemError]) -> Self {
+        let target = |field| match field {
+            ItemField::Path => "path",
+            ItemField::ServiceUrl => "serviceUrl",
+            ItemField::Url => "url",
+            ItemField::Credentials => "credentials",
+            ItemField::Document => "representation",
         };
         let problem = Self::invalid(
-            broken.iter().map(|broken| (target(broken.part), format!("{}: {broken}", broken.item))).collect(),
+            broken
+                .iter()
+                .map(|broken| (target(broken.field), format!("{}: {broken}", broken.item)))
+                .collect(),
         );
-        if broken.iter().any(|broken| broken.part == Part::Path) {
+        if broken.iter().any(|broken| broken.field == ItemField::Path) {
             return Self { status: StatusCode::CONFLICT, code: "Conflict", ..problem };
         }
         problem
