@@ -151,7 +151,7 @@ async fn step_7_the_choice_is_in_effect_on_the_next_call() {
     assert!(row.contains("API shop"), "{row}");
     browser.press("Delete billing").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use, and was not deleted.").await;
+    browser.says("Not deleted: it is still used by").await;
     browser.screenshot("7-in-use").await;
     browser.find("//dialog//a[normalize-space()='API shop']").await.click().await.unwrap();
     browser.says("Policy document (XML)").await;
@@ -163,7 +163,7 @@ async fn step_7_the_choice_is_in_effect_on_the_next_call() {
     let body = json!({ "properties": { "format": "rawxml", "value": all } }).to_string();
     assert_eq!(world.ask(Method::PUT, "/policies/policy", &[], &body).await.status, 201);
     browser.go(&world, "#/apis/shop/security").await;
-    browser.field("The policy of all APIs shows orders").await.click().await.unwrap();
+    browser.field("Global policy: orders").await.click().await.unwrap();
     browser.press("Save").await;
     browser.says("Saved.").await;
     assert_eq!(call(&world, "/shop").await, (200, "CN=orders-gateway, O=Contoso".to_owned()));
@@ -205,7 +205,7 @@ async fn step_8_the_choice_is_part_of_the_policy_and_leaves_the_rest_as_it_was()
     input.clear().await.unwrap();
     input.send_keys(before).await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     browser.follow("Security").await;
     assert!(browser.field("None").await.is_selected().await.unwrap());
 }
@@ -219,12 +219,12 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
     assert_eq!(call(&world, "/shop").await.0, 502);
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    assert!(browser.field("Verify it").await.is_selected().await.unwrap());
+    assert!(browser.field("Verify").await.is_selected().await.unwrap());
     for (choice, expected) in [
         ("Do not verify the chain", 200),
         ("Do not verify the name", 502),
         ("Verify neither", 200),
-        ("Verify it", 502),
+        ("Verify", 502),
     ] {
         browser.field(choice).await.click().await.unwrap();
         if expected == 200 {
@@ -235,11 +235,11 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
         assert!(browser.field(choice).await.is_selected().await.unwrap(), "{choice}");
         let text = browser.text().await;
         for sign in ["not verified", "The backend is not verified: whoever stands between"] {
-            assert_eq!(text.contains(sign), choice != "Verify it", "{choice}: {sign}");
+            assert_eq!(text.contains(sign), choice != "Verify", "{choice}: {sign}");
         }
         assert_eq!(call(&world, "/shop").await.0, expected, "{choice}");
         let named = policy(&world, "shop").await.contains("<set-backend-service backend-id=\"shop\" />");
-        assert_eq!(named, choice != "Verify it", "{choice}");
+        assert_eq!(named, choice != "Verify", "{choice}");
     }
     let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
     assert_eq!(backend.status, 404, "what nobody uses is cleaned up");
@@ -262,7 +262,7 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.follow("APIs").await;
     browser.press("Delete The shop API").await;
-    browser.says("and so does the backend shop that was made for it").await;
+    browser.says("and so will the backend shop that was created for it").await;
     browser.screenshot("9-delete-api").await;
     browser.press("Yes, delete it").await;
     browser.says("The shop API was deleted.").await;
@@ -288,7 +288,7 @@ async fn step_10_scripts_and_the_page_see_the_same() {
     put_policy(&world, "shop", &document).await;
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    browser.says("The policy names the certificate by its thumbprint.").await;
+    browser.says("The policy refers to the certificate by its thumbprint.").await;
     assert!(browser.field("Client certificate").await.is_selected().await.unwrap());
     assert_eq!(browser.run("return document.querySelector('select').value").await, "orders");
     browser.screenshot("10-by-script").await;
@@ -303,9 +303,9 @@ async fn step_10_scripts_and_the_page_see_the_same() {
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.field("None").await.click().await.unwrap();
     browser.press("Save").await;
-    browser.says("Somebody else changed the policy").await;
+    browser.says("The policy or the backend of this API was changed by someone else").await;
     browser.screenshot("10-changed-meanwhile").await;
-    browser.press("Show what stands now").await;
+    browser.press("Show current version").await;
     browser.settled().await;
     browser.holds("what stands is shown", "return document.querySelector('input[value=none]').checked").await;
 }
@@ -323,7 +323,7 @@ async fn an_identity_of_the_file_is_told_from_those_of_the_store() {
     );
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    browser.says("filed is not in the store: it is an identity of gateway.toml.").await;
+    browser.says("filed is an identity of gateway.toml, not of the store.").await;
     let chosen = browser.run("return document.querySelector('select').selectedOptions[0].textContent").await;
     assert_eq!(chosen, "filed (gateway.toml)");
     browser.screenshot("13-of-the-file").await;
@@ -350,29 +350,29 @@ async fn an_api_that_anybody_may_call_says_so_until_a_certificate_is_demanded() 
     browser.go(&world, "#/apis").await;
     browser.enter_token(&world.token).await;
     for (name, who) in [
-        ("The shop API", "Anybody"),
-        ("The guarded API", "as its policy says"),
-        ("/open read-only: gateway.toml", "as gateway.toml says"),
+        ("The shop API", "Anyone"),
+        ("The guarded API", "by its policy"),
+        ("/open read-only: gateway.toml", "see gateway.toml"),
     ] {
         let row = browser.row(name).await.text().await.unwrap();
         assert!(row.contains(who), "{name}: {row}");
     }
     browser.screenshot("11-callers").await;
     browser.go(&world, "#/apis/shop/security").await;
-    browser.says("Anybody can call this API. Nothing in the policies refuses").await;
+    browser.says("Anyone can call this API. The policies accept").await;
     assert!(!browser.text().await.contains("and so reaches the backend"));
     browser.field("Client certificate").await.click().await.unwrap();
     choose(&browser, "orders").await;
-    browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
+    browser.says("Anyone can call this API and reach the backend as orders.").await;
     browser.screenshot("11-anybody").await;
     browser.press("Save").await;
     browser.says("Saved.").await;
-    browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
+    browser.says("Anyone can call this API and reach the backend as orders.").await;
     assert_eq!(call(&world, "/shop").await.0, 200);
 
-    browser.press("Demand a certificate").await;
-    browser.says("Callers must show a certificate from now on.").await;
-    browser.says("The policy of this API decides by the caller's certificate.").await;
+    browser.press("Require a certificate").await;
+    browser.says("Callers must now present a certificate.").await;
+    browser.says("The policy of this API checks the caller's certificate.").await;
     assert!(!browser.text().await.contains("Anybody can call"));
     browser.screenshot("11-demanded").await;
     assert_eq!(call(&world, "/shop").await.0, 401);
@@ -386,13 +386,13 @@ async fn an_api_that_anybody_may_call_says_so_until_a_certificate_is_demanded() 
     put_service_policy(&world, VALIDATE, "").await;
     browser.go(&world, "#/apis").await;
     browser.row("The shop API").await;
-    browser.says("as the policy of all APIs says").await;
+    browser.says("by the global policy").await;
     browser.follow("The shop API").await;
-    browser.says("The policy of all APIs decides by the caller's certificate.").await;
+    browser.says("The global policy checks the caller's certificate.").await;
     put_policy(&world, "shop", "<policies><inbound></inbound></policies>").await;
     browser.go(&world, "#/apis").await;
     browser.follow("The shop API").await;
-    browser.says("Anybody can call this API.").await;
+    browser.says("Anyone can call this API.").await;
 }
 
 #[tokio::test]
@@ -409,8 +409,8 @@ async fn a_gateway_that_trusts_no_callers_says_so_when_a_certificate_is_demanded
     make_api(&world, "shop", "shop", &world.upstream).await;
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    browser.press("Demand a certificate").await;
-    browser.says("The gateway refused this.").await;
+    browser.press("Require a certificate").await;
+    browser.says("The change was rejected.").await;
     browser.says("the gateway's operator names a set in [apis] trust").await;
     browser.screenshot("11-no-trust").await;
     assert_eq!(policy(&world, "shop").await, "");
@@ -437,14 +437,14 @@ async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
         (
             "<set-backend-service backend-id=\"b1\" />",
             "URL/elsewhere (backend b1) not verified",
-            "Backend b1 shows billing",
+            "Backend b1: billing",
         ),
         (
             "<set-backend-service base-url=\"https://other.example/a\" />",
             "https://other.example/a (from the policy)",
             "None",
         ),
-        (choose, "chosen by the policy", "What the chosen backend shows"),
+        (choose, "selected by the policy", "Selected by the backend"),
         (
             "<set-backend-service backend-id=\"b1\" /><set-backend-service base-url=\"https://other.example\" />",
             "https://other.example (from the policy)",
@@ -465,31 +465,34 @@ async fn what_the_backend_sees_and_which_one_it_is_is_what_the_policies_say() {
         let header = browser.find("//dl[@class='line']/div[dt='Backend']/dd").await.text().await.unwrap();
         assert_eq!(header, backend.replace("URL", &world.upstream), "{inbound}");
         if seen.starts_with("Backend") {
-            browser.says("Backend b1, which the policy chooses, is not verified").await;
-            browser.says("and so reaches the backend with a certificate of").await;
+            browser.says("Backend b1, which the policy selects, is not verified").await;
+            browser.says("and reach the backend with a certificate of").await;
             browser.screenshot("12-backend").await;
         }
         // None is said only where it is true.
-        assert_eq!(browser.text().await.contains("The backend sees no client certificate."), seen == "None");
+        assert_eq!(
+            browser.text().await.contains("No client certificate is presented to the backend."),
+            seen == "None"
+        );
     }
     make_api(&world, "plain", "plain", "http://localhost:9").await;
     browser.go(&world, "#/apis/plain/security").await;
     browser.says("http://localhost:9 plain http").await;
     browser.says("The backend is called over plain http").await;
-    assert!(!browser.text().await.contains("Verify it"));
+    assert!(!browser.text().await.contains("Verify"));
     // The same by the policy of all APIs.
     put_service_policy(&world, "<set-backend-service backend-id=\"b1\" />", "").await;
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.go(&world, "#/apis").await;
     browser.follow("The shop API").await;
-    assert!(browser.field("Backend b1 shows billing").await.is_selected().await.unwrap());
+    assert!(browser.field("Backend b1: billing").await.is_selected().await.unwrap());
     // What is saved as text is in the header at once.
     browser.follow("Policy").await;
     let input = browser.field("Policy document (XML)").await;
     input.clear().await.unwrap();
     input.send_keys("<policies><inbound></inbound></policies>").await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     let header = browser.find("//dl[@class='line']/div[dt='Backend']/dd").await.text().await.unwrap();
     assert_eq!(header, world.upstream);
 }
@@ -503,7 +506,7 @@ async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses(
     make_api(&world, "other", "other", &world.upstream).await;
     browser.go(&world, "#/backends").await;
     browser.enter_token(&world.token).await;
-    browser.says("There is no backend yet.").await;
+    browser.says("There are no backends yet.").await;
     let properties = |tls: Value, credentials: Value| json!({ "url": world.upstream, "protocol": "http", "tls": tls, "credentials": credentials });
     let credentials = json!({ "certificateIds": ["billing"] });
     let backend = properties(json!({}), credentials);
@@ -524,13 +527,13 @@ async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses(
     browser.screenshot("14-backends").await;
     browser.press("Delete shop").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use, and was not deleted. Remove it first from:\n\nAPI shop").await;
+    browser.says("Not deleted: it is still used by\n\nAPI shop").await;
     browser.follow("API shop").await;
     browser.says("Policy document (XML)").await;
     // One that somebody else has made stays when the API with its id goes.
     browser.follow("APIs").await;
     browser.press("Delete The other API").await;
-    browser.says("Its policy goes with it.").await;
+    browser.says("Its policy will be deleted.").await;
     browser.press("Yes, delete it").await;
     browser.says("The other API was deleted.").await;
     browser.follow("Backends").await;
@@ -573,14 +576,14 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     make_api(&world, "shop", "shop", &world.upstream).await;
     browser.go(&world, "#/apis/shop/policy").await;
     browser.enter_token(&world.token).await;
-    browser.says("There is no policy document yet.").await;
+    browser.says("There is no policy yet.").await;
     let text = "<policies>\n  <inbound>\n    <base />\n    <rate-limit calls=\"1\" renewal-period=\"1\" />\n    \
                 <authentication-certificate certificate-id=\"gone\" />\n  </inbound>\n</policies>";
     let input = browser.field("Policy document (XML)").await;
     input.clear().await.unwrap();
     input.send_keys(text).await.unwrap();
     browser.press("Save").await;
-    browser.says("The gateway refused this document. Nothing was saved.").await;
+    browser.says("The policy was rejected. Nothing was saved.").await;
     browser.says("Line 4, column 5: <rate-limit>").await;
     browser.screenshot("8-policy-refused").await;
     browser.press("Go to line 4").await;
@@ -592,7 +595,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     // What was not saved is there after a look at another page.
     browser.follow("APIs").await;
     browser.go(&world, "#/apis/shop/policy").await;
-    browser.says("This is what you had not saved yet.").await;
+    browser.says("These are your unsaved changes.").await;
     let kept = browser.field("Policy document (XML)").await.prop("value").await.unwrap();
     assert_eq!(kept.as_deref(), Some(text));
 
@@ -601,11 +604,11 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     input.clear().await.unwrap();
     input.send_keys(good).await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     // And again, by the ETag of what was just saved.
     browser.field("Policy document (XML)").await.send_keys("\n").await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     let odd = "<policies>\n<inbound>\n<base />\n<choose><when condition=\"@(context.Request.Certificate == null || \
                context.Request.Certificate.Thumbprint != \"ca06f56b258b7a0d4f2b05470939478651151984\")\">\n<return-response><set-status code=\"403\" \
                /></return-response></when></choose></inbound></policies>";
@@ -613,19 +616,19 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
     input.clear().await.unwrap();
     input.send_keys(odd).await.unwrap();
     browser.press("Save").await;
-    browser.says("The gateway has doubts about this document:").await;
+    browser.says("Warnings about this document:").await;
     browser.screenshot("8-policy-doubts").await;
     // Doubts about what is stored do not stand above what is wrong with what is not.
     browser.field("Policy document (XML)").await.send_keys("<!-- ").await.unwrap();
     browser.press("Save").await;
-    browser.says("The gateway refused this document.").await;
+    browser.says("The policy was rejected.").await;
     assert!(!browser.text().await.contains("has doubts"));
     put_policy(&world, "shop", good).await;
     browser.field("Policy document (XML)").await.send_keys("\n").await.unwrap();
     browser.press("Save").await;
-    browser.says("Somebody else changed this policy meanwhile.").await;
-    browser.press("Show the policy as it stands now").await;
-    browser.says("This is the policy as it stands now.").await;
+    browser.says("This policy was changed by someone else.").await;
+    browser.press("Show current policy").await;
+    browser.says("The current policy is shown.").await;
 
     // An empty one is none.
     for by_button in [true, false] {
@@ -644,7 +647,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_with_line_and_column() {
         browser.screenshot("8-policy-remove").await;
         browser.press("Yes, remove it").await;
         browser.says("The policy was removed.").await;
-        browser.says("There is no policy document yet.").await;
+        browser.says("There is no policy yet.").await;
         assert_eq!(world.ask(Method::GET, "/apis/shop/policies/policy", &[], "").await.status, 404);
     }
     browser.field("Policy document (XML)").await.clear().await.unwrap();

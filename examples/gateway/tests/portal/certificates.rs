@@ -42,7 +42,7 @@ async fn step_1_the_certificates_of_the_store_are_listed() {
     browser.follow("Certificates").await;
     for (id, parts) in [
         ("orders", &["CN=orders-gateway, O=Contoso", "Yes", "route /used"][..]),
-        ("billing", &["CN=billing-gateway, O=Contoso", "Yes", "nothing"]),
+        ("billing", &["CN=billing-gateway, O=Contoso", "Yes", "not used"]),
         ("partner-6", &["CN=orders-client, O=Contoso", "No", "expired"]),
         ("partner-8", &["CN=partner that ends soon", "expires in 12 days"]),
     ] {
@@ -79,7 +79,7 @@ async fn step_2_a_form_takes_file_password_and_id() {
     browser.field("Password").await.send_keys(&password).await.unwrap();
     browser.screenshot("2-upload-form").await;
     browser.press("Upload").await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
 
     // A caller's, without a password, under an id of one's own.
     browser.press("Upload certificate").await;
@@ -91,13 +91,13 @@ async fn step_2_a_form_takes_file_password_and_id() {
         .await
         .unwrap();
     browser.press("Upload").await;
-    browser.says("partner 7 is in the store").await;
+    browser.says("partner 7 was uploaded").await;
     let kept = world.ask(Method::GET, "/certificates/partner%207", &[], "").await;
     assert_eq!(kept.body["properties"]["hasPrivateKey"], false, "{kept:?}");
 
     // An id that is there, and one that is none.
     upload(&browser, &world.demo.dir().join("orders.pfx"), &password).await;
-    browser.says("There is a certificate with this id").await;
+    browser.says("A certificate with this id already exists").await;
     let id = browser.field("Id").await;
     id.clear().await.unwrap();
     id.send_keys("a*b").await.unwrap();
@@ -139,7 +139,7 @@ async fn step_3_a_wrong_password_is_said_beside_the_field_and_nothing_is_stored(
     password.clear().await.unwrap();
     password.send_keys(&world.pfx("orders").1).await.unwrap();
     browser.press("Upload").await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn step_4_what_was_uploaded_is_listed_with_subject_last_four_and_expiry() 
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     upload(&browser, &world.demo.dir().join("orders.pfx"), &world.pfx("orders").1).await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
     browser.screenshot("4-uploaded").await;
     let properties = world.ask(Method::GET, "/certificates/orders", &[], "").await.body["properties"].clone();
     let text = browser.row("orders").await.text().await.unwrap();
@@ -196,7 +196,7 @@ async fn step_5_delete_is_confirmed_and_what_is_in_use_names_its_users() {
 
     browser.press("Delete orders").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use, and was not deleted. Remove it first from:\n\nroute /used").await;
+    browser.says("Not deleted: it is still used by\n\nroute /used").await;
     browser.screenshot("5-in-use").await;
     browser.press("Close").await;
     assert_eq!(world.ask(Method::GET, "/certificates/orders", &[], "").await.status, 200);
@@ -214,7 +214,7 @@ async fn a_change_of_somebody_elses_meanwhile_is_not_overwritten() {
     browser.says("Delete orders?").await;
     assert_eq!(world.put("orders", &pfx, &password, &[("if-match", "*")]).await.status, 200);
     browser.press("Yes, delete it").await;
-    browser.says("Somebody else changed it meanwhile").await;
+    browser.says("It was changed by someone else").await;
     assert_eq!(world.ask(Method::GET, "/certificates/orders", &[], "").await.status, 200);
 }
 

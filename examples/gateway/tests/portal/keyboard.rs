@@ -21,11 +21,11 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
 
     browser.start_at_the_top().await;
     for expected in [
-        "a: Skip to the content",
+        "a: Skip to content",
         "a: Certificates",
         "a: APIs",
         "a: Upstreams",
-        "a: Policy for all APIs",
+        "a: Global policy",
         "button: Forget the token",
         "button: Upload certificate",
     ] {
@@ -51,7 +51,7 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
         browser.focuses(expected).await;
     }
     browser.keys(ENTER).await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
     browser.focuses("button: Upload certificate").await;
 
     for expected in ["input: Filter", "button: Details of orders", "button: Delete orders"] {
@@ -81,7 +81,7 @@ async fn the_first_key_skips_what_every_page_has() {
     browser.keys(TAB).await;
     browser.focuses("button: Upload certificate").await;
     // Another page says which one it is.
-    browser.follow("Policy for all APIs").await;
-    browser.focuses("h1: Policy for all APIs").await;
-    assert_eq!(browser.run("return document.title").await, "Policy for all APIs – Gateway");
+    browser.follow("Global policy").await;
+    browser.focuses("h1: Global policy").await;
+    assert_eq!(browser.run("return document.title").await, "Global policy – Gateway");
 }

@@ -1,35 +1,35 @@
-//! A change of APIs, backends and policies: from a condition and an edit to an answer.
+//! Changes of APIs, backends and policies: precondition, edit and response.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::Value as Json;
 
-use super::{ApiRequest, Problem, audit::Audit, tagged};
+use super::{ApiError, ApiRequest, audit::Audit, with_etag};
 use crate::store::{AppliedChange, ChangeError, Item, ItemValue, Precondition, Revision, Settings};
 
-/// A change that somebody asks for.
-pub(super) struct Change<Tag> {
+/// A requested change of an item.
+pub(super) struct ItemChange<Tag> {
     pub(super) item: Item,
-    /// As messages call it: `the API 'orders'`.
-    pub(super) what: String,
+    /// Name in messages, such as `the API 'orders'`.
+    pub(super) name: String,
     pub(super) audit: Audit,
     pub(super) condition: Precondition,
-    /// Whether there has to be one already.
+    /// True if the change must not create the item.
     pub(super) must_exist: bool,
-    /// The tag of what is changed; None: it is not there.
+    /// Returns the tag of the item; None if it does not exist.
     pub(super) tag: Tag,
 }
 
-impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag> {
-    /// Makes or replaces it; answers with the resource that it is then.
-    pub(super) async fn make(
+impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> ItemChange<Tag> {
+    /// Creates or replaces the item; responds with the new resource.
+    pub(super) async fn put(
         self,
-        asked: ApiRequest,
+        request: ApiRequest,
         edit: impl Fn(&Settings, Revision) -> Result<ItemValue, ChangeError> + Send + Sync + 'static,
-        resource: impl Fn(&ApiRequest, &Settings) -> Result<Json, Problem> + Send + 'static,
-    ) -> Result<Response, Problem> {
-        let Self { item, what, audit, condition, must_exist, tag } = self;
-        let change = asked.complete(move |asked| async move {
+        resource: impl Fn(&ApiRequest, &Settings) -> Result<Json, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let Self { item, name, audit, condition, must_exist, tag } = self;
+        let change = request.complete(move |request| async move {
             let edit = |settings: &Settings, next| {
                 if must_exist && tag(settings).is_none() {
                     return Err(ChangeError::Absent);
@@ -37,39 +37,39 @@ impl<Tag: Fn(&Settings) -> Option<Revision> + Send + Sync + 'static> Change<Tag>
                 condition.check(tag(settings))?;
                 edit(settings, next).map(Some)
             };
-            let changed = asked.apis.change(&item, edit).await;
-            let AppliedChange { before, after } = changed.map_err(|refusal| audit.refusal(refusal, &what))?;
+            let changed = request.apis.change(&item, edit).await;
+            let AppliedChange { before, after } = changed.map_err(|error| audit.store_error(error, &name))?;
             let (status, outcome) = match tag(&before) {
                 Some(_) => (StatusCode::OK, "replaced"),
                 None => (StatusCode::CREATED, "created"),
             };
             let tag = tag(&after).unwrap_or_default();
             audit.done(outcome, Some(tag), None);
-            Ok(tagged(status, tag, resource(&asked, &after)?))
+            Ok(with_etag(status, tag, resource(&request, &after)?))
         });
         change.await
     }
 
-    /// Removes it, if it is there; `edit` tells what is left of its record.
+    /// Removes the item if it exists; `edit` returns the remaining value of its record.
     pub(super) async fn remove(
         self,
-        asked: ApiRequest,
+        request: ApiRequest,
         edit: impl Fn(&Settings) -> Result<Option<ItemValue>, ChangeError> + Send + Sync + 'static,
         removed: StatusCode,
-    ) -> Result<Response, Problem> {
-        let Self { item, what, audit, condition, tag, .. } = self;
-        let change = asked.complete(move |asked| async move {
+    ) -> Result<Response, ApiError> {
+        let Self { item, name, audit, condition, tag, .. } = self;
+        let change = request.complete(move |request| async move {
             let edit = |settings: &Settings, _| {
                 condition.check(Some(tag(settings).ok_or(ChangeError::Absent)?))?;
                 edit(settings)
             };
-            match asked.apis.change(&item, edit).await {
+            match request.apis.change(&item, edit).await {
                 Ok(_) => {
                     audit.done("deleted", None, None);
                     Ok(removed.into_response())
                 }
                 Err(ChangeError::Absent) => Ok(StatusCode::NO_CONTENT.into_response()),
-                Err(refusal) => Err(audit.refusal(refusal, &what)),
+                Err(error) => Err(audit.store_error(error, &name)),
             }
         });
         change.await
