@@ -12,8 +12,8 @@
 //! | `expired.pem`, `expired.key` | the same caller, out of date since a day |
 //! | `stranger.pem`, `stranger.key` | the same subject under a CA nobody trusts |
 //! | `impostor.pem`, `impostor.key` | the same subject under a CA with the partners CA's name, not its key |
-//! | `upstream-ca.pem` | signs the upstreams' server certificate and the identities below |
-//! | `upstream.pem`, `upstream.key` | the upstreams' server certificate: localhost |
+//! | `backend-ca.pem` | signs the upstreams' server certificate and the identities below |
+//! | `backend.pem`, `backend.key` | the upstreams' server certificate: localhost |
 //! | `orders.pfx`, `orders.password` | the identity `CN=orders-gateway`; its certificate: `orders.pem` |
 //! | `billing.pfx`, `billing.password` | the identity `CN=billing-gateway`; `billing.pem` likewise |
 //! | `management.token` | the bearer token of the management API |

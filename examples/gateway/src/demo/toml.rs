@@ -51,7 +51,7 @@ password_file = "billing.password"
 
 # Whom the gateway believes to be an upstream, on every route that does not say otherwise.
 [upstream_tls]
-ca = ["upstream-ca.pem"]
+ca = ["backend-ca.pem"]
 
 # Two routes to the same upstream, under different identities.
 [[routes]]

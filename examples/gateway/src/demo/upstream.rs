@@ -1,7 +1,7 @@
 //! The demo's upstreams: TLS servers inside the process that demand a client certificate, and tell what they
 //! saw.
 //!
-//! A caller without a certificate, or with one that `upstream-ca.pem` did not sign, is turned away in the
+//! A caller without a certificate, or with one that `backend-ca.pem` did not sign, is turned away in the
 //! handshake. Everybody else gets, whatever the request, a JSON document with the certificate and the request
 //! as they arrived: it is how the demo shows under which identity the gateway called.
 

@@ -17,7 +17,7 @@ use super::folder::{MARK, MARK_TEXT};
 const MARGIN: Duration = Duration::hours(1);
 
 /// The certificate authorities that have a file.
-const AUTHORITIES: [&str; 3] = ["ca", "partners-ca", "upstream-ca"];
+const AUTHORITIES: [&str; 3] = ["ca", "partners-ca", "backend-ca"];
 
 /// Where a leaf's private key is.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +31,13 @@ enum Key {
 /// Every leaf, the authority whose key identifier it names, and where its key is.
 const LEAVES: [(&str, Option<&str>, Key); 8] = [
     ("server", Some("ca"), Key::Pem),
-    ("upstream", Some("upstream-ca"), Key::Pem),
+    ("backend", Some("backend-ca"), Key::Pem),
     ("client", Some("partners-ca"), Key::Pem),
     ("expired", Some("partners-ca"), Key::Pem),
     ("stranger", None, Key::Pem),
     ("impostor", Some("partners-ca"), Key::Pem),
-    ("orders", Some("upstream-ca"), Key::Pfx),
-    ("billing", Some("upstream-ca"), Key::Pfx),
+    ("orders", Some("backend-ca"), Key::Pfx),
+    ("billing", Some("backend-ca"), Key::Pfx),
 ];
 
 /// Whether all files are there, readable and of one making, and every certificate that is meant to be valid

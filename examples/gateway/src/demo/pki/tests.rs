@@ -18,8 +18,8 @@ use crate::demo::scratch::Scratch;
 
 const PUBLIC: [&str; 12] = [
     ".gitignore",
-    "upstream-ca.pem",
-    "upstream.pem",
+    "backend-ca.pem",
+    "backend.pem",
     "billing.pem",
     "ca.pem",
     "client.pem",
@@ -32,7 +32,7 @@ const PUBLIC: [&str; 12] = [
 ];
 
 const SECRET: [&str; 11] = [
-    "upstream.key",
+    "backend.key",
     "billing.password",
     "billing.pfx",
     "client.key",
@@ -254,7 +254,7 @@ fn the_upstreams_ca_lets_in_the_identities_alone() {
     for (stem, admitted) in
         [("orders", true), ("billing", true), ("client", false), ("server", false), ("upstream", false)]
     {
-        assert_eq!(verdict(scratch.path(), stem, "upstream-ca").is_ok(), admitted, "{stem}");
+        assert_eq!(verdict(scratch.path(), stem, "backend-ca").is_ok(), admitted, "{stem}");
     }
 }
 
@@ -280,7 +280,7 @@ fn no_two_certificates_share_a_serial_number() {
     let scratch = made();
     let serials: HashSet<Vec<u8>> = LEAVES
         .iter()
-        .chain(&["ca", "partners-ca", "upstream-ca"])
+        .chain(&["ca", "partners-ca", "backend-ca"])
         .map(|stem| {
             let der = chain(scratch.path(), stem).remove(0);
             X509Certificate::from_der(&der).unwrap().1.raw_serial().to_vec()

@@ -44,7 +44,7 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     folder.public(MARK, MARK_TEXT)?;
     folder.public("ca.pem", &ca.pem())?;
     folder.public("partners-ca.pem", &partners.pem())?;
-    folder.public("upstream-ca.pem", &upstreams.pem())?;
+    folder.public("backend-ca.pem", &upstreams.pem())?;
 
     let server = ca.issue(name("tower-mtls", "localhost"), Purpose::Server(every_localhost()?), valid)?;
     folder.leaf("server", &server, None)?;

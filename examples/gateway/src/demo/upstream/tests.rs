@@ -61,7 +61,7 @@ fn from_pem(dir: &Path, stem: &str) -> Identity {
 /// One request on a connection of its own.
 async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<Incoming>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(world.scratch.path().join("upstream-ca.pem"))?)?;
+    roots.add(CertificateDer::from_pem_file(world.scratch.path().join("backend-ca.pem"))?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -169,5 +169,5 @@ async fn a_dropped_upstream_stops_listening() {
 fn a_folder_without_certificates_is_an_error_that_names_the_file() {
     let scratch = Scratch::new();
     let error = tls(scratch.path()).unwrap_err().to_string();
-    assert!(error.contains("upstream-ca.pem"), "{error}");
+    assert!(error.contains("backend-ca.pem"), "{error}");
 }
