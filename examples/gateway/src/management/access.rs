@@ -48,7 +48,7 @@ impl Access {
             let (token, last_warning) = (token.clone(), last_warning.clone());
             async move {
                 match token {
-                    // The configuration rejects this case; fails closed all the same.
+                    // Excluded by the configuration; fails closed nevertheless.
                     None if has_none => StatusCode::FORBIDDEN.into_response(),
                     Some(token) if !token.matches(request.headers()) => {
                         // Clients try without credentials first; that is not worth a warning.

@@ -76,7 +76,7 @@ async fn certificates_are_uploaded_listed_shown_and_deleted() {
     );
     assert!(code == 0 && printed.starts_with("replaced\n"), "{printed}");
     assert_eq!(run(&world, &["delete", "a caller"]), (0, "deleted\n".into(), String::new()));
-    assert_eq!(run(&world, &["delete", "a caller"]), (0, "it was not there\n".into(), String::new()));
+    assert_eq!(run(&world, &["delete", "a caller"]), (0, "not found\n".into(), String::new()));
     let (code, _, told) = {
         let output =
             gateway().args(["certificates", "list", "--url", "http://localhost:1"]).output().unwrap();

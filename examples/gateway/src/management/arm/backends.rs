@@ -301,7 +301,7 @@ fn item_change(
     condition: Precondition,
     must_exist: bool,
 ) -> ItemChange<impl Fn(&Settings) -> Option<Revision>> {
-    let (item, name) = (Item::Backend(id.clone()), format!("the backend '{id}'"));
+    let (item, name) = (Item::Backend(id.clone()), format!("the Backend '{id}'"));
     let tag = move |settings: &Settings| settings.backends.get(&id).map(|stored| stored.value.tag);
     ItemChange { item, name, audit, condition, must_exist, tag }
 }

@@ -130,7 +130,7 @@ fn filter_values(entry: &Entry) -> FilterValues {
 }
 
 fn display_name(id: &Id) -> String {
-    format!("the certificate '{id}'")
+    format!("the Certificate '{id}'")
 }
 
 /// Formats a name as .NET and Azure do.

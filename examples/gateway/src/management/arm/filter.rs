@@ -71,7 +71,7 @@ impl Filter {
         let filter = parser.any()?;
         match parser.tokens {
             [] => Ok(filter),
-            [rest, ..] => Err(format!("The filter goes on after its end, with {}.", rest.describe())),
+            [rest, ..] => Err(format!("The filter continues after its end with {}.", rest.describe())),
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
             ("name eq", "ends where a text"),
             ("name eq orders", "has orders where a text"),
             ("name eq 'x", "not closed"),
-            ("name eq 'x' name", "goes on after its end, with name"),
+            ("name eq 'x' name", "continues after its end with name"),
             ("issuer eq 'x'", "the field issuer; known are name, subject, thumbprint, expirationDate."),
             ("name like 'x'", "has like where ge, le"),
             ("matches(name,'x')", "the function matches"),

@@ -110,7 +110,7 @@ impl ApiRequest {
     ) -> Result<JsonValue, ApiError> {
         let value = policy.format().convert(&policy.value, format).map_err(|errors| {
             let message =
-                format!("The policy cannot be written in this format; ask for the other one: {errors}");
+                format!("The policy cannot be converted to this format; request the other one: {errors}");
             ApiError::validation("format", message)
         })?;
         let format = if format == Format::Xml { "xml" } else { "rawxml" };
