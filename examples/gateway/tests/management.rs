@@ -63,7 +63,7 @@ async fn health_and_the_portal_are_for_all_metrics_for_the_token_and_nothing_els
         assert_eq!(headers.contains_key("www-authenticate"), status == 401, "{path}");
         let has_body = status == 401 || status == 200 && ["/", "/metrics"].contains(&path);
         assert!(has_body || body.is_empty(), "{path} tells {body}");
-        assert!(status != 401 || body.contains("The management token is missing or wrong"), "{body}");
+        assert!(status != 401 || body.contains("The bearer token is missing or invalid"), "{body}");
     }
     // The same over HTTP/2, and by other methods.
     let mut two = demo.http2(None).await;
@@ -89,9 +89,12 @@ async fn connections_that_ask_nothing_make_room_for_one_that_does_and_guesses_ar
     for _ in 0..3 {
         assert_eq!(ask(&demo, None, Some("Bearer guess"), "/metrics").await.0, 401);
     }
-    let told = running.logged(0, "asked with a token that is not the one");
+    let told = running.logged(0, "management request rejected: invalid bearer token");
     assert!(told.contains(" WARN ") && told.contains("remote=127.0.0.1:"), "{told}");
-    assert!(running.count(0, "asked with a token that is not the one") <= 2, "not for each of them");
+    assert!(
+        running.count(0, "management request rejected: invalid bearer token") <= 2,
+        "not for each of them"
+    );
 }
 
 #[tokio::test]
@@ -217,14 +220,14 @@ fn check_judges_the_management_section() {
             "management.token",
             "short.token",
             Some(1),
-            "management.token_file: \"short.token\" holds a token of less than 16",
+            "management.token_file: \"short.token\" contains a token of less than 16",
         ),
         (
             "two tokens",
             "management.token",
             "two.token",
             Some(1),
-            "management.token_file: \"two.token\" holds more than one",
+            "management.token_file: \"two.token\" must contain one line",
         ),
         (
             "no token",
@@ -258,5 +261,8 @@ fn a_demo_whose_management_port_is_taken_says_so() {
     let printed = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(printed.contains("management.address: cannot listen on 127.0.0.1:"), "{printed}");
-    assert!(printed.contains("; choose another one with --management-port N, or stop whoever"), "{printed}");
+    assert!(
+        printed.contains("; choose another port with --management-port N, or stop the process"),
+        "{printed}"
+    );
 }

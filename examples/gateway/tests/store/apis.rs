@@ -100,8 +100,8 @@ async fn a_policy_is_written_in_both_forms_and_read_in_both() {
     let raw_as_xml = world.set(path, json!({ "value": raw }), "*").await;
     assert_eq!(raw_as_xml.status, 400, "xml is what a document is without a format: {raw_as_xml:?}");
     assert!(raw_as_xml.text.contains("line 1, column"), "{raw_as_xml:?}");
-    assert!(raw_as_xml.message().contains("Send the format rawxml"), "{raw_as_xml:?}");
-    for (format, part) in [("xml-link", "Links are not followed"), ("json", "neither xml nor rawxml")] {
+    assert!(raw_as_xml.message().contains("Send it with the format rawxml"), "{raw_as_xml:?}");
+    for (format, part) in [("xml-link", "Links are not supported"), ("json", "use xml or rawxml")] {
         let refused = world.set(path, json!({ "format": format, "value": "https://x" }), "*").await;
         assert_eq!(refused.status, 400);
         assert!(refused.message().contains(part), "{refused:?}");
@@ -273,24 +273,24 @@ async fn what_an_api_demands_and_nobody_would_enforce_is_refused() {
         ("serviceUrl", Value::Null, "serviceUrl is missing"),
         ("serviceUrl", json!("ftp://x"), "serviceUrl"),
         ("serviceUrl", json!("https://user:hunter2@x"), "user name or password"),
-        ("protocols", json!(["http"]), "https only"),
+        ("protocols", json!(["http"]), "Only https"),
         ("protocols", json!(["wss"]), "not supported"),
-        ("subscriptionRequired", json!(true), "subscription keys are not checked"),
+        ("subscriptionRequired", json!(true), "subscription keys are not supported"),
         (
             "authenticationSettings",
             json!({ "oAuth2": { "authorizationServerId": "x" } }),
-            "tokens are not checked",
+            "token validation is not supported",
         ),
         ("type", json!("soap"), "only http"),
-        ("apiRevision", json!("2"), "one revision"),
-        ("apiVersion", json!("v1"), "versions are not told apart"),
-        ("format", json!("openapi"), "definitions are not imported"),
+        ("apiRevision", json!("2"), "only revision 1"),
+        ("apiVersion", json!("v1"), "versions are not supported"),
+        ("format", json!("openapi"), "import of API definitions is not supported"),
         ("displayName", json!("x".repeat(301)), "longer than 300"),
-        ("displayName", json!(7), "not the JSON"),
-        ("SubscriptionRequired", json!(true), "subscription keys are not checked"),
-        ("subscriptionRequred", json!(true), "subscriptionRequred is not known here"),
-        ("displayname", json!("B"), "displayName stands there twice"),
-        ("path", json!("a/{id}"), "is no template"),
+        ("displayName", json!(7), "not valid JSON for this resource"),
+        ("SubscriptionRequired", json!(true), "subscription keys are not supported"),
+        ("subscriptionRequred", json!(true), "subscriptionRequred is not supported"),
+        ("displayname", json!("B"), "displayName occurs twice"),
+        ("path", json!("a/{id}"), "must not be a template"),
     ] {
         let mut properties = good.clone();
         properties[name] = value.clone();
@@ -326,11 +326,11 @@ async fn what_an_api_demands_and_nobody_would_enforce_is_refused() {
     let nulled = world
         .ask(Method::PATCH, "/apis/a", &[("if-match", "*")], r#"{"properties":{"description":null}}"#)
         .await;
-    assert!(nulled.status == 400 && nulled.message().contains("takes nothing away"), "{nulled:?}");
+    assert!(nulled.status == 400 && nulled.message().contains("does not remove it"), "{nulled:?}");
     let missing = world.ask(Method::PATCH, "/apis/b", &[("if-match", "*")], &patch).await;
     assert_eq!(missing.status, 404, "{missing:?}");
     let unknown = world.ask(Method::GET, "/apis/b", &[], "").await;
-    assert_eq!((unknown.status, unknown.message()), (404, "There is no API 'b'."));
+    assert_eq!((unknown.status, unknown.message()), (404, "The API 'b' was not found."));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ import { lastFour } from "./certificates.js";
 import { openForm } from "./dialog.js";
 import { untrusted, h, announce, table } from "./dom.js";
 import { isPlain } from "./effective.js";
-import { refuseDeletion } from "./used-by.js";
+import { showDeletionError } from "./used-by.js";
 
 /** Returns the description of a backend that the Security tab creates for an API. */
 export const madeFor = (apiId) => `Created for the API '${apiId}' by the portal.`;
@@ -65,7 +65,7 @@ export async function showBackends(view) {
           await callApi("DELETE", path("backends", id), { etag });
           return true;
         } catch (problem) {
-          if (!refuseDeletion(problem, showError)) throw problem;
+          if (!showDeletionError(problem, showError)) throw problem;
           return false;
         }
       },

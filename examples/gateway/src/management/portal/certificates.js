@@ -4,7 +4,7 @@ import { callApi, follow, path } from "./api.js";
 import { openForm } from "./dialog.js";
 import { untrusted, h, announce, table } from "./dom.js";
 import { openUpload } from "./upload.js";
-import { refuseDeletion, users } from "./used-by.js";
+import { showDeletionError, users } from "./used-by.js";
 
 const PAGE = 50;
 const DAY = 24 * 60 * 60 * 1000;
@@ -39,7 +39,7 @@ export function filterOf(text) {
   if (!search) return null;
   const quoted = `'${search.replaceAll("'", "''")}'`;
   const conditions = [`contains(subject,${quoted})`, `contains(name,${quoted})`];
-  if (/^[0-9a-f: ]+$/i.test(sought) && /[0-9a-f]/i.test(sought)) conditions.push(`endswith(thumbprint,${quoted})`);
+  if (/^[0-9a-f: ]+$/i.test(search) && /[0-9a-f]/i.test(search)) conditions.push(`endswith(thumbprint,${quoted})`);
   return conditions.join(" or ");
 }
 
@@ -178,7 +178,7 @@ export async function showCertificates(view) {
           await callApi("DELETE", path("certificates", name), { etag });
           return true;
         } catch (problem) {
-          if (!refuseDeletion(problem, showError)) throw problem;
+          if (!showDeletionError(problem, showError)) throw problem;
           return false;
         }
       },
