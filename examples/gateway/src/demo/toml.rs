@@ -34,7 +34,7 @@ path = "store"
 [apis]
 trust = "partners"
 
-# A named set of CAs for callers' certificates.
+# CAs that routes refer to by name.
 [trust.partners]
 ca = ["partners-ca.pem"]
 revocation = "off"                          # revocation is not checked

@@ -96,7 +96,7 @@ async fn step_6_a_client_certificate_is_chosen_by_id_subject_and_last_four() {
     path.send_keys("shop/orders").await.unwrap();
     browser.press("Create").await;
     browser.says("Gateway credentials").await;
-    browser.says("orders-co was created.").await;
+    browser.says("orders-co was created").await;
     assert_eq!(browser.run("return document.title").await, "Orders & Co – Gateway");
 
     browser.field("Client certificate").await.click().await.unwrap();
@@ -234,7 +234,7 @@ async fn step_9_a_self_signed_upstream_is_reached_without_its_chain() {
         browser.says("Saved.").await;
         assert!(browser.field(choice).await.is_selected().await.unwrap(), "{choice}");
         let text = browser.text().await;
-        for sign in ["not verified", "The backend is not verified: whoever stands between"] {
+        for sign in ["not verified", "The backend is not verified: an attacker"] {
             assert_eq!(text.contains(sign), choice != "Verify", "{choice}: {sign}");
         }
         assert_eq!(call(&world, "/shop").await.0, expected, "{choice}");
@@ -518,7 +518,7 @@ async fn backends_are_listed_and_deleted_unless_they_are_used_or_somebody_elses(
     browser.follow("Backends").await;
     let row = browser.row("shop").await.text().await.unwrap();
     for part in
-        ["Made for the API 'shop' with its security.", "chain not verified", "name not verified", "none"]
+        ["Created for the API 'shop' by the portal.", "chain not verified", "name not verified", "none"]
     {
         assert!(row.contains(part), "{part}: {row}");
     }

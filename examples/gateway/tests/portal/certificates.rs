@@ -249,7 +249,7 @@ async fn long_lists_are_paged_and_filtered() {
         ("ORDERS-GATEWAY", "1 to 1 of 1"),
         ("partner-00", "1 to 10 of 10"),
         (&thumbprint[34..], "1 to 1 of 1"),
-        ("it's", "No certificate has this"),
+        ("it's", "No certificate matches this filter"),
         ("", "1 to 50 of 121"),
     ] {
         filter.clear().await.unwrap();

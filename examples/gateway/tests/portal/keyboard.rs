@@ -24,7 +24,7 @@ async fn a_certificate_is_uploaded_and_deleted_by_keys_alone() {
         "a: Skip to content",
         "a: Certificates",
         "a: APIs",
-        "a: Upstreams",
+        "a: Backends",
         "a: Global policy",
         "button: Forget the token",
         "button: Upload certificate",

@@ -498,7 +498,7 @@ async fn an_upload_takes_no_name_from_an_identity_of_the_file() {
     for (data, password) in [(pfx.as_slice(), &*password), (&world.file("client.pem"), "")] {
         let refused = world.put("orders", data, password, &[]).await;
         assert_eq!(refused.status, 409, "{refused:?}");
-        assert!(refused.message().contains("choose another id"), "{refused:?}");
+        assert!(refused.message().contains("Choose another id"), "{refused:?}");
     }
     assert_eq!(seen(&mut caller, "/api").await, (200, ORDERS.to_owned()));
 }

@@ -74,7 +74,7 @@ async fn what_cannot_be_stored_is_400_and_says_why() {
             b"-----BEGIN X-----\n-----END X-----\n",
             "",
             "data",
-            "PEM without a certificate",
+            "PEM without a valid certificate",
         ),
     ] {
         let answer = world.put("x", data, password, &[]).await;
