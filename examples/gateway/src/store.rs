@@ -35,13 +35,13 @@ pub(crate) use self::{
     certificates::Certificates,
     current::{CurrentStore, StoreMembers},
     document_certificates::DocumentCertificates,
-    entry::{Entry, EntryPurpose},
+    entry::{CertificateEntry, EntryPurpose},
     id::Id,
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},
     publisher::Publisher,
     settings::{Item, ItemError, ItemField, ItemValue, Settings},
-    upload::Upload,
+    upload::CertificateUpload,
 };
 
 /// Number of a change; each change of the store increments it.

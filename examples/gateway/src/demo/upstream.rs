@@ -36,19 +36,19 @@ const MAX_CONNECTIONS: usize = 1024;
 /// A running upstream. Dropping it closes the listener and all connections.
 #[must_use = "an upstream stops when its handle is dropped"]
 #[derive(Debug)]
-pub(crate) struct Upstream {
+pub(crate) struct DemoUpstream {
     task: JoinHandle<()>,
 }
 
-impl Drop for Upstream {
+impl Drop for DemoUpstream {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// Starts an upstream on `listener` that reports `name` in its responses. Must be called within a Tokio runtime.
-pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> Upstream {
-    Upstream { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
+pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> DemoUpstream {
+    DemoUpstream { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
 }
 
 /// Accepts connections, and serves each in its own task.

@@ -2,7 +2,7 @@
 
 use tower_mtls::identity::IdentityReference;
 
-use super::{Entry, EntryPurpose};
+use super::{CertificateEntry, EntryPurpose};
 
 /// All uses of certificates.
 #[derive(Debug, Clone, Default)]
@@ -24,12 +24,16 @@ impl CertificateUses {
     }
 
     /// Returns the uses of this entry. Membership (`in_store`) does not count as use.
-    pub(super) fn of(&self, entry: &Entry) -> Vec<&CertificateUse> {
+    pub(super) fn of(&self, entry: &CertificateEntry) -> Vec<&CertificateUse> {
         self.0.iter().filter(|certificate_use| certificate_use.matches(entry)).collect()
     }
 
     /// Returns the uses of `current` that `replacement` would break.
-    pub(super) fn broken_by(&self, current: &Entry, replacement: &Entry) -> Vec<&CertificateUse> {
+    pub(super) fn broken_by(
+        &self,
+        current: &CertificateEntry,
+        replacement: &CertificateEntry,
+    ) -> Vec<&CertificateUse> {
         let loses_key =
             current.purpose == EntryPurpose::Identity && replacement.purpose != EntryPurpose::Identity;
         let is_broken = |certificate_use: &&CertificateUse| {
@@ -40,7 +44,7 @@ impl CertificateUses {
 }
 
 impl CertificateUse {
-    fn matches(&self, entry: &Entry) -> bool {
+    fn matches(&self, entry: &CertificateEntry) -> bool {
         let is_referenced = match &self.reference {
             IdentityReference::Id(id) => **id == *entry.id,
             IdentityReference::Thumbprint(thumbprint) => {

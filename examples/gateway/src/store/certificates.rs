@@ -6,8 +6,8 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_mtls::{Clock, SystemClock};
 
 use super::{
-    CertificateUse, CertificateUses, ChangeError, Entry, EntryPurpose, Id, Precondition, RecordKind,
-    RecordQuery, Store, StoreError, Upload,
+    CertificateEntry, CertificateUpload, CertificateUse, CertificateUses, ChangeError, EntryPurpose, Id,
+    Precondition, RecordKind, RecordQuery, Store, StoreError,
     seal::Sealer,
     upload::UploadedCertificate,
     write_lock::{ATTEMPTS, WriteLock},
@@ -28,7 +28,7 @@ pub(crate) struct Certificates {
 /// A page of entries, and the number of all entries that match.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<CertificateEntry>,
     pub(crate) count: usize,
 }
 
@@ -48,21 +48,23 @@ impl Certificates {
         }
     }
 
-    pub(crate) async fn get(&self, id: &Id) -> Result<Option<Entry>, ChangeError> {
-        let record = self.store.get(Entry::key_of(id)).await?;
-        Ok(record.map(|record| Entry::decode(&record).map_err(StoreError::new)).transpose()?)
+    pub(crate) async fn get(&self, id: &Id) -> Result<Option<CertificateEntry>, ChangeError> {
+        let record = self.store.get(CertificateEntry::key_of(id)).await?;
+        Ok(record.map(|record| CertificateEntry::decode(&record).map_err(StoreError::new)).transpose()?)
     }
 
     /// Returns a page of the entries that match the filter, ordered by id: `top` after the first `skip`.
     pub(crate) async fn list(
         &self,
-        filter: impl Fn(&Entry) -> bool + Send + 'static,
+        filter: impl Fn(&CertificateEntry) -> bool + Send + 'static,
         skip: usize,
         top: usize,
     ) -> Result<Page, ChangeError> {
-        let filter = Box::new(move |record: &_| Entry::decode(record).is_ok_and(|entry| filter(&entry)));
+        let filter =
+            Box::new(move |record: &_| CertificateEntry::decode(record).is_ok_and(|entry| filter(&entry)));
         let listing = self.store.list(RecordKind::Certificate, RecordQuery { filter, skip, top }).await?;
-        let entries = listing.records.iter().filter_map(|record| Entry::decode(record).ok()).collect();
+        let entries =
+            listing.records.iter().filter_map(|record| CertificateEntry::decode(record).ok()).collect();
         Ok(Page { entries, count: listing.count })
     }
 
@@ -70,9 +72,9 @@ impl Certificates {
     pub(crate) async fn put(
         &self,
         id: &Id,
-        upload: Upload,
+        upload: CertificateUpload,
         precondition: &Precondition,
-    ) -> Result<(Entry, bool), ChangeError> {
+    ) -> Result<(CertificateEntry, bool), ChangeError> {
         // Fails early, before the file is decrypted.
         precondition.check(self.get(id).await?.map(|current| current.revision))?;
         let UploadedCertificate { certificate, key } = self.open(upload).await?;
@@ -83,14 +85,18 @@ impl Certificates {
             let record = current.as_ref().map(|current| current.revision);
             precondition.check(record)?;
             let (now, key) = (SystemClock.now(), key.as_ref().map(|key| &***key));
-            let sealed = Entry::new(id.clone(), certificate.clone(), key, now, &self.sealer);
+            let sealed = CertificateEntry::new(id.clone(), certificate.clone(), key, now, &self.sealer);
             let mut entry = sealed.map_err(StoreError::new)?;
             if let Some(current) = &current {
                 entry.created = current.created;
                 check_replacement(&(self.uses)().broken_by(current, &entry), &entry)?;
             }
-            let change =
-                self.write_lock.change(Entry::key_of(id), Some(entry.encode()), record, store_revision);
+            let change = self.write_lock.change(
+                CertificateEntry::key_of(id),
+                Some(entry.encode()),
+                record,
+                store_revision,
+            );
             if let Some(revision) = change.await? {
                 entry.revision = revision;
                 return Ok((entry, current.is_none()));
@@ -104,7 +110,7 @@ impl Certificates {
         &self,
         id: &Id,
         precondition: &Precondition,
-    ) -> Result<Option<Entry>, ChangeError> {
+    ) -> Result<Option<CertificateEntry>, ChangeError> {
         let _guard = self.write_lock.lock().await;
         for _ in 0..ATTEMPTS {
             let store_revision = self.write_lock.applied_revision();
@@ -112,7 +118,7 @@ impl Certificates {
             precondition.check(Some(current.revision))?;
             check_unused(&(self.uses)().of(&current))?;
             let record = Some(current.revision);
-            let change = self.write_lock.change(Entry::key_of(id), None, record, store_revision);
+            let change = self.write_lock.change(CertificateEntry::key_of(id), None, record, store_revision);
             if change.await?.is_some() {
                 return Ok(Some(current));
             }
@@ -121,11 +127,11 @@ impl Certificates {
     }
 
     /// Returns the users of this entry.
-    pub(crate) fn users(&self, entry: &Entry) -> Vec<String> {
+    pub(crate) fn users(&self, entry: &CertificateEntry) -> Vec<String> {
         users(&(self.uses)().of(entry))
     }
 
-    async fn open(&self, upload: Upload) -> Result<UploadedCertificate, ChangeError> {
+    async fn open(&self, upload: CertificateUpload) -> Result<UploadedCertificate, ChangeError> {
         let _permit = self.upload_slots.acquire().await.map_err(StoreError::new)?;
         let opened = spawn_blocking(move || upload.open()).await;
         opened.map_err(StoreError::new)?.map_err(ChangeError::Upload)
@@ -133,7 +139,10 @@ impl Certificates {
 }
 
 /// Rejects a replacement that breaks uses of the current entry.
-fn check_replacement(broken_uses: &[&CertificateUse], replacement: &Entry) -> Result<(), ChangeError> {
+fn check_replacement(
+    broken_uses: &[&CertificateUse],
+    replacement: &CertificateEntry,
+) -> Result<(), ChangeError> {
     let reason = match replacement.purpose {
         EntryPurpose::Caller => "The new certificate has no private key.",
         EntryPurpose::Identity => "The new certificate has another thumbprint.",

@@ -32,7 +32,7 @@ impl EntryPurpose {
 
 /// A certificate in the store.
 #[derive(Clone)]
-pub(crate) struct Entry {
+pub(crate) struct CertificateEntry {
     pub(crate) id: Id,
     pub(crate) purpose: EntryPurpose,
     /// The certificate with its chain.
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Base64Bytes {
     }
 }
 
-impl Entry {
+impl CertificateEntry {
     /// Creates an entry and seals `key` for it.
     ///
     /// # Errors
@@ -152,9 +152,9 @@ impl Entry {
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for CertificateEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
+        f.debug_struct("CertificateEntry")
             .field("id", &self.id)
             .field("purpose", &self.purpose)
             .field("thumbprint", &self.certificate.sha256_thumbprint())

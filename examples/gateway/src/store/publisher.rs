@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::spawn_blocking, time};
 use tower_mtls::{ClientIdentity, identity::IdentityReference};
 
 use super::{
-    CurrentStore, Entry, Record, RecordKind, RecordQuery, Revision, Settings, Store, StoreError,
+    CertificateEntry, CurrentStore, Record, RecordKind, RecordQuery, Revision, Settings, Store, StoreError,
     current::{LoadedEntry, Snapshot},
     seal::Sealer,
 };
@@ -163,7 +163,7 @@ fn build_snapshot(
 }
 
 fn load(record: &Record, sealer: &Sealer, provider: &CryptoProvider) -> Result<LoadedEntry, String> {
-    let entry = Entry::decode(record)?;
+    let entry = CertificateEntry::decode(record)?;
     let Some(key) = entry.open_key(sealer) else {
         return Ok(LoadedEntry::Caller(entry.certificate));
     };

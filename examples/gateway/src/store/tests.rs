@@ -48,6 +48,6 @@ fn test_certificate(name: &str) -> TestCertificate {
     TestCertificate { certificate, pfx, key }
 }
 
-fn upload(data: &[u8], password: &str) -> Upload {
-    Upload { data: Zeroizing::new(data.to_vec()), password: Zeroizing::new(password.to_owned()) }
+fn upload(data: &[u8], password: &str) -> CertificateUpload {
+    CertificateUpload { data: Zeroizing::new(data.to_vec()), password: Zeroizing::new(password.to_owned()) }
 }

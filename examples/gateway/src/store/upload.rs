@@ -7,7 +7,7 @@ use tower_mtls::{ClientCertificate, ClientIdentity, IdentityError, identity::Pfx
 use zeroize::{Zeroize, Zeroizing};
 
 /// The contents of a file, and its password.
-pub(crate) struct Upload {
+pub(crate) struct CertificateUpload {
     pub(crate) data: Zeroizing<Vec<u8>>,
     pub(crate) password: Zeroizing<String>,
 }
@@ -33,7 +33,7 @@ pub(crate) enum UploadField {
     Password,
 }
 
-impl Upload {
+impl CertificateUpload {
     /// Parses the upload. Blocks: deriving the keys of a .pfx file takes time.
     pub(super) fn open(self) -> Result<UploadedCertificate, UploadError> {
         let data: &[u8] = &self.data;
@@ -123,9 +123,9 @@ fn sentence(text: &str) -> String {
     format!("{first}{}.", characters.as_str())
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for CertificateUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Upload")
+        f.write_str("CertificateUpload")
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn open(data: &[u8]) -> Result<UploadedCertificate, UploadError> {
-        Upload { data: Zeroizing::new(data.to_vec()), password: Zeroizing::default() }.open()
+        CertificateUpload { data: Zeroizing::new(data.to_vec()), password: Zeroizing::default() }.open()
     }
 
     #[test]

@@ -124,7 +124,7 @@ async fn bad_requests_are_refused_precisely() {
         // Who asks, and from where.
         (Method::GET, "/certificates", &[("authorization", "")][..], "", 401, ""),
         (Method::PUT, "/certificates/x", &[("authorization", "Bearer 0123456789abcdef")], &*json, 401, ""),
-        (Method::GET, "/certificates", &[("host", "evil.example")], "", 421, "none of this listener's names"),
+        (Method::GET, "/certificates", &[("host", "evil.example")], "", 421, "does not match this listener"),
         (Method::GET, "/certificates", &[("host", "localhost:1")], "", 200, ""),
         (Method::GET, "/certificates", &[("host", "127.0.0.1")], "", 200, ""),
         (Method::GET, "/certificates", &[("origin", "https://evil.example")], "", 403, "another site"),

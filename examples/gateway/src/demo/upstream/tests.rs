@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::{Upstream, start, tls};
+use super::{DemoUpstream, start, tls};
 use crate::demo::pki;
 use crate::demo::scratch::Scratch;
 
@@ -27,7 +27,7 @@ use crate::demo::scratch::Scratch;
 struct TestUpstream {
     scratch: Scratch,
     address: SocketAddr,
-    upstream: Upstream,
+    upstream: DemoUpstream,
 }
 
 impl TestUpstream {

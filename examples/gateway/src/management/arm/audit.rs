@@ -7,7 +7,7 @@ use tower_mtls::{Verification, admitted, remote_addr, verification};
 use tracing::field::display;
 
 use super::ApiError;
-use crate::store::{ChangeError, Entry};
+use crate::store::{CertificateEntry, ChangeError};
 
 /// A requested change.
 pub(super) struct Audit {
@@ -31,7 +31,12 @@ impl Audit {
     }
 
     /// Logs an applied change; `certificate` is the changed certificate, if any.
-    pub(super) fn done(&self, outcome: &'static str, revision: Option<u64>, certificate: Option<&Entry>) {
+    pub(super) fn done(
+        &self,
+        outcome: &'static str,
+        revision: Option<u64>,
+        certificate: Option<&CertificateEntry>,
+    ) {
         let Self { action, kind, id, by, verified, remote } = self;
         let remote = remote.map(display);
         let purpose = certificate.map(|entry| entry.purpose.as_str());

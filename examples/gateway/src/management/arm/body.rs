@@ -20,7 +20,7 @@ use tokio::time;
 use zeroize::Zeroizing;
 
 use super::ApiError;
-use crate::{file, store::Upload};
+use crate::{file, store::CertificateUpload};
 
 /// Maximum size of a body in bytes: a .pfx file of 1 MiB, the maximum, in base64 and JSON.
 const MAX_SIZE: usize = 1536 * 1024;
@@ -67,7 +67,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Reads a certificate upload.
-pub(super) async fn upload(body: Body) -> Result<Upload, ApiError> {
+pub(super) async fn upload(body: Body) -> Result<CertificateUpload, ApiError> {
     parse(&receive(body).await?)
 }
 
@@ -197,7 +197,7 @@ async fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     if received > MAX_SIZE { Err(too_large()) } else { Ok(whole) }
 }
 
-fn parse(body: &[u8]) -> Result<Upload, ApiError> {
+fn parse(body: &[u8]) -> Result<CertificateUpload, ApiError> {
     // The parser's message would repeat the secret.
     let parsed: CertificateBody = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -218,7 +218,7 @@ fn parse(body: &[u8]) -> Result<Upload, ApiError> {
     let text = data.trim_start_matches('\u{feff}').trim_start();
     let data = if text.starts_with("-----BEGIN ") { unencoded(text) } else { decode(&data)? };
     let password = password.map_or_else(Zeroizing::default, |password| password.0);
-    Ok(Upload { data, password })
+    Ok(CertificateUpload { data, password })
 }
 
 /// PEM is not encoded again.

@@ -15,7 +15,7 @@ use super::{
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
 };
-use crate::store::{Entry, EntryPurpose, Id};
+use crate::store::{CertificateEntry, EntryPurpose, Id};
 
 static FIELDS: FilterFields =
     FilterFields { texts: &["name", "subject", "thumbprint"], has_expiration: true };
@@ -24,7 +24,7 @@ impl ApiRequest {
     pub(super) async fn list_certificates(&self, head: &Parts) -> Result<Response, ApiError> {
         let query = ListQuery::parse(head.uri.query(), &FIELDS)?;
         let (filter, only_failed) = (query.filter.clone(), query.only_failed);
-        let matches = move |entry: &Entry| {
+        let matches = move |entry: &CertificateEntry| {
             !only_failed && filter.as_ref().is_none_or(|filter| filter.matches(&filter_values(entry)))
         };
         let page = self.certificates.list(matches, query.skip, query.top).await;
@@ -96,12 +96,12 @@ impl ApiRequest {
         Err(ApiError::new(StatusCode::CONFLICT, "Conflict", message))
     }
 
-    fn with_etag(&self, status: StatusCode, entry: &Entry) -> Response {
+    fn with_etag(&self, status: StatusCode, entry: &CertificateEntry) -> Response {
         super::with_etag(status, entry.revision, self.certificate_resource(entry))
     }
 
     /// Builds the resource of an entry, without its key and password.
-    fn certificate_resource(&self, entry: &Entry) -> Value {
+    fn certificate_resource(&self, entry: &CertificateEntry) -> Value {
         let certificate = &entry.certificate;
         let validity = certificate.validity();
         // Azure's format.
@@ -123,7 +123,7 @@ impl ApiRequest {
     }
 }
 
-fn filter_values(entry: &Entry) -> FilterValues {
+fn filter_values(entry: &CertificateEntry) -> FilterValues {
     let certificate = &entry.certificate;
     let texts = vec![entry.id.to_string(), name(certificate.subject()), hex(certificate.sha1_thumbprint())];
     FilterValues { texts, expiration: Some(certificate.validity().not_after) }

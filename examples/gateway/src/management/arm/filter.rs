@@ -84,13 +84,13 @@ impl Filter {
             Self::Expiration(operator, moment) => {
                 values.expiration.is_some_and(|found| operator.compares(&found, moment))
             }
-            Self::Text(field, operator, query) => {
+            Self::Text(field, operator, operand) => {
                 let found = values.texts.get(*field).map(|found| found.to_lowercase()).unwrap_or_default();
                 match operator {
-                    Operator::Contains => found.contains(query),
-                    Operator::StartsWith => found.starts_with(query),
-                    Operator::EndsWith => found.ends_with(query),
-                    comparison => comparison.compares(&found, query),
+                    Operator::Contains => found.contains(operand),
+                    Operator::StartsWith => found.starts_with(operand),
+                    Operator::EndsWith => found.ends_with(operand),
+                    comparison => comparison.compares(&found, operand),
                 }
             }
         }
@@ -98,14 +98,14 @@ impl Filter {
 }
 
 impl Operator {
-    fn compares<T: Ord>(self, found: &T, query: &T) -> bool {
+    fn compares<T: Ord>(self, found: &T, operand: &T) -> bool {
         match self {
-            Self::Ge => found >= query,
-            Self::Le => found <= query,
-            Self::Eq => found == query,
-            Self::Ne => found != query,
-            Self::Gt => found > query,
-            Self::Lt => found < query,
+            Self::Ge => found >= operand,
+            Self::Le => found <= operand,
+            Self::Eq => found == operand,
+            Self::Ne => found != operand,
+            Self::Gt => found > operand,
+            Self::Lt => found < operand,
             Self::Contains | Self::StartsWith | Self::EndsWith => false,
         }
     }
