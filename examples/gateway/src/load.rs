@@ -50,7 +50,7 @@ use crate::{
     config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
     management::Access,
     serve::{Client, Expiry, FileRoutes, Route, upstream_connections},
-    store::{Published, Use},
+    store::{CertificateUse, CurrentStore},
 };
 
 /// A configuration that is ready to be served.
@@ -63,7 +63,7 @@ pub(crate) struct Loaded {
     pub(crate) limits: Limits,
     pub(crate) store: Option<Located<config::Store>>,
     /// Contents of the store for requests, once it is open.
-    pub(crate) published: Arc<Published>,
+    pub(crate) published: Arc<CurrentStore>,
     pub(crate) file_routes: FileRoutes,
     pub(crate) publication: Publication,
 }
@@ -200,7 +200,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
 
 /// References to certificates of the store, from routes and their policy documents. Names of the file's identities are
 /// not such references.
-fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
+fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<CertificateUse> {
     if config.store.is_none() {
         return Vec::new();
     }
@@ -213,7 +213,7 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
             Some(RouteIdentity::Thumbprint(thumbprint)) => Some(thumbprint.value.into()),
             Some(RouteIdentity::Named(_) | RouteIdentity::PerRequest(_)) | None => None,
         };
-        uses.extend(of.map(|of| Use { by: by.clone(), of, needs_key: true }));
+        uses.extend(of.map(|of| CertificateUse { user: by.clone(), reference: of, needs_key: true }));
         let document = built.policy.document();
         let named = document.iter().flat_map(|document| document.certificates_named());
         let named = named.map(|(named, line, _)| (named, format!(", line {line}")));
@@ -225,7 +225,11 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
                 _ => continue,
             };
             // It can be an issuer, which needs no key.
-            uses.push(Use { by: format!("policy of {by}{line}"), of, needs_key: false });
+            uses.push(CertificateUse {
+                user: format!("policy of {by}{line}"),
+                reference: of,
+                needs_key: false,
+            });
         }
     }
     uses

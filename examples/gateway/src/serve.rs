@@ -57,7 +57,7 @@ use crate::{
     live::Status,
     load::{BuiltApis, Endpoint, Loaded},
     management::{self, Access},
-    store::Published,
+    store::CurrentStore,
 };
 
 /// Maximum idle timeout and body timeout of the management listener.
@@ -76,7 +76,7 @@ pub(crate) struct Server {
     closing: JoinSet<()>,
     status: Arc<Status>,
     metrics: PrometheusHandle,
-    published: Arc<Published>,
+    published: Arc<CurrentStore>,
     /// Locked while the snapshot is replaced.
     publish_lock: Arc<Mutex<()>>,
     store: Option<OpenStore>,
@@ -292,7 +292,7 @@ impl Server {
 }
 
 /// Logs entries of the store whose name is that of an identity in the file.
-fn log_hidden_entries(snapshot: &RoutingSnapshot, published: &Published) {
+fn log_hidden_entries(snapshot: &RoutingSnapshot, published: &CurrentStore) {
     for name in snapshot.file.identities.keys().filter(|name| published.has(name)) {
         tracing::error!(
             "store: the entry {name} is hidden by [identities.{name}] of the configuration file; delete the entry, or \

@@ -24,7 +24,7 @@ use super::{api_trust::ApiTrust, choice::IdentityResolver, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     serve::{Bounds, Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
-    store::{Api, Backend, Broken, Id, Item, Part, Policy, Settings, Use},
+    store::{Api, Backend, CertificateUse, Id, Item, ItemError, ItemField, Policy, Settings},
 };
 
 /// The parts of a configuration file that all APIs share.
@@ -64,9 +64,9 @@ pub(super) struct CachedApi {
 pub(crate) struct BuiltApis {
     /// By API, with its path. None if the API cannot be served: no other route takes its requests.
     pub(crate) routes: BTreeMap<Id, (String, Option<Arc<Route>>)>,
-    pub(crate) broken: Vec<Broken>,
+    pub(crate) broken: Vec<ItemError>,
     /// References to certificates.
-    pub(crate) uses: Vec<Use>,
+    pub(crate) uses: Vec<CertificateUse>,
     /// Backends, each with the policy that refers to it.
     pub(crate) backend_users: Vec<(String, String)>,
 }
@@ -92,7 +92,7 @@ impl ApiContext {
                 Some(cached) => Ok(cached),
                 // Errors of the API itself are reported as well.
                 None if is_global_broken => match self.route(api, policy, &backends, None) {
-                    Ok(_) => Err(vec![(Part::Document, None, GLOBAL_POLICY_INVALID.to_owned())]),
+                    Ok(_) => Err(vec![(ItemField::Document, None, GLOBAL_POLICY_INVALID.to_owned())]),
                     Err(problems) => Err(problems),
                 },
                 None => self
@@ -172,14 +172,14 @@ impl ApiContext {
                 "the path {} belongs to the route {host}{path} of the configuration file, which cannot be changed here",
                 api.path
             );
-            return Err((Part::Path, None, problem));
+            return Err((ItemField::Path, None, problem));
         }
         let duplicate =
             settings.apis.iter().find(|(other, stored)| *other != id && bare(&stored.value.path) == own);
         match duplicate {
             // The first of two serves.
             Some((other, _)) if other < id => {
-                Err((Part::Path, None, format!("the path {} belongs to the API '{other}'", api.path)))
+                Err((ItemField::Path, None, format!("the path {} belongs to the API '{other}'", api.path)))
             }
             _ => Ok(()),
         }
@@ -196,8 +196,9 @@ impl ApiContext {
             Some(policy) => Some(self.document(DocumentScope::Api, backends, global, policy)),
             None => global.cloned().map(Ok),
         };
-        let upstream = UpstreamUrl::parse(&api.service_url)
-            .map_err(|error| vec![(Part::ServiceUrl, None, format!("{}; {}", error.problem, error.remedy))]);
+        let upstream = UpstreamUrl::parse(&api.service_url).map_err(|error| {
+            vec![(ItemField::ServiceUrl, None, format!("{}; {}", error.problem, error.remedy))]
+        });
         let (document, upstream) = match (document.transpose(), upstream) {
             (Ok(document), Ok(upstream)) => (document, upstream),
             (document, upstream) => {
@@ -213,10 +214,10 @@ impl ApiContext {
             anonymous
         } else {
             let trust = self.upstream_trust.full();
-            anonymous.with_trust(trust.map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?)
+            anonymous.with_trust(trust.map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?)
         };
         let proxy = upstream::proxy(&self.proxy, &api.path, &upstream)
-            .map_err(|problem| vec![(Part::ServiceUrl, None, problem)])?;
+            .map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?;
         let to_upstream = ServiceBuilder::new()
             .layer(self.bounds())
             .layer(proxy)
@@ -286,19 +287,19 @@ impl ApiContext {
 const GLOBAL_POLICY_INVALID: &str = "the policy of all APIs is invalid; fix it first";
 
 /// The part of a record that is at fault, line and column in a document, and the problem.
-type ApiProblem = (Part, Option<(usize, usize)>, String);
+type ApiProblem = (ItemField, Option<(usize, usize)>, String);
 
 impl BuiltApis {
     fn report(&mut self, item: &Item, problems: Vec<ApiProblem>) {
-        let broken = |(part, at, problem)| Broken { item: item.clone(), part, at, problem };
+        let broken = |(field, at, problem)| ItemError { item: item.clone(), field, at, problem };
         self.broken.extend(problems.into_iter().map(broken));
     }
 
     fn note_uses(&mut self, by: &str, references: &DocumentReferences) {
         // A certificate may be an issuer, which needs no key.
-        let uses = references.certificates.iter().map(|of| Use {
-            by: by.to_owned(),
-            of: of.clone(),
+        let uses = references.certificates.iter().map(|of| CertificateUse {
+            user: by.to_owned(),
+            reference: of.clone(),
             needs_key: false,
         });
         self.uses.extend(uses);

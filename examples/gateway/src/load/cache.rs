@@ -14,7 +14,7 @@ use tower_mtls::{
 };
 
 use super::api_trust::ApiTrust;
-use crate::{serve::Client, store::Published};
+use crate::{serve::Client, store::CurrentStore};
 
 /// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ pub(crate) struct Cache {
     /// Requests in flight by route, over all configurations.
     pub(super) in_flight: Memo<Arc<AtomicUsize>>,
     /// Contents of the store for requests, over all configurations.
-    pub(super) store: Arc<Published>,
+    pub(super) store: Arc<CurrentStore>,
 }
 
 impl Cache {

@@ -16,7 +16,7 @@ use tower_mtls::{
 use super::{SectionsByName, files::Findings, key_pair::LoadedKeyPair, publication::referred, rows};
 use crate::{
     config::{Claim, IdentityBy, IdentitySource, Located, RouteIdentity, quoted},
-    store::Published,
+    store::CurrentStore,
 };
 
 /// Identities that routes refer to.
@@ -31,7 +31,7 @@ pub(super) struct KnownIdentities {
 #[derive(Clone)]
 pub(super) struct IdentityResolver {
     file: Shared<Identities>,
-    store: Option<Arc<Published>>,
+    store: Option<Arc<CurrentStore>>,
 }
 
 /// Builds the layer that selects the identity; None if an identity is invalid, which has been reported.
@@ -73,7 +73,7 @@ impl KnownIdentities {
     pub(super) fn new(
         read: &SectionsByName<LoadedKeyPair>,
         file: Shared<Identities>,
-        store: Option<Arc<Published>>,
+        store: Option<Arc<CurrentStore>>,
     ) -> Self {
         let identity = |pair: &Option<LoadedKeyPair>| pair.as_ref().map(|pair| pair.identity.clone());
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();

@@ -20,12 +20,12 @@ use crate::{
         CertificateRules, Claim, Config, FilePath, IdentitySource, Located, RouteConfig, RouteIdentity,
         Scheme, quoted,
     },
-    store::{Deployed, Published},
+    store::{CurrentStore, DocumentCertificates},
 };
 
 /// Certificates for `context.Deployment.Certificates`: those of all identities, by name, and those of the store.
 pub(super) struct Deployment {
-    pub(super) deployed: Deployed,
+    pub(super) deployed: DocumentCertificates,
     pub(super) certificates: Shared<DeploymentCertificates>,
     digest: Digest,
     /// Whether all identities are valid.
@@ -35,7 +35,7 @@ pub(super) struct Deployment {
 impl Deployment {
     pub(super) fn new(
         identities: &SectionsByName<LoadedKeyPair>,
-        store: &Published,
+        store: &CurrentStore,
         memo: &mut Memo<Shared<DeploymentCertificates>>,
     ) -> Self {
         let mut file = DeploymentCertificates::new();
@@ -48,7 +48,7 @@ impl Deployment {
         let digest = Digest::of("deployment", parts);
         // Reused documents keep their own.
         let Ok(certificates) = memo.get_or_build(digest, || Ok::<_, Infallible>(Shared::default()));
-        let deployed = Deployed::new(file, certificates.clone());
+        let deployed = DocumentCertificates::new(file, certificates.clone());
         deployed.refresh(store);
         Self { deployed, certificates, digest, is_complete: identities.values().all(Option::is_some) }
     }

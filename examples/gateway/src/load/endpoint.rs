@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{CertificateRequest, Config, FilePath, KeyFiles, Located, ManagementConfig, quoted},
     management::{Access, Hosts, Token},
-    store::Published,
+    store::CurrentStore,
 };
 
 /// An address to listen on, with its TLS settings.
@@ -40,7 +40,7 @@ pub(super) fn management(
     config: &Config,
     management: &ManagementConfig,
     roots: &SectionsByName<Roots>,
-    store: &Arc<Published>,
+    store: &Arc<CurrentStore>,
     cache: &mut Cache,
     findings: &mut Findings,
 ) -> Option<(Endpoint, Access)> {

@@ -7,14 +7,14 @@ use tower_mtls::{Policy, Rule, Thumbprint};
 use super::{SectionsByName, files::Findings, trust::Roots};
 use crate::{
     config::{CertificateRules, FilePath, InStore, Located, Mode, RuleSet, quoted},
-    store::{Members, Published},
+    store::{CurrentStore, StoreMembers},
 };
 
 /// Builds the policy of a route.
 pub(super) fn policy(
     rules: &Located<CertificateRules>,
     roots: &SectionsByName<Roots>,
-    store: &Arc<Published>,
+    store: &Arc<CurrentStore>,
     findings: &mut Findings,
 ) -> Option<Policy> {
     let sources = Sources { roots, store };
@@ -62,7 +62,7 @@ fn group(mut rules: Vec<Rule>) -> Rule {
 /// CAs and store that rules refer to.
 struct Sources<'a> {
     roots: &'a SectionsByName<Roots>,
-    store: &'a Arc<Published>,
+    store: &'a Arc<CurrentStore>,
 }
 
 impl Sources<'_> {
@@ -113,7 +113,7 @@ impl Sources<'_> {
             });
         }
         rules.extend(trust.map(Rule::trust));
-        let members = |which| Members::new(self.store.clone(), which == InStore::Any);
+        let members = |which| StoreMembers::new(self.store.clone(), which == InStore::Any);
         rules.extend(set.in_store.map(members).map(Rule::member_of));
         Some(rules)
     }

@@ -34,14 +34,14 @@ use crate::{
         Bounds, Client, IdentitySelector, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService,
         UnverifiedLayer,
     },
-    store::Published,
+    store::CurrentStore,
 };
 
 /// Parts that routes share.
 pub(super) struct RouteContext<'a> {
     pub(super) config: &'a Config,
     pub(super) roots: &'a SectionsByName<Roots>,
-    pub(super) store: &'a Arc<Published>,
+    pub(super) store: &'a Arc<CurrentStore>,
     pub(super) identities: &'a KnownIdentities,
     pub(super) deployment: &'a Deployment,
     pub(super) client: &'a Client,

@@ -12,7 +12,7 @@ use tower_mtls::ClientIdentity;
 use super::{FileRoutes, RoutingSnapshot};
 use crate::{
     config::{self, Diagnostic, Located},
-    store::{self, Apis, Broken, Certificates, Item, Opened, Published, Refusal, Settings},
+    store::{self, Apis, Certificates, ChangeError, CurrentStore, Item, ItemError, Settings},
 };
 
 /// The store, open until the gateway ends.
@@ -21,12 +21,12 @@ pub(super) struct OpenStore {
     pub(super) config: Located<config::Store>,
     pub(super) certificates: Arc<Certificates>,
     pub(super) apis: Arc<Apis>,
-    follower: JoinHandle<()>,
+    publisher: JoinHandle<()>,
 }
 
 impl Drop for OpenStore {
     fn drop(&mut self) {
-        self.follower.abort();
+        self.publisher.abort();
     }
 }
 
@@ -35,7 +35,7 @@ impl OpenStore {
     pub(super) async fn open(
         config: Located<config::Store>,
         file: &Path,
-        published: Arc<Published>,
+        published: Arc<CurrentStore>,
         snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
         publish_lock: &Arc<Mutex<()>>,
     ) -> Result<Self, Diagnostic> {
@@ -50,7 +50,7 @@ impl OpenStore {
             publish(&current, file_routes.clone(), &contents);
             removed.iter().for_each(|identity| file_routes.client.retire_identity(identity));
         };
-        let Opened { certificates, apis, follower, notices } =
+        let store::OpenStore { certificates, apis, publisher, notices } =
             store::open(&config, file, published, uses, validate, serve).await?;
         for notice in notices {
             tracing::warn!("store: {notice}");
@@ -58,27 +58,27 @@ impl OpenStore {
         for (id, stored) in &apis.settings().backends {
             stored.value.warn_of_danger(id);
         }
-        let follower = tokio::spawn(async move { match follower.follow().await {} });
-        Ok(Self { config, certificates, apis, follower })
+        let publisher = tokio::spawn(async move { match publisher.run().await {} });
+        Ok(Self { config, certificates, apis, publisher })
     }
 }
 
 /// Checks that requests can be served with these settings, one item of which has changed.
-fn validate(snapshot: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), Refusal> {
+fn validate(snapshot: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), ChangeError> {
     if let Item::Backend(id) = item
         && !settings.backends.contains_key(id)
     {
         let users = snapshot.apis.backend_users.iter().filter(|(used, _)| **used == **id);
         let users: Vec<_> = users.map(|(_, by)| by.clone()).collect();
         if !users.is_empty() {
-            return Err(Refusal::InUse(users));
+            return Err(ChangeError::InUse(users));
         }
     }
     let built = snapshot.file.api_context.build(settings);
     // An item that is broken already does not prevent changes of others.
-    let is_new = |broken: &Broken| broken.item == *item || !snapshot.apis.broken.contains(broken);
+    let is_new = |broken: &ItemError| broken.item == *item || !snapshot.apis.broken.contains(broken);
     let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();
-    if broken.is_empty() { Ok(()) } else { Err(Refusal::Broken(broken)) }
+    if broken.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(broken)) }
 }
 
 /// Publishes these routes with the store's current APIs, and returns the replaced snapshot.
@@ -87,7 +87,7 @@ fn validate(snapshot: &RoutingSnapshot, settings: &Settings, item: &Item) -> Res
 pub(super) fn publish(
     snapshot: &ArcSwap<RoutingSnapshot>,
     file_routes: Arc<FileRoutes>,
-    published: &Published,
+    published: &CurrentStore,
 ) -> Arc<RoutingSnapshot> {
     file_routes.deployed.refresh(published);
     let settings = published.settings().1;

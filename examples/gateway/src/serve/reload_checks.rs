@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{FileRoutes, Server};
 use crate::{
     config::{self, Diagnostic, Located, Severity},
-    store::Published,
+    store::CurrentStore,
 };
 
 impl Server {
@@ -50,7 +50,7 @@ impl Server {
 
 /// Rejects a new identity with the name of an entry of the store, which policies could no longer find.
 fn check_hidden_entries(
-    published: &Published,
+    published: &CurrentStore,
     old: &FileRoutes,
     new: &FileRoutes,
     store: &Located<config::Store>,

@@ -34,7 +34,7 @@ use crate::{
     log,
     path::Normalised,
     routes::RouteTable,
-    store::{Deployed, Use, Uses},
+    store::{CertificateUse, CertificateUses, DocumentCertificates},
 };
 
 /// Maximum size of a request's head (target and fields), in bytes.
@@ -51,7 +51,7 @@ pub(crate) struct RoutingSnapshot {
     pub(crate) file: Arc<FileRoutes>,
     pub(crate) apis: BuiltApis,
     /// References to certificates of the store.
-    pub(crate) uses: Arc<Uses>,
+    pub(crate) uses: Arc<CertificateUses>,
     table: RouteTable,
     /// By position in the table. None: an API that cannot be served.
     routes: Vec<Option<Arc<Route>>>,
@@ -67,9 +67,9 @@ pub(crate) struct FileRoutes {
     pub(crate) trusts: Vec<UpstreamTrust>,
     pub(crate) expiries: Vec<Expiry>,
     /// References of the routes to certificates of the store.
-    pub(crate) uses: Vec<Use>,
+    pub(crate) uses: Vec<CertificateUse>,
     /// Certificates of the file and of the store, for policy documents.
-    pub(crate) deployed: Deployed,
+    pub(crate) deployed: DocumentCertificates,
     pub(crate) api_context: ApiContext,
 }
 
@@ -212,7 +212,7 @@ impl RoutingSnapshot {
         });
         let api_routes = apis.routes.values().map(|(path, route)| ((None, path.clone()), route.clone()));
         let (keys, routes): (Vec<_>, Vec<_>) = file_routes.chain(api_routes).unzip();
-        let uses = Arc::new(Uses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
+        let uses = Arc::new(CertificateUses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
         Self { table: RouteTable::new(keys), routes, uses, file, apis }
     }
 

@@ -10,14 +10,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-/// Why an upstream's TLS could not be set up.
+/// Error of the upstreams' TLS configuration.
 #[derive(Debug)]
 pub(crate) enum UpstreamError {
     /// A PEM file cannot be read.
     Pem(PathBuf, pem::Error),
-    /// The CA that signs the upstreams' callers cannot be used.
+    /// The CA for client certificates is unusable.
     Callers(VerifierBuilderError),
-    /// The certificates or the key cannot be used.
+    /// The certificates or the key are unusable.
     Tls(rustls::Error),
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, UpstreamError> {
     Ok(Arc::new(config))
 }
 
-/// All certificates in one PEM file.
+/// Reads all certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)

@@ -10,7 +10,7 @@ use tower_mtls::{
 use super::{ApiContext, ApiProblem, BuiltApis, documents::reference};
 use crate::{
     config::{Scheme, UpstreamUrl, Verify},
-    store::{Backend, Credential, Id, Item, Part, Settings, Use},
+    store::{Backend, CertificateUse, Credential, Id, Item, ItemField, Settings},
 };
 
 /// A backend for documents, the trust in it, and the record that it was built from.
@@ -31,9 +31,9 @@ impl ApiContext {
                 Ok((backend, trust)) => {
                     if let Some(identity) = backend.identity() {
                         let of = reference(identity);
-                        built.uses.extend(of.map(|of| Use {
-                            by: format!("/backends/{id}"),
-                            of,
+                        built.uses.extend(of.map(|of| CertificateUse {
+                            user: format!("/backends/{id}"),
+                            reference: of,
                             needs_key: true,
                         }));
                     }
@@ -47,13 +47,13 @@ impl ApiContext {
     }
 
     fn backend(&self, id: &Id, record: &Backend) -> Result<(NamedBackend, UpstreamTrust), ApiProblem> {
-        let url = |problem: String| (Part::Url, None, problem);
+        let url = |problem: String| (ItemField::Url, None, problem);
         let parsed = UpstreamUrl::parse(&record.url);
         let parsed = parsed.map_err(|error| url(format!("{}; {}", error.problem, error.remedy)))?;
         let backend = NamedBackend::new(&record.url).map_err(|error| url(error.to_string()))?;
         let trust = self.upstream_trust.of_backend(id, verify(record)).map_err(url)?;
         let Some(credential) = &record.credential else { return Ok((backend, trust)) };
-        let credentials = |problem: String| (Part::Credentials, None, problem);
+        let credentials = |problem: String| (ItemField::Credentials, None, problem);
         if parsed.scheme == Scheme::Http {
             return Err(credentials(
                 "a certificate cannot be presented over http: write an https url".into(),

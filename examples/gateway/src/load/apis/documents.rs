@@ -8,7 +8,7 @@ use tower_mtls::{
 use super::{ApiContext, ApiProblem, backends::Backends};
 use crate::{
     config::{Scheme, UpstreamUrl},
-    store::{Part, Policy},
+    store::{ItemField, Policy},
 };
 
 /// Certificates and backends that a policy document refers to.
@@ -71,7 +71,7 @@ impl ApiContext {
                 ),
                 _ => (error.message(), ""),
             };
-            (Part::Document, Some((error.line(), error.column())), format!("{problem}{remedy}"))
+            (ItemField::Document, Some((error.line(), error.column())), format!("{problem}{remedy}"))
         });
         Err(problems.collect())
     }
@@ -91,7 +91,7 @@ pub(super) fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> R
     if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
         let problem = "an identity cannot be presented to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
-        return Err(vec![(Part::Document, None, problem.to_owned())]);
+        return Err(vec![(ItemField::Document, None, problem.to_owned())]);
     }
     Ok(())
 }

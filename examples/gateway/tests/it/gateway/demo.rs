@@ -43,9 +43,9 @@ fn demo_that_cannot_start_writes_nothing() {
         (
             demo.dir(),
             ["0", "0"],
-            "another demo runs in this folder; stop it, or choose another one with --dir DIR",
+            "another demo is running in this folder; stop it, or use another folder with --dir DIR",
         ),
-        (new.clone(), ["1", "1"], "--management-port: is the same as --port; choose another one"),
+        (new.clone(), ["1", "1"], "--management-port: same as --port; choose another port"),
     ] {
         let [port, management_port] = ports;
         let mut command = gateway();

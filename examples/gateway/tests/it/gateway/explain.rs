@@ -13,7 +13,7 @@ fn usage_errors_exit_with_1_and_help_with_0() {
             "cannot be used",
         ),
         (&["explain", "--header", "X-Region"], 1, "write it like"),
-        (&["explain", "--header", "Host: a"], 1, "write --host"),
+        (&["explain", "--header", "Host: a"], 1, "use --host"),
         (&["explain", "--remote", "here"], 1, "--remote"),
         (&["explain", "--help"], 0, "--no-certificate"),
         (&["explan"], 1, "explain"),
@@ -52,7 +52,7 @@ fn certificates_are_explained_with_their_verdict() {
     for (route, certificate, more, code, expected) in [
         ("/orders", "client", &[][..], 0, "admitted"),
         ("/orders/42", "client", &[], 0, "admitted"),
-        ("/open", "stranger", &[], 0, "this route needs no certificate"),
+        ("/open", "stranger", &[], 0, "this route requires no certificate"),
         ("/orders", "expired", &[], 2, "refused: the client certificate has expired"),
         (
             "/orders",
@@ -133,7 +133,7 @@ fn certificate_refused_in_shadow_mode_passes() {
         ));
     }
     std::fs::write(&config, text).unwrap();
-    let shadow = "passes all the same: mode = \"shadow\" only logs the refusal\n";
+    let shadow = "passes: mode = \"shadow\" only logs the rejection\n";
     for (path, certificate, code, refusal, is_shadowed) in [
         ("/rules", "client", 0, "admitted", false),
         ("/rules", "stranger", 0, "refused: ", true),

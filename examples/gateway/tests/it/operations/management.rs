@@ -61,7 +61,7 @@ async fn health_and_portal_are_public_and_metrics_need_the_token() {
         assert_eq!(headers.contains_key("www-authenticate"), status == 401, "{path}");
         let has_body = status == 401 || status == 200 && ["/", "/metrics"].contains(&path);
         assert!(has_body || body.is_empty(), "{path} discloses {body}");
-        assert!(status != 401 || body.contains("The management token is missing or wrong"), "{body}");
+        assert!(status != 401 || body.contains("The bearer token is missing or invalid"), "{body}");
     }
     // The same over HTTP/2, and with other methods.
     let mut two = demo.http2(None).await;
@@ -87,9 +87,12 @@ async fn silent_connections_make_room_and_guesses_are_logged() {
     for _ in 0..3 {
         assert_eq!(ask(&demo, None, Some("Bearer guess"), "/metrics").await.0, 401);
     }
-    let reported = running.logged(0, "asked with a token that is not the one");
+    let reported = running.logged(0, "management request rejected: invalid bearer token");
     assert!(reported.contains(" WARN ") && reported.contains("remote=127.0.0.1:"), "{reported}");
-    assert!(running.count(0, "asked with a token that is not the one") <= 2, "not for each of them");
+    assert!(
+        running.count(0, "management request rejected: invalid bearer token") <= 2,
+        "not for each of them"
+    );
 }
 
 #[tokio::test]
@@ -215,14 +218,14 @@ fn check_validates_the_management_section() {
             "management.token",
             "short.token",
             Some(1),
-            "management.token_file: \"short.token\" holds a token of less than 16",
+            "management.token_file: \"short.token\" contains a token of less than 16",
         ),
         (
             "two tokens",
             "management.token",
             "two.token",
             Some(1),
-            "management.token_file: \"two.token\" holds more than one",
+            "management.token_file: \"two.token\" must contain one line",
         ),
         (
             "no token",
@@ -256,5 +259,8 @@ fn demo_reports_a_management_port_in_use() {
     let printed = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(printed.contains("management.address: cannot listen on 127.0.0.1:"), "{printed}");
-    assert!(printed.contains("; choose another one with --management-port N, or stop whoever"), "{printed}");
+    assert!(
+        printed.contains("; choose another port with --management-port N, or stop the process"),
+        "{printed}"
+    );
 }

@@ -69,7 +69,7 @@ impl Browser {
             .run(
                 "const places = 'tbody tr, .sheet, .notice, dialog, .badge, .empty'; \
                  const right = (element) => element.getBoundingClientRect().right; \
-                 const isSeen = (element) => !element.closest('.unseen, thead, caption') && element.checkVisibility(); \
+                 const isSeen = (element) => !element.closest('.visually-hidden, thead, caption') && element.checkVisibility(); \
                  return [...document.querySelectorAll(places)].flatMap((place) => \
                    [...place.querySelectorAll('*')].filter((part) => isSeen(part) && right(part) > right(place) + 1) \
                      .map((part) => part.outerHTML))",
@@ -120,7 +120,7 @@ async fn certificates_page_and_its_dialogs_are_accessible() {
     browser.press("Close").await;
     browser.press("Delete orders").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use").await;
+    browser.says("Not deleted: it is still used by").await;
     browser.is_accessible("a-in-use").await;
     browser.press("Close").await;
     browser.press("Upload certificate").await;
@@ -182,8 +182,8 @@ async fn apis_and_their_pages_are_accessible() {
     browser.is_accessible("b-policy").await;
     browser.follow("Settings").await;
     browser.is_accessible("b-settings").await;
-    browser.follow("Policy for all APIs").await;
+    browser.follow("Global policy").await;
     browser.is_accessible("b-all-apis").await;
-    browser.follow("Upstreams").await;
+    browser.follow("Backends").await;
     browser.is_accessible("b-upstreams").await;
 }

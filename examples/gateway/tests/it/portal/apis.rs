@@ -79,7 +79,7 @@ async fn client_certificate_is_chosen_by_id_subject_and_last_four() {
     browser.field("Backend URL").await.send_keys(&format!("{}/orders", world.upstream)).await.unwrap();
     browser.screenshot("6-create-api").await;
     browser.press("Create").await;
-    browser.says("The id of the API has one of the characters").await;
+    browser.says("The id of the API contains one of the characters").await;
     browser.focuses("input: Id").await;
     id.clear().await.unwrap();
     id.send_keys("orders-co").await.unwrap();
@@ -93,7 +93,7 @@ async fn client_certificate_is_chosen_by_id_subject_and_last_four() {
     path.send_keys("shop/orders").await.unwrap();
     browser.press("Create").await;
     browser.says("Gateway credentials").await;
-    browser.says("orders-co was created.").await;
+    browser.says("orders-co was created").await;
     assert_eq!(browser.run("return document.title").await, "Orders & Co – Gateway");
 
     browser.field("Client certificate").await.click().await.unwrap();
@@ -148,7 +148,7 @@ async fn chosen_certificate_is_effective_on_the_next_call() {
     assert!(row.contains("API shop"), "{row}");
     browser.press("Delete billing").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use, and was not deleted.").await;
+    browser.says("Not deleted: it is still used by").await;
     browser.screenshot("7-in-use").await;
     browser.find("//dialog//a[normalize-space()='API shop']").await.click().await.unwrap();
     browser.says("Policy document (XML)").await;
@@ -160,7 +160,7 @@ async fn chosen_certificate_is_effective_on_the_next_call() {
     let body = json!({ "properties": { "format": "rawxml", "value": all } }).to_string();
     assert_eq!(world.ask(Method::PUT, "/policies/policy", &[], &body).await.status, 201);
     browser.go(&world, "#/apis/shop/security").await;
-    browser.field("The policy of all APIs shows orders").await.click().await.unwrap();
+    browser.field("Global policy: orders").await.click().await.unwrap();
     browser.press("Save").await;
     browser.says("Saved.").await;
     assert_eq!(call(&world, "/shop").await, (200, "CN=orders-gateway, O=Contoso".to_owned()));
@@ -183,7 +183,7 @@ async fn identity_of_the_file_is_marked_apart_from_those_of_the_store() {
     );
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    browser.says("filed is not in the store: it is an identity of gateway.toml.").await;
+    browser.says("filed is an identity of gateway.toml, not of the store.").await;
     let chosen = browser.run("return document.querySelector('select').selectedOptions[0].textContent").await;
     assert_eq!(chosen, "filed (gateway.toml)");
     browser.screenshot("13-of-the-file").await;
@@ -210,29 +210,29 @@ async fn open_api_is_marked_until_it_demands_a_certificate() {
     browser.go(&world, "#/apis").await;
     browser.enter_token(&world.token).await;
     for (name, who) in [
-        ("The shop API", "Anybody"),
-        ("The guarded API", "as its policy says"),
-        ("/open read-only: gateway.toml", "as gateway.toml says"),
+        ("The shop API", "Anyone"),
+        ("The guarded API", "by its policy"),
+        ("/open read-only: gateway.toml", "see gateway.toml"),
     ] {
         let row = browser.row(name).await.text().await.unwrap();
         assert!(row.contains(who), "{name}: {row}");
     }
     browser.screenshot("11-callers").await;
     browser.go(&world, "#/apis/shop/security").await;
-    browser.says("Anybody can call this API. Nothing in the policies refuses").await;
+    browser.says("Anyone can call this API. The policies accept").await;
     assert!(!browser.text().await.contains("and so reaches the backend"));
     browser.field("Client certificate").await.click().await.unwrap();
     choose(&browser, "orders").await;
-    browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
+    browser.says("Anyone can call this API and reach the backend as orders.").await;
     browser.screenshot("11-open-api").await;
     browser.press("Save").await;
     browser.says("Saved.").await;
-    browser.says("Anybody can call this API, and so reaches the backend as orders.").await;
+    browser.says("Anyone can call this API and reach the backend as orders.").await;
     assert_eq!(call(&world, "/shop").await.0, 200);
 
-    browser.press("Demand a certificate").await;
-    browser.says("Callers must show a certificate from now on.").await;
-    browser.says("The policy of this API decides by the caller's certificate.").await;
+    browser.press("Require a certificate").await;
+    browser.says("Callers must now present a certificate.").await;
+    browser.says("The policy of this API checks the caller's certificate.").await;
     assert!(!browser.text().await.contains("Anybody can call"));
     browser.screenshot("11-demanded").await;
     assert_eq!(call(&world, "/shop").await.0, 401);
@@ -246,13 +246,13 @@ async fn open_api_is_marked_until_it_demands_a_certificate() {
     put_service_policy(&world, VALIDATE, "").await;
     browser.go(&world, "#/apis").await;
     browser.row("The shop API").await;
-    browser.says("as the policy of all APIs says").await;
+    browser.says("by the global policy").await;
     browser.follow("The shop API").await;
-    browser.says("The policy of all APIs decides by the caller's certificate.").await;
+    browser.says("The global policy checks the caller's certificate.").await;
     put_policy(&world, "shop", "<policies><inbound></inbound></policies>").await;
     browser.go(&world, "#/apis").await;
     browser.follow("The shop API").await;
-    browser.says("Anybody can call this API.").await;
+    browser.says("Anyone can call this API.").await;
 }
 
 #[tokio::test]
@@ -269,8 +269,8 @@ async fn gateway_without_trusted_callers_warns_when_a_certificate_is_demanded() 
     make_api(&world, "shop", "shop", &world.upstream).await;
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    browser.press("Demand a certificate").await;
-    browser.says("The gateway refused this.").await;
+    browser.press("Require a certificate").await;
+    browser.says("The change was rejected.").await;
     browser.says("the gateway's operator names a set in [apis] trust").await;
     browser.screenshot("11-no-trust").await;
     assert_eq!(policy(&world, "shop").await, "");

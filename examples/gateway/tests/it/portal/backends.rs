@@ -16,12 +16,12 @@ async fn self_signed_upstream_is_reached_without_a_chain() {
     assert_eq!(call(&world, "/shop").await.0, 502);
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    assert!(browser.field("Verify it").await.is_selected().await.unwrap());
+    assert!(browser.field("Verify").await.is_selected().await.unwrap());
     for (choice, expected) in [
         ("Do not verify the chain", 200),
         ("Do not verify the name", 502),
         ("Verify neither", 200),
-        ("Verify it", 502),
+        ("Verify", 502),
     ] {
         browser.field(choice).await.click().await.unwrap();
         if expected == 200 {
@@ -31,12 +31,12 @@ async fn self_signed_upstream_is_reached_without_a_chain() {
         browser.says("Saved.").await;
         assert!(browser.field(choice).await.is_selected().await.unwrap(), "{choice}");
         let text = browser.text().await;
-        for sign in ["not verified", "The backend is not verified: whoever stands between"] {
-            assert_eq!(text.contains(sign), choice != "Verify it", "{choice}: {sign}");
+        for sign in ["not verified", "The backend is not verified: an attacker"] {
+            assert_eq!(text.contains(sign), choice != "Verify", "{choice}: {sign}");
         }
         assert_eq!(call(&world, "/shop").await.0, expected, "{choice}");
         let named = policy(&world, "shop").await.contains("<set-backend-service backend-id=\"shop\" />");
-        assert_eq!(named, choice != "Verify it", "{choice}");
+        assert_eq!(named, choice != "Verify", "{choice}");
     }
     let backend = world.ask(Method::GET, "/backends/shop", &[], "").await;
     assert_eq!(backend.status, 404, "an unused backend is deleted");
@@ -59,7 +59,7 @@ async fn self_signed_upstream_is_reached_without_a_chain() {
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.follow("APIs").await;
     browser.press("Delete The shop API").await;
-    browser.says("and so does the backend shop that was made for it").await;
+    browser.says("and so will the backend shop that was created for it").await;
     browser.screenshot("9-delete-api").await;
     browser.press("Yes, delete it").await;
     browser.says("The shop API was deleted.").await;
@@ -90,14 +90,14 @@ async fn effective_backend_and_identity_are_those_of_the_policies() {
         (
             "<set-backend-service backend-id=\"b1\" />",
             "URL/elsewhere (backend b1) not verified",
-            "Backend b1 shows billing",
+            "Backend b1: billing",
         ),
         (
             "<set-backend-service base-url=\"https://other.example/a\" />",
             "https://other.example/a (from the policy)",
             "None",
         ),
-        (choose, "chosen by the policy", "What the chosen backend shows"),
+        (choose, "selected by the policy", "Selected by the backend"),
         (
             "<set-backend-service backend-id=\"b1\" /><set-backend-service base-url=\"https://other.example\" />",
             "https://other.example (from the policy)",
@@ -118,31 +118,34 @@ async fn effective_backend_and_identity_are_those_of_the_policies() {
         let header = browser.find("//dl[@class='line']/div[dt='Backend']/dd").await.text().await.unwrap();
         assert_eq!(header, backend.replace("URL", &world.upstream), "{inbound}");
         if seen.starts_with("Backend") {
-            browser.says("Backend b1, which the policy chooses, is not verified").await;
-            browser.says("and so reaches the backend with a certificate of").await;
+            browser.says("Backend b1, which the policy selects, is not verified").await;
+            browser.says("and reach the backend with a certificate of").await;
             browser.screenshot("12-backend").await;
         }
         // "None" is shown only if it is true.
-        assert_eq!(browser.text().await.contains("The backend sees no client certificate."), seen == "None");
+        assert_eq!(
+            browser.text().await.contains("No client certificate is presented to the backend."),
+            seen == "None"
+        );
     }
     make_api(&world, "plain", "plain", "http://localhost:9").await;
     browser.go(&world, "#/apis/plain/security").await;
     browser.says("http://localhost:9 plain http").await;
     browser.says("The backend is called over plain http").await;
-    assert!(!browser.text().await.contains("Verify it"));
+    assert!(!browser.text().await.contains("Verify"));
     // The same by the global policy.
     put_service_policy(&world, "<set-backend-service backend-id=\"b1\" />", "").await;
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.go(&world, "#/apis").await;
     browser.follow("The shop API").await;
-    assert!(browser.field("Backend b1 shows billing").await.is_selected().await.unwrap());
+    assert!(browser.field("Backend b1: billing").await.is_selected().await.unwrap());
     // Policy text appears in the header once saved.
     browser.follow("Policy").await;
     let input = browser.field("Policy document (XML)").await;
     input.clear().await.unwrap();
     input.send_keys("<policies><inbound></inbound></policies>").await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     let header = browser.find("//dl[@class='line']/div[dt='Backend']/dd").await.text().await.unwrap();
     assert_eq!(header, world.upstream);
 }
@@ -156,7 +159,7 @@ async fn backends_are_listed_and_deleted_unless_used_or_changed_meanwhile() {
     make_api(&world, "other", "other", &world.upstream).await;
     browser.go(&world, "#/backends").await;
     browser.enter_token(&world.token).await;
-    browser.says("There is no backend yet.").await;
+    browser.says("There are no backends yet.").await;
     let properties = |tls: Value, credentials: Value| json!({ "url": world.upstream, "protocol": "http", "tls": tls, "credentials": credentials });
     let credentials = json!({ "certificateIds": ["billing"] });
     let backend = properties(json!({}), credentials);
@@ -168,7 +171,7 @@ async fn backends_are_listed_and_deleted_unless_used_or_changed_meanwhile() {
     browser.follow("Backends").await;
     let row = browser.row("shop").await.text().await.unwrap();
     for part in
-        ["Made for the API 'shop' with its security.", "chain not verified", "name not verified", "none"]
+        ["Created for the API 'shop' by the portal.", "chain not verified", "name not verified", "none"]
     {
         assert!(row.contains(part), "{part}: {row}");
     }
@@ -177,13 +180,13 @@ async fn backends_are_listed_and_deleted_unless_used_or_changed_meanwhile() {
     browser.screenshot("14-backends").await;
     browser.press("Delete shop").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use, and was not deleted. Remove it first from:\n\nAPI shop").await;
+    browser.says("Not deleted: it is still used by\n\nAPI shop").await;
     browser.follow("API shop").await;
     browser.says("Policy document (XML)").await;
     // A backend created by another client stays when the API of that id is deleted.
     browser.follow("APIs").await;
     browser.press("Delete The other API").await;
-    browser.says("Its policy goes with it.").await;
+    browser.says("Its policy will be deleted.").await;
     browser.press("Yes, delete it").await;
     browser.says("The other API was deleted.").await;
     browser.follow("Backends").await;

@@ -43,7 +43,7 @@ async fn certificates_of_the_store_are_listed() {
     browser.follow("Certificates").await;
     for (id, parts) in [
         ("orders", &["CN=orders-gateway, O=Contoso", "Yes", "route /used"][..]),
-        ("billing", &["CN=billing-gateway, O=Contoso", "Yes", "nothing"]),
+        ("billing", &["CN=billing-gateway, O=Contoso", "Yes", "not used"]),
         ("partner-6", &["CN=orders-client, O=Contoso", "No", "expired"]),
         ("partner-8", &["CN=partner that ends soon", "expires in 12 days"]),
     ] {
@@ -80,7 +80,7 @@ async fn upload_form_takes_file_password_and_id() {
     browser.field("Password").await.send_keys(&password).await.unwrap();
     browser.screenshot("2-upload-form").await;
     browser.press("Upload").await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
 
     // A caller's certificate, without a password, with a chosen id.
     browser.press("Upload certificate").await;
@@ -92,18 +92,18 @@ async fn upload_form_takes_file_password_and_id() {
         .await
         .unwrap();
     browser.press("Upload").await;
-    browser.says("partner 7 is in the store").await;
+    browser.says("partner 7 was uploaded").await;
     let kept = world.ask(Method::GET, "/certificates/partner%207", &[], "").await;
     assert_eq!(kept.body["properties"]["hasPrivateKey"], false, "{kept:?}");
 
     // An id that exists, and an invalid one.
     upload(&browser, &world.demo.dir().join("orders.pfx"), &password).await;
-    browser.says("There is a certificate with this id").await;
+    browser.says("A certificate with this id already exists").await;
     let id = browser.field("Id").await;
     id.clear().await.unwrap();
     id.send_keys("a*b").await.unwrap();
     browser.press("Upload").await;
-    browser.says("The id of the certificate has one of the characters").await;
+    browser.says("The id of the certificate contains one of the characters").await;
     browser.focuses("input: Id").await;
 
     // An id that the server reserves.
@@ -140,7 +140,7 @@ async fn wrong_password_is_shown_beside_the_field_and_nothing_is_stored() {
     password.clear().await.unwrap();
     password.send_keys(&world.pfx("orders").1).await.unwrap();
     browser.press("Upload").await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn uploaded_certificate_is_listed_with_subject_last_four_and_expiry() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
     upload(&browser, &world.demo.dir().join("orders.pfx"), &world.pfx("orders").1).await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
     browser.screenshot("4-uploaded").await;
     let properties = world.ask(Method::GET, "/certificates/orders", &[], "").await.body["properties"].clone();
     let text = browser.row("orders").await.text().await.unwrap();
@@ -197,7 +197,7 @@ async fn delete_is_confirmed_and_a_certificate_in_use_lists_its_users() {
 
     browser.press("Delete orders").await;
     browser.press("Yes, delete it").await;
-    browser.says("It is in use, and was not deleted. Remove it first from:\n\nroute /used").await;
+    browser.says("Not deleted: it is still used by\n\nroute /used").await;
     browser.screenshot("5-in-use").await;
     browser.press("Close").await;
     assert_eq!(world.ask(Method::GET, "/certificates/orders", &[], "").await.status, 200);
@@ -215,7 +215,7 @@ async fn concurrent_change_is_not_overwritten() {
     browser.says("Delete orders?").await;
     assert_eq!(world.put("orders", &pfx, &password, &[("if-match", "*")]).await.status, 200);
     browser.press("Yes, delete it").await;
-    browser.says("Somebody else changed it meanwhile").await;
+    browser.says("It was changed by someone else").await;
     assert_eq!(world.ask(Method::GET, "/certificates/orders", &[], "").await.status, 200);
 }
 
@@ -250,7 +250,7 @@ async fn long_lists_are_paged_and_filtered() {
         ("ORDERS-GATEWAY", "1 to 1 of 1"),
         ("partner-00", "1 to 10 of 10"),
         (&thumbprint[34..], "1 to 1 of 1"),
-        ("it's", "No certificate has this"),
+        ("it's", "No certificate matches this filter"),
         ("", "1 to 50 of 121"),
     ] {
         filter.clear().await.unwrap();

@@ -22,11 +22,11 @@ async fn certificate_is_uploaded_and_deleted_by_keyboard_only() {
 
     browser.start_at_the_top().await;
     for expected in [
-        "a: Skip to the content",
+        "a: Skip to content",
         "a: Certificates",
         "a: APIs",
-        "a: Upstreams",
-        "a: Policy for all APIs",
+        "a: Backends",
+        "a: Global policy",
         "button: Forget the token",
         "button: Upload certificate",
     ] {
@@ -52,7 +52,7 @@ async fn certificate_is_uploaded_and_deleted_by_keyboard_only() {
         browser.focuses(expected).await;
     }
     browser.keys(ENTER).await;
-    browser.says("orders is in the store").await;
+    browser.says("orders was uploaded").await;
     browser.focuses("button: Upload certificate").await;
 
     for expected in ["input: Filter", "button: Details of orders", "button: Delete orders"] {
@@ -82,7 +82,7 @@ async fn first_tab_skips_the_common_header() {
     browser.keys(TAB).await;
     browser.focuses("button: Upload certificate").await;
     // Another page announces its title.
-    browser.follow("Policy for all APIs").await;
-    browser.focuses("h1: Policy for all APIs").await;
-    assert_eq!(browser.run("return document.title").await, "Policy for all APIs – Gateway");
+    browser.follow("Global policy").await;
+    browser.focuses("h1: Global policy").await;
+    assert_eq!(browser.run("return document.title").await, "Global policy – Gateway");
 }

@@ -38,7 +38,7 @@ async fn chosen_certificate_is_written_to_the_policy_and_keeps_the_rest() {
     input.clear().await.unwrap();
     input.send_keys(before).await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     browser.follow("Security").await;
     assert!(browser.field("None").await.is_selected().await.unwrap());
 }
@@ -59,7 +59,7 @@ async fn scripts_and_the_page_show_the_same_state() {
     put_policy(&world, "shop", &document).await;
     browser.go(&world, "#/apis/shop/security").await;
     browser.enter_token(&world.token).await;
-    browser.says("The policy names the certificate by its thumbprint.").await;
+    browser.says("The policy refers to the certificate by its thumbprint.").await;
     assert!(browser.field("Client certificate").await.is_selected().await.unwrap());
     assert_eq!(browser.run("return document.querySelector('select').value").await, "orders");
     browser.screenshot("10-by-script").await;
@@ -74,9 +74,9 @@ async fn scripts_and_the_page_show_the_same_state() {
     put_policy(&world, "shop", "<policies><inbound><base /></inbound></policies>").await;
     browser.field("None").await.click().await.unwrap();
     browser.press("Save").await;
-    browser.says("Somebody else changed the policy").await;
+    browser.says("The policy or the backend of this API was changed by someone else").await;
     browser.screenshot("10-changed-meanwhile").await;
-    browser.press("Show what stands now").await;
+    browser.press("Show current version").await;
     browser.settled().await;
     browser.holds("what stands is shown", "return document.querySelector('input[value=none]').checked").await;
 }
@@ -114,14 +114,14 @@ async fn unenforceable_policy_is_refused_with_line_and_column() {
     make_api(&world, "shop", "shop", &world.upstream).await;
     browser.go(&world, "#/apis/shop/policy").await;
     browser.enter_token(&world.token).await;
-    browser.says("There is no policy document yet.").await;
+    browser.says("There is no policy yet.").await;
     let text = "<policies>\n  <inbound>\n    <base />\n    <rate-limit calls=\"1\" renewal-period=\"1\" />\n    \
                 <authentication-certificate certificate-id=\"gone\" />\n  </inbound>\n</policies>";
     let input = browser.field("Policy document (XML)").await;
     input.clear().await.unwrap();
     input.send_keys(text).await.unwrap();
     browser.press("Save").await;
-    browser.says("The gateway refused this document. Nothing was saved.").await;
+    browser.says("The policy was rejected. Nothing was saved.").await;
     browser.says("Line 4, column 5: <rate-limit>").await;
     browser.screenshot("8-policy-refused").await;
     browser.press("Go to line 4").await;
@@ -133,7 +133,7 @@ async fn unenforceable_policy_is_refused_with_line_and_column() {
     // Unsaved text remains after a visit to another page.
     browser.follow("APIs").await;
     browser.go(&world, "#/apis/shop/policy").await;
-    browser.says("This is what you had not saved yet.").await;
+    browser.says("These are your unsaved changes.").await;
     let kept = browser.field("Policy document (XML)").await.prop("value").await.unwrap();
     assert_eq!(kept.as_deref(), Some(text));
 
@@ -142,11 +142,11 @@ async fn unenforceable_policy_is_refused_with_line_and_column() {
     input.clear().await.unwrap();
     input.send_keys(good).await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     // Saved again, with the ETag of the previous save.
     browser.field("Policy document (XML)").await.send_keys("\n").await.unwrap();
     browser.press("Save").await;
-    browser.says("The policy is saved.").await;
+    browser.says("The policy was saved").await;
     let odd = "<policies>\n<inbound>\n<base />\n<choose><when condition=\"@(context.Request.Certificate == null || \
                context.Request.Certificate.Thumbprint != \"ca06f56b258b7a0d4f2b05470939478651151984\")\">\n<return-response><set-status code=\"403\" \
                /></return-response></when></choose></inbound></policies>";
@@ -154,19 +154,19 @@ async fn unenforceable_policy_is_refused_with_line_and_column() {
     input.clear().await.unwrap();
     input.send_keys(odd).await.unwrap();
     browser.press("Save").await;
-    browser.says("The gateway has doubts about this document:").await;
+    browser.says("Warnings about this document:").await;
     browser.screenshot("8-policy-doubts").await;
     // Warnings about the stored text are hidden while there are errors in the edited one.
     browser.field("Policy document (XML)").await.send_keys("<!-- ").await.unwrap();
     browser.press("Save").await;
-    browser.says("The gateway refused this document.").await;
+    browser.says("The policy was rejected.").await;
     assert!(!browser.text().await.contains("has doubts"));
     put_policy(&world, "shop", good).await;
     browser.field("Policy document (XML)").await.send_keys("\n").await.unwrap();
     browser.press("Save").await;
-    browser.says("Somebody else changed this policy meanwhile.").await;
-    browser.press("Show the policy as it stands now").await;
-    browser.says("This is the policy as it stands now.").await;
+    browser.says("This policy was changed by someone else.").await;
+    browser.press("Show current policy").await;
+    browser.says("The current policy is shown.").await;
 
     // Empty text is not a policy.
     for by_button in [true, false] {
@@ -185,7 +185,7 @@ async fn unenforceable_policy_is_refused_with_line_and_column() {
         browser.screenshot("8-policy-remove").await;
         browser.press("Yes, remove it").await;
         browser.says("The policy was removed.").await;
-        browser.says("There is no policy document yet.").await;
+        browser.says("There is no policy yet.").await;
         assert_eq!(world.ask(Method::GET, "/apis/shop/policies/policy", &[], "").await.status, 404);
     }
     browser.field("Policy document (XML)").await.clear().await.unwrap();

@@ -106,7 +106,7 @@ async fn policy_edit_changes_one_element_only() {
             set("it's \"<&>"),
         )
         .await;
-    let unreadable = "The policy cannot be read here. Change it as text, on the page Policy.";
+    let unreadable = "The policy cannot be edited here. Edit its text on the Policy tab.";
     let expected = json!([
         null,
         { "direct": { "certificate-id": "it's \"<&>" }, "elsewhere": false },
@@ -132,15 +132,15 @@ async fn last_element_of_both_documents_is_effective() {
     let nothing = json!([null, null, null]);
     for (case, own, above, expected) in [
         ("neither", None, None, nothing.clone()),
-        ("no document of its own", None, Some(policies(&a)), is("a", "above")),
+        ("no document of its own", None, Some(policies(&a)), is("a", "global")),
         ("its own", Some(policies(&a)), None, is("a", "own")),
         ("before its own", Some(policies(&format!("<base />{a}"))), Some(policies(&b)), is("a", "own")),
-        ("behind its own", Some(policies(&format!("{a}<base />"))), Some(policies(&b)), is("b", "above")),
+        ("behind its own", Some(policies(&format!("{a}<base />"))), Some(policies(&b)), is("b", "global")),
         ("without base", Some(policies("")), Some(policies(&b)), nothing.clone()),
-        ("without inbound", Some("<policies />".into()), Some(policies(&b)), is("b", "above")),
+        ("without inbound", Some("<policies />".into()), Some(policies(&b)), is("b", "global")),
         ("a fragment", Some(a.clone()), Some(policies(&b)), is("a", "own")),
         ("under a condition", Some(policies(&when(&a))), None, json!([null, null, "own"])),
-        ("under one above", None, Some(policies(&when(&a))), json!([null, null, "above"])),
+        ("under one above", None, Some(policies(&when(&a))), json!([null, null, "global"])),
         ("a condition before", Some(policies(&format!("{}{b}", when(&a)))), None, is("b", "own")),
         (
             "a condition behind",
@@ -158,9 +158,9 @@ async fn last_element_of_both_documents_is_effective() {
         let found = browser
             .run_async(
                 "const { effective } = await import('/portal/policy-text.js'); \
-                 const found = effective(argument.own, argument.above, 'set-backend-service'); \
+                 const found = effective(argument.own, argument.globalPolicy, 'set-backend-service'); \
                  return [found.attributes, found.scope, found.depends]",
-                json!({ "own": own, "above": above }),
+                json!({ "own": own, "globalPolicy": above }),
             )
             .await;
         assert_eq!(found, expected, "{case}");
@@ -186,23 +186,23 @@ async fn api_is_open_unless_an_effective_document_checks_the_caller() {
     let commented = policies("<base /><!-- <validate-client-certificate /> -->");
     let passes = ["1:1: no rule refuses by the caller's certificate: everyone passes"];
     for (case, own, above, warnings, expected) in [
-        ("neither", None, None, &[][..], "anybody"),
+        ("neither", None, None, &[][..], "anyone"),
         ("its own", Some(&validates), None, &[], "own"),
         ("its own expression", Some(&refuses), None, &[], "own"),
-        ("the gateway knows better", Some(&refuses), Some(&validates), &passes, "anybody"),
-        ("reads and refuses none", Some(&looks), None, &[], "anybody"),
-        ("other certificates", Some(&deployed), None, &[], "anybody"),
-        ("errors are ignored", None, Some(&ignores), &[], "anybody"),
-        ("a comment", Some(&commented), None, &[], "anybody"),
-        ("above", None, Some(&validates), &[], "above"),
-        ("above, through base", Some(&commented), Some(&refuses), &[], "above"),
-        ("above, without base", Some(&deployed), Some(&validates), &[], "anybody"),
+        ("the gateway knows better", Some(&refuses), Some(&validates), &passes, "anyone"),
+        ("reads and rejects none", Some(&looks), None, &[], "anyone"),
+        ("other certificates", Some(&deployed), None, &[], "anyone"),
+        ("errors are ignored", None, Some(&ignores), &[], "anyone"),
+        ("a comment", Some(&commented), None, &[], "anyone"),
+        ("above", None, Some(&validates), &[], "global"),
+        ("above, through base", Some(&commented), Some(&refuses), &[], "global"),
+        ("above, without base", Some(&deployed), Some(&validates), &[], "anyone"),
     ] {
         let found = browser
             .run_async(
                 "const { callers } = await import('/portal/policy-text.js'); \
-                 return callers(argument.own, argument.above, argument.warnings)",
-                json!({ "own": own, "above": above, "warnings": warnings }),
+                 return callers(argument.own, argument.globalPolicy, argument.warnings)",
+                json!({ "own": own, "globalPolicy": above, "warnings": warnings }),
             )
             .await;
         assert_eq!(found, expected, "{case}");

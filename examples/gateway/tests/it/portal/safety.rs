@@ -141,14 +141,14 @@ async fn token_is_entered_once_never_stored_and_forgotten_on_demand() {
     browser.go(&world, "").await;
     browser.field("Token").await.send_keys("0123456789-not-it").await.unwrap();
     browser.press("Continue").await;
-    browser.says("This is not the gateway's token.").await;
+    browser.says("The token is invalid.").await;
     browser.focuses("input: Token").await;
     browser.press("Cancel").await;
-    browser.says("The gateway asks for its management token.").await;
+    browser.says("The gateway requires its management token.").await;
     browser.press("Enter the token").await;
     browser.enter_token(&world.token).await;
     browser.says("The store is empty").await;
-    for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {
+    for page in ["APIs", "Backends", "Global policy", "Certificates"] {
         browser.follow(page).await;
         let is_asked = browser.run("return Boolean(document.querySelector('dialog[open]'))").await;
         assert_eq!(is_asked, false, "{page}");
@@ -189,7 +189,7 @@ async fn token_is_entered_once_never_stored_and_forgotten_on_demand() {
     browser.says("Enter the token").await;
     browser.field("Token").await.send_keys("another-token-0123456789").await.unwrap();
     browser.press("Continue").await;
-    browser.says("client is in the store").await;
+    browser.says("client was uploaded").await;
     // A reloaded page does not keep the token.
     browser.go(&world, "#/apis").await;
     browser.run("location.reload()").await;
@@ -236,7 +236,7 @@ async fn client_certificate_replaces_the_token() {
     let world = Arc::new(world);
     let Some(browser) = Browser::start(&world).await else { return };
     browser.go(&world, "").await;
-    browser.says("The gateway wants a client certificate here").await;
+    browser.says("The gateway requires a client certificate").await;
     let port = with_a_client_certificate(world.clone()).await;
     browser.go_to(&format!("https://localhost:{port}/")).await;
     browser.says("The store is empty").await;
@@ -248,7 +248,7 @@ async fn client_certificate_replaces_the_token() {
         .await
         .unwrap();
     browser.press("Upload").await;
-    browser.says("client is in the store").await;
+    browser.says("client was uploaded").await;
     let text = browser.text().await;
     assert!(!text.to_lowercase().contains("token"), "{text}");
 }
@@ -262,7 +262,7 @@ async fn gateway_without_a_store_shows_the_remedy() {
     std::fs::write(&world.config, format!("{}{}", &with[..from], &with[until..])).unwrap();
     (world.running, _) = Running::start(&world.config);
     let Some(browser) = Browser::open(&world).await else { return };
-    for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {
+    for page in ["APIs", "Backends", "Global policy", "Certificates"] {
         browser.follow(page).await;
         browser.says("Add [store] to its configuration").await;
     }
@@ -272,7 +272,7 @@ async fn gateway_without_a_store_shows_the_remedy() {
 async fn portal_loads_nothing_from_other_hosts_and_logs_no_error() {
     let world = World::start("");
     let Some(browser) = Browser::open(&world).await else { return };
-    for page in ["APIs", "Upstreams", "Policy for all APIs", "Certificates"] {
+    for page in ["APIs", "Backends", "Global policy", "Certificates"] {
         browser.follow(page).await;
     }
     let loaded = browser

@@ -118,24 +118,24 @@ async fn unenforceable_demands_of_an_api_are_refused() {
         ("serviceUrl", Value::Null, "serviceUrl is missing"),
         ("serviceUrl", json!("ftp://x"), "serviceUrl"),
         ("serviceUrl", json!("https://user:hunter2@x"), "user name or password"),
-        ("protocols", json!(["http"]), "https only"),
+        ("protocols", json!(["http"]), "Only https"),
         ("protocols", json!(["wss"]), "not supported"),
-        ("subscriptionRequired", json!(true), "subscription keys are not checked"),
+        ("subscriptionRequired", json!(true), "subscription keys are not supported"),
         (
             "authenticationSettings",
             json!({ "oAuth2": { "authorizationServerId": "x" } }),
-            "tokens are not checked",
+            "token validation is not supported",
         ),
         ("type", json!("soap"), "only http"),
-        ("apiRevision", json!("2"), "one revision"),
-        ("apiVersion", json!("v1"), "versions are not told apart"),
-        ("format", json!("openapi"), "definitions are not imported"),
+        ("apiRevision", json!("2"), "only revision 1"),
+        ("apiVersion", json!("v1"), "versions are not supported"),
+        ("format", json!("openapi"), "import of API definitions is not supported"),
         ("displayName", json!("x".repeat(301)), "longer than 300"),
-        ("displayName", json!(7), "not the JSON"),
-        ("SubscriptionRequired", json!(true), "subscription keys are not checked"),
-        ("subscriptionRequred", json!(true), "subscriptionRequred is not known here"),
-        ("displayname", json!("B"), "displayName stands there twice"),
-        ("path", json!("a/{id}"), "is no template"),
+        ("displayName", json!(7), "not valid JSON for this resource"),
+        ("SubscriptionRequired", json!(true), "subscription keys are not supported"),
+        ("subscriptionRequred", json!(true), "subscriptionRequred is not supported"),
+        ("displayname", json!("B"), "displayName occurs twice"),
+        ("path", json!("a/{id}"), "must not be a template"),
     ] {
         let mut properties = good.clone();
         properties[name] = value.clone();
@@ -171,11 +171,11 @@ async fn unenforceable_demands_of_an_api_are_refused() {
     let nulled = world
         .ask(Method::PATCH, "/apis/a", &[("if-match", "*")], r#"{"properties":{"description":null}}"#)
         .await;
-    assert!(nulled.status == 400 && nulled.message().contains("takes nothing away"), "{nulled:?}");
+    assert!(nulled.status == 400 && nulled.message().contains("does not remove it"), "{nulled:?}");
     let missing = world.ask(Method::PATCH, "/apis/b", &[("if-match", "*")], &patch).await;
     assert_eq!(missing.status, 404, "{missing:?}");
     let unknown = world.ask(Method::GET, "/apis/b", &[], "").await;
-    assert_eq!((unknown.status, unknown.message()), (404, "There is no API 'b'."));
+    assert_eq!((unknown.status, unknown.message()), (404, "The API 'b' was not found."));
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn upload_cannot_take_the_name_of_an_identity_of_the_file() {
     for (data, password) in [(pfx.as_slice(), &*password), (&world.file("client.pem"), "")] {
         let refused = world.put("orders", data, password, &[]).await;
         assert_eq!(refused.status, 409, "{refused:?}");
-        assert!(refused.message().contains("choose another id"), "{refused:?}");
+        assert!(refused.message().contains("Choose another id"), "{refused:?}");
     }
     assert_eq!(seen(&mut caller, "/api").await, (200, ORDERS.to_owned()));
 }

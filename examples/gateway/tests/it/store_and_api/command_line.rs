@@ -49,21 +49,21 @@ async fn certificates_are_uploaded_listed_shown_and_deleted() {
     let shown: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(shown["etag"], etag);
     let (code, printed, _) = run(&world, &["upload", "a caller", "client.pem"]);
-    assert!(code == 0 && printed.contains("private key: no (a caller's)"), "{printed}");
+    assert!(code == 0 && printed.contains("private key: no (caller's certificate)"), "{printed}");
 
     for (arguments, expected, part) in [
-        (&upload[..], 2, "exists. To replace it"),
+        (&upload[..], 2, "already exists. To replace it"),
         (
             &["upload", "orders", "orders.pfx", "--password-file", "billing.password", "--replace"],
             2,
             "The password is wrong",
         ),
         (&["upload", "x", "gone.pfx"], 1, "gone.pfx: No such file"),
-        (&["show", "x"], 2, "There is no certificate 'x'"),
+        (&["show", "x"], 2, "The certificate 'x' was not found"),
         (&["list", "--filter", "x"], 2, "The filter has the field x"),
         (&["delete", "orders"], 2, "used by the following entities:\n  route /used"),
-        (&["delete", "a caller", "--if-match", etag], 2, "If-Match is not the ETag"),
-        (&["list", "--token-file", "orders.password"], 2, "token is missing or wrong"),
+        (&["delete", "a caller", "--if-match", etag], 2, "If-Match does not match the ETag"),
+        (&["list", "--token-file", "orders.password"], 2, "token is missing or invalid"),
         (&["list", "--token-file", "gone"], 1, "--token-file gone: No such file"),
         (&["sing"], 1, "unrecognized subcommand"),
     ] {
@@ -77,11 +77,11 @@ async fn certificates_are_uploaded_listed_shown_and_deleted() {
     );
     assert!(code == 0 && printed.starts_with("replaced\n"), "{printed}");
     assert_eq!(run(&world, &["delete", "a caller"]), (0, "deleted\n".into(), String::new()));
-    assert_eq!(run(&world, &["delete", "a caller"]), (0, "it was not there\n".into(), String::new()));
+    assert_eq!(run(&world, &["delete", "a caller"]), (0, "not found\n".into(), String::new()));
     let (code, _, reported) = {
         let output =
             gateway().args(["certificates", "list", "--url", "http://localhost:1"]).output().unwrap();
         (output.status.code(), (), String::from_utf8(output.stderr).unwrap())
     };
-    assert!(code == Some(1) && reported.contains("write https://"), "{reported}");
+    assert!(code == Some(1) && reported.contains("use https://"), "{reported}");
 }

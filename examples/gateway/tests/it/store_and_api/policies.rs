@@ -42,8 +42,8 @@ async fn policy_is_written_and_read_in_both_forms() {
     let raw_as_xml = world.set(path, json!({ "value": raw }), "*").await;
     assert_eq!(raw_as_xml.status, 400, "xml is what a document is without a format: {raw_as_xml:?}");
     assert!(raw_as_xml.text.contains("line 1, column"), "{raw_as_xml:?}");
-    assert!(raw_as_xml.message().contains("Send the format rawxml"), "{raw_as_xml:?}");
-    for (format, part) in [("xml-link", "Links are not followed"), ("json", "neither xml nor rawxml")] {
+    assert!(raw_as_xml.message().contains("Send it with the format rawxml"), "{raw_as_xml:?}");
+    for (format, part) in [("xml-link", "Links are not supported"), ("json", "use xml or rawxml")] {
         let refused = world.set(path, json!({ "format": format, "value": "https://x" }), "*").await;
         assert_eq!(refused.status, 400);
         assert!(refused.message().contains(part), "{refused:?}");

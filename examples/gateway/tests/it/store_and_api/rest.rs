@@ -75,7 +75,7 @@ async fn unusable_certificates_get_400_with_a_reason() {
             b"-----BEGIN X-----\n-----END X-----\n",
             "",
             "data",
-            "PEM without a certificate",
+            "PEM without a valid certificate",
         ),
     ] {
         let answer = world.put("x", data, password, &[]).await;
@@ -125,7 +125,7 @@ async fn bad_requests_are_refused_precisely() {
         // Credentials and origin.
         (Method::GET, "/certificates", &[("authorization", "")][..], "", 401, ""),
         (Method::PUT, "/certificates/x", &[("authorization", "Bearer 0123456789abcdef")], &*json, 401, ""),
-        (Method::GET, "/certificates", &[("host", "evil.example")], "", 421, "none of this listener's names"),
+        (Method::GET, "/certificates", &[("host", "evil.example")], "", 421, "does not match this listener"),
         (Method::GET, "/certificates", &[("host", "localhost:1")], "", 200, ""),
         (Method::GET, "/certificates", &[("host", "127.0.0.1")], "", 200, ""),
         (Method::GET, "/certificates", &[("origin", "https://evil.example")], "", 403, "another site"),
@@ -151,16 +151,16 @@ async fn bad_requests_are_refused_precisely() {
         ),
         // Without a body no content type is required.
         (Method::DELETE, "/certificates/x", &[("if-match", "*")], "", 204, ""),
-        (Method::POST, "/certificates/x/refreshSecret", &[], "", 404, "no certificate 'x'"),
+        (Method::POST, "/certificates/x/refreshSecret", &[], "", 404, "The certificate 'x' was not found"),
         // Paths and methods.
-        (Method::GET, "/certificates/x", &[], "", 404, "no certificate 'x'"),
-        (Method::GET, "/certificates/a%2Fb%252f", &[], "", 404, "no certificate 'a/b%2f'"),
-        (Method::GET, "/certificates/..%2F..%2Fetc%2Fpasswd", &[], "", 404, "no certificate"),
+        (Method::GET, "/certificates/x", &[], "", 404, "The certificate 'x' was not found"),
+        (Method::GET, "/certificates/a%2Fb%252f", &[], "", 404, "The certificate 'a/b%2f' was not found"),
+        (Method::GET, "/certificates/..%2F..%2Fetc%2Fpasswd", &[], "", 404, "was not found"),
         (Method::GET, "/certificates/a%3Ab", &[], "", 400, "* # & + : < > ?"),
-        (Method::GET, "/certificates/%00", &[], "", 400, "cannot be seen"),
-        (Method::GET, "/certificates/%ff", &[], "", 400, "escape"),
+        (Method::GET, "/certificates/%00", &[], "", 400, "invisible character"),
+        (Method::GET, "/certificates/%ff", &[], "", 400, "percent-encoding"),
         (Method::GET, &format!("/certificates/{long}"), &[], "", 400, "longer than 80"),
-        (Method::GET, "/other", &[], "", 404, "no such resource"),
+        (Method::GET, "/other", &[], "", 404, "The resource was not found"),
         (Method::PATCH, "/certificates/x", &[], &json, 405, "GET, HEAD, PUT, DELETE"),
         (Method::POST, "/certificates", &[], &json, 405, "GET, HEAD"),
         (Method::GET, "/certificates?api-version=x", &[], "", 400, "api-version"),

@@ -1,4 +1,4 @@
-//! Who is who in the demo, made and written in one go.
+//! Generation of the demo's PKI.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -8,28 +8,28 @@ use rcgen::{DistinguishedName, SanType};
 use time::{Duration, OffsetDateTime};
 
 use super::PkiError;
-use super::authority::{Authority, Issued, Purpose, Validity, name};
-use super::folder::{Access, MARK, MARK_TEXT, write as write_file};
+use super::authority::{Authority, IssuedLeaf, LeafUsage, Validity, name};
+use super::folder::{FileAccess, MARK, MARK_TEXT, write as write_file};
 
-/// The common name of the CA in `ca.pem`.
+/// Common name of the CA in `ca.pem`.
 pub(super) const CA_COMMON_NAME: &str = "tower-mtls gateway demo CA";
 
-/// The organization of everybody the demo trusts.
+/// Organization of the trusted parties.
 const CONTOSO: &str = "Contoso";
 
-/// The partners CA's name as `gateway.toml` writes it.
+/// Name of the partners CA, as in `gateway.toml`.
 pub(in crate::demo) const PARTNERS_CA: &str = "CN=Partners CA, O=Contoso";
 
-/// How long certificates are valid.
+/// Lifetime of certificates.
 const LIFETIME: Duration = Duration::days(90);
 
-/// How far `notBefore` lies in the past, for clocks that are slow.
+/// Age of `notBefore`, for clocks that are slow.
 const BACKDATED: Duration = Duration::hours(1);
 
-/// A password has 128 random bits: it needs no costly derivation, so this is what OpenSSL takes by default.
+/// OpenSSL's default: passwords of 128 random bits need no costly derivation.
 const PFX_ITERATIONS: u32 = 2048;
 
-/// Makes the whole PKI and writes it into `dir`.
+/// Generates the PKI and writes it into `dir`.
 pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     let valid = Validity { from: now - BACKDATED, until: now + LIFETIME };
     let expired = Validity { from: now - LIFETIME, until: now - Duration::days(1) };
@@ -38,61 +38,62 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     let partners = Authority::new(name(CONTOSO, "Partners CA"), valid)?;
     let strangers = Authority::new(name("Elsewhere", "Strangers CA"), valid)?;
     let impostors = partners.impostor(valid)?;
-    let upstreams = Authority::new(name(CONTOSO, "Back Ends CA"), valid)?;
+    let upstreams = Authority::new(name(CONTOSO, "Upstreams CA"), valid)?;
 
-    let folder = Folder { dir };
+    let folder = DemoFolder { dir };
     folder.public(MARK, MARK_TEXT)?;
     folder.public("ca.pem", &ca.pem())?;
     folder.public("partners-ca.pem", &partners.pem())?;
     folder.public("backend-ca.pem", &upstreams.pem())?;
 
-    let server = ca.issue(name("tower-mtls", "localhost"), Purpose::Server(every_localhost()?), valid)?;
+    let server = ca.issue(name("tower-mtls", "localhost"), LeafUsage::Server(localhost_names()?), valid)?;
     folder.leaf("server", &server, None)?;
-    let upstream = upstreams.issue(name(CONTOSO, "localhost"), Purpose::Server(vec![localhost()?]), valid)?;
+    let upstream =
+        upstreams.issue(name(CONTOSO, "localhost"), LeafUsage::Server(vec![localhost()?]), valid)?;
     folder.leaf("backend", &upstream, None)?;
 
-    // All callers have the same subject. What tells them apart is who signed, and when.
+    // All callers have the same subject, but other issuers or validity periods.
     let caller: DistinguishedName = name(CONTOSO, "orders-client");
-    folder.leaf("client", &partners.issue(caller.clone(), Purpose::Client, valid)?, None)?;
-    folder.leaf("expired", &partners.issue(caller.clone(), Purpose::Client, expired)?, None)?;
-    // These two bring their CA along, as somebody would who wants it to be believed.
-    folder.leaf("stranger", &strangers.issue(caller.clone(), Purpose::Client, valid)?, Some(&strangers))?;
-    folder.leaf("impostor", &impostors.issue(caller, Purpose::Client, valid)?, Some(&impostors))?;
+    folder.leaf("client", &partners.issue(caller.clone(), LeafUsage::Client, valid)?, None)?;
+    folder.leaf("expired", &partners.issue(caller.clone(), LeafUsage::Client, expired)?, None)?;
+    // These two send their CA in the chain, as an attacker would.
+    folder.leaf("stranger", &strangers.issue(caller.clone(), LeafUsage::Client, valid)?, Some(&strangers))?;
+    folder.leaf("impostor", &impostors.issue(caller, LeafUsage::Client, valid)?, Some(&impostors))?;
 
     for (identity, common_name) in [("orders", "orders-gateway"), ("billing", "billing-gateway")] {
-        let issued = upstreams.issue(name(CONTOSO, common_name), Purpose::Client, valid)?;
+        let issued = upstreams.issue(name(CONTOSO, common_name), LeafUsage::Client, valid)?;
         folder.identity(identity, &issued, &upstreams)?;
     }
     folder.secret("management.token", format!("{}\n", random_hex(32)?).as_bytes())
 }
 
-/// The demo's folder, to write to.
+/// Writer for the demo's folder.
 #[derive(Debug)]
-struct Folder<'a> {
+struct DemoFolder<'a> {
     dir: &'a Path,
 }
 
-impl Folder<'_> {
+impl DemoFolder<'_> {
     fn public(&self, file: &str, text: &str) -> Result<(), PkiError> {
-        write_file(self.dir, file, Access::Public, text.as_bytes())
+        write_file(self.dir, file, FileAccess::Public, text.as_bytes())
     }
 
     fn secret(&self, file: &str, content: &[u8]) -> Result<(), PkiError> {
-        write_file(self.dir, file, Access::Secret, content)
+        write_file(self.dir, file, FileAccess::Secret, content)
     }
 
-    /// `stem.pem` with the certificate, followed by its CA's if asked for, and `stem.key`.
-    fn leaf(&self, stem: &str, issued: &Issued, with: Option<&Authority>) -> Result<(), PkiError> {
+    /// Writes `stem.pem` with the certificate and an optional CA certificate, and `stem.key`.
+    fn leaf(&self, stem: &str, issued: &IssuedLeaf, authority: Option<&Authority>) -> Result<(), PkiError> {
         let mut pem = issued.certificate.pem();
-        if let Some(authority) = with {
+        if let Some(authority) = authority {
             pem.push_str(&authority.pem());
         }
         self.secret(&format!("{stem}.key"), issued.key.serialize_pem().as_bytes())?;
         self.public(&format!("{stem}.pem"), &pem)
     }
 
-    /// `stem.pfx` with key, certificate and CA, `stem.password`, and `stem.pem` with the certificate alone.
-    fn identity(&self, stem: &str, issued: &Issued, authority: &Authority) -> Result<(), PkiError> {
+    /// Writes `stem.pfx` with key, certificate and CA, `stem.password`, and `stem.pem` with the certificate.
+    fn identity(&self, stem: &str, issued: &IssuedLeaf, authority: &Authority) -> Result<(), PkiError> {
         let password = random_hex(16)?;
         let chain = PrivateKeyChain::new(
             stem,
@@ -112,13 +113,13 @@ impl Folder<'_> {
     }
 }
 
-/// The name `localhost`.
+/// Returns the DNS name `localhost`.
 fn localhost() -> Result<SanType, PkiError> {
     Ok(SanType::DnsName("localhost".try_into()?))
 }
 
-/// `localhost` and its addresses.
-fn every_localhost() -> Result<Vec<SanType>, PkiError> {
+/// Returns `localhost` and its addresses.
+fn localhost_names() -> Result<Vec<SanType>, PkiError> {
     Ok(vec![
         localhost()?,
         SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -126,7 +127,7 @@ fn every_localhost() -> Result<Vec<SanType>, PkiError> {
     ])
 }
 
-/// `bytes` random bytes in hexadecimal.
+/// Returns `bytes` random bytes in hexadecimal.
 fn random_hex(bytes: usize) -> Result<String, PkiError> {
     let mut random = vec![0; bytes];
     let provider = rustls::crypto::aws_lc_rs::default_provider();

@@ -1,4 +1,4 @@
-//! What is wrong with a request, in the body that Azure's clients read.
+//! Error responses in the format of Azure Resource Manager.
 
 use axum::{
     Json,
@@ -7,20 +7,20 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::store::{Broken, Part, Refusal};
+use crate::store::{ChangeError, ItemError, ItemField};
 
-/// An answer that says no.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::management) struct Problem {
+pub(in crate::management) struct ApiError {
     pub(super) status: StatusCode,
     code: &'static str,
     message: String,
-    /// The parts of the request that are wrong, and what is wrong with each.
+    /// Invalid fields of the request, each with its problem.
     details: Vec<(&'static str, String)>,
     allow: Option<&'static str>,
 }
 
-impl Problem {
+impl ApiError {
     pub(in crate::management) fn new(
         status: StatusCode,
         code: &'static str,
@@ -29,14 +29,14 @@ impl Problem {
         Self { status, code, message: message.into(), details: Vec::new(), allow: None }
     }
 
-    /// A part of the request cannot be accepted.
+    /// One field of the request is invalid.
     pub(super) fn validation(target: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        let problem = Self::new(StatusCode::BAD_REQUEST, "ValidationError", message.clone());
-        Self { details: vec![(target, message)], ..problem }
+        let error = Self::new(StatusCode::BAD_REQUEST, "ValidationError", message.clone());
+        Self { details: vec![(target, message)], ..error }
     }
 
-    /// Several parts cannot; there is at least one.
+    /// One or more fields of the request are invalid.
     pub(super) fn invalid(details: Vec<(&'static str, String)>) -> Self {
         let first = details.first().map(|(_, first)| first.as_str()).unwrap_or_default();
         let more = match details.len() {
@@ -55,64 +55,64 @@ impl Problem {
         Self { allow: Some(methods), ..self }
     }
 
-    /// Why the store did not do what was asked of it; `what` is such as `the certificate 'orders'`.
-    pub(super) fn of(refusal: Refusal, what: &str) -> Self {
-        let capital = capital(what);
-        match refusal {
-            Refusal::Exists => {
+    /// The store rejected a change of `item`, such as `the certificate 'orders'`.
+    pub(super) fn from_change(error: ChangeError, item: &str) -> Self {
+        let capitalized = capitalize(item);
+        match error {
+            ChangeError::Exists => {
                 let message = format!(
-                    "{capital} exists. To replace it, send its ETag in If-Match, or * to replace whatever is there."
+                    "{capitalized} already exists. To replace it, send its ETag in If-Match, or * for any version."
                 );
                 Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
             }
-            Refusal::Changed => {
+            ChangeError::PreconditionFailed => {
                 let message = format!(
-                    "If-Match is not the ETag of {what}: it was changed or removed meanwhile. Get it again and decide \
-                     anew."
+                    "If-Match does not match the ETag of {item}: it was changed or deleted. Get its current version \
+                     and try again."
                 );
                 Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
             }
-            Refusal::Absent => Self::not_found(format!("{capital} does not exist.")),
-            Refusal::Unusable(unusable) => Self::validation(unusable.part.as_str(), unusable.problem),
-            Refusal::Broken(broken) => Self::broken(&broken),
-            Refusal::InUse(users) => {
+            ChangeError::Absent => Self::not_found(format!("{capitalized} does not exist.")),
+            ChangeError::Upload(error) => Self::validation(error.field.as_str(), error.problem),
+            ChangeError::Invalid(errors) => Self::invalid_items(&errors),
+            ChangeError::InUse(users) => {
                 let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
-                let message = format!("{capital} is used by the following entities:\r\n{users}");
+                let message = format!("{capitalized} is used by the following entities:\r\n{users}");
                 Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
             }
-            Refusal::Needed { users, why } => {
+            ChangeError::BreaksUses { users, reason } => {
                 let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
-                let message = format!("{why} {capital} is used by the following entities:\r\n{users}");
+                let message = format!("{reason} {capitalized} is used by the following entities:\r\n{users}");
                 Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
             }
-            Refusal::Full => {
-                let message = "The store holds as many entries of this kind as it takes. Delete some first.";
+            ChangeError::Full => {
+                let message =
+                    "The store contains the maximum number of entries of this kind. Delete some first.";
                 Self::new(StatusCode::BAD_REQUEST, "LimitExceeded", message)
             }
-            Refusal::Failed(error) => {
-                tracing::error!(what, "{error}");
-                let message = "The store failed; the gateway's log says why.";
+            ChangeError::Failed(error) => {
+                tracing::error!(what = item, "{error}");
+                let message = "The store failed. See the gateway's log.";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
             }
         }
     }
 
-    /// What requests could not be served by.
-    fn broken(broken: &[Broken]) -> Self {
-        let target = |part| match part {
-            Part::Path => "path",
-            Part::ServiceUrl => "serviceUrl",
-            Part::Url => "url",
-            Part::Credentials => "credentials",
-            Part::Document => "representation",
+    /// Requests could not be served after the change.
+    fn invalid_items(errors: &[ItemError]) -> Self {
+        let target = |field| match field {
+            ItemField::Path => "path",
+            ItemField::ServiceUrl => "serviceUrl",
+            ItemField::Url => "url",
+            ItemField::Credentials => "credentials",
+            ItemField::Document => "representation",
         };
-        let problem = Self::invalid(
-            broken.iter().map(|broken| (target(broken.part), format!("{}: {broken}", broken.item))).collect(),
-        );
-        if broken.iter().any(|broken| broken.part == Part::Path) {
-            return Self { status: StatusCode::CONFLICT, code: "Conflict", ..problem };
+        let details = errors.iter().map(|error| (target(error.field), format!("{}: {error}", error.item)));
+        let response = Self::invalid(details.collect());
+        if errors.iter().any(|error| error.field == ItemField::Path) {
+            return Self { status: StatusCode::CONFLICT, code: "Conflict", ..response };
         }
-        problem
+        response
     }
 
     pub(super) fn code(&self) -> &'static str {
@@ -120,14 +120,14 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self { status, code, message, details, allow } = self;
         let details: Vec<_> = details
             .into_iter()
             .map(|(target, message)| json!({ "code": code, "target": target, "message": message }))
             .collect();
-        // Azure's own errors have null in place of an empty list.
+        // Azure sends null for an empty list.
         let details = if details.is_empty() { Value::Null } else { details.into() };
         let body = json!({ "error": { "code": code, "message": message, "details": details } });
         let mut response = (status, Json(body)).into_response();
@@ -138,8 +138,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// With a capital at its start.
-fn capital(text: &str) -> String {
+/// Capitalizes the first letter.
+fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(characters).collect()

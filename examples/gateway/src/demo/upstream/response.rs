@@ -1,4 +1,4 @@
-//! What the upstreams answer: the request, told back as JSON.
+//! Responses of the demo's upstreams: a JSON description of the request.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -7,8 +7,8 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Map, Value, json};
 
-/// Reads the request to its end, frame by frame, and tells what it was.
-pub(super) async fn answer<B: Body + Unpin>(
+/// Reads the request to its end and describes it.
+pub(super) async fn respond<B: Body + Unpin>(
     upstream: &str,
     certificate: &Value,
     request: Request<B>,
@@ -20,13 +20,13 @@ pub(super) async fn answer<B: Body + Unpin>(
             return json_response(
                 &head.method,
                 StatusCode::BAD_REQUEST,
-                &json!({ "error": "the body broke off" }),
+                &json!({ "error": "incomplete body" }),
             );
         };
         length += frame.data_ref().map_or(0, |data| bytes::Buf::remaining(data) as u64);
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let told = json!({
+    let description = json!({
         "upstream": upstream,
         "method": head.method.as_str(),
         "path": path,
@@ -35,13 +35,13 @@ pub(super) async fn answer<B: Body + Unpin>(
         "headers": headers(&head.headers),
         "body_bytes": length,
     });
-    json_response(&head.method, StatusCode::OK, &told)
+    json_response(&head.method, StatusCode::OK, &description)
 }
 
-/// The headers by name: a text each, or a list of texts where a header came several times.
+/// Returns the headers by name: a string each, or a list of strings for repeated headers.
 fn headers(headers: &HeaderMap) -> Value {
     let text = |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let told: Map<String, Value> = headers
+    let fields: Map<String, Value> = headers
         .keys()
         .map(|name| {
             let mut values: Vec<Value> = headers.get_all(name).iter().map(text).collect();
@@ -49,10 +49,10 @@ fn headers(headers: &HeaderMap) -> Value {
             (name.as_str().to_owned(), value)
         })
         .collect();
-    Value::from(told)
+    Value::from(fields)
 }
 
-/// `value`, indented and ending in a newline; without its text for a HEAD request.
+/// Builds a response with indented JSON and a final newline; without a body for a HEAD request.
 fn json_response(method: &Method, status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
     let text = Bytes::from(format!("{value:#}\n"));
     let length = text.len();
@@ -68,8 +68,8 @@ fn json_response(method: &Method, status: StatusCode, value: &Value) -> Response
 mod tests {
     use super::*;
 
-    async fn told(request: Request<Full<Bytes>>) -> Value {
-        let response = answer("first", &json!({ "subject": "CN=a" }), request).await;
+    async fn describe(request: Request<Full<Bytes>>) -> Value {
+        let response = respond("first", &json!({ "subject": "CN=a" }), request).await;
         assert_eq!(response.status(), StatusCode::OK);
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert!(text.ends_with(b"}\n"));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_is_told_back_with_query_headers_and_length() {
+    async fn response_describes_query_headers_and_length() {
         let request = Request::post("/orders/42?all=1")
             .header("x-one", "1")
             .header("x-two", "a")
@@ -85,7 +85,7 @@ mod tests {
             .body(Full::from("hello"))
             .unwrap();
         assert_eq!(
-            told(request).await,
+            describe(request).await,
             json!({
                 "upstream": "first",
                 "method": "POST",
@@ -99,9 +99,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_request_gets_the_length_without_the_text() {
+    async fn head_request_gets_the_length_without_a_body() {
         let request = Request::head("/").body(Full::<Bytes>::default()).unwrap();
-        let response = answer("first", &Value::Null, request).await;
+        let response = respond("first", &Value::Null, request).await;
         assert_ne!(response.headers()[CONTENT_LENGTH], "0");
         assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
     }
