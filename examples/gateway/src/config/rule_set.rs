@@ -58,11 +58,11 @@ pub(crate) struct RuleSet {
     pub(crate) subject: Vec<Located<String>>,
     /// Values of the subject's only common name.
     pub(crate) common_name: Vec<Located<String>>,
-    /// Organizational units of the subject.
+    /// Organizational units, of which the subject must have one.
     pub(crate) organizational_unit: Vec<Located<String>>,
-    /// Organizations of the subject.
+    /// Values of the subject's only organization.
     pub(crate) organization: Vec<Located<String>>,
-    /// DNS names, which may start with `*.`.
+    /// DNS names, with an optional leading `*.`.
     pub(crate) dns_name: Vec<Located<String>>,
     /// URIs, compared byte by byte.
     pub(crate) uri: Vec<Located<String>>,
@@ -102,9 +102,6 @@ pub(crate) enum InStore {
 impl RuleSet {
     /// Takes all rules out of a section.
     pub(super) fn take(section: &mut Section<'_, '_>, names: &DefinedNames, has_store: bool) -> Self {
-        for name in ["organizational_unit", "organization"] {
-            section.not_yet(name);
-        }
         let trust = section.string("trust");
         names.check_trust(trust.as_ref(), section.report);
         Self {

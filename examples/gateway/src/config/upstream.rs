@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_url_is_error() {
+    fn invalid_urls_are_rejected_without_their_secrets() {
         let cases = [
             ("localhost:9444", "scheme"),
             ("htps://x", "scheme"),

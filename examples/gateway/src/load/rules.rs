@@ -97,6 +97,8 @@ impl Sources<'_> {
         add(&mut rules, issuers?, Rule::issuer);
         add(&mut rules, subjects?, Rule::subject);
         add(&mut rules, values(&set.common_name), Rule::common_name);
+        add(&mut rules, values(&set.organizational_unit), Rule::organizational_unit);
+        add(&mut rules, values(&set.organization), Rule::organization);
         add(&mut rules, dns_names?, Rule::dns_name);
         add(&mut rules, values(&set.uri), Rule::uri);
         add(&mut rules, values(&set.spiffe_id), Rule::spiffe_id);

@@ -25,12 +25,13 @@ fn rules_of(rules: &str) -> CertificateRules {
 #[test]
 fn every_rule_is_read_as_a_list_and_as_a_single_value() {
     let all = format!(
-        "trust = 'partners'\nuri = ['urn:a', 'urn:b']\nspiffe_id = 'spiffe://contoso.com/orders'\n\
+        "trust = 'partners'\norganizational_unit = ['Orders', 'Billing']\norganization = 'Contoso'\nuri = ['urn:a', 'urn:b']\nspiffe_id = 'spiffe://contoso.com/orders'\n\
          spiffe_trust_domain = ['contoso.com']\nemail = 'orders@contoso.com'\nip_address = ['10.1.2.3', '2001:db8::1']\n\
          serial = '0a:1b'\nextended_key_usage = ['clientAuth', '1.3.6.1.4.1.311.20.2.2']\n\
          issuer_thumbprint = ['{SHA1}', '{HASH}']\nspki_pin = ['spki-sha256:{HASH}', '{OTHER_HASH}']"
     );
     let rules = rules_of(&all).all_of;
+    assert_eq!((rules.organizational_unit.len(), rules.organization[0].as_str()), (2, "Contoso"));
     assert_eq!(rules.uri.iter().map(|uri| uri.as_str()).collect::<Vec<_>>(), ["urn:a", "urn:b"]);
     assert_eq!(rules.spiffe_id[0].to_string(), "spiffe://contoso.com/orders");
     assert_eq!(rules.spiffe_trust_domain[0].to_string(), "contoso.com");
@@ -39,7 +40,7 @@ fn every_rule_is_read_as_a_list_and_as_a_single_value() {
     assert_eq!(rules.serial[0].to_string(), "0A1B");
     assert_eq!(rules.extended_key_usage[0].value, ExtendedKeyUsage::ClientAuth);
     assert_eq!((rules.issuer_thumbprint.len(), rules.spki_pin.len()), (2, 2));
-    assert_eq!((rules.spki_pin[0].line, rules.spki_pin[0][0]), (16, 0x9f));
+    assert_eq!((rules.spki_pin[0].line, rules.spki_pin[0][0]), (18, 0x9f));
 }
 
 #[test]
@@ -132,6 +133,8 @@ fn invalid_values_are_reported_with_line_and_remedy() {
         ("pin = 'aa'", "pin", "is not a known key", "did you mean spki_pin?"),
         ("serial_number = '1'", "serial_number", "is not a known key", "did you mean serial?"),
         ("spiffe = 'x'", "spiffe", "is not a known key", "spiffe_id"),
+        ("ou = 'a'", "ou", "is not a known key", "did you mean organizational_unit?"),
+        ("organisation = 'a'", "organisation", "is not a known key", "did you mean organization?"),
         ("eku = 'clientAuth'", "eku", "is not a known key", "did you mean extended_key_usage?"),
     ] {
         let (_, found) = parsed(&with_rules(&format!("trust = 'partners'\n{rule}"), ""));
@@ -161,6 +164,8 @@ fn values_with_another_meaning_than_intended_are_warnings() {
     for (rule, problem, remedy) in [
         ("uri = 'spiffe://a/b'", "several URIs", "write spiffe_id = [\"spiffe://a/b\"]"),
         ("common_name = 'CN=a'", "begins with CN=", "write \"a\""),
+        ("organizational_unit = 'OU=a'", "begins with OU=", "write \"a\""),
+        ("organization = 'o = a'", "begins with O=", "write \"a\""),
     ] {
         let (config, found) = parsed(&with_rules(&format!("trust = 'partners'\n{rule}"), ""));
         let [warning] = &found[..] else { panic!("{rule}: {found:#?}") };
@@ -177,6 +182,8 @@ fn proofs() -> Vec<(String, Option<&'static str>)> {
     let other = format!("spki_pin = '{OTHER_HASH}'");
     vec![
         // One key: rules about the certificate's contents prove nothing.
+        ("organizational_unit = 'a'".into(), Some("")),
+        ("organization = 'a'".into(), Some("")),
         ("uri = 'urn:a'".into(), Some("")),
         ("spiffe_id = 'spiffe://a/b'".into(), Some("")),
         ("spiffe_trust_domain = 'a'".into(), Some("")),
@@ -202,6 +209,8 @@ fn proofs() -> Vec<(String, Option<&'static str>)> {
         (format!("{two}\ncommon_name = 'a'"), Some(".common_name")),
         (format!("{two}\nemail = 'a@b'"), Some(".email")),
         (format!("{two}\nin_store = false\nemail = 'a@b'"), Some(".email")),
+        (format!("{two}\norganizational_unit = 'a'"), Some(".organizational_unit")),
+        (format!("{two}\norganization = 'a'"), Some(".organization")),
         (format!("{two}\nserial = '1'"), Some(".serial")),
         (format!("{two}\nextended_key_usage = 'clientAuth'"), None),
         (format!("{two}\ntrust = 'partners'\ncommon_name = 'a'"), None),

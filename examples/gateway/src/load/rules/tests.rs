@@ -91,6 +91,8 @@ fn each_rule_compares_its_own_part_of_the_certificate() {
         ("subject", "O=Contoso, OU=Orders, CN=orders", "CN=orders"),
         ("issuer", "CN=CA", "CN=Other CA"),
         ("common_name", "orders", "Orders CA"),
+        ("organizational_unit", "orders", "Billing"),
+        ("organization", "contoso", "Contoso Ltd"),
         ("dns_name", "*.contoso.com", "contoso.com"),
         ("uri", "spiffe://contoso.com/orders", "spiffe://contoso.com/order"),
         ("spiffe_id", "spiffe://contoso.com/orders", "spiffe://contoso.com/billing"),

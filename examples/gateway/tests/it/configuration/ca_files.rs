@@ -100,7 +100,7 @@ fn check_warns_of_cas_that_must_not_sign_certificates() {
         (
             KeyUsagePurpose::CrlSign,
             ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners\" must not sign certificates (key usage without \
-             keyCertSign), so chains to it are refused; name a CA that may\n",
+             keyCertSign), so chains to it are rejected; name a CA with keyCertSign\n",
         ),
     ] {
         fs::write(folder.path().join("ca.pem"), Authority::root_for("partners", &[usage]).pem()).unwrap();

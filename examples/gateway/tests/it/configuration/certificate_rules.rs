@@ -34,6 +34,8 @@ fn authority() -> (String, Issuer<'static, KeyPair>) {
 
 fn leaf(issuer: &Issuer<'_, KeyPair>, key: &KeyPair) -> String {
     let mut params = named("orders");
+    params.distinguished_name.push(DnType::OrganizationName, "Contoso");
+    params.distinguished_name.push(DnType::OrganizationalUnitName, "Orders");
     params.subject_alt_names = vec![
         SanType::URI("spiffe://contoso.com/orders".try_into().unwrap()),
         SanType::Rfc822Name("orders@contoso.com".try_into().unwrap()),
@@ -153,6 +155,8 @@ async fn each_anchor_admits_the_certificates_that_it_proves() {
         // Names beside an anchor exclude.
         ("trust = \"own\", email = \"billing@contoso.com\"".to_owned(), &[]),
         ("trust = \"own\", serial = \"0A1C\"".to_owned(), &[]),
+        ("trust = \"own\", organizational_unit = [\"Billing\", \"Orders\"]".to_owned(), &["good", "alone"]),
+        ("trust = \"own\", organization = \"Fabrikam\"".to_owned(), &[]),
         ("trust = \"own\", extended_key_usage = \"serverAuth\"".to_owned(), &[]),
         // One alternative suffices, all of its rules must hold, and those beside the group too.
         (
