@@ -102,7 +102,7 @@
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
 //! | `apim` | | [`apim`]: policy documents of Azure API Management; implies `inbound` and `trust` |
 //! | `reload` | | replaces policy, identity and trust when their files change |
-//! | `metrics` | | counters through the `metrics` facade: `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`; with labels `identity` and `upstream`: `tower_mtls_upstream_requests_total`, `tower_mtls_upstream_errors_total{code}`, `tower_mtls_upstream_handshakes_total{resumed}` and the gauge `tower_mtls_upstream_connections` |
+//! | `metrics` | | counters through the `metrics` facade: `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`; with labels `identity` and `upstream`: `tower_mtls_upstream_requests_total`, `tower_mtls_upstream_errors_total{code}`, `tower_mtls_upstream_handshakes_total{resumed}` and the gauge `tower_mtls_upstream_connections`; with `reload` the gauge `tower_mtls_reload_stale{files}` |
 //! | `full` | | all of these but `ring` |
 //!
 //! # Crates in the public interface

@@ -67,7 +67,7 @@
 //! reaches the handler. `Rejection::not_authorized` responds with 403, `Rejection::unavailable` and a timeout (one
 //! second by default) with 503, a panic with 500. The number of concurrent decisions is bounded.
 //!
-//! ```ignore
+//! ```
 //! # use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let mut params = CertificateParams::default();

@@ -86,5 +86,22 @@
 //!
 //! Write certificate and key in any order, but load them together: [`ServerTls::from_pem`](crate::ServerTls::from_pem)
 //! and [`ClientIdentity::from_pem`](crate::ClientIdentity::from_pem) reject a key of another certificate, so a half-written
-//! pair leaves the old value in place. With the feature `reload` the module `reload` follows files, across renames and
-//! symbolic links, and replaces a `Shared` value when they change.
+//! pair leaves the old value in place.
+//!
+//! With the feature `reload`, a `reload::Watcher` follows files across renames and symbolic links, and replaces a
+//! `Shared` value when they change. Contents that the function rejects leave the old value in use and are logged.
+//!
+//! ```ignore,no_run
+//! # async fn serve(app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mtls::{MtlsListener, ServerTls, capture, reload::Watcher};
+//!
+//! let (tls, watcher) = Watcher::builder()
+//!     .add_file("server.pem")
+//!     .add_file("server.key")
+//!     .load(|files: &[Vec<u8>]| ServerTls::from_pem(&files[0], &files[1]))?;
+//! let listener = MtlsListener::bind("0.0.0.0:8443", tls).await?;
+//! axum::serve(listener, capture(app)).await?;
+//! drop(watcher); // ends with its last use
+//! # Ok(())
+//! # }
+//! ```

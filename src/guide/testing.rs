@@ -74,7 +74,7 @@
 //! `danger::AssumeAdmittedLayer` goes one step further: the request arrives as if a layer had admitted the certificate.
 //! Use it for handlers and for [authorization](super::authorization) behind the policy.
 //!
-//! ```ignore
+//! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let caller = tower_mtls::Certificate::from_der(rcgen::generate_simple_self_signed(vec![])?.cert.der())?;
 //! use axum::{Router, body::Body, http::Request, routing::get};

@@ -6,6 +6,7 @@ mod support;
 
 mod azure_api_management;
 mod configuration;
+mod documents;
 mod gateway;
 mod operations;
 mod portal;

@@ -3,9 +3,6 @@
 //! - `console` blocks run in one shell per page. In the expected output `...` matches any text, and alone on a line
 //!   any number of lines.
 //! - `toml` blocks pass `gateway check`: files with `[listener]` as they are, fragments appended to [`BASE`].
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::{
     fmt::Write,
@@ -14,7 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::{Demo, Folder, check};
+use crate::support::{Demo, Folder, check};
 
 /// The configuration that fragments extend; its sections yield to those of the fragment.
 const BASE: &str = "\
