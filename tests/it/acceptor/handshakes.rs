@@ -90,5 +90,5 @@ async fn longest_pending_handshake_is_evicted_at_the_limit() {
     let mut stalling: Vec<_> = (0..8).map(|_| silent(server.address())).collect();
     let partner = world.caller(Some(world.partner()), Tls::V13, Http::One);
     assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
-    assert_eq!(stalling[0].read(&mut [0; 1]).unwrap_or(0), 0, "the first to stall was the first to go");
+    assert_eq!(stalling[0].read(&mut [0; 1]).unwrap_or(0), 0, "the longest pending handshake is evicted");
 }

@@ -90,7 +90,7 @@ async fn request_after_a_replacement_presents_the_new_identity_with_resumption_o
             let saw = ask(&route, &uri).await;
             assert_eq!(saw.certificate, expected, "{tls:?} {http:?} {round}");
             let again = ask_on_another_connection(&route, &uri).await;
-            assert!(again.resumed, "{tls:?} {http:?} {round}: resumption is really on within one identity");
+            assert!(again.resumed, "{tls:?} {http:?} {round}: sessions of one identity are resumed");
             assert_eq!(again.certificate, expected, "{tls:?} {http:?} {round}");
 
             let next = world.identity(&format!("orders-{round}"));
@@ -99,7 +99,7 @@ async fn request_after_a_replacement_presents_the_new_identity_with_resumption_o
             let saw = ask(&route, &uri).await;
             assert_eq!(saw.subject, format!("CN=orders-{round},O=Contoso"));
             assert_eq!(saw.certificate, expected, "{tls:?} {http:?} {round}");
-            assert!(!saw.resumed, "{tls:?} {http:?} {round}: not the old one's session");
+            assert!(!saw.resumed, "{tls:?} {http:?} {round}: the old identity's session is not resumed");
         }
     }
 }
@@ -159,7 +159,7 @@ async fn requests_in_flight_finish_under_the_old_identity_and_its_connection_clo
         assert_eq!(slow.subject, "CN=old,O=Contoso");
         upstream.closed(slow.connection).await;
         assert_eq!(ask(&route, &upstream.uri("/")).await.subject, "CN=new,O=Contoso");
-        assert!(!upstream.is_closed(1), "the new identity's connection stays");
+        assert!(!upstream.is_closed(1), "the new identity's connection stays open");
     }
 }
 

@@ -89,7 +89,7 @@ async fn silent_connections_make_room_and_guesses_are_logged() {
     }
     let reported = running.logged(0, "asked with a token that is not the one");
     assert!(reported.contains(" WARN ") && reported.contains("remote=127.0.0.1:"), "{reported}");
-    assert!(running.count(0, "asked with a token that is not the one") <= 2, "not for each of them");
+    assert!(running.count(0, "asked with a token that is not the one") <= 2, "not one line per request");
 }
 
 #[tokio::test]

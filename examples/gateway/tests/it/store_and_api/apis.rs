@@ -61,7 +61,7 @@ async fn api_is_served_with_its_policy_from_the_first_call_after_the_response() 
     assert_eq!(deleted.status, 204);
     assert_eq!(seen(&mut client, "/api").await.0, 404);
     let gone = world.ask(Method::GET, "/apis/api/policies/policy", &[], "").await;
-    assert_eq!(gone.status, 404, "its policy went with it");
+    assert_eq!(gone.status, 404, "its policy was deleted as well");
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn unenforceable_demands_of_an_api_are_refused() {
     let nulled = world
         .ask(Method::PATCH, "/apis/a", &[("if-match", "*")], r#"{"properties":{"description":null}}"#)
         .await;
-    assert!(nulled.status == 400 && nulled.message().contains("takes nothing away"), "{nulled:?}");
+    assert!(nulled.status == 400 && nulled.message().contains("removes nothing"), "{nulled:?}");
     let missing = world.ask(Method::PATCH, "/apis/b", &[("if-match", "*")], &patch).await;
     assert_eq!(missing.status, 404, "{missing:?}");
     let unknown = world.ask(Method::GET, "/apis/b", &[], "").await;
@@ -216,7 +216,7 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
     assert!(running.log().contains("the API 'api' cannot be served"), "{}", running.log());
     let demo = demo.on_port(port);
     let mut client = demo.http1(Some("client")).await;
-    assert_eq!(seen(&mut client, "/api/x").await.0, 503, "it does not fall to the route of the root");
+    assert_eq!(seen(&mut client, "/api/x").await.0, 503, "the request does not match the root route");
     assert_eq!(seen(&mut client, "/other").await.0, 502);
     let before = running.lines();
     replace(&config, &text);
