@@ -1,4 +1,4 @@
-//! A process of its own: its resident memory is measured.
+//! Separate binary: its resident memory is measured.
 //!
 //! Memory of an identity with an idle connection. The upstream is a child process, so that its memory is not counted.
 //! With `TOWER_MTLS_LONG` set, a thousand identities are measured.

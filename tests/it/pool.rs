@@ -95,7 +95,7 @@ fn bodies(world: &World, http: Http) -> Upstream {
                 *response.body_mut() = body.boxed();
                 tokio::spawn(async move {
                     for _ in 0..10 {
-                        // The client may be gone, as some tests intend.
+                        // The client can be gone, as some tests intend.
                         if sender.send_data(Bytes::from_static(&[b'x'; 10_000])).await.is_err() {
                             return;
                         }

@@ -154,7 +154,7 @@ async fn connection_that_dies_before_the_request_leaves_it_unsent() {
     }
 }
 
-/// The upstream demands a certificate of another authority; on TLS 1.3 its alert may arrive while the request is
+/// The upstream demands a certificate of another authority; on TLS 1.3 its alert can arrive while the request is
 /// under way.
 #[tokio::test]
 async fn request_refused_by_a_tls_alert_is_sent_at_most_once() {

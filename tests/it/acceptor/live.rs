@@ -78,7 +78,7 @@ async fn draining_listener_finishes_handshakes_under_way_and_accepts_no_more() {
     let address = socket.local_addr().unwrap();
     let listener = MtlsListener::new(socket, tls(&root), ListenerLimits::default()).unwrap();
     let caller = Caller::new(&root, None, Tls::V13, Http::Two);
-    // Connected clients that have sent nothing; the listener may not have accepted them yet.
+    // Connected clients that have sent nothing; the listener has perhaps not accepted them yet.
     let early = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
     let mut draining = listener.drain();
     let served = tokio::spawn(async move {

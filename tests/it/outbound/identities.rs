@@ -66,7 +66,7 @@ pub(super) async fn ask_on_another_connection(route: &Route, uri: &str) -> Facts
     let close = Request::get(uri).header(CLOSE, "1").body(empty()).unwrap();
     let first = ask_with(route, close).await;
     loop {
-        // In HTTP/2 a request may still start on a connection that is about to close.
+        // In HTTP/2 a request can still start on a connection that is about to close.
         let next = ask(route, uri).await;
         if next.connection != first.connection {
             return next;
@@ -252,7 +252,7 @@ async fn upstream_that_demands_a_certificate_of_another_authority_refuses_the_id
             ("a stranger", IdentityLayer::new(world.identity("orders"))),
             ("anonymous", IdentityLayer::anonymous()),
         ] {
-            // On TLS 1.3 the alert may arrive before, while or after the request is written.
+            // On TLS 1.3 the alert can arrive before, while or after the request is written.
             for size in [0, 300_000].repeat(10) {
                 let request = Request::post(upstream.uri("/")).body(full(vec![0; size])).unwrap();
                 let refused = send(&layer.layer(client.clone()), request).await.unwrap_err();

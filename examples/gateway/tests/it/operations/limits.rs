@@ -118,6 +118,6 @@ async fn request_beyond_the_limit_of_its_route_gets_503_and_others_are_answered(
     for answered in waiting {
         assert_eq!(answered.await.unwrap().0, 200);
     }
-    // The permit is free once the response has been sent, which its caller may notice earlier.
+    // The permit is free once the response has been sent, which its caller can notice earlier.
     while ask("/two").await.unwrap().0 != 200 {}
 }

@@ -113,7 +113,7 @@ impl World {
     async fn disconnected(&self, listener: &str) {
         let deadline = Instant::now() + MAX_DURATION;
         loop {
-            // Connections of earlier readings of the metrics may be about to end.
+            // Connections of earlier readings of the metrics can be about to end.
             let open = self.connections(listener).await;
             if open <= 0.0 {
                 return;

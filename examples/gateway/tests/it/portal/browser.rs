@@ -133,7 +133,7 @@ impl Browser {
             }
         };
         let folder = Folder::new();
-        // The driver's port may be free for one address family and taken for the other: then it ends.
+        // The driver's port can be free for one address family and taken for the other: then it ends.
         let (driver, port) =
             (0..5).find_map(|_| start_driver(&driver, folder.path())).expect("chromedriver does not listen");
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
