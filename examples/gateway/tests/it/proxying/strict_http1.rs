@@ -22,7 +22,7 @@ use crate::support::{Demo, Running};
 
 /// The part in which a request of the table is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MessagePart {
+enum Place {
     Head,
     Body,
 }
@@ -95,7 +95,7 @@ async fn ambiguous_requests_are_refused_before_the_upstream() {
         assert_eq!(whole, [""; 0], "{name}: {answer}");
         assert_eq!(status(&answer), Some("400"), "{name}: {answer}");
         // A body is forwarded as it arrives, up to the malformed part.
-        assert!(*place == MessagePart::Body || begun.is_empty(), "{name}: {answer}");
+        assert!(*place == Place::Body || begun.is_empty(), "{name}: {answer}");
     }
     drop(running);
 }
