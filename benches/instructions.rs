@@ -47,7 +47,7 @@ fn by_request(row: &str) -> u64 {
         .expect("valgrind is installed");
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{report}");
-    let (_, collected) = report.split_once("Collected : ").expect("callgrind says what it collected");
+    let (_, collected) = report.split_once("Collected : ").expect("callgrind prints its totals");
     let instructions: u64 = collected.split_whitespace().next().unwrap().parse().unwrap();
     instructions / REQUESTS
 }

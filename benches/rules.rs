@@ -9,17 +9,18 @@
 //! cache: a first lookup in a large list also waits for memory.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
+#[path = "../tests/support/pki.rs"]
+mod pki;
+
 use std::collections::HashSet;
 
 use divan::{AllocProfiler, Bencher, black_box};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
-};
 use tower_mtls::{
     Certificate, Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, NamePattern, Policy, Presented, Rule,
     SystemClock, Thumbprint, Timestamp,
 };
+
+use self::pki::{Authority, Leaf};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -32,25 +33,13 @@ fn main() {
 
 /// A leaf with one name of each kind under a CA, as DER: leaf and CA. ECDSA P-256.
 fn issued() -> [Vec<u8>; 2] {
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    ca.distinguished_name.push(DnType::CommonName, "Contoso Issuing CA");
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-
-    let mut leaf = CertificateParams::default();
-    leaf.subject_alt_names = vec![
-        SanType::DnsName("orders.example.com".try_into().unwrap()),
-        SanType::URI(SPIFFE_ID.try_into().unwrap()),
-        SanType::Rfc822Name("orders@example.com".try_into().unwrap()),
-        SanType::IpAddress([192, 0, 2, 1].into()),
-    ];
-    leaf.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    leaf.distinguished_name.push(DnType::CommonName, "orders");
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
-    [leaf.der().to_vec(), ca.der().to_vec()]
+    let ca = Authority::root("Contoso Issuing CA");
+    let leaf = Leaf::client("orders")
+        .dns("orders.example.com")
+        .dns("192.0.2.1")
+        .uri(SPIFFE_ID)
+        .email("orders@example.com");
+    [ca.issue(&leaf).der, ca.der().to_vec()]
 }
 
 fn certificate() -> Certificate {

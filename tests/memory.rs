@@ -1,4 +1,4 @@
-//! A process of its own: its resident memory is measured.
+//! Separate binary: its resident memory is measured.
 //!
 //! Memory of an identity with an idle connection. The upstream is a child process, so that its memory is not counted.
 //! With `TOWER_MTLS_LONG` set, a thousand identities are measured.
@@ -26,13 +26,13 @@ use self::support::{
 /// The variable that tells the child process its protocol.
 const ROLE: &str = "TOWER_MTLS_UPSTREAM";
 
-struct OtherProcess {
+struct UpstreamProcess {
     child: Child,
     /// Kept open, so that the child can write the output of the test harness.
     _output: BufReader<ChildStdout>,
 }
 
-impl OtherProcess {
+impl UpstreamProcess {
     fn start(certificate: &Issued, http: Http) -> (Self, String) {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "upstream_process", "--nocapture"])
@@ -52,7 +52,7 @@ impl OtherProcess {
     }
 }
 
-impl Drop for OtherProcess {
+impl Drop for UpstreamProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
@@ -96,7 +96,7 @@ async fn identity_with_an_idle_connection_takes_little_memory() {
     // Freed memory would be reused by the next measurement.
     let mut kept = Vec::new();
     for http in Http::BOTH {
-        let (other, uri) = OtherProcess::start(&world.server, http);
+        let (other, uri) = UpstreamProcess::start(&world.server, http);
         let client = world.client();
         // One-time allocations happen before the measurement.
         let first = IdentityLayer::new(world.identity("first")).layer(client.clone());

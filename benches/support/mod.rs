@@ -1,5 +1,8 @@
 //! Requests, callers and a policy for the benches `layer` and `instructions`.
 
+#[path = "../../tests/support/pki.rs"]
+mod pki;
+
 use std::{
     cell::Cell,
     convert::Infallible,
@@ -10,12 +13,10 @@ use std::{
 };
 
 use http::{Request, Response};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
 use tower::{Layer, Service};
 use tower_mtls::{Certificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer};
+
+use self::pki::{Authority, Leaf};
 
 /// The inner service: keeps the request, so that the next call can reuse it.
 #[derive(Clone, Default)]
@@ -53,19 +54,9 @@ pub(crate) fn send<S: Service<Request<()>, Error = Infallible>>(
 
 /// A leaf under a CA, as DER: leaf and CA.
 pub(crate) fn issued(common_name: &str) -> [Vec<u8>; 2] {
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    ca.distinguished_name.push(DnType::CommonName, "Contoso Issuing CA");
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-
-    let mut leaf = CertificateParams::new(vec![format!("{common_name}.example.com")]).unwrap();
-    leaf.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    leaf.distinguished_name.push(DnType::CommonName, common_name);
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
-    [leaf.der().to_vec(), ca.der().to_vec()]
+    let ca = Authority::root("Contoso Issuing CA");
+    let leaf = ca.issue(&Leaf::client(common_name).dns(&format!("{common_name}.example.com")));
+    [leaf.der, ca.der().to_vec()]
 }
 
 pub(crate) fn certificate(common_name: &str) -> Certificate {

@@ -23,17 +23,17 @@ const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
 
 /// The path to a value: the index in each list, outermost first. Constructed tags with one value, and octet strings
 /// that contain DER, are lists too.
-type Way = Vec<usize>;
+type DerPath = Vec<usize>;
 
 /// Paths to the parts of a file with one key and its certificates (RFC 7292, section 4).
-struct Places {
-    mac_iterations: Way,
+struct PartPaths {
+    mac_iterations: DerPath,
     /// AlgorithmIdentifiers of the encryptions.
-    key: Way,
-    certificates: Way,
+    key: DerPath,
+    certificates: DerPath,
 }
 
-impl Places {
+impl PartPaths {
     fn of(pfx: &[u8]) -> Self {
         const SAFES: &[usize] = &[0, 1, 1, 0, 0];
         let is_data = |index: usize| at(pfx, &[SAFES, &[index, 0]].concat()).contents == DATA;
@@ -83,8 +83,8 @@ fn list(mut der: &[u8]) -> Vec<Value<'_>> {
     values
 }
 
-fn at<'a>(der: &'a [u8], way: &[usize]) -> Value<'a> {
-    let (step, rest) = way.split_first().unwrap();
+fn at<'a>(der: &'a [u8], path: &[usize]) -> Value<'a> {
+    let (step, rest) = path.split_first().unwrap();
     let value = list(der)[*step];
     if rest.is_empty() { value } else { at(value.contents, rest) }
 }
@@ -100,8 +100,8 @@ fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
 }
 
 /// The same DER with another value (tag, length and contents) at this path.
-fn replaced(der: &[u8], way: &[usize], with: &[u8]) -> Vec<u8> {
-    let (step, rest) = way.split_first().unwrap();
+fn replaced(der: &[u8], path: &[usize], with: &[u8]) -> Vec<u8> {
+    let (step, rest) = path.split_first().unwrap();
     let values = list(der).into_iter().enumerate().map(|(index, value)| match rest {
         [] if index == *step => with.to_vec(),
         _ if index == *step => wrap(value.tag, &replaced(value.contents, rest, with)),
@@ -121,11 +121,11 @@ fn scrypt(cost: &[u8], block_size: u8, lanes: u8) -> Vec<u8> {
     wrap(SEQUENCE, &[wrap(OBJECT_IDENTIFIER, SCRYPT), wrap(SEQUENCE, &settings.concat())].concat())
 }
 
-fn made(encryption: Encryption) -> (Vec<u8>, Places) {
+fn made(encryption: Encryption) -> (Vec<u8>, PartPaths) {
     let issued = Authority::root("root").issue(&Leaf::client("orders"));
     let pfx = issued.pfx_with("secret", encryption);
-    let places = Places::of(&pfx);
-    (pfx, places)
+    let paths = PartPaths::of(&pfx);
+    (pfx, paths)
 }
 
 /// The result of reading the file, and the median of several durations.
@@ -152,10 +152,10 @@ fn is_refused_at_once(case: &str, pfx: &[u8]) -> IdentityError {
 #[test]
 fn unmodified_file_of_the_cases_opens() {
     for encryption in [Encryption::PbeWithHmacSha256AndAes256, Encryption::PbeWithShaAnd3KeyTripleDesCbc] {
-        let (pfx, places) = made(encryption);
+        let (pfx, paths) = made(encryption);
         // Writing a value back changes nothing, so the changed value alone is the reason for rejection below.
-        let iterations = integer(at(&pfx, &places.mac_iterations).contents);
-        assert_eq!(replaced(&pfx, &places.mac_iterations, &iterations), pfx);
+        let iterations = integer(at(&pfx, &paths.mac_iterations).contents);
+        assert_eq!(replaced(&pfx, &paths.mac_iterations, &iterations), pfx);
         assert!(ClientIdentity::from_pfx(&pfx, "secret").is_ok(), "{encryption:?}");
     }
 }
@@ -164,8 +164,8 @@ fn unmodified_file_of_the_cases_opens() {
 fn file_with_too_many_iterations_is_refused_without_a_derivation() {
     let (aes, at_aes) = made(Encryption::PbeWithHmacSha256AndAes256);
     let (des, at_des) = made(Encryption::PbeWithShaAnd3KeyTripleDesCbc);
-    let in_key = |way: &[usize]| [&at_aes.key, way].concat();
-    let in_certificates = |way: &[usize]| [&at_aes.certificates, way].concat();
+    let in_key = |path: &[usize]| [&at_aes.key, path].concat();
+    let in_certificates = |path: &[usize]| [&at_aes.certificates, path].concat();
     let huge = integer(HUGE);
     // PKCS#12's own encryption derives twice for a key and once for an initialization vector.
     let usual_des = 6 * USUAL;
@@ -218,12 +218,12 @@ fn file_with_too_many_iterations_is_refused_without_a_derivation() {
 
 #[test]
 fn parts_within_the_limit_are_refused_by_their_sum() {
-    let (pfx, places) = made(Encryption::PbeWithHmacSha256AndAes256);
+    let (pfx, paths) = made(Encryption::PbeWithHmacSha256AndAes256);
     // 200,001, three times.
     let third = integer(&[0x03, 0x0d, 0x41]);
-    let pfx = replaced(&pfx, &places.mac_iterations, &third);
-    let pfx = replaced(&pfx, &[&places.key, PBKDF2_ITERATIONS].concat(), &third);
-    let pfx = replaced(&pfx, &[&places.certificates, PBKDF2_ITERATIONS].concat(), &third);
+    let pfx = replaced(&pfx, &paths.mac_iterations, &third);
+    let pfx = replaced(&pfx, &[&paths.key, PBKDF2_ITERATIONS].concat(), &third);
+    let pfx = replaced(&pfx, &[&paths.certificates, PBKDF2_ITERATIONS].concat(), &third);
     let error = is_refused_at_once("600,003", &pfx);
     assert!(matches!(error, IdentityError::TooManyIterations { iterations: 600_003, .. }), "{error}");
 }
@@ -234,7 +234,7 @@ fn files_with_600_000_iterations_in_total_open() {
     let pfx = issued.pfx_of("secret", Encryption::PbeWithHmacSha256AndAes256, 200_000);
     assert!(ClientIdentity::from_pfx(&pfx, "secret").is_ok());
     let one_more = integer(&[0x03, 0x0d, 0x41]);
-    let pfx = replaced(&pfx, &Places::of(&pfx).mac_iterations, &one_more);
+    let pfx = replaced(&pfx, &PartPaths::of(&pfx).mac_iterations, &one_more);
     let error = is_refused_at_once("600,001", &pfx).to_string();
     assert!(error.contains("asks for 600001 ") && error.contains("at most 600000 are made"), "{error}");
 }
@@ -275,8 +275,8 @@ fn certificates_take_one_derivation_as_a_key_does() {
 
 #[test]
 fn negative_iteration_count_is_malformed_and_reported_with_its_offset() {
-    let (pfx, places) = made(Encryption::PbeWithHmacSha256AndAes256);
-    let patched = replaced(&pfx, &places.mac_iterations, &integer(&[0x80, 0x00, 0x00, 0x00]));
+    let (pfx, paths) = made(Encryption::PbeWithHmacSha256AndAes256);
+    let patched = replaced(&pfx, &paths.mac_iterations, &integer(&[0x80, 0x00, 0x00, 0x00]));
     let error = is_refused_at_once("a negative count", &patched);
     let IdentityError::Malformed { byte: Some(byte), .. } = error else {
         panic!("{error}");

@@ -60,7 +60,7 @@ async fn requests_beyond_the_stream_limit_get_another_connection() {
     assert_eq!(answers.join_all().await.len(), 35);
     let again = ask_at_once(&route, &upstream.uri("/wait"), 40);
     gate.arrived(75).await;
-    assert_eq!(upstream.peers().len(), 4, "they are used again");
+    assert_eq!(upstream.peers().len(), 4, "connections are reused");
     gate.let_go(40);
     again.join_all().await;
 }
@@ -95,7 +95,7 @@ fn bodies(world: &World, http: Http) -> Upstream {
                 *response.body_mut() = body.boxed();
                 tokio::spawn(async move {
                     for _ in 0..10 {
-                        // The client may be gone, as some tests intend.
+                        // The client can be gone, as some tests intend.
                         if sender.send_data(Bytes::from_static(&[b'x'; 10_000])).await.is_err() {
                             return;
                         }

@@ -38,7 +38,7 @@ fn number(facts: &Facts) -> usize {
 }
 
 /// State shared by the task that replaces the identity and the clients.
-struct Scene {
+struct SharedState {
     route: Route,
     uri: String,
     /// The last identity whose replacement has returned.
@@ -49,7 +49,7 @@ struct Scene {
     is_over: AtomicBool,
 }
 
-impl Scene {
+impl SharedState {
     async fn call(&self) {
         while !self.is_over.load(Ordering::SeqCst) {
             let expected = self.published.load(Ordering::SeqCst);
@@ -66,7 +66,7 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
     let world = World::new();
     let upstream = world.upstream().tls(tls).http(http).forgetful().start();
     let shared = Shared::new(world.identity("orders-0"));
-    let scene = Arc::new(Scene {
+    let state = Arc::new(SharedState {
         route: IdentityLayer::new(shared.clone()).layer(world.client()),
         uri: upstream.uri("/"),
         published: AtomicUsize::new(0),
@@ -77,10 +77,10 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
     let begun = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let scene = scene.clone();
-        clients.spawn(async move { scene.call().await });
+        let state = state.clone();
+        clients.spawn(async move { state.call().await });
     }
-    let (directing, certificates) = (scene.clone(), world.clients);
+    let (directing, certificates) = (state.clone(), world.clients);
     let mut replacer = tokio::spawn(async move {
         for number in 1..=replacements {
             let permits = directing.answered.acquire_many(u32::try_from(answers).unwrap()).await;
@@ -106,7 +106,7 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
         upstream.open() <= base(http) && upstream.peers().iter().enumerate().all(is_of_the_last)
     })
     .await;
-    let total = scene.total.load(Ordering::Relaxed);
+    let total = state.total.load(Ordering::Relaxed);
     println!(
         "{tls:?} {http:?}: {total} requests, {replacements} replacements, 0 failed, 0 under an old identity, {} \
          connections made, {} open, {:.1?}",
@@ -114,7 +114,7 @@ async fn replace_while_they_call(tls: Tls, http: Http, replacements: usize, answ
         upstream.open(),
         begun.elapsed(),
     );
-    drop(scene);
+    drop(state);
     eventually("closed connections", || upstream.open() == 0).await;
     total
 }

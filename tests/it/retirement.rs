@@ -163,7 +163,7 @@ async fn endless_response_is_cut_off_with_an_error_at_the_deadline() {
         assert!(retired.elapsed() >= DRAIN, "{tls:?} {http:?}");
         upstream.closed(0).await;
         let next = send(&route, get(&upstream.uri("/"))).await.unwrap();
-        assert_eq!(next.headers()["x-connection"], "1", "the identity itself may still be used");
+        assert_eq!(next.headers()["x-connection"], "1", "the retired identity remains usable");
     }
 }
 
@@ -187,7 +187,7 @@ async fn caller_that_does_not_read_is_cut_off_at_the_deadline() {
         client.retire_trust(&trust);
         upstream.closed(0).await;
         let read = in_time("what was sent", unread.into_body().collect()).await;
-        assert!(read.is_err(), "{http:?}: a piece is not the whole");
+        assert!(read.is_err(), "{http:?}: the response is truncated");
     }
 }
 

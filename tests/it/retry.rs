@@ -47,7 +47,7 @@ fn repeating(
 
 /// The upstream's action once it has read a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Close,
     Reset,
     /// Sends the first byte of a response, and no more.
@@ -58,19 +58,19 @@ enum Deed {
 #[tokio::test]
 async fn idempotent_request_is_sent_twice_only_if_no_response_byte_arrived() {
     let world = World::new();
-    for (name, method, body, deed, times) in [
-        ("GET that dies", Method::GET, "", Deed::Close, 2),
-        ("GET that is reset", Method::GET, "", Deed::Reset, 2),
-        ("HEAD that dies", Method::HEAD, "", Deed::Close, 2),
-        ("DELETE that dies", Method::DELETE, "", Deed::Close, 2),
-        ("PUT without a body that dies", Method::PUT, "", Deed::Close, 2),
-        ("GET that dies in the answer", Method::GET, "", Deed::OneOctet, 1),
-        ("GET with a body", Method::GET, "body", Deed::Close, 1),
-        ("PUT with a body", Method::PUT, "body", Deed::Close, 1),
-        ("POST", Method::POST, "body", Deed::Close, 1),
-        ("POST without a body", Method::POST, "", Deed::Reset, 1),
-        ("PATCH", Method::PATCH, "", Deed::Close, 1),
-        ("GET that is not answered in time", Method::GET, "", Deed::Nothing, 1),
+    for (name, method, body, action, times) in [
+        ("GET that dies", Method::GET, "", Action::Close, 2),
+        ("GET that is reset", Method::GET, "", Action::Reset, 2),
+        ("HEAD that dies", Method::HEAD, "", Action::Close, 2),
+        ("DELETE that dies", Method::DELETE, "", Action::Close, 2),
+        ("PUT without a body that dies", Method::PUT, "", Action::Close, 2),
+        ("GET that dies in the answer", Method::GET, "", Action::OneOctet, 1),
+        ("GET with a body", Method::GET, "body", Action::Close, 1),
+        ("PUT with a body", Method::PUT, "body", Action::Close, 1),
+        ("POST", Method::POST, "body", Action::Close, 1),
+        ("POST without a body", Method::POST, "", Action::Reset, 1),
+        ("PATCH", Method::PATCH, "", Action::Close, 1),
+        ("GET that is not answered in time", Method::GET, "", Action::Nothing, 1),
     ] {
         let seen = Arc::new(AtomicUsize::new(0));
         let counting = seen.clone();
@@ -85,14 +85,14 @@ async fn idempotent_request_is_sent_twice_only_if_no_response_byte_arrived() {
                         continue;
                     }
                     seen.fetch_add(1, Ordering::SeqCst);
-                    return match deed {
-                        Deed::Close => Ok(()),
-                        Deed::Reset => {
+                    return match action {
+                        Action::Close => Ok(()),
+                        Action::Reset => {
                             reset(stream.into_inner().0);
                             Ok(())
                         }
-                        Deed::OneOctet => answer(&mut stream, "H").await,
-                        Deed::Nothing => stall(&mut stream).await,
+                        Action::OneOctet => answer(&mut stream, "H").await,
+                        Action::Nothing => stall(&mut stream).await,
                     };
                 }
             }
@@ -106,15 +106,15 @@ async fn idempotent_request_is_sent_twice_only_if_no_response_byte_arrived() {
                 in_time("a body", first.unwrap().into_body().collect()).await.unwrap();
             }
             let sending = route.oneshot(request(method.clone(), &upstream.uri("/"), body));
-            match deed {
-                Deed::Nothing => {
+            match action {
+                Action::Nothing => {
                     assert!(tokio::time::timeout(Duration::from_millis(200), sending).await.is_err());
                 }
                 _ => {
                     let error = in_time("an error", sending).await.unwrap_err();
                     assert_eq!(error.kind(), ClientErrorKind::Connection, "{name}: {error:?}");
                     assert!(error.was_sent(), "{name}: {error:?}");
-                    assert_eq!(error.may_repeat(), deed != Deed::OneOctet, "{name}: {error:?}");
+                    assert_eq!(error.may_repeat(), action != Action::OneOctet, "{name}: {error:?}");
                 }
             }
             assert_eq!(seen.load(Ordering::SeqCst), times, "{name}, warm: {warm}");
@@ -154,7 +154,7 @@ async fn connection_that_dies_before_the_request_leaves_it_unsent() {
     }
 }
 
-/// The upstream demands a certificate of another authority; on TLS 1.3 its alert may arrive while the request is
+/// The upstream demands a certificate of another authority; on TLS 1.3 its alert can arrive while the request is
 /// under way.
 #[tokio::test]
 async fn request_refused_by_a_tls_alert_is_sent_at_most_once() {

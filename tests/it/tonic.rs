@@ -28,10 +28,10 @@ use crate::support::{
 };
 
 /// The caller that a method saw: subject and address.
-type Seen = Arc<Mutex<Vec<(Option<String>, Option<SocketAddr>)>>>;
+type Callers = Arc<Mutex<Vec<(Option<String>, Option<SocketAddr>)>>>;
 
 #[derive(Clone, Default)]
-struct Record(Seen);
+struct Record(Callers);
 
 impl Interceptor for Record {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
@@ -45,14 +45,14 @@ struct World {
     partners: Authority,
     servers: Authority,
     server: Issued,
-    seen: Seen,
+    seen: Callers,
 }
 
 impl World {
     fn new() -> Self {
         let servers = Authority::root("servers");
         let server = servers.issue(&Leaf::server());
-        Self { partners: Authority::root("partners"), servers, server, seen: Seen::default() }
+        Self { partners: Authority::root("partners"), servers, server, seen: Callers::default() }
     }
 
     fn policy(&self) -> Policy {
@@ -148,7 +148,7 @@ async fn right_and_wrong_callers(world: &World, server: &Server) {
         let status = outcome.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "Invalid client certificate"));
     }
-    assert!(world.seen.lock().unwrap().is_empty(), "who is refused reaches no method");
+    assert!(world.seen.lock().unwrap().is_empty(), "rejected calls reach no method");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn tonic_admits_the_right_certificate_and_denies_others() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "tonic's own TLS takes no explicit provider")]
+#[expect(clippy::disallowed_methods, reason = "tonic's own TLS accepts no explicit provider")]
 async fn own_tls_of_tonic_is_captured() {
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let world = World::new();

@@ -106,7 +106,7 @@ pub fn certified(issued: &Issued) -> Arc<CertifiedKey> {
     with_key_of(issued, issued)
 }
 
-/// A chain with the key of `owner`, which may be a wrong one.
+/// A chain with the key of `owner`, which can be a wrong one.
 pub fn with_key_of(issued: &Issued, owner: &Issued) -> Arc<CertifiedKey> {
     let chain = std::iter::once(&issued.der)
         .chain(&issued.chain)

@@ -36,7 +36,7 @@ impl Server {
                 let socket = TcpListener::from_std(socket).unwrap();
                 tokio::select! {
                     _ = stopped => {}
-                    () = serve(socket) => panic!("the server ended by itself"),
+                    () = serve(socket) => panic!("the server ended unexpectedly"),
                 }
             });
         });

@@ -78,7 +78,7 @@ pub struct Peer {
 }
 
 /// A received request.
-pub struct Seen {
+pub struct ReceivedRequest {
     pub peer: Arc<Peer>,
     pub head: Parts,
 }
@@ -86,7 +86,7 @@ pub struct Seen {
 #[derive(Default)]
 struct Record {
     is_forgetful: bool,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<ReceivedRequest>>,
     peers: Mutex<Vec<Arc<Peer>>>,
     attempts: AtomicUsize,
     closed: watch::Sender<HashSet<usize>>,
@@ -114,7 +114,7 @@ impl Upstream {
             certificate: certified(certificate),
             tls: Tls::V13,
             protocols: vec![Http::Two, Http::One],
-            verifier: Arc::new(Anyone),
+            verifier: Arc::new(AcceptAny),
             handler: handler(|peer, _| async move { facts(&peer) }),
             streams: 200,
             is_forgetful: false,
@@ -140,7 +140,7 @@ impl Upstream {
     }
 
     /// The requests received since the last call.
-    pub fn take_seen(&self) -> Vec<Seen> {
+    pub fn take_seen(&self) -> Vec<ReceivedRequest> {
         std::mem::take(&mut *self.record.seen.lock().unwrap())
     }
 
@@ -256,7 +256,7 @@ async fn connection(
         let answer = handler(peer.clone(), Request::from_parts(head.clone(), body));
         let peer = peer.clone();
         if !record.is_forgetful {
-            record.seen.lock().unwrap().push(Seen { peer: peer.clone(), head });
+            record.seen.lock().unwrap().push(ReceivedRequest { peer: peer.clone(), head });
         }
         async move {
             let mut response = answer.await;
@@ -352,9 +352,9 @@ impl Facts {
 
 /// Accepts any certificate whose key the client proves to possess.
 #[derive(Debug)]
-struct Anyone;
+struct AcceptAny;
 
-impl ClientCertVerifier for Anyone {
+impl ClientCertVerifier for AcceptAny {
     fn client_auth_mandatory(&self) -> bool {
         false
     }

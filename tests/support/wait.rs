@@ -10,7 +10,7 @@ pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// Polls a condition without an event of its own until it is true.
+/// Polls a condition that no event signals until it is true.
 pub async fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let polling = async {
         while !is_true() {

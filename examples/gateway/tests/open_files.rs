@@ -1,4 +1,4 @@
-//! A process of its own: these tests raise its limit of open files (`RLIMIT_NOFILE`).
+//! Separate binary: these tests raise its limit of open files (`RLIMIT_NOFILE`).
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

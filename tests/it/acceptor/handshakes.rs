@@ -49,7 +49,7 @@ async fn silent_client_is_closed_when_its_handshake_times_out() {
     half_open.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
     for socket in [&mut silent, &mut half_open] {
         let read = in_time("the end", socket.read(&mut [0; 1])).await;
-        // Unread data of a half-open handshake may turn the server's FIN into a RST.
+        // Unread data of a half-open handshake can turn the server's FIN into a RST.
         assert!(
             matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
             "no byte was sent"
@@ -90,5 +90,5 @@ async fn longest_pending_handshake_is_evicted_at_the_limit() {
     let mut stalling: Vec<_> = (0..8).map(|_| silent(server.address())).collect();
     let partner = world.caller(Some(world.partner()), Tls::V13, Http::One);
     assert_greeted(&partner.get(server.address(), "/guarded").await, "CN=partner,O=Contoso");
-    assert_eq!(stalling[0].read(&mut [0; 1]).unwrap_or(0), 0, "the first to stall was the first to go");
+    assert_eq!(stalling[0].read(&mut [0; 1]).unwrap_or(0), 0, "the longest pending handshake is evicted");
 }

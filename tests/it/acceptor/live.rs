@@ -58,8 +58,11 @@ async fn replaced_certificate_is_presented_to_the_next_connection_and_resumes_no
         let only_new = Caller::new(&new, None, version, http);
         assert_eq!(only_new.get(server.address(), "/").await.body, "hello");
         let only_old = Caller::new(&old, None, version, http);
-        assert!(only_old.handshake(server.address()).await.is_err(), "the old certificate is still shown");
-        assert_eq!(open.get("/").await.body, "hello", "an open connection goes on");
+        assert!(
+            only_old.handshake(server.address()).await.is_err(),
+            "the old certificate is still presented"
+        );
+        assert_eq!(open.get("/").await.body, "hello", "an open connection continues");
     }
 }
 
@@ -75,7 +78,7 @@ async fn draining_listener_finishes_handshakes_under_way_and_accepts_no_more() {
     let address = socket.local_addr().unwrap();
     let listener = MtlsListener::new(socket, tls(&root), ListenerLimits::default()).unwrap();
     let caller = Caller::new(&root, None, Tls::V13, Http::Two);
-    // Connected clients that have sent nothing; the listener may not have accepted them yet.
+    // Connected clients that have sent nothing; the listener has perhaps not accepted them yet.
     let early = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
     let mut draining = listener.drain();
     let served = tokio::spawn(async move {
@@ -92,7 +95,7 @@ async fn draining_listener_finishes_handshakes_under_way_and_accepts_no_more() {
         }
     })
     .await;
-    assert!(!served.is_finished(), "there are handshakes under way");
+    assert!(!served.is_finished(), "handshakes are pending");
     for socket in early {
         let mut connection = caller.connect_on(socket).await;
         assert_eq!(connection.get("/").await.body, "hello");

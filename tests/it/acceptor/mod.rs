@@ -144,7 +144,7 @@ async fn partner_is_greeted_by_name_and_other_callers_get_403() {
             let caller = world.caller(issued.as_ref().map(certified), tls, http);
             let mut connection = caller.connect(server.address()).await;
             assert_refused(&connection.get("/guarded").await, http, who);
-            assert_eq!(connection.get("/open").await.body, "open", "{who} may still ask for what is open");
+            assert_eq!(connection.get("/open").await.body, "open", "{who} can call open routes");
         }
     }
 }
@@ -168,7 +168,7 @@ async fn plain_hyper_util_gives_the_same_responses() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix(NOON)));
     let service = RequireCertificateLayer::new(world.partners_only()).with_clock(clock).layer(service_fn(
         async |request: Request<_>| {
-            let caller = admitted(request.extensions()).expect("only admitted requests get here");
+            let caller = admitted(request.extensions()).expect("only admitted requests reach the handler");
             Ok::<_, Infallible>(Response::new(Body::from(caller.subject().to_string())))
         },
     ));

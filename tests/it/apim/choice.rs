@@ -107,7 +107,7 @@ fn choice_must_be_proven_on_each_path_to_it() {
         (choose(&strict(&(guard.clone() + CHOOSE))), false),
         (choose(&(strict(&guard) + &format!("<otherwise>{CHOOSE}</otherwise>"))), true),
         (choose(&(strict(CHOOSE) + &format!("<otherwise>{guard}</otherwise>"))), true),
-        // Others may pass, but choose nothing.
+        // Others can pass, but choose nothing.
         (choose(&verified(CHOOSE)), false),
         (choose(&(verified("") + &format!("<otherwise>{CHOOSE}</otherwise>"))), true),
         (choose(&(verified("") + &format!("<otherwise>{}</otherwise>", answer(403)))) + CHOOSE, false),

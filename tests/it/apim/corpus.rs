@@ -227,7 +227,7 @@ pub(crate) fn decision(outcome: &Outcome) -> String {
                 write!(decision, " {name}={value}").unwrap();
             }
         }
-        _ => panic!("another outcome"),
+        _ => panic!("another reason"),
     }
     decision
 }

@@ -17,7 +17,7 @@ use crate::support::{pki::Leaf, pki::NOON};
 
 /// The request that reaches the inner service.
 #[derive(Debug, Clone, Default)]
-struct Seen {
+struct Received {
     admitted: Option<String>,
     identity: Option<String>,
     base_url: Option<String>,
@@ -31,12 +31,12 @@ async fn send(
     layer: &ApimPolicyLayer,
     presented: Presented,
     request: Request<()>,
-) -> (StatusCode, Seen, Response<Bytes>) {
-    let seen = Arc::new(std::sync::Mutex::new(Seen::default()));
+) -> (StatusCode, Received, Response<Bytes>) {
+    let seen = Arc::new(std::sync::Mutex::new(Received::default()));
     let record = seen.clone();
     let inner = service_fn(move |request: Request<()>| {
         let forwarding = request.extensions().get::<Forwarding>().cloned().unwrap_or_default();
-        *record.lock().unwrap() = Seen {
+        *record.lock().unwrap() = Received {
             admitted: admitted(request.extensions()).map(|caller| caller.subject().to_string()),
             identity: forwarding.identity().map(|identity| match identity {
                 ChosenIdentity::Id(id) => id.to_string(),
@@ -110,13 +110,13 @@ async fn caller_that_was_not_judged_is_not_admitted() {
     let ignored = "<choose><when condition=\"@(context.Request.Certificate != null)\"><validate-client-certificate \
                    ignore-error=\"true\" /></when></choose>";
     let (_, seen, _) = send(&layer(ignored), WORLD.certificate("impostor"), request()).await;
-    assert!(seen.admitted.is_none(), "nothing could refuse");
+    assert!(seen.admitted.is_none(), "no rule could refuse");
     let by_variable = "<set-variable name=\"ok\" value=\"@(context.Request.Certificate?.Thumbprint == \
                        \"ORDERS-THUMBPRINT\")\" /><choose><when \
                        condition=\"@(!(bool)context.Variables[\"ok\"])\"><return-response><set-status code=\"403\" reason=\"No\" \
                        /></return-response></when></choose>";
     let (_, seen, _) = send(&layer(by_variable), WORLD.certificate("orders"), request()).await;
-    assert!(seen.admitted.is_some(), "the variable was made of the certificate");
+    assert!(seen.admitted.is_some(), "the variable depends on the certificate");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn shadow_mode_refuses_no_caller_and_admits_none_that_the_document_refuses
     assert_eq!(send(&layer, unreadable, request()).await.0, 200);
     let mock = "<return-response><set-status code=\"200\" reason=\"OK\" /><set-body>mock</set-body></return-response>";
     let (_, _, response) = send(&self::layer(mock).shadow(), Presented::Nothing, request()).await;
-    assert_eq!(response.body(), "mock", "what is no refusal is answered");
+    assert_eq!(response.body(), "mock", "a response that is not a refusal is sent");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn headers_identity_and_base_url_reach_the_service_inside() {
                 /><authentication-certificate certificate-id=\"orders\" /><set-backend-service \
                 base-url=\"https://orders.internal/v2\" />";
     let (_, seen, _) = send(&layer(text), WORLD.certificate("orders"), request()).await;
-    assert_eq!(seen.caller.as_deref(), Some("orders"), "the forged one is gone");
+    assert_eq!(seen.caller.as_deref(), Some("orders"), "the forged header is removed");
     assert_eq!(seen.identity.as_deref(), Some("orders"));
     assert_eq!(seen.base_url.as_deref(), Some("https://orders.internal/v2"));
     assert_eq!(seen.changes, ["x-caller:1", "x-region:0"]);
@@ -192,7 +192,7 @@ async fn unreadable_certificate_is_not_a_missing_one() {
     let (status, ..) = send(&layer(allows_missing), Presented::Nothing, request()).await;
     assert_eq!(status, 200);
     let (status, ..) = send(&layer("<set-variable name=\"a\" value=\"b\" />"), unreadable, request()).await;
-    assert_eq!(status, 200, "a document that does not ask does not care");
+    assert_eq!(status, 200, "the document does not read the certificate");
 }
 
 #[tokio::test]

@@ -297,7 +297,7 @@ async fn unproven_admission_is_marked() {
         assert_eq!(seen(layer(&text), caller).await, expected, "{text} {caller}");
     }
     let shadow = layer(&proven).shadow();
-    assert_eq!(seen(shadow, "lone").await, None, "it would be refused");
+    assert_eq!(seen(shadow, "lone").await, None, "enforcement would refuse it");
     // Of two layers, one that demands a proof is sufficient, in either order.
     let names = layer(&refusing("CERT?.Subject == \"CN=a\""));
     let pinned = Policy::builder().thumbprint(WORLD.orders.sha256_thumbprint()).allow_outside_validity();

@@ -108,7 +108,7 @@ fn issuer_is_proven_by_its_signature_not_by_its_name() {
                 issuer-certificate-id=\"issuing-ca\" /></identities></validate-client-certificate>";
     let document = WORLD.load(text).unwrap();
     assert_eq!(code(&document, "orders"), None);
-    assert_eq!(code(&document, "impostor"), NOT_MATCHED, "the same issuer's name, another key");
+    assert_eq!(code(&document, "impostor"), NOT_MATCHED, "same issuer name, another key");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl World {
             .with("issuing-ca", self.issuing.clone(), false)
     }
 
-    /// Loads with all that a document may need, proven or not.
+    /// Loads with all that a document can need, proven or not.
     pub(crate) fn load(&self, text: &str) -> Result<Document, DocumentErrors> {
         self.builder().load(text)
     }

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Deed, Dice, Record, answer_to, body_of, gone};
+use super::{Fault, Random, Record, answer_to, body_of, gone};
 use crate::support::raw::{answer, field, read_head, reset, stall};
 
 /// The point of the exchange at which the fault occurs.
@@ -48,17 +48,17 @@ pub(super) struct Exchange {
     record: Record,
     good: usize,
     point: Point,
-    deed: Deed,
+    fault: Fault,
     is_chunked: bool,
 }
 
 impl Exchange {
     pub(super) fn new(number: usize, record: Record) -> Self {
-        let mut dice = Dice(number as u64);
+        let mut random = Random(number as u64);
         // Every pair in turn.
         let point = Point::ALL[number % Point::ALL.len()];
-        let deed = Deed::ALL[number / Point::ALL.len() % Deed::ALL.len()];
-        Self { record, good: dice.throw(4), point, deed, is_chunked: dice.throw(2) == 0 }
+        let fault = Fault::ALL[number / Point::ALL.len() % Fault::ALL.len()];
+        Self { record, good: random.below(4), point, fault, is_chunked: random.below(2) == 0 }
     }
 
     pub(super) async fn run(self, tcp: TcpStream, tls: TlsAcceptor) -> io::Result<()> {
@@ -142,16 +142,16 @@ impl Exchange {
     }
 
     fn done(&self) {
-        self.record.done(format!("{:?} {:?}", self.point, self.deed));
+        self.record.done(format!("{:?} {:?}", self.point, self.fault));
     }
 
     async fn before_the_handshake(self, mut tcp: TcpStream) -> io::Result<()> {
         self.done();
-        match self.deed {
-            Deed::Close => {}
-            Deed::Reset => reset(tcp),
-            Deed::Notify | Deed::Stall => {
-                if self.deed == Deed::Notify {
+        match self.fault {
+            Fault::Close => {}
+            Fault::Reset => reset(tcp),
+            Fault::Notify | Fault::Stall => {
+                if self.fault == Fault::Notify {
                     tcp.shutdown().await?;
                 }
                 let mut rest = [0; 1024];
@@ -163,10 +163,10 @@ impl Exchange {
 
     async fn happens(self, mut stream: TlsStream<TcpStream>) -> io::Result<()> {
         self.done();
-        match self.deed {
-            Deed::Close => {}
-            Deed::Reset => reset(stream.into_inner().0),
-            Deed::Notify => {
+        match self.fault {
+            Fault::Close => {}
+            Fault::Reset => reset(stream.into_inner().0),
+            Fault::Notify => {
                 stream.shutdown().await?;
                 // Before anything is read, a request that is being sent is recorded as well.
                 let is_between = matches!(
@@ -178,7 +178,7 @@ impl Exchange {
                 }
                 stall(&mut stream).await?;
             }
-            Deed::Stall => stall(&mut stream).await?,
+            Fault::Stall => stall(&mut stream).await?,
         }
         Ok(())
     }

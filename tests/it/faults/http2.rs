@@ -8,14 +8,14 @@ use http::{Request, Response};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Deed, Dice, Record, answer_to, body_of, gone};
+use super::{Fault, Random, Record, answer_to, body_of, gone};
 use crate::support::raw::reset;
 
 /// The end of a connection after a few streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// The faults of HTTP/1.1.
-    Abrupt(Deed),
+    Abrupt(Fault),
     /// GOAWAY; streams in flight are finished.
     Graceful,
     /// GOAWAY; streams in flight are not finished.
@@ -32,19 +32,19 @@ enum Point {
 }
 
 pub(super) async fn serve(number: usize, record: Record, tcp: TcpStream, tls: TlsAcceptor) -> io::Result<()> {
-    let mut dice = Dice(number as u64);
-    let deed = dice.pick(&Deed::ALL);
-    let end = dice.pick(&[
-        End::Abrupt(deed),
+    let mut random = Random(number as u64);
+    let fault = random.pick(&Fault::ALL);
+    let end = random.pick(&[
+        End::Abrupt(fault),
         End::Graceful,
         End::Refusing(Reason::ENHANCE_YOUR_CALM),
         End::Refusing(Reason::NO_ERROR),
     ]);
-    let is_before_the_handshake = dice.throw(10) == 0;
-    let good = if dice.throw(10) == 0 { 0 } else { 1 + dice.throw(30) };
+    let is_before_the_handshake = random.below(10) == 0;
+    let good = if random.below(10) == 0 { 0 } else { 1 + random.below(30) };
     if is_before_the_handshake {
-        record.done(format!("before the handshake: {deed:?}"));
-        if deed == Deed::Reset {
+        record.done(format!("before the handshake: {fault:?}"));
+        if fault == Fault::Reset {
             reset(tcp);
         }
         return Ok(());
@@ -57,13 +57,13 @@ pub(super) async fn serve(number: usize, record: Record, tcp: TcpStream, tls: Tl
     while left > 0 {
         let Some(stream) = connection.accept().await else { return Ok(()) };
         let (request, respond) = stream.map_err(io::Error::other)?;
-        tokio::spawn(exchange(dice, record.clone(), request, respond));
-        dice.throw(2);
+        tokio::spawn(exchange(random, record.clone(), request, respond));
+        random.below(2);
         left -= 1;
     }
     record.done(format!("after streams: {end:?}"));
     match end {
-        End::Abrupt(Deed::Stall) => {
+        End::Abrupt(Fault::Stall) => {
             // Nothing is read or written until the client gives up.
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok(())
@@ -72,11 +72,11 @@ pub(super) async fn serve(number: usize, record: Record, tcp: TcpStream, tls: Tl
         End::Abrupt(_) => Ok(()),
         End::Graceful => {
             connection.graceful_shutdown();
-            finish(connection, &record, dice).await
+            finish(connection, &record, random).await
         }
         End::Refusing(reason) => {
             connection.abrupt_shutdown(reason);
-            finish(connection, &record, dice).await
+            finish(connection, &record, random).await
         }
     }
 }
@@ -84,31 +84,31 @@ pub(super) async fn serve(number: usize, record: Record, tcp: TcpStream, tls: Tl
 async fn finish(
     mut connection: h2::server::Connection<tokio_rustls::server::TlsStream<TcpStream>, Bytes>,
     record: &Record,
-    mut dice: Dice,
+    mut random: Random,
 ) -> io::Result<()> {
     while let Ok(Some(stream)) = timeout(Duration::from_secs(2), connection.accept()).await {
         let (request, respond) = stream.map_err(io::Error::other)?;
-        tokio::spawn(exchange(dice, record.clone(), request, respond));
-        dice.throw(2);
+        tokio::spawn(exchange(random, record.clone(), request, respond));
+        random.below(2);
     }
     Ok(())
 }
 
 async fn exchange(
-    mut dice: Dice,
+    mut random: Random,
     record: Record,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) -> io::Result<()> {
     let id = request.uri().path()[1..].parse().map_err(io::Error::other)?;
     record.arrived(id);
-    let point = dice.pick(&[
+    let point = random.pick(&[
         Point::AfterTheHead,
         Point::AfterTheRequest,
         Point::AfterTheAnswersHead,
         Point::InTheAnswersBody,
     ]);
-    let reason = dice.pick(&[
+    let reason = random.pick(&[
         Some(Reason::INTERNAL_ERROR),
         Some(Reason::REFUSED_STREAM),
         Some(Reason::CANCEL),
@@ -116,7 +116,7 @@ async fn exchange(
         None,
     ]);
     // Two of three are served.
-    let fault = (dice.throw(3) == 0).then_some(point);
+    let fault = (random.below(3) == 0).then_some(point);
     if fault.is_some() {
         record.done(format!("{point:?}: {reason:?}"));
     }

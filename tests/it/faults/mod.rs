@@ -23,7 +23,7 @@ use crate::support::{Http, eventually, is_long, raw::Raw, world::World};
 
 /// How the upstream ends a connection, or keeps it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum Fault {
     /// Sends `close_notify` and reads on.
     Notify,
     /// FIN without `close_notify`.
@@ -33,16 +33,16 @@ enum Deed {
     Stall,
 }
 
-impl Deed {
+impl Fault {
     const ALL: [Self; 4] = [Self::Notify, Self::Close, Self::Reset, Self::Stall];
 }
 
 /// Pseudo-random numbers, the same in every run.
 #[derive(Clone, Copy)]
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
+impl Random {
+    fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -51,7 +51,7 @@ impl Dice {
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.throw(of.len())]
+        of[self.below(of.len())]
     }
 }
 
@@ -92,7 +92,7 @@ fn answer_to(id: usize) -> String {
 const AT_A_TIME: usize = 16;
 
 /// The longest time of an exchange: longer than any that is answered.
-const PATIENCE: Duration = Duration::from_millis(500);
+const MAX_EXCHANGE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]
 struct Outcome {
@@ -105,8 +105,8 @@ async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
     let posts = if is_long() { 10_000 } else { 1_000 };
     let client: MtlsClient<Full<Bytes>> = MtlsClient::builder()
         .trust(world.trust())
-        .with_connect_timeout(PATIENCE / 4)
-        .with_handshake_timeout(PATIENCE / 4)
+        .with_connect_timeout(MAX_EXCHANGE / 4)
+        .with_handshake_timeout(MAX_EXCHANGE / 4)
         .with_idle_timeout(Duration::from_secs(2))
         .build();
     let route = ServiceBuilder::new()
@@ -126,7 +126,7 @@ async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
                     let body = response.into_body().collect().await;
                     Ok::<_, ClientError>(body.map(|body| body.to_bytes()))
                 };
-                match timeout(PATIENCE, exchange).await {
+                match timeout(MAX_EXCHANGE, exchange).await {
                     // A response that arrives is complete.
                     Ok(Ok(Ok(body))) => {
                         assert_eq!(body, answer_to(id));
@@ -175,7 +175,7 @@ async fn post_arrives_at_most_once_at_any_faulty_http_1_upstream() {
     let outcome = post_all(&world, &upstream, &record).await;
     assert!(outcome.answered > 300 && outcome.failed > 100 && outcome.given_up > 10, "{outcome:?}");
     let done = record.0.lock().unwrap().done.len();
-    assert_eq!(done, http1::Point::ALL.len() * Deed::ALL.len(), "everything was done somewhere");
+    assert_eq!(done, http1::Point::ALL.len() * Fault::ALL.len(), "each fault occurs at each point");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -66,7 +66,7 @@ pub(super) async fn ask_on_another_connection(route: &Route, uri: &str) -> Facts
     let close = Request::get(uri).header(CLOSE, "1").body(empty()).unwrap();
     let first = ask_with(route, close).await;
     loop {
-        // In HTTP/2 a request may still start on a connection that is about to close.
+        // In HTTP/2 a request can still start on a connection that is about to close.
         let next = ask(route, uri).await;
         if next.connection != first.connection {
             return next;
@@ -90,7 +90,7 @@ async fn request_after_a_replacement_presents_the_new_identity_with_resumption_o
             let saw = ask(&route, &uri).await;
             assert_eq!(saw.certificate, expected, "{tls:?} {http:?} {round}");
             let again = ask_on_another_connection(&route, &uri).await;
-            assert!(again.resumed, "{tls:?} {http:?} {round}: resumption is really on within one identity");
+            assert!(again.resumed, "{tls:?} {http:?} {round}: sessions of one identity are resumed");
             assert_eq!(again.certificate, expected, "{tls:?} {http:?} {round}");
 
             let next = world.identity(&format!("orders-{round}"));
@@ -99,7 +99,7 @@ async fn request_after_a_replacement_presents_the_new_identity_with_resumption_o
             let saw = ask(&route, &uri).await;
             assert_eq!(saw.subject, format!("CN=orders-{round},O=Contoso"));
             assert_eq!(saw.certificate, expected, "{tls:?} {http:?} {round}");
-            assert!(!saw.resumed, "{tls:?} {http:?} {round}: not the old one's session");
+            assert!(!saw.resumed, "{tls:?} {http:?} {round}: the old identity's session is not resumed");
         }
     }
 }
@@ -159,7 +159,7 @@ async fn requests_in_flight_finish_under_the_old_identity_and_its_connection_clo
         assert_eq!(slow.subject, "CN=old,O=Contoso");
         upstream.closed(slow.connection).await;
         assert_eq!(ask(&route, &upstream.uri("/")).await.subject, "CN=new,O=Contoso");
-        assert!(!upstream.is_closed(1), "the new identity's connection stays");
+        assert!(!upstream.is_closed(1), "the new identity's connection stays open");
     }
 }
 
@@ -252,7 +252,7 @@ async fn upstream_that_demands_a_certificate_of_another_authority_refuses_the_id
             ("a stranger", IdentityLayer::new(world.identity("orders"))),
             ("anonymous", IdentityLayer::anonymous()),
         ] {
-            // On TLS 1.3 the alert may arrive before, while or after the request is written.
+            // On TLS 1.3 the alert can arrive before, while or after the request is written.
             for size in [0, 300_000].repeat(10) {
                 let request = Request::post(upstream.uri("/")).body(full(vec![0; size])).unwrap();
                 let refused = send(&layer.layer(client.clone()), request).await.unwrap_err();

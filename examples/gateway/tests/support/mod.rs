@@ -367,7 +367,7 @@ impl Running {
             if let Some(status) = self.exited() {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "it runs on");
+            assert!(Instant::now() < deadline, "the process is still running");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

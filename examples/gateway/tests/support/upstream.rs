@@ -51,7 +51,7 @@ impl Upstream {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, serve, identity) = (acceptor.clone(), serve.clone(), identity.clone());
                 let served = tokio::spawn(async move {
-                    // The gateway may be gone already.
+                    // The gateway can be gone already.
                     let Ok(stream) = acceptor.accept(socket).await else { return };
                     let shown = stream.get_ref().1.peer_certificates().unwrap();
                     assert_eq!(shown.first(), Some(&identity), "the gateway calls as orders");

@@ -148,7 +148,7 @@ fn comment_ends_with_its_line() {
 
 #[test]
 fn messages_never_repeat_a_possible_key() {
-    // Base64 whose beginning may be printed, but not its end.
+    // Base64 whose beginning can be printed, but not its end.
     let key = format!("MIIK{}SECRET", "abcdEFGH1234".repeat(40));
     let attribute =
         |value: &str| format!("<authentication-certificate body='@({value})' password='hunter2' />");

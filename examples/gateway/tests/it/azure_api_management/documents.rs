@@ -200,7 +200,7 @@ async fn changed_document_applies_to_the_next_request_and_a_broken_one_never() {
     replace(&file, EXPIRY.replace("NotAfter", "NotAfterwards"));
     let line = world.running.logged(from, "configuration not reloaded: ");
     assert!(line.contains("\"changing.policy.xml\", line 2, column "), "{line}");
-    assert_eq!(status().await, "410", "the old one goes on");
+    assert_eq!(status().await, "410", "the old document continues to serve");
 
     let from = world.running.lines();
     replace(&file, EXPIRY);

@@ -2,7 +2,13 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Demo, Folder, check, shell};
+use rcgen::ExtendedKeyUsagePurpose;
+
+use crate::support::{
+    Demo, Folder, check,
+    pki::{Authority, Leaf},
+    shell,
+};
 
 /// A copy of the demo's folder that broken files can refer to.
 fn world() -> Folder {
@@ -40,12 +46,15 @@ thumbprint_file = \"allowed.txt\"
 ";
     write(&folder, "good.toml", good);
     write(&folder, "allowed.txt", &format!("# ours\n{}\n", "A1".repeat(32)));
-    for (name, params) in odd_certificates() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let issuer =
-            rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
-        write(&folder, &format!("{name}.pem"), &params.signed_by(&key, &issuer).unwrap().pem());
-        write(&folder, &format!("{name}.key"), &key.serialize_pem());
+    let authority = Authority::root("Server CA");
+    let odd = [
+        ("nameless", Leaf::client("nameless").usages(&[])),
+        ("for-clients", Leaf::server().usages(&[ExtendedKeyUsagePurpose::ClientAuth])),
+    ];
+    for (name, leaf) in odd {
+        let issued = authority.issue(&leaf);
+        write(&folder, &format!("{name}.pem"), &issued.chain_pem());
+        write(&folder, &format!("{name}.key"), &issued.key_pem());
     }
     write(&folder, "garbage.bin", "\u{1}\u{2}garbage");
     write(&folder, "empty.txt", "# empty\n");
@@ -54,15 +63,6 @@ thumbprint_file = \"allowed.txt\"
     let cut = fs::read(folder.path().join("orders.pfx")).unwrap();
     fs::write(folder.path().join("cut.pfx"), &cut[..cut.len() / 2]).unwrap();
     folder
-}
-
-/// Usable certificates that deserve a warning.
-fn odd_certificates() -> [(&'static str, rcgen::CertificateParams); 2] {
-    let mut nameless = rcgen::CertificateParams::default();
-    nameless.distinguished_name.push(rcgen::DnType::CommonName, "nameless");
-    let mut for_clients = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    for_clients.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-    [("nameless", nameless), ("for-clients", for_clients)]
 }
 
 fn write(folder: &Folder, name: &str, text: &str) {

@@ -11,7 +11,7 @@ fn tour_lines_answer_as_the_tour_states() {
         if let Some(comment) = line.strip_prefix("# ") {
             expected = comment.split(':').next().map(str::to_owned);
         } else if line.starts_with("curl ") {
-            let expected = expected.clone().expect("each call says what to expect");
+            let expected = expected.clone().expect("each call has an expected status");
             let answer = shell(&format!("{line} --max-time 30"));
             let status_line = answer.lines().next().unwrap();
             assert_eq!(status_line.split(' ').nth(1), Some(expected.as_str()), "{line}\n{answer}");
@@ -29,8 +29,8 @@ fn tour_lines_answer_as_the_tour_states() {
     for wanted in [("200", false), ("200", true), ("403", false), ("403", true), ("404", false)] {
         assert!(asked.iter().any(|(status, http2)| (status.as_str(), *http2) == wanted), "{wanted:?}");
     }
-    assert!(asked.iter().any(|(status, _)| status == "401"), "the token was never missing");
-    assert_eq!(demo.terminate(), Some(0), "SIGTERM ends it in order");
+    assert!(asked.iter().any(|(status, _)| status == "401"), "the token exists at any time");
+    assert_eq!(demo.terminate(), Some(0), "SIGTERM exits with 0");
 }
 
 #[test]

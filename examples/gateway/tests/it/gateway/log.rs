@@ -91,12 +91,12 @@ async fn stalled_reader_of_the_log_blocks_nothing_and_finds_errors_and_reloads_a
     replace(&world.config, world.text.replace("path = \"/open\"", "path = \"/moved\""));
     let deadline = Instant::now() + Duration::from_secs(60);
     while world.status("/moved").await != 200 {
-        assert!(Instant::now() < deadline, "it is not reloaded");
+        assert!(Instant::now() < deadline, "nothing was reloaded");
     }
     replace(&world.config, world.text.replace("address =", "adress ="));
     while world.metric("config_stale_seconds").await == Some(0.0) || world.metric(DROPPED).await == Some(0.0)
     {
-        assert!(Instant::now() < deadline, "it is not stale");
+        assert!(Instant::now() < deadline, "the configuration is current");
     }
 
     world.running.stall(false);

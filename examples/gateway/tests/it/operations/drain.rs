@@ -76,9 +76,9 @@ async fn draining_gateway_is_not_ready_accepts_no_caller_and_cuts_off_at_the_tim
         let response = demo.http1(None).await.send_request(get(path)).await.unwrap();
         assert_eq!(whole(response).await.0, expected, "{path}");
     }
-    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "it accepts no more");
-    eventually("the goodbye of HTTP/2", || idle.is_closed()).await;
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "the listener accepts no connection");
+    eventually("the GOAWAY of HTTP/2", || idle.is_closed()).await;
     running.logged(from, "cut off after the drain timeout");
-    assert!(asked.await.unwrap(), "the request was cut");
+    assert!(asked.await.unwrap(), "the request was cut off");
     assert_eq!(running.ended().await, Some(0));
 }

@@ -139,7 +139,7 @@ async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeo
     replace(&config, text.replace("drain_timeout = \"200ms\"", "drain_timeout = \"10m\""));
     running.logged(from, "INFO gateway::live: reloaded");
     let ended = tokio::time::timeout(Duration::from_secs(30), caller.read(&mut [0; 4_096])).await;
-    assert!(ended.is_ok(), "the tunnel lives on");
+    assert!(ended.is_ok(), "the tunnel continues");
     running.logged(from, "INFO gateway::serve::tunnel: tunnel ended after the drain timeout");
 }
 
@@ -159,6 +159,6 @@ async fn tunnel_counts_as_a_request_of_its_route_until_it_ends() {
     drop(caller);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while switch(&demo).await.1 != "101" {
-        assert!(tokio::time::Instant::now() < deadline, "its place is never free again");
+        assert!(tokio::time::Instant::now() < deadline, "the permit is never released");
     }
 }

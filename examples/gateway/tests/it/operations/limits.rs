@@ -61,7 +61,11 @@ async fn slow_responses_get_504_or_are_cut_and_keep_their_connection() {
     assert_eq!(cut.status(), 200);
     assert_eq!(cut.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
     assert!(cut.frame().await.unwrap().is_err(), "the stream is reset");
-    assert_eq!(whole(two.send_request(get("/first")).await.unwrap()).await.0, 504, "the connection goes on");
+    assert_eq!(
+        whole(two.send_request(get("/first")).await.unwrap()).await.0,
+        504,
+        "the connection continues"
+    );
     let cut = one.send_request(get("/endless")).await.unwrap();
     assert!(cut.into_body().collect().await.is_err(), "over HTTP/1.1 the connection is cut");
 
@@ -114,6 +118,6 @@ async fn request_beyond_the_limit_of_its_route_gets_503_and_others_are_answered(
     for answered in waiting {
         assert_eq!(answered.await.unwrap().0, 200);
     }
-    // The permit is free once the response has been sent, which its caller may notice earlier.
+    // The permit is free once the response has been sent, which its caller can notice earlier.
     while ask("/two").await.unwrap().0 != 200 {}
 }

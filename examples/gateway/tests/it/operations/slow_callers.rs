@@ -110,5 +110,5 @@ async fn second_signal_ends_requests_that_the_first_lets_finish() {
         }
     };
     assert_eq!(status.code(), Some(1));
-    assert!(asked.elapsed() < Duration::from_secs(20), "that was the drain timeout");
+    assert!(asked.elapsed() < Duration::from_secs(20), "ended by the drain timeout");
 }

@@ -33,7 +33,7 @@ use crate::support::{
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The latest end of a connection after its request.
-const LATEST: Duration = Duration::from_secs(3);
+const MAX_DURATION: Duration = Duration::from_secs(3);
 
 /// Concurrent requests of an HTTP/2 connection.
 const REQUESTS: usize = 64;
@@ -111,9 +111,9 @@ impl World {
 
     /// Waits until a listener has no connections.
     async fn disconnected(&self, listener: &str) {
-        let deadline = Instant::now() + LATEST;
+        let deadline = Instant::now() + MAX_DURATION;
         loop {
-            // Connections of earlier readings of the metrics may be about to end.
+            // Connections of earlier readings of the metrics can be about to end.
             let open = self.connections(listener).await;
             if open <= 0.0 {
                 return;
@@ -170,7 +170,7 @@ async fn connections_without_a_window_end_after_the_body_timeout() {
         }
         for ended in pinned {
             let (path, elapsed) = ended.await.unwrap();
-            assert!((BODY_TIMEOUT / 2..LATEST).contains(&elapsed), "{listener} {path}: {elapsed:?}");
+            assert!((BODY_TIMEOUT / 2..MAX_DURATION).contains(&elapsed), "{listener} {path}: {elapsed:?}");
         }
         world.disconnected(listener).await;
     }

@@ -75,7 +75,7 @@ impl Browser {
                      .map((part) => part.outerHTML))",
             )
             .await;
-        assert_eq!(outside, json!([]), "{name}: something stands out of its card");
+        assert_eq!(outside, json!([]), "{name}: an element overflows its card");
         let overflow = self
             .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
             .await;

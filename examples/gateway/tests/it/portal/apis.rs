@@ -153,7 +153,7 @@ async fn chosen_certificate_is_effective_on_the_next_call() {
     browser.find("//dialog//a[normalize-space()='API shop']").await.click().await.unwrap();
     browser.says("Policy document (XML)").await;
     let is_open = browser.run("return Boolean(document.querySelector('dialog[open]'))").await;
-    assert_eq!(is_open, false, "the dialog goes with its page");
+    assert_eq!(is_open, false, "the dialog closes with its page");
     // None again, except the one of the global policy.
     let all =
         "<policies><inbound><authentication-certificate certificate-id=\"orders\" /></inbound></policies>";

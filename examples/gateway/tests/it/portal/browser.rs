@@ -28,7 +28,7 @@ use crate::store_and_api::world::World;
 use crate::support::Folder;
 
 /// Timeout for anything on the page.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Headless, without network access.
 const ARGUMENTS: [&str; 12] = [
@@ -133,7 +133,7 @@ impl Browser {
             }
         };
         let folder = Folder::new();
-        // The driver's port may be free for one address family and taken for the other: then it ends.
+        // The driver's port can be free for one address family and taken for the other: then it ends.
         let (driver, port) =
             (0..5).find_map(|_| start_driver(&driver, folder.path())).expect("chromedriver does not listen");
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
@@ -201,7 +201,7 @@ impl Browser {
 
     /// Waits until the script returns true.
     pub(crate) async fn holds(&self, what: &str, script: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !matches!(self.client.execute(script, vec![]).await, Ok(Value::Bool(true))) {
             if Instant::now() > deadline {
                 self.screenshot("failed").await;
@@ -225,7 +225,7 @@ impl Browser {
 
     /// Waits for the element of this XPath to be visible and enabled.
     pub(crate) async fn find(&self, path: &str) -> Element {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             for element in self.client.find_all(Locator::XPath(path)).await.unwrap() {
                 if element.is_displayed().await.unwrap_or(false) {
@@ -333,7 +333,7 @@ impl Drop for Browser {
         let group = Pid::from_child(&self.driver);
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.driver.wait();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }

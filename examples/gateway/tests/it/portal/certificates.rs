@@ -157,7 +157,7 @@ async fn uploaded_certificate_is_listed_with_subject_last_four_and_expiry() {
     for part in ["CN=orders-gateway, O=Contoso", &format!("…{}", &thumbprint[36..]), expiry, "in ", "Yes"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(!text.contains(&thumbprint[..36]), "the whole of it is in the details");
+    assert!(!text.contains(&thumbprint[..36]), "the details contain the full value");
     // Renewed under the same id.
     browser.press("Details of orders").await;
     browser.press("Replace…").await;

@@ -33,7 +33,7 @@ async fn certificate_is_uploaded_and_deleted_by_keyboard_only() {
         browser.keys(TAB).await;
         browser.focuses(expected).await;
         let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle").await;
-        assert_eq!(outline, "solid", "{expected} does not show that it has the keyboard");
+        assert_eq!(outline, "solid", "{expected} does not show its focus");
     }
     browser.keys(ENTER).await;
     browser.says("Upload a certificate").await;

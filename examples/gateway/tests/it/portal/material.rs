@@ -7,38 +7,38 @@ use http::Response;
 use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::DnType;
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
-use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::store_and_api::world::World;
+use crate::{
+    store_and_api::world::World,
+    support::pki::{Leaf, now},
+};
 
 /// A file in the demo's folder with a certificate of this common name that expires in this many days.
 pub(crate) fn certificate(world: &World, file: &str, common_name: &str, days: i64) -> PathBuf {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, common_name);
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - Duration::days(400);
-    params.not_after = now + Duration::days(days) + Duration::hours(1);
-    let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    const HOUR: i64 = 3_600;
+    let leaf = Leaf::client(common_name)
+        .subject(&[(DnType::CommonName, common_name)])
+        .from(now() - 400 * 24 * HOUR)
+        .until(now() + (24 * days + 1) * HOUR);
     let path = world.demo.dir().join(file);
-    std::fs::write(&path, certificate.pem()).unwrap();
+    std::fs::write(&path, leaf.self_signed().chain_pem()).unwrap();
     path
 }
 
 /// The URL of an upstream with a self-signed certificate.
 pub(crate) async fn self_signed_upstream() -> String {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let issued = Leaf::server().self_signed();
+    let key = PrivateKeyDer::try_from(issued.key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
+        .with_single_cert(vec![issued.der.into()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

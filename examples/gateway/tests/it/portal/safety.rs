@@ -113,7 +113,7 @@ async fn text_of_a_certificate_is_never_markup_and_cannot_reverse_other_text() {
     }
     let directed =
         browser.run("return /[\\u202a-\\u202e\\u2066-\\u2069]/.test(document.body.textContent)").await;
-    assert_eq!(directed, false, "a mark of direction is on the page");
+    assert_eq!(directed, false, "a bidirectional control character is on the page");
     browser.screenshot("safety-subjects").await;
     for id in ["markup", "turned", "rtl"] {
         for (button, close) in [("Details of", "Close"), ("Delete", "No, keep it")] {

@@ -191,7 +191,7 @@ async fn empty_segments_never_match_the_path_of_another_route() {
 }
 
 /// A guarded host and a guarded path beside an open route to the same upstream: no request that a second parser could
-/// read as either may reach the open one.
+/// read as either reaches the open one.
 #[tokio::test]
 async fn guarded_route_is_not_bypassed_by_any_spelling_of_host_or_path() {
     let demo = Demo::start();

@@ -29,16 +29,16 @@ enum MessagePart {
 
 /// Requests that an upstream received, and those that it received completely.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Seen {
+struct Received {
     begun: Vec<String>,
     whole: Vec<String>,
 }
 
 /// An upstream on a free port that responds with the target and the body that it received.
-async fn upstream() -> (u16, Arc<Mutex<Seen>>) {
+async fn upstream() -> (u16, Arc<Mutex<Received>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let seen = Arc::new(Mutex::new(Received::default()));
     let log = seen.clone();
     tokio::spawn(async move {
         loop {
@@ -66,7 +66,7 @@ async fn upstream() -> (u16, Arc<Mutex<Seen>>) {
 }
 
 /// The demo's gateway with one open route to a recording upstream.
-async fn start() -> (Demo, Running, Arc<Mutex<Seen>>) {
+async fn start() -> (Demo, Running, Arc<Mutex<Received>>) {
     let demo = Demo::start();
     let (upstream, seen) = upstream().await;
     let config = demo.toml();
@@ -91,7 +91,7 @@ async fn ambiguous_requests_are_refused_before_the_upstream() {
         let answer = demo.send_raw(None, request.as_bytes()).await;
         // Time for the upstream to receive the rest.
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let Seen { begun, whole } = std::mem::take(&mut *seen.lock().unwrap());
+        let Received { begun, whole } = std::mem::take(&mut *seen.lock().unwrap());
         assert_eq!(whole, [""; 0], "{name}: {answer}");
         assert_eq!(status(&answer), Some("400"), "{name}: {answer}");
         // A body is forwarded as it comes, and not further than to where it goes wrong.
@@ -115,7 +115,7 @@ async fn ambiguous_request_sent_byte_by_byte_gets_400_without_delay() {
     // Far less than the timeout of a request head.
     let _ = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
-    assert_eq!(*seen.lock().unwrap(), Seen::default());
+    assert_eq!(*seen.lock().unwrap(), Received::default());
     drop(running);
 }
 

@@ -61,7 +61,7 @@ async fn api_is_served_with_its_policy_from_the_first_call_after_the_response() 
     assert_eq!(deleted.status, 204);
     assert_eq!(seen(&mut client, "/api").await.0, 404);
     let gone = world.ask(Method::GET, "/apis/api/policies/policy", &[], "").await;
-    assert_eq!(gone.status, 404, "its policy went with it");
+    assert_eq!(gone.status, 404, "its policy was deleted as well");
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
     assert!(running.log().contains("the API 'api' cannot be served"), "{}", running.log());
     let demo = demo.on_port(port);
     let mut client = demo.http1(Some("client")).await;
-    assert_eq!(seen(&mut client, "/api/x").await.0, 503, "it does not fall to the route of the root");
+    assert_eq!(seen(&mut client, "/api/x").await.0, 503, "the request does not match the root route");
     assert_eq!(seen(&mut client, "/other").await.0, 502);
     let before = running.lines();
     replace(&config, &text);

@@ -52,7 +52,7 @@ pub(crate) async fn seen(
 async fn identity_reaches_the_upstream_on_the_first_call_after_the_response() {
     let world = World::start(ROUTES);
     let mut caller = world.demo.http1(None).await;
-    assert_eq!(seen(&mut caller, "/by-id").await.0, 502, "it is not there yet");
+    assert_eq!(seen(&mut caller, "/by-id").await.0, 502, "the entry does not exist yet");
     let identities =
         ["orders", "billing"].map(|name| (world.pfx(name), format!("CN={name}-gateway, O=Contoso")));
     for turn in 0..20 {
@@ -280,7 +280,7 @@ async fn policy_document_reads_the_current_store() {
     assert_eq!(seen(&mut client, "/document").await.0, 403);
     let partner = world.put("partner", &world.file("client.pem"), "", &[]).await;
     assert_eq!(partner.status, 201);
-    assert_eq!(seen(&mut client, "/document").await.0, 502, "its identity is not there yet");
+    assert_eq!(seen(&mut client, "/document").await.0, 502, "its identity does not exist yet");
     let (pfx, password) = world.pfx("billing");
     world.put("chosen", &pfx, &password, &[]).await;
     assert_eq!(seen(&mut client, "/document").await, (200, "CN=billing-gateway, O=Contoso".into()));

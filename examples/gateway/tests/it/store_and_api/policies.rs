@@ -28,7 +28,7 @@ async fn policy_is_written_and_read_in_both_forms() {
         };
         assert!([200, 201].contains(&put.status), "{put:?}");
         let got = world.ask(Method::GET, &format!("{path}?format={format}"), &[], "").await;
-        assert_eq!(got.body["properties"]["value"], **sent, "{format}: as it was given");
+        assert_eq!(got.body["properties"]["value"], **sent, "{format}: as uploaded");
         let head = world.ask(Method::HEAD, path, &[], "").await;
         assert_eq!((head.status, head.etag(), head.text.as_str()), (200, put.etag(), ""));
         let xml = world.ask(Method::GET, path, &[], "").await;
@@ -40,7 +40,7 @@ async fn policy_is_written_and_read_in_both_forms() {
     let list = world.ask(Method::GET, "/apis/api/policies", &[], "").await;
     assert_eq!((list.status, &list.body["count"]), (200, &json!(1)));
     let raw_as_xml = world.set(path, json!({ "value": raw }), "*").await;
-    assert_eq!(raw_as_xml.status, 400, "xml is what a document is without a format: {raw_as_xml:?}");
+    assert_eq!(raw_as_xml.status, 400, "the default format is xml: {raw_as_xml:?}");
     assert!(raw_as_xml.text.contains("line 1, column"), "{raw_as_xml:?}");
     assert!(raw_as_xml.message().contains("Send it with the format rawxml"), "{raw_as_xml:?}");
     for (format, part) in [("xml-link", "Links are not supported"), ("json", "use xml or rawxml")] {
@@ -70,7 +70,7 @@ async fn unenforceable_policy_is_refused_with_all_its_errors() {
         assert!(reported.iter().any(|reported| reported.contains(part)), "{part}: {reported:?}");
     }
     assert!(details.iter().all(|detail| detail["target"] == "representation"), "{details:?}");
-    assert_eq!(seen(&mut caller, "/api").await, (200, ORDERS.to_owned()), "the old one serves");
+    assert_eq!(seen(&mut caller, "/api").await, (200, ORDERS.to_owned()), "the old policy serves");
     // Policy texts are stored as they are and keys sealed, so a key must not be in a text.
     let (pfx, password) = world.pfx("orders");
     let body = STANDARD.encode(pfx);
@@ -114,7 +114,7 @@ async fn global_policy_applies_to_each_api_and_not_to_routes_of_the_file() {
     for path in ["/with", "/without"] {
         assert_eq!(seen(&mut caller, path).await.0, 403, "{path}");
     }
-    assert_eq!(seen(&mut caller, "/open").await.0, 502, "a route of the file is no API");
+    assert_eq!(seen(&mut caller, "/open").await.0, 502, "a route of the file is not an API");
     let stale =
         world.ask(Method::DELETE, "/policies/policy", &[("if-match", "\"0000000000000001\"")], "").await;
     assert_eq!(stale.status, 412);
@@ -267,5 +267,5 @@ async fn apis_are_not_changed_while_the_global_policy_cannot_be_served() {
     // Once fixed, or deleted, all is served again.
     let removed = world.ask(Method::DELETE, "/policies/policy", &[("if-match", "*")], "").await;
     assert_eq!(removed.status, 200, "{removed:?}");
-    assert_eq!(seen(&mut caller, "/api").await.0, 502, "it is called anonymously");
+    assert_eq!(seen(&mut caller, "/api").await.0, 502, "the upstream is called anonymously");
 }

@@ -166,9 +166,9 @@ async fn trust_changed_through_rest_retires_idle_connections_and_tunnels_of_that
     assert_eq!(patched.status, 200, "{patched:?}");
     let deadline = Instant::now() + Duration::from_secs(20);
     while open.load(Ordering::SeqCst) > 2 {
-        assert!(Instant::now() < deadline, "those of the changed upstream are open");
+        assert!(Instant::now() < deadline, "connections of the changed upstream are open");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(tunnels_of_one);
-    assert_eq!(open.load(Ordering::SeqCst), 2, "those of the other one go on");
+    assert_eq!(open.load(Ordering::SeqCst), 2, "connections of the other upstream continue");
 }

@@ -40,7 +40,7 @@ async fn certificate_swapped_by_kubernetes_is_presented_in_the_next_handshake() 
     world.running.logged(from, RELOADED);
     assert!(!world.shows(&world.demo).await && world.shows(&other).await);
     let response = open.send_request(get("/open")).await.unwrap();
-    assert_eq!(whole(response).await.0, 200, "an open connection goes on");
+    assert_eq!(whole(response).await.0, 200, "an open connection continues");
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ async fn requests_survive_reloads_and_use_the_new_identity_afterwards() {
     }
     stop.send_replace(true);
     while let Some(count) = callers.join_next().await {
-        assert!(count.unwrap() > 12, "it was asked all the time");
+        assert!(count.unwrap() > 12, "requests were sent throughout");
     }
 }
 
@@ -201,7 +201,7 @@ async fn listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
     replace(&world.config, moved.replace("path = \"/open\"", "path = \"/moved\""));
     let error = world.running.logged(from, NOT);
     assert!(error.contains(": listener.address: cannot listen on ") && error.contains(&address), "{error}");
-    assert_eq!(world.ask(None, "/open").await.0, 200, "nothing of it was published");
+    assert_eq!(world.ask(None, "/open").await.0, 200, "nothing was published");
 
     drop(taken);
     world.running.logged(from, RELOADED);
@@ -209,7 +209,7 @@ async fn listener_moves_without_losing_a_request_and_stays_if_it_cannot() {
     eventually("the old address to close", || std::net::TcpStream::connect(("127.0.0.1", old)).is_err())
         .await;
     upstream.release();
-    assert_eq!(asked.await.unwrap().0, 200, "what was in flight there is answered");
+    assert_eq!(asked.await.unwrap().0, 200, "requests in flight are answered");
     let world =
         World { demo: world.demo.on_port(address.rsplit(':').next().unwrap().parse().unwrap()), ..world };
     assert_eq!(world.ask(None, "/moved").await.0, 200);
@@ -223,7 +223,7 @@ async fn management_listener_starts_changes_its_token_and_stops() {
     let from = world.running.lines();
     replace(&world.file("management.token"), "another token of 16 bytes\n".replace(' ', "-"));
     world.running.logged(from, RELOADED);
-    assert_eq!(world.stale_seconds().await, 0.0, "the new token is taken");
+    assert_eq!(world.stale_seconds().await, 0.0, "the new token is accepted");
 
     let from = world.running.lines();
     let (before, after) = world.text.split_once("[management]").unwrap();

@@ -10,7 +10,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::upstreams::{HTTP1, HTTP2, Octets, World, by_size, read_head};
+use super::upstreams::{ByteBody, HTTP1, HTTP2, World, by_size, read_head};
 use crate::support::{
     raw_http2::{self, DATA, END_STREAM, RST_STREAM},
     soon, whole,
@@ -59,7 +59,7 @@ async fn upload_http2(world: &World, certificate: Option<&str>) -> (u16, String)
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::post("https://localhost/").body(Octets(20_000_000)).unwrap();
+    let request = Request::post("https://localhost/").body(ByteBody(20_000_000)).unwrap();
     let (status, _, body) = soon(whole(soon(sender.send_request(request)).await.unwrap())).await;
     (status, body)
 }
@@ -161,7 +161,11 @@ async fn refused_request_with_a_large_body_ends_its_connection_in_order() {
         assert!(head.starts_with("http/1.1 403 ") && head.contains("connection: close"), "{fields}: {head}");
         // The gateway has nothing more to send, and still reads.
         let start = Instant::now();
-        assert_eq!(soon(stream.read_to_end(&mut Vec::new())).await.unwrap(), 0, "{fields}: an orderly end");
+        assert_eq!(
+            soon(stream.read_to_end(&mut Vec::new())).await.unwrap(),
+            0,
+            "{fields}: an end with close_notify"
+        );
         assert!(start.elapsed() < Duration::from_millis(900), "{fields}: {:?}", start.elapsed());
         assert!(stream.write_all(b"x").await.is_ok() && stream.flush().await.is_ok(), "{fields}");
     }

@@ -15,12 +15,12 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::upstreams::{HTTP1, HTTP2, Octets, Sized, World, by_size, read_head};
+use super::upstreams::{ByteBody, HTTP1, HTTP2, SizedBody, World, by_size, read_head};
 use crate::support::{eventually, get, soon, whole};
 
 /// The upper limit of buffered data between a writer and a stalled reader: kernel buffers of three sockets, and
 /// windows.
-const MOST_BETWEEN: u64 = 40 << 20;
+const MAX_BUFFERED: u64 = 40 << 20;
 
 /// Waits until a count no longer changes.
 async fn still(count: &AtomicU64) -> u64 {
@@ -65,7 +65,7 @@ async fn upstream_that_does_not_read_stops_the_caller() {
             std::future::pending::<()>().await;
         });
         let between = still(&sent).await;
-        assert!(between < MOST_BETWEEN, "{alpn:?}: {between}");
+        assert!(between < MAX_BUFFERED, "{alpn:?}: {between}");
         read.send_replace(true);
         let mut answer = String::new();
         let _ = soon(reader.read_to_string(&mut answer)).await;
@@ -78,7 +78,7 @@ async fn counted(
     given: Arc<AtomicU64>,
     size: u64,
 ) -> Response<impl hyper::body::Body<Data = bytes::Bytes, Error = std::convert::Infallible>> {
-    Response::new(Octets(size).map_frame(move |frame| {
+    Response::new(ByteBody(size).map_frame(move |frame| {
         given.fetch_add(frame.data_ref().unwrap().len() as u64, Ordering::SeqCst);
         frame
     }))
@@ -98,7 +98,7 @@ async fn caller_that_does_not_read_stops_the_upstream() {
                 world.demo.http2(Some("client")).await.send_request(get("/")).await.unwrap()
             };
             let between = still(&given).await;
-            assert!(between < MOST_BETWEEN, "{caller:?} {alpn:?}: {between}");
+            assert!(between < MAX_BUFFERED, "{caller:?} {alpn:?}: {between}");
             let (_, _, body) = soon(whole(response)).await;
             assert_eq!(body.len(), 64 << 20, "{caller:?} {alpn:?}");
         }
@@ -124,7 +124,7 @@ async fn callers_that_do_not_read_delay_no_other_on_the_same_upstream_connection
 
 #[tokio::test]
 async fn unread_uploads_delay_no_other_request_on_the_same_connection() {
-    let world = World::answering(HTTP1, async |request: Request<Incoming>| -> Response<Sized> {
+    let world = World::answering(HTTP1, async |request: Request<Incoming>| -> Response<SizedBody> {
         if request.uri().path() == "/stalled" {
             std::future::pending::<()>().await;
         }
@@ -138,7 +138,7 @@ async fn unread_uploads_delay_no_other_request_on_the_same_connection() {
     let given = Arc::new(AtomicU64::new(0));
     let post = |path: &str, size: u64| {
         let given = given.clone();
-        let body = Octets(size).map_frame(move |frame| {
+        let body = ByteBody(size).map_frame(move |frame| {
             given.fetch_add(frame.data_ref().unwrap().len() as u64, Ordering::SeqCst);
             frame
         });

@@ -16,7 +16,7 @@ const LENGTH: usize = 4_000_000;
 async fn world(route: &str, head: &'static str) -> World {
     World::raw_with(route, HTTP1, move |mut stream| async move {
         if read_head(&mut stream).await.is_some() {
-            // The gateway may be gone already.
+            // The gateway can be gone already.
             let _ = stream.write_all(head.as_bytes()).await;
             let _ = stream.write_all(&[b'x'; LENGTH]).await;
             let _ = stream.flush().await;

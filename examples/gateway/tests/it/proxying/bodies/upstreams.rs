@@ -126,9 +126,9 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Optio
 }
 
 /// This many bytes, in pieces of 64 KiB.
-pub(crate) struct Octets(pub(crate) u64);
+pub(crate) struct ByteBody(pub(crate) u64);
 
-impl Body for Octets {
+impl Body for ByteBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -150,12 +150,12 @@ impl Body for Octets {
     }
 }
 
-pub(crate) type Sized = Either<Octets, Full<Bytes>>;
+pub(crate) type SizedBody = Either<ByteBody, Full<Bytes>>;
 
 /// Responds to `/down/N` with N bytes, and to other paths with the size of the request body.
-pub(crate) async fn by_size(request: Request<Incoming>) -> Response<Sized> {
+pub(crate) async fn by_size(request: Request<Incoming>) -> Response<SizedBody> {
     if let Some(size) = request.uri().path().strip_prefix("/down/") {
-        return Response::new(Either::Left(Octets(size.parse().unwrap())));
+        return Response::new(Either::Left(ByteBody(size.parse().unwrap())));
     }
     let version = request.version();
     let mut body = request.into_body();

@@ -62,7 +62,7 @@ async fn hundred_concurrent_tunnels_do_not_mix() {
             assert_eq!(echoed, Message::text(format!("{at} in round {round}")));
         }
     }
-    assert_eq!(world.upstream.connections(), TUNNELS, "each has a connection of its own");
+    assert_eq!(world.upstream.connections(), TUNNELS, "each tunnel has its own connection");
     drop(sockets);
     for _ in 0..TUNNELS {
         world.end().await;
@@ -88,5 +88,5 @@ async fn sigterm_leaves_tunnels_the_drain_timeout_and_then_cuts_them() {
     let reported = world.running.logged(0, "tunnel ended after the drain timeout");
     assert!(reported.contains(" INFO ") && reported.contains("remote=127.0.0.1:"), "{reported}");
     assert_eq!(world.running.ended().await, Some(0));
-    assert!(start.elapsed() >= Duration::from_millis(900), "it had its time");
+    assert!(start.elapsed() >= Duration::from_millis(900), "the drain timeout has passed");
 }
