@@ -79,7 +79,6 @@ mod verifier;
 
 #[cfg(feature = "proxy")]
 pub(crate) use self::pool::TunnelGuard;
-pub(crate) use self::trust::Verification;
 pub use self::{
     client::{ClientFuture, MtlsClient, MtlsClientBuilder},
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
