@@ -93,7 +93,7 @@
 //! 9. `proxy_ssl_name` is the name to verify, and SNI is sent only with `proxy_ssl_server_name on`. Here one name
 //!    serves both, and SNI is always sent (except for an IP address).
 //! 10. An encrypted PEM key (`proxy_ssl_password_file`) is read by
-//!     [`ClientIdentity::from_encrypted_pem`](crate::ClientIdentity::from_encrypted_pem), in `gateway.toml` with
+//!     [`ClientIdentityBuilder::encrypted_pem`](crate::identity::ClientIdentityBuilder::encrypted_pem), in `gateway.toml` with
 //!     `password_file`.
 //!
 //! # Envoy

@@ -45,7 +45,7 @@ impl Folder {
     }
 
     fn open(&self, key: &[u8], password: &str) -> Result<ClientIdentity, IdentityError> {
-        ClientIdentity::from_encrypted_pem(self.read("chain.pem"), key, password)
+        ClientIdentity::builder().encrypted_pem(&self.read("chain.pem"), key, password).build()
     }
 }
 
@@ -78,7 +78,7 @@ fn encrypted_keys_open_with_their_password_only() {
 }
 
 #[test]
-fn what_is_no_encrypted_key_is_refused_with_a_precise_reason() {
+fn unusable_encrypted_key_is_rejected_with_a_precise_reason() {
     let folder = Folder::new();
     let encrypted = folder.openssl("pkcs8 -topk8 -in plain.key -passout pass:secret");
     folder.openssl("genrsa -out rsa.key 2048");
@@ -102,7 +102,7 @@ fn what_is_no_encrypted_key_is_refused_with_a_precise_reason() {
 }
 
 #[test]
-fn an_encrypted_keys_work_is_limited_before_it_is_done() {
+fn work_of_an_encrypted_key_is_limited_before_it_is_done() {
     let folder = Folder::new();
     let bomb = folder.openssl("pkcs8 -topk8 -in plain.key -passout pass:secret -iter 3000000");
     let error = folder.open(&bomb, "secret").unwrap_err();
@@ -110,7 +110,8 @@ fn an_encrypted_keys_work_is_limited_before_it_is_done() {
     let small = PfxLimits::default().with_size(64);
     let key = folder.openssl("pkcs8 -topk8 -in plain.key -passout pass:secret");
     let chain = folder.read("chain.pem");
-    let error = ClientIdentity::from_encrypted_pem_with(chain, key, "secret", small, None).unwrap_err();
+    let builder = ClientIdentity::builder().encrypted_pem(&chain, &key, "secret");
+    let error = builder.with_pfx_limits(small).build().unwrap_err();
     assert!(matches!(error, IdentityError::TooLarge { .. }), "{error}");
 }
 

@@ -70,3 +70,4 @@ pub use self::{
     stream::MtlsStream,
     verifier::PossessionVerifier,
 };
+pub use crate::key_pair::KeyPairError;
