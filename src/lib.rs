@@ -99,7 +99,7 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "outbound")]
-//! # fn connect(orders: &tower_mtls::ClientIdentity, trust: &tower_mtls::UpstreamTrust) -> Result<(), Box<dyn std::error::Error>> {
+//! # fn connect(orders: tower_mtls::ClientIdentity, trust: &tower_mtls::UpstreamTrust) -> Result<(), Box<dyn std::error::Error>> {
 //! use http_body_util::Empty;
 //! use hyper_util::{client::legacy::{Client, connect::HttpConnector}, rt::TokioExecutor};
 //! use tower::Layer;

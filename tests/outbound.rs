@@ -7,12 +7,13 @@ mod support;
 use std::{net::Ipv4Addr, sync::Arc};
 
 use http::Request;
+use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioIo},
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Notify, mpsc},
     task::JoinSet,
 };
@@ -20,7 +21,7 @@ use tower::{Layer, ServiceExt};
 use tower_mtls::{
     ClientErrorKind, ClientIdentity, IdentityLayer, MtlsConnectorLayer, Shared, UpstreamTrust,
     danger::UpstreamVerification,
-    outbound::{RequestIdentity, RequestTrust},
+    outbound::{RequestIdentity, RequestTrust, client_config},
 };
 
 use self::support::{
@@ -508,7 +509,8 @@ async fn the_connector_layer_speaks_tls_whatever_the_scheme_says() {
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
         let orders = world.identity("orders");
-        let connector = MtlsConnectorLayer::new(&orders, &world.trust()).unwrap().layer(HttpConnector::new());
+        let connector =
+            MtlsConnectorLayer::new(orders.clone(), &world.trust()).unwrap().layer(HttpConnector::new());
         let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
         let https = upstream.uri("/");
         for uri in [https.replacen("https", "http", 1), https] {
@@ -517,5 +519,76 @@ async fn the_connector_layer_speaks_tls_whatever_the_scheme_says() {
             assert_eq!(saw.certificate, thumbprint(&orders), "{uri} {tls:?} {http:?}");
         }
         assert_eq!(upstream.peers().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn connector_presents_a_replaced_identity_and_resumes_no_session_of_the_old_one() {
+    let world = World::new();
+    for (tls, http) in every_version() {
+        let upstream = world.upstream().tls(tls).http(http).start();
+        let first = world.identity("orders");
+        let shared = Shared::new(first.clone());
+        let layer = MtlsConnectorLayer::new(shared.clone(), &world.trust()).unwrap();
+        // Without idle connections each request opens one. Clients of one layer share its sessions.
+        let clients = [0, 1].map(|_| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder.pool_max_idle_per_host(0).build::<_, Body>(layer.layer(HttpConnector::new()))
+        });
+        for identity in [first.clone(), world.identity("billing"), first] {
+            shared.replace(identity.clone());
+            for (number, client) in clients.iter().cycle().take(3).enumerate() {
+                let response = in_time("a response", client.request(get(&upstream.uri("/")))).await.unwrap();
+                let saw = Facts::of(response.headers());
+                in_time("a body", response.into_body().collect()).await.unwrap();
+                assert_eq!(saw.certificate, thumbprint(&identity), "{number} {tls:?} {http:?}");
+                assert_eq!(saw.resumed, number > 0, "{number} {tls:?} {http:?}");
+            }
+        }
+        assert_eq!(upstream.peers().len(), 9);
+    }
+}
+
+#[tokio::test]
+async fn client_config_presents_the_identity_and_verifies_the_trust() {
+    let world = World::new();
+    let mut internal = Leaf::server();
+    internal.dns = vec!["orders.internal".into()];
+    let internal = world.servers.issue(&internal);
+    let named = |name: &str| {
+        let builder = UpstreamTrust::builder().add_roots_pem(world.servers.pem());
+        builder.with_server_name(name).build().unwrap()
+    };
+    let strangers = UpstreamTrust::from_pem(Authority::root("Server Root").pem()).unwrap();
+    let orders = world.identity("orders");
+    for tls in Tls::BOTH {
+        for (name, certificate, trust, expected) in [
+            ("the URL's host", &world.server, world.trust(), true),
+            ("another host", &internal, world.trust(), false),
+            ("the trust's server name", &internal, named("orders.internal"), true),
+            ("the trust's server name in place of the URL's", &world.server, named("orders.internal"), false),
+            ("another CA", &world.server, strangers.clone(), false),
+        ] {
+            let upstream = Upstream::builder(certificate).tls(tls).http(Http::One).start();
+            let config = client_config(&orders, &trust).unwrap();
+            let address = upstream.numeric_uri("").replace("https://", "");
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+            let stream = connector.connect("localhost".try_into().unwrap(), tcp).await;
+            assert_eq!(stream.is_ok(), expected, "{name} {tls:?}");
+            let Ok(stream) = stream else { continue };
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream)).await.unwrap();
+            let (response, _) = tokio::join!(
+                async move {
+                    sender
+                        .send_request(Request::get("/").header("host", "localhost").body(empty()).unwrap())
+                        .await
+                },
+                connection
+            );
+            let saw = Facts::of(response.unwrap().headers());
+            assert_eq!(saw.certificate, thumbprint(&orders), "{name} {tls:?}");
+        }
     }
 }

@@ -89,5 +89,6 @@ pub use self::{
     request_trust::RequestTrust,
     retry::RetryIdempotent,
     stream::UpstreamStream,
+    tls::client_config,
     trust::{UpstreamTrust, UpstreamTrustBuilder, UpstreamTrustError},
 };

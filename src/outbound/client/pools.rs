@@ -171,9 +171,9 @@ fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, Upstre
     let Some(trust) = &profile.trust else {
         return Ok(Connector::Plain(settings.tcp()));
     };
-    let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.key.http1_only)?;
+    let tls = MtlsConnectorLayer::for_one_upstream(profile.identity.as_ref(), trust, profile.key.http1_only)?;
     let timeout = settings.connect_timeout.saturating_add(settings.handshake_timeout);
-    Ok(Connector::Tls(tls.for_one_upstream().with_timeout(timeout).layer(settings.tcp())))
+    Ok(Connector::Tls(tls.with_timeout(timeout).layer(settings.tcp())))
 }
 
 impl Changing {
