@@ -56,6 +56,18 @@ fn the_outbound_example_is_seen_under_both_identities() {
 }
 
 #[test]
+fn reqwest_example_presents_the_identity_and_verifies_the_upstream() {
+    succeeds(
+        "reqwest",
+        &[
+            "the upstream saw CN=orders-gateway,O=Contoso",
+            "another CA's certificate: 403 Forbidden",
+            "an untrusted upstream is a connect error: true",
+        ],
+    );
+}
+
+#[test]
 fn the_signer_example_is_seen_though_its_key_stays_with_the_agent() {
     succeeds(
         "signer",
