@@ -11,6 +11,7 @@ use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, Shared, UpstreamTrust,
     apim::{ApimPolicyLayer, Document, ForwardingLayer},
+    certificate::SpiffeId,
     danger::UpstreamVerification,
     outbound::{RetryIdempotent, UpstreamPin},
     proxy::Forwarded,
@@ -223,7 +224,7 @@ pub(super) struct UpstreamTrusts<'c> {
 /// What requests look up, and what it is to be from now on.
 type SharedTrust = (Shared<UpstreamTrust>, UpstreamTrust);
 
-type Settings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<Place>);
+type Settings = (Vec<PathBuf>, Verify, Option<String>, Option<SpiffeId>, Vec<UpstreamPin>, Option<Place>);
 
 /// Host and path of a route with settings of its own: when they change, only its connections end.
 type Place = (Option<String>, String);
@@ -250,6 +251,8 @@ impl<'c> UpstreamTrusts<'c> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let server_name = server_name.map(|name| name.value.clone());
+        let spiffe_id = route.upstream_tls.as_ref().and_then(|tls| tls.spiffe_id.as_ref());
+        let spiffe_id = spiffe_id.map(|id| id.value.clone());
         let pins = route.upstream_tls.as_ref().map_or(&[][..], |tls| &tls.pins);
         let pins = pins.iter().map(|pin| pin.value).collect();
         let files = config.upstream_ca_of(route);
@@ -258,7 +261,7 @@ impl<'c> UpstreamTrusts<'c> {
             .as_ref()
             .map(|_| (route.host.as_ref().map(|host| host.value.clone()), route.path.value.clone()));
         let files_named = files.iter().map(|file| file.resolved.clone()).collect();
-        let settings = (files_named, verify, server_name, pins, place);
+        let settings = (files_named, verify, server_name, spiffe_id, pins, place);
         if let Some(made) = self.made.get(&settings) {
             return made.as_ref().map(|(shared, _)| shared.clone());
         }
@@ -278,15 +281,16 @@ impl<'c> UpstreamTrusts<'c> {
 
     fn make(
         &mut self,
-        settings @ (_, verify, server_name, pins, _): &Settings,
+        settings @ (_, verify, server_name, spiffe_id, pins, _): &Settings,
         files: &[Located<FilePath>],
         route: &RouteConfig,
         findings: &mut Findings,
     ) -> Option<UpstreamTrust> {
         let read = trust::upstreams(files, findings)?;
         let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let id = spiffe_id.as_ref().map_or_else(String::new, ToString::to_string);
         let demands =
-            [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
+            [verify.as_str(), server_name.as_deref().unwrap_or_default(), &id, &pinned].map(str::as_bytes);
         let digest = Digest::of("upstream trust", demands.into_iter().chain(read.iter().map(Vec::as_slice)));
         let made = self.kept.get_or_make(digest, || {
             let mut builder = UpstreamTrust::builder();
@@ -295,6 +299,9 @@ impl<'c> UpstreamTrusts<'c> {
             }
             for pin in pins {
                 builder = builder.pin(*pin);
+            }
+            if let Some(id) = spiffe_id {
+                builder = builder.spiffe_id(id.clone());
             }
             builder = match verify {
                 Verify::Full => builder,

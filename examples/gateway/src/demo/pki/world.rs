@@ -49,7 +49,7 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
     let server = ca.issue(name("tower-mtls", "localhost"), Purpose::Server(every_localhost()?), valid)?;
     folder.leaf("server", &server, None)?;
     let upstream = upstreams.issue(name(CONTOSO, "localhost"), Purpose::Server(vec![localhost()?]), valid)?;
-    folder.leaf("upstream", &upstream, None)?;
+    folder.leaf("backend", &upstream, None)?;
 
     // All callers have the same subject. What tells them apart is who signed, and when.
     let caller: DistinguishedName = name(CONTOSO, "orders-client");
