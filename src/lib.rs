@@ -159,6 +159,8 @@
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
 //! | `apim` | | [`apim`]: [`ApimPolicyLayer`](apim::ApimPolicyLayer), policy documents of Azure API Management; implies `inbound` and `trust` |
+//! | `reload` | | [`reload`]: files that replace a [`Shared`] value when they change |
+//! | `full` | | everything but `ring` |
 //! | `metrics` | | `tower_mtls_requests_refused_total{reason}`, `tower_mtls_requests_shadow_refused_total{reason}`, `tower_mtls_handshakes_failed_total{reason}`, `tower_mtls_dangerous_trusts_total{mode}`, and for each pair of identity and upstream `tower_mtls_upstream_requests_total`, `tower_mtls_upstream_errors_total{code}`, `tower_mtls_upstream_handshakes_total{resumed}` and the gauge `tower_mtls_upstream_connections` |
 //!
 //! # Crates in the public interface
@@ -212,6 +214,8 @@ pub mod policy;
 mod provider;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "reload")]
+pub mod reload;
 mod shared;
 
 #[cfg(test)]

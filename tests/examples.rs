@@ -4,6 +4,7 @@
     feature = "aws-lc-rs",
     feature = "axum",
     feature = "outbound",
+    feature = "reload",
     feature = "tonic",
     feature = "trust"
 ))]
@@ -53,6 +54,18 @@ fn the_hyper_example_refuses_with_the_reason_phrase() {
 #[test]
 fn the_outbound_example_is_seen_under_both_identities() {
     succeeds("outbound", &["was seen as CN=orders-gateway", "was replaced as CN=billing-gateway"]);
+}
+
+#[test]
+fn reload_example_replaces_the_policy_and_keeps_it_when_the_file_is_invalid() {
+    succeeds(
+        "reload",
+        &[
+            "on the list: 200 OK",
+            "an invalid list keeps the old one: 200 OK",
+            "no longer on the list: 403 Forbidden",
+        ],
+    );
 }
 
 #[test]
