@@ -38,8 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (orders, billing) = (identity("orders-gateway")?, identity("billing-gateway")?);
     let trust = UpstreamTrust::from_pem(ca.pem().as_bytes())?;
 
-    // A custom hyper client: all of its connections use one identity.
-    let connector = MtlsConnectorLayer::new(&orders, &trust)?.layer(HttpConnector::new());
+    // A hyper client of one's own: all of its connections are made under one identity.
+    let connector = MtlsConnectorLayer::new(orders.clone(), &trust)?.layer(HttpConnector::new());
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let seen = text(client.get(url.parse()?).await?).await?;
     println!("a hyper client with the connector layer was seen as {seen}");

@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let identity = |issued: &Issued| -> Result<MtlsConnectorLayer, Box<dyn Error>> {
         let identity = ClientIdentity::from_pem(issued.certificate.as_bytes(), issued.key.as_bytes())?;
-        Ok(MtlsConnectorLayer::new(&identity, &trust)?)
+        Ok(MtlsConnectorLayer::new(identity, &trust)?)
     };
     let partner = identity(&partners.client("orders-client")?)?;
     let stranger = identity(&Authority::new("Partners CA")?.client("orders-client")?)?;

@@ -1,9 +1,16 @@
-//! What gives up a protection. Everything here announces itself by its path.
+//! Items that give up a protection. Their path shows it at every use.
 
-/// What the caller presented in the handshake, whether a layer admitted it or not.
+/// Returns the certificate that the caller presented in the handshake, admitted by a layer or not.
 ///
-/// **Danger:** anyone can present a certificate of their own making. Nothing may be decided by it; use it to
-/// log or to explain. None if no listener of this crate captured anything.
+/// **Danger:** any caller can present a self-made certificate. Do not base decisions on it; use it for logs and
+/// explanations. None if no listener of this crate captured anything.
+///
+/// ```
+/// use tower_mtls::danger::presented;
+///
+/// let request = http::Request::new(());
+/// assert!(presented(request.extensions()).is_none());
+/// ```
 #[cfg(feature = "inbound")]
 pub fn presented(extensions: &http::Extensions) -> Option<&crate::Presented> {
     crate::inbound::presented(extensions)
@@ -12,19 +19,33 @@ pub fn presented(extensions: &http::Extensions) -> Option<&crate::Presented> {
 #[cfg(feature = "inbound")]
 pub use crate::inbound::{AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer};
 
-/// How much less than a chain and a name is demanded of an upstream's certificate.
+/// Reduced verification of an upstream's certificate.
 ///
-/// **Danger:** each mode lets somebody else answer in the upstream's place. That the upstream holds the key
-/// of whatever certificate it shows is proved in every mode.
+/// **Danger:** in each mode another host can pose as the upstream. Possession of the certificate's private key is
+/// verified in every mode.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), tower_mtls::outbound::UpstreamTrustError> {
+/// use tower_mtls::{UpstreamTrust, danger::UpstreamVerification};
+///
+/// let trust = UpstreamTrust::builder().dangerous(UpstreamVerification::NameOnly).build()?;
+/// assert_eq!(UpstreamVerification::NameOnly.as_str(), "name_only");
+/// # drop(trust);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[cfg(feature = "outbound")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UpstreamVerification {
-    /// A chain to a root, no name: anyone with a certificate of one of the roots can answer.
+    /// A chain to a root, without the name: any host with a certificate of these roots can pose as the upstream.
     ChainOnly,
-    /// The name, no chain: anyone at all can answer who makes a certificate with that name.
+    /// The name, without a chain: any host can pose as the upstream, with a self-made certificate.
     NameOnly,
-    /// Nothing: anyone at all can answer.
+    /// Nothing: any host can pose as the upstream.
     Nothing,
 }
 

@@ -1,11 +1,11 @@
-//! Numbers that are never given twice in a process.
+//! Process-unique numbers of published values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A process-unique number for one published policy, trust set, identity or upstream trust.
+/// Process-unique number of one published policy, trust set, identity or upstream trust.
 ///
-/// A verdict or a connection is kept under the generation it was made for, so whatever is replaced
-/// can never be confused with what replaced it, even if both hold equal contents.
+/// Verdicts and connections are kept under the generation of their value, so that a replaced value and its successor
+/// are distinct even with equal contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Generation(u64);
 

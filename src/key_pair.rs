@@ -1,4 +1,4 @@
-//! A certificate chain with its private key, from PEM.
+//! Certificate chains with their private keys.
 
 use std::{fmt, sync::Arc};
 
@@ -13,15 +13,15 @@ use crate::{
     pem::{self, PemError},
 };
 
-/// Why a certificate chain and a private key do not make a usable pair.
+/// Error of a certificate chain and private key that are not a usable pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyPairError {
-    /// The certificate text is not PEM, or holds no certificate.
+    /// The certificate text is not PEM, or contains no certificate.
     CertificatePem(PemError),
     /// The first certificate cannot be read.
     Certificate(CertificateError),
-    /// The key text is not PEM, or holds no private key.
+    /// The key text is not PEM, or contains no private key.
     KeyPem(PemError),
     /// The private key is encrypted, and no password was given.
     KeyEncrypted,
@@ -69,22 +69,13 @@ pub(crate) fn from_pem(
     new(chain, private_key(key)?, provider)
 }
 
-/// Reads a chain (leaf first) for a key.
-#[cfg_attr(not(feature = "identity"), allow(dead_code, reason = "servers read plain keys only"))]
-pub(crate) fn with_key(
-    chain: &[u8],
-    key: PrivateKeyDer<'static>,
-    provider: &CryptoProvider,
-) -> Result<CertifiedKey, KeyPairError> {
-    new(certificates(chain)?, key, provider)
-}
-
-fn certificates(chain: &[u8]) -> Result<Vec<CertificateDer<'static>>, KeyPairError> {
+/// Reads the certificates of a PEM chain.
+pub(crate) fn certificates(chain: &[u8]) -> Result<Vec<CertificateDer<'static>>, KeyPairError> {
     pem::certificates(chain).map_err(KeyPairError::CertificatePem)
 }
 
 /// Checks that the key is usable and belongs to the first certificate.
-fn new(
+pub(crate) fn new(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
@@ -98,7 +89,7 @@ fn new(
     Ok(CertifiedKey::new(chain, key))
 }
 
-/// A key that can sign and tells its public half.
+/// Loads a key that can sign and whose public key is known.
 pub(crate) fn load(
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
@@ -110,8 +101,8 @@ pub(crate) fn load(
     Ok(key)
 }
 
-/// Whether the certificate holds the key's public half. The octets are compared rather than left to rustls,
-/// whose check parses the certificate more strictly than an identity needs.
+/// Returns true if the certificate contains the key's public half. The bytes are compared here because rustls' check
+/// parses the certificate more strictly than an identity needs.
 pub(crate) fn belongs(key: &dyn SigningKey, certificate: &[u8]) -> bool {
     match (key.public_key(), subject_public_key_info(certificate)) {
         (Some(public), Ok(spki)) => public.as_ref() == spki,
@@ -119,7 +110,8 @@ pub(crate) fn belongs(key: &dyn SigningKey, certificate: &[u8]) -> bool {
     }
 }
 
-fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
+/// Reads the only private key of a PEM text.
+pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
     let text = pem::decode(text);
     let blocks = pem::blocks(&text).map_err(KeyPairError::KeyPem)?;
     if blocks.iter().any(pem::Block::is_encrypted) {
@@ -139,11 +131,11 @@ fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
         }
         found = Some(key(block.der().map_err(KeyPairError::KeyPem)?));
     }
-    let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----) in it");
+    let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----)");
     found.ok_or_else(|| KeyPairError::KeyPem(missing()))
 }
 
-/// The given provider, or the one the crate was built with.
+/// Returns the given provider, or the default one.
 pub(crate) fn provider_or_default(
     provider: Option<Arc<CryptoProvider>>,
 ) -> Result<Arc<CryptoProvider>, KeyPairError> {

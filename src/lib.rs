@@ -169,6 +169,8 @@ pub mod policy;
 mod provider;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "reload")]
+pub mod reload;
 mod shared;
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! PEM texts (RFC 7468) as they are found in files: with a byte order mark, as UTF-16 with one, indented, with
-//! comments.
+//! PEM texts (RFC 7468) as found in files: with a byte order mark, in UTF-16, indented, with comments.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +24,7 @@ use rustls_pki_types::CertificateDer;
 pub(crate) use self::block::{Block, blocks};
 pub use self::text::decode;
 
-/// A text that is not the PEM that was expected.
+/// Error of a PEM text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemError {
     line: usize,
@@ -42,12 +41,12 @@ impl PemError {
         Self { line, label: Some(label.to_owned()), problem: problem.to_owned() }
     }
 
-    /// The line, from 1, at which the wrong block begins.
+    /// The line, from 1, at which the invalid block begins.
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The label of the wrong block, such as `TRUSTED CERTIFICATE`, if one block is wrong.
+    /// The label of the invalid block, such as `TRUSTED CERTIFICATE`, if the error concerns one block.
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
@@ -65,13 +64,14 @@ impl fmt::Display for PemError {
 
 impl std::error::Error for PemError {}
 
-/// The certificates of a PEM text in order; at least one. Other blocks, such as a private key, are ignored.
+/// Reads the certificates of a PEM text in order; at least one. Other blocks, such as a private key, are ignored.
 ///
 /// # Errors
 ///
-/// The text has no certificate, a block that is not whole, a line that is only like the border of a block, base64 (40
-/// characters or more) or bytes that are not text outside of the blocks, or a `TRUSTED CERTIFICATE`: OpenSSL's form with
-/// trust and distrust settings, which would be ignored here.
+/// 1. The text contains no certificate.
+/// 2. A block is incomplete, or a line resembles a block's border.
+/// 3. There is base64 (40 characters or more) or binary data outside of the blocks.
+/// 4. There is a `TRUSTED CERTIFICATE`, OpenSSL's form with trust settings, which would be ignored here.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let mut certificates = Vec::new();
     for block in blocks(&decode(text))? {
@@ -83,7 +83,7 @@ pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemErro
     Ok(certificates)
 }
 
-/// The CA certificates of a PEM text in order, each with its line; at least one. Other blocks are errors.
+/// Reads the CA certificates of a PEM text in order, each with its line; at least one. Other blocks are errors.
 #[cfg(any(feature = "trust", feature = "outbound"))]
 pub(crate) fn authorities(text: &[u8]) -> Result<Vec<(usize, CertificateDer<'static>)>, PemError> {
     let mut certificates = Vec::new();
@@ -96,7 +96,7 @@ pub(crate) fn authorities(text: &[u8]) -> Result<Vec<(usize, CertificateDer<'sta
     Ok(certificates)
 }
 
-/// The certificate of a block; None if the block is something else.
+/// Returns the certificate of a block; None for other blocks.
 fn certificate(block: &Block<'_>) -> Result<Option<CertificateDer<'static>>, PemError> {
     match block.label {
         "CERTIFICATE" | "X509 CERTIFICATE" => Ok(Some(CertificateDer::from(block.der()?))),

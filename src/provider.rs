@@ -1,10 +1,11 @@
-//! The crypto provider, always explicit: with several compiled in, rustls' implicit default panics.
+//! The default crypto provider. It is always passed explicitly: with several compiled in, rustls' implicit default
+//! panics.
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-/// aws-lc-rs if enabled, else ring, else none.
+/// Returns aws-lc-rs if enabled, else ring, else None.
 pub(crate) fn default_provider() -> Option<Arc<CryptoProvider>> {
     #[cfg(feature = "aws-lc-rs")]
     return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));

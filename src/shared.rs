@@ -1,4 +1,4 @@
-//! A value that is replaced while it is in use.
+//! Values that are replaced while they are in use.
 
 use std::{
     fmt,
@@ -94,14 +94,14 @@ impl<T> Shared<T> {
         self.0.value.load_full()
     }
 
-    /// The value of a request that starts now, not to be kept across an `.await`.
+    /// Returns the value of a request that starts now. Do not keep the guard across an `.await`.
     #[inline]
     #[allow(dead_code, reason = "depends on the features")]
     pub(crate) fn load(&self) -> Guard<Arc<T>> {
         self.0.value.load()
     }
 
-    /// The generation of a value that was current when this was called, or of an older one.
+    /// Returns the generation of the current value, or of an older one.
     #[inline]
     pub(crate) fn generation(&self) -> Generation {
         Generation::from_raw(self.0.generation.load(Ordering::Acquire))

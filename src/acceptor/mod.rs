@@ -58,6 +58,8 @@ mod handshake;
 mod listener;
 mod pending_handshakes;
 mod server_tls;
+mod server_tls_error;
+mod sni;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
@@ -66,7 +68,9 @@ mod verifier;
 pub use self::{
     handshake::MtlsAcceptor,
     listener::{DrainingListener, ListenerLimits, MtlsListener},
-    server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder},
+    server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder, TlsVersion},
+    server_tls_error::ServerTlsError,
     stream::MtlsStream,
     verifier::PossessionVerifier,
 };
+pub use crate::key_pair::KeyPairError;

@@ -1,4 +1,4 @@
-//! Encrypted private keys as PEM: PKCS#8's EncryptedPrivateKeyInfo (RFC 5958, section 3).
+//! Encrypted PEM private keys: PKCS#8's EncryptedPrivateKeyInfo (RFC 5958, section 3).
 
 use rustls_pki_types::PrivateKeyDer;
 
@@ -8,7 +8,7 @@ use crate::{
     pem::{self, Block, PemError},
 };
 
-/// Opens the only encrypted key of a PEM text.
+/// Decrypts the only encrypted key of a PEM text.
 pub(super) fn open(
     text: &[u8],
     password: &str,
@@ -18,15 +18,16 @@ pub(super) fn open(
     let text = pem::decode(text);
     let blocks = pem::blocks(&text).map_err(unreadable)?;
     if blocks.iter().any(Block::is_encrypted_by_header) {
-        let what = "OpenSSL's own old encryption of PEM (Proc-Type); convert it with `openssl pkcs8 -topk8`";
-        return Err(IdentityError::UnsupportedKeyEncryption(what.into()));
+        let encryption =
+            "OpenSSL's legacy PEM encryption (Proc-Type); convert it with `openssl pkcs8 -topk8`";
+        return Err(IdentityError::UnsupportedKeyEncryption(encryption.into()));
     }
     let encrypted: Vec<_> = blocks.iter().filter(|block| block.is_encrypted()).collect();
     let [key] = encrypted[..] else {
         if encrypted.is_empty() && blocks.iter().any(|block| block.label.ends_with("PRIVATE KEY")) {
             return Err(KeyPairError::KeyNotEncrypted.into());
         }
-        let problem = "not exactly one encrypted private key (-----BEGIN ENCRYPTED PRIVATE KEY-----) in it";
+        let problem = "not exactly one encrypted private key (-----BEGIN ENCRYPTED PRIVATE KEY-----)";
         return Err(unreadable(PemError::new(1, problem)));
     };
     let plain = pfx::decrypt_key(&key.der().map_err(unreadable)?, password, limits)?;

@@ -2,13 +2,13 @@ use std::fmt;
 
 use crate::{certificate::CertificateError, key_pair::KeyPairError};
 
-/// Why a [`ClientIdentity`](super::ClientIdentity) could not be made. Never holds a password or key.
+/// Error of [`ClientIdentityBuilder::build`](super::ClientIdentityBuilder::build). Never contains a password or key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdentityError {
     /// The password is wrong.
     WrongPassword,
-    /// The .pfx file or encrypted key is larger than [`PfxLimits`](super::PfxLimits) allow. Nothing was read.
+    /// The .pfx file or encrypted key is larger than [`PfxLimits`](super::PfxLimits) allows. Nothing was read.
     #[non_exhaustive]
     TooLarge {
         /// The file's size in bytes.
@@ -16,11 +16,11 @@ pub enum IdentityError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Deriving the keys of a .pfx file or encrypted key takes more work than [`PfxLimits`](super::PfxLimits) allow. Nothing was
-    /// derived.
+    /// A .pfx file or encrypted key requires more key-derivation work than [`PfxLimits`](super::PfxLimits) allows. No
+    /// key was derived.
     #[non_exhaustive]
     TooManyIterations {
-        /// The sum of the iteration counts the file asks for.
+        /// The sum of the iteration counts in the file.
         iterations: u64,
         /// The limit.
         limit: u64,
@@ -28,31 +28,33 @@ pub enum IdentityError {
     /// The file is not PKCS#12, or is damaged.
     #[non_exhaustive]
     Malformed {
-        /// The byte of the file, from 0, at which reading stopped, if it is known.
+        /// The offset in bytes, from 0, at which reading stopped, if known.
         byte: Option<usize>,
-        /// What is wrong there.
+        /// The problem there.
         problem: String,
     },
-    /// The file is encrypted in a way this crate does not read.
+    /// The file's encryption is not supported.
     Unsupported(String),
-    /// The .pfx file's password has characters beyond U+FFFF, for which PKCS#12 has no one encoding.
+    /// The password has characters beyond U+FFFF, which PKCS#12 tools encode differently.
     UnsupportedPassword,
-    /// The PEM key is encrypted in a way this crate does not read.
+    /// The PEM key's encryption is not supported.
     UnsupportedKeyEncryption(String),
-    /// The .pfx file holds no private key.
+    /// The .pfx file contains no private key.
     NoKey,
-    /// The .pfx file holds several private keys; only one can be the identity.
+    /// The .pfx file contains several private keys; only one can be the identity.
     #[non_exhaustive]
     SeveralKeys {
-        /// How many.
+        /// The number of keys.
         keys: usize,
     },
-    /// None of the .pfx file's certificates belongs to its private key.
+    /// There is no certificate, or none of the .pfx file's certificates belongs to its private key.
     NoCertificate,
     /// The certificate cannot be read.
     Certificate(CertificateError),
-    /// Certificate and key do not make a usable pair.
+    /// Certificate and key are not a usable pair.
     KeyPair(KeyPairError),
+    /// The key stays with a signer, so it cannot be exported.
+    KeyNotExportable,
 }
 
 impl fmt::Display for IdentityError {
@@ -60,12 +62,12 @@ impl fmt::Display for IdentityError {
         match self {
             Self::WrongPassword => f.write_str("the password is wrong"),
             Self::TooLarge { size, limit } => {
-                write!(f, "the file has {size} bytes; at most {limit} are read")
+                write!(f, "the file has {size} bytes; the limit is {limit}")
             }
             Self::TooManyIterations { iterations, limit } => write!(
                 f,
-                "the file asks for {iterations} key-derivation iterations, at most {limit} are made; export it \
-                 again with fewer (OpenSSL: `-iter 2048`)"
+                "the file requires {iterations} key-derivation iterations, the limit is {limit}; export it again with \
+                 fewer (OpenSSL: `-iter 2048`)"
             ),
             Self::Malformed { byte: Some(byte), problem } => {
                 write!(f, "not a readable .pfx (PKCS#12) file, byte {byte}: {problem}")
@@ -73,27 +75,28 @@ impl fmt::Display for IdentityError {
             Self::Malformed { byte: None, problem } => {
                 write!(f, "not a readable .pfx (PKCS#12) file: {problem}")
             }
-            Self::Unsupported(what) => write!(
+            Self::Unsupported(encryption) => write!(
                 f,
-                "the .pfx file uses {what}; export it again with AES-256 (`openssl pkcs12 -export`) or 3DES"
+                "the .pfx file uses {encryption}; export it again with AES-256 (`openssl pkcs12 -export`) or 3DES"
             ),
             Self::UnsupportedPassword => f.write_str(
-                "the password has characters beyond U+FFFF (emoji, for example), which tools encode in different \
-                 ways; export the .pfx file again with another password",
+                "the password has characters beyond U+FFFF (such as emoji), which tools encode differently; export \
+                 the .pfx file again with another password",
             ),
-            Self::UnsupportedKeyEncryption(what) => {
+            Self::UnsupportedKeyEncryption(encryption) => {
                 write!(
                     f,
-                    "the private key uses {what}; encrypt it with AES-256 (`openssl pkcs8 -topk8 -v2 aes256`)"
+                    "the private key uses {encryption}; encrypt it with AES-256 (`openssl pkcs8 -topk8 -v2 aes256`)"
                 )
             }
-            Self::NoKey => f.write_str("the .pfx file holds no private key; export it together with its key"),
+            Self::NoKey => f.write_str("the .pfx file contains no private key; export it together with its key"),
             Self::SeveralKeys { keys } => {
-                write!(f, "the .pfx file holds {keys} private keys; export the one identity that is meant")
+                write!(f, "the .pfx file contains {keys} private keys; export a single identity")
             }
-            Self::NoCertificate => f.write_str("no certificate in the .pfx file belongs to its private key"),
+            Self::NoCertificate => f.write_str("no certificate belongs to the private key"),
             Self::Certificate(error) => error.fmt(f),
             Self::KeyPair(error) => error.fmt(f),
+            Self::KeyNotExportable => f.write_str("the private key stays with its signer and cannot be exported"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! PKCS#12 files: limits first, then `p12-keystore` opens them.
+//! PKCS#12 files: limits are checked before `p12-keystore` opens them.
 
 mod decrypt;
 mod mac;
@@ -12,11 +12,23 @@ use x509_parser::asn1_rs::FromDer;
 use super::IdentityError;
 use crate::certificate::Certificate;
 
-/// How large a .pfx file may be and how much key-derivation work it may ask for.
+/// Limits on the size of a .pfx file and on its key-derivation work.
 ///
-/// Whoever makes the file chooses its iteration counts, one for each encrypted part: without a limit a small
-/// file keeps a processor busy for hours. What is in sight is checked before anything is derived; what lies
-/// inside of encrypted parts, once those are open and before it is derived itself. Every key is derived once.
+/// The file sets an iteration count for each encrypted part: without a limit a small file occupies a processor for
+/// hours. Visible counts are checked before any key is derived, counts inside of encrypted parts once those are open.
+/// Every key is derived once.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let pfx = [0x30; 100];
+/// use tower_mtls::{ClientIdentity, identity::{IdentityError, PfxLimits}};
+///
+/// let limits = PfxLimits::default().with_size(64);
+/// let error = ClientIdentity::builder().pfx(&pfx, "secret").with_pfx_limits(limits).build().unwrap_err();
+/// assert!(matches!(error, IdentityError::TooLarge { size: 100, limit: 64, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct PfxLimits {
@@ -31,13 +43,13 @@ impl Default for PfxLimits {
 }
 
 impl PfxLimits {
-    /// The largest file in bytes. Default: 1 MiB.
+    /// The limit of the file size in bytes. Default: 1 MiB.
     pub fn with_size(mut self, bytes: usize) -> Self {
         self.size = bytes;
         self
     }
 
-    /// The largest sum of all iterations, those of the MAC included; an algorithm that hashes several times in each
+    /// The limit of the sum of all iterations, those of the MAC included; an algorithm that hashes several times in each
     /// iteration counts as often. Default: 600,000, about a third of a second. OpenSSL, Windows and Java stay below
     /// 40,000, and `openssl pkcs12 -export -iter 200000` is the most that fits: three times 200,000.
     pub fn with_iterations(mut self, iterations: u64) -> Self {
@@ -46,7 +58,7 @@ impl PfxLimits {
     }
 }
 
-/// What a .pfx file with exactly one key holds.
+/// Contents of a .pfx file with exactly one key.
 pub(super) struct Contents {
     pub(super) key: PrivateKeyDer<'static>,
     pub(super) certificates: Vec<CertificateDer<'static>>,
@@ -73,14 +85,14 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
         if !password.is_empty() {
             return Err(IdentityError::WrongPassword);
         }
-        // The MAC's key is derived once more.
+        // The MAC's key is derived again.
         iterations = iterations.saturating_add(work.mac_iterations.unwrap_or(0));
         check(iterations)?;
         if !mac.is_of(None)? {
             return Err(IdentityError::WrongPassword);
         }
         if work.is_encrypted() {
-            return Err(IdentityError::Unsupported("encryption without any password".into()));
+            return Err(IdentityError::Unsupported("encryption without a password".into()));
         }
     }
     let (plain, hidden) = plain::decrypted(&work, password)?;
@@ -104,7 +116,7 @@ pub(super) fn decrypt_key(key: &[u8], password: &str, limits: PfxLimits) -> Resu
     }
     let unreadable = |error| match error {
         IdentityError::Malformed { .. } => {
-            IdentityError::UnsupportedKeyEncryption("an encryption that cannot be read".into())
+            IdentityError::UnsupportedKeyEncryption("an unreadable encryption".into())
         }
         other => other,
     };
@@ -113,10 +125,10 @@ pub(super) fn decrypt_key(key: &[u8], password: &str, limits: PfxLimits) -> Resu
         return Err(IdentityError::TooManyIterations { iterations, limit: limits.iterations });
     }
     if !encrypted.is_supported() {
-        let what = "an encryption that is not supported";
-        return Err(IdentityError::UnsupportedKeyEncryption(what.into()));
+        let encryption = "an unsupported encryption";
+        return Err(IdentityError::UnsupportedKeyEncryption(encryption.into()));
     }
-    // There is no MAC: what a wrong password leaves is no PrivateKeyInfo, a SEQUENCE that begins with a version.
+    // There is no MAC: a wrong password is detected by a result that is not a PrivateKeyInfo.
     let plain = encrypted
         .decrypt(password)
         .ok()
@@ -124,7 +136,8 @@ pub(super) fn decrypt_key(key: &[u8], password: &str, limits: PfxLimits) -> Resu
     plain.ok_or(IdentityError::WrongPassword)
 }
 
-/// With a MAC only its failure means a wrong password; without one, a decryption that fails does.
+/// Maps an error of `p12-keystore`. With a MAC only its mismatch means a wrong password; without one, a failed decryption
+/// does.
 fn explain(error: &P12Error, has_mac: bool) -> IdentityError {
     match error {
         P12Error::MacError(_) => IdentityError::WrongPassword,
@@ -145,8 +158,7 @@ fn explain(error: &P12Error, has_mac: bool) -> IdentityError {
     }
 }
 
-/// The certificates that lead from `leaf` upwards, each the issuer of the one before, as far as the file has
-/// them.
+/// Returns `leaf` and its issuers in order, as far as the file contains them.
 pub(super) fn chain_of(
     leaf: usize,
     certificates: &[CertificateDer<'static>],

@@ -4,12 +4,18 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use super::ClientIdentity;
 use crate::certificate::Thumbprint;
 
-/// How an identity is referred to where it is not at hand: in a configuration, by a policy document, or by what
-/// a request says.
+/// Reference to an identity, in a configuration, a policy document or a choice by request.
+///
+/// ```
+/// use tower_mtls::identity::IdentityReference;
+///
+/// assert_eq!(IdentityReference::name("orders").to_string(), "name \"orders\"");
+/// assert_ne!(IdentityReference::name("orders"), IdentityReference::id("orders"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdentityReference {
-    /// The name it was given.
+    /// The configured name.
     Name(Arc<str>),
     /// The id of its certificate in a store.
     Id(Arc<str>),
@@ -45,27 +51,44 @@ impl fmt::Display for IdentityReference {
     }
 }
 
-/// Finds the identity that a reference means now.
+/// Looks up identities by reference.
 ///
-/// Asked on every request, so it must not block: remote sources fill a snapshot (such as [`Shared<Identities>`](crate::Shared))
-/// in the background, they are not asked on the way.
+/// Called on every request, so it must not block: fill a snapshot (such as [`Shared<Identities>`](crate::Shared)) from
+/// remote sources in the background.
 pub trait ResolveIdentity: Send + Sync {
-    /// The identity; None if there is none by this reference, and then nothing is sent.
+    /// Returns the current identity; None if it does not exist, and then nothing is sent.
     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity>;
 }
 
-/// Identities by name, certificate id and thumbprint: one snapshot, which does not change.
+/// Identities by name, certificate id and thumbprint.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use tower_mtls::{ClientIdentity, identity::{Identities, IdentityReference, ResolveIdentity}};
+///
+/// let orders = ClientIdentity::from_pem(chain, key)?;
+/// let mut identities = Identities::new();
+/// identities.insert(IdentityReference::name("orders"), orders.clone());
+///
+/// let thumbprint = orders.certificate().sha1_thumbprint();
+/// assert!(identities.resolve(&thumbprint.into()).is_some_and(|found| found.ptr_eq(&orders)));
+/// assert!(identities.resolve(&IdentityReference::name("billing")).is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Identities(HashMap<IdentityReference, ClientIdentity>);
 
 impl Identities {
-    /// Without any identity.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an identity under a reference, and under both thumbprints of its certificate. Of two under the same
-    /// name or id the later counts, of two with the same thumbprint the first.
+    /// Adds an identity under a reference, and under both thumbprints of its certificate. The last
+    /// identity under a name or id counts, the first under a thumbprint.
     pub fn insert(&mut self, reference: IdentityReference, identity: ClientIdentity) {
         let certificate = identity.certificate();
         for thumbprint in [certificate.sha1_thumbprint(), certificate.sha256_thumbprint()] {

@@ -25,19 +25,24 @@ fn modern_and_legacy_pfx_files_open_with_their_chain() {
 }
 
 #[test]
-fn the_key_of_a_pfx_is_handed_out_to_who_asks_for_it() {
+fn key_is_exported_by_build_with_key_only() {
     let issued = issued();
     let pfx = issued.pfx("secret");
-    let open = |password| ClientIdentity::from_pfx_with_key(&pfx, password, PfxLimits::default(), None);
+    let open = |password| ClientIdentity::builder().pfx(&pfx, password).build_with_key();
     let (identity, key) = open("secret").unwrap();
     assert_eq!(identity.certificate().der(), issued.der);
     let pem = pem::Pem::new("PRIVATE KEY", key.secret_der());
     assert!(ClientIdentity::from_pem(issued.chain_pem(), pem::encode(&pem)).is_ok());
     assert_eq!(open("other").unwrap_err(), IdentityError::WrongPassword);
+
+    let signer = identity.certified_key().key.clone();
+    let builder = || ClientIdentity::builder().signer([&issued.der], signer.clone());
+    assert!(builder().build().is_ok());
+    assert_eq!(builder().build_with_key().unwrap_err(), IdentityError::KeyNotExportable);
 }
 
 #[test]
-fn pem_pairs_are_read_and_must_belong_together() {
+fn pem_chain_and_key_must_belong_together() {
     let (one, other) = (issued(), issued());
     let identity = ClientIdentity::from_pem(one.chain_pem().as_bytes(), one.key_pem().as_bytes()).unwrap();
     assert_eq!(identity.certificate().der(), one.der);
@@ -58,29 +63,31 @@ fn pem_pairs_are_read_and_must_belong_together() {
 }
 
 #[test]
-fn limits_apply_before_anything_is_derived() {
+fn limits_apply_before_any_key_is_derived() {
     let pfx = issued().pfx("secret");
+    let open =
+        |password, limits| ClientIdentity::builder().pfx(&pfx, password).with_pfx_limits(limits).build();
     let size = PfxLimits::default().with_size(pfx.len() - 1);
-    let error = ClientIdentity::from_pfx_with(&pfx, "wrong", size, None).unwrap_err();
+    let error = open("wrong", size).unwrap_err();
     assert!(matches!(error, IdentityError::TooLarge { .. }), "{error}");
     // The file asks for 10,000 iterations each for its certificates, its key and its MAC.
     let few = PfxLimits::default().with_iterations(29_999);
-    let error = ClientIdentity::from_pfx_with(&pfx, "wrong", few, None).unwrap_err();
+    let error = open("wrong", few).unwrap_err();
     assert!(matches!(error, IdentityError::TooManyIterations { iterations: 30_000, .. }), "{error}");
     let enough = PfxLimits::default().with_iterations(30_000);
-    assert!(ClientIdentity::from_pfx_with(&pfx, "secret", enough, None).is_ok());
+    assert!(open("secret", enough).is_ok());
 }
 
-/// A key that is encrypted once more inside of an encrypted part: the outer counts are small, the inner is not.
+/// A key encrypted inside of an encrypted part: the outer iteration counts are small, the inner one is not.
 #[test]
-fn work_that_hides_inside_of_an_encrypted_part_is_counted() {
+fn work_inside_of_an_encrypted_part_is_counted() {
     use pkcs5::{der::Encode, pbes2};
     let element = |tag: u8, parts: &[&[u8]]| {
         let content = parts.concat();
         let length = u16::try_from(content.len()).unwrap().to_be_bytes();
         [&[tag, 0x82], &length[..], &content].concat()
     };
-    let oid = |octets: &[u8]| element(6, &[octets]);
+    let oid = |bytes: &[u8]| element(6, &[bytes]);
     let encryption = |iterations: u32| {
         let parameters =
             pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(iterations, &[7; 16], [9; 16]).unwrap();
@@ -117,14 +124,15 @@ fn work_that_hides_inside_of_an_encrypted_part_is_counted() {
 }
 
 #[test]
-fn a_damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
+fn damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
     let pfx = issued().pfx_with("secret", Encryption::PbeWithShaAnd40BitRc4Cbc);
     let none = PfxLimits::default().with_iterations(0);
+    let open = |pfx: &[u8]| ClientIdentity::builder().pfx(pfx, "secret").with_pfx_limits(none).build();
     for at in 0..pfx.len() {
-        assert!(ClientIdentity::from_pfx_with(&pfx[..at], "secret", none, None).is_err(), "cut at {at}");
+        assert!(open(&pfx[..at]).is_err(), "cut at {at}");
         let mut damaged = pfx.clone();
         damaged[at] ^= 0xff;
-        assert!(ClientIdentity::from_pfx_with(&damaged, "secret", none, None).is_err(), "damaged at {at}");
+        assert!(open(&damaged).is_err(), "damaged at {at}");
     }
     for (bytes, message) in [
         (&b""[..], "byte 0"),
@@ -143,12 +151,12 @@ fn debug_shows_the_name_and_no_key() {
     let shown = format!("{identity:?} {:?}", Shared::new(identity.clone()));
     assert!(shown.contains("CN=orders,O=Contoso"), "{shown}");
     assert!(!shown.contains("pass-word"));
-    let key: String = issued.key.serialize_der().iter().map(|octet| format!("{octet}, ")).collect();
+    let key: String = issued.key.serialize_der().iter().map(|byte| format!("{byte}, ")).collect();
     assert!(!shown.contains(&key[40..80]));
 }
 
 #[test]
-fn a_pfx_without_key_or_with_another_certificate_says_so() {
+fn pfx_with_another_certificate_is_an_error() {
     let (one, other) = (issued(), issued());
     let mixed = Issued { der: other.der.clone(), chain: other.chain, key: one.key };
     let error = ClientIdentity::from_pfx(mixed.pfx("secret"), "secret").unwrap_err();

@@ -1,11 +1,11 @@
-//! Looking for what went wrong among an error's causes.
+//! Search among the causes of an error.
 
 use std::{error::Error as StdError, io};
 
 use rustls::AlertDescription;
 
-/// The first error of a type among an error and its causes. `io::Error` hides the error it wraps from
-/// `source`, so it is unwrapped here.
+/// Returns the first error of a type among an error and its causes. `io::Error::source` skips the wrapped error, which
+/// is therefore examined here.
 pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -20,7 +20,7 @@ pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static
     None
 }
 
-/// The alert that the other side sent, if that is what went wrong.
+/// Returns the TLS alert that the peer sent, if that is the cause.
 pub(super) fn alert_in(error: &io::Error) -> Option<AlertDescription> {
     match find::<rustls::Error>(error) {
         Some(rustls::Error::AlertReceived(alert)) => Some(*alert),

@@ -22,9 +22,23 @@ use crate::identity::ClientIdentity;
 /// Opens the TCP connections of one pool.
 pub(super) type TcpConnector = HttpConnector<Resolver>;
 
-/// Sends requests to upstreams, each under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
+/// Pooled client: sends each request under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
 ///
-/// Clones share the pools. See the [module](super) for when a request is sent. `B` is the request body.
+/// Clones share the pools. See the [module](super). `B` is the type of request bodies.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_mtls::{MtlsClient, outbound::ClientErrorKind};
+///
+/// let client: MtlsClient<String> = MtlsClient::builder().build();
+/// // Without an IdentityLayer nothing is sent.
+/// let request = Request::get("https://orders.internal/42").body(String::new()).unwrap();
+/// assert_eq!(client.oneshot(request).await.unwrap_err().kind(), ClientErrorKind::NoIdentity);
+/// # }
+/// ```
 pub struct MtlsClient<B>(Arc<ClientInner<B>>);
 
 struct ClientInner<B> {
@@ -44,13 +58,23 @@ struct Settings {
 }
 
 impl MtlsClient<()> {
-    /// Starts a client. The request body's type is chosen at [`MtlsClientBuilder::build`].
+    /// Starts a builder. The type of request bodies is chosen at [`MtlsClientBuilder::build`].
     pub fn builder() -> MtlsClientBuilder {
         MtlsClientBuilder::default()
     }
 }
 
 /// Builds an [`MtlsClient`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_mtls::MtlsClient;
+///
+/// let builder = MtlsClient::builder().with_connect_timeout(Duration::from_secs(2)).with_max_connections(64);
+/// let client: MtlsClient<String> = builder.clone().build();
+/// assert!(client.clone().ptr_eq(&client));
+/// assert!(!client.ptr_eq(&builder.build()));
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct MtlsClientBuilder {
@@ -78,7 +102,7 @@ impl Default for MtlsClientBuilder {
 }
 
 impl MtlsClientBuilder {
-    /// The trust of requests whose route has none of its own.
+    /// The trust of requests whose route sets none.
     ///
     /// Default: the system's roots, read when the first request needs them; pass
     /// [`UpstreamTrust::system`] to read them, and to fail, earlier.
@@ -87,41 +111,41 @@ impl MtlsClientBuilder {
         self
     }
 
-    /// How long a TCP connection may take to be made. Default: 5 seconds.
+    /// Time limit for establishing a TCP connection. Default: 5 seconds.
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long a TLS handshake may take on top of that. Default: 10 seconds.
+    /// Additional time limit for the TLS handshake. Default: 10 seconds.
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// How long an unused connection is kept. Default: 60 seconds.
+    /// Time after which an idle connection is closed. Default: 60 seconds.
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
     }
 
-    /// How long requests in flight may go on under an identity or trust that was replaced, before they are cut
-    /// off with their connection. Default: 30 seconds.
+    /// Time that requests in flight have to finish under a replaced identity or trust, before their connection is closed.
+    /// Default: 30 seconds.
     pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
     }
 
-    /// The most connections to one upstream (an authority), under all identities together. A request that finds
-    /// none free waits as long as a connection may take to be made, and then fails with
+    /// Connection limit for one upstream (an authority), under all identities together. A request that finds no free
+    /// connection waits for the connect timeout, and then fails with
     /// [`ClientErrorKind::TooManyConnections`](super::ClientErrorKind::TooManyConnections). Default: no limit.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections.max(1));
         self
     }
 
-    /// The most connections to all upstreams together; what is said of
-    /// [`with_max_connections`](Self::with_max_connections) holds here too. Default: no limit.
+    /// Connection limit for all upstreams together, as [`with_max_connections`](Self::with_max_connections). Default: no
+    /// limit.
     pub fn with_max_total_connections(mut self, connections: usize) -> Self {
         self.max_total_connections = Some(connections.max(1));
         self
@@ -148,7 +172,7 @@ impl MtlsClientBuilder {
 }
 
 impl Settings {
-    /// The trust of requests whose route has none of its own.
+    /// The trust of requests whose route sets none.
     fn trust(&self) -> Result<&UpstreamTrust, UpstreamTrustError> {
         if let Some(trust) = self.trust.get() {
             return Ok(trust);
@@ -161,7 +185,7 @@ impl Settings {
         let mut tcp = TcpConnector::new_with_resolver(Resolver::new());
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(self.connect_timeout));
-        // An upstream that vanished without a word is noticed, if late.
+        // Detects upstreams that disappeared without closing the connection.
         tcp.set_keepalive(Some(self.idle_timeout));
         tcp
     }
@@ -172,23 +196,23 @@ where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
 {
-    /// Ends the connections that were made under this identity: idle ones are closed, nothing new starts on the
-    /// others, and what is in flight is cut off after the [drain timeout](MtlsClientBuilder::with_drain_timeout).
+    /// Ends the connections that were opened under this identity: idle ones are closed, no new requests start on the
+    /// others, and those with requests in flight are closed at the
+    /// [drain timeout](MtlsClientBuilder::with_drain_timeout).
     ///
-    /// For an identity of which somebody keeps a clone after it was replaced. One of which there is no clone left
-    /// is retired within a second by itself.
+    /// For a replaced identity with remaining clones. An identity with no remaining clones is retired automatically
+    /// within one second.
     pub fn retire_identity(&self, identity: &ClientIdentity) {
         let generation = identity.generation();
         self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_identity(generation));
     }
 
-    /// Ends all connections, as [`retire_identity`](Self::retire_identity) does: before the client itself is given up
-    /// for another one.
+    /// Ends all connections, as [`retire_identity`](Self::retire_identity) does: before the client itself is replaced.
     pub fn retire_all(&self) {
         self.0.pools.retire(self.0.settings.drain_timeout, |_| true);
     }
 
-    /// Ends the connections that were made under this trust, as [`retire_identity`](Self::retire_identity) does.
+    /// Ends the connections that were opened under this trust, as [`retire_identity`](Self::retire_identity) does.
     pub fn retire_trust(&self, trust: &UpstreamTrust) {
         let generation = trust.generation();
         self.0.pools.retire(self.0.settings.drain_timeout, |pool| pool.key().is_of_trust(generation));
@@ -205,7 +229,7 @@ where
     type Error = ClientError;
     type Future = ClientFuture;
 
-    /// Always ready: limits are layers of their own.
+    /// Always ready: limits are separate layers.
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
         Poll::Ready(Ok(()))
     }
@@ -216,7 +240,7 @@ where
 }
 
 impl<B> MtlsClient<B> {
-    /// Whether both are clones of one client, and so share connections.
+    /// Returns true if both are clones of one client, and so share connections.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -234,7 +258,7 @@ impl<B> fmt::Debug for MtlsClient<B> {
     }
 }
 
-/// Response future of [`MtlsClient`].
+/// Response future of [`MtlsClient`]. Panics if polled after completion.
 pub struct ClientFuture(Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, ClientError>> + Send>>);
 
 impl Future for ClientFuture {

@@ -15,22 +15,55 @@ use http::{
 use hyper::rt::{Read, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::Connection;
-use rustls::{ClientConfig, client::Resumption};
+use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ClientError, ClientErrorKind, UpstreamStream, UpstreamTrust, UpstreamTrustError, tls};
-use crate::identity::ClientIdentity;
+use super::{
+    ClientError, ClientErrorKind, UpstreamStream, UpstreamTrust, UpstreamTrustError,
+    tls::{self, ConnectorConfig},
+};
+use crate::{identity::ClientIdentity, shared::Shared};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Wraps a connector (`Service<Uri>`, such as hyper-util's `HttpConnector`) so that it opens TLS connections
-/// under one identity.
+/// Wraps a connector (`Service<Uri>`, such as hyper-util's `HttpConnector`) so that it opens TLS connections under
+/// one identity.
 ///
-/// Always TLS, whatever the scheme of the URI says: tonic refuses `https` with a connector of one's own, and
-/// a plaintext connection would present no identity. A URI without a port means 443. Bound to one immutable
-/// identity and trust, with a TLS session store of its own; a changed identity needs a new connector.
+/// TLS is always used, whatever the scheme of the URI: tonic rejects `https` with a custom connector, and a plaintext
+/// connection would present no identity. A URI without a port means 443.
+///
+/// A replaced [`Shared<ClientIdentity>`](crate::Shared) is presented on the next connection, and each identity
+/// generation has its own TLS session store. Connections that the client above keeps open stay with the identity that
+/// opened them; [`MtlsClient`](super::MtlsClient) ends those as well. The trust does not change.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut params = rcgen::CertificateParams::default();
+/// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+/// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let renewed = ClientIdentity::from_pem(&chain, &key)?;
+/// use http_body_util::Empty;
+/// use hyper_util::{client::legacy::{Client, connect::HttpConnector}, rt::TokioExecutor};
+/// use tower::Layer;
+/// use tower_mtls::{ClientIdentity, MtlsConnectorLayer, Shared, UpstreamTrust};
+///
+/// let orders = Shared::new(ClientIdentity::from_pem(chain, key)?);
+/// let layer = MtlsConnectorLayer::new(orders.clone(), &UpstreamTrust::from_pem(roots)?)?;
+/// let connector = layer.layer(HttpConnector::new());
+/// let client: Client<_, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+///
+/// orders.replace(renewed); // presented on the next connection
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct MtlsConnectorLayer {
     tls: Tls,
@@ -38,7 +71,7 @@ pub struct MtlsConnectorLayer {
 
 #[derive(Clone)]
 struct Tls {
-    config: Arc<ClientConfig>,
+    config: Arc<ConnectorConfig>,
     server_name: Option<ServerName<'static>>,
     timeout: Duration,
 }
@@ -52,20 +85,24 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// How long a connection may take to be made, TCP and TLS together.
+/// Default time limit for opening a connection, TCP and TLS together.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// TLS sessions kept for one upstream.
 const SESSIONS: usize = 8;
 
 impl MtlsConnectorLayer {
-    /// Presents `identity` to upstreams that prove themselves as `trust` demands.
+    /// Presents `identity`, a [`ClientIdentity`] or a [`Shared<ClientIdentity>`](crate::Shared), to upstreams that
+    /// satisfy `trust`.
     ///
     /// # Errors
     ///
-    /// The crypto provider of `trust` supports no TLS version.
-    pub fn new(identity: &ClientIdentity, trust: &UpstreamTrust) -> Result<Self, UpstreamTrustError> {
-        Self::for_profile(Some(identity), trust, false)
+    /// [`UpstreamTrustError::Verifier`]: the crypto provider of `trust` supports no TLS version.
+    pub fn new(
+        identity: impl Into<Shared<ClientIdentity>>,
+        trust: &UpstreamTrust,
+    ) -> Result<Self, UpstreamTrustError> {
+        ConnectorConfig::following(identity.into(), trust).map(|config| Self::with_config(config, trust))
     }
 
     /// Presents no certificate.
@@ -74,25 +111,27 @@ impl MtlsConnectorLayer {
     ///
     /// As [`new`](Self::new).
     pub fn anonymous(trust: &UpstreamTrust) -> Result<Self, UpstreamTrustError> {
-        Self::for_profile(None, trust, false)
+        let config = ConnectorConfig::Fixed(Arc::new(tls::config(None, trust, false)?));
+        Ok(Self::with_config(config, trust))
     }
 
-    pub(super) fn for_profile(
+    /// For one upstream and one generation of its identity, of which no clone is kept.
+    pub(super) fn for_one_upstream(
         identity: Option<&ClientIdentity>,
         trust: &UpstreamTrust,
         http1_only: bool,
     ) -> Result<Self, UpstreamTrustError> {
-        let config = Arc::new(tls::config(identity, trust, http1_only)?);
-        Ok(Self { tls: Tls { config, server_name: trust.server_name().cloned(), timeout: DEFAULT_TIMEOUT } })
+        let mut config = tls::config(identity, trust, http1_only)?;
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(Self::with_config(ConnectorConfig::Fixed(Arc::new(config)), trust))
     }
 
-    /// For one upstream only, which needs room for its own sessions alone.
-    pub(super) fn for_one_upstream(mut self) -> Self {
-        Arc::make_mut(&mut self.tls.config).resumption = Resumption::in_memory_sessions(SESSIONS);
-        self
+    fn with_config(config: ConnectorConfig, trust: &UpstreamTrust) -> Self {
+        let server_name = trust.server_name().cloned();
+        Self { tls: Tls { config: Arc::new(config), server_name, timeout: DEFAULT_TIMEOUT } }
     }
 
-    /// How long a connection may take to be made, TCP and TLS together. Default: 15 seconds.
+    /// Time limit for opening a connection, TCP and TLS together. Default: 15 seconds.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.tls.timeout = timeout;
@@ -104,28 +143,52 @@ impl<C> Layer<C> for MtlsConnectorLayer {
     type Service = MtlsConnector<C>;
 
     fn layer(&self, inner: C) -> MtlsConnector<C> {
-        let name = self.tls.server_name.clone();
-        let resolver = move |uri: &Uri| match &name {
-            Some(name) => Ok(name.clone()),
-            None => server_name(uri),
-        };
-        let https = HttpsConnector::new(TcpTarget(inner), self.tls.config.clone(), true, Arc::new(resolver));
-        MtlsConnector { https, timeout: self.tls.timeout }
+        MtlsConnector { tcp: TcpTarget(inner), tls: self.tls.clone() }
     }
 }
 
-/// The host of the URI as a name to verify.
+/// Returns the host of the URI as a name to verify.
 fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
     let host = uri.host().unwrap_or_default();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     Ok(ServerName::try_from(host.to_owned())?)
 }
 
-/// Connector made by [`MtlsConnectorLayer`].
+/// Connector of [`MtlsConnectorLayer`].
 #[derive(Debug, Clone)]
 pub struct MtlsConnector<C> {
-    https: HttpsConnector<TcpTarget<C>>,
-    timeout: Duration,
+    tcp: TcpTarget<C>,
+    tls: Tls,
+}
+
+impl<C> MtlsConnector<C> {
+    /// Wraps `inner`, as [`MtlsConnectorLayer::new`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`MtlsConnectorLayer::new`].
+    pub fn new(
+        inner: C,
+        identity: impl Into<Shared<ClientIdentity>>,
+        trust: &UpstreamTrust,
+    ) -> Result<Self, UpstreamTrustError> {
+        MtlsConnectorLayer::new(identity, trust).map(|layer| layer.layer(inner))
+    }
+
+    /// Returns a reference to the inner connector.
+    pub fn get_ref(&self) -> &C {
+        &self.tcp.0
+    }
+
+    /// Returns a mutable reference to the inner connector.
+    pub fn get_mut(&mut self) -> &mut C {
+        &mut self.tcp.0
+    }
+
+    /// Returns the inner connector.
+    pub fn into_inner(self) -> C {
+        self.tcp.0
+    }
 }
 
 impl<C> Service<Uri> for MtlsConnector<C>
@@ -140,12 +203,20 @@ where
     type Future = Connecting<C::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.https.poll_ready(cx).map_err(ClientError::connecting)
+        self.tcp.poll_ready(cx).map_err(ClientError::connecting)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = with_scheme(uri, Scheme::HTTPS, 443).map(|uri| self.https.call(uri));
-        let timeout = self.timeout;
+        let timeout = self.tls.timeout;
+        let connecting = with_scheme(uri, Scheme::HTTPS, 443).map(|uri| {
+            let name = self.tls.server_name.clone();
+            let resolver = move |uri: &Uri| match &name {
+                Some(name) => Ok(name.clone()),
+                None => server_name(uri),
+            };
+            let config = self.tls.config.current();
+            HttpsConnector::new(&mut self.tcp, config, true, Arc::new(resolver)).call(uri)
+        });
         Connecting(Box::pin(async move {
             let connecting = connecting.ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
             match tokio::time::timeout(timeout, connecting).await {
@@ -159,7 +230,7 @@ where
     }
 }
 
-/// Future of [`MtlsConnector`].
+/// Future of [`MtlsConnector`]. Panics if polled after completion.
 pub struct Connecting<T>(Pin<Box<dyn Future<Output = Result<UpstreamStream<T>, ClientError>> + Send>>);
 
 impl<T> Future for Connecting<T> {
@@ -176,8 +247,7 @@ impl<T> fmt::Debug for Connecting<T> {
     }
 }
 
-/// Gives the TCP connector an `http` URI with a port: connectors refuse `https` unless they are told
-/// otherwise, and TLS is not their business.
+/// Passes the TCP connector an `http` URI with a port: by default connectors reject `https`.
 #[derive(Debug, Clone)]
 struct TcpTarget<C>(C);
 
@@ -199,7 +269,7 @@ where
     }
 }
 
-/// The URI with this scheme, and with this port unless it has one. None without a host.
+/// Returns the URI with this scheme, and with this port unless it has one. None without a host.
 fn with_scheme(uri: Uri, scheme: Scheme, port: u16) -> Option<Uri> {
     let mut parts = uri.into_parts();
     let authority = parts.authority.take()?;

@@ -6,7 +6,7 @@ use super::{cause::find, stream::ConnectionStats};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request could not be sent to an upstream, or its answer not be received.
+/// Error of a request to an upstream.
 #[derive(Debug)]
 pub struct ClientError {
     kind: ClientErrorKind,
@@ -14,14 +14,14 @@ pub struct ClientError {
     source: Option<BoxError>,
 }
 
-/// How far a request came.
+/// Progress of a request when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing of it was sent.
+    /// None of it was sent.
     Unsent,
-    /// It was begun, and the connection died before any octet of an answer.
+    /// It was partly sent, and the connection ended before any byte of a response.
     Unanswered,
-    /// It was begun.
+    /// It was partly sent.
     Begun,
 }
 
@@ -29,32 +29,32 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientErrorKind {
-    /// No [`IdentityLayer`](super::IdentityLayer) chose an identity, nor anonymity. Nothing was sent.
+    /// No [`IdentityLayer`](super::IdentityLayer) chose an identity or anonymity. Nothing was sent.
     NoIdentity,
     /// The identity that was referred to does not exist (yet), or nothing in the request chose one. Nothing was sent.
     UnknownIdentity,
     /// An identity was chosen for an `http` URI, which cannot present it. Nothing was sent.
     PlaintextIdentity,
-    /// The request's URI is not absolute, or its host is no name. Nothing was sent.
+    /// The request's URI is not absolute, or its host is not a name or address. Nothing was sent.
     InvalidUri,
     /// The client's TLS settings cannot be used. Nothing was sent.
     Settings,
     /// The upstream cannot be reached. Nothing was sent.
     Unreachable,
-    /// The connection was not made in time. Nothing was sent.
+    /// The connection was not established in time. Nothing was sent.
     ConnectTimeout,
-    /// The upstream has as many connections as are allowed, and none became free in time. Nothing was sent.
+    /// The connection limit was reached, and no connection became free in time. Nothing was sent.
     TooManyConnections,
-    /// The upstream's certificate does not prove what its trust demands. Nothing was sent.
+    /// The upstream's certificate does not satisfy the [`UpstreamTrust`](super::UpstreamTrust). Nothing was sent.
     UpstreamNotTrusted,
-    /// The upstream refused our certificate, or the lack of one. On TLS 1.3 it may say so only after the
-    /// request was sent; it is not sent again.
+    /// The upstream rejected the client certificate, or requires one. On TLS 1.3 it may report so only after the request
+    /// was sent; the request is not sent again.
     IdentityRefused,
     /// The TLS handshake failed for another reason.
     Tls,
-    /// The connection failed under the request ([`ClientError::was_sent`] tells whether it was begun).
+    /// The connection failed during the request; see [`ClientError::was_sent`].
     Connection,
-    /// The upstream ended its response before it was complete: an error of the response's body.
+    /// The upstream ended its response before it was complete: an error of the response body.
     Truncated,
 }
 
@@ -81,15 +81,15 @@ impl ClientErrorKind {
     fn describe(self) -> &'static str {
         match self {
             Self::NoIdentity => "no identity was chosen; add an IdentityLayer, or IdentityLayer::anonymous()",
-            Self::UnknownIdentity => "no identity is known by what the route or the request refers to",
+            Self::UnknownIdentity => "the identity that the route or the request refers to does not exist",
             Self::PlaintextIdentity => "an identity cannot be presented over http; use https",
-            Self::InvalidUri => "the request's URI is not absolute, or its host is no name",
+            Self::InvalidUri => "the request's URI is not absolute, or its host is not a name or address",
             Self::Settings => "the client's TLS settings cannot be used",
             Self::Unreachable => "the upstream cannot be reached",
-            Self::ConnectTimeout => "the connection to the upstream was not made in time",
-            Self::TooManyConnections => "the upstream has as many connections as are allowed",
+            Self::ConnectTimeout => "the connection to the upstream was not established in time",
+            Self::TooManyConnections => "the limit of connections to the upstream is reached",
             Self::UpstreamNotTrusted => "the upstream's certificate is not trusted",
-            Self::IdentityRefused => "the upstream refused our certificate, or demands one",
+            Self::IdentityRefused => "the upstream rejected the client certificate, or requires one",
             Self::Tls => "the TLS handshake with the upstream failed",
             Self::Connection => "the connection to the upstream failed",
             Self::Truncated => "the upstream ended its response before it was complete",
@@ -104,7 +104,7 @@ impl fmt::Display for ClientErrorKind {
 }
 
 impl ClientError {
-    /// A request of which nothing was sent.
+    /// Creates the error of a request of which nothing was sent.
     pub(super) fn unsent(kind: ClientErrorKind) -> Self {
         Self { kind, stage: Stage::Unsent, source: None }
     }
@@ -114,18 +114,18 @@ impl ClientError {
         self.kind
     }
 
-    /// Whether anything of the request was sent. If not, it can be sent again, or elsewhere, whatever its method.
+    /// Returns true if any of the request was sent. If not, it can be sent again, whatever its method.
     pub fn was_sent(&self) -> bool {
         self.stage != Stage::Unsent
     }
 
-    /// Whether a request whose method is idempotent can be sent again: its connection died before any octet of
-    /// an answer arrived, and not because the upstream refused us by a TLS alert.
+    /// Returns true if a request with an idempotent method can be sent again: its connection ended before any byte of a
+    /// response arrived, and not by a TLS alert.
     pub fn may_repeat(&self) -> bool {
         self.stage != Stage::Begun && self.kind == ClientErrorKind::Connection
     }
 
-    /// What went wrong while a connection was made.
+    /// Creates the error of a connection that could not be established.
     pub(super) fn connecting(source: impl Into<BoxError>) -> Self {
         let source = source.into();
         let kind = match find::<rustls::Error>(&*source) {
@@ -136,55 +136,55 @@ impl ClientError {
         Self { kind, stage: Stage::Unsent, source: Some(source) }
     }
 
-    /// The outcome of an attempt that several requests waited for.
+    /// Creates the error of one of the requests that shared a connection attempt.
     pub(super) fn shared(error: Arc<Self>) -> Self {
         Self { kind: error.kind, stage: error.stage, source: Some(error.into()) }
     }
 
-    /// The alert that ended a connection before it carried a request.
-    pub(super) fn refused(facts: &ConnectionStats) -> Option<Self> {
-        let alert = rustls::Error::AlertReceived(facts.alert()?);
+    /// Creates the error of a connection that an alert ended before it carried a request.
+    pub(super) fn refused(stats: &ConnectionStats) -> Option<Self> {
+        let alert = rustls::Error::AlertReceived(stats.alert()?);
         Some(Self { kind: kind_of(&alert), stage: Stage::Unsent, source: Some(alert.into()) })
     }
 
-    /// What went wrong before a connection could carry a request.
-    pub(super) fn opening(error: hyper::Error, facts: &ConnectionStats) -> Self {
-        Self::sending(error, facts, false).before_the_request()
+    /// Creates the error of a failed HTTP handshake.
+    pub(super) fn opening(error: hyper::Error, stats: &ConnectionStats) -> Self {
+        Self::sending(error, stats, false).before_the_request()
     }
 
-    /// Nothing of the request was sent.
+    /// Marks the request as not sent.
     pub(super) fn before_the_request(mut self) -> Self {
         self.stage = Stage::Unsent;
         self
     }
 
-    /// An answer whose end two readers could see in two places.
+    /// Creates the error of a response with ambiguous framing.
     pub(super) fn framed_twice() -> Self {
-        let source = "the answer says its length in more than one way, or in none that can be passed on";
+        let source = "the framing of the response is ambiguous or unsupported";
         Self { kind: ClientErrorKind::Connection, stage: Stage::Begun, source: Some(source.into()) }
     }
 
-    /// Failure of a response after its head.
+    /// Creates the error of a response body.
     pub(super) fn receiving(error: hyper::Error) -> Self {
         let kind =
             if is_from_upstream(&error) { ClientErrorKind::Truncated } else { ClientErrorKind::Connection };
         Self { kind, stage: Stage::Begun, source: Some(error.into()) }
     }
 
-    /// A response that ended without an error, but before its end.
+    /// Creates the error of a response that ended early without an error.
     pub(super) fn short() -> Self {
         let source = "the stream was reset before the end of the response";
         Self { kind: ClientErrorKind::Truncated, stage: Stage::Begun, source: Some(source.into()) }
     }
 
-    /// The innermost cause, for the log.
+    /// Returns the innermost cause, for the log.
     pub(super) fn root_cause(&self) -> String {
         let causes =
             std::iter::successors(Some(self as &(dyn StdError + 'static)), |error| (*error).source());
         let text = causes.last().map_or_else(String::new, ToString::to_string);
         match find::<io::Error>(self) {
             Some(error) if error.kind() == io::ErrorKind::UnexpectedEof && text.contains("close_notify") => {
-                "the upstream closed the connection without TLS close_notify; if it never sends one, allow it for this \
+                "the upstream closed the connection without TLS close_notify; if it never sends one, allow that for this \
                  upstream (IdentityLayer::allow_missing_close_notify; upstream_close = \"lenient\" in the route)"
                     .to_owned()
             }
@@ -192,12 +192,12 @@ impl ClientError {
         }
     }
 
-    /// What went wrong with a request; `is_silent`: no octet of an answer can have arrived.
-    pub(super) fn sending(error: hyper::Error, facts: &ConnectionStats, is_silent: bool) -> Self {
+    /// Creates the error of a request that was being sent. `is_silent`: no byte of a response arrived.
+    pub(super) fn sending(error: hyper::Error, stats: &ConnectionStats, is_silent: bool) -> Self {
         let kind = match find::<rustls::Error>(&error) {
             Some(rustls) => kind_of(rustls),
-            // HTTP/2 passes on only that the connection is gone.
-            None => match facts.alert() {
+            // HTTP/2 reports only that the connection ended.
+            None => match stats.alert() {
                 Some(alert) => kind_of(&rustls::Error::AlertReceived(alert)),
                 None => ClientErrorKind::Connection,
             },
@@ -207,7 +207,7 @@ impl ClientError {
     }
 }
 
-/// Whether the other side ended a response, by the connection or the stream, or broke its framing.
+/// Returns true if the upstream ended the connection or the stream, or violated its framing.
 fn is_from_upstream(error: &hyper::Error) -> bool {
     match find::<h2::Error>(error) {
         Some(stream) => stream.is_io() || stream.is_remote() || stream.is_library(),
@@ -215,9 +215,9 @@ fn is_from_upstream(error: &hyper::Error) -> bool {
     }
 }
 
-/// Whether the connection ended by itself, or its HTTP/2 stream was never looked at (RFC 9113, section 8.7).
+/// Returns true if the connection ended, or its HTTP/2 stream was not processed (RFC 9113, section 8.7).
 fn is_dead(error: &hyper::Error) -> bool {
-    // Such as the request's own body.
+    // Such as an error of the request body.
     if error.is_user() {
         return false;
     }
@@ -241,7 +241,7 @@ impl fmt::Display for ClientError {
 impl StdError for ClientError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self.source.as_deref() {
-            // What was shared says the same once more.
+            // The shared error has the same message.
             Some(source) => match source.downcast_ref::<Arc<Self>>() {
                 Some(shared) => shared.source(),
                 None => Some(source as _),

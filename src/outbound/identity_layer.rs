@@ -12,11 +12,11 @@ use tower_service::Service;
 use super::{ClientErrorKind, RequestTrust, UpstreamTrust};
 use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity};
 
-/// Chooses the identity under which the requests of a route are sent, and optionally the route's trust. A
-/// [`RequestIdentity`] and a [`RequestTrust`] in a request's extensions count in place of the route's.
+/// Sets the identity of a route's requests, and optionally the route's trust. A [`RequestIdentity`] and a
+/// [`RequestTrust`] in a request's extensions replace them.
 ///
-/// The identity is chosen when a request is dispatched, and again when it is dispatched once more, so a
-/// replacement is effective on the next request; put retries outside of this layer. The inner service must be
+/// The identity is chosen at every dispatch, so a replacement is effective on the next request; retries belong outside
+/// of this layer. The inner service must be
 /// an [`MtlsClient`](super::MtlsClient), or lead to one with its extensions intact.
 #[derive(Debug, Clone)]
 pub struct IdentityLayer {
@@ -46,45 +46,68 @@ enum Reference {
 
 type Choose = dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync;
 
-/// Under which identity one request is sent, in place of its route's.
+/// Identity of one request, in place of its route's.
 ///
-/// Put into a request's extensions by a layer outside of [`IdentityLayer`], such as one that decides by the caller;
-/// it counts for requests of anonymous routes too. Extensions do not travel over the wire: no caller sets one.
+/// A layer outside of [`IdentityLayer`] inserts it into a request's extensions, for example by the caller's certificate;
+/// it replaces the choice of anonymous routes too. Extensions are not sent over the wire, so callers cannot set one.
+///
+/// ```
+/// # fn select(tenant: Option<tower_mtls::ClientIdentity>) {
+/// use http::Request;
+/// use tower_mtls::outbound::RequestIdentity;
+///
+/// let mut request = Request::new(());
+/// let identity = tenant.map_or_else(RequestIdentity::unknown, RequestIdentity::new);
+/// request.extensions_mut().insert(identity);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequestIdentity(Option<ClientIdentity>);
 
 impl RequestIdentity {
-    /// This identity.
+    /// Sends under this identity.
     pub fn new(identity: ClientIdentity) -> Self {
         Self(Some(identity))
     }
 
-    /// One that was chosen and that nobody knows: the request fails with [`ClientErrorKind::UnknownIdentity`]. It
-    /// is sent neither anonymously nor under the route's identity.
+    /// An identity that was chosen and does not exist: the request fails with [`ClientErrorKind::UnknownIdentity`]. It is
+    /// sent neither anonymously nor under the route's identity.
     pub fn unknown() -> Self {
         Self(None)
     }
 }
 
-/// How one request is to be sent: travels in its extensions to the client.
+/// Extension with which the layer passes its choice to the client.
 #[derive(Debug, Clone)]
 pub(super) struct Dispatch {
     route: Arc<Route>,
-    /// What a choice by request came to.
+    /// The result of a choice by request.
     chosen: Option<IdentityReference>,
-    /// What counts in place of the route's choice.
+    /// The request's identity, in place of the route's.
     own: Option<RequestIdentity>,
-    /// What counts in place of the route's trust.
+    /// The request's trust, in place of the route's.
     own_trust: Option<RequestTrust>,
 }
 
 impl IdentityLayer {
-    /// Sends under `identity`: a [`ClientIdentity`], or a [`Shared<ClientIdentity>`](crate::Shared) that is replaced while serving.
+    /// Sends under `identity`: a [`ClientIdentity`], or a [`Shared<ClientIdentity>`](crate::Shared).
+    ///
+    /// ```
+    /// # fn route(orders: tower_mtls::ClientIdentity) {
+    /// use tower::Layer;
+    /// use tower_mtls::{IdentityLayer, MtlsClient, Shared};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let identity = Shared::new(orders);
+    /// let route = IdentityLayer::new(identity.clone()).layer(client);
+    /// # drop(route);
+    /// # }
+    /// ```
     pub fn new(identity: impl Into<Shared<ClientIdentity>>) -> Self {
         Self::with_choice(Choice::Shared(identity.into()))
     }
 
-    /// Sends without any certificate.
+    /// Sends without a client certificate.
     pub fn anonymous() -> Self {
         Self::with_choice(Choice::Anonymous)
     }
@@ -99,14 +122,13 @@ impl IdentityLayer {
         Self::with_choice(Choice::Referred { identities: Arc::new(identities), reference })
     }
 
-    /// Chooses by what each request says: its headers, and its extensions with the
-    /// [admitted](crate::inbound::admitted) certificate.
+    /// Chooses by the headers and extensions of each request, such as the [admitted](crate::inbound::admitted)
+    /// certificate.
     ///
-    /// A request for which `choose` returns None, or a reference that nobody knows, fails with
-    /// [`ClientErrorKind::UnknownIdentity`]; it is never sent anonymously. Decide by an admitted certificate
-    /// where you can; a header is the caller's word, so let it select from a list of its own only, never name an
-    /// identity by itself. The extensions are those of the request that is sent: a handler that makes a new one
-    /// copies what `choose` looks at.
+    /// A request for which `choose` returns None, or an unknown reference, fails with
+    /// [`ClientErrorKind::UnknownIdentity`]; it is not sent anonymously. Prefer an admitted certificate: a header is set
+    /// by the caller, so use it only to select from a fixed list. The extensions are those of the request that is sent: a
+    /// handler that builds a new request must copy those that `choose` reads.
     ///
     /// ```
     /// # fn route(acme: tower_mtls::ClientIdentity, globex: tower_mtls::ClientIdentity) {
@@ -115,7 +137,7 @@ impl IdentityLayer {
     /// let mut identities = Identities::new();
     /// identities.insert(IdentityReference::name("acme"), acme);
     /// identities.insert(IdentityReference::name("globex"), globex);
-    /// // A clone stays here, to replace them all while requests are sent.
+    /// // Another clone replaces all identities while requests are sent.
     /// let identities = Shared::new(identities);
     /// let layer = IdentityLayer::choose(identities.clone(), |_headers, extensions| {
     ///     let tenant = match admitted(extensions)?.subject().to_string().as_str() {
@@ -140,15 +162,15 @@ impl IdentityLayer {
         Self { route }
     }
 
-    /// Demands this of the route's upstreams: a [`UpstreamTrust`], or a [`Shared<UpstreamTrust>`](crate::Shared) that is replaced
-    /// while serving. Default: the client's own trust. A [`RequestTrust`] counts in its place.
+    /// The trust of the route: an [`UpstreamTrust`] or a [`Shared<UpstreamTrust>`](crate::Shared). Default: the client's.
+    /// A [`RequestTrust`] replaces it.
     #[must_use]
     pub fn with_trust(mut self, trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         self.route.trust = Some(trust.into());
         self
     }
 
-    /// Speaks HTTP/1.1 even to upstreams that offer HTTP/2. Default: whatever the upstream prefers.
+    /// Uses HTTP/1.1 even if the upstream offers HTTP/2. Default: the version that the upstream prefers.
     #[must_use]
     pub fn only_http1(mut self) -> Self {
         self.route.http1_only = true;
@@ -159,7 +181,7 @@ impl IdentityLayer {
     /// neither a length nor chunks. Default: such a response fails with
     /// [`ClientErrorKind::Truncated`] after all bytes that arrived.
     ///
-    /// For upstreams that never send `close_notify`. Anyone on the way can then cut such a response short unnoticed.
+    /// For upstreams that never send `close_notify`. An attacker on the network can then truncate such a response unnoticed.
     /// Responses with `Content-Length` or chunks, HTTP/2 and tunnels are not affected, and over `http` the end of the
     /// connection is the end in any case.
     #[must_use]
@@ -177,11 +199,28 @@ impl<S> Layer<S> for IdentityLayer {
     }
 }
 
-/// Service made by [`IdentityLayer`].
+/// Service of [`IdentityLayer`].
 #[derive(Debug, Clone)]
 pub struct IdentityService<S> {
     inner: S,
     route: Arc<Route>,
+}
+
+impl<S> IdentityService<S> {
+    /// Returns a reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, B> Service<Request<B>> for IdentityService<S>
@@ -211,7 +250,7 @@ where
 }
 
 impl Dispatch {
-    /// The identity as it is now; Ok(None) if anonymity was asked for by name.
+    /// Returns the current identity; Ok(None) for anonymity.
     pub(super) fn identity(&self) -> Result<Option<ClientIdentity>, ClientErrorKind> {
         if let Some(RequestIdentity(identity)) = &self.own {
             return identity.clone().map(Some).ok_or(ClientErrorKind::UnknownIdentity);
@@ -230,7 +269,7 @@ impl Dispatch {
         }
     }
 
-    /// The request's own trust as it is now, else the route's. None: the client's counts.
+    /// Returns the current trust of the request, else of the route. None: the client's is used.
     pub(super) fn trust(&self) -> Option<UpstreamTrust> {
         match &self.own_trust {
             Some(own) => Some(own.current()),

@@ -1,50 +1,44 @@
-//! Calling upstreams as the right client.
+//! Calls to upstreams under a client identity.
 //!
-//! An upstream connection belongs to exactly one *identity generation*: the pooled [`MtlsClient`] keeps, for
-//! each combination of [`ClientIdentity`](crate::ClientIdentity), [`UpstreamTrust`] and authority, connections
-//! and a TLS session store of their own. TLS sessions of one identity are never resumed by another.
+//! An upstream connection belongs to exactly one *identity generation*: the pooled [`MtlsClient`] keeps
+//! separate connections and a separate TLS session store for each combination of
+//! [`ClientIdentity`](crate::ClientIdentity), [`UpstreamTrust`] and authority. TLS sessions of one identity are never
+//! resumed under another.
 //!
 //! A request is sent when
-//! 1. an [`IdentityLayer`] chose its identity, or chose by name to have none (otherwise it fails with
-//!    [`ClientErrorKind::NoIdentity`]);
-//! 2. that identity exists (otherwise [`ClientErrorKind::UnknownIdentity`]: it is never sent anonymously instead);
+//! 1. an [`IdentityLayer`] chose its identity, or anonymity (otherwise it fails with [`ClientErrorKind::NoIdentity`]);
+//! 2. that identity exists (otherwise [`ClientErrorKind::UnknownIdentity`]: it is not sent anonymously instead);
 //! 3. its URI is absolute: `https`, or `http` if it is anonymous;
-//! 4. the upstream proves its certificate as the [`UpstreamTrust`] demands (by default a chain to the system's
+//! 4. the upstream satisfies the [`UpstreamTrust`] (by default a chain to the system's
 //!    roots and the name in the URI).
 //!
 //! HTTP/2 is used where the upstream agrees to it by ALPN, else HTTP/1.1. A Host field that differs from the URI
-//! is kept: as `:authority` on HTTP/2. Failures are [`ClientError`]s with a kind, which say whether anything
-//! [was sent](ClientError::was_sent).
+//! is kept: as `:authority` on HTTP/2. Failures are [`ClientError`]s with a kind, which report whether
+//! any of the request [was sent](ClientError::was_sent).
 //!
 //! # Replacing an identity or a trust
 //!
-//! The identity is chosen when a request is dispatched: once a connection is at hand, and again if the request
-//! could not be begun on it. So a request that starts after [`Shared::replace`] returned is sent under
-//! the new identity, and the same holds for [`Shared::replace`] and [`Shared::replace`].
-//! Connections of the old one serve what is in flight and nothing else. Idle ones are closed within a second
-//! after the last clone of the old identity is gone, or at once by [`MtlsClient::retire_identity`]; those that
-//! still have something in flight after the
-//! [drain timeout](MtlsClientBuilder::with_drain_timeout) are cut off.
+//! The identity is chosen when a request is dispatched, and again after a connection was established and before each
+//! retry. A request that starts after [`Shared::replace`](crate::Shared::replace) has returned is sent under the new
+//! identity or trust. Connections of the old one serve requests in flight only. Idle ones are closed within a second
+//! after the last clone of the old identity was dropped, or at once by [`MtlsClient::retire_identity`]; connections
+//! with requests in flight are closed at the [drain timeout](MtlsClientBuilder::with_drain_timeout).
 //!
-//! [`Shared::replace`]: crate::Shared::replace
-//! [`Shared::replace`]: crate::Shared::replace
+//! # Retries
 //!
-//! # What is sent twice, and what is not
-//!
-//! A request that was never begun, because the upstream had closed an idle connection, is dispatched again,
-//! whatever its method. A request of which a single octet may have been sent is not, unless
-//! [`RetryIdempotent`] is put around the route and its method allows it.
+//! A request of which nothing was sent, because the upstream had closed an idle connection, is dispatched again,
+//! whatever its method. A request that may have been partly sent is repeated only by [`RetryIdempotent`], and only if
+//! its method is idempotent.
 //!
 //! # Connections
 //!
-//! HTTP/1.1: one for each request at a time. HTTP/2: up to 100 streams share one, fewer if the upstream says so.
-//! A response's head may have 16 KiB on HTTP/1.1 and 64 KiB on HTTP/2; of its body at most 16 KiB at a time, or an
-//! HTTP/2 window of 64 KiB, are read ahead of the caller. There is no limit of connections by default: see [`MtlsClientBuilder::with_max_connections`], and tower's
-//! `ConcurrencyLimitLayer` for requests. A pool that nobody used for ten minutes is forgotten, and its TLS
-//! sessions with it; identities and trusts that are configured but unused cost nothing here.
+//! HTTP/1.1: one for each concurrent request. HTTP/2: up to 100 streams share one, fewer if the upstream allows fewer.
+//! A response head is limited to 16 KiB on HTTP/1.1 and 64 KiB on HTTP/2; of a body at most 16 KiB, or an HTTP/2 window
+//! of 64 KiB, are read ahead of the caller. The number of connections is unlimited by default: see
+//! [`MtlsClientBuilder::with_max_connections`], and tower's `ConcurrencyLimitLayer` for requests. A pool that was unused
+//! for ten minutes is removed together with its TLS sessions.
 //!
-//! For a hyper client or a tonic `Endpoint` of your own there is [`MtlsConnectorLayer`]: a connector bound to
-//! one identity, TLS whatever the scheme says.
+//! For an own hyper client or tonic `Endpoint` see [`MtlsConnectorLayer`], for reqwest see [`client_config`].
 //!
 //! ```no_run
 //! # async fn call(pfx: &[u8], ca: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
@@ -79,7 +73,6 @@ mod verifier;
 
 #[cfg(feature = "proxy")]
 pub(crate) use self::pool::TunnelGuard;
-pub(crate) use self::trust::Verification;
 pub use self::{
     client::{ClientFuture, MtlsClient, MtlsClientBuilder},
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
@@ -90,5 +83,6 @@ pub use self::{
     request_trust::RequestTrust,
     retry::RetryIdempotent,
     stream::UpstreamStream,
+    tls::client_config,
     trust::{UpstreamTrust, UpstreamTrustBuilder, UpstreamTrustError},
 };

@@ -4,12 +4,24 @@ use sha2::{Digest, Sha256};
 
 use crate::certificate::{Thumbprint, subject_public_key_info};
 
-/// An upstream's certificate, or its public key, by its SHA-256 hash.
+/// SHA-256 hash of an upstream's certificate or public key.
 ///
-/// Written `sha256:` and the hash of the certificate's DER, or `spki-sha256:` and that of its
+/// The text form is `sha256:` and the hash of the certificate's DER, or `spki-sha256:` and that of its
 /// SubjectPublicKeyInfo's DER, 64 hex digits in any case, with or without colons; or what `openssl x509 -noout
 /// -fingerprint -sha256` prints. A key's pin outlives the certificate's renewal; `openssl x509 -in FILE -noout -pubkey |
 /// openssl pkey -pubin -outform DER | sha256sum` prints its hash.
+///
+/// ```
+/// use tower_mtls::outbound::UpstreamPin;
+///
+/// let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+/// let pin: UpstreamPin = format!("spki-sha256:{hash}").parse()?;
+/// assert_eq!(pin.to_string(), format!("spki-sha256:{}", hash.to_uppercase()));
+///
+/// // A pin names the kind of its hash.
+/// assert!(hash.parse::<UpstreamPin>().is_err());
+/// # Ok::<(), tower_mtls::outbound::UpstreamPinParseError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UpstreamPin(Kind);
 
@@ -30,7 +42,7 @@ impl UpstreamPin {
         Self(Kind::PublicKey(sha256))
     }
 
-    /// The pins that this certificate (DER) would match: of itself, and of its public key if that can be read.
+    /// Returns the pins that this certificate (DER) matches: its own, and that of its public key if it can be read.
     pub fn all_of(certificate: &[u8]) -> Vec<Self> {
         let mut pins = vec![Self::certificate(Sha256::digest(certificate).into())];
         if let Ok(key) = subject_public_key_info(certificate) {
@@ -83,7 +95,7 @@ impl fmt::Display for UpstreamPin {
     }
 }
 
-/// A text that is no [`UpstreamPin`].
+/// Error of a text that is not an [`UpstreamPin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamPinParseError;
@@ -101,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_says_what_it_pins_and_is_a_sha256_hash() {
+    fn pin_names_its_kind_and_is_a_sha256_hash() {
         let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         for (text, expected) in [
             (format!("sha256:{hex}"), Some("sha256")),

@@ -1,4 +1,4 @@
-//! The connections to one upstream under one identity generation, one trust and one TLS session store.
+//! Connection pool of one upstream, under one identity generation, one trust and one TLS session store.
 
 mod availability;
 mod body;
@@ -30,13 +30,13 @@ pub(super) use self::{connection::Connector, connection_limit::ConnectionLimit, 
 use super::{ClientError, ClientErrorKind};
 use crate::generation::Generation;
 
-/// How often a pool that was retired is looked after.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Interval at which a retired pool is swept.
+const RETIRED_SWEEP: Duration = Duration::from_secs(1);
 
-/// How long a connection that nobody has used is left to those who waited for it.
-const UNUSED: Duration = Duration::from_secs(1);
+/// Time for which an unused connection is reserved for the requests that waited for it.
+const RESERVED: Duration = Duration::from_secs(1);
 
-/// A connection belongs to exactly one of these.
+/// Key of a pool. A connection belongs to exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     /// None: no certificate is presented.
@@ -47,13 +47,13 @@ pub(super) struct Key {
     pub(super) authority: Authority,
 }
 
-/// What a pool is made of.
+/// Settings of a pool.
 pub(super) struct Parts {
     pub(super) key: Key,
     pub(super) connector: Connector,
     /// The identity and the trust, which the pool itself must not keep alive.
     pub(super) owners: Vec<Weak<dyn Any + Send + Sync>>,
-    /// The limits that a connection needs a place of.
+    /// Connection limits; a connection needs a permit of each.
     pub(super) limits: Vec<Arc<ConnectionLimit>>,
     /// The identity's name, for metrics.
     pub(super) identity: Arc<str>,
@@ -62,34 +62,34 @@ pub(super) struct Parts {
 
 pub(super) struct Pool<B> {
     parts: Parts,
-    /// What is connected to.
+    /// The URI to connect to.
     uri: Uri,
-    /// The upstream's own, for requests that name none.
+    /// The Host field of requests without one.
     host: HeaderValue,
     state: Mutex<State<B>>,
-    returned: Arc<Availability>,
-    cut: Arc<ForceClose>,
+    availability: Arc<Availability>,
+    force_close: Arc<ForceClose>,
     meters: Arc<Meters>,
 }
 
 struct State<B> {
-    /// HTTP/1.1 connections without a request; the last one used at the end.
+    /// HTTP/1.1 connections without a request, the most recently used last.
     idle: Vec<Idle<B>>,
     /// HTTP/2 connections.
     shared: Vec<Arc<Http2<B>>>,
-    /// One connection is being made for everyone.
-    opening: Option<PendingAttempt>,
+    /// The connection attempt that requests share.
+    attempt: Option<PendingAttempt>,
     protocol: Protocol,
-    /// How many HTTP/2 connections have ended without a word of the upstream.
+    /// Number of HTTP/2 connections that the upstream closed without sending anything.
     silent_closes: usize,
     is_retired: bool,
-    /// It was asked for since it was last looked over.
+    /// True if a request used the pool since the last sweep.
     is_fresh: bool,
-    /// When it was found to have been used.
+    /// The last sweep that found the pool used.
     used: Instant,
 }
 
-/// What the upstream spoke last.
+/// The protocol of the last connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Unknown,
@@ -99,21 +99,21 @@ enum Protocol {
 
 struct Idle<B> {
     connection: Http1<B>,
-    /// Since when it was found idle. The clock is asked when connections are looked over, not on each request.
+    /// The sweep that first found it idle. Only sweeps read the clock.
     since: Option<Instant>,
 }
 
-/// The attempt that whoever comes next waits for.
+/// A connection attempt that is under way.
 struct PendingAttempt {
-    opening: AttemptResult,
+    result: AttemptResult,
     since: Instant,
 }
 
-/// The outcome of an attempt that several requests wait for.
+/// The result of an attempt, shared by all requests that wait for it.
 type AttemptResult = watch::Receiver<Option<Result<(), Arc<ClientError>>>>;
 
 impl<B> Pool<B> {
-    /// None if the authority makes no URI or header.
+    /// Returns None if the authority is not valid in a URI or header.
     pub(super) fn new(parts: Parts) -> Option<Self> {
         let authority = &parts.key.authority;
         let (scheme, default_port) = if parts.key.trust.is_some() { ("https", 443) } else { ("http", 80) };
@@ -128,86 +128,93 @@ impl<B> Pool<B> {
         let state = State {
             idle: Vec::new(),
             shared: Vec::new(),
-            opening: None,
+            attempt: None,
             protocol: Protocol::Unknown,
             silent_closes: 0,
             is_retired: false,
             is_fresh: true,
             used: Instant::now(),
         };
-        let cut = Arc::new(ForceClose::new());
-        Some(Self { parts, uri, host, state: Mutex::new(state), returned: Arc::default(), cut, meters })
+        let force_close = Arc::new(ForceClose::new());
+        Some(Self {
+            parts,
+            uri,
+            host,
+            state: Mutex::new(state),
+            availability: Arc::default(),
+            force_close,
+            meters,
+        })
     }
 
     pub(super) fn key(&self) -> &Key {
         &self.parts.key
     }
 
-    /// Whether connections to the upstream are limited.
+    /// Returns true if connections to the upstream are limited.
     pub(super) fn is_limited(&self) -> bool {
         !self.parts.limits.is_empty()
     }
 
-    /// Whether it has no connection at all.
+    /// Returns true if no connection is open.
     pub(super) fn is_empty(&self) -> bool {
         self.meters.connections() == 0
     }
 
-    /// Whether there is no place for another connection to the upstream.
+    /// Returns true if a limit allows no further connection.
     pub(super) fn is_full(&self) -> bool {
-        self.parts.limits.iter().any(|places| places.is_full())
+        self.parts.limits.iter().any(|limit| limit.is_full())
     }
 
-    /// Whether a connection of `other` takes a place that this one lacks.
+    /// Returns true if both pools share a limit that is reached.
     pub(super) fn contends_with(&self, other: &Self) -> bool {
-        let shared = |places: &Arc<ConnectionLimit>| {
-            other.parts.limits.iter().any(|others| Arc::ptr_eq(places, others))
-        };
-        self.key() != other.key() && self.parts.limits.iter().any(|places| places.is_full() && shared(places))
+        let is_shared =
+            |limit: &Arc<ConnectionLimit>| other.parts.limits.iter().any(|others| Arc::ptr_eq(limit, others));
+        self.key() != other.key() && self.parts.limits.iter().any(|limit| limit.is_full() && is_shared(limit))
     }
 
-    /// Counts an answer that never came.
+    /// Counts a request that failed.
     pub(super) fn failed(&self, kind: ClientErrorKind) {
         self.meters.failed(kind);
     }
 
     fn state(&self) -> MutexGuard<'_, State<B>> {
-        // Whoever panicked held no half-made state: every change below is a single step.
+        // Every change is a single step: a panic leaves no partial change behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anyone can still send under this identity and trust.
+    /// Returns true if clones of the identity and the trust are left.
     pub(super) fn has_owners(&self) -> bool {
         self.parts.owners.iter().all(|owner| owner.strong_count() > 0)
     }
 
-    /// Closes connections that have been idle for too long. True if nothing is left and nobody asked for longer
-    /// than `forget`.
+    /// Closes connections that have been idle for `idle`. Returns true if none is left and no request used the pool for
+    /// longer than `forget`.
     pub(super) fn sweep(&self, idle: Duration, forget: Duration) -> bool {
         let now = Instant::now();
-        self.cut.tidy();
+        self.force_close.remove_finished();
         let mut state = self.state();
         if std::mem::take(&mut state.is_fresh) {
             state.used = now;
         }
         state.idle.retain_mut(|it| !it.connection.is_closed() && now - *it.since.get_or_insert(now) < idle);
         state.shared.retain(|it| !it.is_closed() && !it.is_idle_for(idle, now));
-        let is_empty = state.idle.is_empty() && state.shared.is_empty() && state.opening.is_none();
+        let is_empty = state.idle.is_empty() && state.shared.is_empty() && state.attempt.is_none();
         is_empty && now - state.used > forget && self.meters.connections() == 0
     }
 
-    /// Closes one idle connection, if there is one, to make room for another identity's.
+    /// Closes one idle connection, if there is one, to free a permit for another pool.
     pub(super) fn close_an_idle_one(&self) -> bool {
         let mut state = self.state();
         if !state.idle.is_empty() {
             state.idle.remove(0);
             return true;
         }
-        let idle = state.shared.iter().position(|it| it.is_idle(UNUSED));
+        let idle = state.shared.iter().position(|it| it.is_idle(RESERVED));
         idle.map(|at| state.shared.remove(at)).is_some()
     }
 
-    /// Starts nothing new on one HTTP/2 connection, if there is one, so that it ends and makes room.
+    /// Removes one HTTP/2 connection, if there is one: it ends after its requests in flight, and frees its permit.
     pub(super) fn finish_one(&self) -> bool {
         let mut state = self.state();
         let used = state.shared.iter().position(|it| it.is_used());
@@ -220,13 +227,13 @@ where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
 {
-    /// Closes what is idle and starts nothing new; what is in flight has `drain` to finish.
+    /// Closes idle connections and starts no new requests; requests in flight have `drain` to finish.
     pub(super) fn retire(self: &Arc<Self>, drain: Duration) {
         {
             let mut state = self.state();
             state.is_retired = true;
             state.idle.clear();
-            // Whoever is in flight holds the connection; the last one closes it.
+            // Requests in flight own the connection; the last one closes it.
             state.shared.clear();
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -235,18 +242,18 @@ where
         let (pool, since) = (self.clone(), Instant::now());
         runtime.spawn(async move {
             while let Some(left) = drain.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
-                // Whoever found the pool before may still make a connection.
+                // A request that found the pool before may still open a connection.
                 if pool.meters.connections() == 0 && Arc::strong_count(&pool) == 1 {
                     return;
                 }
-                tokio::time::sleep(left.min(LOOK_AFTER)).await;
+                tokio::time::sleep(left.min(RETIRED_SWEEP)).await;
                 pool.sweep(Duration::ZERO, Duration::ZERO);
             }
-            pool.cut.cut();
+            pool.force_close.abort_all();
         });
     }
 
-    /// A connection that can be used right away.
+    /// Returns a connection that can be used at once.
     pub(super) fn ready(self: &Arc<Self>) -> Option<Lease<B>> {
         let mut state = self.state();
         state.is_fresh = true;
@@ -269,13 +276,13 @@ where
         None
     }
 
-    /// Takes back a connection that has nothing in flight.
+    /// Returns a connection without requests in flight to the pool.
     fn put(&self, connection: Http1<B>) {
-        let is_others = |places: &Arc<ConnectionLimit>| {
-            places.is_wanted() && (places.is_needed() || !self.returned.is_awaited())
+        let is_owed = |limit: &Arc<ConnectionLimit>| {
+            limit.is_awaited() && (limit.is_starving() || !self.availability.is_awaited())
         };
-        if self.parts.limits.iter().any(is_others) {
-            // The place is another pool's, which has none or has more to do.
+        if self.parts.limits.iter().any(is_owed) {
+            // The permit goes to another pool, which has no connection or more waiting requests.
             return;
         }
         let mut state = self.state();
@@ -283,6 +290,6 @@ where
             state.idle.push(Idle { connection, since: None });
         }
         drop(state);
-        self.returned.one();
+        self.availability.notify_one();
     }
 }

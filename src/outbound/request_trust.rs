@@ -1,25 +1,35 @@
 use super::UpstreamTrust;
 use crate::shared::Shared;
 
-/// What one request demands of its upstream, in place of its route's trust.
+/// Trust of one request, in place of its route's.
 ///
-/// Put into a request's extensions by a layer outside of [`IdentityLayer`](super::IdentityLayer), which takes it out
-/// again: for a route that leads to several upstreams. It counts wherever the route's would, and for routes without a
-/// trust of their own too; over `http` it has no effect. Connections and TLS sessions are those of this trust and of no
-/// other, so that a lenient one lends nothing to a strict one. Extensions do not travel over the wire: no caller sets
-/// one.
+/// A layer outside of [`IdentityLayer`](super::IdentityLayer) inserts it into a request's extensions, for a route that
+/// leads to several upstreams; `IdentityLayer` removes it. It replaces the route's trust and the client's; over `http`
+/// it has no effect. Connections and TLS sessions belong to this trust alone. Extensions are not sent over the wire, so
+/// callers cannot set one.
+///
+/// ```
+/// # fn select(trust: tower_mtls::UpstreamTrust) {
+/// use http::Request;
+/// use tower_mtls::outbound::RequestTrust;
+///
+/// let mut request = Request::new(());
+/// request.extensions_mut().insert(RequestTrust::new(trust.clone()));
+/// assert!(request.extensions().get::<RequestTrust>().unwrap().current().ptr_eq(&trust));
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequestTrust(Shared<UpstreamTrust>);
 
 impl RequestTrust {
-    /// This trust: a [`UpstreamTrust`], or a [`Shared<UpstreamTrust>`](crate::Shared) that is replaced while serving.
+    /// Requires this trust: an [`UpstreamTrust`] or a [`Shared<UpstreamTrust>`](crate::Shared).
     ///
-    /// Keep the trust and clone it for each request: one that is built anew shares no connections with others.
+    /// Clone one trust for all requests: a new one shares no connections with others.
     pub fn new(trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         Self(trust.into())
     }
 
-    /// The trust as it is now.
+    /// Returns the current trust.
     pub fn current(&self) -> UpstreamTrust {
         UpstreamTrust::clone(&self.0.load())
     }

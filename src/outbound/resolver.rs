@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
-/// Name lookups of one pool at a time. Each occupies a thread of the runtime's blocking pool.
+/// Concurrent name lookups of one pool. Each occupies a thread of the runtime's blocking pool.
 const LOOKUPS: usize = 8;
 
 /// The system's resolver, with a limit on concurrent lookups.
@@ -31,7 +31,7 @@ impl Service<Name> for Resolver {
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<GaiAddrs>> + Send>>;
 
-    /// Always ready: connectors ask for readiness on one clone and resolve on another.
+    /// Always ready: connectors poll readiness on one clone and resolve on another.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

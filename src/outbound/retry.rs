@@ -6,17 +6,17 @@ use tower::retry::Policy;
 
 use super::ClientError;
 
-/// For [`tower::retry::RetryLayer`], outside of an [`IdentityLayer`](super::IdentityLayer): sends a request once
-/// more if that is sure to do no harm.
+/// Retry policy for [`tower::retry::RetryLayer`], outside of an [`IdentityLayer`](super::IdentityLayer): repeats
+/// requests that are safe to repeat.
 ///
 /// A request is sent again if
-/// 1. its method is idempotent (RFC 9110, section 9.2.2) and it has no body, nor asks for another protocol;
-/// 2. its connection died before any octet of an answer arrived, and not by a TLS alert
+/// 1. its method is idempotent (RFC 9110, section 9.2.2) and it has no body and requests no other protocol;
+/// 2. its connection ended before any byte of a response arrived, and not by a TLS alert
 ///    ([`ClientError::may_repeat`]).
 ///
-/// That happens where an upstream closes a connection that has been idle in the moment in which a request is
-/// sent on it. The identity is chosen anew. What was not sent at all [`MtlsClient`](super::MtlsClient) dispatches
-/// again by itself, whatever its method. Default: one repetition.
+/// That happens when an upstream closes an idle connection while a request is sent on it. The identity is chosen again
+/// for each repetition. Requests of which nothing was sent are dispatched again by [`MtlsClient`](super::MtlsClient),
+/// whatever their method. Default: one repetition.
 ///
 /// ```
 /// # fn route(orders: tower_mtls::ClientIdentity) {
@@ -37,7 +37,7 @@ pub struct RetryIdempotent {
 }
 
 impl RetryIdempotent {
-    /// Sends a request up to this many times more.
+    /// Repeats a request up to this number of times.
     pub fn new(repetitions: usize) -> Self {
         Self { left: repetitions }
     }

@@ -24,25 +24,24 @@ use super::cause::alert_in;
 
 /// A TLS connection to an upstream.
 ///
-/// It remembers the alert with which the upstream ended it. On TLS 1.3 a client certificate is refused after
-/// the handshake, when a request may be under way, and HTTP/2 tells that request only that its connection is
-/// gone.
+/// It records the alert with which the upstream ended it. On TLS 1.3 a client certificate is rejected after the
+/// handshake, when a request may be in flight, and HTTP/2 reports to that request only that its connection ended.
 pub struct UpstreamStream<T> {
     io: TokioIo<Watched<TlsStream<TokioIo<T>>>>,
 }
 
-/// What a connection learnt, shared with the requests that are sent on it.
+/// Observations of a connection, shared with the requests on it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConnectionStats(Arc<StatsInner>);
 
 #[derive(Debug, Default)]
 struct StatsInner {
     alert: OnceLock<AlertDescription>,
-    /// Octets of HTTP that arrived.
+    /// Bytes of HTTP that arrived.
     received: AtomicU64,
-    /// The first of them did.
-    begun: Notify,
-    /// Whether the end of the socket without `close_notify` counts as the end of the stream.
+    /// Notified of the first byte.
+    first_byte: Notify,
+    /// True if the end of the socket without `close_notify` counts as the end of the stream.
     allows_missing_close_notify: AtomicBool,
 }
 
@@ -58,32 +57,32 @@ impl ConnectionStats {
         self.0.allows_missing_close_notify.store(is_allowed, Ordering::Relaxed);
     }
 
-    /// How many octets of HTTP have arrived.
+    /// Returns the number of bytes of HTTP that have arrived.
     pub(super) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
     }
 
-    /// Waits for the first of them. For one task, once.
-    pub(super) async fn first_octets(&self) {
-        self.0.begun.notified().await;
+    /// Waits for the first byte. For one task, once.
+    pub(super) async fn first_bytes(&self) {
+        self.0.first_byte.notified().await;
     }
 }
 
 impl<T> UpstreamStream<T> {
     pub(super) fn new(tls: TlsStream<TokioIo<T>>) -> Self {
-        let facts = ConnectionStats::default();
-        Self { io: TokioIo::new(Watched { io: tls, facts, write_closed: false }) }
+        let stats = ConnectionStats::default();
+        Self { io: TokioIo::new(Watched { io: tls, stats, write_closed: false }) }
     }
 
-    pub(super) fn facts(&self) -> &ConnectionStats {
-        &self.io.inner().facts
+    pub(super) fn stats(&self) -> &ConnectionStats {
+        &self.io.inner().stats
     }
 
     pub(super) fn is_http2(&self) -> bool {
         self.tls().alpn_protocol() == Some(b"h2")
     }
 
-    /// Whether the handshake took up an earlier session.
+    /// Returns true if the handshake resumed an earlier session.
     pub(super) fn is_resumed(&self) -> bool {
         self.tls().handshake_kind() == Some(HandshakeKind::Resumed)
     }
@@ -138,42 +137,42 @@ impl<T: Read + Write + Unpin> Write for UpstreamStream<T> {
 
 impl<T> fmt::Debug for UpstreamStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamStream").field("facts", self.facts()).finish_non_exhaustive()
+        f.debug_struct("UpstreamStream").field("stats", self.stats()).finish_non_exhaustive()
     }
 }
 
-/// The side of the connection that HTTP reads and writes.
+/// The stream that HTTP reads and writes, with observations recorded.
 pub(super) struct Watched<S> {
     io: S,
-    facts: ConnectionStats,
-    /// The upstream takes nothing more.
+    stats: ConnectionStats,
+    /// True if the upstream has closed its receiving side.
     write_closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io, facts: ConnectionStats::default(), write_closed: false }
+        Self { io, stats: ConnectionStats::default(), write_closed: false }
     }
 
-    pub(super) fn facts(&self) -> &ConnectionStats {
-        &self.facts
+    pub(super) fn stats(&self) -> &ConnectionStats {
+        &self.stats
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
-        let octets = buffer.filled().len() - before;
-        if octets > 0 && self.facts.0.received.fetch_add(octets as u64, Ordering::Relaxed) == 0 {
-            self.facts.0.begun.notify_one();
+        let read_bytes = buffer.filled().len() - before;
+        if read_bytes > 0 && self.stats.0.received.fetch_add(read_bytes as u64, Ordering::Relaxed) == 0 {
+            self.stats.0.first_byte.notify_one();
         }
         if let Some(alert) = read.as_ref().err().and_then(alert_in) {
-            let _ = self.facts.0.alert.set(alert);
+            let _ = self.stats.0.alert.set(alert);
         }
         match read {
-            // The way in which rustls reports that `close_notify` is missing.
+            // rustls reports a missing `close_notify` in this way.
             Err(error)
                 if error.kind() == io::ErrorKind::UnexpectedEof
-                    && self.facts.0.allows_missing_close_notify.load(Ordering::Relaxed) =>
+                    && self.stats.0.allows_missing_close_notify.load(Ordering::Relaxed) =>
             {
                 Poll::Ready(Ok(()))
             }
@@ -181,29 +180,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
         }
     }
 
-    /// Writes. Once the upstream takes nothing more, the rest is thrown away: what it said before, an early answer
-    /// or an alert, may still be unread, and HTTP would not read on behind a write that failed. The end of what can
-    /// be read then tells that the connection is gone.
+    /// Writes; once the upstream has closed its receiving side, the rest is discarded. An early response or an alert may
+    /// still be unread, and HTTP stops reading after a failed write. The end of the readable data then ends the
+    /// connection.
     fn write<W>(
         &mut self,
         cx: &mut Context<'_>,
-        thrown_away: W,
+        discarded: W,
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<W>>,
     ) -> Poll<io::Result<W>> {
         if self.write_closed {
-            return Poll::Ready(Ok(thrown_away));
+            return Poll::Ready(Ok(discarded));
         }
         match ready!(write(Pin::new(&mut self.io), cx)) {
-            Err(error) if is_gone(&error) => {
+            Err(error) if is_disconnect(&error) => {
                 self.write_closed = true;
-                Poll::Ready(Ok(thrown_away))
+                Poll::Ready(Ok(discarded))
             }
             written => Poll::Ready(written),
         }
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
+fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }

@@ -42,7 +42,7 @@ impl Tunnel {
         let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
         let is_cut = async {
             match &guard {
-                Some(guard) => guard.is_cut().await,
+                Some(guard) => guard.force_closed().await,
                 None => std::future::pending().await,
             }
         };

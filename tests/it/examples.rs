@@ -4,6 +4,7 @@
     feature = "aws-lc-rs",
     feature = "axum",
     feature = "outbound",
+    feature = "reload",
     feature = "tonic",
     feature = "trust"
 ))]
@@ -53,6 +54,30 @@ fn hyper_example_refuses_with_the_reason_phrase() {
 #[test]
 fn outbound_example_is_seen_under_both_identities() {
     succeeds("outbound", &["was seen as CN=orders-gateway", "was replaced as CN=billing-gateway"]);
+}
+
+#[test]
+fn reload_example_replaces_the_policy_and_keeps_it_when_the_file_is_invalid() {
+    succeeds(
+        "reload",
+        &[
+            "on the list: 200 OK",
+            "an invalid list keeps the old one: 200 OK",
+            "no longer on the list: 403 Forbidden",
+        ],
+    );
+}
+
+#[test]
+fn reqwest_example_presents_the_identity_and_verifies_the_upstream() {
+    succeeds(
+        "reqwest",
+        &[
+            "the upstream saw CN=orders-gateway,O=Contoso",
+            "another CA's certificate: 403 Forbidden",
+            "an untrusted upstream is a connect error: true",
+        ],
+    );
 }
 
 #[test]

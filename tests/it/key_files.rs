@@ -38,7 +38,7 @@ impl KeyFiles {
     }
 
     fn open(&self, key: &[u8], password: &str) -> Result<ClientIdentity, IdentityError> {
-        ClientIdentity::from_encrypted_pem(self.read("chain.pem"), key, password)
+        ClientIdentity::builder().encrypted_pem(&self.read("chain.pem"), key, password).build()
     }
 }
 
@@ -97,7 +97,8 @@ fn derivation_of_an_encrypted_key_is_limited_in_advance() {
     let small = PfxLimits::default().with_size(64);
     let key = folder.openssl("pkcs8 -topk8 -in plain.key -passout pass:secret");
     let chain = folder.read("chain.pem");
-    let error = ClientIdentity::from_encrypted_pem_with(chain, key, "secret", small, None).unwrap_err();
+    let builder = ClientIdentity::builder().encrypted_pem(&chain, &key, "secret");
+    let error = builder.with_pfx_limits(small).build().unwrap_err();
     assert!(matches!(error, IdentityError::TooLarge { .. }), "{error}");
 }
 

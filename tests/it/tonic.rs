@@ -111,7 +111,7 @@ impl World {
             Some(issued) => {
                 let (chain, key) = (issued.chain_pem(), issued.key_pem());
                 let identity = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-                MtlsConnectorLayer::new(&identity, &trust).unwrap()
+                MtlsConnectorLayer::new(identity, &trust).unwrap()
             }
             None => MtlsConnectorLayer::anonymous(&trust).unwrap(),
         };

@@ -1,4 +1,4 @@
-//! Sending one request: chooses, connects, and chooses again whenever nothing was sent.
+//! Dispatch of one request: chooses identity and trust, connects, and chooses again if nothing was sent.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -16,20 +16,20 @@ use crate::outbound::{
     pool::{Lease, Pool},
 };
 
-/// How often a request that was not sent is dispatched again.
+/// Number of times that an unsent request is dispatched.
 const ATTEMPTS: usize = 8;
 
-/// How often a request that waits for one of a limited number of connections asks others to make room.
+/// Interval at which a request that waits at a connection limit closes idle connections of other pools.
 const MAKE_ROOM: Duration = Duration::from_millis(50);
 
-/// How often it insists, though nothing is idle.
+/// Interval at which it also ends connections in use.
 const INSIST: Duration = Duration::from_secs(1);
 
-/// Where a request goes.
+/// Destination of a request.
 struct Target {
     authority: Authority,
     is_https: bool,
-    /// It asks for another protocol, which HTTP/2 cannot switch to.
+    /// True for a request with `Upgrade`, which HTTP/2 does not support.
     is_upgrade: bool,
 }
 
@@ -51,10 +51,10 @@ where
         let pool = client.pool(&dispatch, &target)?;
         let (lease, is_new) = match pool.ready() {
             Some(lease) => (lease, false),
-            // Boxed: a future as large as this one would be moved around with every request that needs none.
+            // Boxed to keep the future of requests on existing connections small.
             None => match Box::pin(connect(&client, &pool)).await {
                 Ok(lease) => (lease, true),
-                // What failed may be an identity or a trust that has been replaced meanwhile.
+                // The identity or trust that failed may have been replaced meanwhile.
                 Err(_)
                     if client.pool(&dispatch, &target)?.key() != pool.key()
                         && client.may_choose_again(&mut choosing) =>
@@ -64,7 +64,7 @@ where
                 Err(error) => return Err(error),
             },
         };
-        // Making a connection takes time, in which the identity may have been replaced.
+        // The identity may have been replaced while the connection was established.
         if is_new && client.pool(&dispatch, &target)?.key() != pool.key() {
             lease.give_back();
             if client.may_choose_again(&mut choosing) {
@@ -77,8 +77,8 @@ where
             Err(failed) => failed,
         };
         match failed.request {
-            // A connection that had been idle was closed by the upstream before the request was begun, or a new one
-            // that others had used up. One on which the upstream refuses us is not made again.
+            // The upstream closed an idle connection before the request was sent, or other requests used up a new one. A
+            // connection on which the upstream rejects the identity is not opened again.
             Some(unsent) if attempt < ATTEMPTS && (!is_new || failed.error.may_repeat()) => {
                 request = *unsent;
                 attempt += if is_new { ATTEMPTS / 2 } else { 1 };
@@ -111,7 +111,7 @@ where
                 }
                 client.pools.make_room(pool, insists);
             }
-            // What others have in use becomes idle, without anyone's word on HTTP/2.
+            // Connections of other pools become idle without a notification.
             if let Ok(connected) = timeout(MAKE_ROOM, connecting.as_mut()).await {
                 return connected;
             }
@@ -125,20 +125,20 @@ where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
 {
-    /// Whether a request whose identity was replaced while it connected may begin anew: as long as a connection may
-    /// take to be made, however often that happens.
+    /// Returns true if a request whose identity was replaced while it connected can start again: for as long as the
+    /// connect timeouts allow, however often that happens.
     fn may_choose_again(&self, since: &mut Option<Instant>) -> bool {
         let longest = self.settings.connect_timeout.saturating_add(self.settings.handshake_timeout);
         since.get_or_insert_with(Instant::now).elapsed() < longest
     }
 
-    /// The pool that the choice leads to now.
+    /// Returns the pool for the current identity and trust.
     fn pool(&self, dispatch: &Dispatch, target: &Target) -> Result<Arc<Pool<B>>, ClientError> {
         let identity = dispatch.identity().map_err(ClientError::unsent)?;
         let trust = match (target.is_https, dispatch.trust()) {
             (true, Some(trust)) => Some(trust),
             (true, None) => Some(self.settings.trust().cloned().map_err(|error| {
-                tracing::error!(%error, "the upstreams' certificates cannot be judged");
+                tracing::error!(%error, "the default upstream trust cannot be built");
                 ClientError::unsent(ClientErrorKind::Settings)
             })?),
             (false, _) if identity.is_some() => {
@@ -164,7 +164,7 @@ impl Target {
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
         let authority = authority.filter(|authority| !authority.as_str().contains('@'));
         let authority = authority.ok_or_else(invalid)?.clone();
-        // A tunnel through an upstream is nobody's route.
+        // Tunnels through an upstream are not supported.
         if request.method() == Method::CONNECT {
             return Err(invalid());
         }

@@ -1,4 +1,4 @@
-//! All pools of a client, found without a lock.
+//! The pools of a client; lookup takes no lock.
 
 use std::{
     collections::HashMap,
@@ -22,36 +22,36 @@ use crate::{
     },
 };
 
-/// How often connections are looked over.
+/// Interval at which pools are swept.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The same where connections may be idle for a shorter time.
+/// Lower limit of that interval, for short idle timeouts.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
 
-/// After how long without use a pool is forgotten, and its TLS sessions with it.
-const FORGET: Duration = Duration::from_secs(600);
+/// Time without use after which a pool is removed together with its TLS sessions.
+const UNUSED: Duration = Duration::from_secs(600);
 
 type Published<B> = HashMap<Key, Arc<Pool<B>>>;
 
 pub(super) struct Pools<B> {
     published: ArcSwap<Published<B>>,
     changing: Mutex<Changing>,
-    /// Of all connections together, if they are limited.
+    /// The limit of all connections together.
     total: Option<Arc<ConnectionLimit>>,
 }
 
 #[derive(Default)]
 struct Changing {
-    /// Of upstreams whose connections are limited.
-    places: HashMap<Authority, Weak<ConnectionLimit>>,
+    /// The limits of single upstreams.
+    limits: HashMap<Authority, Weak<ConnectionLimit>>,
     sweeper: Option<JoinHandle<()>>,
 }
 
-/// What a request is sent under.
+/// Identity, trust and destination of a request.
 pub(super) struct Profile {
     key: Key,
     identity: Option<ClientIdentity>,
-    /// None: not protected.
+    /// None: plain `http`.
     trust: Option<UpstreamTrust>,
 }
 
@@ -84,7 +84,7 @@ where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
 {
-    /// The pool of this profile; made on first use.
+    /// Returns the pool of this profile; created on first use.
     pub(super) fn get(
         self: &Arc<Self>,
         profile: Profile,
@@ -104,14 +104,14 @@ where
             return Ok(pool.clone());
         }
         let connector = connector(&profile, settings).map_err(|error| {
-            tracing::error!(%error, "an upstream profile cannot be used");
+            tracing::error!(%error, "TLS settings for an upstream cannot be used");
             ClientError::unsent(ClientErrorKind::Settings)
         })?;
         let owners = profile.identity.iter().map(ClientIdentity::downgrade);
         let owners = owners.chain(profile.trust.iter().map(UpstreamTrust::downgrade)).collect();
         let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
-        let of_backend = settings.max_connections.map(|most| changing.places(&profile.key.authority, most));
-        let limits = of_backend.into_iter().chain(self.total.clone()).collect();
+        let own_limit = settings.max_connections.map(|most| changing.limit(&profile.key.authority, most));
+        let limits = own_limit.into_iter().chain(self.total.clone()).collect();
         let parts = Parts {
             key: profile.key.clone(),
             connector,
@@ -128,7 +128,7 @@ where
         Ok(pool)
     }
 
-    /// Retires the pools for which `is_over` holds: see [`Pool::retire`].
+    /// Retires the pools for which `is_over` returns true: see [`Pool::retire`].
     pub(super) fn retire(&self, drain: Duration, is_over: impl Fn(&Pool<B>) -> bool) {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let pools = self.published.load_full();
@@ -138,20 +138,20 @@ where
         }
         let mut pools = Published::clone(&pools);
         pools.retain(|_, pool| !over.iter().any(|over| Arc::ptr_eq(over, pool)));
-        // First nobody can find them, then they are closed: a request that has found one is in flight.
+        // Unpublished before they are closed: a request that found one before counts as in flight.
         self.published.store(Arc::new(pools));
         for pool in over {
             pool.retire(drain);
         }
     }
 
-    /// Closes an idle connection to the upstream of `pool`, whose connections are all taken. `insists`: if none is
-    /// idle and `pool` has none at all, another pool's HTTP/2 connection is left to end.
+    /// Closes an idle connection of another pool, to free a permit for `pool`. With `insists`, if there is none and `pool`
+    /// has no connection, another pool's HTTP/2 connection ends after its requests in flight.
     pub(super) fn make_room(&self, pool: &Pool<B>, insists: bool) {
         let pools = self.published.load();
         let is_rival = |it: &&Arc<Pool<B>>| pool.contends_with(it);
-        let is_made = pools.values().filter(is_rival).any(|rival| rival.close_an_idle_one());
-        if !is_made && insists && pool.is_empty() {
+        let is_freed = pools.values().filter(is_rival).any(|rival| rival.close_an_idle_one());
+        if !is_freed && insists && pool.is_empty() {
             let _ = pools.values().filter(is_rival).any(|rival| rival.finish_one());
         }
     }
@@ -159,10 +159,10 @@ where
     fn sweep(&self, idle: Duration, drain: Duration) {
         let mut is_any_over = false;
         for pool in self.published.load().values() {
-            is_any_over |= pool.sweep(idle, FORGET) || !pool.has_owners();
+            is_any_over |= pool.sweep(idle, UNUSED) || !pool.has_owners();
         }
         if is_any_over {
-            self.retire(drain, |pool| !pool.has_owners() || pool.sweep(idle, FORGET));
+            self.retire(drain, |pool| !pool.has_owners() || pool.sweep(idle, UNUSED));
         }
     }
 }
@@ -171,23 +171,23 @@ fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, Upstre
     let Some(trust) = &profile.trust else {
         return Ok(Connector::Plain(settings.tcp()));
     };
-    let tls = MtlsConnectorLayer::for_profile(profile.identity.as_ref(), trust, profile.key.http1_only)?;
+    let tls = MtlsConnectorLayer::for_one_upstream(profile.identity.as_ref(), trust, profile.key.http1_only)?;
     let timeout = settings.connect_timeout.saturating_add(settings.handshake_timeout);
-    Ok(Connector::Tls(tls.for_one_upstream().with_timeout(timeout).layer(settings.tcp())))
+    Ok(Connector::Tls(tls.with_timeout(timeout).layer(settings.tcp())))
 }
 
 impl Changing {
-    fn places(&mut self, authority: &Authority, most: usize) -> Arc<ConnectionLimit> {
-        if let Some(places) = self.places.get(authority).and_then(Weak::upgrade) {
-            return places;
+    fn limit(&mut self, authority: &Authority, most: usize) -> Arc<ConnectionLimit> {
+        if let Some(limit) = self.limits.get(authority).and_then(Weak::upgrade) {
+            return limit;
         }
-        self.places.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(ConnectionLimit::new(most));
-        self.places.insert(authority.clone(), Arc::downgrade(&places));
-        places
+        self.limits.retain(|_, limit| limit.strong_count() > 0);
+        let limit = Arc::new(ConnectionLimit::new(most));
+        self.limits.insert(authority.clone(), Arc::downgrade(&limit));
+        limit
     }
 
-    /// Looks over the pools as long as there are any; ends with them, or with the runtime.
+    /// Starts the sweeping task, unless it runs; it ends with the pools or the runtime.
     fn keep_sweeping<B>(&mut self, pools: &Arc<Pools<B>>, settings: &Settings)
     where
         B: Body + Send + 'static + Unpin,
@@ -209,7 +209,6 @@ impl Changing {
     }
 }
 
-/// What a key says of its identity and trust.
 impl Key {
     pub(super) fn is_of_identity(&self, identity: Generation) -> bool {
         self.identity == Some(identity)

@@ -1,21 +1,21 @@
-//! Telling those who wait for a connection that there may be one.
+//! Notification of requests that wait for a connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// Of one pool: a connection came back, a stream ended, or an upstream said how many streams it allows.
+/// Changes of one pool: a connection was returned, a stream ended, or a stream limit became known.
 #[derive(Default)]
 pub(super) struct Availability {
     waiting: AtomicUsize,
     changed: Notify,
 }
 
-/// Somebody who waits, until dropped.
+/// A waiting request, until dropped.
 pub(super) struct Waiting<'a>(&'a Availability);
 
 impl Availability {
-    /// Announces somebody who waits, before they look for a connection: so nothing is missed.
+    /// Registers a waiting request. Called before it looks for a connection, so that no change is missed.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         Waiting(self)
@@ -25,21 +25,21 @@ impl Availability {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// There is something for one.
-    pub(super) fn one(&self) {
+    /// Wakes one waiting request.
+    pub(super) fn notify_one(&self) {
         if self.is_awaited() {
             self.changed.notify_one();
         }
     }
 
-    /// Everyone should look.
-    pub(super) fn all(&self) {
+    /// Wakes all waiting requests.
+    pub(super) fn notify_all(&self) {
         self.changed.notify_waiters();
     }
 }
 
 impl Waiting<'_> {
-    /// The next change; what happens after this call is not missed.
+    /// Returns a future of the next change; changes after this call are not missed.
     pub(super) fn change(&self) -> Notified<'_> {
         self.0.changed.notified()
     }

@@ -14,52 +14,52 @@ use super::meters::Meters;
 use crate::outbound::ClientError;
 
 pin_project! {
-    /// The body of an upstream's answer. At its end the connection serves the next request; dropped before, it
-    /// ends the exchange: on HTTP/1.1 the connection is closed, on HTTP/2 the stream is reset.
+    /// Response body of an upstream.
     ///
-    /// A response that ends before it is complete gives every byte that arrived, and then an error of the kind
-    /// [`Truncated`](crate::ClientErrorKind::Truncated).
+    /// At its end the connection serves the next request. Dropping it before closes an HTTP/1.1 connection, and resets
+    /// an HTTP/2 stream.
+    ///
+    /// A truncated response yields every byte that arrived, and then an error of the kind
+    /// [`Truncated`](crate::outbound::ClientErrorKind::Truncated).
     pub struct UpstreamBody {
         #[pin]
         body: Incoming,
         meters: Arc<Meters>,
-        lent: Option<Box<dyn ReturnToPool>>,
+        lease: Option<Box<dyn ReturnToPool>>,
         is_explicit: bool,
     }
 }
 
-/// What an answer has borrowed until its body ends.
+/// A connection or stream that is in use until the end of a response body.
 pub(super) trait ReturnToPool: Send + Sync {
     fn give_back(self: Box<Self>);
 }
 
 impl UpstreamBody {
-    pub(super) fn new(body: Incoming, meters: Arc<Meters>, lent: Option<Box<dyn ReturnToPool>>) -> Self {
-        let mut body = Self { body, meters, lent, is_explicit: false };
+    pub(super) fn new(body: Incoming, meters: Arc<Meters>, lease: Option<Box<dyn ReturnToPool>>) -> Self {
+        let mut body = Self { body, meters, lease, is_explicit: false };
         if body.body.is_end_stream() {
-            give_back(&mut body.lent);
+            give_back(&mut body.lease);
         }
         body
     }
-}
 
-impl UpstreamBody {
-    /// Takes only the end of the HTTP/2 stream, and no reset, as the end of a body without a length. For requests
-    /// without a body: a response to one that is still being sent may be followed by a reset without an error (RFC
-    /// 9113, section 8.1).
+    /// Accepts only the end of the HTTP/2 stream, not a reset, as the end of a body without a length. For requests
+    /// without a body: a response to a request that is still being sent may be followed by a reset without an error
+    /// (RFC 9113, section 8.1).
     pub(super) fn ends_explicitly(mut self, is_explicit: bool) -> Self {
         self.is_explicit = is_explicit;
         self
     }
 }
 
-fn give_back(lent: &mut Option<Box<dyn ReturnToPool>>) {
-    if let Some(lent) = lent.take() {
-        lent.give_back();
+fn give_back(lease: &mut Option<Box<dyn ReturnToPool>>) {
+    if let Some(lease) = lease.take() {
+        lease.give_back();
     }
 }
 
-/// Whether a body that has ended lacks bytes that were announced, or `is_explicit` and lacks its end.
+/// Returns true if a body that has ended lacks announced bytes, or, with `is_explicit`, its end.
 fn is_short(body: &Incoming, is_explicit: bool) -> bool {
     !body.is_end_stream() && body.size_hint().exact().map_or(is_explicit, |missing| missing > 0)
 }
@@ -74,22 +74,22 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         let mut this = self.project();
         let error = match ready!(this.body.as_mut().poll_frame(cx)) {
-            // An HTTP/2 stream that was reset without an error ends like one that is complete.
+            // hyper reports an HTTP/2 stream that was reset without an error as complete.
             None if is_short(&this.body, *this.is_explicit) => ClientError::short(),
             None => {
-                give_back(this.lent);
+                give_back(this.lease);
                 return Poll::Ready(None);
             }
             Some(Ok(frame)) => {
                 if this.body.is_end_stream() {
-                    give_back(this.lent);
+                    give_back(this.lease);
                 }
                 return Poll::Ready(Some(Ok(frame)));
             }
             Some(Err(error)) => ClientError::receiving(error),
         };
-        // The connection is closed, or the stream reset.
-        if this.lent.take().is_some() {
+        // Dropping the lease closes the connection, or resets the stream.
+        if this.lease.take().is_some() {
             this.meters.unfinished(&error);
         }
         Poll::Ready(Some(Err(error)))

@@ -24,16 +24,16 @@ use crate::outbound::{
     stream::{ConnectionStats, Watched},
 };
 
-/// What makes connections.
+/// Opens the connections of a pool.
 pub(in super::super) enum Connector {
     Tls(MtlsConnector<TcpConnector>),
     Plain(TcpConnector),
 }
 
-/// The most of a response that is buffered for one HTTP/1.1 connection, and the largest head, in bytes.
+/// Read buffer of an HTTP/1.1 connection in bytes, which also limits the response head.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// A connection that has just been made.
+/// A new connection.
 pub(super) enum Opened<B> {
     Http1(Http1<B>),
     Http2(Arc<Http2<B>>),
@@ -41,32 +41,36 @@ pub(super) enum Opened<B> {
 
 pub(super) struct Http1<B> {
     pub(super) sender: http1::SendRequest<B>,
-    pub(super) facts: ConnectionStats,
+    pub(super) stats: ConnectionStats,
     pub(super) open: Arc<Open>,
 }
 
-/// Counts a connection as open; the driving task and a tunnel hold it. It holds no pool: a pool that nobody has
-/// any more closes its idle connections by being dropped.
+/// Counts a connection as open; owned by its task and by a tunnel. It does not own the pool: dropping the last
+/// reference to a pool closes its idle connections.
 pub(super) struct Open {
     meters: Arc<Meters>,
-    cut: Arc<ForceClose>,
-    _places: Vec<OwnedSemaphorePermit>,
+    force_close: Arc<ForceClose>,
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Open {
-    pub(super) fn new(meters: Arc<Meters>, cut: Arc<ForceClose>, places: Vec<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(
+        meters: Arc<Meters>,
+        force_close: Arc<ForceClose>,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> Self {
         meters.opened();
-        Self { meters, cut, _places: places }
+        Self { meters, force_close, _permits: permits }
     }
 
-    pub(super) fn cut(&self) -> &ForceClose {
-        &self.cut
+    pub(super) fn force_close(&self) -> &ForceClose {
+        &self.force_close
     }
 
-    /// Ends when the connection has to be cut off.
+    /// Completes when the connection must end.
     #[cfg(feature = "proxy")]
-    pub(super) async fn is_cut(&self) {
-        self.cut.wait().await;
+    pub(super) async fn force_closed(&self) {
+        self.force_close.wait().await;
     }
 }
 
@@ -77,12 +81,12 @@ impl Drop for Open {
 }
 
 impl Connector {
-    /// Opens a connection and drives it.
+    /// Opens a connection and spawns its task.
     pub(super) async fn open<B>(
         &self,
         uri: Uri,
         open: Open,
-        returned: &Arc<Availability>,
+        availability: &Arc<Availability>,
     ) -> Result<Opened<B>, ClientError>
     where
         B: Body + Send + 'static + Unpin,
@@ -94,11 +98,11 @@ impl Connector {
                 let mut connector = connector.clone();
                 poll_fn(|cx| connector.poll_ready(cx)).await?;
                 let stream = connector.call(uri).await?;
-                let facts = stream.facts().clone();
-                open.meters.shook_hands(stream.is_resumed());
+                let stats = stream.stats().clone();
+                open.meters.handshake_completed(stream.is_resumed());
                 match stream.is_http2() {
-                    true => http2::open(stream, facts, open, returned.clone()).await.map(Opened::Http2),
-                    false => http1(stream, facts, open).await,
+                    true => http2::open(stream, stats, open, availability.clone()).await.map(Opened::Http2),
+                    false => http1(stream, stats, open).await,
                 }
             }
             Self::Plain(connector) => {
@@ -106,14 +110,14 @@ impl Connector {
                 poll_fn(|cx| connector.poll_ready(cx)).await.map_err(ClientError::connecting)?;
                 let stream = connector.call(uri).await.map_err(ClientError::connecting)?;
                 let stream = Watched::new(stream.into_inner());
-                let facts = stream.facts().clone();
-                http1(TokioIo::new(stream), facts, open).await
+                let stats = stream.stats().clone();
+                http1(TokioIo::new(stream), stats, open).await
             }
         }
     }
 }
 
-async fn http1<T, B>(io: T, facts: ConnectionStats, open: Open) -> Result<Opened<B>, ClientError>
+async fn http1<T, B>(io: T, stats: ConnectionStats, open: Open) -> Result<Opened<B>, ClientError>
 where
     T: Read + Write + Unpin + Send + 'static,
     B: Body + Send + 'static,
@@ -124,19 +128,19 @@ where
         .max_buf_size(READ_BUFFER)
         .handshake(io)
         .await
-        .map_err(|error| ClientError::opening(error, &facts))?;
+        .map_err(|error| ClientError::opening(error, &stats))?;
     let open = Arc::new(open);
-    let held = open.clone();
-    open.cut.spawn(async move {
-        // How it ended is told to the request in flight, if there is one.
+    let guard = open.clone();
+    open.force_close.spawn(async move {
+        // The request in flight, if there is one, reports the error.
         let _ = connection.with_upgrades().await;
-        drop(held);
+        drop(guard);
     });
-    // Until its task has run once it looks like one that is busy, and would not be lent. That it is gone already
-    // is told to whoever sends on it.
+    // Until its task has run once the connection appears busy. A closed connection fails the request that uses it.
     let _ = sender.ready().await;
-    Ok(Opened::Http1(Http1 { sender, facts, open }))
+    Ok(Opened::Http1(Http1 { sender, stats, open }))
 }
+
 impl<B> Http1<B> {
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()

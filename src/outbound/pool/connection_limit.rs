@@ -7,12 +7,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::meters::Meters;
 
-/// How many connections there may be: to one upstream under all identities together, or to all upstreams.
+/// Connection limit: of one upstream under all identities, or of all upstreams.
 pub(in super::super) struct ConnectionLimit {
     free: Arc<Semaphore>,
-    /// How many wait, to be asked on every request.
+    /// Number of waiting attempts; read on every request.
     waiting: AtomicUsize,
-    /// The pools that wait, once for each place.
+    /// The pools of the waiting attempts.
     pools: Mutex<Vec<Arc<Meters>>>,
 }
 
@@ -22,29 +22,29 @@ impl ConnectionLimit {
         Self { free, waiting: AtomicUsize::new(0), pools: Mutex::default() }
     }
 
-    /// Whether somebody waits for a place.
-    pub(super) fn is_wanted(&self) -> bool {
+    /// Returns true if an attempt waits for a permit.
+    pub(super) fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether a pool waits for a place that has no connection at all.
-    pub(super) fn is_needed(&self) -> bool {
-        self.is_wanted() && self.pools().iter().any(|pool| pool.connections() == 0)
+    /// Returns true if a pool without any connection waits for a permit.
+    pub(super) fn is_starving(&self) -> bool {
+        self.is_awaited() && self.pools().iter().any(|pool| pool.connections() == 0)
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.free.available_permits() == 0
     }
 
-    pub(super) fn try_take(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
         self.free.clone().try_acquire_owned().ok()
     }
 
-    /// Waits for a place, in turn; dropping the future gives up.
-    pub(super) async fn take(&self, pool: &Arc<Meters>) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a permit, in order of arrival. Dropping the future cancels the wait.
+    pub(super) async fn acquire(&self, pool: &Arc<Meters>) -> Option<OwnedSemaphorePermit> {
         self.pools().push(pool.clone());
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting { places: self, pool };
+        let _waiting = Waiting { limit: self, pool };
         // The semaphore is never closed.
         self.free.clone().acquire_owned().await.ok()
     }
@@ -55,14 +55,14 @@ impl ConnectionLimit {
 }
 
 struct Waiting<'a> {
-    places: &'a ConnectionLimit,
+    limit: &'a ConnectionLimit,
     pool: &'a Arc<Meters>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.places.waiting.fetch_sub(1, Ordering::Relaxed);
-        let mut pools = self.places.pools();
+        self.limit.waiting.fetch_sub(1, Ordering::Relaxed);
+        let mut pools = self.limit.pools();
         if let Some(at) = pools.iter().position(|pool| Arc::ptr_eq(pool, self.pool)) {
             pools.swap_remove(at);
         }

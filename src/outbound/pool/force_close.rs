@@ -1,4 +1,4 @@
-//! Ending what is still in flight when its time is over.
+//! Forced end of connections after the drain timeout.
 
 use std::{
     future::Future,
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::watch, task::AbortHandle};
 
-/// The connections of one pool, as far as they can be cut off. What is in flight on them then ends with an error.
+/// The connection tasks of one pool. Aborting them fails their requests in flight.
 pub(super) struct ForceClose {
     is_done: watch::Sender<bool>,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -18,11 +18,11 @@ impl ForceClose {
         Self { is_done: watch::Sender::new(false), tasks: Mutex::default() }
     }
 
-    /// Runs what drives a connection.
+    /// Spawns a connection task.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(task).abort_handle();
         let mut tasks = self.tasks();
-        // Asked under the lock, so none is missed.
+        // Checked under the lock, so that no task is missed.
         if *self.is_done.borrow() {
             task.abort();
         } else {
@@ -30,8 +30,8 @@ impl ForceClose {
         }
     }
 
-    /// Cuts everything off, now and from now on.
-    pub(super) fn cut(&self) {
+    /// Aborts all tasks, and every task that is spawned later.
+    pub(super) fn abort_all(&self) {
         let mut tasks = self.tasks();
         self.is_done.send_replace(true);
         for task in tasks.drain(..) {
@@ -39,15 +39,15 @@ impl ForceClose {
         }
     }
 
-    /// Ends when everything is cut off.
+    /// Completes at [`abort_all`](Self::abort_all).
     #[cfg(feature = "proxy")]
     pub(super) async fn wait(&self) {
-        // The sender is here, so this cannot fail.
+        // The sender is alive, so this cannot fail.
         let _ = self.is_done.subscribe().wait_for(|is_done| *is_done).await;
     }
 
-    /// Lets go of what has ended by itself.
-    pub(super) fn tidy(&self) {
+    /// Removes finished tasks.
+    pub(super) fn remove_finished(&self) {
         self.tasks().retain(|task| !task.is_finished());
     }
 

@@ -1,4 +1,4 @@
-//! An HTTP/2 connection, which many requests share.
+//! HTTP/2 connections, shared by many requests.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,47 +21,46 @@ use tokio::time::Instant;
 use super::{availability::Availability, connection::Open};
 use crate::outbound::{ClientError, stream::ConnectionStats};
 
-/// The largest head of an answer on HTTP/2, as HTTP/2 counts it.
-const LARGEST_HEAD: u32 = 64 * 1024;
+/// Limit of a response head in bytes, counted as RFC 9113, section 6.5.2.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
 
-/// How many streams of an HTTP/2 connection are used where the upstream sets no lower limit; then another
-/// connection is made.
+/// Streams used of one connection, unless the upstream sets a lower limit; beyond, another connection is opened.
 const STREAMS: usize = 100;
 
-/// How much of an answer's body may be on its way on HTTP/2. All streams of a connection have room for as much
-/// at the same time: callers that do not read their answers hold up nobody else's.
+/// Flow-control window of a stream in bytes. The connection's window is the sum of all streams', so that callers that
+/// do not read their responses do not block others.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 
-/// What stands for the number of streams until the upstream has said it.
-const UNKNOWN: usize = STREAMS + 1;
+/// Stream limit reported by h2 before the first SETTINGS frame.
+const UNKNOWN_LIMIT: usize = STREAMS + 1;
 
-/// How often it is looked for once the upstream has said anything.
-const LOOKS: usize = 100;
+/// Number of times that the limit is polled after the first byte of the upstream.
+const MAX_POLLS: usize = 100;
 
 pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
-    facts: ConnectionStats,
+    stats: ConnectionStats,
     in_flight: AtomicUsize,
-    /// How many streams the upstream allows at a time; 0 until it has said so, and then one is used.
+    /// Concurrent streams that the upstream allows; 0 before the first SETTINGS frame, when one is used.
     limit: Arc<AtomicUsize>,
-    /// It has had a request: before, it belongs to those who waited for it.
+    /// True after the first request; before, it is reserved for the requests that waited for it.
     is_used: AtomicBool,
-    /// It has had a request since it was last looked over.
+    /// True if a request used it since the last sweep.
     is_fresh: AtomicBool,
-    /// Since when it was found idle, as far as that was looked at.
+    /// The last sweep that found it in use.
     idle_since: Mutex<Instant>,
-    returned: Arc<Availability>,
+    availability: Arc<Availability>,
 }
 
-/// A place on an HTTP/2 connection, until it is dropped.
+/// A reserved stream; dropping it frees the stream.
 pub(super) struct Stream<B>(Arc<Http2<B>>);
 
 pub(super) async fn open<T, B>(
     io: T,
-    facts: ConnectionStats,
+    stats: ConnectionStats,
     open: Open,
-    returned: Arc<Availability>,
+    availability: Arc<Availability>,
 ) -> Result<Arc<Http2<B>>, ClientError>
 where
     T: Read + Write + Unpin + Send + 'static,
@@ -74,39 +73,39 @@ where
     let mut builder = http2::Builder::new(tasks.clone());
     builder
         .timer(TokioTimer::new())
-        .max_header_list_size(LARGEST_HEAD)
-        .initial_max_send_streams(UNKNOWN)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .initial_max_send_streams(UNKNOWN_LIMIT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let (sender, connection) =
-        builder.handshake(io).await.map_err(|error| ClientError::opening(error, &facts))?;
+        builder.handshake(io).await.map_err(|error| ClientError::opening(error, &stats))?;
     tasks.is_connected.store(true, Ordering::Relaxed);
     let limit = Arc::new(AtomicUsize::new(0));
     let shared = Arc::new(Http2 {
         sender,
-        facts: facts.clone(),
+        stats: stats.clone(),
         in_flight: AtomicUsize::new(0),
         limit: limit.clone(),
         is_used: AtomicBool::new(false),
         is_fresh: AtomicBool::new(true),
         idle_since: Mutex::new(Instant::now()),
-        returned: returned.clone(),
+        availability: availability.clone(),
     });
-    let held = open.clone();
-    open.cut().spawn(async move {
-        // At the end whoever waits for a stream looks elsewhere.
-        let _last = Last(returned.clone());
+    let guard = open.clone();
+    open.force_close().spawn(async move {
+        // At its end requests that wait for a stream look for another connection.
+        let _guard = NotifyOnDrop(availability.clone());
         {
             let mut connection = pin!(connection);
-            let mut looks = 0;
+            let mut polls = 0;
             loop {
                 let driven = poll_fn(|cx| {
                     let polled = connection.as_mut().poll(cx);
                     let allowed = connection.current_max_send_streams();
-                    if allowed != UNKNOWN {
+                    if allowed != UNKNOWN_LIMIT {
                         let allowed = allowed.clamp(1, STREAMS);
                         if limit.swap(allowed, Ordering::Relaxed) < allowed {
-                            returned.all();
+                            availability.notify_all();
                         }
                     }
                     polled
@@ -115,26 +114,25 @@ where
                 tokio::select! {
                     biased;
                     _ = driven => break,
-                    () = look(&facts, looks), if is_unknown && looks < LOOKS => looks += 1,
+                    () = settings_arrived(&stats, polls), if is_unknown && polls < MAX_POLLS => polls += 1,
                 }
             }
         }
-        drop(held);
+        drop(guard);
     });
     Ok(shared)
 }
 
-/// The first that an upstream says is how many streams it allows. Another task reads it, at about the time at
-/// which this ends.
-async fn look(facts: &ConnectionStats, looks: usize) {
-    match looks {
-        0 => facts.first_octets().await,
+/// Completes at about the time at which another task reads the first SETTINGS frame.
+async fn settings_arrived(stats: &ConnectionStats, polls: usize) {
+    match polls {
+        0 => stats.first_bytes().await,
         _ => tokio::task::yield_now().await,
     }
 }
 
-/// Runs what hyper splits off an HTTP/2 connection. The connection itself, which hyper starts in its handshake,
-/// ends when it is cut off; everything else ends with it.
+/// Executor of an HTTP/2 connection. The connection task, which hyper spawns in its handshake, is aborted on a forced
+/// close; all other tasks end with it.
 #[derive(Clone)]
 struct Tasks {
     open: Arc<Open>,
@@ -152,19 +150,19 @@ where
             return;
         }
         let open = self.open.clone();
-        self.open.cut().spawn(async move {
+        self.open.force_close().spawn(async move {
             task.await;
             drop(open);
         });
     }
 }
 
-/// Tells everyone who waits that a connection has ended.
-struct Last(Arc<Availability>);
+/// Wakes all waiters when a connection ends.
+struct NotifyOnDrop(Arc<Availability>);
 
-impl Drop for Last {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
-        self.0.all();
+        self.0.notify_all();
     }
 }
 
@@ -173,33 +171,33 @@ impl<B> Http2<B> {
         self.sender.is_closed()
     }
 
-    /// Whether the upstream has said how many streams it allows.
+    /// Returns true if the stream limit is known.
     pub(super) fn is_settled(&self) -> bool {
         self.limit.load(Ordering::Relaxed) > 0
     }
 
-    /// Why the upstream wants nothing of us, if it said so in place of how many streams it allows.
+    /// Returns the alert that the upstream sent in place of its SETTINGS.
     pub(super) fn refused(&self) -> Option<ClientError> {
-        (!self.is_settled()).then(|| ClientError::refused(&self.facts))?
+        (!self.is_settled()).then(|| ClientError::refused(&self.stats))?
     }
 
-    /// Takes it that an upstream which says nothing allows the usual number.
-    pub(super) fn settle(&self) {
+    /// Assumes the default stream limit for an upstream that sends no SETTINGS.
+    pub(super) fn assume_settings(&self) {
         let _ = self.limit.compare_exchange(0, STREAMS, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether it has ever had a request.
+    /// Returns true if it ever had a request.
     pub(super) fn is_used(&self) -> bool {
         self.is_used.load(Ordering::Relaxed)
     }
 
-    /// Whether it has no request at the moment, and was used, or has waited in vain for a while.
+    /// Returns true if it has no request in flight, and was used or has been unused for `unused`.
     pub(super) fn is_idle(&self, unused: Duration) -> bool {
         let is_old = || self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= unused;
         self.in_flight.load(Ordering::SeqCst) == 0 && (self.is_used() || is_old())
     }
 
-    /// Looks over it: whether it has had no request for this long. Only here the clock is asked.
+    /// Returns true if it had no request for `time`. Called by sweeps.
     pub(super) fn is_idle_for(&self, time: Duration, now: Instant) -> bool {
         let mut since = self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_fresh.swap(false, Ordering::Relaxed) || self.in_flight.load(Ordering::SeqCst) > 0 {
@@ -208,7 +206,7 @@ impl<B> Http2<B> {
         self.in_flight.load(Ordering::SeqCst) == 0 && now.saturating_duration_since(*since) >= time
     }
 
-    /// A place for one more request. Called with the pool's state locked, so places are not given twice.
+    /// Reserves a stream. Called under the pool's lock, so that no stream is reserved twice.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Stream<B>> {
         let is_free = self.in_flight.load(Ordering::SeqCst) < self.limit.load(Ordering::Relaxed).max(1);
         (is_free && !self.is_closed()).then(|| {
@@ -225,14 +223,14 @@ impl<B> Stream<B> {
         self.0.sender.clone()
     }
 
-    pub(super) fn facts(&self) -> &ConnectionStats {
-        &self.0.facts
+    pub(super) fn stats(&self) -> &ConnectionStats {
+        &self.0.stats
     }
 }
 
 impl<B> Drop for Stream<B> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.0.returned.one();
+        self.0.availability.notify_one();
     }
 }

@@ -1,4 +1,4 @@
-//! A connection as long as one request needs it.
+//! Use of a connection by one request.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::outbound::ClientError;
 
 pub(in super::super) struct Lease<B> {
     pool: Arc<Pool<B>>,
-    on: LeaseKind<B>,
+    kind: LeaseKind<B>,
 }
 
 enum LeaseKind<B> {
@@ -27,7 +27,7 @@ enum LeaseKind<B> {
 /// A request that failed.
 pub(in super::super) struct Unsent<B> {
     pub(in super::super) error: ClientError,
-    /// The request, if it was never begun, as it was.
+    /// The unchanged request, if none of it was sent.
     pub(in super::super) request: Option<Box<Request<B>>>,
 }
 
@@ -38,16 +38,16 @@ impl<B> Unsent<B> {
     }
 }
 
-/// Keeps a connection that has become a tunnel among the open ones, and tells when it has to end.
+/// Keeps the connection of a tunnel counted as open, and signals its forced end.
 #[derive(Clone)]
 pub(crate) struct TunnelGuard(
-    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "held until the tunnel ends"))] Arc<Open>,
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "owned until the tunnel ends"))] Arc<Open>,
 );
 
 #[cfg(feature = "proxy")]
 impl TunnelGuard {
-    pub(crate) async fn is_cut(&self) {
-        self.0.is_cut().await;
+    pub(crate) async fn force_closed(&self) {
+        self.0.force_closed().await;
     }
 }
 
@@ -57,16 +57,16 @@ where
     B::Data: Send,
 {
     pub(super) fn http1(pool: Arc<Pool<B>>, connection: Http1<B>) -> Self {
-        Self { pool, on: LeaseKind::Http1(connection) }
+        Self { pool, kind: LeaseKind::Http1(connection) }
     }
 
     pub(super) fn http2(pool: Arc<Pool<B>>, stream: Stream<B>) -> Self {
-        Self { pool, on: LeaseKind::Http2(stream) }
+        Self { pool, kind: LeaseKind::Http2(stream) }
     }
 
-    /// Gives it back unused.
+    /// Returns an unused connection to the pool.
     pub(in super::super) fn give_back(self) {
-        if let LeaseKind::Http1(connection) = self.on {
+        if let LeaseKind::Http1(connection) = self.kind {
             self.pool.put(connection);
         }
     }
@@ -77,30 +77,30 @@ where
         mut request: Request<B>,
         allows_missing_close_notify: bool,
     ) -> Result<Response<UpstreamBody>, Unsent<B>> {
-        let Self { pool, on } = self;
+        let Self { pool, kind } = self;
         pool.meters.sent();
-        match on {
+        match kind {
             LeaseKind::Http1(mut connection) => {
-                let before = OriginalTarget::of(&request);
+                let target = OriginalTarget::of(&request);
                 to_http1(&mut request, &pool);
-                connection.facts.allow_missing_close_notify(allows_missing_close_notify);
-                let received = connection.facts.received();
+                connection.stats.allow_missing_close_notify(allows_missing_close_notify);
+                let received = connection.stats.received();
                 match connection.sender.try_send_request(request).await {
                     Ok(response) if is_framed_once(response.headers()) => {
-                        Ok(answered(response, pool, connection))
+                        Ok(with_return(response, pool, connection))
                     }
-                    // The connection is closed with what is left of the answer.
+                    // Dropping the response closes the connection.
                     Ok(_) => Err(Unsent { error: ClientError::framed_twice(), request: None }),
                     Err(mut failed) => {
-                        let request = failed.take_message().map(|request| before.restore(request));
-                        let is_silent = connection.facts.received() == received;
-                        let error = ClientError::sending(failed.into_error(), &connection.facts, is_silent);
+                        let request = failed.take_message().map(|request| target.restore(request));
+                        let is_silent = connection.stats.received() == received;
+                        let error = ClientError::sending(failed.into_error(), &connection.stats, is_silent);
                         Err(Unsent::new(error, request))
                     }
                 }
             }
             LeaseKind::Http2(stream) => {
-                let before = OriginalTarget::of(&request);
+                let target = OriginalTarget::of(&request);
                 let is_sent = request.body().is_end_stream();
                 to_http2(&mut request);
                 match stream.sender().try_send_request(request).await {
@@ -111,8 +111,8 @@ where
                         }))
                     }
                     Err(mut failed) => {
-                        let request = failed.take_message().map(|request| before.restore(request));
-                        let error = ClientError::sending(failed.into_error(), stream.facts(), true);
+                        let request = failed.take_message().map(|request| target.restore(request));
+                        let error = ClientError::sending(failed.into_error(), stream.stats(), true);
                         Err(Unsent::new(error, request))
                     }
                 }
@@ -121,7 +121,7 @@ where
     }
 }
 
-/// What a version of HTTP writes differently: where a request goes.
+/// The target of a request before it was rewritten for one HTTP version.
 struct OriginalTarget {
     uri: Uri,
     host: Option<HeaderValue>,
@@ -142,7 +142,7 @@ impl OriginalTarget {
     }
 }
 
-/// HTTP/1.1 has the target in origin form, and the authority in the Host field.
+/// Writes the target in origin form, and the authority to the Host field.
 fn to_http1<B>(request: &mut Request<B>, pool: &Pool<B>) {
     request.headers_mut().entry(header::HOST).or_insert_with(|| pool.host.clone());
     // The version is negotiated with the upstream, not inherited from the caller.
@@ -150,7 +150,7 @@ fn to_http1<B>(request: &mut Request<B>, pool: &Pool<B>) {
     *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
 }
 
-/// HTTP/2 has one name for what HTTP/1.1 says twice: a Host field becomes the authority.
+/// Moves the Host field to `:authority`, its only place in HTTP/2.
 fn to_http2<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_2;
     if let Some(host) = request.headers_mut().remove(header::HOST)
@@ -164,8 +164,8 @@ fn to_http2<B>(request: &mut Request<B>) {
     }
 }
 
-/// Whether an answer says in one way only where it ends (RFC 9112, section 6.3): by one length, or by chunks and
-/// no other coding, which would be taken off together with its name.
+/// Returns true if a response is framed unambiguously (RFC 9112, section 6.3): by one length, or by `chunked` as the
+/// only transfer coding.
 fn is_framed_once(headers: &HeaderMap) -> bool {
     let only = |name| {
         let mut values = headers.get_all(name).iter();
@@ -180,8 +180,8 @@ fn is_framed_once(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The answer, whose end gives the connection back.
-fn answered<B>(
+/// Returns the response; the end of its body returns the connection to the pool.
+fn with_return<B>(
     mut response: Response<Incoming>,
     pool: Arc<Pool<B>>,
     connection: Http1<B>,
@@ -191,7 +191,7 @@ where
     B::Data: Send,
 {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        connection.facts.allow_missing_close_notify(false);
+        connection.stats.allow_missing_close_notify(false);
         response.extensions_mut().insert(TunnelGuard(connection.open));
         return response.map(|body| UpstreamBody::new(body, pool.meters.clone(), None));
     }
@@ -216,7 +216,7 @@ where
         } else if !connection.is_closed()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            // The answer is whole, but its request may not be; or the connection has not noticed yet.
+            // The response is complete; the request may still be in transit, or the connection task has not run yet.
             runtime.spawn(async move {
                 if connection.sender.ready().await.is_ok() {
                     pool.put(connection);

@@ -1,4 +1,4 @@
-//! What is counted for each pair of identity and upstream, through handles that are held.
+//! Counters of each pair of identity and upstream; metric handles are registered once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,7 +23,7 @@ impl Meters {
         }
     }
 
-    /// Connections that are open, idle ones and those of tunnels included.
+    /// Returns the number of open connections, idle ones and tunnels included.
     pub(super) fn connections(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -41,7 +41,7 @@ impl Meters {
     }
 
     #[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "labels of metrics"))]
-    pub(super) fn shook_hands(&self, is_resumed: bool) {
+    pub(super) fn handshake_completed(&self, is_resumed: bool) {
         #[cfg(feature = "metrics")]
         match is_resumed {
             true => self.handles.resumed.increment(1),
@@ -60,7 +60,7 @@ impl Meters {
         self.handles.failed(kind);
     }
 
-    /// Logs and counts a response that began and did not arrive whole.
+    /// Logs and counts a response that ended before it was complete.
     #[cold]
     pub(super) fn unfinished(&self, error: &ClientError) {
         let Self { identity, upstream, .. } = self;
@@ -69,7 +69,7 @@ impl Meters {
             ClientErrorKind::Truncated => {
                 tracing::warn!(%upstream, %identity, "response truncated: {}", error.root_cause());
             }
-            // Ended on this side: by its request's body, or by the end of a replaced identity.
+            // Ended on this side: by the request's body, or by the end of a replaced identity.
             _ => tracing::debug!(%upstream, %identity, "response aborted: {}", error.root_cause()),
         }
     }

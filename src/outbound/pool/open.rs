@@ -1,4 +1,4 @@
-//! Making a connection, once for everyone where the upstream speaks HTTP/2 or has not been met yet.
+//! Connection establishment. Concurrent requests share one attempt until the upstream is known to speak HTTP/1.1.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,23 +17,23 @@ use super::{
 };
 use crate::outbound::{ClientError, ClientErrorKind};
 
-/// How many connections may end without a word of the upstream while a request waits.
+/// Connections that the upstream may close without a response while one request waits.
 const MAX_SILENT_CLOSES: usize = 8;
 
-/// How long those who find no room wait for a new HTTP/2 upstream to say how many streams it allows.
+/// How long requests wait for the first SETTINGS frame of a new HTTP/2 connection.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an attempt may take until another one is begun beside it: one upstream behind an address may stall
-/// while others do not.
+/// Delay before a second attempt starts beside a slow one: of several servers behind one address, a single one may
+/// stall.
 const HEDGE_DELAY: Duration = Duration::from_secs(1);
 
-/// What a request without a connection has to do.
+/// Next step for a request without a connection.
 enum ConnectStep<B> {
-    /// Make its own: HTTP/1.1.
+    /// Open a connection for this request alone: HTTP/1.1.
     Dial,
-    /// Wait for the connection that is being made for everyone.
+    /// Wait for the shared attempt.
     JoinAttempt(AttemptResult),
-    /// Wait until a connection that was just made is known.
+    /// Wait for the SETTINGS of a new connection.
     AwaitSettings(Arc<Http2<B>>),
 }
 
@@ -43,10 +43,10 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// A connection that has just been made, or one that has become free meanwhile.
+    /// Returns a new connection, or one that became free meanwhile.
     pub(in super::super) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
         let since = Instant::now();
-        let waiting = self.returned.wait();
+        let waiting = self.availability.wait();
         let silent_closes = self.state().silent_closes;
         let mut joined: Option<AttemptResult> = None;
         loop {
@@ -54,40 +54,40 @@ where
             if let Some(lease) = self.ready() {
                 return Ok(lease);
             }
-            let mut opening = match self.next(joined.take()) {
+            let mut attempt = match self.next(joined.take()) {
                 ConnectStep::Dial => return self.connect_alone(&waiting).await,
                 ConnectStep::AwaitSettings(connection) => {
                     if timeout(SETTINGS_TIMEOUT, change).await.is_err() {
-                        connection.settle();
+                        connection.assume_settings();
                     }
                     match connection.refused() {
                         Some(error) => return Err(error),
                         None => continue,
                     }
                 }
-                ConnectStep::JoinAttempt(opening) => opening,
+                ConnectStep::JoinAttempt(attempt) => attempt,
             };
             if self.state().silent_closes - silent_closes >= MAX_SILENT_CLOSES {
                 return Err(ClientError::unsent(ClientErrorKind::Unreachable));
             }
-            let result_tx = async { opening.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) };
-            let outcome = tokio::select! {
-                // The attempt outlives whoever asked first. Its sender gone without a word means a runtime that
-                // ends.
-                outcome = result_tx => Some(outcome),
+            let result = async { attempt.wait_for(Option::is_some).await.ok().and_then(|it| it.clone()) };
+            let result = tokio::select! {
+                // The attempt outlives the request that started it; a dropped sender means that the runtime is
+                // shutting down.
+                result = result => Some(result),
                 () = change => None,
                 () = sleep(HEDGE_DELAY) => {
                     self.hedge();
                     None
                 }
             };
-            let Some(outcome) = outcome else {
-                joined = Some(opening);
+            let Some(result) = result else {
+                joined = Some(attempt);
                 continue;
             };
-            match outcome {
+            match result {
                 Some(Ok(())) => {}
-                // Somebody else's time is over.
+                // The shared attempt timed out; ours has not.
                 Some(Err(error))
                     if error.kind() == ClientErrorKind::TooManyConnections
                         && since.elapsed() < self.parts.connect_timeout => {}
@@ -97,60 +97,60 @@ where
         }
     }
 
-    /// `joined` is the attempt that the request waits for already.
+    /// Returns the next step. `joined`: the attempt that the request waits for already.
     fn next(self: &Arc<Self>, joined: Option<AttemptResult>) -> ConnectStep<B> {
         let mut state = self.state();
         if state.protocol == Protocol::Http1 {
             return ConnectStep::Dial;
         }
-        if let Some(opening) = joined {
-            return ConnectStep::JoinAttempt(opening);
+        if let Some(attempt) = joined {
+            return ConnectStep::JoinAttempt(attempt);
         }
-        if let Some(current) = &state.opening {
-            return ConnectStep::JoinAttempt(current.opening.clone());
+        if let Some(pending) = &state.attempt {
+            return ConnectStep::JoinAttempt(pending.result.clone());
         }
-        if let Some(unknown) = state.shared.iter().find(|it| !it.is_settled() && !it.is_closed()) {
-            return ConnectStep::AwaitSettings(unknown.clone());
+        if let Some(new) = state.shared.iter().find(|it| !it.is_settled() && !it.is_closed()) {
+            return ConnectStep::AwaitSettings(new.clone());
         }
-        ConnectStep::JoinAttempt(self.begin(&mut state))
+        ConnectStep::JoinAttempt(self.start_attempt(&mut state))
     }
 
-    /// Begins another attempt beside one that takes long. Who waits for the first goes on waiting for it, so that
-    /// its failure is theirs, and takes whatever connection comes.
+    /// Starts another attempt beside a slow one. Requests that wait for the first fail with it, and take any connection
+    /// that becomes available.
     fn hedge(self: &Arc<Self>) {
         let mut state = self.state();
-        let takes_long = |current: &PendingAttempt| current.since.elapsed() >= HEDGE_DELAY;
-        if state.opening.as_ref().is_some_and(takes_long) && !state.is_retired {
-            self.begin(&mut state);
+        let is_slow = |pending: &PendingAttempt| pending.since.elapsed() >= HEDGE_DELAY;
+        if state.attempt.as_ref().is_some_and(is_slow) && !state.is_retired {
+            self.start_attempt(&mut state);
         }
     }
 
-    fn begin(self: &Arc<Self>, state: &mut State<B>) -> AttemptResult {
-        let (result_tx, opening) = watch::channel(None);
-        state.opening = Some(PendingAttempt { opening: opening.clone(), since: Instant::now() });
+    fn start_attempt(self: &Arc<Self>, state: &mut State<B>) -> AttemptResult {
+        let (result_tx, result) = watch::channel(None);
+        state.attempt = Some(PendingAttempt { result: result.clone(), since: Instant::now() });
         let attempt = Attempt { pool: self.clone(), result_tx };
         tokio::spawn(attempt.run());
-        opening
+        result
     }
 
     async fn connect_alone(self: &Arc<Self>, waiting: &Waiting<'_>) -> Result<Lease<B>, ClientError> {
         let is_full = self.is_full();
         let opened = tokio::select! {
             opened = self.open() => opened?,
-            // Only where there is no place for another: elsewhere nobody waits that long.
+            // A returned connection is awaited only at the limit; below it a new one is faster.
             lease = self.wait_for_returned(waiting), if is_full => return Ok(lease),
         };
         match opened {
             Opened::Http1(connection) => Ok(Lease::http1(self.clone(), connection)),
             opened @ Opened::Http2(_) => {
-                // It has changed its mind since the last connection.
+                // The upstream has changed its protocol since the last connection.
                 self.add(opened);
                 self.ready().ok_or_else(|| ClientError::unsent(ClientErrorKind::Unreachable))
             }
         }
     }
 
-    /// A connection of this pool that came back.
+    /// Waits for a connection that is returned to this pool.
     async fn wait_for_returned(self: &Arc<Self>, waiting: &Waiting<'_>) -> Lease<B> {
         loop {
             let change = waiting.change();
@@ -162,22 +162,22 @@ where
     }
 
     async fn open(&self) -> Result<Opened<B>, ClientError> {
-        let mut taken = Vec::new();
-        for places in &self.parts.limits {
-            let place = match places.try_take() {
-                Some(place) => Some(place),
+        let mut permits = Vec::new();
+        for limit in &self.parts.limits {
+            let permit = match limit.try_acquire() {
+                Some(permit) => Some(permit),
                 None => {
-                    let Ok(place) = timeout(self.parts.connect_timeout, places.take(&self.meters)).await
+                    let Ok(permit) = timeout(self.parts.connect_timeout, limit.acquire(&self.meters)).await
                     else {
                         return Err(ClientError::unsent(ClientErrorKind::TooManyConnections));
                     };
-                    place
+                    permit
                 }
             };
-            taken.extend(place);
+            permits.extend(permit);
         }
-        let open = Open::new(self.meters.clone(), self.cut.clone(), taken);
-        let opened = self.parts.connector.open(self.uri.clone(), open, &self.returned).await?;
+        let open = Open::new(self.meters.clone(), self.force_close.clone(), permits);
+        let opened = self.parts.connector.open(self.uri.clone(), open, &self.availability).await?;
         self.state().protocol = match opened {
             Opened::Http1(_) => Protocol::Http1,
             Opened::Http2(_) => Protocol::Http2,
@@ -185,20 +185,20 @@ where
         Ok(opened)
     }
 
-    /// Gives a new connection to whoever comes next.
+    /// Adds a new connection to the pool and wakes one waiter.
     fn add(&self, opened: Opened<B>) {
         match opened {
             Opened::Http1(connection) => self.put(connection),
             Opened::Http2(connection) => {
-                // A retired pool lends it to those who waited for it, who are the last.
+                // In a retired pool it serves the requests that waited for it, which are the last.
                 self.state().shared.push(connection);
-                self.returned.one();
+                self.availability.notify_one();
             }
         }
     }
 }
 
-/// Makes a connection for everyone who waits.
+/// Opens a connection for all waiting requests.
 struct Attempt<B> {
     pool: Arc<Pool<B>>,
     result_tx: watch::Sender<Option<Result<(), Arc<ClientError>>>>,
@@ -211,31 +211,31 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn run(self) {
-        let outcome = match self.pool.open().await {
+        let result = match self.pool.open().await {
             Ok(opened) => {
                 self.pool.add(opened);
                 Ok(())
             }
             Err(error) => Err(Arc::new(error)),
         };
-        self.forget();
-        let _ = self.result_tx.send(Some(outcome));
+        self.unpublish();
+        let _ = self.result_tx.send(Some(result));
     }
 }
 
 impl<B> Attempt<B> {
-    /// Nobody joins it any more.
-    fn forget(&self) {
+    /// Removes the attempt from the pool, so that no request joins it.
+    fn unpublish(&self) {
         let own = self.result_tx.subscribe();
-        self.pool.state().opening.take_if(|current| current.opening.same_channel(&own));
+        self.pool.state().attempt.take_if(|pending| pending.result.same_channel(&own));
     }
 }
 
 impl<B> Drop for Attempt<B> {
-    /// Also where the runtime ends in the middle, so that another one begins anew.
+    /// Unpublishes an attempt that a runtime ended, so that another one can start.
     fn drop(&mut self) {
         if self.result_tx.borrow().is_none() {
-            self.forget();
+            self.unpublish();
         }
     }
 }

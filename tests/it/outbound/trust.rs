@@ -228,7 +228,8 @@ async fn connector_layer_uses_tls_for_any_scheme() {
     for (tls, http) in every_version() {
         let upstream = world.upstream().tls(tls).http(http).start();
         let orders = world.identity("orders");
-        let connector = MtlsConnectorLayer::new(&orders, &world.trust()).unwrap().layer(HttpConnector::new());
+        let connector =
+            MtlsConnectorLayer::new(orders.clone(), &world.trust()).unwrap().layer(HttpConnector::new());
         let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
         let https = upstream.uri("/");
         for uri in [https.replacen("https", "http", 1), https] {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tower_mtls::outbound::UpstreamPin;
+use tower_mtls::{certificate::SpiffeId, outbound::UpstreamPin};
 
 use super::entry::checked;
 use super::located::{FilePath, Located};
@@ -10,7 +10,7 @@ use super::names;
 use super::section::Section;
 
 /// The keys of `[routes.upstream_tls]`.
-pub(crate) const KEYS: &[&str] = &["ca", "verify", "pin", "server_name"];
+pub(crate) const KEYS: &[&str] = &["ca", "verify", "pin", "server_name", "spiffe_id"];
 
 /// The keys of the top-level `[upstream_tls]`.
 pub(crate) const DEFAULT_KEYS: &[&str] = &["ca"];
@@ -26,6 +26,8 @@ pub(crate) struct UpstreamTls {
     pub(crate) pins: Vec<Located<UpstreamPin>>,
     /// The name for SNI and verification, in place of the upstream's host; an IP address has no brackets.
     pub(crate) server_name: Option<Located<String>>,
+    /// The SPIFFE ID to verify in place of the host name.
+    pub(crate) spiffe_id: Option<Located<SpiffeId>>,
 }
 
 /// Extent of the verification of an upstream's certificate.
@@ -95,12 +97,30 @@ impl UpstreamTls {
             let remedy = "write a host name such as orders.internal, without a port";
             checked(report, name, remedy, read_server_name)
         });
+        let has_spiffe_id = section.has("spiffe_id");
+        let spiffe_id = section.string("spiffe_id").and_then(|id| {
+            let remedy = "write \"spiffe://TRUST-DOMAIN/PATH\", lower-case, without query and empty segments";
+            let read = |text: &str| text.parse::<SpiffeId>().map_err(|_| "is not a SPIFFE ID");
+            let id = checked(report, id, remedy, read)?;
+            let rival = match &verify {
+                Some(verify) if verify.value != Verify::Full => {
+                    let problem = format!("cannot be combined with verify = \"{}\"", verify.as_str());
+                    Some((problem, "write verify = \"full\", or remove spiffe_id"))
+                }
+                _ if is_named => Some(("cannot be combined with server_name".into(), "remove one of them")),
+                _ => None,
+            };
+            let Some((problem, remedy)) = rival else { return Some(id) };
+            report.error(id.line, &id.key, problem, remedy);
+            None
+        });
         section.finish();
         let is_whole = is_stated == verify.is_some()
             && is_named == server_name.is_some()
+            && has_spiffe_id == spiffe_id.is_some()
             && (!is_pinned || (given > 0 && given == pins.len()));
         let verify = verify.map(|verify| verify.value).unwrap_or_default();
-        is_whole.then_some(Self { ca, verify, pins, server_name })
+        is_whole.then_some(Self { ca, verify, pins, server_name, spiffe_id })
     }
 }
 

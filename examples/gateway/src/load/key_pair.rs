@@ -91,7 +91,9 @@ fn from_encrypted_pem(
     let (chain, key, password) = (chain?, key?, password?);
     let password = as_password(password_file, &password, findings)?;
     let digest = Digest::of("encrypted pem", [&*chain, &*key, password.as_bytes()]);
-    match memo.get_or_build(digest, || ClientIdentity::from_encrypted_pem(&chain, &key, password)) {
+    match memo
+        .get_or_build(digest, || ClientIdentity::builder().encrypted_pem(&*chain, &*key, password).build())
+    {
         Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {
             let remedy = format!("write the password of {} into this file", quoted(&private_key.written));

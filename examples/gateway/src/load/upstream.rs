@@ -11,6 +11,7 @@ use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     IdentityLayer, RequireCertificateLayer, ReverseProxyLayer, Shared, UpstreamTrust,
     apim::{ApimPolicyLayer, Document, ForwardingLayer},
+    certificate::SpiffeId,
     danger::UpstreamVerification,
     outbound::{RetryIdempotent, UpstreamPin},
     proxy::Forwarded,
@@ -225,7 +226,8 @@ pub(super) struct UpstreamTrusts<'c> {
 /// The value that requests look up, and its content after this load.
 type SharedTrust = (Shared<UpstreamTrust>, UpstreamTrust);
 
-type TrustSettings = (Vec<PathBuf>, Verify, Option<String>, Vec<UpstreamPin>, Option<RouteKey>);
+type TrustSettings =
+    (Vec<PathBuf>, Verify, Option<String>, Option<SpiffeId>, Vec<UpstreamPin>, Option<RouteKey>);
 
 /// Host and path of a route with its own settings: a change ends only its connections.
 type RouteKey = (Option<String>, String);
@@ -252,6 +254,8 @@ impl<'c> UpstreamTrusts<'c> {
         let verify = route.upstream_tls.as_ref().map_or(Verify::Full, |tls| tls.verify);
         let server_name = route.upstream_tls.as_ref().and_then(|tls| tls.server_name.as_ref());
         let server_name = server_name.map(|name| name.value.clone());
+        let spiffe_id = route.upstream_tls.as_ref().and_then(|tls| tls.spiffe_id.as_ref());
+        let spiffe_id = spiffe_id.map(|id| id.value.clone());
         let pins = route.upstream_tls.as_ref().map_or(&[][..], |tls| &tls.pins);
         let pins = pins.iter().map(|pin| pin.value).collect();
         let files = config.upstream_ca_of(route);
@@ -260,7 +264,7 @@ impl<'c> UpstreamTrusts<'c> {
             .as_ref()
             .map(|_| (route.host.as_ref().map(|host| host.value.clone()), route.path.value.clone()));
         let files_named = files.iter().map(|file| file.resolved.clone()).collect();
-        let settings = (files_named, verify, server_name, pins, route_key);
+        let settings = (files_named, verify, server_name, spiffe_id, pins, route_key);
         if let Some(built) = self.built.get(&settings) {
             return built.as_ref().map(|(shared, _)| shared.clone());
         }
@@ -281,15 +285,16 @@ impl<'c> UpstreamTrusts<'c> {
 
     fn build(
         &mut self,
-        settings @ (_, verify, server_name, pins, _): &TrustSettings,
+        settings @ (_, verify, server_name, spiffe_id, pins, _): &TrustSettings,
         files: &[Located<FilePath>],
         route: &RouteConfig,
         findings: &mut Findings,
     ) -> Option<UpstreamTrust> {
         let read = trust::upstreams(files, findings)?;
         let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let id = spiffe_id.as_ref().map_or_else(String::new, ToString::to_string);
         let requirements =
-            [verify.as_str(), server_name.as_deref().unwrap_or_default(), &pinned].map(str::as_bytes);
+            [verify.as_str(), server_name.as_deref().unwrap_or_default(), &id, &pinned].map(str::as_bytes);
         let digest =
             Digest::of("upstream trust", requirements.into_iter().chain(read.iter().map(Vec::as_slice)));
         let built = self.memo.get_or_build(digest, || {
@@ -299,6 +304,9 @@ impl<'c> UpstreamTrusts<'c> {
             }
             for pin in pins {
                 builder = builder.pin(*pin);
+            }
+            if let Some(id) = spiffe_id {
+                builder = builder.spiffe_id(id.clone());
             }
             builder = match verify {
                 Verify::Full => builder,

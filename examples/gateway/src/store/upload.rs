@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rustls::pki_types::PrivateKeyDer;
-use tower_mtls::{Certificate, ClientIdentity, IdentityError, identity::PfxLimits, pem};
+use tower_mtls::{Certificate, ClientIdentity, identity::IdentityError, pem};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The contents of a file, and its password.
@@ -44,7 +44,7 @@ impl CertificateUpload {
         if contains(&text, b"-----BEGIN ") {
             return from_pem(&text);
         }
-        let opened = ClientIdentity::from_pfx_with_key(data, &self.password, PfxLimits::default(), None);
+        let opened = ClientIdentity::builder().pfx(data, &self.password).build_with_key();
         let (identity, mut key) = opened.map_err(|error| self.explain(&error))?;
         let plain = match &key {
             PrivateKeyDer::Pkcs8(key) => Ok(Zeroizing::new(key.secret_pkcs8_der().to_vec())),

@@ -87,6 +87,13 @@ pub(super) const BROKEN: &[Case] = &[
     ("verify = \"chain\"", "verify = \"no\"", 33, "routes[1].upstream_tls.verify", "\"name\" or \"none\""),
     ("verify = \"chain\"", "pin = [\"x\"]", 33, "routes[1].upstream_tls.pin", "not a pin"),
     ("Orders.internal", "orders:443", 34, "routes[1].upstream_tls.server_name", "has a port"),
+    ("server_name = \"Orders.internal\"", "spiffe_id = \"spiffe://Contoso.com/a\"",
+        34, "routes[1].upstream_tls.spiffe_id", "is not a SPIFFE ID"),
+    ("server_name = \"Orders.internal\"", "spiffe_id = \"spiffe://contoso.com/a\"",
+        34, "routes[1].upstream_tls.spiffe_id", "cannot be combined with verify = \"chain\""),
+    ("verify = \"chain\"", "spiffe_id = \"spiffe://contoso.com/a\"",
+        33, "routes[1].upstream_tls.spiffe_id", "cannot be combined with server_name"),
+    ("ca = \"backend-ca.pem\"", "spiffe_id = \"spiffe://a/b\"", 21, "upstream_tls.spiffe_id", "[routes.upstream_tls]"),
     ("ca = \"backend-ca.pem\"", "verify = \"none\"", 21, "upstream_tls.verify", "[routes.upstream_tls]"),
     // client_certificate
     ("client_certificate = \"none\"", "client_certificate = \"off\"", 51, "routes[2].client_certificate",

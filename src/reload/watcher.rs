@@ -1,0 +1,310 @@
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{
+    ReloadError,
+    files::{Change, Files},
+};
+use crate::shared::{Publish, Shared};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Follows files and replaces a [`Shared`] value when they change. See the [module](super).
+#[derive(Debug)]
+#[must_use = "dropping it ends the watching"]
+pub struct Watcher {
+    is_stale: Arc<AtomicBool>,
+    /// Dropping it ends the thread.
+    _stop: Sender<Infallible>,
+}
+
+impl Watcher {
+    /// Starts a builder.
+    pub fn builder() -> WatcherBuilder {
+        WatcherBuilder::default()
+    }
+
+    /// Returns true if the files cannot be read, or their contents were rejected, so that an older value is in use.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::Acquire)
+    }
+}
+
+/// Builds a [`Watcher`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::{Policy, certificate::Thumbprint, reload::{ReloadError, Watcher}};
+///
+/// let load = |_: &[Vec<u8>]| Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build();
+/// let error = Watcher::builder().load(load).unwrap_err();
+/// assert!(matches!(error, ReloadError::NoFiles));
+///
+/// let error = Watcher::builder().add_file("/missing/allowed.txt").load(load).unwrap_err();
+/// assert!(error.to_string().starts_with("/missing/allowed.txt: "));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct WatcherBuilder {
+    paths: Vec<PathBuf>,
+    interval: Duration,
+    max_size: u64,
+}
+
+impl Default for WatcherBuilder {
+    fn default() -> Self {
+        Self { paths: Vec::new(), interval: Duration::from_secs(1), max_size: 1024 * 1024 }
+    }
+}
+
+impl WatcherBuilder {
+    /// Adds a file. Its contents are passed to the loading function in the order of these calls.
+    pub fn add_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// The time between two reads. Default: 1 second; at least 1 ms.
+    pub fn with_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// The size limit of each file in bytes. Default: 1 MiB.
+    pub fn with_max_file_size(mut self, bytes: u64) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
+    /// Loads the first value from the files, and follows them.
+    ///
+    /// `load` builds a value from the contents of all files. It runs on the calling thread now and on the watcher's
+    /// thread later; a panic there counts as a rejection.
+    ///
+    /// # Errors
+    ///
+    /// 1. [`ReloadError::NoFiles`]: no file was added.
+    /// 2. [`ReloadError::File`]: a file cannot be read, is not a regular file, or is too large.
+    /// 3. [`ReloadError::Rejected`]: `load` returned an error.
+    /// 4. [`ReloadError::Thread`]: the watcher's thread cannot be started.
+    pub fn load<T, E, F>(self, load: F) -> Result<(Shared<T>, Watcher), ReloadError>
+    where
+        T: Publish + Send + Sync + 'static,
+        E: Into<BoxError>,
+        F: Fn(&[Vec<u8>]) -> Result<T, E> + Send + 'static,
+    {
+        let (files, first) = self.first(&load)?;
+        let shared = Shared::new(first);
+        let watcher = start(files, self.interval, shared.clone(), load)?;
+        Ok((shared, watcher))
+    }
+
+    /// Loads a value from the files into `shared`, and follows them: for a value that is in use already.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load); but for the last, `shared` keeps its value.
+    pub fn load_into<T, E, F>(self, shared: &Shared<T>, load: F) -> Result<Watcher, ReloadError>
+    where
+        T: Publish + Send + Sync + 'static,
+        E: Into<BoxError>,
+        F: Fn(&[Vec<u8>]) -> Result<T, E> + Send + 'static,
+    {
+        let (files, first) = self.first(&load)?;
+        shared.replace(first);
+        start(files, self.interval, shared.clone(), load)
+    }
+
+    fn first<T, E: Into<BoxError>>(
+        &self,
+        load: &impl Fn(&[Vec<u8>]) -> Result<T, E>,
+    ) -> Result<(Files, T), ReloadError> {
+        if self.paths.is_empty() {
+            return Err(ReloadError::NoFiles);
+        }
+        let mut files = Files::new(self.paths.clone(), self.max_size);
+        let contents = files.read()?;
+        let value = load(&contents).map_err(|error| ReloadError::Rejected(error.into()))?;
+        files.accept();
+        Ok((files, value))
+    }
+}
+
+fn start<T, E, F>(
+    files: Files,
+    interval: Duration,
+    shared: Shared<T>,
+    load: F,
+) -> Result<Watcher, ReloadError>
+where
+    T: Publish + Send + Sync + 'static,
+    E: Into<BoxError>,
+    F: Fn(&[Vec<u8>]) -> Result<T, E> + Send + 'static,
+{
+    let (stop, stopped) = mpsc::channel();
+    let is_stale = Arc::new(AtomicBool::new(false));
+    let names = files.names();
+    let task = Task { files, names, shared, load, is_stale: is_stale.clone(), problem: None, stopped };
+    let thread = thread::Builder::new().name("tower-mtls-reload".into());
+    thread.spawn(move || task.run(interval)).map_err(ReloadError::Thread)?;
+    Ok(Watcher { is_stale, _stop: stop })
+}
+
+/// The watcher's thread.
+struct Task<T, F> {
+    files: Files,
+    names: String,
+    shared: Shared<T>,
+    load: F,
+    is_stale: Arc<AtomicBool>,
+    /// The problem that was logged last, so that it is logged once.
+    problem: Option<String>,
+    stopped: Receiver<Infallible>,
+}
+
+impl<T, E, F> Task<T, F>
+where
+    T: Publish,
+    E: Into<BoxError>,
+    F: Fn(&[Vec<u8>]) -> Result<T, E>,
+{
+    fn run(mut self, interval: Duration) {
+        while self.stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            match self.files.poll() {
+                Ok(Change::Published) => self.resolved(),
+                Ok(Change::Pending) => {}
+                Ok(Change::New(contents)) => self.replace(&contents),
+                Err(error) => self.failed(error.to_string()),
+            }
+        }
+    }
+
+    fn replace(&mut self, contents: &[Vec<u8>]) {
+        let loaded = catch_unwind(AssertUnwindSafe(|| (self.load)(contents)));
+        match loaded.map(|loaded| loaded.map_err(Into::into)) {
+            Ok(Ok(value)) => {
+                self.files.accept();
+                self.shared.replace(value);
+                tracing::info!(files = self.names, "reloaded");
+                self.resolved();
+            }
+            Ok(Err(error)) => {
+                self.files.reject();
+                self.failed(error.to_string());
+            }
+            Err(_) => {
+                self.files.reject();
+                self.failed("the loading function panicked".into());
+            }
+        }
+    }
+
+    fn resolved(&mut self) {
+        self.problem = None;
+        self.set_stale(false);
+    }
+
+    fn failed(&mut self, problem: String) {
+        self.set_stale(true);
+        if self.problem.as_ref() != Some(&problem) {
+            tracing::error!(files = self.names, error = problem, "reload failed; the old value stays in use");
+            self.problem = Some(problem);
+        }
+    }
+
+    fn set_stale(&self, is_stale: bool) {
+        self.is_stale.store(is_stale, Ordering::Release);
+        #[cfg(feature = "metrics")]
+        metrics::gauge!("tower_mtls_reload_stale", "files" => self.names.clone()).set(u8::from(is_stale));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, time::Instant};
+
+    use super::*;
+    use crate::{certificate::Thumbprint, policy::Policy};
+
+    const INTERVAL: Duration = Duration::from_millis(2);
+
+    fn policy_from(files: &[Vec<u8>]) -> Result<Policy, BoxError> {
+        let text = std::str::from_utf8(&files[0])?;
+        assert_ne!(text, "panic", "as the test wants");
+        Ok(Policy::builder().thumbprint(text.parse::<Thumbprint>()?).build()?)
+    }
+
+    fn replace(path: &Path, contents: &str) {
+        let new = path.with_extension("new");
+        fs::write(&new, contents).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    fn until(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < deadline, "not within 20 seconds");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn watcher_replaces_the_value_keeps_it_on_errors_and_ends_when_dropped() {
+        let path = std::env::temp_dir().join(format!("tower-mtls-watcher-{}", std::process::id()));
+        replace(&path, &"00".repeat(32));
+        let shared = Shared::new(policy_from(&["11".repeat(32).into_bytes()]).unwrap());
+        let before = shared.current();
+        let builder = Watcher::builder().add_file(&path).with_interval(INTERVAL);
+        let watcher = builder.load_into(&shared, policy_from).unwrap();
+        let first = shared.current();
+        assert!(!Arc::ptr_eq(&before, &first));
+
+        for invalid in ["not a thumbprint", "panic"] {
+            replace(&path, invalid);
+            until(|| watcher.is_stale());
+            assert!(Arc::ptr_eq(&shared.current(), &first), "{invalid}");
+            replace(&path, &"00".repeat(32));
+            until(|| !watcher.is_stale());
+            assert!(
+                Arc::ptr_eq(&shared.current(), &first),
+                "the contents of the current value are not loaded again"
+            );
+        }
+        fs::remove_file(&path).unwrap();
+        until(|| watcher.is_stale());
+        replace(&path, &"22".repeat(32));
+        until(|| !Arc::ptr_eq(&shared.current(), &first));
+        until(|| !watcher.is_stale());
+
+        let is_stale = watcher.is_stale.clone();
+        drop(watcher);
+        // The thread owns the other reference.
+        until(|| Arc::strong_count(&is_stale) == 1);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn rejected_first_contents_leave_the_value_in_use() {
+        let path = std::env::temp_dir().join(format!("tower-mtls-watcher-first-{}", std::process::id()));
+        replace(&path, "not a thumbprint");
+        let shared = Shared::new(policy_from(&["11".repeat(32).into_bytes()]).unwrap());
+        let before = shared.current();
+        let error = Watcher::builder().add_file(&path).load_into(&shared, policy_from).unwrap_err();
+        assert!(matches!(error, ReloadError::Rejected(_)), "{error}");
+        assert!(Arc::ptr_eq(&before, &shared.current()));
+        fs::remove_file(&path).unwrap();
+    }
+}
