@@ -272,7 +272,7 @@ impl<'r, 't> Section<'r, 't> {
     /// Remedy for an unknown key.
     fn advice(&self, name: &str) -> String {
         if let Some((_, new)) = RENAMED.iter().find(|(old, new)| *old == name && self.known.contains(new)) {
-            return format!("it is named {new} now");
+            return format!("use {new}");
         }
         let lower = name.to_ascii_lowercase();
         if ["password", "passphrase", "secret", "token"].iter().any(|word| lower.contains(word)) {

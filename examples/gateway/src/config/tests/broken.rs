@@ -111,6 +111,7 @@ pub(super) const BROKEN: &[Case] = &[
         54, "limits.first_byte_timeout", "or \"off\""),
     ("drain_timeout = \"2m\"", "idle_timeout = \"off\"", 54, "limits.idle_timeout", "is not a duration"),
     ("drain_timeout = \"2m\"", "max_requests = 3", 54, "limits.max_requests", "belongs to [routes.limits]"),
+    ("drain_timeout = \"2m\"", "max_back_end_connections = 3", 54, "limits.max_back_end_connections", "use max_upstream_connections"),
     ("preserve_host = true", "limits.max_requests = 0", 27, "routes[1].limits.max_requests", "from 1 to"),
     ("preserve_host = true", "limits.head_timeout = \"1s\"",
         27, "routes[1].limits.head_timeout", "belongs to [limits]"),
