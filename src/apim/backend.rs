@@ -21,8 +21,8 @@ use super::outcome::ChosenIdentity;
 /// let document = Document::builder()
 ///     .backend("orders", orders)
 ///     .load(r#"<set-backend-service backend-id="orders" />"#)?;
-/// assert_eq!(document.backends_named(), [("orders", 1, 1)]);
-/// assert!(document.chooses_backend() && document.chooses_identity());
+/// assert_eq!(document.summary().base_urls[0].0, "https://orders.internal/v2");
+/// assert!(document.summary().chooses_backend && document.summary().chooses_identity);
 ///
 /// let errors = Document::parse(r#"<set-backend-service backend-id="orders" />"#).unwrap_err();
 /// assert_eq!(errors.to_string(), r#"1:22: no backend has the id "orders": none is known here"#);

@@ -2,11 +2,14 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// Where something stands in a document: line and column in characters, both from 1.
+/// A position in the text of a document. Prints `line:column`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Position {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+#[non_exhaustive]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
 }
 
 impl fmt::Display for Position {

@@ -39,7 +39,7 @@
 //! that judges certificates and may admit one that its caller made is an error at load, unless
 //! [`allow_unanchored`](DocumentBuilder::allow_unanchored) is called: then [`verification`](crate::verification) says
 //! that its certificates are unproven. To mention `Verify()` or a thumbprint proves nothing: such a caller is followed
-//! through the document ([`Document::is_anchored`], [`Document::proves_certificate`]). [`Document::warnings`] returns
+//! through the document ([`DocumentSummary::is_anchored`], [`DocumentSummary::proves_certificate`]). [`Document::warnings`] returns
 //! what can never hold, and where callers without a certificate pass for certain. Put the layer where
 //! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would stand; TLS must end in this process.
 //!
@@ -167,6 +167,7 @@
 //! - sections that are left out are inherited, so that no rule of the document above is lost.
 
 mod backend;
+mod builder;
 mod deployment;
 mod document;
 mod elements;
@@ -185,14 +186,16 @@ mod reader;
 mod report;
 mod run;
 mod service;
+mod summary;
 
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
     backend::{Backend, BackendError},
+    builder::DocumentBuilder,
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates, SharedDeployment},
-    document::{Document, DocumentBuilder, DocumentScope, Revocation, SharedDocument},
-    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind},
+    document::{Document, DocumentScope, Revocation, SharedDocument},
+    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
     explain::Explanation,
     facts::RequestFacts,
     future::ResponseFuture,
@@ -200,4 +203,5 @@ pub use self::{
     outcome::{Answer, ChosenIdentity, Forward, Forwarding, Outcome},
     reader::Format,
     service::ApimPolicy,
+    summary::DocumentSummary,
 };

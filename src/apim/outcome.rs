@@ -174,7 +174,7 @@ impl Forward {
     }
 
     /// Whether a proof stands behind the admitted certificate; None if none is [admitted](Self::admits). Unproven if the
-    /// document is not [anchored](super::Document::is_anchored), whatever this certificate could show.
+    /// document is not [anchored](super::DocumentSummary::is_anchored), whatever this certificate could show.
     pub fn verification(&self) -> Option<Verification> {
         self.admits
     }

@@ -72,7 +72,7 @@ fn a_document_above_keeps_its_backends() {
     ] {
         let document = load(&text);
         assert_eq!(chosen(&document), expected, "{text}");
-        let ids: Vec<_> = document.backends_named().into_iter().map(|(id, ..)| id).collect();
+        let ids: Vec<_> = document.summary().backends.iter().map(|(id, _)| &**id).collect();
         assert_eq!(ids, named, "{text}");
     }
     // Known above is not known here.
@@ -85,8 +85,11 @@ fn a_document_tells_the_backends_that_it_names() {
     let document = WORLD
         .load(&format!("{URL}\n  {WEST}\n<choose>\n<when condition='true'>{EAST}</when></choose>"))
         .unwrap();
-    assert_eq!(document.backends_named(), [("west", 2, 3), ("east", 4, 24)]);
-    let urls: Vec<_> = document.base_urls().iter().map(|(uri, line, _)| (uri.to_string(), *line)).collect();
+    let backends = document.summary().backends.iter();
+    let backends: Vec<_> = backends.map(|(id, position)| (&**id, position.line, position.column)).collect();
+    assert_eq!(backends, [("west", 2, 3), ("east", 4, 24)]);
+    let urls: Vec<_> =
+        document.summary().base_urls.iter().map(|(uri, at)| (uri.to_string(), at.line)).collect();
     let expected =
         [("https://north.internal/", 1), ("https://west.internal/", 2), ("https://east.internal/v2", 4)];
     assert_eq!(urls, expected.map(|(url, line)| (url.to_owned(), line)));
@@ -97,9 +100,9 @@ fn a_document_tells_the_backends_that_it_names() {
         (format!("{WEST}{ORDERS}"), true, true, true),
     ] {
         let document = WORLD.load(&text).unwrap();
-        assert_eq!(document.chooses_backend(), backend, "{text}");
-        assert_eq!(document.chooses_identity(), identity, "{text}");
-        assert_eq!(document.authenticates(), authenticates, "{text}");
+        assert_eq!(document.summary().chooses_backend, backend, "{text}");
+        assert_eq!(document.summary().chooses_identity, identity, "{text}");
+        assert_eq!(document.summary().has_authentication_certificate, authenticates, "{text}");
     }
 }
 
@@ -112,7 +115,7 @@ fn the_identity_of_a_backend_is_looked_for_like_one_that_the_document_names() {
     let text = "<base />\n<set-backend-service backend-id='north' />";
     let document = builder(thumbprint()).only_known_certificates().load(text).unwrap();
     let named: Vec<_> =
-        document.certificates_named().map(|(id, line, column)| (id.to_string(), line, column)).collect();
+        document.summary().certificates.iter().map(|(id, at)| (id.to_string(), at.line, at.column)).collect();
     assert_eq!(named, [(thumbprint().to_string(), 2, 22)]);
     let gone = || ChosenIdentity::Id("gone".into());
     let document = builder(gone()).load(text).unwrap();

@@ -782,14 +782,19 @@ fn what_a_document_needs_of_its_surroundings_can_be_asked() {
         (issuer, true),
         ("<base />", false),
     ] {
-        assert_eq!(WORLD.load(text).unwrap().asks_for_trust(), asks, "{text}");
+        assert_eq!(WORLD.load(text).unwrap().summary().uses_trust, asks, "{text}");
     }
     let whole = "<policies>\n<inbound>\n <base />\n</inbound><outbound><base /></outbound></policies>";
     let above = WORLD.load("<base />").unwrap();
-    assert_eq!(above.empty_base(), Some((1, 1)));
-    assert_eq!(WORLD.load(whole).unwrap().empty_base(), Some((3, 2)));
-    assert_eq!(WORLD.builder().base(&above).load(whole).unwrap().empty_base(), None);
-    assert_eq!(WORLD.load("<policies><outbound><base /></outbound></policies>").unwrap().empty_base(), None);
+    let unresolved_base =
+        |document: &Document| document.summary().unresolved_base.map(|at| (at.line, at.column));
+    assert_eq!(unresolved_base(&above), Some((1, 1)));
+    assert_eq!(unresolved_base(&WORLD.load(whole).unwrap()), Some((3, 2)));
+    assert_eq!(unresolved_base(&WORLD.builder().base(&above).load(whole).unwrap()), None);
+    assert_eq!(
+        unresolved_base(&WORLD.load("<policies><outbound><base /></outbound></policies>").unwrap()),
+        None
+    );
 }
 
 #[test]
@@ -1014,7 +1019,7 @@ fn cookies_that_came_in_pieces_are_one_field_again() {
 fn what_an_expression_may_name_is_told() {
     let told = |text: &str| -> Vec<String> {
         let document = WORLD.load(text).unwrap();
-        document.certificates_possible().iter().map(ToString::to_string).collect()
+        document.summary().possible_certificates.iter().map(ToString::to_string).collect()
     };
     let literal =
         "<set-variable name='a' value='orders' /><authentication-certificate certificate-id='orders' />";

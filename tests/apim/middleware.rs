@@ -352,9 +352,14 @@ fn a_document_tells_where_it_sends_requests_and_as_whom() {
                </choose>"#,
         )
         .unwrap();
-    assert!(document.chooses_identity() && document.chooses_backend());
-    let urls: Vec<_> = document.base_urls().iter().map(|(uri, line, _)| (uri.to_string(), *line)).collect();
+    assert!(document.summary().chooses_identity && document.summary().chooses_backend);
+    let urls: Vec<_> =
+        document.summary().base_urls.iter().map(|(uri, at)| (uri.to_string(), at.line)).collect();
     assert_eq!(urls, [("http://readers.internal/".to_owned(), 3)]);
     let plain = WORLD.load("<set-variable name=\"a\" value=\"b\" />").unwrap();
-    assert!(!plain.chooses_identity() && !plain.chooses_backend() && plain.base_urls().is_empty());
+    assert!(
+        !plain.summary().chooses_identity
+            && !plain.summary().chooses_backend
+            && plain.summary().base_urls.is_empty()
+    );
 }

@@ -47,15 +47,15 @@ fn only_a_condition_that_could_have_refused_admits() {
         let text = format!("<choose>{text}</choose>");
         assert_eq!(admits(&text), admitted, "{text}");
         // To be admitted is to have been judged. None of these refuses everyone else.
-        assert!(!WORLD.load(&text).unwrap().proves_certificate(), "{text}");
+        assert!(!WORLD.load(&text).unwrap().summary().proves_certificate, "{text}");
     }
-    assert!(WORLD.load(PROVEN).unwrap().proves_certificate());
+    assert!(WORLD.load(PROVEN).unwrap().summary().proves_certificate);
     // In on-error nobody is let in any more.
     let late = format!(
         "<policies><inbound /><on-error><choose>{}</choose></on-error></policies>",
         when(IS_ORDERS, &answer(403))
     );
-    assert!(!WORLD.load(&late).unwrap().proves_certificate());
+    assert!(!WORLD.load(&late).unwrap().summary().proves_certificate);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn only_what_is_asked_of_the_callers_own_thumbprint_proves_it() {
     ] {
         let text = format!("<choose>{}</choose>", when(&code, &answer(403)));
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
-        assert_eq!(document.proves_certificate(), proves, "{code}");
+        assert_eq!(document.summary().proves_certificate, proves, "{code}");
     }
 }
 
@@ -556,7 +556,7 @@ fn warned(text: &str) -> [bool; 2] {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
     let nobody = document.warnings().iter().any(|it| it.message().starts_with(NOBODY));
     let stranger = document.warnings().iter().any(|it| it.kind() == FindingKind::Unanchored);
-    assert_eq!(stranger, !document.is_anchored(), "{text}");
+    assert_eq!(stranger, !document.summary().is_anchored, "{text}");
     [nobody, stranger]
 }
 
@@ -725,7 +725,7 @@ fn what_a_guard_of_texts_and_numbers_proves_is_what_it_refuses() {
     ] {
         let errors = WORLD.load(&format!("{guard}{chosen}")).unwrap_err().to_string();
         assert!(errors.contains("the caller would choose"), "{guard}: {errors}");
-        assert!(!WORLD.load(&guard).unwrap().proves_certificate(), "{guard}");
+        assert!(!WORLD.load(&guard).unwrap().summary().proves_certificate, "{guard}");
     }
 }
 

@@ -219,7 +219,7 @@ impl ApiParts {
             refuse_plaintext(document, &upstream)?;
         }
         let calling = IdentityLayer::anonymous();
-        let may_go_elsewhere = document.as_ref().is_some_and(Document::chooses_backend);
+        let may_go_elsewhere = document.as_ref().is_some_and(|document| document.summary().chooses_backend);
         let calling = if upstream.scheme == Scheme::Http && !may_go_elsewhere {
             calling
         } else {
@@ -234,8 +234,9 @@ impl ApiParts {
             .retry(RetryIdempotent::default())
             .layer(calling)
             .service(self.client.clone());
-        let named_backends = document.as_ref().map(Document::backends_named).unwrap_or_default();
-        let is_used = |id: &Id| named_backends.iter().any(|(used, ..)| *used == &**id);
+        let named_backends =
+            document.as_ref().map(|document| &*document.summary().backends).unwrap_or_default();
+        let is_used = |id: &Id| named_backends.iter().any(|(used, _)| **used == **id);
         let used: Vec<_> = backends.iter().filter(|(id, _)| is_used(id)).collect();
         let (guard, service) = match &document {
             None => (Guard::Nothing, RouteService::Open(to_upstream)),
@@ -245,13 +246,13 @@ impl ApiParts {
                     forwarding.with_backend_trust(id.shared(), usable.trust.clone())
                 });
                 let layer = ApimPolicyLayer::new(document.clone());
-                let unverified = UnverifiedLayer::new(document.is_anchored(), "", &api.path);
+                let unverified = UnverifiedLayer::new(document.summary().is_anchored, "", &api.path);
                 let inside = unverified.layer(forwarding.layer(to_upstream));
                 let service = RouteService::Policy(layer.layer(inside));
                 (Guard::Document(document.clone()), service)
             }
         };
-        let chooses_identity = document.as_ref().is_some_and(Document::chooses_identity);
+        let chooses_identity = document.as_ref().is_some_and(|document| document.summary().chooses_identity);
         let identity = if chooses_identity { BY_REQUEST } else { "" };
         let named = upstream::origin(&upstream);
         let facts = RouteFacts {
@@ -266,7 +267,7 @@ impl ApiParts {
         let route = Arc::new(Route {
             facts: Arc::new(facts),
             allow_empty_segments: false,
-            is_enforced: document.as_ref().is_some_and(Document::asks_for_certificate),
+            is_enforced: document.as_ref().is_some_and(|document| document.summary().uses_certificate),
             is_shadow: false,
             guard,
             service,
@@ -421,7 +422,10 @@ type Problem = (Part, Option<(usize, usize)>, String);
 
 /// Refuses a document whose every request would be refused: an identity is never shown over http.
 fn refuse_plaintext(document: &Document, upstream: &Upstream) -> Result<(), Vec<Problem>> {
-    if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
+    if upstream.scheme == Scheme::Http
+        && document.summary().has_authentication_certificate
+        && !document.summary().chooses_backend
+    {
         let problem = "an identity cannot be shown to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
         return Err(vec![(Part::Document, None, problem.to_owned())]);
@@ -440,10 +444,10 @@ fn reference(identity: &ChosenIdentity) -> Option<IdentityReference> {
 
 impl Named {
     fn of(document: &Document) -> Self {
-        let possible = document.certificates_possible();
-        let certificates = document.certificates_named().map(|(identity, ..)| identity).chain(possible);
-        let backends = document.backends_named().into_iter().map(|(id, ..)| id.to_owned()).collect();
-        Self { certificates: certificates.filter_map(|identity| reference(&identity)).collect(), backends }
+        let summary = document.summary();
+        let named = summary.certificates.iter().map(|(identity, _)| identity);
+        let certificates = named.chain(&summary.possible_certificates).filter_map(reference).collect();
+        Self { certificates, backends: summary.backends.iter().map(|(id, _)| id.to_string()).collect() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use tower_mtls::apim::{
-    DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Revocation,
+    DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Position, Revocation,
     SharedDeployment,
 };
 
@@ -104,7 +104,7 @@ pub(super) fn document(
         Ok(document) => {
             warn(document.warnings(), parts.config, rules, file, findings);
             rules::warn_of_shadow(rules, findings);
-            if !document.asks_for_certificate() {
+            if !document.summary().uses_certificate {
                 let remedy = "add <validate-client-certificate> if callers need one";
                 findings.note(
                     file,
@@ -239,7 +239,7 @@ fn judge_proof(
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
-    if document.is_anchored() || rules.allow_unanchored {
+    if document.summary().is_anchored || rules.allow_unanchored {
         return true;
     }
     let warning = document.warnings().iter().find(|warning| warning.kind() == FindingKind::Unanchored);
@@ -262,7 +262,7 @@ fn judge_trust(
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
-    let Some(trust) = rules.trust.as_ref().filter(|_| !document.asks_for_trust()) else { return true };
+    let Some(trust) = rules.trust.as_ref().filter(|_| !document.summary().uses_trust) else { return true };
     let problem = format!("has no effect: {} never asks for a chain", quoted(&file.written));
     let remedy =
         "remove trust, or call VerifyNoRevocation() in the document, or write validate-trust=\"true\" there";
@@ -272,7 +272,7 @@ fn judge_trust(
 
 /// Notes a document above that is not there.
 fn note_empty_base(document: &Document, file: &Located<FilePath>, findings: &mut Findings) {
-    if let Some((line, column)) = document.empty_base() {
+    if let Some(Position { line, column, .. }) = document.summary().unresolved_base {
         let problem = format!("{}: <base /> stands for nothing here", place(file, line, column));
         findings.note(file, problem, "copy what the policies of the product and of all APIs demand");
     }
@@ -284,7 +284,10 @@ fn place(file: &FilePath, line: usize, column: usize) -> String {
 
 /// Notes that no identity is shown, as for a route without a document.
 fn note_anonymous(document: &Document, route: &Route, file: &Located<FilePath>, findings: &mut Findings) {
-    if route.upstream.scheme == Scheme::Https && route.identity.is_none() && !document.chooses_identity() {
+    if route.upstream.scheme == Scheme::Https
+        && route.identity.is_none()
+        && !document.summary().chooses_identity
+    {
         let problem = format!(
             "neither the route nor {} chooses an identity: the upstream is called anonymously",
             quoted(&file.written)
@@ -304,7 +307,7 @@ fn judge_choice(
 ) -> bool {
     let Some(RouteIdentity::By(by)) = &route.identity else { return true };
     let is_name = matches!(&by.by, By::Claim(claim) if claim.value != Claim::Thumbprint);
-    if !is_name || document.proves_certificate() {
+    if !is_name || document.summary().proves_certificate {
         return true;
     }
     let problem = format!(
@@ -326,25 +329,25 @@ fn judge_backends(
 ) -> bool {
     let mut is_sound = true;
     let named = quoted(&file.written);
-    if route.upstream.scheme == Scheme::Http && document.authenticates() {
+    if route.upstream.scheme == Scheme::Http && document.summary().has_authentication_certificate {
         let problem = format!("{named} chooses an identity, which cannot be shown to an http upstream");
         let remedy = "write an https upstream, or remove <authentication-certificate>";
-        if document.chooses_backend() {
+        if document.summary().chooses_backend {
             findings.warning(file, format!("{problem}: such requests are answered with 502"), remedy);
         } else {
             findings.error(file, problem, remedy);
             is_sound = false;
         }
     }
-    let plain = document.base_urls().into_iter().filter(|(uri, ..)| uri.scheme_str() == Some("http"));
-    for (_, line, column) in plain {
-        let place = place(file, line, column);
+    let plain = document.summary().base_urls.iter().filter(|(uri, ..)| uri.scheme_str() == Some("http"));
+    for (_, position) in plain {
+        let place = place(file, position.line, position.column);
         let remedy = "write an https base-url";
         if route.identity.is_some() {
             let problem = format!("{place}: the route's identity cannot be shown over http");
             findings.error(file, problem, remedy);
             is_sound = false;
-        } else if document.authenticates() {
+        } else if document.summary().has_authentication_certificate {
             let problem = format!(
                 "{place}: an identity cannot be shown over http: a request with both is answered with 502"
             );

@@ -81,7 +81,7 @@ pub(super) fn route(
             let layer = ApimPolicyLayer::new(document.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
             let forwarding = ForwardingLayer::new(parts.identities.all().clone());
-            let inside = unverified(document.is_anchored()).layer(forwarding.layer(to_upstream));
+            let inside = unverified(document.summary().is_anchored).layer(forwarding.layer(to_upstream));
             RouteService::Policy(layer.layer(inside))
         }
     };
@@ -92,7 +92,7 @@ pub(super) fn route(
             host: route.host.as_ref().map(|host| host.value.clone()),
             upstream: match guard.document() {
                 // Which one it was is counted with the client's own errors.
-                Some(document) if document.chooses_backend() => {
+                Some(document) if document.summary().chooses_backend => {
                     format!("{}, or what the policy document chose", origin(&route.upstream))
                 }
                 _ => origin(&route.upstream),
@@ -109,7 +109,7 @@ pub(super) fn route(
         allow_empty_segments: route.allow_empty_segments,
         is_enforced: rules.is_some()
             && !is_shadow
-            && guard.document().is_none_or(Document::asks_for_certificate),
+            && guard.document().is_none_or(|document| document.summary().uses_certificate),
         is_shadow,
         guard,
         service,
@@ -152,7 +152,7 @@ pub(super) fn origin(upstream: &Upstream) -> String {
 fn measures(route: &RouteConfig, document: Option<&Document>) -> RouteMeasures {
     let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
     let identity = match document {
-        Some(document) if document.chooses_identity() => BY_REQUEST.to_owned(),
+        Some(document) if document.summary().chooses_identity => BY_REQUEST.to_owned(),
         _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
     };
     RouteMeasures::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
@@ -204,7 +204,9 @@ fn calling(
         layer
     };
     // Another upstream that a document chooses is judged as the route's own would be.
-    if route.upstream.scheme == Scheme::Http && !document.is_some_and(Document::chooses_backend) {
+    if route.upstream.scheme == Scheme::Http
+        && !document.is_some_and(|document| document.summary().chooses_backend)
+    {
         return layer;
     }
     let trust = trusts.of(parts.config, route, findings);
