@@ -4,20 +4,42 @@ use arc_swap::ArcSwap;
 
 use super::{
     builder::DocumentBuilder,
+    decision::DocumentDecision,
     deployment::Deployment,
     error::{DocumentErrors, DocumentWarning},
-    explain::Explanation,
+    explain::DocumentExplanation,
     facts::RequestFacts,
-    outcome::Outcome,
     program::Program,
     run,
     summary::DocumentSummary,
 };
 use crate::{certificate::Timestamp, policy::TrustAnchors};
 
-/// A policy document of Azure API Management, checked and compiled. See the [module](super) for what it may hold.
+/// A policy document of Azure API Management, checked and compiled. See the [module](super) for supported elements.
 ///
 /// Immutable and cheap to clone; put it behind a [`SharedDocument`] to replace it while serving.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, StatusCode};
+/// use tower_mtls::{Presented, Timestamp, apim::{Document, RequestFacts}};
+///
+/// let document = Document::parse(r#"
+///     <choose>
+///         <when condition="@(context.Request.Certificate == null)">
+///             <return-response><set-status code="403" reason="Invalid client certificate" /></return-response>
+///         </when>
+///     </choose>
+///     <set-header name="x-gateway"><value>orders</value></set-header>"#)?;
+///
+/// let request = Request::new(());
+/// let now = Timestamp::from_unix(1_750_000_000);
+/// let decision = document.evaluate(&RequestFacts::new(&request, &Presented::Nothing), now);
+/// assert_eq!(decision.response().unwrap().status(), StatusCode::FORBIDDEN);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Document(pub(crate) Arc<Inner>);
 
@@ -29,15 +51,15 @@ pub(crate) struct Inner {
     pub(super) summary: DocumentSummary,
 }
 
-/// What is known about revocation of the certificates that a trust set judges.
+/// Declared revocation status of the certificates that chain to a trust set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
-    /// Nobody asks whether a certificate was revoked, and the operator says so.
+    /// Revocation is not checked, by the operator's decision.
     Off,
 }
 
-/// The level at which a document stands, as `context.LastError.Scope` tells it.
+/// The scope of a document, as in `context.LastError.Scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DocumentScope {
@@ -51,7 +73,7 @@ pub enum DocumentScope {
 }
 
 impl Document {
-    /// Starts a document with the defaults: raw XML, no trusted roots, no deployment, nothing above it.
+    /// Returns a builder with the defaults: raw XML, no trusted roots, no deployment, no base document.
     pub fn builder() -> DocumentBuilder {
         DocumentBuilder::default()
     }
@@ -65,44 +87,44 @@ impl Document {
         Self::builder().load(text)
     }
 
-    /// Decides about one request, at the moment `now`.
+    /// Decides about one request at the time `now`.
     ///
-    /// A pure function of its arguments, the document and its deployment's state. A certificate that cannot be read
-    /// is refused if the document asks for one: no expression can tell it from a missing one.
-    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+    /// A pure function of its arguments, the document and the state of its deployment. A certificate that cannot be read
+    /// is rejected if the document uses the certificate: an expression cannot distinguish it from a missing one.
+    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
         run::evaluate(&self.0, facts, now, false, None)
     }
 
-    /// Decides as [`evaluate`](Self::evaluate) does and refuses nobody: an answer of 400 or more is remembered
-    /// ([`Forward::refused`](super::Forward::refused)), and the next element runs. Such a request is not admitted.
-    /// The answer is given all the same where the request would be sent as somebody, or somewhere, that the document did
-    /// not choose for it:
-    /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses identity or backend;
-    /// 2. it is refused in a branch of a `<choose>` that has no `authentication-certificate`, or no
-    ///    `set-backend-service`, and another branch has one;
-    /// 3. it is refused, and its identity or backend was chosen by an expression over its certificate, or over a
-    ///    variable: the refusal is what keeps self-made ones from choosing.
+    /// Decides as [`evaluate`](Self::evaluate) does, without rejecting: a response with status 400 or above is recorded in
+    /// [`Forward::rejection`](super::Forward::rejection), and evaluation continues with the next element. Such a request
+    /// is not admitted. Headers, identity and backend are those of a request that passes.
     ///
-    /// For trying a document on real traffic: headers, identity and backend are those of a request that passes.
-    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+    /// For trying a document on real traffic. The response is sent after all where the request would reach a backend, or
+    /// use an identity, that the document did not choose for it:
+    /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses an identity or a backend;
+    /// 2. the request is rejected in a branch of a `<choose>` without `authentication-certificate` or
+    ///    `set-backend-service`, while another branch has one;
+    /// 3. the request is rejected, and its identity or backend was chosen by an expression over its certificate or over
+    ///    a variable: the rejection is what prevents self-made certificates from choosing.
+    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
         run::evaluate(&self.0, facts, now, true, None)
     }
 
-    /// Decides as [`evaluate`](Self::evaluate) does, and says in words what each element made of the request.
+    /// Decides as [`evaluate`](Self::evaluate) does, and describes the effect of each element.
     ///
-    /// For operators and tests: texts are made.
-    pub fn explain(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Explanation {
+    /// For operators and tests; allocates text for every element.
+    pub fn explain(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentExplanation {
         let mut lines = Vec::new();
-        let outcome = run::evaluate(&self.0, facts, now, false, Some(&mut lines));
-        Explanation::new(lines, outcome)
+        let decision = run::evaluate(&self.0, facts, now, false, Some(&mut lines));
+        DocumentExplanation::new(lines, decision)
     }
 
-    /// What is odd about the document: comparisons that never hold, checks that prove nothing.
+    /// Returns probable mistakes: comparisons that are never true, checks that prove nothing.
     pub fn warnings(&self) -> &[DocumentWarning] {
         &self.0.warnings
     }
 
-    /// Static properties of the document, for checking it against a configuration.
+    /// Returns the static properties of the document, for checking it against a configuration.
     pub fn summary(&self) -> &DocumentSummary {
         &self.0.summary
     }
@@ -126,7 +148,7 @@ impl fmt::Debug for Document {
 pub struct SharedDocument(Arc<ArcSwap<Document>>);
 
 impl SharedDocument {
-    /// Publishes a first document.
+    /// Wraps the first document.
     pub fn new(document: Document) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(document)))
     }
@@ -136,18 +158,18 @@ impl SharedDocument {
         self.0.store(Arc::new(document));
     }
 
-    /// The document that judges now.
+    /// Returns the current document.
     pub fn current(&self) -> Document {
         Document::clone(&self.0.load())
     }
 
-    /// Decides by the document that is published now. See [`Document::evaluate`].
-    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+    /// Decides by the current document. See [`Document::evaluate`].
+    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
         self.0.load().evaluate(facts, now)
     }
 
-    /// As [`evaluate`](Self::evaluate), and refuses nobody. See [`Document::evaluate_shadow`].
-    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> Outcome {
+    /// Decides as [`evaluate`](Self::evaluate) does, without rejecting. See [`Document::evaluate_shadow`].
+    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
         self.0.load().evaluate_shadow(facts, now)
     }
 }

@@ -10,23 +10,22 @@ use crate::certificate::{Clock, SystemClock};
 pub struct ApimPolicyLayer(Arc<Settings>);
 
 impl ApimPolicyLayer {
-    /// Decides by `document`: a [`Document`](super::Document), or a [`SharedDocument`] that is replaced while
-    /// serving.
+    /// Enforces `document`: a [`Document`](super::Document), or a [`SharedDocument`] that can be replaced while serving.
     pub fn new(document: impl Into<SharedDocument>) -> Self {
         Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }
 
-    /// Takes the time from `clock`. Default: [`SystemClock`].
+    /// Sets the clock. Default: [`SystemClock`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
         Self(Arc::new(Settings { clock: Arc::new(clock), ..Settings::clone(&self.0) }))
     }
 
-    /// Only watches: whom the document would refuse passes without being admitted, and is logged and counted.
-    /// Default: off, the document is enforced.
+    /// Logs and counts rejections without sending them; such a request is not admitted. Default: off, the document is
+    /// enforced.
     ///
-    /// The rest of the document runs all the same, so the backend sees the headers and the identity of a request
-    /// that passes. A request of which nothing was captured is answered with 500 as ever. See
+    /// The rest of the document runs, so the backend receives the headers and the identity of a request that passes. A
+    /// request from a listener that captures nothing still gets 500. See
     /// [`Document::evaluate_shadow`](super::Document::evaluate_shadow).
     #[must_use]
     pub fn shadow(self) -> Self {

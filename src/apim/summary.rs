@@ -3,9 +3,9 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::{
+    decision::ChosenIdentity,
     error::Position,
     expression::{Constant, Kind},
-    outcome::ChosenIdentity,
     program::{Action, CertificateKey, CertificateReference, IdentitySource, Program, Template},
 };
 use crate::certificate::Thumbprint;
@@ -97,21 +97,21 @@ impl DocumentSummary {
             has_authentication_certificate: false,
             certificates: certificates
                 .iter()
-                .map(|found| (found.named.to_identity(), found.position))
+                .map(|found| (found.key.to_identity(), found.position))
                 .collect(),
             possible_certificates: Vec::new(),
             backends: Vec::new(),
             base_urls: Vec::new(),
             unresolved_base,
         };
-        program.visit(&mut |step| summary.add(&step.action, step.place.position));
+        program.visit(&mut |step| summary.add(&step.action, step.location.position));
         summary.possible_certificates = possible_certificates(program);
         summary
     }
 
     fn add(&mut self, action: &Action, position: Position) {
         match action {
-            Action::Validate(validation) => self.uses_trust |= validation.asks_for_roots(),
+            Action::Validate(validation) => self.uses_trust |= validation.uses_trust(),
             Action::Authenticate(_) => {
                 self.has_authentication_certificate = true;
                 self.chooses_identity = true;

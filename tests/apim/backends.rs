@@ -55,7 +55,7 @@ fn the_last_backend_counts_whole_and_an_identity_of_the_document_always() {
 fn a_document_above_keeps_its_backends() {
     let south = Backend::new("https://south.internal").unwrap().with_identity(thumbprint());
     let above =
-        Document::builder().backend("south", south).load("<set-backend-service backend-id='south' />");
+        Document::builder().add_backend("south", south).load("<set-backend-service backend-id='south' />");
     let above = above.unwrap();
     let load = |text: &str| WORLD.builder().base(&above).load(text).unwrap();
     let printed = WORLD.fill("the certificate with the thumbprint ORDERS-THUMBPRINT");
@@ -110,7 +110,7 @@ fn a_document_tells_the_backends_that_it_names() {
 fn the_identity_of_a_backend_is_looked_for_like_one_that_the_document_names() {
     let builder = |identity: ChosenIdentity| {
         let backend = Backend::new("https://north.internal").unwrap().with_identity(identity);
-        WORLD.builder().backend("north", backend)
+        WORLD.builder().add_backend("north", backend)
     };
     let text = "<base />\n<set-backend-service backend-id='north' />";
     let document = builder(thumbprint()).only_known_certificates().load(text).unwrap();
@@ -135,8 +135,8 @@ fn an_identity_over_http_is_warned_of() {
     let is_warned = |document: &Document| {
         document.warnings().iter().any(|warning| warning.message().contains("never shown over http"))
     };
-    assert!(!is_warned(&load(WORLD.builder().backend("plain", plain()))));
-    assert!(is_warned(&load(WORLD.builder().backend("plain", plain().with_identity(thumbprint())))));
+    assert!(!is_warned(&load(WORLD.builder().add_backend("plain", plain()))));
+    assert!(is_warned(&load(WORLD.builder().add_backend("plain", plain().with_identity(thumbprint())))));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn of_many_backends_none_is_listed() {
     let errors = |count: usize| {
         let backend = Backend::new("https://north.internal").unwrap();
         let builder = (0..count).fold(Document::builder(), |builder, number| {
-            builder.backend(number.to_string(), backend.clone())
+            builder.add_backend(number.to_string(), backend.clone())
         });
         builder.load("<set-backend-service backend-id='x' />").unwrap_err().to_string()
     };

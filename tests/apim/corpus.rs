@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use tower_mtls::apim::{ChosenIdentity, Document, Outcome};
+use tower_mtls::apim::{ChosenIdentity, Document, DocumentDecision};
 
 use crate::world::{WORLD, evaluate, joined};
 
@@ -184,12 +184,12 @@ pub(crate) fn documents() -> Vec<(String, String)> {
     documents
 }
 
-pub(crate) fn told(outcome: &Outcome) -> String {
+pub(crate) fn told(outcome: &DocumentDecision) -> String {
     let mut told = String::new();
     match outcome {
-        Outcome::Respond(answer) => {
+        DocumentDecision::Respond(answer) => {
             write!(told, "{}", answer.status().as_u16()).unwrap();
-            if let Some(reason) = answer.reason() {
+            if let Some(reason) = answer.reason_phrase() {
                 write!(told, " {reason}").unwrap();
             }
             let body = String::from_utf8(answer.body().to_vec()).unwrap();
@@ -208,7 +208,7 @@ pub(crate) fn told(outcome: &Outcome) -> String {
                 write!(told, " {body}").unwrap();
             }
         }
-        Outcome::Forward(forward) => {
+        DocumentDecision::Forward(forward) => {
             told.push_str("pass");
             told.push_str(if forward.admits() { " admitted" } else { "" });
             match forward.forwarding().identity() {
@@ -263,7 +263,7 @@ fn every_document_can_be_explained() {
             let facts = tower_mtls::apim::RequestFacts::new(&request, &presented);
             let explanation = document.explain(&facts, crate::world::NOW);
             assert_eq!(
-                told(explanation.outcome()),
+                told(explanation.decision()),
                 told(&evaluate(&document, &presented)),
                 "{name}: {caller}"
             );
@@ -279,8 +279,9 @@ fn callers_without_a_certificate_get_500_exactly_where_a_warning_says_so() {
         let warned =
             document.warnings().iter().any(|warning| warning.message().contains("answered with 500"));
         let outcome = evaluate(&document, &WORLD.certificate("none"));
-        let fails =
-            outcome.answer().is_some_and(|answer| answer.code() == Some("ExpressionValueEvaluationFailure"));
+        let fails = outcome
+            .response()
+            .is_some_and(|answer| answer.code() == Some("ExpressionValueEvaluationFailure"));
         assert_eq!(warned, fails, "{name}: {:?}", document.warnings());
     }
 }

@@ -147,12 +147,12 @@ fn a_refusal_remembers_why_there_is_no_chain() {
         };
         let document = WORLD.load(text).unwrap();
         for refused in [
-            document.evaluate(&RequestFacts::new(&request(), &presented), NOW).answer(),
+            document.evaluate(&RequestFacts::new(&request(), &presented), NOW).response(),
             document
                 .evaluate_shadow(&RequestFacts::new(&request(), &presented), NOW)
                 .forward()
                 .unwrap()
-                .refused(),
+                .withheld_response(),
         ] {
             assert_eq!(refused.unwrap().chain_failure(), expected, "{caller}: {text}");
         }

@@ -323,7 +323,7 @@ fn what_grows_at_run_time_is_stopped() {
         let started = Instant::now();
         let outcome = crate::world::evaluate(&document, &WORLD.certificate("orders"));
         assert!(started.elapsed() < Duration::from_secs(1), "{code}");
-        let answer = outcome.answer().unwrap();
+        let answer = outcome.response().unwrap();
         assert_eq!(answer.status(), 500, "{code}");
         assert!(answer.message().contains("more steps or memory"), "{}", answer.message());
     }

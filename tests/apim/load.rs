@@ -1,7 +1,7 @@
 //! What is refused at load, and what is warned of.
 
 use tower_mtls::apim::{
-    DeploymentCertificates, Document, DocumentError, DocumentErrors, FindingKind, Format, Outcome,
+    DeploymentCertificates, Document, DocumentDecision, DocumentError, DocumentErrors, FindingKind, Format,
     Revocation, SharedDeployment,
 };
 
@@ -463,7 +463,7 @@ fn entities_mean_the_same_in_both_forms() {
     };
     let outcome = |format: Format, text: &str| {
         let document = Document::builder().format(format).load(text).ok()?;
-        Some(evaluate(&document, &WORLD.certificate("lone")).answer().is_some())
+        Some(evaluate(&document, &WORLD.certificate("lone")).response().is_some())
     };
     for (code, refused) in [
         // A comment ends where its end is, written as an entity or not.
@@ -805,8 +805,9 @@ fn base_runs_the_document_above() {
         .load(&condition("context.Request.Certificate == null"))
         .unwrap();
     let load = |text: &str| Document::builder().allow_unanchored().base(&global).load(text).unwrap();
-    let is_refused =
-        |document: &Document| matches!(evaluate(document, &WORLD.certificate("none")), Outcome::Respond(_));
+    let is_refused = |document: &Document| {
+        matches!(evaluate(document, &WORLD.certificate("none")), DocumentDecision::Respond(_))
+    };
     for (inbound, refused) in [
         ("<inbound><base /></inbound>", true),
         // A section that is left out is not lost, one that is written without it is.
@@ -844,7 +845,7 @@ fn an_identity_in_the_document_is_read_at_load() {
         )
     };
     let document = WORLD.load(&text("secret")).unwrap();
-    let refused = WORLD.builder().without_private_keys().load(&text("secret")).unwrap_err();
+    let refused = WORLD.builder().only_referenced_identities().load(&text("secret")).unwrap_err();
     assert!(
         refused.to_string().starts_with("1:29: a private key does not stand in a document here"),
         "{refused}"

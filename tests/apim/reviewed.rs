@@ -1,14 +1,14 @@
 //! What a reviewer found, once and for all.
 
 use http::Request;
-use tower_mtls::apim::{FindingKind, Outcome, RequestFacts};
+use tower_mtls::apim::{DocumentDecision, FindingKind, RequestFacts};
 
 use crate::world::{NOW, WORLD, evaluate, request};
 
 fn admits(text: &str) -> bool {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
     match evaluate(&document, &WORLD.certificate("lone")) {
-        Outcome::Forward(forward) => forward.admits(),
+        DocumentDecision::Forward(forward) => forward.admits(),
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -146,7 +146,7 @@ fn callers_do_not_choose_through_the_document_above_either() {
 fn a_missing_time_span_is_zero() {
     let code = "context.Variables.GetValueOrDefault<TimeSpan>(\"left\") <= TimeSpan.FromDays(1)";
     let document = WORLD.load(&format!("<choose>{}</choose>", when(code, &answer(403)))).unwrap();
-    assert!(evaluate(&document, &WORLD.certificate("orders")).answer().is_some_and(|it| it.refuses()));
+    assert!(evaluate(&document, &WORLD.certificate("orders")).response().is_some_and(|it| it.is_rejection()));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_comment_ends_with_its_line() {
             format!("context.Request.Certificate == null // none{end} || context.Request.Method == \"GET\"");
         let document = WORLD.load(&format!("<choose>{}</choose>", when(&code, &answer(403)))).unwrap();
         let outcome = evaluate(&document, &WORLD.certificate("orders"));
-        assert!(outcome.answer().is_some(), "{end:?}: {outcome:?}");
+        assert!(outcome.response().is_some(), "{end:?}: {outcome:?}");
         let open = format!("<choose>{}</choose>", when(&format!("\"a{end}b\" == \"c\""), ""));
         assert!(WORLD.load(&open).is_err(), "{end:?}");
     }
@@ -174,7 +174,7 @@ fn shadow_sends_nothing_as_somebody_that_was_not_chosen() {
             let request = request();
             let facts = RequestFacts::new(&request, &presented);
             let outcome = WORLD.load(&text).unwrap().evaluate_shadow(&facts, NOW);
-            assert_eq!(outcome.answer().unwrap().status(), 500, "{text}");
+            assert_eq!(outcome.response().unwrap().status(), 500, "{text}");
         }
     }
 }
@@ -343,7 +343,7 @@ fn what_a_request_makes_grow_is_charged_before_it_is_made() {
         let (request, presented) = (request.body(()).unwrap(), WORLD.certificate("none"));
         let started = std::time::Instant::now();
         let outcome = document.evaluate(&RequestFacts::new(&request, &presented), NOW);
-        let message = outcome.answer().map(|answer| answer.message().to_owned());
+        let message = outcome.response().map(|answer| answer.message().to_owned());
         let is_stopped = message.as_ref().is_some_and(|message| message.contains("more steps or memory"));
         assert_eq!(is_stopped, stopped, "{length}: {message:?}: {code}");
         assert!(started.elapsed().as_millis() < 500, "{length}: {:?}: {code}", started.elapsed());
@@ -421,7 +421,7 @@ fn a_number_in_a_variable_keeps_its_type() {
         let then = "<set-header name='x'><value>y</value></set-header>";
         let text = format!("<set-variable name='v' value='{value}' /><choose>{}</choose>", when(&code, then));
         let outcome = evaluate(&WORLD.load(&text).unwrap(), &WORLD.certificate("orders"));
-        match outcome.answer() {
+        match outcome.response() {
             Some(answer) => {
                 assert!(is_fault && answer.message().contains("Unable to cast"), "{text}: {outcome:?}")
             }
@@ -703,7 +703,7 @@ fn shadow_sends_nobody_as_somebody_that_a_refused_request_did_not_get() {
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
         let outcome = document.evaluate_shadow(&facts, NOW);
         let found =
-            outcome.answer().map_or_else(|| "passes".into(), |answer| answer.status().as_u16().to_string());
+            outcome.response().map_or_else(|| "passes".into(), |answer| answer.status().as_u16().to_string());
         assert_eq!(found, expected, "{text}: {outcome:?}");
     }
 }

@@ -6,8 +6,8 @@ use http::{HeaderMap, Request};
 use tower_mtls::{
     ClientCertificate, Presented, Timestamp, TrustAnchors,
     apim::{
-        Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome,
-        RequestFacts, Revocation, SharedDeployment,
+        Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentDecision,
+        DocumentErrors, RequestFacts, Revocation, SharedDeployment,
     },
 };
 
@@ -86,8 +86,8 @@ impl World {
             .revocation(Revocation::Off)
             .allow_unanchored()
             .deployment(SharedDeployment::new(self.deployment()))
-            .backend("east", Backend::new("https://east.internal/v2").unwrap())
-            .backend("west", west)
+            .add_backend("east", Backend::new("https://east.internal/v2").unwrap())
+            .add_backend("west", west)
     }
 
     pub(crate) fn certificate(&self, name: &str) -> Presented {
@@ -126,7 +126,7 @@ pub(crate) fn request() -> Request<()> {
         .unwrap()
 }
 
-pub(crate) fn evaluate(document: &Document, presented: &Presented) -> Outcome {
+pub(crate) fn evaluate(document: &Document, presented: &Presented) -> DocumentDecision {
     document.evaluate(&RequestFacts::new(&request(), presented), NOW)
 }
 

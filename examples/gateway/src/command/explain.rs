@@ -32,7 +32,7 @@ pub(super) fn explain(asked: &Explain) -> ExitCode {
 }
 
 fn answer(asked: &Explain) -> Result<(String, bool), String> {
-    let load::Outcome { loaded, findings, .. } =
+    let load::DocumentDecision { loaded, findings, .. } =
         load::load(&load::Source::read(&asked.config), &mut load::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());
@@ -71,7 +71,7 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
             let facts = RequestFacts::new(&request, &presented).with_remote(asked.remote);
             let explanation = document.explain(&facts, now);
             let mut text = explanation.to_string();
-            if explanation.outcome().forward().is_some() {
+            if explanation.decision().forward().is_some() {
                 return Ok((text, true));
             }
             let passes = route.is_shadow && document.evaluate_shadow(&facts, now).forward().is_some();

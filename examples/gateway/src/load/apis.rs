@@ -360,7 +360,7 @@ impl ApiParts {
             .scope(scope)
             .deployment(self.deployment.clone())
             .only_known_certificates()
-            .without_private_keys();
+            .only_referenced_identities();
         if let Some(trust) = &self.trust {
             builder = builder.trust(trust.clone());
         }
@@ -374,7 +374,7 @@ impl ApiParts {
             builder = builder.base(above);
         }
         for (id, usable) in backends {
-            builder = builder.backend(id.shared(), usable.backend.clone());
+            builder = builder.add_backend(id.shared(), usable.backend.clone());
         }
         self.load(builder, &policy.value)
     }
