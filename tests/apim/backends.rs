@@ -120,11 +120,10 @@ fn the_identity_of_a_backend_is_looked_for_like_one_that_the_document_names() {
     let gone = || ChosenIdentity::Id("gone".into());
     let document = builder(gone()).load(text).unwrap();
     let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
-    let expected = "2:22: the deployment has no certificate with the id \"gone\" (the identity of the backend \
-                    \"north\") now";
+    let expected = "2:22: no certificate has the id \"gone\" (identity of the backend \"north\") at present";
     assert!(warnings.iter().any(|warning| warning == expected), "{warnings:?}");
     let errors = builder(gone()).only_known_certificates().load(text).unwrap_err();
-    let expected = "2:22: there is no certificate with the id \"gone\" (the identity of the backend \"north\"): known are ";
+    let expected = "2:22: no certificate has the id \"gone\" (identity of the backend \"north\"); known: ";
     assert!(errors.to_string().starts_with(expected), "{errors}");
 }
 
@@ -133,7 +132,7 @@ fn an_identity_over_http_is_warned_of() {
     let plain = || Backend::new("http://plain.internal").unwrap();
     let load = |builder: DocumentBuilder| builder.load("<set-backend-service backend-id='plain' />").unwrap();
     let is_warned = |document: &Document| {
-        document.warnings().iter().any(|warning| warning.message().contains("never shown over http"))
+        document.warnings().iter().any(|warning| warning.message().contains("never presented over http"))
     };
     assert!(!is_warned(&load(WORLD.builder().add_backend("plain", plain()))));
     assert!(is_warned(&load(WORLD.builder().add_backend("plain", plain().with_identity(thumbprint())))));
@@ -149,10 +148,10 @@ fn of_many_backends_none_is_listed() {
         builder.load("<set-backend-service backend-id='x' />").unwrap_err().to_string()
     };
     for (count, told) in [
-        (0, "1:22: no backend has the id \"x\": none is known here"),
-        (1, "1:22: no backend has the id \"x\": known are \"0\""),
-        (5, "1:22: no backend has the id \"x\": known are \"0\", \"1\", \"2\", \"3\", \"4\""),
-        (6, "1:22: no backend has the id \"x\": 6 others are known"),
+        (0, "1:22: no backend has the id \"x\"; no backends are configured"),
+        (1, "1:22: no backend has the id \"x\"; known: \"0\""),
+        (5, "1:22: no backend has the id \"x\"; known: \"0\", \"1\", \"2\", \"3\", \"4\""),
+        (6, "1:22: no backend has the id \"x\"; 6 others are known"),
     ] {
         assert_eq!(errors(count), told);
     }
@@ -175,7 +174,7 @@ fn backends_have_base_urls() {
         "https://orders.internal/%2e%2e/v2",
     ] {
         let error = Backend::new(odd).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{odd:?} is no base URL: http")), "{error}");
+        assert!(error.starts_with(&format!("invalid base URL {odd:?}; use http")), "{error}");
     }
 }
 
@@ -234,20 +233,20 @@ fn backends_and_their_identities_are_explained() {
         let told = document.explain(&RequestFacts::new(&request(), &presented), NOW).to_string();
         told.lines().filter(|line| !line.starts_with("forwarded")).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    let goes_west = "line 1: the request goes to the backend \"west\", https://west.internal/";
+    let goes_west = "line 1: backend \"west\": https://west.internal/";
     assert_eq!(
         explain(&format!("{WEST}\n{EAST}")),
         [
             goes_west,
-            "  unless the document chooses another, it is called as the certificate with the id fabrikam",
-            "line 2: the request goes to the backend \"east\", https://east.internal/v2",
+            "  identity of the backend, unless the document chooses one: the certificate with the id fabrikam",
+            "line 2: backend \"east\": https://east.internal/v2",
             "  the identity of the backend \"west\" does not count any more",
         ]
     );
     assert_eq!(
         explain(&format!("{ORDERS}{WEST}")),
         [
-            "line 1: the backend is called as the certificate with the id orders",
+            "line 1: backend identity: the certificate with the id orders",
             goes_west,
             "  its own identity does not count: the document has chosen one",
         ]

@@ -276,8 +276,7 @@ fn every_document_can_be_explained() {
 fn callers_without_a_certificate_get_500_exactly_where_a_warning_says_so() {
     for (name, text) in documents() {
         let document: Document = WORLD.load(&text).unwrap();
-        let warned =
-            document.warnings().iter().any(|warning| warning.message().contains("answered with 500"));
+        let warned = document.warnings().iter().any(|warning| warning.message().contains("fail with 500"));
         let outcome = evaluate(&document, &WORLD.certificate("none"));
         let fails = outcome
             .response()

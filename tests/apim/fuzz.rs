@@ -434,7 +434,7 @@ fn what_is_found_out_about_callers_is_true_of_every_request() {
         proved += usize::from(document.summary().proves_certificate);
         anchored += usize::from(document.summary().is_anchored && !document.summary().proves_certificate);
         let warns = |words: &str| document.warnings().iter().any(|it| it.message().starts_with(words));
-        let passes_nobody = warns("a caller without a certificate is passed on");
+        let passes_nobody = warns("requests without a certificate pass");
         warned += usize::from(passes_nobody);
         for caller in ["lone", "impostor", "none"] {
             let presented = WORLD.certificate(caller);

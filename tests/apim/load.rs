@@ -43,7 +43,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<base />\n<!-- open", 2, 1, "comment is never closed"),
         ("<base a=\"<\" />", 1, 10, "'<' in an attribute's value: write &lt;"),
         ("\u{feff}<base a='<' />", 1, 10, "'<' in an attribute's value: write &lt;"),
-        ("\u{feff}<trace />", 1, 1, "leave it out"),
+        ("\u{feff}<trace />", 1, 1, "remove it"),
         (
             "<validate-client-certificate><identities><identity subject=\"O=\"Contoso, Inc.\"\" /></identities></validate-client-certificate>",
             1,
@@ -61,25 +61,25 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<no-such-policy />", 1, 1, "would not be enforced"),
         ("<base />\n\n  <validate-jwt header-name='x' />", 3, 3, "there is no token check"),
         ("<base scope='x' />", 1, 7, "attribute scope of <base> is not supported"),
-        ("<choose />", 1, 1, "at least one <when>"),
+        ("<choose />", 1, 1, "<choose> has no <when>"),
         ("<choose><when condition='true'><base /></when></choose>", 1, 32, "directly in a section"),
-        ("<choose><otherwise /></choose>", 1, 1, "at least one <when>"),
+        ("<choose><otherwise /></choose>", 1, 1, "<choose> has no <when>"),
         ("<choose><otherwise /><when condition='true' /></choose>", 1, 22, "before <otherwise>"),
-        ("<choose><when /></choose>", 1, 9, "needs the attribute condition"),
-        ("<choose><when condition='1' /></choose>", 1, 15, "a condition is an expression"),
-        ("<choose>text<when condition='true' /></choose>", 1, 9, "a text does not stand in <choose>"),
+        ("<choose><when /></choose>", 1, 9, "attribute condition of <when> is missing"),
+        ("<choose><when condition='1' /></choose>", 1, 15, "invalid condition"),
+        ("<choose>text<when condition='true' /></choose>", 1, 9, "text is not allowed in <choose>"),
         (
             "<choose>\n<![CDATA[text]]><when condition='true' /></choose>",
             2,
             10,
-            "a text does not stand in <choose>",
+            "text is not allowed in <choose>",
         ),
-        ("<return-response><set-status code='99' /></return-response>", 1, 30, "no status code"),
-        ("<return-response><set-status code='101' /></return-response>", 1, 30, "no status code"),
+        ("<return-response><set-status code='99' /></return-response>", 1, 30, "invalid status code"),
+        ("<return-response><set-status code='101' /></return-response>", 1, 30, "invalid status code"),
         ("<return-response response-variable-name='x' />", 1, 18, "response-variable-name"),
-        ("<set-header name='a' />", 1, 1, "needs a <value>"),
-        ("<set-header name='a b'><value>x</value></set-header>", 1, 13, "no header name"),
-        ("<set-header name='Content-Length'><value>1</value></set-header>", 1, 13, "frames the message"),
+        ("<set-header name='a' />", 1, 1, "<set-header> has no <value>"),
+        ("<set-header name='a b'><value>x</value></set-header>", 1, 13, "invalid header name"),
+        ("<set-header name='Content-Length'><value>1</value></set-header>", 1, 13, "is set by the server"),
         ("<set-header name='Host'><value>x</value></set-header>", 1, 13, "decided by the route"),
         ("<set-header name='a' exists-action='x'><value>x</value></set-header>", 1, 22, "override, skip"),
         ("<set-header name='a'><value>x @(1)</value></set-header>", 1, 31, "the whole value"),
@@ -91,16 +91,21 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             42,
             "named values",
         ),
-        ("<set-variable value='x' />", 1, 1, "needs the attribute name"),
+        ("<set-variable value='x' />", 1, 1, "attribute name of <set-variable> is missing"),
         ("<set-backend-service />", 1, 1, "needs base-url or backend-id"),
         ("<set-backend-service base-url='https://a' backend-id='east' />", 1, 43, "exclude each other"),
         ("<set-backend-service backend-id='' />", 1, 22, "backend-id is empty"),
-        ("<set-backend-service backend-id='@(\"east\")' />", 1, 22, "must be written out"),
+        (
+            "<set-backend-service backend-id='@(\"east\")' />",
+            1,
+            22,
+            "expressions are not supported; write a literal",
+        ),
         (
             "<set-backend-service\n backend-id='x' />",
             2,
             2,
-            "no backend has the id \"x\": known are \"east\", \"west\"",
+            "no backend has the id \"x\"; known: \"east\", \"west\"",
         ),
         ("<set-backend-service backend-id='East' />", 1, 22, "no backend has the id \"East\""),
         ("<set-backend-service backend-id=' east' />", 1, 22, "no backend has the id \" east\""),
@@ -108,11 +113,11 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "<set-backend-service backend-id='east' sf-resolve-condition='x' />",
             1,
             40,
-            "base-url, backend-id are",
+            "supported: base-url, backend-id",
         ),
-        ("<set-backend-service base-url='ftp://x' />", 1, 22, "base-url is"),
-        ("<set-backend-service base-url='https://a@b/' />", 1, 22, "base-url is"),
-        ("<set-backend-service base-url='https://b/../c' />", 1, 22, "base-url is"),
+        ("<set-backend-service base-url='ftp://x' />", 1, 22, "invalid base-url"),
+        ("<set-backend-service base-url='https://a@b/' />", 1, 22, "invalid base-url"),
+        ("<set-backend-service base-url='https://b/../c' />", 1, 22, "invalid base-url"),
         ("<set-backend-service base-url='https://b:0/c' />", 1, 22, "a port from 1 to 65535"),
         ("<set-backend-service base-url='https://b:99999/c' />", 1, 22, "a port from 1 to 65535"),
         ("<set-backend-service base-url='@(context.Request.Url.Host)' />", 1, 22, "the caller would choose"),
@@ -120,7 +125,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<authentication-certificate certificate-id='a' thumbprint='b' />", 1, 1, "exactly one of"),
         ("<authentication-certificate thumbprint='12' />", 1, 29, "not a thumbprint"),
         ("<authentication-certificate certificate-id='a' password='b' />", 1, 48, "beside body only"),
-        ("<authentication-certificate body='MIIB' />", 1, 29, "body is an expression"),
+        ("<authentication-certificate body='MIIB' />", 1, 29, "body must be an expression"),
         (
             "<authentication-certificate body='@(context.Request.Certificate.RawData)' />",
             1,
@@ -134,18 +139,23 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "the caller would choose",
         ),
         ("<validate-client-certificate ignore-error='maybe' />", 1, 30, "true or false"),
-        ("<validate-client-certificate ignore-error='@(true)' />", 1, 30, "must be written out"),
+        (
+            "<validate-client-certificate ignore-error='@(true)' />",
+            1,
+            30,
+            "expressions are not supported; write a literal",
+        ),
         (
             "<validate-client-certificate><identities /></validate-client-certificate>",
             1,
             30,
-            "nobody would pass",
+            "no certificate would match",
         ),
         (
             "<validate-client-certificate><identities><identity /></identities></validate-client-certificate>",
             1,
             42,
-            "matches everyone",
+            "would match every certificate",
         ),
         (
             "<validate-client-certificate><identities><identity thumbprint='' /></identities></validate-client-certificate>",
@@ -168,7 +178,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ),
         // Sections.
         ("<policies><inbound /><inbound /></policies>", 1, 22, "only once"),
-        ("<policies><backend /></policies>", 1, 11, "would not forward"),
+        ("<policies><backend /></policies>", 1, 11, "requests would not be forwarded"),
         ("<policies><backend><retry /></backend></policies>", 1, 20, "<retry> in <backend>"),
         ("<policies><backend><forward-request timeout='5' /></backend></policies>", 1, 37, "timeout"),
         ("<policies><outbound><return-response /></outbound></policies>", 1, 21, "in <outbound>"),
@@ -176,9 +186,9 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "<policies><outbound><validate-client-certificate /></outbound></policies>",
             1,
             21,
-            "stands in <inbound>",
+            "only supported in <inbound>",
         ),
-        ("<policies><other /></policies>", 1, 11, "does not stand in <policies>"),
+        ("<policies><other /></policies>", 1, 11, "not allowed in <policies>"),
         ("<set-status code='200' />", 1, 1, "stands in <return-response>"),
     ] {
         let errors = errors(text);
@@ -260,7 +270,7 @@ fn expressions_are_typed_at_load() {
         ("1 * 2 == 2", 3, "not supported"),
         ("context.Request.Certificate == ", 32, "expected a value"),
         ("(true", 7, "never closed"),
-        ("true) || (true", 7, "an expression is the whole value"),
+        ("true) || (true", 7, "an expression must be the whole value"),
         ("\"a\\q\" == \"b\"", 4, "no escape"),
         ("'ab' == 'c'", 4, "one character"),
         ("99999999999 == 1", 1, "no number"),
@@ -631,28 +641,28 @@ fn what_is_odd_is_warned_of() {
         (condition("context.Request.Certificate.Subject != \"O = Contoso, CN = orders\""), ".NET prints CN=orders, O=Contoso"),
         (
             "<authentication-certificate certificate-id='orders' />\n<authentication-certificate certificate-id='orders' />".into(),
-            "1:1: this has no effect: <authentication-certificate> in line 2 counts",
+            "1:1: no effect: <authentication-certificate> on line 2 overrides it",
         ),
         (
             "<set-backend-service base-url='https://a' />\n<set-backend-service backend-id='east' />".into(),
-            "1:1: this has no effect: <set-backend-service> in line 2 counts",
+            "1:1: no effect: <set-backend-service> on line 2 overrides it",
         ),
-        ("<return-response />\n<base />".into(), "2:1: this never runs: <return-response> in line 1 has answered"),
-        ("<return-response><set-body>a</set-body><set-body>b</set-body></return-response>".into(), "the last one counts"),
+        ("<return-response />\n<base />".into(), "2:1: unreachable: <return-response> on line 1 ends the section"),
+        ("<return-response><set-body>a</set-body><set-body>b</set-body></return-response>".into(), "the last one applies"),
         (
             condition("context.Request.Certificate == null").replace("403", "302"),
             "an answer below 400 turns nobody away, and whoever passes is not admitted",
         ),
         (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "none is proven"),
-        (condition("context.Request.Certificate == null"), "a self-made one can pass"),
-        (condition("context.Request.Method == \"GET\""), "does not look at the caller's certificate"),
+        (condition("context.Request.Certificate == null"), "a self-made certificate can pass"),
+        (condition("context.Request.Method == \"GET\""), "the caller's certificate is not read"),
         (condition("context.Request.Certificate.Subject.StartsWith(\"CN=a\")"), "StringComparison.Ordinal"),
-        (condition("(string)context.Variables[\"never\"] == \"a\""), "nothing sets the variable"),
+        (condition("(string)context.Variables[\"never\"] == \"a\""), "variable \"never\" is never set"),
         (
             "<authentication-certificate certificate-id='later' />".into(),
             "no certificate with the id \"later\" now",
         ),
-        ("<validate-client-certificate ignore-error='true' />".into(), "everyone passes"),
+        ("<validate-client-certificate ignore-error='true' />".into(), "all requests pass"),
         ("<validate-client-certificate validate-not-after='false' />".into(), "dates of the whole chain"),
         (
             "<validate-client-certificate validate-trust='false'><identities><identity common-name='a' \
@@ -663,11 +673,11 @@ fn what_is_odd_is_warned_of() {
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
         (
             "<set-variable name='a' value='@{ if (1 == 1) { return 1; } else { return 2; } var b = 2; return b; }' />".into(),
-            "1:79: this never runs",
+            "1:79: unreachable",
         ),
         (
             condition("context.Request.Certificate.Thumbprint != \"A\""),
-            "2:2: a caller without a certificate is answered with 500: it has no context.Request.Certificate.Thumbprint; \
+            "2:2: requests without a certificate fail with 500 at context.Request.Certificate.Thumbprint; \
              write context.Request.Certificate == null || in front",
         ),
         (
@@ -682,7 +692,7 @@ fn what_is_odd_is_warned_of() {
         ),
         (
             "<set-header name='a'><value>@(context.Request.Certificate.Subject)</value></set-header>".into(),
-            "answered with 500 here: it has no context.Request.Certificate.Subject",
+            "fail with 500 at context.Request.Certificate.Subject",
         ),
         (
             condition("context.Variables.GetValueOrDefault<bool>(\"known\") && context.Request.Certificate.Subject == \"CN=a\"")
@@ -753,10 +763,10 @@ fn callers_that_are_looked_up_where_none_of_them_is_are_warned_of() {
     let none = DeploymentCertificates::new;
     let ours = || none().with("orders", WORLD.orders.clone(), true);
     for (text, deployed, told) in [
-        (&store, none(), Some("which is empty now: add the callers' certificates there")),
+        (&store, none(), Some("which is empty; add the callers' certificates")),
         (&store, ours(), Some("hardly by callers (\"orders\")")),
         (&store, ours().with("caller", WORLD.billing.clone(), false), None),
-        (&key, none(), Some("which is empty now")),
+        (&key, none(), Some("which is empty")),
         (&other, none(), None),
     ] {
         let builder = Document::builder().allow_unanchored().deployment(SharedDeployment::new(deployed));
@@ -847,7 +857,7 @@ fn an_identity_in_the_document_is_read_at_load() {
     let document = WORLD.load(&text("secret")).unwrap();
     let refused = WORLD.builder().only_referenced_identities().load(&text("secret")).unwrap_err();
     assert!(
-        refused.to_string().starts_with("1:29: a private key does not stand in a document here"),
+        refused.to_string().starts_with("1:29: body: private keys in documents are not allowed"),
         "{refused}"
     );
     let outcome = evaluate(&document, &WORLD.certificate("none"));
@@ -877,30 +887,34 @@ fn an_error_says_what_to_do_in_place_of_the_element() {
     use FindingKind::{Backend, Document as Other, Element, Timeout};
     let mut wrong = Vec::new();
     for (text, kind, message) in [
-        ("<chose />", Other, "<chose> is not known: did you mean <choose>?"),
+        ("<chose />", Other, "unknown element <chose>; did you mean <choose>?"),
         ("<Base />", Other, "did you mean <base>?"),
         ("<llm-semantic-cache-lookup />", Other, "remove it, or do it in the backend"),
-        ("<choose><else /></choose>", Other, "<else> does not stand in <choose>: <when>, <otherwise> do"),
+        (
+            "<choose><else /></choose>",
+            Other,
+            "<else> is not allowed in <choose>; allowed: <when>, <otherwise>",
+        ),
         ("<set-status cod='1' />", Element("set-status"), "it stands in <return-response>"),
         ("<choose><when conditions='true' /></choose>", Other, "only condition is"),
         ("<set-query-parameter name='a' />", Element("set-query-parameter"), "do it in the backend"),
         ("<find-and-replace from='a' to='b' />", Element("find-and-replace"), "bodies are passed on"),
         ("<cache-lookup />", Element("cache-lookup"), "nothing is cached here: remove it"),
-        ("<retry condition='@(true)' />", Element("retry"), "repeat requests outside of the document"),
+        ("<retry condition='@(true)' />", Element("retry"), "retry requests outside the document"),
         ("<limit-concurrency key='a' />", Element("limit-concurrency"), "limit requests in flight outside"),
         ("<mock-response />", Element("mock-response"), "write <return-response>"),
         ("<set-method>GET</set-method>", Element("set-method"), "do it in the backend"),
         ("<send-request mode='new' />", Element("send-request"), "documents here call nobody"),
-        ("<emit-metric name='x' />", Element("emit-metric"), "leave it out"),
+        ("<emit-metric name='x' />", Element("emit-metric"), "remove it"),
         ("<authentication-basic />", Element("authentication-basic"), "<set-header name=\"Authorization\">"),
         ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "let the backend check tokens"),
         ("<policies><outbound><set-body /></outbound></policies>", Element("set-body"), "both ways"),
         (
             "<policies><backend><forward-request timeout='60' /></backend></policies>",
             Timeout,
-            "leave it out: the server's own limits",
+            "remove it; the server's own limits",
         ),
-        ("<set-backend-service backend-id='x' />", Backend, "known are \"east\", \"west\""),
+        ("<set-backend-service backend-id='x' />", Backend, "known: \"east\", \"west\""),
     ] {
         let errors = errors(text);
         let told = |error: &DocumentError| error.kind() == kind && error.message().contains(message);
@@ -935,22 +949,22 @@ fn what_others_know_a_remedy_for_is_told_by_its_kind() {
             trusting,
             "<validate-client-certificate />",
             FindingKind::Revocation,
-            "validate-revocation is true (its default), and revocation is not stated",
+            "validate-revocation is true (the default), but revocation is not supported yet",
             "validate-revocation=\"false\"",
         ),
         (
             WORLD.builder().only_known_certificates(),
             named,
             FindingKind::Certificate,
-            "there is no certificate with the id \"order\"",
-            "known are \"fabrikam\", \"issuing-ca\", \"orders\"",
+            "no certificate has the id \"order\"",
+            "known: \"fabrikam\", \"issuing-ca\", \"orders\"",
         ),
         (
             Document::builder().only_known_certificates(),
             named,
             FindingKind::Certificate,
-            "there is no certificate with the id \"order\"",
-            "none is known here",
+            "no certificate has the id \"order\"",
+            "no certificates are configured",
         ),
     ] {
         let errors = builder.load(text).unwrap_err();

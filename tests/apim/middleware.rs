@@ -336,8 +336,8 @@ fn a_certificate_that_is_named_and_not_there_is_an_error_if_asked_for() {
     let errors = load(Document::builder().only_known_certificates()).unwrap_err();
     let places: Vec<_> = errors.iter().map(|error| error.line()).collect();
     assert_eq!(places, [2, 3, 4], "{errors}");
-    assert!(errors.to_string().contains("\"issuing-ca\" has no private key"), "{errors}");
-    assert!(errors.to_string().contains("there is no certificate with the id \"gone\""), "{errors}");
+    assert!(errors.to_string().contains("\"issuing-ca\": no private key"), "{errors}");
+    assert!(errors.to_string().contains("no certificate has the id \"gone\""), "{errors}");
 }
 
 #[test]

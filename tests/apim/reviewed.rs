@@ -549,7 +549,7 @@ fn a_choice_is_proved_on_every_way_to_it() {
     }
 }
 
-const NOBODY: &str = "a caller without a certificate is passed on";
+const NOBODY: &str = "requests without a certificate pass";
 
 /// Whether callers without a certificate pass for certain, and whether a self-made one may be admitted.
 fn warned(text: &str) -> [bool; 2] {
@@ -766,6 +766,6 @@ fn a_document_above_that_decides_by_variables_runs_once() {
     let set = "<set-variable name='x' value='@(context.Request.Headers.GetValueOrDefault(\"X-As\", \"orders\"))' />";
     let load = |text: &str| WORLD.builder().base(&above).load(text);
     let errors = load(&format!("{set}<base /><base />")).unwrap_err().to_string();
-    assert!(errors.contains("stands here again"), "{errors}");
+    assert!(errors.contains("second <base />"), "{errors}");
     assert!(load(&format!("{set}<base />")).is_ok());
 }

@@ -13,7 +13,7 @@ use tower_mtls::{
 
 use crate::world::{WORLD, request};
 
-const PROBLEM: &str = "certificates are judged and none is proven, so a self-made one can pass";
+const PROBLEM: &str = "certificates are judged but not proven: a self-made certificate can pass";
 
 fn filled(text: &str) -> String {
     let text = text
@@ -209,7 +209,7 @@ fn a_rule_that_judges_by_a_variable_is_seen() {
     {
         let text = marked(by, "", "!VARIABLES.ContainsKey(\"ok\")") + &header("CERT?.Subject", "");
         let document = strict().allow_unanchored().load(&text).unwrap();
-        let warned = document.warnings().iter().any(|it| it.message().starts_with("no rule refuses by"));
+        let warned = document.warnings().iter().any(|it| it.message().starts_with("no rule rejects by"));
         assert_eq!(warned, !is_judged, "{by}: {:?}", document.warnings());
     }
 }
