@@ -240,7 +240,7 @@ fn backends_and_their_identities_are_explained() {
             goes_west,
             "  identity of the backend, unless the document chooses one: the certificate with the id fabrikam",
             "line 2: backend \"east\": https://east.internal/v2",
-            "  the identity of the backend \"west\" does not count any more",
+            "  identity of the backend \"west\": no longer applies",
         ]
     );
     assert_eq!(

@@ -78,7 +78,7 @@ fn what_a_line_alone_does_not_tell_stands_below_it() {
                     /></identities></validate-client-certificate>";
     for (text, caller, expected) in [
         (verify.as_str(), "expired", "    certificate expired: valid from "),
-        (&verify, "early", "    the certificate is not valid yet: it is valid from "),
+        (&verify, "early", "    certificate not yet valid: valid from "),
         (
             &verify,
             "impostor",
@@ -126,7 +126,7 @@ fn a_refusal_remembers_why_there_is_no_chain() {
                            context.Request.Certificate.VerifyNoRevocation())\"><return-response><set-status code=\"403\" \
                            /></return-response></when></choose>";
     const WRONG: &str = "a signature in the chain is wrong: a CA with the right name and another key";
-    const EXPIRED: &str = "certificate expired";
+    const EXPIRED: &str = "the certificate has expired";
     for (text, caller, expected) in [
         (VERIFY, "impostor", Some(WRONG)),
         (VERIFY, "expired", Some(EXPIRED)),

@@ -25,7 +25,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
     let mut wrong = Vec::new();
     for (text, line, column, message) in [
         // The text.
-        ("", 1, 1, "no policies"),
+        ("", 1, 1, "the document is empty"),
         ("just a text", 1, 1, "outside of all elements"),
         ("<base />\n <choose/> validate-client-certificate />", 2, 12, "outside of all elements"),
         ("validate-client-certificate />\n<base />", 1, 1, "is a '<' missing?"),
@@ -59,12 +59,12 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         // Elements and attributes.
         ("<rate-limit calls=\"5\" />", 1, 1, "<rate-limit> is not supported here"),
         ("<no-such-policy />", 1, 1, "would not be enforced"),
-        ("<base />\n\n  <validate-jwt header-name='x' />", 3, 3, "there is no token check"),
+        ("<base />\n\n  <validate-jwt header-name='x' />", 3, 3, "validate tokens in the backend"),
         ("<base scope='x' />", 1, 7, "attribute scope of <base> is not supported"),
         ("<choose />", 1, 1, "<choose> has no <when>"),
         ("<choose><when condition='true'><base /></when></choose>", 1, 32, "directly in a section"),
         ("<choose><otherwise /></choose>", 1, 1, "<choose> has no <when>"),
-        ("<choose><otherwise /><when condition='true' /></choose>", 1, 22, "before <otherwise>"),
+        ("<choose><otherwise /><when condition='true' /></choose>", 1, 22, "not allowed after <otherwise>"),
         ("<choose><when /></choose>", 1, 9, "attribute condition of <when> is missing"),
         ("<choose><when condition='1' /></choose>", 1, 15, "invalid condition"),
         ("<choose>text<when condition='true' /></choose>", 1, 9, "text is not allowed in <choose>"),
@@ -80,7 +80,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<set-header name='a' />", 1, 1, "<set-header> has no <value>"),
         ("<set-header name='a b'><value>x</value></set-header>", 1, 13, "invalid header name"),
         ("<set-header name='Content-Length'><value>1</value></set-header>", 1, 13, "is set by the server"),
-        ("<set-header name='Host'><value>x</value></set-header>", 1, 13, "decided by the route"),
+        ("<set-header name='Host'><value>x</value></set-header>", 1, 13, "set by the route"),
         ("<set-header name='a' exists-action='x'><value>x</value></set-header>", 1, 22, "override, skip"),
         ("<set-header name='a'><value>x @(1)</value></set-header>", 1, 31, "the whole value"),
         ("<set-header name='a'><value>{{secret}}</value></set-header>", 1, 29, "named values"),
@@ -92,7 +92,12 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "named values",
         ),
         ("<set-variable value='x' />", 1, 1, "attribute name of <set-variable> is missing"),
-        ("<set-backend-service />", 1, 1, "needs base-url or backend-id"),
+        (
+            "<set-backend-service />",
+            1,
+            1,
+            "attribute base-url or backend-id of <set-backend-service> is missing",
+        ),
         ("<set-backend-service base-url='https://a' backend-id='east' />", 1, 43, "exclude each other"),
         ("<set-backend-service backend-id='' />", 1, 22, "backend-id is empty"),
         (
@@ -124,7 +129,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
         ("<authentication-certificate />", 1, 1, "exactly one of"),
         ("<authentication-certificate certificate-id='a' thumbprint='b' />", 1, 1, "exactly one of"),
         ("<authentication-certificate thumbprint='12' />", 1, 29, "not a thumbprint"),
-        ("<authentication-certificate certificate-id='a' password='b' />", 1, 48, "beside body only"),
+        ("<authentication-certificate certificate-id='a' password='b' />", 1, 48, "only allowed with body"),
         ("<authentication-certificate body='MIIB' />", 1, 29, "body must be an expression"),
         (
             "<authentication-certificate body='@(context.Request.Certificate.RawData)' />",
@@ -177,9 +182,9 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "excludes",
         ),
         // Sections.
-        ("<policies><inbound /><inbound /></policies>", 1, 22, "only once"),
+        ("<policies><inbound /><inbound /></policies>", 1, 22, "duplicate <inbound>"),
         ("<policies><backend /></policies>", 1, 11, "requests would not be forwarded"),
-        ("<policies><backend><retry /></backend></policies>", 1, 20, "<retry> in <backend>"),
+        ("<policies><backend><retry /></backend></policies>", 1, 20, "<retry> is not supported in <backend>"),
         ("<policies><backend><forward-request timeout='5' /></backend></policies>", 1, 37, "timeout"),
         ("<policies><outbound><return-response /></outbound></policies>", 1, 21, "in <outbound>"),
         (
@@ -189,7 +194,7 @@ fn what_cannot_be_enforced_is_an_error_with_line_and_column() {
             "only supported in <inbound>",
         ),
         ("<policies><other /></policies>", 1, 11, "not allowed in <policies>"),
-        ("<set-status code='200' />", 1, 1, "stands in <return-response>"),
+        ("<set-status code='200' />", 1, 1, "write it in <return-response>"),
     ] {
         let errors = errors(text);
         let error = errors.iter().next().unwrap();
@@ -270,7 +275,7 @@ fn expressions_are_typed_at_load() {
         ("1 * 2 == 2", 3, "not supported"),
         ("context.Request.Certificate == ", 32, "expected a value"),
         ("(true", 7, "never closed"),
-        ("true) || (true", 7, "an expression must be the whole value"),
+        ("true) || (true", 7, "an expression is the whole value"),
         ("\"a\\q\" == \"b\"", 4, "no escape"),
         ("'ab' == 'c'", 4, "one character"),
         ("99999999999 == 1", 1, "no number"),
@@ -417,7 +422,7 @@ fn trust_and_revocation_must_be_there_when_a_document_asks() {
         (none, untrusting, None),
         (trusting(), &verify, Some("VerifyNoRevocation()")),
         (trusting(), &no_revocation, None),
-        (trusting(), validate, Some("validate-revocation is true (its default)")),
+        (trusting(), validate, Some("validate-revocation is true (the default)")),
         (trusting(), "<validate-client-certificate validate-revocation='false' />", None),
         (trusting().revocation(Revocation::Off), &verify, None),
         (trusting().revocation(Revocation::Off), validate, None),
@@ -651,16 +656,16 @@ fn what_is_odd_is_warned_of() {
         ("<return-response><set-body>a</set-body><set-body>b</set-body></return-response>".into(), "the last one applies"),
         (
             condition("context.Request.Certificate == null").replace("403", "302"),
-            "an answer below 400 turns nobody away, and whoever passes is not admitted",
+            "a status below 400 is not a rejection, and no certificate is admitted",
         ),
-        (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "none is proven"),
+        (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "not proven"),
         (condition("context.Request.Certificate == null"), "a self-made certificate can pass"),
         (condition("context.Request.Method == \"GET\""), "the caller's certificate is not read"),
         (condition("context.Request.Certificate.Subject.StartsWith(\"CN=a\")"), "StringComparison.Ordinal"),
         (condition("(string)context.Variables[\"never\"] == \"a\""), "variable \"never\" is never set"),
         (
             "<authentication-certificate certificate-id='later' />".into(),
-            "no certificate with the id \"later\" now",
+            "no certificate has the id \"later\" at present",
         ),
         ("<validate-client-certificate ignore-error='true' />".into(), "all requests pass"),
         ("<validate-client-certificate validate-not-after='false' />".into(), "dates of the whole chain"),
@@ -668,7 +673,7 @@ fn what_is_odd_is_warned_of() {
             "<validate-client-certificate validate-trust='false'><identities><identity common-name='a' \
              /></identities></validate-client-certificate>"
                 .into(),
-            "none is proven",
+            "not proven",
         ),
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
         (
@@ -682,7 +687,7 @@ fn what_is_odd_is_warned_of() {
         ),
         (
             condition("context.Request.Method == \"POST\" && !context.Request.Certificate.VerifyNoRevocation()"),
-            "it has no context.Request.Certificate.VerifyNoRevocation()",
+            "fail with 500 at context.Request.Certificate.VerifyNoRevocation()",
         ),
         (
             "<choose><when condition='@(context.Request.Certificate.Subject == \"CN=a\")'><base /></when><otherwise>\
@@ -697,11 +702,11 @@ fn what_is_odd_is_warned_of() {
         (
             condition("context.Variables.GetValueOrDefault<bool>(\"known\") && context.Request.Certificate.Subject == \"CN=a\"")
                 .replace("<choose>", "<set-variable name='known' value='@(context.Request.Certificate == null)' /><choose>"),
-            "it has no context.Request.Certificate.Subject",
+            "fail with 500 at context.Request.Certificate.Subject",
         ),
         (
             condition("0 == 1").replace("@(0 == 1)", "@{ var c = context.Request.Certificate; return c.Subject == \"CN=a\"; }"),
-            "it has no c.Subject",
+            "fail with 500 at c.Subject",
         ),
     ] {
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
@@ -764,7 +769,7 @@ fn callers_that_are_looked_up_where_none_of_them_is_are_warned_of() {
     let ours = || none().with("orders", WORLD.orders.clone(), true);
     for (text, deployed, told) in [
         (&store, none(), Some("which is empty; add the callers' certificates")),
-        (&store, ours(), Some("hardly by callers (\"orders\")")),
+        (&store, ours(), Some("only identities for backends (\"orders\")")),
         (&store, ours().with("caller", WORLD.billing.clone(), false), None),
         (&key, none(), Some("which is empty")),
         (&other, none(), None),
@@ -889,30 +894,34 @@ fn an_error_says_what_to_do_in_place_of_the_element() {
     for (text, kind, message) in [
         ("<chose />", Other, "unknown element <chose>; did you mean <choose>?"),
         ("<Base />", Other, "did you mean <base>?"),
-        ("<llm-semantic-cache-lookup />", Other, "remove it, or do it in the backend"),
+        ("<llm-semantic-cache-lookup />", Other, "remove it, or implement it in the backend"),
         (
             "<choose><else /></choose>",
             Other,
             "<else> is not allowed in <choose>; allowed: <when>, <otherwise>",
         ),
-        ("<set-status cod='1' />", Element("set-status"), "it stands in <return-response>"),
-        ("<choose><when conditions='true' /></choose>", Other, "only condition is"),
-        ("<set-query-parameter name='a' />", Element("set-query-parameter"), "do it in the backend"),
-        ("<find-and-replace from='a' to='b' />", Element("find-and-replace"), "bodies are passed on"),
-        ("<cache-lookup />", Element("cache-lookup"), "nothing is cached here: remove it"),
+        ("<set-status cod='1' />", Element("set-status"), "write it in <return-response>"),
+        ("<choose><when conditions='true' /></choose>", Other, "supported: condition"),
+        ("<set-query-parameter name='a' />", Element("set-query-parameter"), "change queries in the backend"),
+        ("<find-and-replace from='a' to='b' />", Element("find-and-replace"), "change bodies in the backend"),
+        ("<cache-lookup />", Element("cache-lookup"), "remove it, since responses are not cached"),
         ("<retry condition='@(true)' />", Element("retry"), "retry requests outside the document"),
         ("<limit-concurrency key='a' />", Element("limit-concurrency"), "limit requests in flight outside"),
         ("<mock-response />", Element("mock-response"), "write <return-response>"),
-        ("<set-method>GET</set-method>", Element("set-method"), "do it in the backend"),
-        ("<send-request mode='new' />", Element("send-request"), "documents here call nobody"),
+        ("<set-method>GET</set-method>", Element("set-method"), "change the method in the backend"),
+        ("<send-request mode='new' />", Element("send-request"), "send requests from the backend"),
         ("<emit-metric name='x' />", Element("emit-metric"), "remove it"),
         ("<authentication-basic />", Element("authentication-basic"), "<set-header name=\"Authorization\">"),
-        ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "let the backend check tokens"),
-        ("<policies><outbound><set-body /></outbound></policies>", Element("set-body"), "both ways"),
+        ("<validate-azure-ad-token />", Element("validate-azure-ad-token"), "validate tokens in the backend"),
+        (
+            "<policies><outbound><set-body /></outbound></policies>",
+            Element("set-body"),
+            "forwarded bodies are unchanged",
+        ),
         (
             "<policies><backend><forward-request timeout='60' /></backend></policies>",
             Timeout,
-            "remove it; the server's own limits",
+            "remove it, since the server's own limits",
         ),
         ("<set-backend-service backend-id='x' />", Backend, "known: \"east\", \"west\""),
     ] {

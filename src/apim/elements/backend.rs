@@ -44,8 +44,8 @@ impl Compiler<'_> {
         match base_url(attribute.value.value.trim()) {
             Some(uri) => Some(Target::Fixed(uri)),
             None => {
-                let message = "invalid base-url; use http://host:port/path or https://host:port/path without user, query or \
-                               fragment";
+                let message = "invalid base-url; use http://host/path or https://host/path with a port from 1 to 65535, without user, \
+                               query or fragment";
                 self.findings.error(attribute.position, message);
                 None
             }

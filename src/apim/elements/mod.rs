@@ -229,7 +229,7 @@ impl Compiler<'_> {
         let Attribute { name, position, .. } = attribute;
         let problem = format!("attribute {name} of <{}> is not supported", element.name);
         if element.name == "forward-request" && matches!(name.as_str(), "timeout" | "timeout-ms") {
-            let remedy = "remove it; the server's own limits apply to backends";
+            let remedy = "remove it, since the server's own limits apply";
             self.findings.error_about(FindingKind::Timeout, *position, &problem, remedy);
             return;
         }

@@ -198,7 +198,7 @@ impl Compiler<'_> {
         let above = above.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
         let positions = own.map(|(_, attribute, _)| attribute).chain(above.map(|(position, _)| position));
         for position in positions {
-            let message = "a self-made certificate could choose this value; on every path to it, reject certificates without \
+            let message = "the caller would choose this value with a self-made certificate; on every path to it, reject certificates without \
                            a chain (VerifyNoRevocation(), validate-trust) or a known thumbprint";
             self.findings.error(position, message);
         }

@@ -18,13 +18,10 @@ const UNSUPPORTED: [(&str, &str); 54] = [
     ("cross-domain", "handle cross-origin requests outside the document"),
     ("jsonp", BODIES),
     ("rewrite-uri", "set the path in the route, or in base-url of <set-backend-service>"),
-    ("set-query-parameter", "queries are forwarded unchanged; change them in the backend"),
-    ("set-method", "methods are forwarded unchanged; change them in the backend"),
+    ("set-query-parameter", "change queries in the backend"),
+    ("set-method", "change the method in the backend"),
     ("forward-request", "write it in <backend>, without attributes"),
-    (
-        "set-body",
-        "write it in <return-response> or <on-error>; forwarded requests and responses keep their body",
-    ),
+    ("set-body", "write it in <return-response> or <on-error>, since forwarded bodies are unchanged"),
     ("set-status", "write it in <return-response> or <on-error>"),
     ("find-and-replace", BODIES),
     ("redirect-content-urls", BODIES),
@@ -33,7 +30,7 @@ const UNSUPPORTED: [(&str, &str); 54] = [
     ("xsl-transform", BODIES),
     ("include-fragment", "write the elements of the fragment"),
     ("mock-response", "write <return-response> with <set-status> and <set-body>"),
-    ("trace", "remove it; the log reports decisions of documents"),
+    ("trace", "remove it, since the log reports decisions of documents"),
     ("emit-metric", TELEMETRY),
     ("log-to-eventhub", TELEMETRY),
     ("validate-jwt", TOKENS),
@@ -62,7 +59,7 @@ const UNSUPPORTED: [(&str, &str); 54] = [
     ("publish-to-dapr", CALLS),
     ("invoke-dapr-binding", CALLS),
     ("invoke-request", CALLS),
-    ("proxy", "remove it; backends are called directly"),
+    ("proxy", "remove it, since backends are called directly"),
     ("cache-lookup", CACHE),
     ("cache-store", CACHE),
     ("cache-lookup-value", CACHE),
@@ -74,13 +71,12 @@ const UNSUPPORTED: [(&str, &str); 54] = [
 ];
 
 const REQUESTS: &str = "limit requests outside the document";
-const BODIES: &str = "bodies are forwarded unchanged; change them in the backend";
-const TELEMETRY: &str = "remove it; the log and the metrics report decisions of documents";
+const BODIES: &str = "change bodies in the backend";
+const TELEMETRY: &str = "remove it, since the log and the metrics report decisions of documents";
 const TOKENS: &str = "validate tokens in the backend";
 const CONTENTS: &str = "validate content in the backend";
-const CALLS: &str =
-    "documents cannot send requests; decide by the certificate, or send them from the backend";
-const CACHE: &str = "remove it; responses are not cached";
+const CALLS: &str = "decide by the certificate, or send requests from the backend";
+const CACHE: &str = "remove it, since responses are not cached";
 
 /// Names of supported elements.
 const SUPPORTED: [&str; 22] = [
