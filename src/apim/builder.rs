@@ -189,10 +189,10 @@ impl DocumentBuilder {
         let above = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
         let start = Position { line: 1, column: 1 };
         if above.trust && !compiler.scope.has_trust {
-            let message = "the base document needs trusted roots; set the same trust for this document";
+            let message = "the base document needs trusted roots, and none are configured; set the trust";
             compiler.findings.error(start, message);
         } else if above.revocation && !compiler.scope.is_revocation_off {
-            let message = "the base document checks revocation, which is not declared here; declare it for this document too";
+            let message = "the base document checks revocation, and revocation is not configured; turn revocation checks off";
             compiler.findings.error(start, message);
         }
         let program = compiler.document(&roots);

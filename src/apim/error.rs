@@ -85,7 +85,7 @@ impl DocumentError {
         self.position.column
     }
 
-    /// The problem and its remedy, such as `validate-trust: no trusted roots are configured; ...`.
+    /// The problem and its remedy, such as `named values {{...}} are not supported; write the value`.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -248,7 +248,7 @@ fn backends_and_their_identities_are_explained() {
         [
             "line 1: backend identity: the certificate with the id orders",
             goes_west,
-            "  its own identity does not count: the document has chosen one",
+            "  identity of the backend: does not apply; the document has chosen one",
         ]
     );
 }

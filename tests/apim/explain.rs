@@ -97,7 +97,7 @@ fn what_a_line_alone_does_not_tell_stands_below_it() {
             "orders",
             "  identity 1: FAILS: subject is \"CN=other, O=Contoso\" (found: CN=orders, O=Contoso)",
         ),
-        (&verify, "none", "  line 1: return-response answers 403 No"),
+        (&verify, "none", "  line 1: return-response: 403 No"),
         (
             "<set-variable name=\"a\" value=\"@(context.Request.Certificate.Subject)\" />",
             "orders",

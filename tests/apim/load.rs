@@ -678,7 +678,7 @@ fn what_is_odd_is_warned_of() {
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
         (
             "<set-variable name='a' value='@{ if (1 == 1) { return 1; } else { return 2; } var b = 2; return b; }' />".into(),
-            "1:79: unreachable",
+            "1:79: this never runs",
         ),
         (
             condition("context.Request.Certificate.Thumbprint != \"A\""),
@@ -958,7 +958,7 @@ fn what_others_know_a_remedy_for_is_told_by_its_kind() {
             trusting,
             "<validate-client-certificate />",
             FindingKind::Revocation,
-            "validate-revocation is true (the default), but revocation is not supported yet",
+            "validate-revocation is true (the default), and revocation is not configured",
             "validate-revocation=\"false\"",
         ),
         (

@@ -73,8 +73,8 @@ impl World {
 }
 
 /// Error of a document that proves nothing.
-const UNPROVEN: &str = "client_certificate.policy: \"d.policy.xml\", line 2, column 5: certificates are judged and none is \
-                        proven, so a self-made one can pass; ";
+const UNPROVEN: &str = "client_certificate.policy: \"d.policy.xml\", line 2, column 5: certificates are judged but not \
+                        proven: a self-made certificate can pass; ";
 const USELESS: &str =
     "client_certificate.trust: has no effect: \"d.policy.xml\" never asks for a chain; remove trust, or ";
 
@@ -178,7 +178,7 @@ async fn what_is_admitted_without_a_proof_is_logged_and_counted() {
     ]);
     for (path, caller, verdict) in [
         ("/0", "impostor", "admitted, unproven: anyone can make a certificate that passes these rules\n"),
-        ("/1", "impostor", "admitted, unproven: a self-made one can pass this document\n"),
+        ("/1", "impostor", "admitted, unproven: the document also admits self-made certificates\n"),
         ("/2", "client", "\nadmitted\n"),
     ] {
         let mut explain = gateway();

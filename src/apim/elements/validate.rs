@@ -200,7 +200,7 @@ impl Compiler<'_> {
             self.findings.error_about(
                 FindingKind::Trust,
                 element.position,
-                "validate-trust: no trusted roots are configured",
+                "validate-trust needs trusted roots, and none are configured",
                 "configure the callers' CAs, or write validate-trust=\"false\"",
             );
         }
@@ -208,8 +208,8 @@ impl Compiler<'_> {
             self.findings.error_about(
                 FindingKind::Revocation,
                 element.position,
-                "validate-revocation is true (the default), but revocation is not supported yet",
-                "declare revocation off for the trusted roots, or write validate-revocation=\"false\"",
+                "validate-revocation is true (the default), and revocation is not configured",
+                "turn revocation checks off (CRLs are not supported yet) or write validate-revocation=\"false\"",
             );
         }
         if trust == Some(true) && (not_before == Some(false) || not_after == Some(false)) {

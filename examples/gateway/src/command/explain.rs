@@ -32,7 +32,7 @@ pub(super) fn explain(asked: &Explain) -> ExitCode {
 }
 
 fn answer(asked: &Explain) -> Result<(String, bool), String> {
-    let load::DocumentDecision { loaded, findings, .. } =
+    let load::Outcome { loaded, findings, .. } =
         load::load(&load::Source::read(&asked.config), &mut load::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());

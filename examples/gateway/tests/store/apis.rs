@@ -139,7 +139,7 @@ async fn a_policy_that_would_not_be_enforced_is_refused_whole_and_everything_wro
     let refused = world.set(path, json!({ "format": "rawxml", "value": value }), "*").await;
     assert_eq!(refused.status, 400, "{refused:?}");
     assert!(
-        refused.message().contains("line 2, column 29: a private key does not stand in a document here"),
+        refused.message().contains("line 2, column 29: body: private keys in documents are not allowed"),
         "{refused:?}"
     );
     assert!(!refused.text.contains(&password) && !refused.text.contains(&body[..32]), "{refused:?}");

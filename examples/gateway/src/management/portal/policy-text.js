@@ -125,7 +125,7 @@ function asks(xml) {
  * `above` lets. `warnings` are what the gateway says of the API's own document, which sees more than this.
  */
 export function callers(own, above, warnings = []) {
-  if (warnings.some((warning) => warning.includes("everyone passes"))) return "anybody";
+  if (warnings.some((warning) => warning.includes("all requests pass"))) return "anybody";
   if (own !== null && asks(own)) return "own";
   const steps = inboundOf(own) ?? [BASE];
   if (above !== null && steps.some((step) => isOrHas(step, "base")) && asks(above)) return "above";
