@@ -17,8 +17,7 @@ use crate::policy::TrustAnchors;
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let params = rcgen::CertificateParams::default();
-/// # let mut params = params;
+/// # let mut params = rcgen::CertificateParams::default();
 /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
 /// # let root = params.self_signed(&rcgen::KeyPair::generate()?)?;
 /// use tower_mtls::{TrustAnchors, apim::{Document, FindingKind, Revocation}};
@@ -186,12 +185,12 @@ impl DocumentBuilder {
             analysis: DocumentAnalysis::default(),
         };
         // The base document was checked against its own trust, and runs with that of this document.
-        let above = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
+        let used_by_base = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
         let start = Position { line: 1, column: 1 };
-        if above.trust && !compiler.scope.has_trust {
+        if used_by_base.trust && !compiler.scope.has_trust {
             let message = "the base document needs trusted roots, and none are configured; set the trust";
             compiler.findings.error(start, message);
-        } else if above.revocation && !compiler.scope.is_revocation_off {
+        } else if used_by_base.revocation && !compiler.scope.is_revocation_off {
             let message = "the base document checks revocation, and revocation is not configured; turn revocation checks off";
             compiler.findings.error(start, message);
         }

@@ -63,7 +63,7 @@ impl DocumentDecision {
     }
 }
 
-/// A response that a document sends itself. See [`DocumentDecision`].
+/// A response that a document sends itself. See [`DocumentDecision`] for an example.
 #[derive(Debug)]
 pub struct DocumentResponse {
     pub(crate) status: StatusCode,
@@ -153,7 +153,7 @@ impl DocumentResponse {
     }
 }
 
-/// A request that a document forwards. See [`DocumentDecision`].
+/// A request that a document forwards. See [`DocumentDecision`] for an example.
 #[derive(Debug, Default)]
 pub struct Forward {
     pub(crate) headers: Option<HeaderMap>,
@@ -255,7 +255,7 @@ impl Forwarding {
     }
 }
 
-/// An identity that a document chooses for calls to the backend.
+/// An identity that a document chooses for calls to the backend. See [`Forwarding`] for an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ChosenIdentity {

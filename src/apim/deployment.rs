@@ -39,7 +39,7 @@ pub trait Deployment: fmt::Debug + Send + Sync + 'static {
     fn certificates(&self) -> Arc<DeploymentCertificates>;
 }
 
-/// A certificate of the deployment. See [`DeploymentCertificates`].
+/// A certificate of the deployment. See [`DeploymentCertificates`] for an example.
 #[derive(Debug, Clone)]
 pub struct DeployedCertificate {
     certificate: ClientCertificate,
@@ -85,6 +85,7 @@ impl DeployedCertificate {
 /// assert_eq!(certificates.by_id("partner").map(|found| found.certificate()), Some(&partner));
 /// assert!(certificates.by_id("stranger").is_none());
 /// assert!(certificates.contains(partner.sha1_thumbprint()));
+/// assert!(certificates.iter().all(|deployed| !deployed.has_private_key()));
 /// # Ok(())
 /// # }
 /// ```

@@ -51,7 +51,8 @@ pub(crate) struct Inner {
     pub(super) summary: DocumentSummary,
 }
 
-/// Declared revocation status of the certificates that chain to a trust set.
+/// Declared revocation status of the certificates that chain to a trust set. See
+/// [`DocumentBuilder`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
@@ -60,6 +61,25 @@ pub enum Revocation {
 }
 
 /// The scope of a document, as in `context.LastError.Scope`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower_mtls::{apim::{Document, DocumentScope, RequestFacts}, certificate::{Presented, Timestamp}};
+///
+/// let document = Document::builder().allow_unanchored().scope(DocumentScope::Global).load(
+///     r#"<policies>
+///          <inbound><validate-client-certificate validate-trust="false" validate-revocation="false" /></inbound>
+///          <on-error><set-body>@(context.LastError.Scope)</set-body></on-error>
+///        </policies>"#,
+/// )?;
+/// let request = Request::new(());
+/// let facts = RequestFacts::new(&request, &Presented::Nothing);
+/// let decision = document.evaluate(&facts, Timestamp::from_unix(1_750_000_000));
+/// assert_eq!(decision.response().expect("no certificate").body(), "global");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DocumentScope {
@@ -105,7 +125,7 @@ impl Document {
     /// 2. the request is rejected in a branch of a `<choose>` without `authentication-certificate` or
     ///    `set-backend-service`, while another branch has one;
     /// 3. the request is rejected, and its identity or backend was chosen by an expression over its certificate or over
-    ///    a variable: the rejection is what prevents self-made certificates from choosing.
+    ///    a variable: only the rejection prevents self-made certificates from choosing.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
         run::evaluate(&self.0, facts, now, true, None)
     }

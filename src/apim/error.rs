@@ -3,6 +3,13 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 /// A position in the text of a document. Prints `line:column`.
+///
+/// ```
+/// let document = tower_mtls::apim::Document::parse(r#"<set-backend-service base-url="https://orders.internal" />"#)?;
+/// let (_, position) = &document.summary().base_urls[0];
+/// assert_eq!(position.to_string(), "1:1");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Position {
@@ -18,7 +25,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// The subject of a finding, for programs that replace its remedy by their own.
+/// The subject of a finding, for programs that replace its remedy by their own. See [`DocumentErrors`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FindingKind {
@@ -43,7 +50,7 @@ pub enum FindingKind {
     Unanchored,
 }
 
-/// A reason why a document cannot be enforced as written. Found in [`DocumentErrors`].
+/// A reason why a document cannot be enforced as written. See [`DocumentErrors`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentError {
     pub(crate) position: Position,

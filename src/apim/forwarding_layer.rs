@@ -30,6 +30,33 @@ use crate::{
 /// 3. Headers that the document set are set again after the proxy has removed forgeable headers.
 ///
 /// A request without choices of the document passes unchanged.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{
+///     apim::{ApimPolicyLayer, Document, ForwardingLayer},
+///     danger::AssumePresentedLayer, identity::Identities, outbound::RequestIdentity, proxy::Rewrite,
+/// };
+/// # let caller = rcgen::generate_simple_self_signed(vec![])?;
+/// # let caller = tower_mtls::ClientCertificate::from_der(caller.cert.der())?;
+///
+/// let document = Document::parse(r#"
+///     <set-backend-service base-url="https://orders.internal/v2" />
+///     <authentication-certificate certificate-id="orders" />"#)?;
+///
+/// // In place of a reverse proxy over a client.
+/// let upstream = service_fn(|request: Request<String>| async move {
+///     assert!(request.extensions().get::<Rewrite>().is_some());
+///     assert!(request.extensions().get::<RequestIdentity>().is_some());
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+/// let service = ApimPolicyLayer::new(document).layer(ForwardingLayer::new(Identities::new()).layer(upstream));
+/// AssumePresentedLayer::new(caller).layer(service).oneshot(Request::new(String::new())).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ForwardingLayer(Arc<Inner>);
 

@@ -6,6 +6,35 @@ use super::{ApimPolicy, SharedDocument, service::Settings};
 use crate::certificate::{Clock, SystemClock};
 
 /// Layer of [`ApimPolicy`]. See the [module](super) for when a request passes.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let caller = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response, StatusCode};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{ClientCertificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
+///
+/// let caller = ClientCertificate::from_der(caller.cert.der())?;
+/// let document = Document::parse(
+///     r#"<choose>
+///          <when condition="@(context.Request.Certificate?.Thumbprint != "31CBB8262B6710B510178BC639C738F8B85B71E6")">
+///            <return-response><set-status code="403" /></return-response>
+///          </when>
+///        </choose>"#,
+/// )?;
+/// let service = service_fn(|request: Request<String>| async move {
+///     assert!(admitted(request.extensions()).is_none());
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+///
+/// let enforced = AssumePresentedLayer::new(caller.clone()).layer(ApimPolicyLayer::new(document.clone()).layer(service));
+/// assert_eq!(enforced.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
+///
+/// let shadowed = AssumePresentedLayer::new(caller).layer(ApimPolicyLayer::new(document).shadow().layer(service));
+/// assert_eq!(shadowed.oneshot(Request::new(String::new())).await?.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ApimPolicyLayer(Arc<Settings>);
 

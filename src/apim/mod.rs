@@ -72,8 +72,8 @@
 //! let accepted = AssumePresentedLayer::new(partner).layer(service.clone());
 //! assert_eq!(accepted.oneshot(Request::new(String::new())).await?.status(), StatusCode::OK);
 //!
-//! let refused = AssumePresentedLayer::new(stranger).layer(service);
-//! assert_eq!(refused.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
+//! let rejected = AssumePresentedLayer::new(stranger).layer(service);
+//! assert_eq!(rejected.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
 //!
 //! // A document that would not be enforced as written is an error.
 //! let errors = Document::parse("<choose>\n  <when condition=\"@(context.User.Id == \"1\")\" />\n</choose>").unwrap_err();

@@ -130,7 +130,7 @@ impl Step {
                 headers.chain(element.body.as_ref().and_then(Template::expression)).map(here).collect()
             }
             Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
-            | Action::Backend(Target::Expression(expression)) => vec![here(expression)],
+            | Action::Backend(BackendTarget::Expression(expression)) => vec![here(expression)],
             Action::Header(change) => change.expressions().map(here).collect(),
             Action::Variable(_, template) | Action::Body(template) => {
                 template.expression().map(here).into_iter().collect()
@@ -139,7 +139,7 @@ impl Step {
             | Action::Validate(_)
             | Action::Status(..)
             | Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::Backend(..)) => Vec::new(),
+            | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..)) => Vec::new(),
         }
     }
 }
@@ -181,7 +181,7 @@ pub(crate) enum Action {
     Return(Box<ReturnResponse>),
     Validate(Box<Validation>),
     Authenticate(IdentitySource),
-    Backend(Target),
+    Backend(BackendTarget),
     Header(HeaderChange),
     Variable(Arc<str>, Template),
     /// Only in `on-error`.
@@ -327,14 +327,14 @@ pub(crate) enum IdentitySource {
 }
 
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum BackendTarget {
     Fixed(Uri),
     Expression(Box<Expression>),
     /// A configured backend, with its id.
     Backend(Arc<str>, Backend),
 }
 
-impl Target {
+impl BackendTarget {
     /// Returns the URL if it is known at load.
     pub(crate) fn known_url(&self) -> Option<&Uri> {
         match self {

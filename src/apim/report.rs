@@ -27,7 +27,7 @@ pub(super) fn rejection_of(response: &DocumentResponse) -> Option<Rejection> {
 
 /// Logs a response, and counts it if it is a rejection.
 #[cold]
-pub(super) fn answered<B>(response: &DocumentResponse, request: &Request<B>) {
+pub(super) fn response_sent<B>(response: &DocumentResponse, request: &Request<B>) {
     #[cfg(feature = "metrics")]
     if let Some(rejection) = rejection_of(response) {
         metrics::counter!("tower_mtls_requests_refused_total", "reason" => rejection.kind().as_str())
@@ -38,7 +38,7 @@ pub(super) fn answered<B>(response: &DocumentResponse, request: &Request<B>) {
 
 /// Logs and counts a withheld rejection.
 #[cold]
-pub(super) fn would_refuse<B>(response: &DocumentResponse, request: &Request<B>) {
+pub(super) fn response_withheld<B>(response: &DocumentResponse, request: &Request<B>) {
     #[cfg(feature = "metrics")]
     if let Some(rejection) = rejection_of(response) {
         metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => rejection.kind().as_str())

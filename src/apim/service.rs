@@ -103,13 +103,13 @@ where
         match self.decide(&request) {
             Ok(DocumentDecision::Forward(forward)) => {
                 if let Some(withheld) = &forward.withheld {
-                    report::would_refuse(withheld, &request);
+                    report::response_withheld(withheld, &request);
                 }
                 let changes = apply(forward, &mut request);
                 ResponseFuture::forwarded(self.inner.call(request), changes)
             }
             Ok(DocumentDecision::Respond(response)) => {
-                report::answered(&response, &request);
+                report::response_sent(&response, &request);
                 ResponseFuture::responded(respond(response, request.method()))
             }
             Err(rejection) => {

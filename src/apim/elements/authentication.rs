@@ -34,7 +34,7 @@ impl Compiler<'_> {
             "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
             name if expression::is_expression(&attribute.value.value) => {
                 let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                self.refuse_callers_choice(element, attribute, &compiled, "the identity")?;
+                self.reject_caller_choice(element, attribute, &compiled, "the identity")?;
                 if name == "thumbprint" {
                     IdentitySource::Thumbprint(compiled)
                 } else {

@@ -4,7 +4,7 @@ use super::{Attribute, CertificateReference, Compiler, Element, Type, expression
 use crate::apim::{
     backend::{Backend, base_url},
     error::{FindingKind, short},
-    program::{Action, CertificateKey, Target},
+    program::{Action, BackendTarget, CertificateKey},
 };
 
 /// Maximum number of ids that an error lists.
@@ -35,14 +35,14 @@ impl Compiler<'_> {
         Some(Action::Backend(target))
     }
 
-    fn base_url(&mut self, element: &Element, attribute: &Attribute) -> Option<Target> {
+    fn base_url(&mut self, element: &Element, attribute: &Attribute) -> Option<BackendTarget> {
         if expression::is_expression(&attribute.value.value) {
             let compiled = self.compile(&attribute.value, Type::TEXT)?;
-            self.refuse_callers_choice(element, attribute, &compiled, "the backend")?;
-            return Some(Target::Expression(Box::new(compiled)));
+            self.reject_caller_choice(element, attribute, &compiled, "the backend")?;
+            return Some(BackendTarget::Expression(Box::new(compiled)));
         }
         match base_url(attribute.value.value.trim()) {
-            Some(uri) => Some(Target::Fixed(uri)),
+            Some(uri) => Some(BackendTarget::Fixed(uri)),
             None => {
                 let message = "invalid base-url; use http://host/path or https://host/path with a port from 1 to 65535, without user, \
                                query or fragment";
@@ -53,7 +53,7 @@ impl Compiler<'_> {
     }
 
     /// Resolves a backend id, which is case-sensitive.
-    fn known_backend(&mut self, attribute: &Attribute) -> Option<Target> {
+    fn known_backend(&mut self, attribute: &Attribute) -> Option<BackendTarget> {
         let written = self.literal(attribute)?;
         let Some((id, backend)) = self.backends.get_key_value(written) else {
             let problem = format!("no backend has the id {:?}", short(written));
@@ -78,7 +78,7 @@ impl Compiler<'_> {
                 }
             }));
         }
-        Some(Target::Backend(id, backend))
+        Some(BackendTarget::Backend(id, backend))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::apim::expression::{Function, Kind, Node};
 
 impl Compiler<'_> {
     /// Rejects an expression that lets the caller choose the identity or the backend.
-    pub(super) fn refuse_callers_choice(
+    pub(super) fn reject_caller_choice(
         &mut self,
         element: &Element,
         attribute: &Attribute,

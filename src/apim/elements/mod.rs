@@ -71,7 +71,7 @@ pub(crate) struct DocumentAnalysis {
     /// and true if they depend on its content and not only on its thumbprint.
     pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
     /// Assignments, depending on the certificate, of variables that identity or backend of the base document depend on.
-    pub(crate) certificate_decides_above: Vec<(Position, bool)>,
+    pub(crate) certificate_decides_base: Vec<(Position, bool)>,
     /// Reads of variables without a default.
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,

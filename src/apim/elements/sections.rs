@@ -75,7 +75,7 @@ impl Compiler<'_> {
                 );
                 self.findings.error(position, message);
             } else if uses.certificate {
-                self.analysis.certificate_decides_above.push((position, uses.content));
+                self.analysis.certificate_decides_base.push((position, uses.content));
             }
         }
     }
@@ -194,12 +194,12 @@ impl Compiler<'_> {
         // An expression before the rule that proves the certificate is allowed: the rule still rejects.
         let own = std::mem::take(&mut self.analysis.certificate_decides).into_iter();
         let own = own.filter(|(element, _, by_content)| stranger.may_choose_at(*element, *by_content));
-        let above = std::mem::take(&mut self.analysis.certificate_decides_above).into_iter();
-        let above = above.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
-        let positions = own.map(|(_, attribute, _)| attribute).chain(above.map(|(position, _)| position));
+        let base = std::mem::take(&mut self.analysis.certificate_decides_base).into_iter();
+        let base = base.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
+        let positions = own.map(|(_, attribute, _)| attribute).chain(base.map(|(position, _)| position));
         for position in positions {
-            let message = "the caller would choose this value with a self-made certificate; on every path to it, reject certificates without \
-                           a chain (VerifyNoRevocation(), validate-trust) or a known thumbprint";
+            let message = "the caller would choose this value with a self-made certificate; on every path to it, reject \
+                           certificates without a chain (VerifyNoRevocation(), validate-trust) or a known thumbprint";
             self.findings.error(position, message);
         }
         let is_anchored = !stranger.may_be_admitted;
@@ -239,7 +239,7 @@ impl Compiler<'_> {
         let message = if !program.used.certificate {
             Some("the caller's certificate is not read: all requests pass, and no certificate is admitted")
         } else if !judged.certificate {
-            Some(match answers_success(program) {
+            Some(match has_success_response(program) {
                 true => {
                     "no rule rejects by the caller's certificate: a status below 400 is not a rejection, and no certificate is \
                      admitted; write <set-status code=\"403\" />"
@@ -330,7 +330,7 @@ impl Compiler<'_> {
 }
 
 /// Returns true if any `return-response` has a status below 400.
-fn answers_success(program: &Program) -> bool {
+fn has_success_response(program: &Program) -> bool {
     let mut found = false;
     program.visit(&mut |step| {
         found |= matches!(&step.action, Action::Return(response) if !is_rejection(response.status));

@@ -21,17 +21,17 @@ pub(crate) struct Validation {
     pub(crate) not_after: bool,
     pub(crate) ignore_error: bool,
     /// Alternatives, one of which must match.
-    pub(crate) identities: Option<Vec<Identity>>,
+    pub(crate) identities: Option<Vec<AllowedIdentity>>,
 }
 
 /// An element `identity`: all claims must match.
 #[derive(Debug)]
-pub(crate) struct Identity {
-    claims: Vec<Claim>,
+pub(crate) struct AllowedIdentity {
+    claims: Vec<IdentityClaim>,
 }
 
 #[derive(Debug)]
-struct Claim {
+struct IdentityClaim {
     /// Name of the attribute.
     name: &'static str,
     value: String,
@@ -127,7 +127,7 @@ impl Validation {
     }
 }
 
-impl Identity {
+impl AllowedIdentity {
     fn matches(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
         self.claims.iter().all(|claim| claim.matches(certificate, inputs))
     }
@@ -135,7 +135,7 @@ impl Identity {
     /// Describes each claim, with true if it matches.
     pub(crate) fn explain(&self, inputs: &Inputs<'_>) -> Vec<(String, bool)> {
         let Presented::Certificate(certificate) = inputs.facts.presented else { return Vec::new() };
-        let explain = |claim: &Claim| {
+        let explain = |claim: &IdentityClaim| {
             let matches = claim.matches(certificate, inputs);
             let requirement = format!("{} is {:?}", claim.name, claim.value);
             let found = if matches { String::new() } else { claim.found(certificate, inputs) };
@@ -145,7 +145,7 @@ impl Identity {
     }
 }
 
-impl Claim {
+impl IdentityClaim {
     /// Prints the value of the certificate for this claim, names in the form of documents.
     fn found(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> String {
         let printed = match self.name {
@@ -240,7 +240,7 @@ impl Compiler<'_> {
         Some(Action::Validate(Box::new(validation)))
     }
 
-    fn identities(&mut self, element: &Element) -> Option<Vec<Identity>> {
+    fn identities(&mut self, element: &Element) -> Option<Vec<AllowedIdentity>> {
         self.check_shape(element, &[], &["identity"]);
         if element.children.is_empty() {
             return self
@@ -255,7 +255,7 @@ impl Compiler<'_> {
         identities.into_iter().collect()
     }
 
-    fn identity(&mut self, element: &Element) -> Option<Identity> {
+    fn identity(&mut self, element: &Element) -> Option<AllowedIdentity> {
         self.check_shape(element, &CLAIMS, &[]);
         let issuers = CLAIMS[5..].iter().filter(|name| element.attribute(name).is_some()).count();
         if issuers > 1 && element.attribute("issuer-certificate-id").is_some() {
@@ -279,10 +279,10 @@ impl Compiler<'_> {
                 "<identity> without claims would match every certificate; add a claim such as thumbprint or subject",
             );
         }
-        is_sound.then_some(Identity { claims })
+        is_sound.then_some(AllowedIdentity { claims })
     }
 
-    fn claim(&mut self, element: &Element, name: &'static str) -> Option<Claim> {
+    fn claim(&mut self, element: &Element, name: &'static str) -> Option<IdentityClaim> {
         let attribute = self.required(element, name)?;
         let value = self.literal(attribute)?.trim().to_owned();
         let position = attribute.position;
@@ -327,12 +327,12 @@ impl Compiler<'_> {
                 Matcher::IssuerId(id)
             }
         };
-        Some(Claim { name, value, matcher })
+        Some(IdentityClaim { name, value, matcher })
     }
 }
 
 /// Returns true if every identity has a claim that a self-made certificate cannot match.
-fn prove(identities: &[Identity]) -> bool {
+fn prove(identities: &[AllowedIdentity]) -> bool {
     identities.iter().all(|identity| {
         identity
             .claims

@@ -40,11 +40,12 @@ impl Compiler<'_> {
         let mut found: HashSet<Arc<str>> = read.iter().cloned().collect();
         let mut open: Vec<Arc<str>> = found.iter().cloned().collect();
         while let Some(name) = open.pop() {
-            let above = self.base.as_ref().and_then(|base| base.variable_dependencies.get(&name));
-            for part in self.analysis.variable_dependencies.get(&name).into_iter().chain(above).flatten() {
-                if !found.contains(part) {
-                    found.insert(part.clone());
-                    open.push(part.clone());
+            let base = self.base.as_ref().and_then(|base| base.variable_dependencies.get(&name));
+            for dependency in self.analysis.variable_dependencies.get(&name).into_iter().chain(base).flatten()
+            {
+                if !found.contains(dependency) {
+                    found.insert(dependency.clone());
+                    open.push(dependency.clone());
                 }
             }
         }

@@ -40,7 +40,7 @@ use self::{
 use super::{
     error::Position,
     expression::Expression,
-    program::{Action, Choose, Condition, HeaderText, IdentitySource, Slot, Step, Target, Template},
+    program::{Action, BackendTarget, Choose, Condition, HeaderText, IdentitySource, Slot, Step, Template},
 };
 
 /// Steps, and values copied, that one run may take.
@@ -209,7 +209,7 @@ impl<'p> Run<'p> {
                 self.may_end |= verdict.may_fail && !validation.ignore_error;
             }
             Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
-            | Action::Backend(Target::Expression(expression)) => {
+            | Action::Backend(BackendTarget::Expression(expression)) => {
                 let value = self.value(expression, &state)?;
                 // A value that is not an id or a URL is a fault.
                 self.may_end |= !matches!(value.what, What::Text(_)) || value.is_nullable;
@@ -242,7 +242,7 @@ impl<'p> Run<'p> {
                 state.variables.insert(name, Variable { value, may_be_unset: false });
             }
             Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::Backend(..))
+            | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..))
             | Action::Status(..)
             | Action::Body(_) => {}
         }

@@ -15,8 +15,8 @@ use crate::{
         decision::{Cause, ChosenIdentity, DocumentResponse},
         expression::{Evaluated, Expression, Fault, Value, Variable},
         program::{
-            ElementLocation, HeaderChange, HeaderMode, HeaderText, IdentitySource, ReturnResponse, Section,
-            Slot, Target, Template,
+            BackendTarget, ElementLocation, HeaderChange, HeaderMode, HeaderText, IdentitySource,
+            ReturnResponse, Section, Slot, Template,
         },
     },
     certificate::Thumbprint,
@@ -176,11 +176,11 @@ impl<'r> Execution<'r, '_> {
         }
     }
 
-    pub(super) fn target(&mut self, target: &'r Target) -> Evaluated<Uri> {
+    pub(super) fn target(&mut self, target: &'r BackendTarget) -> Evaluated<Uri> {
         match target {
-            Target::Fixed(uri) => Ok(uri.clone()),
-            Target::Backend(_, backend) => Ok(backend.base_url().clone()),
-            Target::Expression(expression) => {
+            BackendTarget::Fixed(uri) => Ok(uri.clone()),
+            BackendTarget::Backend(_, backend) => Ok(backend.base_url().clone()),
+            BackendTarget::Expression(expression) => {
                 let text = self.expression_text(expression)?;
                 text.and_then(|text| base_url(&text)).ok_or(Fault::Format("The value is not a base URL."))
             }

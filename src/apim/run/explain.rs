@@ -12,7 +12,7 @@ use crate::{
             Evaluated, Evaluation, Expression, Function, Inputs, Kind, Node, State, Value, is_trusted,
             why_not_trusted,
         },
-        program::Target,
+        program::BackendTarget,
     },
     certificate::{ClientCertificate, Presented},
     policy::RejectionKind,
@@ -88,7 +88,7 @@ impl<'r> Execution<'r, '_> {
     }
 
     /// Describes the chosen backend and the identity that applies to it.
-    pub(super) fn explain_backend(&mut self, target: &Target, uri: &Uri, position: Position) {
+    pub(super) fn explain_backend(&mut self, target: &BackendTarget, uri: &Uri, position: Position) {
         let has_chosen_identity = self.forwarding.identity.is_some();
         let replaced = self.forwarding.backend.clone().filter(|_| self.backend_identity.is_some());
         self.note_at(position, || match target.id() {

@@ -19,7 +19,9 @@ use super::{
     explain::{ExplanationLine, status_line},
     expression::{Evaluation, Inputs, State, Value, why_not_trusted},
     facts::RequestFacts,
-    program::{Action, Choices, Choose, Condition, ElementLocation, IdentitySource, Section, Step, Target},
+    program::{
+        Action, BackendTarget, Choices, Choose, Condition, ElementLocation, IdentitySource, Section, Step,
+    },
 };
 use crate::{
     certificate::{Presented, Timestamp},
@@ -260,7 +262,7 @@ impl<'r> Execution<'r, '_> {
             }
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
-                if let Target::Expression(expression) = target {
+                if let BackendTarget::Expression(expression) = target {
                     self.depends_on_certificate |= expression.uses.certificate || expression.uses.variables;
                 }
                 self.explain_backend(target, &uri, location.position);
