@@ -569,7 +569,7 @@ fn what_does_not_fit_the_rest_of_the_file_is_told() {
             CHAIN_TODAY,
             "trust = \"partners\", ",
             "",
-            "none are configured; write trust = \"partners\" beside policy\n",
+            "; write trust = \"partners\" beside policy\n",
         ),
         (
             "a timeout",
