@@ -25,7 +25,7 @@ use super::decision::ChosenIdentity;
 /// assert!(document.summary().chooses_backend && document.summary().chooses_identity);
 ///
 /// let errors = Document::parse(r#"<set-backend-service backend-id="orders" />"#).unwrap_err();
-/// assert_eq!(errors.to_string(), r#"1:22: backend-id: no backend has the id "orders"; no backends are configured"#);
+/// assert_eq!(errors.to_string(), r#"1:22: no backend has the id "orders"; no backends are configured"#);
 /// # Ok(())
 /// # }
 /// ```

@@ -25,7 +25,7 @@ use crate::policy::TrustAnchors;
 /// let text = r#"<validate-client-certificate />"#;
 /// let builder = Document::builder()
 ///     .file_name("orders.xml")
-///     .trust(TrustAnchors::from_der([root.der()])?)
+///     .trust(TrustAnchors::from_der([&root.der()[..]])?)
 ///     .revocation(Revocation::Off);
 /// assert!(builder.load(text)?.summary().is_anchored);
 ///

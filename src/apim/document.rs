@@ -27,7 +27,7 @@ use crate::{certificate::Timestamp, policy::TrustAnchors};
 ///
 /// let document = Document::parse(r#"
 ///     <choose>
-///         <when condition="@(context.Request.Certificate == null)">
+///         <when condition="@(context.Request.Certificate?.Thumbprint != "31CBB8262B6710B510178BC639C738F8B85B71E6")">
 ///             <return-response><set-status code="403" reason="Invalid client certificate" /></return-response>
 ///         </when>
 ///     </choose>
