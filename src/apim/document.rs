@@ -116,8 +116,8 @@ impl Document {
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, without rejecting: a response with status 400 or above is recorded in
-    /// [`Forward::rejection`](super::Forward::rejection), and evaluation continues with the next element. Such a request
-    /// is not admitted. Headers, identity and backend are those of a request that passes.
+    /// [`Forward::withheld_response`](super::Forward::withheld_response), and evaluation continues with the next element.
+    /// Such a request is not admitted. Headers, identity and backend are those of a request that passes.
     ///
     /// For trying a document on real traffic. The response is sent after all where the request would reach a backend, or
     /// use an identity, that the document did not choose for it:
