@@ -1,17 +1,17 @@
-//! What a request pays for a policy document.
+//! Cost of a policy document per request.
 //!
 //! Run with: cargo bench --bench apim --all-features
 //!
-//! Each row is one evaluation for a caller that passes, on a connection whose certificate is known already; the last
-//! rows load a document, which happens once.
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+//! Each row is one evaluation for an admitted caller on a connection with a parsed certificate. `refusal` rejects a
+//! request, and `load` compiles a document.
+#![expect(clippy::unwrap_used, reason = "a failed setup aborts the bench")]
 
 use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
 use tower_mtls::{
-    ClientCertificate, Presented, Timestamp,
-    apim::{DeploymentCertificates, Document, RequestFacts, SharedDeployment},
+    Certificate, Presented, Shared, Timestamp,
+    apim::{DeploymentCertificates, Document, RequestFacts},
 };
 
 #[global_allocator]
@@ -23,14 +23,14 @@ fn main() {
     divan::main();
 }
 
-/// Self-signed; many of them share a key, for keys take their time.
-fn certificate(key: &KeyPair, serial: u64) -> ClientCertificate {
+/// A self-signed certificate. The key is shared, since generating keys is slow.
+fn certificate(key: &KeyPair, serial: u64) -> Certificate {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Contoso");
     params.distinguished_name.push(DnType::CommonName, "orders");
     params.serial_number = Some(SerialNumber::from(serial));
-    ClientCertificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
+    Certificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
 }
 
 fn refuse_unless(condition: &str) -> String {
@@ -40,12 +40,12 @@ fn refuse_unless(condition: &str) -> String {
     )
 }
 
-/// Expiry and names alone prove nothing.
+/// Loads a document whose checks, expiry or names alone, prove nothing.
 fn unanchored(text: &str) -> Document {
     Document::builder().allow_unanchored().load(text).unwrap()
 }
 
-fn passes(bencher: Bencher<'_, '_>, document: &Document, caller: ClientCertificate) {
+fn passes(bencher: Bencher<'_, '_>, document: &Document, caller: Certificate) {
     let presented = Presented::from(caller);
     let request = Request::new(());
     let facts = RequestFacts::new(&request, &presented);
@@ -78,7 +78,7 @@ fn thumbprint(bencher: Bencher<'_, '_>) {
     passes(bencher, &Document::parse(&refuse_unless(&condition)).unwrap(), caller);
 }
 
-/// The store check: `Any` over so many certificates.
+/// The store check: `Any` over this many certificates.
 #[divan::bench(args = [1, 100, 10_000], sample_size = 1_000)]
 fn store(bencher: Bencher<'_, '_>, certificates: u64) {
     let key = KeyPair::generate().unwrap();
@@ -90,7 +90,7 @@ fn store(bencher: Bencher<'_, '_>, certificates: u64) {
     let text = refuse_unless(
         "!context.Deployment.Certificates.Any(c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint)",
     );
-    let document = Document::builder().deployment(SharedDeployment::new(deployed)).load(&text).unwrap();
+    let document = Document::builder().deployment(Shared::new(deployed)).load(&text).unwrap();
     passes(bencher, &document, caller);
 }
 
@@ -102,7 +102,7 @@ fn header_from_the_subject(bencher: Bencher<'_, '_>) {
     passes(bencher, &Document::parse(text).unwrap(), certificate(&KeyPair::generate().unwrap(), 1));
 }
 
-/// A refusal.
+/// A rejected request.
 #[divan::bench(sample_size = 200)]
 fn refusal(bencher: Bencher<'_, '_>) {
     let document = Document::parse(&refuse_unless("true")).unwrap();
@@ -112,7 +112,7 @@ fn refusal(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| document.evaluate(black_box(&facts), NOW));
 }
 
-/// Once a document: read, typed, compiled.
+/// Reading, type-checking and compiling a document.
 #[divan::bench]
 fn load(bencher: Bencher<'_, '_>) {
     let text = refuse_unless("context.Request.Certificate.NotAfter < DateTime.Now");

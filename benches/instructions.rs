@@ -1,11 +1,11 @@
-//! How many instructions a request costs, which nothing else on the machine can change.
+//! Instructions per request, a measure that other load on the machine does not affect.
 //!
 //! Run with: cargo bench --bench instructions --all-features
 //!
-//! Needs valgrind: the program runs itself under callgrind. The time stands still here, for valgrind cannot run
-//! the code that the kernel lends out for its clock; `SystemClock` takes 57 instructions more on Linux, x86-64.
-//! Of an accepted request's, some 50 find what was captured, 30 ask clock and verdict, and the rest moves the
-//! request and the response, whose body becomes one of two kinds, once more.
+//! Needs valgrind: the program runs itself under callgrind. The clock is fixed, since valgrind cannot run the kernel's
+//! vDSO; `SystemClock` takes 57 more instructions on Linux, x86-64. Of an accepted request, about 50 instructions find
+//! the captured certificate, 30 read the clock and the verdict, and the rest moves the request and the response, whose
+//! body becomes an enum of two kinds, once more.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 mod support;
@@ -47,7 +47,7 @@ fn by_request(row: &str) -> u64 {
         .expect("valgrind is installed");
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{report}");
-    let (_, collected) = report.split_once("Collected : ").expect("callgrind says what it collected");
+    let (_, collected) = report.split_once("Collected : ").expect("callgrind prints its totals");
     let instructions: u64 = collected.split_whitespace().next().unwrap().parse().unwrap();
     instructions / REQUESTS
 }
@@ -71,7 +71,7 @@ fn run(row: &str) {
             repeat(|| send(black_box(&mut service), keep.0.take().unwrap()));
         }
         "accept after a policy change" => {
-            // A certificate remembers four verdicts; eight policies in turn never find theirs.
+            // A certificate caches four verdicts; eight policies in turn never hit the cache.
             let mut services: Vec<_> = (0..8).map(|_| layered()).collect();
             let mut turns = (0..8).cycle();
             repeat(|| {

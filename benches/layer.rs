@@ -1,10 +1,9 @@
-//! What a request pays for the layer, and a connection for its certificate. Each rule has a row in the bench
-//! `rules`.
+//! Cost of the layer per request, and of the certificate per connection. Each rule has a row in the bench `rules`.
 //!
 //! Run with: cargo bench --bench layer --all-features
 //!
-//! Times are of the timed part alone: requests are made before it and responses dropped after it. Compare the
-//! layer's rows with `bare_service`. The allocation counts are exact.
+//! Only the timed part counts: requests are created before it and responses dropped after it. Compare the layer's rows
+//! with `bare_service`. The allocation counts are exact.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 mod support;
@@ -12,7 +11,7 @@ mod support;
 use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
 use tower::Layer;
-use tower_mtls::{ClientCertificate, Presented, RequireCertificateLayer, danger::AssumePresentedLayer};
+use tower_mtls::{Certificate, Presented, RequireCertificateLayer, danger::AssumePresentedLayer};
 
 use support::{Keep, captured, certificate, four_rules, issued, send};
 
@@ -23,7 +22,7 @@ fn main() {
     divan::main();
 }
 
-/// The service alone, without any layer.
+/// The service without any layer.
 #[divan::bench(sample_size = 1_000)]
 fn bare_service(bencher: Bencher<'_, '_>) {
     let mut service = Keep::default();
@@ -34,7 +33,7 @@ fn bare_service(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The layer around it; the connection's verdict is remembered.
+/// The layer around it; the connection's verdict is cached.
 #[divan::bench(sample_size = 1_000)]
 fn accept_steady_state(bencher: Bencher<'_, '_>) {
     let caller = certificate("orders");
@@ -48,9 +47,9 @@ fn accept_steady_state(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Four rules evaluated and the verdict remembered, as on the first request after a policy was replaced.
+/// Four rules evaluated and the verdict cached, as on the first request after a policy was replaced.
 ///
-/// A certificate remembers four verdicts; eight policies in turn never find theirs.
+/// A certificate caches four verdicts; eight policies in turn never hit the cache.
 #[divan::bench(sample_size = 1_000)]
 fn accept_after_a_policy_change(bencher: Bencher<'_, '_>) {
     let caller = certificate("orders");
@@ -67,10 +66,10 @@ fn accept_after_a_policy_change(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A stranger's request: judged, refused, answered with 403 and a problem body.
+/// A stranger's request: evaluated, rejected, answered with 403 and a problem body.
 ///
 /// Four allocations: a header map takes two, and each value in extensions one: the rejection, and the reason
-/// phrase, which hyper takes from there.
+/// phrase, which hyper reads there.
 #[divan::bench(sample_size = 200)]
 fn refusal(bencher: Bencher<'_, '_>) {
     let policy = four_rules(&certificate("orders")).build().unwrap();
@@ -81,7 +80,7 @@ fn refusal(bencher: Bencher<'_, '_>) {
         .bench_local_values(|request| send(black_box(&mut service), request));
 }
 
-/// What the acceptor's service adds to each request: into no extensions, and into some that are there.
+/// The acceptor's per-request work: into empty extensions, and into existing ones.
 #[divan::bench(args = [false, true], sample_size = 200)]
 fn capture_per_request(bencher: Bencher<'_, '_>, has_extensions: bool) {
     let keep = Keep::default();
@@ -100,7 +99,7 @@ fn capture_per_request(bencher: Bencher<'_, '_>, has_extensions: bool) {
         });
 }
 
-/// Capture and layer together, as a server runs them.
+/// Capture and layer together, as in a server.
 #[divan::bench(sample_size = 200)]
 fn capture_and_accept(bencher: Bencher<'_, '_>) {
     let caller = certificate("orders");
@@ -114,8 +113,8 @@ fn capture_and_accept(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Once per connection: leaf and one intermediate, parsed, hashed and shared, and a service that hands them on.
-/// SHA-1, the key's hash and the key's kind are left to the first rule that asks.
+/// Once per connection: leaf and one intermediate, parsed, hashed and shared, and a service that passes them on.
+/// SHA-1, the key's hash and the key's kind are computed by the first rule that needs them.
 #[divan::bench(sample_size = 20)]
 fn capture_per_connection(bencher: Bencher<'_, '_>) {
     let [leaf, ca] = issued("orders");
@@ -126,16 +125,15 @@ fn capture_per_connection(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The certificate's part of that.
+/// The certificate's share of that.
 #[divan::bench(sample_size = 20)]
 fn certificate_setup(bencher: Bencher<'_, '_>) {
     let [leaf, ca] = issued("orders");
-    bencher.bench_local(|| {
-        ClientCertificate::from_der_chain(black_box(&leaf), [black_box(ca.as_slice())]).unwrap()
-    });
+    bencher
+        .bench_local(|| Certificate::from_der_chain(black_box(&leaf), [black_box(ca.as_slice())]).unwrap());
 }
 
-/// What x509-parser takes to read the leaf, which is a part of that: the least it can cost.
+/// The time of x509-parser for the leaf, the lower bound of that.
 #[divan::bench(sample_size = 20)]
 fn parser_alone(bencher: Bencher<'_, '_>) {
     use x509_parser::prelude::{FromDer, X509Certificate};

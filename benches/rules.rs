@@ -1,25 +1,26 @@
-//! What each rule of a policy costs, evaluated.
+//! Cost of each rule of a policy when evaluated.
 //!
 //! Run with: cargo bench --bench rules --all-features
 //!
-//! On a connection a policy is evaluated once and its admission remembered (`accept_steady_state` in the bench
-//! `layer`); these are the costs of that once. A certificate remembers four verdicts, so eight policies with the
-//! same rules, asked in turn, never find theirs. Each row holds the looking for a verdict and the remembering of
-//! one; compare it with the row `validity`, which is hardly more than that. The same entry of a list is looked up
-//! again and again and so stays in the processor's cache: a first look into a large one waits for memory besides.
+//! A policy is evaluated once per connection and its admission cached (`accept_steady_state` in the bench `layer`); these
+//! are the costs of that evaluation. A certificate caches four verdicts, so eight policies with the same rules in turn
+//! never hit the cache. Each row includes the cache lookup and the insertion of a verdict; compare it with the row
+//! `validity`, which is little more than that. The same list entry is looked up repeatedly and stays in the processor's
+//! cache: a first lookup in a large list also waits for memory.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+
+#[path = "../tests/support/pki.rs"]
+mod pki;
 
 use std::collections::HashSet;
 
 use divan::{AllocProfiler, Bencher, black_box};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
-};
 use tower_mtls::{
-    ClientCertificate, Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, NamePattern, Policy, Presented,
-    Rule, SystemClock, Thumbprint, Timestamp,
+    Certificate, Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, NamePattern, Policy, Presented, Rule,
+    SystemClock, Thumbprint, Timestamp,
 };
+
+use self::pki::{Authority, Leaf};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -32,43 +33,31 @@ fn main() {
 
 /// A leaf with one name of each kind under a CA, as DER: leaf and CA. ECDSA P-256.
 fn issued() -> [Vec<u8>; 2] {
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    ca.distinguished_name.push(DnType::CommonName, "Contoso Issuing CA");
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-
-    let mut leaf = CertificateParams::default();
-    leaf.subject_alt_names = vec![
-        SanType::DnsName("orders.example.com".try_into().unwrap()),
-        SanType::URI(SPIFFE_ID.try_into().unwrap()),
-        SanType::Rfc822Name("orders@example.com".try_into().unwrap()),
-        SanType::IpAddress([192, 0, 2, 1].into()),
-    ];
-    leaf.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    leaf.distinguished_name.push(DnType::CommonName, "orders");
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
-    [leaf.der().to_vec(), ca.der().to_vec()]
+    let ca = Authority::root("Contoso Issuing CA");
+    let leaf = Leaf::client("orders")
+        .dns("orders.example.com")
+        .dns("192.0.2.1")
+        .uri(SPIFFE_ID)
+        .email("orders@example.com");
+    [ca.issue(&leaf).der, ca.der().to_vec()]
 }
 
-fn certificate() -> ClientCertificate {
+fn certificate() -> Certificate {
     let [leaf, ca] = issued();
-    ClientCertificate::from_der_chain(&leaf, [ca.as_slice()]).unwrap()
+    Certificate::from_der_chain(&leaf, [ca.as_slice()]).unwrap()
 }
 
 fn name(text: &str) -> NamePattern {
     text.parse().unwrap()
 }
 
-/// Each rule as it stands in policies, with one entry that matches unless the name says otherwise.
-fn rule(of: &str, caller: &ClientCertificate) -> Rule {
+/// Each rule as written in policies, with one entry that matches unless the name indicates otherwise.
+fn rule(of: &str, caller: &Certificate) -> Rule {
     let subject = || Rule::subject([NamePattern::from(caller.subject().clone())]);
     let issuer = || Rule::issuer([NamePattern::from(caller.issuer().clone())]);
     let another = |common_name: &str| Rule::subject([name(&format!("CN={common_name},O=Contoso"))]);
     match of {
-        "custom" => Rule::custom("true", |_: &ClientCertificate, _: Timestamp| true),
+        "custom" => Rule::custom("true", |_: &Certificate, _: Timestamp| true),
         "validity" => Rule::validity(),
         "issuer" => issuer(),
         "subject" => subject(),
@@ -99,7 +88,7 @@ fn rule(of: &str, caller: &ClientCertificate) -> Rule {
     }
 }
 
-/// Policies with this rule only, asked in turn.
+/// Policies with this rule only, evaluated in turn.
 struct InTurn {
     policies: Vec<Policy>,
     turn: usize,
@@ -109,7 +98,7 @@ impl InTurn {
     fn new(rule: &Rule) -> Self {
         let policy = || {
             let builder = Policy::builder().allow_outside_validity().allow_unanchored();
-            builder.rule(rule.clone()).build().unwrap()
+            builder.require(rule.clone()).build().unwrap()
         };
         Self { policies: (0..8).map(|_| policy()).collect(), turn: 0 }
     }
@@ -120,14 +109,14 @@ impl InTurn {
     }
 }
 
-fn holds(bencher: Bencher<'_, '_>, rule: &Rule, caller: ClientCertificate) {
+fn holds(bencher: Bencher<'_, '_>, rule: &Rule, caller: Certificate) {
     let mut policies = InTurn::new(rule);
     let (presented, now) = (Presented::from(caller), SystemClock.now());
     bencher.bench_local(|| policies.next().judge(black_box(&presented), black_box(now)).unwrap());
 }
 
-/// Refusals are not remembered.
-fn fails(bencher: Bencher<'_, '_>, rule: &Rule, caller: ClientCertificate) {
+/// Rejections are not cached.
+fn fails(bencher: Bencher<'_, '_>, rule: &Rule, caller: Certificate) {
     let mut policies = InTurn::new(rule);
     let (presented, now) = (Presented::from(caller), SystemClock.now());
     bencher.bench_local(|| policies.next().judge(black_box(&presented), black_box(now)).unwrap_err());
@@ -144,7 +133,7 @@ fn one_rule(bencher: Bencher<'_, '_>, of: &str) {
     holds(bencher, &rule(of, &caller), caller);
 }
 
-/// So many thumbprints, none of them anybody's.
+/// This many thumbprints, none of them the caller's.
 fn thumbprints(count: u32) -> impl Iterator<Item = Thumbprint> {
     (0..count).map(|number| Thumbprint::sha256_of(&number.to_be_bytes()))
 }
@@ -157,13 +146,13 @@ fn thumbprint_hit(bencher: Bencher<'_, '_>, among: u32) {
     holds(bencher, &Rule::thumbprint(list), caller);
 }
 
-/// It is not.
+/// The caller is not on the list.
 #[divan::bench(sample_size = 1_000, args = [1, 10_000, 1_000_000])]
 fn thumbprint_miss(bencher: Bencher<'_, '_>, among: u32) {
     fails(bencher, &Rule::thumbprint(thumbprints(among)), certificate());
 }
 
-/// Names of two attributes, compared attribute by attribute, case and white space aside.
+/// Names of two attributes, compared attribute by attribute, ignoring case and white space.
 #[divan::bench(sample_size = 1_000, args = [
     "cn=contoso issuing  ca,o=CONTOSO", "CN=Contoso Issuing CB,O=Contoso", "CN=Contoso Issuing CA",
 ])]
@@ -173,7 +162,7 @@ fn name_comparison(bencher: Bencher<'_, '_>, other: &str) {
     bencher.bench_local(|| black_box(&one) == black_box(&other));
 }
 
-/// The first chain of a connection: leaf and root. Afterwards its outcome is remembered.
+/// The first chain of a connection: leaf and root. Its outcome is cached afterwards.
 #[cfg(feature = "trust")]
 #[divan::bench]
 fn first_chain(bencher: Bencher<'_, '_>) {
@@ -188,7 +177,8 @@ fn first_chain(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn first_issuer_thumbprint(bencher: Bencher<'_, '_>) {
     let [leaf, ca] = issued();
-    let policy = Policy::builder().issuer_thumbprint(Thumbprint::sha256_of(&ca)).build().unwrap();
+    let policy =
+        Policy::builder().require(Rule::issuer_thumbprint([Thumbprint::sha256_of(&ca)])).build().unwrap();
     once_per_connection(bencher, &policy, &leaf, &ca);
 }
 

@@ -1,8 +1,8 @@
 //! Run with: cargo run --example axum --all-features
 //!
-//! An axum application that decides by the caller's certificate: serves on a free port, asks itself as a
-//! partner, as a stranger and without a certificate, and asserts the answers. With `-- --serve` at the end it
-//! goes on serving and prints `curl` lines.
+//! An axum application that authorizes by client certificate: serves on a free port, calls itself as a partner, as a
+//! stranger and without a certificate, and asserts the responses. With `-- --serve` it keeps serving and prints `curl`
+//! lines.
 
 mod support;
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let partners = Authority::new("Partners CA")?;
     let partner = partners.client("orders-client")?;
 
-    // Who may call: a chain to the partners' CA, and this name.
+    // Admission: a chain to the partners' CA, and this name.
     let policy = Policy::builder()
         .trust(TrustAnchors::from_pem(partners.pem().as_bytes())?)
         .subject("CN=orders-client, O=Contoso".parse()?)
@@ -41,22 +41,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route_layer(RequireCertificateLayer::new(policy))
         .route("/open", get(|| async { "open to everyone\n" }));
 
-    // Serve it.
+    // The server.
     let server = partners.server()?;
     let tls = ServerTls::from_pem(server.certificate.as_bytes(), server.key.as_bytes())?;
     let listener = MtlsListener::bind("127.0.0.1:0", tls).await?;
     let origin = format!("https://{}", listener.local_addr());
     let serving = tokio::spawn(async move { axum::serve(listener, capture(app)).await });
 
-    // Ask it: each line a caller of its own, over TLS.
+    // Requests: each line is a separate caller over TLS.
     let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
     let client = MtlsClient::builder().trust(trust).build();
     let stranger = Authority::new("Partners CA")?.client("orders-client")?;
     let callers = [
         ("a partner", identity(&partner)?, "/orders", StatusCode::OK),
         ("a stranger", identity(&stranger)?, "/orders", StatusCode::FORBIDDEN),
-        ("nobody", IdentityLayer::anonymous(), "/orders", StatusCode::FORBIDDEN),
-        ("nobody", IdentityLayer::anonymous(), "/open", StatusCode::OK),
+        ("anonymous", IdentityLayer::anonymous(), "/orders", StatusCode::FORBIDDEN),
+        ("anonymous", IdentityLayer::anonymous(), "/open", StatusCode::OK),
     ];
     for (who, layer, path, expected) in callers {
         let request = Request::get(format!("{origin}{path}")).body(Empty::<Bytes>::new())?;
@@ -79,7 +79,7 @@ fn identity(issued: &Issued) -> Result<IdentityLayer, Box<dyn Error>> {
     Ok(IdentityLayer::new(identity))
 }
 
-/// `curl` reads certificates from files, so they are written into a new folder.
+/// `curl` reads certificates from files, so they are written to a new folder.
 fn print_curl_lines(origin: &str, ca: &Authority, partner: &Issued) -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("tower-mtls-axum-{}", std::process::id()));
     create_private(&folder)?;
@@ -95,7 +95,7 @@ fn print_curl_lines(origin: &str, ca: &Authority, partner: &Issued) -> Result<()
     Ok(())
 }
 
-/// A folder that did not exist before and that only we can read.
+/// A new folder that only the current user can read.
 fn create_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]

@@ -1,8 +1,8 @@
 //! Run with: cargo run --example compose --all-features
 //!
-//! The layers among those of tower and tower-http: who sits where, and why (see `inbound` and `outbound`). A
-//! server answers `/orders` by asking an upstream under an identity of its own; a partner and a stranger ask it,
-//! and what the order of the layers brings about is asserted.
+//! The layers among those of tower and tower-http: their order, and the reasons (see `inbound` and `outbound`). A server
+//! answers `/orders` by calling an upstream under its own identity; a partner and a stranger call it, and the effects of
+//! the layer order are asserted.
 
 mod support;
 
@@ -28,36 +28,36 @@ use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer, trace::Tr
 use tower_mtls::outbound::UpstreamBody;
 use tower_mtls::{
     ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    Rejection, RejectionKind, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors,
-    UpstreamTrust, capture,
+    Rejection, RejectionKind, RequireCertificateLayer, Rule, ServerTls, Shared, TrustAnchors, UpstreamTrust,
+    capture,
 };
 
 use self::support::Authority;
 
-/// What is said to the caller by the server, and to the server by the upstream.
+/// Error type of the requests between caller, server and upstream.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// An upstream under one identity: what the handlers call.
+/// An upstream under one identity, as the handlers call it.
 type Upstream = BoxCloneSyncService<Request<Empty<Bytes>>, Response<UpstreamBody>, ClientError>;
 
 /// In order of time.
 type List<T> = Arc<Mutex<Vec<T>>>;
 
-/// How long a caller waits for the head of an answer.
+/// Timeout for the response head.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the server does, from the caller inwards. Outside of all of it, `capture` notes once for each connection
-/// what its caller presented.
+/// The server's layers, from the caller inwards. Outside of them, `capture` records the caller's certificate once per
+/// connection.
 ///
-/// 1. The trace is outermost: it sees every answer, and reads a refusal's reason out of its extensions.
-/// 2. The timeout is outside of the limit: the time in the queue counts.
-/// 3. The decision is outside of whatever costs: a stranger takes no permit, and no processor to compress a
-///    refusal. `route_layer`, because with `layer` unknown paths would be guarded too and answer 403.
-/// 4. The limit is next, and 5. compression innermost: it works on what handlers answer.
+/// 1. The trace is outermost: it sees every response, and reads the reason of a rejection from the extensions.
+/// 2. The timeout is outside of the limit: time in the queue counts.
+/// 3. The decision is outside of all costly layers: a stranger takes no permit, and no CPU time to compress a
+///    rejection. It is a `route_layer`, because `layer` would guard unknown paths too and answer 403.
+/// 4. The limit is next, and 5. compression innermost: it works on the responses of handlers.
 ///
-/// A `route_layer` asks what is inside for readiness once it is called, so the limit gives out its permit after
-/// the decision. In one stack (`ServiceBuilder`, or a plain service of hyper) it would be before it: readiness
-/// knows no request, and strangers would queue as well. (A layer that is added later lies outside.)
+/// A `route_layer` polls the inner layers for readiness once it is called, so the limit grants its permit after the
+/// decision. In one stack (`ServiceBuilder`, or a plain service of hyper) the permit would come before it: readiness
+/// precedes the request, and strangers would queue as well. (A layer that is added later is outside.)
 fn inbound(policy: Policy, server: &Arc<Server>) -> Router {
     let (orders, slow, never, trace) = (server.clone(), server.clone(), server.clone(), server.clone());
     Router::new()
@@ -78,10 +78,10 @@ fn inbound(policy: Policy, server: &Arc<Server>) -> Router {
 
 /// A route to an upstream, from the handler outwards.
 ///
-/// 1. The limit is outside of the retry: a request with all of its attempts counts once.
-/// 2. The retry is outside of `IdentityLayer`: each attempt asks for the identity, and so finds a renewed one.
-/// 3. `IdentityLayer` lies directly around the client, which has a pool for each identity.
-fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: Renewal) -> Upstream {
+/// 1. The limit is outside of the retry: a request counts once, with all of its attempts.
+/// 2. The retry is outside of `IdentityLayer`: each attempt resolves the identity, and so uses a renewed one.
+/// 3. `IdentityLayer` is directly around the client, which has a pool for each identity.
+fn outbound(client: MtlsClient<Empty<Bytes>>, identity: Shared<ClientIdentity>, retry: Renewal) -> Upstream {
     let stack = ServiceBuilder::new()
         .layer(ConcurrencyLimitLayer::new(16))
         .retry(retry)
@@ -90,10 +90,10 @@ fn outbound(client: MtlsClient<Empty<Bytes>>, identity: SharedIdentity, retry: R
     BoxCloneSyncService::new(stack)
 }
 
-/// Tries once more if the upstream refuses us. In production something else renews the identity meanwhile.
+/// Retries once if the upstream rejects the identity. In production another task renews the identity meanwhile.
 #[derive(Clone)]
 struct Renewal {
-    identity: SharedIdentity,
+    identity: Shared<ClientIdentity>,
     renewed: ClientIdentity,
     attempts: List<StatusCode>,
     is_spent: bool,
@@ -117,13 +117,13 @@ impl retry::Policy<Request<Empty<Bytes>>, Response<UpstreamBody>, ClientError> f
         Some(ready(()))
     }
 
-    /// None would mean: this one cannot be sent twice, for example because its body is a stream.
+    /// None marks a request that cannot be sent twice, for example because its body is a stream.
     fn clone_request(&mut self, request: &Request<Empty<Bytes>>) -> Option<Request<Empty<Bytes>>> {
         Some(request.clone())
     }
 }
 
-/// The server's handlers and what they share.
+/// The server's handlers and their shared state.
 struct Server {
     upstream: Upstream,
     upstream_url: String,
@@ -157,11 +157,11 @@ async fn main() -> Outcome<()> {
     let ca = Authority::new("Contoso CA")?;
     let client = MtlsClient::builder().trust(UpstreamTrust::from_pem(ca.pem().as_bytes())?).build();
 
-    // An upstream that admits the renewed identity only, and a route to it that still has the old one.
+    // An upstream that admits only the renewed identity, and a route to it that still has the old one.
     let greeting = async |caller: ClientCertificate| format!("hello {}\n", caller.subject());
     let guard = RequireCertificateLayer::new(policy(&ca, "gateway-renewed")?);
     let upstream_url = serve(&ca, Router::new().route("/", get(greeting)).route_layer(guard)).await?;
-    let shared = SharedIdentity::new(identity(&ca, "gateway-old")?);
+    let shared = Shared::new(identity(&ca, "gateway-old")?);
     let attempts = List::default();
     let renewal = Renewal {
         identity: shared.clone(),
@@ -201,7 +201,7 @@ async fn main() -> Outcome<()> {
     assert_eq!(all(&server.traced), traced);
     println!("a stranger: 403, not compressed; the trace says why, the answer does not");
 
-    // While a partner's request holds the only permit, a stranger is refused at once and a partner waits.
+    // While a partner's request has the only permit, a stranger is rejected at once and a partner waits.
     let (slow, others) = tokio::join!(ask(&partner, "/slow"), async {
         server.started.notified().await;
         let refused = ask(&stranger, "/orders").await;
@@ -213,7 +213,7 @@ async fn main() -> Outcome<()> {
     assert_eq!(slow?.status(), StatusCode::OK);
     println!("while the only permit was taken: a stranger 403 at once, a partner waited");
 
-    // A request that times out gives its permit back.
+    // A request that times out returns its permit.
     assert_eq!(ask(&partner, "/never").await?.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(ask(&partner, "/orders").await?.status(), StatusCode::OK);
     println!("after a timeout, 504: the permit is free again");
@@ -223,10 +223,10 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Who may call: a chain to this CA, and this name.
+/// Admission: a chain to this CA, and this name.
 fn policy(ca: &Authority, common_name: &str) -> Outcome<Policy> {
     let anchors = TrustAnchors::from_pem(ca.pem().as_bytes())?;
-    Ok(Policy::builder().trust(anchors).common_name(common_name).build()?)
+    Ok(Policy::builder().trust(anchors).require(Rule::common_name([common_name])).build()?)
 }
 
 fn identity(ca: &Authority, common_name: &str) -> Outcome<ClientIdentity> {

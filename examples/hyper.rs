@@ -1,7 +1,7 @@
 //! Run with: cargo run --example hyper --all-features
 //!
-//! The layer around a plain hyper service: accepts connections in a loop of its own, serves HTTP/1.1 and
-//! HTTP/2, asks itself as a partner, as a stranger and without a certificate, and asserts the answers.
+//! The layer around a plain hyper service: accepts connections in its own loop, serves HTTP/1.1 and HTTP/2, calls itself
+//! as a partner, as a stranger and without a certificate, and asserts the responses.
 
 mod support;
 
@@ -18,17 +18,17 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
-    TrustAnchors, UpstreamTrust, admitted,
+    ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy, RequireCertificateLayer, Rule,
+    ServerTls, TrustAnchors, UpstreamTrust, admitted,
 };
 
 use self::support::{Authority, Issued};
 
-/// Only reached by callers that the layer admitted; without the layer `admitted` is None.
+/// Reached only by admitted callers; without the layer `admitted` is None.
 async fn orders(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = match admitted(request.extensions()) {
         Some(caller) => format!("hello {}\n", caller.subject()),
-        None => "nobody judged this request\n".to_owned(),
+        None => "this request was not authorized by the layer\n".to_owned(),
     };
     Ok(Response::new(Full::from(text)))
 }
@@ -37,14 +37,14 @@ async fn orders(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 async fn main() -> Result<(), Box<dyn Error>> {
     let partners = Authority::new("Partners CA")?;
 
-    // Who may call.
+    // Admission.
     let policy = Policy::builder()
         .trust(TrustAnchors::from_pem(partners.pem().as_bytes())?)
-        .common_name("orders-client")
+        .require(Rule::common_name(["orders-client"]))
         .build()?;
     let service = RequireCertificateLayer::new(policy).layer(service_fn(orders));
 
-    // Serve it: a task for each connection, which knows what its caller presented.
+    // The server: a task for each connection, with the certificate that its caller presented.
     let server = partners.server()?;
     let tls = ServerTls::from_pem(server.certificate.as_bytes(), server.key.as_bytes())?;
     let mut listener = MtlsListener::bind("127.0.0.1:0", tls).await?;
@@ -62,14 +62,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
-    // Ask it.
+    // Requests.
     let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
     let client = MtlsClient::builder().trust(trust).build();
     let stranger = Authority::new("Partners CA")?.client("orders-client")?;
     let callers = [
         ("a partner", identity(&partners.client("orders-client")?)?, StatusCode::OK),
         ("a stranger", identity(&stranger)?, StatusCode::FORBIDDEN),
-        ("nobody", IdentityLayer::anonymous(), StatusCode::FORBIDDEN),
+        ("anonymous", IdentityLayer::anonymous(), StatusCode::FORBIDDEN),
     ];
     for (who, layer, expected) in callers {
         let layer = layer.only_http1();

@@ -1,8 +1,8 @@
 //! Run with: cargo run --example outbound --all-features
 //!
-//! Calling an upstream that demands a client certificate, in the two ways there are: through a hyper client of
-//! one's own with the connector layer, and through the pooled client with an identity for each route. The back
-//! end runs inside the process and answers with the subject it saw.
+//! Calls to an upstream that demands a client certificate, in two ways: through a custom hyper client with the connector
+//! layer, and through the pooled client with an identity for each route. The upstream runs in the same process and
+//! responds with the subject that it saw.
 
 mod support;
 
@@ -20,8 +20,7 @@ use hyper_util::{
 use tower::{Layer, Service, ServiceExt};
 use tower_mtls::{
     ClientCertificate, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient, MtlsConnectorLayer,
-    MtlsListener, Policy, RequireCertificateLayer, ServerTls, SharedIdentity, TrustAnchors, UpstreamTrust,
-    capture,
+    MtlsListener, Policy, RequireCertificateLayer, ServerTls, Shared, TrustAnchors, UpstreamTrust, capture,
 };
 
 use self::support::Authority;
@@ -39,16 +38,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (orders, billing) = (identity("orders-gateway")?, identity("billing-gateway")?);
     let trust = UpstreamTrust::from_pem(ca.pem().as_bytes())?;
 
-    // A hyper client of one's own: all of its connections are made under one identity.
+    // A custom hyper client: all of its connections use one identity.
     let connector = MtlsConnectorLayer::new(&orders, &trust)?.layer(HttpConnector::new());
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let seen = text(client.get(url.parse()?).await?).await?;
     println!("a hyper client with the connector layer was seen as {seen}");
     assert_eq!(seen, "CN=orders-gateway,O=Contoso");
 
-    // The pooled client: routes share it, and each route has its identity, which can be replaced.
+    // The pooled client: routes share it, and each route has its own replaceable identity.
     let client: MtlsClient<Empty<Bytes>> = MtlsClient::builder().trust(trust).build();
-    let shared = SharedIdentity::new(orders);
+    let shared = Shared::new(orders);
     let mut route = IdentityLayer::new(shared.clone()).layer(client.clone());
     let request = || Request::get(&url).body(Empty::new());
 
@@ -61,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("and on the first request after its identity was replaced as {seen}");
     assert_eq!(seen, "CN=billing-gateway,O=Contoso");
 
-    // Without a certificate the upstream refuses; without a choice nothing is sent at all.
+    // Without a certificate the upstream rejects the request; without a chosen identity nothing is sent.
     let anonymous = IdentityLayer::anonymous().layer(client.clone());
     assert_eq!(anonymous.oneshot(request()?).await?.status(), StatusCode::FORBIDDEN);
     let Err(error) = client.oneshot(request()?).await else {
@@ -72,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Serves, to holders of this CA's certificates only, the subject of the caller.
+/// Serves the subject of the caller, to holders of this CA's certificates only.
 async fn upstream(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
     let policy = Policy::builder().trust(TrustAnchors::from_pem(ca.pem().as_bytes())?).build()?;
     let app = Router::new()

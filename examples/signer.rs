@@ -1,7 +1,7 @@
 //! Run with: cargo run --example signer --all-features
 //!
-//! An identity whose private key never comes near the client: an agent on a thread of its own holds it, as a
-//! hardware module or a key service would, and only signatures come back. The upstream runs inside the process.
+//! An identity whose private key is never in the client: an agent on its own thread owns it, like a hardware module or a
+//! key service, and returns signatures only. The upstream runs in the same process.
 
 mod support;
 
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("the agent signed {signatures} time, for one connection");
     assert_eq!(signatures, 1);
 
-    // The agent tells the public key, so a certificate that is not its own is found at once.
+    // The agent discloses its public key, so a mismatched certificate is an error at once.
     let other = CertificateDer::from_pem_slice(ca.client("billing-gateway")?.certificate.as_bytes())?;
     let agent = Agent::start(&ca.client("orders-gateway")?.key)?;
     let Err(mismatch) = ClientIdentity::from_signer([other.to_vec()], agent.key()) else {
@@ -67,10 +67,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the agent is asked: to sign this message with this scheme, and to send the signature there.
+/// A request to the agent: sign this message with this scheme, and send the signature there.
 type Task = (SignatureScheme, Vec<u8>, mpsc::Sender<Result<Vec<u8>, rustls::Error>>);
 
-/// Holds the key, and signs.
+/// Owns the key, and signs.
 struct Agent {
     thread: thread::JoinHandle<usize>,
     key: RemoteKey,
@@ -80,7 +80,7 @@ impl Agent {
     fn start(key: &str) -> Result<Self, Box<dyn Error>> {
         let key = aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::from_pem_slice(key.as_bytes())?)?;
         let (tasks, asked) = mpsc::channel::<Task>();
-        let public_key = key.public_key().ok_or("the key tells no public key")?.to_vec();
+        let public_key = key.public_key().ok_or("the key has no public key")?.to_vec();
         let schemes = vec![SignatureScheme::ECDSA_NISTP256_SHA256];
         let remote = RemoteKey { tasks, schemes, algorithm: key.algorithm(), public_key };
         let thread = thread::spawn(move || {
@@ -100,14 +100,14 @@ impl Agent {
         Arc::new(self.key.clone())
     }
 
-    /// Ends when nobody can ask any more, and says how often it has signed.
+    /// Ends once all senders are gone, and returns the number of signatures.
     fn stop(self) -> Result<usize, Box<dyn Error>> {
         drop(self.key);
         self.thread.join().map_err(|_| "the agent panicked".into())
     }
 }
 
-/// The agent's key as rustls knows it: all but the key.
+/// The agent's key as rustls uses it: all but the private key.
 #[derive(Clone)]
 struct RemoteKey {
     tasks: mpsc::Sender<Task>,
@@ -143,7 +143,7 @@ struct RemoteSigner {
 }
 
 impl Signer for RemoteSigner {
-    /// rustls waits here, within the handshake: an agent has to be quick.
+    /// rustls waits here, within the handshake: an agent must be fast.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
         let gone = || rustls::Error::General("the agent is gone".into());
         let (reply, signature) = mpsc::channel();
@@ -162,7 +162,7 @@ impl fmt::Debug for RemoteSigner {
     }
 }
 
-/// Serves, to holders of this CA's certificates only, the subject of the caller.
+/// Serves the subject of the caller, to holders of this CA's certificates only.
 async fn upstream(ca: &Authority) -> Result<SocketAddr, Box<dyn Error>> {
     let policy = Policy::builder().trust(TrustAnchors::from_pem(ca.pem().as_bytes())?).build()?;
     let app = Router::new()

@@ -1,7 +1,7 @@
 //! Run with: cargo run --example tonic --all-features
 //!
-//! A tonic server with the layer, and tonic clients with the connector: calls gRPC's health service, unary and
-//! streaming, as a partner, as a stranger and without a certificate, and asserts the outcomes.
+//! A tonic server with the layer, and tonic clients with the connector: calls gRPC's health service, unary and streaming,
+//! as a partner, as a stranger and without a certificate, and asserts the outcomes.
 
 mod support;
 
@@ -19,15 +19,16 @@ use tonic_health::{
 };
 use tower::Layer;
 use tower_mtls::{
-    ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
+    ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, Rule, ServerTls,
     TrustAnchors, UpstreamTrust, acceptor::tonic::TonicCaptureLayer, admitted,
 };
 
 use self::support::{Authority, Issued};
 
-/// Inside the layer, in an interceptor or in a method: the certificate that it admitted. None without the layer.
+/// Inside the layer, in an interceptor or a method: the admitted certificate. None without the layer.
 fn greet(request: Request<()>) -> Result<Request<()>, Status> {
-    let caller = admitted(request.extensions()).ok_or_else(|| Status::internal("nobody judged this call"))?;
+    let caller = admitted(request.extensions())
+        .ok_or_else(|| Status::internal("this call was not authorized by the layer"))?;
     println!("the server is called by {}", caller.subject());
     Ok(request)
 }
@@ -36,13 +37,13 @@ fn greet(request: Request<()>) -> Result<Request<()>, Status> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let partners = Authority::new("Partners CA")?;
 
-    // Who may call.
+    // Admission.
     let policy = Policy::builder()
         .trust(TrustAnchors::from_pem(partners.pem().as_bytes())?)
-        .common_name("orders-client")
+        .require(Rule::common_name(["orders-client"]))
         .build()?;
 
-    // Serve it. The first layer is the outermost: what was presented, then who is admitted, then who it is.
+    // The server. The first layer is the outermost: capture, then admission, then the interceptor.
     let server = partners.server()?;
     let tls = ServerTls::from_pem(server.certificate.as_bytes(), server.key.as_bytes())?;
     let listener = MtlsListener::bind("127.0.0.1:0", tls).await?;
@@ -56,8 +57,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .serve_with_incoming(listener.incoming());
     tokio::spawn(serving);
 
-    // Call it. tonic refuses `https` with a connector of one's own while its TLS features are on; the connector
-    // speaks TLS whatever the scheme says, and verifies the host's name.
+    // The clients. tonic refuses `https` with a custom connector while its TLS features are on; the connector uses
+    // TLS for any scheme, and verifies the host's name.
     let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
     let endpoint = Endpoint::from_shared(format!("http://localhost:{port}"))?;
     let client = |connector: MtlsConnectorLayer| {
@@ -70,18 +71,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let partner = identity(&partners.client("orders-client")?)?;
     let stranger = identity(&Authority::new("Partners CA")?.client("orders-client")?)?;
-    let nobody = MtlsConnectorLayer::anonymous(&trust)?;
+    let anonymous = MtlsConnectorLayer::anonymous(&trust)?;
 
     for (who, connector, expected) in [
         ("a partner", partner.clone(), Code::Ok),
         ("a stranger", stranger, Code::PermissionDenied),
-        ("nobody", nobody, Code::PermissionDenied),
+        ("anonymous", anonymous, Code::PermissionDenied),
     ] {
         let mut client = client(connector);
         let unary = code(client.check(HealthCheckRequest::default()).await);
         println!("{who}, unary: {unary:?}");
         assert_eq!(unary, expected, "{who}, unary");
-        // A refused stream ends before its first message.
+        // A rejected stream ends before its first message.
         let streaming = code(client.watch(HealthCheckRequest::default()).await);
         println!("{who}, streaming: {streaming:?}");
         assert_eq!(streaming, expected, "{who}, streaming");
@@ -97,7 +98,7 @@ fn code<T>(outcome: Result<T, Status>) -> Code {
     outcome.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
-/// Two messages of one stream: the status at its start, and that after a change.
+/// Two messages of one stream: the status at its start, and after a change.
 async fn watch(
     mut client: HealthClient<Channel>,
     change: impl AsyncFnOnce(),

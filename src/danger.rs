@@ -10,7 +10,7 @@ pub fn presented(extensions: &http::Extensions) -> Option<&crate::Presented> {
 }
 
 #[cfg(feature = "inbound")]
-pub use crate::inbound::AssumePresentedLayer;
+pub use crate::inbound::{AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer};
 
 /// How much less than a chain and a name is demanded of an upstream's certificate.
 ///

@@ -1,5 +1,7 @@
-//! What an identity with an idle connection takes. The upstream is another process, so that its memory is not
-//! counted. With `TOWER_MTLS_LONG` set, a thousand of them are measured.
+//! Separate binary: its resident memory is measured.
+//!
+//! Memory of an identity with an idle connection. The upstream is a child process, so that its memory is not counted.
+//! With `TOWER_MTLS_LONG` set, a thousand identities are measured.
 #![cfg(all(target_os = "linux", feature = "outbound", any(feature = "aws-lc-rs", feature = "ring")))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -21,19 +23,19 @@ use self::support::{
     world::{Route, World, ask, identity},
 };
 
-/// Tells the other process what it is: which protocol it speaks.
+/// The variable that tells the child process its protocol.
 const ROLE: &str = "TOWER_MTLS_UPSTREAM";
 
-struct OtherProcess {
+struct UpstreamProcess {
     child: Child,
-    /// Kept open, so that it can write what tests write.
+    /// Kept open, so that the child can write the output of the test harness.
     _output: BufReader<ChildStdout>,
 }
 
-impl OtherProcess {
+impl UpstreamProcess {
     fn start(certificate: &Issued, http: Http) -> (Self, String) {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "the_other_process", "--nocapture"])
+            .args(["--exact", "upstream_process", "--nocapture"])
             .env(ROLE, format!("{http:?}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -42,7 +44,7 @@ impl OtherProcess {
         let mut input = child.stdin.take().unwrap();
         let lines = [support::pki::pem_of(&certificate.der), certificate.key_pem()];
         input.write_all(format!("{}\0{}\0", lines[0], lines[1]).as_bytes()).unwrap();
-        // Its end is the sign to stop.
+        // The end of its standard input stops the child.
         child.stdin = Some(input);
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let uri = output.by_ref().lines().map_while(Result::ok).find(|line| line.starts_with("https://"));
@@ -50,16 +52,16 @@ impl OtherProcess {
     }
 }
 
-impl Drop for OtherProcess {
+impl Drop for UpstreamProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// An upstream where it was started as one; nothing otherwise.
+/// An upstream if started as a child process; nothing otherwise.
 #[test]
-fn the_other_process() {
+fn upstream_process() {
     let Ok(http) = env::var(ROLE) else { return };
     let http = if http == "One" { Http::One } else { Http::Two };
     let mut input = BufReader::new(std::io::stdin());
@@ -80,7 +82,7 @@ fn the_other_process() {
     let _ = input.read(&mut [0]);
 }
 
-/// Of this process, in bytes.
+/// Resident memory of this process, in bytes.
 fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -88,15 +90,15 @@ fn resident() -> usize {
 }
 
 #[tokio::test]
-async fn an_identity_and_its_idle_connection_take_little_memory() {
+async fn identity_with_an_idle_connection_takes_little_memory() {
     let count = if is_long() { 1_000 } else { 50 };
     let world = World::new();
-    // What is freed would be taken for the next measurement.
+    // Freed memory would be reused by the next measurement.
     let mut kept = Vec::new();
     for http in Http::BOTH {
-        let (other, uri) = OtherProcess::start(&world.server, http);
+        let (other, uri) = UpstreamProcess::start(&world.server, http);
         let client = world.client();
-        // What is made once for all is made before.
+        // One-time allocations happen before the measurement.
         let first = IdentityLayer::new(world.identity("first")).layer(client.clone());
         ask(&first, &uri).await;
 
@@ -119,7 +121,7 @@ async fn an_identity_and_its_idle_connection_take_little_memory() {
         println!(
             "{http:?}: {identity} bytes for an identity, {pool} bytes for its pool with an idle connection"
         );
-        // Buffers that are kept for connections without a request would show.
+        // Buffers kept for connections without a request would show.
         assert!(identity + pool < 256 * 1024);
         kept.push((issued, routes, other));
     }

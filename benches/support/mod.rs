@@ -1,4 +1,7 @@
-//! Requests, callers and a policy, as the benches `layer` and `instructions` measure them.
+//! Requests, callers and a policy for the benches `layer` and `instructions`.
+
+#[path = "../../tests/support/pki.rs"]
+mod pki;
 
 use std::{
     cell::Cell,
@@ -10,16 +13,12 @@ use std::{
 };
 
 use http::{Request, Response};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
 use tower::{Layer, Service};
-use tower_mtls::{
-    ClientCertificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer,
-};
+use tower_mtls::{Certificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer};
 
-/// The service inside: keeps the request, so that the next call can use it again.
+use self::pki::{Authority, Leaf};
+
+/// The inner service: keeps the request, so that the next call can reuse it.
 #[derive(Clone, Default)]
 pub(crate) struct Keep(pub(crate) Rc<Cell<Option<Request<()>>>>);
 
@@ -38,8 +37,8 @@ impl Service<Request<()>> for Keep {
     }
 }
 
-/// What a server does with a request. Nothing here ever waits. Never inlined, so that what the call itself takes
-/// is in the bare service's row too.
+/// Polls a service as a server does; nothing here waits. Never inlined, so that the call itself is part of the bare
+/// service's row.
 #[inline(never)]
 pub(crate) fn send<S: Service<Request<()>, Error = Infallible>>(
     service: &mut S,
@@ -55,27 +54,17 @@ pub(crate) fn send<S: Service<Request<()>, Error = Infallible>>(
 
 /// A leaf under a CA, as DER: leaf and CA.
 pub(crate) fn issued(common_name: &str) -> [Vec<u8>; 2] {
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    ca.distinguished_name.push(DnType::CommonName, "Contoso Issuing CA");
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-
-    let mut leaf = CertificateParams::new(vec![format!("{common_name}.example.com")]).unwrap();
-    leaf.distinguished_name.push(DnType::OrganizationName, "Contoso");
-    leaf.distinguished_name.push(DnType::CommonName, common_name);
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
-    [leaf.der().to_vec(), ca.der().to_vec()]
+    let ca = Authority::root("Contoso Issuing CA");
+    let leaf = ca.issue(&Leaf::client(common_name).dns(&format!("{common_name}.example.com")));
+    [leaf.der, ca.der().to_vec()]
 }
 
-pub(crate) fn certificate(common_name: &str) -> ClientCertificate {
-    ClientCertificate::from_der(&issued(common_name)[0]).unwrap()
+pub(crate) fn certificate(common_name: &str) -> Certificate {
+    Certificate::from_der(&issued(common_name)[0]).unwrap()
 }
 
 /// Validity, thumbprint, issuer and subject.
-pub(crate) fn four_rules(caller: &ClientCertificate) -> PolicyBuilder {
+pub(crate) fn four_rules(caller: &Certificate) -> PolicyBuilder {
     Policy::builder()
         .thumbprint(caller.sha256_thumbprint())
         .issuer(NamePattern::from(caller.issuer().clone()))

@@ -1,4 +1,4 @@
-//! A throw-away PKI in memory. In production certificates come from a CA, and keys never leave their files.
+//! A temporary PKI in memory. In production certificates come from a CA, and keys stay in their files.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Error, ExtendedKeyUsagePurpose, IsCa,
@@ -22,12 +22,12 @@ impl Authority {
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
-    /// The authority's own certificate: what others trust.
+    /// The authority's own certificate, as a trust anchor.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A server's certificate for localhost and 127.0.0.1.
+    /// A server certificate for localhost and 127.0.0.1.
     pub(crate) fn server(&self) -> Result<Issued, Error> {
         let mut params = subject("localhost");
         params.subject_alt_names =
@@ -36,7 +36,7 @@ impl Authority {
         self.issue(&params)
     }
 
-    /// A client's certificate with the subject `CN=<common_name>, O=Contoso`.
+    /// A client certificate with the subject `CN=<common_name>, O=Contoso`.
     pub(crate) fn client(&self, common_name: &str) -> Result<Issued, Error> {
         let mut params = subject(common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -1,10 +1,11 @@
+use crate::shared::Shared;
 use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, SharedServerTls, counted::Counted};
+use super::{MtlsStream, ServerTls, counted::Counted};
 
 /// Finishes one TLS handshake at a time: for accept loops that are not this crate's.
 ///
@@ -12,7 +13,7 @@ use super::{MtlsStream, SharedServerTls, counted::Counted};
 /// feature `axum-server` it is an `axum_server::accept::Accept`.
 #[derive(Clone)]
 pub struct MtlsAcceptor {
-    tls: SharedServerTls,
+    tls: Shared<ServerTls>,
     timeout: Duration,
 }
 
@@ -29,8 +30,8 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl MtlsAcceptor {
     /// Accepts with a handshake timeout of 10 seconds: a [`ServerTls`](super::ServerTls), or a
-    /// [`SharedServerTls`] that is replaced while connections are accepted.
-    pub fn new(tls: impl Into<SharedServerTls>) -> Self {
+    /// [`Shared<ServerTls>`](crate::Shared) that is replaced while connections are accepted.
+    pub fn new(tls: impl Into<Shared<ServerTls>>) -> Self {
         Self { tls: tls.into(), timeout: DEFAULT_TIMEOUT }
     }
 
@@ -55,7 +56,7 @@ impl MtlsAcceptor {
         #[cfg(any(target_os = "android", target_os = "linux"))]
         let _ = options.set_tcp_notsent_lowat(UNSENT);
         let local = socket.local_addr().ok();
-        let tls = TlsAcceptor::from(self.tls.current());
+        let tls = TlsAcceptor::from(self.tls.load().config.clone());
         let accepted = match time::timeout(self.timeout, tls.accept(Counted::new(socket))).await {
             Ok(accepted) => accepted,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),

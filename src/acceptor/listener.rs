@@ -1,3 +1,4 @@
+use crate::shared::Shared;
 use std::{
     convert::Infallible,
     io,
@@ -19,8 +20,7 @@ use tokio::{
 };
 
 use super::{
-    MtlsAcceptor, MtlsStream, SharedServerTls, handshake::DEFAULT_TIMEOUT,
-    pending_handshakes::PendingHandshakes,
+    MtlsAcceptor, MtlsStream, ServerTls, handshake::DEFAULT_TIMEOUT, pending_handshakes::PendingHandshakes,
 };
 
 /// What a listener lets callers cost before they have shown anything.
@@ -79,12 +79,12 @@ impl Drop for AbortOnDrop {
 
 impl MtlsListener {
     /// Binds to `address` (port 0: any free port) with the default [limits](ListenerLimits). The certificate is a
-    /// [`ServerTls`](super::ServerTls), or a [`SharedServerTls`] that is replaced while serving.
+    /// [`ServerTls`](super::ServerTls), or a [`Shared<ServerTls>`](crate::Shared) that is replaced while serving.
     ///
     /// # Errors
     ///
     /// The address cannot be resolved or bound.
-    pub async fn bind(address: impl ToSocketAddrs, tls: impl Into<SharedServerTls>) -> io::Result<Self> {
+    pub async fn bind(address: impl ToSocketAddrs, tls: impl Into<Shared<ServerTls>>) -> io::Result<Self> {
         Self::new(TcpListener::bind(address).await?, tls, ListenerLimits::default())
     }
 
@@ -95,7 +95,7 @@ impl MtlsListener {
     /// The socket does not know its own address.
     pub fn new(
         tcp: TcpListener,
-        tls: impl Into<SharedServerTls>,
+        tls: impl Into<Shared<ServerTls>>,
         limits: ListenerLimits,
     ) -> io::Result<Self> {
         let local = tcp.local_addr()?;

@@ -16,7 +16,7 @@
 //! [`ClientCertificateRequest::Off`]. HTTP/2 and HTTP/1.1 are offered by ALPN: a server that speaks HTTP/1.1 only
 //! must say [`only_http1`](ServerTlsBuilder::only_http1).
 //!
-//! A renewed certificate is published by [`SharedServerTls::replace`], without a restart.
+//! A renewed certificate is published by [`Shared::replace`], without a restart.
 //! [`MtlsListener::drain`] ends a listener without losing the callers whose handshake is under way.
 //!
 //! With axum, one line serves ([`capture`](axum::capture) tells the layers what was presented):
@@ -58,7 +58,6 @@ mod handshake;
 mod listener;
 mod pending_handshakes;
 mod server_tls;
-mod shared_tls;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
@@ -68,7 +67,6 @@ pub use self::{
     handshake::MtlsAcceptor,
     listener::{DrainingListener, ListenerLimits, MtlsListener},
     server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder},
-    shared_tls::SharedServerTls,
     stream::MtlsStream,
     verifier::PossessionVerifier,
 };

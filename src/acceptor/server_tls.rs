@@ -1,3 +1,4 @@
+use crate::shared::sealed::Sealed;
 use std::{fmt, sync::Arc};
 
 use rustls::{
@@ -48,6 +49,8 @@ impl ServerTls {
     }
 }
 
+impl Sealed for ServerTls {}
+
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls").finish_non_exhaustive()
@@ -59,12 +62,12 @@ impl fmt::Debug for ServerTls {
 #[must_use]
 pub struct ServerTlsBuilder {
     provider: Option<Arc<CryptoProvider>>,
-    certificate: Option<Certificate>,
+    certificate: Option<CertificateSource>,
     request: ClientCertificateRequest,
     only_http1: bool,
 }
 
-enum Certificate {
+enum CertificateSource {
     Pem { chain: Vec<u8>, key: Vec<u8> },
     Certified(Arc<CertifiedKey>),
 }
@@ -72,14 +75,15 @@ enum Certificate {
 impl ServerTlsBuilder {
     /// The certificate chain (leaf first) and its private key, both PEM. The last certificate set counts.
     pub fn certificate_pem(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        self.certificate = Some(Certificate::Pem { chain: chain.as_ref().into(), key: key.as_ref().into() });
+        self.certificate =
+            Some(CertificateSource::Pem { chain: chain.as_ref().into(), key: key.as_ref().into() });
         self
     }
 
     /// A certificate and key that rustls already holds, for example
     /// [`ClientIdentity::certified_key`](crate::ClientIdentity::certified_key) of a .pfx file.
     pub fn certified_key(mut self, key: Arc<CertifiedKey>) -> Self {
-        self.certificate = Some(Certificate::Certified(key));
+        self.certificate = Some(CertificateSource::Certified(key));
         self
     }
 
@@ -111,8 +115,10 @@ impl ServerTlsBuilder {
     pub fn build(self) -> Result<ServerTls, KeyPairError> {
         let provider = key_pair::provider_or_default(self.provider)?;
         let certificate = match self.certificate {
-            Some(Certificate::Pem { chain, key }) => Arc::new(key_pair::from_pem(&chain, &key, &provider)?),
-            Some(Certificate::Certified(key)) => key,
+            Some(CertificateSource::Pem { chain, key }) => {
+                Arc::new(key_pair::from_pem(&chain, &key, &provider)?)
+            }
+            Some(CertificateSource::Certified(key)) => key,
             None => Arc::new(key_pair::from_pem(b"", b"", &provider)?),
         };
         let verifier: Arc<dyn rustls::server::danger::ClientCertVerifier> = match self.request {

@@ -4,11 +4,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use arc_swap::ArcSwap;
-
 use crate::{
-    certificate::{ClientCertificate, Thumbprint, Timestamp},
+    certificate::{Certificate, Thumbprint, Timestamp},
     policy::{Answer, Rule, TrustAnchors},
+    shared::{Shared, sealed::Sealed},
 };
 
 /// Source of the deployment's certificates: for `context.Deployment.Certificates`, `certificate-id` and
@@ -42,7 +41,7 @@ pub trait Deployment: fmt::Debug + Send + Sync + 'static {
 /// A certificate of the deployment. See [`DeploymentCertificates`] for an example.
 #[derive(Debug, Clone)]
 pub struct DeployedCertificate {
-    certificate: ClientCertificate,
+    certificate: Certificate,
     has_private_key: bool,
     /// Number of ids with this certificate. Without an id it is not part of the deployment.
     ids: usize,
@@ -51,7 +50,7 @@ pub struct DeployedCertificate {
 
 impl DeployedCertificate {
     /// The certificate.
-    pub fn certificate(&self) -> &ClientCertificate {
+    pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
@@ -61,7 +60,7 @@ impl DeployedCertificate {
     }
 
     /// Checks that the key of this certificate signed another one.
-    pub(crate) fn issued(&self, certificate: &ClientCertificate, now: Timestamp) -> Answer {
+    pub(crate) fn issued(&self, certificate: &Certificate, now: Timestamp) -> Answer {
         let rule = self.issued_by.get_or_init(|| {
             let roots = TrustAnchors::from_der([self.certificate.der()]).ok()?;
             Some(Rule::issuer_thumbprint_among([self.certificate.sha256_thumbprint()], roots))
@@ -78,9 +77,9 @@ impl DeployedCertificate {
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec![])?;
-/// use tower_mtls::{ClientCertificate, apim::DeploymentCertificates};
+/// use tower_mtls::{Certificate, apim::DeploymentCertificates};
 ///
-/// let partner = ClientCertificate::from_der(made.cert.der())?;
+/// let partner = Certificate::from_der(made.cert.der())?;
 /// let certificates = DeploymentCertificates::new().with("partner", partner.clone(), false);
 /// assert_eq!(certificates.by_id("partner").map(|found| found.certificate()), Some(&partner));
 /// assert!(certificates.by_id("stranger").is_none());
@@ -105,18 +104,13 @@ impl DeploymentCertificates {
 
     /// Adds a certificate under an id.
     #[must_use]
-    pub fn with(
-        mut self,
-        id: impl Into<Box<str>>,
-        certificate: ClientCertificate,
-        has_private_key: bool,
-    ) -> Self {
+    pub fn with(mut self, id: impl Into<Box<str>>, certificate: Certificate, has_private_key: bool) -> Self {
         self.insert(id, certificate, has_private_key);
         self
     }
 
     /// Adds a certificate under an id. Replaces an earlier certificate with the same id.
-    pub fn insert(&mut self, id: impl Into<Box<str>>, certificate: ClientCertificate, has_private_key: bool) {
+    pub fn insert(&mut self, id: impl Into<Box<str>>, certificate: Certificate, has_private_key: bool) {
         let Thumbprint::Sha1(thumbprint) = certificate.sha1_thumbprint() else { return };
         let index = *self.by_thumbprint.entry(thumbprint).or_insert(self.entries.len());
         match self.entries.get_mut(index) {
@@ -184,27 +178,11 @@ impl DeploymentCertificates {
     }
 }
 
-/// A deployment whose certificates are replaced as a whole while requests are served.
-///
-/// Clones share the certificates: keep one, give another to the document.
-#[derive(Debug, Clone, Default)]
-pub struct SharedDeployment(Arc<ArcSwap<DeploymentCertificates>>);
+impl Sealed for DeploymentCertificates {}
 
-impl SharedDeployment {
-    /// Publishes first certificates.
-    pub fn new(certificates: DeploymentCertificates) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(certificates)))
-    }
-
-    /// Replaces the certificates. Every request that is judged after this returns sees the new ones.
-    pub fn replace(&self, certificates: DeploymentCertificates) {
-        self.0.store(Arc::new(certificates));
-    }
-}
-
-impl Deployment for SharedDeployment {
+impl Deployment for Shared<DeploymentCertificates> {
     fn certificates(&self) -> Arc<DeploymentCertificates> {
-        self.0.load_full()
+        self.current()
     }
 }
 

@@ -1,7 +1,5 @@
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
-
 use super::{
     builder::DocumentBuilder,
     decision::DocumentDecision,
@@ -13,11 +11,15 @@ use super::{
     run,
     summary::DocumentSummary,
 };
-use crate::{certificate::Timestamp, policy::TrustAnchors};
+use crate::{
+    certificate::Timestamp,
+    policy::TrustAnchors,
+    shared::{Shared, sealed::Sealed},
+};
 
 /// A policy document of Azure API Management, checked and compiled. See the [module](super) for supported elements.
 ///
-/// Immutable and cheap to clone; put it behind a [`SharedDocument`] to replace it while serving.
+/// Immutable and cheap to clone; put it behind a X to replace it while serving.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -160,42 +162,16 @@ impl fmt::Debug for Document {
     }
 }
 
-/// A document that can be replaced while requests are served.
-///
-/// Clones share the document: keep one, give another to the layer. A replacement is effective on the next request,
-/// on connections that are already open too.
-#[derive(Debug, Clone)]
-pub struct SharedDocument(Arc<ArcSwap<Document>>);
+impl Sealed for Document {}
 
-impl SharedDocument {
-    /// Wraps the first document.
-    pub fn new(document: Document) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(document)))
-    }
-
-    /// Replaces the document. Every request that is judged after this returns is judged by the new one.
-    pub fn replace(&self, document: Document) {
-        self.0.store(Arc::new(document));
-    }
-
-    /// Returns the current document.
-    pub fn current(&self) -> Document {
-        Document::clone(&self.0.load())
-    }
-
+impl Shared<Document> {
     /// Decides by the current document. See [`Document::evaluate`].
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        self.0.load().evaluate(facts, now)
+        self.load().evaluate(facts, now)
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, without rejecting. See [`Document::evaluate_shadow`].
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        self.0.load().evaluate_shadow(facts, now)
-    }
-}
-
-impl From<Document> for SharedDocument {
-    fn from(document: Document) -> Self {
-        Self::new(document)
+        self.load().evaluate_shadow(facts, now)
     }
 }

@@ -13,8 +13,9 @@ use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
     inbound::Cut,
-    outbound::{RequestIdentity, RequestTrust, SharedUpstreamTrust},
+    outbound::{RequestIdentity, RequestTrust, UpstreamTrust},
     proxy::Rewrite,
+    shared::Shared,
 };
 
 /// Applies the choices of a document ([`Forwarding`]) to the request. Place it between an [`ApimPolicyLayer`](super::ApimPolicyLayer) and a
@@ -40,7 +41,7 @@ use crate::{
 ///     danger::AssumePresentedLayer, identity::Identities, outbound::RequestIdentity, proxy::Rewrite,
 /// };
 /// # let caller = rcgen::generate_simple_self_signed(vec![])?;
-/// # let caller = tower_mtls::ClientCertificate::from_der(caller.cert.der())?;
+/// # let caller = tower_mtls::Certificate::from_der(caller.cert.der())?;
 ///
 /// let document = Document::parse(r#"
 ///     <set-backend-service base-url="https://orders.internal/v2" />
@@ -64,7 +65,7 @@ pub struct ForwardingLayer(Arc<Inner>);
 struct Inner {
     identities: Arc<dyn ResolveIdentity>,
     /// Trust by backend id.
-    trusts: HashMap<Arc<str>, SharedUpstreamTrust>,
+    trusts: HashMap<Arc<str>, Shared<UpstreamTrust>>,
 }
 
 impl ForwardingLayer {
@@ -74,13 +75,13 @@ impl ForwardingLayer {
     }
 
     /// Sets the trust for the backend with this id ([`Forwarding::backend`](super::Forwarding::backend)): a
-    /// [`UpstreamTrust`](crate::UpstreamTrust), or a [`SharedUpstreamTrust`] that can be replaced while serving. Replaces
+    /// [`UpstreamTrust`](crate::UpstreamTrust), or a [`Shared<UpstreamTrust>`](crate::Shared) that can be replaced while serving. Replaces
     /// an earlier trust for the same id. Default: the route's trust, as for backends that a document names by URL.
     #[must_use]
     pub fn with_backend_trust(
         mut self,
         id: impl Into<Arc<str>>,
-        trust: impl Into<SharedUpstreamTrust>,
+        trust: impl Into<Shared<UpstreamTrust>>,
     ) -> Self {
         Arc::make_mut(&mut self.0).trusts.insert(id.into(), trust.into());
         self

@@ -1,8 +1,9 @@
+use crate::shared::Shared;
 use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{ApimPolicy, SharedDocument, service::Settings};
+use super::{ApimPolicy, Document, service::Settings};
 use crate::certificate::{Clock, SystemClock};
 
 /// Layer of [`ApimPolicy`]. See the [module](super) for when a request passes.
@@ -12,9 +13,9 @@ use crate::certificate::{Clock, SystemClock};
 /// # let caller = rcgen::generate_simple_self_signed(vec![])?;
 /// use http::{Request, Response, StatusCode};
 /// use tower::{Layer, ServiceExt, service_fn};
-/// use tower_mtls::{ClientCertificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
+/// use tower_mtls::{Certificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
 ///
-/// let caller = ClientCertificate::from_der(caller.cert.der())?;
+/// let caller = Certificate::from_der(caller.cert.der())?;
 /// let document = Document::parse(
 ///     r#"<choose>
 ///          <when condition="@(context.Request.Certificate?.Thumbprint != "31CBB8262B6710B510178BC639C738F8B85B71E6")">
@@ -39,8 +40,8 @@ use crate::certificate::{Clock, SystemClock};
 pub struct ApimPolicyLayer(Arc<Settings>);
 
 impl ApimPolicyLayer {
-    /// Enforces `document`: a [`Document`](super::Document), or a [`SharedDocument`] that can be replaced while serving.
-    pub fn new(document: impl Into<SharedDocument>) -> Self {
+    /// Enforces `document`: a [`Document`](super::Document), or a X that can be replaced while serving.
+    pub fn new(document: impl Into<Shared<Document>>) -> Self {
         Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }
 

@@ -48,10 +48,10 @@
 //! # let (partner, stranger) = (rcgen::generate_simple_self_signed(vec![])?, rcgen::generate_simple_self_signed(vec![])?);
 //! use http::{Request, Response, StatusCode};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_mtls::{ClientCertificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
+//! use tower_mtls::{Certificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
 //!
-//! let partner = ClientCertificate::from_der(partner.cert.der())?;
-//! let stranger = ClientCertificate::from_der(stranger.cert.der())?;
+//! let partner = Certificate::from_der(partner.cert.der())?;
+//! let stranger = Certificate::from_der(stranger.cert.der())?;
 //!
 //! // As in Microsoft's articles, unescaped quotes included.
 //! let document = Document::parse(&r#"
@@ -192,8 +192,8 @@ pub use self::{
     backend::{Backend, BackendError},
     builder::DocumentBuilder,
     decision::{ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding},
-    deployment::{DeployedCertificate, Deployment, DeploymentCertificates, SharedDeployment},
-    document::{Document, DocumentScope, Revocation, SharedDocument},
+    deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
+    document::{Document, DocumentScope, Revocation},
     error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
     explain::DocumentExplanation,
     facts::RequestFacts,

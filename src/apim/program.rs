@@ -13,7 +13,7 @@ use super::{
     decision::ChosenIdentity,
     elements::validate::Validation,
     error::Position,
-    expression::{Expression, Uses},
+    expression::{Dependencies, Expression},
 };
 use crate::certificate::Thumbprint;
 
@@ -24,9 +24,9 @@ pub(crate) struct Program {
     pub(crate) outbound: Vec<Step>,
     pub(crate) on_error: Vec<Step>,
     /// Inputs that any element reads, including the base document.
-    pub(crate) used: Uses,
+    pub(crate) used: Dependencies,
     /// Inputs that rejecting rules read, including the base document.
-    pub(crate) judged: Uses,
+    pub(crate) judged: Dependencies,
     /// True if no request passes `<inbound>` with a self-made certificate.
     pub(crate) proves: bool,
     /// True if no self-made certificate is admitted.
@@ -34,7 +34,7 @@ pub(crate) struct Program {
     /// Choices for the backend in `<inbound>`.
     pub(crate) chooses: Choices,
     /// Variables that are set, with the inputs of their values.
-    pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
     /// For each variable, the variables that its values depend on.
     pub(crate) variable_dependencies: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// Variables that identity or backend depend on.

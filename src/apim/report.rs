@@ -4,7 +4,7 @@ use http::Request;
 
 use super::decision::{DocumentResponse, UNREADABLE};
 use crate::{
-    certificate::{ClientCertificate, Presented},
+    certificate::{Certificate, Presented},
     inbound::{Cut, captured, cut_path},
     policy::{Rejection, RejectionKind},
 };
@@ -73,7 +73,7 @@ fn event<B>(message: &str, response: &DocumentResponse, request: &Request<B>) {
         issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         // In the form that documents compare.
-        thumbprint_sha1 = certificate.map(ClientCertificate::dotnet_thumbprint),
+        thumbprint_sha1 = certificate.map(Certificate::dotnet_thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{message}: {}",
         Cut(if response.message().is_empty() { element } else { response.message() })

@@ -7,7 +7,7 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::{
-    RequestFacts, SharedDocument,
+    Document, RequestFacts,
     decision::{DocumentDecision, DocumentResponse, Forward, UNREADABLE},
     future::ResponseFuture,
     report,
@@ -17,6 +17,7 @@ use crate::{
     certificate::Clock,
     inbound::{self, Refusal, ResponseBody, Verdict},
     policy::{Rejection, RejectionKind},
+    shared::Shared,
 };
 
 /// Service that enforces a document. See the [module](super).
@@ -29,7 +30,7 @@ pub struct ApimPolicy<S> {
 
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    pub(super) document: SharedDocument,
+    pub(super) document: Shared<Document>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shadow: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::ClientCertificate;
+use super::Certificate;
 
 /// Each made when it is first asked for and kept with the certificate, so that requests on one connection
 /// compare texts and make none.
@@ -14,7 +14,7 @@ pub(crate) struct DotNetForms {
     thumbprint: OnceLock<Box<str>>,
 }
 
-impl ClientCertificate {
+impl Certificate {
     /// `Subject`. None if an attribute's value cannot be read without doubt.
     pub(crate) fn dotnet_subject(&self) -> Option<&str> {
         self.dotnet().subject.get_or_init(|| self.subject().dotnet().map(Into::into)).as_deref()

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_general_name_is_printed_with_its_kind_and_without_hidden_characters() {
         let issued = crate::pki::Leaf::client("orders").self_signed();
-        let certificate = crate::ClientCertificate::from_der(&issued.der).unwrap();
+        let certificate = crate::Certificate::from_der(&issued.der).unwrap();
         for (name, expected) in [
             (GeneralName::Dns("*.example.com".into()), "DNS:*.example.com"),
             (GeneralName::Uri("spiffe://contoso/orders".into()), "URI:spiffe://contoso/orders"),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{CertificateError, ClientCertificate};
+use super::{Certificate, CertificateError};
 
 /// What a caller presented in the TLS handshake, before anyone judged it.
 ///
@@ -14,7 +14,7 @@ pub enum Presented {
     /// The caller proved possession of a key, but its certificate cannot be read.
     Unreadable(Arc<CertificateError>),
     /// A certificate whose key the caller holds. Trust in it is still to be decided.
-    Certificate(ClientCertificate),
+    Certificate(Certificate),
 }
 
 impl Presented {
@@ -27,15 +27,15 @@ impl Presented {
         let Some(leaf) = chain.next() else {
             return Self::Nothing;
         };
-        match ClientCertificate::from_der_chain(leaf, chain) {
+        match Certificate::from_der_chain(leaf, chain) {
             Ok(certificate) => Self::Certificate(certificate),
             Err(error) => Self::Unreadable(Arc::new(error)),
         }
     }
 }
 
-impl From<ClientCertificate> for Presented {
-    fn from(certificate: ClientCertificate) -> Self {
+impl From<Certificate> for Presented {
+    fn from(certificate: Certificate) -> Self {
         Self::Certificate(certificate)
     }
 }

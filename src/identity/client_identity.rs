@@ -12,9 +12,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{IdentityError, PfxLimits, encrypted_key, pfx};
 use crate::{
-    certificate::ClientCertificate,
+    certificate::Certificate,
     generation::Generation,
     key_pair::{self, KeyPairError, provider_or_default},
+    shared::sealed::Sealed,
 };
 
 /// A certificate chain and its private key, presented to upstreams. Cheap to clone.
@@ -25,7 +26,7 @@ pub struct ClientIdentity(Arc<Inner>);
 
 struct Inner {
     key: Arc<CertifiedKey>,
-    certificate: ClientCertificate,
+    certificate: Certificate,
     generation: Generation,
     name: Option<Arc<str>>,
 }
@@ -163,7 +164,7 @@ impl ClientIdentity {
     fn new(key: CertifiedKey) -> Result<Self, IdentityError> {
         let mut chain = key.cert.iter().map(AsRef::as_ref);
         let leaf = chain.next().ok_or(IdentityError::NoCertificate)?;
-        let certificate = ClientCertificate::from_der_chain(leaf, chain)?;
+        let certificate = Certificate::from_der_chain(leaf, chain)?;
         let generation = Generation::next();
         Ok(Self(Arc::new(Inner { key: Arc::new(key), certificate, generation, name: None })))
     }
@@ -192,7 +193,7 @@ impl ClientIdentity {
     }
 
     /// The certificate that is presented, with its chain.
-    pub fn certificate(&self) -> &ClientCertificate {
+    pub fn certificate(&self) -> &Certificate {
         &self.0.certificate
     }
 
@@ -219,6 +220,8 @@ impl ClientIdentity {
         inner
     }
 }
+
+impl Sealed for ClientIdentity {}
 
 impl fmt::Debug for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

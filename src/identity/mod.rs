@@ -32,7 +32,6 @@ mod encrypted_key;
 mod error;
 mod pfx;
 mod reference;
-mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +39,5 @@ pub use self::{
     client_identity::ClientIdentity,
     error::IdentityError,
     pfx::PfxLimits,
-    reference::{Identities, IdentityReference, ResolveIdentity, SharedIdentities},
-    shared::SharedIdentity,
+    reference::{Identities, IdentityReference, ResolveIdentity},
 };

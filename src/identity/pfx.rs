@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::asn1_rs::FromDer;
 
 use super::IdentityError;
-use crate::certificate::ClientCertificate;
+use crate::certificate::Certificate;
 
 /// How large a .pfx file may be and how much key-derivation work it may ask for.
 ///
@@ -155,10 +155,10 @@ pub(super) fn chain_of(
         .iter()
         .enumerate()
         .filter(|(index, _)| *index != leaf)
-        .filter_map(|(_, der)| Some((ClientCertificate::from_der(der).ok()?, der)))
+        .filter_map(|(_, der)| Some((Certificate::from_der(der).ok()?, der)))
         .collect();
     let mut chain = vec![certificates[leaf].clone()];
-    let Ok(mut last) = ClientCertificate::from_der(&certificates[leaf]) else {
+    let Ok(mut last) = Certificate::from_der(&certificates[leaf]) else {
         return chain;
     };
     while last.issuer() != last.subject() {

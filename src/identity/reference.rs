@@ -1,6 +1,5 @@
+use crate::shared::{Shared, sealed::Sealed};
 use std::{collections::HashMap, fmt, sync::Arc};
-
-use arc_swap::ArcSwap;
 
 use super::ClientIdentity;
 use crate::certificate::Thumbprint;
@@ -48,7 +47,7 @@ impl fmt::Display for IdentityReference {
 
 /// Finds the identity that a reference means now.
 ///
-/// Asked on every request, so it must not block: remote sources fill a snapshot (such as [`SharedIdentities`])
+/// Asked on every request, so it must not block: remote sources fill a snapshot (such as [`Shared<Identities>`](crate::Shared))
 /// in the background, they are not asked on the way.
 pub trait ResolveIdentity: Send + Sync {
     /// The identity; None if there is none by this reference, and then nothing is sent.
@@ -82,27 +81,11 @@ impl ResolveIdentity for Identities {
     }
 }
 
-/// [`Identities`] that can be replaced while requests are sent. Clones share them.
-///
-/// Every request that starts after [`replace`](Self::replace) returns finds its identity among the new ones.
-#[derive(Debug, Clone, Default)]
-pub struct SharedIdentities(Arc<ArcSwap<Identities>>);
+impl Sealed for Identities {}
 
-impl SharedIdentities {
-    /// Publishes first identities.
-    pub fn new(identities: Identities) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(identities)))
-    }
-
-    /// Replaces all identities at once.
-    pub fn replace(&self, identities: Identities) {
-        self.0.store(Arc::new(identities));
-    }
-}
-
-impl ResolveIdentity for SharedIdentities {
+impl ResolveIdentity for Shared<Identities> {
     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
-        self.0.load().resolve(reference)
+        self.load().resolve(reference)
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::shared::Shared;
 use p12_keystore::EncryptionAlgorithm as Encryption;
 
 use super::*;
@@ -139,7 +140,7 @@ fn a_damaged_pfx_is_an_error_at_every_byte_and_never_a_panic() {
 fn debug_shows_the_name_and_no_key() {
     let issued = issued();
     let identity = ClientIdentity::from_pfx(issued.pfx("pass-word"), "pass-word").unwrap();
-    let shown = format!("{identity:?} {:?}", SharedIdentity::new(identity.clone()));
+    let shown = format!("{identity:?} {:?}", Shared::new(identity.clone()));
     assert!(shown.contains("CN=orders,O=Contoso"), "{shown}");
     assert!(!shown.contains("pass-word"));
     let key: String = issued.key.serialize_der().iter().map(|octet| format!("{octet}, ")).collect();

@@ -7,8 +7,9 @@ use http::{Extensions, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::ClientCertificate;
 use crate::{
-    certificate::{ClientCertificate, Presented},
+    certificate::{Certificate, Presented},
     policy::Verification,
 };
 
@@ -64,14 +65,23 @@ pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
     }
 }
 
-/// The certificate that a [`RequireCertificate`](super::RequireCertificate) layer admitted.
+/// Takes the admission back: a layer in shadow mode would have rejected the request after the rules.
+#[cfg(feature = "authorize")]
+pub(super) fn withdraw(extensions: &mut Extensions) {
+    if let Some(captured) = extensions.get_mut::<Captured>() {
+        captured.verdict = Verdict::Shadowed;
+    }
+}
+
+/// The certificate that a layer admitted for this request; cloned, which copies a pointer.
 ///
-/// None if no layer judged this request: a certificate that was merely presented is never returned.
-pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
+/// None if no layer judged this request or the layer let it pass without a certificate: a certificate that was merely
+/// presented is never returned.
+pub fn admitted(extensions: &Extensions) -> Option<ClientCertificate> {
     match extensions.get::<Captured>()? {
         Captured {
             presented: Presented::Certificate(certificate), verdict: Verdict::Admitted(_), ..
-        } => Some(certificate),
+        } => Some(ClientCertificate::new(certificate.clone())),
         _ => None,
     }
 }
@@ -87,10 +97,10 @@ pub fn admitted(extensions: &Extensions) -> Option<&ClientCertificate> {
 /// use http::{Request, Response};
 /// use tower::{Layer, ServiceExt, service_fn};
 /// use tower_mtls::{
-///     ClientCertificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
+///     Certificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
 /// };
 ///
-/// let partner = ClientCertificate::from_der(partner.cert.der())?;
+/// let partner = Certificate::from_der(partner.cert.der())?;
 /// // Any certificate that is valid now.
 /// let policy = Policy::builder().allow_unanchored().build()?;
 /// let service = service_fn(|request: Request<String>| async move {
@@ -171,5 +181,77 @@ impl<S> Layer<S> for AssumePresentedLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         Capture::new(inner, self.presented.clone(), None)
+    }
+}
+
+/// Marks every request as admitted with the same certificate, without a handshake, a layer or a policy.
+///
+/// For tests of handlers and of own authorization: [`admitted`], the extractor and
+/// [`verification`] (`Proven`) behave as behind a layer that admitted the certificate. A
+/// [`RequireCertificate`](super::RequireCertificate) inside judges it again, by its own policy.
+///
+/// **Danger:** nothing was proved. Use it in tests only.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let partner = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{Certificate, admitted, danger::AssumeAdmittedLayer};
+///
+/// let handler = service_fn(|request: Request<String>| async move {
+///     let status = if admitted(request.extensions()).is_some() { 200 } else { 401 };
+///     Ok::<_, std::convert::Infallible>(Response::builder().status(status).body(String::new()).expect("a status"))
+/// });
+/// let partner = Certificate::from_der(partner.cert.der())?;
+/// let admitted = AssumeAdmittedLayer::new(partner).layer(handler);
+/// assert_eq!(admitted.oneshot(Request::new(String::new())).await?.status(), 200);
+/// assert_eq!(handler.oneshot(Request::new(String::new())).await?.status(), 401);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct AssumeAdmittedLayer {
+    certificate: Certificate,
+}
+
+impl AssumeAdmittedLayer {
+    /// Assumes that a layer admitted this certificate for every request.
+    pub fn new(certificate: Certificate) -> Self {
+        Self { certificate }
+    }
+}
+
+impl<S> Layer<S> for AssumeAdmittedLayer {
+    type Service = AssumeAdmitted<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AssumeAdmitted { inner, certificate: self.certificate.clone() }
+    }
+}
+
+/// Service of [`AssumeAdmittedLayer`].
+#[derive(Debug, Clone)]
+pub struct AssumeAdmitted<S> {
+    inner: S,
+    certificate: Certificate,
+}
+
+impl<S, B> Service<Request<B>> for AssumeAdmitted<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        capture_into(request.extensions_mut(), self.certificate.clone().into(), None);
+        mark(request.extensions_mut(), Verdict::Admitted(Verification::Proven));
+        self.inner.call(request)
     }
 }

@@ -21,8 +21,9 @@ macro_rules! keys {
         keys!(
             $name, $rejected,
             NotCaptured Missing Unreadable NotYetValid Expired NotTrusted WrongPurpose KeyUsage ExpiredCa Issuer Subject
-            CommonName DnsName Thumbprint Serial Uri SpiffeId Email IpAddress ExtendedKeyUsage Key SpkiPin IssuerThumbprint
-            NotMember Excluded Custom Document Undecidable
+            CommonName OrganizationalUnit Organization Country DnsName Thumbprint Serial Uri SpiffeId Email IpAddress ExtendedKeyUsage Key SpkiPin IssuerThumbprint
+            NotMember Excluded Custom NotAuthorized AuthorizationUnavailable AuthorizationTimeout AuthorizationPanicked Document
+            Undecidable
         )
     };
 }

@@ -8,10 +8,10 @@ use axum_core::{
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
 use super::{
+    ClientCertificate,
     capture::{Verdict, admitted, verdict},
     report::{Cut, cut_path},
 };
-use crate::certificate::ClientCertificate;
 
 /// Extracts the admitted certificate; answers 500 on a route that no
 /// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards, or that let the caller through without
@@ -20,7 +20,7 @@ impl<S: Sync> FromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NotAdmitted> {
-        admitted(&parts.extensions).cloned().ok_or_else(|| not_admitted(parts))
+        admitted(&parts.extensions).ok_or_else(|| not_admitted(parts))
     }
 }
 
@@ -33,7 +33,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, NotAdmitted> {
         match verdict(&parts.extensions) {
             Verdict::Unjudged => Err(not_admitted(parts)),
-            _ => Ok(admitted(&parts.extensions).cloned()),
+            _ => Ok(admitted(&parts.extensions)),
         }
     }
 }

@@ -12,6 +12,8 @@ use super::{ResponseBody, refusal::Refusal};
 
 pin_project! {
     /// Response future of [`RequireCertificate`](super::RequireCertificate).
+    ///
+    /// Panics if it is polled after completion.
     pub struct ResponseFuture<F> {
         #[pin]
         kind: Kind<F>,
@@ -48,11 +50,10 @@ where
             KindProjection::Admitted { future } => {
                 Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)))
             }
-            KindProjection::Refused { refusal } => match refusal.take() {
-                Some(refusal) => Poll::Ready(Ok(refusal.into_response())),
-                // Polled after it was ready, which no executor does.
-                None => Poll::Pending,
-            },
+            KindProjection::Refused { refusal } => {
+                let refusal = refusal.take().expect("`ResponseFuture` polled after completion");
+                Poll::Ready(Ok(refusal.into_response()))
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn is_grpc<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2 && is_grpc_type(value.as_bytes())
 }
 
-fn is_grpc_type(value: &[u8]) -> bool {
+pub(super) fn is_grpc_type(value: &[u8]) -> bool {
     let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
     let Some((name, rest)) = kind.split_at_checked(GRPC.len()) else {
         return false;

@@ -32,10 +32,10 @@
 //! # let (partner, stranger) = (rcgen::generate_simple_self_signed(vec![])?, rcgen::generate_simple_self_signed(vec![])?);
 //! use http::{Request, Response, StatusCode};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_mtls::{ClientCertificate, Policy, RequireCertificateLayer, admitted, danger::AssumePresentedLayer};
+//! use tower_mtls::{Certificate, Policy, RequireCertificateLayer, admitted, danger::AssumePresentedLayer};
 //!
-//! let partner = ClientCertificate::from_der(partner.cert.der())?;
-//! let stranger = ClientCertificate::from_der(stranger.cert.der())?;
+//! let partner = Certificate::from_der(partner.cert.der())?;
+//! let stranger = Certificate::from_der(stranger.cert.der())?;
 //! let policy = Policy::builder().thumbprint(partner.sha256_thumbprint()).build()?;
 //!
 //! let greet = service_fn(|request: Request<String>| async move {
@@ -53,14 +53,18 @@
 //! # }
 //! ```
 
+#[cfg(feature = "authorize")]
+mod authorize;
 mod body;
 mod capture;
+mod client_certificate;
 #[cfg(feature = "metrics")]
 mod counter;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
 mod grpc;
+mod into_refusal;
 mod layer;
 mod refusal;
 mod report;
@@ -68,6 +72,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "authorize")]
+pub use self::authorize::{Authorize, AuthorizeFuture, AuthorizeLayer};
 #[cfg(any(feature = "tonic", all(test, feature = "proxy")))]
 pub(crate) use self::capture::capture_into;
 pub(crate) use self::capture::presented;
@@ -75,10 +81,16 @@ pub(crate) use self::capture::presented;
 pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
-    capture::{AssumePresentedLayer, Capture, admitted, remote_addr, verification},
+    capture::{
+        AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer, Capture, admitted, remote_addr,
+        verification,
+    },
+    client_certificate::ClientCertificate,
     future::ResponseFuture,
     grpc::is_grpc,
+    into_refusal::IntoRefusal,
     layer::RequireCertificateLayer,
+    refusal::AnyProtocol,
     service::RequireCertificate,
 };
 #[cfg(feature = "apim")]

@@ -1,95 +1,164 @@
-//! What a refused caller sees. It never tells the reason.
+//! Responses to rejected callers. They do not contain the reason.
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+#[cfg(feature = "reason-phrase")]
 use hyper::ext::ReasonPhrase;
 
-use super::{ResponseBody, is_grpc};
+use super::{ResponseBody, grpc, is_grpc};
 use crate::policy::{Rejection, RejectionKind};
 
+#[cfg(feature = "reason-phrase")]
 const REASON: ReasonPhrase = ReasonPhrase::from_static(b"Invalid client certificate");
-const FORBIDDEN: &str = r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#;
-const NOT_CAPTURED: &str = r#"{"type":"about:blank","title":"Internal server error","status":500}"#;
 
-/// A refusal to be sent: all that its answer needs of the request.
+/// A user's response to a rejected request; None for the default one.
+pub(super) type Custom = dyn Fn(&Parts, &Rejection) -> Option<Response<Bytes>> + Send + Sync;
+
+/// Marks a response of [`with_refusal`](super::RequireCertificateLayer::with_refusal) that is sent to gRPC callers too.
+///
+/// Without it, gRPC callers get the default gRPC response, unless the closure's own is one
+/// (`content-type: application/grpc`).
+///
+/// ```
+/// use tower_mtls::inbound::AnyProtocol;
+///
+/// let mut response = http::Response::new(String::from("no"));
+/// response.extensions_mut().insert(AnyProtocol);
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct AnyProtocol;
+
+/// A rejected request's response, not built yet.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     rejection: Rejection,
     shape: Shape,
-    /// The request's, emptied: the answer's take their room, which saves two allocations.
+    /// The request's extensions, emptied: the response reuses them, which saves two allocations.
     room: Extensions,
 }
 
 #[derive(Debug)]
 enum Shape {
     Problem,
-    /// An answer to HEAD: on HTTP/2 hyper would send its body.
+    /// A response to HEAD: on HTTP/2 hyper would send its body.
     NoBody,
     Grpc,
     /// The user's own. Boxed, so that the future of an admitted request stays small.
-    Own(Box<Response<Bytes>>),
+    Custom(Box<Response<Bytes>>),
 }
 
 impl Refusal {
-    pub(crate) fn new<B>(
-        rejection: Rejection,
-        mut request: Request<B>,
-        own: Option<&(dyn Fn(Rejection) -> Response<Bytes> + Send + Sync)>,
-    ) -> Self {
-        let is_head = request.method() == Method::HEAD;
+    pub(crate) fn new<B>(rejection: Rejection, request: Request<B>, custom: Option<&Custom>) -> Self {
+        let is_grpc = is_grpc(&request);
+        let (mut parts, _) = request.into_parts();
+        let is_head = parts.method == Method::HEAD;
+        let own = custom
+            .filter(|_| rejection.kind() != RejectionKind::NotCaptured)
+            .and_then(|custom| custom(&parts, &rejection))
+            .filter(|response| !is_grpc || is_for_grpc(response));
         let shape = match own {
-            Some(own) if rejection.kind() != RejectionKind::NotCaptured => {
-                let mut response = own(rejection.clone());
+            Some(mut response) => {
                 if is_head {
                     response.body_mut().clear();
                 }
-                Shape::Own(Box::new(response))
+                Shape::Custom(Box::new(response))
             }
-            _ if is_grpc(&request) => Shape::Grpc,
-            _ if is_head => Shape::NoBody,
-            _ => Shape::Problem,
+            None if is_grpc => Shape::Grpc,
+            None if is_head => Shape::NoBody,
+            None => Shape::Problem,
         };
-        let mut room = std::mem::take(request.extensions_mut());
-        room.clear();
-        Self { rejection, shape, room }
+        parts.extensions.clear();
+        Self { rejection, shape, room: parts.extensions }
     }
 
     #[cold]
     #[inline(never)]
     pub(crate) fn into_response<R>(self) -> Response<ResponseBody<R>> {
-        let operators_mistake = self.rejection.kind() == RejectionKind::NotCaptured;
+        let fault = Fault::of(self.rejection.kind());
         let mut response = match self.shape {
-            Shape::Grpc => grpc(operators_mistake, self.room),
-            Shape::Problem => problem(operators_mistake, true, self.room),
-            Shape::NoBody => problem(operators_mistake, false, self.room),
-            Shape::Own(response) => response.map(ResponseBody::refusal),
+            Shape::Grpc => grpc(fault, self.room),
+            Shape::Problem => problem(fault, true, self.room),
+            Shape::NoBody => problem(fault, false, self.room),
+            Shape::Custom(response) => response.map(ResponseBody::refusal),
         };
         response.extensions_mut().insert(self.rejection);
         response
     }
 }
 
-fn problem<R>(operators_mistake: bool, with_body: bool, room: Extensions) -> Response<ResponseBody<R>> {
-    let (status, text) = if operators_mistake {
-        (StatusCode::INTERNAL_SERVER_ERROR, NOT_CAPTURED)
-    } else {
-        (StatusCode::FORBIDDEN, FORBIDDEN)
-    };
+fn is_for_grpc(response: &Response<Bytes>) -> bool {
+    response.extensions().get::<AnyProtocol>().is_some()
+        || response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| grpc::is_grpc_type(value.as_bytes()))
+}
+
+/// The side at fault, by which status and text are chosen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Caller,
+    /// The service is put together wrongly, or its code panicked.
+    Service,
+    /// The decision could not be made in time.
+    Unavailable,
+}
+
+impl Fault {
+    fn of(kind: RejectionKind) -> Self {
+        match kind {
+            RejectionKind::NotCaptured | RejectionKind::AuthorizationPanicked => Self::Service,
+            RejectionKind::AuthorizationUnavailable | RejectionKind::AuthorizationTimeout => {
+                Self::Unavailable
+            }
+            _ => Self::Caller,
+        }
+    }
+
+    fn problem(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Caller => (
+                StatusCode::FORBIDDEN,
+                r#"{"type":"about:blank","title":"Invalid client certificate","status":403}"#,
+            ),
+            Self::Service => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                r#"{"type":"about:blank","title":"Internal server error","status":500}"#,
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                r#"{"type":"about:blank","title":"Service unavailable","status":503}"#,
+            ),
+        }
+    }
+
+    fn grpc(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Caller => ("7", "Invalid client certificate"),
+            Self::Service => ("13", "Internal server error"),
+            Self::Unavailable => ("14", "Service unavailable"),
+        }
+    }
+}
+
+fn problem<R>(fault: Fault, with_body: bool, room: Extensions) -> Response<ResponseBody<R>> {
+    let (status, text) = fault.problem();
     let body = if with_body { Bytes::from_static(text.as_bytes()) } else { Bytes::new() };
     let mut response = Response::new(ResponseBody::refusal(body));
     *response.status_mut() = status;
     *response.extensions_mut() = room;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if !operators_mistake {
+    #[cfg(feature = "reason-phrase")]
+    if fault == Fault::Caller {
         response.extensions_mut().insert(REASON);
     }
     response
 }
 
 /// Trailers only: a gRPC status in the headers of an empty 200.
-fn grpc<R>(operators_mistake: bool, room: Extensions) -> Response<ResponseBody<R>> {
-    let (status, message) =
-        if operators_mistake { ("13", "Internal server error") } else { ("7", "Invalid client certificate") };
+fn grpc<R>(fault: Fault, room: Extensions) -> Response<ResponseBody<R>> {
+    let (status, message) = fault.grpc();
     let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
     *response.extensions_mut() = room;
     let headers = response.headers_mut();

@@ -4,19 +4,19 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use tower_service::Service;
 
 use super::{
-    ResponseBody, ResponseFuture,
+    RequireCertificateLayer, ResponseBody, ResponseFuture,
     capture::{Captured, Verdict, mark},
-    refusal::Refusal,
+    refusal::{Custom as CustomRefusal, Refusal},
     report,
 };
 use crate::{
-    certificate::Clock,
-    policy::{Rejection, RejectionKind, SharedPolicy, Verification},
+    certificate::{Clock, SystemClock},
+    policy::{Policy, Rejection, RejectionKind, Verification},
+    shared::Shared,
 };
 
 /// Service that admits or refuses. See the [module](super).
@@ -29,11 +29,11 @@ pub struct RequireCertificate<S> {
 
 #[derive(Clone)]
 pub(super) struct Settings {
-    pub(super) policy: SharedPolicy,
+    pub(super) policy: Shared<Policy>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_missing: bool,
     pub(super) shadow: bool,
-    pub(super) refusal: Option<Arc<dyn Fn(Rejection) -> Response<Bytes> + Send + Sync>>,
+    pub(super) refusal: Option<Arc<CustomRefusal>>,
 }
 
 impl fmt::Debug for Settings {
@@ -48,20 +48,71 @@ impl fmt::Debug for Settings {
 }
 
 impl<S> RequireCertificate<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    /// Admits to `inner` the requests whose certificate `policy` admits, with the defaults of
+    /// [`RequireCertificateLayer`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let partner = rcgen::generate_simple_self_signed(vec![])?;
+    /// use http::{Request, Response};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_mtls::{Certificate, Policy, RequireCertificate, certificate::Presented, danger::AssumePresentedLayer};
+    ///
+    /// let partner = Certificate::from_der(partner.cert.der())?;
+    /// let policy = Policy::builder().thumbprint(partner.sha256_thumbprint()).build()?;
+    /// let greet = service_fn(|_: Request<String>| async {
+    ///     Ok::<_, std::convert::Infallible>(Response::new(String::from("hello")))
+    /// });
+    /// let service = RequireCertificate::new(greet, policy);
+    /// for (caller, status) in [(Presented::from(partner), 200), (Presented::Nothing, 403)] {
+    ///     let service = AssumePresentedLayer::new(caller).layer(service.clone());
+    ///     assert_eq!(service.oneshot(Request::new(String::new())).await?.status(), status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(inner: S, policy: impl Into<Shared<Policy>>) -> Self {
+        Self::with_settings(inner, Arc::new(Settings::new(policy.into())))
+    }
+
+    /// Returns the layer that makes this service: [`RequireCertificateLayer::new`].
+    pub fn layer(policy: impl Into<Shared<Policy>>) -> RequireCertificateLayer {
+        RequireCertificateLayer::new(policy)
+    }
+
+    pub(super) fn with_settings(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
 impl Settings {
+    pub(super) fn new(policy: Shared<Policy>) -> Self {
+        Self { policy, clock: Arc::new(SystemClock), allow_missing: false, shadow: false, refusal: None }
+    }
+
     /// Judges the request and marks its certificate as admitted.
     #[inline]
-    fn admit(&self, extensions: &mut Extensions) -> Result<(), Rejection> {
+    pub(super) fn admit(&self, extensions: &mut Extensions) -> Result<(), Rejection> {
         let Some(captured) = extensions.get_mut::<Captured>() else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let now = self.clock.now();
-        if self.policy.remembers(&captured.presented, now) {
+        if self.policy.is_admitted(&captured.presented, now) {
             captured.verdict = Verdict::Admitted(Verification::Proven);
         } else {
             let verification = self.policy.evaluate(&captured.presented, now)?;
@@ -76,7 +127,11 @@ impl Settings {
     /// copied on its way in.
     #[cold]
     #[inline(never)]
-    fn decline<B>(&self, rejection: Rejection, mut request: Request<B>) -> Result<Request<B>, Refusal> {
+    pub(super) fn decline<B>(
+        &self,
+        rejection: Rejection,
+        mut request: Request<B>,
+    ) -> Result<Request<B>, Refusal> {
         if self.lets_through(&rejection, &mut request) {
             return Ok(request);
         }

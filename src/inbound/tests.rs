@@ -8,11 +8,13 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    ClientCertificate, ManualClock, Policy, Presented, Rejection, RejectionKind, SharedPolicy, Thumbprint,
-    Timestamp,
+    Certificate, ManualClock, Policy, Presented, Rejection, RejectionKind, Thumbprint, Timestamp,
     pki::{Leaf, NOON},
+    shared::Shared,
 };
 
+#[cfg(feature = "authorize")]
+mod authorize;
 mod log;
 
 type Reply = Response<ResponseBody<Empty<Bytes>>>;
@@ -22,11 +24,11 @@ async fn handler(request: Request<()>) -> Result<Response<Empty<Bytes>>, Infalli
     Ok(Response::new(Empty::new()))
 }
 
-fn certificate() -> ClientCertificate {
-    ClientCertificate::from_der(&Leaf::client("orders").self_signed().der).unwrap()
+fn certificate() -> Certificate {
+    Certificate::from_der(&Leaf::client("orders").self_signed().der).unwrap()
 }
 
-fn only(certificate: &ClientCertificate) -> Policy {
+fn only(certificate: &Certificate) -> Policy {
     Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap()
 }
 
@@ -145,9 +147,9 @@ async fn every_layer_judges_for_itself() {
 #[tokio::test]
 async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
     let issued = Leaf::client("orders").until(NOON + 10).self_signed();
-    let right = ClientCertificate::from_der(&issued.der).unwrap();
+    let right = Certificate::from_der(&issued.der).unwrap();
     let clock = clock();
-    let policy = SharedPolicy::new(only(&right));
+    let policy = Shared::new(only(&right));
     let layer = RequireCertificateLayer::new(policy.clone()).with_clock(clock.clone());
     let mut connection = AssumePresentedLayer::new(right.clone()).layer(layer.layer(service_fn(handler)));
     let mut ask = async || connection.ready().await.unwrap().call(Request::new(())).await.unwrap().status();
@@ -206,14 +208,13 @@ async fn a_layer_that_only_watches_lets_everyone_pass_and_admits_nobody_wrong() 
 }
 
 #[tokio::test]
-async fn a_refusal_of_ones_own_carries_the_rejection_and_has_no_body_for_head() {
-    let layer = RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(|rejection| {
-        assert_eq!(rejection.kind(), RejectionKind::Missing);
-        Response::builder()
-            .status(StatusCode::UNAUTHORIZED)
-            .body(Bytes::from_static(b"who are you?"))
-            .unwrap()
-    });
+async fn own_refusal_carries_the_rejection_and_has_no_body_for_head() {
+    let layer =
+        RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(|parts, rejection| {
+            assert_eq!(rejection.kind(), RejectionKind::Missing);
+            let text = if parts.uri.path() == "/" { String::from("who are you?") } else { String::new() };
+            Response::builder().status(StatusCode::UNAUTHORIZED).body(text).unwrap()
+        });
     for (method, body) in [(Method::GET, "who are you?"), (Method::HEAD, "")] {
         let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
         let request = Request::builder().method(method).body(()).unwrap();
@@ -222,6 +223,67 @@ async fn a_refusal_of_ones_own_carries_the_rejection_and_has_no_body_for_head() 
         assert_eq!(kind(&refused), RejectionKind::Missing);
         assert_eq!(refused.into_body().collect().await.unwrap().to_bytes(), body);
     }
+}
+
+#[tokio::test]
+async fn own_refusal_of_a_grpc_call_is_sent_only_if_it_is_meant_for_it() {
+    async fn refuse(make: fn() -> Response<String>) -> Response<ResponseBody<Empty<Bytes>>> {
+        let layer =
+            RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(move |_, _| make());
+        let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
+        let request = Request::post("/orders.Orders/Get")
+            .version(http::Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        service.oneshot(request).await.unwrap()
+    }
+    let text = || Response::builder().status(401).body(String::from("no")).unwrap();
+    let any_protocol = || {
+        let mut response = Response::builder().status(401).body(String::from("no")).unwrap();
+        response.extensions_mut().insert(AnyProtocol);
+        response
+    };
+    let grpc = || {
+        let response =
+            Response::builder().header("content-type", "application/grpc").header("grpc-status", "16");
+        response.body(String::new()).unwrap()
+    };
+    for (case, make, status, grpc_status) in [
+        ("text", text as fn() -> Response<String>, 200, Some("7")),
+        ("text for any protocol", any_protocol, 401, None),
+        ("gRPC", grpc, 200, Some("16")),
+    ] {
+        let response = refuse(make).await;
+        assert_eq!(response.status(), status, "{case}");
+        let found = response.headers().get("grpc-status").map(|value| value.to_str().unwrap());
+        assert_eq!(found, grpc_status, "{case}");
+    }
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn own_refusal_is_anything_that_axum_responds_with_unless_its_body_streams() {
+    use axum::{
+        body::Body,
+        response::{Html, IntoResponse},
+    };
+
+    async fn refuse<R: IntoRefusal>(make: impl Fn() -> R + Send + Sync + 'static) -> (StatusCode, Bytes) {
+        let layer =
+            RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(move |_, _| make());
+        let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        (response.status(), response.into_body().collect().await.unwrap().to_bytes())
+    }
+    let html = refuse(|| (StatusCode::UNAUTHORIZED, Html("<p>no</p>"))).await;
+    assert_eq!(html, (StatusCode::UNAUTHORIZED, Bytes::from_static(b"<p>no</p>")));
+    let streaming = refuse(|| {
+        let (sender, body) = http_body_util::channel::Channel::<Bytes>::new(1);
+        std::mem::forget(sender);
+        Body::new(body).into_response()
+    });
+    assert_eq!(streaming.await.0, StatusCode::FORBIDDEN, "the default response in its place");
 }
 
 #[tokio::test]

@@ -25,9 +25,9 @@ pub(super) type TcpConnector = HttpConnector<Resolver>;
 /// Sends requests to upstreams, each under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
 ///
 /// Clones share the pools. See the [module](super) for when a request is sent. `B` is the request body.
-pub struct MtlsClient<B>(Arc<Shared<B>>);
+pub struct MtlsClient<B>(Arc<ClientInner<B>>);
 
-struct Shared<B> {
+struct ClientInner<B> {
     settings: Settings,
     pools: Arc<Pools<B>>,
 }
@@ -143,7 +143,7 @@ impl MtlsClientBuilder {
             max_total_connections: self.max_total_connections,
         };
         let pools = Arc::new(Pools::new(&settings));
-        MtlsClient(Arc::new(Shared { settings, pools }))
+        MtlsClient(Arc::new(ClientInner { settings, pools }))
     }
 }
 

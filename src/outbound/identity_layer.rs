@@ -1,3 +1,4 @@
+use crate::shared::Shared;
 use std::{
     fmt,
     sync::Arc,
@@ -8,8 +9,8 @@ use http::{Extensions, HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ClientErrorKind, RequestTrust, SharedUpstreamTrust, UpstreamTrust};
-use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity, SharedIdentity};
+use super::{ClientErrorKind, RequestTrust, UpstreamTrust};
+use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity};
 
 /// Chooses the identity under which the requests of a route are sent, and optionally the route's trust. A
 /// [`RequestIdentity`] and a [`RequestTrust`] in a request's extensions count in place of the route's.
@@ -25,7 +26,7 @@ pub struct IdentityLayer {
 #[derive(Debug, Clone)]
 struct Route {
     choice: Choice,
-    trust: Option<SharedUpstreamTrust>,
+    trust: Option<Shared<UpstreamTrust>>,
     http1_only: bool,
     allows_missing_close_notify: bool,
 }
@@ -33,7 +34,7 @@ struct Route {
 #[derive(Clone)]
 enum Choice {
     Anonymous,
-    Shared(SharedIdentity),
+    Shared(Shared<ClientIdentity>),
     Referred { identities: Arc<dyn ResolveIdentity>, reference: Reference },
 }
 
@@ -78,8 +79,8 @@ pub(super) struct Dispatch {
 }
 
 impl IdentityLayer {
-    /// Sends under `identity`: a [`ClientIdentity`], or a [`SharedIdentity`] that is replaced while serving.
-    pub fn new(identity: impl Into<SharedIdentity>) -> Self {
+    /// Sends under `identity`: a [`ClientIdentity`], or a [`Shared<ClientIdentity>`](crate::Shared) that is replaced while serving.
+    pub fn new(identity: impl Into<Shared<ClientIdentity>>) -> Self {
         Self::with_choice(Choice::Shared(identity.into()))
     }
 
@@ -109,13 +110,13 @@ impl IdentityLayer {
     ///
     /// ```
     /// # fn route(acme: tower_mtls::ClientIdentity, globex: tower_mtls::ClientIdentity) {
-    /// use tower_mtls::{Identities, IdentityLayer, IdentityReference, SharedIdentities, admitted};
+    /// use tower_mtls::{Identities, IdentityLayer, IdentityReference, Shared, admitted};
     ///
     /// let mut identities = Identities::new();
     /// identities.insert(IdentityReference::name("acme"), acme);
     /// identities.insert(IdentityReference::name("globex"), globex);
     /// // A clone stays here, to replace them all while requests are sent.
-    /// let identities = SharedIdentities::new(identities);
+    /// let identities = Shared::new(identities);
     /// let layer = IdentityLayer::choose(identities.clone(), |_headers, extensions| {
     ///     let tenant = match admitted(extensions)?.subject().to_string().as_str() {
     ///         "CN=acme,O=Contoso" => "acme",
@@ -139,10 +140,10 @@ impl IdentityLayer {
         Self { route }
     }
 
-    /// Demands this of the route's upstreams: a [`UpstreamTrust`], or a [`SharedUpstreamTrust`] that is replaced
+    /// Demands this of the route's upstreams: a [`UpstreamTrust`], or a [`Shared<UpstreamTrust>`](crate::Shared) that is replaced
     /// while serving. Default: the client's own trust. A [`RequestTrust`] counts in its place.
     #[must_use]
-    pub fn with_trust(mut self, trust: impl Into<SharedUpstreamTrust>) -> Self {
+    pub fn with_trust(mut self, trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         self.route.trust = Some(trust.into());
         self
     }
@@ -217,7 +218,7 @@ impl Dispatch {
         }
         match &self.route.choice {
             Choice::Anonymous => Ok(None),
-            Choice::Shared(identity) => Ok(Some(identity.current())),
+            Choice::Shared(identity) => Ok(Some(ClientIdentity::clone(&identity.load()))),
             Choice::Referred { identities, reference } => {
                 let reference = match reference {
                     Reference::Fixed(reference) => Some(reference),
@@ -233,7 +234,7 @@ impl Dispatch {
     pub(super) fn trust(&self) -> Option<UpstreamTrust> {
         match &self.own_trust {
             Some(own) => Some(own.current()),
-            None => self.route.trust.as_ref().map(SharedUpstreamTrust::current),
+            None => self.route.trust.as_ref().map(|trust| UpstreamTrust::clone(&trust.load())),
         }
     }
 

@@ -19,15 +19,15 @@
 //! # Replacing an identity or a trust
 //!
 //! The identity is chosen when a request is dispatched: once a connection is at hand, and again if the request
-//! could not be begun on it. So a request that starts after [`SharedIdentity::replace`] returned is sent under
-//! the new identity, and the same holds for [`SharedUpstreamTrust::replace`] and [`SharedIdentities::replace`].
+//! could not be begun on it. So a request that starts after [`Shared::replace`] returned is sent under
+//! the new identity, and the same holds for [`Shared::replace`] and [`Shared::replace`].
 //! Connections of the old one serve what is in flight and nothing else. Idle ones are closed within a second
 //! after the last clone of the old identity is gone, or at once by [`MtlsClient::retire_identity`]; those that
 //! still have something in flight after the
 //! [drain timeout](MtlsClientBuilder::with_drain_timeout) are cut off.
 //!
-//! [`SharedIdentity::replace`]: crate::SharedIdentity::replace
-//! [`SharedIdentities::replace`]: crate::identity::SharedIdentities::replace
+//! [`Shared::replace`]: crate::Shared::replace
+//! [`Shared::replace`]: crate::Shared::replace
 //!
 //! # What is sent twice, and what is not
 //!
@@ -72,7 +72,6 @@ mod pool;
 mod request_trust;
 mod resolver;
 mod retry;
-mod shared_trust;
 mod stream;
 mod tls;
 mod trust;
@@ -90,7 +89,6 @@ pub use self::{
     pool::UpstreamBody,
     request_trust::RequestTrust,
     retry::RetryIdempotent,
-    shared_trust::SharedUpstreamTrust,
     stream::UpstreamStream,
     trust::{UpstreamTrust, UpstreamTrustBuilder, UpstreamTrustError},
 };

@@ -1,4 +1,5 @@
-use super::{SharedUpstreamTrust, UpstreamTrust};
+use super::UpstreamTrust;
+use crate::shared::Shared;
 
 /// What one request demands of its upstream, in place of its route's trust.
 ///
@@ -8,18 +9,18 @@ use super::{SharedUpstreamTrust, UpstreamTrust};
 /// other, so that a lenient one lends nothing to a strict one. Extensions do not travel over the wire: no caller sets
 /// one.
 #[derive(Debug, Clone)]
-pub struct RequestTrust(SharedUpstreamTrust);
+pub struct RequestTrust(Shared<UpstreamTrust>);
 
 impl RequestTrust {
-    /// This trust: a [`UpstreamTrust`], or a [`SharedUpstreamTrust`] that is replaced while serving.
+    /// This trust: a [`UpstreamTrust`], or a [`Shared<UpstreamTrust>`](crate::Shared) that is replaced while serving.
     ///
     /// Keep the trust and clone it for each request: one that is built anew shares no connections with others.
-    pub fn new(trust: impl Into<SharedUpstreamTrust>) -> Self {
+    pub fn new(trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         Self(trust.into())
     }
 
     /// The trust as it is now.
     pub fn current(&self) -> UpstreamTrust {
-        self.0.current()
+        UpstreamTrust::clone(&self.0.load())
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     generation::Generation,
     key_pair::{KeyPairError, provider_or_default},
     pem::{self, PemError},
+    shared::sealed::Sealed,
 };
 
 /// What an upstream's certificate must prove. Cheap to clone.
@@ -101,6 +102,8 @@ impl UpstreamTrust {
         inner
     }
 }
+
+impl Sealed for UpstreamTrust {}
 
 impl fmt::Debug for UpstreamTrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
 use std::{collections::HashSet, fmt};
 
 use super::Answer;
-use crate::certificate::ClientCertificate;
+use crate::certificate::Certificate;
 
 /// "Is the very certificate in that set?": a store of callers' certificates, for
 /// [`Rule::member_of`](super::Rule::member_of).
@@ -11,7 +11,7 @@ use crate::certificate::ClientCertificate;
 /// [`Answer::CannotTell`], which refuses the caller.
 pub trait CertificateSet: fmt::Debug + Send + Sync + 'static {
     /// Whether the certificate is a member.
-    fn contains(&self, certificate: &ClientCertificate) -> Answer;
+    fn contains(&self, certificate: &Certificate) -> Answer;
 
     /// What explanations call the set.
     fn name(&self) -> String {
@@ -21,13 +21,13 @@ pub trait CertificateSet: fmt::Debug + Send + Sync + 'static {
 
 /// DER-encoded certificates.
 impl CertificateSet for HashSet<Vec<u8>> {
-    fn contains(&self, certificate: &ClientCertificate) -> Answer {
+    fn contains(&self, certificate: &Certificate) -> Answer {
         Self::contains(self, certificate.der()).into()
     }
 }
 
 impl<S: CertificateSet> CertificateSet for std::sync::Arc<S> {
-    fn contains(&self, certificate: &ClientCertificate) -> Answer {
+    fn contains(&self, certificate: &Certificate) -> Answer {
         S::contains(self, certificate)
     }
 

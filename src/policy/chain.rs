@@ -8,7 +8,7 @@ use webpki::{EndEntityCert, VerifiedPath};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, x509::X509Version};
 
 use super::RejectionKind;
-use crate::certificate::{ClientCertificate, KeyUsage, Timestamp, Validity};
+use crate::certificate::{Certificate, KeyUsage, Timestamp, Validity};
 
 /// A trusted root's certificate, with the fields that [`TrustAnchor`] lacks.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ impl From<&webpki::Error> for ChainVerdict {
 
 /// The last second in which a chain for client authentication stands. `roots` describes `anchors`, one for one.
 pub(super) fn verify(
-    certificate: &ClientCertificate,
+    certificate: &Certificate,
     anchors: &[TrustAnchor<'_>],
     roots: &[Root],
     chain: &[CertificateDer<'_>],
@@ -193,7 +193,7 @@ pub(super) fn unix_time(now: Timestamp) -> Option<UnixTime> {
 /// The last second in which all CAs of a path are valid, if each may sign certificates (RFC 5280, 6.1.4 (n)).
 fn judge_path(
     path: &VerifiedPath<'_>,
-    certificate: &ClientCertificate,
+    certificate: &Certificate,
     anchors: &[TrustAnchor<'_>],
     roots: &[Root],
     now: Timestamp,

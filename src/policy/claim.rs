@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use super::{Answer, DnsNamePattern, NamePattern, RejectionKind};
 use crate::certificate::{
-    ClientCertificate, CommonName, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber,
+    Certificate, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, SerialNumber, SingleValue,
     SpiffeId, SpiffeTrustDomain, is_plain_text, same_text,
 };
 
@@ -13,6 +13,9 @@ pub(super) enum Claim {
     Issuer(NamePattern),
     Subject(NamePattern),
     CommonName(String),
+    OrganizationalUnit(String),
+    Organization(String),
+    Country(String),
     DnsName(DnsNamePattern),
     Uri(String),
     SpiffeId(SpiffeId),
@@ -27,20 +30,17 @@ pub(super) enum Claim {
 impl Claim {
     /// What the claim says of a certificate. Whatever it looks at and cannot read, or finds ambiguous, makes it
     /// unable to tell: `not` must never turn that into a yes.
-    pub(super) fn judge(&self, certificate: &ClientCertificate) -> Answer {
+    pub(super) fn judge(&self, certificate: &Certificate) -> Answer {
         let any_name = |matches: &dyn Fn(&GeneralName) -> bool| {
             Answer::from(certificate.subject_alternative_names().iter().any(matches))
         };
         match self {
             Self::Issuer(name) => judge_name(name, certificate.issuer()),
             Self::Subject(name) => judge_name(name, certificate.subject()),
-            Self::CommonName(name) => match certificate.subject().common_name() {
-                CommonName::None => Answer::Fails,
-                CommonName::One(only) if same_text(name, only) => Answer::Holds,
-                CommonName::One(only) if !is_plain_text(only) => Answer::CannotTell,
-                CommonName::One(_) => Answer::Fails,
-                CommonName::Unclear => Answer::CannotTell,
-            },
+            Self::CommonName(name) => judge_single(name, certificate.subject().common_name()),
+            Self::Organization(name) => judge_single(name, certificate.subject().organization()),
+            Self::Country(code) => judge_single(code, certificate.subject().country()),
+            Self::OrganizationalUnit(unit) => judge_unit(unit, certificate.subject()),
             Self::DnsName(name) if name.matches(certificate) => Answer::Holds,
             // A wildcard, a dot at the end, a NUL: whom it names is not certain.
             Self::DnsName(_) if DnsNamePattern::has_odd_names(certificate) => Answer::CannotTell,
@@ -64,6 +64,24 @@ impl Claim {
     }
 }
 
+fn judge_single(expected: &str, found: SingleValue<'_>) -> Answer {
+    match found {
+        SingleValue::Missing => Answer::Fails,
+        SingleValue::One(only) if same_text(expected, only) => Answer::Holds,
+        SingleValue::One(only) if !is_plain_text(only) => Answer::CannotTell,
+        SingleValue::One(_) => Answer::Fails,
+        SingleValue::Unclear => Answer::CannotTell,
+    }
+}
+
+fn judge_unit(expected: &str, subject: &DistinguishedName) -> Answer {
+    match subject.organizational_units().any(|unit| same_text(expected, unit)) {
+        true => Answer::Holds,
+        false if subject.has_unclear_unit() => Answer::CannotTell,
+        false => Answer::Fails,
+    }
+}
+
 fn judge_name(pattern: &NamePattern, name: &DistinguishedName) -> Answer {
     match pattern.matches(name) {
         true => Answer::Holds,
@@ -74,7 +92,7 @@ fn judge_name(pattern: &NamePattern, name: &DistinguishedName) -> Answer {
 
 /// A certificate with a SPIFFE URI beside another URI, or with one that is malformed, has no ID that one could
 /// rely on, and might be meant to have one.
-fn judge_spiffe(certificate: &ClientCertificate, matches: impl Fn(&SpiffeId) -> bool) -> Answer {
+fn judge_spiffe(certificate: &Certificate, matches: impl Fn(&SpiffeId) -> bool) -> Answer {
     if let Some(id) = certificate.spiffe_id() {
         return matches(&id).into();
     }
@@ -100,7 +118,12 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Issuer(name) | Self::Subject(name) => name.fmt(f),
-            Self::CommonName(text) | Self::Uri(text) | Self::Email(text) => write!(f, "{text:?}"),
+            Self::CommonName(text)
+            | Self::OrganizationalUnit(text)
+            | Self::Organization(text)
+            | Self::Country(text)
+            | Self::Uri(text)
+            | Self::Email(text) => write!(f, "{text:?}"),
             Self::DnsName(name) => name.fmt(f),
             Self::SpiffeId(id) => id.fmt(f),
             Self::SpiffeTrustDomain(domain) => write!(f, "any ID of {domain}"),
@@ -119,6 +142,9 @@ pub(super) fn subject_of(kind: RejectionKind) -> &'static str {
         RejectionKind::Issuer => "the issuer",
         RejectionKind::Subject => "the subject",
         RejectionKind::CommonName => "the only common name",
+        RejectionKind::OrganizationalUnit => "an organizational unit",
+        RejectionKind::Organization => "the only organization",
+        RejectionKind::Country => "the only country",
         RejectionKind::DnsName => "a DNS name",
         RejectionKind::Uri => "a URI",
         RejectionKind::SpiffeId => "the SPIFFE ID",
@@ -132,16 +158,17 @@ pub(super) fn subject_of(kind: RejectionKind) -> &'static str {
 }
 
 /// What the certificate has where a rule of this kind looks.
-pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> String {
+pub(super) fn found(kind: RejectionKind, certificate: &Certificate) -> String {
     let names = |pick: fn(&GeneralName) -> Option<String>| {
         list(certificate.subject_alternative_names().iter().filter_map(pick))
     };
     match kind {
         RejectionKind::Issuer => certificate.issuer().to_string(),
         RejectionKind::Subject => certificate.subject().to_string(),
-        RejectionKind::CommonName => {
-            list(certificate.subject().common_names().map(|name| format!("{name:?}")))
-        }
+        RejectionKind::CommonName => texts(certificate.subject().common_names()),
+        RejectionKind::OrganizationalUnit => texts(certificate.subject().organizational_units()),
+        RejectionKind::Organization => texts(certificate.subject().organizations()),
+        RejectionKind::Country => texts(certificate.subject().countries()),
         RejectionKind::DnsName => names(|name| match name {
             GeneralName::Dns(name) => Some(format!("{name:?}")),
             _ => None,
@@ -165,6 +192,10 @@ pub(super) fn found(kind: RejectionKind, certificate: &ClientCertificate) -> Str
         RejectionKind::Key => certificate.key_kind().to_string(),
         _ => String::new(),
     }
+}
+
+fn texts<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    list(items.map(|text| format!("{text:?}")))
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::certificate::{ClientCertificate, GeneralName};
+use crate::certificate::{Certificate, GeneralName};
 
 /// A DNS name in a rule, such as `orders.contoso.com` or `*.contoso.com` (RFC 9525).
 ///
@@ -14,7 +14,7 @@ pub struct DnsNamePattern {
 
 impl DnsNamePattern {
     /// Whether one of the certificate's dNSName entries matches.
-    pub fn matches(&self, certificate: &ClientCertificate) -> bool {
+    pub fn matches(&self, certificate: &Certificate) -> bool {
         certificate
             .subject_alternative_names()
             .iter()
@@ -22,7 +22,7 @@ impl DnsNamePattern {
     }
 
     /// Whether the certificate has a dNSName that is no plain host name.
-    pub(super) fn has_odd_names(certificate: &ClientCertificate) -> bool {
+    pub(super) fn has_odd_names(certificate: &Certificate) -> bool {
         let is_odd =
             |name: &GeneralName| matches!(name, GeneralName::Dns(name) if !name.split('.').all(is_label));
         certificate.subject_alternative_names().iter().any(is_odd)

@@ -5,7 +5,7 @@ use super::{
     pins::Pins,
 };
 use crate::{
-    certificate::{ClientCertificate, Thumbprint, Timestamp},
+    certificate::{Certificate, Thumbprint, Timestamp},
     generation::Generation,
 };
 
@@ -45,7 +45,7 @@ impl IssuerPins {
 
     /// Holds or cannot tell, never fails: the caller chooses what it sends, and `not` must not reward leaving the
     /// issuer out.
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
+    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
         if let Some(verdict) = certificate.chains().get(self.generation, now) {
             return judgement(verdict).no_longer_than(now);
         }
@@ -57,7 +57,7 @@ impl IssuerPins {
         judgement(verdict).no_longer_than(until)
     }
 
-    fn signed_until(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<Timestamp> {
+    fn signed_until(&self, certificate: &Certificate, now: Timestamp) -> Option<Timestamp> {
         let sent = certificate.chain().map(|der| (der, false));
         let roots = self.roots.as_ref().map(TrustAnchors::roots).unwrap_or_default();
         let roots = roots.iter().map(|root| (root.der(), root.allow_expired));

@@ -16,15 +16,15 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let made = rcgen::generate_simple_self_signed(vec![])?;
 //! # let other = rcgen::generate_simple_self_signed(vec![])?;
-//! use tower_mtls::{Clock, ClientCertificate, Policy, Presented, RejectionKind, SystemClock};
+//! use tower_mtls::{Clock, Certificate, Policy, Presented, RejectionKind, SystemClock};
 //!
-//! let certificate = ClientCertificate::from_der(made.cert.der())?;
+//! let certificate = Certificate::from_der(made.cert.der())?;
 //! let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build()?;
 //!
 //! let now = SystemClock.now();
 //! assert!(policy.judge(&Presented::from(certificate), now).is_ok());
 //!
-//! let stranger = ClientCertificate::from_der(other.cert.der())?;
+//! let stranger = Certificate::from_der(other.cert.der())?;
 //! let rejection = policy.judge(&Presented::from(stranger), now).unwrap_err();
 //! assert_eq!(rejection.kind(), RejectionKind::Thumbprint);
 //! # Ok(())
@@ -74,13 +74,12 @@ pub use self::{
     name_pattern::NamePattern,
     rejection::{Rejection, RejectionKind},
     rule::Rule,
-    shared::SharedPolicy,
     verification::Verification,
 };
 
 /// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.
 ///
-/// Immutable and cheap to clone; put it behind a [`SharedPolicy`] to replace it while serving.
+/// Immutable and cheap to clone; put it behind a [`Shared<Policy>`](crate::Shared) to replace it while serving.
 #[derive(Debug, Clone)]
 pub struct Policy(Arc<Inner>);
 

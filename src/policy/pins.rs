@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use crate::certificate::{ClientCertificate, Thumbprint};
+use crate::certificate::{Certificate, Thumbprint};
 
 /// Allowed hashes. The standard library's keyed hash, so that nobody who can choose certificates can choose
 /// collisions.
@@ -19,7 +19,7 @@ impl Pins {
     }
 
     /// Whether a thumbprint of this certificate is among them. Its SHA-1 is asked for only if one is here.
-    pub(super) fn contain_certificate(&self, certificate: &ClientCertificate) -> bool {
+    pub(super) fn contain_certificate(&self, certificate: &Certificate) -> bool {
         self.contains(certificate.sha256_thumbprint())
             || !self.sha1.is_empty() && self.contains(certificate.sha1_thumbprint())
     }

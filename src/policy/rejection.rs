@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{answer::Judgement, rule::RuleName};
 
@@ -22,13 +22,28 @@ impl Rejection {
         Self { kind: judgement.kind, rule: judgement.rule.cloned() }
     }
 
+    /// Rejects a caller in an asynchronous decision (`RequireCertificateLayer::authorize`): 403, or `grpc-status: 7`.
+    ///
+    /// `reason` goes to the log, as the field `rule`, and not to the caller.
+    pub fn not_authorized(reason: impl Into<Arc<str>>) -> Self {
+        Self { kind: RejectionKind::NotAuthorized, rule: Some(RuleName::new(reason)) }
+    }
+
+    /// Reports that an asynchronous decision could not be made, as when a database does not respond: 503, or
+    /// `grpc-status: 14`.
+    ///
+    /// `error` goes to the log, as the field `rule`, and not to the caller.
+    pub fn unavailable(error: impl fmt::Display) -> Self {
+        Self { kind: RejectionKind::AuthorizationUnavailable, rule: Some(RuleName::new(error.to_string())) }
+    }
+
     /// The kind of rejection.
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
     /// The name of the [custom rule](super::Rule::custom) that failed or could not tell, or that held inside of
-    /// `not`, if it was one.
+    /// `not`, if it was one; for an asynchronous decision, its reason.
     pub fn custom_rule(&self) -> Option<&str> {
         self.rule.as_ref().map(RuleName::as_str)
     }
@@ -72,6 +87,12 @@ pub enum RejectionKind {
     Subject,
     /// The subject has not exactly one common name, or it is not on the list.
     CommonName,
+    /// No organizational unit of the subject is on the list.
+    OrganizationalUnit,
+    /// The subject does not have exactly one organization, or it is not on the list.
+    Organization,
+    /// The subject does not have exactly one country, or it is not on the list.
+    Country,
     /// No subject alternative name of type dNSName is on the list.
     DnsName,
     /// The thumbprint is not on the list.
@@ -100,6 +121,14 @@ pub enum RejectionKind {
     Excluded,
     /// A rule of the user's own failed.
     Custom,
+    /// The asynchronous decision after the rules rejected the caller: see [`Rejection::not_authorized`].
+    NotAuthorized,
+    /// The asynchronous decision could not be made: see [`Rejection::unavailable`]. Answered with 503.
+    AuthorizationUnavailable,
+    /// The asynchronous decision took too long, or too many were in progress. Answered with 503.
+    AuthorizationTimeout,
+    /// The asynchronous decision panicked. Answered with 500.
+    AuthorizationPanicked,
     /// A policy document answered in its own way.
     Document,
     /// A rule could not be decided.
@@ -122,6 +151,9 @@ impl RejectionKind {
             Self::Issuer => "issuer",
             Self::Subject => "subject",
             Self::CommonName => "common_name",
+            Self::OrganizationalUnit => "organizational_unit",
+            Self::Organization => "organization",
+            Self::Country => "country",
             Self::DnsName => "dns_name",
             Self::Thumbprint => "thumbprint",
             Self::Serial => "serial",
@@ -136,6 +168,10 @@ impl RejectionKind {
             Self::NotMember => "not_member",
             Self::Excluded => "excluded",
             Self::Custom => "custom",
+            Self::NotAuthorized => "not_authorized",
+            Self::AuthorizationUnavailable => "authorization_unavailable",
+            Self::AuthorizationTimeout => "authorization_timeout",
+            Self::AuthorizationPanicked => "authorization_panicked",
             Self::Document => "policy_document",
             Self::Undecidable => "undecidable",
         }
@@ -159,6 +195,9 @@ impl RejectionKind {
             Self::Issuer => "the client certificate's issuer is not allowed",
             Self::Subject => "the client certificate's subject is not allowed",
             Self::CommonName => "the client certificate's common name is not allowed",
+            Self::OrganizationalUnit => "none of the client certificate's organizational units is allowed",
+            Self::Organization => "the client certificate's organization is not allowed",
+            Self::Country => "the client certificate's country is not allowed",
             Self::DnsName => "none of the client certificate's DNS names is allowed",
             Self::Thumbprint => "the client certificate's thumbprint is not allowed",
             Self::Serial => "the client certificate's serial number is not allowed",
@@ -173,6 +212,10 @@ impl RejectionKind {
             Self::NotMember => "the client certificate is not in the set",
             Self::Excluded => "the client certificate is excluded",
             Self::Custom => "a custom rule refused the client certificate",
+            Self::NotAuthorized => "the caller is not authorized",
+            Self::AuthorizationUnavailable => "the authorization of the caller could not be decided",
+            Self::AuthorizationTimeout => "the authorization of the caller took too long",
+            Self::AuthorizationPanicked => "the authorization of the caller panicked",
             Self::Document => "a policy document refused the request",
             Self::Undecidable => "a rule about the client certificate could not be decided",
         }

@@ -7,8 +7,7 @@ use super::{Answer, CertificateSet, DnsNamePattern, NamePattern, RejectionKind, 
 #[cfg(feature = "trust")]
 use super::{IssuerPins, TrustAnchors};
 use crate::certificate::{
-    ClientCertificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint,
-    Timestamp,
+    Certificate, ExtendedKeyUsage, KeyKind, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint, Timestamp,
 };
 
 /// One condition over a certificate, or a group of conditions.
@@ -26,6 +25,8 @@ use crate::certificate::{
 /// | [`member_of`](Self::member_of) | the whole certificate with a set | | yes |
 /// | [`issuer`](Self::issuer), [`subject`](Self::subject) | distinguished names | RFC 5280, 7.1 | |
 /// | [`common_name`](Self::common_name) | the subject's only CN | RFC 5280, 7.1 | |
+/// | [`organization`](Self::organization), [`country`](Self::country) | the subject's only O or C | RFC 5280, 7.1 | |
+/// | [`organizational_unit`](Self::organizational_unit) | the subject's OUs | RFC 5280, 7.1 | |
 /// | [`serial`](Self::serial) | the serial number | RFC 5280, 4.1.2.2 | |
 /// | [`dns_name`](Self::dns_name) | dNSName entries | RFC 9525 | |
 /// | [`uri`](Self::uri) | URI entries, octet by octet | RFC 5280, 4.2.1.6 | |
@@ -46,7 +47,7 @@ use crate::certificate::{
 ///     Rule::subject(["CN=orders,O=Contoso".parse()?]),
 ///     Rule::subject(["CN=billing,O=Contoso".parse()?]),
 /// ]);
-/// let unanchored = Policy::builder().rule(not_the_test_client).rule(orders_or_billing).build();
+/// let unanchored = Policy::builder().require(not_the_test_client).require(orders_or_billing).build();
 /// assert!(unanchored.is_err(), "names alone can be forged: a chain or a thumbprint must anchor them");
 /// # Ok::<(), tower_mtls::NameParseError>(())
 /// ```
@@ -58,12 +59,16 @@ pub struct Rule(Kind);
 pub(super) struct RuleName(Arc<Arc<str>>);
 
 impl RuleName {
+    pub(super) fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(Arc::new(name.into()))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-type Custom = dyn Fn(&ClientCertificate, Timestamp) -> Answer + Send + Sync;
+type Custom = dyn Fn(&Certificate, Timestamp) -> Answer + Send + Sync;
 
 #[derive(Clone)]
 enum Kind {
@@ -111,6 +116,24 @@ impl Rule {
         Self::claims(RejectionKind::CommonName, names)
     }
 
+    /// One of the subject's organizational units (OU) is one of these, case and white space aside.
+    pub fn organizational_unit<N: Into<String>>(units: impl IntoIterator<Item = N>) -> Self {
+        let units = units.into_iter().map(|unit| Claim::OrganizationalUnit(unit.into()));
+        Self::claims(RejectionKind::OrganizationalUnit, units)
+    }
+
+    /// The subject has exactly one organization (O), and it is one of these, case and white space aside.
+    pub fn organization<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(|name| Claim::Organization(name.into()));
+        Self::claims(RejectionKind::Organization, names)
+    }
+
+    /// The subject has exactly one country (C, two letters), and it is one of these, case aside.
+    pub fn country<N: Into<String>>(codes: impl IntoIterator<Item = N>) -> Self {
+        let codes = codes.into_iter().map(|code| Claim::Country(code.into()));
+        Self::claims(RejectionKind::Country, codes)
+    }
+
     /// One of the certificate's dNSName entries matches one of these.
     pub fn dns_name(names: impl IntoIterator<Item = DnsNamePattern>) -> Self {
         Self::claims(RejectionKind::DnsName, names.into_iter().map(Claim::DnsName))
@@ -121,12 +144,12 @@ impl Rule {
         Self::claims(RejectionKind::Uri, uris.into_iter().map(|uri| Claim::Uri(uri.into())))
     }
 
-    /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) is one of these.
+    /// The certificate's [SPIFFE ID](Certificate::spiffe_id) is one of these.
     pub fn spiffe_id(ids: impl IntoIterator<Item = SpiffeId>) -> Self {
         Self::claims(RejectionKind::SpiffeId, ids.into_iter().map(Claim::SpiffeId))
     }
 
-    /// The certificate's [SPIFFE ID](ClientCertificate::spiffe_id) belongs to one of these trust domains.
+    /// The certificate's [SPIFFE ID](Certificate::spiffe_id) belongs to one of these trust domains.
     pub fn spiffe_trust_domain(domains: impl IntoIterator<Item = SpiffeTrustDomain>) -> Self {
         Self::claims(RejectionKind::SpiffeId, domains.into_iter().map(Claim::SpiffeTrustDomain))
     }
@@ -202,9 +225,9 @@ impl Rule {
     /// [`allow_unanchored`](super::PolicyBuilder::allow_unanchored).
     pub fn custom<A: Into<Answer>>(
         name: impl Into<Arc<str>>,
-        rule: impl Fn(&ClientCertificate, Timestamp) -> A + Send + Sync + 'static,
+        rule: impl Fn(&Certificate, Timestamp) -> A + Send + Sync + 'static,
     ) -> Self {
-        let name = RuleName(Arc::new(name.into()));
+        let name = RuleName::new(name);
         Self(Kind::Custom(name, Arc::new(move |certificate, now| rule(certificate, now).into())))
     }
 
@@ -231,7 +254,7 @@ impl Rule {
 
     /// What the rule says of a certificate, outside of a policy.
     #[cfg(feature = "apim")]
-    pub(crate) fn answer(&self, certificate: &ClientCertificate, now: Timestamp) -> Answer {
+    pub(crate) fn answer(&self, certificate: &Certificate, now: Timestamp) -> Answer {
         self.judge(certificate, now).answer
     }
 
@@ -248,6 +271,19 @@ impl Rule {
             Kind::All(rules) => rules.iter().any(Self::is_anchored),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::is_anchored),
             Kind::Validity | Kind::Claims(..) | Kind::Custom(..) | Kind::Not(_) => false,
+        }
+    }
+
+    /// Returns true if the rule only compares fields of the certificate: no signature is verified, and no code of the
+    /// user runs.
+    pub(super) fn is_cheap(&self) -> bool {
+        match &self.0 {
+            Kind::Validity | Kind::Claims(..) | Kind::Thumbprint(_) | Kind::Spki(_) => true,
+            Kind::All(rules) | Kind::Any(rules) => rules.iter().all(Self::is_cheap),
+            Kind::Not(rule) => rule.is_cheap(),
+            Kind::Member(_) | Kind::Custom(..) => false,
+            #[cfg(feature = "trust")]
+            Kind::Trust(_) | Kind::IssuerThumbprint(_) => false,
         }
     }
 

@@ -3,28 +3,29 @@
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
 mod forged_names;
+mod subject;
 #[cfg(feature = "trust")]
 mod trust;
 
 use super::*;
 use crate::pki::{Authority, Issued, Leaf, NOON};
-use crate::{ClientCertificate, ExtendedKeyUsage, KeyKind, Thumbprint};
+use crate::{Certificate, ExtendedKeyUsage, KeyKind, Thumbprint, shared::Shared};
 
 const NOW: Timestamp = Timestamp::from_unix(NOON);
 
-fn read(issued: &Issued) -> ClientCertificate {
-    ClientCertificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
+fn read(issued: &Issued) -> Certificate {
+    Certificate::from_der_chain(&issued.der, issued.chain.iter().map(Vec::as_slice)).unwrap()
 }
 
-fn self_signed(leaf: &Leaf) -> ClientCertificate {
+fn self_signed(leaf: &Leaf) -> Certificate {
     read(&leaf.self_signed())
 }
 
-fn orders() -> ClientCertificate {
+fn orders() -> Certificate {
     self_signed(&Leaf::client("orders").dns("orders.contoso.com"))
 }
 
-fn answer(rule: &Rule, certificate: &ClientCertificate) -> (Answer, RejectionKind) {
+fn answer(rule: &Rule, certificate: &Certificate) -> (Answer, RejectionKind) {
     let judgement = rule.judge(certificate, NOW);
     (judgement.answer, judgement.kind)
 }
@@ -47,6 +48,10 @@ fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
         ("another issuer", issuer("CN=billing,O=Contoso"), Some(Kind::Issuer)),
         ("common name", Rule::common_name(["Orders"]), None),
         ("another common name", Rule::common_name(["order"]), Some(Kind::CommonName)),
+        ("organization", Rule::organization(["contoso"]), None),
+        ("another organization", Rule::organization(["Fabrikam"]), Some(Kind::Organization)),
+        ("no organizational unit", Rule::organizational_unit(["x"]), Some(Kind::OrganizationalUnit)),
+        ("no country", Rule::country(["DE"]), Some(Kind::Country)),
         ("dns name", dns("orders.contoso.com"), None),
         ("dns wildcard", dns("*.contoso.com"), None),
         ("another dns name", dns("billing.contoso.com"), Some(Kind::DnsName)),
@@ -81,8 +86,8 @@ fn names_numbers_and_keys_are_compared_by_their_standards() {
     let email = |text: &str| Rule::email([text]);
     let ip = |text: &str| Rule::ip_address([text.parse().unwrap()]);
     let serial = |text: &str| Rule::serial([text.parse().unwrap()]);
-    let pin = |certificate: &ClientCertificate| Rule::spki_sha256([certificate.spki_sha256()]);
-    let set = |certificate: &ClientCertificate| {
+    let pin = |certificate: &Certificate| Rule::spki_sha256([certificate.spki_sha256()]);
+    let set = |certificate: &Certificate| {
         Rule::member_of(std::collections::HashSet::from([certificate.der().to_vec()]))
     };
     let table = [
@@ -133,7 +138,7 @@ fn not_admits_nobody_whose_claims_cannot_be_read() {
         let value = rcgen::DnValue::TeletexString("banned".try_into().unwrap());
         params.distinguished_name.push(DnType::CommonName, value);
         let der = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-        ClientCertificate::from_der(der.der()).unwrap()
+        Certificate::from_der(der.der()).unwrap()
     };
     for (case, rule, certificate, expected) in [
         ("another name", not(Rule::common_name(["banned"])), orders(), Answer::Holds),
@@ -202,7 +207,7 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
     let policy = Policy::builder()
         .thumbprint(certificate.sha256_thumbprint())
         .subject("CN=billing,O=Contoso".parse().unwrap())
-        .rule(Rule::any([Rule::common_name(["orders"]), Rule::common_name(["billing"])]))
+        .require(Rule::any([Rule::common_name(["orders"]), Rule::common_name(["billing"])]))
         .build()
         .unwrap();
     let presented = certificate.into();
@@ -229,18 +234,18 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
 #[test]
 fn combinations_that_prove_nothing_are_warned_of() {
     let name: NamePattern = "CN=orders".parse().unwrap();
-    let pin = Policy::builder().spki_sha256([0; 32]);
+    let pin = Policy::builder().require(Rule::spki_sha256([[0; 32]]));
     for (case, builder, expected) in [
         ("a pin", pin, vec![]),
         (
             "an issuer beside a pinned key",
-            Policy::builder().spki_sha256([0; 32]).issuer(name.clone()),
+            Policy::builder().require(Rule::spki_sha256([[0; 32]])).issuer(name.clone()),
             vec![PolicyWarning::IssuerWithoutChain],
         ),
         #[cfg(feature = "trust")]
         (
             "an exclusion by chain",
-            Policy::builder().spki_sha256([0; 32]).rule(Rule::not(Rule::trust(
+            Policy::builder().require(Rule::spki_sha256([[0; 32]])).require(Rule::not(Rule::trust(
                 TrustAnchors::from_der([Authority::root("root").der()]).unwrap(),
             ))),
             vec![PolicyWarning::ExclusionByChain],
@@ -256,8 +261,8 @@ fn combinations_that_prove_nothing_are_warned_of() {
         (
             "an exclusion by thumbprint",
             Policy::builder()
-                .spki_sha256([0; 32])
-                .rule(Rule::not(Rule::thumbprint([Thumbprint::Sha256([0; 32])]))),
+                .require(Rule::spki_sha256([[0; 32]]))
+                .require(Rule::not(Rule::thumbprint([Thumbprint::Sha256([0; 32])]))),
             vec![PolicyWarning::ExclusionByHash],
         ),
         (
@@ -314,7 +319,7 @@ fn what_cannot_be_told_refuses() {
         Rule::custom("cannot tell", |_, _| Answer::CannotTell),
         Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
     ] {
-        let policy = Policy::builder().thumbprint(thumbprint).rule(rule).build().unwrap();
+        let policy = Policy::builder().thumbprint(thumbprint).require(rule).build().unwrap();
         let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();
         assert_eq!(rejection.kind(), RejectionKind::Undecidable);
     }
@@ -322,7 +327,8 @@ fn what_cannot_be_told_refuses() {
 
 #[test]
 fn presence_and_readability_come_before_any_rule() {
-    let policy = Policy::builder().custom("anyone", |_, _| true).allow_unanchored().build().unwrap();
+    let policy =
+        Policy::builder().require(Rule::custom("anyone", |_, _| true)).allow_unanchored().build().unwrap();
     let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
     assert_eq!(policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(), RejectionKind::Missing);
     assert_eq!(policy.judge(&unreadable, NOW).unwrap_err().kind(), RejectionKind::Unreadable);
@@ -363,8 +369,8 @@ fn verdicts_of_one_policy_do_not_pass_for_another() {
 fn a_custom_rule_is_asked_every_time() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = AtomicUsize::new(0);
-    let rule = move |_: &ClientCertificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
-    let policy = Policy::builder().custom("twice", rule).allow_unanchored().build().unwrap();
+    let rule = move |_: &Certificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
+    let policy = Policy::builder().require(Rule::custom("twice", rule)).allow_unanchored().build().unwrap();
     let presented = orders().into();
     let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
     assert_eq!(admitted, [true, true, false, false]);
@@ -376,7 +382,7 @@ fn a_replaced_policy_judges_at_once() {
     let presented = Presented::from(certificate.clone());
     let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
     let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
-    let shared = SharedPolicy::new(open.clone());
+    let shared = Shared::new(open.clone());
     let other_handle = shared.clone();
     for _ in 0..3 {
         assert!(shared.judge(&presented, NOW).is_ok());
@@ -403,29 +409,29 @@ fn policies_that_prove_nothing_are_refused_at_build() {
             Policy::builder().subject(name.clone()).issuer(name.clone()),
             PolicyError::Unanchored,
         ),
-        ("custom alone", Policy::builder().custom("x", |_, _| true), PolicyError::Unanchored),
-        ("not", Policy::builder().rule(Rule::not(anchored())), PolicyError::Unanchored),
+        ("custom alone", Policy::builder().require(Rule::custom("x", |_, _| true)), PolicyError::Unanchored),
+        ("not", Policy::builder().require(Rule::not(anchored())), PolicyError::Unanchored),
         (
             "one way without an anchor",
-            Policy::builder().rule(Rule::any([anchored(), Rule::subject([name.clone()])])),
+            Policy::builder().require(Rule::any([anchored(), Rule::subject([name.clone()])])),
             PolicyError::Unanchored,
         ),
         ("no thumbprints", Policy::builder().thumbprints([]), PolicyError::EmptyList { rule: "thumbprint" }),
         (
             "empty any",
-            Policy::builder().thumbprint(zero).rule(Rule::not(Rule::any([]))),
+            Policy::builder().thumbprint(zero).require(Rule::not(Rule::any([]))),
             PolicyError::EmptyList { rule: "any" },
         ),
         (
             "empty all",
-            Policy::builder().thumbprint(zero).rule(Rule::all([])),
+            Policy::builder().thumbprint(zero).require(Rule::all([])),
             PolicyError::EmptyList { rule: "all" },
         ),
     ] {
         assert_eq!(builder.build().unwrap_err(), expected, "{case}");
     }
     let both_ways = Rule::any([anchored(), Rule::all([Rule::subject([name.clone()]), anchored()])]);
-    assert!(Policy::builder().rule(both_ways).build().is_ok());
+    assert!(Policy::builder().require(both_ways).build().is_ok());
     assert!(Policy::builder().subject(name).allow_unanchored().build().is_ok());
     assert!(Policy::builder().allow_unanchored().build().is_ok(), "any currently valid certificate");
 }

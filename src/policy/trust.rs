@@ -8,7 +8,7 @@ use super::{
     chain::{self, ChainVerdict, Root},
 };
 use crate::{
-    certificate::{ClientCertificate, Timestamp},
+    certificate::{Certificate, Timestamp},
     generation::Generation,
     pem::{self, PemError},
 };
@@ -108,7 +108,7 @@ impl TrustAnchors {
         self.0.anchors.len()
     }
 
-    pub(super) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
+    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
         match self.verdict(certificate, now) {
             Some((verdict, until)) => {
                 Judgement::lasting(verdict == ChainVerdict::Trusted, verdict.kind()).no_longer_than(until)
@@ -118,7 +118,7 @@ impl TrustAnchors {
     }
 
     /// A verdict, remembered or reached now, and the last second in which it stands.
-    fn verdict(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<(ChainVerdict, Timestamp)> {
+    fn verdict(&self, certificate: &Certificate, now: Timestamp) -> Option<(ChainVerdict, Timestamp)> {
         if let Some(code) = certificate.chains().get(self.0.generation, now) {
             // How long the verdict stands is remembered with it: asked again each second, never longer.
             return Some((ChainVerdict::from_code(code), now));
@@ -135,7 +135,7 @@ impl TrustAnchors {
 
     /// Whether this very certificate is listed as a root.
     #[cfg(feature = "apim")]
-    pub(crate) fn lists(&self, certificate: &ClientCertificate) -> bool {
+    pub(crate) fn lists(&self, certificate: &Certificate) -> bool {
         self.0.roots.iter().any(|root| root.der() == certificate.der())
     }
 
@@ -144,17 +144,13 @@ impl TrustAnchors {
     }
 
     /// Why no chain stands, in words; None if one does.
-    pub(super) fn failure(&self, certificate: &ClientCertificate, now: Timestamp) -> Option<&'static str> {
+    pub(super) fn failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
         self.verdict(certificate, now)?.0.describe()
     }
 
     /// As [`failure`](Self::failure), if the chain was judged lately: nothing is verified for it.
     #[cfg(feature = "apim")]
-    pub(crate) fn known_failure(
-        &self,
-        certificate: &ClientCertificate,
-        now: Timestamp,
-    ) -> Option<&'static str> {
+    pub(crate) fn known_failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
         ChainVerdict::from_code(certificate.chains().get(self.0.generation, now)?).describe()
     }
 }

@@ -1,4 +1,4 @@
-//! A caller over real TLS whose version, protocol, certificate and session store a test chooses.
+//! A TLS client with a configurable version, protocol, certificate and session store.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -21,14 +21,14 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{Body, Http, Tls, empty, in_time, pki::Authority, provider};
 
-/// Keeps TLS sessions from one connection to the next, as rustls does by default.
+/// Keeps TLS sessions between connections, as rustls does by default.
 pub struct Caller {
     config: Arc<ClientConfig>,
     http: Http,
 }
 
 impl Caller {
-    /// Trusts `root`, and presents `key` if there is one, whether or not it belongs to its certificate.
+    /// Trusts `root` and presents `key`, if any, even if it does not match its certificate.
     pub fn new(root: &Authority, key: Option<Arc<CertifiedKey>>, tls: Tls, http: Http) -> Self {
         Self::trusting(&[root], key, tls, http)
     }
@@ -51,7 +51,7 @@ impl Caller {
         Self { config: Arc::new(config), http }
     }
 
-    /// On TLS 1.3 a server's refusal of the certificate shows only on the first read.
+    /// On TLS 1.3 the server's rejection of the certificate shows only on the first read.
     pub async fn handshake(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         self.handshake_on(TcpStream::connect(address).await?).await
     }
@@ -67,7 +67,7 @@ impl Caller {
         self.connected(self.handshake(address).await.unwrap()).await
     }
 
-    /// As [`connect`](Self::connect) on a socket that is connected already.
+    /// As [`connect`](Self::connect) on a connected socket.
     pub async fn connect_on(&self, socket: TcpStream) -> Connection {
         self.connected(self.handshake_on(socket).await.unwrap()).await
     }
@@ -77,7 +77,7 @@ impl Caller {
         assert_eq!(tls.alpn_protocol(), Some(&*self.http.alpn()), "the negotiated protocol");
         let kind = tls.handshake_kind().unwrap();
         let stream = TokioIo::new(stream);
-        // What goes wrong with a connection is told to the request that uses it.
+        // Errors of a connection are reported to the request that uses it.
         let sender = match self.http {
             Http::One => {
                 let (sender, connection) = http1::handshake(stream).await.unwrap();
@@ -93,7 +93,7 @@ impl Caller {
         Connection { sender, kind }
     }
 
-    /// One request on a connection of its own.
+    /// One request on a new connection.
     pub async fn get(&self, address: SocketAddr, path: &str) -> Answer {
         self.connect(address).await.get(path).await
     }
@@ -123,7 +123,7 @@ impl Connection {
         in_time("a body", Answer::read(response)).await
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the response head.
     pub async fn send(
         &mut self,
         method: Method,
@@ -134,7 +134,7 @@ impl Connection {
         self.send_request(request.body(body).unwrap()).await
     }
 
-    /// Sends a request for a path, with the host where this version of HTTP has it.
+    /// Sends a request for a path, with the host in the place of the protocol version.
     pub async fn send_request(&mut self, mut request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         match &mut self.sender {
             Sender::One(sender) => {
@@ -156,7 +156,7 @@ impl Connection {
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
-    /// What HTTP/1.1 said besides the status, if it is not the usual phrase.
+    /// The reason phrase of HTTP/1.1, if it is not the default one.
     pub reason: Option<String>,
     pub headers: HeaderMap,
     pub body: Bytes,

@@ -1,10 +1,10 @@
-//! Certificates that no sensible tool makes, cut out of sensible ones.
+//! Malformed certificates, edited from valid ones.
 
 use rcgen::SigningKey;
 
 use super::pki::Issued;
 
-/// The same certificate in version 1: without extensions, signed by its own key.
+/// The certificate in version 1: without extensions, signed by its own key.
 pub fn version_1(issued: Issued) -> Issued {
     const VERSION: u8 = 0xa0;
     const EXTENSIONS: u8 = 0xa3;
@@ -13,13 +13,13 @@ pub fn version_1(issued: Issued) -> Issued {
     })
 }
 
-/// The same certificate with subject alternative names that are no list, signed by its own key.
+/// The certificate with malformed subject alternative names, signed by its own key.
 pub fn with_malformed_names(issued: Issued) -> Issued {
     const SUBJECT_ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11, 0x04];
     rewritten(issued, |fields| {
         let (_, extensions) = fields.last_mut().unwrap();
         let place = extensions.windows(4).position(|window| window == SUBJECT_ALTERNATIVE_NAMES).unwrap();
-        // The octet string's length, then the tag of what should be a sequence.
+        // The octet string's length, then the tag of the expected sequence.
         extensions[place + 5] = 0x04;
     })
 }
@@ -39,7 +39,7 @@ fn rewritten(issued: Issued, change: impl FnOnce(&mut Vec<(u8, Vec<u8>)>)) -> Is
     Issued { der: wrap(0x30, &certificate.concat()), ..issued }
 }
 
-/// The first value: its tag, its contents, and what follows it.
+/// The first value: its tag, its contents, and the rest.
 fn split(der: &[u8]) -> (u8, &[u8], &[u8]) {
     let (length, start) = match der[1] {
         0x81 => (usize::from(der[2]), 3),

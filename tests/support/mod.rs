@@ -1,8 +1,9 @@
-//! What the integration tests share: certificates, a caller, servers that are joined when they are dropped,
-//! and an upstream that records who called it.
+//! Shared by the integration tests: certificates, a client, servers that are joined on drop, and an upstream that
+//! records its callers.
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     missing_docs,
     missing_debug_implementations,
     clippy::exhaustive_enums,
@@ -14,14 +15,16 @@
 
 pub mod caller;
 pub mod der;
+mod folder;
 pub mod pki;
 pub mod raw;
 pub mod server;
 pub mod upstream;
+mod wait;
 #[cfg(feature = "outbound")]
 pub mod world;
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
@@ -33,6 +36,10 @@ use rustls::{
 };
 
 use self::pki::Issued;
+pub use self::{
+    folder::Folder,
+    wait::{eventually, in_time},
+};
 
 pub type Body = BoxBody<Bytes, Infallible>;
 
@@ -48,27 +55,9 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Fails a test that would otherwise hang.
-pub async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(Duration::from_secs(30), future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within 30 seconds"),
-    }
-}
-
-/// Whether the long run was asked for.
+/// True if the long run is requested by `TOWER_MTLS_LONG`.
 pub fn is_long() -> bool {
     std::env::var_os("TOWER_MTLS_LONG").is_some()
-}
-
-/// Looks again and again until something holds that no event tells.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let looking = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    in_time(what, looking).await;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +96,7 @@ impl Http {
     }
 }
 
-/// Every pair of TLS and HTTP version.
+/// All pairs of TLS and HTTP version.
 pub fn every_version() -> impl Iterator<Item = (Tls, Http)> {
     Tls::BOTH.into_iter().flat_map(|tls| Http::BOTH.into_iter().map(move |http| (tls, http)))
 }
@@ -117,7 +106,7 @@ pub fn certified(issued: &Issued) -> Arc<CertifiedKey> {
     with_key_of(issued, issued)
 }
 
-/// A chain with the key of `owner`, which need not be the right one.
+/// A chain with the key of `owner`, which can be a wrong one.
 pub fn with_key_of(issued: &Issued, owner: &Issued) -> Arc<CertifiedKey> {
     let chain = std::iter::once(&issued.der)
         .chain(&issued.chain)

@@ -1,4 +1,4 @@
-//! Certificates made at run time: authorities, leaves, and leaves with something wrong about them.
+//! Certificates created at run time: authorities, leaves, and leaves with defects.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -14,14 +14,14 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
 
-/// Seconds of 2026-01-01T00:00:00Z: the noon of the tests' world, around which certificates are valid.
+/// 2026-01-01T00:00:00Z in Unix seconds: the tests' present, around which certificates are valid.
 pub const NOON: i64 = 1_767_225_600;
 
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     der: Vec<u8>,
     pem: String,
-    /// This authority and the intermediates above it, without the root, leaf-most first.
+    /// This authority and its intermediates, without the root, leaf-most first.
     chain: Vec<Vec<u8>>,
 }
 
@@ -62,7 +62,7 @@ pub fn name(parts: &[(DnType, String)]) -> DistinguishedName {
     name
 }
 
-/// Now, by the machine's clock, for tests that meet real TLS stacks.
+/// The current time by the machine's clock, for tests with real TLS stacks.
 #[allow(clippy::disallowed_methods, reason = "peers in these tests read the machine's clock too")]
 pub fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs() as i64
@@ -146,7 +146,7 @@ impl Authority {
         self.issue_for(leaf, KeyPair::generate().unwrap())
     }
 
-    /// For a key that there is already.
+    /// Issues a certificate for an existing key.
     pub fn issue_for(&self, leaf: &Leaf, key: KeyPair) -> Issued {
         let der = leaf.params().signed_by(&key, &self.issuer).unwrap().der().to_vec();
         Issued { der, chain: self.chain.clone(), key }
@@ -154,7 +154,7 @@ impl Authority {
 }
 
 impl Leaf {
-    /// `CN=<common_name>,O=Contoso`, for client authentication, valid for a century around NOON.
+    /// `CN=<common_name>,O=Contoso` for client authentication, valid from 10 years before NOON to 100 years after it.
     pub fn client(common_name: &str) -> Self {
         Self {
             subject: vec![
@@ -265,7 +265,7 @@ pub fn pem_of(der: &[u8]) -> String {
 }
 
 impl Issued {
-    /// Leaf and chain.
+    /// PEM of leaf and chain.
     pub fn chain_pem(&self) -> String {
         std::iter::once(&self.der).chain(&self.chain).map(|der| pem_of(der)).collect()
     }
@@ -274,7 +274,7 @@ impl Issued {
         self.key.serialize_pem()
     }
 
-    /// Leaf and chain as PKCS#12 under `password`.
+    /// PKCS#12 of leaf, chain and key under `password`.
     pub fn pfx(&self, password: &str) -> Vec<u8> {
         self.pfx_with(password, p12_keystore::EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
     }

@@ -1,4 +1,4 @@
-//! A TLS upstream that says and does octet by octet what a test wants.
+//! A TLS upstream scripted byte by byte.
 
 use std::{
     future::Future,
@@ -31,7 +31,7 @@ struct Count {
 }
 
 impl Raw {
-    /// Runs `script` on each connection, which is counted from 0.
+    /// Runs `script` on each connection; connections are numbered from 0.
     pub fn start<F, A>(certificate: &Issued, http: Http, script: F) -> Self
     where
         F: Fn(usize, TcpStream, TlsAcceptor) -> A + Send + 'static,
@@ -54,7 +54,7 @@ impl Raw {
                 counting.open.fetch_add(1, Ordering::Relaxed);
                 let (exchange, counting) = (script(number, stream, tls.clone()), counting.clone());
                 tokio::spawn(async move {
-                    // A caller that gives up is none of the script's business.
+                    // The script does not care about a client that gives up.
                     let _ = exchange.await;
                     counting.open.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -80,7 +80,7 @@ impl Raw {
     }
 }
 
-/// Reads the head of a request; an error if the caller has closed.
+/// Reads a request head; an error if the client has closed.
 pub async fn read_head(stream: &mut TlsStream<TcpStream>) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -95,18 +95,18 @@ pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-/// Closes with a reset in place of an orderly end.
+/// Closes with a RST.
 pub fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
 }
 
-/// Answers in one piece.
+/// Writes a response at once.
 pub async fn answer(stream: &mut TlsStream<TcpStream>, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes()).await?;
     stream.flush().await
 }
 
-/// Waits until the caller closes.
+/// Waits until the client closes.
 pub async fn stall(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}

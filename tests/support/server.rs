@@ -1,4 +1,4 @@
-//! A server on a thread of its own, stopped and joined when it is dropped.
+//! A server on its own thread, stopped and joined on drop.
 
 use std::{
     collections::HashSet,
@@ -11,8 +11,7 @@ use std::{
 
 use tokio::{net::TcpListener, sync::oneshot};
 
-/// Dropping it fails the test if anything panicked on the server's thread, its connections and handlers
-/// included.
+/// Dropping it fails the test if anything panicked on the server's thread, including connections and handlers.
 pub struct Server {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -20,7 +19,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Runs what `serve` makes of a listener on a free loopback port.
+    /// Runs `serve` with a listener on a free loopback port.
     pub fn start<F, S>(serve: F) -> Self
     where
         F: FnOnce(TcpListener) -> S + Send + 'static,
@@ -37,7 +36,7 @@ impl Server {
                 let socket = TcpListener::from_std(socket).unwrap();
                 tokio::select! {
                     _ = stopped => {}
-                    () = serve(socket) => panic!("the server ended by itself"),
+                    () = serve(socket) => panic!("the server ended unexpectedly"),
                 }
             });
         });
@@ -68,7 +67,7 @@ fn has_panicked(id: ThreadId) -> bool {
     panicked.as_ref().is_some_and(|threads| threads.contains(&id))
 }
 
-/// A task's panic is caught by the runtime, so threads with a panic are noted where it happens.
+/// The runtime catches a task's panic, so a panic hook records the threads.
 fn watch_for_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

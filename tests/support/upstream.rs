@@ -1,4 +1,4 @@
-//! A TLS upstream that asks for a client certificate and records which one each request came with.
+//! A TLS upstream that requests a client certificate and records it for each request.
 
 use std::{
     collections::HashSet,
@@ -35,7 +35,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tokio_rustls::TlsAcceptor;
-use tower_mtls::{ClientCertificate, Thumbprint};
+use tower_mtls::{Certificate, Thumbprint};
 
 use super::{
     Body, Http, Tls, certified, empty, in_time,
@@ -44,7 +44,7 @@ use super::{
     server::Server,
 };
 
-/// Asks that the connection be closed once the request is answered.
+/// A request header that closes the connection after the response.
 pub const CLOSE: &str = "x-close";
 
 pub type Handler = Arc<
@@ -61,14 +61,14 @@ where
     Arc::new(move |peer, request| Box::pin(handle(peer, request)))
 }
 
-/// What a connection's handshake said.
+/// Facts of a connection's handshake.
 #[derive(Debug)]
 pub struct Peer {
-    /// Counted from 0 in the order of finished handshakes.
+    /// Counted from 0 in the order of completed handshakes.
     pub connection: usize,
     pub certificate: Option<Thumbprint>,
     pub subject: String,
-    /// How many certificates were sent.
+    /// The number of certificates sent.
     pub chain: usize,
     pub resumed: bool,
     pub tls: Tls,
@@ -77,8 +77,8 @@ pub struct Peer {
     hang_up: Notify,
 }
 
-/// One request as it arrived.
-pub struct Seen {
+/// A received request.
+pub struct ReceivedRequest {
     pub peer: Arc<Peer>,
     pub head: Parts,
 }
@@ -86,7 +86,7 @@ pub struct Seen {
 #[derive(Default)]
 struct Record {
     is_forgetful: bool,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<ReceivedRequest>>,
     peers: Mutex<Vec<Arc<Peer>>>,
     attempts: AtomicUsize,
     closed: watch::Sender<HashSet<usize>>,
@@ -108,13 +108,13 @@ pub struct Builder {
 }
 
 impl Upstream {
-    /// Over TLS 1.3, HTTP/2 and 1.1, for any client certificate or none; answers with [`facts`].
+    /// TLS 1.3, HTTP/2 and HTTP/1.1, any client certificate or none; responds with [`facts`].
     pub fn builder(certificate: &Issued) -> Builder {
         Builder {
             certificate: certified(certificate),
             tls: Tls::V13,
             protocols: vec![Http::Two, Http::One],
-            verifier: Arc::new(Anyone),
+            verifier: Arc::new(AcceptAny),
             handler: handler(|peer, _| async move { facts(&peer) }),
             streams: 200,
             is_forgetful: false,
@@ -125,12 +125,12 @@ impl Upstream {
         self.server.address()
     }
 
-    /// A URI at the upstream's name.
+    /// A URI with the upstream's host name.
     pub fn uri(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.address().port())
     }
 
-    /// The same at its address.
+    /// A URI with the upstream's address.
     pub fn numeric_uri(&self, path: &str) -> String {
         format!("https://{}{path}", self.address())
     }
@@ -139,17 +139,17 @@ impl Upstream {
         self.record.seen.lock().unwrap().len()
     }
 
-    /// What has arrived since the last call.
-    pub fn take_seen(&self) -> Vec<Seen> {
+    /// The requests received since the last call.
+    pub fn take_seen(&self) -> Vec<ReceivedRequest> {
         std::mem::take(&mut *self.record.seen.lock().unwrap())
     }
 
-    /// The handshakes that were finished.
+    /// The completed handshakes.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.record.peers.lock().unwrap().clone()
     }
 
-    /// How many connections were accepted, whether or not their handshake succeeded.
+    /// The number of accepted connections, including failed handshakes.
     pub fn attempts(&self) -> usize {
         self.record.attempts.load(Ordering::Relaxed)
     }
@@ -161,13 +161,13 @@ impl Upstream {
         in_time("the end of a connection", waiting).await.unwrap();
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn open(&self) -> usize {
         let closed = self.record.closed.borrow().len();
         self.record.peers.lock().unwrap().len() - closed
     }
 
-    /// Closes a connection without a word.
+    /// Closes a connection without a response.
     pub fn hang_up(&self, connection: usize) {
         self.record.peers.lock().unwrap()[connection].hang_up.notify_one();
     }
@@ -188,7 +188,7 @@ impl Builder {
         self
     }
 
-    /// Refuses handshakes without a certificate of this authority.
+    /// Rejects handshakes without a certificate of this authority.
     pub fn only_for(mut self, authority: &Authority) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(authority.der().to_vec())).unwrap();
@@ -202,13 +202,13 @@ impl Builder {
         self
     }
 
-    /// How many requests an HTTP/2 connection may have at a time.
+    /// Concurrent requests of an HTTP/2 connection.
     pub fn streams(mut self, streams: u32) -> Self {
         self.streams = streams;
         self
     }
 
-    /// Does not keep what arrived, where that would be too much.
+    /// Does not record requests, to save memory.
     pub fn forgetful(mut self) -> Self {
         self.is_forgetful = true;
         self
@@ -245,7 +245,7 @@ async fn connection(
     streams: u32,
     record: Arc<Record>,
 ) {
-    // The caller is told why, and that is where tests look.
+    // The client gets the reason, where tests check it.
     let Ok(stream) = tls.accept(stream).await else {
         return;
     };
@@ -256,7 +256,7 @@ async fn connection(
         let answer = handler(peer.clone(), Request::from_parts(head.clone(), body));
         let peer = peer.clone();
         if !record.is_forgetful {
-            record.seen.lock().unwrap().push(Seen { peer: peer.clone(), head });
+            record.seen.lock().unwrap().push(ReceivedRequest { peer: peer.clone(), head });
         }
         async move {
             let mut response = answer.await;
@@ -273,7 +273,7 @@ async fn connection(
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(streams);
     {
-        // How a connection ends is the other side's affair: what a test cares for, its requests tell.
+        // Tests check a failed connection by its requests.
         let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
             _ = serving.as_mut() => {}
@@ -292,11 +292,11 @@ async fn connection(
 impl Record {
     fn meet(&self, tls: &rustls::ServerConnection) -> Arc<Peer> {
         let chain = tls.peer_certificates().unwrap_or_default();
-        let leaf = chain.first().map(|leaf| ClientCertificate::from_der(leaf).unwrap());
+        let leaf = chain.first().map(|leaf| Certificate::from_der(leaf).unwrap());
         let mut peers = self.peers.lock().unwrap();
         let peer = Arc::new(Peer {
             connection: peers.len(),
-            certificate: leaf.as_ref().map(ClientCertificate::sha256_thumbprint),
+            certificate: leaf.as_ref().map(Certificate::sha256_thumbprint),
             subject: leaf.map(|leaf| leaf.subject().to_string()).unwrap_or_default(),
             chain: chain.len(),
             resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
@@ -316,7 +316,7 @@ impl Record {
     }
 }
 
-/// The connection that answered, and whose certificate it was.
+/// A response with the connection and the certificate that it saw.
 pub fn facts(peer: &Peer) -> Response<Body> {
     let certificate = peer.certificate.map(|it| it.to_string()).unwrap_or_default();
     Response::builder()
@@ -328,10 +328,10 @@ pub fn facts(peer: &Peer) -> Response<Body> {
         .unwrap()
 }
 
-/// What [`facts`] said.
+/// The content of [`facts`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Empty if there was no certificate.
+    /// Empty without a certificate.
     pub certificate: String,
     pub subject: String,
     pub connection: usize,
@@ -350,11 +350,11 @@ impl Facts {
     }
 }
 
-/// Lets everyone in who holds the key of whatever certificate it shows.
+/// Accepts any certificate whose key the client proves to possess.
 #[derive(Debug)]
-struct Anyone;
+struct AcceptAny;
 
-impl ClientCertVerifier for Anyone {
+impl ClientCertVerifier for AcceptAny {
     fn client_auth_mandatory(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Who calls upstreams, who they are, and how they are asked.
+//! Clients of upstreams, their identities and requests.
 
 use std::{future::Future, sync::Arc};
 
@@ -20,7 +20,7 @@ use super::{
 
 pub type Route = IdentityService<MtlsClient<Body>>;
 
-/// Who issues the clients' certificates, and the upstream's own.
+/// The issuers of client and server certificates, and the upstream's certificate.
 pub struct World {
     pub clients: Authority,
     pub servers: Authority,
@@ -56,7 +56,7 @@ impl World {
         identity(&self.clients.issue(&Leaf::client(common_name)))
     }
 
-    /// A route of its own client, under an identity of its own.
+    /// A route with a new client and a new identity.
     pub fn route(&self) -> Route {
         IdentityLayer::new(self.identity("orders")).layer(self.client())
     }
@@ -86,14 +86,14 @@ pub fn send(
     in_time("an answer", route.oneshot(request))
 }
 
-/// What the upstream saw of a request.
+/// The facts that the upstream reports about a request.
 pub async fn ask(route: &Route, uri: &str) -> Facts {
     ask_with(route, get(uri)).await
 }
 
 pub async fn ask_with(route: &Route, request: Request<Body>) -> Facts {
     let (head, body) = send(route, request).await.unwrap().into_parts();
-    // A connection is free for the next request when the body is read.
+    // A connection is free for the next request once the body is read.
     in_time("a body", body.collect()).await.unwrap();
     Facts::of(&head.headers)
 }
@@ -113,7 +113,7 @@ impl Gate {
         Arc::new(Self { arrived: watch::Sender::new(0), permits: Semaphore::new(0) })
     }
 
-    /// Answers with [`facts`], those for `/wait` when they are let go.
+    /// Responds with [`facts`]; to `/wait` once it is released.
     pub fn handler(self: &Arc<Self>) -> Handler {
         let gate = self.clone();
         handler(move |peer, request| {
@@ -128,7 +128,7 @@ impl Gate {
         })
     }
 
-    /// Waits until this many have arrived, counted from the beginning.
+    /// Waits until this many have arrived in total.
     pub async fn arrived(&self, count: usize) {
         let mut arrived = self.arrived.subscribe();
         in_time("requests", arrived.wait_for(|arrived| *arrived >= count)).await.unwrap();

@@ -16,8 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{log::Log, management, serve};
 
-/// A mutual-TLS API gateway: decides by the caller's certificate who may call, and calls each upstream under
-/// the route's own identity.
+/// API gateway for mutual TLS: authorizes callers by client certificate, and calls upstreams with a per-route client
+/// identity
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, about)]
 struct CommandLine {
@@ -27,108 +27,106 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A tour with throw-away certificates and two upstreams inside the process (the default)
-    Demo(Demo),
-    /// Serve a configuration file; a changed file or SIGHUP reloads it, SIGTERM and Ctrl-C let what is in flight
-    /// finish
-    Run(Config),
-    /// Say whether a configuration file, and all that it names, would serve; exit 1 if not
+    /// Run a demo with throw-away certificates and two upstreams in the process (default)
+    Demo(DemoArgs),
+    /// Serve a configuration file
     ///
-    /// Prints one line for each finding: file, line, key, what is wrong, what would be right. Warnings and
-    /// notes alone leave the exit code at 0.
-    Check(Config),
-    /// Say what each rule of a route, or its policy document, says of a caller, and the verdict; exit 2 if it would be
-    /// refused
+    /// A replaced file or SIGHUP reloads the configuration. SIGTERM and Ctrl-C drain connections and exit.
+    Run(ConfigArgs),
+    /// Validate a configuration file and the files it refers to; exit code 1 on errors
     ///
-    /// Whom a route with mode = "shadow" refuses passes all the same, and the exit code is 0.
-    /// A document is shown a GET of PATH with `Host` and what --header and --remote add.
-    Explain(Explain),
-    /// The certificates in the store of a gateway that serves; exit 2 if it refuses what is asked, 1 if it cannot
-    /// be asked
-    Certificates(certificates::Certificates),
+    /// Prints one line for each finding: file, line, key, problem, remedy. Warnings and notes do not change the exit code.
+    Check(ConfigArgs),
+    /// Evaluate the rules or the policy document of a route for a caller; exit code 2 if the request would be rejected
+    ///
+    /// On a route with mode = "shadow" rejected requests pass, and the exit code is 0. A policy document is evaluated for
+    /// a GET request with the path, the Host header, and the values of --header and --remote.
+    Explain(ExplainArgs),
+    /// Manage the certificates in the store of a running gateway; exit code 2 if it rejects the request, 1 on other errors
+    Certificates(certificates::CertificatesArgs),
 }
 
-const DIR: &str = "gateway-demo";
-const PORT: u16 = 8443;
-const MANAGEMENT_PORT: u16 = 9443;
+const DEFAULT_DIR: &str = "gateway-demo";
+const DEFAULT_PORT: u16 = 8443;
+const DEFAULT_MANAGEMENT_PORT: u16 = 9443;
 
-/// What is logged unless `RUST_LOG` says otherwise.
+/// Default log filter.
 const DEFAULT_LOG: &str = "info";
 
 #[derive(Debug, Args)]
-struct Demo {
-    /// Where the certificates, keys and the configuration are written
-    #[arg(long, value_name = "DIR", default_value = DIR)]
+struct DemoArgs {
+    /// Folder for certificates, keys and the configuration
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
-    /// The port to listen on, on 127.0.0.1
-    #[arg(long, value_name = "N", default_value_t = PORT)]
+    /// Port of the gateway on 127.0.0.1
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// The port of the management listener, on 127.0.0.1
-    #[arg(long, value_name = "N", default_value_t = MANAGEMENT_PORT)]
+    /// Port of the management listener on 127.0.0.1
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MANAGEMENT_PORT)]
     management_port: u16,
 }
 
-impl Default for Demo {
+impl Default for DemoArgs {
     fn default() -> Self {
-        Self { dir: DIR.into(), port: PORT, management_port: MANAGEMENT_PORT }
+        Self { dir: DEFAULT_DIR.into(), port: DEFAULT_PORT, management_port: DEFAULT_MANAGEMENT_PORT }
     }
 }
 
 #[derive(Debug, Args)]
-struct Explain {
-    /// The configuration file
+struct ExplainArgs {
+    /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The path that is asked for
+    /// Path of the request
     #[arg(long, value_name = "PATH")]
     route: String,
-    /// The host that is asked for
+    /// Host of the request
     #[arg(long, value_name = "H")]
     host: Option<String>,
-    /// The caller's certificate, and the chain it sends, as PEM
+    /// The caller's certificate, followed by its chain, as PEM
     #[arg(long, value_name = "PEM", required_unless_present = "no_certificate")]
     certificate: Option<PathBuf>,
     /// The caller presents no certificate
     #[arg(long, conflicts_with = "certificate")]
     no_certificate: bool,
-    /// Where the caller's connection comes from (`context.Request.IpAddress` of documents); unknown if left out
+    /// IP address of the caller (`context.Request.IpAddress` in policy documents) [default: unknown]
     #[arg(long, value_name = "ADDRESS")]
     remote: Option<IpAddr>,
-    /// A header of the request, such as "X-Region: west"; for documents, once for each
+    /// Request header for policy documents, such as "X-Region: west"; can be repeated
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = explain::header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The moment to judge at, such as 2026-12-31T23:59:59Z; now if left out
-    #[arg(long, value_name = "RFC3339", value_parser = explain::moment)]
+    /// Time of the evaluation, such as 2026-12-31T23:59:59Z [default: now]
+    #[arg(long, value_name = "RFC3339", value_parser = explain::timestamp)]
     at: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
-struct Config {
-    /// The configuration file
+struct ConfigArgs {
+    /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 pub(crate) fn run() -> ExitCode {
     let command = match CommandLine::try_parse() {
-        Ok(line) => line.command.unwrap_or_else(|| Command::Demo(Demo::default())),
+        Ok(line) => line.command.unwrap_or_else(|| Command::Demo(DemoArgs::default())),
         Err(error) => {
-            // Nobody is left to be told that standard error is closed.
+            // A closed standard error cannot be reported.
             let _ = error.print();
-            // Not clap's 2, which `explain` answers for a certificate that would be refused.
+            // Not clap's exit code 2, which `explain` returns for rejected requests.
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let outcome = match command {
-        Command::Demo(Demo { dir, port, management_port }) => {
-            served(|metrics| demo::demo(&dir, port, management_port, metrics))
+    let result = match command {
+        Command::Demo(DemoArgs { dir, port, management_port }) => {
+            with_log(|metrics| demo::demo(&dir, port, management_port, metrics))
         }
-        Command::Run(Config { config }) => served(|metrics| run::run(&config, metrics)),
-        Command::Check(Config { config }) => return check::check(&config),
-        Command::Explain(asked) => return explain::explain(&asked),
-        Command::Certificates(asked) => return certificates::certificates(asked),
+        Command::Run(ConfigArgs { config }) => with_log(|metrics| run::run(&config, metrics)),
+        Command::Check(ConfigArgs { config }) => return check::check(&config),
+        Command::Explain(args) => return explain::explain(&args),
+        Command::Certificates(args) => return certificates::certificates(args),
     };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
@@ -137,53 +135,53 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Serves with a log on standard error. `RUST_LOG` chooses what is logged.
-fn served(serve: impl FnOnce(&PrometheusHandle) -> Result<(), String>) -> Result<(), String> {
+/// Serves with a log on standard error, filtered by `RUST_LOG`.
+fn with_log(serve: impl FnOnce(&PrometheusHandle) -> Result<(), String>) -> Result<(), String> {
     let (filter, problem) = filter(&std::env::var_os("RUST_LOG").unwrap_or_default().to_string_lossy());
     if let Some(problem) = problem {
         eprintln!("{problem}");
     }
-    let _log = Log::start(filter).map_err(|error| format!("cannot log: {error}"))?;
-    // Before anything is loaded: what is counted is counted where it is told of.
-    let recorder = management::recorder().map_err(|error| format!("cannot count requests: {error}"))?;
+    let _log = Log::start(filter).map_err(|error| format!("cannot start the log: {error}"))?;
+    // Installed before anything is loaded, so that all metrics are recorded.
+    let recorder = management::recorder().map_err(|error| format!("cannot record metrics: {error}"))?;
     let metrics = recorder.handle();
-    metrics::set_global_recorder(recorder).map_err(|error| format!("cannot count requests: {error}"))?;
+    metrics::set_global_recorder(recorder).map_err(|error| format!("cannot record metrics: {error}"))?;
     serve(&metrics)
 }
 
-/// What `RUST_LOG` asks for; `info` if it is unset, empty or cannot be read, and the last is told.
-fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
-    if wanted.trim().is_empty() {
+/// Parses `RUST_LOG`; `info` if it is unset, empty or invalid. An invalid value also returns a message.
+fn filter(directives: &str) -> (EnvFilter, Option<String>) {
+    if directives.trim().is_empty() {
         return (EnvFilter::new(DEFAULT_LOG), None);
     }
-    match EnvFilter::builder().parse(wanted) {
+    match EnvFilter::builder().parse(directives) {
         Ok(filter) => (filter, None),
         Err(error) => {
-            let problem = format!("RUST_LOG cannot be read: {error}; using {DEFAULT_LOG}");
+            let problem = format!("RUST_LOG: {error}; using {DEFAULT_LOG}");
             (EnvFilter::new(DEFAULT_LOG), Some(problem))
         }
     }
 }
 
-/// Ends with the first SIGTERM or Ctrl-C. A second one ends the process, whatever is still in flight.
+/// Resolves at the first SIGTERM or Ctrl-C. A second one exits the process at once.
 async fn until_signal() {
     serve::until_signal().await;
     tokio::spawn(async {
         serve::until_signal().await;
-        tracing::warn!("second signal: ending at once");
-        // The log is written by a thread of its own.
+        tracing::warn!("second signal: exiting at once");
+        // Leaves time for the log's thread.
         tokio::time::sleep(Duration::from_millis(100)).await;
         std::process::exit(1);
     });
 }
 
-/// Runs this with a thread for each core, and ends even if a thread still waits for a file system.
-fn block_on(serving: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+/// Runs a future on a multi-threaded runtime, and does not wait for blocked threads at the end.
+fn block_on(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let served = runtime.block_on(serving);
+    let result = runtime.block_on(future);
     runtime.shutdown_background();
-    served
+    result
 }
 
 #[cfg(test)]
@@ -191,17 +189,21 @@ mod tests {
     use super::filter;
 
     #[test]
-    fn rust_log_is_read_or_told_and_info_is_the_default() {
-        for (wanted, expected, is_told) in [
+    fn invalid_rust_log_is_reported_and_info_is_the_default() {
+        for (directives, expected, is_reported) in [
             ("", "info", false),
             (" ", "info", false),
             ("warn,gateway=debug", "gateway=debug,warn", false),
             ("gateway=loud", "info", true),
         ] {
-            let (filter, problem) = filter(wanted);
-            assert_eq!((filter.to_string().as_str(), problem.is_some()), (expected, is_told), "{wanted:?}");
+            let (filter, problem) = filter(directives);
+            assert_eq!(
+                (filter.to_string().as_str(), problem.is_some()),
+                (expected, is_reported),
+                "{directives:?}"
+            );
             if let Some(problem) = problem {
-                assert!(problem.starts_with("RUST_LOG cannot be read: "), "{problem}");
+                assert!(problem.starts_with("RUST_LOG: "), "{problem}");
                 assert!(problem.ends_with("; using info") && !problem.contains('\n'), "{problem}");
             }
         }

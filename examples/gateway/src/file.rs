@@ -1,4 +1,4 @@
-//! Reading files: only those that end, and that are not too large. Texts lose their byte order mark here.
+//! Bounded reading of regular files, and removal of byte order marks.
 
 use std::{
     borrow::Cow,
@@ -10,18 +10,19 @@ use std::{
 use tower_mtls::pem;
 use zeroize::Zeroize;
 
-/// The contents of a file, [decoded](self::decode).
+/// Reads a file, [decoded](self::decode).
 ///
 /// # Errors
 ///
-/// It cannot be opened or read, is no regular file, or ([`io::ErrorKind::FileTooLarge`]) is larger than this.
+/// The file cannot be opened or read, is not a regular file, or is larger than `largest` bytes
+/// ([`io::ErrorKind::FileTooLarge`]).
 pub(crate) fn read(file: &Path, largest: u64) -> io::Result<Vec<u8>> {
     let opened = open(file)?;
     let metadata = opened.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    // With room for all of it and for noticing the end: a buffer that grows leaves copies of a secret behind.
+    // Capacity for the whole file and the end-of-file read: a growing buffer would leave copies of a secret behind.
     let size = usize::try_from(metadata.len().min(largest)).unwrap_or_default();
     let mut contents = Vec::with_capacity(size + 64);
     opened.take(largest + 1).read_to_end(&mut contents)?;
@@ -32,8 +33,8 @@ pub(crate) fn read(file: &Path, largest: u64) -> io::Result<Vec<u8>> {
     Ok(decode(contents))
 }
 
-/// Text without its byte order mark, as UTF-8 if the mark says UTF-16; other contents as they are. No copy of
-/// them is left behind.
+/// Removes a byte order mark, and converts text with a UTF-16 mark to UTF-8. Other contents stay as they are. Former
+/// copies are overwritten.
 pub(crate) fn decode(mut contents: Vec<u8>) -> Vec<u8> {
     let marked = contents.len();
     match pem::decode(&contents) {
@@ -51,7 +52,7 @@ pub(crate) fn decode(mut contents: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Opening a pipe waits for somebody who writes into it, which may be never.
+/// Opens without blocking: opening a pipe would wait for a writer.
 #[cfg(unix)]
 fn open(file: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decoded_text_keeps_its_buffer_without_a_copy_of_it_behind() {
+    fn decoded_text_keeps_its_buffer_and_leaves_no_copy() {
         let mut contents = b"\xef\xbb\xbfsecret".to_vec();
         contents.reserve_exact(64);
         let buffer = contents.as_ptr();

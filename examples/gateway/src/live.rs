@@ -1,5 +1,5 @@
-//! Keeps what serves like what the files say: a replaced configuration file, a change of a file that it names, or
-//! SIGHUP replaces the configuration whole or not at all.
+//! Live reload: a replaced configuration file, a change of a file that it names, or SIGHUP replaces the configuration as
+//! a whole, or leaves it unchanged on an error.
 
 mod edits;
 mod retire;
@@ -23,45 +23,45 @@ pub(crate) use self::status::Status;
 use self::{edits::Edits, retire::retire, watch::Watch};
 use crate::{
     config::{Diagnostic, Severity},
-    load::{self, Cache, Fingerprint, Fingerprints, Loaded, Outcome, Source, fingerprints},
+    load::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     serve::Server,
 };
 
-/// How long files may take to be read before somebody should know.
-const SLOW: Duration = Duration::from_secs(10);
+/// Read time of the files after which a warning is logged.
+const SLOW_READ: Duration = Duration::from_secs(10);
 
-/// A configuration file that serves, and all that it names.
+/// The configuration file that is served, with the files that it names.
 #[derive(Debug)]
 pub(crate) struct Files {
-    /// The configuration file as it was when it was loaded last, whether or not it can serve.
+    /// The configuration file as it was loaded last, valid or not.
     source: Source,
     edits: Edits,
-    /// Whether SIGHUP came and the files have not been read since.
-    is_asked: bool,
-    /// For the thread that loads.
+    /// Whether the files have not been read since the last SIGHUP.
+    is_reload_requested: bool,
+    /// Values that loads share; locked by the loading thread.
     cache: Arc<Mutex<Cache>>,
     watch: Watch,
     status: Arc<Status>,
     /// The errors that were logged last.
-    told: Vec<Diagnostic>,
+    logged_errors: Vec<Diagnostic>,
 }
 
 impl Files {
-    /// Loads the file for the first time; the findings are the caller's to tell.
+    /// Loads the file for the first time. The caller reports the findings.
     pub(crate) fn load(file: &Path) -> (Option<(Loaded, Self)>, Vec<Diagnostic>) {
         let mut cache = Cache::default();
         let source = Source::read(file);
-        let Outcome { loaded, findings, read } = load::load(&source, &mut cache);
+        let LoadOutcome { loaded, findings, read } = load::load(&source, &mut cache);
         cache.finish_load(true);
         let files = loaded.map(|loaded| {
             let files = Self {
                 source,
                 edits: Edits::default(),
-                is_asked: false,
+                is_reload_requested: false,
                 cache: Arc::new(Mutex::new(cache)),
                 watch: Watch::new(read, Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
-                told: Vec::new(),
+                logged_errors: Vec::new(),
             };
             (loaded, files)
         });
@@ -72,37 +72,40 @@ impl Files {
         &self.status
     }
 
-    /// Follows the files for as long as this is polled.
-    pub(crate) async fn follow(&mut self, server: &mut Server, hang_ups: &mut HangUps) -> Infallible {
-        let mut polls = time::interval(watch::EVERY);
+    /// Follows the files while it is polled.
+    pub(crate) async fn follow(&mut self, server: &mut Server, hang_ups: &mut HangupSignals) -> Infallible {
+        let mut polls = time::interval(watch::POLL_INTERVAL);
         polls.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = hang_ups.next() => self.is_asked = true,
+                () = hang_ups.next() => self.is_reload_requested = true,
                 _ = polls.tick() => {}
             }
             let Some(mut state) = self.states().await else { continue };
-            if !self.is_asked {
+            if !self.is_reload_requested {
                 self.set_aside_edit(&mut state).await;
             }
-            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now()) || self.is_asked {
+            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now())
+                || self.is_reload_requested
+            {
                 self.reload(server, state).await;
             }
         }
     }
 
-    /// SelectorValue at off the threads that serve: a file system may take its time.
+    /// Reads the states of the files on a blocking thread: file systems can be slow.
     async fn states(&self) -> Option<Fingerprints> {
         let files = self.watch.files();
-        let looking = spawn_blocking(move || fingerprints(&files));
-        let states = patiently(&self.status, looking).await.ok();
+        let reading = spawn_blocking(move || fingerprints(&files));
+        let states = await_files(&self.status, reading).await.ok();
         if states.is_none() {
             self.status.stale();
         }
         states
     }
 
-    /// An edit of the configuration file in place does not count as a change; a line in the log says so.
+    /// Reverts the state of a configuration file that was edited in place, so that the edit does not count as a change, and
+    /// logs it.
     async fn set_aside_edit(&mut self, states: &mut Fingerprints) {
         let (file, loaded) = (self.source.file.clone(), self.source.state);
         let state = state_of(states, &file);
@@ -116,7 +119,7 @@ impl Files {
             return;
         }
         let reading = spawn_blocking(move || Source::read(&file));
-        let Ok(edited) = patiently(&self.status, reading).await else { return };
+        let Ok(edited) = await_files(&self.status, reading).await else { return };
         let is_edited = edited.text != self.source.text;
         let was_edited = self.status.edited(is_edited);
         let name = edited.file.file_name().unwrap_or_default().to_string_lossy();
@@ -132,38 +135,38 @@ impl Files {
         }
     }
 
-    /// Reads everything and serves it, or says why not. The configuration file is read only if it was replaced, or with
+    /// Reads and serves the files, or logs the errors. The configuration file is read only if it was replaced, or on
     /// SIGHUP.
     async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
         let (file, cache) = (self.source.file.clone(), self.cache.clone());
-        let is_kept = self.source.text.is_ok() && state_of(&before, &file) == self.source.state;
-        let is_kept = is_kept && !self.is_asked;
-        let kept = is_kept.then(|| self.source.clone());
-        // Files are read and keys derived on a thread of their own: requests do not wait for them.
+        let is_reused = self.source.text.is_ok() && state_of(&before, &file) == self.source.state;
+        let is_reused = is_reused && !self.is_reload_requested;
+        let reused = is_reused.then(|| self.source.clone());
+        // Reading files and deriving keys blocks, so it runs on a thread of its own.
         let loading = spawn_blocking(move || {
-            let is_kept = kept.is_some();
-            let source = kept.unwrap_or_else(|| Source::read(&file));
+            let is_reused = reused.is_some();
+            let source = reused.unwrap_or_else(|| Source::read(&file));
             let outcome = load::load(&source, &mut cache.lock().unwrap_or_else(PoisonError::into_inner));
-            let mut read = outcome.read.iter().filter(|(read, _)| !is_kept || **read != file);
+            let mut read = outcome.read.iter().filter(|(read, _)| !is_reused || **read != file);
             let is_torn = read.any(|(file, state)| Fingerprint::of(file) != *state);
             (source, outcome, is_torn)
         });
-        let Ok((source, outcome, is_torn)) = patiently(&self.status, loading).await else {
-            // Tried again when something changes, and now and then.
-            self.is_asked = false;
+        let Ok((source, outcome, is_torn)) = await_files(&self.status, loading).await else {
+            // Retried on a change, and periodically.
+            self.is_reload_requested = false;
             self.watch.attempted(before.clone(), before, false, Instant::now());
             self.status.stale();
-            tracing::error!("configuration not reloaded: reading it ended early");
+            tracing::error!("configuration not reloaded: reading it was aborted");
             return;
         };
-        let Outcome { loaded, mut findings, read } = outcome;
+        let LoadOutcome { loaded, mut findings, read } = outcome;
         if is_torn {
-            // It is due again as soon as it has settled.
+            // It is due again once it has settled.
             tracing::debug!("the configuration changed while it was read");
             self.watch.attempted(before, read, false, Instant::now());
             return;
         }
-        (self.source, self.is_asked) = (source, false);
+        (self.source, self.is_reload_requested) = (source, false);
         let replaced = match loaded {
             Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
             None => None,
@@ -172,24 +175,24 @@ impl Files {
         self.watch.attempted(before, read, replaced.is_some(), Instant::now());
         match replaced {
             Some(old) => {
-                let new = server.site();
+                let new = server.snapshot();
                 unguarded::warn(&old, &new);
                 retire(&old, &new);
                 self.status.fresh(SystemClock.now());
-                self.told.clear();
-                tell(&findings);
-                self.tell_reloaded(is_kept);
+                self.logged_errors.clear();
+                log_findings(&findings);
+                self.log_reloaded(is_reused);
             }
             None => {
                 self.status.stale();
-                self.refuse(findings);
+                self.log_errors(findings);
             }
         }
     }
 
-    /// `is_kept`: the configuration file was not read again.
-    fn tell_reloaded(&self, is_kept: bool) {
-        if is_kept && self.status.is_edited() {
+    /// Logs the reload. `is_reused`: the configuration file was not read again.
+    fn log_reloaded(&self, is_reused: bool) {
+        if is_reused && self.status.is_edited() {
             let name = self.source.file.file_name().unwrap_or_default().to_string_lossy();
             let process = std::process::id();
             tracing::info!(
@@ -204,26 +207,26 @@ impl Files {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).finish_load(is_replaced);
     }
 
-    /// Says why the files cannot serve, once for each state of affairs.
-    fn refuse(&mut self, findings: Vec<Diagnostic>) {
+    /// Logs the errors of the files, unless they were logged last.
+    fn log_errors(&mut self, findings: Vec<Diagnostic>) {
         let errors: Vec<_> = findings.into_iter().filter(Diagnostic::is_error).collect();
-        if errors == self.told {
-            tracing::debug!("tried again, for the same result");
+        if errors == self.logged_errors {
+            tracing::debug!("retried with the same errors");
             return;
         }
         for error in &errors {
             tracing::error!("configuration not reloaded: {}", error.without_folder());
         }
-        self.told = errors;
+        self.logged_errors = errors;
     }
 }
 
 fn state_of(states: &Fingerprints, file: &Path) -> Fingerprint {
-    states.get(file).copied().unwrap_or(Fingerprint::Away(io::ErrorKind::NotFound))
+    states.get(file).copied().unwrap_or(Fingerprint::Absent(io::ErrorKind::NotFound))
 }
 
-/// Logs what is no error.
-fn tell(findings: &[Diagnostic]) {
+/// Logs warnings and notes.
+fn log_findings(findings: &[Diagnostic]) {
     for finding in findings.iter().map(Diagnostic::without_folder) {
         match finding.severity {
             Severity::Note => tracing::info!("{finding}"),
@@ -232,26 +235,26 @@ fn tell(findings: &[Diagnostic]) {
     }
 }
 
-/// Waits for the files, however long that takes; what serves meanwhile may not be what they say.
-async fn patiently<T>(status: &Status, reading: impl Future<Output = T>) -> T {
+/// Waits for a read without a limit. A slow read marks the configuration as stale.
+async fn await_files<T>(status: &Status, reading: impl Future<Output = T>) -> T {
     let mut reading = pin!(reading);
-    if let Ok(read) = time::timeout(SLOW, reading.as_mut()).await {
+    if let Ok(read) = time::timeout(SLOW_READ, reading.as_mut()).await {
         return read;
     }
     status.stale();
-    tracing::error!("configuration not reloaded: its files have not been read within {SLOW:?}; waiting");
+    tracing::error!("configuration not reloaded: its files have not been read within {SLOW_READ:?}; waiting");
     reading.await
 }
 
-/// SIGHUP, from the moment this is made on: before, it ends the process.
+/// Stream of SIGHUP signals. Before its creation, SIGHUP ends the process.
 #[derive(Debug)]
-pub(crate) struct HangUps {
+pub(crate) struct HangupSignals {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
-impl HangUps {
-    /// To be called within a Tokio runtime.
+impl HangupSignals {
+    /// Starts to receive signals. Must be called within a Tokio runtime.
     pub(crate) fn new() -> Self {
         Self {
             #[cfg(unix)]
@@ -259,7 +262,7 @@ impl HangUps {
         }
     }
 
-    /// Waits for the next one; several at once are one.
+    /// Waits for the next signal; several at once count as one.
     async fn next(&mut self) {
         #[cfg(unix)]
         if let Some(signal) = &mut self.signal
@@ -278,18 +281,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn files_that_take_long_are_waited_for_and_make_the_state_stale_meanwhile() {
+    async fn slow_read_is_awaited_and_makes_the_configuration_stale() {
         let status = Status::new(SystemClock.now());
-        assert_eq!(patiently(&status, async { 1 }).await, 1);
+        assert_eq!(await_files(&status, async { 1 }).await, 1);
         assert!(!status.is_stale());
         let start = Instant::now();
         let watching = async {
-            sleep(SLOW - Duration::from_secs(1)).await;
+            sleep(SLOW_READ - Duration::from_secs(1)).await;
             assert!(!status.is_stale());
             sleep(Duration::from_secs(2)).await;
             assert!(status.is_stale());
         };
-        let (read, ()) = tokio::join!(patiently(&status, sleep(6 * SLOW)), watching);
-        assert_eq!((read, start.elapsed()), ((), 6 * SLOW));
+        let (read, ()) = tokio::join!(await_files(&status, sleep(6 * SLOW_READ)), watching);
+        assert_eq!((read, start.elapsed()), ((), 6 * SLOW_READ));
     }
 }

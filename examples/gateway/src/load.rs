@@ -1,4 +1,4 @@
-//! From a configuration file to what serves: reads all that it names, or says all that is wrong.
+//! Loading of a configuration file and all files that it names, with all errors.
 
 mod advice;
 mod api_trust;
@@ -34,15 +34,15 @@ use tower_mtls::{
 use self::{
     api_trust::ApiTrust,
     cache::{Digest, Memo},
-    choice::Known,
+    choice::KnownIdentities,
     document::Deployment,
     files::Findings,
-    key_pair::Pair,
+    key_pair::LoadedKeyPair,
     trust::Roots,
-    upstream::{Parts, UpstreamTrusts},
+    upstream::{RouteContext, UpstreamTrusts},
 };
 pub(crate) use self::{
-    apis::{ApiParts, Built},
+    apis::{ApiContext, BuiltApis},
     cache::Cache,
     choice::explain as explain_choice,
     endpoint::Endpoint,
@@ -54,39 +54,39 @@ use crate::{
     config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
     management::Access,
     serve::{Client, Expiry, FileRoutes, Route, upstream_connections},
-    store::{Published, Use},
+    store::{CertificateUse, CurrentStore},
 };
 
-/// A configuration that is ready to serve.
+/// A configuration that is ready to be served.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The file it was read from.
+    /// The file that it was read from.
     pub(crate) file: PathBuf,
     pub(crate) listener: Endpoint,
     pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
     pub(crate) store: Option<Located<config::Store>>,
-    /// What requests see of the store, once it is open.
-    pub(crate) published: Arc<Published>,
-    pub(crate) site: FileRoutes,
+    /// Contents of the store for requests, once it is open.
+    pub(crate) published: Arc<CurrentStore>,
+    pub(crate) file_routes: FileRoutes,
     pub(crate) publication: Publication,
 }
 
-/// What came of loading a file.
+/// Result of loading a file.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    /// There exactly if no finding is an error.
+pub(crate) struct LoadOutcome {
+    /// The configuration, exactly if no finding is an error.
     pub(crate) loaded: Option<Loaded>,
     pub(crate) findings: Vec<Diagnostic>,
-    /// Every file that was read, in the state it was in before that.
+    /// All files that were read, each with its state before.
     pub(crate) read: Fingerprints,
 }
 
-/// A configuration file as it was read.
+/// The text of a configuration file.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) file: PathBuf,
-    /// Its state before it was read.
+    /// The state of the file before it was read.
     pub(crate) state: Fingerprint,
     pub(crate) text: config::Text,
 }
@@ -98,8 +98,9 @@ impl Source {
     }
 }
 
-/// Loads a configuration with the files that it names, and reuses what an earlier load made of the same contents.
-pub(crate) fn load(source: &Source, cache: &mut Cache) -> Outcome {
+/// Loads a configuration with the files that it names. Values that an earlier load built from the same contents are
+/// reused.
+pub(crate) fn load(source: &Source, cache: &mut Cache) -> LoadOutcome {
     let file = &source.file;
     let (config, diagnostics) = match &source.text {
         Ok(text) => config::parse(file, text),
@@ -110,22 +111,22 @@ pub(crate) fn load(source: &Source, cache: &mut Cache) -> Outcome {
     let (findings, mut read) = findings.finish();
     read.insert(file.clone(), source.state);
     let is_sound = !findings.iter().any(Diagnostic::is_error);
-    Outcome { loaded: loaded.filter(|_| is_sound), findings, read }
+    LoadOutcome { loaded: loaded.filter(|_| is_sound), findings, read }
 }
 
-/// What the sections of the file are by name; None for one that is broken.
-type Named<T> = BTreeMap<String, Option<T>>;
+/// Values of named sections; None for an invalid one.
+type SectionsByName<T> = BTreeMap<String, Option<T>>;
 
-/// Builds whatever can be built, so that all errors are found at once.
+/// Builds all parts, so that all errors are reported at once.
 fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Loaded> {
     let listener = endpoint::listener(config, cache, findings);
-    let roots: Named<Roots> = config
+    let roots: SectionsByName<Roots> = config
         .trust
         .iter()
         .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
         .collect();
     let published = cache.store.clone();
-    let identities: Named<Pair> = config
+    let identities: SectionsByName<LoadedKeyPair> = config
         .identities
         .iter()
         .map(|(name, identity)| {
@@ -133,9 +134,9 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         })
         .collect();
     let store = config.store.is_some().then(|| published.clone());
-    let known = Known::new(&identities, cache.shared_identities.clone(), store);
+    let known = KnownIdentities::new(&identities, cache.shared_identities.clone(), store);
     let deployment = Deployment::new(&identities, &published, &mut cache.deployments);
-    // A document may use any of them.
+    // A document can use any of them.
     let has_document = config.store.is_some() || config.routes.iter().any(|route| route.policy().is_some());
     for (name, identity) in &config.identities {
         if !has_document && !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
@@ -149,16 +150,22 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .map(|management| endpoint::management(config, management, &roots, &published, cache, findings));
     let client = client(&config.limits, cache);
     let store = &published;
-    let parts =
-        Parts { config, roots: &roots, store, identities: &known, deployment: &deployment, client: &client };
+    let context = RouteContext {
+        config,
+        roots: &roots,
+        store,
+        identities: &known,
+        deployment: &deployment,
+        client: &client,
+    };
     let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
     let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
     let routes: Vec<_> = config
         .routes
         .iter()
-        .map(|route| upstream::route(&parts, route, &mut trusts, in_flight, documents, findings))
+        .map(|route| upstream::route(&context, route, &mut trusts, in_flight, documents, findings))
         .collect();
-    let api_parts = api_parts(&parts, &mut cache.api_trusts, findings);
+    let api_context = api_context(&context, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
     let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
     let listener = listener?;
@@ -170,19 +177,18 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         identities.into_iter().filter_map(|(name, pair)| Some((name, pair?.identity))).collect();
     let mut expiries: Vec<_> = identities
         .iter()
-        .map(|(name, identity)| Expiry::of_identity(name, identity.certificate().validity().not_after))
+        .map(|(name, identity)| Expiry::identity(name, identity.certificate().validity().not_after))
         .collect();
-    expiries.push(Expiry::of_listener("main", listener.certificate.validity().not_after));
+    expiries.push(Expiry::listener("main", listener.certificate.validity().not_after));
     expiries.extend(
-        management
-            .iter()
-            .map(|(at, _)| Expiry::of_listener("management", at.certificate.validity().not_after)),
+        management.iter().map(|(at, _)| Expiry::listener("management", at.certificate.validity().not_after)),
     );
     let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
     let uses = uses(config, &routes);
     let deployed = deployment.deployed;
-    let api_parts = api_parts?;
-    let site = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_parts };
+    let api_context = api_context?;
+    let file_routes =
+        FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_context };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -191,14 +197,14 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         limits: config.limits,
         store: config.store.clone(),
         published,
-        site,
+        file_routes,
         publication,
     })
 }
 
-/// Which routes, and which of their policy documents, refer to certificates of the store. Those that name an identity of
-/// the file do not.
-fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
+/// References to certificates of the store, from routes and their policy documents. Names of the file's identities are
+/// not such references.
+fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<CertificateUse> {
     if config.store.is_none() {
         return Vec::new();
     }
@@ -209,10 +215,10 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
         let of = match &configured.identity {
             Some(RouteIdentity::Id(id)) => Some(IdentityReference::id(id.as_str())),
             Some(RouteIdentity::Thumbprint(thumbprint)) => Some(thumbprint.value.into()),
-            Some(RouteIdentity::Named(_) | RouteIdentity::By(_)) | None => None,
+            Some(RouteIdentity::Named(_) | RouteIdentity::PerRequest(_)) | None => None,
         };
-        uses.extend(of.map(|of| Use { by: by.clone(), of, needs_key: true }));
-        let Some(summary) = built.guard.document().map(Document::summary) else { continue };
+        uses.extend(of.map(|of| CertificateUse { user: by.clone(), reference: of, needs_key: true }));
+        let Some(summary) = built.policy.document().map(Document::summary) else { continue };
         let named = summary.certificates.iter().map(|(named, at)| (named, format!(", line {}", at.line)));
         let possible = summary.possible_certificates.iter().map(|named| (named, String::new()));
         for (named, line) in named.chain(possible) {
@@ -221,32 +227,40 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<Use> {
                 ChosenIdentity::Thumbprint(thumbprint) => (*thumbprint).into(),
                 _ => continue,
             };
-            // It may be an issuer, which needs no key.
-            uses.push(Use { by: format!("policy of {by}{line}"), of, needs_key: false });
+            // It can be an issuer, which needs no key.
+            uses.push(CertificateUse {
+                user: format!("policy of {by}{line}"),
+                reference: of,
+                needs_key: false,
+            });
         }
     }
     uses
 }
 
-/// What APIs of the store are built from; None if their trust is broken, which has been reported by then.
-fn api_parts(parts: &Parts<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut Findings) -> Option<ApiParts> {
-    let config = parts.config;
+/// Settings for the APIs of the store; None if their trust is invalid, which has been reported.
+fn api_context(
+    context: &RouteContext<'_>,
+    memo: &mut Memo<Arc<ApiTrust>>,
+    findings: &mut Findings,
+) -> Option<ApiContext> {
+    let config = context.config;
     let (trust, is_revocation_off) = match &config.apis.trust {
         Some(name) => {
-            let roots = parts.roots.get(name.as_str())?.as_ref()?;
+            let roots = context.roots.get(name.as_str())?.as_ref()?;
             (Some(roots.anchors.clone()), config.trust.get(name.as_str())?.is_revocation_off)
         }
         None => (None, false),
     };
     let files = trust::upstreams(&config.upstream_ca, findings)?;
     let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
-    let made = kept.get_or_make(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
-    let Ok(upstream_trust) = made;
-    let host = |route: &config::Route| route.host.as_ref().map(|host| host.value.clone());
-    Some(ApiParts {
-        client: parts.client.clone(),
-        identities: parts.identities.all().clone(),
-        deployment: parts.deployment.certificates.clone(),
+    let built = memo.get_or_build(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
+    let Ok(upstream_trust) = built;
+    let host = |route: &config::RouteConfig| route.host.as_ref().map(|host| host.value.clone());
+    Some(ApiContext {
+        client: context.client.clone(),
+        identities: context.identities.all().clone(),
+        deployment: context.deployment.certificates.clone(),
         trust,
         is_revocation_off,
         allow_unanchored: config.apis.allow_unanchored,
@@ -254,25 +268,25 @@ fn api_parts(parts: &Parts<'_>, kept: &mut Memo<Arc<ApiTrust>>, findings: &mut F
         limits: config.limits,
         proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
-        kept: Mutex::default(),
+        cache: Mutex::default(),
     })
 }
 
-/// The client of all routes, with its connections: the same as before unless its own settings changed.
+/// The client of all routes with its connections. It is replaced only if its settings changed.
 fn client(limits: &Limits, cache: &mut Cache) -> Client {
     let timeouts =
         [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout, limits.drain_timeout];
     let most = limits.max_upstream_connections;
     let settings = format!("{timeouts:?} {most:?}");
     let digest = Digest::of("client", [settings.as_bytes()]);
-    let made: Result<_, Infallible> = cache.clients.get_or_make(digest, || {
+    let made: Result<_, Infallible> = cache.clients.get_or_build(digest, || {
         let [connect, handshake, idle, drain] = timeouts;
         let client = MtlsClient::builder()
             .with_connect_timeout(connect)
             .with_handshake_timeout(handshake)
             .with_idle_timeout(idle)
             .with_drain_timeout(drain)
-            // One caller's connection can ask for many of upstreams: all of them fit into the open files as well.
+            // One caller's connection can need many upstream connections, which count as open files too.
             .with_max_total_connections(upstream_connections());
         Ok(match most {
             Some(most) => client.with_max_connections(most).build(),

@@ -26,7 +26,7 @@ use tracing_subscriber::{
     EnvFilter, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt, util::TryInitError,
 };
 
-use self::{limit::Limit, queue::Queues, writer::Written};
+use self::{limit::Limit, queue::Queues, writer::WriteCounts};
 
 /// Counter of lines that were not written.
 const DROPPED: &str = "gateway_log_lines_dropped_total";
@@ -37,8 +37,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Time for queued lines to be written when the process ends.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// The most bytes of a path in a log line.
-const LONGEST_PATH: usize = 256;
+/// Bytes of a path in a log line, at most.
+const MAX_PATH: usize = 256;
 
 /// Flushes the queues on drop, within [`FLUSH`].
 #[derive(Debug)]
@@ -49,13 +49,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Logs what passes `filter`, and panics, to standard error.
+    /// Logs lines that pass `filter`, and panics, to standard error.
     ///
     /// # Errors
     ///
-    /// The process has another log already.
+    /// The process already has a log.
     pub(crate) fn start(filter: EnvFilter) -> Result<Self, TryInitError> {
-        let (limit, written) = (Limit::default(), Arc::new(Written::default()));
+        let (limit, written) = (Limit::default(), Arc::new(WriteCounts::default()));
         let (queues, writers) = Queues::new(&written);
         let dropped = queues.dropped();
         let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(queues);
@@ -123,11 +123,11 @@ impl Drops {
     }
 }
 
-/// The beginning of a path or method, for a log line.
+/// Truncates a path or method for a log line.
 pub(crate) fn cut(path: &str) -> Cow<'_, str> {
-    let end = (0..=LONGEST_PATH).rev().find(|end| path.is_char_boundary(*end));
+    let end = (0..=MAX_PATH).rev().find(|end| path.is_char_boundary(*end));
     match end.and_then(|end| path.get(..end)) {
-        Some(beginning) if path.len() > LONGEST_PATH => Cow::Owned(format!("{beginning}...")),
+        Some(beginning) if path.len() > MAX_PATH => Cow::Owned(format!("{beginning}...")),
         _ => Cow::Borrowed(path),
     }
 }
@@ -141,8 +141,8 @@ mod tests {
         let mut drops = Drops::default();
         for (case, dropped, written, expected) in [
             ("none", 0, 5, false),
-            ("the reader has stalled", 3, 5, false),
-            ("it still has", 9, 5, false),
+            ("the reader stalls", 3, 5, false),
+            ("it still stalls", 9, 5, false),
             ("it reads again", 9, 6, true),
             ("no more were dropped", 9, 20, false),
         ] {

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // mimalloc asks for huge pages, which stay resident whole though most of their small blocks are free again.
+    // mimalloc uses huge pages, which stay resident although most of their blocks have been freed.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     command::run()

@@ -1,7 +1,7 @@
-//! The management listener: how the gateway is, for whoever may know.
+//! The management listener: health, metrics, REST API and portal.
 //!
-//! Anybody is told whether it lives and whether it takes requests, and is given the portal's empty page, and nothing
-//! more. The rest needs the token, a certificate that the rules admit, or both, as configured: [`Access`].
+//! `/healthz`, `/readyz` and the portal's static files are open to any client. All other routes require the token, a
+//! certificate that the rules admit, or both, as configured: [`Access`].
 
 mod access;
 mod arm;
@@ -22,34 +22,34 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use self::arm::{Resources, Stored};
+use self::arm::{ManagementApi, StoreHandles};
 pub(crate) use self::{
     access::Access,
     hosts::Hosts,
     metrics::{recorder, upkeep},
     token::Token,
 };
-use crate::{live::Status, serve::RoutingSnapshot, store::Published};
+use crate::{live::Status, serve::RoutingSnapshot, store::CurrentStore};
 
-/// What the management listener answers.
+/// Builds the router of the management listener.
 pub(crate) fn router(
     access: Access,
     status: Arc<Status>,
-    site: Arc<ArcSwap<RoutingSnapshot>>,
-    recorded: PrometheusHandle,
-    stored: Stored,
-    published: Arc<Published>,
+    routing: Arc<ArcSwap<RoutingSnapshot>>,
+    recorder: PrometheusHandle,
+    store: StoreHandles,
+    published: Arc<CurrentStore>,
 ) -> Router {
     let readiness = status.clone();
-    let resources = Resources::new(access.hosts().clone(), stored, site.clone());
+    let api = ManagementApi::new(access.hosts().clone(), store, routing.clone());
     let scrape = move || {
-        let text = metrics::render(&recorded, &status, &site.load(), &published);
+        let text = metrics::render(&recorder, &status, &routing.load(), &published);
         async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
     };
     let portal = portal::router(access.hosts());
     let guarded = Router::new()
         .route("/metrics", get(scrape))
-        .route("/subscriptions/{*resource}", any(move |request: Request| resources.clone().answer(request)));
+        .route("/subscriptions/{*resource}", any(move |request: Request| api.clone().respond(request)));
     let guarded = access.guard(guarded);
     let open = Router::new()
         .route("/healthz", get(async || StatusCode::OK))

@@ -1,29 +1,29 @@
-//! The one spelling of a request path that routing, rules and the upstream all see.
+//! Normalisation of request paths, so that routing, rules and upstream use the same path.
 //!
-//! A path is refused if two readers could understand it differently: dot segments (plain, encoded, or with
-//! path parameters behind them), a backslash, an encoded slash, backslash or NUL, a malformed escape, overlong
-//! UTF-8, control characters and bytes beyond ASCII. What is left is brought into one form:
+//! A path is rejected if two parsers could interpret it differently: dot segments (plain, encoded, or followed by path
+//! parameters), a backslash, an encoded slash, backslash or NUL, a malformed escape, overlong UTF-8, control characters
+//! and bytes outside ASCII. Other paths are normalised:
 //!
 //! 1. an encoded unreserved character (RFC 3986, section 2.3) is decoded, once: `%6F` becomes `o`;
 //! 2. every other escape stays an escape, its digits in upper case: `%c3` becomes `%C3`.
 //!
-//! No output can be decoded a second time: a `%` in it is always followed by the two digits of an escape that
-//! stood in the input, and `%25` is never decoded.
+//! The result does not change when it is normalised again: `%25` is never decoded, so each `%` begins an escape of the
+//! input.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A path in its one spelling.
+/// A normalised path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Normalised<'a> {
-    /// The path; borrowed if it arrived in this form already.
+    /// The path; borrowed if it was normal already.
     pub(crate) path: Cow<'a, str>,
-    /// Whether a segment other than the last is empty, as in `/a//b` (also `/a/;x/b`, which an upstream that
-    /// drops path parameters reads in the same way).
+    /// True if a segment other than the last is empty, as in `/a//b` (also `/a/;x/b`, which is equal for an upstream
+    /// that ignores path parameters).
     pub(crate) has_empty_segments: bool,
 }
 
-/// Why a path is refused.
+/// Reason for which a path is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PathError {
     /// It does not start with `/`.
@@ -36,15 +36,15 @@ pub(crate) enum PathError {
     EncodedSlash,
     /// An encoded NUL.
     Nul,
-    /// A `%` that two hexadecimal digits do not follow.
+    /// A `%` without two hexadecimal digits.
     MalformedEscape,
-    /// An overlong UTF-8 sequence, which careless readers take for an ASCII character.
+    /// An overlong UTF-8 sequence, which some parsers decode to an ASCII character.
     Overlong,
     /// A space or control character.
     Control,
-    /// A byte beyond ASCII that is not encoded.
+    /// A byte outside ASCII that is not encoded.
     NotAscii,
-    /// A `?` or `#`, which end a path.
+    /// A `?` or `#`.
     Delimiter,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for PathError {
             Self::MalformedEscape => "has a % without two hexadecimal digits",
             Self::Overlong => "has an overlong UTF-8 sequence",
             Self::Control => "has a space or control character",
-            Self::NotAscii => "has a character beyond ASCII that is not percent-encoded",
+            Self::NotAscii => "has a character outside ASCII that is not percent-encoded",
             Self::Delimiter => "has a query or fragment",
         })
     }
@@ -67,10 +67,10 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// Brings `raw`, a path as it was received, into its one spelling.
+/// Normalises a path.
 ///
 /// # Errors
-/// One of [`PathError`], for the first offence from the left.
+/// The reason for the leftmost violation.
 pub(crate) fn normalise(raw: &str) -> Result<Normalised<'_>, PathError> {
     let bytes = raw.as_bytes();
     if bytes.first() != Some(&b'/') {
@@ -84,7 +84,7 @@ pub(crate) fn normalise(raw: &str) -> Result<Normalised<'_>, PathError> {
         match byte {
             b'/' => {
                 has_empty_segments |= segment.close()?;
-                output.keep(at);
+                output.copy(at);
                 at += 1;
             }
             b'%' => {
@@ -93,13 +93,13 @@ pub(crate) fn normalise(raw: &str) -> Result<Normalised<'_>, PathError> {
                     return Err(PathError::Overlong);
                 }
                 segment.push(value);
-                output.escape(at, value);
+                output.copy_escape(at, value);
                 at += 3;
             }
             _ => {
                 check(byte)?;
                 segment.push(byte);
-                output.keep(at);
+                output.copy(at);
                 at += 1;
             }
         }
@@ -108,7 +108,7 @@ pub(crate) fn normalise(raw: &str) -> Result<Normalised<'_>, PathError> {
     Ok(Normalised { path: output.finish(), has_empty_segments })
 }
 
-/// Refuses a plain byte that may not stand in a path.
+/// Rejects a plain byte that is not allowed in a path.
 fn check(byte: u8) -> Result<(), PathError> {
     match byte {
         b'\\' => Err(PathError::Backslash),
@@ -119,7 +119,7 @@ fn check(byte: u8) -> Result<(), PathError> {
     }
 }
 
-/// The value of the escape that starts at `at`, unless no path may carry it.
+/// Returns the value of the escape at `at`, and rejects values that are not allowed in a path.
 fn escape(bytes: &[u8], at: usize) -> Result<u8, PathError> {
     let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
     let (Some(high), Some(low)) = (digit(1), digit(2)) else {
@@ -134,7 +134,7 @@ fn escape(bytes: &[u8], at: usize) -> Result<u8, PathError> {
     }
 }
 
-/// Whether `value` and the escape that follows begin a UTF-8 sequence that is longer than its character needs.
+/// Returns true if `value` and the escape at the start of `rest` begin an overlong UTF-8 sequence.
 fn is_overlong(rest: &[u8], value: u8) -> bool {
     let next = if rest.first() == Some(&b'%') { escape(rest, 0).ok() } else { None };
     match value {
@@ -145,12 +145,12 @@ fn is_overlong(rest: &[u8], value: u8) -> bool {
     }
 }
 
-/// Whether RFC 3986 calls this byte unreserved: encoded or not, it means the same.
+/// Returns true for unreserved characters (RFC 3986, section 2.3), which are equivalent encoded and plain.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// What one segment is made of, up to its first `;`.
+/// Content of a segment up to its first `;`.
 #[derive(Default)]
 struct Segment {
     dots: usize,
@@ -159,7 +159,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// Takes the next byte, decoded.
+    /// Adds the next decoded byte.
     fn push(&mut self, byte: u8) {
         match byte {
             _ if self.in_parameters => {}
@@ -169,7 +169,7 @@ impl Segment {
         }
     }
 
-    /// Ends the segment and starts the next; says whether it was empty.
+    /// Ends the segment and starts the next one. Returns true if it was empty.
     fn close(&mut self) -> Result<bool, PathError> {
         let Self { dots, has_others, .. } = std::mem::take(self);
         match dots {
@@ -179,40 +179,39 @@ impl Segment {
     }
 }
 
-/// The output, which is the input itself until the first difference.
+/// Output, which borrows the input until the first difference.
 struct Output<'a> {
     raw: &'a str,
     changed: Option<String>,
 }
 
 impl<'a> Output<'a> {
-    /// Nothing taken over yet.
     fn new(raw: &'a str) -> Self {
         Self { raw, changed: None }
     }
 
-    /// Takes over the ASCII byte at `at`.
-    fn keep(&mut self, at: usize) {
+    /// Copies the ASCII byte at `at`.
+    fn copy(&mut self, at: usize) {
         if let (Some(changed), Some(&byte)) = (&mut self.changed, self.raw.as_bytes().get(at)) {
             changed.push(char::from(byte));
         }
     }
 
-    /// Takes over the escape at `at`, decoded if `value` is unreserved.
-    fn escape(&mut self, at: usize, value: u8) {
-        let written = self.raw.get(at..at + 3).unwrap_or_default();
+    /// Copies the escape at `at`, decoded if `value` is unreserved.
+    fn copy_escape(&mut self, at: usize, value: u8) {
+        let escape = self.raw.get(at..at + 3).unwrap_or_default();
         let decode = is_unreserved(value);
-        if self.changed.is_none() && (decode || written.bytes().any(|byte| byte.is_ascii_lowercase())) {
+        if self.changed.is_none() && (decode || escape.bytes().any(|byte| byte.is_ascii_lowercase())) {
             self.changed = Some(self.raw.get(..at).unwrap_or_default().to_owned());
         }
         match &mut self.changed {
             Some(changed) if decode => changed.push(char::from(value)),
-            Some(changed) => changed.extend(written.chars().map(|digit| digit.to_ascii_uppercase())),
+            Some(changed) => changed.extend(escape.chars().map(|digit| digit.to_ascii_uppercase())),
             None => {}
         }
     }
 
-    /// The whole output.
+    /// Returns the output.
     fn finish(self) -> Cow<'a, str> {
         self.changed.map_or(Cow::Borrowed(self.raw), Cow::Owned)
     }
@@ -222,10 +221,10 @@ impl<'a> Output<'a> {
 mod tests {
     use super::*;
 
-    /// The path with its flag for empty segments, or the refusal.
-    type Reading = Result<(&'static str, bool), PathError>;
+    /// Normalised path and `has_empty_segments`, or the error.
+    type Expected = Result<(&'static str, bool), PathError>;
 
-    const SPELLINGS: &[(&str, Reading)] = &[
+    const PATHS: &[(&str, Expected)] = &[
         ("/", Ok(("/", false))),
         ("/orders", Ok(("/orders", false))),
         ("/orders/", Ok(("/orders/", false))),
@@ -294,8 +293,8 @@ mod tests {
     ];
 
     #[test]
-    fn each_spelling_has_one_reading() {
-        for (raw, expected) in SPELLINGS {
+    fn paths_are_normalised_or_rejected() {
+        for (raw, expected) in PATHS {
             let found = normalise(raw);
             let found = found.as_ref().map(|found| (&*found.path, found.has_empty_segments)).map_err(|e| *e);
             assert_eq!(found, *expected, "{raw:?}");
@@ -303,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_normal_is_borrowed_and_stays() {
-        for (raw, _) in SPELLINGS {
+    fn normal_paths_are_borrowed_and_unchanged() {
+        for (raw, _) in PATHS {
             let Ok(first) = normalise(raw) else { continue };
             let second = normalise(&first.path).unwrap();
             assert_eq!(second.path, first.path, "{raw:?}");
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_escaped_byte_is_decoded_kept_or_refused() {
+    fn escaped_bytes_are_decoded_kept_or_rejected() {
         for byte in 0..=255_u8 {
             for raw in [format!("/a%{byte:02x}b"), format!("/a%{byte:02X}b")] {
                 match normalise(&raw) {
@@ -328,16 +327,16 @@ mod tests {
     }
 
     #[test]
-    fn every_plain_byte_of_ascii_is_kept_or_refused() {
+    fn plain_ascii_bytes_are_kept_or_rejected() {
         for byte in 0..128_u8 {
             let raw = format!("/a{}", char::from(byte));
-            let refused = matches!(byte, 0..=b' ' | b'\\' | b'?' | b'#' | b'%' | 0x7f);
-            assert_eq!(normalise(&raw).is_err(), refused, "{raw:?}");
+            let is_rejected = matches!(byte, 0..=b' ' | b'\\' | b'?' | b'#' | b'%' | 0x7f);
+            assert_eq!(normalise(&raw).is_err(), is_rejected, "{raw:?}");
         }
     }
 
     #[test]
-    fn overlong_utf_8_is_refused_and_other_utf_8_is_kept() {
+    fn overlong_utf_8_is_rejected_and_other_utf_8_is_kept() {
         for (path, expected) in [
             ("/%c0%ae%c0%ae/orders", Err(PathError::Overlong)),
             ("/%c1%9c", Err(PathError::Overlong)),

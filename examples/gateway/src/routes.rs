@@ -1,13 +1,13 @@
-//! Which route a request takes: exact host before no host, then the longest prefix on a segment border.
+//! Route table: routes with the request's host first, then routes without a host; longest path prefix of whole segments.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
-/// All routes, by host and path.
+/// Routes by host and path.
 ///
-/// A look-up costs one hash for the host and one for each segment of the path, but none for a prefix longer
-/// than the longest route: a caller cannot make it slow by a long path.
+/// A look-up computes one hash for the host and one for each path prefix that is not longer than the longest route, so
+/// its cost does not depend on the length of the request's path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteTable {
     hosts: HashMap<String, Paths>,
@@ -15,10 +15,10 @@ pub(crate) struct RouteTable {
 }
 
 impl RouteTable {
-    /// A table of these hosts and paths; what [`find`](Self::find) returns is the position in this sequence.
+    /// Builds the table. [`find`](Self::find) returns positions in this sequence.
     ///
-    /// Of two routes with the same host and path the first counts (the configuration refuses the second). A
-    /// trailing `/` of a path means nothing.
+    /// The first of two routes with the same host and path is used (the configuration rejects the second). A trailing
+    /// `/` of a path is ignored.
     pub(crate) fn new(routes: impl IntoIterator<Item = (Option<String>, String)>) -> Self {
         let mut table = Self::default();
         for (index, (host, path)) in routes.into_iter().enumerate() {
@@ -31,9 +31,9 @@ impl RouteTable {
         table
     }
 
-    /// The route for a request: `host` as the request names it, `path` as [`crate::path::normalise`] left it.
+    /// Returns the route for the host of a request and a path from [`crate::path::normalise`].
     ///
-    /// If none of the host's own routes matches the path, the routes without a host are asked.
+    /// Routes without a host are used if no route of the host matches.
     pub(crate) fn find(&self, host: Option<&str>, path: &str) -> Option<usize> {
         let own = host
             .filter(|_| !self.hosts.is_empty())
@@ -43,7 +43,7 @@ impl RouteTable {
     }
 }
 
-/// The routes of one host, by path without trailing `/`: the root is the empty text.
+/// Routes of one host, by path without trailing `/`; the root is the empty string.
 #[derive(Debug, Clone, Default)]
 struct Paths {
     routes: HashMap<String, usize>,
@@ -51,14 +51,14 @@ struct Paths {
 }
 
 impl Paths {
-    /// Adds a route, unless its path is taken.
+    /// Adds a route, unless there is one with the same path.
     fn add(&mut self, path: &str, index: usize) {
         let path = path.strip_suffix('/').unwrap_or(path);
         self.longest = self.longest.max(path.len());
         self.routes.entry(path.to_owned()).or_insert(index);
     }
 
-    /// The route with the longest prefix, cut at segment borders.
+    /// Returns the route with the longest prefix of whole segments.
     fn find(&self, path: &str) -> Option<usize> {
         if !path.starts_with('/') {
             return None;
@@ -75,8 +75,8 @@ impl Paths {
     }
 }
 
-/// A host in its one spelling: lower case, without port and without one trailing dot; an IPv6 address in
-/// brackets and in its shortest form.
+/// Normalises a host: lower case, without port and without one trailing dot; an IPv6 address in brackets and in its
+/// shortest form.
 pub(crate) fn normal_host(host: &str) -> Cow<'_, str> {
     if let Some((address, port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
@@ -92,12 +92,12 @@ pub(crate) fn normal_host(host: &str) -> Cow<'_, str> {
     lower_case(name.strip_suffix('.').unwrap_or(name))
 }
 
-/// Whether this is a port or nothing: `host:` means the default port.
+/// Returns true for digits and for the empty string: `host:` means the default port.
 fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The text in lower case (ASCII).
+/// Converts ASCII letters to lower case.
 fn lower_case(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(text.to_ascii_lowercase())
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_route_wins() {
+    fn most_specific_route_is_used() {
         let table = table(&[
             (None, "/"),                             // 0
             (None, "/orders"),                       // 1
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_root_route_there_may_be_none() {
+    fn table_without_root_route_can_have_no_match() {
         let table = table(&[(None, "/orders"), (Some("a"), "/x")]);
         for (host, path) in [(None, "/"), (None, "/x"), (Some("a"), "/"), (Some("b"), "/x")] {
             assert_eq!(table.find(host, path), None, "{host:?} {path}");
@@ -181,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_same_routes_counts() {
+    fn first_of_two_equal_routes_is_used() {
         assert_eq!(table(&[(None, "/a"), (None, "/a/")]).find(None, "/a"), Some(0));
     }
 
     #[test]
-    fn a_lower_case_host_is_not_copied() {
+    fn lower_case_host_is_not_copied() {
         for host in ["api.example.com", "api.example.com.:8443", "10.0.0.1"] {
             assert!(matches!(normal_host(host), Cow::Borrowed(_)), "{host}");
         }

@@ -1,97 +1,101 @@
-//! What administrators put in while the gateway serves: certificates, with private keys sealed at rest, APIs, backends
-//! and policies.
+//! Live configuration: certificates, with private keys sealed at rest, APIs, backends and policies.
 //!
-//! [`Store`] is the little that the gateway asks of whatever keeps the records: reads, changes that say what they
-//! expect to find, and news of changes. Nothing in it assumes that this process is the only one that writes: what
-//! requests see ([`Published`]) is made by a [`Follower`] out of what the store says, whoever wrote it.
+//! [`Store`] is the interface to the record storage: reads, conditional writes and a watch. It does not assume that
+//! this process is the only writer: a [`Publisher`] builds the snapshot that requests see ([`CurrentStore`]) from the
+//! stored records, whichever process wrote them.
 
 mod api;
 mod apis;
 mod backend;
+mod certificate_uses;
 mod certificates;
-mod condition;
-mod deployed;
+mod current;
+mod document_certificates;
 mod embedded;
 mod entry;
-mod follow;
 mod id;
 mod open;
+mod precondition;
 mod private;
-mod published;
+mod publisher;
 mod seal;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod uses;
 mod write_lock;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub(crate) use self::{
     api::{Api, Policy},
-    apis::{Apis, Changed},
+    apis::{Apis, AppliedChange},
     backend::{Backend, Credential},
+    certificate_uses::{CertificateUse, CertificateUses},
     certificates::Certificates,
-    condition::{Condition, Refusal},
-    deployed::Deployed,
-    entry::{Entry, Purpose},
-    follow::Follower,
+    current::{CurrentStore, StoreMembers},
+    document_certificates::DocumentCertificates,
+    entry::{CertificateEntry, EntryPurpose},
     id::Id,
-    open::{Opened, open},
-    published::{Members, Published},
-    settings::{Broken, Item, Part, Settings, Value},
-    upload::Upload,
-    uses::{Use, Uses},
+    open::{OpenStore, open},
+    precondition::{ChangeError, Precondition},
+    publisher::Publisher,
+    settings::{Item, ItemError, ItemField, ItemValue, Settings},
+    upload::CertificateUpload,
 };
 
-/// Counts the changes of a store: each change has the next one.
+/// Number of a change; each change of the store increments it.
 pub(crate) type Revision = u64;
 
-/// What the store will answer.
-pub(crate) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+/// Future of a store operation.
+pub(crate) type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// The most records of one kind.
-const MOST: u64 = 10_000;
+/// Maximum number of records of one kind.
+const MAX_RECORDS: u64 = 10_000;
 
-/// Keeps records.
+/// Storage of records.
 pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
-    /// The record under this key.
-    fn get(&self, key: Key) -> Pending<Option<Record>>;
+    /// Returns the record with this key.
+    fn get(&self, key: RecordKey) -> StoreFuture<Option<Record>>;
 
-    /// Some of the records of one kind, by id, as they are at one moment.
-    fn list(&self, kind: Kind, wanted: ListQuery) -> Pending<Listing>;
+    /// Returns a page of the records of one kind, ordered by id, as of one revision.
+    fn list(&self, kind: RecordKind, query: RecordQuery) -> StoreFuture<Listing>;
 
-    /// Writes a record if all is as expected. It is safe on disk, with all before it, once this is answered.
-    fn put(&self, key: Key, value: Vec<u8>, expected: Expected) -> Pending<Result<Revision, Conflict>>;
+    /// Writes a record if the expectations are met. The record and all earlier changes are durable once this returns.
+    fn put(
+        &self,
+        key: RecordKey,
+        value: Vec<u8>,
+        expected: Expected,
+    ) -> StoreFuture<Result<Revision, Conflict>>;
 
-    /// Removes a record if all is as expected.
-    fn delete(&self, key: Key, expected: Expected) -> Pending<Result<Revision, Conflict>>;
+    /// Removes a record if the expectations are met.
+    fn delete(&self, key: RecordKey, expected: Expected) -> StoreFuture<Result<Revision, Conflict>>;
 
-    /// Waits for changes after this revision, of whichever process; the revision of the last.
-    fn watch(&self, seen: Revision) -> Pending<Revision>;
+    /// Waits for a change after this revision, by any process; returns the latest revision.
+    fn watch(&self, seen: Revision) -> StoreFuture<Revision>;
 }
 
-/// What a record is about.
+/// Kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RecordKind {
     Certificate,
     Api,
     Backend,
-    /// The policy of all APIs.
+    /// The global policy, which applies to all APIs.
     Policy,
-    /// What proves that a sealing key is the store's.
+    /// Verifies that a sealing key belongs to the store.
     Sealing,
 }
 
-/// Where a record is.
+/// Key of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) kind: Kind,
+pub(crate) struct RecordKey {
+    pub(crate) kind: RecordKind,
     pub(crate) id: Arc<str>,
 }
 
-/// A value with the revision at which it was written.
+/// A stored value and the revision at which it was written.
 #[derive(Clone)]
 pub(crate) struct Record {
     pub(crate) id: Arc<str>,
@@ -99,47 +103,47 @@ pub(crate) struct Record {
     pub(crate) value: Vec<u8>,
 }
 
-/// Which records are wanted: of those that the filter takes, `top` after the first `skip`.
-pub(crate) struct ListQuery {
+/// A page of records: of those that match the filter, `top` after the first `skip`.
+pub(crate) struct RecordQuery {
     pub(crate) filter: Box<dyn Fn(&Record) -> bool + Send>,
     pub(crate) skip: usize,
     pub(crate) top: usize,
 }
 
-/// What was found.
+/// Result of [`Store::list`].
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) records: Vec<Record>,
-    /// How many the filter takes.
+    /// Number of all records that match the filter.
     pub(crate) count: usize,
-    /// The last change that this shows.
+    /// Revision of the store at the time of the read.
     pub(crate) revision: Revision,
 }
 
-/// What a change expects to find.
+/// Expectations of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// The revision of the record under its key; None: there is none.
+    /// Revision of the record; None: the record does not exist.
     pub(crate) record: Option<Revision>,
-    /// The last change of the whole store, for a change that depends on other records too. None: whatever it is.
+    /// Revision of the whole store, for a change that depends on other records too; None: any.
     pub(crate) store: Option<Revision>,
 }
 
-/// Why a record was not changed.
+/// Reason why a conditional write was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conflict {
-    /// What is there is not what was expected.
+    /// The record or the store is at another revision.
     Changed,
-    /// There are as many records as the store takes.
+    /// The number of records is at [`MAX_RECORDS`].
     Full,
 }
 
-/// The store failed: its disk, or whatever keeps it.
+/// Failure of the storage, such as of its disk.
 #[derive(Debug)]
 pub(crate) struct StoreError(String);
 
-impl ListQuery {
-    /// All of them.
+impl RecordQuery {
+    /// Matches all records.
     pub(crate) fn all() -> Self {
         Self { filter: Box::new(|_| true), skip: 0, top: usize::MAX }
     }
@@ -153,7 +157,7 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store failed: {}", self.0)
+        write!(f, "store: {}", self.0)
     }
 }
 

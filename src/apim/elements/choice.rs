@@ -12,7 +12,7 @@ impl Compiler<'_> {
         compiled: &Expression,
         chosen: &str,
     ) -> Option<()> {
-        if compiled.uses.request {
+        if compiled.dependencies.request {
             let message = format!(
                 "the caller would choose {chosen}; compare its headers in a <choose>, and write each {} as a literal",
                 attribute.name
@@ -20,11 +20,11 @@ impl Compiler<'_> {
             self.findings.error(attribute.position, message);
             return None;
         }
-        if compiled.uses.certificate {
-            let place = (element.position, attribute.position, compiled.uses.content);
+        if compiled.dependencies.certificate {
+            let place = (element.position, attribute.position, compiled.dependencies.content);
             self.analysis.certificate_decides.push(place);
         }
-        if compiled.uses.variables {
+        if compiled.dependencies.variables {
             let message =
                 format!("{chosen} depends on a variable; make sure that callers cannot choose its value");
             self.findings.warn(attribute.position, message);

@@ -55,7 +55,7 @@ impl Compiler<'_> {
                 && rejects
                 && self.section == Section::Inbound
             {
-                self.analysis.judged = self.analysis.judged.and(condition.uses);
+                self.analysis.judged = self.analysis.judged.and(condition.dependencies);
             }
         }
         rejects

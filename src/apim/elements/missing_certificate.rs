@@ -36,7 +36,7 @@ enum Worth {
     /// Unknown.
     Unknown,
     /// Evaluating this range fails.
-    Fails(crate::apim::expression::Range),
+    Fails(crate::apim::expression::SourceRange),
 }
 
 enum Flow {
@@ -327,6 +327,6 @@ fn together(worths: impl IntoIterator<Item = Worth>) -> Worth {
     made
 }
 
-fn part(expression: &Expression, range: crate::apim::expression::Range) -> &str {
+fn part(expression: &Expression, range: crate::apim::expression::SourceRange) -> &str {
     expression.source.get(range.start..range.end).unwrap_or("certificate")
 }

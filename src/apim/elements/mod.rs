@@ -21,7 +21,7 @@ use super::{
     backend::Backend,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
-    expression::{self, Base, Expression, Scope, Type, Uses},
+    expression::{self, Base, Dependencies, Expression, Scope, Type},
     program::{
         Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step, Template,
     },
@@ -56,17 +56,17 @@ pub(crate) struct Compiler<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct DocumentAnalysis {
     /// Inputs that rejecting conditions and validations read.
-    pub(crate) judged: Uses,
+    pub(crate) judged: Dependencies,
     /// Inputs that any element reads.
-    pub(crate) used: Uses,
+    pub(crate) used: Dependencies,
     /// Variables that are set, with the inputs of their values.
-    pub(crate) set_variables: HashMap<Arc<str>, Uses>,
+    pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
     /// For each variable, the variables that its values depend on.
     pub(crate) variable_dependencies: HashMap<Arc<str>, HashSet<Arc<str>>>,
     /// Variables that identity or backend depend on.
     pub(crate) deciding_variables: HashSet<Arc<str>>,
     /// Assignments of variables: name, inputs of the value, position.
-    pub(crate) settings: Vec<(Arc<str>, Uses, Position)>,
+    pub(crate) settings: Vec<(Arc<str>, Dependencies, Position)>,
     /// Attributes for identity or backend that depend on the certificate: position of the element and of the attribute,
     /// and true if they depend on its content and not only on its thumbprint.
     pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
@@ -315,17 +315,18 @@ impl Compiler<'_> {
         }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
-        compiled.uses.content |= compiled.uses.certificate && choice::reads_parts(&compiled.root);
+        compiled.dependencies.content |=
+            compiled.dependencies.certificate && choice::reads_parts(&compiled.root);
         // The inputs of a variable are inputs of this expression.
         for name in &self.dependencies_of(&compiled.reads) {
             let base = self.base.as_ref().and_then(|base| base.set_variables.get(name));
             for uses in self.analysis.set_variables.get(name).into_iter().chain(base) {
-                compiled.uses = compiled.uses.and(*uses);
+                compiled.dependencies = compiled.dependencies.and(*uses);
             }
         }
-        self.analysis.used = self.analysis.used.and(compiled.uses);
+        self.analysis.used = self.analysis.used.and(compiled.dependencies);
         self.analysis.read_variables.extend(compiled.variables.iter().cloned());
-        if self.section == Section::Outbound && compiled.uses.time {
+        if self.section == Section::Outbound && compiled.dependencies.time {
             let message =
                 "DateTime.Now is not supported in <outbound>; read it in <inbound> with <set-variable>";
             self.findings.error(text.start(), message);

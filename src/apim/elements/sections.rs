@@ -309,7 +309,7 @@ impl Compiler<'_> {
         let mut found = None;
         program.visit(&mut |step| {
             let mut looks =
-                step.expressions().into_iter().filter(|(expression, _)| expression.looks_callers_up());
+                step.expressions().into_iter().filter(|(expression, _)| expression.looks_up_caller());
             found = found.or_else(|| looks.next().map(|(_, position)| position));
         });
         let Some(position) = found else { return };

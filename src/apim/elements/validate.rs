@@ -9,7 +9,7 @@ use crate::{
         expression::{Inputs, is_trusted},
         program::Action,
     },
-    certificate::{ClientCertificate, GeneralName, Presented, SerialNumber, Thumbprint},
+    certificate::{Certificate, GeneralName, Presented, SerialNumber, Thumbprint},
     policy::{Answer, NamePattern, RejectionKind, Rule},
 };
 
@@ -128,7 +128,7 @@ impl Validation {
 }
 
 impl AllowedIdentity {
-    fn matches(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
+    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
         self.claims.iter().all(|claim| claim.matches(certificate, inputs))
     }
 
@@ -147,7 +147,7 @@ impl AllowedIdentity {
 
 impl IdentityClaim {
     /// Prints the value of the certificate for this claim, names in the form of documents.
-    fn found(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> String {
+    fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
         let printed = match self.name {
             "thumbprint" => Some(certificate.dotnet_thumbprint()),
             "subject" => certificate.dotnet_subject(),
@@ -163,7 +163,7 @@ impl IdentityClaim {
         if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
     }
 
-    fn matches(&self, certificate: &ClientCertificate, inputs: &Inputs<'_>) -> bool {
+    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
         match &self.matcher {
             Matcher::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,
             Matcher::DnsName => certificate

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Base, Compiler, Element, Uses};
+use super::{Base, Compiler, Dependencies, Element};
 use crate::apim::program::{Action, Template};
 
 /// Maximum number of variables, since lookup is linear.
@@ -25,9 +25,9 @@ impl Compiler<'_> {
             Some(Template::Expression(expression)) => {
                 let parts = self.analysis.variable_dependencies.entry(name.clone()).or_default();
                 parts.extend(expression.reads.iter().cloned());
-                expression.uses.of_value()
+                expression.dependencies.of_value()
             }
-            _ => Uses::default(),
+            _ => Dependencies::default(),
         };
         self.analysis.settings.push((name.clone(), uses, element.position));
         let known = self.analysis.set_variables.entry(name.clone()).or_default();

@@ -1,8 +1,8 @@
-//! What a C# text says, before anyone asks whether it means something.
+//! Syntax tree of a C# expression, before names and types are resolved.
 
 use std::ops::Range;
 
-/// Bytes of the expression's text.
+/// A byte range of the source text.
 pub(super) type Span = Range<usize>;
 
 #[derive(Debug, Clone)]
@@ -20,9 +20,9 @@ pub(super) enum ExprKind {
     Text(String),
     Char(char),
     /// `$"..."`
-    Interpolated(Vec<Part>),
+    Interpolated(Vec<Segment>),
     Name(String),
-    /// The value left of `?.`, inside of what stands right of it.
+    /// Target of the enclosing `?.`, at the start of its right side.
     Receiver,
     Member(Box<Expr>, String, Span),
     Call(Box<Expr>, Option<TypeName>, Vec<Expr>),
@@ -30,11 +30,11 @@ pub(super) enum ExprKind {
     /// `target?.rest`
     Conditional(Box<Expr>, Box<Expr>),
     Not(Box<Expr>),
-    Minus(Box<Expr>),
+    Negate(Box<Expr>),
     And(Vec<Expr>),
     Or(Vec<Expr>),
-    Plus(Vec<Expr>),
-    Minusing(Box<Expr>, Box<Expr>),
+    Add(Vec<Expr>),
+    Subtract(Box<Expr>, Box<Expr>),
     Coalesce(Box<Expr>, Box<Expr>),
     Compare(Comparison, Box<Expr>, Box<Expr>),
     Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
@@ -45,22 +45,22 @@ pub(super) enum ExprKind {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Part {
+pub(super) enum Segment {
     Text(String),
-    Hole(Expr),
+    Expression(Expr),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Equal,
-    Unequal,
+    NotEqual,
     Less,
-    AtMost,
+    LessOrEqual,
     Greater,
-    AtLeast,
+    GreaterOrEqual,
 }
 
-/// A type as it is written: `string`, `Dictionary<string, int>`, `string[]`.
+/// A type name in the source: `string`, `Dictionary<string, int>`, `string[]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TypeName {
     pub(super) name: String,
@@ -71,9 +71,9 @@ pub(super) struct TypeName {
 
 /// A statement of `@{ ... }`.
 #[derive(Debug, Clone)]
-pub(super) enum Statement {
-    /// One that could not be parsed: the names that it may have declared.
-    Broken(Vec<String>),
+pub(super) enum Stmt {
+    /// A statement that could not be parsed, with the names that it appears to declare.
+    Invalid(Vec<String>),
     Declare {
         name: String,
         ty: Option<TypeName>,
@@ -93,9 +93,9 @@ pub(super) enum Statement {
     Return(Expr),
 }
 
-/// A whole expression.
+/// A whole expression: `@(...)` or `@{...}`.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) enum SyntaxTree {
     Expression(Expr),
-    Block(Vec<Statement>, Span),
+    Block(Vec<Stmt>, Span),
 }

@@ -1,13 +1,13 @@
-//! Base64 (RFC 4648, section 4), with the white space that .NET allows in it.
+//! Base64 (RFC 4648, section 4). White space is ignored, as in .NET.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-pub(crate) fn encode(octets: &[u8]) -> String {
-    STANDARD.encode(octets)
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
-/// None if the text is not base64.
+/// Decodes base64. Returns None if the text is invalid.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.bytes().filter(|octet| !b" \t\r\n".contains(octet)).collect();
+    let digits: Vec<u8> = text.bytes().filter(|byte| !b" \t\r\n".contains(byte)).collect();
     STANDARD.decode(digits).ok()
 }

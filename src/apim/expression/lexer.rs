@@ -1,4 +1,4 @@
-//! C# text as tokens.
+//! Lexer for C# expressions.
 
 use super::ast::Span;
 use crate::apim::{error::short, reader::is_line_end};
@@ -10,21 +10,21 @@ pub(super) enum Token {
     Double(f64),
     Text(String),
     Char(char),
-    /// `$"..."`: texts, and the spans of the code between them.
-    Interpolated(Vec<Piece>),
+    /// `$"..."`: literal text, and the spans of the expressions in it.
+    Interpolated(Vec<RawSegment>),
     Punctuation(&'static str),
     End,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Piece {
+pub(super) enum RawSegment {
     Text(String),
     Code(Span),
 }
 
-/// A problem at a byte of the text.
+/// A syntax error at a byte offset of the source.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct SyntaxError {
     pub(super) offset: usize,
     pub(super) message: String,
 }
@@ -34,8 +34,8 @@ const PUNCTUATION: [&str; 33] = [
     "}", ",", ";", ".", "?", ":", "!", "<", ">", "=", "+", "-", "*", "/", "%",
 ];
 
-/// All tokens of `text[span]`, each with its span in `text`; the last is `End`.
-pub(super) fn tokens(text: &str, span: Span) -> Result<Vec<(Token, Span)>, Problem> {
+/// Returns the tokens of `text[span]` with their spans in `text`. The last token is `End`.
+pub(super) fn tokens(text: &str, span: Span) -> Result<Vec<(Token, Span)>, SyntaxError> {
     let mut lexer = Lexer { text: text.get(..span.end).unwrap_or(text), at: span.start };
     let mut tokens = Vec::new();
     loop {
@@ -70,21 +70,21 @@ impl<'a> Lexer<'a> {
         Some(next)
     }
 
-    fn problem<T>(&self, message: impl Into<String>) -> Result<T, Problem> {
-        Err(Problem { offset: self.at, message: message.into() })
+    fn error<T>(&self, message: impl Into<String>) -> Result<T, SyntaxError> {
+        Err(SyntaxError { offset: self.at, message: message.into() })
     }
 
-    fn skip_blanks(&mut self) -> Result<(), Problem> {
+    fn skip_blanks(&mut self) -> Result<(), SyntaxError> {
         loop {
             self.at += self.rest().len() - self.rest().trim_start().len();
             if self.rest().starts_with("/*") {
                 let Some(end) = self.rest().get(2..).and_then(|inside| inside.find("*/")) else {
-                    return self.problem("this comment is never closed");
+                    return self.error("unterminated comment");
                 };
                 self.at += end + 4;
             } else if self.rest().starts_with("//") {
                 let Some(end) = self.rest().find(is_line_end) else {
-                    return self.problem("a line comment would swallow the rest: write /* ... */");
+                    return self.error("unterminated // comment; write /* ... */");
                 };
                 self.at += end;
             } else {
@@ -93,7 +93,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn token(&mut self) -> Result<Token, Problem> {
+    fn token(&mut self) -> Result<Token, SyntaxError> {
         let Some(first) = self.peek() else { return Ok(Token::End) };
         if first.is_alphabetic() || first == '_' {
             let length = self
@@ -126,12 +126,12 @@ impl<'a> Lexer<'a> {
                     self.at += known.len();
                     Ok(Token::Punctuation(known))
                 }
-                None => self.problem(format!("{first:?} is not supported")),
+                None => self.error(format!("character {first:?} is not supported")),
             },
         }
     }
 
-    fn number(&mut self) -> Result<Token, Problem> {
+    fn number(&mut self) -> Result<Token, SyntaxError> {
         let rest = self.rest();
         let is_part = |next: char| next.is_ascii_alphanumeric() || next == '_';
         let mut length = rest.find(|next| !is_part(next)).unwrap_or(rest.len());
@@ -150,7 +150,7 @@ impl<'a> Lexer<'a> {
             return Ok(Token::Int(value));
         }
         let plain = written.strip_suffix(['d', 'D']).unwrap_or(written);
-        let is_plain = plain.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+        let is_plain = plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         match plain.parse::<f64>() {
             Ok(value) if is_plain && (plain.contains('.') || plain.len() < written.len()) => {
                 self.at += length;
@@ -158,15 +158,15 @@ impl<'a> Lexer<'a> {
             }
             _ => {
                 let written = short(written);
-                self.problem(format!("{written:?} is no number that is supported here (int and double are)"))
+                self.error(format!("number {written:?} is not supported; write an int or a double"))
             }
         }
     }
 
-    /// What follows a backslash.
-    fn escape(&mut self) -> Result<char, Problem> {
+    /// Reads an escape sequence after its backslash.
+    fn escape(&mut self) -> Result<char, SyntaxError> {
         let start = self.at;
-        let Some(escape) = self.next() else { return self.problem("an escape ends too early") };
+        let Some(escape) = self.next() else { return self.error("incomplete escape sequence") };
         let digits = match escape {
             '\'' | '"' | '\\' => return Ok(escape),
             '0' => return Ok('\0'),
@@ -181,7 +181,7 @@ impl<'a> Lexer<'a> {
             'U' => 8,
             _ => {
                 self.at = start;
-                return self.problem(format!("\\{escape} is no escape that is supported here"));
+                return self.error(format!("escape sequence \\{escape} is not supported"));
             }
         };
         let code = self
@@ -195,26 +195,26 @@ impl<'a> Lexer<'a> {
                 self.at += digits;
                 Ok(character)
             }
-            None => self.problem("this escape stands for no character"),
+            None => self.error("invalid character in escape sequence"),
         }
     }
 
-    fn text_until_quote(&mut self) -> Result<String, Problem> {
+    fn text_until_quote(&mut self) -> Result<String, SyntaxError> {
         let mut text = String::new();
         loop {
             match self.next() {
                 Some('"') => return Ok(text),
                 Some('\\') => text.push(self.escape()?),
-                None => return self.problem("this string literal is never closed"),
+                None => return self.error("unterminated string literal"),
                 Some(other) if is_line_end(other) => {
-                    return self.problem("this string literal is never closed");
+                    return self.error("unterminated string literal");
                 }
                 Some(other) => text.push(other),
             }
         }
     }
 
-    fn verbatim(&mut self) -> Result<String, Problem> {
+    fn verbatim(&mut self) -> Result<String, SyntaxError> {
         let mut text = String::new();
         loop {
             match self.next() {
@@ -223,33 +223,33 @@ impl<'a> Lexer<'a> {
                     text.push('"');
                 }
                 Some('"') => return Ok(text),
-                None => return self.problem("this string literal is never closed"),
+                None => return self.error("unterminated string literal"),
                 Some(other) => text.push(other),
             }
         }
     }
 
-    fn character(&mut self) -> Result<Token, Problem> {
+    fn character(&mut self) -> Result<Token, SyntaxError> {
         self.at += 1;
         let character = match self.next() {
             Some('\\') => self.escape()?,
-            Some('\'') | None => return self.problem("a character literal holds one character"),
+            Some('\'') | None => return self.error("a character literal must contain one character"),
             Some(other) => other,
         };
         if self.next() != Some('\'') || character.len_utf16() > 1 {
-            return self.problem("a character literal holds one character");
+            return self.error("a character literal must contain one character");
         }
         Ok(Token::Char(character))
     }
 
-    fn interpolated(&mut self) -> Result<Token, Problem> {
-        let mut pieces = Vec::new();
+    fn interpolated(&mut self) -> Result<Token, SyntaxError> {
+        let mut segments = Vec::new();
         let mut text = String::new();
         loop {
             match self.next() {
                 Some('"') => {
-                    pieces.push(Piece::Text(text));
-                    return Ok(Token::Interpolated(pieces));
+                    segments.push(RawSegment::Text(text));
+                    return Ok(Token::Interpolated(segments));
                 }
                 Some('\\') => text.push(self.escape()?),
                 Some('{') if self.peek() == Some('{') => {
@@ -261,33 +261,32 @@ impl<'a> Lexer<'a> {
                     text.push('}');
                 }
                 Some('{') => {
-                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                    segments.push(RawSegment::Text(std::mem::take(&mut text)));
                     let start = self.at;
-                    self.skip_hole()?;
-                    pieces.push(Piece::Code(start..self.at));
+                    self.skip_expression()?;
+                    segments.push(RawSegment::Code(start..self.at));
                     self.at += 1;
                 }
-                Some('}') => return self.problem("'}' closes nothing: write }} for the character"),
-                None => return self.problem("this string literal is never closed"),
+                Some('}') => return self.error("unmatched '}'; write }} for the character"),
+                None => return self.error("unterminated string literal"),
                 Some(other) if is_line_end(other) => {
-                    return self.problem("this string literal is never closed");
+                    return self.error("unterminated string literal");
                 }
                 Some(other) => text.push(other),
             }
         }
     }
 
-    /// Goes to the `}` that ends the code in an interpolated string.
-    fn skip_hole(&mut self) -> Result<(), Problem> {
+    /// Skips to the `}` that ends an expression in an interpolated string.
+    fn skip_expression(&mut self) -> Result<(), SyntaxError> {
         let mut open = 0_usize;
         loop {
             self.skip_blanks()?;
             let before = self.at;
             match self.peek() {
-                None => return self.problem("this string literal is never closed"),
-                // Another one inside of it is read when its code is.
+                None => return self.error("unterminated string literal"),
                 Some('$') if self.rest().starts_with("$\"") => {
-                    return self.problem("an interpolated string inside of another is not supported");
+                    return self.error("nested interpolated strings are not supported");
                 }
                 _ => {}
             }
@@ -298,7 +297,7 @@ impl<'a> Lexer<'a> {
                     return Ok(());
                 }
                 Token::Punctuation("}" | ")" | "]") => open = open.saturating_sub(1),
-                Token::End => return self.problem("this string literal is never closed"),
+                Token::End => return self.error("unterminated string literal"),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! C# expressions: read, typed and compiled at load, evaluated within limits.
+//! C# expressions: parsed, type-checked and compiled at load; evaluated within limits.
 
 mod ast;
 pub(crate) mod base64;
@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 pub(crate) use self::{
     ast::Comparison,
-    check::{Scope, Uses},
-    eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, why_not_trusted},
-    node::{CertificateText, Constant, Function, Kind, Node, Range, RequestText, Statement},
+    check::{Dependencies, Scope},
+    eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, trust_failure},
+    node::{CertificateText, Constant, Function, Kind, Node, RequestText, SourceRange, Statement},
     text::Case,
     ty::{Base, Type},
     value::{Fault, Value},
@@ -31,21 +31,21 @@ use super::{error::Findings, reader::Text};
 #[derive(Debug)]
 pub(crate) struct Expression {
     pub(crate) root: Node,
-    pub(crate) uses: Uses,
-    /// The text, for explanations.
+    pub(crate) dependencies: Dependencies,
+    /// Source text, for explanations.
     pub(crate) source: Arc<str>,
-    /// Variables that must have been set, each with its place.
+    /// Variables that are read without a default, with their positions.
     pub(crate) variables: Vec<(Arc<str>, super::error::Position)>,
-    /// All variables whose values are read.
+    /// All variables that are read.
     pub(crate) reads: Vec<Arc<str>>,
 }
 
 impl Expression {
-    /// Whether the caller's certificate is looked for among the deployment's.
-    pub(crate) fn looks_callers_up(&self) -> bool {
-        let (mut looks_up, mut asks) = (false, false);
+    /// Returns true if the caller's certificate is looked up in `context.Deployment.Certificates`.
+    pub(crate) fn looks_up_caller(&self) -> bool {
+        let (mut looks_up, mut reads_caller) = (false, false);
         self.root.visit(&mut |node| match node.kind {
-            Kind::Certificate => asks = true,
+            Kind::Certificate => reads_caller = true,
             Kind::AnyDeployed(Some(_))
             | Kind::AllDeployed(..)
             | Kind::AnyByThumbprint(..)
@@ -54,17 +54,17 @@ impl Expression {
             | Kind::Deployed(_) => looks_up = true,
             _ => {}
         });
-        looks_up && asks
+        looks_up && reads_caller
     }
 }
 
-/// Whether a value is an expression rather than a text.
+/// Returns true if a value is an expression rather than literal text.
 pub(crate) fn is_expression(text: &str) -> bool {
     let text = text.trim();
     text.starts_with("@(") || text.starts_with("@{")
 }
 
-/// Compiles an expression that yields a value of the wanted type. None if there are errors, which are recorded.
+/// Compiles an expression of type `wanted`. Returns None if it has errors, which are added to `findings`.
 pub(crate) fn compile(
     text: &Text,
     wanted: Type,
@@ -73,18 +73,18 @@ pub(crate) fn compile(
 ) -> Option<Expression> {
     let (source, skipped) = match parser::parse(&text.value) {
         Ok(parsed) => parsed,
-        Err(problem) => {
-            findings.error(text.position(problem.offset), problem.message);
+        Err(error) => {
+            findings.error(text.position(error.offset), error.message);
             return None;
         }
     };
-    for problem in skipped {
-        findings.error(text.position(problem.offset), problem.message);
+    for error in skipped {
+        findings.error(text.position(error.offset), error.message);
     }
     let mut checker = check::Checker::new(scope);
     let root = match &source {
-        ast::Source::Expression(expression) => checker.whole(expression, wanted),
-        ast::Source::Block(statements, span) => checker.block(statements, wanted, span),
+        ast::SyntaxTree::Expression(expression) => checker.root(expression, wanted),
+        ast::SyntaxTree::Block(statements, span) => checker.block(statements, wanted, span),
     };
     for error in &checker.errors {
         let position = text.position(error.offset);
@@ -93,9 +93,9 @@ pub(crate) fn compile(
             None => findings.error(position, error.message.as_str()),
         }
     }
-    // Whatever fails has said why. If it has not, the document must not load without it.
+    // A failed check has reported an error. If it has not, the document must still not load.
     if root.is_err() && !findings.has_errors() {
-        findings.error(text.start(), "this expression is not supported");
+        findings.error(text.start(), "the expression is not supported");
     }
     for warning in &checker.warnings {
         findings.warn(text.position(warning.offset), warning.message.as_str());
@@ -104,14 +104,14 @@ pub(crate) fn compile(
         checker.variables.iter().map(|(name, offset)| (name.clone(), text.position(*offset))).collect();
     Some(Expression {
         root: root.ok()?,
-        uses: checker.uses,
+        dependencies: checker.dependencies,
         source: text.value.as_str().into(),
         variables,
         reads: checker.reads,
     })
 }
 
-/// A moment for explanations.
-pub(crate) fn print_moment(ticks: i64) -> String {
+/// Formats a moment for explanations: `2026-01-01 00:00:00Z`.
+pub(crate) fn format_date_time(ticks: i64) -> String {
     time::format(ticks, "u").unwrap_or_default()
 }

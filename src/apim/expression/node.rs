@@ -1,4 +1,4 @@
-//! What an expression is compiled to: a tree in which every member is known and every type fits.
+//! Compiled expressions: a tree with resolved members and checked types.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use super::{
     ty::Type,
 };
 
-/// A part of the expression's text, in bytes.
+/// A byte range of the expression's source text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Range {
+pub(crate) struct SourceRange {
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
@@ -20,13 +20,13 @@ pub(crate) struct Range {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    pub(crate) range: Range,
+    pub(crate) range: SourceRange,
 }
 
 impl Node {
-    /// Shows this node and all that it is made of, in the order of the text.
-    pub(crate) fn visit<'n>(&'n self, see: &mut dyn FnMut(&'n Self)) {
-        see(self);
+    /// Calls `visitor` for this node and its descendants, in source order.
+    pub(crate) fn visit<'n>(&'n self, visitor: &mut dyn FnMut(&'n Self)) {
+        visitor(self);
         match &self.kind {
             Kind::Constant(_)
             | Kind::Local(_)
@@ -54,39 +54,39 @@ impl Node {
             | Kind::FirstDeployed { condition: one, .. }
             | Kind::CertificateText(_, one)
             | Kind::Not(one)
-            | Kind::Cast(_, one) => one.visit(see),
+            | Kind::Cast(_, one) => one.visit(visitor),
             Kind::AnyByThumbprint(one, Some((_, other)))
             | Kind::AnyText { list: one, condition: other, .. }
             | Kind::Equal { one, other, .. }
             | Kind::Order(_, one, other)
             | Kind::Coalesce(one, other)
             | Kind::IfNotNull { target: one, rest: other, .. } => {
-                one.visit(see);
-                other.visit(see);
+                one.visit(visitor);
+                other.visit(visitor);
             }
             Kind::Ternary(one, two, three) => {
-                one.visit(see);
-                two.visit(see);
-                three.visit(see);
+                one.visit(visitor);
+                two.visit(visitor);
+                three.visit(visitor);
             }
             Kind::Call(_, many)
             | Kind::And(many)
             | Kind::Or(many)
             | Kind::Concat(many)
-            | Kind::Array(many) => many.iter().for_each(|one| one.visit(see)),
-            Kind::Block(statements) => visit_all(statements, see),
+            | Kind::Array(many) => many.iter().for_each(|one| one.visit(visitor)),
+            Kind::Block(statements) => visit_all(statements, visitor),
         }
     }
 }
 
-fn visit_all<'n>(statements: &'n [Statement], see: &mut dyn FnMut(&'n Node)) {
+fn visit_all<'n>(statements: &'n [Statement], visitor: &mut dyn FnMut(&'n Node)) {
     for statement in statements {
         match statement {
-            Statement::Set(_, value) | Statement::Return(value) => value.visit(see),
+            Statement::Set(_, value) | Statement::Return(value) => value.visit(visitor),
             Statement::If(condition, then, otherwise) => {
-                condition.visit(see);
-                visit_all(then, see);
-                visit_all(otherwise, see);
+                condition.visit(visitor);
+                visit_all(then, visitor);
+                visit_all(otherwise, visitor);
             }
         }
     }
@@ -100,12 +100,12 @@ pub(crate) enum Constant {
     Double(f64),
     Char(char),
     Text(Box<str>),
-    Moment(i64),
-    Span(i64),
+    DateTime(i64),
+    TimeSpan(i64),
     Bytes(Box<[u8]>),
 }
 
-/// Texts of a certificate that are kept with it.
+/// Certificate members that are stored as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CertificateText {
     Subject,
@@ -149,7 +149,7 @@ pub(crate) enum Kind {
     LastError(ErrorField),
     Request(RequestText),
     Port,
-    /// One text, its values joined by commas; the default if the header is missing.
+    /// Header values joined by commas; the default if the header is missing.
     Header(HeaderName, Child),
     Headers(HeaderName),
     HasHeader(HeaderName),
@@ -162,11 +162,10 @@ pub(crate) enum Kind {
     DeploymentCount,
     Deployed(Child),
     HasDeployed(Child),
-    /// `Any` without or with a condition over an entry in a local.
+    /// `Any`, with an optional condition on the entry in a local.
     AnyDeployed(Option<(usize, Child)>),
     AllDeployed(usize, Child),
-    /// `Any` of which the first condition compares the thumbprint with one that is the same for all entries: a
-    /// look-up, and the rest of the condition.
+    /// `Any` by an index look-up: the thumbprint to find, and the rest of the condition.
     AnyByThumbprint(Child, Option<(usize, Child)>),
     FirstDeployed {
         slot: usize,
@@ -192,7 +191,7 @@ pub(crate) enum Kind {
     Order(Comparison, Child, Child),
     Ternary(Child, Child, Child),
     Coalesce(Child, Child),
-    /// `target?.rest`: the rest with the target in a local, or null.
+    /// `target?.rest`: null if the target is null, otherwise the rest with the target in a local.
     IfNotNull {
         target: Child,
         slot: usize,
@@ -211,7 +210,7 @@ pub(crate) enum Statement {
     Return(Node),
 }
 
-/// Functions whose arguments are all evaluated first, the target before the rest.
+/// Functions with eager arguments. The target is the first argument.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Function {
     // string
@@ -224,26 +223,26 @@ pub(crate) enum Function {
     Contains(Case),
     StartsWith(Case),
     EndsWith(Case),
-    /// Two strings of which the first must not be null.
+    /// `a.Equals(b)`: the first must not be null.
     EqualsText(Case),
-    /// `string.Equals(a, b)`: nulls are equal.
+    /// `string.Equals(a, b)`: two nulls are equal.
     SameText(Case),
     IndexOf(Case),
     LastIndexOf,
     Substring,
     Replace,
-    /// By the characters behind the target.
+    /// Splits at characters, the arguments after the target.
     Split {
         keep_empty: bool,
     },
-    /// By a whole string.
+    /// Splits at a string.
     SplitBy {
         keep_empty: bool,
     },
     IsNullOrEmpty,
     IsNullOrWhiteSpace,
     Join,
-    /// `ToString()` of something that is not null; null in a concatenation is empty.
+    /// `ToString()` of a value that is not null.
     ToText,
     // string[]
     Count,
@@ -254,7 +253,7 @@ pub(crate) enum Function {
     HasText,
     IsNotEmpty,
     // DateTime and TimeSpan
-    /// Units of so many seconds.
+    /// Adds units of this many seconds.
     AddUnits(f64),
     AddMonths(i64),
     PlusSpan,
@@ -262,10 +261,10 @@ pub(crate) enum Function {
     Difference,
     AddSpans,
     SubtractSpans,
-    /// A span of so many units of so many seconds.
+    /// A span in units of this many seconds.
     SpanOf(f64),
     TotalUnits(f64),
-    /// A whole part of a span: seconds a unit, and modulus.
+    /// A component of a span: seconds per unit, and modulus.
     PartOfSpan(i64, i64),
     Year,
     Month,
@@ -277,7 +276,7 @@ pub(crate) enum Function {
     Add,
     Subtract,
     Negate,
-    /// What C# does wherever an `int` stands for a `double`; null stays null.
+    /// Implicit conversion from `int` to `double`; null stays null.
     ToDouble,
     ParseInt,
     ToBool,

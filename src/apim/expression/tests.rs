@@ -1,4 +1,4 @@
-//! What expressions are worth, as C# has it.
+//! Values of expressions, compared with those of C#.
 
 use http::Request;
 
@@ -6,13 +6,14 @@ use super::{Base, Evaluation, Inputs, Scope, State, Value, compile};
 use crate::{
     apim::{
         RequestFacts,
-        deployment::{Deployment, DeploymentCertificates, SharedDeployment},
+        deployment::{Deployment, DeploymentCertificates},
         error::{Findings, Position},
         expression::Fault,
         reader::Text,
     },
-    certificate::{ClientCertificate, Presented, Timestamp},
+    certificate::{Certificate, Presented, Timestamp},
     pki::{Leaf, NOON},
+    shared::Shared,
 };
 
 fn request() -> Request<()> {
@@ -24,8 +25,8 @@ fn request() -> Request<()> {
         .unwrap()
 }
 
-/// The value of an expression in words, or its fault.
-fn worth(code: &str, presented: &Presented, deployment: &dyn Deployment) -> String {
+/// Formats the value of an expression, or its error or fault.
+fn evaluated(code: &str, presented: &Presented, deployment: &dyn Deployment) -> String {
     let text = format!("@({code})");
     let text = if code.starts_with('{') { format!("@{code}") } else { text };
     let mut findings = Findings::default();
@@ -49,7 +50,7 @@ fn worth(code: &str, presented: &Presented, deployment: &dyn Deployment) -> Stri
         Ok(Value::Text(text)) => format!("{text:?}"),
         Ok(Value::Texts(texts)) => format!("{texts:?}"),
         Ok(Value::Bytes(bytes)) => format!("{bytes:?}"),
-        Ok(Value::Moment(ticks)) => super::print_moment(ticks),
+        Ok(Value::DateTime(ticks)) => super::format_date_time(ticks),
         Ok(other) => format!("{other:?}"),
         Err(Fault::NullReference) => "NullReferenceException".into(),
         Err(fault) => format!("fault: {}", fault.message()),
@@ -63,10 +64,10 @@ fn check(rows: &[(&str, &str)], presented: &Presented) {
         }
         _ => DeploymentCertificates::new(),
     };
-    let deployment = SharedDeployment::new(deployment);
+    let deployment = Shared::new(deployment);
     let wrong: Vec<_> = rows
         .iter()
-        .map(|(code, expected)| (code, expected, worth(code, presented, &deployment)))
+        .map(|(code, expected)| (code, expected, evaluated(code, presented, &deployment)))
         .filter(|(_, expected, found)| {
             !found.contains(**expected)
                 || (found.len() > expected.len()
@@ -79,7 +80,7 @@ fn check(rows: &[(&str, &str)], presented: &Presented) {
 }
 
 #[test]
-fn strings_are_those_of_dot_net() {
+fn string_methods_match_dotnet() {
     check(
         &[
             (r#""a" + 1 + true + null + 'c'"#, r#""a1Truec""#),
@@ -92,7 +93,7 @@ fn strings_are_those_of_dot_net() {
             (r#""\u00e9\t\\\"""#, r#""é\t\\\"""#),
             (r#""CN=a".StartsWith("cn=")"#, "false"),
             (r#""CN=a".StartsWith("cn=", StringComparison.OrdinalIgnoreCase)"#, "true"),
-            (r#""é".StartsWith("e")"#, "A culture decides"),
+            (r#""é".StartsWith("e")"#, "depends on a culture"),
             (r#""abc".EndsWith("bc", System.StringComparison.Ordinal)"#, "true"),
             (r#""abc".Contains("B", StringComparison.OrdinalIgnoreCase)"#, "true"),
             (r#""abc".Contains('b')"#, "true"),
@@ -143,7 +144,7 @@ fn strings_are_those_of_dot_net() {
 }
 
 #[test]
-fn null_is_that_of_dot_net() {
+fn null_semantics_match_dotnet() {
     check(
         &[
             ("context.Request.Certificate == null", "true"),
@@ -153,7 +154,7 @@ fn null_is_that_of_dot_net() {
             ("context.Request.Certificate?.Thumbprint == null", "true"),
             ("context.Request.Certificate?.Thumbprint != \"A\"", "true"),
             ("context.Request.Certificate?.Thumbprint ?? \"none\"", "\"none\""),
-            // A comparison with null is false, whichever way it is asked.
+            // Ordering comparisons with null are false in both directions.
             ("context.Request.Certificate?.NotAfter < DateTime.Now", "false"),
             ("context.Request.Certificate?.NotAfter >= DateTime.Now", "false"),
             ("context.Request.Certificate?.HasPrivateKey == true", "false"),
@@ -184,7 +185,7 @@ fn null_is_that_of_dot_net() {
 }
 
 #[test]
-fn requests_are_seen_as_they_are() {
+fn request_members_match_the_request_head() {
     check(
         &[
             ("context.Request.Method", "\"GET\""),
@@ -196,7 +197,7 @@ fn requests_are_seen_as_they_are() {
             ("context.Request.Url.QueryString", "\"?a=1&A=2&q=a%20b+c&bad=%zz\""),
             ("context.Request.Url.Query.GetValueOrDefault(\"a\", \"\")", "\"1,2\""),
             ("context.Request.Url.Query[\"q\"].First()", "\"a b c\""),
-            ("context.Request.Url.Query.GetValueOrDefault(\"bad\")", "not encoded"),
+            ("context.Request.Url.Query.GetValueOrDefault(\"bad\")", "invalid percent-encoding"),
             ("context.Request.Url.Query.ContainsKey(\"x\")", "false"),
             ("context.Request.Headers[\"X-One\"].First()", "\"1\""),
             ("context.Request.Headers.GetValueOrDefault(\"X-Two\", \"\")", "\"a,b\""),
@@ -210,7 +211,7 @@ fn requests_are_seen_as_they_are() {
 }
 
 #[test]
-fn certificates_are_those_of_dot_net() {
+fn certificate_members_match_dotnet() {
     let issued = Leaf::client("orders")
         .serial(0xA1B2_C3D4)
         .dns("first.contoso.com")
@@ -218,7 +219,7 @@ fn certificates_are_those_of_dot_net() {
         .from(NOON - 86_400)
         .until(NOON + 86_400)
         .self_signed();
-    let certificate = ClientCertificate::from_der(&issued.der).unwrap();
+    let certificate = Certificate::from_der(&issued.der).unwrap();
     let sha1 = certificate.sha1_thumbprint().to_string();
     let rows = [
         ("context.Request.Certificate.Subject", "\"CN=orders, O=Contoso\""),
@@ -298,14 +299,14 @@ fn certificates_are_those_of_dot_net() {
 }
 
 #[test]
-fn a_certificate_without_alternative_names_is_known_by_its_common_name() {
+fn certificate_without_dns_names_uses_its_common_name() {
     let issued = Leaf::client("orders").self_signed();
     check(
         &[
             ("context.Request.Certificate.GetNameInfo(X509NameType.DnsName, false)", "\"orders\""),
             ("context.Request.Certificate.GetNameInfo(X509NameType.DnsFromAlternativeName, false)", "\"\""),
         ],
-        &ClientCertificate::from_der(&issued.der).unwrap().into(),
+        &Certificate::from_der(&issued.der).unwrap().into(),
     );
     let unnamed = Leaf::client("orders").subject(&[]).self_signed();
     check(
@@ -313,23 +314,23 @@ fn a_certificate_without_alternative_names_is_known_by_its_common_name() {
             ("context.Request.Certificate.Subject", "\"\""),
             ("context.Request.Certificate.GetNameInfo(X509NameType.SimpleName, false)", "no common name"),
         ],
-        &ClientCertificate::from_der(&unnamed.der).unwrap().into(),
+        &Certificate::from_der(&unnamed.der).unwrap().into(),
     );
 }
 
 #[test]
-fn blocks_run_as_in_c_sharp() {
+fn blocks_run_as_in_csharp() {
     check(
         &[
             ("{ return 1; }", "1"),
             ("{ var a = 1; if (a > 1) { return \"x\"; } else if (a == 1) { a = a + 1; } return a; }", "2"),
             ("{ string a = null; a = \"b\"; return a + a; }", "\"bb\""),
-            ("{ if (true) return 1; }", "error: not every way"),
+            ("{ if (true) return 1; }", "error: not all paths"),
             ("{ var a = null; return 1; }", "error: the type of null"),
             ("{ int a = \"b\"; return 1; }", "error: expected int"),
             ("{ b = 1; return 1; }", "error: b is not declared"),
-            ("{ var a = 1; var a = 2; return 1; }", "error: a is declared already"),
-            ("{ if (true) { var a = 1; } return a; }", "error: a is not known"),
+            ("{ var a = 1; var a = 2; return 1; }", "error: a is already declared"),
+            ("{ if (true) { var a = 1; } return a; }", "error: a is not defined"),
             ("{ foreach (var a in new[] {\"b\"}) { } return 1; }", "error: 'foreach' is not supported"),
         ],
         &Presented::Nothing,
@@ -337,7 +338,7 @@ fn blocks_run_as_in_c_sharp() {
 }
 
 #[test]
-fn the_thumbprint_of_the_store_is_looked_up() {
+fn any_by_thumbprint_compiles_to_a_lookup() {
     for (code, is_look_up) in [
         ("c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint", true),
         ("c => context.Request.Certificate.Thumbprint == c.Value.Thumbprint", true),

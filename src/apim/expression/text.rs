@@ -1,23 +1,23 @@
-//! .NET's string methods. Lengths and positions count UTF-16 units, as there.
+//! .NET's string methods. Lengths and positions are in UTF-16 code units.
 
 use std::borrow::Cow;
 
 use super::value::Fault;
 
-/// How two strings are compared.
+/// A `StringComparison`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names, reason = ".NET's names")]
 pub(crate) enum Case {
     Ordinal,
     OrdinalIgnoreCase,
-    /// By the rules of a culture. Decided for plain ASCII only, where all cultures' rules but Turkish casing
-    /// agree with ordinal ones.
+    /// Culture-dependent. Supported for printable ASCII only, where cultures agree with ordinal comparison, except
+    /// for Turkish casing.
     Culture,
     CultureIgnoreCase,
 }
 
 const CULTURE: Fault = Fault::CannotTell(
-    "A culture decides how this text compares: compare it with StringComparison.Ordinal or OrdinalIgnoreCase.",
+    "The comparison depends on a culture; use StringComparison.Ordinal or OrdinalIgnoreCase.",
 );
 
 impl Case {
@@ -25,24 +25,24 @@ impl Case {
         matches!(self, Self::OrdinalIgnoreCase | Self::CultureIgnoreCase)
     }
 
-    /// Cultures ignore some characters and equate others; among plain ASCII they don't.
+    /// Rejects culture-dependent comparison outside of printable ASCII: cultures ignore or equate other characters.
     fn check(self, one: &str, other: &str) -> Result<(), Fault> {
-        let is_plain = |text: &str| text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ');
+        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         let is_culture = matches!(self, Self::Culture | Self::CultureIgnoreCase);
         if is_culture && !(is_plain(one) && is_plain(other)) { Err(CULTURE) } else { Ok(()) }
     }
 
     pub(super) fn equal(self, one: &str, other: &str) -> Result<bool, Fault> {
         self.check(one, other)?;
-        Ok(if self.is_insensitive() { same(one, other) } else { one == other })
+        Ok(if self.is_insensitive() { eq_ignore_case(one, other) } else { one == other })
     }
 
-    pub(super) fn starts(self, text: &str, with: &str) -> Result<bool, Fault> {
+    pub(super) fn starts_with(self, text: &str, with: &str) -> Result<bool, Fault> {
         self.check(text, with)?;
         Ok(self.prefix(text, with).is_some())
     }
 
-    pub(super) fn ends(self, text: &str, with: &str) -> Result<bool, Fault> {
+    pub(super) fn ends_with(self, text: &str, with: &str) -> Result<bool, Fault> {
         self.check(text, with)?;
         let count = with.chars().count();
         let start = text.char_indices().rev().map(|(start, _)| start).nth(count.wrapping_sub(1));
@@ -50,7 +50,7 @@ impl Case {
         Ok(end.is_some_and(|start| self.matches(&text[start..], with)))
     }
 
-    /// The byte at which `wanted` first stands.
+    /// Byte offset of the first occurrence of `wanted`.
     pub(super) fn find(self, text: &str, wanted: &str) -> Result<Option<usize>, Fault> {
         self.check(text, wanted)?;
         if !self.is_insensitive() {
@@ -66,7 +66,7 @@ impl Case {
     }
 
     fn matches(self, one: &str, other: &str) -> bool {
-        if self.is_insensitive() { same(one, other) } else { one == other }
+        if self.is_insensitive() { eq_ignore_case(one, other) } else { one == other }
     }
 
     fn prefix<'a>(self, text: &'a str, with: &str) -> Option<&'a str> {
@@ -83,15 +83,14 @@ impl Case {
     }
 }
 
-fn same(one: &str, other: &str) -> bool {
+fn eq_ignore_case(one: &str, other: &str) -> bool {
     if one.is_ascii() && other.is_ascii() {
         return one.eq_ignore_ascii_case(other);
     }
     one.chars().map(upper).eq(other.chars().map(upper))
 }
 
-/// The upper-case form if it is one character. No letter outside of ASCII ever becomes one inside: the Turkish
-/// dotless i is no I.
+/// Upper case, if it is one character. A non-ASCII letter never maps to ASCII: the Turkish dotless i is not I.
 fn upper(character: char) -> char {
     one_to_one(
         character,
@@ -141,7 +140,7 @@ pub(super) fn length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(char::len_utf16).sum() }
 }
 
-/// The UTF-16 position of a byte.
+/// UTF-16 position of a byte offset.
 pub(super) fn position(text: &str, byte: usize) -> usize {
     length(text.get(..byte).unwrap_or(text))
 }
@@ -160,7 +159,7 @@ pub(super) fn substring(text: &str, start: i32, count: Option<i32>) -> Result<&s
     }
 }
 
-/// The byte of a UTF-16 position; None beyond the end or inside of a character.
+/// Byte offset of a UTF-16 position; None beyond the end or within a character.
 fn byte_of(text: &str, position: usize) -> Option<usize> {
     if text.is_ascii() {
         return (position <= text.len()).then_some(position);
@@ -217,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_outside_of_ascii_never_equal_letters_inside() {
+    fn non_ascii_letters_never_equal_ascii_letters() {
         for (one, other, expected) in [
             ("CN=Orders", "cn=ORDERS", true),
             ("MÜLLER", "müller", true),
@@ -228,7 +227,7 @@ mod tests {
         ] {
             assert_eq!(Case::OrdinalIgnoreCase.equal(one, other), Ok(expected), "{one} {other}");
         }
-        assert!(Case::CultureIgnoreCase.equal("a\u{200b}", "a").is_err(), "a culture ignores it");
+        assert!(Case::CultureIgnoreCase.equal("a\u{200b}", "a").is_err(), "cultures ignore this character");
         assert_eq!(Case::CultureIgnoreCase.equal("Co-op", "co-OP"), Ok(true));
     }
 
@@ -246,15 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_starts() {
+    fn prefixes_and_suffixes_compare_case_insensitively() {
         for (text, with, starts, ends) in [
             ("CN=a", "cn=", true, false),
             ("CN=a", "A", false, true),
             ("x", "", true, true),
             ("", "x", false, false),
         ] {
-            assert_eq!(Case::OrdinalIgnoreCase.starts(text, with), Ok(starts), "{text} {with}");
-            assert_eq!(Case::OrdinalIgnoreCase.ends(text, with), Ok(ends), "{text} {with}");
+            assert_eq!(Case::OrdinalIgnoreCase.starts_with(text, with), Ok(starts), "{text} {with}");
+            assert_eq!(Case::OrdinalIgnoreCase.ends_with(text, with), Ok(ends), "{text} {with}");
         }
         assert_eq!(Case::OrdinalIgnoreCase.find("CN=Orders", "orders"), Ok(Some(3)));
     }

@@ -1,4 +1,4 @@
-//! `DateTime` and `TimeSpan`: ticks of 100 ns. The zone is UTC, as on Azure's hosts, so local time is the same.
+//! `DateTime` and `TimeSpan` in ticks of 100 ns. Local time is UTC, as on Azure's hosts.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ const LAST: i64 = 3_155_378_975_999_999_999;
 const OUT_OF_RANGE: Fault =
     Fault::Format("The added or subtracted value results in an un-representable DateTime.");
 
-/// .NET's years are 1 to 9999; what lies beyond counts as its end.
+/// Converts a timestamp, clamped to .NET's years 1 to 9999.
 pub(super) fn from_timestamp(at: Timestamp) -> i64 {
     at.as_unix().saturating_add(EPOCH).saturating_mul(TICKS_PER_SECOND).clamp(0, LAST)
 }
@@ -28,8 +28,7 @@ pub(super) fn plus(moment: i64, span: i64) -> Result<i64, Fault> {
     in_range(moment.checked_add(span).ok_or(OUT_OF_RANGE)?)
 }
 
-/// A span of so many units; `AddDays(0.5)` is twelve hours. .NET rounds to milliseconds or ticks depending on
-/// its version; ticks are taken here.
+/// A span of `count` units of `seconds` each, rounded to ticks. Some versions of .NET round to milliseconds.
 pub(super) fn span(count: f64, seconds: f64) -> Result<i64, Fault> {
     let ticks = (count * seconds * TICKS_PER_SECOND as f64).round();
     if ticks.is_finite() && ticks.abs() < i64::MAX as f64 { Ok(ticks as i64) } else { Err(OUT_OF_RANGE) }
@@ -103,8 +102,8 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
     years * 365 + years / 4 - years / 100 + years / 400 + months + day - 1
 }
 
-/// A moment from its parts; None if there is no such day or time.
-pub(super) fn moment(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
+/// The moment of a date and a time; None if either does not exist.
+pub(super) fn from_parts(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
     let [year, month, day] = date;
     let [hour, minute, second] = time;
     let is_date = (1..=9999).contains(&year)
@@ -117,7 +116,7 @@ pub(super) fn moment(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
     })
 }
 
-/// `2026-06-01`, `2026-06-01T12:00:00`, with or without `Z`. Other forms depend on a culture.
+/// Parses `2026-06-01` and `2026-06-01T12:00:00`, with or without `Z`. Other forms depend on a culture.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let (date, time) = match text.split_once(['T', ' ']) {
         Some((date, time)) => (date, time.strip_suffix('Z').unwrap_or(time)),
@@ -135,17 +134,17 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     if dates.next().is_some() || times.next().is_some() {
         return None;
     }
-    moment(date, time)
+    from_parts(date, time)
 }
 
-/// A custom or standard format of `DateTime.ToString`, if it does not depend on a culture.
+/// True for formats of `DateTime.ToString` that do not depend on a culture.
 pub(super) fn is_known_format(format: &str) -> bool {
     matches!(format, "o" | "O" | "s" | "u") || custom(format, 0).is_some()
 }
 
 pub(super) fn format(moment: i64, format: &str) -> Option<String> {
     match format {
-        // The kind is not kept: printed as Unspecified is.
+        // The kind is not stored: formatted as DateTimeKind.Unspecified.
         "o" | "O" => custom("yyyy-MM-ddTHH:mm:ss.fffffff", moment),
         "s" => custom("yyyy-MM-ddTHH:mm:ss", moment),
         "u" => custom("yyyy-MM-dd HH:mm:ssZ", moment),
@@ -158,7 +157,7 @@ fn custom(format: &str, moment: i64) -> Option<String> {
     let fraction = moment.rem_euclid(TICKS_PER_SECOND);
     let mut text = String::new();
     let mut rest = format;
-    // One letter alone is a standard format, of which most depend on a culture.
+    // A single letter is a standard format; most depend on a culture.
     if format.chars().count() < 2 {
         return None;
     }
@@ -175,7 +174,7 @@ fn custom(format: &str, moment: i64) -> Option<String> {
             "fff" => write!(text, "{:03}", fraction / 10_000),
             "fffffff" => write!(text, "{fraction:07}"),
             _ if matches!(first, '-' | ' ' | '.' | 'T' | 'Z' | '_') => write!(text, "{token}"),
-            // A separator that the invariant culture leaves as it is.
+            // The time separator, which the invariant culture keeps.
             _ if first == ':' => write!(text, "{token}"),
             _ => return None,
         };
@@ -189,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_go_there_and_back() {
+    fn dates_round_trip() {
         for (text, ticks) in [
             ("0001-01-01", 0),
             ("1970-01-01", EPOCH * TICKS_PER_SECOND),
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn months_end_where_their_month_does() {
+    fn adding_months_clamps_to_the_last_day() {
         let january = parse("2026-01-31T10:00:00").unwrap();
         assert_eq!(add_months(january, 1).ok(), parse("2026-02-28T10:00:00"));
         assert_eq!(add_months(january, -11).ok(), parse("2025-02-28T10:00:00"));
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_depend_on_a_culture_are_not_known() {
+    fn culture_dependent_formats_are_unknown() {
         for (format, known) in [
             ("o", true),
             ("s", true),

@@ -1,4 +1,4 @@
-//! The types of C# that expressions have.
+//! C# types of expressions.
 
 use std::fmt;
 
@@ -12,22 +12,20 @@ pub(crate) enum Base {
     Double,
     Char,
     Text,
-    /// `DateTime`
-    Moment,
-    /// `TimeSpan`
-    Span,
+    DateTime,
+    TimeSpan,
     Certificate,
-    /// `X500DistinguishedName`; compared with strings as its `Name`.
-    Name,
+    /// `X500DistinguishedName`; compared with strings by its `Name`.
+    DistinguishedName,
     /// An entry of `context.Deployment.Certificates`.
     Pair,
     /// `string[]`
     Texts,
     Bytes,
-    /// `object`: what `context.Variables["name"]` is.
+    /// `object`, the type of `context.Variables["name"]`.
     Object,
     Oid,
-    // The rest has no values of its own, only members.
+    // The types below have members but no values.
     Context,
     Request,
     Deployment,
@@ -44,7 +42,7 @@ pub(crate) enum Base {
     Constant(Class),
 }
 
-/// Classes whose static members are known.
+/// Classes with supported static members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     System,
@@ -60,7 +58,7 @@ pub(crate) enum Class {
     ContentType,
 }
 
-/// A type, and whether a value type may be null (`bool?`).
+/// A type. `nullable` marks a value type that can be null (`bool?`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Type {
     pub(crate) base: Base,
@@ -82,16 +80,19 @@ impl Type {
         matches!(self.base, Base::Int | Base::Double)
     }
 
-    /// Value types, which are null only as `T?`.
+    /// True for value types, which are null only as `T?`.
     pub(super) fn is_value(self) -> bool {
-        matches!(self.base, Base::Bool | Base::Int | Base::Double | Base::Char | Base::Moment | Base::Span)
+        matches!(
+            self.base,
+            Base::Bool | Base::Int | Base::Double | Base::Char | Base::DateTime | Base::TimeSpan
+        )
     }
 
     pub(crate) fn can_be_null(self) -> bool {
         !self.is_value() || self.nullable
     }
 
-    /// Whether values of the type exist at run time.
+    /// True if values of the type exist at run time.
     pub(super) fn has_values(self) -> bool {
         self.is_value()
             || matches!(
@@ -99,7 +100,7 @@ impl Type {
                 Base::Null
                     | Base::Text
                     | Base::Certificate
-                    | Base::Name
+                    | Base::DistinguishedName
                     | Base::Pair
                     | Base::Texts
                     | Base::Bytes
@@ -107,12 +108,12 @@ impl Type {
             )
     }
 
-    /// What `?.` makes of it.
+    /// The nullable form of the type, as `?.` yields it.
     pub(super) fn or_null(self) -> Self {
         Self { nullable: self.is_value() || self.nullable, ..self }
     }
 
-    /// The type that holds values of both, if there is one.
+    /// The common type of both, if there is one.
     pub(super) fn common(self, other: Self) -> Option<Self> {
         let nullable = self.nullable || other.nullable;
         match (self.base, other.base) {
@@ -126,7 +127,7 @@ impl Type {
         }
     }
 
-    /// Whether a value of this type may stand where `wanted` is expected.
+    /// True if a value of this type converts implicitly to `wanted`.
     pub(super) fn fits(self, wanted: Self) -> bool {
         match self.base {
             Base::Null => wanted.can_be_null(),
@@ -138,10 +139,10 @@ impl Type {
         }
     }
 
-    /// The type that a name stands for.
-    pub(super) fn named(name: &TypeName) -> Option<Self> {
+    /// Resolves a type name.
+    pub(super) fn from_name(name: &TypeName) -> Option<Self> {
         if let ("Nullable", [inner]) = (name.name.as_str(), name.arguments.as_slice()) {
-            return Some(Self::named(inner)?.or_null());
+            return Some(Self::from_name(inner)?.or_null());
         }
         let base = match name.name.as_str() {
             "bool" | "Boolean" => Base::Bool,
@@ -151,8 +152,8 @@ impl Type {
             "string" | "String" if name.is_array => return Some(Base::Texts.into()),
             "string" | "String" => Base::Text,
             "byte" | "Byte" if name.is_array => return Some(Base::Bytes.into()),
-            "DateTime" => Base::Moment,
-            "TimeSpan" => Base::Span,
+            "DateTime" => Base::DateTime,
+            "TimeSpan" => Base::TimeSpan,
             "X509Certificate2" => Base::Certificate,
             "object" | "Object" => Base::Object,
             _ => return None,
@@ -170,10 +171,10 @@ impl fmt::Display for Type {
             Base::Double => "double",
             Base::Char => "char",
             Base::Text => "string",
-            Base::Moment => "DateTime",
-            Base::Span => "TimeSpan",
+            Base::DateTime => "DateTime",
+            Base::TimeSpan => "TimeSpan",
             Base::Certificate => "X509Certificate2",
-            Base::Name => "X500DistinguishedName",
+            Base::DistinguishedName => "X500DistinguishedName",
             Base::Pair => "KeyValuePair<string, X509Certificate2>",
             Base::Texts => "string[]",
             Base::Bytes => "byte[]",
@@ -215,7 +216,7 @@ impl Class {
         ("StringComparer", Self::StringComparison),
     ];
 
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, class)| *class)
     }
 

@@ -1,9 +1,10 @@
-//! Values at run time. Most borrow from the request, the certificate or the document.
+//! Run-time values. Most borrow from the request, the certificate or the document.
 
 use std::{borrow::Cow, rc::Rc};
 
-use crate::{apim::deployment::DeployedCertificate, certificate::ClientCertificate};
+use crate::{apim::deployment::DeployedCertificate, certificate::Certificate};
 
+/// A value of an expression.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'r> {
     Null,
@@ -13,18 +14,19 @@ pub(crate) enum Value<'r> {
     Char(char),
     Text(Cow<'r, str>),
     /// Ticks of 100 ns since 0001-01-01T00:00:00.
-    Moment(i64),
-    /// Ticks.
-    Span(i64),
-    Certificate(Certificate<'r>),
+    DateTime(i64),
+    /// Ticks of 100 ns.
+    TimeSpan(i64),
+    Certificate(CertificateValue<'r>),
     Pair(&'r DeployedCertificate),
     Texts(Rc<[Cow<'r, str>]>),
     Bytes(Cow<'r, [u8]>),
 }
 
+/// An `X509Certificate2`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Certificate<'r> {
-    pub(crate) certificate: &'r ClientCertificate,
+pub(crate) struct CertificateValue<'r> {
+    pub(crate) certificate: &'r Certificate,
     pub(crate) has_private_key: bool,
 }
 
@@ -37,7 +39,7 @@ impl<'r> Value<'r> {
         matches!(self, Self::Null)
     }
 
-    /// C#'s `==` between values whose types were found to be comparable.
+    /// C#'s `==` for values of comparable types.
     pub(super) fn equals(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
@@ -45,7 +47,9 @@ impl<'r> Value<'r> {
             (Self::Int(one), Self::Int(two)) => one == two,
             (Self::Char(one), Self::Char(two)) => one == two,
             (Self::Text(one), Self::Text(two)) => one == two,
-            (Self::Moment(one), Self::Moment(two)) | (Self::Span(one), Self::Span(two)) => one == two,
+            (Self::DateTime(one), Self::DateTime(two)) | (Self::TimeSpan(one), Self::TimeSpan(two)) => {
+                one == two
+            }
             _ => match (self.number(), other.number()) {
                 (Some(one), Some(two)) => one == two,
                 _ => false,
@@ -53,10 +57,12 @@ impl<'r> Value<'r> {
         }
     }
 
-    /// C#'s `<` and its kin; None if one is null, or no number, then every comparison is false.
+    /// Order for C#'s `<`, `<=`, `>` and `>=`. None if either is null or not a number: all four are then false.
     pub(super) fn order(&self, other: &Self) -> Option<std::cmp::Ordering> {
         match (self, other) {
-            (Self::Moment(one), Self::Moment(two)) | (Self::Span(one), Self::Span(two)) => Some(one.cmp(two)),
+            (Self::DateTime(one), Self::DateTime(two)) | (Self::TimeSpan(one), Self::TimeSpan(two)) => {
+                Some(one.cmp(two))
+            }
             (Self::Char(one), Self::Char(two)) => Some(one.cmp(two)),
             _ => self.number()?.partial_cmp(&other.number()?),
         }
@@ -71,30 +77,30 @@ impl<'r> Value<'r> {
     }
 }
 
-/// Why an expression has no value: always a refusal, never "allowed".
+/// Reason why an evaluation failed. A fault never admits a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A member of null was asked for.
+    /// Access to a member of null.
     NullReference,
     /// An index, a key or a position that does not exist.
     NotFound(&'static str),
-    /// A value of another type than the one that it was cast to.
+    /// A cast to a type that the value does not have.
     InvalidCast,
-    /// More steps or more memory than a request may take.
+    /// The limit on steps or memory of a request is exceeded.
     TooExpensive,
-    /// Something that .NET may answer otherwise than this implementation.
+    /// The result is platform-dependent in .NET, for example by culture.
     CannotTell(&'static str),
-    /// A text or number that cannot be converted, or lies out of range.
+    /// A text or number that cannot be converted or is out of range.
     Format(&'static str),
 }
 
 impl Fault {
-    /// The message of .NET's exception where there is one.
+    /// Message of the fault; that of .NET's exception where there is one.
     pub(crate) fn message(&self) -> &'static str {
         match self {
             Self::NullReference => "Object reference not set to an instance of an object.",
             Self::InvalidCast => "Unable to cast object.",
-            Self::TooExpensive => "The expression takes more steps or memory than a request may take.",
+            Self::TooExpensive => "The expression exceeds the limit on steps or memory.",
             Self::NotFound(message) | Self::CannotTell(message) | Self::Format(message) => message,
         }
     }

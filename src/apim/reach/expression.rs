@@ -356,10 +356,10 @@ fn order(comparison: Comparison, one: Seen<'_>, other: Seen<'_>) -> Truth {
         (What::Int(this), What::Int(that)) if !one.is_nullable && !other.is_nullable => {
             Truth::from(match comparison {
                 Comparison::Less => this < that,
-                Comparison::AtMost => this <= that,
+                Comparison::LessOrEqual => this <= that,
                 Comparison::Greater => this > that,
-                Comparison::AtLeast => this >= that,
-                Comparison::Equal | Comparison::Unequal => return Truth::UNKNOWN,
+                Comparison::GreaterOrEqual => this >= that,
+                Comparison::Equal | Comparison::NotEqual => return Truth::UNKNOWN,
             })
         }
         _ => Truth::UNKNOWN,
@@ -374,8 +374,8 @@ fn of_constant(constant: &Constant) -> Seen<'_> {
         Constant::Text(text) => Seen::of(What::Text(text)),
         Constant::Double(_)
         | Constant::Char(_)
-        | Constant::Moment(_)
-        | Constant::Span(_)
+        | Constant::DateTime(_)
+        | Constant::TimeSpan(_)
         | Constant::Bytes(_) => Seen::of(What::Fixed),
     }
 }

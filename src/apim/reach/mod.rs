@@ -213,8 +213,8 @@ impl<'p> Run<'p> {
                 let value = self.value(expression, &state)?;
                 // A value that is not an id or a URL is a fault.
                 self.may_end |= !matches!(value.what, What::Text(_)) || value.is_nullable;
-                let reads_variables = expression.uses.variables;
-                if expression.uses.certificate || reads_variables {
+                let reads_variables = expression.dependencies.variables;
+                if expression.dependencies.certificate || reads_variables {
                     let is_above = self.depth_above > 0;
                     let is_given = value.what.is_fixed() || value.what.is_own_thumbprint();
                     state.choices.insert(Choice { step, is_above, reads_variables, is_given });
@@ -277,7 +277,7 @@ impl<'p> Run<'p> {
                     let Some(Outcomes { all: truth, looked }) = self.condition(expression, &state) else {
                         return end;
                     };
-                    if expression.uses.certificate {
+                    if expression.dependencies.certificate {
                         self.is_expected |= truth == Truth::TRUE;
                         let is_let_off =
                             branch.decides_rejection && truth == Truth::FALSE && self.depth_above == 0;
@@ -325,7 +325,7 @@ impl<'p> Run<'p> {
 
     /// Whether its value may depend on the certificate.
     fn looks(&mut self, expression: &'p Expression, state: &State<'p>) -> bool {
-        expression.uses.certificate
+        expression.dependencies.certificate
             || self.evaluate(state, |evaluation| Some(evaluation.looks(&expression.root))).unwrap_or(true)
     }
 

@@ -1,49 +1,49 @@
-//! A document in the other of the two forms in which expressions are written.
+//! Conversion between the two forms of a document.
 //!
-//! To XML is what the pre-pass does for the XML library anyway. The other way each value is tried on its own: what the
-//! reader of raw XML would read in another way stays escaped.
+//! To XML, the result is that of the pre-pass. To raw XML, each value is tried alone: a value that would read
+//! differently in raw XML stays escaped.
 
 use super::{Element, Format, prepass, read};
 use crate::apim::error::{DocumentError, Position};
 
-/// Writes a document that is read as `from` so that it is the same when it is read as `to`.
+/// Converts a document from one form to another, in which it reads as the same document.
 pub(super) fn convert(source: &str, from: Format, to: Format) -> Result<String, DocumentError> {
     let elements = read(source, from)?;
     if from == to {
         return Ok(source.to_owned());
     }
     let failed = |message: String| DocumentError::new(Position { line: 1, column: 1 }, message);
-    let prepared = prepass::prepare(source, from).map_err(|problem| failed(problem.message))?;
+    let prepared = prepass::prepare(source, from).map_err(|error| failed(error.message))?;
     let converted = match to {
         Format::Xml => prepared.text(source),
         Format::RawXml => unescape(source, &prepared.values),
     };
-    // Whatever was overlooked above: nothing else is handed out under this document's name.
+    // Never return a different document, whatever the conversion above missed.
     match read(&converted, to) {
         Ok(again) if is_same(&elements, &again) => Ok(converted),
-        Ok(_) => Err(failed("the document cannot be written in the other form".into())),
+        Ok(_) => Err(failed("the document cannot be converted to the other form".into())),
         Err(error) => Err(failed(format!("in the other form: {}", error.message()))),
     }
 }
 
-/// Writes expressions as they are, everything else byte for byte.
-fn unescape(source: &str, values: &[prepass::Value]) -> String {
+/// Unescapes expressions and copies all other text byte for byte.
+fn unescape(source: &str, values: &[prepass::ExpressionValue]) -> String {
     let mut converted = String::with_capacity(source.len());
     let mut at = 0;
-    for prepass::Value { range, quote } in values {
+    for prepass::ExpressionValue { range, quote } in values {
         converted.push_str(&source[at..range.start]);
-        converted.push_str(&Place(*quote).unescape(&source[range.clone()]));
+        converted.push_str(&ValueContext(*quote).unescape(&source[range.clone()]));
         at = range.end;
     }
     converted.push_str(&source[at..]);
     converted
 }
 
-/// Where a value stands: between these quotes, or between tags.
+/// Context of a value: between these quotes, or between tags.
 #[derive(Clone, Copy)]
-struct Place(Option<char>);
+struct ValueContext(Option<char>);
 
-impl Place {
+impl ValueContext {
     fn unescape(self, written: &str) -> String {
         let expression = written.trim_ascii();
         let leading = written.len() - written.trim_ascii_start().len();
@@ -57,7 +57,7 @@ impl Place {
             };
             plain.chars().map(escape).collect()
         };
-        // An entity in its first character makes any value one that raw XML reads as XML.
+        // With an entity as its first character, raw XML reads a value as XML.
         let opaque = || format!("&#64;{}", expression.strip_prefix('@').unwrap_or(expression));
         let candidates: [&dyn Fn() -> String; 3] = [&|| plain.clone(), &|| expression.to_owned(), &escaped];
         candidates
@@ -67,7 +67,7 @@ impl Place {
             .unwrap_or_else(|| format!("{before}{}{after}", opaque()))
     }
 
-    /// What a value is read as. None if it would not be one value.
+    /// Reads a value in its context. None if the text is not exactly one value.
     fn read(self, written: &str, format: Format) -> Option<String> {
         let text = match self.0 {
             Some(quote) => format!("<a b={quote}{written}{quote}/>"),
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// Whether both are the same documents but for their places.
+/// True if both are the same except for positions.
 pub(super) fn is_same(one: &[Element], other: &[Element]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| {

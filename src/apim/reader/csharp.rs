@@ -1,49 +1,48 @@
-//! How far a C# expression reaches in raw text, and what stands in it.
+//! Finds the end of a C# expression in raw text, and the ranges in it that are already XML.
 
 use super::text::entity_character;
 
-/// Brackets nested deeper than this are made to cost.
-const DEEPEST: usize = 200;
+/// Maximum nesting depth of brackets.
+const MAX_BRACKET_DEPTH: usize = 200;
 
-/// Why an expression's end was not found, and where.
+/// Error of an expression without an end, with its byte offset.
 #[derive(Debug)]
-pub(super) struct Unread {
+pub(super) struct ScanError {
     pub(super) offset: usize,
     pub(super) message: &'static str,
 }
 
-const AMBIGUOUS: &str = "an entity inside of a string literal can be read in two ways: write the character itself, \
-                         or write the whole expression as XML (&quot;)";
-const UNCLOSED_TEXT: &str =
-    "this string literal is never closed, or a bracket or a quote is missing before it";
-const UNCLOSED: &str = "this expression is never closed";
+const AMBIGUOUS: &str = "ambiguous entity in a string literal; write the character, or the whole expression as XML \
+                         (&quot;)";
+const UNTERMINATED_STRING: &str = "unterminated string literal, or a bracket or quote is missing before it";
+const UNTERMINATED_EXPRESSION: &str = "unterminated expression";
 
-/// The end of the expression that starts at `start` with `@(` or `@{`.
+/// Returns the end of the expression that starts at `start` with `@(` or `@{`.
 ///
-/// `keep` is told each range of the source that is to be read as XML already is: entities outside of string
-/// literals, those in comments included, and literals in `&quot;` or `&apos;`.
+/// Calls `keep` with each range of the source that is already XML: entities outside of string literals, including those
+/// in comments, and literals in `&quot;` or `&apos;`.
 pub(super) fn end_of_expression(
     source: &str,
     start: usize,
     mut keep: impl FnMut(std::ops::Range<usize>),
-) -> Result<usize, Unread> {
-    let mut scanner = Scanner { source, at: start + 1, keep: &mut keep };
-    scanner.code(None)?;
+) -> Result<usize, ScanError> {
+    let mut scanner = ExpressionScanner { source, at: start + 1, keep: &mut keep };
+    scanner.code(0)?;
     Ok(scanner.at)
 }
 
-/// What ends a line in C#, and with it a `//` comment.
+/// True for C# line terminators, which end a `//` comment.
 pub(crate) fn is_line_end(character: char) -> bool {
     matches!(character, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-struct Scanner<'a> {
+struct ExpressionScanner<'a> {
     source: &'a str,
     at: usize,
     keep: &'a mut dyn FnMut(std::ops::Range<usize>),
 }
 
-impl Scanner<'_> {
+impl ExpressionScanner<'_> {
     fn rest(&self) -> &str {
         &self.source[self.at..]
     }
@@ -61,24 +60,24 @@ impl Scanner<'_> {
         self.at = self.at.min(self.source.len());
     }
 
-    /// The entity at this place, as (character, length).
+    /// The entity at this position: its character and length.
     fn entity(&self) -> Option<(char, usize)> {
         let name = self.rest().strip_prefix('&')?;
-        // As many digits as there are: zeros may stand in front.
-        let end = name.bytes().position(|octet| !octet.is_ascii_alphanumeric() && octet != b'#')?;
+        // Any number of digits: leading zeros are allowed.
+        let end = name.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')?;
         let is_closed = name[end..].starts_with(';');
         Some((entity_character(&name[..end])?, end + 2)).filter(|_| is_closed)
     }
 
-    /// Reads code from an opening bracket to the one that closes it.
+    /// Skips code from an opening bracket to its closing bracket.
     ///
-    /// `hole` is the depth of interpolated strings around it.
-    fn code(&mut self, hole: Option<usize>) -> Result<(), Unread> {
+    /// `depth` is the nesting depth of interpolated strings.
+    fn code(&mut self, depth: usize) -> Result<(), ScanError> {
         let open = self.at;
         let mut expected: Vec<u8> = Vec::new();
         loop {
             let Some(next) = self.peek() else {
-                return Err(Unread { offset: open, message: UNCLOSED });
+                return Err(ScanError { offset: open, message: UNTERMINATED_EXPRESSION });
             };
             if let Some((character, length)) = self.entity() {
                 (self.keep)(self.at..self.at + length);
@@ -94,7 +93,7 @@ impl Scanner<'_> {
                 b'{' => self.open(&mut expected, b'}')?,
                 b')' | b']' | b'}' => {
                     if expected.pop() != Some(next) {
-                        return Err(Unread { offset: self.at, message: "this bracket closes nothing" });
+                        return Err(ScanError { offset: self.at, message: "unmatched closing bracket" });
                     }
                     self.at += 1;
                     if expected.is_empty() {
@@ -107,10 +106,10 @@ impl Scanner<'_> {
                     self.at += 1;
                     self.literal(true)?;
                 }
-                b'$' if self.rest().starts_with("$\"") => self.interpolated(hole.unwrap_or(0))?,
+                b'$' if self.rest().starts_with("$\"") => self.interpolated(depth)?,
                 b'$' | b'@' if self.rest().starts_with("$@\"") || self.rest().starts_with("@$\"") => {
-                    let message = "verbatim interpolated strings are not supported: write $\"...\"";
-                    return Err(Unread { offset: self.at, message });
+                    let message = "verbatim interpolated strings are not supported; write $\"...\"";
+                    return Err(ScanError { offset: self.at, message });
                 }
                 b'/' if self.rest().starts_with("/*") => self.comment()?,
                 b'/' if self.rest().starts_with("//") => self.line_comment(),
@@ -119,16 +118,16 @@ impl Scanner<'_> {
         }
     }
 
-    fn open(&mut self, expected: &mut Vec<u8>, close: u8) -> Result<(), Unread> {
-        if expected.len() == DEEPEST {
-            return Err(Unread { offset: self.at, message: "brackets are nested too deeply" });
+    fn open(&mut self, expected: &mut Vec<u8>, close: u8) -> Result<(), ScanError> {
+        if expected.len() == MAX_BRACKET_DEPTH {
+            return Err(ScanError { offset: self.at, message: "brackets are nested too deeply" });
         }
         expected.push(close);
         self.at += 1;
         Ok(())
     }
 
-    /// The character at this place, an entity's where one stands here, which is kept.
+    /// The next character. An entity is decoded and kept.
     fn decoded(&mut self) -> Option<char> {
         if let Some((character, length)) = self.entity() {
             (self.keep)(self.at..self.at + length);
@@ -140,8 +139,8 @@ impl Scanner<'_> {
         Some(character)
     }
 
-    /// `/* ... */`. An entity stands for its character here too, so that a comment ends where it ends in XML.
-    fn comment(&mut self) -> Result<(), Unread> {
+    /// `/* ... */`. Entities are decoded, so that a comment ends where it ends in XML.
+    fn comment(&mut self) -> Result<(), ScanError> {
         let open = self.at;
         self.at += 2;
         let mut is_star = false;
@@ -151,10 +150,10 @@ impl Scanner<'_> {
             }
             is_star = character == '*';
         }
-        Err(Unread { offset: open, message: "this comment is never closed" })
+        Err(ScanError { offset: open, message: "unterminated comment" })
     }
 
-    /// `// ...` to the end of the line, which may be an entity's.
+    /// `// ...` to the end of the line, which can be an entity.
     fn line_comment(&mut self) {
         while let Some(character) = self.decoded() {
             if is_line_end(character) {
@@ -163,15 +162,15 @@ impl Scanner<'_> {
         }
     }
 
-    /// `"..."` or, behind `@`, `"..."` in which a quote is doubled.
-    fn literal(&mut self, is_verbatim: bool) -> Result<(), Unread> {
+    /// `"..."`, or after `@` a verbatim literal, in which quotes are doubled.
+    fn literal(&mut self, is_verbatim: bool) -> Result<(), ScanError> {
         let open = self.at;
         self.at += 1;
         loop {
             match self.peek() {
-                None => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                None => return Err(ScanError { offset: open, message: UNTERMINATED_STRING }),
                 Some(_) if !is_verbatim && self.is_at_line_end() => {
-                    return Err(Unread { offset: open, message: UNCLOSED_TEXT });
+                    return Err(ScanError { offset: open, message: UNTERMINATED_STRING });
                 }
                 Some(b'"') if is_verbatim && self.rest().starts_with("\"\"") => self.at += 2,
                 Some(b'"') => {
@@ -183,25 +182,25 @@ impl Scanner<'_> {
                     self.skip_char();
                 }
                 Some(b'&') if self.entity().is_some() => {
-                    return Err(Unread { offset: self.at, message: AMBIGUOUS });
+                    return Err(ScanError { offset: self.at, message: AMBIGUOUS });
                 }
                 Some(_) => self.skip_char(),
             }
         }
     }
 
-    /// `&quot;...&quot;` and `&apos;...&apos;`: written as XML, and kept as they are.
-    fn escaped_literal(&mut self, quote: char) -> Result<(), Unread> {
+    /// `&quot;...&quot;` and `&apos;...&apos;`: already XML, and kept.
+    fn escaped_literal(&mut self, quote: char) -> Result<(), ScanError> {
         let open = self.at;
         self.at += self.entity().map_or(1, |(_, length)| length);
         loop {
             match self.peek() {
-                None => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                None => return Err(ScanError { offset: open, message: UNTERMINATED_STRING }),
                 Some(_) if self.is_at_line_end() => {
-                    return Err(Unread { offset: open, message: UNCLOSED_TEXT });
+                    return Err(ScanError { offset: open, message: UNTERMINATED_STRING });
                 }
                 Some(next) if next == b'<' || char::from(next) == quote => {
-                    return Err(Unread { offset: self.at, message: AMBIGUOUS });
+                    return Err(ScanError { offset: self.at, message: AMBIGUOUS });
                 }
                 Some(b'\\') => {
                     (self.keep)(self.at..self.at + 1);
@@ -216,7 +215,7 @@ impl Scanner<'_> {
                 }
                 Some(b'&') => {
                     let Some((character, length)) = self.entity() else {
-                        return Err(Unread { offset: self.at, message: AMBIGUOUS });
+                        return Err(ScanError { offset: self.at, message: AMBIGUOUS });
                     };
                     (self.keep)(self.at..self.at + length);
                     self.at += length;
@@ -230,16 +229,16 @@ impl Scanner<'_> {
     }
 
     /// `'x'`, `'\''`, `'\u0041'`.
-    fn character(&mut self) -> Result<(), Unread> {
+    fn character(&mut self) -> Result<(), ScanError> {
         let open = self.at;
         self.at += 1;
         loop {
             match self.peek() {
                 None => {
-                    return Err(Unread { offset: open, message: "this character literal is never closed" });
+                    return Err(ScanError { offset: open, message: "unterminated character literal" });
                 }
                 Some(_) if self.is_at_line_end() => {
-                    return Err(Unread { offset: open, message: "this character literal is never closed" });
+                    return Err(ScanError { offset: open, message: "unterminated character literal" });
                 }
                 Some(b'\'') => {
                     self.at += 1;
@@ -250,7 +249,7 @@ impl Scanner<'_> {
                     self.skip_char();
                 }
                 Some(b'&') if self.entity().is_some() => {
-                    return Err(Unread { offset: self.at, message: AMBIGUOUS });
+                    return Err(ScanError { offset: self.at, message: AMBIGUOUS });
                 }
                 Some(_) => self.skip_char(),
             }
@@ -258,17 +257,17 @@ impl Scanner<'_> {
     }
 
     /// `$"text {code} text"`.
-    fn interpolated(&mut self, depth: usize) -> Result<(), Unread> {
+    fn interpolated(&mut self, depth: usize) -> Result<(), ScanError> {
         let open = self.at;
         if depth == 4 {
-            return Err(Unread { offset: open, message: "interpolated strings are nested too deeply" });
+            return Err(ScanError { offset: open, message: "interpolated strings are nested too deeply" });
         }
         self.at += 2;
         loop {
             match self.peek() {
-                None => return Err(Unread { offset: open, message: UNCLOSED_TEXT }),
+                None => return Err(ScanError { offset: open, message: UNTERMINATED_STRING }),
                 Some(_) if self.is_at_line_end() => {
-                    return Err(Unread { offset: open, message: UNCLOSED_TEXT });
+                    return Err(ScanError { offset: open, message: UNTERMINATED_STRING });
                 }
                 Some(b'"') => {
                     self.at += 1;
@@ -279,9 +278,9 @@ impl Scanner<'_> {
                     self.skip_char();
                 }
                 Some(b'{') if self.rest().starts_with("{{") => self.at += 2,
-                Some(b'{') => self.code(Some(depth + 1))?,
+                Some(b'{') => self.code(depth + 1)?,
                 Some(b'&') if self.entity().is_some() => {
-                    return Err(Unread { offset: self.at, message: AMBIGUOUS });
+                    return Err(ScanError { offset: self.at, message: AMBIGUOUS });
                 }
                 Some(_) => self.skip_char(),
             }

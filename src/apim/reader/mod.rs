@@ -1,7 +1,7 @@
-//! A document's text as a tree of elements that know where they stand.
+//! Document reader: text to a tree of elements with source positions.
 //!
-//! A pre-pass turns raw expressions into well-formed XML, an XML library judges the result, and every place is
-//! mapped back to the text as it was written.
+//! A pre-pass escapes raw expressions, an XML library parses the result, and positions are mapped back to the original
+//! text.
 
 mod convert;
 mod csharp;
@@ -16,34 +16,34 @@ pub(crate) use self::csharp::is_line_end;
 pub(crate) use self::text::{Lines, Text};
 use super::error::{DocumentError, DocumentErrors, Position};
 
-/// Real documents have a few kilobytes; APIM takes at most 256.
-pub(crate) const LONGEST_DOCUMENT: usize = 256 * 1024;
-/// More elements than this are made to cost.
-const MOST_NODES: u32 = 20_000;
+/// Maximum bytes of a document, as in APIM.
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+/// Maximum elements of a document.
+const MAX_NODES: u32 = 20_000;
 
-/// How a document writes its expressions.
+/// Form of a document: well-formed XML, or XML with raw expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {
-    /// Well-formed XML: `"`, `<` and `&` inside of expressions are written `&quot;`, `&lt;` and `&amp;`.
+    /// Well-formed XML: `"`, `<` and `&` in expressions are escaped as `&quot;`, `&lt;` and `&amp;`.
     Xml,
-    /// Expressions in attributes and in texts may hold them as they are, as APIM's policy editor and its format
-    /// `rawxml` write them. Almost every well-formed document reads the same in both forms; where a string
-    /// literal could be read in two ways, it is an error. [`convert`](Self::convert) writes one form in the other.
+    /// XML with raw expressions, the format `rawxml` of APIM and of its policy editor: expressions in attributes and
+    /// text contain these characters unescaped. Most well-formed documents read the same in both forms; an ambiguous
+    /// string literal is an error. [`convert`](Self::convert) converts between the forms.
     #[default]
     RawXml,
 }
 
 impl Format {
-    /// Writes a document of this form in another: it is read as the same document there, expression by expression.
+    /// Converts a document of this form to another form, in which it reads as the same document.
     ///
-    /// To XML, `<`, `>`, `&` and quotes inside of expressions become entities, and so do line ends and tabs in
-    /// attributes, which an XML parser would turn into blanks. To raw XML, entities inside of expressions become the
-    /// characters that they stand for, as the policy editor shows them; one that would be read in another way then stays
-    /// escaped. Everything outside of expressions stays as it is, byte for byte. The same form is the same text.
+    /// To XML: `<`, `>`, `&` and quotes in expressions become entities, and so do line ends and tabs in attributes,
+    /// which an XML parser would replace by blanks. To raw XML: entities in expressions become characters, as in the
+    /// policy editor; an expression that would read differently stays escaped. Text outside of expressions is copied
+    /// byte for byte. Conversion to the same form returns the text unchanged.
     ///
-    /// Only the text is read: whether the document can be enforced is for
-    /// [`DocumentBuilder::load`](super::DocumentBuilder::load) to say.
+    /// Only the syntax is checked; [`DocumentBuilder::load`](super::DocumentBuilder::load) checks whether the document
+    /// can be enforced.
     ///
     /// ```
     /// # fn main() -> Result<(), tower_mtls::apim::DocumentErrors> {
@@ -60,8 +60,8 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// 1. The text cannot be read in this form: the first error of [`DocumentBuilder::load`](super::DocumentBuilder::load).
-    /// 2. In the other form it would be longer than 256 KiB.
+    /// 1. Invalid syntax in this form: the first error of [`DocumentBuilder::load`](super::DocumentBuilder::load).
+    /// 2. The converted document would be longer than 256 KiB.
     pub fn convert(self, text: &str, to: Self) -> Result<String, DocumentErrors> {
         convert::convert(text, self, to).map_err(DocumentErrors::from)
     }
@@ -74,7 +74,7 @@ pub(crate) struct Element {
     pub(crate) position: Position,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) children: Vec<Self>,
-    /// Text between the tags, comments left out.
+    /// Text between the tags, without comments.
     pub(crate) text: Text,
 }
 
@@ -86,32 +86,30 @@ pub(crate) struct Attribute {
     pub(crate) value: Text,
 }
 
-/// Reads a document's elements: the roots of the text, one or several.
+/// Reads a document. Returns its root elements, one or several.
 pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, DocumentError> {
     let lines = Lines::new(source);
     let error = |offset: usize, message: String| DocumentError::new(lines.position(offset), message);
-    if source.len() > LONGEST_DOCUMENT {
-        let message = format!("the document is longer than {LONGEST_DOCUMENT} bytes");
+    if source.len() > MAX_DOCUMENT_BYTES {
+        let message = format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes");
         return Err(error(0, message));
     }
-    let prepared =
-        prepass::prepare(source, format).map_err(|problem| error(problem.offset, problem.message))?;
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    let prepared = prepass::prepare(source, format).map_err(|found| error(found.offset, found.message))?;
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let tree = roxmltree::Document::parse_with_options(&prepared.xml, options).map_err(|problem| {
         let at = problem.pos();
         error(prepared.original(offset_of(&prepared.xml, at)), describe(&problem))
     })?;
     let reader = Reader { prepared: &prepared, lines: &lines };
-    let loose = reader.loose_text(tree.root_element());
-    if !loose.value.trim().is_empty() {
-        let message =
-            "a text stands outside of all elements, and nothing it says would be enforced: is a '<' missing?";
-        return Err(DocumentError::new(loose.start(), message));
+    let stray = reader.stray_text(tree.root_element());
+    if !stray.value.trim().is_empty() {
+        let message = "text outside of all elements would not be enforced; is a '<' missing?";
+        return Err(DocumentError::new(stray.start(), message));
     }
     reader.children(tree.root_element())
 }
 
-/// The byte at which a row and column (in characters) of the XML library lie.
+/// Byte offset of a row and column (in characters) of the XML library.
 fn offset_of(xml: &str, at: roxmltree::TextPos) -> usize {
     let row = at.row.saturating_sub(1) as usize;
     let start: usize = xml.split_inclusive('\n').take(row).map(str::len).sum();
@@ -120,37 +118,37 @@ fn offset_of(xml: &str, at: roxmltree::TextPos) -> usize {
     start + line.char_indices().nth(column).map_or(line.len(), |(byte, _)| byte)
 }
 
-/// The library's message without its own position, which is not the text's.
+/// The library's message without its position, which is not that of the original text.
 fn describe(error: &roxmltree::Error) -> String {
     use roxmltree::Error as E;
     match error {
         E::InvalidAttributeValue(_) => {
-            "'<' in an attribute's value: write &lt;, or load the document as raw XML".into()
+            "'<' in an attribute value; write &lt; or load the document as raw XML".into()
         }
         E::MalformedEntityReference(_) | E::UnknownEntityReference(..) => {
-            "'&' begins no known entity: write &amp;, or load the document as raw XML".into()
+            "'&' does not begin a known entity; write &amp; or load the document as raw XML".into()
         }
-        E::DtdDetected => "a document type is not accepted".into(),
-        E::NodesLimitReached => format!("more than {MOST_NODES} elements"),
+        E::DtdDetected => "document types are not supported".into(),
+        E::NodesLimitReached => format!("more than {MAX_NODES} elements"),
         other => {
-            let place = format!(" at {}", other.pos());
-            let said = other.to_string().replace(&place, "");
-            let is_in_value = said.starts_with("expected '\"'") || said.starts_with("expected '''");
+            let position = format!(" at {}", other.pos());
+            let message = other.to_string().replace(&position, "");
+            let is_in_value = message.starts_with("expected '\"'") || message.starts_with("expected '''");
             match () {
-                () if is_in_value && said.ends_with("not '<'") => {
-                    "'<' in an attribute's value: write &lt;, or load the document as raw XML".into()
+                () if is_in_value && message.ends_with("not '<'") => {
+                    "'<' in an attribute value; write &lt; or load the document as raw XML".into()
                 }
-                () if said.starts_with("expected a whitespace") => format!(
-                    "not well-formed XML: {said}; a quote inside of an attribute's value is written &quot;"
-                ),
-                () => format!("not well-formed XML: {said}"),
+                () if message.starts_with("expected a whitespace") => {
+                    format!("not well-formed XML: {message}; write a quote in an attribute value as &quot;")
+                }
+                () => format!("not well-formed XML: {message}"),
             }
         }
     }
 }
 
 struct Reader<'a> {
-    prepared: &'a prepass::Prepared,
+    prepared: &'a prepass::PreparedXml,
     lines: &'a Lines,
 }
 
@@ -169,7 +167,7 @@ impl Reader<'_> {
             || node.namespaces().any(|namespace| namespace.name() != Some("xml"))
             || node.attributes().any(|attribute| attribute.namespace().is_some());
         if prefixed {
-            let message = "XML namespaces have no meaning in policy documents: leave them out";
+            let message = "XML namespaces are not supported; remove them";
             return Err(DocumentError::new(position, message));
         }
         let xml = &self.prepared.xml;
@@ -185,14 +183,14 @@ impl Reader<'_> {
                 }
             })
             .collect();
-        // From the first child to the end tag; empty for <a/>.
+        // From the first child to the end tag; empty for `<a/>`.
         let text = match node.first_child() {
             Some(first) => {
                 let start = first.range().start;
                 let inside = xml.get(start..node.range().end).unwrap_or_default();
                 let end = inside.rfind("</").unwrap_or(inside.len());
                 let has_elements = node.children().any(|child| child.is_element());
-                if has_elements { self.loose_text(node) } else { self.text(&inside[..end], start, false) }
+                if has_elements { self.stray_text(node) } else { self.text(&inside[..end], start, false) }
             }
             None => Text::empty(position),
         };
@@ -205,16 +203,16 @@ impl Reader<'_> {
         })
     }
 
-    /// The first text beside elements that is no white space: nothing may stand there.
-    fn loose_text(&self, node: Node<'_, '_>) -> Text {
-        let loose = node
+    /// The first text beside elements that is not white space, which is an error.
+    fn stray_text(&self, node: Node<'_, '_>) -> Text {
+        let stray = node
             .children()
             .find(|child| child.is_text() && child.text().is_some_and(|text| !text.trim_ascii().is_empty()));
-        match loose {
-            Some(loose) => {
-                // A text goes on to the next element or comment: the library's range ends where CDATA begins.
-                let start = loose.range().start;
-                let next = loose.next_sibling().map(|next| next.range().start);
+        match stray {
+            Some(stray) => {
+                // Text extends to the next element or comment: the library's range ends where CDATA begins.
+                let start = stray.range().start;
+                let next = stray.next_sibling().map(|next| next.range().start);
                 let raw = self
                     .prepared
                     .xml

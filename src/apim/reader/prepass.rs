@@ -1,49 +1,49 @@
-//! From raw text to well-formed XML, with a map back.
+//! Pre-pass: escapes raw expressions to well-formed XML, with a map of offsets to the original text.
 
 use std::{fmt::Write, ops::Range};
 
 use super::{
     Format,
-    csharp::{Unread, end_of_expression},
+    csharp::{ScanError, end_of_expression},
 };
 
-/// Elements nested deeper than this are made to cost.
-const DEEPEST: usize = 64;
-/// Attributes of one element. Each is compared with all others.
-const MOST_ATTRIBUTES: usize = 64;
-/// Stands around the text, which may have several roots. No element of a document has this name.
+/// Maximum nesting depth of elements.
+const MAX_ELEMENT_DEPTH: usize = 64;
+/// Maximum attributes of one element. The XML library compares each with all others.
+const MAX_ATTRIBUTES: usize = 64;
+/// Element around the text, which can have several roots. No document element has this name.
 const WRAPPER: &str = "document-text";
 
-/// Well-formed (as far as this pass can see) XML.
+/// XML that is well-formed as far as the pre-pass checks, with a map to the original.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedXml {
     pub(super) xml: String,
-    /// (offset in `xml`, offset in the original), in order; from each on both advance alike.
+    /// Pairs of offsets in `xml` and in the original, in order. Between two pairs both advance equally.
     map: Vec<(usize, usize)>,
-    /// Where the original begins, behind what stands in front of the first element.
+    /// Offset in the original after a byte order mark and an XML declaration.
     start: usize,
-    /// Values that begin like expressions, in order. Only of texts that are XML as they are.
-    pub(super) values: Vec<Value>,
+    /// Values that begin like expressions, in order; only for `Format::Xml`.
+    pub(super) values: Vec<ExpressionValue>,
 }
 
-/// What stands between two quotes, or behind a start tag.
+/// An attribute value, or the text after a start tag.
 #[derive(Debug)]
-pub(super) struct Value {
-    /// In the original.
+pub(super) struct ExpressionValue {
+    /// Range in the original.
     pub(super) range: Range<usize>,
-    /// Around an attribute's value.
+    /// Quote of an attribute value.
     pub(super) quote: Option<char>,
 }
 
-impl Prepared {
-    /// The XML as a text of its own, with what stood in front of it.
+impl PreparedXml {
+    /// The XML as a document, with the original prefix.
     pub(super) fn text(&self, source: &str) -> String {
         let inside = self.xml.strip_prefix(&format!("<{WRAPPER}>")).unwrap_or_default();
         let inside = inside.strip_suffix(&format!("</{WRAPPER}>")).unwrap_or_default();
         source[..self.start].to_owned() + inside
     }
 
-    /// Where a byte of the XML stood in the original text.
+    /// Maps an offset in the XML to an offset in the original.
     pub(super) fn original(&self, offset: usize) -> usize {
         let index = self.map.partition_point(|(xml, _)| *xml <= offset);
         match index.checked_sub(1).and_then(|index| self.map.get(index)) {
@@ -54,22 +54,22 @@ impl Prepared {
 }
 
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct PrepassError {
     pub(super) offset: usize,
     pub(super) message: String,
 }
 
-impl From<Unread> for Problem {
-    fn from(unread: Unread) -> Self {
-        Self { offset: unread.offset, message: unread.message.into() }
+impl From<ScanError> for PrepassError {
+    fn from(error: ScanError) -> Self {
+        Self { offset: error.offset, message: error.message.into() }
     }
 }
 
-pub(super) fn prepare(source: &str, format: Format) -> Result<Prepared, Problem> {
-    let mut pass = Pass {
+pub(super) fn prepare(source: &str, format: Format) -> Result<PreparedXml, PrepassError> {
+    let mut prepass = Prepass {
         source,
         at: 0,
-        prepared: Prepared {
+        prepared: PreparedXml {
             xml: String::with_capacity(source.len() + 64),
             map: Vec::new(),
             start: 0,
@@ -78,41 +78,41 @@ pub(super) fn prepare(source: &str, format: Format) -> Result<Prepared, Problem>
         is_raw: format == Format::RawXml,
         open: Vec::new(),
     };
-    pass.run()?;
-    Ok(pass.prepared)
+    prepass.run()?;
+    Ok(prepass.prepared)
 }
 
-struct Pass<'a> {
+struct Prepass<'a> {
     source: &'a str,
     at: usize,
-    prepared: Prepared,
+    prepared: PreparedXml,
     is_raw: bool,
-    /// Elements that are open: name and place.
+    /// Open elements: name and offset.
     open: Vec<(&'a str, usize)>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Prepass<'a> {
     fn rest(&self) -> &'a str {
         &self.source[self.at..]
     }
 
-    fn problem<T>(&self, message: impl Into<String>) -> Result<T, Problem> {
-        Err(Problem { offset: self.at, message: message.into() })
+    fn error<T>(&self, message: impl Into<String>) -> Result<T, PrepassError> {
+        Err(PrepassError { offset: self.at, message: message.into() })
     }
 
-    /// From here on the XML goes along with the original.
+    /// Maps the end of the XML to the current offset.
     fn mark(&mut self) {
         self.prepared.map.push((self.prepared.xml.len(), self.at));
     }
 
-    /// Takes the next bytes over as they are.
+    /// Copies bytes unchanged.
     fn copy(&mut self, length: usize) {
         let end = (self.at + length).min(self.source.len());
         self.prepared.xml.push_str(&self.source[self.at..end]);
         self.at = end;
     }
 
-    fn run(&mut self) -> Result<(), Problem> {
+    fn run(&mut self) -> Result<(), PrepassError> {
         let _ = write!(self.prepared.xml, "<{WRAPPER}>");
         self.at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let leading = self.rest().len() - self.rest().trim_ascii_start().len();
@@ -131,41 +131,39 @@ impl<'a> Pass<'a> {
             self.markup()?;
         }
         if let Some((name, offset)) = self.open.pop() {
-            return Err(Problem { offset, message: format!("<{name}> is never closed") });
+            return Err(PrepassError { offset, message: format!("<{name}> has no end tag") });
         }
         let _ = write!(self.prepared.xml, "</{WRAPPER}>");
         Ok(())
     }
 
-    /// Whatever begins with `<`.
-    fn markup(&mut self) -> Result<(), Problem> {
+    /// Reads markup, which begins with `<`.
+    fn markup(&mut self) -> Result<(), PrepassError> {
         let rest = self.rest();
-        for (start, end, what) in [("<!--", "-->", "comment"), ("<![CDATA[", "]]>", "CDATA section")] {
+        for (start, end, kind) in [("<!--", "-->", "comment"), ("<![CDATA[", "]]>", "CDATA section")] {
             if rest.starts_with(start) {
                 let Some(length) = rest.get(start.len()..).and_then(|inside| inside.find(end)) else {
-                    return self.problem(format!("this {what} is never closed"));
+                    return self.error(format!("unterminated {kind}"));
                 };
                 self.copy(start.len() + length + end.len());
                 return Ok(());
             }
         }
         if rest.starts_with("<!") {
-            return self.problem("a document type is not accepted");
+            return self.error("document types are not supported");
         }
         if rest.starts_with("<?") {
-            return self.problem("processing instructions are not supported");
+            return self.error("processing instructions are not supported");
         }
         if let Some(closing) = rest.strip_prefix("</") {
             let name = name_of(closing);
             match self.open.pop() {
                 Some((open, _)) if open == name => {}
                 Some((open, offset)) => {
-                    let at = self.at;
-                    let message = format!("<{open}> is never closed: </{name}> comes first");
-                    let _ = at;
-                    return Err(Problem { offset, message });
+                    let message = format!("<{open}> has no end tag: found </{name}>");
+                    return Err(PrepassError { offset, message });
                 }
-                None => return self.problem(format!("</{name}> closes nothing")),
+                None => return self.error(format!("</{name}> has no start tag")),
             }
             let length = closing.find('>').map_or(rest.len(), |end| end + 3);
             self.copy(length);
@@ -174,20 +172,20 @@ impl<'a> Pass<'a> {
         self.start_tag()
     }
 
-    fn start_tag(&mut self) -> Result<(), Problem> {
+    fn start_tag(&mut self) -> Result<(), PrepassError> {
         let start = self.at;
         let name = name_of(&self.rest()[1..]);
         if name.is_empty() {
-            return self.problem("'<' begins no tag: write &lt;");
+            return self.error("'<' does not begin a tag; write &lt;");
         }
-        if self.open.len() == DEEPEST {
-            return self.problem(format!("elements are nested more than {DEEPEST} deep"));
+        if self.open.len() == MAX_ELEMENT_DEPTH {
+            return self.error(format!("elements are nested more than {MAX_ELEMENT_DEPTH} levels deep"));
         }
         self.copy(1 + name.len());
         let mut attributes = 0;
         loop {
             let Some(stop) = self.rest().find(['>', '"', '\'']) else {
-                return Err(Problem { offset: start, message: format!("the tag <{name}> is never closed") });
+                return Err(PrepassError { offset: start, message: format!("unterminated tag <{name}>") });
             };
             let is_end = self.rest()[stop..].starts_with('>');
             self.copy(stop);
@@ -201,15 +199,15 @@ impl<'a> Pass<'a> {
                 return Ok(());
             }
             attributes += 1;
-            if attributes > MOST_ATTRIBUTES {
-                return self.problem(format!("<{name}> has more than {MOST_ATTRIBUTES} attributes"));
+            if attributes > MAX_ATTRIBUTES {
+                return self.error(format!("<{name}> has more than {MAX_ATTRIBUTES} attributes"));
             }
             self.value()?;
         }
     }
 
-    /// An attribute's value, from one quote to the other.
-    fn value(&mut self) -> Result<(), Problem> {
+    /// Reads an attribute value with its quotes.
+    fn value(&mut self) -> Result<(), PrepassError> {
         let open = self.at;
         let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
         self.copy(1);
@@ -221,51 +219,49 @@ impl<'a> Pass<'a> {
             let trailing = self.rest().len() - self.rest().trim_ascii_start().len();
             self.copy(trailing);
             if !self.rest().starts_with(quote) {
-                return self.problem(
-                    "the expression ends here and the attribute's value does not: an expression is the whole value",
-                );
+                return self
+                    .error("text after an expression; an expression must be the whole attribute value");
             }
             self.copy(1);
             return Ok(());
         }
         let Some(end) = self.rest().find(quote) else {
-            return Err(Problem { offset: open, message: "this value is never closed".into() });
+            return Err(PrepassError { offset: open, message: "unterminated attribute value".into() });
         };
         if is_expression {
-            self.note(end, Some(quote));
+            self.record_value(end, Some(quote));
         }
         self.copy(end + 1);
         Ok(())
     }
 
-    /// Remembers a value that begins here.
-    fn note(&mut self, length: usize, quote: Option<char>) {
+    /// Records a value that begins here.
+    fn record_value(&mut self, length: usize, quote: Option<char>) {
         let range = self.at..self.at + length;
-        self.prepared.values.push(Value { range, quote });
+        self.prepared.values.push(ExpressionValue { range, quote });
     }
 
-    /// A raw expression between tags.
-    fn expression_in_text(&mut self) -> Result<(), Problem> {
+    /// Reads an expression between tags, if there is one.
+    fn expression_in_text(&mut self) -> Result<(), PrepassError> {
         let leading = self.rest().len() - self.rest().trim_ascii_start().len();
         if !is_expression(self.rest().trim_ascii_start()) {
             return Ok(());
         }
         if !self.is_raw {
             let length = self.rest().find('<').unwrap_or_else(|| self.rest().len());
-            self.note(length, None);
+            self.record_value(length, None);
             return Ok(());
         }
         self.copy(leading);
         self.expression(None)?;
         if !self.rest().trim_ascii_start().starts_with('<') {
-            return self
-                .problem("the expression ends here and the text does not: an expression is the whole text");
+            return self.error("text after an expression; an expression must be the whole text");
         }
         Ok(())
     }
 
-    /// Takes an expression over, escaped for the place where it stands.
-    fn expression(&mut self, quote: Option<char>) -> Result<(), Problem> {
+    /// Copies an expression, escaped for its context.
+    fn expression(&mut self, quote: Option<char>) -> Result<(), PrepassError> {
         let mut kept = Vec::new();
         let end = end_of_expression(self.source, self.at, |range| kept.push(range))?;
         let mut kept = kept.into_iter().peekable();
@@ -288,8 +284,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// How a character of an expression is written in XML, if not as it is. Of white space an attribute keeps only what is
-/// escaped; of line ends a text loses carriage returns.
+/// The escape of a character of an expression, if it needs one. XML parsers replace unescaped line ends and tabs in
+/// attributes, and carriage returns in text.
 pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static str> {
     Some(match character {
         '<' => "&lt;",

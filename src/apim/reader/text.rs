@@ -1,8 +1,8 @@
-//! Values of attributes and elements, decoded, each character with its place.
+//! Decoded values of attributes and elements, with the position of each character.
 
 use super::Position;
 
-/// Where lines begin, and how many characters stand before each block of bytes: a document may be one long line.
+/// Index for positions: starts of lines, and characters before each block, since a document can be one long line.
 #[derive(Debug)]
 pub(crate) struct Lines {
     source: Box<str>,
@@ -11,23 +11,23 @@ pub(crate) struct Lines {
 }
 
 /// Bytes of a block.
-const BLOCK: usize = 256;
+const BLOCK_BYTES: usize = 256;
 
-/// The bytes that begin a character.
-fn count(octets: &[u8]) -> usize {
-    octets.iter().filter(|octet| **octet & 0xc0 != 0x80).count()
+/// Number of characters that begin in these bytes.
+fn count(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 impl Lines {
     pub(crate) fn new(source: &str) -> Self {
-        // A byte order mark is no column.
+        // A byte order mark does not count as a column.
         let first = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let starts = std::iter::once(first)
             .chain(source.match_indices('\n').map(|(newline, _)| newline + 1))
             .collect();
         let mut before = 0;
-        let mut characters = Vec::with_capacity(source.len() / BLOCK + 1);
-        for block in source.as_bytes().chunks(BLOCK) {
+        let mut characters = Vec::with_capacity(source.len() / BLOCK_BYTES + 1);
+        for block in source.as_bytes().chunks(BLOCK_BYTES) {
             characters.push(before);
             before += count(block);
         }
@@ -44,9 +44,9 @@ impl Lines {
     /// The characters before a byte.
     fn before(&self, offset: usize) -> usize {
         let offset = offset.min(self.source.len());
-        let block = (offset / BLOCK).min(self.characters.len().saturating_sub(1));
+        let block = (offset / BLOCK_BYTES).min(self.characters.len().saturating_sub(1));
         let counted = self.characters.get(block).copied().unwrap_or_default();
-        counted + count(self.source.as_bytes().get(block * BLOCK..offset).unwrap_or_default())
+        counted + count(self.source.as_bytes().get(block * BLOCK_BYTES..offset).unwrap_or_default())
     }
 }
 
@@ -54,7 +54,7 @@ impl Lines {
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
     pub(crate) value: String,
-    /// Positions of some bytes of the value, in order: between two of them each character is one column on.
+    /// Positions of some bytes of the value, in order. Each character between two marks is one column wide.
     marks: Vec<(usize, Position)>,
 }
 
@@ -63,7 +63,7 @@ impl Text {
         Self { value: String::new(), marks: vec![(0, position)] }
     }
 
-    /// Decodes a raw value of which the XML library has found that it is well-formed.
+    /// Decodes a raw value that the XML library has accepted as well-formed.
     pub(super) fn decode(raw: &str, is_attribute: bool, position: impl Fn(usize) -> Position) -> Self {
         let mut value = String::with_capacity(raw.len());
         let mut marks = vec![(0, position(0))];
@@ -73,16 +73,16 @@ impl Text {
             let (decoded, length) = match rest {
                 _ if in_cdata && rest.starts_with(CDATA_END) => {
                     in_cdata = false;
-                    (Piece::Nothing, CDATA_END.len())
+                    (Decoded::Nothing, CDATA_END.len())
                 }
                 _ if !in_cdata && rest.starts_with(CDATA) => {
                     in_cdata = true;
-                    (Piece::Nothing, CDATA.len())
+                    (Decoded::Nothing, CDATA.len())
                 }
-                _ => piece(rest, is_attribute, in_cdata),
+                _ => decode_next(rest, is_attribute, in_cdata),
             };
             value.push_str(decoded.as_str(rest));
-            let plain = matches!(decoded, Piece::Same(1..)) && !rest.starts_with('\n');
+            let plain = matches!(decoded, Decoded::Same(1..)) && !rest.starts_with('\n');
             at += length;
             if !plain {
                 marks.push((value.len(), position(at)));
@@ -91,7 +91,7 @@ impl Text {
         Self { value, marks }
     }
 
-    /// Where a byte of the value stands in the document.
+    /// Position of a byte of the value in the document.
     pub(crate) fn position(&self, offset: usize) -> Position {
         let index = self.marks.partition_point(|(mark, _)| *mark <= offset).max(1) - 1;
         let Some((mark, position)) = self.marks.get(index) else {
@@ -101,7 +101,7 @@ impl Text {
         Position { line: position.line, column: position.column + between }
     }
 
-    /// Where the value begins.
+    /// Position of the value.
     pub(crate) fn start(&self) -> Position {
         self.position(0)
     }
@@ -110,15 +110,15 @@ impl Text {
 const CDATA: &str = "<![CDATA[";
 const CDATA_END: &str = "]]>";
 
-/// What the beginning of a raw text stands for.
-enum Piece {
-    /// As many of its own bytes.
+/// Decoded form of the beginning of a raw text.
+enum Decoded {
+    /// This many bytes, unchanged.
     Same(usize),
     Character(String),
     Nothing,
 }
 
-impl Piece {
+impl Decoded {
     fn as_str<'a>(&'a self, rest: &'a str) -> &'a str {
         match self {
             Self::Same(length) => &rest[..*length],
@@ -128,30 +128,30 @@ impl Piece {
     }
 }
 
-/// The next piece, and how many raw bytes it took.
-fn piece(rest: &str, is_attribute: bool, in_cdata: bool) -> (Piece, usize) {
+/// Decodes the beginning of a raw text. Returns its form and the number of raw bytes.
+fn decode_next(rest: &str, is_attribute: bool, in_cdata: bool) -> (Decoded, usize) {
     if !in_cdata
         && let Some(entity) = rest.strip_prefix('&')
         && let Some(end) = entity.find(';')
         && let Some(character) = entity_character(&entity[..end])
     {
-        return (Piece::Character(character.to_string()), end + 2);
+        return (Decoded::Character(character.to_string()), end + 2);
     }
     if !in_cdata && rest.starts_with("<!--") {
-        return (Piece::Nothing, rest.find("-->").map_or(rest.len(), |end| end + 3));
+        return (Decoded::Nothing, rest.find("-->").map_or(rest.len(), |end| end + 3));
     }
     if rest.starts_with("\r\n") {
-        return (Piece::Character(if is_attribute { " " } else { "\n" }.into()), 2);
+        return (Decoded::Character(if is_attribute { " " } else { "\n" }.into()), 2);
     }
     match rest.chars().next() {
-        Some('\n' | '\t' | '\r') if is_attribute => (Piece::Character(" ".into()), 1),
-        Some('\r') => (Piece::Character("\n".into()), 1),
-        Some(character) => (Piece::Same(character.len_utf8()), character.len_utf8()),
-        None => (Piece::Nothing, 1),
+        Some('\n' | '\t' | '\r') if is_attribute => (Decoded::Character(" ".into()), 1),
+        Some('\r') => (Decoded::Character("\n".into()), 1),
+        Some(character) => (Decoded::Same(character.len_utf8()), character.len_utf8()),
+        None => (Decoded::Nothing, 1),
     }
 }
 
-/// What `&name;` stands for.
+/// The character of the entity `&name;`.
 pub(super) fn entity_character(name: &str) -> Option<char> {
     match name {
         "lt" => Some('<'),

@@ -89,7 +89,7 @@ impl<'r> Execution<'r, '_> {
         change: &'r HeaderChange,
         location: &ElementLocation,
     ) -> Evaluated<()> {
-        self.state.saw_certificate = false;
+        self.state.certificate_read = false;
         let values = match self.header_values(change) {
             Ok(values) => values,
             Err(fault) => {
@@ -121,9 +121,9 @@ impl<'r> Execution<'r, '_> {
                 let slot = Slot::Header(&change.name);
                 if change.mode.keeps_value() {
                     // The new value includes the old one.
-                    self.state.read(slot);
+                    self.state.record_read(slot);
                 }
-                self.state.written(slot);
+                self.state.record_write(slot);
                 self.change_request(&change.name, change.mode, &values);
             }
         }
@@ -144,13 +144,13 @@ impl<'r> Execution<'r, '_> {
     }
 
     pub(super) fn set_variable(&mut self, name: &'r str, template: &'r Template) -> Evaluated<()> {
-        self.state.saw_certificate = false;
+        self.state.certificate_read = false;
         let value = match template {
             Template::Literal(text) => Value::Text(Cow::Borrowed(&**text)),
             Template::Expression(expression) => self.evaluation().value(&expression.root)?,
         };
         let variable = Variable { name, value };
-        self.state.written(Slot::Variable(name));
+        self.state.record_write(Slot::Variable(name));
         match self.state.variables.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = variable,
             None => self.state.variables.push(variable),

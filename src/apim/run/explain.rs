@@ -10,11 +10,11 @@ use crate::{
         explain::ExplanationLine,
         expression::{
             Evaluated, Evaluation, Expression, Function, Inputs, Kind, Node, State, Value, is_trusted,
-            why_not_trusted,
+            trust_failure,
         },
         program::BackendTarget,
     },
-    certificate::{ClientCertificate, Presented},
+    certificate::{Certificate, Presented},
     policy::RejectionKind,
 };
 
@@ -241,17 +241,17 @@ fn details<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<Strin
 }
 
 /// Returns the reason why no chain leads to a trusted root.
-fn chain_problem(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<String> {
+fn chain_problem(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
     let trust = inputs.trust?;
     if is_trusted(certificate, trust, inputs.now) {
         return None;
     }
     validity_problem(certificate, inputs)
-        .or_else(|| Some(format!("no chain: {}", why_not_trusted(certificate, trust, inputs.now)?)))
+        .or_else(|| Some(format!("no chain: {}", trust_failure(certificate, trust, inputs.now)?)))
 }
 
 /// Returns the validity of the certificate if it is not valid now.
-fn validity_problem(certificate: &ClientCertificate, inputs: &Inputs<'_>) -> Option<String> {
+fn validity_problem(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
     let validity = certificate.validity();
     let problem = match inputs.now {
         now if now > validity.not_after => "certificate expired",
@@ -267,7 +267,7 @@ fn printed(value: &Value<'_>) -> Option<String> {
         Value::Text(text) => format!("{:?}", text.chars().take(MAX_CHARS).collect::<String>()),
         Value::Int(value) => value.to_string(),
         Value::Bool(value) => value.to_string(),
-        Value::Moment(ticks) => crate::apim::expression::print_moment(*ticks),
+        Value::DateTime(ticks) => crate::apim::expression::format_date_time(*ticks),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Texts(texts) => one_line(&format!("{texts:?}")),
         Value::Certificate(certificate) => {

@@ -17,7 +17,7 @@ use super::{
     document::Inner,
     error::Position,
     explain::{ExplanationLine, status_line},
-    expression::{Evaluation, Inputs, State, Value, why_not_trusted},
+    expression::{Evaluation, Inputs, State, Value, trust_failure},
     facts::RequestFacts,
     program::{
         Action, BackendTarget, Choices, Choose, Condition, ElementLocation, IdentitySource, Section, Step,
@@ -68,7 +68,7 @@ pub(crate) fn evaluate(
         && let Some(response) = decision.rejection_mut()
         && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
     {
-        response.cause.chain = why_not_trusted(certificate, trust, now);
+        response.cause.chain = trust_failure(certificate, trust, now);
     }
     decision
 }
@@ -243,7 +243,7 @@ impl<'r> Execution<'r, '_> {
                 return Ok(ControlFlow::Break(Box::new(response)));
             }
             Action::Validate(validation) => {
-                self.state.saw_certificate = true;
+                self.state.certificate_read = true;
                 let judged = validation.judge(self.inputs);
                 self.explain_validation(validation, judged, location.position);
                 match judged {
@@ -255,7 +255,8 @@ impl<'r> Execution<'r, '_> {
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
                 if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
-                    self.depends_on_certificate |= expression.uses.certificate || expression.uses.variables;
+                    self.depends_on_certificate |=
+                        expression.dependencies.certificate || expression.dependencies.variables;
                 }
                 self.note_at(location.position, || format!("backend identity: {identity}"));
                 self.forwarding.identity = Some(identity);
@@ -263,7 +264,8 @@ impl<'r> Execution<'r, '_> {
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
                 if let BackendTarget::Expression(expression) = target {
-                    self.depends_on_certificate |= expression.uses.certificate || expression.uses.variables;
+                    self.depends_on_certificate |=
+                        expression.dependencies.certificate || expression.dependencies.variables;
                 }
                 self.explain_backend(target, &uri, location.position);
                 self.forwarding.base_url = Some(uri);
@@ -297,7 +299,7 @@ impl<'r> Execution<'r, '_> {
         let result = self.first_true_branch(choose, location, &mut saw_certificate);
         if saw_certificate {
             choose.visit_slots(&mut |slot| {
-                self.state.of_certificate.insert(slot);
+                self.state.certificate_dependent.insert(slot);
             });
         }
         result
@@ -314,10 +316,10 @@ impl<'r> Execution<'r, '_> {
             let holds = match &branch.condition {
                 Condition::Constant(holds) => *holds,
                 Condition::Expression(expression) => {
-                    self.state.saw_certificate = false;
+                    self.state.certificate_read = false;
                     let holds = self.evaluation().condition(&expression.root);
-                    *saw_certificate |= self.state.saw_certificate;
-                    self.has_judged |= branch.decides_rejection && self.state.saw_certificate;
+                    *saw_certificate |= self.state.certificate_read;
+                    self.has_judged |= branch.decides_rejection && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {
                         Box::new(Failure::of_fault(location, &branch.path, fault).at("when", branch.position))

@@ -1,7 +1,10 @@
 //! Attribute types and the short names people write for them.
 
-/// The content octets of the object identifier 2.5.4.3.
+/// Attribute types by the content octets of their object identifiers: 2.5.4.3, .6, .10 and .11.
 pub(super) const COMMON_NAME: &[u8] = &[85, 4, 3];
+pub(super) const COUNTRY: &[u8] = &[85, 4, 6];
+pub(super) const ORGANIZATION: &[u8] = &[85, 4, 10];
+pub(super) const ORGANIZATIONAL_UNIT: &[u8] = &[85, 4, 11];
 
 /// Object identifier (content octets), the keyword we print, and the other keywords we read: those of
 /// RFC 4514 and RFC 4519, .NET's (`S`, `E`, `G`, `SN`, `T`) and openssl's.
@@ -9,12 +12,12 @@ const KEYWORDS: &[(&[u8], &str, &[&str])] = &[
     (COMMON_NAME, "CN", &["commonName"]),
     (&[85, 4, 4], "SN", &["surname"]),
     (&[85, 4, 5], "serialNumber", &[]),
-    (&[85, 4, 6], "C", &["countryName"]),
+    (COUNTRY, "C", &["countryName"]),
     (&[85, 4, 7], "L", &["localityName"]),
     (&[85, 4, 8], "ST", &["S", "stateOrProvinceName"]),
     (&[85, 4, 9], "STREET", &["streetAddress"]),
-    (&[85, 4, 10], "O", &["organizationName"]),
-    (&[85, 4, 11], "OU", &["organizationalUnitName"]),
+    (ORGANIZATION, "O", &["organizationName"]),
+    (ORGANIZATIONAL_UNIT, "OU", &["organizationalUnitName"]),
     (&[85, 4, 12], "title", &["T"]),
     (&[85, 4, 15], "businessCategory", &[]),
     (&[85, 4, 17], "postalCode", &[]),

@@ -48,11 +48,11 @@ pub struct DistinguishedName {
     plain: bool,
 }
 
-/// What a name has for a common name.
-pub(crate) enum CommonName<'a> {
-    None,
+/// The value of an attribute that a name should contain once.
+pub(crate) enum SingleValue<'a> {
+    Missing,
     One(&'a str),
-    /// Several, or one that cannot be read.
+    /// Several values, or one that is not a readable text.
     Unclear,
 }
 
@@ -83,10 +83,6 @@ impl<'a> Attribute<'a> {
     /// NumericString, valid in its own character set), as encoded.
     pub fn text(&self) -> Option<&'a str> {
         canonical::text(self.tag, self.value)
-    }
-
-    fn is_common_name(&self) -> bool {
-        self.oid == keyword::COMMON_NAME
     }
 }
 
@@ -143,19 +139,63 @@ impl DistinguishedName {
         })
     }
 
-    /// The common names (CN) whose text can be read. A careful rule accepts a name with exactly one.
+    /// The common names (CN, 2.5.4.3) whose text can be read. A careful rule accepts a name with exactly one.
     pub fn common_names(&self) -> impl Iterator<Item = &str> {
-        self.attributes().filter(Attribute::is_common_name).filter_map(|attribute| attribute.text())
+        self.texts(keyword::COMMON_NAME)
     }
 
-    /// The common name, if it leaves no doubt.
-    pub(crate) fn common_name(&self) -> CommonName<'_> {
-        let mut common_names = self.attributes().filter(Attribute::is_common_name);
-        match (common_names.next(), common_names.next()) {
-            (None, _) => CommonName::None,
-            (Some(only), None) => only.text().map_or(CommonName::Unclear, CommonName::One),
-            _ => CommonName::Unclear,
+    /// The organizational units (OU, 2.5.4.11) whose text can be read.
+    pub fn organizational_units(&self) -> impl Iterator<Item = &str> {
+        self.texts(keyword::ORGANIZATIONAL_UNIT)
+    }
+
+    /// The organizations (O, 2.5.4.10) whose text can be read. A careful rule accepts a name with exactly one.
+    pub fn organizations(&self) -> impl Iterator<Item = &str> {
+        self.texts(keyword::ORGANIZATION)
+    }
+
+    /// The countries (C, 2.5.4.6; ISO 3166 codes of two letters) whose text can be read. A careful rule accepts a name
+    /// with exactly one.
+    pub fn countries(&self) -> impl Iterator<Item = &str> {
+        self.texts(keyword::COUNTRY)
+    }
+
+    fn texts<'a>(&'a self, oid: &'static [u8]) -> impl Iterator<Item = &'a str> {
+        self.values(oid).filter_map(|attribute| attribute.text())
+    }
+
+    fn values(&self, oid: &'static [u8]) -> impl Iterator<Item = Attribute<'_>> {
+        self.attributes().filter(move |attribute| attribute.oid == oid)
+    }
+
+    /// The only common name.
+    pub(crate) fn common_name(&self) -> SingleValue<'_> {
+        self.single(keyword::COMMON_NAME)
+    }
+
+    /// The only organization.
+    pub(crate) fn organization(&self) -> SingleValue<'_> {
+        self.single(keyword::ORGANIZATION)
+    }
+
+    /// The only country.
+    pub(crate) fn country(&self) -> SingleValue<'_> {
+        self.single(keyword::COUNTRY)
+    }
+
+    fn single(&self, oid: &'static [u8]) -> SingleValue<'_> {
+        let mut values = self.values(oid);
+        match (values.next(), values.next()) {
+            (None, _) => SingleValue::Missing,
+            (Some(only), None) => only.text().map_or(SingleValue::Unclear, SingleValue::One),
+            _ => SingleValue::Unclear,
         }
+    }
+
+    /// Returns true if an organizational unit is not a readable plain text, so that "none matches" is not certain.
+    pub(crate) fn has_unclear_unit(&self) -> bool {
+        let is_plain = |attribute: Attribute<'_>| attribute.text().is_some_and(is_plain_text);
+        !self.values(keyword::ORGANIZATIONAL_UNIT).all(is_plain)
     }
 
     /// Whether every value is a text that can be read without doubt, so that "not equal" is certain.

@@ -114,10 +114,10 @@ fn names_print_as_rfc_4514_and_parse_back() {
 
 #[test]
 fn only_one_common_name_counts() {
-    assert!(matches!(name("CN=orders,O=x").common_name(), CommonName::One("orders")));
-    assert!(matches!(name("CN=orders,CN=admin").common_name(), CommonName::Unclear));
-    assert!(matches!(name("O=x").common_name(), CommonName::None));
-    assert!(matches!(encoded(&[(CN, BMP, b"\0o")]).common_name(), CommonName::Unclear));
+    assert!(matches!(name("CN=orders,O=x").common_name(), SingleValue::One("orders")));
+    assert!(matches!(name("CN=orders,CN=admin").common_name(), SingleValue::Unclear));
+    assert!(matches!(name("O=x").common_name(), SingleValue::Missing));
+    assert!(matches!(encoded(&[(CN, BMP, b"\0o")]).common_name(), SingleValue::Unclear));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn a_custom_rules_name_is_in_rejection_and_log() {
         ("excludes", crate::Rule::not(custom("blocked", Holds)), RejectionKind::Excluded, Some("blocked")),
         ("another rule", crate::Rule::common_name(["billing"]), RejectionKind::CommonName, None),
     ] {
-        let policy = Policy::builder().thumbprint(right.sha256_thumbprint()).rule(rule).build().unwrap();
+        let policy = Policy::builder().thumbprint(right.sha256_thumbprint()).require(rule).build().unwrap();
         let lines = Lines::of(async {
             let response = ask(policy, right.clone(), Request::new(())).await;
             let rejection = response.extensions().get::<Rejection>().unwrap();
@@ -100,11 +100,11 @@ fn an_extractor_behind_a_layer_that_admits_nobody_names_the_reason_in_the_log() 
     let extract = |layer: Option<RequireCertificateLayer>, presented: Presented, is_optional: bool| async move {
         let handler = service_fn(move |request: Request<()>| async move {
             let (mut parts, ()) = request.into_parts();
-            type Certificate = ClientCertificate;
+            type Caller = crate::ClientCertificate;
             let rejected = if is_optional {
-                <Certificate as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
+                <Caller as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
             } else {
-                <Certificate as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
+                <Caller as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.err()
             };
             let status = rejected.map_or(StatusCode::OK, |rejected| rejected.into_response().status());
             Ok::<_, Infallible>(Response::builder().status(status).body(Empty::<Bytes>::new()).unwrap())

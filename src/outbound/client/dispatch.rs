@@ -9,7 +9,7 @@ use http::{
 use http_body::Body;
 use tokio::time::{Instant, timeout};
 
-use super::{Shared, pools::Profile};
+use super::{ClientInner, pools::Profile};
 use crate::outbound::{
     ClientError, ClientErrorKind, UpstreamBody,
     identity_layer::Dispatch,
@@ -34,7 +34,7 @@ struct Target {
 }
 
 pub(super) async fn send<B>(
-    client: Arc<Shared<B>>,
+    client: Arc<ClientInner<B>>,
     mut request: Request<B>,
 ) -> Result<Response<UpstreamBody>, ClientError>
 where
@@ -91,7 +91,7 @@ where
     }
 }
 
-async fn connect<B>(client: &Shared<B>, pool: &Arc<Pool<B>>) -> Result<Lease<B>, ClientError>
+async fn connect<B>(client: &ClientInner<B>, pool: &Arc<Pool<B>>) -> Result<Lease<B>, ClientError>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
@@ -120,7 +120,7 @@ where
     connecting.await.inspect_err(|error| pool.failed(error.kind()))
 }
 
-impl<B> Shared<B>
+impl<B> ClientInner<B>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,

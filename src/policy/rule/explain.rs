@@ -2,7 +2,7 @@
 
 use super::{Kind, Rule};
 use crate::{
-    certificate::{ClientCertificate, Timestamp},
+    certificate::{Certificate, Timestamp},
     policy::{Step, claim},
 };
 
@@ -34,13 +34,13 @@ impl Rule {
 
     /// What the rule finds in a certificate, for explanations of others.
     #[cfg(feature = "apim")]
-    pub(crate) fn finds(&self, certificate: &ClientCertificate, now: Timestamp) -> String {
+    pub(crate) fn finds(&self, certificate: &Certificate, now: Timestamp) -> String {
         self.found(certificate, now)
     }
 
     /// What the rule finds in a certificate.
     #[cfg_attr(not(feature = "trust"), expect(unused_variables, reason = "chains are judged at a moment"))]
-    fn found(&self, certificate: &ClientCertificate, now: Timestamp) -> String {
+    fn found(&self, certificate: &Certificate, now: Timestamp) -> String {
         match &self.0 {
             Kind::Validity => {
                 let validity = certificate.validity();
@@ -69,7 +69,7 @@ impl Rule {
         }
     }
 
-    pub(in crate::policy) fn explain(&self, certificate: &ClientCertificate, now: Timestamp) -> Step {
+    pub(in crate::policy) fn explain(&self, certificate: &Certificate, now: Timestamp) -> Step {
         let parts = match &self.0 {
             Kind::All(rules) | Kind::Any(rules) => {
                 rules.iter().map(|rule| rule.explain(certificate, now)).collect()
@@ -90,6 +90,6 @@ impl Rule {
 }
 
 #[cfg(feature = "trust")]
-fn sent(certificate: &ClientCertificate) -> String {
+fn sent(certificate: &Certificate) -> String {
     format!("the issuer {}, certificates sent along: {}", certificate.issuer(), certificate.chain().len())
 }

@@ -2,12 +2,12 @@
 
 use super::{Kind, Rule};
 use crate::{
-    certificate::{ClientCertificate, Thumbprint, Timestamp},
+    certificate::{Certificate, Thumbprint, Timestamp},
     policy::{Answer, RejectionKind, answer::Judgement, claim::Claim},
 };
 
 impl Rule {
-    pub(in crate::policy) fn judge(&self, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'_> {
+    pub(in crate::policy) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
         match &self.0 {
             Kind::Validity => validity(certificate, now),
             #[cfg(feature = "trust")]
@@ -41,7 +41,7 @@ fn momentary<'r>(answer: Answer, kind: RejectionKind) -> Judgement<'r> {
 }
 
 /// A claim that holds decides; else one that cannot tell does.
-fn one_of<'r>(kind: RejectionKind, claims: &'r [Claim], certificate: &ClientCertificate) -> Judgement<'r> {
+fn one_of<'r>(kind: RejectionKind, claims: &'r [Claim], certificate: &Certificate) -> Judgement<'r> {
     let mut answer = Answer::Fails;
     for claim in claims {
         match claim.judge(certificate) {
@@ -54,7 +54,7 @@ fn one_of<'r>(kind: RejectionKind, claims: &'r [Claim], certificate: &ClientCert
     Judgement::lasting(answer, kind)
 }
 
-fn validity<'r>(certificate: &ClientCertificate, now: Timestamp) -> Judgement<'r> {
+fn validity<'r>(certificate: &Certificate, now: Timestamp) -> Judgement<'r> {
     let validity = certificate.validity();
     if now < validity.not_before {
         Judgement::lasting(false, RejectionKind::NotYetValid).no_longer_than(validity.not_before.plus(-1))
@@ -70,7 +70,7 @@ fn validity<'r>(certificate: &ClientCertificate, now: Timestamp) -> Judgement<'r
 fn group<'r>(
     rules: &'r [Rule],
     decisive: Answer,
-    certificate: &ClientCertificate,
+    certificate: &Certificate,
     now: Timestamp,
 ) -> Judgement<'r> {
     let mut outcome: Option<Judgement<'r>> = None;
@@ -95,7 +95,7 @@ fn group<'r>(
     }
 }
 
-fn not<'r>(rule: &'r Rule, certificate: &ClientCertificate, now: Timestamp) -> Judgement<'r> {
+fn not<'r>(rule: &'r Rule, certificate: &Certificate, now: Timestamp) -> Judgement<'r> {
     let judgement = rule.judge(certificate, now);
     match judgement.answer {
         Answer::Holds => Judgement { answer: Answer::Fails, kind: RejectionKind::Excluded, ..judgement },

@@ -4,18 +4,18 @@ use rcgen::{CertificateParams, DnValue, KeyPair};
 
 use super::*;
 
-fn certificate(subject: impl IntoIterator<Item = (DnType, DnValue)>) -> ClientCertificate {
+fn certificate(subject: impl IntoIterator<Item = (DnType, DnValue)>) -> Certificate {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     for (kind, value) in subject {
         params.distinguished_name.push(kind, value);
     }
     let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-    ClientCertificate::from_der(made.der()).unwrap()
+    Certificate::from_der(made.der()).unwrap()
 }
 
 /// `O=Contoso` and `CN=admin` in one relative name, in place of two of the same length in all.
-fn multi_valued() -> ClientCertificate {
+fn multi_valued() -> Certificate {
     const COMMON_NAME: &[u8] = &[0x30, 12, 6, 3, 85, 4, 3, 12, 5, b'a', b'd', b'm', b'i', b'n'];
     let short =
         certificate([(DnType::OrganizationName, "Contoso".into()), (DnType::CommonName, "abc".into())]);
@@ -30,7 +30,7 @@ fn multi_valued() -> ClientCertificate {
     for at in places {
         der[at..at + forged.len()].copy_from_slice(&forged);
     }
-    ClientCertificate::from_der(&der).unwrap()
+    Certificate::from_der(&der).unwrap()
 }
 
 #[test]

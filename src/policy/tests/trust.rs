@@ -4,7 +4,7 @@ use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use super::*;
 
-fn judge(root: &Authority, certificate: &ClientCertificate, at: i64) -> Option<RejectionKind> {
+fn judge(root: &Authority, certificate: &Certificate, at: i64) -> Option<RejectionKind> {
     let policy =
         Policy::builder().trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap()).build().unwrap();
     policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
@@ -133,7 +133,7 @@ fn no_chain_ends_in_a_root_outside_of_its_validity_period_unless_that_is_allowed
     let allowed = one.clone().allow_expired_ca();
     let expired = Some(RejectionKind::ExpiredCa);
     let strangers = Authority::root("root").issue(&Leaf::client("orders"));
-    let judge = |anchors: &TrustAnchors, certificate: &ClientCertificate, at: i64| {
+    let judge = |anchors: &TrustAnchors, certificate: &Certificate, at: i64| {
         let policy = Policy::builder().trust(anchors.clone()).build().unwrap();
         policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
     };

@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use crate::load::{self, Cache, Source};
 
-/// Prints every finding about the file and what it names.
+/// Prints all findings about the file and the files it refers to.
 pub(super) fn check(file: &Path) -> ExitCode {
     let outcome = load::load(&Source::read(file), &mut Cache::default());
     for finding in &outcome.findings {

@@ -6,20 +6,20 @@ use http::{HeaderName, HeaderValue, Request, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts, pem};
 
-use super::Explain;
+use super::ExplainArgs;
 use crate::{
-    config::{self, IdentityBy, Route, RouteIdentity},
-    load::{self, Built},
+    config::{self, IdentityBy, RouteConfig, RouteIdentity},
+    load::{self, BuiltApis},
     path,
-    serve::{Guard, Refused, RouteFacts as Facts, RoutingSnapshot},
+    serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
-/// The end of an explanation of a request that would be refused and passes all the same.
-const SHADOW: &str = "\npasses all the same: mode = \"shadow\" only logs the refusal";
+/// Suffix for a rejected request that passes in shadow mode.
+const SHADOW: &str = "\npasses: mode = \"shadow\" only logs the rejection";
 
-/// Exit 0: it would pass; 2: it would not; 1: the question makes no sense.
-pub(super) fn explain(asked: &Explain) -> ExitCode {
-    match answer(asked) {
+/// Runs the command. Exit codes: 0 the request would pass, 2 it would be rejected, 1 error.
+pub(super) fn explain(args: &ExplainArgs) -> ExitCode {
+    match explanation(args) {
         Ok((text, passes)) => {
             println!("{text}");
             ExitCode::from(if passes { 0 } else { 2 })
@@ -31,44 +31,43 @@ pub(super) fn explain(asked: &Explain) -> ExitCode {
     }
 }
 
-fn answer(asked: &Explain) -> Result<(String, bool), String> {
-    let load::Outcome { loaded, findings, .. } =
-        load::load(&load::Source::read(&asked.config), &mut load::Cache::default());
+fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
+    let load::LoadOutcome { loaded, findings, .. } =
+        load::load(&load::Source::read(&args.config), &mut load::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());
         return Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     };
-    let path =
-        path::normalise(&asked.route).map_err(|error| format!("--route {:?}: {error}", asked.route))?;
-    // What the store holds is not known here.
-    let site = RoutingSnapshot::new(Arc::new(loaded.site), Built::default());
-    let route = site.find(asked.host.as_deref(), &path).map_err(|refused| match refused {
-        Refused::NoRoute => format!("--route {:?}: no such route", asked.route),
-        _ => format!("--route {:?}: a request for it is answered with 400", asked.route),
+    let path = path::normalise(&args.route).map_err(|error| format!("--route {:?}: {error}", args.route))?;
+    // The content of the store is not known here.
+    let routing = RoutingSnapshot::new(Arc::new(loaded.file_routes), BuiltApis::default());
+    let route = routing.find(args.host.as_deref(), &path).map_err(|error| match error {
+        RoutingError::NoRoute => format!("--route {:?}: no such route", args.route),
+        _ => format!("--route {:?}: invalid request, which gets 400", args.route),
     })?;
-    let presented = presented(asked)?;
-    let now = asked.at.unwrap_or_else(|| SystemClock.now());
-    match &route.guard {
-        Guard::Nothing => Ok(("this route needs no certificate\nadmitted".into(), true)),
-        Guard::Rules(policy) => {
+    let presented = presented(args)?;
+    let now = args.at.unwrap_or_else(|| SystemClock.now());
+    match &route.policy {
+        RoutePolicy::None => Ok(("this route requires no certificate\nadmitted".into(), true)),
+        RoutePolicy::Rules(policy) => {
             let explanation = policy.explain(&presented, now);
-            let is_refused = explanation.verdict().is_err();
+            let is_rejected = explanation.verdict().is_err();
             let mut text = explanation.to_string();
-            if is_refused && route.is_shadow {
+            if is_rejected && route.is_shadow {
                 text.push_str(SHADOW);
             }
-            if let Some(by) = identity_by(asked, &route.facts) {
+            if let Some(by) = identity_by(args, &route.facts) {
                 text.push('\n');
-                // A request that passes without being admitted chooses nothing.
-                let is_shadowed = is_refused && route.is_shadow;
-                let choosing = if is_shadowed { &Presented::Nothing } else { &presented };
-                text.push_str(&load::explain_choice(&by, choosing));
+                // A request that passes in shadow mode selects no identity.
+                let is_shadowed = is_rejected && route.is_shadow;
+                let selecting = if is_shadowed { &Presented::Nothing } else { &presented };
+                text.push_str(&load::explain_choice(&by, selecting));
             }
-            Ok((text, !is_refused || route.is_shadow))
+            Ok((text, !is_rejected || route.is_shadow))
         }
-        Guard::Document(document) => {
-            let request = request(asked, &path.path)?;
-            let facts = RequestFacts::new(&request, &presented).with_remote(asked.remote);
+        RoutePolicy::Document(document) => {
+            let request = request(args, &path.path)?;
+            let facts = RequestFacts::new(&request, &presented).with_remote(args.remote);
             let explanation = document.explain(&facts, now);
             let mut text = explanation.to_string();
             if explanation.decision().forward().is_some() {
@@ -83,35 +82,35 @@ fn answer(asked: &Explain) -> Result<(String, bool), String> {
     }
 }
 
-/// The request that a document is shown: GET, with `Host` and what was asked for.
-fn request(asked: &Explain, path: &str) -> Result<Request<()>, String> {
-    let host = asked.host.as_deref().unwrap_or("localhost");
+/// Builds the request for a policy document: GET, with `Host` and the given headers.
+fn request(args: &ExplainArgs, path: &str) -> Result<Request<()>, String> {
+    let host = args.host.as_deref().unwrap_or("localhost");
     let mut request = Request::get(path)
         .header(header::HOST, host)
         .body(())
-        .map_err(|error| format!("--route {:?}: {error}", asked.route))?;
-    for (name, value) in &asked.headers {
+        .map_err(|error| format!("--route {:?}: {error}", args.route))?;
+    for (name, value) in &args.headers {
         request.headers_mut().append(name, value.clone());
     }
     Ok(request)
 }
 
-/// How this route's requests get their identities, if that differs from one to the other.
-fn identity_by(asked: &Explain, facts: &Facts) -> Option<IdentityBy> {
+/// Returns the identity selection of this route, if the identity depends on the request.
+fn identity_by(args: &ExplainArgs, facts: &Facts) -> Option<IdentityBy> {
     facts.identity_selector.as_ref()?;
-    let routes = config::read(&asked.config).0?.routes;
-    let host = |route: &Route| route.host.as_ref().map(|host| host.value.clone());
+    let routes = config::read(&args.config).0?.routes;
+    let host = |route: &RouteConfig| route.host.as_ref().map(|host| host.value.clone());
     let route =
         routes.into_iter().find(|route| route.path.value == facts.path && host(route) == facts.host)?;
     match route.value.identity {
-        Some(RouteIdentity::By(by)) => Some(by.value),
+        Some(RouteIdentity::PerRequest(by)) => Some(by.value),
         _ => None,
     }
 }
 
-/// What a caller would present who has this file, if any: the first certificate is its own, the rest is the chain.
-fn presented(asked: &Explain) -> Result<Presented, String> {
-    let Some(certificate) = &asked.certificate else { return Ok(Presented::Nothing) };
+/// Reads the certificate file: the first certificate is the caller's, the others are its chain.
+fn presented(args: &ExplainArgs) -> Result<Presented, String> {
+    let Some(certificate) = &args.certificate else { return Ok(Presented::Nothing) };
     let file = certificate.display();
     let text = fs::read(certificate).map_err(|error| format!("--certificate {file}: {error}"))?;
     let chain = pem::certificates(&text)
@@ -119,20 +118,20 @@ fn presented(asked: &Explain) -> Result<Presented, String> {
     Ok(Presented::from_der_chain(chain.iter().map(AsRef::as_ref)))
 }
 
-/// A header as HTTP/1.1 writes it.
+/// Parses a header in the form of HTTP/1.1.
 pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     const FORM: &str = "write it like \"X-Region: west\"";
     let (name, value) = text.split_once(':').ok_or(FORM)?;
     let name: HeaderName = name.trim().parse().map_err(|error| format!("{error}; {FORM}"))?;
     if name == header::HOST {
-        return Err("write --host".into());
+        return Err("use --host for the host".into());
     }
     let value = value.trim().parse().map_err(|error| format!("{error}; {FORM}"))?;
     Ok((name, value))
 }
 
-/// A moment from RFC 3339 text.
-pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+/// Parses a time in the form of RFC 3339.
+pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
     match OffsetDateTime::parse(text, &Rfc3339) {
         Ok(moment) => Ok(Timestamp::from_unix(moment.unix_timestamp())),
         Err(error) => Err(format!("{error}; write it like 2026-12-31T23:59:59Z")),

@@ -5,15 +5,15 @@ use std::path::Path;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
-    live::{Files, HangUps},
+    live::{Files, HangupSignals},
     load::Loaded,
     management,
     serve::Server,
 };
 
-/// Serves the file until a signal ends it.
+/// Serves a configuration file until a signal arrives.
 pub(super) fn run(file: &Path, metrics: &PrometheusHandle) -> Result<(), String> {
-    let (loaded, files) = loaded(file)?;
+    let (loaded, files) = load(file)?;
     super::block_on(async {
         serve(loaded, files, metrics, |server| {
             let management = server.management_address().map(tracing::field::display);
@@ -26,8 +26,8 @@ pub(super) fn run(file: &Path, metrics: &PrometheusHandle) -> Result<(), String>
     })
 }
 
-/// What the file says, with its warnings and notes printed; or all its errors, one a line.
-pub(super) fn loaded(file: &Path) -> Result<(Loaded, Files), String> {
+/// Loads the file and prints its warnings and notes. The error contains all errors, one per line.
+pub(super) fn load(file: &Path) -> Result<(Loaded, Files), String> {
     let (loaded, findings) = Files::load(file);
     let lines =
         |error| findings.iter().filter(move |finding| finding.is_error() == error).map(ToString::to_string);
@@ -37,16 +37,16 @@ pub(super) fn loaded(file: &Path) -> Result<(Loaded, Files), String> {
     loaded.ok_or_else(|| lines(true).collect::<Vec<_>>().join("\n"))
 }
 
-/// Serves, follows the files, and drains after the first signal. `started` is told when everything is bound.
+/// Serves, watches the files, and drains after the first signal. `started` is called once all listeners are bound.
 pub(super) async fn serve(
     loaded: Loaded,
     mut files: Files,
     metrics: &PrometheusHandle,
     started: impl FnOnce(&Server) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut hang_ups = HangUps::new();
-    let started_server = Server::start(loaded, files.status().clone(), metrics.clone()).await;
-    let mut server = started_server.map_err(|error| error.to_string())?;
+    let mut hang_ups = HangupSignals::new();
+    let server = Server::start(loaded, files.status().clone(), metrics.clone()).await;
+    let mut server = server.map_err(|error| error.to_string())?;
     started(&server)?;
     tokio::select! {
         never = files.follow(&mut server, &mut hang_ups) => match never {},

@@ -1,4 +1,4 @@
-//! `[apis]`: what APIs share that are made through the management API.
+//! `[apis]`: settings of the APIs that are created through the management API.
 
 use super::located::Located;
 use super::route::DefinedNames;
@@ -7,12 +7,12 @@ use super::section::Section;
 /// The keys of `[apis]`.
 pub(crate) const KEYS: &[&str] = &["trust", "allow_unanchored"];
 
-/// What they share.
+/// Settings of all APIs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Apis {
-    /// The set of CAs that `Verify()` and `validate-trust` mean in their policies.
+    /// The set of CAs for `Verify()` and `validate-trust` in their policies.
     pub(crate) trust: Option<Located<String>>,
-    /// Whether their policies may admit certificates that nothing proves.
+    /// Whether their policies are allowed to admit unproven certificates.
     pub(crate) allow_unanchored: bool,
 }
 
@@ -22,7 +22,7 @@ impl Apis {
         let report = section.report;
         if !names.has_store {
             let remedy = "add [store] with path = \"store\", or remove this section";
-            report.error(section.line, &section.key, "has no meaning without a store", remedy);
+            report.error(section.line, &section.key, "has no effect without a store", remedy);
         }
         let trust = section.string("trust");
         names.check_trust(trust.as_ref(), report);

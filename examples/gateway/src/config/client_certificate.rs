@@ -1,97 +1,51 @@
-//! `[routes.client_certificate]`: which callers a route lets in.
+//! `[routes.client_certificate]`: the callers that a route admits.
 
-use super::diagnostic::quoted;
-use super::entry::{checked, choose};
+use toml::de::DeValue;
+
+use super::entry::{Entry, choose};
 use super::located::{FilePath, Located};
-use super::names;
+use super::proof::{self, StatedRules};
 use super::route::DefinedNames;
+use super::rule_set::{RULE_KEYS, RuleSet, rule_keys};
 use super::section::Section;
 
 /// The keys of `[routes.client_certificate]`.
-pub(crate) const KEYS: &[&str] = &[
-    "validity",
-    "trust",
-    "issuer",
-    "subject",
-    "common_name",
-    "dns_name",
-    "thumbprint",
-    "thumbprint_file",
-    "in_store",
-    "allow_unanchored",
-    "mode",
-    "policy",
-];
+pub(crate) const KEYS: &[&str] = rule_keys!["validity", "any_of", "allow_unanchored", "mode", "policy"];
 
-/// The keys of `[management.client_certificate]`: always enforced, by rules of its own.
-pub(crate) const MANAGEMENT_KEYS: &[&str] = &[
-    "validity",
-    "trust",
-    "issuer",
-    "subject",
-    "common_name",
-    "dns_name",
-    "thumbprint",
-    "thumbprint_file",
-    "in_store",
-    "allow_unanchored",
-];
+/// The keys of `[management.client_certificate]`: always enforced, and without a policy document.
+pub(crate) const MANAGEMENT_KEYS: &[&str] = rule_keys!["validity", "any_of", "allow_unanchored"];
 
-/// What a caller's certificate must fulfil: every rule that is not empty.
+/// Keys that are allowed beside a policy document.
+const BESIDE_POLICY: &[&str] = &["policy", "trust", "mode", "allow_unanchored"];
+
+/// Requirements for a caller's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClientCertificate {
-    /// Whether the present must lie between notBefore and notAfter. The default.
+pub(crate) struct CertificateRules {
+    /// Whether now must lie between notBefore and notAfter. The default.
     pub(crate) validity: bool,
-    /// The name of the set of CAs that the chain must end in; it is defined.
-    pub(crate) trust: Option<Located<String>>,
-    /// The issuer is one of these distinguished names; not checked yet.
-    pub(crate) issuer: Vec<Located<String>>,
-    /// The subject is one of these distinguished names; not checked yet.
-    pub(crate) subject: Vec<Located<String>>,
-    /// The only common name of the subject is one of these.
-    pub(crate) common_name: Vec<Located<String>>,
-    /// A DNS name of the certificate is one of these, which may start with `*.`.
-    pub(crate) dns_name: Vec<Located<String>>,
-    /// The thumbprint is one of these; not checked yet.
-    pub(crate) thumbprint: Vec<Located<String>>,
-    /// The thumbprint is one in this file.
-    pub(crate) thumbprint_file: Option<Located<FilePath>>,
-    /// The very certificate is in the store.
-    pub(crate) in_store: Option<InStore>,
-    /// Whether rules, or a document, are allowed that anyone can meet with a certificate of their own making.
+    /// Rules that all must hold.
+    pub(crate) all_of: RuleSet,
+    /// Alternatives of which at least one must hold; empty: no such requirement.
+    pub(crate) any_of: Vec<Located<RuleSet>>,
+    /// Whether rules, or a document, are allowed that a self-made certificate can satisfy.
     pub(crate) allow_unanchored: bool,
-    /// Whether callers are refused, or only watched.
+    /// Whether rejections are enforced.
     pub(crate) mode: Mode,
     /// The policy document that decides in place of all rules; not read yet.
     pub(crate) policy: Option<Located<FilePath>>,
 }
 
-/// Which of the store's certificates count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InStore {
-    /// Those of callers.
-    Callers,
-    /// Identities too.
-    Any,
-}
-
-/// What becomes of callers who do not meet the rules.
+/// Enforcement of rejections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// They are refused. The default.
+    /// Callers that do not satisfy the rules are rejected. The default.
     #[default]
     Enforce,
-    /// They pass, and are logged and counted.
+    /// They pass without being admitted, and are logged and counted.
     Shadow,
 }
 
-/// Rules that nobody can meet by a certificate of their own making.
-const ANCHORS: &[&str] = &["trust", "thumbprint", "thumbprint_file", "in_store", "policy"];
-
-/// Rules that compare what whoever makes the certificate writes into it.
-const CLAIMS: &[&str] = &["issuer", "subject", "common_name", "dns_name"];
-
-impl ClientCertificate {
+impl CertificateRules {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
@@ -99,29 +53,33 @@ impl ClientCertificate {
         if has_policy {
             refuse_beside_policy(&section);
         }
-        let is_anchored = ANCHORS.iter().any(|rule| section.means(rule));
-        let has_claims = CLAIMS.iter().any(|rule| section.means(rule));
+        let stated = StatedRules::of(&section);
+        let has_group = section.has_similar("any_of");
         let validity_line = section.line_of("validity");
         let validity = section.boolean("validity", true);
         let allow_unanchored = section.boolean("allow_unanchored", false);
-        require_anchor(&section, is_anchored, has_claims, validity, allow_unanchored);
         if !validity && section.has("trust") && !has_policy {
             let problem = "has no effect beside trust, which judges the dates of the whole chain";
             report.warning(validity_line, &section.key_of("validity"), problem, "remove it");
         }
-        let trust = section.string("trust");
-        names.check_trust(trust.as_ref(), report);
+        // A rule beside a document has been reported; the store is not required for it as well.
+        let all_of = RuleSet::take(&mut section, names, names.has_store || has_policy);
+        let group = if has_group { any_of(&mut section, names) } else { Vec::new() };
+        if !has_policy {
+            let alternatives: Vec<_> = group.iter().map(|(stated, rules)| (stated, rules)).collect();
+            if !stated.is_anchored && !has_group {
+                proof::require_anchor(&section, &stated, validity, allow_unanchored);
+            } else if !stated.is_anchored && !allow_unanchored {
+                proof::require_anchored_alternatives(report, &alternatives);
+            }
+            if !allow_unanchored {
+                proof::require_proven_names(report, (&stated, &all_of), &alternatives, names);
+            }
+        }
         let read = Self {
             validity,
-            trust,
-            issuer: section.strings("issuer"),
-            subject: section.strings("subject"),
-            common_name: common_names(&mut section),
-            dns_name: dns_names(&mut section),
-            thumbprint: section.strings("thumbprint"),
-            thumbprint_file: section.file("thumbprint_file"),
-            // Beside a document it has been refused already.
-            in_store: in_store(&mut section, names.has_store || has_policy),
+            all_of,
+            any_of: group.into_iter().map(|(_, rules)| rules).collect(),
             allow_unanchored,
             mode: if section.knows("mode") { mode(&mut section) } else { Mode::Enforce },
             policy: if section.knows("policy") { section.file("policy") } else { None },
@@ -129,57 +87,66 @@ impl ClientCertificate {
         section.finish();
         Some(read)
     }
+
+    /// Whether a public key is pinned.
+    pub(crate) fn has_pins(&self) -> bool {
+        let alternatives = self.any_of.iter().map(|rules| &rules.value);
+        std::iter::once(&self.all_of).chain(alternatives).any(|rules| !rules.spki_pin.is_empty())
+    }
+
+    /// Whether a chain, or the certificate itself, proves the names of every certificate that these rules admit.
+    /// [`RuleSet::spki_pin`] does not: the owner of the key chooses them.
+    pub(crate) fn proves_names(&self) -> bool {
+        let mut alternatives = self.any_of.iter();
+        self.all_of.proves_names()
+            || (!self.any_of.is_empty() && alternatives.all(|rules| rules.proves_names()))
+    }
 }
 
-/// Refuses rules beside a document: it decides alone, so they would have no effect.
+/// Rejects rules beside a document, which decides alone: they would have no effect.
 fn refuse_beside_policy(section: &Section<'_, '_>) {
-    let rules = KEYS.iter().filter(|key| !matches!(**key, "policy" | "trust" | "mode" | "allow_unanchored"));
+    let rules = KEYS.iter().filter(|key| !BESIDE_POLICY.contains(key));
     for rule in rules.filter(|rule| section.has(rule)) {
-        let problem = "stands beside policy, whose document decides in place of all rules";
-        let remedy = "remove it, or remove policy; only trust, mode and allow_unanchored may stand beside it";
+        let problem = "has no effect beside policy, whose document decides in place of all rules";
+        let remedy =
+            "remove it, or remove policy; only trust, mode and allow_unanchored are allowed beside it";
         section.report.error(section.line_of(rule), &section.key_of(rule), problem, remedy);
     }
 }
 
-/// Refuses rules that anyone can meet, unless the file says that this is meant.
-fn require_anchor(
-    section: &Section<'_, '_>,
-    is_anchored: bool,
-    has_claims: bool,
-    validity: bool,
-    allow_unanchored: bool,
-) {
-    if is_anchored || (allow_unanchored && (has_claims || validity)) {
-        return;
-    }
-    let (problem, remedy) = if has_claims {
-        (
-            "anyone can make a certificate with these names: without trust, thumbprint or \
-             thumbprint_file the rest can be forged",
-            "add trust = \"NAME\" or thumbprint = [\"...\"], or state allow_unanchored = true",
-        )
-    } else if validity {
-        (
-            "has no rule besides validity, which anyone's certificate can meet",
-            "add trust = \"NAME\" or thumbprint = [\"...\"], or state allow_unanchored = true",
-        )
-    } else {
-        ("has no rule at all", "add trust = \"NAME\" or thumbprint = [\"...\"], or remove the section")
+/// Takes the alternatives: a list of tables.
+fn any_of(section: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<(StatedRules, Located<RuleSet>)> {
+    let report = section.report;
+    let Some(entry) = section.take("any_of") else { return Vec::new() };
+    let DeValue::Array(items) = entry.value else {
+        let header = format!("[[{}.any_of]]", section.header_name());
+        let remedy = format!("write {header} above each alternative, or any_of = [{{ ... }}, {{ ... }}]");
+        report.error(entry.line, &entry.key, "is not a list of tables", remedy);
+        return Vec::new();
     };
-    section.report.absent(section.line, &section.key, problem, remedy);
-}
-
-/// Takes which of the store's certificates count; `false` is as good as nothing.
-fn in_store(section: &mut Section<'_, '_>, has_store: bool) -> Option<InStore> {
-    let (report, line, key) = (section.report, section.line_of("in_store"), section.key_of("in_store"));
-    let counts = match section.take_word("in_store", "any") {
-        true => Some(InStore::Any),
-        false => section.boolean("in_store", false).then_some(InStore::Callers),
-    };
-    if counts.is_some() && !has_store {
-        report.absent(line, &key, "asks a store that there is not", "add [store] with path = \"store\"");
+    if items.is_empty() {
+        report.error(
+            entry.line,
+            &entry.key,
+            "is an empty list",
+            "name at least one alternative, or remove it",
+        );
     }
-    counts
+    let mut alternatives = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let key = format!("{}[{}]", entry.key, index + 1);
+        let item = Entry { line: report.line(item.span()), key, value: item.into_inner() };
+        let Some(mut section) = item.into_section(report, RULE_KEYS) else { continue };
+        let stated = StatedRules::of(&section);
+        let (line, key) = (section.line, section.key.clone());
+        if section.is_empty() {
+            report.error(line, &key, "has no rule, so every certificate matches", "add a rule, or remove it");
+        }
+        let value = RuleSet::take(&mut section, names, names.has_store);
+        section.finish();
+        alternatives.push((stated, Located { value, line, key }));
+    }
+    alternatives
 }
 
 /// Takes the mode.
@@ -191,28 +158,4 @@ fn mode(section: &mut Section<'_, '_>) -> Mode {
         .and_then(|mode| choose(report, mode, &modes))
         .map(|mode| mode.value)
         .unwrap_or_default()
-}
-
-/// Takes the common names, and warns of those that are written as a part of a distinguished name.
-fn common_names(section: &mut Section<'_, '_>) -> Vec<Located<String>> {
-    let report = section.report;
-    let names = section.strings("common_name");
-    for name in &names {
-        if let Some((label, bare)) = name.split_once('=')
-            && label.trim().eq_ignore_ascii_case("cn")
-        {
-            let problem = format!("{} begins with CN=", quoted(name));
-            report.warning(name.line, &name.key, problem, format!("write {}", quoted(bare.trim())));
-        }
-    }
-    names
-}
-
-/// Takes the DNS names, each checked.
-fn dns_names(section: &mut Section<'_, '_>) -> Vec<Located<String>> {
-    let report = section.report;
-    let remedy = "write a name such as orders.contoso.com or *.contoso.com";
-    let read = |text: &str| names::dns_pattern(text).map(|()| text.to_owned());
-    let texts = section.strings("dns_name");
-    texts.into_iter().filter_map(|text| checked(report, text, remedy, read)).collect()
 }

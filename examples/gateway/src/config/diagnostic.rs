@@ -1,52 +1,52 @@
-//! What there is to say about a configuration file, one line each.
+//! Diagnostics of a configuration file.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The most characters of a foreign text that a message repeats.
-const SHOWN: usize = 80;
+/// Characters of a quoted text, at most.
+const MAX_QUOTED: usize = 80;
 
-/// How grave a [`Diagnostic`] is.
+/// Severity of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
     /// The file cannot be served.
     Error,
-    /// It can be served, but something in it is dangerous or has no effect.
+    /// The file can be served, but something in it is dangerous or has no effect.
     Warning,
-    /// Worth knowing.
+    /// For information.
     Note,
 }
 
-/// One finding: where, what is wrong, and what would be right.
+/// One finding: position, problem and remedy.
 ///
 /// Displayed on one line:
 /// `gateway.toml:12: routes[1].upstream: "htps://x" has an unknown scheme; write http:// or https://`.
-/// Warnings and notes say so behind the line number.
+/// Warnings and notes have their severity behind the line number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
-    /// How grave it is.
+    /// The severity.
     pub(crate) severity: Severity,
     /// The configuration file.
     pub(crate) file: PathBuf,
     /// The line, counted from 1.
     pub(crate) line: usize,
     /// The dotted path of the key, such as `routes[1].client_certificate.issuer`; empty if the finding
-    /// belongs to no key. Routes are counted from 1: `routes[1]` is the first.
+    /// is not about a key. Routes are counted from 1: `routes[1]` is the first.
     pub(crate) key: String,
-    /// What is wrong.
+    /// The problem.
     pub(crate) problem: String,
-    /// What would be right; may be empty.
+    /// The remedy; may be empty.
     pub(crate) remedy: String,
 }
 
 impl Diagnostic {
-    /// The same for a log that others may read: where the file is is nobody's business there.
+    /// The same without the folder of the file, for logs.
     pub(crate) fn without_folder(&self) -> Self {
         let file = self.file.file_name().map_or_else(|| self.file.clone(), PathBuf::from);
         Self { file, ..self.clone() }
     }
 
-    /// Whether this keeps the file from being served.
+    /// Whether the file cannot be served.
     pub(crate) fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -71,7 +71,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A text on one line: what a terminal would not show as it is, is escaped.
+/// A text on one line, with control and invisible characters escaped.
 struct OneLine<'a>(&'a str);
 
 impl fmt::Display for OneLine<'_> {
@@ -87,17 +87,17 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Whether the character ends a line, changes the direction of writing or has no shape.
+/// Whether the character is a control character, changes the text direction or is invisible.
 fn is_hidden(character: char) -> bool {
     matches!(character,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || character.is_control()
 }
 
-/// The text in quotation marks, escaped, and cut if it is long.
+/// Returns the text in quotation marks, escaped and truncated.
 pub(crate) fn quoted(text: &str) -> String {
     let mut shown = String::from("\"");
-    let mut room = SHOWN;
+    let mut room = MAX_QUOTED;
     for character in text.chars() {
         let piece = match character {
             '"' | '\\' => format!("\\{character}"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diagnostic_is_one_line() {
+    fn diagnostic_is_one_line() {
         let cases = [
             (sample(Severity::Error, "a.b", "is bad", "write c"), "gateway.toml:12: a.b: is bad; write c"),
             (sample(Severity::Warning, "a", "is odd", ""), "gateway.toml:12: warning: a: is odd"),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_text_is_escaped_and_cut() {
+    fn quoted_text_is_escaped_and_truncated() {
         assert_eq!(quoted("a\"b\\c\n\u{2028}é"), "\"a\\\"b\\\\c\\n\\u{2028}é\"");
         assert_eq!(quoted(&"é".repeat(80)), format!("\"{}\"", "é".repeat(80)));
         assert_eq!(quoted(&"é".repeat(81)), format!("\"{}…\"", "é".repeat(80)));

@@ -1,4 +1,4 @@
-//! One value of the file, with its place, and what can be made of it.
+//! Single values of the file, and their conversions.
 
 use std::fmt::Display;
 
@@ -9,10 +9,10 @@ use super::located::{FilePath, Located};
 use super::report::Report;
 use super::section::Section;
 
-/// One value, with its place.
+/// One value with its key and line.
 #[derive(Debug)]
 pub(crate) struct Entry<'t> {
-    /// The line it starts on.
+    /// The line that it starts on.
     pub(crate) line: usize,
     /// Its dotted key.
     pub(crate) key: String,
@@ -21,7 +21,7 @@ pub(crate) struct Entry<'t> {
 }
 
 impl<'t> Entry<'t> {
-    /// This entry as a table of known keys.
+    /// Converts the value to a table of known keys.
     pub(crate) fn into_section<'r>(
         self,
         report: &'r Report,
@@ -36,10 +36,10 @@ impl<'t> Entry<'t> {
         }
     }
 
-    /// This entry as a text that is not empty.
+    /// Converts the value to a non-empty string.
     pub(crate) fn into_string(self, report: &Report) -> Option<Located<String>> {
         let DeValue::String(text) = self.value else {
-            self.mismatch(report, "a text", "in quotation marks");
+            self.mismatch(report, "a string", "in quotation marks");
             return None;
         };
         if text.trim().is_empty() {
@@ -49,10 +49,10 @@ impl<'t> Entry<'t> {
         Some(Located { value: text.into_owned(), line: self.line, key: self.key })
     }
 
-    /// Reports that the value has the wrong type. The value is not repeated: it may be a secret.
+    /// Reports a value of the wrong type. The value is not repeated, since it may be a secret.
     pub(crate) fn mismatch(&self, report: &Report, expected: &str, how: &str) {
         let found = match self.value {
-            DeValue::String(_) => "a text",
+            DeValue::String(_) => "a string",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
             DeValue::Boolean(_) => "true or false",
             DeValue::Datetime(_) => "a date",
@@ -68,22 +68,29 @@ impl<'t> Entry<'t> {
     }
 }
 
-/// The header that opens the table with this dotted key, such as `[routes.upstream_tls]` for
-/// `routes[1].upstream_tls`.
+/// The header of the table with this dotted key, such as `[routes.upstream_tls]` for `routes[1].upstream_tls`.
 fn header(key: &str) -> String {
-    match key.split_once('[').and_then(|(list, rest)| Some((list, rest.split_once(']')?.1))) {
-        Some((list, "")) => format!("[[{list}]]"),
-        Some((list, inner)) => format!("[{list}{inner}]"),
-        None => format!("[{key}]"),
-    }
+    let name = header_name(key);
+    if key.ends_with(']') { format!("[[{name}]]") } else { format!("[{name}]") }
 }
 
-/// Reports a key that a later version will know.
+/// A dotted key without the indexes of lists.
+pub(crate) fn header_name(key: &str) -> String {
+    let without_index = |part: &str| match part.split_once(']') {
+        Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => rest.to_owned(),
+        _ => format!("[{part}"),
+    };
+    let mut parts = key.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| name + &without_index(part))
+}
+
+/// Reports a key that this version does not support yet.
 pub(crate) fn not_yet(report: &Report, line: usize, key: &str) {
     report.error(line, key, "is not supported by this version yet", "remove it");
 }
 
-/// The option that this word names.
+/// Returns the option for this word.
 pub(crate) fn choose<T: Copy>(
     report: &Report,
     text: Located<String>,
@@ -93,12 +100,12 @@ pub(crate) fn choose<T: Copy>(
         return Some(text.map(|_| *option));
     }
     let words: Vec<_> = options.iter().map(|(word, _)| quoted(word)).collect();
-    let problem = format!("{} is not known here", quoted(&text));
+    let problem = format!("{} is not a known value", quoted(&text));
     report.error(text.line, &text.key, problem, format!("write {}", words.join(" or ")));
     None
 }
 
-/// The same text as what `read` makes of it; if it makes nothing of it, that is reported.
+/// Converts a text with `read`, and reports its error.
 pub(crate) fn checked<T, E: Display>(
     report: &Report,
     text: Located<String>,
@@ -114,14 +121,14 @@ pub(crate) fn checked<T, E: Display>(
     }
 }
 
-/// Resolves the name of a file against the folder of the configuration file.
+/// Resolves a file name against the folder of the configuration file.
 pub(crate) fn file_path(report: &Report, text: Located<String>) -> Option<Located<FilePath>> {
     if text.contains("-----BEGIN") || text.len() > 4096 || text.contains(char::is_control) {
         report.error(
             text.line,
             &text.key,
-            "is not the name of a file",
-            "write the name of the file, not its text",
+            "is not a file name",
+            "write the name of the file, not its contents",
         );
         return None;
     }

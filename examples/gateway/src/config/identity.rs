@@ -1,4 +1,4 @@
-//! `[identities.NAME]`: the certificates that the gateway presents to upstreams.
+//! `[identities.NAME]`: certificates that the gateway presents to upstreams.
 
 use super::key_files::KeyFiles;
 use super::section::Section;
@@ -8,12 +8,12 @@ pub(crate) const KEYS: &[&str] = &["pfx", "password_file", "certificate", "priva
 
 /// A named identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct IdentityConfig {
     /// Its certificate and private key.
     pub(crate) files: KeyFiles,
 }
 
-impl Identity {
+impl IdentityConfig {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let files = KeyFiles::read(&mut section);

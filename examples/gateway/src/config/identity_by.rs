@@ -1,4 +1,4 @@
-//! `[routes.identity_by]`: an identity for each request, by who calls or by what a header says.
+//! `[routes.identity_by]`: selection of the identity per request, by the caller's certificate or by a header.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use http::{
     header::{CONTENT_LENGTH, TRAILER},
 };
 use tower_mtls::proxy::is_removed;
-use tower_mtls::{ClientCertificate, certificate::GeneralName};
+use tower_mtls::{Certificate, certificate::GeneralName};
 
 use super::diagnostic::quoted;
 use super::entry::checked;
@@ -18,21 +18,21 @@ use super::section::Section;
 /// The keys of `[routes.identity_by]`.
 pub(crate) const KEYS: &[&str] = &["claim", "header", "identities"];
 
-/// Which identity a request is sent under.
+/// Selection of the identity for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityBy {
-    /// What is looked at.
-    pub(crate) by: By,
-    /// What is found there, with the name of the identity, which is defined; at least one.
+    /// The source of the value.
+    pub(crate) by: IdentitySource,
+    /// Values, each with the name of a defined identity; at least one.
     pub(crate) identities: Vec<(Located<String>, String)>,
 }
 
-/// What is looked at.
+/// Source of the value that selects an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum IdentitySource {
     /// A part of the admitted certificate.
     Claim(Located<Claim>),
-    /// A header, which is the caller's word.
+    /// A header, which the caller controls.
     Header(Located<HeaderName>),
 }
 
@@ -60,13 +60,13 @@ const CLAIMS: [(&str, Claim); 5] = [
 ];
 
 impl Claim {
-    /// As it is written.
+    /// The name in the configuration.
     pub(crate) fn as_str(self) -> &'static str {
         CLAIMS.iter().find(|(_, claim)| *claim == self).map_or("", |(name, _)| name)
     }
 
-    /// What a certificate says of it, for people.
-    pub(crate) fn of(self, certificate: &ClientCertificate) -> String {
+    /// The value in a certificate, for logs.
+    pub(crate) fn of(self, certificate: &Certificate) -> String {
         match self {
             Self::CommonName => certificate.subject().common_names().collect::<Vec<_>>().join(", "),
             Self::Subject => certificate.subject().to_string(),
@@ -90,15 +90,15 @@ impl IdentityBy {
         let report = section.report;
         let remedy = "write claim = \"common_name\" or header = \"x-tenant\"";
         if section.has("claim") && section.has("header") {
-            let problem = "stands beside claim; one of the two decides";
+            let problem = "conflicts with claim; only one of the two can select the identity";
             report.error(section.line_of("header"), &section.key_of("header"), problem, remedy);
-        } else if !section.means("claim") && !section.means("header") {
-            report.absent(section.line, &section.key, "does not say what decides", remedy);
+        } else if !section.has_similar("claim") && !section.has_similar("header") {
+            report.missing(section.line, &section.key, "has neither claim nor header", remedy);
         }
-        let claim = section.choice("claim", &CLAIMS).map(By::Claim);
+        let claim = section.choice("claim", &CLAIMS).map(IdentitySource::Claim);
         let header = section.string("header").and_then(|name| {
             checked(report, name, "write the name of a header such as x-tenant", |name| {
-                let name: HeaderName = name.parse().map_err(|_| "is no name of a header")?;
+                let name: HeaderName = name.parse().map_err(|_| "is not a header name")?;
                 if is_removed(&name) || name == CONTENT_LENGTH || name == TRAILER {
                     return Err("is a header that the gateway removes or sets itself");
                 }
@@ -109,7 +109,7 @@ impl IdentityBy {
         section.finish();
         let by = match claim {
             Some(claim) => claim,
-            None => By::Header(header?),
+            None => IdentitySource::Header(header?),
         };
         Some(Self { by, identities: identities? })
     }
@@ -123,8 +123,8 @@ fn read_identities(
     let report = section.report;
     let (line, key) = (section.line, section.key_of("identities"));
     let remedy = "add identities = { \"VALUE\" = \"NAME\" }, with names of [identities]";
-    if !section.means("identities") {
-        report.absent(line, &key, "is missing", remedy);
+    if !section.has_similar("identities") {
+        report.missing(line, &key, "is missing", remedy);
         return None;
     }
     let mut table = section.section("identities", &[])?;
@@ -133,7 +133,7 @@ fn read_identities(
         let Some(name) = entry.into_string(report) else { continue };
         if !defined.contains(name.as_str()) {
             let remedy = names::defined_name(&name, "identities", defined.iter().map(String::as_str));
-            report.absent(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
+            report.missing(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
         }
         let Located { value: name, line, key } = name;
         identities.push((Located { value, line, key }, name));

@@ -1,4 +1,4 @@
-//! `[limits]`: how long things may take, and how many there may be.
+//! `[limits]`: timeouts and maximum numbers.
 
 use std::time::Duration;
 
@@ -26,41 +26,41 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) const ROUTE_KEYS: &[&str] =
     &["first_byte_timeout", "request_timeout", "body_timeout", "max_requests"];
 
-/// The most connections or handshakes that can be asked for.
-const MOST: usize = 10_000_000;
+/// The largest configurable number.
+const MAX_COUNT: usize = 10_000_000;
 
-/// The shortest duration of a timeout.
-const LEAST: Duration = Duration::from_millis(1);
+/// The shortest configurable timeout.
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// The longest duration that can be asked for.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest configurable timeout.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long things may take, and how many there may be.
+/// Timeouts and maximum numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Until a request's head has arrived; 10 s.
+    /// Time for the head of a request to arrive. Default: 10 s.
     pub(crate) head_timeout: Duration,
-    /// Until an idle connection is closed; 60 s.
+    /// Time after which an idle connection is closed. Default: 60 s.
     pub(crate) idle_timeout: Duration,
-    /// Until an upstream has accepted a connection; 5 s.
+    /// Time for an upstream to accept a connection. Default: 5 s.
     pub(crate) connect_timeout: Duration,
-    /// Until a TLS handshake is done; 10 s.
+    /// Time for a TLS handshake. Default: 10 s.
     pub(crate) handshake_timeout: Duration,
-    /// From the end of a request's body to the head of its answer, on routes that do not say otherwise; 60 s.
-    /// None: any time.
+    /// Time from the end of a request's body to the head of its response, on routes without their own. Default: 60 s.
+    /// None: unlimited.
     pub(crate) first_byte_timeout: Option<Duration>,
-    /// For a whole exchange with both bodies, on routes that do not say otherwise. None, the default: any time.
+    /// Time for a whole exchange with both bodies, on routes without their own. None, the default: unlimited.
     pub(crate) request_timeout: Option<Duration>,
-    /// How long a caller may send nothing of a body that is wanted, and read nothing of an answer that is there, on
-    /// routes that do not say otherwise; 60 s. None: any time.
+    /// Time without progress of a request body that is awaited, or of a response body that is available, on routes
+    /// without their own. Default: 60 s. None: unlimited.
     pub(crate) body_timeout: Option<Duration>,
-    /// Until requests in flight are cut off at the end; 30 s. Zero: at once.
+    /// Time for requests in flight to finish at shutdown. Default: 30 s. Zero: none.
     pub(crate) drain_timeout: Duration,
-    /// Connections at a time; if not stated, what the process may open.
+    /// Concurrent connections; None: derived from the limit of open files.
     pub(crate) max_connections: Option<usize>,
-    /// Handshakes at a time; if not stated, the listener's own default.
+    /// Concurrent handshakes; None: the listener's default.
     pub(crate) max_handshakes: Option<usize>,
-    /// Connections to one upstream at a time; if not stated, any number.
+    /// Concurrent connections to one upstream; None: unlimited.
     pub(crate) max_upstream_connections: Option<usize>,
 }
 
@@ -86,10 +86,10 @@ impl Limits {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
         let mut limits = Self::default();
-        duration(&mut section, "head_timeout", LEAST, &mut limits.head_timeout);
-        duration(&mut section, "idle_timeout", LEAST, &mut limits.idle_timeout);
-        duration(&mut section, "connect_timeout", LEAST, &mut limits.connect_timeout);
-        duration(&mut section, "handshake_timeout", LEAST, &mut limits.handshake_timeout);
+        duration(&mut section, "head_timeout", MIN_TIMEOUT, &mut limits.head_timeout);
+        duration(&mut section, "idle_timeout", MIN_TIMEOUT, &mut limits.idle_timeout);
+        duration(&mut section, "connect_timeout", MIN_TIMEOUT, &mut limits.connect_timeout);
+        duration(&mut section, "handshake_timeout", MIN_TIMEOUT, &mut limits.handshake_timeout);
         if let Some(timeout) = duration_or_off(&mut section, "first_byte_timeout") {
             limits.first_byte_timeout = timeout;
         }
@@ -100,21 +100,21 @@ impl Limits {
             limits.body_timeout = timeout;
         }
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
-        limits.max_connections = section.integer("max_connections", 1, MOST);
-        limits.max_handshakes = section.integer("max_handshakes", 1, MOST);
-        limits.max_upstream_connections = section.integer("max_upstream_connections", 1, MOST);
+        limits.max_connections = section.integer("max_connections", 1, MAX_COUNT);
+        limits.max_handshakes = section.integer("max_handshakes", 1, MAX_COUNT);
+        limits.max_upstream_connections = section.integer("max_upstream_connections", 1, MAX_COUNT);
         section.finish();
         limits
     }
 }
 
-/// What a route says about limits; what it does not say is as for every route.
+/// Limits of one route. Those that are not stated are the general ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RouteLimits {
     first_byte_timeout: Option<Option<Duration>>,
     request_timeout: Option<Option<Duration>>,
     body_timeout: Option<Option<Duration>>,
-    /// Requests in flight at a time; None: any number.
+    /// Concurrent requests in flight; None: unlimited.
     pub(crate) max_requests: Option<usize>,
 }
 
@@ -125,34 +125,35 @@ impl RouteLimits {
             first_byte_timeout: duration_or_off(&mut section, "first_byte_timeout"),
             request_timeout: duration_or_off(&mut section, "request_timeout"),
             body_timeout: duration_or_off(&mut section, "body_timeout"),
-            max_requests: section.integer("max_requests", 1, MOST),
+            max_requests: section.integer("max_requests", 1, MAX_COUNT),
         };
         section.finish();
         limits
     }
 
-    /// From the end of a request's body to the head of its answer.
-    pub(crate) fn first_byte_timeout(&self, every: &Limits) -> Option<Duration> {
-        self.first_byte_timeout.unwrap_or(every.first_byte_timeout)
+    /// Time from the end of a request's body to the head of its response.
+    pub(crate) fn first_byte_timeout(&self, general: &Limits) -> Option<Duration> {
+        self.first_byte_timeout.unwrap_or(general.first_byte_timeout)
     }
 
-    /// How long a caller may send nothing, or read nothing.
-    pub(crate) fn body_timeout(&self, every: &Limits) -> Option<Duration> {
-        self.body_timeout.unwrap_or(every.body_timeout)
+    /// Time without progress of a body.
+    pub(crate) fn body_timeout(&self, general: &Limits) -> Option<Duration> {
+        self.body_timeout.unwrap_or(general.body_timeout)
     }
 
-    /// For a whole exchange with both bodies.
-    pub(crate) fn request_timeout(&self, every: &Limits) -> Option<Duration> {
-        self.request_timeout.unwrap_or(every.request_timeout)
+    /// Time for a whole exchange with both bodies.
+    pub(crate) fn request_timeout(&self, general: &Limits) -> Option<Duration> {
+        self.request_timeout.unwrap_or(general.request_timeout)
     }
 }
 
-/// Takes a duration, or `"off"`: then there is no limit.
+/// Takes a duration, or `"off"` for no limit.
 fn duration_or_off(section: &mut Section<'_, '_>, name: &str) -> Option<Option<Duration>> {
     if section.take_word(name, "off") {
         return Some(None);
     }
-    take_duration(section, name, LEAST, "write a duration such as 500ms, 10s or 2m, or \"off\"").map(Some)
+    take_duration(section, name, MIN_TIMEOUT, "write a duration such as 500ms, 10s or 2m, or \"off\"")
+        .map(Some)
 }
 
 /// Takes a duration of at least `least` into `value`.
@@ -181,15 +182,15 @@ fn take_duration(
     }
     let text = entry.into_string(report)?;
     let read = |text: &str| match parse_duration(text) {
-        None => Err("is no duration"),
-        Some(found) if found < least => Err("is no time at all"),
-        Some(found) if found > LONGEST => Err("is longer than 24h"),
+        None => Err("is not a duration"),
+        Some(found) if found < least => Err("is shorter than 1ms"),
+        Some(found) if found > MAX_TIMEOUT => Err("is longer than 24h"),
         Some(found) => Ok(found),
     };
     checked(report, text, remedy, read).map(|found| found.value)
 }
 
-/// A whole number and its unit: `500ms`, `10s`, `2m`, `1h`.
+/// Parses an integer with its unit: `500ms`, `10s`, `2m`, `1h`.
 fn parse_duration(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at(text.find(|digit: char| !digit.is_ascii_digit())?);
     let number: u64 = digits.parse().ok()?;
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_is_a_number_and_a_unit() {
+    fn duration_is_a_number_and_a_unit() {
         let cases = [
             ("500ms", Some(500)),
             ("10s", Some(10_000)),

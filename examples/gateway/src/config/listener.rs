@@ -1,4 +1,4 @@
-//! `[listener]`: where callers connect, and what they are shown and asked.
+//! `[listener]`: address, server certificate and client-certificate request.
 
 use std::net::SocketAddr;
 
@@ -11,31 +11,31 @@ use super::section::Section;
 pub(crate) const KEYS: &[&str] =
     &["address", "certificate", "private_key", "pfx", "password_file", "client_certificate"];
 
-/// The listener.
+/// The section `[listener]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listener {
-    /// Where it listens.
+pub(crate) struct ListenerConfig {
+    /// The address to listen on.
     pub(crate) address: Located<SocketAddr>,
     /// The server's certificate.
     pub(crate) certificate: KeyFiles,
-    /// Whether callers are asked for a certificate.
-    pub(crate) client_certificate: AskForCertificate,
+    /// Whether the handshake requests a client certificate.
+    pub(crate) client_certificate: CertificateRequest,
 }
 
-/// Whether callers are asked for a certificate.
+/// Whether the TLS handshake requests a client certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum AskForCertificate {
-    /// Every caller is asked; each route decides whether it needs one. The default.
+pub(crate) enum CertificateRequest {
+    /// A certificate is requested from every caller; each route decides whether it needs one. The default.
     #[default]
     Request,
-    /// Nobody is asked.
+    /// No certificate is requested.
     Off,
 }
 
-impl Listener {
-    /// Reads the section. Whether callers are asked is known even if the rest is broken.
-    pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, AskForCertificate) {
-        let options = [("request", AskForCertificate::Request), ("off", AskForCertificate::Off)];
+impl ListenerConfig {
+    /// Reads the section. The request mode is returned even if the rest is invalid.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, CertificateRequest) {
+        let options = [("request", CertificateRequest::Request), ("off", CertificateRequest::Off)];
         let address = address(&mut section, "127.0.0.1:8443");
         let certificate = KeyFiles::read(&mut section);
         let client_certificate =
@@ -48,10 +48,10 @@ impl Listener {
     }
 }
 
-/// Takes the address to listen on; `example` is how it could look.
+/// Takes the address to listen on; `example` is a possible value.
 pub(crate) fn address(section: &mut Section<'_, '_>, example: &str) -> Option<Located<SocketAddr>> {
     let report = section.report;
     let text = section.required("address", example)?;
     let remedy = "write an IP address and port such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443";
-    checked(report, text, remedy, |text| text.parse().map_err(|_| "is no IP address with a port"))
+    checked(report, text, remedy, |text| text.parse().map_err(|_| "is not an IP address with a port"))
 }

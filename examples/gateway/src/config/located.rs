@@ -1,23 +1,23 @@
-//! Values that remember where they were written.
+//! Values with their position in the file.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Severity};
 
-/// A value with its line and key, for what a later stage has to say about it.
+/// A value with its line and key, for diagnostics of later stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located<T> {
     /// The value.
     pub(crate) value: T,
-    /// The line it starts on, counted from 1.
+    /// The line that it starts on, counted from 1.
     pub(crate) line: usize,
     /// Its dotted key; routes are counted from 1.
     pub(crate) key: String,
 }
 
 impl<T> Located<T> {
-    /// A finding about this value.
+    /// Creates a finding about this value.
     pub(crate) fn diagnostic(
         &self,
         file: &Path,
@@ -35,7 +35,7 @@ impl<T> Located<T> {
         }
     }
 
-    /// The same place with another value.
+    /// Replaces the value at the same position.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
         Located { value: change(self.value), line: self.line, key: self.key }
     }
@@ -49,12 +49,12 @@ impl<T> Deref for Located<T> {
     }
 }
 
-/// The name of a file: as written, and resolved against the folder of the configuration file.
+/// A file name, as written and resolved against the folder of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilePath {
-    /// Where the file is.
+    /// The resolved path.
     pub(crate) resolved: PathBuf,
-    /// What the configuration says, for messages.
+    /// The name as written, for messages.
     pub(crate) written: String,
 }
 

@@ -1,7 +1,7 @@
-//! `gateway.toml`: from text to plain data, or to every error it has, each with its line and key.
+//! `gateway.toml`: from text to plain data, or to all errors, each with its line and key.
 //!
-//! [`parse`] opens no file: whether the files that the configuration names exist and can be used is a matter
-//! of later stages, for which each such value keeps its place ([`Located`]).
+//! [`parse`] opens no other file. Later stages read the files that the configuration names, and report errors at the
+//! line and key of each name ([`Located`]).
 
 mod apis;
 mod client_certificate;
@@ -15,10 +15,13 @@ mod listener;
 mod located;
 mod management;
 mod names;
+mod proof;
 mod proxy;
 mod report;
 mod route;
 mod route_identity;
+mod rule_set;
+mod rule_values;
 mod section;
 mod store;
 mod syntax;
@@ -33,21 +36,22 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 pub(crate) use self::apis::Apis;
-pub(crate) use self::client_certificate::{ClientCertificate, InStore, Mode};
+pub(crate) use self::client_certificate::{CertificateRules, Mode};
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
-pub(crate) use self::identity::Identity;
-pub(crate) use self::identity_by::{By, Claim, IdentityBy};
+pub(crate) use self::identity::IdentityConfig;
+pub(crate) use self::identity_by::{Claim, IdentityBy, IdentitySource};
 pub(crate) use self::key_files::KeyFiles;
 pub(crate) use self::limits::Limits;
-pub(crate) use self::listener::{AskForCertificate, Listener};
+pub(crate) use self::listener::{CertificateRequest, ListenerConfig};
 pub(crate) use self::located::{FilePath, Located};
-pub(crate) use self::management::Management;
+pub(crate) use self::management::ManagementConfig;
 pub(crate) use self::proxy::Proxy;
-pub(crate) use self::route::Route;
+pub(crate) use self::route::RouteConfig;
 pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
+pub(crate) use self::rule_set::{InStore, RuleSet};
 pub(crate) use self::store::Store;
 pub(crate) use self::trust::Trust;
-pub(crate) use self::upstream::{Scheme, Upstream};
+pub(crate) use self::upstream::{Scheme, UpstreamUrl};
 pub(crate) use self::upstream_tls::Verify;
 
 use self::report::Report;
@@ -55,10 +59,10 @@ use self::route::DefinedNames;
 use self::section::Section;
 use crate::file;
 
-/// The largest configuration file that is read.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// The size limit of a configuration file, in bytes.
+const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
-/// The keys of the file's top.
+/// The top-level keys.
 const KEYS: &[&str] = &[
     "listener",
     "management",
@@ -72,37 +76,36 @@ const KEYS: &[&str] = &[
     "proxy",
 ];
 
-/// A whole configuration, free of contradictions; what it names has not been opened yet.
+/// A valid configuration. The files that it names have not been opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// The file it was read from.
+    /// The file that it was read from.
     pub(crate) file: PathBuf,
     /// The listener.
-    pub(crate) listener: Listener,
-    /// The management listener, if there is one.
-    pub(crate) management: Option<Management>,
-    /// Where certificates and APIs are kept that come at run time, if anywhere.
+    pub(crate) listener: ListenerConfig,
+    /// The management listener, if any.
+    pub(crate) management: Option<ManagementConfig>,
+    /// The store of certificates and APIs that are added at run time, if any.
     pub(crate) store: Option<Located<Store>>,
-    /// What those APIs share.
+    /// Settings of the APIs in the store.
     pub(crate) apis: Apis,
     /// Sets of CAs, by name.
     pub(crate) trust: BTreeMap<String, Located<Trust>>,
     /// Identities, by name.
-    pub(crate) identities: BTreeMap<String, Located<Identity>>,
-    /// The CAs of upstreams whose route names none; empty: the system's roots.
+    pub(crate) identities: BTreeMap<String, Located<IdentityConfig>>,
+    /// CAs of upstreams, for routes without their own; empty: the system's roots.
     pub(crate) upstream_ca: Vec<Located<FilePath>>,
-    /// Routes, in the order of the file; at least one.
-    pub(crate) routes: Vec<Located<Route>>,
+    /// Routes in file order; at least one.
+    pub(crate) routes: Vec<Located<RouteConfig>>,
     /// Limits.
     pub(crate) limits: Limits,
-    /// What upstreams are told about the caller's request.
+    /// Request headers towards upstreams.
     pub(crate) proxy: Proxy,
 }
 
 impl Config {
-    /// The CAs that a route trusts for its upstream: its own, or else every route's; empty: the system's
-    /// roots.
-    pub(crate) fn upstream_ca_of<'a>(&'a self, route: &'a Route) -> &'a [Located<FilePath>] {
+    /// The CAs that a route trusts for its upstream: its own, or else the general ones; empty: the system's roots.
+    pub(crate) fn upstream_ca_of<'a>(&'a self, route: &'a RouteConfig) -> &'a [Located<FilePath>] {
         match &route.upstream_tls {
             Some(tls) if !tls.ca.is_empty() => &tls.ca,
             _ => &self.upstream_ca,
@@ -110,10 +113,10 @@ impl Config {
     }
 }
 
-/// The text of a configuration file, or why it cannot be read.
+/// The text of a configuration file, or the error of reading it.
 pub(crate) type Text = Result<String, Box<Diagnostic>>;
 
-/// Reads and parses the file. There is a configuration exactly if no diagnostic is an error.
+/// Reads and parses the file. Returns a configuration exactly if no diagnostic is an error.
 pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
     match text(file) {
         Ok(text) => parse(file, &text),
@@ -123,30 +126,30 @@ pub(crate) fn read(file: &Path) -> (Option<Config>, Vec<Diagnostic>) {
 
 /// Reads the file's text.
 pub(crate) fn text(file: &Path) -> Text {
-    let refuse = |line, problem: String, remedy: &str| {
+    let fail = |line, problem: String, remedy: &str| {
         let (severity, key, file) = (Severity::Error, String::new(), file.to_owned());
         Err(Box::new(Diagnostic { severity, file, line, key, problem, remedy: remedy.to_owned() }))
     };
-    let bytes = match file::read(file, LARGEST) {
+    let bytes = match file::read(file, MAX_SIZE) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            return refuse(1, "is larger than 4 MiB".to_owned(), "name a gateway.toml");
+            return fail(1, "is larger than 4 MiB".to_owned(), "name a gateway.toml");
         }
-        Err(error) => return refuse(1, format!("cannot be read: {error}"), "name a readable file"),
+        Err(error) => return fail(1, format!("cannot be read: {error}"), "name a readable file"),
     };
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(text.to_owned()),
         Err(error) => {
             let before = bytes.iter().take(error.valid_up_to());
             let line = 1 + before.filter(|byte| **byte == b'\n').count();
-            refuse(line, "is not UTF-8".to_owned(), "save the file as UTF-8")
+            fail(line, "is not UTF-8".to_owned(), "save the file as UTF-8")
         }
     }
 }
 
-/// Parses the text of the file; `file` names it in messages, and its folder is where relative paths start.
+/// Parses the text of the file. `file` is its name in messages; relative paths start at its folder.
 ///
-/// All errors are collected. There is a configuration exactly if none of the diagnostics is an error.
+/// Collects all errors. Returns a configuration exactly if no diagnostic is an error.
 pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let report = Report::new(file, text, &errors);
@@ -156,35 +159,35 @@ pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>
     (config.filter(|_| is_sound), diagnostics)
 }
 
-/// Reads every section; there may be errors even if it returns a configuration.
+/// Reads all sections. Errors are possible even if it returns a configuration.
 fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
-    if !top.means("listener") {
+    if !top.has_similar("listener") {
         let remedy = "add [listener] with address, certificate and private_key";
-        top.report.absent(1, "listener", "is missing", remedy);
+        top.report.missing(1, "listener", "is missing", remedy);
     }
-    let listener = top.section("listener", listener::KEYS).map(Listener::read);
-    let (listener, asks) = listener.unwrap_or_default();
-    let trust = named(&mut top, "trust", trust::KEYS, Trust::read);
-    let identities = named(&mut top, "identities", identity::KEYS, Identity::read);
+    let listener = top.section("listener", listener::KEYS).map(ListenerConfig::read);
+    let (listener, certificate_request) = listener.unwrap_or_default();
+    let trust = named_sections(&mut top, "trust", trust::KEYS, Trust::read);
+    let identities = named_sections(&mut top, "identities", identity::KEYS, IdentityConfig::read);
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
-    let has_store = top.means("store");
+    let has_store = top.has_similar("store");
     let store = top.nested("store", store::KEYS, Store::read);
     let names = DefinedNames {
         trust: trust.keys().cloned().collect(),
         has_store,
         identities: identities.keys().cloned().collect(),
-        asks,
+        certificate_request,
     };
     let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &names));
     let routes = route::read_all(&mut top, &names);
     let management =
-        top.section("management", management::KEYS).map(|section| Management::read(section, &names));
+        top.section("management", management::KEYS).map(|section| ManagementConfig::read(section, &names));
     if let (Some(Some(management)), Some(listener)) = (&management, &listener) {
-        management.refuse_address_of(listener, &top);
+        management.reject_address_of(listener, &top);
     }
     let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
     let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
-    proxy.refuse_deciding(&routes, top.report);
+    proxy.reject_removed_selectors(&routes, top.report);
     top.finish();
     Some(Config {
         file: file.to_owned(),
@@ -195,8 +198,8 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         },
         store: if has_store { Some(store?) } else { None },
         apis: apis.unwrap_or_default(),
-        trust: whole(trust),
-        identities: whole(identities),
+        trust: valid(trust),
+        identities: valid(identities),
         upstream_ca: upstream_ca.unwrap_or_default(),
         routes,
         limits,
@@ -204,8 +207,8 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     })
 }
 
-/// Reads a table of named sections; a section that is broken still has its name.
-fn named<'t, T>(
+/// Reads a table of named sections. An invalid section keeps its name, with None.
+fn named_sections<'t, T>(
     top: &mut Section<'_, 't>,
     name: &str,
     known: &'static [&'static str],
@@ -216,35 +219,35 @@ fn named<'t, T>(
         return BTreeMap::new();
     };
     let mut found = BTreeMap::new();
-    for (own, entry) in section.take_all() {
+    for (section_name, entry) in section.take_all() {
         if !entry.value.is_table() {
-            let problem = format!("is not inside a section [{name}.NAME]");
+            let problem = format!("is not in a section [{name}.NAME]");
             report.error(
                 entry.line,
                 &entry.key,
                 problem,
-                format!("write [{name}.NAME] with a name above it"),
+                format!("write [{name}.NAME], with a name, above it"),
             );
             continue;
         }
-        if !names::is_name(&own) {
+        if !names::is_name(&section_name) {
             let remedy = "write a name of up to 64 letters, digits, hyphens and underscores";
-            report.error(entry.line, &entry.key, "has a name that cannot be used", remedy);
+            report.error(entry.line, &entry.key, "is not a valid name", remedy);
         }
         let (line, key) = (entry.line, entry.key.clone());
         let value = entry.into_section(report, known).and_then(&read);
-        found.insert(own, value.map(|value| Located { value, line, key }));
+        found.insert(section_name, value.map(|value| Located { value, line, key }));
     }
     found
 }
 
-/// The sections that are not broken.
-fn whole<T>(sections: BTreeMap<String, Option<T>>) -> BTreeMap<String, T> {
+/// The valid sections.
+fn valid<T>(sections: BTreeMap<String, Option<T>>) -> BTreeMap<String, T> {
     sections.into_iter().filter_map(|(name, section)| Some((name, section?))).collect()
 }
 
-/// The sections that know this key.
-fn places(key: &str) -> Vec<&'static str> {
+/// The sections that have this key.
+fn sections_with(key: &str) -> Vec<&'static str> {
     let sections = [
         ("the top of the file", KEYS),
         ("[listener]", listener::KEYS),
@@ -261,7 +264,7 @@ fn places(key: &str) -> Vec<&'static str> {
         ("[routes.limits]", limits::ROUTE_KEYS),
         ("[proxy]", proxy::KEYS),
     ];
-    sections.into_iter().filter(|(_, keys)| keys.contains(&key)).map(|(place, _)| place).collect()
+    sections.into_iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| section).collect()
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! Names: of sections, of hosts, and the nearest one to a misspelt one.
+//! Names of sections and hosts, and suggestions for misspelt names.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::diagnostic::quoted;
 use crate::routes::normal_host;
 
-/// Whether this may name an identity or a trust: `[A-Za-z0-9_-]{1,64}`.
+/// Whether this is a valid name of a section: `[A-Za-z0-9_-]{1,64}`.
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// The candidate that a misspelt word most likely means.
+/// Returns the candidate that a misspelt word most likely means.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > 64 {
         return None;
@@ -26,7 +26,7 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// What to write in place of a name that is not defined, out of those that are.
+/// Remedy for a name that is not defined.
 pub(crate) fn defined_name<'c>(word: &str, section: &str, defined: impl Iterator<Item = &'c str>) -> String {
     match nearest(word, defined) {
         Some(name) => format!("did you mean {}?", quoted(name)),
@@ -34,16 +34,16 @@ pub(crate) fn defined_name<'c>(word: &str, section: &str, defined: impl Iterator
     }
 }
 
-/// A host without port, in its one spelling (see [`normal_host`]).
+/// Parses a host without port into its normal form (see [`normal_host`]).
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence.
+/// The problem, as the end of a sentence.
 pub(crate) fn host(text: &str) -> Result<String, &'static str> {
     let normal = normal_host(text);
     if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match address.parse::<Ipv6Addr>() {
             Ok(_) => Ok(normal.into_owned()),
-            Err(_) => Err("has no IPv6 address between its brackets"),
+            Err(_) => Err("has an invalid IPv6 address in its brackets"),
         };
     }
     if text.parse::<Ipv6Addr>().is_ok() {
@@ -62,14 +62,14 @@ pub(crate) fn host(text: &str) -> Result<String, &'static str> {
     Ok(normal.into_owned())
 }
 
-/// The pattern of a DNS name: letters, digits and hyphens, with an optional leading `*.`.
+/// Checks the pattern of a DNS name: letters, digits and hyphens, with an optional leading `*.`.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence.
+/// The problem, as the end of a sentence.
 pub(crate) fn dns_pattern(text: &str) -> Result<(), &'static str> {
     let name = text.strip_prefix("*.").unwrap_or(text);
     if name.contains('*') {
-        return Err("has a * that is not its whole first label");
+        return Err("has a * that is not the whole first label");
     }
     if name.parse::<Ipv4Addr>().is_ok() || name.parse::<Ipv6Addr>().is_ok() {
         return Err("is an IP address, not a DNS name");
@@ -77,7 +77,7 @@ pub(crate) fn dns_pattern(text: &str) -> Result<(), &'static str> {
     dns_labels(name, false)
 }
 
-/// Labels of letters, digits and hyphens, joined by dots; host names of the wild also have underscores.
+/// Checks labels of letters, digits and hyphens, joined by dots. Host names in use also contain underscores.
 fn dns_labels(name: &str, underscores: bool) -> Result<(), &'static str> {
     if name.len() > 253 {
         return Err("is longer than 253 characters");
@@ -92,7 +92,7 @@ fn dns_labels(name: &str, underscores: bool) -> Result<(), &'static str> {
             return Err("has a label of more than 63 characters");
         }
         if !label.bytes().all(is_allowed) {
-            return Err("has a character that no host name has");
+            return Err("has a character that is not allowed in a host name");
         }
         if label.starts_with('-') || label.ends_with('-') {
             return Err("has a label that starts or ends with a hyphen");
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_near() {
+    fn nearest_is_within_a_third_of_the_letters() {
         let known = ["address", "certificate", "client_certificate", "private_key"];
         let cases = [
             ("adress", Some("address")),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_have_one_spelling() {
+    fn hosts_are_normalized() {
         let cases = [
             ("API.Example.com", Ok("api.example.com")),
             ("api.example.com.", Ok("api.example.com")),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dns_pattern_has_its_wildcard_in_front() {
+    fn dns_pattern_has_a_wildcard_only_as_first_label() {
         for text in ["contoso.com", "*.contoso.com", "a-1.b", "xn--bcher-kva.example", "localhost"] {
             assert_eq!(dns_pattern(text), Ok(()), "{text}");
         }

@@ -1,26 +1,26 @@
-//! `[proxy]`: what upstreams learn of the caller's request.
+//! `[proxy]`: request headers towards upstreams.
 
 use tower_mtls::proxy::{HeaderPattern, HeaderPatternError};
 
 use super::entry::{checked, choose};
-use super::identity_by::By;
+use super::identity_by::IdentitySource;
 use super::located::Located;
 use super::report::Report;
-use super::route::Route;
+use super::route::RouteConfig;
 use super::route_identity::RouteIdentity;
 use super::section::Section;
 
 /// The keys of `[proxy]`.
 pub(crate) const KEYS: &[&str] = &["forwarded", "remove_request_headers"];
 
-/// What the upstream is told about the caller's request.
+/// Request headers that are set and removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Proxy {
     /// Whether `X-Forwarded-For`, `-Proto` and `-Host` are set.
     pub(crate) x_forwarded: bool,
     /// Whether `Forwarded` (RFC 7239) is set.
     pub(crate) forwarded: bool,
-    /// Headers that are removed besides those that always are.
+    /// Headers that are removed in addition to those that always are.
     pub(crate) removed: Vec<HeaderPattern>,
 }
 
@@ -55,11 +55,11 @@ impl Proxy {
         proxy
     }
 
-    /// Refuses routes that choose their identity by a header that is removed before they see it.
-    pub(crate) fn refuse_deciding(&self, routes: &[Located<Route>], report: &Report) {
+    /// Rejects routes that select their identity by a header that is removed before.
+    pub(crate) fn reject_removed_selectors(&self, routes: &[Located<RouteConfig>], report: &Report) {
         for route in routes {
-            if let Some(RouteIdentity::By(by)) = &route.identity
-                && let By::Header(name) = &by.by
+            if let Some(RouteIdentity::PerRequest(by)) = &route.identity
+                && let IdentitySource::Header(name) = &by.by
                 && self.removed.iter().any(|pattern| pattern.matches(name))
             {
                 let problem = format!("{} is removed by proxy.remove_request_headers", name.value);

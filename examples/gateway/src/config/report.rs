@@ -1,4 +1,4 @@
-//! Collects what there is to say about one file.
+//! Collection of the diagnostics of one file.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -10,10 +10,10 @@ use toml::de::Error;
 use super::diagnostic::{Diagnostic, Severity};
 use super::syntax;
 
-/// After so many lines that are not TOML nothing more is said.
-const MOST_BROKEN_LINES: usize = 50;
+/// Lines with syntax errors after which nothing more is reported.
+const MAX_BROKEN_LINES: usize = 50;
 
-/// The findings of one file, and what is needed to place them.
+/// The findings of one file, and the positions of its lines.
 #[derive(Debug)]
 pub(crate) struct Report {
     file: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// A report on `file` that holds its errors of syntax already, the first of each line.
+    /// Creates a report on `file` with its syntax errors, the first of each line.
     pub(crate) fn new(file: &Path, text: &str, errors: &[Error]) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
@@ -36,7 +36,7 @@ impl Report {
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             let line = report.line(at..at);
-            if !report.is_no_toml() && !report.broken_lines.contains(&line) {
+            if !report.is_not_toml() && !report.broken_lines.contains(&line) {
                 let (key, message) = (syntax::key_on(text, line), error.message());
                 let message = message.trim_end_matches(", expected nothing");
                 report.error(line, &key, format!("not TOML: {message}"), syntax::remedy(message));
@@ -46,17 +46,17 @@ impl Report {
         report
     }
 
-    /// The folder that relative paths in the file start from.
+    /// The folder at which relative paths in the file start.
     pub(crate) fn folder(&self) -> &Path {
         self.file.parent().unwrap_or_else(|| Path::new(""))
     }
 
-    /// The line, counted from 1, on which this part of the text starts.
+    /// The line on which this part of the text starts, counted from 1.
     pub(crate) fn line(&self, span: Range<usize>) -> usize {
         self.line_starts.partition_point(|start| *start <= span.start).max(1)
     }
 
-    /// Something that is there is wrong.
+    /// Reports an invalid value or key.
     pub(crate) fn error(
         &self,
         line: usize,
@@ -67,9 +67,9 @@ impl Report {
         self.add(Severity::Error, line, key, problem.into(), remedy.into());
     }
 
-    /// Something that should be there is missing. Not said of a file with errors of syntax, since it may
-    /// stand in the part that could not be read.
-    pub(crate) fn absent(
+    /// Reports a missing key, or rules that are missing. Has no effect on a file with syntax errors, since the key may
+    /// be in the part that could not be read.
+    pub(crate) fn missing(
         &self,
         line: usize,
         key: &str,
@@ -81,7 +81,7 @@ impl Report {
         }
     }
 
-    /// Something is dangerous or has no effect.
+    /// Reports something that is dangerous or has no effect.
     pub(crate) fn warning(
         &self,
         line: usize,
@@ -92,19 +92,19 @@ impl Report {
         self.add(Severity::Warning, line, key, problem.into(), remedy.into());
     }
 
-    /// Something is worth knowing.
+    /// Reports information.
     pub(crate) fn note(&self, line: usize, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         self.add(Severity::Note, line, key, problem.into(), remedy.into());
     }
 
-    /// Whether so many lines are broken that the file is likely something else altogether.
-    fn is_no_toml(&self) -> bool {
-        self.broken_lines.len() >= MOST_BROKEN_LINES
+    /// Whether so many lines have syntax errors that the file is likely in another format.
+    fn is_not_toml(&self) -> bool {
+        self.broken_lines.len() >= MAX_BROKEN_LINES
     }
 
-    /// Adds a finding, unless its line is broken anyway.
+    /// Adds a finding, unless its line has a syntax error.
     fn add(&self, severity: Severity, line: usize, key: &str, problem: String, remedy: String) {
-        if self.is_no_toml() || self.broken_lines.contains(&line) {
+        if self.is_not_toml() || self.broken_lines.contains(&line) {
             return;
         }
         let file = self.file.clone();
@@ -112,7 +112,7 @@ impl Report {
         self.found.borrow_mut().push(diagnostic);
     }
 
-    /// Everything found, by line.
+    /// Returns all findings by line.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.severity));

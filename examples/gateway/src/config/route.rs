@@ -1,20 +1,20 @@
-//! `[[routes]]`: which requests go to which upstream, under which identity.
+//! `[[routes]]`: requests, upstreams, identities and certificate rules.
 
 use std::collections::{BTreeSet, HashMap};
 
 use toml::de::DeValue;
 
-use super::client_certificate::{self, ClientCertificate};
+use super::client_certificate::{self, CertificateRules};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
 use super::limits::{self, RouteLimits};
-use super::listener::AskForCertificate;
+use super::listener::CertificateRequest;
 use super::located::{FilePath, Located};
 use super::names;
 use super::report::Report;
 use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
-use super::upstream::{Scheme, Upstream};
+use super::upstream::{Scheme, UpstreamUrl};
 use super::upstream_tls::{self, UpstreamTls};
 use crate::path;
 
@@ -35,47 +35,49 @@ pub(crate) const KEYS: &[&str] = &[
 
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Route {
-    /// The host, in its one spelling (see [`crate::routes::normal_host`]); none: any.
+pub(crate) struct RouteConfig {
+    /// The host in its normal form (see [`crate::routes::normal_host`]); None: any.
     pub(crate) host: Option<Located<String>>,
-    /// The path, normal and without trailing `/`, unless it is the root.
+    /// The normalized path, without trailing `/` unless it is the root.
     pub(crate) path: Located<String>,
     /// The upstream.
-    pub(crate) upstream: Located<Upstream>,
-    /// Whether the upstream sees the caller's `Host`; if not, its own.
+    pub(crate) upstream: Located<UpstreamUrl>,
+    /// Whether the upstream receives the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
-    /// Whether an upstream may end a response by closing without TLS `close_notify`.
+    /// Whether a response is allowed to end by a close without TLS `close_notify`.
     pub(crate) allow_missing_close_notify: bool,
-    /// The identity that the upstream sees; None: anonymous.
+    /// The client identity towards the upstream; None: anonymous.
     pub(crate) identity: Option<RouteIdentity>,
-    /// Whether paths may have empty segments.
+    /// Whether paths are allowed to have empty segments.
     pub(crate) allow_empty_segments: bool,
-    /// What differs from the limits of every route.
+    /// Limits that differ from the general ones.
     pub(crate) limits: RouteLimits,
-    /// How the upstream's certificate is judged.
+    /// Verification of the upstream's certificate.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
-    /// Which callers are let in; none: everyone, which the file may state as `client_certificate = "none"`.
-    pub(crate) client_certificate: Option<Located<ClientCertificate>>,
+    /// Requirements for callers; None: any caller is admitted, as `client_certificate = "none"` states.
+    pub(crate) client_certificate: Option<Located<CertificateRules>>,
 }
 
-impl Route {
-    /// The names of the identities that this route uses.
+impl RouteConfig {
+    /// Names of the identities that this route uses.
     pub(crate) fn identities(&self) -> Vec<&str> {
         match &self.identity {
             Some(RouteIdentity::Named(name)) => vec![name.as_str()],
-            Some(RouteIdentity::By(by)) => by.identities.iter().map(|(_, name)| name.as_str()).collect(),
+            Some(RouteIdentity::PerRequest(by)) => {
+                by.identities.iter().map(|(_, name)| name.as_str()).collect()
+            }
             Some(RouteIdentity::Id(id)) => vec![id.as_str()],
             Some(RouteIdentity::Thumbprint(_)) | None => Vec::new(),
         }
     }
 
-    /// The policy document that decides about its requests.
+    /// The policy document of this route.
     pub(crate) fn policy(&self) -> Option<&Located<FilePath>> {
         self.client_certificate.as_ref().and_then(|rules| rules.policy.as_ref())
     }
 }
 
-/// What routes refer to.
+/// Names that routes refer to.
 #[derive(Debug)]
 pub(crate) struct DefinedNames {
     /// The names of `[trust]`.
@@ -84,25 +86,31 @@ pub(crate) struct DefinedNames {
     pub(crate) has_store: bool,
     /// The names of `[identities]`.
     pub(crate) identities: BTreeSet<String>,
-    /// Whether the listener asks callers for a certificate.
-    pub(crate) asks: AskForCertificate,
+    /// Whether the listener requests a client certificate.
+    pub(crate) certificate_request: CertificateRequest,
 }
 
 impl DefinedNames {
+    /// The set of CAs, if there is exactly one.
+    pub(super) fn only_trust(&self) -> Option<&str> {
+        let mut sets = self.trust.iter();
+        sets.next().map(String::as_str).filter(|_| sets.next().is_none())
+    }
+
     /// Reports a set of CAs that is not defined.
     pub(crate) fn check_trust(&self, trust: Option<&Located<String>>, report: &Report) {
         if let Some(trust) = trust.filter(|trust| !self.trust.contains(trust.as_str())) {
             let remedy = names::defined_name(trust, "trust", self.trust.iter().map(String::as_str));
-            report.absent(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
+            report.missing(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
         }
     }
 }
 
-/// Reads all routes; one that is broken is reported and left out.
-pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<Located<Route>> {
+/// Reads all routes. Invalid routes are reported and left out.
+pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<Located<RouteConfig>> {
     let report = top.report;
     let Some(entry) = top.take("routes") else {
-        missing(top);
+        report_missing(top);
         return Vec::new();
     };
     let DeValue::Array(items) = entry.value else {
@@ -111,9 +119,9 @@ pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<L
         return Vec::new();
     };
     if items.is_empty() {
-        missing(top);
+        report_missing(top);
     }
-    let mut seen = HashMap::new();
+    let mut declared = HashMap::new();
     let mut routes = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         let key = format!("routes[{}]", index + 1);
@@ -122,26 +130,30 @@ pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<L
             continue;
         };
         let (line, key) = (section.line, section.key.clone());
-        if let Some(value) = read(section, names, &mut seen) {
+        if let Some(value) = read(section, names, &mut declared) {
             routes.push(Located { value, line, key });
         }
     }
     routes
 }
 
-/// Reports that there is no route at all.
-fn missing(top: &Section<'_, '_>) {
-    if !top.means("routes") {
+/// Reports that there is no route.
+fn report_missing(top: &Section<'_, '_>) {
+    if !top.has_similar("routes") {
         let remedy = "add [[routes]] with path and upstream";
-        top.report.absent(1, "routes", "there is no route", remedy);
+        top.report.missing(1, "routes", "there is no route", remedy);
     }
 }
 
-/// Hosts and paths of the routes so far, with the first one's key and line.
-type Seen = HashMap<(Option<String>, String), (String, usize)>;
+/// Hosts and paths of the routes that were read, each with its first key and line.
+type DeclaredRoutes = HashMap<(Option<String>, String), (String, usize)>;
 
 /// Reads one route.
-fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> Option<Route> {
+fn read(
+    mut section: Section<'_, '_>,
+    names: &DefinedNames,
+    declared: &mut DeclaredRoutes,
+) -> Option<RouteConfig> {
     let report = section.report;
     let has_host = section.has("host");
     let host = section.string("host").and_then(|host| {
@@ -150,54 +162,43 @@ fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> 
     });
     let path = read_path(&mut section);
     if let Some(path) = path.as_ref().filter(|_| has_host == host.is_some()) {
-        refuse_twin(&section, host.as_ref(), path, seen);
+        refuse_duplicate(&section, host.as_ref(), path, declared);
     }
     let upstream = read_upstream(&mut section);
     let preserve_host = section.boolean("preserve_host", false);
     let allow_empty_segments = section.boolean("allow_empty_segments", false);
     if let Some(upstream) = &upstream {
-        judge_scheme(&section, upstream);
+        reject_tls_keys(&section, upstream);
     }
     let allow_missing_close_notify = read_upstream_close(&mut section, upstream.as_deref());
     let is_open = section.take_word("client_certificate", "none");
-    let is_word = section.is_text("client_certificate");
+    let is_word = section.is_string("client_certificate");
     if is_word && let Some(word) = section.string("client_certificate") {
-        let remedy = "write \"none\" if anyone may call, or rules in [routes.client_certificate]";
-        report.error(
-            word.line,
-            &word.key,
-            format!("{} is not a way to judge callers", quoted(&word)),
-            remedy,
-        );
+        let remedy = "write \"none\" to admit any caller, or rules in [routes.client_certificate]";
+        report.error(word.line, &word.key, format!("{} is not a known value", quoted(&word)), remedy);
     }
     let is_guarded = section.has("client_certificate");
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
     let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
     let client_certificate = section.nested("client_certificate", client_certificate::KEYS, |rules| {
-        if names.asks == AskForCertificate::Off {
-            let problem =
-                "needs a certificate, but listener.client_certificate = \"off\" asks nobody for one";
+        if names.certificate_request == CertificateRequest::Off {
+            let problem = "needs a certificate, but listener.client_certificate = \"off\" requests none";
             report.error(rules.line, &rules.key, problem, "write \"request\" there, or remove this section");
         }
-        ClientCertificate::read(rules, names)
+        CertificateRules::read(rules, names)
     });
     if path.is_some() && upstream.is_some() && !is_open && !is_word && !is_guarded {
         let remedy = "add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
-        report.note(
-            section.line,
-            &section.key_of("client_certificate"),
-            "anyone may call this route",
-            remedy,
-        );
+        report.note(section.line, &section.key_of("client_certificate"), "admits any caller", remedy);
     }
     if let Some(upstream) = &upstream {
         note_anonymous(&section, upstream, client_certificate.as_ref());
     }
     let by = route_identity::read_by(&mut section, names, client_certificate.as_ref(), is_guarded, is_open);
     let named = RouteIdentity::read(&mut section, &names.identities);
-    let identity = by.map_or(named, |by| Some(RouteIdentity::By(by)));
+    let identity = by.map_or(named, |by| Some(RouteIdentity::PerRequest(by)));
     section.finish();
-    Some(Route {
+    Some(RouteConfig {
         host,
         path: path?,
         upstream: upstream?,
@@ -211,7 +212,7 @@ fn read(mut section: Section<'_, '_>, names: &DefinedNames, seen: &mut Seen) -> 
     })
 }
 
-/// Takes the path, which must be written as requests are matched.
+/// Takes the path, which must be in normal form.
 fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
     let report = section.report;
     let text = section.required("path", "/")?;
@@ -220,13 +221,13 @@ fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
         _ => "write a plain path such as /orders".to_owned(),
     };
     if text.contains('*') {
-        let problem = "* is no wildcard: it stands for itself";
+        let problem = "* is not a wildcard and matches itself only";
         let remedy = match text.strip_suffix("/*") {
             Some("") => "write \"/\", which matches every path".to_owned(),
             Some(prefix) if !prefix.contains('*') => {
-                format!("write {}, which also matches what is below it", quoted(prefix))
+                format!("write {}, which also matches the paths below it", quoted(prefix))
             }
-            _ => "name a prefix: it also matches what is below it".to_owned(),
+            _ => "name a prefix, which also matches the paths below it".to_owned(),
         };
         report.warning(text.line, &text.key, problem, remedy);
     }
@@ -236,7 +237,7 @@ fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
             return Err("has an empty segment".to_owned());
         }
         if normal.path != text {
-            return Err("is not the one spelling of this path".to_owned());
+            return Err("is not in normal form".to_owned());
         }
         match text.strip_suffix('/') {
             Some("") | None => Ok(text.to_owned()),
@@ -245,38 +246,38 @@ fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
     })
 }
 
-/// Refuses a second route with the same host and path, else remembers this one.
-fn refuse_twin(
+/// Rejects a second route with the same host and path, and records the first.
+fn refuse_duplicate(
     section: &Section<'_, '_>,
     host: Option<&Located<String>>,
     path: &Located<String>,
-    seen: &mut Seen,
+    declared: &mut DeclaredRoutes,
 ) {
-    let place = (host.map(|host| host.value.clone()), path.value.clone());
-    match seen.get(&place) {
+    let pattern = (host.map(|host| host.value.clone()), path.value.clone());
+    match declared.get(&pattern) {
         Some((first, line)) => {
             let problem = format!("has the same host and path as {first} on line {line}");
             section.report.error(path.line, &path.key, problem, "remove one of the two");
         }
-        None => drop(seen.insert(place, (section.key.clone(), path.line))),
+        None => drop(declared.insert(pattern, (section.key.clone(), path.line))),
     }
 }
 
 /// Takes the URL of the upstream.
-fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<Upstream>> {
+fn read_upstream(section: &mut Section<'_, '_>) -> Option<Located<UpstreamUrl>> {
     let text = section.required("upstream", "https://host:port")?;
-    match Upstream::parse(&text) {
+    match UpstreamUrl::parse(&text) {
         Ok(upstream) => Some(text.map(|_| upstream)),
-        Err(refused) => {
-            section.report.error(text.line, &text.key, refused.problem, refused.remedy);
+        Err(error) => {
+            section.report.error(text.line, &text.key, error.problem, error.remedy);
             None
         }
     }
 }
 
-/// Takes what ends a response that has neither a length nor chunks. For an http upstream the key is an error, whatever
-/// its value.
-fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&Upstream>) -> bool {
+/// Takes the rule for responses that end with their connection. For an http upstream the key is an error with any
+/// value.
+fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&UpstreamUrl>) -> bool {
     if upstream.is_some_and(|upstream| upstream.scheme == Scheme::Http) {
         section.take("upstream_close");
         return false;
@@ -285,15 +286,15 @@ fn read_upstream_close(section: &mut Section<'_, '_>, upstream: Option<&Upstream
         return false;
     };
     if close.value {
-        let problem = "anyone on the way to the upstream can cut a response without a length short unnoticed";
+        let problem = "anyone on the network path can truncate a response without a length unnoticed";
         let remedy = "write \"strict\" once the upstream ends its connections with TLS close_notify";
         section.report.note(close.line, &close.key, problem, remedy);
     }
     close.value
 }
 
-/// Refuses what makes no sense without TLS, and notes what is left out with it.
-fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
+/// Rejects keys that need TLS for an http upstream.
+fn reject_tls_keys(section: &Section<'_, '_>, upstream: &UpstreamUrl) {
     let report = section.report;
     match upstream.scheme {
         Scheme::Http => {
@@ -301,7 +302,7 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
                 .into_iter()
                 .filter(|name| section.has(name))
             {
-                let problem = "has no meaning for an http upstream";
+                let problem = "has no effect for an http upstream";
                 let remedy = format!("write an https upstream, or remove {name}");
                 report.error(section.line_of(name), &section.key_of(name), problem, remedy);
             }
@@ -310,15 +311,15 @@ fn judge_scheme(section: &Section<'_, '_>, upstream: &Upstream) {
     }
 }
 
-/// Notes that no identity is shown, unless a policy document may choose one: whether it does, is known once it is read.
+/// Notes that no identity is presented. A policy document can choose one, which is known once it has been read.
 fn note_anonymous(
     section: &Section<'_, '_>,
-    upstream: &Upstream,
-    rules: Option<&Located<ClientCertificate>>,
+    upstream: &UpstreamUrl,
+    rules: Option<&Located<CertificateRules>>,
 ) {
-    let is_chosen = section.has("identity") || section.has("identity_by");
+    let has_identity = section.has("identity") || section.has("identity_by");
     let has_document = rules.is_some_and(|rules| rules.policy.is_some());
-    if upstream.scheme == Scheme::Https && !is_chosen && !has_document {
+    if upstream.scheme == Scheme::Https && !has_identity && !has_document {
         let remedy = "add identity = \"NAME\" if the upstream demands a certificate";
         let key = section.key_of("identity");
         section.report.note(section.line, &key, "calls the upstream anonymously", remedy);

@@ -1,44 +1,44 @@
-//! A route's `identity` and `[routes.identity_by]`: who the gateway is towards the upstream.
+//! A route's `identity` and `[routes.identity_by]`: the client identity towards the upstream.
 
 use std::collections::BTreeSet;
 
 use toml::de::DeValue;
 use tower_mtls::Thumbprint;
 
-use super::client_certificate::{ClientCertificate, Mode};
+use super::client_certificate::{CertificateRules, Mode};
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
-use super::identity_by::{self, By, IdentityBy};
+use super::identity_by::{self, Claim, IdentityBy, IdentitySource};
 use super::located::Located;
 use super::names;
 use super::report::Report;
 use super::route::DefinedNames;
 use super::section::Section;
 
-/// What stands in metrics for an identity that is chosen for each request.
+/// Label in metrics for an identity that is selected per request.
 pub(crate) const BY_REQUEST: &str = "by request";
 
-/// Who the gateway is towards a route's upstream.
+/// The client identity towards a route's upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RouteIdentity {
     /// One of `[identities]`.
     Named(Located<String>),
-    /// The certificate with this id, which may be there later.
+    /// The certificate with this id, which can be added to the store later.
     Id(Located<String>),
-    /// The certificate with this thumbprint, which may be there later.
+    /// The certificate with this thumbprint, which can be added to the store later.
     Thumbprint(Located<Thumbprint>),
-    /// Another one for each request.
-    By(Located<IdentityBy>),
+    /// Selected per request.
+    PerRequest(Located<IdentityBy>),
 }
 
 impl RouteIdentity {
-    /// What stands for it in metrics.
+    /// The label in metrics.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Named(name) => name.value.clone(),
             Self::Id(id) => format!("id:{}", id.value),
             Self::Thumbprint(thumbprint) => format!("thumbprint:{}", thumbprint.value),
-            Self::By(_) => BY_REQUEST.to_owned(),
+            Self::PerRequest(_) => BY_REQUEST.to_owned(),
         }
     }
 
@@ -52,25 +52,25 @@ impl RouteIdentity {
         let name = entry.into_string(report)?;
         if !defined.contains(name.as_str()) {
             let remedy = names::defined_name(&name, "identities", defined.iter().map(String::as_str));
-            report.absent(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
+            report.missing(name.line, &name.key, format!("{} is not defined", quoted(&name)), remedy);
         }
         Some(Self::Named(name))
     }
 }
 
-/// A reference to a certificate that may be there later.
+/// Reads a reference to a certificate that can be added to the store later.
 fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
     let mut reference = entry.into_section(report, &["id", "thumbprint"])?;
-    let (id, thumbprint) = (reference.means("id"), reference.means("thumbprint"));
+    let (id, thumbprint) = (reference.has_similar("id"), reference.has_similar("thumbprint"));
     if id == thumbprint {
         let remedy = "write { id = \"ID\" } or { thumbprint = \"HEX\" }";
-        report.error(reference.line, &reference.key, "is not one reference", remedy);
+        report.error(reference.line, &reference.key, "is not a single reference", remedy);
         drop((reference.take("id"), reference.take("thumbprint")));
     }
     let id = reference.string("id").map(RouteIdentity::Id);
     let thumbprint = reference.string("thumbprint").and_then(|text| {
         let remedy = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
-        checked(report, text, remedy, |text| text.parse().map_err(|_| "is no thumbprint"))
+        checked(report, text, remedy, |text| text.parse().map_err(|_| "is not a thumbprint"))
     });
     reference.finish();
     match id {
@@ -79,11 +79,11 @@ fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
     }
 }
 
-/// Takes the section that chooses an identity for each request.
+/// Takes the section that selects an identity per request.
 pub(super) fn read_by(
     section: &mut Section<'_, '_>,
     names: &DefinedNames,
-    rules: Option<&Located<ClientCertificate>>,
+    rules: Option<&Located<CertificateRules>>,
     is_guarded: bool,
     is_open: bool,
 ) -> Option<Located<IdentityBy>> {
@@ -92,28 +92,52 @@ pub(super) fn read_by(
     let by =
         section.nested("identity_by", identity_by::KEYS, |by| IdentityBy::read(by, &names.identities))?;
     if has_both {
-        let problem = "stands beside identity; one of the two decides";
+        let problem = "conflicts with identity; only one of the two can select the identity";
         report.error(by.line, &by.key, problem, "remove one of the two");
     }
     match &by.by {
-        By::Claim(claim) if !is_guarded => {
+        IdentitySource::Claim(claim) if !is_guarded => {
             let remedy = match is_open {
                 true => {
-                    "write [routes.client_certificate] in place of client_certificate = \"none\", or choose by header"
+                    "write [routes.client_certificate] in place of client_certificate = \"none\", or select by header"
                 }
-                false => "add [routes.client_certificate], or choose by header",
+                false => "add [routes.client_certificate], or select by header",
             };
-            report.error(claim.line, &claim.key, "nobody is admitted here who could be looked at", remedy);
+            report.error(
+                claim.line,
+                &claim.key,
+                "has no admitted certificate to look at, since this route has no certificate rules",
+                remedy,
+            );
         }
-        By::Claim(claim) if rules.is_some_and(|rules| rules.mode == Mode::Shadow) => {
-            let problem = "whom the rules would refuse is not admitted in shadow mode, and gets 502";
+        IdentitySource::Claim(claim) if rules.is_some_and(|rules| rules.mode == Mode::Shadow) => {
+            let problem = "callers that fail the rules are not admitted in shadow mode, so they get 502";
             report.warning(claim.line, &claim.key, problem, "write mode = \"enforce\"");
         }
-        By::Header(header) if !is_guarded => {
-            let problem = "anyone can call here, and choose the identity by this header";
+        IdentitySource::Claim(claim) if claim.value != Claim::Thumbprint && has_unproven_names(rules) => {
+            let problem = "callers could choose any identity of this table: nothing proves the names of their certificates";
+            let remedy = match names.only_trust() {
+                Some(trust) => {
+                    format!("add trust = \"{trust}\" to client_certificate, or write claim = \"thumbprint\"")
+                }
+                None => {
+                    "add trust = \"NAME\" to client_certificate, or write claim = \"thumbprint\"".to_owned()
+                }
+            };
+            report.error(claim.line, &claim.key, problem, remedy);
+        }
+        IdentitySource::Header(header) if !is_guarded => {
+            let problem = "any caller can choose the identity by this header, since this route has no certificate rules";
             report.warning(header.line, &header.key, problem, "add [routes.client_certificate]");
         }
         _ => {}
     }
     Some(by)
+}
+
+/// Whether callers could choose the names of their certificates: public keys are the only anchor.
+fn has_unproven_names(rules: Option<&Located<CertificateRules>>) -> bool {
+    rules.is_some_and(|rules| {
+        rules.policy.is_none() && !rules.allow_unanchored && rules.has_pins() && !rules.proves_names()
+    })
 }

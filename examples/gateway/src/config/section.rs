@@ -1,31 +1,55 @@
-//! Takes typed keys out of one table, and says at the end which keys nobody took.
+//! Typed access to the keys of one table. Keys that were not taken are reported as unknown at the end.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::quoted;
-use super::entry::{Entry, choose, file_path, not_yet};
+use super::entry::{self, Entry, choose, file_path, not_yet};
 use super::located::{FilePath, Located};
 use super::report::Report;
-use super::{names, places};
+use super::{names, sections_with};
 
-/// One table of the file. What it hands out it has checked for type; what is wrong it has reported.
+/// One table of the file. Methods that take a value check its type, and report a mismatch.
 #[derive(Debug)]
 pub(crate) struct Section<'r, 't> {
-    /// Where findings go.
+    /// The report for findings.
     pub(crate) report: &'r Report,
     /// The dotted key of the table; empty at the top.
     pub(crate) key: String,
     /// The line of its header.
     pub(crate) line: usize,
-    /// The keys it may have.
+    /// The allowed keys.
     known: &'static [&'static str],
-    /// What nobody took yet.
+    /// Entries that were not taken yet.
     entries: DeTable<'t>,
 }
 
-/// Keys that were renamed, and their names now.
+/// Former names of keys, and the current ones.
 const RENAMED: [(&str, &str); 1] = [("max_back_end_connections", "max_upstream_connections")];
+
+/// Names that other programs use, and the keys with that meaning.
+const ALIASES: [(&str, &str); 16] = [
+    ("cn", "common_name"),
+    ("ou", "organizational_unit"),
+    ("o", "organization"),
+    ("san", "dns_name"),
+    ("dns", "dns_name"),
+    ("ip", "ip_address"),
+    ("email_address", "email"),
+    ("serial_number", "serial"),
+    ("eku", "extended_key_usage"),
+    ("fingerprint", "thumbprint"),
+    ("issuer_fingerprint", "issuer_thumbprint"),
+    ("spki", "spki_pin"),
+    ("spki_sha256", "spki_pin"),
+    ("pin", "spki_pin"),
+    ("trust_domain", "spiffe_trust_domain"),
+    ("any", "any_of"),
+];
+
+fn alias(name: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name)).map(|(_, key)| *key)
+}
 
 impl<'r, 't> Section<'r, 't> {
     /// The table of the whole file.
@@ -33,7 +57,7 @@ impl<'r, 't> Section<'r, 't> {
         Self::new(report, String::new(), 1, known, entries)
     }
 
-    /// A table with its place.
+    /// A table with its key and line.
     pub(crate) fn new(
         report: &'r Report,
         key: String,
@@ -50,28 +74,41 @@ impl<'r, 't> Section<'r, 't> {
         if self.key.is_empty() { name } else { format!("{}.{name}", self.key) }
     }
 
-    /// Whether the table may have this key.
+    /// Whether this key is allowed.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.known.contains(&name)
     }
 
-    /// Whether the table has this key (and nobody took it yet).
+    /// Whether the key is `false`.
+    pub(crate) fn is_false(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|value| value.get_ref().as_bool() == Some(false))
+    }
+
+    /// Whether no entry is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The name of the table as in its header, without indexes.
+    pub(crate) fn header_name(&self) -> String {
+        entry::header_name(&self.key)
+    }
+
+    /// Whether the table contains this key, and it was not taken yet.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
-    /// Whether the table has this key, if only misspelt: then nothing is missing, since [`finish`] says what
-    /// is wrong with the key.
+    /// Whether the table contains this key, or a misspelling of it. A misspelt key is reported by [`finish`], and is
+    /// not missing as well.
     ///
     /// [`finish`]: Self::finish
-    pub(crate) fn means(&self, name: &str) -> bool {
-        let is_meant = |key: &str| {
-            !self.known.contains(&key) && names::nearest(key, self.known.iter().copied()) == Some(name)
-        };
+    pub(crate) fn has_similar(&self, name: &str) -> bool {
+        let is_meant = |key: &str| !self.known.contains(&key) && self.intended(key) == Some(name);
         self.has(name) || self.entries.keys().any(|key| is_meant(key.get_ref()))
     }
 
-    /// The line of this key, or else of the table.
+    /// The line of this key, or else that of the table.
     pub(crate) fn line_of(&self, name: &str) -> usize {
         self.entries.get(name).map_or(self.line, |value| self.report.line(value.span()))
     }
@@ -83,7 +120,7 @@ impl<'r, 't> Section<'r, 't> {
         self.entries.remove(name).map(|value| self.entry(key, value))
     }
 
-    /// Takes every entry that is left: for tables whose keys are names.
+    /// Takes all remaining entries, of a table whose keys are names.
     pub(crate) fn take_all(&mut self) -> Vec<(String, Entry<'t>)> {
         let entries = std::mem::take(&mut self.entries);
         let named = entries.into_iter().map(|(name, value)| {
@@ -93,7 +130,7 @@ impl<'r, 't> Section<'r, 't> {
         named.collect()
     }
 
-    /// A value with its place.
+    /// A value with its key and line.
     fn entry(&self, key: String, value: Spanned<DeValue<'t>>) -> Entry<'t> {
         Entry { line: self.report.line(value.span()), key, value: value.into_inner() }
     }
@@ -104,7 +141,7 @@ impl<'r, 't> Section<'r, 't> {
         entry.into_section(self.report, known)
     }
 
-    /// Takes a table of known keys and reads it, with its place.
+    /// Takes and reads a table of known keys, with its key and line.
     pub(crate) fn nested<T>(
         &mut self,
         name: &str,
@@ -116,39 +153,39 @@ impl<'r, 't> Section<'r, 't> {
         read(inner).map(|value| Located { value, line, key })
     }
 
-    /// Takes a text that is not empty.
+    /// Takes a non-empty string.
     pub(crate) fn string(&mut self, name: &str) -> Option<Located<String>> {
         let entry = self.take(name)?;
         entry.into_string(self.report)
     }
 
-    /// Whether the key has a text.
-    pub(crate) fn is_text(&self, name: &str) -> bool {
+    /// Whether the value of this key is a string.
+    pub(crate) fn is_string(&self, name: &str) -> bool {
         self.entries.get(name).is_some_and(|value| value.get_ref().as_str().is_some())
     }
 
-    /// Takes this very word, if the key has it.
+    /// Takes the key if its value is this word. Returns true if it is.
     pub(crate) fn take_word(&mut self, name: &str, word: &str) -> bool {
         let is_word = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str() == Some(word);
         self.entries.get(name).is_some_and(is_word) && self.entries.remove(name).is_some()
     }
 
-    /// Takes a text that must be there; `example` is how it could look.
+    /// Takes a required string; `example` is a possible value.
     pub(crate) fn required(&mut self, name: &str, example: &str) -> Option<Located<String>> {
-        if !self.means(name) {
+        if !self.has_similar(name) {
             let remedy = format!("add {name} = {}", quoted(example));
-            self.report.absent(self.line, &self.key_of(name), "is missing", remedy);
+            self.report.missing(self.line, &self.key_of(name), "is missing", remedy);
         }
         self.string(name)
     }
 
-    /// Takes the name of a file.
+    /// Takes a file name.
     pub(crate) fn file(&mut self, name: &str) -> Option<Located<FilePath>> {
         let text = self.string(name)?;
         file_path(self.report, text)
     }
 
-    /// Takes a list of texts, or a single one; empty if there is none.
+    /// Takes a list of strings, or a single one; empty if the key is missing.
     pub(crate) fn strings(&mut self, name: &str) -> Vec<Located<String>> {
         let Some(entry) = self.take(name) else {
             return Vec::new();
@@ -183,7 +220,7 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
-    /// Takes a whole number within these bounds.
+    /// Takes an integer within these bounds, both included.
     pub(crate) fn integer(&mut self, name: &str, least: usize, most: usize) -> Option<usize> {
         let entry = self.take(name)?;
         let DeValue::Integer(number) = &entry.value else {
@@ -204,20 +241,20 @@ impl<'r, 't> Section<'r, 't> {
         value
     }
 
-    /// Takes one of a few words.
+    /// Takes one of several words.
     pub(crate) fn choice<T: Copy>(&mut self, name: &str, options: &[(&str, T)]) -> Option<Located<T>> {
         let text = self.string(name)?;
         choose(self.report, text, options)
     }
 
-    /// Refuses a key that a later version will know.
+    /// Rejects a key that this version does not support yet.
     pub(crate) fn not_yet(&mut self, name: &str) {
         if let Some(entry) = self.take(name) {
             not_yet(self.report, entry.line, &entry.key);
         }
     }
 
-    /// Ends the table: whatever nobody took is unknown.
+    /// Reports all entries that were not taken as unknown.
     pub(crate) fn finish(self) {
         for (name, value) in &self.entries {
             let name = name.get_ref().as_ref();
@@ -226,30 +263,39 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
+    /// The known key that this unknown one most likely means.
+    fn intended(&self, name: &str) -> Option<&'static str> {
+        let alias = alias(name).filter(|intended| self.known.contains(intended));
+        alias.or_else(|| names::nearest(name, self.known.iter().copied()))
+    }
+
     /// Remedy for an unknown key.
     fn advice(&self, name: &str) -> String {
         if let Some((_, new)) = RENAMED.iter().find(|(old, new)| *old == name && self.known.contains(new)) {
-            return format!("it is now called {new}");
+            return format!("it is named {new} now");
         }
         let lower = name.to_ascii_lowercase();
         if ["password", "passphrase", "secret", "token"].iter().any(|word| lower.contains(word)) {
             let file = if lower.contains("token") { "token_file" } else { "password_file" };
             return if self.known.contains(&file) {
-                format!("secrets stand in files: write {file} = \"FILE\"")
+                format!("secrets are read from files: write {file} = \"FILE\"")
             } else {
-                "secrets stand in files of their own; remove it".to_owned()
+                "secrets are read from files of their own; remove it".to_owned()
             };
         }
-        let elsewhere = places(name);
-        if !elsewhere.is_empty() {
+        if let Some(intended) = alias(name).filter(|intended| self.known.contains(intended)) {
+            return format!("did you mean {intended}?");
+        }
+        let sections = sections_with(name);
+        if !sections.is_empty() {
             return format!(
                 "it belongs to {}; in TOML a key belongs to the last [header] above it",
-                elsewhere.join(" or ")
+                sections.join(" or ")
             );
         }
         match names::nearest(name, self.known.iter().copied()) {
             Some(known) => format!("did you mean {known}?"),
-            None => format!("known here: {}", self.known.join(", ")),
+            None => format!("known keys: {}", self.known.join(", ")),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What to say about a text that is not TOML.
+//! Keys and remedies for syntax errors.
 
-use super::{KEYS, names, places};
+use super::{KEYS, names, sections_with};
 
-/// The key that stands on this line (counted from 1), as far as a text that is not TOML has keys; empty if
-/// none can be told. Only keys that the gateway knows are repeated: the rest of such a text may be anything.
+/// Returns the key on this line (counted from 1) of a text that is not valid TOML; empty if there is none. Only known
+/// keys are repeated, since the rest of such a text can be anything.
 pub(crate) fn key_on(text: &str, line: usize) -> String {
     let mut header = String::new();
     let mut routes = 0;
@@ -31,7 +31,7 @@ pub(crate) fn key_on(text: &str, line: usize) -> String {
     match last.split_once('=') {
         Some((key, _)) if !last.starts_with('[') => {
             let key = key.trim();
-            let is_known = key.split('.').all(|part| !places(part).is_empty());
+            let is_known = key.split('.').all(|part| !sections_with(part).is_empty());
             let parts = [header.as_str(), if is_known { key } else { "" }];
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
         }
@@ -39,20 +39,20 @@ pub(crate) fn key_on(text: &str, line: usize) -> String {
     }
 }
 
-/// What to do about an error, by the parser's message.
+/// Remedy for an error, by the parser's message.
 pub(crate) fn remedy(message: &str) -> &'static str {
-    /// How a message starts, and what to do about it.
+    /// Beginnings of messages, and their remedies.
     const ADVICE: &[(&str, &str)] = &[
-        ("duplicate key", "a key or [section] may stand once; keep one ([[routes]] has double brackets)"),
-        ("string values must be quoted", "put the text in quotation marks"),
-        ("invalid boolean", "write true or false, or put a text in quotation marks"),
-        ("invalid basic string", "end the text with the quotation mark it starts with"),
-        ("invalid literal string", "end the text with the quotation mark it starts with"),
+        ("duplicate key", "a key or [section] is allowed once; keep one ([[routes]] has double brackets)"),
+        ("string values must be quoted", "put the string in quotation marks"),
+        ("invalid boolean", "write true or false, or put a string in quotation marks"),
+        ("invalid basic string", "end the string with the quotation mark that it starts with"),
+        ("invalid literal string", "end the string with the quotation mark that it starts with"),
         ("unclosed", "close the bracket"),
-        ("invalid", "put the text in quotation marks"),
+        ("invalid", "put the string in quotation marks"),
     ];
     let advice = ADVICE.iter().find(|(start, _)| message.starts_with(start));
-    advice.map_or("write key = value, with texts in quotation marks", |(_, advice)| advice)
+    advice.map_or("write key = value, with strings in quotation marks", |(_, advice)| advice)
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_a_broken_line_is_told_if_it_is_known() {
+    fn key_of_a_broken_line_is_reported_if_it_is_known() {
         let text = "store = \n[listener]\naddress = x\nMIIE== x\n[[routes]]\n[ routes.upstream_tls ] # x\n \
                     ca.x = \n\
                     [[routes]]\npath = \n[zebra]\nca = \n[trust.a\nca = [\n\"x\"\n";

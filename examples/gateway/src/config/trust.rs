@@ -12,18 +12,18 @@ pub(crate) const KEYS: &[&str] = &["ca", "allow_expired_ca", "crl", "revocation"
 pub(crate) struct Trust {
     /// The files with the CAs' certificates; at least one.
     pub(crate) ca: Vec<Located<FilePath>>,
-    /// Whether chains may end in a CA that has expired or is not valid yet.
+    /// Whether chains are allowed to end in a CA that has expired or is not valid yet.
     pub(crate) allow_expired_ca: bool,
-    /// Whether it is stated that nobody asks for revoked certificates, which is so in any case.
+    /// Whether `revocation = "off"` is stated. Revocation is not checked in any case.
     pub(crate) is_revocation_off: bool,
 }
 
 impl Trust {
     /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
-        if !section.means("ca") {
+        if !section.has_similar("ca") {
             let remedy = "add ca = [\"FILE\"]";
-            section.report.absent(section.line, &section.key_of("ca"), "is missing", remedy);
+            section.report.missing(section.line, &section.key_of("ca"), "is missing", remedy);
         }
         let ca = section.files("ca");
         let allow_expired_ca = section.boolean("allow_expired_ca", false);

@@ -4,10 +4,10 @@ use super::diagnostic::quoted;
 use super::names;
 use crate::path;
 
-/// How the upstream is reached.
+/// Scheme of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
-    /// In the clear.
+    /// Without TLS.
     Http,
     /// Over TLS.
     Https,
@@ -23,66 +23,66 @@ impl Scheme {
     }
 }
 
-/// The URL of an upstream, taken apart.
+/// The URL of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Upstream {
-    /// Its scheme.
+pub(crate) struct UpstreamUrl {
+    /// The scheme.
     pub(crate) scheme: Scheme,
-    /// `host` or `host:port`, in lower case; an IPv6 address stands in brackets.
+    /// `host` or `host:port` in lower case; an IPv6 address is in brackets.
     pub(crate) authority: String,
-    /// The path in front of every request's; empty if the URL has none or only `/`.
+    /// The prefix of request paths; empty if the URL has no path or only `/`.
     pub(crate) path: String,
 }
 
-/// What is wrong with a URL, and what would be right.
+/// An invalid URL.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    /// What is wrong, with as much of the URL as may be shown.
+pub(crate) struct UrlError {
+    /// The problem, with the parts of the URL that are not secret.
     pub(crate) problem: String,
-    /// What would be right.
+    /// The remedy.
     pub(crate) remedy: &'static str,
 }
 
-/// What a URL looks like.
-const SHAPE: &str = "write http://host:port or https://host:port, with a path if need be";
+/// Remedy: the form of a URL.
+const FORM: &str = "write http://host:port or https://host:port, with an optional path";
 
-impl Upstream {
-    /// Reads `http://host:port/path` or `https://host:port/path`; port and path may be left out.
+impl UpstreamUrl {
+    /// Parses `http://host:port/path` or `https://host:port/path`; port and path are optional.
     ///
     /// # Errors
-    /// [`Refused`] if it is anything else. A user name, password, query or fragment is never repeated.
-    pub(crate) fn parse(text: &str) -> Result<Self, Refused> {
+    /// [`UrlError`] if it has another form. User names, passwords, queries and fragments are never repeated.
+    pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         let shown = text.split(['?', '#']).next().unwrap_or_default();
         if text.contains('@') {
             let problem = "has a user name or password, or an @".to_owned();
-            return Err(Refused {
+            return Err(UrlError {
                 problem,
-                remedy: "write the URL without it; secrets do not stand in URLs",
+                remedy: "write the URL without it; secrets do not belong into URLs",
             });
         }
-        let refused =
-            |problem: &str, remedy| Refused { problem: format!("{} {problem}", quoted(shown)), remedy };
+        let error =
+            |problem: &str, remedy| UrlError { problem: format!("{} {problem}", quoted(shown)), remedy };
         let Some((scheme, rest)) = shown.split_once("://") else {
-            return Err(refused("has no scheme", SHAPE));
+            return Err(error("has no scheme", FORM));
         };
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             _ => {
-                return Err(refused("has an unknown scheme", "write http://host:port or https://host:port"));
+                return Err(error("has an unknown scheme", "write http://host:port or https://host:port"));
             }
         };
         if shown.len() != text.len() {
-            return Err(refused("is followed by a query or fragment", "remove what follows the path"));
+            return Err(error("is followed by a query or fragment", "remove what follows the path"));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let authority = read_authority(authority).map_err(|problem| refused(problem, SHAPE))?;
-        let path = read_path(path).map_err(|problem| refused(&problem, "write a plain path such as /api"))?;
+        let authority = read_authority(authority).map_err(|problem| error(problem, FORM))?;
+        let path = read_path(path).map_err(|problem| error(&problem, "write a plain path such as /api"))?;
         Ok(Self { scheme, authority, path })
     }
 }
 
-/// Host and port of an authority; the colons of an IPv6 address in brackets are not taken for a port's.
+/// Splits an authority into host and port. Colons inside of brackets belong to an IPv6 address.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -90,7 +90,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The authority in its one spelling, or what is wrong with it.
+/// Parses an authority into its normal form. The error is the end of a sentence.
 fn read_authority(authority: &str) -> Result<String, &'static str> {
     let (host, port) = split_port(authority);
     if host.is_empty() {
@@ -103,11 +103,11 @@ fn read_authority(authority: &str) -> Result<String, &'static str> {
     let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse::<u16>() {
         Ok(port) if is_number && port > 0 => Ok(format!("{host}:{port}")),
-        _ => Err("has no port from 1 to 65535 behind its colon"),
+        _ => Err("has an invalid port; ports are 1 to 65535"),
     }
 }
 
-/// The path, empty for the root, or what is wrong with it.
+/// Parses the path; empty for the root. The error is the end of a sentence.
 fn read_path(path: &str) -> Result<String, String> {
     if path.is_empty() || path == "/" {
         return Ok(String::new());
@@ -117,7 +117,7 @@ fn read_path(path: &str) -> Result<String, String> {
         return Err("has an empty path segment".to_owned());
     }
     if normal.path != path {
-        return Err(format!("has a path that is also written {}", quoted(&normal.path)));
+        return Err(format!("has a path whose normal form is {}", quoted(&normal.path)));
     }
     Ok(path.to_owned())
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn url_is_split_into_authority_and_path() {
         for (text, authority, path) in [
             ("https://localhost:9444/api", "localhost:9444", "/api"),
             ("HTTP://Back.Example.com", "back.example.com", ""),
@@ -136,13 +136,13 @@ mod tests {
             ("https://[::1]", "[::1]", ""),
             ("http://10.1.2.3:80", "10.1.2.3:80", ""),
         ] {
-            let found = Upstream::parse(text).unwrap();
+            let found = UpstreamUrl::parse(text).unwrap();
             assert_eq!((found.authority.as_str(), found.path.as_str()), (authority, path), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_plain_url_is_refused() {
+    fn invalid_urls_are_rejected_without_their_secrets() {
         let cases = [
             ("localhost:9444", "scheme"),
             ("htps://x", "scheme"),
@@ -168,9 +168,9 @@ mod tests {
             ("me:hunter2@x", "user name"),
         ];
         for (text, word) in cases {
-            let refused = Upstream::parse(text).unwrap_err();
-            assert!(refused.problem.contains(word), "{text}: {refused:?}");
-            assert!(!refused.problem.contains("hunter2"), "{text}: {refused:?}");
+            let error = UpstreamUrl::parse(text).unwrap_err();
+            assert!(error.problem.contains(word), "{text}: {error:?}");
+            assert!(!error.problem.contains("hunter2"), "{text}: {error:?}");
         }
     }
 }

@@ -1,11 +1,10 @@
-//! `[routes.upstream_tls]` and the top-level `[upstream_tls]`: how an upstream's certificate is judged.
+//! `[routes.upstream_tls]` and the top-level `[upstream_tls]`: verification of upstream certificates.
 
 use std::net::IpAddr;
 
 use tower_mtls::outbound::UpstreamPin;
 
 use super::entry::checked;
-
 use super::located::{FilePath, Located};
 use super::names;
 use super::section::Section;
@@ -16,23 +15,23 @@ pub(crate) const KEYS: &[&str] = &["ca", "verify", "pin", "server_name"];
 /// The keys of the top-level `[upstream_tls]`.
 pub(crate) const DEFAULT_KEYS: &[&str] = &["ca"];
 
-/// How one route judges its upstream's certificate.
+/// Verification of the upstream's certificate on one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamTls {
-    /// The files with the CAs that are trusted; empty: see [`super::Config::upstream_ca`].
+    /// Files with the trusted CAs; empty: see [`super::Config::upstream_ca`].
     pub(crate) ca: Vec<Located<FilePath>>,
-    /// What is verified.
+    /// The extent of verification.
     pub(crate) verify: Verify,
-    /// The upstream's certificate, or its key, is one of these; empty: any that is verified.
+    /// Pins of the upstream's certificate or public key; empty: none.
     pub(crate) pins: Vec<Located<UpstreamPin>>,
-    /// The name to send as SNI and to verify, if not the upstream's host; an IP address has no brackets.
+    /// The name for SNI and verification, in place of the upstream's host; an IP address has no brackets.
     pub(crate) server_name: Option<Located<String>>,
 }
 
-/// What is verified of an upstream's certificate.
+/// Extent of the verification of an upstream's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub(crate) enum Verify {
-    /// Chain and name. The default, and the only one that is not dangerous.
+    /// Chain and name. The default; all others are dangerous.
     #[default]
     Full,
     /// The chain, but not the name.
@@ -54,12 +53,12 @@ impl Verify {
         }
     }
 
-    /// What anyone could do to a route that verifies no more than this.
+    /// The attack that this verification permits.
     fn danger(self) -> Option<&'static str> {
         match self {
             Self::Full => None,
-            Self::Chain => Some("any host with a certificate of these CAs can pose as the upstream"),
-            Self::Name | Self::None => Some("anyone on the way can pose as the upstream"),
+            Self::Chain => Some("any host with a certificate of these CAs can impersonate the upstream"),
+            Self::Name | Self::None => Some("anyone on the network path can impersonate the upstream"),
         }
     }
 }
@@ -68,7 +67,7 @@ impl UpstreamTls {
     /// Reads the section of a route.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let report = section.report;
-        let ca_place = section.has("ca").then(|| (section.line_of("ca"), section.key_of("ca")));
+        let ca_position = section.has("ca").then(|| (section.line_of("ca"), section.key_of("ca")));
         let ca = section.files("ca");
         let options = [Verify::Full, Verify::Chain, Verify::Name, Verify::None].map(|it| (it.as_str(), it));
         let is_stated = section.has("verify");
@@ -77,7 +76,7 @@ impl UpstreamTls {
         let texts = section.strings("pin");
         let given = texts.len();
         let remedy = "write \"sha256:HEX\" of the certificate or \"spki-sha256:HEX\" of its public key";
-        let read_pin = |text: &str| text.parse::<UpstreamPin>().map_err(|_| "is no pin");
+        let read_pin = |text: &str| text.parse::<UpstreamPin>().map_err(|_| "is not a pin");
         let pins: Vec<_> =
             texts.into_iter().filter_map(|text| checked(report, text, remedy, read_pin)).collect();
         if let Some(verify) = &verify
@@ -86,7 +85,7 @@ impl UpstreamTls {
             if !is_pinned {
                 report.warning(verify.line, &verify.key, danger, "write verify = \"full\", or add pin");
             }
-            if let (Verify::Name | Verify::None, Some((line, key))) = (verify.value, ca_place) {
+            if let (Verify::Name | Verify::None, Some((line, key))) = (verify.value, ca_position) {
                 let problem = format!("has no effect with verify = \"{}\"", verify.as_str());
                 report.warning(line, &key, problem, "remove it, or write verify = \"full\"");
             }
@@ -105,7 +104,7 @@ impl UpstreamTls {
     }
 }
 
-/// A host name, or an IP address without brackets.
+/// Parses a host name, or an IP address with or without brackets.
 fn read_server_name(text: &str) -> Result<String, &'static str> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<IpAddr>() {
@@ -114,7 +113,7 @@ fn read_server_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads the top-level section: the CAs of every route that names none of its own.
+/// Reads the top-level section: the CAs for routes without their own.
 pub(crate) fn read_default(mut section: Section<'_, '_>) -> Vec<Located<FilePath>> {
     let ca = section.files("ca");
     section.finish();
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_name_is_a_host_or_an_address_without_brackets() {
+    fn server_name_is_a_host_or_an_address_without_brackets() {
         let cases = [
             ("Orders.Internal.", Some("orders.internal")),
             ("[0::1]", Some("::1")),

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-/// `bytes` in lower-case hexadecimal, without separators.
+/// Formats bytes as lower-case hexadecimal digits without separators.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

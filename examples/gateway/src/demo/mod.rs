@@ -1,12 +1,11 @@
-//! What `gateway demo` adds to the gateway.
+//! The environment of `gateway demo`.
 //!
-//! The demo is the gateway itself, served from an ordinary `gateway.toml`, with a world around it that a
-//! newcomer would otherwise have to build by hand:
+//! The demo runs the gateway with an ordinary `gateway.toml`, and provides:
 //!
-//! * [`pki`] writes throw-away certificate authorities, certificates and identities into a folder;
-//! * [`upstream`] runs TLS upstreams that demand a client certificate and tell what they saw;
-//! * [`toml`] renders the `gateway.toml` that joins the two;
-//! * [`tour`] prints the `curl` lines that show it all.
+//! * [`pki`]: certificate authorities, certificates and identities, written into a folder;
+//! * [`upstream`]: TLS upstreams that require a client certificate and return what they received;
+//! * [`toml`]: the `gateway.toml`;
+//! * [`tour`]: `curl` commands to try.
 
 use std::io;
 
@@ -22,41 +21,41 @@ pub(crate) use self::scratch::Scratch;
 pub(crate) mod toml;
 pub(crate) mod tour;
 
-/// The ports the upstreams take when they are free; the last two if the gateway is to have some of the others.
+/// Preferred ports of the upstreams. The last two are used if the gateway's ports are among the others.
 const PREFERRED_PORTS: [u16; 4] = [9444, 9445, 9446, 9447];
 
-/// Binds the two upstreams to 127.0.0.1: to ports 9444 and 9445 where these are free, else to any free port;
-/// but never to one that is `taken`: the gateway itself is to listen there.
+/// Binds the two upstreams to 127.0.0.1: to ports 9444 and 9445 if these are free, else to any free port except
+/// `taken`, the gateway's.
 ///
 /// # Errors
 ///
-/// When the preferred port and every other port of 127.0.0.1 are refused by the operating system.
+/// The operating system allows neither the preferred port nor another one.
 pub(crate) async fn bind_upstreams(taken: [u16; 2]) -> io::Result<[TcpListener; 2]> {
     let mut preferred = PREFERRED_PORTS.into_iter().filter(|port| !taken.contains(port));
     let mut next = || preferred.next().unwrap_or_default();
     Ok([bind(next(), taken).await?, bind(next(), taken).await?])
 }
 
-/// Binds to `preferred` on 127.0.0.1, or to any free port there but those that are `taken`.
+/// Binds to `preferred` on 127.0.0.1, or to any free port except `taken`.
 async fn bind(preferred: u16, taken: [u16; 2]) -> io::Result<TcpListener> {
     if let Ok(listener) = TcpListener::bind(("127.0.0.1", preferred)).await {
         return Ok(listener);
     }
-    // Those that will not do are dropped only after another one has been found.
-    let mut others = Vec::new();
+    // Unsuitable listeners are kept until a suitable one is found, so that their ports are not offered again.
+    let mut unsuitable = Vec::new();
     loop {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         if !taken.contains(&listener.local_addr()?.port()) {
             return Ok(listener);
         }
-        others.push(listener);
+        unsuitable.push(listener);
     }
 }
 
 #[cfg(test)]
 mod tests {
     #[tokio::test]
-    async fn two_demos_at_once_get_four_different_upstream_ports() {
+    async fn two_concurrent_demos_get_four_different_upstream_ports() {
         let one = super::bind_upstreams([0, 0]).await.unwrap();
         let two = super::bind_upstreams([0, 0]).await.unwrap();
         let ports: std::collections::HashSet<u16> =
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn upstreams_leave_the_gateways_port_alone() {
+    async fn upstreams_do_not_bind_the_gateways_ports() {
         for taken in super::PREFERRED_PORTS.windows(2) {
             for listener in super::bind_upstreams([taken[0], taken[1]]).await.unwrap() {
                 assert!(!taken.contains(&listener.local_addr().unwrap().port()));

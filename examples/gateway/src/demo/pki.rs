@@ -1,26 +1,24 @@
 //! The demo's throw-away public key infrastructure.
 //!
-//! [`ensure`] leaves a folder with everything the demo's callers, gateway and upstreams need. What the files
-//! are for:
+//! [`ensure`] writes a folder with the files of the demo's callers, gateway and upstreams:
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
 //! | `ca.pem` | signs the gateway's server certificate; `curl --cacert` |
 //! | `server.pem`, `server.key` | the gateway's server certificate: localhost, 127.0.0.1, ::1 |
-//! | `partners-ca.pem` | signs the callers that are let in |
-//! | `client.pem`, `client.key` | a caller that is let in |
-//! | `expired.pem`, `expired.key` | the same caller, out of date since a day |
-//! | `stranger.pem`, `stranger.key` | the same subject under a CA nobody trusts |
-//! | `impostor.pem`, `impostor.key` | the same subject under a CA with the partners CA's name, not its key |
-//! | `upstream-ca.pem` | signs the upstreams' server certificate and the identities below |
-//! | `upstream.pem`, `upstream.key` | the upstreams' server certificate: localhost |
+//! | `partners-ca.pem` | signs the callers that are admitted |
+//! | `client.pem`, `client.key` | a caller that is admitted |
+//! | `expired.pem`, `expired.key` | the same caller, expired since a day |
+//! | `stranger.pem`, `stranger.key` | the same subject, issued by an untrusted CA |
+//! | `impostor.pem`, `impostor.key` | the same subject, issued by a CA with the partners CA's name but another key |
+//! | `backend-ca.pem` | signs the upstreams' server certificate and the identities below |
+//! | `backend.pem`, `backend.key` | the upstreams' server certificate: localhost |
 //! | `orders.pfx`, `orders.password` | the identity `CN=orders-gateway`; its certificate: `orders.pem` |
 //! | `billing.pfx`, `billing.password` | the identity `CN=billing-gateway`; `billing.pem` likewise |
 //! | `management.token` | the bearer token of the management API |
-//! | `.gitignore` | keeps the folder out of any repository around it; also the mark that the folder is ours |
+//! | `.gitignore` | excludes the folder from a repository around it; also marks it as a folder of the demo |
 //!
-//! The private keys of the certificate authorities are never written: once the certificates are signed,
-//! nobody can sign another.
+//! The private keys of the certificate authorities are not written: no further certificates can be signed.
 
 use std::{fs::File, path::Path};
 
@@ -30,64 +28,63 @@ mod authority;
 mod check;
 mod error;
 mod folder;
-mod world;
+mod generate;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use error::PkiError;
-pub(super) use world::PARTNERS_CA;
+pub(super) use generate::PARTNERS_CA;
 
-/// Writes a file of the demo's that anyone may read who may read the folder: whole, and never through a link.
+/// Writes a public file into the demo's folder. The file is replaced atomically; links are not followed.
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// The file cannot be written.
 pub(crate) fn write_public(dir: &Path, name: &str, text: &str) -> Result<(), PkiError> {
-    folder::write(dir, name, folder::Access::Public, text.as_bytes())
+    folder::write(dir, name, folder::FileAccess::Public, text.as_bytes())
 }
 
-/// Locks `dir`, which is made if it is missing, for as long as the result lives: a second demo must not write over the
-/// files of one that runs. Nothing else is written.
+/// Locks `dir` until the result is dropped, and creates it if it is missing. The lock keeps a second demo from replacing
+/// the files of a running one.
 ///
 /// # Errors
 ///
-/// As [`ensure`]; and when another process has the lock.
+/// As [`ensure`], or another process has the lock.
 pub(crate) fn lock(dir: &Path) -> Result<File, PkiError> {
     folder::claim(dir)?;
     folder::lock(dir)
 }
 
-/// What [`ensure`] did.
+/// Result of [`ensure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The folder was empty or missing, and a new PKI was written.
-    Made,
-    /// The folder held a PKI that is complete and valid for an hour or more.
+pub(crate) enum PkiState {
+    /// The folder was empty or missing; a new PKI was written.
+    Created,
+    /// The folder contains a PKI that is complete and valid for at least an hour.
     Reused,
-    /// The folder held a PKI of which something was missing, unreadable or about to expire; all of it was
-    /// written anew.
-    Remade,
+    /// The PKI in the folder was incomplete, unreadable or about to expire, and was replaced as a whole.
+    Replaced,
 }
 
-/// Leaves a complete PKI in `dir` that is valid at `now` and for an hour after it.
+/// Ensures that `dir` contains a complete PKI that is valid at `now` and for at least an hour.
 ///
-/// A PKI that is there and good is left alone. Otherwise all of it is made anew, never a part; only files of
-/// the demo's own names are written. The folder gets mode 0700 and every secret in it 0600.
+/// A valid PKI is reused, any other is replaced as a whole. Only the demo's own files are written. The folder has mode
+/// 0700, secrets have 0600.
 ///
 /// # Errors
 ///
 /// 1. `dir` is not a folder.
-/// 2. `dir` holds files but is no folder of the demo's: it may have been mistyped.
-/// 3. `dir` belongs to another user, who could put other keys into it.
+/// 2. `dir` contains files, but is not a folder of the demo.
+/// 3. `dir` belongs to another user, who could replace its keys.
 /// 4. `dir` or a file in it cannot be read or written.
-/// 5. The cryptographic library fails to make random bytes, a key, a certificate or a .pfx file.
-pub(crate) fn ensure(dir: &Path, now: OffsetDateTime) -> Result<Outcome, PkiError> {
-    let outcome = match folder::claim(dir)? {
-        folder::Found::Empty => Outcome::Made,
-        folder::Found::Ours if check::is_good(dir, now) => return Ok(Outcome::Reused),
-        folder::Found::Ours => Outcome::Remade,
+/// 5. The cryptographic library fails to create random bytes, a key, a certificate or a .pfx file.
+pub(crate) fn ensure(dir: &Path, now: OffsetDateTime) -> Result<PkiState, PkiError> {
+    let state = match folder::claim(dir)? {
+        folder::FolderState::Empty => PkiState::Created,
+        folder::FolderState::Demo if check::is_valid(dir, now) => return Ok(PkiState::Reused),
+        folder::FolderState::Demo => PkiState::Replaced,
     };
-    world::write(dir, now)?;
-    Ok(outcome)
+    generate::write(dir, now)?;
+    Ok(state)
 }

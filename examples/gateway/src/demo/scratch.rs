@@ -1,11 +1,10 @@
-//! Folders for tests.
+//! Temporary folders for tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A path in the system's folder for temporary files, of its own for each value. Nothing is there at first;
-/// what a test puts there is removed on drop.
+/// A unique path in the system's folder for temporary files. Nothing exists there at first; it is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,

@@ -2,17 +2,16 @@
 
 use super::pki::PARTNERS_CA;
 
-/// The configuration that serves the demo on these ports of 127.0.0.1, its own and the management
-/// listener's, in front of the upstreams on these ports of
-/// localhost. All its paths are relative to the demo's folder.
+/// Renders the configuration with the gateway's and the management listener's ports on 127.0.0.1, and the upstreams'
+/// ports on localhost. Paths are relative to the demo's folder.
 pub(crate) fn render(own: [u16; 2], upstreams: [u16; 2]) -> String {
     let [port, management_port] = own;
     let [first, second] = upstreams;
     format!(
-        r#"# The gateway of `gateway demo`, written anew at every start. After you save it, send the gateway SIGHUP to load
-# it; a file moved over it is loaded by itself. To keep a change, copy the file to another name in this folder and
-# serve the copy with `gateway run --config COPY`. The upstreams on ports {first} and {second} live inside
-# `gateway demo`: leave it running, and give the copy listener and management addresses and a store of its own.
+        r#"# Configuration of `gateway demo`, overwritten at every start. After you edit it in place, send SIGHUP to reload it;
+# a replaced file is reloaded automatically. To keep changes, copy the file to another name in this folder, and serve
+# the copy with `gateway run --config COPY` while `gateway demo`, which runs the upstreams on ports {first} and
+# {second}, is running. The copy needs its own addresses for listener and management, and its own store.
 #
 # Paths are relative to this file.
 
@@ -20,27 +19,27 @@ pub(crate) fn render(own: [u16; 2], upstreams: [u16; 2]) -> String {
 address = "127.0.0.1:{port}"
 certificate = "server.pem"                  # signed by ca.pem
 private_key = "server.key"
-client_certificate = "request"              # every caller is asked for a certificate; the routes decide
+client_certificate = "request"              # callers may present a certificate; routes decide whether it is required
 
-# Where the gateway itself is asked, under the listener's certificate.
+# Health, metrics, REST API and portal, with the listener's certificate.
 [management]
 address = "127.0.0.1:{management_port}"
 token_file = "management.token"
 
-# Certificates and APIs that come through the management listener are kept here.
+# Stores the certificates and APIs of the management API.
 [store]
 path = "store"
 
-# What Verify() means in the policies of those APIs.
+# Trusted CAs for Verify() in the policies of APIs.
 [apis]
 trust = "partners"
 
 # CAs that routes refer to by name.
 [trust.partners]
 ca = ["partners-ca.pem"]
-revocation = "off"                          # nobody asks whether a certificate was revoked
+revocation = "off"                          # revocation is not checked
 
-# Who the gateway is when it calls an upstream.
+# Client identities for calls to upstreams.
 [identities.orders]
 pfx = "orders.pfx"                          # CN=orders-gateway
 password_file = "orders.password"
@@ -49,18 +48,18 @@ password_file = "orders.password"
 pfx = "billing.pfx"                         # CN=billing-gateway
 password_file = "billing.password"
 
-# Whom the gateway believes to be an upstream, on every route that does not say otherwise.
+# Default trust in upstreams' certificates.
 [upstream_tls]
-ca = ["upstream-ca.pem"]
+ca = ["backend-ca.pem"]
 
-# Two routes to the same upstream, under different identities.
+# Two routes to the same upstream, with different identities.
 [[routes]]
 path = "/orders"
 upstream = "https://localhost:{first}/orders"
 identity = "orders"
 
-[routes.client_certificate]                 # who may call; everything named must hold
-trust = "partners"                          # a chain to one of these CAs, and a date that is right
+[routes.client_certificate]                 # requirements for the caller's certificate; all must be met
+trust = "partners"                          # chains to one of these CAs, and is not expired
 issuer = ["{PARTNERS_CA}"]
 
 [[routes]]
@@ -72,7 +71,7 @@ identity = "billing"
 trust = "partners"
 issuer = ["{PARTNERS_CA}"]
 
-# Anyone may call. The upstream still sees the gateway's identity.
+# Open to any caller. The gateway still presents its identity to the upstream.
 [[routes]]
 path = "/open"
 upstream = "https://localhost:{second}/open"
@@ -87,7 +86,7 @@ mod tests {
     use super::render;
 
     #[test]
-    fn the_configuration_is_toml_with_three_routes() {
+    fn configuration_is_toml_with_three_routes() {
         let table: ::toml::Table = render([8443, 9443], [9444, 9445]).parse().unwrap();
         assert_eq!(table["management"]["address"].as_str(), Some("127.0.0.1:9443"));
         assert_eq!(table["listener"]["address"].as_str(), Some("127.0.0.1:8443"));

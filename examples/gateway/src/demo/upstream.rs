@@ -1,9 +1,7 @@
-//! The demo's upstreams: TLS servers inside the process that demand a client certificate, and tell what they
-//! saw.
+//! The demo's upstreams: TLS servers in the process that require a client certificate and return what they received.
 //!
-//! A caller without a certificate, or with one that `upstream-ca.pem` did not sign, is turned away in the
-//! handshake. Everybody else gets, whatever the request, a JSON document with the certificate and the request
-//! as they arrived: it is how the demo shows under which identity the gateway called.
+//! A client without a certificate issued by `backend-ca.pem` fails in the handshake. Any other request gets a JSON
+//! document with the received certificate and request, which shows the identity that the gateway presented.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,54 +15,53 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-mod answer;
 mod certificate;
 mod config;
+mod response;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use config::tls;
 
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Maximum time of a handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may wait for a request: longer than the gateway keeps one that is idle.
-const IDLE: Duration = Duration::from_secs(75);
+/// Maximum time between requests of a connection; longer than the gateway's idle timeout.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How many connections are served at a time; more wait in the operating system's queue.
-const CONNECTIONS: usize = 1024;
+/// Maximum number of connections; more wait in the operating system's queue.
+const MAX_CONNECTIONS: usize = 1024;
 
-/// A running upstream. It stops, with all its connections, when this is dropped.
+/// A running upstream. Dropping it closes the listener and all connections.
 #[must_use = "an upstream stops when its handle is dropped"]
 #[derive(Debug)]
-pub(crate) struct Upstream {
+pub(crate) struct DemoUpstream {
     task: JoinHandle<()>,
 }
 
-impl Drop for Upstream {
+impl Drop for DemoUpstream {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Starts an upstream on `listener` that calls itself `name` in its answers. To be called within a Tokio
-/// runtime.
-pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> Upstream {
-    Upstream { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
+/// Starts an upstream on `listener` that reports `name` in its responses. Must be called within a Tokio runtime.
+pub(crate) fn start(listener: TcpListener, tls: Arc<ServerConfig>, name: &'static str) -> DemoUpstream {
+    DemoUpstream { task: tokio::spawn(accept(listener, TlsAcceptor::from(tls), name)) }
 }
 
-/// Accepts connections for ever, and serves each in a task of its own.
+/// Accepts connections, and serves each in its own task.
 async fn accept(listener: TcpListener, tls: TlsAcceptor, name: &'static str) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, tls.clone(), name));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, upstream = name, "the demo's upstream cannot accept a connection");
+                    tracing::warn!(%error, upstream = name, "demo upstream: cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -73,16 +70,16 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, name: &'static str) {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves a connection until it is closed.
 async fn serve(stream: TcpStream, tls: TlsAcceptor, name: &'static str) {
-    let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(%error, upstream = name, "the demo's upstream refused a handshake");
+            tracing::debug!(%error, upstream = name, "demo upstream: handshake failed");
             return;
         }
         Err(_) => {
-            tracing::debug!(upstream = name, "the demo's upstream gave up waiting for a handshake");
+            tracing::debug!(upstream = name, "demo upstream: handshake timed out");
             return;
         }
     };
@@ -90,12 +87,12 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, name: &'static str) {
     let certificate = Arc::new(certificate::describe(certificate.map_or(&[], |leaf| leaf.as_ref())));
     let service = service_fn(move |request| {
         let certificate = Arc::clone(&certificate);
-        async move { Ok::<_, Infallible>(answer::answer(name, &certificate, request).await) }
+        async move { Ok::<_, Infallible>(response::respond(name, &certificate, request).await) }
     });
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     server.http2().timer(TokioTimer::new());
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(error, upstream = name, "a connection of the demo's upstream ended early");
+        tracing::debug!(error, upstream = name, "demo upstream: connection failed");
     }
 }

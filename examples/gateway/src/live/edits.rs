@@ -1,5 +1,5 @@
-//! Edits of the configuration file in place, which are not loaded by themselves: half of a file may be valid, and open
-//! to every caller what its rules guard.
+//! Edits of the configuration file in place. They are not loaded automatically: half of a file can be valid, and lack the
+//! rules that guard a route.
 
 use crate::load::Fingerprint;
 
@@ -11,8 +11,7 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// Whether to compare the file, which is in this state now, with what was loaded: once for each edit that has
-    /// settled.
+    /// Whether to compare the file in this state with the loaded one: once for each edit that has settled.
     pub(super) fn is_due(&mut self, state: Fingerprint) -> bool {
         let is_settled = self.polled.replace(state) == Some(state);
         is_settled && self.compared.replace(state) != Some(state)
@@ -26,8 +25,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edits_are_due_once_after_they_were_seen_twice() {
-        let [one, two] = [ErrorKind::NotFound, ErrorKind::PermissionDenied].map(Fingerprint::Away);
+    fn edits_are_due_once_after_two_equal_polls() {
+        let [one, two] = [ErrorKind::NotFound, ErrorKind::PermissionDenied].map(Fingerprint::Absent);
         let mut edits = Edits::default();
         let due: Vec<_> = [one, two, two, two, one, one, one].map(|state| edits.is_due(state)).into();
         assert_eq!(due, [false, false, true, false, false, true, false]);

@@ -1,16 +1,16 @@
-//! What becomes of what a new configuration no longer has.
+//! Retirement of identities, trust and clients that a new configuration no longer contains.
 
 use std::sync::Arc;
 
 use crate::serve::RoutingSnapshot;
 
-/// Lets go of the configuration that was replaced: no request starts with it any more.
+/// Retires the configuration that was replaced. No further request starts with it.
 ///
-/// Connections under identities and upstream trusts of `old` that `new` does not have finish what is in flight and
-/// are cut off after the drain timeout; what both have are the very same values, and their connections go on.
+/// Connections under identities and upstream trusts that only `old` contains finish their requests, and are closed after
+/// the drain timeout at the latest. Values that both contain keep their connections.
 pub(super) fn retire(old: &Arc<RoutingSnapshot>, new: &RoutingSnapshot) {
     let (old, new) = (&old.file, &new.file);
-    // Its other settings are those of another client, which nobody reaches the old connections through.
+    // Another client does not use the connections of the old one.
     if !old.client.ptr_eq(&new.client) {
         old.client.retire_all();
         return;
@@ -20,9 +20,9 @@ pub(super) fn retire(old: &Arc<RoutingSnapshot>, new: &RoutingSnapshot) {
             old.client.retire_identity(identity);
         }
     }
-    let (trust, kept) = (&old.api_parts.upstream_trust, &new.api_parts.upstream_trust);
+    let (trust, kept) = (&old.api_context.upstream_trust, &new.api_context.upstream_trust);
     if !Arc::ptr_eq(trust, kept) {
-        trust.made().iter().for_each(|trust| old.client.retire_trust(trust));
+        trust.built().iter().for_each(|trust| old.client.retire_trust(trust));
     }
     for trust in &old.trusts {
         if !new.trusts.iter().any(|kept| kept.ptr_eq(trust)) {

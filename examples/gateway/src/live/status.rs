@@ -1,4 +1,4 @@
-//! How fresh the configuration is, and whether the gateway ends.
+//! Freshness of the configuration, and shutdown.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use tower_mtls::Timestamp;
 
-/// What probes and metrics are told.
+/// State for probes and metrics.
 #[derive(Debug)]
 pub(crate) struct Status {
     stale_since: Mutex<Option<Instant>>,
@@ -20,7 +20,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Fresh, and serving.
+    /// Creates the state of a gateway that serves its current files.
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             stale_since: Mutex::new(None),
@@ -30,18 +30,18 @@ impl Status {
         }
     }
 
-    /// What serves is what the files say.
+    /// Records a successful load.
     pub(super) fn fresh(&self, now: Timestamp) {
         self.last_load.store(now.as_unix(), Ordering::Relaxed);
         *self.stale_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What the files say cannot serve; the first time counts.
+    /// Records a failed load. The time of the first one counts.
     pub(super) fn stale(&self) {
         self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
-    /// Records whether the configuration file was edited in place and not loaded since. Returns what was recorded before.
+    /// Records whether the configuration file was edited in place and not loaded since. Returns the previous value.
     pub(super) fn edited(&self, is_edited: bool) -> bool {
         let mut since = self.edited_since.lock().unwrap_or_else(PoisonError::into_inner);
         let was_edited = since.is_some();
@@ -59,19 +59,19 @@ impl Status {
         self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Since the first attempt that failed, or the first edit in place; 0 only if what serves is what the files say.
+    /// Seconds since the first failed load or the first edit in place; 0 only if the current files are served.
     pub(crate) fn stale_seconds(&self) -> f64 {
         let since = [&self.stale_since, &self.edited_since]
             .map(|since| *since.lock().unwrap_or_else(PoisonError::into_inner));
         since.into_iter().flatten().min().map_or(0.0, |since| since.elapsed().as_secs_f64().max(0.001))
     }
 
-    /// When the configuration that serves was loaded.
+    /// The time at which the current configuration was loaded.
     pub(crate) fn last_load(&self) -> Timestamp {
         Timestamp::from_unix(self.last_load.load(Ordering::Relaxed))
     }
 
-    /// The gateway ends.
+    /// Records that the gateway shuts down.
     pub(crate) fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! When to read the files again: a decision about what polls have seen.
+//! Decision when to read the files again, by the states of polls.
 
 use std::{
     path::PathBuf,
@@ -7,55 +7,55 @@ use std::{
 
 use crate::load::Fingerprints;
 
-/// How often the files are looked at. A change must be seen unchanged twice before it is read.
-pub(super) const EVERY: Duration = Duration::from_millis(500);
+/// Interval of polls. A change must be equal in two polls before the files are read.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often files that cannot serve are read again without a change: what is missing may be a file descriptor.
-const RETRY: Duration = Duration::from_secs(5);
+/// Interval of retries without a change, after a failed load: the cause can be a temporary lack of file descriptors.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A change that does not settle is read after this long all the same: one file that is written all the time must not
-/// keep the others from being read. Half of a change is noticed when it is read.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Time after which a change is read even if it has not settled: a file that is written all the time must not block the
+/// others. A change during the read is detected.
+const MAX_SETTLING: Duration = Duration::from_millis(1_500);
 
-/// What is known of the files.
+/// States of the files.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// As they were before they were read.
+    /// Before the last read.
     read: Fingerprints,
-    /// As the last poll saw them.
+    /// At the last poll.
     polled: Option<Fingerprints>,
     attempted: Instant,
-    /// Since when they differ from what was read.
+    /// Time of the first poll that differed from the last read.
     changed: Option<Instant>,
 }
 
 impl Watch {
-    /// Watches files that have been read in this state.
+    /// Watches files that were read in this state.
     pub(super) fn new(read: Fingerprints, now: Instant) -> Self {
         Self { read, polled: None, attempted: now, changed: None }
     }
 
-    /// The files to look at.
+    /// The files to poll.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.read.keys().cloned().collect()
     }
 
-    /// Whether to read the files, which are in this state now: after a change that has settled, or, while what was
-    /// read last cannot serve, now and then.
+    /// Whether to read the files in this state: after a change that has settled, or periodically while the last load
+    /// failed.
     pub(super) fn is_due(&mut self, state: Fingerprints, is_stale: bool, now: Instant) -> bool {
         let is_settled = self.polled.as_ref() == Some(&state);
         let is_changed = state != self.read;
         self.polled = Some(state);
         if !is_changed {
             self.changed = None;
-            return is_stale && now.saturating_duration_since(self.attempted) >= RETRY;
+            return is_stale && now.saturating_duration_since(self.attempted) >= RETRY_INTERVAL;
         }
         let since = *self.changed.get_or_insert(now);
-        is_settled || now.saturating_duration_since(since) >= PATIENCE
+        is_settled || now.saturating_duration_since(since) >= MAX_SETTLING
     }
 
-    /// The files were read, or as many of them as the configuration named: `read` is the state before that. Files
-    /// of the configuration that serves are watched on until another one replaces it, for it may be theirs to mend.
+    /// Records an attempt to load; `read` are the states before it. Files of the current configuration are watched until
+    /// another one replaces it, since one of them can be the fix.
     pub(super) fn attempted(
         &mut self,
         before: Fingerprints,
@@ -68,7 +68,7 @@ impl Watch {
         if is_replaced {
             self.read = read;
         } else {
-            // What was not read counts as read: only a change makes a difference.
+            // Files that were not read count as read: only a change triggers the next attempt.
             self.read.extend(before);
             self.read.extend(read);
         }
@@ -82,16 +82,16 @@ mod tests {
     use super::*;
     use crate::load::Fingerprint;
 
-    const ONE: Fingerprint = Fingerprint::Away(ErrorKind::NotFound);
-    const TWO: Fingerprint = Fingerprint::Away(ErrorKind::PermissionDenied);
-    const THREE: Fingerprint = Fingerprint::Away(ErrorKind::IsADirectory);
+    const ONE: Fingerprint = Fingerprint::Absent(ErrorKind::NotFound);
+    const TWO: Fingerprint = Fingerprint::Absent(ErrorKind::PermissionDenied);
+    const THREE: Fingerprint = Fingerprint::Absent(ErrorKind::IsADirectory);
 
     fn state(files: &[(&str, Fingerprint)]) -> Fingerprints {
         files.iter().map(|(file, state)| (PathBuf::from(file), *state)).collect()
     }
 
     #[test]
-    fn a_change_is_due_when_it_was_seen_twice() {
+    fn change_is_due_after_two_equal_polls() {
         let now = Instant::now();
         let mut watch = Watch::new(state(&[("a", ONE)]), now);
         let due: Vec<_> = [ONE, ONE, TWO, THREE, TWO, TWO, TWO]
@@ -106,21 +106,24 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_never_settles_is_due_after_a_while() {
+    fn change_that_never_settles_is_due_after_a_while() {
         let start = Instant::now();
         let mut watch = Watch::new(state(&[("a", ONE)]), start);
         let due: Vec<_> = [TWO, THREE, TWO, THREE, TWO]
             .into_iter()
             .zip(0..)
-            .map(|(seen, poll)| watch.is_due(state(&[("a", seen)]), false, start + poll * EVERY))
+            .map(|(seen, poll)| watch.is_due(state(&[("a", seen)]), false, start + poll * POLL_INTERVAL))
             .collect();
         assert_eq!(due, [false, false, false, true, true]);
         watch.attempted(state(&[("a", TWO)]), state(&[("a", TWO)]), true, start);
-        assert!(!watch.is_due(state(&[("a", THREE)]), false, start + 5 * EVERY), "it has its time again");
+        assert!(
+            !watch.is_due(state(&[("a", THREE)]), false, start + 5 * POLL_INTERVAL),
+            "the time starts again"
+        );
     }
 
     #[test]
-    fn what_cannot_serve_is_read_again_now_and_then() {
+    fn failed_load_is_retried_periodically() {
         let start = Instant::now();
         let mut watch = Watch::new(state(&[("a", ONE)]), start);
         for (seconds, is_stale, expected) in [(1, true, false), (6, false, false), (6, true, true)] {
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_the_files_of_both_configurations_are_watched() {
+    fn failed_load_watches_files_of_both_configurations() {
         let now = Instant::now();
         let mut watch = Watch::new(state(&[("config", ONE), ("old", ONE)]), now);
         // The new configuration names another file; the old one changed at the same time and was not read.

@@ -1,4 +1,4 @@
-//! What is odd about certificates that can be read and used all the same.
+//! Warnings about certificates that are usable, but likely not the intended ones.
 
 use tower_mtls::{Clock, DistinguishedName, SystemClock, Timestamp, pem};
 use x509_parser::{
@@ -10,18 +10,18 @@ use x509_parser::{
 use super::files::Findings;
 use crate::config::{FilePath, Located, quoted};
 
-/// Purpose of the CAs of a file.
+/// Purpose of a file of CAs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CaUse {
     Callers { allow_expired: bool },
     Upstreams,
 }
 
-/// A CA that ends sooner is warned of.
+/// Remaining lifetime of a CA below which a warning is reported.
 const SOON_DAYS: i64 = 30;
 
-/// Warns of certificates among CAs that are none, for whoever holds the key of one could sign others; and of
-/// CAs that have expired, are not valid yet, or expire soon.
+/// Warns about leaf certificates among CAs, whose key owners could sign others, and about CAs that have expired, are
+/// not valid yet, or expire soon.
 pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse, findings: &mut Findings) {
     let chain = pem::certificates(pem).unwrap_or_default();
     let parsed: Vec<_> =
@@ -43,18 +43,18 @@ pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse,
         );
     };
     warn(
-        &is_no_authority,
+        &is_leaf,
         &|_| "is not a CA's certificate".to_owned(),
-        "name the certificate of the CA that signed it: whoever holds this one's key could sign others",
+        "name the certificate of the CA that signed it: the owner of this certificate's key could sign others",
     );
     if let CaUse::Callers { .. } = usage {
         warn(
-            &may_not_sign,
+            &lacks_key_cert_sign,
             &|_| {
-                "may not sign certificates (key usage without keyCertSign), so chains to it are refused"
+                "must not sign certificates (key usage without keyCertSign), so chains to it are rejected"
                     .to_owned()
             },
-            "name a CA that may",
+            "name a CA with keyCertSign",
         );
     }
     let now = SystemClock.now();
@@ -79,8 +79,8 @@ pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse,
     );
 }
 
-/// Version 1 knows no CAs, and one that signed itself stands for nobody else.
-fn is_no_authority(certificate: &X509Certificate<'_>) -> bool {
+/// Whether this is a leaf certificate that another one signed. Version 1 has no mark of CAs.
+fn is_leaf(certificate: &X509Certificate<'_>) -> bool {
     certificate.version() == X509Version::V3
         && certificate.issuer() != certificate.subject()
         && !is_authority(certificate)
@@ -90,39 +90,39 @@ fn is_authority(certificate: &X509Certificate<'_>) -> bool {
     certificate.basic_constraints().is_ok_and(|found| found.is_some_and(|found| found.value.ca))
 }
 
-/// A CA whose key usage does not include keyCertSign.
-fn may_not_sign(certificate: &X509Certificate<'_>) -> bool {
+/// Whether this is a CA whose key usage does not include keyCertSign.
+fn lacks_key_cert_sign(certificate: &X509Certificate<'_>) -> bool {
     let usage = certificate.key_usage();
     is_authority(certificate)
         && usage.is_ok_and(|found| found.is_some_and(|usage| !usage.value.key_cert_sign()))
 }
 
-/// Warns of what keeps clients from accepting the listener's certificate.
+/// Warns about a listener's certificate that clients would reject.
 pub(super) fn on_listener(file: &Located<FilePath>, leaf: &[u8], findings: &mut Findings) {
     let Ok((_, leaf)) = X509Certificate::from_der(leaf) else { return };
     if leaf.subject_alternative_name().is_ok_and(|names| names.is_none()) {
         findings.warning(
             file,
-            "the certificate has no subject alternative name, and clients look for the host nowhere else",
+            "the certificate has no subject alternative name, which clients compare with the host",
             "issue it with the host's name as subject alternative name",
         );
     }
     if let Ok(Some(usage)) = leaf.extended_key_usage()
-        && !serves(usage.value)
+        && !allows_server_auth(usage.value)
     {
         findings.warning(
             file,
-            "the certificate's extended key usage does not allow server authentication, so clients refuse it",
+            "the certificate's extended key usage does not allow server authentication, so clients reject it",
             "issue it with the extended key usage serverAuth",
         );
     }
 }
 
-fn serves(usage: &ExtendedKeyUsage<'_>) -> bool {
+fn allows_server_auth(usage: &ExtendedKeyUsage<'_>) -> bool {
     usage.server_auth || usage.any
 }
 
-/// The subject as rules write it.
+/// The subject in the form of rules.
 fn subject(certificate: &X509Certificate<'_>) -> String {
     match DistinguishedName::from_der(certificate.subject().as_raw()) {
         Ok(name) => name.to_string(),

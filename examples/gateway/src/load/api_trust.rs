@@ -1,4 +1,4 @@
-//! Trust in the backends of APIs, made when it is first asked for: dangerous kinds announce themselves.
+//! Trust in the backends of APIs. Built on first use, since building a dangerous kind logs a warning.
 
 use std::{
     collections::BTreeMap,
@@ -10,44 +10,50 @@ use tower_mtls::{UpstreamTrust, danger::UpstreamVerification};
 
 use crate::{config::Verify, store::Id};
 
-/// The CAs of every route, and what was made of them.
+/// The general CAs of upstreams, and the trust that was built from them.
 pub(crate) struct ApiTrust {
-    /// PEM; none: the system's.
+    /// PEM; empty: the system's roots.
     roots: Vec<Vec<u8>>,
-    made: Mutex<Made>,
+    built: Mutex<BuiltTrusts>,
 }
 
-/// Each value has connections of its own.
+/// Trust by verification and by backend. Each value has its own connections.
 #[derive(Default)]
-struct Made {
+struct BuiltTrusts {
     by_kind: BTreeMap<Verify, UpstreamTrust>,
     by_backend: BTreeMap<(Id, Verify), UpstreamTrust>,
 }
 
 impl ApiTrust {
     pub(super) fn new(roots: Vec<Vec<u8>>) -> Self {
-        Self { roots, made: Mutex::default() }
+        Self { roots, built: Mutex::default() }
     }
 
-    /// Full trust in the upstreams of APIs; why there can be none.
+    /// Returns full verification for upstreams of APIs.
+    ///
+    /// # Errors
+    /// The CAs cannot be used.
     pub(super) fn full(&self) -> Result<UpstreamTrust, String> {
         self.kind(&mut self.lock(), Verify::Full)
     }
 
-    /// Trust in this upstream, or the reason why there is none.
+    /// Returns the trust in a backend.
+    ///
+    /// # Errors
+    /// The CAs cannot be used.
     pub(super) fn of_backend(&self, id: &Id, verify: Verify) -> Result<UpstreamTrust, String> {
-        let mut made = self.lock();
+        let mut built = self.lock();
         let key = (id.clone(), verify);
-        if let Some(trust) = made.by_backend.get(&key) {
+        if let Some(trust) = built.by_backend.get(&key) {
             return Ok(trust.clone());
         }
-        let trust = self.kind(&mut made, verify)?.renewed();
-        made.by_backend.insert(key, trust.clone());
+        let trust = self.kind(&mut built, verify)?.renewed();
+        built.by_backend.insert(key, trust.clone());
         Ok(trust)
     }
 
-    fn kind(&self, made: &mut Made, verify: Verify) -> Result<UpstreamTrust, String> {
-        if let Some(trust) = made.by_kind.get(&verify) {
+    fn kind(&self, built: &mut BuiltTrusts, verify: Verify) -> Result<UpstreamTrust, String> {
+        if let Some(trust) = built.by_kind.get(&verify) {
             return Ok(trust.clone());
         }
         let builder = match verify {
@@ -56,32 +62,32 @@ impl ApiTrust {
             Verify::Name => UpstreamTrust::builder().dangerous(UpstreamVerification::NameOnly),
             Verify::None => UpstreamTrust::builder().dangerous(UpstreamVerification::Nothing),
         };
-        let built = self.roots.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build();
-        let trust = built.map_err(|error| {
-            format!("{error}; the gateway's operator names the backend's CA in [upstream_tls] ca")
+        let result = self.roots.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build();
+        let trust = result.map_err(|error| {
+            format!("{error}; the gateway's operator must name the backend's CA in [upstream_tls] ca")
         })?;
-        made.by_kind.insert(verify, trust.clone());
+        built.by_kind.insert(verify, trust.clone());
         Ok(trust)
     }
 
-    /// Forgets the trust in backends for which `is_used` does not hold, and returns it.
+    /// Removes and returns the trust in backends that are not used.
     pub(crate) fn release(&self, is_used: impl Fn(&Id, Verify) -> bool) -> Vec<UpstreamTrust> {
-        let mut made = self.lock();
-        let all = mem::take(&mut made.by_backend);
-        let (kept, over): (BTreeMap<_, _>, _) =
+        let mut built = self.lock();
+        let all = mem::take(&mut built.by_backend);
+        let (used, unused): (BTreeMap<_, _>, _) =
             all.into_iter().partition(|((id, verify), _)| is_used(id, *verify));
-        made.by_backend = kept;
-        BTreeMap::into_values(over).collect()
+        built.by_backend = used;
+        BTreeMap::into_values(unused).collect()
     }
 
-    /// All that was made.
-    pub(crate) fn made(&self) -> Vec<UpstreamTrust> {
-        let made = self.lock();
-        made.by_kind.values().chain(made.by_backend.values()).cloned().collect()
+    /// Returns all values that were built.
+    pub(crate) fn built(&self) -> Vec<UpstreamTrust> {
+        let built = self.lock();
+        built.by_kind.values().chain(built.by_backend.values()).cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Made> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BuiltTrusts> {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

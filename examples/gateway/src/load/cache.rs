@@ -1,5 +1,4 @@
-//! What one load hands on to the next: whatever was made of contents that did not change is the very same value,
-//! so that its connections and sessions go on.
+//! Values that loads share. A value whose source did not change is reused, with its connections and sessions.
 
 use std::{
     collections::HashMap,
@@ -9,25 +8,24 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tower_mtls::{
-    ClientIdentity, ServerTls, TrustAnchors, UpstreamTrust,
-    apim::{Document, SharedDeployment},
-    identity::SharedIdentities,
-    outbound::SharedUpstreamTrust,
+    ClientIdentity, ServerTls, Shared, TrustAnchors, UpstreamTrust,
+    apim::{DeploymentCertificates, Document},
+    identity::Identities,
 };
 
 use super::api_trust::ApiTrust;
-use crate::{serve::Client, store::Published};
+use crate::{serve::Client, store::CurrentStore};
 
-/// SHA-256 of everything that a value was made of. Some of that is secret: it stays in memory.
+/// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; 32]);
 
 impl Digest {
-    /// Of these parts, in this order; `kind` keeps values of different kinds apart.
+    /// Hashes these parts in order; `kind` separates values of different kinds.
     pub(super) fn of<'a>(kind: &'a str, parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hash = Sha256::new();
         for part in std::iter::once(kind.as_bytes()).chain(parts) {
-            // With their lengths, so that no two lists of parts are the same octets.
+            // With its length, so that different lists of parts have different bytes.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -39,31 +37,31 @@ impl Digest {
     }
 }
 
-/// What loads made so far.
+/// Values of earlier loads.
 #[derive(Default)]
 pub(crate) struct Cache {
     pub(super) identities: Memo<ClientIdentity>,
     pub(super) anchors: Memo<TrustAnchors>,
     pub(super) upstream_trusts: Memo<UpstreamTrust>,
-    /// That of APIs, by the CAs.
+    /// Trust of APIs, by the CAs.
     pub(super) api_trusts: Memo<Arc<ApiTrust>>,
-    /// The same trusts by their settings: what requests of all configurations look up.
-    pub(super) shared_trusts: Memo<SharedUpstreamTrust>,
-    /// The identities, likewise.
-    pub(super) shared_identities: SharedIdentities,
+    /// The same by their settings. Requests of all configurations use these.
+    pub(super) shared_trusts: Memo<Shared<UpstreamTrust>>,
+    /// Identities by name. Requests of all configurations use these.
+    pub(super) shared_identities: Shared<Identities>,
     pub(super) server_tls: Memo<ServerTls>,
     pub(super) documents: Memo<Document>,
-    pub(super) deployments: Memo<SharedDeployment>,
+    pub(super) deployments: Memo<Shared<DeploymentCertificates>>,
     pub(super) clients: Memo<Client>,
-    /// How many requests each route has in flight: they count whatever configuration they came under.
+    /// Requests in flight by route, over all configurations.
     pub(super) in_flight: Memo<Arc<AtomicUsize>>,
-    /// What requests see of the store: loads come and go, it stays.
-    pub(super) store: Arc<Published>,
+    /// Contents of the store for requests, over all configurations.
+    pub(super) store: Arc<CurrentStore>,
 }
 
 impl Cache {
-    /// Ends a load. What a successful one did not use is dropped; after one that failed all is kept, since the
-    /// last successful one still serves.
+    /// Ends a load. Values that a successful load did not use are dropped; a failed load drops none, since the previous
+    /// configuration still serves.
     pub(crate) fn finish_load(&mut self, succeeded: bool) {
         self.identities.finish_load(succeeded);
         self.anchors.finish_load(succeeded);
@@ -84,7 +82,7 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// Values by the digest of what they were made of.
+/// Values by the digest of their sources.
 pub(super) struct Memo<T>(HashMap<Digest, Entry<T>>);
 
 struct Entry<T> {
@@ -99,20 +97,20 @@ impl<T> Default for Memo<T> {
 }
 
 impl<T: Clone> Memo<T> {
-    /// The value that was made of the same contents, or else what `make` makes of them.
+    /// Returns the value for this digest, built by `build` if there is none.
     ///
     /// # Errors
-    /// Those of `make`; an error is not kept.
-    pub(super) fn get_or_make<E>(
+    /// Those of `build`; an error is not stored.
+    pub(super) fn get_or_build<E>(
         &mut self,
         digest: Digest,
-        make: impl FnOnce() -> Result<T, E>,
+        build: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         if let Some(entry) = self.0.get_mut(&digest) {
             entry.is_used = true;
             return Ok(entry.value.clone());
         }
-        let value = make()?;
+        let value = build()?;
         self.0.insert(digest, Entry { value: value.clone(), is_used: true });
         Ok(value)
     }
@@ -129,25 +127,25 @@ impl<T: Clone> Memo<T> {
 mod tests {
     use super::*;
 
-    fn kept(kept: &mut Memo<u32>, name: &str, make: Result<u32, ()>) -> Result<u32, ()> {
-        kept.get_or_make(Digest::of("test", [name.as_bytes()]), || make)
+    fn get(memo: &mut Memo<u32>, name: &str, built: Result<u32, ()>) -> Result<u32, ()> {
+        memo.get_or_build(Digest::of("test", [name.as_bytes()]), || built)
     }
 
     #[test]
-    fn a_value_is_kept_as_long_as_every_successful_load_uses_it() {
+    fn value_is_reused_until_a_successful_load_does_not_use_it() {
         let mut values = Memo::default();
-        assert_eq!(kept(&mut values, "a", Ok(1)), Ok(1));
-        assert_eq!(kept(&mut values, "a", Ok(2)), Ok(1), "within a load");
+        assert_eq!(get(&mut values, "a", Ok(1)), Ok(1));
+        assert_eq!(get(&mut values, "a", Ok(2)), Ok(1), "within a load");
         values.finish_load(true);
-        assert_eq!(kept(&mut values, "a", Ok(3)), Ok(1), "in the next load");
+        assert_eq!(get(&mut values, "a", Ok(3)), Ok(1), "in the next load");
         values.finish_load(true);
         values.finish_load(false);
-        assert_eq!(kept(&mut values, "a", Ok(4)), Ok(1), "after a load that failed before it came so far");
+        assert_eq!(get(&mut values, "a", Ok(4)), Ok(1), "after a load that failed before it came so far");
         values.finish_load(true);
         values.finish_load(true);
-        assert_eq!(kept(&mut values, "a", Ok(5)), Ok(5), "after a load that did not use it");
-        assert_eq!(kept(&mut values, "b", Err(())), Err(()));
-        assert_eq!(kept(&mut values, "b", Ok(6)), Ok(6), "an error is not kept");
+        assert_eq!(get(&mut values, "a", Ok(5)), Ok(5), "after a load that did not use it");
+        assert_eq!(get(&mut values, "b", Err(())), Err(()));
+        assert_eq!(get(&mut values, "b", Ok(6)), Ok(6), "an error is not stored");
     }
 
     #[test]

@@ -1,51 +1,51 @@
-//! What callers connect to: the listener and the management listener, with their certificates.
+//! Listeners: addresses, certificates and TLS settings.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tower_mtls::{ClientCertificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
+use tower_mtls::{Certificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
 
 use super::{
-    Named, advice,
+    SectionsByName, advice,
     cache::{Cache, Digest},
     files::Findings,
     key_pair, rules,
     trust::Roots,
 };
 use crate::{
-    config::{AskForCertificate, Config, FilePath, KeyFiles, Located, Management, quoted},
+    config::{CertificateRequest, Config, FilePath, KeyFiles, Located, ManagementConfig, quoted},
     management::{Access, Hosts, Token},
-    store::Published,
+    store::CurrentStore,
 };
 
-/// An address to listen on, and what is shown and asked there.
+/// An address to listen on, with its TLS settings.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: Located<SocketAddr>,
     pub(crate) tls: ServerTls,
-    pub(crate) certificate: ClientCertificate,
+    pub(crate) certificate: Certificate,
 }
 
-/// The listener.
+/// Builds the listener.
 pub(super) fn listener(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Endpoint> {
     let request = match config.listener.client_certificate {
-        AskForCertificate::Request => ClientCertificateRequest::Request,
-        AskForCertificate::Off => ClientCertificateRequest::Off,
+        CertificateRequest::Request => ClientCertificateRequest::Request,
+        CertificateRequest::Off => ClientCertificateRequest::Off,
     };
     let listener = &config.listener;
     endpoint("listener", &listener.address, &listener.certificate, request, cache, findings)
 }
 
-/// The management listener, and whom it answers.
+/// Builds the management listener and its access rules.
 pub(super) fn management(
     config: &Config,
-    management: &Management,
-    roots: &Named<Roots>,
-    store: &Arc<Published>,
+    management: &ManagementConfig,
+    roots: &SectionsByName<Roots>,
+    store: &Arc<CurrentStore>,
     cache: &mut Cache,
     findings: &mut Findings,
 ) -> Option<(Endpoint, Access)> {
     let files = management.certificate.as_ref().unwrap_or(&config.listener.certificate);
-    // Browsers prompt whoever is asked.
+    // Browsers prompt for a requested certificate.
     let request = match management.client_certificate {
         Some(_) => ClientCertificateRequest::Request,
         None => ClientCertificateRequest::Off,
@@ -74,12 +74,12 @@ fn token(file: &Located<FilePath>, findings: &mut Findings) -> Option<Token> {
     let token = Token::new(&contents);
     if let Err(problem) = &token {
         let problem = format!("{} {problem}", quoted(&file.written));
-        findings.error(file, problem, "write a long random text into it, such as 32 octets in hex");
+        findings.error(file, problem, "write a long random text into it, such as 32 bytes in hex");
     }
     token.ok()
 }
 
-/// `role` keeps the sessions of two listeners apart that show the same certificate.
+/// `role` separates the TLS sessions of two listeners with the same certificate.
 fn endpoint(
     role: &str,
     address: &Located<SocketAddr>,
@@ -91,13 +91,13 @@ fn endpoint(
     let pair = key_pair::pair(files, &mut cache.identities, findings)?;
     let certificate = pair.identity.certificate();
     advice::on_listener(files.certificate(), certificate.der(), findings);
-    let asks = [u8::from(request == ClientCertificateRequest::Request)];
-    let digest = Digest::of("server", [role.as_bytes(), pair.digest.as_bytes(), &asks]);
-    let made = cache.server_tls.get_or_make(digest, || {
+    let is_requested = [u8::from(request == ClientCertificateRequest::Request)];
+    let digest = Digest::of("server", [role.as_bytes(), pair.digest.as_bytes(), &is_requested]);
+    let built = cache.server_tls.get_or_build(digest, || {
         let key = pair.identity.certified_key();
         ServerTls::builder().certified_key(key).client_certificate(request).build()
     });
-    match made {
+    match built {
         Ok(tls) => Some(Endpoint { address: address.clone(), tls, certificate: certificate.clone() }),
         Err(error) => {
             findings.error(address, error.to_string(), "check certificate and private_key");

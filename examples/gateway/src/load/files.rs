@@ -1,4 +1,4 @@
-//! Reading the files that a configuration names, and keeping what is wrong with them.
+//! Reads files that a configuration names, and collects findings.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use crate::{
     file,
 };
 
-/// No certificate bundle, key or list comes near this size.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// The size limit of a file, in bytes.
+const MAX_SIZE: u64 = 64 * 1024 * 1024;
 
-/// What is found while loading.
+/// Findings and file states of one load.
 #[derive(Debug)]
 pub(super) struct Findings {
     file: PathBuf,
@@ -51,7 +51,7 @@ impl Findings {
         self.add(at, Severity::Note, problem.into(), remedy.into());
     }
 
-    /// What several places share is said once for each place.
+    /// Adds a finding, once for each position.
     fn add<T>(&mut self, at: &Located<T>, severity: Severity, problem: String, remedy: String) {
         let finding = at.diagnostic(&self.file, severity, problem, remedy);
         if !self.found.contains(&finding) {
@@ -59,24 +59,24 @@ impl Findings {
         }
     }
 
-    /// All findings, by line, and the state that each file was in before it was read.
+    /// Returns all findings by line, and the state of each file before it was read.
     pub(super) fn finish(mut self) -> (Vec<Diagnostic>, Fingerprints) {
         self.found.sort_by_key(|finding| finding.line);
         (self.found, self.read)
     }
 
-    /// The contents of a file.
+    /// Reads a file.
     pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
         self.note_state(file);
-        self.or_say(file, file::read(file, LARGEST))
+        self.or_report(file, file::read(file, MAX_SIZE))
     }
 
-    /// Of a file that is read twice the first state counts: whatever changed in between is a change.
+    /// Records the state of a file before its first read: a change between two reads counts.
     fn note_state(&mut self, file: &Located<FilePath>) {
         self.read.entry(file.resolved.clone()).or_insert_with(|| Fingerprint::of(file));
     }
 
-    fn or_say<T>(&mut self, file: &Located<FilePath>, read: io::Result<T>) -> Option<T> {
+    fn or_report<T>(&mut self, file: &Located<FilePath>, read: io::Result<T>) -> Option<T> {
         match read {
             Ok(contents) => Some(contents),
             Err(error) => {
@@ -84,25 +84,26 @@ impl Findings {
                 self.error(
                     file,
                     problem,
-                    "name a file that this user can read; paths start at this file's folder",
+                    "name a file that this user can read; paths start at the folder of this configuration",
                 );
                 None
             }
         }
     }
 
-    /// The contents of a file that nobody else should be able to read; they are wiped from memory on drop.
+    /// Reads a file that other users should not be able to read. The contents are wiped from memory on drop.
     pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
         self.note_state(file);
-        let contents = self.or_say(file, file::read(file, LARGEST).map(Zeroizing::new))?;
+        let contents = self.or_report(file, file::read(file, MAX_SIZE).map(Zeroizing::new))?;
         if is_open_to_others(file) {
-            let problem = format!("{} holds a secret, and others can read it", quoted(&file.written));
-            self.warning(file, problem, "take their permission away (chmod 600)");
+            let problem = format!("{} contains a secret and is readable by others", quoted(&file.written));
+            self.warning(file, problem, "remove their permission (chmod 600)");
         }
         Some(contents)
     }
 }
 
+/// Whether other users have any permission on the file.
 #[cfg(unix)]
 pub(crate) fn is_open_to_others(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;

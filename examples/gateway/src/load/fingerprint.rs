@@ -1,4 +1,4 @@
-//! What tells a changed file from an unchanged one, without reading it.
+//! Detection of changed files by their metadata.
 
 use std::{
     collections::BTreeMap,
@@ -6,22 +6,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The state of a file, as far as its metadata tell. Links are followed: where a link on the way is swapped, the
-/// file behind it is another.
+/// The state of a file by its metadata. Links are followed, so a swapped link on the path is a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fingerprint {
-    /// It is there.
+    /// The file exists.
     #[cfg(unix)]
-    There { file: FileId, size: u64, modified: (i64, i64), changed: (i64, i64) },
-    /// It is there.
+    Present { file: FileId, size: u64, modified: (i64, i64), changed: (i64, i64) },
+    /// The file exists.
     #[cfg(not(unix))]
-    There { size: u64, modified: Option<std::time::SystemTime> },
-    /// It is not, or this user may not see it.
-    Away(io::ErrorKind),
+    Present { size: u64, modified: Option<std::time::SystemTime> },
+    /// The file is missing or not accessible.
+    Absent(io::ErrorKind),
 }
 
-/// Identity of a file, as opposed to another one in its place. Inode numbers are reused, so the creation time is part of
-/// it where the file system keeps one.
+/// Identity of a file, which differs from that of a replacement. It includes the creation time, where available, since
+/// inode numbers are reused.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
@@ -31,23 +30,23 @@ pub(crate) struct FileId {
     is_regular: bool,
 }
 
-/// The state of several files.
+/// States of several files.
 pub(crate) type Fingerprints = BTreeMap<PathBuf, Fingerprint>;
 
 impl Fingerprint {
-    /// The state of this file now.
+    /// Returns the current state of a file.
     pub(crate) fn of(file: &Path) -> Self {
         match fs::metadata(file) {
-            Ok(metadata) => Self::there(&metadata),
-            Err(error) => Self::Away(error.kind()),
+            Ok(metadata) => Self::present(&metadata),
+            Err(error) => Self::Absent(error.kind()),
         }
     }
 
-    /// Whether both are the same file, which was changed in place. Where files have no inodes, none is.
+    /// Whether both are states of one file that was changed in place. Always false on systems without inodes.
     pub(crate) fn is_edit_of(&self, other: &Self) -> bool {
         match (self, other) {
             #[cfg(unix)]
-            (Self::There { file, .. }, Self::There { file: other_file, .. }) => {
+            (Self::Present { file, .. }, Self::Present { file: other_file, .. }) => {
                 file == other_file && self != other
             }
             _ => false,
@@ -55,9 +54,9 @@ impl Fingerprint {
     }
 
     #[cfg(unix)]
-    fn there(metadata: &fs::Metadata) -> Self {
+    fn present(metadata: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Self::There {
+        Self::Present {
             file: FileId {
                 device: metadata.dev(),
                 inode: metadata.ino(),
@@ -71,12 +70,12 @@ impl Fingerprint {
     }
 
     #[cfg(not(unix))]
-    fn there(metadata: &fs::Metadata) -> Self {
-        Self::There { size: metadata.len(), modified: metadata.modified().ok() }
+    fn present(metadata: &fs::Metadata) -> Self {
+        Self::Present { size: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 
-/// The state of these files now.
+/// Returns the current states of files.
 pub(crate) fn fingerprints<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Fingerprints {
     files.into_iter().map(|file| (file.clone(), Fingerprint::of(file))).collect()
 }
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_happens_to_a_file_changes_its_fingerprint() {
+    fn fingerprint_changes_with_each_change_of_a_file() {
         let folder = std::env::temp_dir().join(format!("gateway-fingerprint-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         for name in ["one", "two"] {

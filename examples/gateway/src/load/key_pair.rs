@@ -1,4 +1,4 @@
-//! Certificates with their private keys: the listener's, and the identities.
+//! Certificates with their private keys: those of listeners and identities.
 
 use std::convert::Infallible;
 
@@ -11,52 +11,52 @@ use super::{
 };
 use crate::config::{FilePath, KeyFiles, Located, quoted};
 
-/// A certificate with its key, and the digest of the files that it was read from.
+/// A certificate with its key, and the digest of its files.
 #[derive(Clone)]
-pub(super) struct Pair {
+pub(super) struct LoadedKeyPair {
     pub(super) identity: ClientIdentity,
     pub(super) digest: Digest,
 }
 
-/// Reads an identity, and gives it its name.
+/// Reads an identity and sets its name.
 pub(super) fn named(
     name: &str,
     files: &KeyFiles,
-    kept: &mut Memo<ClientIdentity>,
+    memo: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
-    let pair = pair(files, kept, findings)?;
-    // Memo once more under its name, which is part of what makes it what it is.
+) -> Option<LoadedKeyPair> {
+    let pair = pair(files, memo, findings)?;
+    // The name is part of an identity, so each name has its own entry.
     let digest = Digest::of("named", [name.as_bytes(), pair.digest.as_bytes()]);
-    let make = || Ok::<_, Infallible>(pair.identity.clone().with_name(name));
-    let Ok(identity) = kept.get_or_make(digest, make);
-    Some(Pair { identity, digest: pair.digest })
+    let build = || Ok::<_, Infallible>(pair.identity.clone().with_name(name));
+    let Ok(identity) = memo.get_or_build(digest, build);
+    Some(LoadedKeyPair { identity, digest: pair.digest })
 }
 
-/// Reads a pair from either form of files, and warns if its certificate is not valid now.
+/// Reads a pair from either form of files, and warns if the certificate is not valid now.
 pub(super) fn pair(
     files: &KeyFiles,
-    kept: &mut Memo<ClientIdentity>,
+    memo: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let pair = match files {
         KeyFiles::Pem { certificate, private_key, password_file: None } => {
-            from_pem(certificate, private_key, kept, findings)?
+            from_pem(certificate, private_key, memo, findings)?
         }
         KeyFiles::Pem { certificate, private_key, password_file: Some(password_file) } => {
-            from_encrypted_pem(certificate, private_key, password_file, kept, findings)?
+            from_encrypted_pem(certificate, private_key, password_file, memo, findings)?
         }
-        KeyFiles::Pfx { pfx, password_file } => from_pfx(pfx, password_file, kept, findings)?,
+        KeyFiles::Pfx { pfx, password_file } => from_pfx(pfx, password_file, memo, findings)?,
     };
     let identity = &pair.identity;
     let certificate_file = files.certificate();
     let (validity, now) = (identity.certificate().validity(), SystemClock.now());
     if now > validity.not_after {
-        let problem = format!("the certificate has expired at {}", validity.not_after);
-        findings.warning(certificate_file, problem, "renew it: peers will refuse it");
+        let problem = format!("the certificate expired at {}", validity.not_after);
+        findings.warning(certificate_file, problem, "renew it: peers reject it");
     } else if now < validity.not_before {
         let problem = format!("the certificate is not valid before {}", validity.not_before);
-        findings.warning(certificate_file, problem, "check the clock: peers will refuse it");
+        findings.warning(certificate_file, problem, "check the clock: peers reject it");
     }
     Some(pair)
 }
@@ -64,16 +64,16 @@ pub(super) fn pair(
 fn from_pem(
     certificate: &Located<FilePath>,
     private_key: &Located<FilePath>,
-    kept: &mut Memo<ClientIdentity>,
+    memo: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
     let (chain, key) = (chain?, key?);
     let digest = Digest::of("pem", [&*chain, &*key]);
-    match kept.get_or_make(digest, || ClientIdentity::from_pem(&chain, &key)) {
-        Ok(identity) => Some(Pair { identity, digest }),
+    match memo.get_or_build(digest, || ClientIdentity::from_pem(&chain, &key)) {
+        Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error) => {
-            explain(&error, &chain, certificate, private_key, findings);
+            report_error(&error, &chain, certificate, private_key, findings);
             None
         }
     }
@@ -83,16 +83,16 @@ fn from_encrypted_pem(
     certificate: &Located<FilePath>,
     private_key: &Located<FilePath>,
     password_file: &Located<FilePath>,
-    kept: &mut Memo<ClientIdentity>,
+    memo: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
     let password = findings.read_secret(password_file);
     let (chain, key, password) = (chain?, key?, password?);
     let password = as_password(password_file, &password, findings)?;
     let digest = Digest::of("encrypted pem", [&*chain, &*key, password.as_bytes()]);
-    match kept.get_or_make(digest, || ClientIdentity::from_encrypted_pem(&chain, &key, password)) {
-        Ok(identity) => Some(Pair { identity, digest }),
+    match memo.get_or_build(digest, || ClientIdentity::from_encrypted_pem(&chain, &key, password)) {
+        Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {
             let remedy = format!("write the password of {} into this file", quoted(&private_key.written));
             findings.error(password_file, error.to_string(), remedy);
@@ -103,14 +103,14 @@ fn from_encrypted_pem(
             None
         }
         Err(error) => {
-            explain(&error, &chain, certificate, private_key, findings);
+            report_error(&error, &chain, certificate, private_key, findings);
             None
         }
     }
 }
 
-/// Says which of the two files is at fault.
-fn explain(
+/// Reports an error at the file that is at fault.
+fn report_error(
     error: &IdentityError,
     chain: &[u8],
     certificate: &Located<FilePath>,
@@ -131,22 +131,24 @@ fn explain(
         }
         IdentityError::UnsupportedKeyEncryption(_)
         | IdentityError::TooLarge { .. }
-        | IdentityError::TooManyIterations { .. } => (private_key, "encrypt the key anew"),
+        | IdentityError::TooManyIterations { .. } => {
+            (private_key, "encrypt the key again with common parameters")
+        }
         IdentityError::KeyPair(KeyPairError::Mismatch) => {
-            (private_key, "name the key that belongs to the first certificate of the other file")
+            (private_key, "name the key of the first certificate in the other file")
         }
         _ => (certificate, "name a PEM file with the certificate first and its chain after it"),
     };
     findings.error(at, format!("{}: {error}", quoted(&at.written)), remedy);
 }
 
-/// The text of a password file.
+/// Decodes a password file.
 fn as_password<'p>(file: &Located<FilePath>, contents: &'p [u8], findings: &mut Findings) -> Option<&'p str> {
     let Ok(password) = std::str::from_utf8(contents) else {
         findings.error(file, "the password is not UTF-8", "save the file as UTF-8");
         return None;
     };
-    // Editors end a file with a line break that is not part of the password.
+    // The line break at the end of the file is not part of the password.
     let password = password.strip_suffix('\n').unwrap_or(password);
     Some(password.strip_suffix('\r').unwrap_or(password))
 }
@@ -154,15 +156,15 @@ fn as_password<'p>(file: &Located<FilePath>, contents: &'p [u8], findings: &mut 
 fn from_pfx(
     pfx: &Located<FilePath>,
     password_file: &Located<FilePath>,
-    kept: &mut Memo<ClientIdentity>,
+    memo: &mut Memo<ClientIdentity>,
     findings: &mut Findings,
-) -> Option<Pair> {
+) -> Option<LoadedKeyPair> {
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));
     let (contents, password) = (contents?, password?);
     let password = as_password(password_file, &password, findings)?;
     let digest = Digest::of("pfx", [&*contents, password.as_bytes()]);
-    match kept.get_or_make(digest, || ClientIdentity::from_pfx(&contents, password)) {
-        Ok(identity) => Some(Pair { identity, digest }),
+    match memo.get_or_build(digest, || ClientIdentity::from_pfx(&contents, password)) {
+        Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {
             let remedy = format!("write the password of {} into this file", quoted(&pfx.written));
             findings.error(password_file, error.to_string(), remedy);

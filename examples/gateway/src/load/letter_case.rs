@@ -1,67 +1,68 @@
-//! Guarded routes that another letter case leads around, if their upstream ignores it.
+//! Guarded routes that a path in another letter case bypasses, if the upstream ignores letter case.
 
 use super::files::Findings;
 use crate::{
-    config::{Located, Mode, Route},
+    config::{Located, Mode, RouteConfig},
     routes::RouteTable,
 };
 
-/// Notes once that routing is case-sensitive, if a guarded route's path in another letter case takes an open route.
-pub(super) fn note(routes: &[Located<Route>], findings: &mut Findings) {
-    let places: Vec<_> = routes.iter().map(Place::of).collect();
-    let found = around(&places);
+/// Notes once that routing is case-sensitive, if a guarded route's path in another letter case matches an open route.
+pub(super) fn note(routes: &[Located<RouteConfig>], findings: &mut Findings) {
+    let paths: Vec<_> = routes.iter().map(RoutePath::of).collect();
+    let found = case_bypasses(&paths);
     let key = |index: usize| routes.get(index).map_or("", |route| route.key.as_str());
     let Some(first) = found.first() else { return };
     let Some(route) = routes.get(first.guarded) else { return };
-    let more: Vec<_> = found.iter().skip(1).map(|around| key(around.guarded)).collect();
-    let more = if more.is_empty() { String::new() } else { format!("; likewise {}", more.join(", ")) };
+    let more: Vec<_> = found.iter().skip(1).map(|case_bypasses| key(case_bypasses.guarded)).collect();
+    let more = if more.is_empty() { String::new() } else { format!("; also {}", more.join(", ")) };
     let (path, open) = (&first.path, key(first.open));
-    let problem = format!("routing is case-sensitive: {path} takes {open}, which needs no certificate{more}");
-    let remedy = "if the upstream ignores letter case, let that route demand a certificate too";
+    let problem =
+        format!("routing is case-sensitive: {path} matches {open}, which needs no certificate{more}");
+    let remedy = "if the upstream ignores letter case, require a certificate on that route too";
     findings.note(&route.path, problem, remedy);
 }
 
-/// A route, as far as it matters here.
-struct Place<'a> {
+/// Host, path and protection of a route.
+struct RoutePath<'a> {
     host: Option<&'a str>,
     path: &'a str,
     is_guarded: bool,
 }
 
-impl<'a> Place<'a> {
-    fn of(route: &'a Located<Route>) -> Self {
+impl<'a> RoutePath<'a> {
+    fn of(route: &'a Located<RouteConfig>) -> Self {
         let is_guarded = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Enforce);
         Self { host: route.host.as_ref().map(|host| host.as_str()), path: route.path.as_str(), is_guarded }
     }
 }
 
-/// A path that differs from a guarded route's in letter case only, and takes an open one. Routes are positions.
+/// A path that differs from a guarded route's in letter case only, and matches an open route. Routes are indexes.
 #[derive(Debug, PartialEq, Eq)]
-struct Around {
+struct CaseBypass {
     guarded: usize,
     path: String,
     open: usize,
 }
 
-/// One such path for each guarded route that has any.
-fn around(places: &[Place<'_>]) -> Vec<Around> {
+/// Returns one such path for each guarded route that has any.
+fn case_bypasses(paths: &[RoutePath<'_>]) -> Vec<CaseBypass> {
     let table =
-        RouteTable::new(places.iter().map(|place| (place.host.map(str::to_owned), place.path.to_owned())));
-    let of_one = |(guarded, place): (usize, &Place<'_>)| {
-        // A shorter route may have the first segments as they are.
+        RouteTable::new(paths.iter().map(|place| (place.host.map(str::to_owned), place.path.to_owned())));
+    let of_one = |(guarded, place): (usize, &RoutePath<'_>)| {
+        // A shorter route can match the first segments unchanged.
         let mut borders = place.path.match_indices('/').map(|(at, _)| at);
         borders.find_map(|at| {
             let (same, other) = place.path.split_at(at);
             let path = format!("{same}{}", in_other_case(other));
             let open = table.find(place.host, &path).filter(|_| path != place.path)?;
-            let is_open = places.get(open).is_some_and(|taken| !taken.is_guarded);
-            is_open.then_some(Around { guarded, path, open })
+            let is_open = paths.get(open).is_some_and(|taken| !taken.is_guarded);
+            is_open.then_some(CaseBypass { guarded, path, open })
         })
     };
-    places.iter().enumerate().filter(|(_, place)| place.is_guarded).filter_map(of_one).collect()
+    paths.iter().enumerate().filter(|(_, place)| place.is_guarded).filter_map(of_one).collect()
 }
 
-/// The text with its letters in the other case, but for the digits of escapes.
+/// Swaps the case of all letters, except digits of escapes.
 fn in_other_case(text: &str) -> String {
     let mut digits = 0_usize;
     let swap = |character: char| {
@@ -104,9 +105,9 @@ mod tests {
             (&[(Some("a"), "/orders", guarded), (Some("b"), "/", open)], NONE),
             (&[(Some("a"), "/o", guarded), (Some("a"), "/", guarded), (None, "/", open)], NONE),
         ] {
-            let places: Vec<_> =
-                routes.iter().map(|&(host, path, is_guarded)| Place { host, path, is_guarded }).collect();
-            let found = around(&places);
+            let paths: Vec<_> =
+                routes.iter().map(|&(host, path, is_guarded)| RoutePath { host, path, is_guarded }).collect();
+            let found = case_bypasses(&paths);
             let found: Vec<_> =
                 found.iter().map(|found| (found.guarded, found.path.as_str(), found.open)).collect();
             assert_eq!(found, expected, "{routes:?}");

@@ -1,27 +1,26 @@
-//! What requests look up while they are being sent. It outlives configurations: a request that was dispatched under
-//! an older one, and connects now, does so by what holds now.
+//! Identities and trust that requests look up at dispatch. They outlive configurations: a request that was routed by an
+//! older one connects with the current values.
 
 use std::collections::BTreeMap;
 
 use tower_mtls::{
-    ClientIdentity, UpstreamTrust,
-    identity::{Identities, IdentityReference, SharedIdentities},
-    outbound::SharedUpstreamTrust,
+    ClientIdentity, Shared, UpstreamTrust,
+    identity::{Identities, IdentityReference},
 };
 
-/// What a load has to make known, which it does not do by itself: its configuration may come to nothing.
+/// Values of a load that are published once its configuration is accepted.
 #[derive(Debug)]
 pub(crate) struct Publication {
-    pub(super) shared: SharedIdentities,
-    pub(super) trusts: Vec<(SharedUpstreamTrust, UpstreamTrust)>,
+    pub(super) shared: Shared<Identities>,
+    pub(super) trusts: Vec<(Shared<UpstreamTrust>, UpstreamTrust)>,
 }
 
 /// Identities by the names of the configuration.
-type ByName = BTreeMap<String, ClientIdentity>;
+type IdentitiesByName = BTreeMap<String, ClientIdentity>;
 
 impl Publication {
-    /// Before the new routes serve: no request, under the old routes or the new, misses a name.
-    pub(crate) fn begin(&self, old: &ByName, new: &ByName) {
+    /// Publishes old and new names, before the new routes serve: requests of both find their names.
+    pub(crate) fn begin(&self, old: &IdentitiesByName, new: &IdentitiesByName) {
         let leaving = old.iter().filter(|(name, _)| !new.contains_key(*name));
         self.shared.replace(referred(new.iter().chain(leaving)));
         for (shared, trust) in &self.trusts {
@@ -31,13 +30,13 @@ impl Publication {
         }
     }
 
-    /// Once they serve: names that are gone are known no longer.
-    pub(crate) fn finish(&self, new: &ByName) {
+    /// Removes the old names, once the new routes serve.
+    pub(crate) fn finish(&self, new: &IdentitiesByName) {
         self.shared.replace(referred(new));
     }
 }
 
-/// By name, and by their names as ids.
+/// Identities by name, and by their names as ids.
 pub(super) fn referred<'a>(named: impl IntoIterator<Item = (&'a String, &'a ClientIdentity)>) -> Identities {
     let mut identities = Identities::new();
     for (name, identity) in named {

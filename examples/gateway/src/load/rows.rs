@@ -1,4 +1,4 @@
-//! Rows of a table by claim that a certificate could have at the same time.
+//! Rows of `identity_by` that one certificate could match at the same time.
 
 use tower_mtls::{DistinguishedName, NamePattern};
 
@@ -8,13 +8,13 @@ use crate::config::{Claim, IdentityBy, quoted};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Apart,
-    /// There are certificates that match both.
+    /// Some certificates match both.
     Overlapping,
-    /// They are one value, in two ways to write it.
+    /// The same value in two spellings.
     Same,
 }
 
-/// Reports rows of which it would depend on their order which of them counts; whether there are none.
+/// Reports rows whose order would decide. Returns true if there are none.
 pub(super) fn are_apart(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> bool {
     let mut are_apart = true;
     for (at, (value, identity)) in by.identities.iter().enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn are_apart(claim: Claim, by: &IdentityBy, findings: &mut Findings) 
     are_apart
 }
 
-/// Values that cannot be read are reported elsewhere.
+/// Compares two values; invalid ones are reported elsewhere.
 fn relation(claim: Claim, one: &str, two: &str) -> Relation {
     let is_same = match claim {
         Claim::CommonName => folded(one) == folded(two),
@@ -42,7 +42,7 @@ fn relation(claim: Claim, one: &str, two: &str) -> Relation {
         },
         Claim::DnsName => {
             let (one, two) = (one.to_ascii_lowercase(), two.to_ascii_lowercase());
-            if one != two && (stands_for(&one, &two) || stands_for(&two, &one)) {
+            if one != two && (matches_wildcard(&one, &two) || matches_wildcard(&two, &one)) {
                 return Relation::Overlapping;
             }
             one == two
@@ -57,13 +57,13 @@ fn parsed<T: std::str::FromStr + PartialEq>(one: &str, two: &str) -> bool {
     matches!((one.parse::<T>(), two.parse::<T>()), (Ok(one), Ok(two)) if one == two)
 }
 
-/// As names are compared: case does not count, nor does white space beyond one between words.
+/// Folds case and white space, as in the comparison of names.
 fn folded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Whether this wildcard stands for this name.
-fn stands_for(wildcard: &str, name: &str) -> bool {
+/// Whether this wildcard matches this name.
+fn matches_wildcard(wildcard: &str, name: &str) -> bool {
     let parent = name.split_once('.').map(|(_, parent)| parent);
     wildcard.strip_prefix("*.").is_some_and(|stem| parent == Some(stem))
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_compared_as_certificates_are() {
+    fn rows_are_compared_like_rules() {
         use Relation::{Apart, Overlapping, Same};
         let prints = ["aa".repeat(20), "AA:".repeat(19) + "AA"];
         for (claim, one, two, expected) in [

@@ -1,53 +1,34 @@
-//! `[routes.client_certificate]`: from texts to a policy.
+//! Policies of `[routes.client_certificate]`.
 
 use std::{fmt::Display, sync::Arc};
 
-use tower_mtls::{Policy, Thumbprint};
+use tower_mtls::{Policy, Rule, Thumbprint};
 
-use super::{Named, files::Findings, trust::Roots};
+use super::{SectionsByName, files::Findings, trust::Roots};
 use crate::{
-    config::{ClientCertificate, FilePath, InStore, Located, Mode, quoted},
-    store::{Members, Published},
+    config::{CertificateRules, FilePath, InStore, Located, Mode, RuleSet, quoted},
+    store::{CurrentStore, StoreMembers},
 };
 
-/// The policy of a route.
+/// Builds the policy of a route.
 pub(super) fn policy(
-    rules: &Located<ClientCertificate>,
-    roots: &Named<Roots>,
-    store: &Arc<Published>,
+    rules: &Located<CertificateRules>,
+    roots: &SectionsByName<Roots>,
+    store: &Arc<CurrentStore>,
     findings: &mut Findings,
 ) -> Option<Policy> {
-    let issuers = parsed(&rules.issuer, findings, NAME);
-    let subjects = parsed(&rules.subject, findings, NAME);
-    let dns_names = parsed(&rules.dns_name, findings, "write orders.contoso.com or *.contoso.com");
-    let thumbprints = parsed::<Thumbprint>(&rules.thumbprint, findings, THUMBPRINT);
-    let listed = match &rules.thumbprint_file {
-        Some(file) => thumbprint_file(file, findings)?,
-        None => Vec::new(),
-    };
-    let mut policy = Policy::builder();
-    if let Some(name) = &rules.trust {
-        // A set that is broken has been reported where it stands.
-        policy = policy.trust(roots.get(name.as_str())?.as_ref()?.anchors.clone());
-    }
-    for name in issuers? {
-        policy = policy.issuer(name);
-    }
-    for name in subjects? {
-        policy = policy.subject(name);
-    }
-    for name in &rules.common_name {
-        policy = policy.common_name(name.as_str());
-    }
-    for name in dns_names? {
-        policy = policy.dns_name(name);
-    }
-    let thumbprints: Vec<_> = thumbprints?.into_iter().chain(listed).collect();
-    if !thumbprints.is_empty() {
-        policy = policy.thumbprints(thumbprints);
-    }
-    if let Some(which) = rules.in_store {
-        policy = policy.member_of(Members::new(store.clone(), which == InStore::Any));
+    let sources = Sources { roots, store };
+    let all_of = sources.rules(&rules.all_of, None, findings);
+    let trust = rules.all_of.trust.as_ref();
+    let groups: Vec<_> = rules
+        .any_of
+        .iter()
+        .map(|alternative| sources.rules(alternative, trust, findings).map(group))
+        .collect();
+    let alternatives: Vec<_> = groups.into_iter().collect::<Option<_>>()?;
+    let mut policy = all_of?.into_iter().fold(Policy::builder(), |policy, rule| policy.require(rule));
+    if !alternatives.is_empty() {
+        policy = policy.require(Rule::any(alternatives));
     }
     if !rules.validity {
         policy = policy.allow_outside_validity();
@@ -70,18 +51,99 @@ pub(super) fn policy(
     }
 }
 
-/// Warns of rules that refuse nobody.
-pub(super) fn warn_of_shadow(rules: &Located<ClientCertificate>, findings: &mut Findings) {
+/// One rule for all rules of an alternative.
+fn group(mut rules: Vec<Rule>) -> Rule {
+    match rules.len() {
+        1 => rules.remove(0),
+        _ => Rule::all(rules),
+    }
+}
+
+/// CAs and store that rules refer to.
+struct Sources<'a> {
+    roots: &'a SectionsByName<Roots>,
+    store: &'a Arc<CurrentStore>,
+}
+
+impl Sources<'_> {
+    /// Builds the rules of a set, cheap ones first: a stranger is rejected before a signature is verified.
+    ///
+    /// `outer` is the set of CAs beside an `any_of`, whose roots callers do not send: they are candidates for
+    /// `issuer_thumbprint`.
+    fn rules(
+        &self,
+        set: &RuleSet,
+        outer: Option<&Located<String>>,
+        findings: &mut Findings,
+    ) -> Option<Vec<Rule>> {
+        let issuers = parsed(&set.issuer, findings, NAME);
+        let subjects = parsed(&set.subject, findings, NAME);
+        let dns_names = parsed(&set.dns_name, findings, "write orders.contoso.com or *.contoso.com");
+        let thumbprints = parsed::<Thumbprint>(&set.thumbprint, findings, THUMBPRINT);
+        let listed = match &set.thumbprint_file {
+            Some(file) => thumbprint_file(file, findings)?,
+            None => Vec::new(),
+        };
+        // A broken set of CAs has been reported with its section.
+        let anchors = |name: &Located<String>| Some(self.roots.get(name.as_str())?.as_ref()?.anchors.clone());
+        let trust = match &set.trust {
+            Some(name) => Some(anchors(name)?),
+            None => None,
+        };
+        let thumbprints: Vec<_> = thumbprints?.into_iter().chain(listed).collect();
+        let mut rules = Vec::new();
+        add(&mut rules, thumbprints, Rule::thumbprint);
+        add(&mut rules, values(&set.spki_pin), Rule::spki_sha256);
+        add(&mut rules, issuers?, Rule::issuer);
+        add(&mut rules, subjects?, Rule::subject);
+        add(&mut rules, values(&set.common_name), Rule::common_name);
+        add(&mut rules, values(&set.organizational_unit), Rule::organizational_unit);
+        add(&mut rules, values(&set.organization), Rule::organization);
+        add(&mut rules, dns_names?, Rule::dns_name);
+        add(&mut rules, values(&set.uri), Rule::uri);
+        add(&mut rules, values(&set.spiffe_id), Rule::spiffe_id);
+        add(&mut rules, values(&set.spiffe_trust_domain), Rule::spiffe_trust_domain);
+        add(&mut rules, values(&set.email), Rule::email);
+        add(&mut rules, values(&set.ip_address), Rule::ip_address);
+        add(&mut rules, values(&set.serial), Rule::serial);
+        add(&mut rules, values(&set.extended_key_usage), Rule::extended_key_usage);
+        if !set.issuer_thumbprint.is_empty() {
+            let pins = values(&set.issuer_thumbprint);
+            rules.push(match trust.clone().or_else(|| anchors(outer?)) {
+                Some(roots) => Rule::issuer_thumbprint_among(pins, roots),
+                None => Rule::issuer_thumbprint(pins),
+            });
+        }
+        rules.extend(trust.map(Rule::trust));
+        let members = |which| StoreMembers::new(self.store.clone(), which == InStore::Any);
+        rules.extend(set.in_store.map(members).map(Rule::member_of));
+        Some(rules)
+    }
+}
+
+/// Adds a rule, unless its list is empty.
+fn add<T>(rules: &mut Vec<Rule>, list: Vec<T>, rule: impl FnOnce(Vec<T>) -> Rule) {
+    if !list.is_empty() {
+        rules.push(rule(list));
+    }
+}
+
+fn values<T: Clone>(list: &[Located<T>]) -> Vec<T> {
+    list.iter().map(|item| item.value.clone()).collect()
+}
+
+/// Warns about rules that reject no caller.
+pub(super) fn warn_of_shadow(rules: &Located<CertificateRules>, findings: &mut Findings) {
     if rules.mode == Mode::Shadow {
         let remedy = "write mode = \"enforce\" when the log shows what you expect";
-        findings.warning(rules, "mode = \"shadow\" refuses nobody", remedy);
+        findings.warning(rules, "mode = \"shadow\" rejects no caller", remedy);
     }
 }
 
 const NAME: &str = "write a distinguished name such as CN=orders, O=Contoso";
 const THUMBPRINT: &str = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
 
-/// All texts as values, or an error for each that is none.
+/// Parses all texts, and reports each that is invalid.
 fn parsed<T>(texts: &[Located<String>], findings: &mut Findings, remedy: &str) -> Option<Vec<T>>
 where
     T: std::str::FromStr,
@@ -104,12 +166,12 @@ fn without_comment(line: &str) -> &str {
     line[..comment.unwrap_or(line.len())].trim()
 }
 
-/// A thumbprint on each line that is neither empty nor a comment; at least one.
+/// Reads one thumbprint per line, without empty lines and comments; at least one.
 fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<Thumbprint>> {
     let contents = findings.read(file)?;
-    let named = quoted(&file.written);
+    let name = quoted(&file.written);
     let Ok(text) = std::str::from_utf8(&contents) else {
-        findings.error(file, format!("{named} is not UTF-8"), "write one thumbprint a line");
+        findings.error(file, format!("{name} is not UTF-8"), "write one thumbprint per line");
         return None;
     };
     let mut thumbprints = Vec::new();
@@ -121,7 +183,7 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
         match line.parse() {
             Ok(thumbprint) => thumbprints.push(thumbprint),
             Err(error) => {
-                findings.error(file, format!("{named}, line {}: {error}", index + 1), THUMBPRINT);
+                findings.error(file, format!("{name}, line {}: {error}", index + 1), THUMBPRINT);
                 return None;
             }
         }
@@ -129,8 +191,8 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
     if thumbprints.is_empty() {
         findings.error(
             file,
-            format!("{named} holds no thumbprint, so nobody would pass"),
-            "write one a line",
+            format!("{name} contains no thumbprint, so no caller would pass"),
+            "write one per line",
         );
         return None;
     }
@@ -138,22 +200,4 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::without_comment;
-
-    #[test]
-    fn a_comment_begins_at_the_start_or_after_white_space() {
-        for (line, expected) in [
-            ("# ours", ""),
-            ("  # ours", ""),
-            ("aa:bb  # orders # new", "aa:bb"),
-            ("aa:bb\t#", "aa:bb"),
-            ("aa#bb", "aa#bb"),
-            ("aa#bb # orders", "aa#bb"),
-            ("  aa bb  ", "aa bb"),
-            ("", ""),
-        ] {
-            assert_eq!(without_comment(line), expected, "{line:?}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! What a second load makes anew, and what it goes on with.
+//! Values that a second load rebuilds or reuses.
 
 use std::{fs, sync::Arc};
 
@@ -9,11 +9,11 @@ use super::*;
 use crate::demo::{self, Scratch, pki};
 
 fn identity(loaded: &Loaded, name: &str) -> *const CertifiedKey {
-    Arc::as_ptr(&loaded.site.identities[name].certified_key())
+    Arc::as_ptr(&loaded.file_routes.identities[name].certified_key())
 }
 
 #[test]
-fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
+fn identity_is_reused_in_the_next_load_unless_its_files_changed() {
     let scratch = Scratch::new();
     let now = time::OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).unwrap();
     pki::ensure(scratch.path(), now).unwrap();
@@ -30,7 +30,6 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
     let outcome = load(true);
     let read: Vec<_> = outcome.read.keys().filter_map(|file| file.file_name()?.to_str()).collect();
     let expected = [
-        "backend-ca.pem",
         "billing.password",
         "billing.pfx",
         "gateway.toml",
@@ -40,6 +39,7 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
         "partners-ca.pem",
         "server.key",
         "server.pem",
+        "upstream-ca.pem",
     ];
     assert_eq!(read, expected);
     let first = outcome.loaded.unwrap();
@@ -61,6 +61,6 @@ fn an_identity_whose_files_did_not_change_is_the_very_same_in_the_next_load() {
     let third = load(true).loaded.unwrap();
     assert_ne!(identity(&first, "orders"), identity(&third, "orders"));
     assert_eq!(identity(&first, "billing"), identity(&third, "billing"));
-    // The same contents are the same identity, under whatever name.
+    // Equal contents are the same identity under any name.
     assert_eq!(identity(&third, "orders"), identity(&third, "billing"));
 }

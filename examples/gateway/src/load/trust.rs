@@ -10,19 +10,19 @@ use super::{
 };
 use crate::config::{FilePath, Located, Trust};
 
-/// The roots of a set, and the digest of the files that they were read from.
+/// The roots of a set, and the digest of their files.
 pub(super) struct Roots {
     pub(super) anchors: TrustAnchors,
     pub(super) digest: Digest,
 }
 
-/// The roots of all files of a set.
-pub(super) fn roots(set: &Trust, kept: &mut Memo<TrustAnchors>, findings: &mut Findings) -> Option<Roots> {
+/// Reads all files of a set.
+pub(super) fn roots(set: &Trust, memo: &mut Memo<TrustAnchors>, findings: &mut Findings) -> Option<Roots> {
     let read: Vec<_> = set.ca.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
     let kind = if set.allow_expired_ca { "anchors, expired too" } else { "anchors" };
     let digest = Digest::of(kind, read.iter().map(|(_, pem)| pem.as_slice()));
-    let made = kept.get_or_make(digest, || {
-        let each: Vec<_> = read.iter().map(|(file, pem)| one(file, pem, findings)).collect();
+    let built = memo.get_or_build(digest, || {
+        let each: Vec<_> = read.iter().map(|(file, pem)| anchors_of(file, pem, findings)).collect();
         let each: Option<Vec<_>> = each.into_iter().collect();
         let all = each.and_then(|each| each.into_iter().reduce(|all, next| all.union(&next))).ok_or(())?;
         Ok::<_, ()>(if set.allow_expired_ca { all.allow_expired_ca() } else { all })
@@ -31,11 +31,11 @@ pub(super) fn roots(set: &Trust, kept: &mut Memo<TrustAnchors>, findings: &mut F
     for (file, pem) in &read {
         advice::on_authorities(file, pem, usage, findings);
     }
-    let anchors = made.ok().filter(|_| read.len() == set.ca.len())?;
+    let anchors = built.ok().filter(|_| read.len() == set.ca.len())?;
     Some(Roots { anchors, digest })
 }
 
-/// The contents of upstreams' CA files, each checked.
+/// Reads and checks CA files of upstreams.
 pub(super) fn upstreams(files: &[Located<FilePath>], findings: &mut Findings) -> Option<Vec<Vec<u8>>> {
     let read: Vec<_> = files.iter().map(|file| upstream(file, findings)).collect();
     read.into_iter().collect()
@@ -52,8 +52,8 @@ fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>
     Some(text)
 }
 
-/// The roots of one file.
-fn one(file: &Located<FilePath>, text: &[u8], findings: &mut Findings) -> Option<TrustAnchors> {
+/// Parses the roots of one file.
+fn anchors_of(file: &Located<FilePath>, text: &[u8], findings: &mut Findings) -> Option<TrustAnchors> {
     match TrustAnchors::from_pem(text) {
         Ok(anchors) => Some(anchors),
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Certificate files in a form that is not read, with the command that converts them.
+//! Certificate files in unsupported formats, with the command that converts them.
 
 use std::{fmt, fs};
 
@@ -10,7 +10,7 @@ use crate::config::{FilePath, Located, quoted};
 
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
 
-/// Reports a CA file that cannot be read: its text, the error, and the part of that about PEM.
+/// Reports a CA file that cannot be parsed. `pem` is the PEM part of the error, if any.
 pub(super) fn on_authorities(
     file: &Located<FilePath>,
     text: &[u8],
@@ -27,7 +27,7 @@ pub(super) fn on_authorities(
             let remedy = if is_as_read(file, text) && is_one_plain_block(text) {
                 conversion(file, "", "plain")
             } else {
-                "convert each block by itself with openssl x509, and name all files in ca".to_owned()
+                "convert each block separately with openssl x509, and name all files in ca".to_owned()
             };
             findings.error(file, problem, remedy);
         }
@@ -36,7 +36,7 @@ pub(super) fn on_authorities(
     }
 }
 
-/// Whether this is a certificate in DER, which is reported.
+/// Reports a certificate in DER. Returns true if it is one.
 pub(super) fn is_der(file: &Located<FilePath>, text: &[u8], findings: &mut Findings) -> bool {
     let is_der = X509Certificate::from_der(text).is_ok();
     if is_der {
@@ -46,24 +46,24 @@ pub(super) fn is_der(file: &Located<FilePath>, text: &[u8], findings: &mut Findi
     is_der
 }
 
-/// The command that converts this file to another one with this added to its name.
+/// Remedy: the command that converts this file to another one with a further extension.
 fn conversion(file: &FilePath, form: &str, extension: &str) -> String {
     let path = file.resolved.display().to_string();
     let (old, new) = (in_shell(&path), in_shell(&format!("{path}.{extension}")));
     format!("run openssl x509 {form}-in {old} -out {new} and name that file")
 }
 
-/// A text as one word of a shell's command line.
+/// Quotes a text for a shell.
 fn in_shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Whether the file is this very text, without a byte order mark and in no other encoding.
+/// Whether the file is exactly this text, without a byte order mark and in no other encoding.
 fn is_as_read(file: &FilePath, text: &[u8]) -> bool {
     fs::metadata(&file.resolved).is_ok_and(|metadata| metadata.len() == text.len() as u64)
 }
 
-/// Whether OpenSSL finds all that is in this text: one block, not indented.
+/// Whether OpenSSL reads the whole text: one block, not indented.
 fn is_one_plain_block(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let lines = text.lines().map(str::trim_end);

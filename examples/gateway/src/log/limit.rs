@@ -32,14 +32,14 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed) < PER_SECOND
     }
 
-    /// Begins anew; the number of lines that were suppressed.
+    /// Resets the count, and returns the number of suppressed lines.
     fn suppressed(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed).saturating_sub(PER_SECOND)
     }
 }
 
 impl Limit {
-    /// Logs how many lines were suppressed since the last report. To be called every second.
+    /// Logs the number of lines that were suppressed since the last report. Must be called every second.
     pub(super) fn report(&self) {
         let refusals = self.0.refusals.suppressed();
         if refusals > 0 {

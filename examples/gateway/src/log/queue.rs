@@ -11,14 +11,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     topic::Topic,
-    writer::{StandardError, Written},
+    writer::{StandardError, WriteCounts},
 };
 
-/// Lines of each queue.
-const LINES: usize = 1_024;
+/// Lines of each queue, at most.
+const MAX_LINES: usize = 1_024;
 
-/// The most bytes of a line.
-const LONGEST: usize = 16 * 1024;
+/// Bytes of a line, at most.
+const MAX_LINE: usize = 16 * 1024;
 
 /// A queue for lines about requests, and one for all others.
 #[derive(Debug)]
@@ -28,10 +28,10 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// The queues, and what ends their writers.
-    pub(super) fn new(written: &Arc<Written>) -> (Self, Vec<WorkerGuard>) {
+    /// Creates the queues, and the guards of their writers.
+    pub(super) fn new(written: &Arc<WriteCounts>) -> (Self, Vec<WorkerGuard>) {
         let queue = |name| {
-            let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES);
+            let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_LINES);
             builder.thread_name(name).finish(StandardError::new(written.clone()))
         };
         let (operation, first) = queue("log");
@@ -39,7 +39,7 @@ impl Queues {
         (Self { requests, operation }, vec![first, second])
     }
 
-    /// How many lines did not fit into each queue.
+    /// Counters of the lines that did not fit into each queue.
     pub(super) fn dropped(&self) -> [ErrorCounter; 2] {
         [self.requests.error_counter(), self.operation.error_counter()]
     }
@@ -60,14 +60,14 @@ impl<'a> MakeWriter<'a> for Queues {
     }
 }
 
-/// Queues one line, of at most [`LONGEST`] bytes.
+/// Queues one line, of at most [`MAX_LINE`] bytes.
 #[derive(Debug)]
 pub(super) struct Line(NonBlocking);
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match line.get(..LONGEST) {
-            Some(beginning) if line.len() > LONGEST => self.0.write_all(&[beginning, b"...\n"].concat())?,
+        match line.get(..MAX_LINE) {
+            Some(beginning) if line.len() > MAX_LINE => self.0.write_all(&[beginning, b"...\n"].concat())?,
             _ => self.0.write_all(line)?,
         }
         Ok(line.len())

@@ -10,7 +10,7 @@ const ABOUT_REQUESTS: &[&str] = &[
     "tower_mtls::outbound::pool",
     "tower_mtls::proxy",
     "gateway::management::access",
-    "gateway::serve::site",
+    "gateway::serve::snapshot",
     "gateway::serve::tunnel",
 ];
 
@@ -19,7 +19,7 @@ const ABOUT_REQUESTS: &[&str] = &[
 pub(super) enum Topic {
     /// A request was refused.
     Refusal,
-    /// A request failed, or another crate has something to say.
+    /// A request failed, or the line is from another crate.
     Failure,
     /// Debugging output, and summaries of the lines above.
     Detail,
@@ -60,9 +60,9 @@ mod tests {
     use super::*;
 
     #[derive(Default, Clone)]
-    struct Seen(Arc<Mutex<Vec<Topic>>>);
+    struct RecordedTopics(Arc<Mutex<Vec<Topic>>>);
 
-    impl<S: Subscriber> Layer<S> for Seen {
+    impl<S: Subscriber> Layer<S> for RecordedTopics {
         fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
             self.0.lock().unwrap().push(Topic::of(event.metadata()));
         }
@@ -70,20 +70,20 @@ mod tests {
 
     #[test]
     fn topics_follow_from_module_level_and_fields() {
-        let seen = Seen::default();
+        let seen = RecordedTopics::default();
         with_default(registry().with(seen.clone()), || {
             tracing::info!(target: "tower_mtls::inbound::report", "request refused");
             tracing::info!(target: "tower_mtls::policy", method = "GET", "request refused");
             tracing::error!(target: "tower_mtls::inbound::extract", "request answered with 500");
-            tracing::warn!(target: "gateway::serve::site", "upstream unreachable");
+            tracing::warn!(target: "gateway::serve::snapshot", "upstream unreachable");
             tracing::warn!(target: "tower_mtls::outbound::pool::meters", "response truncated");
             tracing::warn!(target: "h2::proto", "reset");
-            tracing::debug!(target: "gateway::serve::site", "no route");
+            tracing::debug!(target: "gateway::serve::snapshot", "no route");
             tracing::info!(target: "gateway::log::limit", "summary");
             tracing::info!(target: "gateway::live", "reloaded");
             tracing::info!(target: "gateway::management::arm::audit", "management");
             tracing::warn!(target: "tower_mtls::outbound::trust", "DANGER");
-            tracing::warn!(target: "gateway::serve::sites", "another module");
+            tracing::warn!(target: "gateway::serve::snapshots", "another module");
         });
         use Topic::{Detail, Failure, Operation, Refusal};
         let expected = [

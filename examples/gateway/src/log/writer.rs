@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-/// Lines that writers are done with.
+/// Counts of lines that were written or failed.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct WriteCounts {
     lines: AtomicU64,
     failed: AtomicU64,
 }
 
-impl Written {
+impl WriteCounts {
     pub(super) fn lines(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)
     }
@@ -27,10 +27,10 @@ impl Written {
 
 /// Writes lines to standard error.
 #[derive(Debug)]
-pub(super) struct StandardError(Arc<Written>);
+pub(super) struct StandardError(Arc<WriteCounts>);
 
 impl StandardError {
-    pub(super) fn new(written: Arc<Written>) -> Self {
+    pub(super) fn new(written: Arc<WriteCounts>) -> Self {
         Self(written)
     }
 }

@@ -1,4 +1,4 @@
-//! Who may ask for more than whether the gateway lives.
+//! Access control of the management listener.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,10 +14,10 @@ use axum::{
 };
 use tower_mtls::{RequireCertificateLayer, remote_addr};
 
-use super::{Hosts, Token, arm::Problem};
+use super::{Hosts, Token, arm::ApiError};
 use crate::log;
 
-/// What a caller must show: everything that is configured, of which there is at least one.
+/// Credentials that a client must present: the token, an admitted certificate, or both.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     token: Option<Arc<Token>>,
@@ -34,26 +34,26 @@ impl Access {
         Self { token: token.map(Arc::new), certificate, hosts }
     }
 
-    /// The names under which the listener is asked.
+    /// Returns the host names of the listener.
     pub(super) fn hosts(&self) -> &Hosts {
         &self.hosts
     }
 
-    /// Lets only those to the routes of this router who show it all: the certificate is judged first.
+    /// Requires the configured credentials for all routes of this router. The certificate is checked first.
     pub(super) fn guard(self, router: Router) -> Router {
         let token = self.token.clone();
         let has_none = self.token.is_none() && self.certificate.is_none();
-        let told = Arc::new(Mutex::new(None));
+        let last_warning = Arc::new(Mutex::new(None));
         let router = router.route_layer(from_fn(move |request: Request, next: Next| {
-            let (token, told) = (token.clone(), told.clone());
+            let (token, last_warning) = (token.clone(), last_warning.clone());
             async move {
                 match token {
-                    // The configuration refuses this; should it ever fail to, nobody is let in.
+                    // Excluded by the configuration; fails closed nevertheless.
                     None if has_none => StatusCode::FORBIDDEN.into_response(),
-                    Some(token) if !token.is_named_in(request.headers()) => {
-                        // Pages and clients ask first whether they have to.
+                    Some(token) if !token.matches(request.headers()) => {
+                        // Clients try without credentials first; that is not worth a warning.
                         if request.headers().contains_key(header::AUTHORIZATION) {
-                            warn(&told, &request);
+                            warn(&last_warning, &request);
                         }
                         unauthorized()
                     }
@@ -68,23 +68,23 @@ impl Access {
     }
 }
 
-/// At most one line a second: whoever guesses must not fill the log.
-fn warn(told: &Mutex<Option<Instant>>, request: &Request) {
-    let (now, mut told) = (Instant::now(), told.lock().unwrap_or_else(PoisonError::into_inner));
-    if told.is_none_or(|told| now.saturating_duration_since(told) >= Duration::from_secs(1)) {
-        *told = Some(now);
+/// Logs a warning, at most once a second so that guessing does not fill the log.
+fn warn(last_warning: &Mutex<Option<Instant>>, request: &Request) {
+    let (now, mut last) = (Instant::now(), last_warning.lock().unwrap_or_else(PoisonError::into_inner));
+    if last.is_none_or(|last| now.saturating_duration_since(last) >= Duration::from_secs(1)) {
+        *last = Some(now);
         let remote = remote_addr(request.extensions()).map(tracing::field::display);
         tracing::warn!(
             remote,
             path = &*log::cut(request.uri().path()),
-            "asked with a token that is not the one"
+            "management request rejected: invalid bearer token"
         );
     }
 }
 
 fn unauthorized() -> Response {
-    let message = "The management token is missing or wrong: send the one in token_file as Authorization: Bearer TOKEN.";
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", message).into_response();
+    let message = "The bearer token is missing or invalid. Send the token of token_file as Authorization: Bearer TOKEN.";
+    let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", message).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }

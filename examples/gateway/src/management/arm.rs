@@ -1,19 +1,20 @@
-//! The management API, in the shape of Azure Resource Manager's for API Management, so that Azure's own clients drive
-//! it: resources below `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ApiManagement/service/{}`. Which
-//! subscription, group and service are named makes no difference: there is one gateway.
+//! The management REST API, compatible with Azure Resource Manager's for API Management, so that Azure's clients work
+//! with it. Resources are below
+//! `/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ApiManagement/service/{}`; the names of subscription,
+//! resource group and service are ignored.
 
-mod address;
 mod apis;
 mod audit;
 mod backends;
 mod body;
 mod certificates;
-mod change;
+mod error;
 mod etag;
 mod filter;
+mod item_change;
 mod listing;
 mod policies;
-mod problem;
+mod resource_path;
 
 use std::sync::Arc;
 
@@ -28,10 +29,10 @@ use http::{HeaderValue, Method, StatusCode, header, uri::Authority};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(super) use self::problem::Problem;
+pub(super) use self::error::ApiError;
 use self::{
-    address::{Address, Target},
     listing::ListQuery,
+    resource_path::{Resource, ResourcePath},
 };
 use super::{Hosts, browser};
 use crate::{
@@ -39,31 +40,30 @@ use crate::{
     store::{Apis, Certificates, Revision},
 };
 
-/// How many changes with a body are under way at a time: each holds it in memory.
-const CHANGES: usize = 32;
+/// Maximum number of concurrent changes with a body, which is kept in memory.
+const MAX_CONCURRENT_CHANGES: usize = 32;
 
-/// What the store keeps, if there is one.
-pub(crate) type Stored = Option<(Arc<Certificates>, Arc<Apis>)>;
+/// Handles of the store; None without a store.
+pub(crate) type StoreHandles = Option<(Arc<Certificates>, Arc<Apis>)>;
 
-/// Answers for the resources.
+/// The REST API.
 #[derive(Debug, Clone)]
-pub(super) struct Resources {
+pub(super) struct ManagementApi {
     hosts: Hosts,
-    /// None: the configuration has no store.
-    stored: Stored,
-    site: Arc<ArcSwap<RoutingSnapshot>>,
-    changing: Arc<Semaphore>,
+    store: StoreHandles,
+    routing: Arc<ArcSwap<RoutingSnapshot>>,
+    change_permits: Arc<Semaphore>,
 }
 
-impl Resources {
-    pub(super) fn new(hosts: Hosts, stored: Stored, site: Arc<ArcSwap<RoutingSnapshot>>) -> Self {
-        Self { hosts, stored, site, changing: Arc::new(Semaphore::new(CHANGES)) }
+impl ManagementApi {
+    pub(super) fn new(hosts: Hosts, store: StoreHandles, routing: Arc<ArcSwap<RoutingSnapshot>>) -> Self {
+        Self { hosts, store, routing, change_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_CHANGES)) }
     }
 
-    /// Answers a request of somebody who may ask.
-    pub(super) async fn answer(self, request: Request) -> Response {
+    /// Responds to an authorized request.
+    pub(super) async fn respond(self, request: Request) -> Response {
         let is_head = *request.method() == Method::HEAD;
-        let mut response = self.resource(request).await.unwrap_or_else(IntoResponse::into_response);
+        let mut response = self.dispatch(request).await.unwrap_or_else(IntoResponse::into_response);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -73,82 +73,81 @@ impl Resources {
         response
     }
 
-    async fn resource(self, request: Request) -> Result<Response, Problem> {
+    async fn dispatch(self, request: Request) -> Result<Response, ApiError> {
         let authority = browser::check(&request, &self.hosts)?;
-        let address = Address::parse(request.uri().path())?;
+        let path = ResourcePath::parse(request.uri().path())?;
         listing::check_api_version(request.uri().query())?;
-        let (certificates, apis) = self.stored.ok_or_else(|| {
-            Problem::not_found(
-                "The gateway has no store. Add [store] to its configuration and start it again.",
-            )
+        let (certificates, apis) = self.store.ok_or_else(|| {
+            ApiError::not_found("The gateway has no store. Add [store] to its configuration and restart it.")
         })?;
         let (head, body) = request.into_parts();
-        // Kept until the change is made, whoever waits for it. Never closed.
+        // Held until the change completes, even if the client disconnects. The semaphore is never closed.
         let has_body = matches!(head.method, Method::PUT | Method::PATCH);
-        let place = if has_body { self.changing.acquire_owned().await.ok() } else { None };
-        let asked = ApiRequest { certificates, apis, site: self.site, address, authority, _place: place };
+        let permit = if has_body { self.change_permits.acquire_owned().await.ok() } else { None };
+        let request =
+            ApiRequest { certificates, apis, routing: self.routing, path, authority, _permit: permit };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
-        match (asked.address.target.clone(), head.method.clone()) {
-            (Target::Certificates, _) if is_read => asked.list_certificates(&head).await,
-            (Target::Certificate(id), _) if is_read => asked.certificate(&id).await,
-            (Target::Certificate(id), Method::PUT) => asked.put_certificate(id, &head, body).await,
-            (Target::Certificate(id), Method::DELETE) => asked.delete_certificate(id, &head).await,
-            // There is no Key Vault from which it would have to be read again.
-            (Target::RefreshSecret(id), Method::POST) => asked.certificate(&id).await,
-            (Target::Apis, _) if is_read => asked.list_apis(&head),
-            (Target::Api(id), _) if is_read => asked.api(&id),
-            (Target::Api(id), Method::PUT) => asked.put_api(id, &head, body).await,
-            (Target::Api(id), Method::PATCH) => asked.patch_api(id, &head, body).await,
-            (Target::Api(id), Method::DELETE) => asked.delete_api(id, &head).await,
-            (Target::Backends, _) if is_read => asked.list_backends(&head),
-            (Target::Backend(id), _) if is_read => asked.backend(&id),
-            (Target::Backend(id), Method::PUT) => asked.put_backend(id, &head, body).await,
-            (Target::Backend(id), Method::PATCH) => asked.patch_backend(id, &head, body).await,
-            (Target::Backend(id), Method::DELETE) => asked.delete_backend(id, &head).await,
-            (Target::Policies(of), _) if is_read => asked.list_policies(of.as_ref(), &head),
-            (Target::Policy(of), _) if is_read => asked.policy(of.as_ref(), &head),
-            (Target::Policy(of), Method::PUT) => asked.put_policy(of, &head, body).await,
-            (Target::Policy(of), Method::DELETE) => asked.delete_policy(of, &head).await,
-            (target, _) => Err(not_allowed(&target)),
+        match (request.path.resource.clone(), head.method.clone()) {
+            (Resource::Certificates, _) if is_read => request.list_certificates(&head).await,
+            (Resource::Certificate(id), _) if is_read => request.certificate(&id).await,
+            (Resource::Certificate(id), Method::PUT) => request.put_certificate(id, &head, body).await,
+            (Resource::Certificate(id), Method::DELETE) => request.delete_certificate(id, &head).await,
+            // Without a Key Vault there is nothing to refresh.
+            (Resource::RefreshSecret(id), Method::POST) => request.certificate(&id).await,
+            (Resource::Apis, _) if is_read => request.list_apis(&head),
+            (Resource::Api(id), _) if is_read => request.api(&id),
+            (Resource::Api(id), Method::PUT) => request.put_api(id, &head, body).await,
+            (Resource::Api(id), Method::PATCH) => request.patch_api(id, &head, body).await,
+            (Resource::Api(id), Method::DELETE) => request.delete_api(id, &head).await,
+            (Resource::Backends, _) if is_read => request.list_backends(&head),
+            (Resource::Backend(id), _) if is_read => request.backend(&id),
+            (Resource::Backend(id), Method::PUT) => request.put_backend(id, &head, body).await,
+            (Resource::Backend(id), Method::PATCH) => request.patch_backend(id, &head, body).await,
+            (Resource::Backend(id), Method::DELETE) => request.delete_backend(id, &head).await,
+            (Resource::Policies(api_id), _) if is_read => request.list_policies(api_id.as_ref(), &head),
+            (Resource::Policy(api_id), _) if is_read => request.policy(api_id.as_ref(), &head),
+            (Resource::Policy(api_id), Method::PUT) => request.put_policy(api_id, &head, body).await,
+            (Resource::Policy(api_id), Method::DELETE) => request.delete_policy(api_id, &head).await,
+            (resource, _) => Err(method_not_allowed(&resource)),
         }
     }
 }
 
-/// What a request is about.
+/// Context of a request.
 struct ApiRequest {
     certificates: Arc<Certificates>,
     apis: Arc<Apis>,
-    site: Arc<ArcSwap<RoutingSnapshot>>,
-    address: Address,
+    routing: Arc<ArcSwap<RoutingSnapshot>>,
+    path: ResourcePath,
     authority: Authority,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ApiRequest {
-    /// Carries a change out to its end, and to its line in the log, even if nobody waits for the answer any more.
-    async fn complete<F>(self, change: impl FnOnce(Self) -> F) -> Result<Response, Problem>
+    /// Completes a change and logs it, even if the client disconnects.
+    async fn complete<F>(self, change: impl FnOnce(Self) -> F) -> Result<Response, ApiError>
     where
-        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+        F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
         tokio::spawn(change(self)).await.unwrap_or_else(|_| {
-            let message = "The change ended early; the gateway's log says why.";
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message))
+            let message = "The change was aborted. See the gateway's log.";
+            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message))
         })
     }
 
-    /// A page of a list.
-    fn page(&self, path: &str, wanted: &ListQuery, value: Vec<Value>, count: usize) -> Response {
+    /// Builds the response with a page of a list.
+    fn page(&self, path: &str, query: &ListQuery, value: Vec<Value>, count: usize) -> Response {
         let mut body = json!({ "value": value, "count": count });
-        if let Some(next) = wanted.next(count, &self.authority, path) {
+        if let Some(next) = query.next_link(count, &self.authority, path) {
             body["nextLink"] = next.into();
         }
         Json(body).into_response()
     }
 
-    /// A resource; `path` goes on after the service's, `kind` after that of all.
-    fn named(&self, path: &str, kind: &str, name: &str, properties: Value) -> Value {
+    /// Builds a resource; `path` and `kind` are relative to those of the service.
+    fn resource_json(&self, path: &str, kind: &str, name: &str, properties: Value) -> Value {
         json!({
-            "id": format!("{}{path}", self.address.service_path()),
+            "id": format!("{}{path}", self.path.service_path()),
             "type": format!("Microsoft.ApiManagement/service/{kind}"),
             "name": name,
             "properties": properties,
@@ -156,18 +155,18 @@ impl ApiRequest {
     }
 }
 
-/// A resource with its tag.
-fn tagged(status: StatusCode, tag: Revision, resource: Value) -> Response {
-    (status, [(header::ETAG, etag::of(tag))], Json(resource)).into_response()
+/// Builds the response with a resource and its ETag.
+fn with_etag(status: StatusCode, tag: Revision, resource: Value) -> Response {
+    (status, [(header::ETAG, etag::from_revision(tag))], Json(resource)).into_response()
 }
 
-fn not_allowed(target: &Target) -> Problem {
-    let allowed = match target {
-        Target::Certificates | Target::Apis | Target::Backends | Target::Policies(_) => "GET, HEAD",
-        Target::Certificate(_) | Target::Policy(_) => "GET, HEAD, PUT, DELETE",
-        Target::Api(_) | Target::Backend(_) => "GET, HEAD, PUT, PATCH, DELETE",
-        Target::RefreshSecret(_) => "POST",
+fn method_not_allowed(resource: &Resource) -> ApiError {
+    let allowed = match resource {
+        Resource::Certificates | Resource::Apis | Resource::Backends | Resource::Policies(_) => "GET, HEAD",
+        Resource::Certificate(_) | Resource::Policy(_) => "GET, HEAD, PUT, DELETE",
+        Resource::Api(_) | Resource::Backend(_) => "GET, HEAD, PUT, PATCH, DELETE",
+        Resource::RefreshSecret(_) => "POST",
     };
     let message = format!("The method is not one of {allowed}.");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).allowing(allowed)
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).allowing(allowed)
 }

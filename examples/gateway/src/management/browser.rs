@@ -1,38 +1,38 @@
-//! What keeps a page of somebody else's from asking in the name of whoever looks at it.
+//! Protection against cross-site requests and DNS rebinding.
 
 use axum::{body::Body, extract::Request};
 use http::{HeaderMap, Method, StatusCode, header, uri::Authority};
 use http_body::Body as _;
 
-use super::{Hosts, arm::Problem};
+use super::{Hosts, arm::ApiError};
 
-/// The authority that was asked, if the request may be answered: it names this listener, comes from no other site, and
-/// has a body of JSON or none.
-pub(super) fn check(request: &Request<Body>, hosts: &Hosts) -> Result<Authority, Problem> {
+/// Checks that a request is addressed to this listener, does not come from another site, and has a JSON body or none.
+/// Returns its authority.
+pub(super) fn check(request: &Request<Body>, hosts: &Hosts) -> Result<Authority, ApiError> {
     let authority = authority(request, hosts)?;
     let headers = request.headers();
     if is_of_another_site(headers, &authority) {
         let message = "The request comes from a page of another site.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "CrossSiteRequest", message));
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "CrossSiteRequest", message));
     }
     let has_body = *request.method() == Method::PUT || !request.body().is_end_stream();
     if has_body && !is_json(headers) {
-        let message = "The body has to be JSON, with the header Content-Type: application/json.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message));
+        let message = "The body must be JSON, with the header Content-Type: application/json.";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message));
     }
     Ok(authority)
 }
 
-/// The authority that was asked, if it is this listener.
-pub(super) fn authority(request: &Request<Body>, hosts: &Hosts) -> Result<Authority, Problem> {
+/// Returns the authority of a request if it is one of this listener's.
+pub(super) fn authority(request: &Request<Body>, hosts: &Hosts) -> Result<Authority, ApiError> {
     hosts.of(request).ok_or_else(|| {
-        let message = "The Host of the request is none of this listener's names: those of its certificate, and \
-                       localhost if it listens there.";
-        Problem::new(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequest", message)
+        let message = "The Host header does not match this listener: use a name of its certificate, or localhost if \
+                       it listens there.";
+        ApiError::new(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequest", message)
     })
 }
 
-/// Browsers say where a request comes from; what says nothing is no browser, or a page's own.
+/// Returns true if the headers that browsers set name another site as the origin.
 fn is_of_another_site(headers: &HeaderMap, authority: &Authority) -> bool {
     let own = format!("https://{authority}");
     let origins = headers.get_all(header::ORIGIN);
@@ -41,7 +41,7 @@ fn is_of_another_site(headers: &HeaderMap, authority: &Authority) -> bool {
     is_foreign || sites.iter().any(|site| site != "same-origin" && site != "none")
 }
 
-/// JSON is a type that forms of other sites cannot send.
+/// Returns true if the content type is JSON, which HTML forms of other sites cannot send.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else { return false };
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_from_elsewhere_is_told_from_who_does_not() {
+    fn requests_of_other_sites_are_detected() {
         let authority = Authority::from_static("localhost:9443");
         for (name, value, expected) in [
             ("accept", "application/json", false),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_from_what_a_form_can_send() {
+    fn content_types_of_forms_are_not_json() {
         for (value, expected) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

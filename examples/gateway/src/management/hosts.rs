@@ -1,31 +1,29 @@
-//! Under which names the management listener is asked.
+//! Host names of the management listener.
 
 use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, header, uri::Authority};
-use tower_mtls::{ClientCertificate, GeneralName};
+use tower_mtls::{Certificate, GeneralName};
 
 use crate::routes::normal_host;
 
-/// The names that are the listener's own.
+/// The host names that the listener accepts.
 ///
-/// A page of somebody else's, whose name is made to lead here (DNS rebinding), asks under another one; and a link in an
-/// answer leads whoever follows it, token and all, to no other place.
+/// Rejecting other names prevents DNS rebinding, and links in responses that send the token to another host.
 #[derive(Debug, Clone)]
-pub(crate) struct Hosts(Arc<Names>);
+pub(crate) struct Hosts(Arc<ListenerNames>);
 
 #[derive(Debug)]
-struct Names {
+struct ListenerNames {
     address: IpAddr,
-    /// As the certificate has them, some with a leading `*.`.
+    /// DNS names of the certificate, possibly with a leading `*.`.
     dns: Vec<String>,
     ip: Vec<IpAddr>,
 }
 
 impl Hosts {
-    /// Those that the listener's certificate proves, its address, and, if it can be reached there, the machine's own
-    /// names for itself.
-    pub(crate) fn new(address: IpAddr, certificate: &ClientCertificate) -> Self {
+    /// Collects the names of the listener's certificate, its address, and, if it listens there, the loopback names.
+    pub(crate) fn new(address: IpAddr, certificate: &Certificate) -> Self {
         let names = certificate.subject_alternative_names();
         let dns = names.iter().filter_map(|name| match name {
             GeneralName::Dns(name) => Some(name.to_ascii_lowercase()),
@@ -35,13 +33,13 @@ impl Hosts {
             GeneralName::Ip(address) => Some(*address),
             _ => None,
         });
-        Self(Arc::new(Names { address, dns: dns.collect(), ip: ip.collect() }))
+        Self(Arc::new(ListenerNames { address, dns: dns.collect(), ip: ip.collect() }))
     }
 
-    /// The one authority that a request names, if it is one of ours.
+    /// Returns the authority of a request if it is unambiguous and one of the listener's.
     pub(super) fn of<B>(&self, request: &Request<B>) -> Option<Authority> {
-        let mut named = request.headers().get_all(header::HOST).iter();
-        let header = match (named.next(), named.next()) {
+        let mut values = request.headers().get_all(header::HOST).iter();
+        let header = match (values.next(), values.next()) {
             (None, _) => None,
             (Some(host), None) => Some(host.to_str().ok()?.parse::<Authority>().ok()?),
             (Some(_), Some(_)) => return None,
@@ -55,18 +53,18 @@ impl Hosts {
     }
 
     fn has(&self, host: &str) -> bool {
-        let Names { address, dns, ip } = &*self.0;
-        let is_here = address.is_loopback() || address.is_unspecified();
+        let ListenerNames { address, dns, ip } = &*self.0;
+        let is_local = address.is_loopback() || address.is_unspecified();
         let host = normal_host(host);
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
         match bare.parse::<IpAddr>() {
-            Ok(named) => named == *address || ip.contains(&named) || (is_here && named.is_loopback()),
-            Err(_) => (is_here && host == "localhost") || dns.iter().any(|name| covers(name, &host)),
+            Ok(found) => found == *address || ip.contains(&found) || (is_local && found.is_loopback()),
+            Err(_) => (is_local && host == "localhost") || dns.iter().any(|name| covers(name, &host)),
         }
     }
 }
 
-/// Whether a name of a certificate means this host; a wildcard stands for one label.
+/// Returns true if a name of a certificate matches this host; a wildcard matches one label.
 fn covers(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
@@ -79,11 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_own_names_are_its_own() {
+    fn only_names_of_the_listener_are_accepted() {
         let hosts = |address: &str| {
             let dns = ["gateway.contoso.com", "*.example.com"].map(str::to_owned).to_vec();
             let ip = vec!["10.0.0.7".parse().unwrap()];
-            Hosts(Arc::new(Names { address: address.parse().unwrap(), dns, ip }))
+            Hosts(Arc::new(ListenerNames { address: address.parse().unwrap(), dns, ip }))
         };
         let (local, public) = (hosts("127.0.0.1"), hosts("192.0.2.1"));
         for (host, is_local, is_public) in [
@@ -111,9 +109,9 @@ mod tests {
         let two =
             Request::builder().header("host", "localhost").header("host", "localhost").body(()).unwrap();
         assert!(local.of(&two).is_none());
-        let apart =
+        let conflicting =
             Request::builder().uri("https://evil.example/").header("host", "localhost").body(()).unwrap();
-        assert!(local.of(&apart).is_none());
-        assert!(local.of(&Request::new(())).is_none(), "nothing named");
+        assert!(local.of(&conflicting).is_none());
+        assert!(local.of(&Request::new(())).is_none(), "without a host");
     }
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: what was counted, and how things are at the moment of asking, as Prometheus text.
+//! `/metrics`: counters, and gauges computed at the time of the request, as Prometheus text.
 
 use std::{fmt::Write, time::Duration};
 
@@ -9,56 +9,55 @@ use tower_mtls::{Clock, SystemClock};
 
 use crate::{
     live::Status,
-    serve::{self, RoutingSnapshot, Side},
-    store::Published,
+    serve::{self, CertificateOwner, RoutingSnapshot},
+    store::CurrentStore,
 };
 
-/// The format's own media type.
+/// Media type of the Prometheus text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How often what was measured is sorted.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// Interval between upkeep runs of the recorder.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Upper bounds of the durations that are told apart, in seconds.
+/// Upper bounds of the duration buckets, in seconds.
 const DURATIONS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
-/// Where everything is counted.
+/// Creates the metrics recorder.
 pub(crate) fn recorder() -> Result<PrometheusRecorder, BuildError> {
     let durations = Matcher::Full(serve::DURATION.to_owned());
     Ok(PrometheusBuilder::new().set_buckets_for_metric(durations, DURATIONS)?.build_recorder())
 }
 
-/// Sorts what was measured, for as long as this is polled: unsorted it takes more and more memory.
-pub(crate) async fn upkeep(recorded: &PrometheusHandle) {
-    let mut turns = tokio::time::interval(UPKEEP);
+/// Aggregates measurements for as long as this is polled; without it their memory grows.
+pub(crate) async fn upkeep(recorder: &PrometheusHandle) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
-        turns.tick().await;
-        recorded.run_upkeep();
+        interval.tick().await;
+        recorder.run_upkeep();
     }
 }
 
-/// All there is to tell.
+/// Renders all metrics.
 pub(super) fn render(
-    recorded: &PrometheusHandle,
+    recorder: &PrometheusHandle,
     status: &Status,
-    site: &RoutingSnapshot,
-    published: &Published,
+    routing: &RoutingSnapshot,
+    published: &CurrentStore,
 ) -> String {
-    let mut text = recorded.render();
+    let mut text = recorder.render();
     let now = SystemClock.now();
-    // Written by hand, since they are computed now: a gauge of the facade would go on telling of identities that
-    // are configured no longer.
+    // Not registered as gauges, which would remain for identities that are no longer configured.
     gauge(&mut text, "config_stale_seconds", &[("", status.stale_seconds())]);
     let loaded = status.last_load().as_unix() as f64;
     gauge(&mut text, "gateway_config_last_load_timestamp_seconds", &[("", loaded)]);
     gauge(&mut text, "gateway_draining", &[("", f64::from(u8::from(status.is_draining())))]);
-    for (side, name, label) in [
-        (Side::Identity, "gateway_identity_expires_in_days", "identity"),
-        (Side::Listener, "gateway_listener_certificate_expires_in_days", "listener"),
+    for (owner, name, label) in [
+        (CertificateOwner::Identity, "gateway_identity_expires_in_days", "identity"),
+        (CertificateOwner::Listener, "gateway_listener_certificate_expires_in_days", "listener"),
     ] {
-        let expiries = site.file.expiries.iter().filter(|expiry| expiry.side == side);
-        // Names of the configuration are letters, digits, hyphens and underscores: nothing to escape.
+        let expiries = routing.file.expiries.iter().filter(|expiry| expiry.owner == owner);
+        // Names in the configuration consist of letters, digits, hyphens and underscores: no escaping needed.
         let values: Vec<_> = expiries
             .map(|expiry| (format!("{{{label}=\"{}\"}}", expiry.name), expiry.days_left(now)))
             .collect();
@@ -75,7 +74,7 @@ pub(super) fn render(
     text
 }
 
-/// A label's value; an id has no line breaks.
+/// Escapes a label value; ids do not contain line breaks.
 fn escaped(id: &str) -> String {
     id.replace('\\', r"\\").replace('"', r#"\""#)
 }
@@ -84,7 +83,7 @@ fn gauge(text: &mut String, name: &str, values: &[(&str, f64)]) {
     if values.is_empty() {
         return;
     }
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "# TYPE {name} gauge");
     for (labels, value) in values {
         let _ = writeln!(text, "{name}{labels} {value}");

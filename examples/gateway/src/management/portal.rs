@@ -1,7 +1,7 @@
-//! The portal: a page for administrators with a browser, at `/` of the management listener.
+//! The portal: a web page for administrators, at `/` of the management listener.
 //!
-//! It is part of the binary, loads nothing from elsewhere and holds nothing that is secret, so that anybody is given
-//! it; what it shows and changes goes through the management API, which asks for token and certificate as configured.
+//! Its static files are part of the binary, load nothing from other origins and contain no secrets; they are served
+//! without authentication. The page reads and changes data through the management API, with its access control.
 
 use axum::{
     Router,
@@ -13,8 +13,8 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::{Hosts, browser};
 
-/// Scripts, styles and images of this origin alone, calls to it alone, and no text that becomes markup or script:
-/// what a certificate says stays text.
+/// Allows scripts, styles, images and connections of this origin only, and no conversion of text, such as a
+/// certificate's subject, to markup or script.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
@@ -39,7 +39,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-/// Path, type and contents of a file.
+/// Path, content type and contents of a file.
 type File = (&'static str, &'static str, &'static str);
 
 const FILES: [File; 16] = [
@@ -61,12 +61,12 @@ const FILES: [File; 16] = [
     ("/portal/used-by.js", SCRIPT, include_str!("portal/used-by.js")),
 ];
 
-/// The page and its files.
+/// Builds the router of the static files.
 pub(super) fn router(hosts: &Hosts) -> Router {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, contents)| {
         let hosts = hosts.clone();
-        let answer = move |request: Request| std::future::ready(serve(&request, &hosts, kind, contents));
-        router.route(path, get(answer))
+        let respond = move |request: Request| std::future::ready(serve(&request, &hosts, kind, contents));
+        router.route(path, get(respond))
     })
 }
 

@@ -6,39 +6,39 @@ use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// The fewest octets of a token.
-const LEAST: usize = 16;
+/// Minimum length of a token in bytes.
+const MIN_LENGTH: usize = 16;
 
-/// A token, kept as its digest only.
+/// A token, of which only the digest is kept.
 #[derive(Clone)]
 pub(crate) struct Token([u8; 32]);
 
 impl Token {
-    /// The contents of a token file: one line of visible ASCII, since it travels in a header.
+    /// Reads the contents of a token file: one line of visible ASCII, as required in a header.
     ///
     /// # Errors
     ///
-    /// What is wrong with the file, as the end of a sentence.
+    /// The problem, phrased to follow the name of the file.
     pub(crate) fn new(contents: &[u8]) -> Result<Self, &'static str> {
         let token = contents.strip_suffix(b"\n").unwrap_or(contents);
         let token = token.strip_suffix(b"\r").unwrap_or(token);
-        if token.len() < LEAST {
-            return Err("holds a token of less than 16 octets");
+        if token.len() < MIN_LENGTH {
+            return Err("contains a token of less than 16 bytes");
         }
         if !token.iter().all(u8::is_ascii_graphic) {
-            return Err("holds more than one line of letters, digits and punctuation");
+            return Err("must contain one line of letters, digits and punctuation");
         }
         Ok(Self(Sha256::digest(token).into()))
     }
 
-    /// Whether the request names this token, and only this one. How long that takes tells nothing of the token.
-    pub(super) fn is_named_in(&self, headers: &HeaderMap) -> bool {
+    /// Returns true if the request carries exactly this token. The comparison takes constant time.
+    pub(super) fn matches(&self, headers: &HeaderMap) -> bool {
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
-        let Some((scheme, named)) = field.to_str().ok().and_then(|field| field.split_once(' ')) else {
+        let Some((scheme, value)) = field.to_str().ok().and_then(|field| field.split_once(' ')) else {
             return false;
         };
-        let digest: [u8; 32] = Sha256::digest(named.trim_matches(' ')).into();
+        let digest: [u8; 32] = Sha256::digest(value.trim_matches(' ')).into();
         scheme.eq_ignore_ascii_case("bearer") && bool::from(digest.ct_eq(&self.0))
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     const TEXT: &str = "0123456789abcdef";
 
     #[test]
-    fn a_token_is_one_line_of_at_least_16_octets() {
+    fn token_is_one_line_of_at_least_16_bytes() {
         for (contents, is_good) in [
             (&b"0123456789abcdef"[..], true),
             (b"0123456789abcdef\n", true),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bearer_of_the_very_token_is_let_in() {
+    fn only_the_same_bearer_token_matches() {
         let token = Token::new(TEXT.as_bytes()).unwrap();
         for (fields, expected) in [
             (&["Bearer 0123456789abcdef"][..], true),
@@ -97,12 +97,12 @@ mod tests {
             for field in fields {
                 headers.append(header::AUTHORIZATION, HeaderValue::from_static(field));
             }
-            assert_eq!(token.is_named_in(&headers), expected, "{fields:?}");
+            assert_eq!(token.matches(&headers), expected, "{fields:?}");
         }
     }
 
     #[test]
-    fn debug_shows_nothing_of_it() {
+    fn debug_does_not_reveal_the_token() {
         assert_eq!(format!("{:?}", Token::new(TEXT.as_bytes()).unwrap()), "Token");
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a connection, and the watch that ends a connection without progress.
+//! Activity of one connection, and the timeouts that close it.
 
 use std::{
     fmt,
@@ -19,10 +19,11 @@ use tokio::{
 
 use super::{bounds::TunnelPermit, delivery::Expire, flush::Flush};
 
-/// Limited requests of a connection at a time. A request to an HTTP/1.1 upstream holds about 110 KiB of buffers.
-const REQUESTS: usize = 64;
+/// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
+/// 110 KiB.
+const MAX_REQUESTS: usize = 64;
 
-/// Interval at which a connection with a request in flight is checked.
+/// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum time with unread responses after which a connection counts as idle.
@@ -36,54 +37,54 @@ const UNLIMITED: u64 = u64::MAX;
 pub(super) struct Timeouts {
     /// Without a request.
     pub(super) idle: Duration,
-    /// From the first byte of a request's head to its last. None over HTTP/2.
+    /// From the first to the last byte of a request's head. None over HTTP/2.
     pub(super) head: Option<Duration>,
-    /// Without progress of a response. None: unlimited. Routes may have another one.
+    /// Without progress of a response. None: unlimited. A route can override it.
     pub(super) body: Option<Duration>,
 }
 
-/// Shared by a connection's socket, its requests and its watch.
+/// State shared by the socket, the requests and the timeouts of a connection.
 pub(super) struct Activity {
     start: Instant,
     in_flight: AtomicUsize,
     requests: Arc<Semaphore>,
-    /// When the last request ended, in milliseconds since the start.
+    /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
-    /// When the first byte of a request's head arrived, in milliseconds since the start, plus 1; 0: none has.
+    /// Arrival of the first byte of a request's head, in milliseconds since the start, plus 1. 0: no head has begun.
     head_since: AtomicU64,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
-    /// Responses with bytes that the caller has not taken.
+    /// Number of responses with unread bytes.
     unread: AtomicUsize,
-    /// When the first of them became unread, in milliseconds since the start.
+    /// Time at which the first of them became unread, in milliseconds since the start.
     unread_since: AtomicU64,
-    /// When a connection whose responses are all unread is stalled, in milliseconds since the start.
+    /// End of a connection whose responses are all unread, in milliseconds since the start.
     stalled_at: AtomicU64,
-    /// When the socket stopped taking bytes, in milliseconds since the start, plus 1; 0: it takes them.
+    /// Time at which the socket stopped accepting bytes, in milliseconds since the start, plus 1. 0: it accepts them.
     write_blocked_since: AtomicU64,
     /// The listener's timeout of unread responses, in milliseconds.
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
-    /// Of the route, as long as anything of the connection is left.
-    tunnel_place: OnceLock<TunnelPermit>,
-    /// The listener's: whether it drains.
+    /// The route's permit, released with the connection.
+    tunnel_permit: OnceLock<TunnelPermit>,
+    /// True while the listener drains.
     is_draining: Arc<AtomicBool>,
-    /// The next complete flush of its socket.
+    /// The next complete flush of the socket.
     pub(super) flush: Flush,
 }
 
-/// Why a connection should end.
+/// Timeout that closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TimeoutKind {
-    /// No request for too long.
+    /// No request began in time.
     Idle,
-    /// A head began and did not arrive whole.
+    /// A request's head was not completed in time.
     Head,
-    /// The caller takes nothing of its responses.
+    /// The caller did not read its responses in time.
     Unread,
 }
 
 impl TimeoutKind {
-    /// Value of the metric's label.
+    /// Returns the value of the metric's label.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -93,10 +94,10 @@ impl TimeoutKind {
     }
 }
 
-/// A request that is being answered; its end is the end of this.
+/// A request in flight; it ends when this is dropped.
 pub(super) struct InFlight(
     Arc<Activity>,
-    #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
+    #[expect(dead_code, reason = "released on drop")] Option<OwnedSemaphorePermit>,
 );
 
 impl fmt::Debug for InFlight {
@@ -116,7 +117,7 @@ impl Activity {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
-            requests: Arc::new(Semaphore::new(REQUESTS)),
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             responses: Mutex::default(),
@@ -126,19 +127,19 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
-            tunnel_place: OnceLock::new(),
+            tunnel_permit: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
         })
     }
 
-    /// The connection changes to another protocol: what comes from now on is nobody's business but the upstream's.
+    /// Marks the connection as a tunnel, whose bytes are no longer HTTP.
     ///
-    /// To be called before 101 is sent to the caller, whose next bytes are no HTTP.
-    pub(super) fn tunnel(&self, place: Option<TunnelPermit>) {
-        if let Some(place) = place {
-            // A connection switches once.
-            let _ = self.tunnel_place.set(place);
+    /// Must be called before 101 is sent to the caller.
+    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
+        if let Some(permit) = permit {
+            // Cannot fail: a connection switches once.
+            let _ = self.tunnel_permit.set(permit);
         }
         self.tunnel.store(true, Ordering::Release);
     }
@@ -151,27 +152,27 @@ impl Activity {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    /// Bytes arrived: outside of a request they begin one.
+    /// Records that bytes arrived. Between requests they begin a head.
     pub(super) fn received(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.elapsed() + 1, Ordering::Relaxed);
         }
     }
 
-    /// A request's head is complete. None: it is limited, and there are [`REQUESTS`] already.
+    /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
     pub(super) fn begin(self: &Arc<Self>, is_limited: bool) -> Option<InFlight> {
-        let place = if is_limited { Some(self.requests.clone().try_acquire_owned().ok()?) } else { None };
-        Some(self.begin_with(place))
+        let permit = if is_limited { Some(self.requests.clone().try_acquire_owned().ok()?) } else { None };
+        Some(self.begin_with(permit))
     }
 
-    /// Waits until a limited request can begin.
-    pub(super) async fn begin_later(self: &Arc<Self>) -> InFlight {
+    /// Begins a limited request once fewer than [`MAX_REQUESTS`] are in flight.
+    pub(super) async fn begin_when_free(self: &Arc<Self>) -> InFlight {
         // Never closed.
-        let place = self.requests.clone().acquire_owned().await.ok();
-        self.begin_with(place)
+        let permit = self.requests.clone().acquire_owned().await.ok();
+        self.begin_with(permit)
     }
 
-    fn begin_with(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> InFlight {
+    fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> InFlight {
         let responses = self.responses();
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             // Timeouts of earlier responses do not apply to this one.
@@ -179,35 +180,37 @@ impl Activity {
         }
         drop(responses);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight(self.clone(), place)
+        InFlight(self.clone(), permit)
     }
 
-    /// Counts as idle since now at the earliest.
-    pub(super) fn idle_from_now(&self) {
+    /// Restarts the idle timeout.
+    pub(super) fn restart_idle_timeout(&self) {
         self.idle_since.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// Sets the timeout of unread responses for those whose route does not state one. None: unlimited.
+    /// Sets the timeout of unread responses whose route does not set one. None: unlimited.
     pub(super) fn limit_unread(&self, timeout: Option<Duration>) {
         self.unread_limit.store(millis(timeout), Ordering::Relaxed);
     }
 
-    /// The socket has taken bytes, or has none left to take.
+    /// Records that the socket accepted bytes.
     pub(super) fn written(&self) {
         if self.write_blocked_since.load(Ordering::Relaxed) != 0 {
             self.write_blocked_since.store(0, Ordering::Relaxed);
         }
     }
 
-    /// The socket takes no more bytes.
+    /// Records that the socket does not accept bytes.
     pub(super) fn write_blocked(&self) {
         if self.write_blocked_since.load(Ordering::Relaxed) == 0 {
             self.write_blocked_since.store(self.elapsed() + 1, Ordering::Relaxed);
         }
     }
 
-    /// Time without a request, or with unread responses only; None while there is another request. Progress does not
-    /// count: a caller that takes a byte now and then must not keep its place when places run short.
+    /// Returns the time without a request, or with unread responses only. None while another request is in flight.
+    ///
+    /// Progress of unread responses does not count: a caller that reads a byte now and then must not keep its
+    /// connection when connections are scarce.
     pub(super) fn idle_for(&self) -> Option<Duration> {
         let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
         if self.in_flight.load(Ordering::Relaxed) == 0 {
@@ -217,13 +220,13 @@ impl Activity {
         stalled.filter(|stalled| *stalled >= STALLED)
     }
 
-    /// Whether each request in flight has a response with unread bytes.
+    /// Returns true if all requests in flight have responses with unread bytes.
     fn is_unread(&self) -> bool {
         let unread = self.unread.load(Ordering::Relaxed);
         unread > 0 && unread >= self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The end of a connection whose caller takes nothing, unless it takes something before.
+    /// Returns the end of a connection whose caller reads nothing until then.
     fn unread_until(&self, body: Option<Duration>) -> Option<Instant> {
         let stalled_at = self.stalled_at.load(Ordering::Relaxed);
         let responses = (self.is_unread() && stalled_at != UNLIMITED).then(|| self.at(stalled_at));
@@ -232,8 +235,8 @@ impl Activity {
         responses.into_iter().chain(socket).min()
     }
 
-    /// The next end of the connection if its state does not change.
-    fn ends(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
+    /// Returns the next timeout if the state does not change until then.
+    fn next_timeout(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
         let head_since = self.head_since.load(Ordering::Relaxed);
         let quiet = match timeouts.head {
             _ if self.in_flight.load(Ordering::Relaxed) > 0 => None,
@@ -244,7 +247,7 @@ impl Activity {
         quiet.into_iter().chain(unread).min_by_key(|(at, _)| *at)
     }
 
-    /// Drops the responses that are not read, and forgets those that have ended.
+    /// Drops unread responses after their timeout, and removes completed ones from the list.
     fn expire_responses(&self) {
         let (now, mut open) = (self.elapsed(), Vec::new());
         self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
@@ -265,10 +268,10 @@ impl Activity {
         self.start + Duration::from_millis(millis)
     }
 
-    /// Waits for the end of a timeout.
+    /// Waits until the connection times out.
     ///
-    /// To be polled by the connection's own task: each poll sees whether a request began.
-    pub(super) async fn overdue(&self, timeouts: Timeouts) -> TimeoutKind {
+    /// Must be polled by the connection's own task: each poll observes whether a request began.
+    pub(super) async fn timed_out(&self, timeouts: Timeouts) -> TimeoutKind {
         let mut timer = pin!(sleep_until(Instant::now()));
         let mut is_frequent = false;
         poll_fn(|cx| {
@@ -281,15 +284,16 @@ impl Activity {
                     }
                 }
                 ready!(timer.as_mut().poll(cx));
-                let (now, ends) = (Instant::now(), self.ends(timeouts));
-                if let Some((_, overdue)) = ends.filter(|(at, _)| *at <= now) {
-                    return Poll::Ready(overdue);
+                let (now, end) = (Instant::now(), self.next_timeout(timeouts));
+                if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
+                    return Poll::Ready(kind);
                 }
                 self.expire_responses();
                 is_frequent = self.is_busy();
-                // A head that begins meanwhile is due no later than this.
-                let most = if is_frequent { BUSY_INTERVAL } else { timeouts.head.unwrap_or(timeouts.idle) };
-                let next = ends.map_or(now + most, |(at, _)| at.min(now + most));
+                // A head that begins meanwhile times out no earlier.
+                let interval =
+                    if is_frequent { BUSY_INTERVAL } else { timeouts.head.unwrap_or(timeouts.idle) };
+                let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
                 timer.as_mut().reset(next);
             }
         })
@@ -298,51 +302,51 @@ impl Activity {
 }
 
 impl InFlight {
-    /// See [`Activity::tunnel`].
-    pub(super) fn tunnel(&self, place: Option<TunnelPermit>) {
-        self.0.tunnel(place);
+    /// See [`Activity::switch_to_tunnel`].
+    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
+        self.0.switch_to_tunnel(permit);
     }
 
-    /// Requests in flight on the connection.
+    /// Returns the number of requests in flight on the connection.
     pub(super) fn on_connection(&self) -> usize {
         self.0.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The listener's timeout of unread responses. None: unlimited.
+    /// Returns the listener's timeout of unread responses. None: unlimited.
     pub(super) fn unread_limit(&self) -> Option<Duration> {
         let limit = self.0.unread_limit.load(Ordering::Relaxed);
         (limit != UNLIMITED).then(|| Duration::from_millis(limit))
     }
 
-    /// The connection's socket.
+    /// Returns the flush of the connection's socket.
     pub(super) fn socket_flush(&self) -> &Flush {
         &self.0.flush
     }
 
-    /// This response is to be dropped if its caller does not read it.
-    pub(super) fn responds(&self, response: &Arc<dyn Expire>) {
+    /// Registers a response, which expires if the caller does not read it.
+    pub(super) fn register_response(&self, response: &Arc<dyn Expire>) {
         let mut responses = self.0.responses();
-        // Bounds the list by the responses that are open.
+        // Bounds the list by the number of open responses.
         if responses.len() == responses.capacity() {
             responses.retain(|response| response.strong_count() > 0);
         }
         responses.push(Arc::downgrade(response));
     }
 
-    /// The response has unread bytes.
+    /// Records that a response has unread bytes.
     pub(super) fn unread_begins(&self) {
         if self.0.unread.fetch_add(1, Ordering::Relaxed) == 0 {
             self.0.unread_since.store(self.0.elapsed(), Ordering::Relaxed);
         }
     }
 
-    /// The response has no unread bytes any more.
+    /// Records that a response has no more unread bytes.
     pub(super) fn unread_ends(&self) {
         self.0.unread.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The caller took bytes of the response, or more are ready; `timeout` is how long none may be taken from now on.
-    /// Returns its end, in milliseconds since the start of the connection.
+    /// Records progress of a response: bytes were read, or more are ready. `timeout` is the maximum time without
+    /// further progress. Returns its end, in milliseconds since the start of the connection.
     pub(super) fn unread_progress(&self, timeout: Option<Duration>) -> u64 {
         let now = self.0.elapsed();
         let end = now.saturating_add(millis(timeout));
@@ -350,13 +354,13 @@ impl InFlight {
         end
     }
 
-    /// Whether the listener drains.
+    /// Returns true if the listener drains.
     pub(super) fn is_draining(&self) -> bool {
         self.0.is_draining.load(Ordering::Acquire)
     }
 }
 
-/// None: unlimited.
+/// Converts a timeout to milliseconds. None: unlimited.
 fn millis(timeout: Option<Duration>) -> u64 {
     timeout.map_or(UNLIMITED, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(UNLIMITED))
 }

@@ -1,4 +1,4 @@
-//! Bodies: a caller's, and one that drops a guard with itself.
+//! Request bodies of callers, and bodies with a drop guard.
 
 use std::{
     pin::Pin,
@@ -11,17 +11,17 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-/// A caller's request body. What a service leaves of it can be [discarded](Rest). Empty by default, for a request that
-/// is sent once more.
+/// Request body of a caller. The part that a service does not read can be [discarded](Rest). Empty by default, for
+/// retried requests.
 #[derive(Debug, Default)]
 pub(crate) struct CallerBody {
-    /// None: empty, dropped, or read to its end.
+    /// None: empty, dropped, or read to the end.
     incoming: Option<Incoming>,
     /// None for requests without a body.
     rest: Option<Rest>,
 }
 
-/// The unread rest of a request body, once its service has dropped it.
+/// Unread rest of a request body, available once the body has been dropped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rest(Arc<Mutex<Option<Incoming>>>);
 
@@ -44,7 +44,7 @@ impl Drop for CallerBody {
 }
 
 impl Rest {
-    /// The rest, if its service does not read it.
+    /// Takes the rest, if the body was dropped before its end.
     pub(super) fn take(&self) -> Option<Incoming> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -61,7 +61,7 @@ impl Body for CallerBody {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(incoming).poll_frame(cx));
-        // Trailers are the last frame, after which HTTP/1.1 clients do not ask for another one.
+        // Trailers are the last frame; HTTP/1.1 clients do not poll again after them.
         if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
             this.incoming = None;
         }
@@ -78,7 +78,7 @@ impl Body for CallerBody {
 }
 
 pin_project! {
-    /// Drops its guard with itself.
+    /// Body that owns a drop guard.
     pub(super) struct GuardedBody<B, G> {
         #[pin]
         body: B,

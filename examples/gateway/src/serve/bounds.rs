@@ -1,7 +1,7 @@
-//! How long a route's requests may take, and how many there may be at a time.
+//! Timeouts and concurrency limit of a route.
 //!
-//! tower's `timeout` and `limit` end with the head of the answer, and know nothing of the end of a request's body:
-//! these count the bodies in.
+//! tower's `timeout` and `limit` end with the head of the response and do not observe the end of a request's body.
+//! These bounds include both bodies.
 
 mod deadline;
 mod download;
@@ -31,49 +31,48 @@ use self::{
     future::BoundedFuture,
     idle_timer::{IdleTimer, Progress},
 };
-use super::answer::Failure;
+use super::error_response::ForwardError;
 
-/// The least `body_timeout` of gRPC requests.
-const GRPC: Duration = Duration::from_secs(5 * 60);
+/// Minimum `body_timeout` of gRPC requests.
+const MIN_GRPC_BODY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// The bounds of one route; a layer.
+/// Layer with the bounds of one route.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
-    /// From the end of a request's body to the head of its answer.
-    pub(crate) first_byte: Option<Duration>,
-    /// From the head of a request to the end of its answer's body.
-    pub(crate) whole: Option<Duration>,
-    /// How long a caller may send nothing of a body of which the upstream wants more, and read nothing of an answer
-    /// of which there is more.
-    pub(crate) body: Option<Duration>,
-    /// Requests at a time.
-    pub(crate) requests: Option<usize>,
-    /// How many there are, under this configuration and those before it.
+    /// Maximum time from the end of a request's body to the head of its response.
+    pub(crate) first_byte_timeout: Option<Duration>,
+    /// Maximum time from the head of a request to the end of its response's body.
+    pub(crate) request_timeout: Option<Duration>,
+    /// Maximum time for which the caller sends nothing of a body that the upstream waits for, or reads nothing of a
+    /// response that is ready.
+    pub(crate) body_timeout: Option<Duration>,
+    /// Maximum number of concurrent requests.
+    pub(crate) max_requests: Option<usize>,
+    /// Number of concurrent requests, under this configuration and earlier ones.
     pub(crate) in_flight: Arc<AtomicUsize>,
 }
 
-/// A place among the requests of a route, free again when this is dropped.
+/// Permit for one request of a route, released on drop.
 #[derive(Debug)]
 struct Permit(Arc<AtomicUsize>);
 
-/// Stands in the extensions of an answer that switches to another protocol: whoever runs the tunnel keeps it.
+/// Extension of a response that switches protocols: the permit that the tunnel keeps.
 #[derive(Debug, Clone)]
 pub(crate) struct TunnelPermit {
-    #[expect(dead_code, reason = "held, not read")]
-    place: Arc<Permit>,
+    #[expect(dead_code, reason = "released on drop")]
+    permit: Arc<Permit>,
 }
 
-/// Longest time for which the caller may take nothing of this response while bytes are ready; a response extension.
-/// None: unlimited.
+/// Response extension: maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadTimeout(pub(super) Option<Duration>);
 
 impl Bounds {
-    /// A place, unless all are taken.
-    fn place(&self) -> Option<Permit> {
-        let taken = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let place = Permit(self.in_flight.clone());
-        self.requests.is_none_or(|most| taken < most).then_some(place)
+    /// Acquires a permit. None: the route is at its limit.
+    fn acquire(&self) -> Option<Permit> {
+        let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(self.in_flight.clone());
+        self.max_requests.is_none_or(|max| in_flight < max).then_some(permit)
     }
 }
 
@@ -91,7 +90,7 @@ impl<S> Layer<S> for Bounds {
     }
 }
 
-/// Service made by [`Bounds`].
+/// Service of [`Bounds`].
 #[derive(Debug, Clone)]
 pub(crate) struct Bounded<S> {
     inner: S,
@@ -101,28 +100,29 @@ pub(crate) struct Bounded<S> {
 impl<S, B, R> Service<Request<B>> for Bounded<S>
 where
     S: Service<Request<Upload<B>>, Response = Response<R>>,
-    S::Error: Into<Failure>,
+    S::Error: Into<ForwardError>,
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     R: Body + Send + 'static,
 {
     type Response = Response<Download<R>>;
-    type Error = Failure;
+    type Error = ForwardError;
     type Future = BoundedFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(place) = self.bounds.place() else { return BoundedFuture::refused() };
-        // gRPC keeps a request open while only the response has something to say, and both for a while without.
+        let Some(permit) = self.bounds.acquire() else { return BoundedFuture::rejected() };
+        // A gRPC request stays open while only its response makes progress, and both can pause for longer.
         let progress = is_grpc(&request).then(Progress::new);
-        let timeout = self.bounds.body.map(|body| if progress.is_some() { body.max(GRPC) } else { body });
-        let patience = timeout.map(|timeout| IdleTimer::new(timeout, progress.clone()));
+        let min_timeout = if progress.is_some() { MIN_GRPC_BODY_TIMEOUT } else { Duration::ZERO };
+        let timeout = self.bounds.body_timeout.map(|timeout| timeout.max(min_timeout));
+        let idle_timer = timeout.map(|timeout| IdleTimer::new(timeout, progress.clone()));
         let (head, body) = request.into_parts();
-        let (body, ended) = Upload::new(body, self.bounds.first_byte.is_some(), patience);
-        let answer = self.inner.call(Request::from_parts(head, body));
-        BoundedFuture::new(answer, place, ended, &self.bounds, progress)
+        let (body, upload_end) = Upload::new(body, self.bounds.first_byte_timeout.is_some(), idle_timer);
+        let response = self.inner.call(Request::from_parts(head, body));
+        BoundedFuture::new(response, permit, upload_end, &self.bounds, progress)
     }
 }

@@ -1,4 +1,4 @@
-//! One caller's connection.
+//! Connections of callers.
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
@@ -19,41 +19,46 @@ use super::{
     body::CallerBody,
     bounds::{ReadTimeout, TunnelPermit},
     delivery::DeliveredBody,
-    early::Early,
+    early_response::EarlyResponse,
     listener_control::{ConnectionSettings, ConnectionSignals},
-    measure,
-    snapshot::LARGEST_HEAD,
-    strict_http1::Guard,
+    metrics,
+    snapshot::MAX_HEAD,
+    strict_http1::Http1Validator,
     tunnel,
     watched_io::WatchedIo,
 };
 
-/// HTTP/2 streams at a time, as RFC 9113, section 6.5.2 recommends at least.
-const STREAMS: u32 = 100;
+/// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
+const MAX_STREAMS: u32 = 100;
 
-/// The most of a response that is buffered for one HTTP/2 stream, in bytes.
+/// Response buffer of one HTTP/2 stream, in bytes.
 const SEND_BUFFER: usize = 32 * 1024;
 
-/// Interval of HTTP/2 keep-alive pings, and how long the caller has to acknowledge one.
+/// Interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Time within which the caller must acknowledge a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of a request's body may be on its way: on one HTTP/2 stream, and on all of a connection together, so
-/// that bodies that some upstreams do not read hold up no others, unless there are many of them.
+/// HTTP/2 receive window of a stream, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// HTTP/2 receive window of a connection, in bytes. It exceeds a stream's, so that a few bodies that upstreams do not
+/// read do not block the others.
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
-/// How long a connection without a request stays open once its listener drains: over HTTP/1.1 a request may be on
-/// its way; over HTTP/2 the caller has to confirm that it was told to open no more streams.
+/// Idle timeout of an HTTP/1.1 connection whose listener drains: a request can be in transit.
 const GRACE_HTTP1: Duration = Duration::from_millis(300);
+
+/// Idle timeout of an HTTP/2 connection whose listener drains: the caller must acknowledge the GOAWAY.
 const GRACE_HTTP2: Duration = Duration::from_secs(5);
 
-/// Serves a connection until it ends, is idle for too long, or is drained.
+/// Serves a connection until it ends, times out, or is drained.
 pub(super) async fn serve<S, B>(
     stream: MtlsStream,
     service: S,
     activity: Arc<Activity>,
-    mut told: ConnectionSignals,
+    mut signals: ConnectionSignals,
 ) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -62,43 +67,42 @@ pub(super) async fn serve<S, B>(
 {
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
-    let (watched, slot) = (activity.clone(), TunnelSlot::new());
+    let (request_activity, slot) = (activity.clone(), TunnelSlot::new());
     let tunnel_slot = slot.clone();
     let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
         if request.headers().contains_key(header::UPGRADE) {
             request.extensions_mut().insert(tunnel_slot.clone());
         }
-        // gRPC calls may last as long as they like, and share connections to their upstream.
-        let begun = watched.begin(is_http2 && !is_grpc(&request));
-        let (request, early) = Early::watch(request, is_http2);
-        let (service, watched) = (service.clone(), watched.clone());
+        // gRPC calls are not limited: they can be long, and share connections to their upstream.
+        let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
+        let (request, early) = EarlyResponse::watch(request, is_http2);
+        let (service, activity) = (service.clone(), request_activity.clone());
         async move {
-            let in_flight = match begun {
+            let in_flight = match in_flight {
                 Some(in_flight) => in_flight,
-                None => watched.begin_later().await,
+                None => activity.begin_when_free().await,
             };
-            answer(service, request, early, in_flight, is_http2).await
+            respond(service, request, early, in_flight, is_http2).await
         }
     }));
-    let guard = (!is_http2).then(Guard::new);
-    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), guard));
+    let validator = (!is_http2).then(Http1Validator::new);
+    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator));
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
-    // Whether it was told that the listener drains, and that it is to end.
-    let (mut is_drained, mut ending) = (false, false);
+    let (mut has_seen_drain, mut is_shutting_down) = (false, false);
     loop {
-        let ConnectionSettings { limits, draining } = *told.conditions.borrow_and_update();
-        if draining && !is_drained {
-            is_drained = true;
-            activity.idle_from_now();
+        let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
+        if is_draining && !has_seen_drain {
+            has_seen_drain = true;
+            activity.restart_idle_timeout();
             if is_http2 {
-                ending = true;
+                is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
         activity.limit_unread(limits.body_timeout);
-        let idle = match (draining, is_http2) {
+        let idle = match (is_draining, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
@@ -113,31 +117,31 @@ pub(super) async fn serve<S, B>(
                 }
                 break;
             }
-            Ok(()) = told.conditions.changed() => {}
-            // After the connection, whose poll may begin a request.
-            overdue = activity.overdue(timeouts) => {
-                // A second idle timeout: the caller did not react to the graceful shutdown.
-                if overdue != TimeoutKind::Idle || ending {
-                    tracing::debug!(%remote, ?overdue, "connection closed");
-                    measure::timed_out(overdue.as_str());
+            Ok(()) = signals.settings.changed() => {}
+            // Polled after the connection, which can begin a request.
+            timeout = activity.timed_out(timeouts) => {
+                // At a second idle timeout the caller has not reacted to the graceful shutdown.
+                if timeout != TimeoutKind::Idle || is_shutting_down {
+                    tracing::debug!(%remote, ?timeout, "connection timed out");
+                    metrics::timed_out(timeout.as_str());
                     return;
                 }
-                ending = true;
+                is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
     }
-    // The connection lives on in another protocol, and still counts as one.
-    if let Some(switched) = slot.take() {
-        tunnel::run(switched, remote).await;
+    // A tunnel still counts as a connection.
+    if let Some(tunnel) = slot.take() {
+        tunnel::run(tunnel, remote).await;
     }
 }
 
-/// Answers one request. The last response of an HTTP/1.1 connection says so.
-async fn answer<S, B>(
+/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`.
+async fn respond<S, B>(
     service: S,
     request: Request<CallerBody>,
-    early: Option<Early>,
+    early: Option<EarlyResponse>,
     in_flight: InFlight,
     is_http2: bool,
 ) -> Result<Response<DeliveredBody<B>>, Infallible>
@@ -146,10 +150,10 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let mut response = service.oneshot(request).await?;
-    let is_unread = early.is_some_and(Early::finish);
+    let is_unread = early.is_some_and(EarlyResponse::finish);
     let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        in_flight.tunnel(response.extensions_mut().remove::<TunnelPermit>());
+        in_flight.switch_to_tunnel(response.extensions_mut().remove::<TunnelPermit>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -160,13 +164,13 @@ where
 
 fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Heads are timed by our own watch, which tells a head that is late from a connection that is idle.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
+    // `Activity` times heads, and distinguishes a late head from an idle connection.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(LARGEST_HEAD as u32)
-        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)

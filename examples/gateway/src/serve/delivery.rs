@@ -1,13 +1,13 @@
-//! Delivery of response bodies: how much of them the caller has taken.
+//! Delivery of response bodies to the caller.
 //!
-//! hyper does not poll a body while the caller grants no HTTP/2 window or takes nothing from its socket, so a timeout
-//! inside the body never fires. Each chunk therefore counts as unread until its last byte has been written. The
-//! [watch](super::activity) of the connection drops a body whose chunks make no progress, and closes the connection
-//! when every response in flight is unread and none of them progresses.
+//! hyper does not poll a body while the caller grants no HTTP/2 window or reads nothing from its socket, so a timeout
+//! inside the body never fires. Each chunk therefore counts as unread until its last byte is written. The connection's
+//! [`Activity`](super::activity) drops a body whose chunks make no progress, and closes the connection when all
+//! responses in flight are unread and none makes progress.
 //!
-//! hyper aborts a response as soon as its body fails, and drops what it has not written yet. A body that its upstream
-//! ended early therefore fails only once the connection has taken what arrived: on HTTP/1.1 when its socket is flushed,
-//! on HTTP/2 when all chunks of the stream are written.
+//! hyper aborts a response as soon as its body fails, and drops bytes that are not written yet. A body that the upstream
+//! ended early therefore fails only once the received part is written: on HTTP/1.1 when the socket is flushed, on HTTP/2
+//! when all chunks of the stream are written.
 
 use std::{
     error::Error,
@@ -26,43 +26,43 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{activity::InFlight, flush::Flush};
 
-/// Requests in flight on an HTTP/2 connection from which on each response buffers one chunk only.
+/// Number of requests in flight on an HTTP/2 connection above which each response buffers one chunk only.
 const CROWDED: usize = 16;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A response body whose request is in flight until the caller has taken all of it.
+/// Response body whose request is in flight until the caller has read all of it.
 pub(super) struct DeliveredBody<B>(Arc<Delivery<B>>);
 
-/// One response on its way to the caller.
+/// Delivery of one response.
 struct Delivery<B> {
-    unread: Arc<Unread>,
-    body: Mutex<Undelivered<B>>,
+    progress: Arc<ReadProgress>,
+    body: Mutex<PendingBody<B>>,
 }
 
-struct Undelivered<B> {
+struct PendingBody<B> {
     /// None: expired.
     body: Option<Pin<Box<B>>>,
-    /// The body's, until what came before it is written.
+    /// Error of the body, kept until all earlier bytes are written.
     error: Option<BoxError>,
     waker: Option<Waker>,
 }
 
 /// Progress of one response.
 #[derive(Debug)]
-struct Unread {
+struct ReadProgress {
     in_flight: InFlight,
-    /// Chunks of which the caller has not taken every byte.
+    /// Number of chunks with unread bytes.
     chunks: AtomicUsize,
-    /// When the body expires without progress, in milliseconds since the start of the connection.
+    /// Expiry of the body without progress, in milliseconds since the start of the connection.
     expires: AtomicU64,
-    /// Longest time without progress. None: unlimited.
+    /// Maximum time without progress. None: unlimited.
     timeout: Option<Duration>,
-    /// HTTP/2: done when there are no chunks.
+    /// HTTP/2 only: completes when there are no chunks.
     flush: Option<Flush>,
 }
 
-impl Unread {
+impl ReadProgress {
     fn flush(&self) -> &Flush {
         self.flush.as_ref().unwrap_or_else(|| self.in_flight.socket_flush())
     }
@@ -74,36 +74,37 @@ impl Unread {
         if is_written { Poll::Ready(()) } else { flushed }
     }
 
-    /// Whether the connection has no room for another chunk of this response.
+    /// Returns true if the response must not buffer another chunk.
     fn is_full(&self) -> bool {
         self.flush.is_some()
             && self.chunks.load(Ordering::Acquire) > 0
             && self.in_flight.on_connection() > CROWDED
     }
 
-    fn progress(&self) {
+    fn record(&self) {
         self.expires.store(self.in_flight.unread_progress(self.timeout), Ordering::Relaxed);
     }
 }
 
-/// A response that can be dropped at its timeout.
+/// Response that is dropped at its timeout.
 pub(super) trait Expire: Send + Sync {
-    /// Drops the body if the caller has taken nothing of it for too long.
+    /// Drops the body if the caller has read nothing until its timeout. `now` is in milliseconds since the start of the
+    /// connection.
     fn expire(&self, now: u64);
 }
 
 impl<B: Send> Expire for Delivery<B> {
     fn expire(&self, now: u64) {
-        let Unread { chunks, expires, .. } = &*self.unread;
+        let ReadProgress { chunks, expires, .. } = &*self.progress;
         if chunks.load(Ordering::Relaxed) == 0 || now < expires.load(Ordering::Relaxed) {
             return;
         }
         let (body, waker) = {
-            let mut undelivered = self.undelivered();
-            (undelivered.body.take(), undelivered.waker.take())
+            let mut pending = self.pending();
+            (pending.body.take(), pending.waker.take())
         };
         drop(body);
-        // Where hyper still polls the body, it resets the stream.
+        // hyper polls the body and resets the stream.
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -111,29 +112,29 @@ impl<B: Send> Expire for Delivery<B> {
 }
 
 impl<B> Delivery<B> {
-    fn undelivered(&self) -> MutexGuard<'_, Undelivered<B>> {
+    fn pending(&self) -> MutexGuard<'_, PendingBody<B>> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<B: Send + 'static> DeliveredBody<B> {
-    /// `timeout` is the longest time that the caller may take nothing while bytes are ready.
+    /// `timeout` is the maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
     pub(super) fn new(body: B, in_flight: InFlight, timeout: Option<Duration>, is_http2: bool) -> Self {
         let (chunks, expires) = (AtomicUsize::new(0), AtomicU64::new(0));
         let flush = is_http2.then(Flush::default);
-        let unread = Arc::new(Unread { in_flight, chunks, expires, timeout, flush });
-        let body = Mutex::new(Undelivered { body: Some(Box::pin(body)), error: None, waker: None });
-        let delivery = Arc::new(Delivery { unread, body });
+        let progress = Arc::new(ReadProgress { in_flight, chunks, expires, timeout, flush });
+        let body = Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None, waker: None });
+        let delivery = Arc::new(Delivery { progress, body });
         let response: Arc<dyn Expire> = delivery.clone();
-        delivery.unread.in_flight.responds(&response);
+        delivery.progress.in_flight.register_response(&response);
         Self(delivery)
     }
 }
 
 impl<B> Drop for DeliveredBody<B> {
     fn drop(&mut self) {
-        // The watch may have the response in its hands for a moment.
-        let body = self.0.undelivered().body.take();
+        // The activity can own another reference at this moment.
+        let body = self.0.pending().body.take();
         drop(body);
     }
 }
@@ -150,60 +151,60 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
-        let Delivery { unread, .. } = &*self.0;
-        let mut undelivered = self.0.undelivered();
-        let Undelivered { body, error, waker } = &mut *undelivered;
+        let Delivery { progress, .. } = &*self.0;
+        let mut pending = self.0.pending();
+        let PendingBody { body, error, waker } = &mut *pending;
         let Some(body) = body else {
-            let expired = io::Error::new(io::ErrorKind::TimedOut, "the caller did not read the response");
+            let expired = io::Error::new(io::ErrorKind::TimedOut, "response body timed out (body_timeout)");
             return Poll::Ready(Some(Err(expired.into())));
         };
         if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
         if error.is_none() {
-            if unread.is_full() {
-                unread.flush().begin();
-                ready!(unread.poll_written(cx));
+            if progress.is_full() {
+                progress.flush().begin();
+                ready!(progress.poll_written(cx));
             }
             match ready!(body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, unread)))));
+                    return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, progress)))));
                 }
                 None => return Poll::Ready(None),
                 Some(Err(failed)) => {
-                    unread.flush().begin();
+                    progress.flush().begin();
                     *error = Some(failed.into());
                 }
             }
         }
-        ready!(unread.poll_written(cx));
+        ready!(progress.poll_written(cx));
         Poll::Ready(error.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
-        let undelivered = self.0.undelivered();
-        undelivered.error.is_none() && undelivered.body.as_ref().is_some_and(|body| body.is_end_stream())
+        let pending = self.0.pending();
+        pending.error.is_none() && pending.body.as_ref().is_some_and(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.undelivered().body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
+        self.0.pending().body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
     }
 }
 
-/// A part of a response body, unread until it is dropped.
+/// Chunk of a response body, unread until it is dropped.
 #[derive(Debug)]
 pub(super) struct Chunk {
     data: Bytes,
-    unread: Arc<Unread>,
+    progress: Arc<ReadProgress>,
 }
 
 impl Chunk {
-    fn new(data: Bytes, unread: &Arc<Unread>) -> Self {
-        unread.progress();
-        if unread.chunks.fetch_add(1, Ordering::Relaxed) == 0 {
-            unread.in_flight.unread_begins();
+    fn new(data: Bytes, progress: &Arc<ReadProgress>) -> Self {
+        progress.record();
+        if progress.chunks.fetch_add(1, Ordering::Relaxed) == 0 {
+            progress.in_flight.unread_begins();
         }
-        Self { data, unread: unread.clone() }
+        Self { data, progress: progress.clone() }
     }
 }
 
@@ -222,20 +223,20 @@ impl Buf for Chunk {
 
     fn advance(&mut self, count: usize) {
         self.data.advance(count);
-        self.unread.progress();
+        self.progress.record();
     }
 
     fn copy_to_bytes(&mut self, count: usize) -> Bytes {
-        self.unread.progress();
+        self.progress.record();
         self.data.copy_to_bytes(count)
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if self.unread.chunks.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.unread.in_flight.unread_ends();
-            if let Some(flush) = &self.unread.flush {
+        if self.progress.chunks.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.progress.in_flight.unread_ends();
+            if let Some(flush) = &self.progress.flush {
                 flush.done();
             }
         }

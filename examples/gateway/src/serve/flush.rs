@@ -1,4 +1,4 @@
-//! The moment at which everything that was written has left.
+//! Notification of complete flushes.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Wakes one task at the next complete flush.
+/// Wakes one task after the next complete flush.
 #[derive(Debug, Default)]
 pub(super) struct Flush {
     is_awaited: AtomicBool,
@@ -16,7 +16,7 @@ pub(super) struct Flush {
 }
 
 impl Flush {
-    /// Waits from now on for the next complete flush.
+    /// Begins to wait for the next complete flush.
     pub(super) fn begin(&self) {
         self.is_awaited.store(true, Ordering::Release);
     }
@@ -27,7 +27,7 @@ impl Flush {
         if self.is_awaited.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Everything has left.
+    /// Records a complete flush.
     pub(super) fn done(&self) {
         if self.is_awaited.swap(false, Ordering::AcqRel)
             && let Some(waker) = self.replace(None)

@@ -1,48 +1,48 @@
-//! What a request's head says of its target, read in one way only.
+//! Unambiguous interpretation of a request's head.
 
 use std::net::Ipv6Addr;
 
 use http::{HeaderMap, Request, Uri, Version, header, uri::PathAndQuery};
 
-use super::{answer::Refused, body::CallerBody};
+use super::{body::CallerBody, error_response::RoutingError};
 use crate::path::{self, Normalised};
 
 pub(super) fn target_length(request: &Request<CallerBody>) -> usize {
     request.uri().path_and_query().map_or(0, |target| target.as_str().len())
 }
 
-/// As HTTP/2 counts it (RFC 9113, section 6.5.2).
+/// Returns the size of the head, in bytes, as HTTP/2 defines it (RFC 9113, section 6.5.2).
 pub(super) fn head_size(request: &Request<CallerBody>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
     target_length(request) + fields.sum::<usize>()
 }
 
-/// Whether the body is coded by nothing but `chunked`, which is taken off and put on again by the HTTP library.
-pub(super) fn is_plainly_coded(headers: &HeaderMap) -> bool {
+/// Returns true if there is no transfer coding other than one `chunked`, which hyper decodes and encodes.
+pub(super) fn is_only_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let first = codings.next();
     first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
-pub(super) fn normalise(path: &str) -> Result<Normalised<'_>, Refused> {
+pub(super) fn normalise(path: &str) -> Result<Normalised<'_>, RoutingError> {
     path::normalise(path).map_err(|reason| {
-        tracing::debug!(%reason, "the path can be read in two ways");
-        Refused::AmbiguousPath
+        tracing::debug!(%reason, "ambiguous path");
+        RoutingError::AmbiguousPath
     })
 }
 
-/// Whether an upstream could find path parameters in it.
+/// Returns true if an upstream could find path parameters in the path.
 pub(super) fn has_parameters(path: &str) -> bool {
     path.contains(';') || path.contains("%3B")
 }
 
-/// The path with each segment cut at its first `;`.
+/// Returns the path with each segment truncated at its first `;`.
 pub(super) fn without_parameters(path: &str) -> String {
-    let cut = |segment: &str| segment.replace("%3B", ";").split(';').next().unwrap_or_default().to_owned();
-    path.split('/').map(cut).collect::<Vec<_>>().join("/")
+    let name = |segment: &str| segment.replace("%3B", ";").split(';').next().unwrap_or_default().to_owned();
+    path.split('/').map(name).collect::<Vec<_>>().join("/")
 }
 
-/// The path with each run of slashes merged into one.
+/// Returns the path with each run of slashes merged into one.
 pub(super) fn without_empty_segments(path: &str) -> String {
     let mut merged = String::with_capacity(path.len());
     for character in path.chars() {
@@ -53,27 +53,27 @@ pub(super) fn without_empty_segments(path: &str) -> String {
     merged
 }
 
-/// The host a request asks for: the URI's, or else the Host field's.
-pub(super) fn host(request: &Request<CallerBody>) -> Result<Option<&str>, Refused> {
+/// Returns the requested host: the URI's, or else the Host field's.
+pub(super) fn host(request: &Request<CallerBody>) -> Result<Option<&str>, RoutingError> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
-    let is_one = field.is_some() && fields.next().is_none();
-    if request.version() == Version::HTTP_11 && !is_one {
-        return Err(Refused::Host);
+    let is_single = field.is_some() && fields.next().is_none();
+    if request.version() == Version::HTTP_11 && !is_single {
+        return Err(RoutingError::Host);
     }
     let host = match (request.uri().authority(), field) {
         (Some(authority), _) => Some(authority.as_str()),
-        (None, Some(field)) => Some(field.to_str().map_err(|_| Refused::Host)?),
+        (None, Some(field)) => Some(field.to_str().map_err(|_| RoutingError::Host)?),
         (None, None) => None,
     };
     if host.is_some_and(|host| !is_host(host)) {
-        return Err(Refused::Host);
+        return Err(RoutingError::Host);
     }
     Ok(host)
 }
 
-/// Whether this is a name or an address with an optional port and nothing else: what two parsers could read in
-/// two ways must not lead around the routes of a host.
+/// Returns true for a name or address with an optional port. A host that parsers interpret differently must not bypass
+/// the routes of another host.
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, "")) if address.parse::<Ipv6Addr>().is_ok() => return true,
@@ -86,9 +86,9 @@ fn is_host(host: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         !label.is_empty()
-            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit())
+    name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 pub(super) fn with_path(uri: &Uri, path: String) -> Option<Uri> {

@@ -1,28 +1,28 @@
-//! What an identity is chosen by, for the log.
+//! Selectors of per-request identities, and their values for the log.
 
 use http::{HeaderName, HeaderValue, Request};
 use tower_mtls::{Presented, danger::presented};
 
 use crate::config::Claim;
 
-/// How much of a value is told, in characters.
-const MOST: usize = 64;
+/// Maximum number of logged characters of a value.
+const MAX_CHARS: usize = 64;
 
-/// What is looked at to choose a request's identity.
+/// Source of the value that selects a request's identity.
 #[derive(Debug, Clone)]
 pub(crate) enum IdentitySelector {
     Header(HeaderName),
     Claim(Claim),
 }
 
-/// What there was to look at.
+/// Value of a selector in one request.
 pub(super) enum SelectorValue {
     Header(HeaderName, Vec<HeaderValue>),
     Claim(Claim, Option<Presented>),
 }
 
 impl IdentitySelector {
-    /// Lets through only the very header: to some upstreams `X_Tenant` is the same as `X-Tenant`.
+    /// Captures the value, and removes header variants: some upstreams treat `X_Tenant` as `X-Tenant`.
     pub(super) fn prepare<B>(&self, request: &mut Request<B>) -> SelectorValue {
         match self {
             Self::Header(name) => {
@@ -38,11 +38,11 @@ impl IdentitySelector {
     }
 }
 
-/// Whether the names differ in case and punctuation only.
+/// Returns true if the names differ in case and punctuation only.
 fn is_variant(one: &HeaderName, two: &HeaderName) -> bool {
-    let plain = |octet: u8| if octet.is_ascii_alphanumeric() { octet } else { b'-' };
+    let canonical = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     let (one, two) = (one.as_str().bytes(), two.as_str().bytes());
-    one.map(plain).eq(two.map(plain))
+    one.map(canonical).eq(two.map(canonical))
 }
 
 impl SelectorValue {
@@ -53,7 +53,7 @@ impl SelectorValue {
         }
     }
 
-    /// What was found, escaped and cut.
+    /// Returns the value, escaped and truncated.
     pub(super) fn value(&self) -> String {
         let value = match self {
             Self::Header(_, values) => {
@@ -64,16 +64,16 @@ impl SelectorValue {
             Self::Claim(claim, Some(Presented::Certificate(certificate))) => claim.of(certificate),
             Self::Claim(..) => String::new(),
         };
-        cut(&value)
+        truncated(&value)
     }
 }
 
-fn cut(value: &str) -> String {
-    let mut cut: String = value.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if value.chars().nth(MOST).is_some() {
-        cut.push_str("...");
+fn truncated(value: &str) -> String {
+    let mut truncated: String = value.chars().take(MAX_CHARS).flat_map(char::escape_debug).collect();
+    if value.chars().nth(MAX_CHARS).is_some() {
+        truncated.push_str("...");
     }
-    cut
+    truncated
 }
 
 #[cfg(test)]
@@ -86,16 +86,17 @@ mod tests {
         for name in ["x-tenant", "x_tenant", "x.tenant", "x-tenants", "xtenant"] {
             request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static("acme"));
         }
-        let looked = IdentitySelector::Header(HeaderName::from_static("x-tenant")).prepare(&mut request);
-        let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["x-tenant", "x-tenants", "xtenant"]);
-        assert_eq!((looked.by(), looked.value().as_str()), ("x-tenant", "acme"));
+        let selector_value =
+            IdentitySelector::Header(HeaderName::from_static("x-tenant")).prepare(&mut request);
+        let mut remaining: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        remaining.sort_unstable();
+        assert_eq!(remaining, ["x-tenant", "x-tenants", "xtenant"]);
+        assert_eq!((selector_value.by(), selector_value.value().as_str()), ("x-tenant", "acme"));
     }
 
     #[test]
-    fn what_is_told_is_escaped_and_short() {
-        assert_eq!(cut("a\nb\u{1b}"), "a\\nb\\u{1b}");
-        assert_eq!(cut(&"x".repeat(65)), "x".repeat(64) + "...");
+    fn logged_value_is_escaped_and_truncated() {
+        assert_eq!(truncated("a\nb\u{1b}"), "a\\nb\\u{1b}");
+        assert_eq!(truncated(&"x".repeat(65)), "x".repeat(64) + "...");
     }
 }

@@ -1,34 +1,34 @@
-//! Shares of the open files that the process may have.
+//! Connection limits derived from the process's limit of open files.
 
-/// A connection that is forwarded takes two descriptors; some are left for everything else.
+/// Descriptors reserved for other purposes than connections.
 const RESERVED: usize = 64;
 
-/// How many connections and handshakes fit into the open files that the process may have.
+/// Limits of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionLimit {
     pub(super) connections: usize,
     pub(super) handshakes: usize,
-    /// Whether one more closes the connection that has been idle for longest, and does not wait.
-    pub(super) makes_room: bool,
+    /// At the limit, true: a new connection evicts the longest idle one; false: it waits.
+    pub(super) evicts_idle: bool,
 }
 
-/// The most connections to upstreams, all together.
+/// Returns the maximum number of connections to all upstreams together.
 pub(crate) fn upstream_connections() -> usize {
-    places().connections
+    caller_limit().connections
 }
 
-/// Share of the listener for callers.
-pub(super) fn places() -> ConnectionLimit {
-    fit(open_files())
+/// Returns the limits of the listener for callers.
+pub(super) fn caller_limit() -> ConnectionLimit {
+    caller_share(open_files())
 }
 
-/// Share of the management listener.
-pub(super) fn of_management() -> ConnectionLimit {
-    let most = most_of_management(files(open_files()));
-    ConnectionLimit { connections: most - most / 4, handshakes: most / 4, makes_room: true }
+/// Returns the limits of the management listener.
+pub(super) fn management_limit() -> ConnectionLimit {
+    let files = management_files(saturate(open_files()));
+    ConnectionLimit { connections: files - files / 4, handshakes: files / 4, evicts_idle: true }
 }
 
-/// Raises the limit of open files to what the system allows.
+/// Raises the limit of open files to the system's maximum, and returns it.
 #[cfg(unix)]
 fn open_files() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -45,22 +45,22 @@ fn open_files() -> u64 {
     2_048
 }
 
-fn files(limit: u64) -> usize {
+fn saturate(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Descriptors of the management listener: an eighth.
-fn most_of_management(files: usize) -> usize {
+/// Returns the number of descriptors of the management listener: an eighth of `files`, from 8 to 256.
+fn management_files(files: usize) -> usize {
     (files / 8).clamp(8, 256)
 }
 
-fn fit(limit: u64) -> ConnectionLimit {
-    let all = files(limit);
-    let files = all.saturating_sub(RESERVED + most_of_management(all));
-    // A handshake, and a connection that waits to be served, take one descriptor each.
+fn caller_share(limit: u64) -> ConnectionLimit {
+    let all = saturate(limit);
+    let files = all.saturating_sub(RESERVED + management_files(all));
+    // A handshake takes one descriptor, a forwarded connection two.
     let handshakes = (files / 8).clamp(8, 1_024);
     let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
-    ConnectionLimit { connections, handshakes, makes_room: false }
+    ConnectionLimit { connections, handshakes, evicts_idle: false }
 }
 
 #[cfg(test)]
@@ -76,14 +76,18 @@ mod tests {
             (65_536, 32_096, 1_024),
             (u64::MAX, 1_000_000, 1_024),
         ] {
-            assert_eq!(fit(files), ConnectionLimit { connections, handshakes, makes_room: false }, "{files}");
+            assert_eq!(
+                caller_share(files),
+                ConnectionLimit { connections, handshakes, evicts_idle: false },
+                "{files}"
+            );
         }
     }
 
     #[test]
-    fn management_takes_an_eighth_and_at_most_256() {
-        for (files, most) in [(0, 8), (512, 64), (1_024, 128), (2_048, 256), (65_536, 256)] {
-            assert_eq!(most_of_management(files), most, "{files}");
+    fn management_listener_takes_an_eighth_and_at_most_256() {
+        for (files, expected) in [(0, 8), (512, 64), (1_024, 128), (2_048, 256), (65_536, 256)] {
+            assert_eq!(management_files(files), expected, "{files}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One listener and its connections: accepts, serves, changes while it does, and ends in order.
+//! Listeners: accept loop, connection limit, live changes and drain.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,10 +12,7 @@ use tokio::{
     time,
 };
 use tower::Service;
-use tower_mtls::{
-    MtlsListener, MtlsStream, ServerTls,
-    acceptor::{ListenerLimits, SharedServerTls},
-};
+use tower_mtls::{MtlsListener, MtlsStream, ServerTls, Shared, acceptor::ListenerLimits};
 
 use super::{
     activity::Activity,
@@ -23,31 +20,31 @@ use super::{
     connection,
     limits::ConnectionLimit,
     listener_control::{ConnectionSignals, ListenerControl, listener_control},
-    measure::Connections,
+    metrics::Connections,
 };
 use crate::config::Limits;
 
-/// Interval at which a new connection looks for an idle one whose place it can take.
-const ROOM_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval at which a waiting connection tries to evict an idle one.
+const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A listener that serves. Dropping it cuts all its connections.
+/// Bound listener and its connections. Dropping it closes all of them.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    asked: SocketAddr,
+    requested: SocketAddr,
     local: SocketAddr,
-    tls: SharedServerTls,
+    tls: Shared<ServerTls>,
     connections: ListenerControl,
-    serving: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Listener {
-    /// Binds the address, and serves it from now on. `name` is the listener's in the metrics.
+    /// Binds the address and serves it. `name` is the listener's name in metrics and logs.
     pub(super) async fn bind<S, B>(
         name: &'static str,
         address: SocketAddr,
         tls: ServerTls,
         limits: Limits,
-        places: ConnectionLimit,
+        limit: ConnectionLimit,
         service: S,
     ) -> io::Result<Self>
     where
@@ -58,48 +55,48 @@ impl Listener {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let tcp = TcpListener::bind(address).await?;
-        let tls = SharedServerTls::new(tls);
+        let tls = Shared::new(tls);
         let listener_limits = ListenerLimits::default()
-            .with_handshakes(places.handshakes)
+            .with_handshakes(limit.handshakes)
             .with_handshake_timeout(limits.handshake_timeout);
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
         let local = listener.local_addr();
-        let (connections, told) = listener_control(limits);
-        let serving = tokio::spawn(serve(name, listener, places, service, told));
-        Ok(Self { asked: address, local, tls, connections, serving })
+        let (connections, signals) = listener_control(limits);
+        let task = tokio::spawn(serve(name, listener, limit, service, signals));
+        Ok(Self { requested: address, local, tls, connections, task })
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.local
     }
 
-    /// The address it was to listen on: its port may be 0.
-    pub(super) fn asked(&self) -> SocketAddr {
-        self.asked
+    /// Returns the configured address, whose port can be 0.
+    pub(super) fn requested_address(&self) -> SocketAddr {
+        self.requested
     }
 
-    /// Shows this certificate and holds to these limits from now on, on open connections too.
+    /// Replaces the TLS settings of new handshakes, and the limits of all connections.
     pub(super) fn update(&self, tls: ServerTls, limits: Limits) {
         self.tls.replace(tls);
-        self.connections.limits(limits);
+        self.connections.set_limits(limits);
     }
 
-    /// Accepts no more, lets what is in flight finish within the drain timeout, and cuts what is left.
+    /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.
     pub(super) async fn drain(mut self) {
         self.connections.drain();
-        // It ends by itself, and a panic in it has been printed.
-        let _ = (&mut self.serving).await;
+        // An error is a panic of the task, which the panic hook has printed.
+        let _ = (&mut self.task).await;
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.task.abort();
     }
 }
 
-/// Connections that can be closed for others.
+/// Connections that can be evicted while idle.
 #[derive(Default)]
 struct IdleConnections(Vec<(Arc<Activity>, AbortHandle)>);
 
@@ -109,8 +106,8 @@ impl IdleConnections {
         self.0.push((activity, task));
     }
 
-    /// Closes the one that has been idle for longest, if any is.
-    fn close_one(&self) {
+    /// Closes the longest idle connection, if there is one.
+    fn evict_longest_idle(&self) {
         let open = self.0.iter().filter(|(_, task)| !task.is_finished());
         let idle = open.filter_map(|(activity, task)| Some((activity.idle_for()?, task)));
         if let Some((_, task)) = idle.max_by_key(|(idle, _)| *idle) {
@@ -119,14 +116,14 @@ impl IdleConnections {
     }
 }
 
-/// A place, of the connection that has been idle for longest if all are taken.
-async fn room(places: &Arc<Semaphore>, idle: &IdleConnections) -> Option<OwnedSemaphorePermit> {
+/// Acquires a permit, and evicts idle connections while there is none.
+async fn acquire_or_evict(permits: &Arc<Semaphore>, idle: &IdleConnections) -> Option<OwnedSemaphorePermit> {
     loop {
-        if places.available_permits() == 0 {
-            idle.close_one();
+        if permits.available_permits() == 0 {
+            idle.evict_longest_idle();
         }
-        if let Ok(place) = time::timeout(ROOM_INTERVAL, places.clone().acquire_owned()).await {
-            return place.ok();
+        if let Ok(permit) = time::timeout(EVICTION_INTERVAL, permits.clone().acquire_owned()).await {
+            return permit.ok();
         }
     }
 }
@@ -134,9 +131,9 @@ async fn room(places: &Arc<Semaphore>, idle: &IdleConnections) -> Option<OwnedSe
 async fn serve<S, B>(
     name: &'static str,
     mut listener: MtlsListener,
-    places: ConnectionLimit,
+    limit: ConnectionLimit,
     service: S,
-    mut told: ConnectionSignals,
+    mut signals: ConnectionSignals,
 ) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>
         + Clone
@@ -147,61 +144,62 @@ async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let makes_room = places.makes_room;
-    let places = Arc::new(Semaphore::new(places.connections));
+    let evicts_idle = limit.evicts_idle;
+    let permits = Arc::new(Semaphore::new(limit.connections));
     let mut idle = IdleConnections::default();
-    let counted = Connections::new(name);
-    let telling = told.clone();
+    let gauge = Connections::new(name);
+    let connection_signals = signals.clone();
     let connection = |stream: MtlsStream| {
-        let activity = Activity::new(telling.is_draining.clone());
-        let served = connection::serve(stream, service.clone(), activity.clone(), telling.clone());
-        let open = counted.open();
-        let served = async move {
-            served.await;
+        let activity = Activity::new(connection_signals.is_draining.clone());
+        let serving =
+            connection::serve(stream, service.clone(), activity.clone(), connection_signals.clone());
+        let open = gauge.open();
+        let serving = async move {
+            serving.await;
             drop(open);
         };
-        (served, activity)
+        (serving, activity)
     };
-    let mut open = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let accepting = async {
         loop {
-            let waiting = if makes_room { None } else { places.clone().acquire_owned().await.ok() };
+            let permit = if evicts_idle { None } else { permits.clone().acquire_owned().await.ok() };
             let (stream, _) = listener.accept().await;
-            let Some(place) = (match waiting {
-                Some(place) => Some(place),
-                None => room(&places, &idle).await,
+            let Some(permit) = (match permit {
+                Some(permit) => Some(permit),
+                None => acquire_or_evict(&permits, &idle).await,
             }) else {
                 return;
             };
-            while open.try_join_next().is_some() {}
-            let (served, activity) = connection(stream);
-            let task = open.spawn(async move {
-                served.await;
-                drop(place);
+            while tasks.try_join_next().is_some() {}
+            let (serving, activity) = connection(stream);
+            let task = tasks.spawn(async move {
+                serving.await;
+                drop(permit);
             });
-            if makes_room {
+            if evicts_idle {
                 idle.add(activity, task);
             }
         }
     };
     tokio::select! {
         () = accepting => {}
-        () = told.drained() => {}
+        () = signals.drained() => {}
     }
-    let mut rest = listener.drain();
-    // Those that have ended are none.
-    while open.try_join_next().is_some() {}
-    tracing::info!(listener = name, connections = open.len(), "draining");
+    let mut handshakes = listener.drain();
+    // Finished tasks do not count as connections.
+    while tasks.try_join_next().is_some() {}
+    tracing::info!(listener = name, connections = tasks.len(), "draining");
     let finishing = async {
-        while let Some((stream, _)) = rest.accept().await {
-            open.spawn(connection(stream).0);
+        while let Some((stream, _)) = handshakes.accept().await {
+            tasks.spawn(connection(stream).0);
         }
-        while open.join_next().await.is_some() {}
+        while tasks.join_next().await.is_some() {}
     };
-    let timeout: Duration = told.conditions.borrow().limits.drain_timeout;
+    let timeout: Duration = signals.settings.borrow().limits.drain_timeout;
     if time::timeout(timeout, finishing).await.is_err() {
-        tracing::warn!(listener = name, connections = open.len(), "cut off after the drain timeout");
-        // What has something to say about that says it before the process ends.
-        open.shutdown().await;
+        tracing::warn!(listener = name, connections = tasks.len(), "cut off after the drain timeout");
+        // Waits for the drop guards, which log.
+        tasks.shutdown().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a listener's connections are told while they are open.
+//! Settings and signals from a listener to its open connections.
 
 use std::sync::{
     Arc,
@@ -9,54 +9,54 @@ use tokio::sync::watch;
 
 use crate::config::Limits;
 
-/// What holds for every connection of a listener, from now on.
+/// Current settings of all connections of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionSettings {
     pub(super) limits: Limits,
-    /// The listener ends: finish what is in flight.
-    pub(super) draining: bool,
+    /// True once the listener drains: connections finish the requests in flight and close.
+    pub(super) is_draining: bool,
 }
 
-/// The listener's side.
+/// Sends settings and signals to the connections of a listener.
 #[derive(Debug)]
 pub(super) struct ListenerControl {
-    conditions: watch::Sender<ConnectionSettings>,
+    settings: watch::Sender<ConnectionSettings>,
     is_draining: Arc<AtomicBool>,
 }
 
-/// A connection's side.
+/// Receives settings and signals in a connection.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionSignals {
-    pub(super) conditions: watch::Receiver<ConnectionSettings>,
-    /// Beside the conditions, whose lock every answer would have to take.
+    pub(super) settings: watch::Receiver<ConnectionSettings>,
+    /// Copy of the setting that responses read without a lock.
     pub(super) is_draining: Arc<AtomicBool>,
 }
 
-/// The two sides of one listener.
+/// Creates the two ends of the channel of one listener.
 pub(super) fn listener_control(limits: Limits) -> (ListenerControl, ConnectionSignals) {
-    let (sender, conditions) = watch::channel(ConnectionSettings { limits, draining: false });
+    let (settings_tx, settings) = watch::channel(ConnectionSettings { limits, is_draining: false });
     let is_draining = Arc::new(AtomicBool::new(false));
     (
-        ListenerControl { conditions: sender, is_draining: is_draining.clone() },
-        ConnectionSignals { conditions, is_draining },
+        ListenerControl { settings: settings_tx, is_draining: is_draining.clone() },
+        ConnectionSignals { settings, is_draining },
     )
 }
 
 impl ListenerControl {
-    pub(super) fn limits(&self, limits: Limits) {
-        self.conditions.send_modify(|conditions| conditions.limits = limits);
+    pub(super) fn set_limits(&self, limits: Limits) {
+        self.settings.send_modify(|settings| settings.limits = limits);
     }
 
     pub(super) fn drain(&self) {
         self.is_draining.store(true, Ordering::Release);
-        self.conditions.send_modify(|conditions| conditions.draining = true);
+        self.settings.send_modify(|settings| settings.is_draining = true);
     }
 }
 
 impl ConnectionSignals {
-    /// Waits until the listener ends.
+    /// Waits until the listener drains.
     pub(super) async fn drained(&mut self) {
-        // A sender that is gone means that the listener is: that is an end as well.
-        let _ = self.conditions.wait_for(|conditions| conditions.draining).await;
+        // An error means that the listener has been dropped.
+        let _ = self.settings.wait_for(|settings| settings.is_draining).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a request meets: path rules, the route table, the route's layers.
+//! Routing snapshots: path rules, route table, and the layers of each route.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -17,112 +17,111 @@ use tower_mtls::{
 };
 
 use super::{
-    answer::{Refused, as_grpc},
     body::{CallerBody, GuardedBody},
     bounds::{Bounded, Download, Upload},
+    error_response::{RoutingError, to_grpc},
     expiry::Expiry,
     head::{
-        has_parameters, head_size, host, is_plainly_coded, normalise, target_length, with_path,
+        has_parameters, head_size, host, is_only_chunked, normalise, target_length, with_path,
         without_empty_segments, without_parameters,
     },
     identity_selector::{IdentitySelector, SelectorValue},
-    measure::{self, Exchange, RouteMeasures},
+    metrics::{self, Exchange, RouteMetrics},
     unverified::Unverified,
 };
 use crate::{
-    load::{ApiParts, Built},
+    load::{ApiContext, BuiltApis},
     log,
     path::Normalised,
     routes::RouteTable,
-    store::{Deployed, Use, Uses},
+    store::{CertificateUse, CertificateUses, DocumentCertificates},
 };
 
-/// The most octets of a request's head, target and fields together.
+/// Maximum size of a request's head (target and fields), in bytes.
 ///
-/// A head that an upstream finds far too large costs more than its own request: HTTP/2 servers end the whole
-/// connection, and with it everybody else's requests.
-pub(super) const LARGEST_HEAD: usize = 32 * 1024;
+/// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
+pub(super) const MAX_HEAD: usize = 32 * 1024;
 
-/// The most octets of a request's path and query.
-const LONGEST_TARGET: usize = 16 * 1024;
+/// Maximum length of a request's path and query, in bytes.
+const MAX_TARGET: usize = 16 * 1024;
 
-/// What requests are served by: the routes of a configuration file, and those of the store's APIs.
+/// Routes of the configuration file and of the store's APIs. Immutable; replaced as a whole.
 #[derive(Debug)]
 pub(crate) struct RoutingSnapshot {
     pub(crate) file: Arc<FileRoutes>,
-    pub(crate) apis: Built,
-    /// Everything that refers to certificates of the store.
-    pub(crate) uses: Arc<Uses>,
+    pub(crate) apis: BuiltApis,
+    /// References to certificates of the store.
+    pub(crate) uses: Arc<CertificateUses>,
     table: RouteTable,
-    /// By position in the table; None: an API that cannot be served.
+    /// By position in the table. None: an API that cannot be served.
     routes: Vec<Option<Arc<Route>>>,
 }
 
-/// What comes out of one configuration file, and can be replaced while serving.
+/// Routes of one configuration file, and the values that they are built from.
 #[derive(Debug)]
 pub(crate) struct FileRoutes {
     /// In the order of the file.
     pub(crate) routes: Vec<Arc<Route>>,
-    /// What the routes are made of, so that it can be told what a later configuration no longer has.
     pub(crate) client: Client,
     pub(crate) identities: BTreeMap<String, ClientIdentity>,
     pub(crate) trusts: Vec<UpstreamTrust>,
     pub(crate) expiries: Vec<Expiry>,
-    /// Which of its routes refer to certificates of the store.
-    pub(crate) uses: Vec<Use>,
-    /// What policy documents see of its identities and of the store.
-    pub(crate) deployed: Deployed,
-    pub(crate) api_parts: ApiParts,
+    /// References of the routes to certificates of the store.
+    pub(crate) uses: Vec<CertificateUse>,
+    /// Certificates of the file and of the store, for policy documents.
+    pub(crate) deployed: DocumentCertificates,
+    pub(crate) api_context: ApiContext,
 }
 
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) facts: Arc<RouteFacts>,
     pub(crate) allow_empty_segments: bool,
-    /// Whether nobody passes without a certificate that is admitted.
+    /// True if a request without an admitted certificate is never forwarded.
     pub(crate) is_enforced: bool,
-    /// Whether refused callers pass all the same.
+    /// True if rejected requests are forwarded too.
     pub(crate) is_shadow: bool,
-    /// What the service enforces or watches, for explanations.
-    pub(crate) guard: Guard,
+    /// The policy of `service`, for explanations.
+    pub(crate) policy: RoutePolicy,
     pub(crate) service: RouteService,
 }
 
-/// What stands between callers and a route.
+/// Authorization of a route.
 #[derive(Debug)]
-pub(crate) enum Guard {
-    Nothing,
+pub(crate) enum RoutePolicy {
+    /// No certificate is required.
+    None,
     Rules(Policy),
     Document(Document),
 }
 
-impl Guard {
-    /// The policy document, if it is one.
+impl RoutePolicy {
+    /// Returns the policy document, if there is one.
     pub(crate) fn document(&self) -> Option<&Document> {
         match self {
             Self::Document(document) => Some(document),
-            Self::Nothing | Self::Rules(_) => None,
+            Self::None | Self::Rules(_) => None,
         }
     }
 }
 
-/// What is said of a route in the log and in the metrics.
+/// Description of a route for logs and metrics.
 #[derive(Debug)]
 pub(crate) struct RouteFacts {
     /// As configured.
     pub(crate) path: String,
     pub(crate) host: Option<String>,
     pub(crate) upstream: String,
-    /// The URL that its requests are sent below.
+    /// Base URL of the upstream requests.
     pub(crate) url: String,
-    /// The identity, if it is the same for each request.
+    /// The identity, if it is the same for all requests.
     pub(crate) identity: Option<String>,
-    /// If the identity is another one for each request.
+    /// The selector, if the identity is selected per request.
     pub(crate) identity_selector: Option<IdentitySelector>,
-    pub(crate) measures: RouteMeasures,
+    pub(crate) metrics: RouteMetrics,
 }
 
-/// The client that all routes share, with its connections.
+/// HTTP client shared by all routes.
 pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;
 
 type ToUpstream = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
@@ -130,148 +129,149 @@ type ToUpstream = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Cl
 /// A route with its layers.
 #[derive(Debug, Clone)]
 pub(crate) enum RouteService {
-    /// Only for callers whom the policy admits.
-    Guarded(RequireCertificate<Unverified<ToUpstream>>),
-    /// Only for callers whom the policy document lets pass, as it says.
-    Policy(ApimPolicy<Unverified<ForwardingService<ToUpstream>>>),
-    /// For everyone.
+    /// Callers must satisfy the rules.
+    Rules(RequireCertificate<Unverified<ToUpstream>>),
+    /// The policy document authorizes callers.
+    Document(ApimPolicy<Unverified<ForwardingService<ToUpstream>>>),
+    /// All callers are authorized.
     Open(ToUpstream),
 }
 
-/// An answer's body: an upstream's, a refusal's, or the gateway's own.
-pub(super) type AnswerBody =
+/// Response body of an upstream, of a rejection, or of the gateway.
+pub(super) type RouteBody =
     Either<Either<ResponseBody<Download<UpstreamBody>>, Download<UpstreamBody>>, Full<Bytes>>;
 
-/// Answers a request by the configuration that is published when it comes. What it needs of that is cloned: a
-/// request that takes long holds neither the routes nor the identities of its time.
-pub(super) async fn answer(
-    published: &ArcSwap<RoutingSnapshot>,
+/// Responds to a request with the current snapshot.
+///
+/// The snapshot is not kept: a long request must not keep routes and identities of a replaced configuration.
+pub(super) async fn respond(
+    current: &ArcSwap<RoutingSnapshot>,
     mut request: Request<CallerBody>,
-) -> Response<GuardedBody<AnswerBody, Option<Exchange>>> {
+) -> Response<GuardedBody<RouteBody, Option<Exchange>>> {
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let remote = remote_addr(request.extensions()).map(tracing::field::display);
-    let found =
-        published.load().route(&mut request).map(|route| (route.facts.clone(), route.service.clone()));
-    let (facts, service) = match found {
-        Ok(found) => found,
-        Err(refused) => {
+    let route = current.load().route(&mut request).map(|route| (route.facts.clone(), route.service.clone()));
+    let (facts, service) = match route {
+        Ok(route) => route,
+        Err(error) => {
             let (method, path) = (log::cut(method.as_str()), log::cut(&path));
-            tracing::debug!(%method, path = &*path, remote, ?refused, "request refused before any route");
-            measure::unrouted(refused.code());
-            let response = refused.response();
-            let response = if is_grpc { as_grpc(response.status(), refused.code()) } else { response };
-            return own(response, is_head).map(|body| GuardedBody::new(body, None));
+            tracing::debug!(%method, path = &*path, remote, ?error, "request rejected: no route");
+            metrics::unrouted(error.code());
+            let response = error.response();
+            let response = if is_grpc { to_grpc(response.status(), error.code()) } else { response };
+            return gateway_response(response, is_head).map(|body| GuardedBody::new(body, None));
         }
     };
-    let looked = facts.identity_selector.as_ref().map(|by| by.prepare(&mut request));
+    let selector_value = facts.identity_selector.as_ref().map(|by| by.prepare(&mut request));
     let mut exchange = Exchange::begin(facts);
-    let answered = match service {
-        RouteService::Guarded(service) => {
-            let answered = service.oneshot(request).await;
-            answered.map(|response| response.map(Either::Left).map(Either::Left))
+    let result = match service {
+        RouteService::Rules(service) => {
+            let result = service.oneshot(request).await;
+            result.map(|response| response.map(Either::Left).map(Either::Left))
         }
-        RouteService::Policy(service) => {
-            let answered = service.oneshot(request).await;
-            answered.map(|response| response.map(Either::Left).map(Either::Left))
+        RouteService::Document(service) => {
+            let result = service.oneshot(request).await;
+            result.map(|response| response.map(Either::Left).map(Either::Left))
         }
         RouteService::Open(service) => {
-            let answered = service.oneshot(request).await;
-            answered.map(|response| response.map(Either::Right).map(Either::Left))
+            let result = service.oneshot(request).await;
+            result.map(|response| response.map(Either::Right).map(Either::Left))
         }
     };
-    let mut failed = None;
-    let mut response = answered.unwrap_or_else(|failure| {
-        let code = failure.code();
-        let RouteFacts { path: route, upstream, identity, measures, .. } = exchange.facts();
-        let identity = identity.as_deref().filter(|_| failure.is_unknown_identity());
-        let looked = looked.filter(|_| failure.is_unknown_identity());
-        let (by, value) = (looked.as_ref().map(SelectorValue::by), looked.as_ref().map(SelectorValue::value));
+    let mut error_code = None;
+    let mut response = result.unwrap_or_else(|error| {
+        let code = error.code();
+        let RouteFacts { path: route, upstream, identity, metrics, .. } = exchange.facts();
+        let identity = identity.as_deref().filter(|_| error.is_unknown_identity());
+        let selector_value = selector_value.as_ref().filter(|_| error.is_unknown_identity());
+        let (by, value) = (selector_value.map(SelectorValue::by), selector_value.map(SelectorValue::value));
         let (method, path) = (log::cut(method.as_str()), log::cut(&path));
-        if failure.is_of_caller() {
-            // With refusals, so that callers cannot keep failures of upstreams out of the log.
-            tracing::info!(code, %method, path = &*path, route, upstream, remote, "{failure}");
+        if error.is_caller_fault() {
+            // At the level of rejections, whose rate limit is separate: callers cannot suppress upstream errors.
+            tracing::info!(code, %method, path = &*path, route, upstream, remote, "{error}");
         } else {
-            tracing::warn!(code, %method, path = &*path, route, upstream, remote, identity, by, value, "{failure}");
+            tracing::warn!(code, %method, path = &*path, route, upstream, remote, identity, by, value, "{error}");
         }
-        measures.failed(code);
-        failed = Some(code);
-        own(failure.response(), is_head)
+        metrics.failed(code);
+        error_code = Some(code);
+        gateway_response(error.response(), is_head)
     });
-    exchange.answered(response.status());
-    if let Some(code) = failed.filter(|_| is_grpc) {
-        response = own(as_grpc(response.status(), code), is_head);
+    exchange.set_status(response.status());
+    if let Some(code) = error_code.filter(|_| is_grpc) {
+        response = gateway_response(to_grpc(response.status(), code), is_head);
     }
     response.map(|body| GuardedBody::new(body, Some(exchange)))
 }
 
 impl RoutingSnapshot {
-    pub(crate) fn new(file: Arc<FileRoutes>, apis: Built) -> Self {
-        let of_file = file.routes.iter().map(|route| {
+    pub(crate) fn new(file: Arc<FileRoutes>, apis: BuiltApis) -> Self {
+        let file_routes = file.routes.iter().map(|route| {
             let RouteFacts { host, path, .. } = &*route.facts;
             ((host.clone(), path.clone()), Some(route.clone()))
         });
-        let of_apis = apis.routes.values().map(|(path, route)| ((None, path.clone()), route.clone()));
-        let (places, routes): (Vec<_>, Vec<_>) = of_file.chain(of_apis).unzip();
-        let uses = Arc::new(Uses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
-        Self { table: RouteTable::new(places), routes, uses, file, apis }
+        let api_routes = apis.routes.values().map(|(path, route)| ((None, path.clone()), route.clone()));
+        let (keys, routes): (Vec<_>, Vec<_>) = file_routes.chain(api_routes).unzip();
+        let uses = Arc::new(CertificateUses::new(file.uses.iter().chain(&apis.uses).cloned().collect()));
+        Self { table: RouteTable::new(keys), routes, uses, file, apis }
     }
 
-    /// All routes that serve.
+    /// Returns all routes that can be served.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().flatten().map(|route| &**route)
     }
 
-    /// The route of a request for this host and path.
-    pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, Refused> {
+    /// Returns the route for this host and path.
+    pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, RoutingError> {
         let found = self.table.find(host, &path.path);
-        let is_same = |reading: &str| self.table.find(host, reading) == found;
-        // Upstreams that drop path parameters would see another path than the one that chose the route.
+        let is_same = |path: &str| self.table.find(host, path) == found;
+        // An upstream that ignores path parameters must see a path of the same route.
         let plain = has_parameters(&path.path).then(|| without_parameters(&path.path));
         if plain.as_ref().is_some_and(|plain| !is_same(plain)) {
-            return Err(Refused::AmbiguousPath);
+            return Err(RoutingError::AmbiguousPath);
         }
-        let index = found.ok_or(Refused::NoRoute)?;
-        let route = self.routes.get(index).ok_or(Refused::NoRoute)?.as_deref().ok_or(Refused::Broken)?;
+        let index = found.ok_or(RoutingError::NoRoute)?;
+        let route =
+            self.routes.get(index).ok_or(RoutingError::NoRoute)?.as_deref().ok_or(RoutingError::BrokenApi)?;
         if path.has_empty_segments {
-            // So would those that merge empty segments.
-            let mut readings = [Some(path.path.as_ref()), plain.as_deref()].into_iter().flatten();
-            if !route.allow_empty_segments || !readings.all(|path| is_same(&without_empty_segments(path))) {
-                return Err(Refused::AmbiguousPath);
+            // The same for an upstream that merges empty segments.
+            let mut paths = [Some(path.path.as_ref()), plain.as_deref()].into_iter().flatten();
+            if !route.allow_empty_segments || !paths.all(|path| is_same(&without_empty_segments(path))) {
+                return Err(RoutingError::AmbiguousPath);
             }
         }
         Ok(route)
     }
 
-    /// The route that takes the place of one for this host and path.
+    /// Returns the route that replaces a route of another snapshot for this host and path.
     pub(crate) fn successor(&self, host: Option<&str>, path: &str) -> Option<&Route> {
         self.routes.get(self.table.find(host, path)?)?.as_deref()
     }
 
-    /// Finds the route; the request's path is the one string that rules, routing and upstream all see.
-    fn route(&self, request: &mut Request<CallerBody>) -> Result<&Route, Refused> {
+    /// Finds the route, and normalises the request's path, so that rules, routing and upstream use the same path.
+    fn route(&self, request: &mut Request<CallerBody>) -> Result<&Route, RoutingError> {
         if request.method() == Method::CONNECT {
-            return Err(Refused::Connect);
+            return Err(RoutingError::Connect);
         }
-        if target_length(request) > LONGEST_TARGET {
-            return Err(Refused::TargetTooLong);
+        if target_length(request) > MAX_TARGET {
+            return Err(RoutingError::TargetTooLong);
         }
-        if head_size(request) > LARGEST_HEAD {
-            return Err(Refused::HeadTooLarge);
+        if head_size(request) > MAX_HEAD {
+            return Err(RoutingError::HeadTooLarge);
         }
-        if !is_plainly_coded(request.headers()) {
-            return Err(Refused::TransferCoding);
+        if !is_only_chunked(request.headers()) {
+            return Err(RoutingError::TransferCoding);
         }
         let normal = normalise(request.uri().path())?;
         let route = self.find(host(request)?, &normal)?;
         if let Cow::Owned(path) = normal.path {
-            *request.uri_mut() = with_path(request.uri(), path).ok_or(Refused::AmbiguousPath)?;
+            *request.uri_mut() = with_path(request.uri(), path).ok_or(RoutingError::AmbiguousPath)?;
         }
         Ok(route)
     }
 }
 
-/// An answer of the gateway's own; one to HEAD has no body.
-fn own(response: Response<Full<Bytes>>, is_head: bool) -> Response<AnswerBody> {
+/// Converts a response of the gateway; the response to HEAD has no body.
+fn gateway_response(response: Response<Full<Bytes>>, is_head: bool) -> Response<RouteBody> {
     response.map(|body| Either::Right(if is_head { Full::default() } else { body }))
 }

@@ -1,145 +1,151 @@
-//! Follows what a caller sends on an HTTP/1 connection and finds the first octet that must not be there.
+//! Strict validation of HTTP/1 requests against request smuggling.
 //!
-//! The HTTP library is lenient where a second reader, in front of the gateway or behind it, might see another
-//! request than the gateway did: bare line feeds, lengths said twice, two ways to say a length. This follower
-//! takes only what can be read in one way. What it passes, the library reads in that way too, or refuses.
+//! hyper accepts input that another HTTP/1 parser, before or after the gateway, could frame differently: bare
+//! line feeds, repeated lengths, a length beside a transfer coding. The [`Scanner`] accepts only requests with one
+//! possible framing; hyper frames these in the same way or rejects them.
 //!
-//! A request passes when
+//! A request is valid if
 //!
-//! 1. its lines end in CRLF, and neither CR, LF nor another control character stands elsewhere in its head;
-//! 2. its first line is a method, a target and `HTTP/1.0` or `HTTP/1.1`, with one space between;
-//! 3. each field has a name, a colon right behind it, and a value in one line;
-//! 4. at most one field says how long the body is: a Content-Length of plain digits, or on HTTP/1.1 a
-//!    Transfer-Encoding whose last coding, and only that, is `chunked`;
-//! 5. chunks have hexadecimal sizes, extensions of reasonable length, and CRLF behind line and data; trailers are
-//!    as fields in heads, but for the two that say a length.
+//! 1. its lines end in CRLF, and its head contains no other CR, LF or control character;
+//! 2. its first line is a method, a target and `HTTP/1.0` or `HTTP/1.1`, separated by single spaces;
+//! 3. each field is a name, a colon directly after it, and a value on the same line;
+//! 4. at most one field states the length of the body: a Content-Length of plain digits, or on HTTP/1.1 a
+//!    Transfer-Encoding whose last coding, and no other, is `chunked`;
+//! 5. chunks have hexadecimal sizes, extensions of bounded length, and CRLF after size line and data; trailers follow
+//!    rule 3 and contain neither Content-Length nor Transfer-Encoding.
 
+mod byte_class;
 mod chunks;
 mod fields;
 mod framing;
-mod guard;
-mod octets;
 mod request_line;
 #[cfg(test)]
 mod tests;
+mod validator;
 
-pub(super) use self::guard::{Guard, is_malformed_body};
+pub(super) use self::validator::{Http1Validator, is_malformed_body};
 use self::{
-    chunks::Chunks,
-    fields::{Fields, Section},
+    chunks::ChunkScanner,
+    fields::{FieldScanner, FieldSection},
     framing::Framing,
-    request_line::RequestLine,
+    request_line::RequestLineScanner,
 };
 
-/// Empty lines before a request that are let pass (RFC 9112, section 2.2), for callers that end a body with one.
-const EMPTY_LINES: u8 = 4;
+/// Maximum number of empty lines before a request (RFC 9112, section 2.2). Some callers send one after a body.
+const MAX_EMPTY_LINES: u8 = 4;
 
-/// What a part of a request made of the bytes it was given.
+/// Result of scanning one element of a request.
 #[derive(Debug)]
-enum Part<T> {
-    /// All were taken, and more are to come.
-    More,
-    /// It ended with so many of them.
-    Ends(usize, T),
-    /// The octet there must not be there.
-    Violated(usize),
+enum Scan<T> {
+    /// All bytes are valid; the element continues.
+    Incomplete,
+    /// The element ended after this number of bytes.
+    Complete(usize, T),
+    /// The byte at this offset is invalid.
+    Invalid(usize),
 }
 
-/// The first octet that must not be there.
+/// The first invalid byte of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Violation {
-    /// In the bytes that were given last.
-    at: usize,
-    place: Place,
+    /// Offset in the last scanned bytes.
+    offset: usize,
+    part: MessagePart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MessagePart {
     Head,
     Body,
 }
 
-/// How far the stream has come.
+/// State machine over the bytes of one connection.
 #[derive(Debug)]
-enum Follower {
-    /// Before a request, behind so many empty lines.
-    Before(u8),
-    /// Behind the CR of an empty line.
-    BeforeLf(u8),
-    RequestLine(RequestLine),
-    Fields(Fields),
-    /// So much of the body is to come.
+enum Scanner {
+    /// Between requests, after this number of empty lines.
+    Idle(u8),
+    /// After the CR of an empty line.
+    IdleLf(u8),
+    RequestLine(RequestLineScanner),
+    Fields(FieldScanner),
+    /// Remaining bytes of the body.
     Body(u64),
-    Chunks(Chunks),
-    Trailers(Fields),
+    Chunks(ChunkScanner),
+    Trailers(FieldScanner),
 }
 
-impl Follower {
+impl Scanner {
     fn new() -> Self {
-        Self::Before(0)
+        Self::Idle(0)
     }
 
-    /// Takes the bytes that came next.
-    fn follow(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+    /// Scans the next bytes of the stream.
+    fn scan(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         let mut at = 0;
-        while let Some(&octet) = bytes.get(at) {
+        while let Some(&byte) = bytes.get(at) {
             let rest = &bytes[at..];
-            let part = match self {
-                Self::Before(lines @ ..EMPTY_LINES) if octet == b'\r' => {
-                    Part::Ends(1, Self::BeforeLf(*lines))
+            let scan = match self {
+                Self::Idle(lines @ ..MAX_EMPTY_LINES) if byte == b'\r' => {
+                    Scan::Complete(1, Self::IdleLf(*lines))
                 }
-                Self::Before(_) => Part::Ends(0, Self::RequestLine(RequestLine::new())),
-                Self::BeforeLf(lines) if octet == b'\n' => Part::Ends(1, Self::Before(*lines + 1)),
-                Self::BeforeLf(_) => Part::Violated(0),
-                Self::RequestLine(line) => {
-                    line.follow(rest).then(|version| Self::Fields(Fields::of(Section::Head(version))))
-                }
-                Self::Fields(fields) => fields.follow(rest).then(Self::behind_head),
-                Self::Body(left) => {
-                    let taken = (rest.len() as u64).min(*left);
-                    *left -= taken;
-                    // No more than there are bytes here.
-                    if *left == 0 { Part::Ends(taken as usize, Self::new()) } else { Part::More }
+                Self::Idle(_) => Scan::Complete(0, Self::RequestLine(RequestLineScanner::new())),
+                Self::IdleLf(lines) if byte == b'\n' => Scan::Complete(1, Self::Idle(*lines + 1)),
+                Self::IdleLf(_) => Scan::Invalid(0),
+                Self::RequestLine(line) => line
+                    .scan(rest)
+                    .then(|version| Self::Fields(FieldScanner::new(FieldSection::Header(version)))),
+                Self::Fields(fields) => fields.scan(rest).then(Self::after_head),
+                Self::Body(remaining) => {
+                    let length = (rest.len() as u64).min(*remaining);
+                    *remaining -= length;
+                    // The cast is lossless: `length` is at most `rest.len()`.
+                    if *remaining == 0 {
+                        Scan::Complete(length as usize, Self::new())
+                    } else {
+                        Scan::Incomplete
+                    }
                 }
                 Self::Chunks(chunks) => {
-                    chunks.follow(rest).then(|()| Self::Trailers(Fields::of(Section::Trailers)))
+                    chunks.scan(rest).then(|()| Self::Trailers(FieldScanner::new(FieldSection::Trailer)))
                 }
-                Self::Trailers(fields) => fields.follow(rest).then(|_| Self::new()),
+                Self::Trailers(fields) => fields.scan(rest).then(|_| Self::new()),
             };
-            match part {
-                Part::More => break,
-                Part::Ends(taken, next) => {
-                    at += taken;
+            match scan {
+                Scan::Incomplete => break,
+                Scan::Complete(length, next) => {
+                    at += length;
                     *self = next;
                 }
-                Part::Violated(here) => return Err(Violation { at: at + here, place: self.place() }),
+                Scan::Invalid(offset) => {
+                    return Err(Violation { offset: at + offset, part: self.message_part() });
+                }
             }
         }
         Ok(())
     }
 
-    fn behind_head(framing: Framing) -> Self {
+    fn after_head(framing: Framing) -> Self {
         match framing {
-            Framing::Unsaid | Framing::Length(0) => Self::new(),
+            Framing::Absent | Framing::Length(0) => Self::new(),
             Framing::Length(length) => Self::Body(length),
-            Framing::Chunked => Self::Chunks(Chunks::new()),
+            Framing::Chunked => Self::Chunks(ChunkScanner::new()),
         }
     }
 
-    fn place(&self) -> Place {
+    fn message_part(&self) -> MessagePart {
         match self {
-            Self::Before(_) | Self::BeforeLf(_) | Self::RequestLine(_) | Self::Fields(_) => Place::Head,
-            Self::Body(_) | Self::Chunks(_) | Self::Trailers(_) => Place::Body,
+            Self::Idle(_) | Self::IdleLf(_) | Self::RequestLine(_) | Self::Fields(_) => MessagePart::Head,
+            Self::Body(_) | Self::Chunks(_) | Self::Trailers(_) => MessagePart::Body,
         }
     }
 }
 
-impl<T> Part<T> {
-    fn then(self, next: impl FnOnce(T) -> Follower) -> Part<Follower> {
+impl<T> Scan<T> {
+    fn then(self, next: impl FnOnce(T) -> Scanner) -> Scan<Scanner> {
         match self {
-            Self::More => Part::More,
-            Self::Ends(taken, end) => Part::Ends(taken, next(end)),
-            Self::Violated(at) => Part::Violated(at),
+            Self::Incomplete => Scan::Incomplete,
+            Self::Complete(length, value) => Scan::Complete(length, next(value)),
+            Self::Invalid(offset) => Scan::Invalid(offset),
         }
     }
 }

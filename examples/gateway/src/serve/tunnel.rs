@@ -1,15 +1,15 @@
-//! Connections that have switched to another protocol, and why they end.
+//! Connections that have switched to another protocol.
 
 use std::{fmt::Display, io};
 
 use tower_mtls::proxy::Tunnel;
 
-/// Runs a tunnel to its end. An end that neither side chose is told.
+/// Runs a tunnel to its end, and logs an end that neither side initiated.
 pub(super) async fn run(tunnel: Tunnel, remote: impl Display) {
-    let mut cut = Cut(Some(remote));
-    let ended = tunnel.run().await;
-    let Some(remote) = cut.0.take() else { return };
-    match ended {
+    let mut guard = LogOnDrop(Some(remote));
+    let result = tunnel.run().await;
+    let Some(remote) = guard.0.take() else { return };
+    match result {
         Ok(_) => {}
         Err(error) if is_retired(&error) => {
             tracing::info!(%remote, %error, "tunnel ended after the drain timeout");
@@ -18,15 +18,15 @@ pub(super) async fn run(tunnel: Tunnel, remote: impl Display) {
     }
 }
 
-/// The library's word, and not the system's.
+/// Returns true if the library ended the tunnel, and not the operating system.
 fn is_retired(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionAborted && error.raw_os_error().is_none()
 }
 
-/// A tunnel that is dropped before its end was cut off with its listener.
-struct Cut<R: Display>(Option<R>);
+/// Logs a tunnel that is dropped before its end, with its listener.
+struct LogOnDrop<R: Display>(Option<R>);
 
-impl<R: Display> Drop for Cut<R> {
+impl<R: Display> Drop for LogOnDrop<R> {
     fn drop(&mut self) {
         if let Some(remote) = &self.0 {
             tracing::info!(%remote, "tunnel ended after the drain timeout");

@@ -1,4 +1,4 @@
-//! Certificates that a route admits without a proof (`allow_unanchored`): counted and logged.
+//! Counter and log of certificates that a route admits without verification (`allow_unanchored`).
 
 use std::{
     fmt,
@@ -19,17 +19,17 @@ const UNVERIFIED: &str = "gateway_unverified_certificates_total";
 
 /// Layer of [`Unverified`].
 #[derive(Debug, Clone)]
-pub(crate) struct UnverifiedLayer(Option<Arc<Record>>);
+pub(crate) struct UnverifiedLayer(Option<Arc<UnverifiedMetrics>>);
 
 impl UnverifiedLayer {
-    /// For the route of this host, empty if any, and this path; `is_anchored` says whether it demands a proof.
+    /// Creates the layer of a route. `host` is empty for a route without one. Nothing is recorded if `is_anchored`.
     pub(crate) fn new(is_anchored: bool, host: &str, path: &str) -> Self {
-        let record = || {
+        let metrics = || {
             let route = format!("{host}{path}");
             let admitted = counter!(UNVERIFIED, "route" => route.clone());
-            Arc::new(Record { route, admitted, logged: AtomicU64::new(0) })
+            Arc::new(UnverifiedMetrics { route, admitted, logged: AtomicU64::new(0) })
         };
-        Self((!is_anchored).then(record))
+        Self((!is_anchored).then(metrics))
     }
 }
 
@@ -37,16 +37,16 @@ impl<S> Layer<S> for UnverifiedLayer {
     type Service = Unverified<S>;
 
     fn layer(&self, inner: S) -> Unverified<S> {
-        Unverified { inner, record: self.0.clone() }
+        Unverified { inner, metrics: self.0.clone() }
     }
 }
 
-/// Service that records requests of which a certificate was admitted without a proof. Goes inside the layer that admits.
+/// Service that records requests whose certificate was admitted without verification. Must be inside the admitting layer.
 #[derive(Debug, Clone)]
 pub(crate) struct Unverified<S> {
     inner: S,
-    /// None: the route demands a proof.
-    record: Option<Arc<Record>>,
+    /// None: the route verifies certificates.
+    metrics: Option<Arc<UnverifiedMetrics>>,
 }
 
 impl<S, B> Service<Request<B>> for Unverified<S>
@@ -62,27 +62,27 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Some(record) = &self.record {
-            record.see(request.extensions());
+        if let Some(metrics) = &self.metrics {
+            metrics.record(request.extensions());
         }
         self.inner.call(request)
     }
 }
 
-struct Record {
+struct UnverifiedMetrics {
     route: String,
     admitted: Counter,
-    /// The second of the last line in the log.
+    /// Second of the last log line.
     logged: AtomicU64,
 }
 
-impl Record {
-    fn see(&self, extensions: &Extensions) {
+impl UnverifiedMetrics {
+    fn record(&self, extensions: &Extensions) {
         if verification(extensions) != Some(Verification::Unproven) {
             return;
         }
         self.admitted.increment(1);
-        if !self.is_due() {
+        if !self.is_log_due() {
             return;
         }
         let thumbprint =
@@ -96,16 +96,16 @@ impl Record {
         );
     }
 
-    /// At most one line a second: callers make as many certificates and requests as they like.
-    fn is_due(&self) -> bool {
+    /// Returns true at most once a second: callers control the number of certificates and requests.
+    fn is_log_due(&self) -> bool {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let second = START.elapsed().as_secs() + 1;
         self.logged.load(Ordering::Relaxed) != second && self.logged.swap(second, Ordering::Relaxed) != second
     }
 }
 
-impl fmt::Debug for Record {
+impl fmt::Debug for UnverifiedMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record").field("route", &self.route).finish_non_exhaustive()
+        f.debug_struct("UnverifiedMetrics").field("route", &self.route).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! A socket that reports reads and writes to its connection's watch, and on HTTP/1 passes only unambiguous requests.
+//! Sockets that report reads and writes to the connection's [`Activity`], and validate HTTP/1 requests.
 
 use std::{
     future::Future,
@@ -14,36 +14,41 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{activity::Activity, strict_http1::Guard};
+use super::{activity::Activity, strict_http1::Http1Validator};
 
-/// How long a closed connection discards the rest of a request that was answered early.
+/// Maximum time for which a closed connection discards the rest of a request after an early response.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The most bytes that a closed connection discards.
-const MOST_DISCARDED: usize = 64 * 1024 * 1024;
+/// Maximum number of bytes that a closed connection discards.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct WatchedIo<T> {
     io: T,
-    /// Bytes that the operating system has accepted.
+    /// Returns the number of bytes that the operating system has accepted.
     written: fn(&T) -> u64,
+    /// Last result of `written`.
     accepted: u64,
     activity: Arc<Activity>,
-    /// On HTTP/1 connections.
-    guard: Option<Guard>,
-    /// End of the time in which the rest of a request is discarded after the last response.
+    /// HTTP/1 only.
+    validator: Option<Http1Validator>,
+    /// End of discarding, after the last response.
     lingering: Option<Pin<Box<Sleep>>>,
-    /// Bytes that have been discarded.
     discarded: usize,
 }
 
 impl<T> WatchedIo<T> {
-    /// `written` counts the bytes that the operating system has accepted.
-    pub(super) fn new(io: T, written: fn(&T) -> u64, activity: Arc<Activity>, guard: Option<Guard>) -> Self {
-        Self { io, written, accepted: 0, activity, guard, lingering: None, discarded: 0 }
+    /// `written` returns the number of bytes that the operating system has accepted.
+    pub(super) fn new(
+        io: T,
+        written: fn(&T) -> u64,
+        activity: Arc<Activity>,
+        validator: Option<Http1Validator>,
+    ) -> Self {
+        Self { io, written, accepted: 0, activity, validator, lingering: None, discarded: 0 }
     }
 
-    /// Reports a write, a flush or a shutdown. TLS buffers writes, so only the socket's own count shows progress.
+    /// Reports a write, flush or shutdown. TLS buffers writes, so only the socket's count shows progress.
     fn report<R>(&mut self, result: Poll<R>) -> Poll<R> {
         let accepted = (self.written)(&self.io);
         if accepted != self.accepted {
@@ -59,19 +64,19 @@ impl<T> WatchedIo<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, activity, guard, .. } = self.get_mut();
-        if let Some(read) = guard.as_mut().and_then(|guard| guard.read(buf)) {
+        let Self { io, activity, validator, .. } = self.get_mut();
+        if let Some(read) = validator.as_mut().and_then(|validator| validator.read(buf)) {
             return Poll::Ready(read);
         }
         let before = buf.filled().len();
-        // Bytes within a request may belong to a body that is discarded after its response.
-        let is_between = !guard.as_ref().is_some_and(Guard::is_within_request);
+        // Bytes within a request can belong to a body that is discarded after its response.
+        let is_between_requests = !validator.as_ref().is_some_and(Http1Validator::is_within_request);
         ready!(Pin::new(io).poll_read(cx, buf))?;
-        if is_between && buf.filled().len() > before {
+        if is_between_requests && buf.filled().len() > before {
             activity.received();
         }
-        match guard {
-            Some(guard) if !activity.is_tunnel() => Poll::Ready(guard.examine(buf, before)),
+        match validator {
+            Some(validator) if !activity.is_tunnel() => Poll::Ready(validator.validate(buf, before)),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -103,15 +108,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Closing a socket with unread bytes resets it, which may discard a response that the caller has not read yet.
-    /// After a response in the middle of an upload the sending side is shut down, and the upload is discarded for a
-    /// while.
+    /// Shuts down the sending side, and discards the rest of an upload for a limited time. Closing a socket with unread
+    /// bytes resets it, which can discard a response that the caller has not read yet.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {
             let shut_down = Pin::new(&mut this.io).poll_shutdown(cx);
             ready!(this.report(shut_down))?;
-            if this.activity.is_tunnel() || !this.guard.as_ref().is_some_and(Guard::is_within_request) {
+            if this.activity.is_tunnel()
+                || !this.validator.as_ref().is_some_and(Http1Validator::is_within_request)
+            {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -122,7 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
             let mut unread = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut unread));
             *discarded += unread.filled().len();
-            if read.is_err() || unread.filled().is_empty() || *discarded > MOST_DISCARDED {
+            if read.is_err() || unread.filled().is_empty() || *discarded > MAX_DISCARDED {
                 break;
             }
         }

@@ -1,56 +1,56 @@
-//! An API that administrators made: which requests go to which backend, under which policy.
+//! APIs: a path, a backend URL and a policy.
 
 use serde::{Deserialize, Serialize};
 use tower_mtls::apim::Format;
 
 use super::Revision;
 
-/// An API.
+/// An API of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Api {
     pub(crate) display_name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
-    /// As requests are matched: `/orders`, or `/`.
+    /// Normalized path prefix, such as `/orders` or `/`.
     pub(crate) path: String,
-    /// The URL of its backend, as it was given.
+    /// URL of the backend, as uploaded.
     pub(crate) service_url: String,
     pub(crate) protocols: Vec<String>,
-    /// Changes with every write of the API itself.
+    /// Changes with every write of the API, but not of its policy.
     pub(crate) tag: Revision,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<Policy>,
 }
 
-/// A policy document, as it was given.
+/// A policy document, as uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Policy {
-    format: Written,
+    format: StoredFormat,
     pub(crate) value: String,
     /// Changes with every write of the policy.
     pub(crate) tag: Revision,
 }
 
-/// How its expressions are written.
+/// Stored form of [`Format`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Written {
+enum StoredFormat {
     Xml,
     RawXml,
 }
 
 impl Policy {
     pub(crate) fn new(format: Format, value: String, tag: Revision) -> Self {
-        let format = if format == Format::Xml { Written::Xml } else { Written::RawXml };
+        let format = if format == Format::Xml { StoredFormat::Xml } else { StoredFormat::RawXml };
         Self { format, value, tag }
     }
 
     pub(crate) fn format(&self) -> Format {
         match self.format {
-            Written::Xml => Format::Xml,
-            Written::RawXml => Format::RawXml,
+            StoredFormat::Xml => Format::Xml,
+            StoredFormat::RawXml => Format::RawXml,
         }
     }
 }

@@ -1,20 +1,20 @@
-//! What administrators do with APIs, backends and policies.
+//! Operations on APIs, backends and policies.
 
 use std::{fmt, sync::Arc};
 
 use tokio::{sync::MutexGuard, task::spawn_blocking};
 
 use super::{
-    Item, Published, Refusal, Revision, Settings, StoreError,
-    settings::Value,
+    ChangeError, CurrentStore, Item, Revision, Settings, StoreError,
+    settings::ItemValue,
     write_lock::{ATTEMPTS, WriteLock},
 };
 
-/// Whether requests can be served by these settings, of which one item is changed.
-type Judge = dyn Fn(&Settings, &Item) -> Result<(), Refusal> + Send + Sync;
+/// Checks that requests can be served with these settings, of which one item is changed.
+type Validator = dyn Fn(&Settings, &Item) -> Result<(), ChangeError> + Send + Sync;
 
-/// What a change was made to, and what it made.
-pub(crate) struct Changed {
+/// Settings before and after a change.
+pub(crate) struct AppliedChange {
     pub(crate) before: Arc<Settings>,
     pub(crate) after: Arc<Settings>,
 }
@@ -22,56 +22,56 @@ pub(crate) struct Changed {
 /// APIs, backends and policies of the store.
 pub(crate) struct Apis {
     write_lock: Arc<WriteLock>,
-    published: Arc<Published>,
-    judge: Arc<Judge>,
+    published: Arc<CurrentStore>,
+    validate: Arc<Validator>,
 }
 
 impl Apis {
     pub(super) fn new(
         write_lock: Arc<WriteLock>,
-        published: Arc<Published>,
-        judge: impl Fn(&Settings, &Item) -> Result<(), Refusal> + Send + Sync + 'static,
+        published: Arc<CurrentStore>,
+        validate: impl Fn(&Settings, &Item) -> Result<(), ChangeError> + Send + Sync + 'static,
     ) -> Self {
-        Self { write_lock, published, judge: Arc::new(judge) }
+        Self { write_lock, published, validate: Arc::new(validate) }
     }
 
-    /// Keeps all changes waiting for as long as what is returned is kept: for whoever replaces what they are judged by.
+    /// Blocks all changes until the guard is dropped. For use while the configuration that validates them is replaced.
     pub(crate) async fn pause(&self) -> MutexGuard<'_, ()> {
-        self.write_lock.next().await
+        self.write_lock.lock().await
     }
 
-    /// As requests see them.
+    /// Returns the settings that requests see.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.published.settings().1
     }
 
-    /// Changes one item, or removes it if `edit` returns none. `edit` is told what is there, and the tag of what it
-    /// makes; it may be asked again. Requests see the change once this returns.
+    /// Changes one item, or removes it if `edit` returns None. `edit` receives the current settings and the tag of the
+    /// new value; it can be called again after a conflict. Requests see the change once this returns.
     ///
     /// # Errors
     ///
-    /// Those of `edit`, and all that would break; nothing is changed then.
+    /// The error of `edit`, or the reasons why requests could not be served afterwards. Nothing is changed then.
     pub(crate) async fn change(
         &self,
         item: &Item,
-        edit: impl Fn(&Settings, Revision) -> Result<Option<Value>, Refusal> + Send + Sync,
-    ) -> Result<Changed, Refusal> {
-        let _turn = self.write_lock.next().await;
+        edit: impl Fn(&Settings, Revision) -> Result<Option<ItemValue>, ChangeError> + Send + Sync,
+    ) -> Result<AppliedChange, ChangeError> {
+        let _guard = self.write_lock.lock().await;
         for _ in 0..ATTEMPTS {
-            let (seen, settings) = self.published.settings();
-            let tag = seen + 1;
-            let (next, written) = settings.with(item, edit(&settings, tag)?, tag);
-            let (next, judge, judged) = (Arc::new(next), self.judge.clone(), item.clone());
+            let (revision, settings) = self.published.settings();
+            let tag = revision + 1;
+            let (next, encoded) = settings.with(item, edit(&settings, tag)?, tag);
+            let (next, validate, changed_item) = (Arc::new(next), self.validate.clone(), item.clone());
             let proposed = next.clone();
-            // Documents are compiled off the threads that serve.
-            let verdict = spawn_blocking(move || judge(&proposed, &judged)).await;
-            verdict.map_err(StoreError::new)??;
+            // Compiling documents blocks: not on a runtime thread.
+            let validated = spawn_blocking(move || validate(&proposed, &changed_item)).await;
+            validated.map_err(StoreError::new)??;
             let record = settings.revision_of(item);
-            if self.write_lock.change(item.key(), written, record, seen).await?.is_some() {
-                return Ok(Changed { before: settings, after: next });
+            if self.write_lock.change(item.key(), encoded, record, revision).await?.is_some() {
+                return Ok(AppliedChange { before: settings, after: next });
             }
         }
-        Err(Refusal::Changed)
+        Err(ChangeError::PreconditionFailed)
     }
 }
 

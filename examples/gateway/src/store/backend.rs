@@ -1,10 +1,10 @@
-//! A backend that policy documents name (`set-backend-service backend-id`).
+//! Backends, which policy documents reference (`set-backend-service backend-id`).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Id, Revision};
 
-/// A backend.
+/// A backend of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Backend {
@@ -13,11 +13,11 @@ pub(crate) struct Backend {
     pub(crate) title: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
-    /// Whether its certificate needs a chain to a trusted CA.
+    /// True if the backend's certificate must chain to a trusted CA.
     pub(crate) validates_chain: bool,
-    /// Whether its certificate needs its name.
+    /// True if the backend's certificate must match its host name.
     pub(crate) validates_name: bool,
-    /// The identity that it is called under, unless a document chooses one.
+    /// Default client identity; a document can choose another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) credential: Option<Credential>,
     /// Changes with every write.
@@ -25,7 +25,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Tells the log if less is verified than should be.
+    /// Logs a warning if certificate verification is reduced.
     pub(crate) fn warn_of_danger(&self, id: &Id) {
         let Self { validates_chain, validates_name, .. } = self;
         if !validates_chain || !validates_name {
@@ -33,17 +33,17 @@ impl Backend {
                 id = &**id,
                 validates_chain,
                 validates_name,
-                "DANGER: anyone on the way can pose as this backend"
+                "DANGER: certificate verification of this backend is reduced; it can be impersonated"
             );
         }
     }
 }
 
-/// Which certificate of the store is shown to a backend.
+/// Reference to the certificate that is presented to a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Credential {
     Id(String),
-    /// 40 hex digits of SHA-1.
+    /// SHA-1, 40 hex digits.
     Thumbprint(String),
 }

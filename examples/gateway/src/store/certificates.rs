@@ -1,4 +1,4 @@
-//! What administrators do with certificates, whichever way they ask.
+//! Operations on certificates.
 
 use std::{fmt, sync::Arc};
 
@@ -6,28 +6,29 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_mtls::{Clock, SystemClock};
 
 use super::{
-    Condition, Entry, Id, Kind, ListQuery, Purpose, Refusal, Store, StoreError, Upload, Use, Uses,
+    CertificateEntry, CertificateUpload, CertificateUse, CertificateUses, ChangeError, EntryPurpose, Id,
+    Precondition, RecordKind, RecordQuery, Store, StoreError,
     seal::Sealer,
-    upload::Material,
+    upload::UploadedCertificate,
     write_lock::{ATTEMPTS, WriteLock},
 };
 
-/// How many .pfx files are opened at a time: each keeps a processor busy.
-const OPENING: usize = 2;
+/// Maximum number of .pfx files decrypted at a time; each occupies one core.
+const MAX_CONCURRENT_UPLOADS: usize = 2;
 
 /// The certificates of the store.
 pub(crate) struct Certificates {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     write_lock: Arc<WriteLock>,
-    uses: Box<dyn Fn() -> Arc<Uses> + Send + Sync>,
-    opening: Semaphore,
+    uses: Box<dyn Fn() -> Arc<CertificateUses> + Send + Sync>,
+    upload_slots: Semaphore,
 }
 
-/// Some entries, and how many there are in all.
+/// A page of entries, and the number of all entries that match.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<CertificateEntry>,
     pub(crate) count: usize,
 }
 
@@ -36,104 +37,132 @@ impl Certificates {
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
         write_lock: Arc<WriteLock>,
-        uses: impl Fn() -> Arc<Uses> + Send + Sync + 'static,
+        uses: impl Fn() -> Arc<CertificateUses> + Send + Sync + 'static,
     ) -> Self {
-        Self { store, sealer, write_lock, uses: Box::new(uses), opening: Semaphore::new(OPENING) }
+        Self {
+            store,
+            sealer,
+            write_lock,
+            uses: Box::new(uses),
+            upload_slots: Semaphore::new(MAX_CONCURRENT_UPLOADS),
+        }
     }
 
-    pub(crate) async fn get(&self, id: &Id) -> Result<Option<Entry>, Refusal> {
-        let record = self.store.get(Entry::key_of(id)).await?;
-        Ok(record.map(|record| Entry::decode(&record).map_err(StoreError::new)).transpose()?)
+    pub(crate) async fn get(&self, id: &Id) -> Result<Option<CertificateEntry>, ChangeError> {
+        let record = self.store.get(CertificateEntry::key_of(id)).await?;
+        Ok(record.map(|record| CertificateEntry::decode(&record).map_err(StoreError::new)).transpose()?)
     }
 
-    /// Those that the filter takes, `top` after the first `skip`, by id.
+    /// Returns a page of the entries that match the filter, ordered by id: `top` after the first `skip`.
     pub(crate) async fn list(
         &self,
-        filter: impl Fn(&Entry) -> bool + Send + 'static,
+        filter: impl Fn(&CertificateEntry) -> bool + Send + 'static,
         skip: usize,
         top: usize,
-    ) -> Result<Page, Refusal> {
-        let filter = Box::new(move |record: &_| Entry::decode(record).is_ok_and(|entry| filter(&entry)));
-        let found = self.store.list(Kind::Certificate, ListQuery { filter, skip, top }).await?;
-        let entries = found.records.iter().filter_map(|record| Entry::decode(record).ok()).collect();
-        Ok(Page { entries, count: found.count })
+    ) -> Result<Page, ChangeError> {
+        let filter =
+            Box::new(move |record: &_| CertificateEntry::decode(record).is_ok_and(|entry| filter(&entry)));
+        let listing = self.store.list(RecordKind::Certificate, RecordQuery { filter, skip, top }).await?;
+        let entries =
+            listing.records.iter().filter_map(|record| CertificateEntry::decode(record).ok()).collect();
+        Ok(Page { entries, count: listing.count })
     }
 
-    /// Makes or replaces an entry; whether it was made. Requests see it once this returns.
+    /// Creates or replaces an entry; returns it, and true if it was created. Requests see it once this returns.
     pub(crate) async fn put(
         &self,
         id: &Id,
-        upload: Upload,
-        condition: &Condition,
-    ) -> Result<(Entry, bool), Refusal> {
-        // Nobody waits for a file to be opened that cannot be taken anyway.
-        condition.check(self.get(id).await?.map(|present| present.revision))?;
-        let Material { certificate, key } = self.open(upload).await?;
-        let _turn = self.write_lock.next().await;
+        upload: CertificateUpload,
+        precondition: &Precondition,
+    ) -> Result<(CertificateEntry, bool), ChangeError> {
+        // Fails early, before the file is decrypted.
+        precondition.check(self.get(id).await?.map(|current| current.revision))?;
+        let UploadedCertificate { certificate, key } = self.open(upload).await?;
+        let _guard = self.write_lock.lock().await;
         for _ in 0..ATTEMPTS {
-            let seen = self.write_lock.seen();
-            let present = self.get(id).await?;
-            let record = present.as_ref().map(|present| present.revision);
-            condition.check(record)?;
+            let store_revision = self.write_lock.applied_revision();
+            let current = self.get(id).await?;
+            let record = current.as_ref().map(|current| current.revision);
+            precondition.check(record)?;
             let (now, key) = (SystemClock.now(), key.as_ref().map(|key| &***key));
-            let sealed = Entry::new(id.clone(), certificate.clone(), key, now, &self.sealer);
+            let sealed = CertificateEntry::new(id.clone(), certificate.clone(), key, now, &self.sealer);
             let mut entry = sealed.map_err(StoreError::new)?;
-            if let Some(present) = &present {
-                entry.created = present.created;
-                refuse_to_break(&(self.uses)().broken_by(present, &entry), &entry)?;
+            if let Some(current) = &current {
+                entry.created = current.created;
+                check_replacement(&(self.uses)().broken_by(current, &entry), &entry)?;
             }
-            let written =
-                self.write_lock.change(Entry::key_of(id), Some(entry.encode()), record, seen).await?;
-            if let Some(revision) = written {
+            let change = self.write_lock.change(
+                CertificateEntry::key_of(id),
+                Some(entry.encode()),
+                record,
+                store_revision,
+            );
+            if let Some(revision) = change.await? {
                 entry.revision = revision;
-                return Ok((entry, present.is_none()));
+                return Ok((entry, current.is_none()));
             }
         }
-        Err(Refusal::Changed)
+        Err(ChangeError::PreconditionFailed)
     }
 
-    /// Removes an entry, if it is there; requests see it no longer once this returns.
-    pub(crate) async fn delete(&self, id: &Id, condition: &Condition) -> Result<Option<Entry>, Refusal> {
-        let _turn = self.write_lock.next().await;
+    /// Removes an entry and returns it; None if it does not exist. Requests no longer see it once this returns.
+    pub(crate) async fn delete(
+        &self,
+        id: &Id,
+        precondition: &Precondition,
+    ) -> Result<Option<CertificateEntry>, ChangeError> {
+        let _guard = self.write_lock.lock().await;
         for _ in 0..ATTEMPTS {
-            let seen = self.write_lock.seen();
-            let Some(present) = self.get(id).await? else { return Ok(None) };
-            condition.check(Some(present.revision))?;
-            refuse_if_any(&(self.uses)().of(&present))?;
-            let done = self.write_lock.change(Entry::key_of(id), None, Some(present.revision), seen).await?;
-            if done.is_some() {
-                return Ok(Some(present));
+            let store_revision = self.write_lock.applied_revision();
+            let Some(current) = self.get(id).await? else { return Ok(None) };
+            precondition.check(Some(current.revision))?;
+            check_unused(&(self.uses)().of(&current))?;
+            let record = Some(current.revision);
+            let change = self.write_lock.change(CertificateEntry::key_of(id), None, record, store_revision);
+            if change.await?.is_some() {
+                return Ok(Some(current));
             }
         }
-        Err(Refusal::Changed)
+        Err(ChangeError::PreconditionFailed)
     }
 
-    /// Who uses this entry.
-    pub(crate) fn users(&self, entry: &Entry) -> Vec<String> {
-        (self.uses)().of(entry).iter().map(|one| one.by.clone()).collect()
+    /// Returns the users of this entry.
+    pub(crate) fn users(&self, entry: &CertificateEntry) -> Vec<String> {
+        users(&(self.uses)().of(entry))
     }
 
-    async fn open(&self, upload: Upload) -> Result<Material, Refusal> {
-        let _turn = self.opening.acquire().await.map_err(StoreError::new)?;
+    async fn open(&self, upload: CertificateUpload) -> Result<UploadedCertificate, ChangeError> {
+        let _permit = self.upload_slots.acquire().await.map_err(StoreError::new)?;
         let opened = spawn_blocking(move || upload.open()).await;
-        opened.map_err(StoreError::new)?.map_err(Refusal::Unusable)
+        opened.map_err(StoreError::new)?.map_err(ChangeError::Upload)
     }
 }
 
-fn refuse_to_break(uses: &[&Use], next: &Entry) -> Result<(), Refusal> {
-    let users: Vec<_> = uses.iter().map(|one| one.by.clone()).collect();
-    let why = match next.purpose {
-        Purpose::Caller => "The new certificate has no private key.",
-        Purpose::Identity => "The new certificate has another thumbprint.",
+/// Rejects a replacement that breaks uses of the current entry.
+fn check_replacement(
+    broken_uses: &[&CertificateUse],
+    replacement: &CertificateEntry,
+) -> Result<(), ChangeError> {
+    let reason = match replacement.purpose {
+        EntryPurpose::Caller => "The new certificate has no private key.",
+        EntryPurpose::Identity => "The new certificate has another thumbprint.",
     };
-    if users.is_empty() { Ok(()) } else { Err(Refusal::Needed { users, why }) }
+    match broken_uses {
+        [] => Ok(()),
+        uses => Err(ChangeError::BreaksUses { users: users(uses), reason }),
+    }
 }
 
-fn refuse_if_any(uses: &[&Use]) -> Result<(), Refusal> {
+/// Rejects the removal of an entry that is in use.
+fn check_unused(uses: &[&CertificateUse]) -> Result<(), ChangeError> {
     match uses {
         [] => Ok(()),
-        uses => Err(Refusal::InUse(uses.iter().map(|one| one.by.clone()).collect())),
+        uses => Err(ChangeError::InUse(users(uses))),
     }
+}
+
+fn users(uses: &[&CertificateUse]) -> Vec<String> {
+    uses.iter().map(|certificate_use| certificate_use.user.clone()).collect()
 }
 
 impl fmt::Debug for Certificates {

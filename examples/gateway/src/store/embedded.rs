@@ -1,4 +1,4 @@
-//! The store in a file of this machine: redb, whose transactions are whole on disk or not there at all.
+//! A store in a local redb database, whose transactions are atomic and durable.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,22 +6,22 @@ use redb::{Database, DatabaseError, ReadableTable, ReadableTableMetadata, TableD
 use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
-    Conflict, Expected, Key, Kind, ListQuery, Listing, MOST, Pending, Record, Revision, Store, StoreError,
-    private,
+    Conflict, Expected, Listing, MAX_RECORDS, Record, RecordKey, RecordKind, RecordQuery, Revision, Store,
+    StoreError, StoreFuture, private,
 };
 
-/// The one file in the store's folder.
+/// Name of the database file in the store's folder.
 const FILE: &str = "store.redb";
 
-/// Ids, with the revision and the value of each.
-type Records = TableDefinition<'static, &'static str, (Revision, &'static [u8])>;
+/// Revision and value by id.
+type RecordTable = TableDefinition<'static, &'static str, (Revision, &'static [u8])>;
 
 const COUNTERS: TableDefinition<'static, &str, u64> = TableDefinition::new("counters");
 const REVISION: &str = "revision";
 const FORMAT: &str = "format";
 
-/// What this version writes; a later one that changes it will know what it finds.
-const THIS_FORMAT: u64 = 1;
+/// Version of the storage format.
+const CURRENT_FORMAT: u64 = 1;
 
 #[derive(Debug)]
 pub(super) struct Embedded {
@@ -29,8 +29,8 @@ pub(super) struct Embedded {
     last: watch::Sender<Revision>,
 }
 
-impl Kind {
-    fn records(self) -> Records {
+impl RecordKind {
+    fn table(self) -> RecordTable {
         TableDefinition::new(match self {
             Self::Certificate => "certificates",
             Self::Api => "apis",
@@ -42,13 +42,13 @@ impl Kind {
 }
 
 impl Embedded {
-    /// Opens the store in this folder, which nobody else may read, and makes what is not there.
+    /// Opens the store in this folder, and creates both with permissions for the owner only if they do not exist.
     ///
     /// # Errors
     ///
-    /// What is wrong, as the end of a sentence.
+    /// The problem, phrased to follow the name of the folder.
     pub(super) fn open(folder: &Path) -> Result<Self, String> {
-        private::folder(folder).map_err(|error| format!("cannot be made: {error}"))?;
+        private::folder(folder).map_err(|error| format!("cannot be created: {error}"))?;
         let file = private::file(&folder.join(FILE)).map_err(|error| format!("cannot be opened: {error}"))?;
         let database = redb::Builder::new().create_file(file).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => "is in use by another process".to_owned(),
@@ -60,65 +60,71 @@ impl Embedded {
     fn new(database: Database) -> Result<Self, String> {
         let unusable = |error: StoreError| format!("cannot be used: {}", error.0);
         let (revision, format) = prepare(&database).map_err(unusable)?;
-        if format != THIS_FORMAT {
-            return Err(format!("is of format {format}, which this version does not read"));
+        if format != CURRENT_FORMAT {
+            return Err(format!("has format {format}, which this version does not support"));
         }
         Ok(Self { database: Arc::new(database), last: watch::Sender::new(revision) })
     }
 
-    /// Runs on a thread that may wait for the disk.
+    /// Runs `work` on a thread for blocking operations.
     fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
-    ) -> Pending<T> {
+    ) -> StoreFuture<T> {
         let database = self.database.clone();
         Box::pin(async move {
-            let done = spawn_blocking(move || work(&database)).await;
-            done.map_err(StoreError::new)?
+            let result = spawn_blocking(move || work(&database)).await;
+            result.map_err(StoreError::new)?
         })
     }
 
-    /// As [`run`](Self::run), and tells of the change.
+    /// Runs a change, and notifies watchers of its revision.
     fn change(
         &self,
         work: impl FnOnce(&Database) -> Result<Result<Revision, Conflict>, StoreError> + Send + 'static,
-    ) -> Pending<Result<Revision, Conflict>> {
+    ) -> StoreFuture<Result<Revision, Conflict>> {
         let last = self.last.clone();
         self.run(move |database| {
-            let done = work(database)?;
-            if let Ok(revision) = done {
-                // Transactions end one after the other, but their threads may come here in another order.
+            let result = work(database)?;
+            if let Ok(revision) = result {
+                // Transactions are serialized, but their threads can arrive here in another order.
                 last.send_if_modified(|last| {
                     let is_later = revision > *last;
                     *last = revision.max(*last);
                     is_later
                 });
             }
-            Ok(done)
+            Ok(result)
         })
     }
 }
 
-/// Makes all tables, so that every later transaction finds them; the last revision, and the format.
+/// Creates all tables; returns the last revision and the format.
 fn prepare(database: &Database) -> Result<(Revision, u64), StoreError> {
     let transaction = database.begin_write()?;
     let found = {
-        for kind in [Kind::Certificate, Kind::Api, Kind::Backend, Kind::Policy, Kind::Sealing] {
-            transaction.open_table(kind.records())?;
+        for kind in [
+            RecordKind::Certificate,
+            RecordKind::Api,
+            RecordKind::Backend,
+            RecordKind::Policy,
+            RecordKind::Sealing,
+        ] {
+            transaction.open_table(kind.table())?;
         }
         let mut counters = transaction.open_table(COUNTERS)?;
         let format = counters.get(FORMAT)?.map(|format| format.value());
         if format.is_none() {
-            counters.insert(FORMAT, THIS_FORMAT)?;
+            counters.insert(FORMAT, CURRENT_FORMAT)?;
         }
         let revision = counters.get(REVISION)?.map_or(0, |revision| revision.value());
-        (revision, format.unwrap_or(THIS_FORMAT))
+        (revision, format.unwrap_or(CURRENT_FORMAT))
     };
     transaction.commit()?;
     Ok(found)
 }
 
-/// redb's own errors are large: only what they say is kept.
+/// redb's errors are large; only their messages are kept.
 macro_rules! from_redb {
     ($($error:ident),*) => {
         $(impl From<redb::$error> for StoreError {
@@ -132,9 +138,9 @@ macro_rules! from_redb {
 from_redb!(TransactionError, TableError, StorageError, CommitError);
 
 impl Store for Embedded {
-    fn get(&self, key: Key) -> Pending<Option<Record>> {
+    fn get(&self, key: RecordKey) -> StoreFuture<Option<Record>> {
         self.run(move |database| {
-            let table = database.begin_read()?.open_table(key.kind.records())?;
+            let table = database.begin_read()?.open_table(key.kind.table())?;
             let found = table.get(&*key.id)?;
             Ok(found.map(|found| {
                 let (revision, value) = found.value();
@@ -143,19 +149,19 @@ impl Store for Embedded {
         })
     }
 
-    fn list(&self, kind: Kind, wanted: ListQuery) -> Pending<Listing> {
+    fn list(&self, kind: RecordKind, query: RecordQuery) -> StoreFuture<Listing> {
         self.run(move |database| {
             let transaction = database.begin_read()?;
             let counters = transaction.open_table(COUNTERS)?;
             let revision = counters.get(REVISION)?.map_or(0, |revision| revision.value());
-            let table = transaction.open_table(kind.records())?;
+            let table = transaction.open_table(kind.table())?;
             let mut listing = Listing { records: Vec::new(), count: 0, revision };
             for entry in table.iter()? {
                 let (id, found) = entry?;
                 let (revision, value) = found.value();
                 let record = Record { id: id.value().into(), revision, value: value.to_vec() };
-                if (wanted.filter)(&record) {
-                    if listing.count >= wanted.skip && listing.records.len() < wanted.top {
+                if (query.filter)(&record) {
+                    if listing.count >= query.skip && listing.records.len() < query.top {
                         listing.records.push(record);
                     }
                     listing.count += 1;
@@ -165,17 +171,22 @@ impl Store for Embedded {
         })
     }
 
-    fn put(&self, key: Key, value: Vec<u8>, expected: Expected) -> Pending<Result<Revision, Conflict>> {
+    fn put(
+        &self,
+        key: RecordKey,
+        value: Vec<u8>,
+        expected: Expected,
+    ) -> StoreFuture<Result<Revision, Conflict>> {
         self.change(move |database| {
-            // Dropped without a commit, a transaction has changed nothing.
+            // A transaction that is dropped without a commit is rolled back.
             let transaction = database.begin_write()?;
             let revision = {
-                let mut table = transaction.open_table(key.kind.records())?;
+                let mut table = transaction.open_table(key.kind.table())?;
                 let present = table.get(&*key.id)?.map(|found| found.value().0);
                 let Some(revision) = next(&transaction, expected, present)? else {
                     return Ok(Err(Conflict::Changed));
                 };
-                if present.is_none() && table.len()? >= MOST {
+                if present.is_none() && table.len()? >= MAX_RECORDS {
                     return Ok(Err(Conflict::Full));
                 }
                 table.insert(&*key.id, (revision, &*value))?;
@@ -186,11 +197,11 @@ impl Store for Embedded {
         })
     }
 
-    fn delete(&self, key: Key, expected: Expected) -> Pending<Result<Revision, Conflict>> {
+    fn delete(&self, key: RecordKey, expected: Expected) -> StoreFuture<Result<Revision, Conflict>> {
         self.change(move |database| {
             let transaction = database.begin_write()?;
             let revision = {
-                let mut table = transaction.open_table(key.kind.records())?;
+                let mut table = transaction.open_table(key.kind.table())?;
                 let present = table.get(&*key.id)?.map(|found| found.value().0);
                 let Some(revision) = next(&transaction, expected, present)? else {
                     return Ok(Err(Conflict::Changed));
@@ -203,7 +214,7 @@ impl Store for Embedded {
         })
     }
 
-    fn watch(&self, seen: Revision) -> Pending<Revision> {
+    fn watch(&self, seen: Revision) -> StoreFuture<Revision> {
         let mut last = self.last.subscribe();
         Box::pin(async move {
             let last = last.wait_for(|last| *last > seen).await;
@@ -212,8 +223,8 @@ impl Store for Embedded {
     }
 }
 
-/// The next revision, counted within the transaction that has it; None if something is not as expected. Such a
-/// transaction ends without a commit.
+/// Increments the store's revision within a transaction; None if the expectations are not met. The transaction is
+/// dropped without a commit then.
 fn next(
     transaction: &redb::WriteTransaction,
     expected: Expected,

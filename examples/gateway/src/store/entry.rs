@@ -1,27 +1,27 @@
-//! A certificate in the store, and how it is written down.
+//! Certificates of the store, and their stored form.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tower_mtls::{ClientCertificate, Timestamp};
+use tower_mtls::{Certificate, Timestamp};
 
 use super::{
-    Id, Key, Kind, Record, Revision,
-    seal::{NotOurs, Owner, Sealer},
+    Id, Record, RecordKey, RecordKind, Revision,
+    seal::{KeyOwner, Sealer, UnsealError},
 };
 
-/// What a certificate is there for.
+/// Purpose of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Purpose {
-    /// The gateway's own towards backends, with its private key.
+pub(crate) enum EntryPurpose {
+    /// A client identity towards upstreams, with its private key.
     Identity,
-    /// Somebody's who may call; its public half alone.
+    /// A caller's certificate, without a private key.
     Caller,
 }
 
-impl Purpose {
+impl EntryPurpose {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Identity => "identity",
@@ -32,12 +32,12 @@ impl Purpose {
 
 /// A certificate in the store.
 #[derive(Clone)]
-pub(crate) struct Entry {
+pub(crate) struct CertificateEntry {
     pub(crate) id: Id,
-    pub(crate) purpose: Purpose,
-    /// With the chain behind it.
-    pub(crate) certificate: ClientCertificate,
-    /// The private key, sealed; an identity has one.
+    pub(crate) purpose: EntryPurpose,
+    /// The certificate with its chain.
+    pub(crate) certificate: Certificate,
+    /// The sealed private key of an identity.
     key: Option<Vec<u8>>,
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
@@ -45,113 +45,115 @@ pub(crate) struct Entry {
     pub(crate) revision: Revision,
 }
 
-/// What is written down.
+/// Stored form of an entry, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    purpose: Purpose,
+struct StoredEntry {
+    purpose: EntryPurpose,
     /// DER, the leaf first.
-    chain: Vec<Octets>,
+    chain: Vec<Base64Bytes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<Octets>,
+    key: Option<Base64Bytes>,
     created: i64,
     updated: i64,
 }
 
-/// Octets as base64.
-struct Octets(Vec<u8>);
+/// Bytes, serialized as base64.
+struct Base64Bytes(Vec<u8>);
 
-impl Serialize for Octets {
+impl Serialize for Base64Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for Octets {
+impl<'de> Deserialize<'de> for Base64Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        STANDARD.decode(&*text).map(Self).map_err(|_| de::Error::custom("no base64"))
+        STANDARD.decode(&*text).map(Self).map_err(|_| de::Error::custom("invalid base64"))
     }
 }
 
-impl Entry {
-    /// A new entry; `key` is sealed for it.
+impl CertificateEntry {
+    /// Creates an entry and seals `key` for it.
     ///
     /// # Errors
     ///
-    /// The system has no random numbers.
+    /// The system's random number generator fails.
     pub(super) fn new(
         id: Id,
-        certificate: ClientCertificate,
+        certificate: Certificate,
         key: Option<&[u8]>,
         now: Timestamp,
         sealer: &Sealer,
     ) -> std::io::Result<Self> {
-        let purpose = if key.is_some() { Purpose::Identity } else { Purpose::Caller };
+        let purpose = if key.is_some() { EntryPurpose::Identity } else { EntryPurpose::Caller };
         let mut entry = Self { id, purpose, certificate, key: None, created: now, updated: now, revision: 0 };
         entry.key = key.map(|key| sealer.seal(key, entry.owner())).transpose()?;
         Ok(entry)
     }
 
-    /// Where it is kept.
-    pub(super) fn key_of(id: &Id) -> Key {
-        Key { kind: Kind::Certificate, id: id.shared() }
+    /// Returns the key of the record of this entry.
+    pub(super) fn key_of(id: &Id) -> RecordKey {
+        RecordKey { kind: RecordKind::Certificate, id: id.shared() }
     }
 
-    /// What is written down of it.
+    /// Encodes the entry for the store.
     pub(super) fn encode(&self) -> Vec<u8> {
         let chain = std::iter::once(self.certificate.der()).chain(self.certificate.chain());
-        let written = Written {
+        let stored = StoredEntry {
             purpose: self.purpose,
-            chain: chain.map(|der| Octets(der.to_vec())).collect(),
-            key: self.key.clone().map(Octets),
+            chain: chain.map(|der| Base64Bytes(der.to_vec())).collect(),
+            key: self.key.clone().map(Base64Bytes),
             created: self.created.as_unix(),
             updated: self.updated.as_unix(),
         };
-        // Texts and numbers, whose serialization cannot fail.
-        serde_json::to_vec(&written).unwrap_or_default()
+        // Serialization of strings and numbers cannot fail.
+        serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// The entry that was written down.
+    /// Decodes a record.
     ///
     /// # Errors
     ///
-    /// The record is not one that [`encode`](Self::encode) makes: a later version's, or damaged.
+    /// The record is not an output of [`encode`](Self::encode): it is damaged, or of a later version.
     pub(super) fn decode(record: &Record) -> Result<Self, String> {
         let id = record.id.parse().map_err(|problem| format!("its id {problem}"))?;
-        let written: Written = serde_json::from_slice(&record.value)
-            .map_err(|error| format!("it cannot be read (column {})", error.column()))?;
-        let mut chain = written.chain.iter().map(|der| &*der.0);
+        let stored: StoredEntry = serde_json::from_slice(&record.value)
+            .map_err(|error| format!("it is invalid (column {})", error.column()))?;
+        let mut chain = stored.chain.iter().map(|der| &*der.0);
         let leaf = chain.next().ok_or("it has no certificate")?;
-        let certificate =
-            ClientCertificate::from_der_chain(leaf, chain).map_err(|error| error.to_string())?;
-        if written.key.is_some() != (written.purpose == Purpose::Identity) {
+        let certificate = Certificate::from_der_chain(leaf, chain).map_err(|error| error.to_string())?;
+        if stored.key.is_some() != (stored.purpose == EntryPurpose::Identity) {
             return Err("its purpose and its key contradict each other".into());
         }
         Ok(Self {
             id,
-            purpose: written.purpose,
+            purpose: stored.purpose,
             certificate,
-            key: written.key.map(|key| key.0),
-            created: Timestamp::from_unix(written.created),
-            updated: Timestamp::from_unix(written.updated),
+            key: stored.key.map(|key| key.0),
+            created: Timestamp::from_unix(stored.created),
+            updated: Timestamp::from_unix(stored.updated),
             revision: record.revision,
         })
     }
 
-    /// The private key (PKCS#8), if it has one.
-    pub(super) fn open_key(&self, sealer: &Sealer) -> Option<Result<zeroize::Zeroizing<Vec<u8>>, NotOurs>> {
+    /// Opens the private key (PKCS#8); None if the entry has no key.
+    pub(super) fn open_key(
+        &self,
+        sealer: &Sealer,
+    ) -> Option<Result<zeroize::Zeroizing<Vec<u8>>, UnsealError>> {
         self.key.as_deref().map(|sealed| sealer.open(sealed, self.owner()))
     }
 
-    fn owner(&self) -> Owner<'_> {
-        Owner { id: &self.id, purpose: self.purpose, thumbprint: self.certificate.sha256_thumbprint() }
+    fn owner(&self) -> KeyOwner<'_> {
+        KeyOwner { id: &self.id, purpose: self.purpose, thumbprint: self.certificate.sha256_thumbprint() }
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for CertificateEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
+        f.debug_struct("CertificateEntry")
             .field("id", &self.id)
             .field("purpose", &self.purpose)
             .field("thumbprint", &self.certificate.sha256_thumbprint())

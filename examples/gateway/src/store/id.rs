@@ -1,8 +1,8 @@
-//! The id of an entry: a name in an answer and in a configuration, never the name of a file.
+//! Ids of entries. They appear in responses and configurations, never as file names.
 
 use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 
-/// 1 to 80 characters, as Azure's: none of `*#&+:<>?`, and none that cannot be seen.
+/// An id as in Azure: 1 to 80 characters, without `*#&+:<>?` and without invisible characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(Arc<str>);
 
@@ -17,10 +17,10 @@ impl FromStr for Id {
             return Err("is longer than 80 characters");
         }
         if text.contains(['*', '#', '&', '+', ':', '<', '>', '?']) {
-            return Err("has one of the characters * # & + : < > ?");
+            return Err("contains one of the characters * # & + : < > ?");
         }
         if text.contains(|c: char| c.is_control() || is_invisible(c)) {
-            return Err("has a character that cannot be seen");
+            return Err("contains an invisible character");
         }
         if text.trim() != text {
             return Err("begins or ends with white space");
@@ -29,7 +29,7 @@ impl FromStr for Id {
     }
 }
 
-/// Line and paragraph separators, marks without width and of direction: two ids could look the same.
+/// True for line and paragraph separators, zero-width characters and directional marks, which make ids look alike.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_what_azure_takes_for_one() {
+    fn id_follows_azures_syntax() {
         let long = "x".repeat(80);
         for good in [
             "a",

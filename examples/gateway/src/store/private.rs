@@ -1,4 +1,4 @@
-//! Files and folders that nobody else may read, from the moment they are there.
+//! Files and folders with permissions for the owner only, from their creation on.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -6,7 +6,8 @@ use std::{
     path::Path,
 };
 
-/// Makes the folder, if it is not there. One that is there and open to others is an error: it may hold more than ours.
+/// Creates the folder if it does not exist. An existing folder that other users can access is an error: it can be a
+/// shared one.
 pub(super) fn folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -18,18 +19,18 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
             return Err(io::Error::other(
-                "it is there and open to others; take their permission away (chmod 700)",
+                "it exists and is open to other users; remove their permission (chmod 700)",
             ));
         }
     }
     Ok(())
 }
 
-/// Opens the file to read and write, and makes it if it is not there.
+/// Opens the file for reading and writing, and creates it if it does not exist.
 pub(super) fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let file = only_ours(&mut options).open(path)?;
+    let file = owner_only(&mut options).open(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -38,19 +39,19 @@ pub(super) fn file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes a file that is not there yet: wholly, or not at all, and never through a link of somebody else's.
+/// Creates a file atomically. Fails if it exists, and does not follow symbolic links.
 pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);
-    // Of an attempt that was ended: what is in it never became the file.
+    // Left over from an interrupted attempt.
     match fs::remove_file(new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let done = write_as(new, path, contents);
+    let written = write_as(new, path, contents);
     let removed = fs::remove_file(new);
-    done?;
+    written?;
     removed?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
@@ -59,14 +60,14 @@ pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
 fn write_as(new: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    let mut file = only_ours(&mut options).open(new)?;
+    let mut file = owner_only(&mut options).open(new)?;
     file.write_all(contents)?;
     file.sync_all()?;
-    // Unlike a rename this does not replace what somebody else has put there meanwhile.
+    // Unlike a rename, this does not replace a file that was created meanwhile.
     fs::hard_link(new, path)
 }
 
-fn only_ours(options: &mut OpenOptions) -> &mut OpenOptions {
+fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -79,7 +80,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_secret_is_written_into_a_file_of_its_own_whatever_lies_beside_it() {
+    fn write_new_does_not_follow_links_or_replace_files() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let scratch = Scratch::new();
         fs::create_dir_all(scratch.path()).unwrap();
@@ -94,7 +95,7 @@ mod tests {
         let found = fs::symlink_metadata(&key).unwrap();
         assert!(found.is_file() && found.permissions().mode() & 0o077 == 0);
         assert!(!new.exists());
-        assert!(write_new(&key, b"another").is_err(), "it is there");
+        assert!(write_new(&key, b"another").is_err(), "it exists");
         assert_eq!(fs::read(&key).unwrap(), b"secret");
         assert!(!new.exists());
     }

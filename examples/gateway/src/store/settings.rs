@@ -1,28 +1,28 @@
-//! What administrators configure while the gateway serves: APIs, backends, and policies.
+//! Settings that administrators change at run time: APIs, backends and policies.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Api, Backend, Id, Key, Kind, Policy, Record, Revision, StoreError};
+use super::{Api, Backend, Id, Policy, Record, RecordKey, RecordKind, Revision, StoreError};
 
-/// All of it at one moment.
+/// APIs, backends and the global policy at one revision.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    pub(crate) apis: BTreeMap<Id, Stored<Api>>,
-    pub(crate) backends: BTreeMap<Id, Stored<Backend>>,
-    /// The policy of all APIs, which stands above each one's own.
-    pub(crate) policy: Option<Stored<Policy>>,
+    pub(crate) apis: BTreeMap<Id, Versioned<Api>>,
+    pub(crate) backends: BTreeMap<Id, Versioned<Backend>>,
+    /// The global policy, which applies before the policy of each API.
+    pub(crate) policy: Option<Versioned<Policy>>,
 }
 
-/// Something with the revision of its record.
+/// A value with the revision of its record.
 #[derive(Debug)]
-pub(crate) struct Stored<T> {
+pub(crate) struct Versioned<T> {
     pub(crate) revision: Revision,
     pub(crate) value: Arc<T>,
 }
 
-/// What a change is about.
+/// The subject of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     Api(Id),
@@ -30,27 +30,27 @@ pub(crate) enum Item {
     Policy,
 }
 
-/// What a change makes of it.
-pub(crate) enum Value {
+/// New value of an item.
+pub(crate) enum ItemValue {
     Api(Api),
     Backend(Backend),
     Policy(Policy),
 }
 
-/// Why requests could not be served as it says.
+/// Reason why requests cannot be served with an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub(crate) struct ItemError {
     pub(crate) item: Item,
-    pub(crate) part: Part,
+    pub(crate) field: ItemField,
     /// Line and column, in a policy document.
     pub(crate) at: Option<(usize, usize)>,
     pub(crate) problem: String,
 }
 
-/// What of it is at fault.
+/// Invalid field of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The path, which is another's.
+pub(crate) enum ItemField {
+    /// The path, which is the path of another API.
     Path,
     ServiceUrl,
     Url,
@@ -59,38 +59,38 @@ pub(crate) enum Part {
 }
 
 impl Settings {
-    /// Reads the records of every kind; what did not change since `before` is the very same.
+    /// Decodes the records; reuses the values that did not change since `previous`.
     pub(super) fn read(
         apis: &[Record],
         backends: &[Record],
         policies: &[Record],
-        before: Option<&Self>,
+        previous: Option<&Self>,
     ) -> Result<Self, StoreError> {
-        let policies = map(policies, "the policy", None)?;
+        let policies = decode(policies, "policy", None)?;
         Ok(Self {
-            apis: map(apis, "the API", before.map(|before| &before.apis))?,
-            backends: map(backends, "the backend", before.map(|before| &before.backends))?,
+            apis: decode(apis, "API", previous.map(|previous| &previous.apis))?,
+            backends: decode(backends, "backend", previous.map(|previous| &previous.backends))?,
             policy: policies.into_values().next(),
         })
     }
 
-    /// The same with one item changed or removed; what is written down of it.
+    /// Returns the settings with one item changed or removed, and its encoded value.
     pub(super) fn with(
         &self,
         item: &Item,
-        value: Option<Value>,
+        value: Option<ItemValue>,
         revision: Revision,
     ) -> (Self, Option<Vec<u8>>) {
         let mut next = self.clone();
-        let written = match (item, value) {
-            (Item::Api(id), Some(Value::Api(api))) => Some(insert(&mut next.apis, id, api, revision)),
-            (Item::Backend(id), Some(Value::Backend(backend))) => {
+        let encoded = match (item, value) {
+            (Item::Api(id), Some(ItemValue::Api(api))) => Some(insert(&mut next.apis, id, api, revision)),
+            (Item::Backend(id), Some(ItemValue::Backend(backend))) => {
                 Some(insert(&mut next.backends, id, backend, revision))
             }
-            (Item::Policy, Some(Value::Policy(policy))) => {
-                let written = encode(&policy);
-                next.policy = Some(Stored { revision, value: Arc::new(policy) });
-                Some(written)
+            (Item::Policy, Some(ItemValue::Policy(policy))) => {
+                let encoded = encode(&policy);
+                next.policy = Some(Versioned { revision, value: Arc::new(policy) });
+                Some(encoded)
             }
             (Item::Api(id), _) => {
                 next.apis.remove(id);
@@ -105,83 +105,84 @@ impl Settings {
                 None
             }
         };
-        (next, written)
+        (next, encoded)
     }
 
-    /// The revision of this item's record.
+    /// Returns the revision of this item's record.
     pub(super) fn revision_of(&self, item: &Item) -> Option<Revision> {
         match item {
-            Item::Api(id) => self.apis.get(id).map(|stored| stored.revision),
-            Item::Backend(id) => self.backends.get(id).map(|stored| stored.revision),
-            Item::Policy => self.policy.as_ref().map(|stored| stored.revision),
+            Item::Api(id) => self.apis.get(id).map(|item| item.revision),
+            Item::Backend(id) => self.backends.get(id).map(|item| item.revision),
+            Item::Policy => self.policy.as_ref().map(|item| item.revision),
         }
     }
 }
 
-fn map<T: DeserializeOwned>(
+/// Decodes the records of one kind. An invalid record is an error of the whole store: without it, requests could reach
+/// a route with weaker rules.
+fn decode<T: DeserializeOwned>(
     records: &[Record],
-    what: &str,
-    before: Option<&BTreeMap<Id, Stored<T>>>,
-) -> Result<BTreeMap<Id, Stored<T>>, StoreError> {
-    let read = records.iter().map(|record| {
-        let failed = |problem: String| StoreError::new(format!("{what} '{}': {problem}", record.id));
-        let id: Id = record.id.parse().map_err(|problem| failed(format!("its id {problem}")))?;
-        let kept = before.and_then(|before| before.get(&id)).filter(|kept| kept.revision == record.revision);
-        let stored = match kept {
-            Some(kept) => kept.clone(),
+    kind: &str,
+    previous: Option<&BTreeMap<Id, Versioned<T>>>,
+) -> Result<BTreeMap<Id, Versioned<T>>, StoreError> {
+    let items = records.iter().map(|record| {
+        let invalid = |problem: String| StoreError::new(format!("{kind} '{}': {problem}", record.id));
+        let id: Id = record.id.parse().map_err(|problem| invalid(format!("its id {problem}")))?;
+        let unchanged = previous.and_then(|items| items.get(&id));
+        let item = match unchanged.filter(|item| item.revision == record.revision) {
+            Some(item) => item.clone(),
             None => {
-                // A request that it should guard would else take another way.
                 let value = serde_json::from_slice(&record.value).map_err(|error| {
-                    failed(format!("it cannot be read (column {}): {error}", error.column()))
+                    invalid(format!("invalid record (column {}): {error}", error.column()))
                 })?;
-                Stored { revision: record.revision, value: Arc::new(value) }
+                Versioned { revision: record.revision, value: Arc::new(value) }
             }
         };
-        Ok((id, stored))
+        Ok((id, item))
     });
-    read.collect()
+    items.collect()
 }
 
 fn insert<T: Serialize>(
-    items: &mut BTreeMap<Id, Stored<T>>,
+    items: &mut BTreeMap<Id, Versioned<T>>,
     id: &Id,
     value: T,
     revision: Revision,
 ) -> Vec<u8> {
-    let written = encode(&value);
-    items.insert(id.clone(), Stored { revision, value: Arc::new(value) });
-    written
+    let encoded = encode(&value);
+    items.insert(id.clone(), Versioned { revision, value: Arc::new(value) });
+    encoded
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    // Texts and numbers, whose serialization cannot fail.
+    // Serialization of strings and numbers cannot fail.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
 impl Item {
-    /// Where it is kept.
-    pub(super) fn key(&self) -> Key {
+    /// Returns the key of the item's record.
+    pub(super) fn key(&self) -> RecordKey {
         match self {
-            Self::Api(id) => Key { kind: Kind::Api, id: id.shared() },
-            Self::Backend(id) => Key { kind: Kind::Backend, id: id.shared() },
-            Self::Policy => Key { kind: Kind::Policy, id: "policy".into() },
+            Self::Api(id) => RecordKey { kind: RecordKind::Api, id: id.shared() },
+            Self::Backend(id) => RecordKey { kind: RecordKind::Backend, id: id.shared() },
+            Self::Policy => RecordKey { kind: RecordKind::Policy, id: "policy".into() },
         }
     }
 }
 
-/// As messages call it.
+/// The item's name in messages.
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Api(id) => write!(f, "the API '{id}'"),
             Self::Backend(id) => write!(f, "the backend '{id}'"),
-            Self::Policy => f.write_str("the policy of all APIs"),
+            Self::Policy => f.write_str("the global policy"),
         }
     }
 }
 
-/// As messages tell it.
-impl fmt::Display for Broken {
+/// The problem with its position.
+impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
             Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.problem),
@@ -190,7 +191,7 @@ impl fmt::Display for Broken {
     }
 }
 
-impl<T> Clone for Stored<T> {
+impl<T> Clone for Versioned<T> {
     fn clone(&self) -> Self {
         Self { revision: self.revision, value: self.value.clone() }
     }

@@ -1,4 +1,4 @@
-//! One change after the other, each made to what requests see, and answered once they see it.
+//! Serialization of changes. A change is based on the state that requests see, and returns once requests see it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,74 +7,74 @@ use tokio::{
     time,
 };
 
-use super::{Conflict, Expected, Key, Refusal, Revision, Store, StoreError};
+use super::{ChangeError, Conflict, Expected, RecordKey, Revision, Store, StoreError};
 
-/// How often a change is tried again when somebody else was faster.
+/// Maximum number of attempts of a change that conflicts with another process.
 pub(super) const ATTEMPTS: usize = 100;
 
-/// How long a change may take from the store to the requests.
-const EFFECTIVE: Duration = Duration::from_secs(10);
+/// Maximum time until requests see a change.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who may change the store next.
+/// Lock for changes of the store.
 ///
-/// A change depends on more than its own record: whether a certificate may go is a matter of all that refers to it. So
-/// it is written only if nothing at all was changed since it was judged. The turn keeps this process from disturbing
-/// itself; another process that writes is seen by the revision.
+/// A change depends on other records too: a certificate can be deleted only if no record refers to it. It is therefore
+/// written only if the revision of the store is the one that it was validated against. The lock prevents conflicts
+/// within this process; the revision detects those with other processes.
 #[derive(Debug)]
 pub(super) struct WriteLock {
     store: Arc<dyn Store>,
     applied: watch::Receiver<Revision>,
-    turn: Mutex<()>,
+    mutex: Mutex<()>,
 }
 
 impl WriteLock {
     pub(super) fn new(store: Arc<dyn Store>, applied: watch::Receiver<Revision>) -> Self {
-        Self { store, applied, turn: Mutex::new(()) }
+        Self { store, applied, mutex: Mutex::new(()) }
     }
 
-    /// Waits for a turn, which lasts as long as what is returned is kept.
-    pub(super) async fn next(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// Acquires the lock.
+    pub(super) async fn lock(&self) -> MutexGuard<'_, ()> {
+        self.mutex.lock().await
     }
 
-    /// The last change that requests see.
-    pub(super) fn seen(&self) -> Revision {
+    /// Returns the revision that requests see.
+    pub(super) fn applied_revision(&self) -> Revision {
         *self.applied.borrow()
     }
 
-    /// Writes a record, or removes it, as judged by what was `seen`; None if that is not so any more.
+    /// Writes or removes a record if the store is still at `store_revision`, else returns None.
     pub(super) async fn change(
         &self,
-        key: Key,
+        key: RecordKey,
         value: Option<Vec<u8>>,
         record: Option<Revision>,
-        seen: Revision,
-    ) -> Result<Option<Revision>, Refusal> {
-        let expected = Expected { record, store: Some(seen) };
-        let done = match value {
+        store_revision: Revision,
+    ) -> Result<Option<Revision>, ChangeError> {
+        let expected = Expected { record, store: Some(store_revision) };
+        let result = match value {
             Some(value) => self.store.put(key, value, expected),
             None => self.store.delete(key, expected),
         };
-        match done.await? {
+        match result.await? {
             Ok(revision) => {
-                self.effective(revision).await?;
+                self.wait_until_applied(revision).await?;
                 Ok(Some(revision))
             }
-            Err(Conflict::Full) => Err(Refusal::Full),
+            Err(Conflict::Full) => Err(ChangeError::Full),
             Err(Conflict::Changed) => {
-                self.effective(seen + 1).await?;
+                self.wait_until_applied(store_revision + 1).await?;
                 Ok(None)
             }
         }
     }
 
     /// Waits until requests see this change.
-    async fn effective(&self, revision: Revision) -> Result<(), Refusal> {
+    async fn wait_until_applied(&self, revision: Revision) -> Result<(), ChangeError> {
         let mut applied = self.applied.clone();
-        let seen = time::timeout(EFFECTIVE, applied.wait_for(|applied| *applied >= revision)).await;
-        match seen {
+        let applied = time::timeout(APPLY_TIMEOUT, applied.wait_for(|applied| *applied >= revision)).await;
+        match applied {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(StoreError::new("the change is stored, but not served yet").into()),
+            _ => Err(StoreError::new("the change is stored, but not applied yet").into()),
         }
     }
 }

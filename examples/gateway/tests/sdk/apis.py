@@ -80,7 +80,7 @@ names = [one.name for one in client.api.list_by_service(*WHERE)]
 assert names == ["orders", "file!!open"], names
 assert [one.name for one in client.api.list_by_service(*WHERE, filter="path eq 'orders-api'")] == ["orders"]
 
-# Upstreams, with a chain that nobody asks for.
+# Upstreams, with a chain that no policy needs.
 contract = BackendContract(
     url=upstream,
     protocol="http",

@@ -53,7 +53,7 @@ def refused(status, part, operation, *arguments, **options):
     raise AssertionError(f"not refused: {operation}")
 
 
-# Create; a wrong password is told of by name.
+# Create; a wrong password is reported by name.
 error = refused(400, "password", certificates.create_or_update, "chosen", upload(identity("orders")[0], "wrong"))
 assert error.error.code == "ValidationError" and error.error.details[0].target == "password", error
 created, first = with_etag(certificates.create_or_update, "chosen", upload(*identity("orders")))
@@ -65,7 +65,7 @@ assert certificates.get_entity_tag(*WHERE, "chosen")
 found, tag = with_etag(certificates.get, "chosen")
 assert (found.id, tag) == (created.id, first)
 try:
-    certificates.get(*WHERE, "nobody")
+    certificates.get(*WHERE, "missing")
     raise AssertionError("found")
 except ResourceNotFoundError as error:
     assert error.error.code == "ResourceNotFound", error
@@ -113,7 +113,7 @@ for operator, expected in (("eq", True), ("ge", True), ("le", True), ("ne", Fals
 assert names(f"endswith(thumbprint,'{four}')") == ["chosen"]
 refused(400, "the field issuer", lambda *where, **options: list(certificates.list_by_service(*where, **options)), filter="issuer eq 'x'")
 
-# Delete: a route needs it; with a stale ETag; and what nobody needs.
+# Delete: a route needs it; with a stale ETag; and an unused entry.
 refused(400, "is used by the following entities", certificates.delete, "chosen", if_match="*")
 refused(412, "If-Match", certificates.delete, "caller-000", if_match=first)
 _, tag = with_etag(certificates.get, "caller-000")

@@ -99,7 +99,7 @@ const backEndMade = await client.backend.createOrUpdate(...where, "orders-v2", {
 assert.equal(backEndMade.tls.validateCertificateChain, false);
 assert.deepEqual(await all(client.backend.listByService(...where)), ["orders-v2"]);
 
-// Policies. The SDK reads this answer as XML: the body tells.
+// Policies. The SDK reads this response as XML, so the body is checked.
 const raw =
   '<policies><inbound><choose><when condition="@(context.Request.Certificate == null || ' +
   'context.Request.Certificate.Thumbprint != "AB")"><return-response><set-status code="403" /></return-response>' +

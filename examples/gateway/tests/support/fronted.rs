@@ -1,10 +1,10 @@
-//! A gateway in front of an upstream of the test's own.
+//! A gateway in front of the test's upstream.
 
 use std::{fs, net::SocketAddr};
 
 use super::{Demo, Running};
 
-/// Serves `/` to callers whom the partners CA has signed, and `/open` to everyone, both as `orders`.
+/// Serves `/` to callers with a chain to the partners CA, and `/open` to any caller, both as `orders`.
 pub fn start(demo: Demo, upstream: SocketAddr, limits: &str) -> (Running, Demo) {
     start_with(demo, upstream, limits, "")
 }
@@ -48,12 +48,12 @@ pub fn start_with(demo: Demo, upstream: SocketAddr, limits: &str, route: &str) -
 }
 
 impl Running {
-    /// The most memory the process ever held, in KiB.
+    /// Peak resident memory of the process, in KiB.
     pub fn most_memory(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
-    /// The memory that the process holds, in KiB.
+    /// Resident memory of the process, in KiB.
     pub fn resident_memory(&self) -> u64 {
         self.memory("VmRSS:")
     }

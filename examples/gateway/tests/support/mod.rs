@@ -1,18 +1,25 @@
-//! The gateway as a process, and callers of other makes.
+//! The gateway as a process, and its clients.
 #![allow(
     dead_code,
     missing_docs,
     unreachable_pub,
+    unused_imports,
     missing_debug_implementations,
     clippy::unwrap_used,
     reason = "shared by test files"
 )]
 
+#[path = "../../../../tests/support/folder.rs"]
+mod folder;
 pub mod fronted;
+#[path = "../../../../tests/support/pki.rs"]
+pub mod pki;
 pub mod raw_http2;
 pub mod slow_upstream;
 mod stall;
 pub mod upstream;
+#[path = "../../../../tests/support/wait.rs"]
+mod wait;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -20,7 +27,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -40,44 +47,17 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// A folder of this test's own, removed at the end.
-pub struct Folder(PathBuf);
+pub use self::{
+    folder::Folder,
+    wait::{eventually, in_time},
+};
 
-impl Folder {
-    pub fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("gateway-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
+/// Returns the output of `future`; panics after a minute.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    in_time("an event", future).await
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Waits until something holds that no event tells of.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited too long for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What comes of it, if it comes within a minute.
-pub async fn soon<T>(awaited: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), awaited).await.expect("waited too long")
-}
-
-/// As many open files as the system allows.
+/// Raises the limit of open files to the hard limit.
 pub fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -127,7 +107,7 @@ impl Demo {
         Self { process, tour, port, management_port, folder }
     }
 
-    /// Its configuration, without the store: that is open in one process only.
+    /// The demo's configuration without the store, which only one process can open.
     pub fn toml(&self) -> String {
         let text = std::fs::read_to_string(self.dir().join("gateway.toml")).unwrap();
         let (before, rest) = text.split_once("[store]").unwrap();
@@ -135,7 +115,7 @@ impl Demo {
         format!("{before}#{rest}")
     }
 
-    /// The same world, for callers of another gateway on this port.
+    /// The same folder, for clients of another gateway on this port.
     pub fn on_port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -145,7 +125,7 @@ impl Demo {
         self.folder.path().join("demo")
     }
 
-    /// SIGTERM, and the exit code.
+    /// Sends SIGTERM; returns the exit code.
     pub fn terminate(mut self) -> Option<i32> {
         let signalled =
             Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
@@ -169,7 +149,7 @@ impl Demo {
         self.handshake(socket, certificate, alpn).await.unwrap()
     }
 
-    /// The same on a socket that is connected already.
+    /// The same on a connected socket.
     pub async fn handshake(
         &self,
         socket: TcpStream,
@@ -213,12 +193,12 @@ impl Demo {
         sender
     }
 
-    /// Sends bytes as they are and reads the answer to its end.
+    /// Sends bytes verbatim and reads the response to its end.
     pub async fn send_raw(&self, certificate: Option<&str>, request: &[u8]) -> String {
         let mut stream = self.connect(certificate, b"http/1.1").await;
         stream.write_all(request).await.unwrap();
         let mut answer = Vec::new();
-        // A peer that closes without a TLS goodbye has still answered.
+        // A response without `close_notify` is accepted.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -236,7 +216,7 @@ pub fn get(path: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("https://localhost{path}")).header("host", "localhost").body(Empty::new()).unwrap()
 }
 
-/// What the management listener on this port counts, for the token in `management.token`.
+/// The metrics of the management listener on this port, with the token of `management.token`.
 pub async fn metrics(demo: &Demo, port: u16) -> String {
     let token = std::fs::read_to_string(demo.dir().join("management.token")).unwrap();
     let mut request = get("/metrics");
@@ -258,7 +238,7 @@ pub fn value(metrics: &str, series: &str) -> Option<f64> {
     line.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
-/// Writes a file whole: no reader sees half of it.
+/// Replaces a file atomically.
 pub fn replace(file: &Path, contents: impl AsRef<[u8]>) {
     let mut new = file.as_os_str().to_owned();
     new.push(".new");
@@ -266,21 +246,21 @@ pub fn replace(file: &Path, contents: impl AsRef<[u8]>) {
     std::fs::rename(&new, file).unwrap();
 }
 
-/// The whole of an answer: status, headers, body.
+/// The whole response: status, headers, body.
 pub async fn whole(response: http::Response<hyper::body::Incoming>) -> (u16, http::HeaderMap, String) {
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (head.status.as_u16(), head.headers, String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Runs a `curl` line as pasted; its standard output.
+/// Runs a command line in bash; returns its standard output.
 pub fn shell(line: &str) -> String {
     let output = Command::new("bash").args(["-c", line]).output().unwrap();
     assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Exit code and everything printed.
+/// Exit code and standard output of `gateway check`.
 pub fn check(config: &Path) -> (Option<i32>, String) {
     let mut process =
         gateway().arg("check").arg("--config").arg(config).stdout(Stdio::piped()).spawn().unwrap();
@@ -289,7 +269,7 @@ pub fn check(config: &Path) -> (Option<i32>, String) {
     (process.wait().unwrap().code(), printed)
 }
 
-/// What a process has logged so far, and whether it will log more.
+/// The lines that a process has logged, and whether its log has ended.
 #[derive(Default)]
 struct Log {
     lines: Mutex<(Vec<String>, bool)>,
@@ -297,7 +277,7 @@ struct Log {
     is_stalled: AtomicBool,
 }
 
-/// `gateway run`, killed at the end.
+/// `gateway run`, killed on drop.
 pub struct Running {
     process: Child,
     log: Arc<Log>,
@@ -308,12 +288,12 @@ impl Running {
         Self::start_logging(config, "info,gateway::live=debug")
     }
 
-    /// With this much of a log.
+    /// Starts with this log filter.
     pub fn start_logging(config: &Path, log: &str) -> (Self, u16) {
         Self::start_by(gateway(), config, log)
     }
 
-    /// By this command, which takes the gateway's arguments.
+    /// Starts with this command, which takes the gateway's arguments.
     pub fn start_by(mut command: Command, config: &Path, log: &str) -> (Self, u16) {
         command.env("RUST_LOG", log);
         let mut process =
@@ -342,22 +322,22 @@ impl Running {
         port.split(' ').next().unwrap().parse().unwrap()
     }
 
-    /// How many lines have been logged.
+    /// The number of logged lines.
     pub fn lines(&self) -> usize {
         self.log.lines.lock().unwrap().0.len()
     }
 
-    /// All that has been logged.
+    /// All logged lines.
     pub fn log(&self) -> String {
         self.log.lines.lock().unwrap().0.join("\n")
     }
 
-    /// How many of the lines from this one on hold this text.
+    /// The number of lines, from this one on, that contain this text.
     pub fn count(&self, from: usize, text: &str) -> usize {
         self.log.lines.lock().unwrap().0[from..].iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits for a line, from this one on, that holds this text.
+    /// Waits for a line, from this one on, that contains this text.
     pub fn logged(&self, from: usize, text: &str) -> String {
         let mut lines = self.log.lines.lock().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -371,7 +351,7 @@ impl Running {
         }
     }
 
-    /// SIGHUP.
+    /// Sends SIGHUP.
     pub fn hang_up(&self) {
         self.signal("-HUP");
     }
@@ -380,24 +360,24 @@ impl Running {
         Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
     }
 
-    /// Waits for its end; the exit code.
+    /// Waits for the end of the process; returns its exit code.
     pub async fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = self.exited() {
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "it runs on");
+            assert!(Instant::now() < deadline, "the process is still running");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("-TERM");
     }
 
-    /// Its status, if it has ended.
+    /// The status of the process, if it has ended.
     pub fn exited(&mut self) -> Option<std::process::ExitStatus> {
         self.process.try_wait().unwrap()
     }

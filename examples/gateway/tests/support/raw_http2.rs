@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for callers that no library would be.
+//! HTTP/2 frame by frame, for callers that violate the protocol or stall.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// A frame as sent.
+/// The bytes of a frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
@@ -42,9 +42,9 @@ pub fn preface(window: u32) -> Vec<u8> {
     [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &settings)].concat()
 }
 
-/// A request without fields but those that it needs.
+/// A request with the mandatory fields only.
 pub fn request(stream: u32, method: &str, path: &str, ends: bool) -> Vec<u8> {
-    // Literals without indexing (RFC 7541, section 6.2.2), their names out of the static table.
+    // Literals without indexing (RFC 7541, section 6.2.2), with names of the static table.
     let literal =
         |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
     let block = [literal(2, method), vec![0x87], literal(4, path), literal(1, "localhost")].concat();
@@ -57,7 +57,7 @@ pub fn get(stream: u32, path: &str) -> Vec<u8> {
     request(stream, "GET", path, true)
 }
 
-/// Opens the window of a stream, or of the connection (0), by this much.
+/// Increases the window of a stream, or of the connection (0).
 pub fn window_update(stream: u32, increment: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }
@@ -82,7 +82,7 @@ pub async fn read_until(stream: &mut TlsStream<TcpStream>, kind: u8) -> Frame {
     }
 }
 
-/// Acknowledges settings and pings, and grants nothing, until the connection ends; how long that took.
+/// Acknowledges settings and pings, but updates no window, until the connection ends; returns the duration.
 pub async fn end(stream: &mut TlsStream<TcpStream>) -> Duration {
     let start = Instant::now();
     while let Some(received) = super::soon(read(stream)).await {

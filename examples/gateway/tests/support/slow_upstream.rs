@@ -1,4 +1,4 @@
-//! An upstream that answers when the test says so.
+//! An upstream that responds on the test's signal.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Speaks HTTP/1.1 without TLS. Every request waits until [`release`](Self::release).
+/// HTTP/1.1 without TLS. Every request waits until [`release`](Self::release).
 pub struct SlowUpstream {
     pub address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -37,29 +37,29 @@ impl SlowUpstream {
         Self { address, asked, released }
     }
 
-    /// Waits until so many requests have come.
+    /// Waits until this many requests have arrived.
     pub async fn asked(&self, count: usize) {
-        super::until("the requests to arrive", || self.asked.load(Ordering::SeqCst) >= count).await;
+        super::eventually("the requests to arrive", || self.asked.load(Ordering::SeqCst) >= count).await;
     }
 
     pub fn requests(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Answers all that wait, and all that come.
+    /// Responds to all waiting and future requests.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
 }
 
-/// Requests without a body.
+/// Serves requests without a body.
 async fn serve(mut socket: TcpStream, asked: Arc<AtomicUsize>, mut released: watch::Receiver<bool>) {
     let mut read = Vec::new();
     loop {
         while !read.ends_with(b"\r\n\r\n") {
-            let mut octets = [0; 4_096];
-            match socket.read(&mut octets).await {
-                Ok(count) if count > 0 => read.extend_from_slice(&octets[..count]),
+            let mut bytes = [0; 4_096];
+            match socket.read(&mut bytes).await {
+                Ok(count) if count > 0 => read.extend_from_slice(&bytes[..count]),
                 _ => return,
             }
         }

@@ -1,4 +1,4 @@
-//! An upstream that does what a test wants, behind TLS that demands the gateway's identity.
+//! A scripted upstream behind TLS that demands the gateway's identity.
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 pub type Connection = TlsStream<TcpStream>;
 
-/// Ends with its handle, which fails the test if a connection's task has panicked.
+/// Stops on drop, which fails the test if the task of a connection has panicked.
 pub struct Upstream {
     pub address: SocketAddr,
     accepted: Arc<AtomicUsize>,
@@ -32,7 +32,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Serves each connection with `serve`. `dir` is the demo's folder; the gateway is to call as `orders`.
+    /// Serves each connection with `serve`. `dir` is the demo's folder; the gateway must call as `orders`.
     pub async fn start<F, Served>(dir: &Path, alpn: &[&str], serve: F) -> Self
     where
         F: Fn(Connection) -> Served + Send + Sync + 'static,
@@ -51,7 +51,7 @@ impl Upstream {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, serve, identity) = (acceptor.clone(), serve.clone(), identity.clone());
                 let served = tokio::spawn(async move {
-                    // The gateway may be gone already.
+                    // The gateway can be gone already.
                     let Ok(stream) = acceptor.accept(socket).await else { return };
                     let shown = stream.get_ref().1.peer_certificates().unwrap();
                     assert_eq!(shown.first(), Some(&identity), "the gateway calls as orders");
@@ -68,7 +68,7 @@ impl Upstream {
         Self { address, accepted, panicked, task }
     }
 
-    /// How many connections have been accepted.
+    /// The number of accepted connections.
     pub fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Methods.
+//! Method calls.
 
 use super::{Checked, Checker, Constant, Expr, ExprKind, Function, Node, Span, TypeName, call, range};
 use crate::apim::expression::{
@@ -19,11 +19,10 @@ impl Checker {
         };
         let (node, ty) = self.expression(target)?;
         if ty.nullable && ty.is_value() {
-            return self
-                .fail(at, format!("{ty} may be null: write ?? in front, or compare it with null first"));
+            return self.fail(at, format!("{ty} can be null; add ?? or compare it with null first"));
         }
         if generic.is_some() && !matches!(ty.base, Base::Variables) {
-            return self.fail(at, format!("{name} takes no type here"));
+            return self.fail(at, format!("{name} takes no type argument"));
         }
         match ty.base {
             Base::Class(class) => self.static_call(class, name, arguments, at, span),
@@ -35,9 +34,9 @@ impl Checker {
             }
             Base::Certificate => self.certificate_call(node, name, arguments, at, span),
             Base::Text | Base::Texts => self.text_call(node, ty.base, name, arguments, at, span),
-            Base::Moment | Base::Span => self.time_call(node, ty, name, arguments, at, span),
+            Base::DateTime | Base::TimeSpan => self.time_call(node, ty, name, arguments, at, span),
             Base::Url if matches!((name.as_str(), arguments), ("ToString", [])) => {
-                self.uses.request = true;
+                self.dependencies.request = true;
                 let kind = Kind::Request(crate::apim::expression::node::RequestText::Url);
                 Ok((Node { kind, range: range(span) }, Type::TEXT))
             }
@@ -58,7 +57,7 @@ impl Checker {
         at: &Span,
         span: &Span,
     ) -> Checked {
-        self.uses.variables = true;
+        self.dependencies.variables = true;
         match (name, arguments) {
             ("ContainsKey", [key]) => {
                 let key = self.key(key, "variable")?;
@@ -67,17 +66,20 @@ impl Checker {
             ("GetValueOrDefault", [key, rest @ ..]) if rest.len() < 2 => {
                 let key = self.key(key, "variable")?;
                 self.reads.push(key.clone());
-                let wanted = match generic.map(Type::named) {
+                let wanted = match generic.map(Type::from_name) {
                     Some(Some(wanted)) => Some(wanted),
-                    Some(None) => return self.fail(at, "this type is not supported here"),
+                    Some(None) => return self.fail(at, "the type argument is not supported"),
                     None => None,
                 };
                 let (default, ty) = match (rest, wanted) {
                     ([default], Some(wanted)) => (self.expect(default, wanted)?, wanted),
-                    // The type is that of the default.
+                    // The type of the default.
                     ([default], None) => self.value(default)?,
                     ([], Some(wanted)) => (default_of(wanted, span), wanted),
-                    _ => return self.fail(at, "name a type: GetValueOrDefault<string>(\"name\")"),
+                    _ => return self.fail(
+                        at,
+                        "GetValueOrDefault needs a type argument, as in GetValueOrDefault<string>(\"name\")",
+                    ),
                 };
                 let kind = Kind::VariableOr(key, ty, Box::new(default));
                 Ok((Node { kind, range: range(span) }, ty))
@@ -105,7 +107,7 @@ impl Checker {
     }
 
     fn query_call(&mut self, name: &str, arguments: &[Expr], at: &Span, span: &Span) -> Checked {
-        self.uses.request = true;
+        self.dependencies.request = true;
         match (name, arguments) {
             ("ContainsKey", [key]) => {
                 let key = self.key(key, "query parameter")?;
@@ -128,17 +130,17 @@ impl Checker {
 fn default_of(ty: Type, span: &Span) -> Node {
     let value = match ty.base {
         _ if ty.nullable => Constant::Null,
-        Base::Span => Constant::Span(0),
+        Base::TimeSpan => Constant::TimeSpan(0),
         Base::Bool => Constant::Bool(false),
         Base::Int => Constant::Int(0),
         Base::Double => Constant::Double(0.0),
         Base::Char => Constant::Char('\0'),
-        Base::Moment => Constant::Moment(0),
-        // All that are left are written out: a value type that is forgotten would be null, and null compares as false.
+        Base::DateTime => Constant::DateTime(0),
+        // Listed in full: a value type missing above would default to null, and null compares as false.
         Base::Null
         | Base::Text
         | Base::Certificate
-        | Base::Name
+        | Base::DistinguishedName
         | Base::Pair
         | Base::Texts
         | Base::Bytes

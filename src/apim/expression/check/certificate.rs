@@ -1,4 +1,4 @@
-//! Methods of a certificate.
+//! Methods of `X509Certificate2`.
 
 use super::{Checked, Checker, Constant, Expr, ExprKind, Function, Node, Span, call, range};
 use crate::apim::{
@@ -19,13 +19,13 @@ impl Checker {
         span: &Span,
     ) -> Checked {
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
-        self.uses.content |=
+        self.dependencies.content |=
             !matches!(name, "Verify" | "VerifyNoRevocation" | "GetCertHashString" | "GetCertHash");
         match (name, arguments) {
             ("Verify" | "VerifyNoRevocation", []) => {
                 self.verify_needs(name, at)?;
-                self.uses.trust = true;
-                self.uses.revocation |= name == "Verify";
+                self.dependencies.trust = true;
+                self.dependencies.revocation |= name == "Verify";
                 function(Function::Verify, node, Base::Bool)
             }
             ("GetNameInfo", [kind, of_issuer]) => self.name_info(node, kind, of_issuer, span),
@@ -48,7 +48,7 @@ impl Checker {
                 Base::Constant(Class::ContentType) => function(Function::RawData, node, Base::Bytes),
                 _ => self.fail(&kind.span, "only X509ContentType.Cert can be exported"),
             },
-            ("ToString", _) => self.fail(at, "ToString of a certificate is not supported: name a property"),
+            ("ToString", _) => self.fail(at, "ToString of a certificate is not supported; use a property"),
             _ => self.fail(at, format!("{name} of a certificate is not supported")),
         }
     }
@@ -58,16 +58,16 @@ impl Checker {
             return self.fail_about(
                 FindingKind::Trust,
                 at,
-                format!("{name}() needs trusted roots, and there are none here"),
-                "name the CAs that callers chain to",
+                format!("{name}() needs trusted roots, and none are configured"),
+                "configure the CAs of client certificates",
             );
         }
         if name == "Verify" && !self.scope.is_revocation_off {
             return self.fail_about(
                 FindingKind::Revocation,
                 at,
-                "Verify() asks whether certificates are revoked, and revocation is not stated",
-                "state that it is off (lists of revoked certificates are not supported yet), or call VerifyNoRevocation()",
+                "Verify() checks revocation, and revocation is not configured",
+                "turn revocation checks off (CRLs are not supported yet) or call VerifyNoRevocation()",
             );
         }
         Ok(())
@@ -76,7 +76,7 @@ impl Checker {
     pub(super) fn name_info(&mut self, node: Node, kind: &Expr, of_issuer: &Expr, span: &Span) -> Checked {
         let (code, ty) = self.expression(kind)?;
         let ExprKind::Bool(of_issuer) = of_issuer.kind else {
-            return self.fail(&of_issuer.span, "write true or false: whether the issuer's name is meant");
+            return self.fail(&of_issuer.span, "forIssuer of GetNameInfo must be true or false");
         };
         let function = match (ty.base, code.kind, of_issuer) {
             (Base::Constant(Class::NameType), Kind::Constant(Constant::Int(0)), of_issuer) => {
@@ -91,7 +91,7 @@ impl Checker {
             _ => {
                 return self.fail(
                     &kind.span,
-                    "SimpleName, and of the subject DnsName and DnsFromAlternativeName, are supported",
+                    "the X509NameType is not supported; use SimpleName, or DnsName or DnsFromAlternativeName of the subject",
                 );
             }
         };

@@ -21,7 +21,7 @@ const STRING_COMPARISONS: [&str; 6] = [
 impl Checker {
     pub(super) fn static_member(&mut self, class: Class, name: &str, at: &Span, span: &Span) -> Checked {
         if class == Class::System {
-            return match Class::named(name) {
+            return match Class::from_name(name) {
                 Some(class) => Ok((constant(Constant::Null, span), Base::Class(class).into())),
                 None => self.fail(at, format!("System.{name} is not supported")),
             };
@@ -42,13 +42,13 @@ impl Checker {
         }
         match (class, name) {
             (Class::DateTime, "Now" | "UtcNow") => {
-                self.uses.time = true;
-                Ok((Node { kind: Kind::Now, range: super::range(span) }, Base::Moment.into()))
+                self.dependencies.time = true;
+                Ok((Node { kind: Kind::Now, range: super::range(span) }, Base::DateTime.into()))
             }
             (Class::DateTime, "Today") => {
-                self.uses.time = true;
+                self.dependencies.time = true;
                 let now = Node { kind: Kind::Now, range: super::range(span) };
-                Ok((call(Function::Midnight, vec![now], span), Base::Moment.into()))
+                Ok((call(Function::Midnight, vec![now], span), Base::DateTime.into()))
             }
             (Class::Text, "Empty") => Ok((constant(Constant::Text("".into()), span), Type::TEXT)),
             _ => {
@@ -66,7 +66,7 @@ impl Checker {
         at: &Span,
         span: &Span,
     ) -> Checked {
-        let of_span = |seconds| (Function::SpanOf(seconds), Type::from(Base::Double), Base::Span.into());
+        let of_span = |seconds| (Function::SpanOf(seconds), Type::from(Base::Double), Base::TimeSpan.into());
         let (function, argument, ty) = match (class, name, arguments) {
             (Class::Text, "IsNullOrEmpty", [_]) => (Function::IsNullOrEmpty, Type::TEXT, Type::BOOL),
             (Class::Text, "IsNullOrWhiteSpace", [_]) => {
@@ -86,7 +86,7 @@ impl Checker {
             (Class::TimeSpan, "FromHours", [_]) => of_span(3_600.0),
             (Class::TimeSpan, "FromMinutes", [_]) => of_span(60.0),
             (Class::TimeSpan, "FromSeconds", [_]) => of_span(1.0),
-            (Class::DateTime, "Parse", [text]) => return self.constant_moment(text, span),
+            (Class::DateTime, "Parse", [text]) => return self.constant_date_time(text, span),
             (Class::Int, "Parse", [_]) | (Class::Convert, "ToInt32", [_]) => {
                 (Function::ParseInt, Type::TEXT, Type::INT)
             }
@@ -101,7 +101,7 @@ impl Checker {
                 return self.fail(at, format!("{class}.{name} with {count} arguments is not supported"));
             }
         };
-        let [only] = arguments else { return self.fail(at, "one argument is expected") };
+        let [only] = arguments else { return self.fail(at, "expected one argument") };
         let argument = self.expect(only, argument)?;
         Ok((call(function, vec![argument], span), ty))
     }
@@ -114,12 +114,11 @@ impl Checker {
         };
         let is_text = |ty: Type| matches!(ty.base, Base::Text | Base::Null);
         let ((one, one_ty), (other, other_ty)) = (self.value(one)?, self.value(other)?);
-        if one_ty.base == Base::Name || other_ty.base == Base::Name {
+        if one_ty.base == Base::DistinguishedName || other_ty.base == Base::DistinguishedName {
             return self.fail(span, super::BY_REFERENCE);
         }
         if !is_text(one_ty) || !is_text(other_ty) {
-            return self
-                .fail(span, format!("string.Equals takes strings, and these are {one_ty} and {other_ty}"));
+            return self.fail(span, format!("string.Equals takes strings, found {one_ty} and {other_ty}"));
         }
         self.lint_text_equality(&one, &other, case, span);
         Ok((call(Function::SameText(case), vec![one, other], span), Type::BOOL))
@@ -137,7 +136,7 @@ impl Checker {
     /// `string.Format("{0};{1}", a, b)`.
     fn format(&mut self, format: &Expr, values: &[Expr], span: &Span) -> Checked {
         let Some(text) = Self::literal(format).map(ToOwned::to_owned) else {
-            return self.fail(&format.span, "string.Format takes a string literal first");
+            return self.fail(&format.span, "the format of string.Format must be a string literal");
         };
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -156,7 +155,7 @@ impl Checker {
             let index = rest.strip_prefix('{').and_then(|inside| inside.split_once('}'));
             let value = index.and_then(|(index, _)| values.get(index.parse::<usize>().ok()?));
             let (Some((_, after)), Some(value)) = (index, value) else {
-                return self.fail(&format.span, "only {0}, {1} and so on are supported in string.Format");
+                return self.fail(&format.span, "string.Format supports only {0}, {1} and so on");
             };
             parts.push(constant(Constant::Text(std::mem::take(&mut plain).into()), span));
             let (node, ty) = self.value(value)?;
@@ -167,14 +166,14 @@ impl Checker {
         Ok((Node { kind: Kind::Concat(parts.into()), range: super::range(span) }, Type::TEXT))
     }
 
-    fn constant_moment(&mut self, text: &Expr, span: &Span) -> Checked {
+    fn constant_date_time(&mut self, text: &Expr, span: &Span) -> Checked {
         match Self::literal(text).map(time::parse) {
-            Some(Some(ticks)) => Ok((constant(Constant::Moment(ticks), span), Base::Moment.into())),
+            Some(Some(ticks)) => Ok((constant(Constant::DateTime(ticks), span), Base::DateTime.into())),
             Some(None) => self.fail(
                 &text.span,
-                "a culture decides how this date is read: write 2026-06-01 or 2026-06-01T12:00:00Z",
+                "the format of this date depends on a culture; write 2026-06-01 or 2026-06-01T12:00:00Z",
             ),
-            None => self.fail(&text.span, "DateTime.Parse takes a string literal here"),
+            None => self.fail(&text.span, "the argument of DateTime.Parse must be a string literal"),
         }
     }
 
@@ -185,7 +184,7 @@ impl Checker {
         };
         match crate::apim::expression::base64::decode(literal) {
             Some(bytes) => Ok((constant(Constant::Bytes(bytes.into()), span), Base::Bytes.into())),
-            None => self.fail(&text.span, "this is not base64"),
+            None => self.fail(&text.span, "invalid base64"),
         }
     }
 
@@ -201,18 +200,18 @@ impl Checker {
         match (name.name.as_str(), numbers.as_deref()) {
             ("DateTime", Some([year, month, day, rest @ ..])) if matches!(rest.len(), 0 | 3) => {
                 let part = |index| rest.get(index).copied().unwrap_or_default();
-                match time::moment([*year, *month, *day], [part(0), part(1), part(2)]) {
-                    Some(ticks) => Ok((constant(Constant::Moment(ticks), span), Base::Moment.into())),
-                    None => self.fail(span, "there is no such date"),
+                match time::from_parts([*year, *month, *day], [part(0), part(1), part(2)]) {
+                    Some(ticks) => Ok((constant(Constant::DateTime(ticks), span), Base::DateTime.into())),
+                    None => self.fail(span, "the date does not exist"),
                 }
             }
-            ("DateTime", _) => self.fail(span, "new DateTime takes a year, a month and a day as numbers here"),
+            ("DateTime", _) => self.fail(span, "the arguments of new DateTime must be number literals"),
             ("X509Certificate2" | "X509Certificate", _) => self.fail(
                 span,
-                "a certificate out of a header or variable proves nothing: nobody showed that they hold its key. Let \
-                 callers connect to this listener directly and use context.Request.Certificate",
+                "a certificate from a header or variable proves nothing: possession of its key was not shown; let callers \
+                 connect to this listener directly and use context.Request.Certificate",
             ),
-            ("Regex", _) => self.fail(span, "regular expressions are not supported: use StartsWith, Contains, Split"),
+            ("Regex", _) => self.fail(span, "regular expressions are not supported; use StartsWith, Contains or Split"),
             (other, _) => self.fail(span, format!("new {other} is not supported")),
         }
     }

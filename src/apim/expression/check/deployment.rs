@@ -1,4 +1,4 @@
-//! `context.Deployment.Certificates`, and where asking for all of them is a look-up.
+//! Methods of `context.Deployment.Certificates`. Scans for a thumbprint become index look-ups.
 
 use super::{Binding, Checked, Checker, Expr, ExprKind, Function, Node, Span, call, range};
 use crate::apim::expression::{
@@ -34,9 +34,13 @@ impl Checker {
                 let or_default = name == "FirstOrDefault";
                 let found = node(Kind::FirstDeployed { slot, condition: Box::new(condition), or_default });
                 match base {
-                    // A missing pair is a value of .NET, default(KeyValuePair), and no null.
+                    // In .NET a missing pair is default(KeyValuePair), not null.
                     Base::Certificates if or_default => {
-                        self.fail(at, "write context.Deployment.Certificates.Values.FirstOrDefault(...) instead")
+                        self.fail(
+                            at,
+                            "FirstOrDefault of pairs is not supported; use \
+                             context.Deployment.Certificates.Values.FirstOrDefault(...)",
+                        )
                     }
                     Base::Certificates => Ok((found, Base::Pair.into())),
                     Base::CertificateKeys => Ok((null_safe(Function::PairKey, found, or_default, self.slot(), span), Type::TEXT)),
@@ -50,33 +54,33 @@ impl Checker {
             _ => self.fail(
                 at,
                 format!(
-                    "{name} of context.Deployment.Certificates is not supported: Any, All, First and FirstOrDefault \
-                     with a condition are, and ContainsKey"
+                    "{name} of context.Deployment.Certificates is not supported; use Any, All, First or FirstOrDefault \
+                     with a condition, or ContainsKey"
                 ),
             ),
         }
     }
 
-    /// A condition over the deployment's entries: the slot of its parameter, which holds a pair, and the condition.
+    /// Checks a condition on the deployment's entries. Returns the slot of the entry and the condition.
     pub(super) fn entry_lambda(&mut self, base: Base, lambda: &Expr) -> Checked<(usize, Node)> {
         let ExprKind::Lambda(parameter, body) = &lambda.kind else {
             return self
                 .fail(&lambda.span, "expected a condition such as c => c.Value.Thumbprint == \"...\"");
         };
         let slot = self.slot();
-        let (ty, part) = match base {
+        let (ty, member) = match base {
             Base::Certificates => (Base::Pair, None),
             Base::CertificateKeys => (Base::Text, Some(Function::PairKey)),
             _ => (Base::Certificate, Some(Function::PairValue)),
         };
-        self.names.push(Binding { name: parameter.clone(), ty: Some(ty.into()), slot, part });
+        self.names.push(Binding { name: parameter.clone(), ty: Some(ty.into()), slot, member });
         let condition = self.expect(body, Type::BOOL);
         self.names.pop();
         Ok((slot, condition?))
     }
 }
 
-/// A part of an entry that may be missing.
+/// A member of an entry that can be null.
 fn null_safe(part: Function, found: Node, or_default: bool, slot: usize, span: &Span) -> Node {
     if !or_default {
         return call(part, vec![found], span);
@@ -86,8 +90,8 @@ fn null_safe(part: Function, found: Node, or_default: bool, slot: usize, span: &
     Node { kind: Kind::IfNotNull { target: Box::new(found), slot, rest }, range: range(span) }
 }
 
-/// `Any` with a condition; a look-up if it first compares the thumbprint with something that is the same for
-/// every entry.
+/// Compiles `Any` with a condition: to a look-up if the first comparison is of the thumbprint with a value that
+/// does not depend on the entry.
 fn any_deployed(slot: usize, condition: Node) -> Kind {
     let (first, rest, whole) = match condition {
         Node { kind: Kind::And(parts), range } => {
@@ -116,8 +120,8 @@ fn any_deployed(slot: usize, condition: Node) -> Kind {
     }
 }
 
-/// Whether a condition is `entry.Value.Thumbprint == key` or `entry.Key == key` with a key that does not ask for
-/// the entry: Some(true) if the key stands first.
+/// Recognizes `entry.Value.Thumbprint == key` and `entry.Key == key` with a key that does not read the entry.
+/// Some(true) if the key is on the left.
 fn look_up_key(condition: &Node, slot: usize) -> Option<bool> {
     let Kind::Equal { one, other, is_negated: false } = &condition.kind else { return None };
     if is_thumbprint_of(one, slot) && !mentions(other, slot) {
@@ -144,7 +148,7 @@ fn is_thumbprint_of(node: &Node, slot: usize) -> bool {
     }
 }
 
-/// Whether an expression asks for a local. Says yes where it does not look.
+/// True if an expression reads a local. Conservative: true for kinds that are not inspected.
 fn mentions(node: &Node, slot: usize) -> bool {
     match &node.kind {
         Kind::Local(local) => *local == slot,

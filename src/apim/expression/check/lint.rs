@@ -1,4 +1,4 @@
-//! Comparisons that can never hold.
+//! Warnings about comparisons that are never true.
 
 use std::collections::HashMap;
 
@@ -12,31 +12,31 @@ use crate::{
 };
 
 impl Checker {
-    /// Remembers what stands in a local that is never set again.
-    pub(super) fn note_local(&mut self, slot: usize, node: &Node) {
-        if let Some(text) = seen(node, &self.texts) {
-            self.texts.insert(slot, text);
+    /// Records the certificate text or the list of literals in a local.
+    pub(super) fn track_local(&mut self, slot: usize, node: &Node) {
+        if let Some(text) = tracked_text(node, &self.tracked_texts) {
+            self.tracked_texts.insert(slot, text);
         }
         let literals = literals(node);
         if !literals.is_empty() {
-            self.lists.insert(slot, literals);
+            self.tracked_lists.insert(slot, literals);
         }
     }
 
-    /// Which of its values counts later is not known.
-    pub(super) fn forget_local(&mut self, slot: usize) {
-        self.texts.remove(&slot);
-        self.lists.remove(&slot);
+    /// Discards the record of a local that is assigned again.
+    pub(super) fn untrack_local(&mut self, slot: usize) {
+        self.tracked_texts.remove(&slot);
+        self.tracked_lists.remove(&slot);
     }
 
-    /// Whether a text of a certificate has no other letters than ASCII's: no culture decides about it.
+    /// True for certificate texts that are always ASCII: comparing them does not depend on a culture.
     pub(super) fn is_ascii(&self, text: &Node) -> bool {
-        seen(text, &self.texts)
+        tracked_text(text, &self.tracked_texts)
             .is_some_and(|text| matches!(text.which, CertificateText::Thumbprint | CertificateText::Serial))
     }
 
     pub(super) fn lint_equality(&mut self, one: &Node, other: &Node, comparison: Comparison, span: &Span) {
-        if comparison == Comparison::Equal || comparison == Comparison::Unequal {
+        if comparison == Comparison::Equal || comparison == Comparison::NotEqual {
             self.lint_text_equality(one, other, Case::Ordinal, span);
         }
     }
@@ -44,8 +44,8 @@ impl Checker {
     pub(super) fn lint_text_equality(&mut self, one: &Node, other: &Node, case: Case, span: &Span) {
         for (text, literal) in [(one, other), (other, one)] {
             if let (Some(text), Kind::Constant(Constant::Text(literal))) =
-                (seen(text, &self.texts), &literal.kind)
-                && let Some(problem) = text.never(literal, case)
+                (tracked_text(text, &self.tracked_texts), &literal.kind)
+                && let Some(problem) = text.mismatch(literal, case)
             {
                 self.warn(span, problem);
             }
@@ -54,10 +54,12 @@ impl Checker {
 
     /// `Contains`, `StartsWith` and `EndsWith`.
     pub(super) fn lint_part(&mut self, text: &Node, part: &Node, case: Case, method: &str, span: &Span) {
-        let (Some(text), Kind::Constant(Constant::Text(part))) = (seen(text, &self.texts), &part.kind) else {
+        let (Some(text), Kind::Constant(Constant::Text(part))) =
+            (tracked_text(text, &self.tracked_texts), &part.kind)
+        else {
             return;
         };
-        if let Some(problem) = text.never_part(part, case) {
+        if let Some(problem) = text.part_mismatch(part, case) {
             self.warn(span, problem);
         } else if method == "Contains"
             && matches!(text.which, CertificateText::Subject | CertificateText::Issuer)
@@ -65,18 +67,20 @@ impl Checker {
             && part.ends_with(|last: char| last.is_alphanumeric())
         {
             let message = format!(
-                "a name with more behind it contains this as well, such as {part}-x: compare the whole name with ==, or a common \
-                 name by GetNameInfo(X509NameType.SimpleName, false)"
+                "longer names contain this as well, such as {part}-x; compare the whole name with ==, or the common name \
+                 by GetNameInfo(X509NameType.SimpleName, false)"
             );
             self.warn(span, message);
         }
     }
 
     pub(super) fn lint_list(&mut self, list: &Node, wanted: &Node, case: Case, span: &Span) {
-        let Some(text) = seen(wanted, &self.texts) else { return };
+        let Some(text) = tracked_text(wanted, &self.tracked_texts) else { return };
         let problem = match &list.kind {
-            Kind::Local(slot) => self.lists.get(slot).and_then(|items| first_never(text, items, case)),
-            _ => first_never(text, &literals(list), case),
+            Kind::Local(slot) => {
+                self.tracked_lists.get(slot).and_then(|items| first_mismatch(text, items, case))
+            }
+            _ => first_mismatch(text, &literals(list), case),
         };
         if let Some(problem) = problem {
             self.warn(span, problem);
@@ -101,7 +105,7 @@ impl Checker {
         }
     }
 
-    /// A key of `context.Deployment.Certificates`.
+    /// Checks a key of `context.Deployment.Certificates`.
     pub(super) fn lint_thumbprint_key(&mut self, literal: &Node, span: &Span) {
         if let Kind::Constant(Constant::Text(literal)) = &literal.kind
             && let Some(problem) = key(literal, Case::Ordinal)
@@ -111,7 +115,7 @@ impl Checker {
     }
 }
 
-/// The texts of a list that is written out.
+/// The literals of a list.
 fn literals(list: &Node) -> Vec<Box<str>> {
     let text = |node: &Node| match &node.kind {
         Kind::Constant(Constant::Text(text)) => Some(text.clone()),
@@ -133,57 +137,60 @@ fn literals(list: &Node) -> Vec<Box<str>> {
     }
 }
 
-fn first_never(text: Seen, items: &[Box<str>], case: Case) -> Option<String> {
-    items.iter().find_map(|item| text.never(item, case))
+fn first_mismatch(text: TrackedText, items: &[Box<str>], case: Case) -> Option<String> {
+    items.iter().find_map(|item| text.mismatch(item, case))
 }
 
-/// A text of a certificate, as an expression has made it.
+/// A text of a certificate, with the conversions that an expression applies to it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct TrackedText {
     which: CertificateText,
-    /// Whether all its letters are small ones, or all are capitals. None: as .NET prints them.
+    /// Some(true) after conversion to lower case, Some(false) to upper case, None without conversion.
     is_lower: Option<bool>,
-    /// Whether it is a key of `context.Deployment.Certificates`.
+    /// True for a key of `context.Deployment.Certificates`.
     is_key: bool,
 }
 
-fn seen(node: &Node, locals: &HashMap<usize, Seen>) -> Option<Seen> {
-    let plain = |which| Seen { which, is_lower: None, is_key: false };
-    let cased =
-        |inner: &[Node], is_lower| Some(Seen { is_lower: Some(is_lower), ..seen(inner.first()?, locals)? });
+fn tracked_text(node: &Node, locals: &HashMap<usize, TrackedText>) -> Option<TrackedText> {
+    let plain = |which| TrackedText { which, is_lower: None, is_key: false };
+    let cased = |inner: &[Node], is_lower| {
+        Some(TrackedText { is_lower: Some(is_lower), ..tracked_text(inner.first()?, locals)? })
+    };
     match &node.kind {
         Kind::CertificateText(which, _) => Some(plain(*which)),
-        Kind::Call(Function::PairKey, _) => Some(Seen { is_key: true, ..plain(CertificateText::Thumbprint) }),
+        Kind::Call(Function::PairKey, _) => {
+            Some(TrackedText { is_key: true, ..plain(CertificateText::Thumbprint) })
+        }
         Kind::Call(Function::ToLower, inner) => cased(inner, true),
         Kind::Call(Function::ToUpper, inner) => cased(inner, false),
-        Kind::Call(Function::Trim(_) | Function::ToText, inner) => seen(inner.first()?, locals),
+        Kind::Call(Function::Trim(_) | Function::ToText, inner) => tracked_text(inner.first()?, locals),
         Kind::Local(slot) => locals.get(slot).copied(),
         // `a?.Thumbprint`
-        Kind::IfNotNull { rest, .. } => seen(rest, locals),
+        Kind::IfNotNull { rest, .. } => tracked_text(rest, locals),
         _ => None,
     }
 }
 
-impl Seen {
-    /// Why it is never this literal.
-    fn never(self, literal: &str, case: Case) -> Option<String> {
+impl TrackedText {
+    /// Returns the reason why the text is never equal to a literal, if there is one.
+    fn mismatch(self, literal: &str, case: Case) -> Option<String> {
         if let Some(problem) = invisible(literal) {
             return Some(problem);
         }
         if !ignores_case(case) {
             match self.is_lower {
-                Some(true) if literal.bytes().any(|octet| octet.is_ascii_uppercase()) => {
+                Some(true) if literal.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                     let lower = literal.to_ascii_lowercase();
-                    return Some(format!("a text in lower case is never equal to this: write {lower}"));
+                    return Some(format!("text in lower case is never equal to this; write {lower}"));
                 }
-                Some(false) if literal.bytes().any(|octet| octet.is_ascii_lowercase()) => {
+                Some(false) if literal.bytes().any(|byte| byte.is_ascii_lowercase()) => {
                     let upper = literal.to_ascii_uppercase();
-                    return Some(format!("a text in upper case is never equal to this: write {upper}"));
+                    return Some(format!("text in upper case is never equal to this; write {upper}"));
                 }
                 _ => {}
             }
         }
-        // Which letters a name has is not known any more.
+        // The original case is unknown after a conversion.
         let case = if self.is_lower.is_some() { Case::OrdinalIgnoreCase } else { case };
         match self.which {
             CertificateText::Thumbprint if self.is_key => key(literal, case),
@@ -194,34 +201,34 @@ impl Seen {
         }
     }
 
-    /// Why it never contains this literal.
-    fn never_part(self, part: &str, case: Case) -> Option<String> {
+    /// Returns the reason why the text never contains a literal, if there is one.
+    fn part_mismatch(self, part: &str, case: Case) -> Option<String> {
         if let Some(problem) = invisible(part) {
             return Some(problem);
         }
         let is_lower = self.is_lower.unwrap_or(false);
-        let is_wrong = |octet: u8| {
-            !octet.is_ascii_hexdigit()
+        let is_wrong = |byte: u8| {
+            !byte.is_ascii_hexdigit()
                 || !ignores_case(case)
-                    && (if is_lower { octet.is_ascii_uppercase() } else { octet.is_ascii_lowercase() })
+                    && (if is_lower { byte.is_ascii_uppercase() } else { byte.is_ascii_lowercase() })
         };
         let is_number = matches!(self.which, CertificateText::Thumbprint | CertificateText::Serial);
         (is_number && part.bytes().any(is_wrong)).then(|| {
             let letters = if is_lower { "lower-case" } else { "upper-case" };
             format!(
-                "nothing of it is ever equal to this: here it has {letters} hex digits without separators"
+                "no part is ever equal to this: the text consists of {letters} hex digits without separators"
             )
         })
     }
 }
 
-/// A character that nobody sees, as they come along when a thumbprint is copied out of a window.
+/// Reports an invisible character, as copied along with a thumbprint from a certificate dialog.
 fn invisible(literal: &str) -> Option<String> {
     let is_hidden = |character: &char| matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let hidden = literal.chars().find(is_hidden)?;
     let shown: String = literal.chars().filter(|character| !is_hidden(character)).collect();
     Some(format!(
-        "nothing is ever equal to this: it holds the invisible character U+{:04X}; write {shown} by hand",
+        "text is never equal to this: it contains the invisible character U+{:04X}; write {shown} by hand",
         u32::from(hidden)
     ))
 }
@@ -236,32 +243,32 @@ fn thumbprint(literal: &str, case: Case) -> Option<String> {
         let is_lower = literal.bytes().any(|digit| digit.is_ascii_lowercase());
         return (is_lower && !ignores_case(case)).then(|| {
             format!(
-                "a thumbprint is never equal to this: thumbprints are upper-case, {}",
+                "a thumbprint is never equal to this: thumbprints are upper-case; write {}",
                 literal.to_ascii_uppercase()
             )
         });
     }
     Some(match digits {
-        64 => "a thumbprint is never equal to this: thumbprints are SHA-1 (40 digits), and this looks like SHA-256; openssl \
-               x509 -noout -fingerprint -sha1 prints it"
+        64 => "a thumbprint is never equal to this: thumbprints are SHA-1 (40 digits), and this looks like SHA-256; print it \
+               with openssl x509 -noout -fingerprint -sha1"
             .into(),
         40 => {
             let upper: String = literal.chars().filter(char::is_ascii_hexdigit).collect();
             let upper = upper.to_ascii_uppercase();
-            format!("a thumbprint is never equal to this: thumbprints are 40 hex digits without separators, {upper}")
+            format!("a thumbprint is never equal to this: thumbprints are 40 hex digits without separators; write {upper}")
         }
-        _ => format!("a thumbprint is never equal to this: thumbprints are 40 hex digits, and these are {digits}"),
+        _ => format!("a thumbprint is never equal to this: thumbprints are 40 hex digits, found {digits}"),
     })
 }
 
-/// Of a key of `context.Deployment.Certificates`.
+/// Reports a literal that is not a key of `context.Deployment.Certificates`.
 fn key(literal: &str, case: Case) -> Option<String> {
-    let is_thumbprint = |octet: u8| octet.is_ascii_hexdigit() || matches!(octet, b':' | b'-' | b' ');
+    let is_thumbprint = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'-' | b' ');
     if !literal.is_empty() && literal.bytes().all(is_thumbprint) {
         return thumbprint(literal, case);
     }
     Some(format!(
-        "nothing is found under {literal:?}: context.Deployment.Certificates is keyed by thumbprint (40 upper-case hex \
+        "no entry has the key {literal:?}: context.Deployment.Certificates is keyed by thumbprint (40 upper-case hex \
          digits), not by id"
     ))
 }
@@ -277,7 +284,9 @@ fn serial(literal: &str, case: Case) -> Option<String> {
     {
         "serial numbers begin with 00 only where the next digit is 8 or more"
     } else if literal.starts_with(|first: char| matches!(first, '8'..='9' | 'A'..='F' | 'a'..='f')) {
-        return Some(format!("only a negative serial number is equal to this: .NET prints 00{literal}"));
+        return Some(format!(
+            "only a negative serial number is equal to this: a positive one begins with 00; write 00{literal}"
+        ));
     } else {
         return None;
     };
@@ -286,21 +295,21 @@ fn serial(literal: &str, case: Case) -> Option<String> {
 
 fn name(literal: &str) -> Option<String> {
     let Ok(name) = literal.parse::<DistinguishedName>() else {
-        let hint = if literal.starts_with('/') { ": write CN=orders, O=Contoso" } else { "" };
-        return Some(format!("a name is never equal to this, for it is no distinguished name{hint}"));
+        let remedy = if literal.starts_with('/') { "; write CN=orders, O=Contoso" } else { "" };
+        return Some(format!("a name is never equal to this: not a distinguished name{remedy}"));
     };
     let printed = name.dotnet()?;
-    // What begins with the country and ends with the common name is what OpenSSL prints: it is encoded that way,
-    // and .NET prints names from their end.
+    // A name that begins with the country and ends with the common name is in the order of the encoding, as OpenSSL
+    // prints it. .NET prints names in reverse.
     let reversed = name.reversed().dotnet()?;
     let is_encoding_order = !printed.starts_with("CN=") && reversed.starts_with("CN=");
     match (printed == literal, is_encoding_order) {
-        (true, true) => Some(format!("this is probably in OpenSSL's order: .NET prints {reversed}")),
+        (true, true) => Some(format!("the name is probably in OpenSSL's order; .NET prints {reversed}")),
         (true, false) => None,
         (false, true) => Some(format!(
-            "a name is never equal to this, in OpenSSL's form and order: .NET prints {reversed}"
+            "a name is never equal to this: it has OpenSSL's form and order; .NET prints {reversed}"
         )),
-        (false, false) => Some(format!("a name is never equal to this: .NET prints {printed}")),
+        (false, false) => Some(format!("a name is never equal to this; .NET prints {printed}")),
     }
 }
 
@@ -309,14 +318,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_never_holds_is_told() {
+    fn comparisons_that_are_never_true_are_reported() {
         use CertificateText::{Serial, Subject, Thumbprint};
-        let plain = |which| Seen { which, is_lower: None, is_key: false };
+        let plain = |which| TrackedText { which, is_lower: None, is_key: false };
         const SHA1: &str = "CA06F56B258B7A0D4F2B05470939478651151984";
         for (which, literal, message) in [
             (Thumbprint, SHA1, None),
             (Thumbprint, &SHA1.to_lowercase(), Some("upper-case")),
-            (Thumbprint, "CA:06", Some("these are 4")),
+            (Thumbprint, "CA:06", Some("found 4")),
             (Thumbprint, "desired-thumbprint", Some("40 hex digits")),
             (Thumbprint, &SHA1.repeat(2)[..64], Some("SHA-256")),
             (Serial, "00A1B2C3D4", None),
@@ -334,10 +343,10 @@ mod tests {
             (Subject, "O = Contoso, CN = orders", Some("prints CN=orders, O=Contoso")),
             (Thumbprint, "\u{200e}CA06", Some("U+200E; write CA06")),
             (Subject, r"CN=orders, O=Contoso\, Inc.", Some(r#"O="Contoso, Inc.""#)),
-            (Subject, "/C=US/CN=orders", Some("no distinguished name")),
-            (Subject, "expected-subject-name", Some("no distinguished name")),
+            (Subject, "/C=US/CN=orders", Some("not a distinguished name; write CN=orders, O=Contoso")),
+            (Subject, "expected-subject-name", Some("not a distinguished name")),
         ] {
-            let problem = plain(which).never(literal, Case::Ordinal);
+            let problem = plain(which).mismatch(literal, Case::Ordinal);
             match message {
                 None => assert_eq!(problem, None, "{literal}"),
                 Some(message) => assert!(
@@ -346,6 +355,6 @@ mod tests {
                 ),
             }
         }
-        assert_eq!(plain(Thumbprint).never(&SHA1.to_lowercase(), Case::OrdinalIgnoreCase), None);
+        assert_eq!(plain(Thumbprint).mismatch(&SHA1.to_lowercase(), Case::OrdinalIgnoreCase), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Properties: what stands behind a dot, without parentheses.
+//! Properties and indexes.
 
 use std::sync::Arc;
 
@@ -18,9 +18,7 @@ impl Checker {
                     let kind = Kind::Equal { one: Box::new(node), other: Box::new(null), is_negated: true };
                     Ok((Node { kind, range: range(span) }, Type::BOOL))
                 }
-                _ => {
-                    self.fail(at, format!("{ty} may be null: compare it with null first, or write ?.{name}"))
-                }
+                _ => self.fail(at, format!("{ty} can be null; compare it with null first or use ?.{name}")),
             };
         }
         match ty.base {
@@ -48,27 +46,22 @@ impl Checker {
             "Deployment" => Self::no_value(Base::Deployment, span),
             "Variables" => Self::no_value(Base::Variables, span),
             "LastError" if self.scope.has_error => Self::no_value(Base::LastError, span),
-            "LastError" => self.fail(at, "context.LastError has a value in <on-error> only"),
-            "Response" => self.fail(at, "context.Response is not supported: documents here judge requests"),
+            "LastError" => self.fail(at, "context.LastError is only supported in <on-error>"),
+            "Response" => self.fail(at, "context.Response is not supported: documents apply to requests"),
             "Api" | "Operation" => self.fail(
                 at,
                 format!(
-                    "context.{name} is not supported: there is none here, since each route has its own document. Ask for \
-                     context.Request.Url.Path"
+                    "context.{name} is not supported; use a document per route, or context.Request.Url.Path"
                 ),
             ),
             "RequestId" | "Timestamp" | "Elapsed" | "Tracing" | "Trace" => {
-                self.fail(at, format!("context.{name} is not supported: leave it to the server's own log"))
+                self.fail(at, format!("context.{name} is not supported; use the server's log"))
             }
-            "User" | "Subscription" | "Product" | "Workspace" | "GraphQL" => self.fail(
-                at,
-                format!(
-                    "context.{name} is not supported: there is none here. Decide by the certificate instead"
-                ),
-            ),
+            "User" | "Subscription" | "Product" | "Workspace" | "GraphQL" => self
+                .fail(at, format!("context.{name} is not supported; decide by context.Request.Certificate")),
             _ => self.fail(
                 at,
-                format!("context.{name} is not supported: Request, Deployment, Variables and LastError are"),
+                format!("context.{name} is not supported; use Request, Deployment, Variables or LastError"),
             ),
         }
     }
@@ -77,29 +70,29 @@ impl Checker {
         let text = |text| Ok((Node { kind: Kind::Request(text), range: range(span) }, Type::TEXT));
         match name {
             "Certificate" => {
-                self.uses.certificate = true;
+                self.dependencies.certificate = true;
                 Ok((Node { kind: Kind::Certificate, range: range(span) }, Base::Certificate.into()))
             }
             "Headers" => Self::no_value(Base::Headers, span),
             "Url" | "OriginalUrl" => Self::no_value(Base::Url, span),
-            // A method may be any word, and an address is the caller's too.
+            // The caller chooses both: a method can be any token.
             "Method" | "IpAddress" => {
-                self.uses.request = true;
+                self.dependencies.request = true;
                 text(if name == "Method" { RequestText::Method } else { RequestText::IpAddress })
             }
-            "Body" => self.fail(at, "context.Request.Body is not supported: bodies are streamed, not read"),
+            "Body" => self.fail(at, "context.Request.Body is not supported: bodies are streamed"),
             _ => self.fail(
                 at,
                 format!(
-                    "context.Request.{name} is not supported: Certificate, Headers, Url, OriginalUrl, Method and \
-                     IpAddress are"
+                    "context.Request.{name} is not supported; use Certificate, Headers, Url, OriginalUrl, Method or \
+                     IpAddress"
                 ),
             ),
         }
     }
 
     fn url_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
-        self.uses.request = true;
+        self.dependencies.request = true;
         let text = match name {
             "Path" => RequestText::Path,
             "Host" => RequestText::Host,
@@ -134,8 +127,8 @@ impl Checker {
             _ => self.fail(
                 at,
                 format!(
-                    "context.Deployment.Certificates.{name} is not supported: Any, All, ContainsKey, Count, Keys, \
-                     Values, First, FirstOrDefault and [thumbprint] are"
+                    "context.Deployment.Certificates.{name} is not supported; use Any, All, ContainsKey, Count, Keys, \
+                     Values, First, FirstOrDefault or [thumbprint]"
                 ),
             ),
         }
@@ -145,31 +138,31 @@ impl Checker {
         let text =
             |text, node| Node { kind: Kind::CertificateText(text, Box::new(node)), range: range(span) };
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
-        self.uses.content |= name != "Thumbprint";
+        self.dependencies.content |= name != "Thumbprint";
         match name {
             "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
-                let base = if name.ends_with("Name") { Base::Name } else { Base::Text };
+                let base = if name.ends_with("Name") { Base::DistinguishedName } else { Base::Text };
                 let which =
                     if name.starts_with('S') { CertificateText::Subject } else { CertificateText::Issuer };
                 Ok((text(which, node), base.into()))
             }
             "Thumbprint" => Ok((text(CertificateText::Thumbprint, node), Type::TEXT)),
             "SerialNumber" => Ok((text(CertificateText::Serial, node), Type::TEXT)),
-            "NotBefore" => function(Function::NotBefore, node, Base::Moment),
-            "NotAfter" => function(Function::NotAfter, node, Base::Moment),
+            "NotBefore" => function(Function::NotBefore, node, Base::DateTime),
+            "NotAfter" => function(Function::NotAfter, node, Base::DateTime),
             "HasPrivateKey" => function(Function::HasPrivateKey, node, Base::Bool),
             "Version" => function(Function::Version, node, Base::Int),
             "RawData" => function(Function::RawData, node, Base::Bytes),
             "SignatureAlgorithm" => Ok((node, Base::Oid.into())),
-            "FriendlyName" => self.fail(at, "FriendlyName is a label of a certificate store, which nobody presents"),
+            "FriendlyName" => self.fail(at, "FriendlyName is not supported: it belongs to a certificate store, not to the certificate"),
             "Extensions" | "PublicKey" | "PrivateKey" | "Archived" | "Handle" => {
                 self.fail(at, format!("{name} of a certificate is not supported"))
             }
             _ => self.fail(
                 at,
                 format!(
-                    "{name} of a certificate is not supported: Thumbprint, Subject, SubjectName.Name, Issuer, \
-                     IssuerName.Name, SerialNumber, NotBefore and NotAfter are, among others"
+                    "{name} of a certificate is not supported; use Thumbprint, Subject, SubjectName.Name, Issuer, \
+                     IssuerName.Name, SerialNumber, NotBefore, NotAfter or another supported member"
                 ),
             ),
         }
@@ -180,8 +173,8 @@ impl Checker {
             [("TotalDays", 86_400.0), ("TotalHours", 3_600.0), ("TotalMinutes", 60.0), ("TotalSeconds", 1.0)];
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
         match (ty.base, name) {
-            // The string that such a value is at run time.
-            (Base::Name, "Name") => Ok((node, Type::TEXT)),
+            // At run time the value is this string.
+            (Base::DistinguishedName, "Name") => Ok((node, Type::TEXT)),
             (Base::Oid, "Value") => {
                 function(Function::SignatureAlgorithm { is_name: false }, node, Base::Text)
             }
@@ -192,24 +185,25 @@ impl Checker {
             (Base::Pair, "Value") => function(Function::PairValue, node, Base::Certificate),
             (Base::Text, "Length") => function(Function::Length, node, Base::Int),
             (Base::Texts, "Length" | "Count") => function(Function::Count, node, Base::Int),
-            (Base::Moment, "Year") => function(Function::Year, node, Base::Int),
-            (Base::Moment, "Month") => function(Function::Month, node, Base::Int),
-            (Base::Moment, "Day") => function(Function::Day, node, Base::Int),
-            (Base::Moment, "Hour") => function(Function::PartOfDay(3_600, 24), node, Base::Int),
-            (Base::Moment, "Minute") => function(Function::PartOfDay(60, 60), node, Base::Int),
-            (Base::Moment, "Second") => function(Function::PartOfDay(1, 60), node, Base::Int),
-            (Base::Moment, "Date") => function(Function::Midnight, node, Base::Moment),
-            (Base::Span, "Days") => function(Function::PartOfSpan(86_400, i64::MAX), node, Base::Int),
-            (Base::Span, "Hours") => function(Function::PartOfSpan(3_600, 24), node, Base::Int),
-            (Base::Span, "Minutes") => function(Function::PartOfSpan(60, 60), node, Base::Int),
-            (Base::Span, "Seconds") => function(Function::PartOfSpan(1, 60), node, Base::Int),
-            (Base::Span, _) if UNITS.iter().any(|(known, _)| *known == name) => {
+            (Base::DateTime, "Year") => function(Function::Year, node, Base::Int),
+            (Base::DateTime, "Month") => function(Function::Month, node, Base::Int),
+            (Base::DateTime, "Day") => function(Function::Day, node, Base::Int),
+            (Base::DateTime, "Hour") => function(Function::PartOfDay(3_600, 24), node, Base::Int),
+            (Base::DateTime, "Minute") => function(Function::PartOfDay(60, 60), node, Base::Int),
+            (Base::DateTime, "Second") => function(Function::PartOfDay(1, 60), node, Base::Int),
+            (Base::DateTime, "Date") => function(Function::Midnight, node, Base::DateTime),
+            (Base::TimeSpan, "Days") => function(Function::PartOfSpan(86_400, i64::MAX), node, Base::Int),
+            (Base::TimeSpan, "Hours") => function(Function::PartOfSpan(3_600, 24), node, Base::Int),
+            (Base::TimeSpan, "Minutes") => function(Function::PartOfSpan(60, 60), node, Base::Int),
+            (Base::TimeSpan, "Seconds") => function(Function::PartOfSpan(1, 60), node, Base::Int),
+            (Base::TimeSpan, _) if UNITS.iter().any(|(known, _)| *known == name) => {
                 let unit = UNITS.iter().find(|(known, _)| *known == name).map_or(1.0, |(_, unit)| *unit);
                 function(Function::TotalUnits(unit), node, Base::Double)
             }
-            (Base::Object, _) => {
-                self.fail(at, "cast it first, as in ((string)context.Variables[\"name\"]).Length")
-            }
+            (Base::Object, _) => self.fail(
+                at,
+                "object has no members; cast it, as in ((string)context.Variables[\"name\"]).Length",
+            ),
             _ => self.fail(at, format!("{name} of {ty} is not supported")),
         }
     }
@@ -219,7 +213,7 @@ impl Checker {
         match ty.base {
             Base::Variables => {
                 let name = self.key(index, "variable")?;
-                self.uses.variables = true;
+                self.dependencies.variables = true;
                 self.variables.push((name.clone(), index.span.start));
                 self.reads.push(name.clone());
                 Ok((Node { kind: Kind::Variable(name), range: range(span) }, Base::Object.into()))
@@ -230,7 +224,7 @@ impl Checker {
             }
             Base::Query => {
                 let name = self.key(index, "query parameter")?;
-                self.uses.request = true;
+                self.dependencies.request = true;
                 let kind = Kind::Queries(name.as_ref().into());
                 Ok((Node { kind, range: range(span) }, Base::Texts.into()))
             }
@@ -252,33 +246,33 @@ impl Checker {
         }
     }
 
-    /// A name that must be written out: what it stands for is settled at load.
-    pub(super) fn key(&mut self, expr: &Expr, what: &str) -> Checked<Arc<str>> {
+    /// Checks a name that must be a literal, because it is resolved at load.
+    pub(super) fn key(&mut self, expr: &Expr, kind: &str) -> Checked<Arc<str>> {
         match Self::literal(expr) {
             Some(name) if !name.is_empty() && name.len() <= 256 => Ok(name.into()),
-            _ => self.fail(&expr.span, format!("the name of a {what} must be a string literal")),
+            _ => self.fail(&expr.span, format!("the name of a {kind} must be a string literal")),
         }
     }
 
     pub(super) fn header(&mut self, expr: &Expr) -> Checked<http::HeaderName> {
         let name = self.key(expr, "header")?;
-        self.uses.request = true;
+        self.dependencies.request = true;
         let Ok(header) = name.parse::<http::HeaderName>() else {
-            return self.fail(&expr.span, format!("{name:?} is no header name"));
+            return self.fail(&expr.span, format!("invalid header name {name:?}"));
         };
         if crate::claims::is_identity_claim(header.as_str()) {
             return self.fail(
                 &expr.span,
                 format!(
-                    "{name} is written by whoever sends the request, so what it says of the caller proves nothing: use \
-                     context.Request.Certificate, which the TLS handshake has proved"
+                    "header {name} is set by the caller and proves nothing about it; use context.Request.Certificate, which \
+                     the TLS handshake proves"
                 ),
             );
         }
         if crate::claims::is_claim(header.as_str()) {
             let message = format!(
-                "{name} is written by whoever sends the request, so it does not tell where that came from or went: decide \
-                 nothing by it. context.Request.IpAddress is where the connection comes from"
+                "header {name} is set by the caller and does not prove an address or host; use context.Request.IpAddress for \
+                 the address of the connection"
             );
             self.warn(&expr.span, message);
         }

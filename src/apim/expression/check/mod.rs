@@ -1,4 +1,4 @@
-//! From what a text says to what it means: names, members and types are settled at load.
+//! Type checker: resolves names, members and types at load.
 
 mod block;
 mod call;
@@ -17,47 +17,49 @@ use std::{
 };
 
 use super::{
-    ast::{Comparison, Expr, ExprKind, Part, Span, Statement, TypeName},
-    node::{self, Constant, Function, Kind, Node, Range},
+    ast::{Comparison, Expr, ExprKind, Segment, Span, Stmt, TypeName},
+    node::{self, Constant, Function, Kind, Node, SourceRange},
     text::Case,
     ty::{Base, Class, Type},
 };
 use crate::apim::error::{FindingKind, short};
 
-/// What the text may ask for that depends on where it stands.
+/// Context of an expression in its document.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Scope {
+    /// True if trusted roots are configured.
     pub(crate) has_trust: bool,
-    /// The trust's revocation is stated to be off.
+    /// True if revocation checks are explicitly off.
     pub(crate) is_revocation_off: bool,
-    /// `context.LastError` has a value: in `on-error`.
+    /// True if `context.LastError` has a value, as in `<on-error>`.
     pub(crate) has_error: bool,
 }
 
-/// What an expression looks at, for judgements about whole documents.
+/// Inputs that an expression depends on, for checks of whole documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Uses {
+pub(crate) struct Dependencies {
     /// The caller's certificate.
     pub(crate) certificate: bool,
-    /// What whoever makes a certificate writes into it: names, the serial number, dates, all of it.
+    /// Certificate fields that its issuer chooses: names, serial number, dates, the whole encoding.
     pub(crate) content: bool,
-    /// What the caller writes at will: headers, the URL, the method, and where it calls from.
+    /// Request data that the caller chooses: headers, URL, method and source address.
     pub(crate) request: bool,
     pub(crate) variables: bool,
-    /// The moment at which it is evaluated.
+    /// The time of evaluation.
     pub(crate) time: bool,
     /// The trusted roots.
     pub(crate) trust: bool,
-    /// Whether certificates are revoked.
+    /// Revocation of certificates.
     pub(crate) revocation: bool,
 }
 
-impl Uses {
-    /// What is left of it in a value that was made of it: when that was made, and with which trust, is settled.
+impl Dependencies {
+    /// Dependencies of a value that was computed earlier: time, trust and revocation no longer change it.
     pub(crate) fn of_value(self) -> Self {
         Self { time: false, trust: false, revocation: false, ..self }
     }
 
+    /// The union of both.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
@@ -71,59 +73,60 @@ impl Uses {
     }
 }
 
-/// A finding at a span of the text.
+/// An error or warning at a byte offset of the source.
 #[derive(Debug, PartialEq)]
-pub(super) struct Finding {
+pub(super) struct CheckerFinding {
     pub(super) offset: usize,
     pub(super) message: String,
-    /// What it is about, and the remedy, where others may know a better one.
+    /// Kind and default remedy, for findings that the embedding program can explain better.
     pub(super) about: Option<(FindingKind, &'static str)>,
 }
 
-const BY_REFERENCE: &str = "names are compared by reference in .NET, so this would never hold: compare .Name, as in \
-                            SubjectName.Name";
+const BY_REFERENCE: &str = "distinguished names are compared by reference in .NET and are never equal; compare .Name, as \
+                            in SubjectName.Name";
 
-/// Marks that an error was recorded.
+/// Marker: the error has been recorded.
 #[derive(Debug)]
-pub(super) struct Failed;
+pub(super) struct ErrorReported;
 
 /// A local or a parameter.
 #[derive(Debug)]
 struct Binding {
     name: String,
-    /// None if its declaration has failed.
+    /// None if the declaration is invalid.
     ty: Option<Type>,
     slot: usize,
-    /// A parameter that is a part of the entry in the slot.
-    part: Option<Function>,
+    /// Member of the entry in the slot, for a parameter over keys or values.
+    member: Option<Function>,
 }
 
-type Checked<T = (Node, Type)> = Result<T, Failed>;
+type Checked<T = (Node, Type)> = Result<T, ErrorReported>;
 
 #[derive(Debug, Default)]
 pub(super) struct Checker {
     scope: Scope,
-    pub(super) errors: Vec<Finding>,
-    pub(super) warnings: Vec<Finding>,
-    pub(super) uses: Uses,
-    /// Names of variables that are read without a default.
+    pub(super) errors: Vec<CheckerFinding>,
+    pub(super) warnings: Vec<CheckerFinding>,
+    pub(super) dependencies: Dependencies,
+    /// Variables that are read without a default, with their offsets.
     pub(super) variables: Vec<(Arc<str>, usize)>,
-    /// Names of all variables whose values are read.
+    /// All variables that are read.
     pub(super) reads: Vec<Arc<str>>,
-    /// Locals and parameters that are visible, innermost last.
+    /// Visible locals and parameters, innermost last.
     names: Vec<Binding>,
-    /// The locals of `?.`, innermost last; None for one that has failed.
+    /// Targets of `?.`, innermost last; None for an invalid target.
     receivers: Vec<Option<(Type, usize)>>,
-    /// What stands in locals that hold texts of a certificate, or lists which are written out.
-    texts: HashMap<usize, lint::Seen>,
-    lists: HashMap<usize, Vec<Box<str>>>,
-    /// What was checked again because something around it had failed.
-    swept: HashSet<(usize, usize)>,
+    /// Locals that contain a text of a certificate.
+    tracked_texts: HashMap<usize, lint::TrackedText>,
+    /// Locals that contain a list of literals.
+    tracked_lists: HashMap<usize, Vec<Box<str>>>,
+    /// Spans that were checked again after an error around them.
+    rechecked: HashSet<(usize, usize)>,
     pub(super) slots: usize,
 }
 
-pub(super) fn range(span: &Span) -> Range {
-    Range { start: span.start, end: span.end }
+pub(super) fn range(span: &Span) -> SourceRange {
+    SourceRange { start: span.start, end: span.end }
 }
 
 fn constant(constant: Constant, span: &Span) -> Node {
@@ -134,25 +137,16 @@ fn call(function: Function, arguments: Vec<Node>, span: &Span) -> Node {
     Node { kind: Kind::Call(function, arguments.into()), range: range(span) }
 }
 
-/// Classes of .NET that expressions in APIM may use, with what to do instead.
-const ELSEWHERE: [(&[&str], &str); 5] = [
-    (&["Regex", "Match"], "use Contains, StartsWith, EndsWith and Split with a StringComparison"),
-    (
-        &["JObject", "JToken", "JArray", "JProperty", "JsonConvert"],
-        "no JSON is read here; texts are joined with +",
-    ),
-    (&["Guid", "Random"], "nothing is made up here; write the value, or let the backend make one"),
-    (
-        &["Math", "Enumerable", "Environment", "Encoding", "StringBuilder", "Array"],
-        "compare, join and convert without it",
-    ),
-    (
-        &["WebUtility", "HttpUtility", "Uri"],
-        "query parameters are decoded already, and headers are read as they are",
-    ),
+/// .NET classes that APIM supports and this crate does not, with their alternatives.
+const UNSUPPORTED_CLASSES: [(&[&str], &str); 5] = [
+    (&["Regex", "Match"], "; use Contains, StartsWith, EndsWith or Split"),
+    (&["JObject", "JToken", "JArray", "JProperty", "JsonConvert"], "; concatenate strings to write JSON"),
+    (&["Guid", "Random"], "; let the backend generate the value"),
+    (&["Math", "Enumerable", "Environment", "Encoding", "StringBuilder", "Array"], ""),
+    (&["WebUtility", "HttpUtility", "Uri"], "; query parameters are decoded already"),
 ];
 
-/// The same value of the type that it is to have, which it fits.
+/// Converts a value to a type that it fits.
 fn converted(node: Node, ty: Type, wanted: Type) -> Node {
     if (ty.base, wanted.base) != (Base::Int, Base::Double) {
         return node;
@@ -171,7 +165,7 @@ impl Checker {
     }
 
     fn fail<T>(&mut self, span: &Span, message: impl Into<String>) -> Checked<T> {
-        self.found(Finding { offset: span.start, message: message.into(), about: None })
+        self.report(CheckerFinding { offset: span.start, message: message.into(), about: None })
     }
 
     fn fail_about<T>(
@@ -181,19 +175,23 @@ impl Checker {
         problem: impl Into<String>,
         remedy: &'static str,
     ) -> Checked<T> {
-        self.found(Finding { offset: span.start, message: problem.into(), about: Some((kind, remedy)) })
+        self.report(CheckerFinding {
+            offset: span.start,
+            message: problem.into(),
+            about: Some((kind, remedy)),
+        })
     }
 
-    /// What is checked again, because something else around it failed, is told once.
-    fn found<T>(&mut self, finding: Finding) -> Checked<T> {
+    /// Records an error once: an expression can be checked repeatedly.
+    fn report<T>(&mut self, finding: CheckerFinding) -> Checked<T> {
         if !self.errors.contains(&finding) {
             self.errors.push(finding);
         }
-        Err(Failed)
+        Err(ErrorReported)
     }
 
     fn warn(&mut self, span: &Span, message: impl Into<String>) {
-        self.warnings.push(Finding { offset: span.start, message: message.into(), about: None });
+        self.warnings.push(CheckerFinding { offset: span.start, message: message.into(), about: None });
     }
 
     fn slot(&mut self) -> usize {
@@ -201,31 +199,31 @@ impl Checker {
         self.slots - 1
     }
 
-    /// An expression whose value is used: it must have one.
+    /// Checks an expression whose value is used.
     pub(super) fn value(&mut self, expr: &Expr) -> Checked {
         let (node, ty) = self.expression(expr)?;
         if !ty.has_values() {
-            return self.fail(&expr.span, format!("{ty} is no value: name a member of it"));
+            return self.fail(&expr.span, format!("{ty} is not a value; use one of its members"));
         }
         Ok((node, ty))
     }
 
-    /// An expression that must fit a type.
+    /// Checks an expression against an expected type.
     fn expect(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
         let (node, ty) = self.value(expr)?;
         if ty.fits(wanted) {
             return Ok(converted(node, ty, wanted));
         }
         let hint = match (ty.base, wanted.base) {
-            (Base::Bool, Base::Bool) => ": it may be null, compare it with true or write ?? false",
-            (Base::Object, _) => ": cast it, as in (string)context.Variables[\"name\"]",
+            (Base::Bool, Base::Bool) => "; compare it with true or add ?? false",
+            (Base::Object, _) => "; cast it, as in (string)context.Variables[\"name\"]",
             _ => "",
         };
-        self.fail(&expr.span, format!("expected {wanted} but this is {ty}{hint}"))
+        self.fail(&expr.span, format!("expected {wanted}, found {ty}{hint}"))
     }
 
-    /// A whole expression of the type that is wanted.
-    pub(super) fn whole(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
+    /// Checks a whole expression against its expected type.
+    pub(super) fn root(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
         self.expect(expr, wanted)
     }
 
@@ -240,34 +238,34 @@ impl Checker {
             ExprKind::Char(value) => (constant(Constant::Char(*value), span), Base::Char.into()),
             ExprKind::Text(value) => (constant(Constant::Text(value.as_str().into()), span), Type::TEXT),
             ExprKind::Interpolated(parts) => {
-                let holes = parts.iter().filter_map(|part| match part {
-                    Part::Hole(hole) => Some(hole),
-                    Part::Text(_) => None,
+                let expressions = parts.iter().filter_map(|part| match part {
+                    Segment::Expression(expression) => Some(expression),
+                    Segment::Text(_) => None,
                 });
                 let checked = self.interpolated(parts, span);
-                self.or_sweep(checked, holes)?
+                self.or_check_operands(checked, expressions)?
             }
             ExprKind::Name(name) => self.name(name, span)?,
             ExprKind::Receiver => match self.receivers.last() {
                 Some(Some((ty, slot))) => (node(Kind::Local(*slot)), *ty),
-                Some(None) => return Err(Failed),
-                None => return self.fail(span, "nothing stands left of '?.'"),
+                Some(None) => return Err(ErrorReported),
+                None => return self.fail(span, "'?.' has no target"),
             },
             ExprKind::Member(target, name, at) => self.member(target, name, at, span)?,
             ExprKind::Call(callee, generic, arguments) => {
                 let checked = self.call(callee, generic.as_ref(), arguments, span);
-                self.or_sweep(checked, arguments)?
+                self.or_check_operands(checked, arguments)?
             }
             ExprKind::Index(target, index) => {
                 let checked = self.index(target, index, span);
-                self.or_sweep(checked, [&**index])?
+                self.or_check_operands(checked, [&**index])?
             }
             ExprKind::Conditional(target, rest) => self.conditional(target, rest, span)?,
             ExprKind::Not(operand) => {
                 let operand = self.expect(operand, Type::BOOL)?;
                 (node(Kind::Not(Box::new(operand))), Type::BOOL)
             }
-            ExprKind::Minus(operand) => {
+            ExprKind::Negate(operand) => {
                 let (operand, ty) = self.value(operand)?;
                 if !ty.is_number() || ty.nullable {
                     return self.fail(span, format!("'-' does not apply to {ty}"));
@@ -276,13 +274,13 @@ impl Checker {
             }
             ExprKind::And(operands) => (node(Kind::And(self.conditions(operands)?)), Type::BOOL),
             ExprKind::Or(operands) => (node(Kind::Or(self.conditions(operands)?)), Type::BOOL),
-            ExprKind::Plus(operands) => self.plus(operands, span)?,
-            ExprKind::Minusing(left, right) => self.minus(left, right, span)?,
+            ExprKind::Add(operands) => self.plus(operands, span)?,
+            ExprKind::Subtract(left, right) => self.minus(left, right, span)?,
             ExprKind::Coalesce(left, right) => {
                 let (one, other) = (self.value(left), self.value(right));
                 let ((left_node, left_ty), (right, right_ty)) = (one?, other?);
                 if !left_ty.can_be_null() {
-                    return self.fail(&left.span, format!("{left_ty} is never null, so '??' has no effect"));
+                    return self.fail(&left.span, format!("'??' has no effect: {left_ty} is never null"));
                 }
                 let bare = Type { nullable: false, ..left_ty };
                 let ty = match right_ty.fits(bare) {
@@ -312,13 +310,18 @@ impl Checker {
                         let otherwise = Box::new(converted(otherwise, other, ty));
                         (node(Kind::Ternary(Box::new(condition), then, otherwise)), ty)
                     }
-                    None => return self.fail(span, format!("the branches are {one} and {other}")),
+                    None => {
+                        return self.fail(
+                            span,
+                            format!("the branches of '?:' have no common type: {one} and {other}"),
+                        );
+                    }
                 }
             }
             ExprKind::Cast(name, operand) => self.cast(name, operand, span)?,
             ExprKind::New(name, arguments) => {
                 let checked = self.construct(name, arguments, span);
-                self.or_sweep(checked, arguments)?
+                self.or_check_operands(checked, arguments)?
             }
             ExprKind::Array(items) => {
                 let items: Vec<_> = items.iter().map(|item| self.expect(item, Type::TEXT)).collect();
@@ -326,41 +329,45 @@ impl Checker {
                 (node(Kind::Array(items.into())), Base::Texts.into())
             }
             ExprKind::Lambda(..) => {
-                return self.fail(span, "a lambda stands only in Any, All, First and FirstOrDefault");
+                return self.fail(span, "a lambda is only supported in Any, All, First and FirstOrDefault");
             }
         })
     }
 
-    /// Checks what an expression is made of if it has failed, so that all errors are found.
-    fn or_sweep<'e>(&mut self, checked: Checked, rest: impl IntoIterator<Item = &'e Expr>) -> Checked {
+    /// Checks the operands of an invalid expression, so that all errors are reported.
+    fn or_check_operands<'e>(
+        &mut self,
+        checked: Checked,
+        rest: impl IntoIterator<Item = &'e Expr>,
+    ) -> Checked {
         if checked.is_err() {
-            self.sweep(rest);
+            self.check_for_errors(rest);
         }
         checked
     }
 
-    /// Checks expressions for their errors alone; each once, however many around it have failed.
-    fn sweep<'e>(&mut self, rest: impl IntoIterator<Item = &'e Expr>) {
+    /// Checks expressions for errors only, each at most once.
+    fn check_for_errors<'e>(&mut self, rest: impl IntoIterator<Item = &'e Expr>) {
         for expr in rest {
-            if !self.swept.insert((expr.span.start, expr.span.end)) {
+            if !self.rechecked.insert((expr.span.start, expr.span.end)) {
                 continue;
             }
             match &expr.kind {
                 ExprKind::Lambda(parameter, body) => {
                     let slot = self.slot();
-                    self.names.push(Binding { name: parameter.clone(), ty: None, slot, part: None });
-                    self.sweep([&**body]);
+                    self.names.push(Binding { name: parameter.clone(), ty: None, slot, member: None });
+                    self.check_for_errors([&**body]);
                     self.names.pop();
                 }
                 _ => {
-                    // Its errors are recorded, which is all that is wanted of it.
+                    // Only its errors matter, and they are recorded.
                     let _ = self.expression(expr);
                 }
             }
         }
     }
 
-    /// All operands are checked, also after one has failed, so that all errors are found.
+    /// Checks all operands, also after an error, so that all errors are reported.
     fn conditions(&mut self, operands: &[Expr]) -> Checked<Box<[Node]>> {
         let nodes: Vec<_> = operands.iter().map(|operand| self.expect(operand, Type::BOOL)).collect();
         nodes.into_iter().collect()
@@ -369,23 +376,24 @@ impl Checker {
     fn name(&mut self, name: &str, span: &Span) -> Checked {
         if let Some(binding) = self.names.iter().rev().find(|binding| binding.name == name) {
             let local = Node { kind: Kind::Local(binding.slot), range: range(span) };
-            let node = match binding.part {
+            let node = match binding.member {
                 Some(part) => call(part, vec![local], span),
                 None => local,
             };
-            return binding.ty.map(|ty| (node, ty)).ok_or(Failed);
+            return binding.ty.map(|ty| (node, ty)).ok_or(ErrorReported);
         }
         let base = match name {
             "context" => Base::Context,
-            _ => match Class::named(name) {
+            _ => match Class::from_name(name) {
                 Some(class) => Base::Class(class),
                 None => {
-                    let known = ELSEWHERE.iter().find(|(known, _)| known.contains(&name));
+                    let known = UNSUPPORTED_CLASSES.iter().find(|(known, _)| known.contains(&name));
                     let name = short(name);
                     return match known {
-                        Some((_, remedy)) => self.fail(span, format!("{name} is not supported: {remedy}")),
-                        None => self
-                            .fail(span, format!("{name} is not known here: expressions begin with context")),
+                        Some((_, remedy)) => self.fail(span, format!("{name} is not supported{remedy}")),
+                        None => {
+                            self.fail(span, format!("{name} is not defined; expressions begin with context"))
+                        }
                     };
                 }
             },
@@ -397,15 +405,15 @@ impl Checker {
         let checked = self.value(target);
         let Ok((target_node, ty)) = checked else {
             self.receivers.push(None);
-            self.sweep([rest]);
+            self.check_for_errors([rest]);
             self.receivers.pop();
-            return Err(Failed);
+            return Err(ErrorReported);
         };
         if !ty.can_be_null() {
-            return self.fail(&target.span, format!("{ty} is never null: write '.' in place of '?.'"));
+            return self.fail(&target.span, format!("{ty} is never null; use '.' instead of '?.'"));
         }
         let slot = self.slot();
-        self.note_local(slot, &target_node);
+        self.track_local(slot, &target_node);
         self.receivers.push(Some((Type { nullable: false, ..ty }, slot)));
         let rest = self.value(rest);
         self.receivers.pop();
@@ -416,8 +424,8 @@ impl Checker {
 
     fn cast(&mut self, name: &TypeName, operand: &Expr, span: &Span) -> Checked {
         let (operand_node, ty) = self.value(operand)?;
-        let Some(wanted) = Type::named(name) else {
-            return self.fail(&name.span, format!("{} is no type that is supported here", name.name));
+        let Some(wanted) = Type::from_name(name) else {
+            return self.fail(&name.span, format!("type {} is not supported", name.name));
         };
         if ty.fits(wanted) {
             return Ok((converted(operand_node, ty, wanted), wanted));
@@ -429,8 +437,8 @@ impl Checker {
                     | Base::Bool
                     | Base::Int
                     | Base::Double
-                    | Base::Moment
-                    | Base::Span
+                    | Base::DateTime
+                    | Base::TimeSpan
                     | Base::Certificate
             )
         {
@@ -439,7 +447,7 @@ impl Checker {
         Ok((Node { kind: Kind::Cast(wanted, Box::new(operand_node)), range: range(span) }, wanted))
     }
 
-    /// The string that an expression is at load; expressions that are not constant have none.
+    /// The value of a string literal; None for other expressions.
     fn literal(expr: &Expr) -> Option<&str> {
         match &expr.kind {
             ExprKind::Text(text) => Some(text),
@@ -447,13 +455,13 @@ impl Checker {
         }
     }
 
-    /// A constant of `StringComparison`.
+    /// Checks a constant of `StringComparison`.
     fn case(&mut self, expr: &Expr) -> Checked<Case> {
         let (node, ty) = self.expression(expr)?;
         let (Base::Constant(Class::StringComparison), Kind::Constant(Constant::Int(code))) =
             (ty.base, node.kind)
         else {
-            return self.fail(&expr.span, format!("expected a StringComparison but this is {ty}"));
+            return self.fail(&expr.span, format!("expected a StringComparison, found {ty}"));
         };
         Ok(match code {
             4 => Case::Ordinal,

@@ -61,11 +61,11 @@ impl Checker {
             ("Equals", [other, rest @ ..]) if rest.len() < 2 => {
                 let case = self.case_or(rest, Case::Ordinal, &node, at)?;
                 let (other_node, ty) = self.value(other)?;
-                if ty.base == Base::Name {
+                if ty.base == Base::DistinguishedName {
                     return self.fail(&other.span, super::BY_REFERENCE);
                 }
                 if !matches!(ty.base, Base::Text | Base::Null) {
-                    return self.fail(&other.span, format!("expected string but this is {ty}"));
+                    return self.fail(&other.span, format!("expected string, found {ty}"));
                 }
                 self.lint_text_equality(&node, &other_node, case, span);
                 apply(Function::EqualsText(case), vec![node, other_node], Type::BOOL)
@@ -105,8 +105,8 @@ impl Checker {
         if matches!(case, Case::Culture | Case::CultureIgnoreCase) && !self.is_ascii(text) {
             self.warn(
                 at,
-                "a culture decides this comparison, so a certificate with other characters than plain ASCII is answered \
-                 with an error: add StringComparison.Ordinal or OrdinalIgnoreCase",
+                "the comparison depends on a culture and fails for text other than ASCII; add StringComparison.Ordinal or \
+                 OrdinalIgnoreCase",
             );
         }
         Ok(case)
@@ -117,7 +117,7 @@ impl Checker {
         match ty.base {
             Base::Text => Ok(node),
             Base::Char if !ty.nullable => Ok(call(Function::ToText, vec![node], &expr.span)),
-            _ => self.fail(&expr.span, format!("expected string but this is {ty}")),
+            _ => self.fail(&expr.span, format!("expected string, found {ty}")),
         }
     }
 
@@ -153,7 +153,7 @@ impl Checker {
             }
         }
         if nodes.len() < 2 {
-            return self.fail(at, "Split takes characters here, as in Split(',')");
+            return self.fail(at, "Split needs character literals, as in Split(',')");
         }
         Ok((call(Function::Split { keep_empty }, nodes, span), Base::Texts.into()))
     }
@@ -163,11 +163,11 @@ impl Checker {
         match (name, arguments) {
             ("Contains", [wanted]) => {
                 let (wanted_node, ty) = self.value(wanted)?;
-                if ty.base == Base::Name {
+                if ty.base == Base::DistinguishedName {
                     return self.fail(&wanted.span, super::BY_REFERENCE);
                 }
                 if !matches!(ty.base, Base::Text | Base::Null) {
-                    return self.fail(&wanted.span, format!("expected string but this is {ty}"));
+                    return self.fail(&wanted.span, format!("expected string, found {ty}"));
                 }
                 self.lint_list(&node, &wanted_node, Case::Ordinal, span);
                 apply(Function::HasText, vec![node, wanted_node], Type::BOOL)
@@ -177,7 +177,12 @@ impl Checker {
                     return self.fail(&lambda.span, "expected a condition such as x => x == \"...\"");
                 };
                 let slot = self.slot();
-                self.names.push(Binding { name: parameter.clone(), ty: Some(Type::TEXT), slot, part: None });
+                self.names.push(Binding {
+                    name: parameter.clone(),
+                    ty: Some(Type::TEXT),
+                    slot,
+                    member: None,
+                });
                 let condition = self.expect(body, Type::BOOL);
                 self.names.pop();
                 let condition = condition?;

@@ -16,28 +16,28 @@ impl Checker {
         at: &Span,
         span: &Span,
     ) -> Checked {
-        let unit = |function: Function| (function, Type::from(Base::Double), Base::Moment);
+        let unit = |function: Function| (function, Type::from(Base::Double), Base::DateTime);
         let [argument] = arguments else {
-            return self.fail(at, format!("{name} of {ty} takes one argument here"));
+            return self.fail(at, format!("{name} of {ty} takes one argument"));
         };
         let (function, wanted, base) = match (ty.base, name) {
-            (Base::Moment, "AddDays") => unit(Function::AddUnits(86_400.0)),
-            (Base::Moment, "AddHours") => unit(Function::AddUnits(3_600.0)),
-            (Base::Moment, "AddMinutes") => unit(Function::AddUnits(60.0)),
-            (Base::Moment, "AddSeconds") => unit(Function::AddUnits(1.0)),
-            (Base::Moment, "AddMonths") => (Function::AddMonths(1), Type::INT, Base::Moment),
-            (Base::Moment, "AddYears") => (Function::AddMonths(12), Type::INT, Base::Moment),
-            (Base::Moment, "Add") => (Function::PlusSpan, Base::Span.into(), Base::Moment),
-            (Base::Moment, "Subtract") => return self.subtract(node, argument, span),
-            (Base::Span, "Add") => (Function::AddSpans, Base::Span.into(), Base::Span),
-            (Base::Span, "Subtract") => (Function::SubtractSpans, Base::Span.into(), Base::Span),
-            (Base::Moment, "ToString") => {
+            (Base::DateTime, "AddDays") => unit(Function::AddUnits(86_400.0)),
+            (Base::DateTime, "AddHours") => unit(Function::AddUnits(3_600.0)),
+            (Base::DateTime, "AddMinutes") => unit(Function::AddUnits(60.0)),
+            (Base::DateTime, "AddSeconds") => unit(Function::AddUnits(1.0)),
+            (Base::DateTime, "AddMonths") => (Function::AddMonths(1), Type::INT, Base::DateTime),
+            (Base::DateTime, "AddYears") => (Function::AddMonths(12), Type::INT, Base::DateTime),
+            (Base::DateTime, "Add") => (Function::PlusSpan, Base::TimeSpan.into(), Base::DateTime),
+            (Base::DateTime, "Subtract") => return self.subtract(node, argument, span),
+            (Base::TimeSpan, "Add") => (Function::AddSpans, Base::TimeSpan.into(), Base::TimeSpan),
+            (Base::TimeSpan, "Subtract") => (Function::SubtractSpans, Base::TimeSpan.into(), Base::TimeSpan),
+            (Base::DateTime, "ToString") => {
                 match Self::literal(argument) {
                     Some(format) if is_known_format(format) => {}
                     _ => {
                         return self.fail(
                             &argument.span,
-                            "a culture decides what this prints: write a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
+                            "the format depends on a culture; use a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
                         );
                     }
                 }
@@ -52,9 +52,9 @@ impl Checker {
     pub(super) fn subtract(&mut self, node: Node, argument: &Expr, span: &Span) -> Checked {
         let (argument_node, ty) = self.value(argument)?;
         let (function, base) = match ty.base {
-            Base::Moment if !ty.nullable => (Function::Difference, Base::Span),
-            Base::Span if !ty.nullable => (Function::MinusSpan, Base::Moment),
-            _ => return self.fail(&argument.span, format!("{ty} is not subtracted from a DateTime")),
+            Base::DateTime if !ty.nullable => (Function::Difference, Base::TimeSpan),
+            Base::TimeSpan if !ty.nullable => (Function::MinusSpan, Base::DateTime),
+            _ => return self.fail(&argument.span, format!("{ty} cannot be subtracted from a DateTime")),
         };
         Ok((call(function, vec![node, argument_node], span), base.into()))
     }

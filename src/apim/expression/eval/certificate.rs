@@ -1,24 +1,24 @@
-//! Members of a certificate that are not kept as texts.
+//! Members of certificates that are not stored as text, and chain verification.
 
 use std::borrow::Cow;
 
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use super::{Evaluated, Evaluation, STEPS_OF_A_CHAIN, certificate_text, time};
+use super::{CHAIN_STEPS, Evaluated, Evaluation, certificate_text, time};
 use crate::{
     apim::expression::{
         node::{CertificateText, Function},
-        value::{Certificate, Fault, Value},
+        value::{CertificateValue, Fault, Value},
     },
-    certificate::{ClientCertificate, CommonName, DistinguishedName, GeneralName, Thumbprint, Timestamp},
+    certificate::{Certificate, DistinguishedName, GeneralName, SingleValue, Thumbprint, Timestamp},
     policy::{Answer, Rule, TrustAnchors},
 };
 
 const COMMON_NAME: Fault =
-    Fault::CannotTell("The name has no common name, or several: .NET chooses another part of it.");
-const ALGORITHM: Fault = Fault::CannotTell("The platform decides what this signature algorithm is called.");
+    Fault::CannotTell("The name has no common name or several; .NET chooses another attribute.");
+const ALGORITHM: Fault = Fault::CannotTell("The name of this signature algorithm depends on the platform.");
 
-/// Object identifiers of signatures and what .NET calls them on every platform.
+/// Signature algorithms: object identifiers, and .NET's names on all platforms.
 const ALGORITHMS: [(&str, &str); 7] = [
     ("1.2.840.113549.1.1.5", "sha1RSA"),
     ("1.2.840.113549.1.1.11", "sha256RSA"),
@@ -29,20 +29,20 @@ const ALGORITHMS: [(&str, &str); 7] = [
     ("1.2.840.10045.4.3.4", "sha512ECDSA"),
 ];
 
-/// Whether a chain leads from the certificate to a root; a root itself needs none.
+/// Returns true if the certificate chains to a trusted root or is one itself.
 ///
-/// .NET accepts a trusted root that is presented itself, which is how self-signed client certificates work there.
-/// The operator has named that very certificate, and the handshake has proved its key.
-pub(crate) fn is_trusted(certificate: &ClientCertificate, trust: &TrustAnchors, now: Timestamp) -> bool {
+/// As in .NET, a trusted root is valid as a client certificate, which allows self-signed ones: the operator trusts this
+/// exact certificate, and the handshake proves its key.
+pub(crate) fn is_trusted(certificate: &Certificate, trust: &TrustAnchors, now: Timestamp) -> bool {
     if trust.lists(certificate) {
         return certificate.validity().contains(now);
     }
     Rule::trust(trust.clone()).answer(certificate, now) == Answer::Holds
 }
 
-/// Why [`is_trusted`] denied it; None if it did not, or was not asked lately. Costs no chain.
-pub(crate) fn why_not_trusted(
-    certificate: &ClientCertificate,
+/// Reason for a recent negative result of [`is_trusted`], if there is one. Verifies no chain.
+pub(crate) fn trust_failure(
+    certificate: &Certificate,
     trust: &TrustAnchors,
     now: Timestamp,
 ) -> Option<&'static str> {
@@ -64,35 +64,39 @@ pub(crate) fn why_not_trusted(
 impl<'r> Evaluation<'_, 'r> {
     pub(super) fn call_certificate(&mut self, function: Function, value: Value<'r>) -> Evaluated<Value<'r>> {
         match (function, value) {
-            (Function::PairValue, Value::Pair(entry)) => Ok(Value::Certificate(Certificate {
+            (Function::PairValue, Value::Pair(entry)) => Ok(Value::Certificate(CertificateValue {
                 certificate: entry.certificate(),
                 has_private_key: entry.has_private_key(),
             })),
             (Function::PairKey, Value::Pair(entry)) => {
                 Ok(Value::borrowed(entry.certificate().dotnet_thumbprint()))
             }
-            (function, Value::Certificate(certificate)) => self.of_certificate(function, certificate),
+            (function, Value::Certificate(certificate)) => self.certificate_member(function, certificate),
             _ => Err(Fault::NullReference),
         }
     }
 
-    fn of_certificate(&mut self, function: Function, which: Certificate<'r>) -> Evaluated<Value<'r>> {
+    fn certificate_member(
+        &mut self,
+        function: Function,
+        which: CertificateValue<'r>,
+    ) -> Evaluated<Value<'r>> {
         let certificate = which.certificate;
-        let moment = |at| Ok(Value::Moment(time::from_timestamp(at)));
+        let moment = |at| Ok(Value::DateTime(time::from_timestamp(at)));
         match function {
             Function::NotBefore => moment(certificate.validity().not_before),
             Function::NotAfter => moment(certificate.validity().not_after),
             Function::HasPrivateKey => Ok(Value::Bool(which.has_private_key)),
             Function::Verify => {
-                self.step(STEPS_OF_A_CHAIN)?;
-                let trust = self.inputs.trust.ok_or(Fault::CannotTell("There are no trusted roots."))?;
+                self.step(CHAIN_STEPS)?;
+                let trust = self.inputs.trust.ok_or(Fault::CannotTell("No trusted roots are configured."))?;
                 Ok(Value::Bool(is_trusted(certificate, trust, self.inputs.now)))
             }
             Function::SimpleName { of_issuer } => {
                 let name = if of_issuer { certificate.issuer() } else { certificate.subject() };
-                // A name that .NET prints is one whose values can all be read.
+                // Fails if a value of the name cannot be decoded.
                 let which = if of_issuer { CertificateText::Issuer } else { CertificateText::Subject };
-                certificate_text(which, Certificate { certificate, has_private_key: false })?;
+                certificate_text(which, CertificateValue { certificate, has_private_key: false })?;
                 common_name(name)
             }
             Function::DnsName { or_common_name } => {
@@ -108,12 +112,12 @@ impl<'r> Evaluation<'_, 'r> {
             }
             Function::RawData => Ok(Value::Bytes(Cow::Borrowed(certificate.der()))),
             Function::Sha1 => match certificate.sha1_thumbprint() {
-                Thumbprint::Sha1(octets) => Ok(Value::Bytes(octets.to_vec().into())),
+                Thumbprint::Sha1(bytes) => Ok(Value::Bytes(bytes.to_vec().into())),
                 _ => Err(Fault::InvalidCast),
             },
             Function::SerialReversed => {
-                let octets: Vec<u8> = certificate.serial().as_bytes().iter().rev().copied().collect();
-                Ok(Value::Bytes(octets.into()))
+                let bytes: Vec<u8> = certificate.serial().as_bytes().iter().rev().copied().collect();
+                Ok(Value::Bytes(bytes.into()))
             }
             Function::Version => {
                 let version = self.parsed(certificate)?.version().0;
@@ -131,19 +135,19 @@ impl<'r> Evaluation<'_, 'r> {
         }
     }
 
-    /// Seldom asked for, so it is read again.
-    fn parsed(&mut self, certificate: &'r ClientCertificate) -> Evaluated<X509Certificate<'r>> {
+    /// Parses the certificate again, for rarely used members.
+    fn parsed(&mut self, certificate: &'r Certificate) -> Evaluated<X509Certificate<'r>> {
         self.step(200)?;
         match X509Certificate::from_der(certificate.der()) {
             Ok((_, parsed)) => Ok(parsed),
-            Err(_) => Err(Fault::CannotTell("The certificate cannot be read.")),
+            Err(_) => Err(Fault::CannotTell("The certificate cannot be parsed.")),
         }
     }
 }
 
 fn common_name(name: &DistinguishedName) -> Evaluated<Value<'_>> {
     match name.common_name() {
-        CommonName::One(only) => Ok(Value::borrowed(only)),
+        SingleValue::One(only) => Ok(Value::borrowed(only)),
         _ => Err(COMMON_NAME),
     }
 }

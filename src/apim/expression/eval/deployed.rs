@@ -1,11 +1,11 @@
-//! The deployment's certificates.
+//! Look-ups in the deployment's certificates.
 
 use super::{CertificateText, Evaluated, Evaluation, Kind, Node, Value};
 use crate::{apim::deployment::DeployedCertificate, certificate::Thumbprint};
 
 impl<'r> Evaluation<'_, 'r> {
     pub(super) fn find_deployed(&mut self, key: &'r Node) -> Evaluated<Option<&'r DeployedCertificate>> {
-        // The caller's own thumbprint needs no text in between.
+        // The thumbprint of a certificate is looked up without formatting it.
         if let Kind::CertificateText(CertificateText::Thumbprint, inner) = &key.kind
             && let Value::Certificate(certificate) = self.value(inner)?
         {
@@ -15,7 +15,7 @@ impl<'r> Evaluation<'_, 'r> {
             Value::Text(text) => {
                 Ok(upper_hex(&text).and_then(|key| self.inputs.deployed().by_thumbprint(key)))
             }
-            // Only a dictionary's key must not be null, but then no thumbprint equals it either.
+            // Null equals no thumbprint.
             _ => Ok(None),
         }
     }
@@ -37,7 +37,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 }
 
-/// A thumbprint as .NET writes it, and in no other way.
+/// Parses a thumbprint in .NET's form only: 40 upper-case hex digits.
 fn upper_hex(text: &str) -> Option<Thumbprint> {
     let is_upper = |digit: u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit);
     (text.len() == 40 && text.bytes().all(is_upper)).then(|| text.parse().ok()).flatten()

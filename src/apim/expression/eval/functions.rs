@@ -1,4 +1,4 @@
-//! Functions of arguments that are evaluated already.
+//! Functions with evaluated arguments.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub(super) fn print<'v>(value: &'v Value<'_>) -> Evaluated<Cow<'v, str>> {
         Value::Bool(value) => if *value { "True" } else { "False" }.into(),
         Value::Int(value) => value.to_string().into(),
         Value::Char(value) => value.to_string().into(),
-        _ => return Err(Fault::CannotTell("A culture decides how this value is printed.")),
+        _ => return Err(Fault::CannotTell("The text of this value depends on a culture.")),
     })
 }
 
@@ -34,9 +34,9 @@ fn as_text<'v>(value: &'v Value<'_>) -> Evaluated<&'v str> {
     }
 }
 
-fn moment(value: &Value<'_>) -> Evaluated<i64> {
+fn ticks(value: &Value<'_>) -> Evaluated<i64> {
     match value {
-        Value::Moment(ticks) | Value::Span(ticks) => Ok(*ticks),
+        Value::DateTime(ticks) | Value::TimeSpan(ticks) => Ok(*ticks),
         _ => Err(Fault::NullReference),
     }
 }
@@ -56,8 +56,8 @@ fn from_usize(value: usize) -> Value<'static> {
     Value::Int(i32::try_from(value).unwrap_or(i32::MAX))
 }
 
-/// Steps that a look at the whole of a value takes.
-pub(super) fn weight(value: &Value<'_>) -> u32 {
+/// Steps charged for reading a whole value.
+pub(super) fn scan_steps(value: &Value<'_>) -> u32 {
     let bytes = match value {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
@@ -67,7 +67,7 @@ pub(super) fn weight(value: &Value<'_>) -> u32 {
     u32::try_from(bytes / 64).unwrap_or(u32::MAX)
 }
 
-/// Whether the time grows with the product of two lengths.
+/// True for functions whose time grows with the product of both lengths.
 fn searches_ignoring_case(function: Function) -> bool {
     use text::Case::{CultureIgnoreCase, OrdinalIgnoreCase};
     matches!(
@@ -82,15 +82,15 @@ impl<'r> Evaluation<'_, 'r> {
         match arguments {
             [only] => {
                 let only = self.value(only)?;
-                self.step(weight(&only))?;
+                self.step(scan_steps(&only))?;
                 self.call_one(function, only)
             }
             [first, second] => {
                 let first = self.value(first)?;
                 let second = self.value(second)?;
-                self.step(weight(&first).saturating_add(weight(&second)))?;
+                self.step(scan_steps(&first).saturating_add(scan_steps(&second)))?;
                 if searches_ignoring_case(function) {
-                    self.step(weight(&first).saturating_mul(weight(&second).saturating_mul(64)))?;
+                    self.step(scan_steps(&first).saturating_mul(scan_steps(&second).saturating_mul(64)))?;
                 }
                 self.call_two(function, &first, &second)
             }
@@ -98,7 +98,7 @@ impl<'r> Evaluation<'_, 'r> {
                 let mut values = Vec::with_capacity(arguments.len());
                 for argument in arguments {
                     let value = self.value(argument)?;
-                    self.step(weight(&value))?;
+                    self.step(scan_steps(&value))?;
                     values.push(value);
                 }
                 self.call_many(function, &values)
@@ -106,11 +106,11 @@ impl<'r> Evaluation<'_, 'r> {
         }
     }
 
-    /// A copy of one of a list.
+    /// Copies an element of a list.
     fn item(&mut self, item: Option<&Cow<'r, str>>) -> Evaluated<Option<Value<'r>>> {
         let value = item.cloned().map(Value::Text);
         if let Some(value) = &value {
-            self.copied(value)?;
+            self.charge_copy(value)?;
         }
         Ok(value)
     }
@@ -157,27 +157,27 @@ impl<'r> Evaluation<'_, 'r> {
                     _ => self.item(texts.first())?.unwrap_or(Value::Null),
                 }
             }
-            Function::SpanOf(seconds) => Value::Span(time::span(number(&value)?, seconds)?),
+            Function::SpanOf(seconds) => Value::TimeSpan(time::span(number(&value)?, seconds)?),
             Function::TotalUnits(seconds) => {
-                Value::Double(moment(&value)? as f64 / (seconds * TICKS_PER_SECOND as f64))
+                Value::Double(ticks(&value)? as f64 / (seconds * TICKS_PER_SECOND as f64))
             }
             Function::PartOfSpan(seconds, modulus) => {
-                let units = moment(&value)? / TICKS_PER_SECOND / seconds;
+                let units = ticks(&value)? / TICKS_PER_SECOND / seconds;
                 Value::Int(i32::try_from(units % modulus).unwrap_or(i32::MAX))
             }
-            Function::Year => Value::Int(Date::of(moment(&value)?).year as i32),
-            Function::Month => Value::Int(Date::of(moment(&value)?).month as i32),
-            Function::Day => Value::Int(Date::of(moment(&value)?).day as i32),
+            Function::Year => Value::Int(Date::of(ticks(&value)?).year as i32),
+            Function::Month => Value::Int(Date::of(ticks(&value)?).month as i32),
+            Function::Day => Value::Int(Date::of(ticks(&value)?).day as i32),
             Function::PartOfDay(unit, modulus) => {
-                Value::Int(time::part_of_day(moment(&value)?, unit, modulus))
+                Value::Int(time::part_of_day(ticks(&value)?, unit, modulus))
             }
-            Function::Midnight => Value::Moment(time::midnight(moment(&value)?)),
+            Function::Midnight => Value::DateTime(time::midnight(ticks(&value)?)),
             Function::Negate => match value {
                 Value::Int(value) => Value::Int(value.wrapping_neg()),
                 value => Value::Double(-number(&value)?),
             },
             Function::ParseInt => {
-                // White space as .NET's numbers know it, which is that of ASCII.
+                // .NET allows ASCII white space around numbers.
                 let is_blank = |character| matches!(character, '\t'..='\r' | ' ');
                 let text = as_text(&value)?.trim_matches(is_blank);
                 Value::Int(
@@ -209,7 +209,7 @@ impl<'r> Evaluation<'_, 'r> {
             Function::FromBase64 => {
                 let bytes = base64::decode(as_text(&value)?)
                     .ok_or(Fault::Format("The input is not a valid Base-64 string."))?;
-                self.charge(bytes.len())?;
+                self.charge_bytes(bytes.len())?;
                 Value::Bytes(Cow::Owned(bytes))
             }
             _ => self.call_certificate(function, value)?,
@@ -241,10 +241,10 @@ impl<'r> Evaluation<'_, 'r> {
             Function::Join => {
                 let Value::Texts(texts) = two else { return Err(Fault::NullReference) };
                 let separator = print(one)?;
-                // Before it is made: a long separator makes much of short texts.
+                // Charged before joining: a long separator multiplies short texts.
                 let separators = separator.len().saturating_mul(texts.len().saturating_sub(1));
                 let length = texts.iter().map(|text| text.len()).sum::<usize>().saturating_add(separators);
-                self.charge(length)?;
+                self.charge_bytes(length)?;
                 Value::Text(Cow::Owned(texts.join(&*separator)))
             }
             Function::CharAt => {
@@ -252,8 +252,8 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Char(character.ok_or(OUT_OF_RANGE)?)
             }
             Function::Contains(case) => Value::Bool(case.find(as_text(one)?, as_text(two)?)?.is_some()),
-            Function::StartsWith(case) => Value::Bool(case.starts(as_text(one)?, as_text(two)?)?),
-            Function::EndsWith(case) => Value::Bool(case.ends(as_text(one)?, as_text(two)?)?),
+            Function::StartsWith(case) => Value::Bool(case.starts_with(as_text(one)?, as_text(two)?)?),
+            Function::EndsWith(case) => Value::Bool(case.ends_with(as_text(one)?, as_text(two)?)?),
             Function::IndexOf(case) => {
                 let text = as_text(one)?;
                 match case.find(text, as_text(two)?)? {
@@ -270,23 +270,23 @@ impl<'r> Evaluation<'_, 'r> {
             Function::SplitBy { keep_empty } => {
                 let (text, by) = (as_text(one)?, as_text(two)?);
                 let parts = || text.split(by).filter(|part| keep_empty || !part.is_empty());
-                self.charge(text.len() + 32 + parts().count() * 32)?;
+                self.charge_bytes(text.len() + 32 + parts().count() * 32)?;
                 Value::Texts(parts().map(|part| Cow::Owned(part.to_owned())).collect())
             }
             Function::AddUnits(seconds) => {
-                Value::Moment(time::plus(moment(one)?, time::span(number(two)?, seconds)?)?)
+                Value::DateTime(time::plus(ticks(one)?, time::span(number(two)?, seconds)?)?)
             }
             Function::AddMonths(months) => {
-                Value::Moment(time::add_months(moment(one)?, months * i64::from(int(two)?))?)
+                Value::DateTime(time::add_months(ticks(one)?, months * i64::from(int(two)?))?)
             }
-            Function::PlusSpan => Value::Moment(time::plus(moment(one)?, moment(two)?)?),
-            Function::MinusSpan => Value::Moment(time::plus(moment(one)?, moment(two)?.saturating_neg())?),
+            Function::PlusSpan => Value::DateTime(time::plus(ticks(one)?, ticks(two)?)?),
+            Function::MinusSpan => Value::DateTime(time::plus(ticks(one)?, ticks(two)?.saturating_neg())?),
             Function::Difference | Function::SubtractSpans => {
-                Value::Span(moment(one)?.saturating_sub(moment(two)?))
+                Value::TimeSpan(ticks(one)?.saturating_sub(ticks(two)?))
             }
-            Function::AddSpans => Value::Span(moment(one)?.saturating_add(moment(two)?)),
+            Function::AddSpans => Value::TimeSpan(ticks(one)?.saturating_add(ticks(two)?)),
             Function::Format => {
-                let printed = time::format(moment(one)?, as_text(two)?)
+                let printed = time::format(ticks(one)?, as_text(two)?)
                     .ok_or(Fault::Format("Input string was not in a correct format."))?;
                 self.text(printed)?
             }
@@ -318,7 +318,7 @@ impl<'r> Evaluation<'_, 'r> {
                 let by: Vec<char> = rest.iter().filter_map(chars).collect();
                 let is_separator = |character| by.contains(&character);
                 let parts = text.split(is_separator).filter(|part| keep_empty || !part.is_empty()).count();
-                self.charge(text.len() + 32 + parts * 32)?;
+                self.charge_bytes(text.len() + 32 + parts * 32)?;
                 Value::Texts(text::split(text.clone(), is_separator, keep_empty).into())
             }
             (Function::Substring, [start]) => self.substring(first, int(start)?, None)?,
@@ -329,8 +329,8 @@ impl<'r> Evaluation<'_, 'r> {
                     return Err(Fault::Format("String cannot be of zero length."));
                 }
                 let new = print(new)?;
-                // Before it is made: short texts replaced by long ones grow fast.
-                self.charge(text.len() + text.matches(old).count() * new.len())?;
+                // Charged before replacing: replacing short texts by long ones multiplies the length.
+                self.charge_bytes(text.len() + text.matches(old).count() * new.len())?;
                 Value::Text(Cow::Owned(text.replace(old, &new)))
             }
             _ => return Err(Fault::InvalidCast),

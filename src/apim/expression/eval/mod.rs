@@ -1,4 +1,4 @@
-//! What a compiled expression is worth for one request. Steps and memory are limited.
+//! Evaluator. Steps and memory are limited per request.
 
 mod certificate;
 mod deployed;
@@ -9,7 +9,7 @@ mod state;
 use std::{borrow::Cow, cmp::Ordering};
 
 pub(crate) use self::{
-    certificate::{is_trusted, why_not_trusted},
+    certificate::{is_trusted, trust_failure},
     state::{Inputs, LastError, State, Variable},
 };
 use super::{
@@ -17,20 +17,20 @@ use super::{
     node::{CertificateText, Constant, ErrorField, Kind, Node, Statement},
     time,
     ty::{Base, Type},
-    value::{Certificate, Fault, Value},
+    value::{CertificateValue, Fault, Value},
 };
 use crate::apim::program::Slot;
 
-/// Steps that all expressions of one request may take together, some milliseconds' worth.
-const MOST_STEPS: u32 = 200_000;
-/// What a chain costs in steps: a signature takes as long as thousands of comparisons.
-const STEPS_OF_A_CHAIN: u32 = 4_000;
-/// Bytes of all strings that one request makes.
-const MOST_BYTES: usize = 256 * 1024;
+/// Maximum steps of all expressions of one request, some milliseconds of time.
+const MAX_STEPS: u32 = 200_000;
+/// Steps charged for verifying a chain: a signature takes as long as thousands of comparisons.
+const CHAIN_STEPS: u32 = 4_000;
+/// Maximum bytes of all strings that the expressions of one request create.
+const MAX_STRING_BYTES: usize = 256 * 1024;
 
 pub(crate) type Evaluated<T> = Result<T, Fault>;
 
-/// One evaluation: the inputs and the state.
+/// An evaluation for one request.
 #[derive(Debug)]
 pub(crate) struct Evaluation<'s, 'r> {
     pub(crate) inputs: &'r Inputs<'r>,
@@ -38,21 +38,22 @@ pub(crate) struct Evaluation<'s, 'r> {
 }
 
 impl<'r> Evaluation<'_, 'r> {
+    /// Charges steps.
     fn step(&mut self, steps: u32) -> Evaluated<()> {
         self.state.steps = self.state.steps.saturating_add(steps);
-        if self.state.steps > MOST_STEPS { Err(Fault::TooExpensive) } else { Ok(()) }
+        if self.state.steps > MAX_STEPS { Err(Fault::TooExpensive) } else { Ok(()) }
     }
 
-    /// Accounts for a text of this many bytes.
-    fn charge(&mut self, bytes: usize) -> Evaluated<()> {
+    /// Charges the bytes of a new string.
+    fn charge_bytes(&mut self, bytes: usize) -> Evaluated<()> {
         self.state.bytes = self.state.bytes.saturating_add(bytes);
-        if self.state.bytes > MOST_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
+        if self.state.bytes > MAX_STRING_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
     }
 
-    /// Accounts for a copy of a value. Most borrow, and take no memory.
-    fn copied(&mut self, value: &Value<'r>) -> Evaluated<()> {
-        self.step(functions::weight(value))?;
-        self.charge(match value {
+    /// Charges a copy of a value. Borrowed values take no memory.
+    fn charge_copy(&mut self, value: &Value<'r>) -> Evaluated<()> {
+        self.step(functions::scan_steps(value))?;
+        self.charge_bytes(match value {
             Value::Text(Cow::Owned(text)) => text.len(),
             Value::Bytes(Cow::Owned(bytes)) => bytes.len(),
             _ => 0,
@@ -60,7 +61,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     fn text(&mut self, text: String) -> Evaluated<Value<'r>> {
-        self.charge(text.len())?;
+        self.charge_bytes(text.len())?;
         Ok(Value::Text(Cow::Owned(text)))
     }
 
@@ -76,7 +77,7 @@ impl<'r> Evaluation<'_, 'r> {
     pub(crate) fn condition(&mut self, node: &'r Node) -> Evaluated<bool> {
         match self.value(node)? {
             Value::Bool(value) => Ok(value),
-            // The types rule it out.
+            // The type checker rules this out.
             _ => Err(Fault::InvalidCast),
         }
     }
@@ -84,14 +85,14 @@ impl<'r> Evaluation<'_, 'r> {
     pub(crate) fn value(&mut self, node: &'r Node) -> Evaluated<Value<'r>> {
         self.step(1)?;
         Ok(match &node.kind {
-            Kind::Constant(constant) => of_constant(constant),
+            Kind::Constant(constant) => constant_value(constant),
             Kind::Local(slot) => {
                 let value = self.state.locals.get(*slot).cloned().unwrap_or(Value::Null);
-                self.copied(&value)?;
+                self.charge_copy(&value)?;
                 value
             }
             Kind::Certificate => {
-                self.state.saw_certificate = true;
+                self.state.certificate_read = true;
                 self.inputs.certificate().map_or(Value::Null, Value::Certificate)
             }
             Kind::CertificateText(which, certificate) => match self.value(certificate)? {
@@ -126,13 +127,13 @@ impl<'r> Evaluation<'_, 'r> {
                 let order = one.order(&other);
                 Value::Bool(order.is_some_and(|order| match comparison {
                     Comparison::Less => order == Ordering::Less,
-                    Comparison::AtMost => order != Ordering::Greater,
+                    Comparison::LessOrEqual => order != Ordering::Greater,
                     Comparison::Greater => order == Ordering::Greater,
-                    Comparison::AtLeast => order != Ordering::Less,
-                    Comparison::Equal | Comparison::Unequal => false,
+                    Comparison::GreaterOrEqual => order != Ordering::Less,
+                    Comparison::Equal | Comparison::NotEqual => false,
                 }))
             }
-            Kind::Now => Value::Moment(time::from_timestamp(self.inputs.now)),
+            Kind::Now => Value::DateTime(time::from_timestamp(self.inputs.now)),
             Kind::Ternary(condition, then, otherwise) => {
                 let branch = if self.condition(condition)? { then } else { otherwise };
                 self.value(branch)?
@@ -154,7 +155,7 @@ impl<'r> Evaluation<'_, 'r> {
                 for item in items {
                     match self.value(item)? {
                         Value::Text(text) => texts.push(text),
-                        // A null in a list of strings equals nothing that is ever looked for.
+                        // Null elements are not supported.
                         _ => return Err(Fault::NullReference),
                     }
                 }
@@ -183,14 +184,14 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Int(i32::try_from(self.inputs.deployed().len()).unwrap_or(i32::MAX))
             }
             Kind::Deployed(key) => match self.find_deployed(key)? {
-                Some(entry) => Value::Certificate(Certificate {
+                Some(entry) => Value::Certificate(CertificateValue {
                     certificate: entry.certificate(),
                     has_private_key: entry.has_private_key(),
                 }),
                 None => return Err(Fault::NotFound("The given key was not present in the dictionary.")),
             },
             Kind::HasDeployed(key) => {
-                // A null key is an exception in .NET, and must not look like one that is not there.
+                // A null key is an exception in .NET, not a missing key.
                 if self.value(key)?.is_null() {
                     return Err(Fault::NullReference);
                 }
@@ -204,7 +205,7 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Bool(self.first_deployed(*slot, condition, false)?.is_none())
             }
             Kind::AnyByThumbprint(key, rest) => {
-                // .NET asks for no key if there is no entry to compare it with.
+                // .NET does not evaluate the key without entries.
                 if self.inputs.deployed().is_empty() {
                     return Ok(Value::Bool(false));
                 }
@@ -232,7 +233,7 @@ impl<'r> Evaluation<'_, 'r> {
             },
             Kind::Headers(name) => self.headers(name)?,
             Kind::HasHeader(name) => {
-                self.state.read(Slot::Header(name));
+                self.state.record_read(Slot::Header(name));
                 Value::Bool(self.request_headers().contains_key(name))
             }
             Kind::Query(name, default) => match self.query(name)?.as_slice() {
@@ -260,14 +261,14 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Text(text) => joined.push_str(text),
                 other => joined.push_str(&functions::print(other)?),
             }
-            if joined.len() > MOST_BYTES {
+            if joined.len() > MAX_STRING_BYTES {
                 return Err(Fault::TooExpensive);
             }
         }
         self.text(joined)
     }
 
-    /// The value that was returned, if one was.
+    /// Runs statements. Returns the value of the first `return` reached.
     fn block(&mut self, statements: &'r [Statement]) -> Evaluated<Option<Value<'r>>> {
         for statement in statements {
             self.step(1)?;
@@ -306,12 +307,12 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     fn variable(&mut self, name: &str) -> Evaluated<Option<Value<'r>>> {
-        self.state.read(Slot::Variable(name));
+        self.state.record_read(Slot::Variable(name));
         let Some(variable) = self.state.variables.iter().find(|variable| variable.name == name) else {
             return Ok(None);
         };
         let value = variable.value.clone();
-        self.copied(&value)?;
+        self.charge_copy(&value)?;
         Ok(Some(value))
     }
 
@@ -330,7 +331,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 }
 
-fn of_constant(constant: &Constant) -> Value<'_> {
+fn constant_value(constant: &Constant) -> Value<'_> {
     match constant {
         Constant::Null => Value::Null,
         Constant::Bool(value) => Value::Bool(*value),
@@ -338,16 +339,16 @@ fn of_constant(constant: &Constant) -> Value<'_> {
         Constant::Double(value) => Value::Double(*value),
         Constant::Char(value) => Value::Char(*value),
         Constant::Text(text) => Value::borrowed(text),
-        Constant::Moment(ticks) => Value::Moment(*ticks),
-        Constant::Span(ticks) => Value::Span(*ticks),
+        Constant::DateTime(ticks) => Value::DateTime(*ticks),
+        Constant::TimeSpan(ticks) => Value::TimeSpan(*ticks),
         Constant::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
     }
 }
 
 const UNREADABLE_NAME: Fault =
-    Fault::CannotTell("A name of the certificate holds a value that cannot be read without doubt.");
+    Fault::CannotTell("A name of the certificate contains a value that cannot be decoded unambiguously.");
 
-fn certificate_text(which: CertificateText, certificate: Certificate<'_>) -> Evaluated<Value<'_>> {
+fn certificate_text(which: CertificateText, certificate: CertificateValue<'_>) -> Evaluated<Value<'_>> {
     let certificate = certificate.certificate;
     let text = match which {
         CertificateText::Thumbprint => certificate.dotnet_thumbprint(),
@@ -363,13 +364,13 @@ fn cast(value: Value<'_>, ty: Type) -> Evaluated<Value<'_>> {
     let fits = match (&value, ty.base) {
         (Value::Null, _) => return if ty.can_be_null() { Ok(value) } else { Err(Fault::NullReference) },
         (_, Base::Object) => true,
-        (Value::Text(_), Base::Text | Base::Name)
+        (Value::Text(_), Base::Text | Base::DistinguishedName)
         | (Value::Bool(_), Base::Bool)
         | (Value::Int(_), Base::Int)
         | (Value::Double(_), Base::Double)
         | (Value::Char(_), Base::Char)
-        | (Value::Moment(_), Base::Moment)
-        | (Value::Span(_), Base::Span)
+        | (Value::DateTime(_), Base::DateTime)
+        | (Value::TimeSpan(_), Base::TimeSpan)
         | (Value::Certificate(_), Base::Certificate)
         | (Value::Texts(_), Base::Texts)
         | (Value::Bytes(_), Base::Bytes) => true,

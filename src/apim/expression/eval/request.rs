@@ -1,4 +1,4 @@
-//! What the request's head says.
+//! Members of the request head.
 
 use std::borrow::Cow;
 
@@ -13,30 +13,30 @@ use crate::apim::{
     program::Slot,
 };
 
-/// Certificates come over TLS only. What a request says of its scheme (`GET http://host/`, `:scheme`) is not asked.
+/// The only scheme: certificates require TLS. The caller's scheme (`GET http://host/`, `:scheme`) is ignored.
 const SCHEME: &str = "https";
 const HTTPS_PORT: i32 = 443;
 
-/// More query parameters than this are not looked through.
-const MOST_PARAMETERS: usize = 1_000;
+/// Maximum query parameters of a request.
+const MAX_QUERY_PARAMETERS: usize = 1_000;
 
-/// A header's octets as .NET reads them (Latin-1).
-fn latin1(octets: &[u8]) -> String {
-    octets.iter().copied().map(char::from).collect()
+/// Decodes header bytes as Latin-1, as .NET does.
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 impl<'r> Evaluation<'_, 'r> {
-    /// The headers as the document has left them so far.
+    /// The headers with the changes of the document so far.
     pub(super) fn request_headers(&self) -> &HeaderMap {
         self.state.headers.as_ref().unwrap_or(self.inputs.facts.headers)
     }
 
     pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Option<Value<'r>>> {
-        self.state.read(Slot::Header(name));
+        self.state.record_read(Slot::Header(name));
         let mut values = self.request_headers().get_all(name).iter();
         let Some(first) = values.next() else { return Ok(None) };
         let mut joined = latin1(first.as_bytes());
-        // HTTP/2 sends cookies in pieces, which are one field again when somebody reads them (RFC 9113, 8.2.3).
+        // HTTP/2 can split the Cookie field; the parts are joined by "; " (RFC 9113, section 8.2.3).
         let separator = if *name == header::COOKIE { "; " } else { "," };
         for value in values {
             joined.push_str(separator);
@@ -46,7 +46,7 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
-        self.state.read(Slot::Header(name));
+        self.state.record_read(Slot::Header(name));
         let texts: Vec<Cow<'r, str>> = self
             .request_headers()
             .get_all(name)
@@ -56,14 +56,14 @@ impl<'r> Evaluation<'_, 'r> {
         if texts.is_empty() {
             return Err(Fault::NotFound("The given key was not present in the dictionary."));
         }
-        self.charge(texts.iter().map(|text| text.len()).sum())?;
+        self.charge_bytes(texts.iter().map(|text| text.len()).sum())?;
         Ok(Value::Texts(texts.into()))
     }
 
-    /// Host and port as they were asked for. The scheme beside them, if there is one, is the caller's to write.
+    /// The requested host and port.
     fn authority(&self) -> Option<Authority> {
         let facts = &self.inputs.facts;
-        // HTTP/2 has it in the URI, HTTP/1.1 in the header.
+        // In the URI with HTTP/2, in the Host header with HTTP/1.1.
         match facts.uri.authority() {
             Some(authority) => Some(authority.clone()),
             None => facts.headers.get(header::HOST)?.to_str().ok()?.parse().ok(),
@@ -74,23 +74,23 @@ impl<'r> Evaluation<'_, 'r> {
         self.authority().and_then(|authority| authority.port_u16()).map_or(HTTPS_PORT, i32::from)
     }
 
-    /// The host as .NET's `Uri` has it, in lower case. A dot behind it, which leads to the same host, is left out.
+    /// The host in lower case, as in .NET's `Uri`, without a trailing dot.
     fn host(&self) -> Option<String> {
         let host = self.authority()?.host().to_ascii_lowercase();
         Some(host.strip_suffix('.').map(ToOwned::to_owned).unwrap_or(host))
     }
 
-    /// Query parameters of this name, decoded.
+    /// Returns the decoded values of a query parameter.
     pub(super) fn query(&mut self, name: &str) -> Evaluated<Vec<String>> {
         let query = self.inputs.facts.uri.query().unwrap_or_default();
-        self.charge(query.len())?;
+        self.charge_bytes(query.len())?;
         let mut found = Vec::new();
         for (index, pair) in query.split('&').enumerate() {
-            if index == MOST_PARAMETERS {
+            if index == MAX_QUERY_PARAMETERS {
                 return Err(Fault::TooExpensive);
             }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // .NET's dictionary of parameters does not tell cases apart.
+            // Names of query parameters are case-insensitive, as in .NET.
             if !key.is_empty() && decode(key)?.eq_ignore_ascii_case(name) {
                 found.push(decode(value)?);
             }
@@ -129,22 +129,22 @@ impl<'r> Evaluation<'_, 'r> {
     }
 }
 
-/// Percent-encoding and `+`, as in a form.
+/// Decodes `application/x-www-form-urlencoded` text.
 fn decode(text: &str) -> Evaluated<String> {
-    let mut octets = Vec::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
                 match (digit(), digit()) {
                     (Some(high), Some(low)) => (high << 4 | low) as u8,
-                    _ => return Err(Fault::Format("A query parameter is not encoded as URLs are.")),
+                    _ => return Err(Fault::Format("A query parameter has an invalid percent-encoding.")),
                 }
             }
             other => other,
         });
     }
-    String::from_utf8(octets).map_err(|_| Fault::Format("A query parameter is not UTF-8."))
+    String::from_utf8(bytes).map_err(|_| Fault::Format("A query parameter is not valid UTF-8."))
 }

@@ -1,4 +1,4 @@
-//! What a request is judged by, and what changes meanwhile.
+//! Inputs and mutable state of evaluations for one request.
 
 use std::{cell::OnceCell, collections::HashSet, sync::Arc};
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::{
     apim::{
         deployment::{Deployment, DeploymentCertificates},
-        expression::value::{Certificate, Value},
+        expression::value::{CertificateValue, Value},
         facts::RequestFacts,
         program::Slot,
     },
@@ -15,7 +15,7 @@ use crate::{
     policy::TrustAnchors,
 };
 
-/// What a request is judged by; the same from its beginning to its end.
+/// Inputs of evaluations, constant for one request.
 #[derive(Debug)]
 pub(crate) struct Inputs<'r> {
     pub(crate) facts: RequestFacts<'r>,
@@ -35,7 +35,7 @@ impl<'r> Inputs<'r> {
         Self { facts, now, trust, deployment, snapshot: OnceCell::new() }
     }
 
-    /// The deployment's certificates, asked for once a request.
+    /// The deployment's certificates, read once per request.
     pub(crate) fn deployed(&self) -> &DeploymentCertificates {
         self.snapshot.get_or_init(|| match self.deployment {
             Some(deployment) => deployment.certificates(),
@@ -43,9 +43,11 @@ impl<'r> Inputs<'r> {
         })
     }
 
-    pub(crate) fn certificate(&self) -> Option<Certificate<'r>> {
+    pub(crate) fn certificate(&self) -> Option<CertificateValue<'r>> {
         match self.facts.presented {
-            Presented::Certificate(certificate) => Some(Certificate { certificate, has_private_key: false }),
+            Presented::Certificate(certificate) => {
+                Some(CertificateValue { certificate, has_private_key: false })
+            }
             _ => None,
         }
     }
@@ -70,34 +72,34 @@ pub(crate) struct LastError {
     pub(crate) policy_id: Option<String>,
 }
 
-/// What changes while a request is judged.
+/// Mutable state of evaluations for one request.
 #[derive(Debug, Default)]
 pub(crate) struct State<'r> {
-    /// The request's headers once the document has changed them.
+    /// The request's headers, once the document has changed them.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) variables: Vec<Variable<'r>>,
-    /// Variables and headers whose value, or absence, depends on the certificate.
-    pub(crate) of_certificate: HashSet<Slot<'r>>,
+    /// Variables and headers whose value or absence depends on the certificate.
+    pub(crate) certificate_dependent: HashSet<Slot<'r>>,
     pub(crate) last_error: Option<LastError>,
-    /// Whether the certificate was looked at since this was last set to false.
-    pub(crate) saw_certificate: bool,
+    /// True if the certificate was read since this was last set to false.
+    pub(crate) certificate_read: bool,
     pub(super) locals: Vec<Value<'r>>,
     pub(super) steps: u32,
     pub(super) bytes: usize,
 }
 
 impl<'r> State<'r> {
-    /// Reading it is looking at the certificate if it depends on the certificate.
-    pub(crate) fn read(&mut self, slot: Slot<'_>) {
-        self.saw_certificate |= self.of_certificate.contains(&slot);
+    /// Records a read of a slot, which reads the certificate if the slot depends on it.
+    pub(crate) fn record_read(&mut self, slot: Slot<'_>) {
+        self.certificate_read |= self.certificate_dependent.contains(&slot);
     }
 
-    /// It was set anew, by an expression that has just been evaluated or by a constant.
-    pub(crate) fn written(&mut self, slot: Slot<'r>) {
-        if self.saw_certificate {
-            self.of_certificate.insert(slot);
+    /// Records a write of a slot with a constant or with the value just evaluated.
+    pub(crate) fn record_write(&mut self, slot: Slot<'r>) {
+        if self.certificate_read {
+            self.certificate_dependent.insert(slot);
         } else {
-            self.of_certificate.remove(&slot);
+            self.certificate_dependent.remove(&slot);
         }
     }
 }

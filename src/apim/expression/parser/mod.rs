@@ -1,56 +1,56 @@
-//! Tokens as a tree. Depth, length and number of operands are limited.
+//! Recursive-descent parser. Length, depth and number of operands are limited.
 
 mod primary;
 mod statement;
 mod types;
 
 use super::{
-    ast::{Comparison, Expr, ExprKind, Source, Span},
-    lexer::{Problem, Token, tokens},
+    ast::{Comparison, Expr, ExprKind, Span, SyntaxTree},
+    lexer::{SyntaxError, Token, tokens},
 };
 use crate::apim::error::short;
 
-/// Real expressions have a few hundred characters.
-pub(super) const LONGEST: usize = 16 * 1024;
-/// How deep expressions nest, and how many members follow one another.
-const DEEPEST: usize = 64;
-/// Operands of one `&&`, `||` or `+`.
-const MOST_OPERANDS: usize = 512;
+/// Maximum bytes of an expression. Typical expressions have a few hundred.
+pub(super) const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
+/// Maximum nesting depth, which also limits chains of members.
+const MAX_DEPTH: usize = 64;
+/// Maximum operands of one `&&`, `||` or `+`, statements of a block and entries of a list.
+const MAX_OPERANDS: usize = 512;
 
-type Parsed<T> = Result<T, Problem>;
+type Parsed<T> = Result<T, SyntaxError>;
 
-/// Parses `@(...)` or `@{...}`. Of a block, the statements that cannot be parsed are problems beside it.
-pub(super) fn parse(text: &str) -> Parsed<(Source, Vec<Problem>)> {
+/// Parses `@(...)` or `@{...}`. Invalid statements of a block are skipped; their errors are returned with the tree.
+pub(super) fn parse(text: &str) -> Parsed<(SyntaxTree, Vec<SyntaxError>)> {
     let start = text.len() - text.trim_start().len();
     let end = text.trim_end().len();
-    if end.saturating_sub(start) > LONGEST {
-        return Err(Problem {
+    if end.saturating_sub(start) > MAX_EXPRESSION_BYTES {
+        return Err(SyntaxError {
             offset: start,
-            message: format!("an expression is longer than {LONGEST} bytes"),
+            message: format!("the expression is longer than {MAX_EXPRESSION_BYTES} bytes"),
         });
     }
     let mut parser =
-        Parser { text, tokens: tokens(text, start + 1..end)?, at: 0, depth: 0, problems: Vec::new() };
+        Parser { text, tokens: tokens(text, start + 1..end)?, at: 0, depth: 0, errors: Vec::new() };
     let source = if text[start..].starts_with("@(") {
         parser.expect("(")?;
         let expression = parser.expression()?;
         parser.expect(")")?;
-        Source::Expression(expression)
+        SyntaxTree::Expression(expression)
     } else {
         parser.expect("{")?;
         let statements = parser.statements()?;
         if !parser.take("}") {
-            let unclosed = parser.problem(format!("expected '}}' but found {}", parser.found()));
-            return parser.problems.into_iter().next().map_or(unclosed, Err);
+            let unclosed = parser.error(format!("expected '}}', found {}", parser.found()));
+            return parser.errors.into_iter().next().map_or(unclosed, Err);
         }
-        Source::Block(statements, start..end)
+        SyntaxTree::Block(statements, start..end)
     };
     if *parser.peek() != Token::End {
-        // Where a statement was skipped the brackets may be the matter.
-        let ended = parser.problem("the expression has ended here");
-        return parser.problems.into_iter().next().map_or(ended, Err);
+        // A skipped statement can have unbalanced brackets: its error comes first.
+        let ended = parser.error("unexpected text after the expression");
+        return parser.errors.into_iter().next().map_or(ended, Err);
     }
-    Ok((source, parser.problems))
+    Ok((source, parser.errors))
 }
 
 struct Parser<'a> {
@@ -58,8 +58,8 @@ struct Parser<'a> {
     tokens: Vec<(Token, Span)>,
     at: usize,
     depth: usize,
-    /// Of statements that were skipped.
-    problems: Vec<Problem>,
+    /// Errors of skipped statements.
+    errors: Vec<SyntaxError>,
 }
 
 impl Parser<'_> {
@@ -75,7 +75,7 @@ impl Parser<'_> {
         self.tokens.get(self.at).map_or(0..0, |(_, span)| span.clone())
     }
 
-    /// Where the token before this one ended.
+    /// End of the previous token.
     fn end(&self) -> usize {
         self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |(_, span)| span.end)
     }
@@ -94,15 +94,15 @@ impl Parser<'_> {
         found
     }
 
-    fn problem<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        Err(Problem { offset: self.span().start, message: message.into() })
+    fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
+        Err(SyntaxError { offset: self.span().start, message: message.into() })
     }
 
     fn expect(&mut self, punctuation: &str) -> Parsed<()> {
         if self.take(punctuation) {
             return Ok(());
         }
-        self.problem(format!("expected '{punctuation}' but found {}", self.found()))
+        self.error(format!("expected '{punctuation}', found {}", self.found()))
     }
 
     fn found(&self) -> String {
@@ -120,13 +120,13 @@ impl Parser<'_> {
                 self.at += 1;
                 Ok(name)
             }
-            _ => self.problem(format!("expected a name but found {}", self.found())),
+            _ => self.error(format!("expected a name, found {}", self.found())),
         }
     }
 
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth == DEEPEST {
-            return self.problem(format!("an expression is nested more than {DEEPEST} deep"));
+        if self.depth == MAX_DEPTH {
+            return self.error(format!("the expression is nested more than {MAX_DEPTH} levels deep"));
         }
         self.depth += 1;
         let parsed = parse(self);
@@ -184,8 +184,8 @@ impl Parser<'_> {
         }
         let mut operands = vec![first];
         while self.take(operator) {
-            if operands.len() == MOST_OPERANDS {
-                return self.problem(format!("'{operator}' joins more than {MOST_OPERANDS} operands"));
+            if operands.len() == MAX_OPERANDS {
+                return self.error(format!("more than {MAX_OPERANDS} operands of '{operator}'"));
             }
             operands.push(operand(self)?);
         }
@@ -197,12 +197,12 @@ impl Parser<'_> {
         let left = self.relation()?;
         let comparison = match self.peek() {
             Token::Punctuation("==") => Comparison::Equal,
-            Token::Punctuation("!=") => Comparison::Unequal,
+            Token::Punctuation("!=") => Comparison::NotEqual,
             _ => return Ok(left),
         };
         let compared = self.compare(comparison, left, Self::relation)?;
         if self.is("==") || self.is("!=") {
-            return self.problem("comparisons of comparisons are not supported: use parentheses");
+            return self.error("chained comparisons are not supported; use parentheses");
         }
         Ok(compared)
     }
@@ -211,11 +211,11 @@ impl Parser<'_> {
         let left = self.sum()?;
         let comparison = match self.peek() {
             Token::Punctuation("<") => Comparison::Less,
-            Token::Punctuation("<=") => Comparison::AtMost,
+            Token::Punctuation("<=") => Comparison::LessOrEqual,
             Token::Punctuation(">") => Comparison::Greater,
-            Token::Punctuation(">=") => Comparison::AtLeast,
+            Token::Punctuation(">=") => Comparison::GreaterOrEqual,
             Token::Name(name) if name == "as" || name == "is" => {
-                return self.problem(format!("'{name}' is not supported: use a cast, or compare with null"));
+                return self.error(format!("'{name}' is not supported; use a cast or compare with null"));
             }
             _ => return Ok(left),
         };
@@ -235,22 +235,22 @@ impl Parser<'_> {
     }
 
     fn sum(&mut self) -> Parsed<Expr> {
-        let mut left = self.operands("+", ExprKind::Plus, Self::unary)?;
+        let mut left = self.operands("+", ExprKind::Add, Self::unary)?;
         let mut subtractions = 0;
         while self.take("-") {
             subtractions += 1;
             if subtractions > 8 {
-                return self.problem("too many subtractions: use parentheses");
+                return self.error("more than 8 subtractions in a row; use parentheses");
             }
             let right = self.unary()?;
             let span = left.span.start..right.span.end;
-            left = Expr { kind: ExprKind::Minusing(Box::new(left), Box::new(right)), span };
+            left = Expr { kind: ExprKind::Subtract(Box::new(left), Box::new(right)), span };
             if self.is("+") {
-                return self.problem("use parentheses round the subtraction");
+                return self.error("'+' after '-' is not supported; put the subtraction in parentheses");
             }
         }
         if self.is("*") || self.is("/") || self.is("%") {
-            return self.problem(format!("{} is not supported", self.found()));
+            return self.error(format!("{} is not supported", self.found()));
         }
         Ok(left)
     }
@@ -264,7 +264,7 @@ impl Parser<'_> {
             }
             if parser.take("-") {
                 let operand = parser.unary()?;
-                return Ok(Expr { span: start..operand.span.end, kind: ExprKind::Minus(Box::new(operand)) });
+                return Ok(Expr { span: start..operand.span.end, kind: ExprKind::Negate(Box::new(operand)) });
             }
             if let Some(ty) = parser.cast() {
                 let operand = parser.unary()?;

@@ -1,9 +1,9 @@
-//! Values, and the members, calls and indexes behind them.
+//! Primary expressions, and the members, calls and indexes after them.
 
-use super::{DEEPEST, MOST_OPERANDS, Parsed, Parser, types::is_string};
+use super::{MAX_DEPTH, MAX_OPERANDS, Parsed, Parser, types::is_string};
 use crate::apim::expression::{
-    ast::{Expr, ExprKind, Part, TypeName},
-    lexer::{Piece, Token, tokens},
+    ast::{Expr, ExprKind, Segment, TypeName},
+    lexer::{RawSegment, Token, tokens},
 };
 
 impl Parser<'_> {
@@ -14,9 +14,9 @@ impl Parser<'_> {
             Token::Double(value) => ExprKind::Double(value),
             Token::Text(value) => ExprKind::Text(value),
             Token::Char(value) => ExprKind::Char(value),
-            Token::Interpolated(pieces) => {
+            Token::Interpolated(segments) => {
                 self.at += 1;
-                return Ok(Expr { kind: ExprKind::Interpolated(self.parts(pieces)?), span });
+                return Ok(Expr { kind: ExprKind::Interpolated(self.interpolation(segments)?), span });
             }
             Token::Name(name) => match name.as_str() {
                 "null" => ExprKind::Null,
@@ -32,33 +32,33 @@ impl Parser<'_> {
                 inside.span = span.start..self.end();
                 return Ok(inside);
             }
-            _ => return self.problem(format!("expected a value but found {}", self.found())),
+            _ => return self.error(format!("expected a value, found {}", self.found())),
         };
         self.at += 1;
         Ok(Expr { kind, span })
     }
 
-    pub(super) fn parts(&mut self, pieces: Vec<Piece>) -> Parsed<Vec<Part>> {
-        pieces
+    pub(super) fn interpolation(&mut self, segments: Vec<RawSegment>) -> Parsed<Vec<Segment>> {
+        segments
             .into_iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => Ok(Part::Text(text)),
-                Piece::Code(span) => {
+            .map(|segment| match segment {
+                RawSegment::Text(text) => Ok(Segment::Text(text)),
+                RawSegment::Code(span) => {
                     let mut inner = Parser {
                         text: self.text,
                         tokens: tokens(self.text, span)?,
                         at: 0,
                         depth: self.depth,
-                        problems: Vec::new(),
+                        errors: Vec::new(),
                     };
-                    let hole = inner.expression()?;
+                    let expression = inner.expression()?;
                     if inner.is(":") || inner.is(",") {
-                        return inner.problem("formats and alignments are not supported: use ToString(...)");
+                        return inner.error("formats and alignments are not supported; use ToString(...)");
                     }
                     if *inner.peek() != Token::End {
-                        return inner.problem("expected '}'");
+                        return inner.error("expected '}' after the expression");
                     }
-                    Ok(Part::Hole(hole))
+                    Ok(Segment::Expression(expression))
                 }
             })
             .collect()
@@ -82,8 +82,8 @@ impl Parser<'_> {
             if self.take("(") {
                 self.expect(")")?;
                 if !self.is("{") {
-                    return self.problem(
-                        "a list is not filled later here: write its entries behind it, { \"...\", \"...\" }",
+                    return self.error(
+                        "lists cannot be filled later; write the entries, as in new[] { \"...\", \"...\" }",
                     );
                 }
             }
@@ -91,7 +91,7 @@ impl Parser<'_> {
             return Ok(Expr { kind, span: start..self.end() });
         }
         if !self.is("(") {
-            return self.problem(format!("expected '(' but found {}", self.found()));
+            return self.error(format!("expected '(', found {}", self.found()));
         }
         let arguments = self.arguments()?;
         Ok(Expr { kind: ExprKind::New(ty, arguments), span: start..self.end() })
@@ -101,8 +101,8 @@ impl Parser<'_> {
         self.expect("{")?;
         let mut items = Vec::new();
         while !self.is("}") {
-            if items.len() == MOST_OPERANDS {
-                return self.problem(format!("a list has more than {MOST_OPERANDS} entries"));
+            if items.len() == MAX_OPERANDS {
+                return self.error(format!("a list has more than {MAX_OPERANDS} entries"));
             }
             items.push(self.expression()?);
             if !self.take(",") {
@@ -118,7 +118,7 @@ impl Parser<'_> {
         let mut arguments = Vec::new();
         while !self.is(")") {
             if arguments.len() == 64 {
-                return self.problem("too many arguments");
+                return self.error("more than 64 arguments");
             }
             arguments.push(self.expression()?);
             if !self.take(",") {
@@ -129,7 +129,7 @@ impl Parser<'_> {
         Ok(arguments)
     }
 
-    /// Members, calls and indexes behind a value. Each is a level, for the tree grows by each.
+    /// Parses members, calls and indexes after a value. Each counts as one level of depth.
     pub(super) fn postfix(&mut self, value: Expr) -> Parsed<Expr> {
         let before = self.depth;
         let parsed = self.links(value);
@@ -140,14 +140,14 @@ impl Parser<'_> {
     pub(super) fn links(&mut self, mut value: Expr) -> Parsed<Expr> {
         let start = value.span.start;
         loop {
-            if self.depth == DEEPEST {
-                return self.problem(format!("an expression is nested more than {DEEPEST} deep"));
+            if self.depth == MAX_DEPTH {
+                return self.error(format!("the expression is nested more than {MAX_DEPTH} levels deep"));
             }
             self.depth += 1;
             if self.take("?.") {
                 let receiver = Expr { kind: ExprKind::Receiver, span: value.span.clone() };
                 self.at -= 1;
-                // What stands right of `?.` reads like what stands right of `.`.
+                // Members after `?.` parse like members after `.`.
                 if let Some((token, _)) = self.tokens.get_mut(self.at) {
                     *token = Token::Punctuation(".");
                 }
@@ -165,7 +165,7 @@ impl Parser<'_> {
                     let kind = ExprKind::Call(Box::new(value), generic, arguments);
                     value = Expr { kind, span: start..self.end() };
                 } else if generic.is_some() {
-                    return self.problem(format!("expected '(' but found {}", self.found()));
+                    return self.error(format!("expected '(', found {}", self.found()));
                 }
             } else if self.take("[") {
                 let index = self.expression()?;
@@ -177,9 +177,9 @@ impl Parser<'_> {
                 value =
                     Expr { kind: ExprKind::Call(Box::new(value), None, arguments), span: start..self.end() };
             } else if self.is("++") || self.is("--") {
-                return self.problem(format!("{} is not supported", self.found()));
+                return self.error(format!("{} is not supported", self.found()));
             } else if self.is("?") && matches!(self.ahead(1), Token::Punctuation("[")) {
-                return self.problem("'?[' is not supported: compare with null first");
+                return self.error("'?[' is not supported; compare with null first");
             } else {
                 return Ok(value);
             }

@@ -1,39 +1,39 @@
 //! Statements of `@{...}`.
 
-use super::{MOST_OPERANDS, Parsed, Parser};
+use super::{MAX_OPERANDS, Parsed, Parser};
 use crate::apim::expression::{
-    ast::Statement,
-    lexer::{Problem, Token},
+    ast::Stmt,
+    lexer::{SyntaxError, Token},
 };
 
-/// Statements of C# that are not run here, with what to do instead.
-const LOOPS_AND_SUCH: [(&str, &str); 10] = [
-    ("for", LOOP),
-    ("foreach", LOOP),
-    ("while", LOOP),
-    ("do", LOOP),
-    ("switch", ": write if and else"),
-    ("try", ": an expression that fails is answered with an error, which <on-error> may change"),
-    ("throw", ": answer with <return-response>"),
+/// Unsupported statements of C#, with their alternatives.
+const UNSUPPORTED_STATEMENTS: [(&str, &str); 10] = [
+    ("for", LOOP_REMEDY),
+    ("foreach", LOOP_REMEDY),
+    ("while", LOOP_REMEDY),
+    ("do", LOOP_REMEDY),
+    ("switch", "; use if and else"),
+    ("try", "; a failed expression runs <on-error>"),
+    ("throw", "; use <return-response>"),
     ("using", ""),
     ("goto", ""),
     ("lock", ""),
 ];
 
-const LOOP: &str = ": Any and All with a condition look through a list";
+const LOOP_REMEDY: &str = "; use Any or All with a condition";
 
 impl Parser<'_> {
-    pub(super) fn statements(&mut self) -> Parsed<Vec<Statement>> {
+    pub(super) fn statements(&mut self) -> Parsed<Vec<Stmt>> {
         let mut statements = Vec::new();
         while !self.is("}") && *self.peek() != Token::End {
-            if statements.len() == MOST_OPERANDS {
-                return self.problem(format!("more than {MOST_OPERANDS} statements"));
+            if statements.len() == MAX_OPERANDS {
+                return self.error(format!("more than {MAX_OPERANDS} statements"));
             }
             let start = self.at;
             statements.push(match self.deeper(Self::statement) {
                 Ok(statement) => statement,
-                Err(problem) => {
-                    self.problems.push(problem);
+                Err(error) => {
+                    self.errors.push(error);
                     self.skip_statement(start)
                 }
             });
@@ -41,10 +41,11 @@ impl Parser<'_> {
         Ok(statements)
     }
 
-    /// Goes on behind a statement that cannot be parsed. What it may have declared is known by name.
-    fn skip_statement(&mut self, start: usize) -> Statement {
+    /// Skips an invalid statement. Returns the names that it appears to declare.
+    fn skip_statement(&mut self, start: usize) -> Stmt {
         self.at = start;
-        let has_body = LOOPS_AND_SUCH.iter().any(|(keyword, _)| self.is_name(keyword)) || self.is_name("if");
+        let has_body =
+            UNSUPPORTED_STATEMENTS.iter().any(|(keyword, _)| self.is_name(keyword)) || self.is_name("if");
         let mut names = Vec::new();
         let mut open = 0_usize;
         while *self.peek() != Token::End {
@@ -56,7 +57,7 @@ impl Parser<'_> {
             let (opens, closes) =
                 (self.is("(") || self.is("[") || self.is("{"), self.is(")") || self.is("]") || self.is("}"));
             if closes && open == 0 {
-                // The block's own end; any other bracket here closes nothing.
+                // The end of the block; any other bracket here is unmatched.
                 if self.is("}") {
                     break;
                 }
@@ -70,16 +71,16 @@ impl Parser<'_> {
                 break;
             }
         }
-        Statement::Broken(names)
+        Stmt::Invalid(names)
     }
 
-    pub(super) fn statement(&mut self) -> Parsed<Statement> {
+    pub(super) fn statement(&mut self) -> Parsed<Stmt> {
         let span = self.span();
         if self.is_name("return") {
             self.at += 1;
             let value = self.expression()?;
             self.expect(";")?;
-            return Ok(Statement::Return(value));
+            return Ok(Stmt::Return(value));
         }
         if self.is_name("if") {
             self.at += 1;
@@ -93,27 +94,26 @@ impl Parser<'_> {
             } else {
                 Vec::new()
             };
-            return Ok(Statement::If { condition, then, otherwise });
+            return Ok(Stmt::If { condition, then, otherwise });
         }
-        for (unsupported, remedy) in LOOPS_AND_SUCH {
+        for (unsupported, remedy) in UNSUPPORTED_STATEMENTS {
             if self.is_name(unsupported) {
-                return self.problem(format!("'{unsupported}' is not supported{remedy}"));
+                return self.error(format!("'{unsupported}' is not supported{remedy}"));
             }
         }
-        // `name = value;`, or a type and then that.
+        // `name = value;` assigns; with a type in front it declares.
         if matches!(self.ahead(1), Token::Punctuation("=")) {
             let name = self.name()?;
             self.at += 1;
             let value = self.expression()?;
             self.expect(";")?;
-            return Ok(Statement::Assign { name, value, span });
+            return Ok(Stmt::Assign { name, value, span });
         }
         let ty = self.type_name()?;
         if self.is("(") || self.is("[") {
-            return Err(Problem {
+            return Err(SyntaxError {
                 offset: span.start,
-                message: "a call alone is no statement here: declarations, assignments, if and return are; a list is written \
-                          with its entries, new[] { \"...\" }"
+                message: "a call is not supported as a statement; write a list with its entries, as in new[] { \"...\" }"
                     .into(),
             });
         }
@@ -122,10 +122,10 @@ impl Parser<'_> {
         let value = self.expression()?;
         self.expect(";")?;
         let ty = Some(ty).filter(|ty| ty.name != "var" || ty.is_array || !ty.arguments.is_empty());
-        Ok(Statement::Declare { name, ty, value, span })
+        Ok(Stmt::Declare { name, ty, value, span })
     }
 
-    pub(super) fn branch(&mut self) -> Parsed<Vec<Statement>> {
+    pub(super) fn branch(&mut self) -> Parsed<Vec<Stmt>> {
         if self.take("{") {
             let statements = self.statements()?;
             self.expect("}")?;

@@ -1,10 +1,10 @@
-//! Names of types, and where they stand.
+//! Type names, in casts, declarations and generic arguments.
 
 use super::{Parsed, Parser};
 use crate::apim::expression::{ast::TypeName, lexer::Token};
 
 impl Parser<'_> {
-    /// `(string)`, in front of something that can be cast.
+    /// Parses a cast such as `(string)` if an operand follows.
     pub(super) fn cast(&mut self) -> Option<TypeName> {
         let before = self.at;
         if self.take("(")
@@ -44,7 +44,7 @@ impl Parser<'_> {
         })
     }
 
-    /// `<string>` in front of `(`; otherwise `<` compares.
+    /// Parses `<string>` before `(`; otherwise `<` is a comparison.
     pub(super) fn generic_arguments(&mut self) -> Option<TypeName> {
         let before = self.at;
         if self.take("<")
@@ -63,7 +63,7 @@ pub(super) fn is_string(ty: &TypeName) -> bool {
     !ty.is_array && ty.arguments.is_empty() && matches!(ty.name.as_str(), "string" | "String")
 }
 
-/// Whether `(Name)` in front of a value casts it rather than being a value in parentheses.
+/// True if `(Name)` before a value is a cast rather than a name in parentheses.
 fn is_castable(ty: &TypeName) -> bool {
     const TYPES: [&str; 13] = [
         "string",

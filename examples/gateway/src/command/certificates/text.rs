@@ -1,8 +1,8 @@
-//! Certificates for people and for scripts.
+//! Output of certificates as text and JSON.
 
 use serde_json::Value;
 
-/// A line for each, under a line with what stands where.
+/// Formats a table with a header and one line for each certificate.
 pub(super) fn table(entries: &[Value]) -> String {
     let mut rows = vec![["ID", "THUMBPRINT", "EXPIRES", "KEY", "USED BY", "SUBJECT"].map(str::to_owned)];
     rows.extend(entries.iter().map(|entry| {
@@ -26,13 +26,13 @@ pub(super) fn table(entries: &[Value]) -> String {
     lines.collect()
 }
 
-/// A line for each fact.
+/// Formats the details of a certificate, one per line.
 pub(super) fn entry(entry: &Value) -> String {
     let properties = &entry["properties"];
     let users = properties["usedBy"].as_array().map(Vec::as_slice).unwrap_or_default();
     let users = users.iter().map(plain).collect::<Vec<_>>().join(", ");
     let has_key = properties["hasPrivateKey"] == true;
-    let facts = [
+    let fields = [
         ("id", plain(&entry["name"])),
         ("subject", plain(&properties["subject"])),
         ("issuer", plain(&properties["issuer"])),
@@ -40,14 +40,17 @@ pub(super) fn entry(entry: &Value) -> String {
         ("sha256", plain(&properties["sha256Thumbprint"])),
         ("valid from", plain(&properties["notBefore"])),
         ("expires", plain(&properties["expirationDate"])),
-        ("private key", if has_key { "yes (an identity)" } else { "no (a caller's)" }.to_owned()),
-        ("used by", if users.is_empty() { "nobody".to_owned() } else { users }),
+        (
+            "private key",
+            if has_key { "yes (client identity)" } else { "no (caller's certificate)" }.to_owned(),
+        ),
+        ("used by", if users.is_empty() { "-".to_owned() } else { users }),
         ("etag", plain(&entry["etag"])),
     ];
-    facts.into_iter().map(|(name, fact)| format!("{:13}{fact}\n", format!("{name}:"))).collect()
+    fields.into_iter().map(|(name, value)| format!("{:13}{value}\n", format!("{name}:"))).collect()
 }
 
-/// One document.
+/// Formats a JSON document.
 pub(super) fn json(value: &Value) -> String {
     printable(&format!("{value:#}\n"))
 }
@@ -56,8 +59,10 @@ fn plain(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default()).replace('\n', "\u{fffd}")
 }
 
-/// Without what a terminal would take for more than text: others write what is in certificates.
+/// Replaces control and directional characters: the text of certificates is untrusted.
 pub(super) fn printable(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() && c != '\n' || turns(c) { '\u{fffd}' } else { c }).collect()
+    let is_directional = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' || is_directional(c) { '\u{fffd}' } else { c })
+        .collect()
 }

@@ -1,10 +1,8 @@
-//! Broken files, and what is said of each.
+//! Files with one error each.
 
-/// The full file with the first text replaced by the second; then the line, the key and a word of the only
-/// error.
+/// The full file with the first text replaced by the second; then line, key and a part of the only error.
 pub(super) type Case = (&'static str, &'static str, usize, &'static str, &'static str);
 
-/// One error in each.
 #[rustfmt::skip]
 pub(super) const BROKEN: &[Case] = &[
     // syntax
@@ -15,16 +13,16 @@ pub(super) const BROKEN: &[Case] = &[
     ("[trust.partners]", "[trust.partners", 8, "trust.partners", "close the bracket"),
     ("[proxy]", "[listener]\n[proxy]", 58, "listener", "duplicate key"),
     // listener
-    ("127.0.0.1:8443", "localhost:8443", 3, "listener.address", "no IP address"),
+    ("127.0.0.1:8443", "localhost:8443", 3, "listener.address", "not an IP address"),
     ("127.0.0.1:8443", ":8443", 3, "listener.address", "0.0.0.0:8443"),
-    ("\"127.0.0.1:8443\"", "8443", 3, "listener.address", "is a number, not a text"),
+    ("\"127.0.0.1:8443\"", "8443", 3, "listener.address", "is a number, not a string"),
     ("address =", "adress =", 3, "listener.adress", "did you mean address?"),
     ("private_key = \"/keys/server.key\"\n", "", 4, "listener.private_key", "missing beside certificate"),
     ("certificate = \"server.pem\"\n", "", 4, "listener.certificate", "missing beside private_key"),
     ("\"server.pem\"", "\"server.pem\"\npfx = \"s.pfx\"", 5, "listener.pfx", "either pfx"),
     ("\"request\"", "\"require\"", 6, "listener.client_certificate", "\"request\" or \"off\""),
-    ("\"request\"", "\"off\"", 36, "routes[1].client_certificate", "asks nobody"),
-    ("\"/keys/server.key\"", "'''\n-----BEGIN hunter2'''", 5, "listener.private_key", "not its text"),
+    ("\"request\"", "\"off\"", 36, "routes[1].client_certificate", "requests none"),
+    ("\"/keys/server.key\"", "'''\n-----BEGIN hunter2'''", 5, "listener.private_key", "not its contents"),
     ("\"/keys/server.key\"", "\" \"", 5, "listener.private_key", "is empty"),
     ("certificate =", "certifcate =", 4, "listener.certifcate", "did you mean certificate?"),
     ("[listener]", "[listner]", 2, "listner", "did you mean listener?"),
@@ -37,7 +35,7 @@ pub(super) const BROKEN: &[Case] = &[
     ("[trust.partners]", "[trust.\"a b\"]\nca='x'\n[trust.partners]", 8, "trust.\"a b\"", "letters"),
     ("[trust.partners]", "[trust]\nca='x'\n[trust.partners]", 9, "trust.ca", "[trust.NAME]"),
     ("[\"partners-ca.pem\", \"more.pem\"]", "[]", 9, "trust.partners.ca", "empty list"),
-    ("\"more.pem\"]", "\n\n7]", 11, "trust.partners.ca", "not a text"),
+    ("\"more.pem\"]", "\n\n7]", 11, "trust.partners.ca", "not a string"),
     ("ca = [\"partners-ca.pem\", \"more.pem\"]\n", "", 8, "trust.partners.ca", "is missing"),
     ("revocation = \"off\"", "revocation = \"soft\"",
         10, "trust.partners.revocation", "not supported by this version"),
@@ -48,10 +46,10 @@ pub(super) const BROKEN: &[Case] = &[
     ("password_file = \"orders.password\"\n", "",
         13, "identities.orders.password_file", "missing beside pfx"),
     ("password_file = \"", "password = \"hunter2\"\npassword_file = \"",
-        14, "identities.orders.password", "in files"),
+        14, "identities.orders.password", "from files"),
     ("[identities.orders]", "[identities.order]", 28, "routes[1].identity", "did you mean \"order\"?"),
     ("[identities.billing]", "[identities.empty]\n[identities.billing]",
-        16, "identities.empty", "names no key"),
+        16, "identities.empty", "no certificate and key"),
     ("[identities.billing]", "[identities]\nx = \"hunter2\"\n[identities.billing]",
         17, "identities.x", "[identities.NAME]"),
     // routes
@@ -68,11 +66,11 @@ pub(super) const BROKEN: &[Case] = &[
     ("preserve_host = true", "preserve_host = \"true\"", 27, "routes[1].preserve_host", "without quotation"),
     ("preserve_host =", "preserve-host =", 27, "routes[1].preserve-host", "did you mean preserve_host?"),
     ("identity = \"orders\"", "identity = { id = \"x\", thumbprint = \"y\" }",
-        28, "routes[1].identity", "not one reference"),
+        28, "routes[1].identity", "not a single reference"),
     ("identity = \"orders\"", "identity = { thumbprint = \"xyz\" }",
-        28, "routes[1].identity.thumbprint", "no thumbprint"),
+        28, "routes[1].identity.thumbprint", "not a thumbprint"),
     ("identity = \"orders\"", "identity = { ids = \"x\" }", 28, "routes[1].identity.ids", "did you mean id?"),
-    ("identity = \"orders\"", "identity = 3", 28, "routes[1].identity", "not a text"),
+    ("identity = \"orders\"", "identity = 3", 28, "routes[1].identity", "not a string"),
     ("\"http://localhost:8080\"", "\"http://x\"\nidentity = \"orders\"",
         51, "routes[2].identity", "http upstream"),
     ("preserve_host = true", "upstream_close = \"loose\"",
@@ -87,12 +85,12 @@ pub(super) const BROKEN: &[Case] = &[
         32, "routes[1].upstream_tls.path", "belongs to [store] or [[routes]]"),
     // upstream_tls
     ("verify = \"chain\"", "verify = \"no\"", 33, "routes[1].upstream_tls.verify", "\"name\" or \"none\""),
-    ("verify = \"chain\"", "pin = [\"x\"]", 33, "routes[1].upstream_tls.pin", "no pin"),
+    ("verify = \"chain\"", "pin = [\"x\"]", 33, "routes[1].upstream_tls.pin", "not a pin"),
     ("Orders.internal", "orders:443", 34, "routes[1].upstream_tls.server_name", "has a port"),
     ("ca = \"backend-ca.pem\"", "verify = \"none\"", 21, "upstream_tls.verify", "[routes.upstream_tls]"),
     // client_certificate
     ("client_certificate = \"none\"", "client_certificate = \"off\"", 51, "routes[2].client_certificate",
-        "write \"none\" if anyone may call"),
+        "write \"none\" to admit any caller"),
     ("[\"*.contoso.com\"]", "[\"a.*.com\"]", 42, "routes[1].client_certificate.dns_name", "first label"),
     ("mode = \"enforce\"", "mode = \"audit\"", 46, "routes[1].client_certificate.mode", "write \"enforce\""),
     ("mode = \"enforce\"", "in_store = true", 46, "routes[1].client_certificate.in_store", "add [store]"),
@@ -104,21 +102,21 @@ pub(super) const BROKEN: &[Case] = &[
     // limits, proxy and the top
     ("drain_timeout = \"2m\"", "first_byte_timeout = \"never\"",
         54, "limits.first_byte_timeout", "or \"off\""),
-    ("drain_timeout = \"2m\"", "idle_timeout = \"off\"", 54, "limits.idle_timeout", "is no duration"),
+    ("drain_timeout = \"2m\"", "idle_timeout = \"off\"", 54, "limits.idle_timeout", "is not a duration"),
     ("drain_timeout = \"2m\"", "max_requests = 3", 54, "limits.max_requests", "belongs to [routes.limits]"),
     ("preserve_host = true", "limits.max_requests = 0", 27, "routes[1].limits.max_requests", "from 1 to"),
     ("preserve_host = true", "limits.head_timeout = \"1s\"",
         27, "routes[1].limits.head_timeout", "belongs to [limits]"),
     ("\"500ms\"", "500", 53, "limits.head_timeout", "write \"10s\""),
     ("\"500ms\"", "0.5", 53, "limits.head_timeout", "write \"10s\""),
-    ("\"500ms\"", "true", 53, "limits.head_timeout", "not a text"),
+    ("\"500ms\"", "true", 53, "limits.head_timeout", "not a string"),
     ("\"500ms\"", "\"500\"", 53, "limits.head_timeout", "500ms, 10s or 2m"),
-    ("\"500ms\"", "\"0s\"", 53, "limits.head_timeout", "no time"),
+    ("\"500ms\"", "\"0s\"", 53, "limits.head_timeout", "shorter than 1ms"),
     ("\"500ms\"", "\"99999h\"", 53, "limits.head_timeout", "longer than 24h"),
     ("1_000", "0", 55, "limits.max_connections", "from 1 to"),
     ("1_000", "-1", 55, "limits.max_connections", "out of range"),
     ("1_000", "99999999999999999999", 55, "limits.max_connections", "out of range"),
-    ("1_000", "\"1000\"", 55, "limits.max_connections", "is a text, not a number"),
+    ("1_000", "\"1000\"", 55, "limits.max_connections", "is a string, not a number"),
     ("\"x-forwarded\", ", "\"x-forwarded-for\", ", 59, "proxy.forwarded", "\"x-forwarded\" or \"forwarded\""),
     ("\"X-Corp-*\"", "\"Host\"", 60, "proxy.remove_request_headers", "stands for host"),
     ("\"X-Corp-*\"", "\"content-*\"", 60, "proxy.remove_request_headers", "longer prefix"),
@@ -127,13 +125,13 @@ pub(super) const BROKEN: &[Case] = &[
     ("identity = \"orders\"", "identity_by = { header = \"x-corp-tenant\", identities = { a = \"orders\" } }",
         28, "routes[1].identity_by.header", "removed by proxy.remove_request_headers"),
     ("[proxy]", "[proxys]", 58, "proxys", "did you mean proxy?"),
-    ("[proxy]", "[zebra]", 58, "zebra", "known here: listener, management"),
+    ("[proxy]", "[zebra]", 58, "zebra", "known keys: listener, management"),
     // management
     ("[proxy]", "[management]\ntoken_file = \"t\"\n[proxy]", 58, "management.address", "is missing"),
     ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\n[proxy]",
         58, "management", "neither a token nor a certificate"),
     ("[proxy]", "[management]\naddress = \"127.0.0.1:8443\"\ntoken_file = \"t\"\n[proxy]",
-        59, "management.address", "the listener's address too (line 3)"),
+        59, "management.address", "also the address of the listener (line 3)"),
     ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\ntoken = \"hunter2\"\ntoken_file = \"t\"\n[proxy]",
         60, "management.token", "write token_file"),
     ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\ntoken_file = \"t\"\npfx = \"p\"\n[proxy]",

@@ -1,4 +1,4 @@
-//! Certificate authorities and what they sign.
+//! Certificate authorities and issued certificates.
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -7,7 +7,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 
-/// From when until when a certificate is valid.
+/// Validity period of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validity {
     /// `notBefore`.
@@ -16,25 +16,24 @@ pub(super) struct Validity {
     pub(super) until: OffsetDateTime,
 }
 
-/// What a leaf certificate is for.
+/// Usage of a leaf certificate.
 #[derive(Clone, Debug)]
-pub(super) enum Purpose {
-    /// To call a server.
+pub(super) enum LeafUsage {
+    /// TLS client.
     Client,
-    /// To be called under these names.
+    /// TLS server with these names.
     Server(Vec<SanType>),
 }
 
 /// A leaf certificate with its key.
 #[derive(Debug)]
-pub(super) struct Issued {
-    /// The certificate.
+pub(super) struct IssuedLeaf {
     pub(super) certificate: Certificate,
-    /// Its private key, P-256.
+    /// Private key, P-256.
     pub(super) key: KeyPair,
 }
 
-/// A certificate authority: its certificate, and a key that lives as long as this value.
+/// A certificate authority, with its key in memory.
 #[derive(Debug)]
 pub(super) struct Authority {
     name: DistinguishedName,
@@ -42,7 +41,7 @@ pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// The name `CN=common, O=organization`, encoded in the usual order: the organization first.
+/// Builds the name `CN=common, O=organization`, encoded with the organization first.
 pub(super) fn name(organization: &str, common: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, organization);
@@ -51,13 +50,12 @@ pub(super) fn name(organization: &str, common: &str) -> DistinguishedName {
 }
 
 impl Authority {
-    /// A new self-signed authority.
+    /// Creates a self-signed authority.
     pub(super) fn new(name: DistinguishedName, validity: Validity) -> Result<Self, rcgen::Error> {
         Self::with_key_identifier(name, validity, None)
     }
 
-    /// Another authority that passes for this one as far as it can: it has the same name and says it has the
-    /// same key. Only a signature can tell them apart.
+    /// Creates an authority with the same name and key identifier but another key: only signatures differ.
     pub(super) fn impostor(&self, validity: Validity) -> Result<Self, rcgen::Error> {
         Self::with_key_identifier(self.name.clone(), validity, Some(self.key_identifier.clone()))
     }
@@ -78,44 +76,44 @@ impl Authority {
         Ok(Self { name, key_identifier, issuer: CertifiedIssuer::self_signed(params, key)? })
     }
 
-    /// Signs a new certificate with a new key.
+    /// Issues a certificate with a new key.
     pub(super) fn issue(
         &self,
         subject: DistinguishedName,
-        purpose: Purpose,
+        usage: LeafUsage,
         validity: Validity,
-    ) -> Result<Issued, rcgen::Error> {
+    ) -> Result<IssuedLeaf, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = params(subject, validity);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = match purpose {
-            Purpose::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
-            Purpose::Server(names) => {
+        params.extended_key_usages = match usage {
+            LeafUsage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            LeafUsage::Server(names) => {
                 params.subject_alt_names = names;
                 vec![ExtendedKeyUsagePurpose::ServerAuth]
             }
         };
-        Ok(Issued { certificate: params.signed_by(&key, &self.issuer)?, key })
+        Ok(IssuedLeaf { certificate: params.signed_by(&key, &self.issuer)?, key })
     }
 
-    /// The authority's certificate as PEM.
+    /// Returns the authority's certificate as PEM.
     pub(super) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// The authority's certificate as DER.
+    /// Returns the authority's certificate as DER.
     pub(super) fn der(&self) -> &CertificateDer<'static> {
         self.issuer.der()
     }
 }
 
-/// The public key of `key` as it stands in a certificate.
+/// Returns the SubjectPublicKeyInfo of a key.
 pub(super) fn public_key(key: &KeyPair) -> Vec<u8> {
     key.subject_public_key_info()
 }
 
-/// What all certificates share. rcgen derives the serial number from the new key: no two are the same.
+/// Returns the parameters common to all certificates. rcgen derives the serial number from the key, so it is unique.
 fn params(subject: DistinguishedName, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = subject;

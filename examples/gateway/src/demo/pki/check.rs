@@ -1,4 +1,4 @@
-//! Whether an earlier demo's PKI still serves.
+//! Validation of an existing PKI.
 
 use std::fs;
 use std::path::Path;
@@ -13,62 +13,62 @@ use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 use super::authority::public_key;
 use super::folder::{MARK, MARK_TEXT};
 
-/// How long a certificate must still be valid for the demo to go on using it.
-const MARGIN: Duration = Duration::hours(1);
+/// Minimum remaining validity of a certificate.
+const MIN_REMAINING: Duration = Duration::hours(1);
 
-/// The certificate authorities that have a file.
-const AUTHORITIES: [&str; 3] = ["ca", "partners-ca", "upstream-ca"];
+/// File stems of certificate authorities.
+const AUTHORITIES: [&str; 3] = ["ca", "partners-ca", "backend-ca"];
 
-/// Where a leaf's private key is.
+/// File of a leaf's private key.
 #[derive(Clone, Copy, Debug)]
-enum Key {
-    /// In `.key`.
+enum KeyFile {
+    /// `.key`.
     Pem,
-    /// In `.pfx`, under the password in `.password`.
+    /// `.pfx`, with the password in `.password`.
     Pfx,
 }
 
-/// Every leaf, the authority whose key identifier it names, and where its key is.
-const LEAVES: [(&str, Option<&str>, Key); 8] = [
-    ("server", Some("ca"), Key::Pem),
-    ("upstream", Some("upstream-ca"), Key::Pem),
-    ("client", Some("partners-ca"), Key::Pem),
-    ("expired", Some("partners-ca"), Key::Pem),
-    ("stranger", None, Key::Pem),
-    ("impostor", Some("partners-ca"), Key::Pem),
-    ("orders", Some("upstream-ca"), Key::Pfx),
-    ("billing", Some("upstream-ca"), Key::Pfx),
+/// Stem, issuing authority and key file of each leaf. `None`: the issuer has no file.
+const LEAVES: [(&str, Option<&str>, KeyFile); 8] = [
+    ("server", Some("ca"), KeyFile::Pem),
+    ("backend", Some("backend-ca"), KeyFile::Pem),
+    ("client", Some("partners-ca"), KeyFile::Pem),
+    ("expired", Some("partners-ca"), KeyFile::Pem),
+    ("stranger", None, KeyFile::Pem),
+    ("impostor", Some("partners-ca"), KeyFile::Pem),
+    ("orders", Some("backend-ca"), KeyFile::Pfx),
+    ("billing", Some("backend-ca"), KeyFile::Pfx),
 ];
 
-/// Whether all files are there, readable and of one making, and every certificate that is meant to be valid
-/// is so for an hour or more.
-pub(super) fn is_good(dir: &Path, now: OffsetDateTime) -> bool {
+/// Returns true if all files exist, are readable and belong together, and all certificates except the expired one are
+/// valid for at least an hour.
+pub(super) fn is_valid(dir: &Path, now: OffsetDateTime) -> bool {
     fs::read(dir.join(MARK)).is_ok_and(|text| text == MARK_TEXT.as_bytes())
         && fs::read_to_string(dir.join("management.token")).is_ok_and(|token| token.trim().len() == 64)
         && AUTHORITIES.iter().all(|stem| {
-            certificate(dir, stem).is_some_and(|der| parse(&der).is_some_and(|found| serves(&found, now)))
+            certificate(dir, stem).is_some_and(|der| parse(&der).is_some_and(|found| is_current(&found, now)))
         })
         && LEAVES.iter().all(|(stem, issuer, key)| leaf(dir, stem, *issuer, *key, now).is_some())
 }
 
-/// `None` if the leaf cannot be used.
-fn leaf(dir: &Path, stem: &str, issuer: Option<&str>, key: Key, now: OffsetDateTime) -> Option<()> {
+/// Checks a leaf; `None` if it is unusable.
+fn leaf(dir: &Path, stem: &str, issuer: Option<&str>, key: KeyFile, now: OffsetDateTime) -> Option<()> {
     let der = certificate(dir, stem)?;
     let found = parse(&der)?;
-    let valid = stem == "expired" || serves(&found, now);
+    let valid = stem == "expired" || is_current(&found, now);
     let signed = match issuer {
         None => true,
         Some(issuer) => {
             let issuer = certificate(dir, issuer)?;
-            named_issuer(&found)? == own_identifier(&parse(&issuer)?)?
+            authority_key_identifier(&found)? == subject_key_identifier(&parse(&issuer)?)?
         }
     };
     let keyed = match key {
-        Key::Pem => {
+        KeyFile::Pem => {
             let pem = fs::read_to_string(dir.join(format!("{stem}.key"))).ok()?;
             public_key(&KeyPair::from_pem(&pem).ok()?) == found.public_key().raw
         }
-        Key::Pfx => {
+        KeyFile::Pfx => {
             let pfx = fs::read(dir.join(format!("{stem}.pfx"))).ok()?;
             let password = fs::read_to_string(dir.join(format!("{stem}.password"))).ok()?;
             let store = KeyStore::from_pkcs12(&pfx, password.trim_end(), Pkcs12ImportPolicy::Strict).ok()?;
@@ -79,14 +79,14 @@ fn leaf(dir: &Path, stem: &str, issuer: Option<&str>, key: Key, now: OffsetDateT
     (valid && signed && keyed).then_some(())
 }
 
-/// Whether the certificate is valid now and for some time to come.
-fn serves(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> bool {
+/// Returns true if the certificate is valid now and for at least [`MIN_REMAINING`].
+fn is_current(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> bool {
     let validity = certificate.validity();
     validity.not_before.timestamp() <= now.unix_timestamp()
-        && validity.not_after.timestamp() >= (now + MARGIN).unix_timestamp()
+        && validity.not_after.timestamp() >= (now + MIN_REMAINING).unix_timestamp()
 }
 
-/// The first certificate in `stem.pem`.
+/// Reads the first certificate in `stem.pem`.
 fn certificate(dir: &Path, stem: &str) -> Option<CertificateDer<'static>> {
     CertificateDer::from_pem_file(dir.join(format!("{stem}.pem"))).ok()
 }
@@ -95,16 +95,16 @@ fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate)
 }
 
-/// The certificate's subject key identifier.
-fn own_identifier<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
+/// Returns the certificate's subject key identifier.
+fn subject_key_identifier<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
     certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
         _ => None,
     })
 }
 
-/// The certificate's authority key identifier. A file left over from an earlier making names another key.
-fn named_issuer<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
+/// Returns the certificate's authority key identifier. It differs in files of another PKI.
+fn authority_key_identifier<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
     certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(identifier) => {
             identifier.key_identifier.as_ref().map(|id| id.0)

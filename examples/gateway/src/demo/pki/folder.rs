@@ -1,4 +1,4 @@
-//! The demo's folder: whose it is, and how files get into it.
+//! The demo's folder: ownership and writing of files.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -7,39 +7,39 @@ use std::path::Path;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::PkiError;
-use super::world::CA_COMMON_NAME;
+use super::generate::CA_COMMON_NAME;
 
-/// The file that keeps git away, and that tells a folder of the demo's from any other.
+/// The file that marks a folder of the demo, and excludes it from git.
 pub(super) const MARK: &str = ".gitignore";
 
-/// What stands in it.
+/// Content of the mark file.
 pub(super) const MARK_TEXT: &str =
     "# Written by `gateway demo`: keys of a throw-away PKI, not to be committed.\n*\n";
 
-/// What a folder was found to hold.
+/// State of a folder before the demo writes to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Nothing; or it was missing, and is there now.
+pub(super) enum FolderState {
+    /// Empty, or newly created.
     Empty,
-    /// Files of an earlier demo.
-    Ours,
+    /// Contains files of an earlier demo.
+    Demo,
 }
 
-/// Who may read a file.
+/// Permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Whoever may read the folder.
+pub(super) enum FileAccess {
+    /// Readable by all users.
     Public,
-    /// The owner alone.
+    /// Readable by the owner only.
     Secret,
 }
 
-/// Makes sure that `dir` is a folder for the demo to write to, and private.
-pub(super) fn claim(dir: &Path) -> Result<Found, PkiError> {
+/// Checks that the demo may write to `dir`, creates it if it is missing, and makes it private.
+pub(super) fn claim(dir: &Path) -> Result<FolderState, PkiError> {
     let failed = |action| move |source| PkiError::Io { action, path: dir.to_owned(), source };
     match fs::metadata(dir) {
         Ok(metadata) if !metadata.is_dir() => return Err(PkiError::NotAFolder(dir.to_owned())),
-        Ok(metadata) if !is_own(&metadata) => return Err(PkiError::NotYours(dir.to_owned())),
+        Ok(metadata) if !is_own(&metadata) => return Err(PkiError::OtherOwner(dir.to_owned())),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create_private(dir).map_err(failed("create"))?
@@ -50,16 +50,16 @@ pub(super) fn claim(dir: &Path) -> Result<Found, PkiError> {
         Err(error) => return Err(failed("open")(error)),
     }
     let empty = fs::read_dir(dir).map_err(failed("read"))?.next().is_none();
-    let found = match (empty, is_ours(dir)) {
-        (true, _) => Found::Empty,
-        (false, true) => Found::Ours,
-        (false, false) => return Err(PkiError::NotOurs(dir.to_owned())),
+    let state = match (empty, is_demo_folder(dir)) {
+        (true, _) => FolderState::Empty,
+        (false, true) => FolderState::Demo,
+        (false, false) => return Err(PkiError::NotADemoFolder(dir.to_owned())),
     };
     make_private(dir).map_err(failed("change the mode of"))?;
-    Ok(found)
+    Ok(state)
 }
 
-/// Locks the folder itself. Where the file system has no locks, that of the store is left.
+/// Locks the folder. On file systems without locks only the store is locked.
 pub(super) fn lock(dir: &Path) -> Result<File, PkiError> {
     let folder =
         File::open(dir).map_err(|source| PkiError::Io { action: "open", path: dir.to_owned(), source })?;
@@ -72,7 +72,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, PkiError> {
     Ok(folder)
 }
 
-/// Whether the folder belongs to the user that this process acts as.
+/// Returns true if the folder belongs to the effective user of this process.
 #[cfg(unix)]
 fn is_own(folder: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -85,9 +85,9 @@ fn is_own(_: &Metadata) -> bool {
     true
 }
 
-/// Whether an earlier demo wrote to this folder: it left its mark, or its CA. A `.gitignore` or a `ca.pem` of
-/// anybody else's proves nothing, and must not be overwritten.
-fn is_ours(dir: &Path) -> bool {
+/// Returns true if the folder contains the mark file or the CA of an earlier demo. Another `.gitignore` or `ca.pem` must
+/// not be overwritten.
+fn is_demo_folder(dir: &Path) -> bool {
     fs::read(dir.join(MARK)).is_ok_and(|text| text == MARK_TEXT.as_bytes())
         || fs::read(dir.join("ca.pem")).is_ok_and(|pem| is_demo_ca(&pem))
 }
@@ -102,30 +102,29 @@ fn is_demo_ca(pem: &[u8]) -> bool {
     certificate.subject().iter_common_name().any(|name| name.as_str() == Ok(CA_COMMON_NAME))
 }
 
-/// Writes one file whole: under a temporary name first, then renamed, so that no reader ever sees half of it.
-/// A secret is private from the moment it is created.
-pub(super) fn write(dir: &Path, name: &str, access: Access, content: &[u8]) -> Result<(), PkiError> {
+/// Replaces a file atomically, by renaming a temporary one. Secrets are private from their creation on.
+pub(super) fn write(dir: &Path, name: &str, access: FileAccess, content: &[u8]) -> Result<(), PkiError> {
     let path = dir.join(name);
     let temporary = dir.join(format!(".{name}.{}.tmp", std::process::id()));
     let written = create(&temporary, access)
         .and_then(|mut file| file.write_all(content))
         .and_then(|()| fs::rename(&temporary, &path));
     written.map_err(|source| {
-        // The first error is the one to tell.
+        // The first error is reported.
         let _ = fs::remove_file(&temporary);
         PkiError::Io { action: "write", path, source }
     })
 }
 
 #[cfg(unix)]
-fn create(path: &Path, access: Access) -> io::Result<File> {
+fn create(path: &Path, access: FileAccess) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
     let mode = match access {
-        Access::Public => 0o644,
-        Access::Secret => 0o600,
+        FileAccess::Public => 0o644,
+        FileAccess::Secret => 0o600,
     };
-    // Left behind by a demo that was killed in the middle and had our process id.
+    // Left over from a killed demo with the same process id.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -134,7 +133,7 @@ fn create(path: &Path, access: Access) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn create(path: &Path, _: Access) -> io::Result<File> {
+fn create(path: &Path, _: FileAccess) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).open(path)
 }
 

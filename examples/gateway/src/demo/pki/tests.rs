@@ -13,13 +13,13 @@ use rustls::{CertificateError, Error, RootCertStore};
 use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Outcome, PkiError, ensure};
+use super::{PkiError, PkiState, ensure};
 use crate::demo::scratch::Scratch;
 
 const PUBLIC: [&str; 12] = [
     ".gitignore",
-    "upstream-ca.pem",
-    "upstream.pem",
+    "backend-ca.pem",
+    "backend.pem",
     "billing.pem",
     "ca.pem",
     "client.pem",
@@ -32,7 +32,7 @@ const PUBLIC: [&str; 12] = [
 ];
 
 const SECRET: [&str; 11] = [
-    "upstream.key",
+    "backend.key",
     "billing.password",
     "billing.pfx",
     "client.key",
@@ -46,17 +46,17 @@ const SECRET: [&str; 11] = [
 ];
 
 const LEAVES: [&str; 8] =
-    ["server", "upstream", "client", "expired", "stranger", "impostor", "orders", "billing"];
+    ["server", "backend", "client", "expired", "stranger", "impostor", "orders", "billing"];
 
-/// Some moment; the PKI is made for it.
+/// Creation time of the PKI.
 const NOW: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_935_817_689) {
     Ok(now) => now,
     Err(_) => panic!("out of range"),
 };
 
-fn made() -> Scratch {
+fn created() -> Scratch {
     let scratch = Scratch::new();
-    assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Made);
+    assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Created);
     scratch
 }
 
@@ -74,7 +74,7 @@ fn chain(dir: &Path, stem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_file_iter(dir.join(format!("{stem}.pem"))).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// What rustls says of `stem.pem` to a server that trusts `authority.pem`.
+/// Verifies `stem.pem` as a server that trusts `authority.pem`.
 fn verdict(dir: &Path, stem: &str, authority: &str) -> Result<(), Error> {
     let mut roots = RootCertStore::empty();
     roots.add(chain(dir, authority).remove(0)).unwrap();
@@ -86,8 +86,8 @@ fn verdict(dir: &Path, stem: &str, authority: &str) -> Result<(), Error> {
 }
 
 #[test]
-fn every_file_is_there_and_no_other() {
-    let scratch = made();
+fn folder_contains_exactly_the_documented_files() {
+    let scratch = created();
     let mut expected: Vec<&str> = PUBLIC.iter().chain(&SECRET).copied().collect();
     expected.sort_unstable();
     assert_eq!(contents(scratch.path()).into_keys().collect::<Vec<_>>(), expected);
@@ -95,10 +95,10 @@ fn every_file_is_there_and_no_other() {
 
 #[cfg(unix)]
 #[test]
-fn the_folder_and_every_secret_are_the_owners_alone() {
+fn folder_and_secrets_are_readable_by_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
-    let scratch = made();
+    let scratch = created();
     let mode = |name: &str| fs::metadata(scratch.path().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
     for name in SECRET {
@@ -108,47 +108,47 @@ fn the_folder_and_every_secret_are_the_owners_alone() {
         assert_ne!(mode(name) & 0o400, 0, "{name}");
     }
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Reused);
-    assert_eq!(mode(""), 0o700, "a folder that was opened to others is closed again");
+    assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Reused);
+    assert_eq!(mode(""), 0o700, "an open folder is made private again");
 }
 
 #[test]
-fn a_second_start_changes_nothing() {
-    let scratch = made();
+fn second_start_changes_nothing() {
+    let scratch = created();
     let before = contents(scratch.path());
-    assert_eq!(ensure(scratch.path(), NOW + Duration::days(89)).unwrap(), Outcome::Reused);
+    assert_eq!(ensure(scratch.path(), NOW + Duration::days(89)).unwrap(), PkiState::Reused);
     assert_eq!(contents(scratch.path()), before);
 }
 
 #[test]
-fn a_pki_that_expires_within_the_hour_is_remade() {
-    let scratch = made();
+fn pki_that_expires_within_the_hour_is_replaced() {
+    let scratch = created();
     let later = NOW + Duration::days(90) - Duration::minutes(59);
-    assert_eq!(ensure(scratch.path(), later).unwrap(), Outcome::Remade);
-    assert_eq!(ensure(scratch.path(), later).unwrap(), Outcome::Reused);
+    assert_eq!(ensure(scratch.path(), later).unwrap(), PkiState::Replaced);
+    assert_eq!(ensure(scratch.path(), later).unwrap(), PkiState::Reused);
 }
 
 #[test]
-fn a_pki_from_the_future_is_remade() {
-    let scratch = made();
-    assert_eq!(ensure(scratch.path(), NOW - Duration::hours(2)).unwrap(), Outcome::Remade);
+fn pki_from_the_future_is_replaced() {
+    let scratch = created();
+    assert_eq!(ensure(scratch.path(), NOW - Duration::hours(2)).unwrap(), PkiState::Replaced);
 }
 
 #[test]
-fn a_pki_with_one_file_missing_or_spoilt_is_remade() {
-    let scratch = made();
+fn pki_with_a_missing_or_damaged_file_is_replaced() {
+    let scratch = created();
     for name in PUBLIC.iter().chain(&SECRET) {
         fs::remove_file(scratch.path().join(name)).unwrap();
-        assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Remade, "{name} missing");
+        assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Replaced, "{name} missing");
         fs::write(scratch.path().join(name), "spoilt").unwrap();
-        assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Remade, "{name} spoilt");
+        assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Replaced, "{name} spoilt");
     }
 }
 
 #[test]
-fn a_pki_of_two_makings_is_remade() {
-    let scratch = made();
-    let other = made();
+fn pki_with_files_of_another_pki_is_replaced() {
+    let scratch = created();
+    let other = created();
     for (case, files) in [
         ("a CA", &["partners-ca.pem"][..]),
         ("a leaf with its key", &["client.pem", "client.key"]),
@@ -159,28 +159,28 @@ fn a_pki_of_two_makings_is_remade() {
         for file in files {
             fs::copy(other.path().join(file), scratch.path().join(file)).unwrap();
         }
-        assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Remade, "{case}");
+        assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Replaced, "{case}");
     }
 }
 
 #[test]
-fn what_else_lies_in_the_folder_stays() {
-    let scratch = made();
+fn other_files_in_the_folder_are_kept() {
+    let scratch = created();
     fs::write(scratch.path().join("gateway.toml"), "mine").unwrap();
     fs::remove_file(scratch.path().join("client.key")).unwrap();
-    assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Remade);
+    assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Replaced);
     assert_eq!(fs::read(scratch.path().join("gateway.toml")).unwrap(), b"mine");
 }
 
 #[test]
-fn an_empty_folder_is_taken() {
+fn empty_folder_is_accepted() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path()).unwrap();
-    assert_eq!(ensure(scratch.path(), NOW).unwrap(), Outcome::Made);
+    assert_eq!(ensure(scratch.path(), NOW).unwrap(), PkiState::Created);
 }
 
 #[test]
-fn a_folder_of_somebody_elses_is_refused_and_not_touched() {
+fn folder_with_other_files_is_rejected_and_not_changed() {
     let others_ca = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
     for (name, text) in [
         ("notes.txt", "mine"),
@@ -193,7 +193,7 @@ fn a_folder_of_somebody_elses_is_refused_and_not_touched() {
         fs::write(scratch.path().join(name), text).unwrap();
         let before = contents(scratch.path());
         let error = ensure(scratch.path(), NOW).unwrap_err();
-        assert!(matches!(error, PkiError::NotOurs(_)), "{name}: {error}");
+        assert!(matches!(error, PkiError::NotADemoFolder(_)), "{name}: {error}");
         assert!(error.to_string().contains(&scratch.path().display().to_string()), "{error}");
         assert!(error.to_string().contains("--dir"), "{error}");
         assert_eq!(contents(scratch.path()), before, "{name}");
@@ -201,7 +201,7 @@ fn a_folder_of_somebody_elses_is_refused_and_not_touched() {
 }
 
 #[test]
-fn a_path_that_is_no_folder_is_an_error_with_the_remedy() {
+fn path_that_is_not_a_folder_is_an_error_with_the_remedy() {
     let scratch = Scratch::new();
     fs::write(scratch.path(), "a file").unwrap();
     for dir in [scratch.path().to_owned(), scratch.path().join("below")] {
@@ -213,25 +213,25 @@ fn a_path_that_is_no_folder_is_an_error_with_the_remedy() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_named_with_the_remedy() {
-    let scratch = made();
+fn unwritable_file_is_named_with_the_remedy() {
+    let scratch = created();
     let path = scratch.path().join("client.pem");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let error = ensure(scratch.path(), NOW).unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot write {}: ", path.display())), "{error}");
     assert!(error.contains("--dir"), "{error}");
-    assert!(contents_are_whole(scratch.path()));
+    assert!(has_no_temporary_files(scratch.path()));
 }
 
-/// Whether no temporary file was left.
-fn contents_are_whole(dir: &Path) -> bool {
+/// Returns true if no temporary file is left.
+fn has_no_temporary_files(dir: &Path) -> bool {
     fs::read_dir(dir).unwrap().all(|entry| entry.unwrap().path().extension().is_none_or(|kind| kind != "tmp"))
 }
 
 #[test]
-fn the_partners_ca_lets_in_the_client_alone() {
-    let scratch = made();
+fn partners_ca_admits_only_the_client() {
+    let scratch = created();
     let dir = scratch.path();
     assert_eq!(verdict(dir, "client", "partners-ca"), Ok(()));
     for (stem, matches) in [
@@ -249,18 +249,18 @@ fn the_partners_ca_lets_in_the_client_alone() {
 }
 
 #[test]
-fn the_upstreams_ca_lets_in_the_identities_alone() {
-    let scratch = made();
+fn upstreams_ca_admits_only_the_identities() {
+    let scratch = created();
     for (stem, admitted) in
-        [("orders", true), ("billing", true), ("client", false), ("server", false), ("upstream", false)]
+        [("orders", true), ("billing", true), ("client", false), ("server", false), ("backend", false)]
     {
-        assert_eq!(verdict(scratch.path(), stem, "upstream-ca").is_ok(), admitted, "{stem}");
+        assert_eq!(verdict(scratch.path(), stem, "backend-ca").is_ok(), admitted, "{stem}");
     }
 }
 
 #[test]
-fn the_impostor_differs_from_the_client_by_key_alone() {
-    let scratch = made();
+fn impostor_differs_from_the_client_only_by_the_key() {
+    let scratch = created();
     let client = chain(scratch.path(), "client").remove(0);
     let impostor = chain(scratch.path(), "impostor");
     let partners = chain(scratch.path(), "partners-ca").remove(0);
@@ -276,11 +276,11 @@ fn the_impostor_differs_from_the_client_by_key_alone() {
 }
 
 #[test]
-fn no_two_certificates_share_a_serial_number() {
-    let scratch = made();
+fn serial_numbers_are_unique() {
+    let scratch = created();
     let serials: HashSet<Vec<u8>> = LEAVES
         .iter()
-        .chain(&["ca", "partners-ca", "upstream-ca"])
+        .chain(&["ca", "partners-ca", "backend-ca"])
         .map(|stem| {
             let der = chain(scratch.path(), stem).remove(0);
             X509Certificate::from_der(&der).unwrap().1.raw_serial().to_vec()
@@ -290,8 +290,8 @@ fn no_two_certificates_share_a_serial_number() {
 }
 
 #[test]
-fn an_identity_opens_with_its_password_alone() {
-    let scratch = made();
+fn identity_opens_only_with_its_password() {
+    let scratch = created();
     let read = |name: &str| fs::read(scratch.path().join(name)).unwrap();
     for (stem, subject) in
         [("orders", "O=Contoso, CN=orders-gateway"), ("billing", "O=Contoso, CN=billing-gateway")]
@@ -305,32 +305,32 @@ fn an_identity_opens_with_its_password_alone() {
         assert_eq!(alias, stem);
         assert_eq!(chain.certs().len(), 2);
         assert_eq!(chain.certs()[0].subject(), subject);
-        assert_eq!(chain.certs()[1].subject(), "O=Contoso, CN=Back Ends CA");
+        assert_eq!(chain.certs()[1].subject(), "O=Contoso, CN=Upstreams CA");
     }
     assert_ne!(read("orders.password"), read("billing.password"));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_folder_of_another_user_is_left_alone() {
+fn folder_of_another_user_is_rejected_and_not_changed() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path()).unwrap();
     let is_root = rustix::process::geteuid().is_root();
     if is_root {
         std::os::unix::fs::chown(scratch.path(), Some(65_534), None).unwrap();
     }
-    // Whoever is not root finds that the root folder is another user's.
+    // For other users than root, the root folder belongs to another user.
     let dir = if is_root { scratch.path() } else { Path::new("/") };
     let error = ensure(dir, NOW).unwrap_err();
-    assert!(matches!(error, PkiError::NotYours(_)), "{error}");
+    assert!(matches!(error, PkiError::OtherOwner(_)), "{error}");
     assert!(error.to_string().contains("--dir"), "{error}");
     assert!(contents(scratch.path()).is_empty());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_replaced_and_not_followed() {
-    let scratch = made();
+fn link_is_replaced_and_not_followed() {
+    let scratch = created();
     let outside = Scratch::new();
     fs::write(outside.path(), "mine").unwrap();
     let config = scratch.path().join("gateway.toml");

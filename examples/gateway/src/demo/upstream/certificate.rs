@@ -1,4 +1,4 @@
-//! The caller's certificate, in words.
+//! Description of the client certificate.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::demo::hex::hex;
 
-/// What the upstreams tell of a certificate: subject, issuer, serial number and SHA-256 thumbprint.
+/// Describes a certificate: subject, issuer, serial number and SHA-256 thumbprint.
 pub(super) fn describe(der: &[u8]) -> Value {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
         return Value::Null;
@@ -22,7 +22,7 @@ pub(super) fn describe(der: &[u8]) -> Value {
     })
 }
 
-/// A distinguished name in the order of RFC 4514, the last encoded attribute first, to be read by people:
+/// Formats a distinguished name in the order of RFC 4514, the last encoded attribute first, with spaces:
 /// `CN=orders-gateway, O=Contoso`.
 fn name(name: &X509Name<'_>) -> String {
     let mut parts: Vec<String> =
@@ -31,7 +31,7 @@ fn name(name: &X509Name<'_>) -> String {
     parts.join(", ")
 }
 
-/// One attribute as `TYPE=value`; a value that is no text as `TYPE=#hex`.
+/// Formats an attribute as `TYPE=value`, or as `TYPE=#hex` if the value is not text.
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let oid = attribute.attr_type().to_id_string();
     let kind = match oid.as_str() {
@@ -50,7 +50,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     }
 }
 
-/// A value with what RFC 4514 wants escaped, so that no value can pass for another attribute.
+/// Escapes a value as in RFC 4514, so that it cannot look like another attribute.
 fn escaped(text: &str) -> String {
     let last = text.chars().count().saturating_sub(1);
     let mut escaped = String::with_capacity(text.len());
@@ -60,7 +60,7 @@ fn escaped(text: &str) -> String {
             '#' if index == 0 => escaped.push_str("\\#"),
             ' ' if index == 0 || index == last => escaped.push_str("\\ "),
             control if control.is_ascii_control() => {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(escaped, "\\{:02X}", u32::from(control));
             }
             plain => escaped.push(plain),
@@ -74,7 +74,7 @@ mod tests {
     use super::escaped;
 
     #[test]
-    fn values_are_escaped_as_rfc_4514_says() {
+    fn values_are_escaped_as_in_rfc_4514() {
         for (case, value, expected) in [
             ("plain", "orders-gateway", "orders-gateway"),
             ("a comma that could start an attribute", "x, O=Contoso", "x\\, O=Contoso"),

@@ -10,14 +10,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-/// Why an upstream's TLS could not be set up.
+/// Error of the upstreams' TLS configuration.
 #[derive(Debug)]
 pub(crate) enum UpstreamError {
     /// A PEM file cannot be read.
     Pem(PathBuf, pem::Error),
-    /// The CA that signs the upstreams' callers cannot be used.
+    /// The CA for client certificates is unusable.
     Callers(VerifierBuilderError),
-    /// The certificates or the key cannot be used.
+    /// The certificates or the key are unusable.
     Tls(rustls::Error),
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pem(path, source) => write!(f, "cannot read {}: {source}", path.display()),
-            Self::Callers(source) => write!(f, "the demo's upstreams cannot use upstream-ca.pem: {source}"),
+            Self::Callers(source) => write!(f, "the demo's upstreams cannot use backend-ca.pem: {source}"),
             Self::Tls(source) => write!(f, "the demo's upstreams cannot use their certificates: {source}"),
         }
     }
@@ -48,23 +48,23 @@ impl From<rustls::Error> for UpstreamError {
 }
 
 /// The upstreams' TLS configuration from the demo's folder: HTTP/2 and HTTP/1.1, and a client certificate
-/// signed by `upstream-ca.pem` is mandatory.
+/// signed by `backend-ca.pem` is mandatory.
 ///
 /// # Errors
 ///
-/// 1. `upstream.pem`, `upstream.key` or `upstream-ca.pem` cannot be read.
+/// 1. `backend.pem`, `backend.key` or `backend-ca.pem` cannot be read.
 /// 2. They do not belong together.
 pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, UpstreamError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut callers = RootCertStore::empty();
-    for authority in certificates(&dir.join("upstream-ca.pem"))? {
+    for authority in certificates(&dir.join("backend-ca.pem"))? {
         callers.add(authority)?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(callers), Arc::clone(&provider))
         .build()
         .map_err(UpstreamError::Callers)?;
-    let chain = certificates(&dir.join("upstream.pem"))?;
-    let key = dir.join("upstream.key");
+    let chain = certificates(&dir.join("backend.pem"))?;
+    let key = dir.join("backend.key");
     let key = PrivateKeyDer::from_pem_file(&key).map_err(|source| UpstreamError::Pem(key, source))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -74,7 +74,7 @@ pub(crate) fn tls(dir: &Path) -> Result<Arc<ServerConfig>, UpstreamError> {
     Ok(Arc::new(config))
 }
 
-/// All certificates in one PEM file.
+/// Reads all certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)

@@ -19,18 +19,18 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::{Upstream, start, tls};
+use super::{DemoUpstream, start, tls};
 use crate::demo::pki;
 use crate::demo::scratch::Scratch;
 
 /// An upstream with its PKI.
-struct World {
+struct TestUpstream {
     scratch: Scratch,
     address: SocketAddr,
-    upstream: Upstream,
+    upstream: DemoUpstream,
 }
 
-impl World {
+impl TestUpstream {
     async fn new() -> Self {
         let scratch = Scratch::new();
         pki::ensure(scratch.path(), time::OffsetDateTime::now_utc()).unwrap();
@@ -42,9 +42,9 @@ impl World {
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
-type Identity = Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>;
+type TestIdentity = Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>;
 
-fn from_pfx(dir: &Path, stem: &str) -> Identity {
+fn from_pfx(dir: &Path, stem: &str) -> TestIdentity {
     let pfx = fs::read(dir.join(format!("{stem}.pfx"))).unwrap();
     let password = fs::read_to_string(dir.join(format!("{stem}.password"))).unwrap();
     let store = KeyStore::from_pkcs12(&pfx, password.trim_end(), Pkcs12ImportPolicy::Strict).unwrap();
@@ -53,15 +53,19 @@ fn from_pfx(dir: &Path, stem: &str) -> Identity {
     Some((certificates, PrivateKeyDer::try_from(chain.key().as_der().to_vec()).unwrap()))
 }
 
-fn from_pem(dir: &Path, stem: &str) -> Identity {
+fn from_pem(dir: &Path, stem: &str) -> TestIdentity {
     let certificate = CertificateDer::from_pem_file(dir.join(format!("{stem}.pem"))).unwrap();
     Some((vec![certificate], PrivateKeyDer::from_pem_file(dir.join(format!("{stem}.key"))).unwrap()))
 }
 
-/// One request on a connection of its own.
-async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<Incoming>, Error> {
+/// Sends one request on a new connection.
+async fn call(
+    upstream: &TestUpstream,
+    identity: TestIdentity,
+    h2: bool,
+) -> Result<Response<Incoming>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(world.scratch.path().join("upstream-ca.pem"))?)?;
+    roots.add(CertificateDer::from_pem_file(upstream.scratch.path().join("backend-ca.pem"))?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -71,7 +75,7 @@ async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<In
         None => config.with_no_client_auth(),
     };
     config.alpn_protocols = vec![if h2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    let stream = TcpStream::connect(world.address).await?;
+    let stream = TcpStream::connect(upstream.address).await?;
     let name = ServerName::try_from("localhost")?;
     let stream = TokioIo::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?);
     let request = Request::post("https://localhost/orders/42?a=b").body(Full::<Bytes>::from("hello"))?;
@@ -86,11 +90,11 @@ async fn call(world: &World, identity: Identity, h2: bool) -> Result<Response<In
     }
 }
 
-async fn told(response: Response<Incoming>) -> Value {
+async fn description(response: Response<Incoming>) -> Value {
     serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
 }
 
-/// All causes of an error in one text.
+/// Returns an error with all its causes as text.
 fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -103,37 +107,44 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 #[tokio::test]
-async fn each_identity_is_seen_over_http_1_and_http_2() {
-    let world = World::new().await;
+async fn each_identity_is_received_over_http_1_and_http_2() {
+    let upstream = TestUpstream::new().await;
     for (stem, h2, version, subject) in [
         ("orders", false, "HTTP/1.1", "CN=orders-gateway, O=Contoso"),
         ("orders", true, "HTTP/2.0", "CN=orders-gateway, O=Contoso"),
         ("billing", false, "HTTP/1.1", "CN=billing-gateway, O=Contoso"),
         ("billing", true, "HTTP/2.0", "CN=billing-gateway, O=Contoso"),
     ] {
-        let response = call(&world, from_pfx(world.scratch.path(), stem), h2).await.unwrap();
-        let told = told(response).await;
-        assert_eq!(told["upstream"], "first", "{stem} {version}");
-        assert_eq!(told["version"], version, "{stem} {version}");
-        assert_eq!(told["path"], "/orders/42?a=b", "{stem} {version}");
-        assert_eq!(told["body_bytes"], 5, "{stem} {version}");
-        assert_eq!(told["client_certificate"]["subject"], subject, "{stem} {version}");
-        assert_eq!(told["client_certificate"]["issuer"], "CN=Back Ends CA, O=Contoso", "{stem} {version}");
-        assert_eq!(told["client_certificate"]["sha256"].as_str().map(str::len), Some(64), "{stem} {version}");
+        let response = call(&upstream, from_pfx(upstream.scratch.path(), stem), h2).await.unwrap();
+        let description = description(response).await;
+        assert_eq!(description["upstream"], "first", "{stem} {version}");
+        assert_eq!(description["version"], version, "{stem} {version}");
+        assert_eq!(description["path"], "/orders/42?a=b", "{stem} {version}");
+        assert_eq!(description["body_bytes"], 5, "{stem} {version}");
+        assert_eq!(description["client_certificate"]["subject"], subject, "{stem} {version}");
+        assert_eq!(
+            description["client_certificate"]["issuer"], "CN=Upstreams CA, O=Contoso",
+            "{stem} {version}"
+        );
+        assert_eq!(
+            description["client_certificate"]["sha256"].as_str().map(str::len),
+            Some(64),
+            "{stem} {version}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_caller_without_the_right_certificate_is_turned_away_in_the_handshake() {
-    let world = World::new().await;
-    let dir = world.scratch.path();
+async fn caller_without_an_accepted_certificate_fails_in_the_handshake() {
+    let upstream = TestUpstream::new().await;
+    let dir = upstream.scratch.path();
     for (case, identity, alert) in [
         ("no certificate", None, "CertificateRequired"),
         ("a partner's certificate", from_pem(dir, "client"), "UnknownCA"),
-        ("the upstream's own certificate, which is no client's", from_pem(dir, "upstream"), "alert"),
+        ("the upstream's own certificate, a server certificate", from_pem(dir, "backend"), "alert"),
     ] {
         for h2 in [false, true] {
-            let error = call(&world, identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())), h2).await;
+            let error = call(&upstream, identity.as_ref().map(|(c, k)| (c.clone(), k.clone_key())), h2).await;
             let error = causes(error.unwrap_err().as_ref());
             assert!(error.contains(alert), "{case}, HTTP/2 {h2}: {error}");
         }
@@ -141,23 +152,23 @@ async fn a_caller_without_the_right_certificate_is_turned_away_in_the_handshake(
 }
 
 #[tokio::test]
-async fn callers_that_never_speak_do_not_delay_one_that_does() {
-    let world = World::new().await;
+async fn silent_connections_do_not_delay_others() {
+    let upstream = TestUpstream::new().await;
     let mut silent = Vec::new();
     for _ in 0..50 {
-        silent.push(TcpStream::connect(world.address).await.unwrap());
+        silent.push(TcpStream::connect(upstream.address).await.unwrap());
     }
-    let call = call(&world, from_pfx(world.scratch.path(), "orders"), false);
-    let response = tokio::time::timeout(super::HANDSHAKE / 2, call).await.unwrap().unwrap();
+    let call = call(&upstream, from_pfx(upstream.scratch.path(), "orders"), false);
+    let response = tokio::time::timeout(super::HANDSHAKE_TIMEOUT / 2, call).await.unwrap().unwrap();
     assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]
-async fn a_dropped_upstream_stops_listening() {
-    let world = World::new().await;
-    drop(world.upstream);
+async fn dropped_upstream_stops_listening() {
+    let upstream = TestUpstream::new().await;
+    drop(upstream.upstream);
     for _ in 0..100 {
-        if TcpStream::connect(world.address).await.is_err() {
+        if TcpStream::connect(upstream.address).await.is_err() {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -166,8 +177,8 @@ async fn a_dropped_upstream_stops_listening() {
 }
 
 #[test]
-fn a_folder_without_certificates_is_an_error_that_names_the_file() {
+fn missing_certificates_are_an_error_that_names_the_file() {
     let scratch = Scratch::new();
     let error = tls(scratch.path()).unwrap_err().to_string();
-    assert!(error.contains("upstream-ca.pem"), "{error}");
+    assert!(error.contains("backend-ca.pem"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Who changes what: a line in the log for each change, made or refused.
+//! Audit log: one line for each change, applied or rejected.
 
 use std::net::SocketAddr;
 
@@ -6,17 +6,18 @@ use http::request::Parts;
 use tower_mtls::{Verification, admitted, remote_addr, verification};
 use tracing::field::display;
 
-use super::Problem;
-use crate::store::{Entry, Refusal};
+use super::ApiError;
+use crate::store::{CertificateEntry, ChangeError};
 
-/// A change that somebody asks for.
+/// A requested change.
 pub(super) struct Audit {
     action: &'static str,
     /// `certificate`, `api`, `policy` or `backend`.
     kind: &'static str,
     id: String,
+    /// Subject of the client's certificate, or `the token`.
     by: String,
-    /// Whether a proof stands behind the certificate of whoever asks; None: the token alone does.
+    /// Whether the client's certificate is proven; None: only the token authenticates the client.
     verified: Option<bool>,
     remote: Option<SocketAddr>,
 }
@@ -29,13 +30,18 @@ impl Audit {
         Self { action, kind, id: id.to_owned(), by, verified, remote: remote_addr(&head.extensions) }
     }
 
-    /// It was made; `certificate` is what it was about, if it was about one.
-    pub(super) fn done(&self, outcome: &'static str, revision: Option<u64>, certificate: Option<&Entry>) {
+    /// Logs an applied change; `certificate` is the changed certificate, if any.
+    pub(super) fn done(
+        &self,
+        outcome: &'static str,
+        revision: Option<u64>,
+        certificate: Option<&CertificateEntry>,
+    ) {
         let Self { action, kind, id, by, verified, remote } = self;
         let remote = remote.map(display);
         let purpose = certificate.map(|entry| entry.purpose.as_str());
         let thumbprint = certificate.map(|entry| display(entry.certificate.sha256_thumbprint()));
-        // As the API tells it, and documents compare it.
+        // As in the API and in policy documents.
         let thumbprint_sha1 = certificate.map(|entry| display(entry.certificate.sha1_thumbprint()));
         tracing::info!(
             action,
@@ -53,17 +59,18 @@ impl Audit {
         );
     }
 
-    /// What is answered to a change that was not made.
-    pub(super) fn refusal(&self, refusal: Refusal, what: &str) -> Problem {
-        let problem = Problem::of(refusal, what);
-        self.refused(&problem);
-        problem
+    /// Logs a change that the store rejected, and returns the response to it.
+    pub(super) fn store_error(&self, error: ChangeError, item: &str) -> ApiError {
+        let error = ApiError::from_change(error, item);
+        self.rejected(&error);
+        error
     }
 
-    pub(super) fn refused(&self, problem: &Problem) {
+    /// Logs a rejected change.
+    pub(super) fn rejected(&self, error: &ApiError) {
         let Self { action, kind, id, by, verified, remote } = self;
         let remote = remote.map(display);
-        let (code, status) = (problem.code(), problem.status.as_u16());
+        let (code, status) = (error.code(), error.status.as_u16());
         tracing::info!(
             action,
             kind,

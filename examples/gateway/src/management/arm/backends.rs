@@ -1,4 +1,4 @@
-//! Backends as resources: policies name them by their ids.
+//! Backend resources.
 
 use axum::{body::Body, response::Response};
 use http::{StatusCode, request::Parts};
@@ -7,21 +7,21 @@ use serde_json::{Value as Json, json};
 use tower_mtls::Thumbprint;
 
 use super::{
-    ApiRequest, Problem,
-    address::{Address, Target},
+    ApiError, ApiRequest,
     audit::Audit,
-    body::{self, Names},
-    change::Change,
+    body::{self, PropertyNames},
     etag,
-    filter::{Facts, Fields},
+    filter::{FilterFields, FilterValues},
+    item_change::ItemChange,
     listing::ListQuery,
-    tagged,
+    resource_path::{Resource, ResourcePath},
+    with_etag,
 };
-use crate::store::{Backend, Condition, Credential, Id, Item, Revision, Settings, Value};
+use crate::store::{Backend, Credential, Id, Item, ItemValue, Precondition, Revision, Settings};
 
-static FIELDS: Fields = Fields { texts: &["name", "title", "url"], expire: false };
+static FIELDS: FilterFields = FilterFields { texts: &["name", "title", "url"], has_expiration: false };
 
-static NAMES: Names = Names {
+static NAMES: PropertyNames = PropertyNames {
     known: &[
         "url",
         "protocol",
@@ -42,19 +42,19 @@ static NAMES: Names = Names {
         "type",
         "properties",
     ],
-    idle: &["resourceId"],
+    ignored: &["resourceId"],
 };
 
-/// What is said of a backend. What would have no effect is refused.
+/// Properties of a backend in a request. Properties without effect are rejected.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Properties {
+struct BackendProperties {
     url: Option<String>,
     protocol: Option<String>,
     title: Option<String>,
     description: Option<String>,
-    tls: Option<Tls>,
-    credentials: Option<Credentials>,
+    tls: Option<BackendTls>,
+    credentials: Option<BackendCredentials>,
     proxy: Option<Json>,
     circuit_breaker: Option<Json>,
     pool: Option<Json>,
@@ -64,14 +64,14 @@ struct Properties {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Tls {
+struct BackendTls {
     validate_certificate_chain: Option<bool>,
     validate_certificate_name: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Credentials {
+struct BackendCredentials {
     #[serde(default)]
     certificate_ids: Option<Vec<String>>,
     #[serde(default)]
@@ -82,31 +82,31 @@ struct Credentials {
 }
 
 impl ApiRequest {
-    pub(super) fn list_backends(&self, head: &Parts) -> Result<Response, Problem> {
-        let wanted = ListQuery::parse(head.uri.query(), &FIELDS)?;
+    pub(super) fn list_backends(&self, head: &Parts) -> Result<Response, ApiError> {
+        let query = ListQuery::parse(head.uri.query(), &FIELDS)?;
         let settings = self.apis.settings();
         let all = settings.backends.iter().map(|(id, stored)| {
             let backend = &stored.value;
             let texts = vec![id.to_string(), backend.title.clone().unwrap_or_default(), backend.url.clone()];
-            (Facts { texts, expiration: None }, self.backend_resource(id, backend))
+            (FilterValues { texts, expiration: None }, self.backend_resource(id, backend))
         });
-        let (value, count) = wanted.of(all);
-        Ok(self.page(head.uri.path(), &wanted, value, count))
+        let (value, count) = query.page(all);
+        Ok(self.page(head.uri.path(), &query, value, count))
     }
 
-    pub(super) fn backend(&self, id: &Id) -> Result<Response, Problem> {
+    pub(super) fn backend(&self, id: &Id) -> Result<Response, ApiError> {
         let settings = self.apis.settings();
-        let stored = settings.backends.get(id).ok_or_else(|| absent(id))?;
-        Ok(tagged(StatusCode::OK, stored.value.tag, self.backend_resource(id, &stored.value)))
+        let stored = settings.backends.get(id).ok_or_else(|| not_found(id))?;
+        Ok(with_etag(StatusCode::OK, stored.value.tag, self.backend_resource(id, &stored.value)))
     }
 
-    pub(super) async fn put_backend(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
-        let condition = etag::condition_to_put(&head.headers)?;
+    pub(super) async fn put_backend(self, id: Id, head: &Parts, body: Body) -> Result<Response, ApiError> {
+        let condition = etag::precondition_of_put(&head.headers)?;
         self.change_backend(id, "put", condition, true, head, body).await
     }
 
-    pub(super) async fn patch_backend(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
-        let condition = etag::condition_to_delete(&head.headers, "backend")?;
+    pub(super) async fn patch_backend(self, id: Id, head: &Parts, body: Body) -> Result<Response, ApiError> {
+        let condition = etag::required_if_match(&head.headers, "backend")?;
         self.change_backend(id, "patch", condition, false, head, body).await
     }
 
@@ -114,32 +114,32 @@ impl ApiRequest {
         self,
         id: Id,
         action: &'static str,
-        condition: Condition,
+        condition: Precondition,
         is_whole: bool,
         head: &Parts,
         body: Body,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let audit = Audit::new(action, "backend", head, &id);
-        let read = body::properties::<Properties>(body, &NAMES, !is_whole).await;
-        let said = read.and_then(|properties| ApiInput::read(properties, is_whole));
-        let said = said.inspect_err(|problem| audit.refused(problem))?;
-        let (made, shown) = (id.clone(), id.clone());
+        let read = body::properties::<BackendProperties>(body, &NAMES, !is_whole).await;
+        let input = read.and_then(|properties| BackendInput::read(properties, is_whole));
+        let input = input.inspect_err(|error| audit.rejected(error))?;
+        let (edited_id, result_id) = (id.clone(), id.clone());
         let edit = move |settings: &Settings, tag| {
-            let present = settings.backends.get(&made).map(|stored| &*stored.value);
-            Ok(Value::Backend(said.backend(present.filter(|_| !is_whole), tag)))
+            let current = settings.backends.get(&edited_id).map(|stored| &*stored.value);
+            Ok(ItemValue::Backend(input.apply(current.filter(|_| !is_whole), tag)))
         };
-        let resource = move |asked: &Self, settings: &Settings| {
-            let stored = settings.backends.get(&shown).ok_or_else(|| absent(&shown))?;
-            stored.value.warn_of_danger(&shown);
-            Ok(asked.backend_resource(&shown, &stored.value))
+        let resource = move |request: &Self, settings: &Settings| {
+            let stored = settings.backends.get(&result_id).ok_or_else(|| not_found(&result_id))?;
+            stored.value.warn_of_danger(&result_id);
+            Ok(request.backend_resource(&result_id, &stored.value))
         };
-        change(id, audit, condition, !is_whole).make(self, edit, resource).await
+        item_change(id, audit, condition, !is_whole).put(self, edit, resource).await
     }
 
-    pub(super) async fn delete_backend(self, id: Id, head: &Parts) -> Result<Response, Problem> {
-        let condition = etag::condition_to_delete(&head.headers, "backend")?;
+    pub(super) async fn delete_backend(self, id: Id, head: &Parts) -> Result<Response, ApiError> {
+        let condition = etag::required_if_match(&head.headers, "backend")?;
         let audit = Audit::new("delete", "backend", head, &id);
-        change(id, audit, condition, true).remove(self, |_| Ok(None), StatusCode::OK).await
+        item_change(id, audit, condition, true).remove(self, |_| Ok(None), StatusCode::OK).await
     }
 
     fn backend_resource(&self, id: &Id, backend: &Backend) -> Json {
@@ -163,12 +163,12 @@ impl ApiRequest {
             }
             None => {}
         }
-        self.named(&format!("/backends/{id}"), "backends", id, properties)
+        self.resource_json(&format!("/backends/{id}"), "backends", id, properties)
     }
 }
 
-/// What is said of a backend, once it has been judged; None: nothing is said.
-struct ApiInput {
+/// Validated properties of a backend; None: not in the request.
+struct BackendInput {
     url: Option<String>,
     title: Option<String>,
     description: Option<String>,
@@ -177,13 +177,13 @@ struct ApiInput {
     credential: Option<Option<Credential>>,
 }
 
-impl ApiInput {
-    fn read(properties: Properties, is_whole: bool) -> Result<Self, Problem> {
+impl BackendInput {
+    fn read(properties: BackendProperties, is_whole: bool) -> Result<Self, ApiError> {
         let mut details = Vec::new();
         if is_whole && properties.url.is_none() {
             details.push(("url", "url is missing.".to_owned()));
         }
-        let is_said = |value: &Option<Json>| {
+        let is_set = |value: &Option<Json>| {
             value.as_ref().is_some_and(|value| match value {
                 Json::Object(parts) => parts.values().any(|part| !part.is_null()),
                 Json::Array(items) => !items.is_empty(),
@@ -196,30 +196,30 @@ impl ApiInput {
             ("pool", &properties.pool),
             ("properties", &properties.properties),
         ] {
-            if is_said(value) {
-                details.push((name, format!("{name} would have no effect here; leave it out.")));
+            if is_set(value) {
+                details.push((name, format!("{name} is not supported; remove it.")));
             }
         }
         if properties.r#type.as_deref().is_some_and(|kind| kind != "Single") {
-            details.push(("type", "Only a backend of the type Single is supported.".to_owned()));
+            details.push(("type", "Only the backend type Single is supported.".to_owned()));
         }
         if properties.protocol.as_deref().is_some_and(|protocol| protocol != "http") {
-            details.push(("protocol", "The protocol has to be http, which means https too.".to_owned()));
+            details.push(("protocol", "The protocol must be http, which includes https.".to_owned()));
         }
-        for (name, text, most) in [
+        for (name, text, max) in [
             ("url", &properties.url, 2000),
             ("title", &properties.title, 300),
             ("description", &properties.description, 2000),
         ] {
-            if text.as_ref().is_some_and(|text| text.chars().count() > most) {
-                details.push((name, format!("{name} is longer than {most} characters.")));
+            if text.as_ref().is_some_and(|text| text.chars().count() > max) {
+                details.push((name, format!("{name} is longer than {max} characters.")));
             }
         }
         let credential = properties.credentials.map(|credentials| {
             let others = [&credentials.query, &credentials.header, &credentials.authorization];
-            if others.into_iter().any(is_said) {
-                let problem = "Of credentials only certificateIds and certificate have an effect here; set headers in \
-                               a policy.";
+            if others.into_iter().any(is_set) {
+                let problem = "Only certificateIds and certificate are supported in credentials; set headers in a \
+                               policy.";
                 details.push(("credentials", problem.to_owned()));
             }
             credential(&credentials).unwrap_or_else(|problem| {
@@ -228,7 +228,7 @@ impl ApiInput {
             })
         });
         if !details.is_empty() {
-            return Err(Problem::invalid(details));
+            return Err(ApiError::invalid(details));
         }
         let tls = properties.tls;
         Ok(Self {
@@ -241,31 +241,32 @@ impl ApiInput {
         })
     }
 
-    fn backend(&self, kept: Option<&Backend>, tag: u64) -> Backend {
-        let said = |said: &Option<String>, kept: Option<&String>| said.clone().or_else(|| kept.cloned());
+    /// Builds the backend; values that are not in the request are those of `base`.
+    fn apply(&self, base: Option<&Backend>, tag: u64) -> Backend {
+        let or_base = |value: &Option<String>, base: Option<&String>| value.clone().or_else(|| base.cloned());
         Backend {
-            url: said(&self.url, kept.map(|kept| &kept.url)).unwrap_or_default(),
-            title: said(&self.title, kept.and_then(|kept| kept.title.as_ref())),
-            description: said(&self.description, kept.and_then(|kept| kept.description.as_ref())),
+            url: or_base(&self.url, base.map(|base| &base.url)).unwrap_or_default(),
+            title: or_base(&self.title, base.and_then(|base| base.title.as_ref())),
+            description: or_base(&self.description, base.and_then(|base| base.description.as_ref())),
             validates_chain: self
                 .validates_chain
-                .or_else(|| kept.map(|kept| kept.validates_chain))
+                .or_else(|| base.map(|base| base.validates_chain))
                 .unwrap_or(true),
             validates_name: self
                 .validates_name
-                .or_else(|| kept.map(|kept| kept.validates_name))
+                .or_else(|| base.map(|base| base.validates_name))
                 .unwrap_or(true),
             credential: match &self.credential {
                 Some(credential) => credential.clone(),
-                None => kept.and_then(|kept| kept.credential.clone()),
+                None => base.and_then(|base| base.credential.clone()),
             },
             tag,
         }
     }
 }
 
-/// The one certificate; thumbprints do not count where there are ids, as in Azure.
-fn credential(credentials: &Credentials) -> Result<Option<Credential>, String> {
+/// Returns the referenced certificate. Ids take precedence over thumbprints, as in Azure.
+fn credential(credentials: &BackendCredentials) -> Result<Option<Credential>, String> {
     let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     let (ids, thumbprints) = (list(&credentials.certificate_ids), list(&credentials.certificate));
     match (&ids[..], &thumbprints[..]) {
@@ -273,34 +274,34 @@ fn credential(credentials: &Credentials) -> Result<Option<Credential>, String> {
         ([id], _) => Ok(Some(Credential::Id(certificate_id(id)?))),
         ([], [thumbprint]) => match thumbprint.parse::<Thumbprint>() {
             Ok(Thumbprint::Sha1(_)) => Ok(Some(Credential::Thumbprint(thumbprint.clone()))),
-            _ => Err(format!("{thumbprint:?} is not a thumbprint: 40 hex digits of SHA-1.")),
+            _ => Err(format!("{thumbprint:?} is not a SHA-1 thumbprint of 40 hex digits.")),
         },
-        _ => Err("A backend is shown one certificate: name one.".to_owned()),
+        _ => Err("Only one certificate can be presented to a backend.".to_owned()),
     }
 }
 
-/// Clients name a certificate with its whole path as well.
+/// Parses the id of a certificate, or its full resource path.
 fn certificate_id(text: &str) -> Result<String, String> {
     if !text.starts_with("/subscriptions/") {
         return Ok(text.to_owned());
     }
-    match Address::parse(text).map(|address| address.target) {
-        Ok(Target::Certificate(id)) => Ok(id.to_string()),
-        _ => Err(format!("{text:?} is not the path of a certificate.")),
+    match ResourcePath::parse(text).map(|path| path.resource) {
+        Ok(Resource::Certificate(id)) => Ok(id.to_string()),
+        _ => Err(format!("{text:?} is not the resource path of a certificate.")),
     }
 }
 
-fn absent(id: &Id) -> Problem {
-    Problem::not_found(format!("There is no backend '{id}'."))
+fn not_found(id: &Id) -> ApiError {
+    ApiError::not_found(format!("The backend '{id}' was not found."))
 }
 
-fn change(
+fn item_change(
     id: Id,
     audit: Audit,
-    condition: Condition,
+    condition: Precondition,
     must_exist: bool,
-) -> Change<impl Fn(&Settings) -> Option<Revision>> {
-    let (item, what) = (Item::Backend(id.clone()), format!("the Backend '{id}'"));
+) -> ItemChange<impl Fn(&Settings) -> Option<Revision>> {
+    let (item, name) = (Item::Backend(id.clone()), format!("the Backend '{id}'"));
     let tag = move |settings: &Settings| settings.backends.get(&id).map(|stored| stored.value.tag);
-    Change { item, what, audit, condition, must_exist, tag }
+    ItemChange { item, name, audit, condition, must_exist, tag }
 }

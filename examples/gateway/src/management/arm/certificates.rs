@@ -1,4 +1,4 @@
-//! Certificates as resources.
+//! Certificate resources.
 
 use axum::{
     body::Body,
@@ -9,126 +9,136 @@ use serde_json::{Value, json};
 use tower_mtls::{DistinguishedName, Thumbprint};
 
 use super::{
-    ApiRequest, Problem,
+    ApiError, ApiRequest,
     audit::Audit,
     body, etag,
-    filter::{Facts, Fields},
+    filter::{FilterFields, FilterValues},
     listing::ListQuery,
 };
-use crate::store::{Entry, Id, Purpose};
+use crate::store::{CertificateEntry, EntryPurpose, Id};
 
-static FIELDS: Fields = Fields { texts: &["name", "subject", "thumbprint"], expire: true };
+static FIELDS: FilterFields =
+    FilterFields { texts: &["name", "subject", "thumbprint"], has_expiration: true };
 
 impl ApiRequest {
-    pub(super) async fn list_certificates(&self, head: &Parts) -> Result<Response, Problem> {
-        let wanted = ListQuery::parse(head.uri.query(), &FIELDS)?;
-        let (filter, only_failed) = (wanted.filter.clone(), wanted.only_failed);
-        let takes = move |entry: &Entry| {
-            !only_failed && filter.as_ref().is_none_or(|filter| filter.takes(&facts(entry)))
+    pub(super) async fn list_certificates(&self, head: &Parts) -> Result<Response, ApiError> {
+        let query = ListQuery::parse(head.uri.query(), &FIELDS)?;
+        let (filter, only_failed) = (query.filter.clone(), query.only_failed);
+        let matches = move |entry: &CertificateEntry| {
+            !only_failed && filter.as_ref().is_none_or(|filter| filter.matches(&filter_values(entry)))
         };
-        let page = self.certificates.list(takes, wanted.skip, wanted.top).await;
-        let page = page.map_err(|refusal| Problem::of(refusal, "the certificates"))?;
+        let page = self.certificates.list(matches, query.skip, query.top).await;
+        let page = page.map_err(|error| ApiError::from_change(error, "the certificates"))?;
         let value = page.entries.iter().map(|entry| self.certificate_resource(entry)).collect();
-        Ok(self.page(head.uri.path(), &wanted, value, page.count))
+        Ok(self.page(head.uri.path(), &query, value, page.count))
     }
 
-    pub(super) async fn certificate(&self, id: &Id) -> Result<Response, Problem> {
-        let found = self.certificates.get(id).await.map_err(|refusal| Problem::of(refusal, &named(id)))?;
-        let found = found.ok_or_else(|| Problem::not_found(format!("There is no certificate '{id}'.")))?;
-        Ok(self.tagged(StatusCode::OK, &found))
+    pub(super) async fn certificate(&self, id: &Id) -> Result<Response, ApiError> {
+        let found = self
+            .certificates
+            .get(id)
+            .await
+            .map_err(|error| ApiError::from_change(error, &display_name(id)))?;
+        let found =
+            found.ok_or_else(|| ApiError::not_found(format!("The certificate '{id}' was not found.")))?;
+        Ok(self.with_etag(StatusCode::OK, &found))
     }
 
-    pub(super) async fn put_certificate(self, id: Id, head: &Parts, body: Body) -> Result<Response, Problem> {
-        let condition = etag::condition_to_put(&head.headers)?;
+    pub(super) async fn put_certificate(
+        self,
+        id: Id,
+        head: &Parts,
+        body: Body,
+    ) -> Result<Response, ApiError> {
+        let condition = etag::precondition_of_put(&head.headers)?;
         let audit = Audit::new("put", "certificate", head, &id);
-        self.refuse_name_of_file(&id).inspect_err(|problem| audit.refused(problem))?;
-        let upload = body::upload(body).await.inspect_err(|problem| audit.refused(problem))?;
-        let done = self.complete(move |asked| async move {
-            // It may have come into the file while the body was on its way.
-            asked.refuse_name_of_file(&id).inspect_err(|problem| audit.refused(problem))?;
-            match asked.certificates.put(&id, upload, &condition).await {
+        self.check_name_is_free(&id).inspect_err(|error| audit.rejected(error))?;
+        let upload = body::upload(body).await.inspect_err(|error| audit.rejected(error))?;
+        let done = self.complete(move |request| async move {
+            // Checked again: the configuration can change while the body is received.
+            request.check_name_is_free(&id).inspect_err(|error| audit.rejected(error))?;
+            match request.certificates.put(&id, upload, &condition).await {
                 Ok((entry, is_new)) => {
                     let outcome = if is_new { "created" } else { "replaced" };
                     audit.done(outcome, Some(entry.revision), Some(&entry));
                     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-                    Ok(asked.tagged(status, &entry))
+                    Ok(request.with_etag(status, &entry))
                 }
-                Err(refusal) => Err(audit.refusal(refusal, &named(&id))),
+                Err(error) => Err(audit.store_error(error, &display_name(&id))),
             }
         });
         done.await
     }
 
-    pub(super) async fn delete_certificate(self, id: Id, head: &Parts) -> Result<Response, Problem> {
-        let condition = etag::condition_to_delete(&head.headers, "certificate")?;
+    pub(super) async fn delete_certificate(self, id: Id, head: &Parts) -> Result<Response, ApiError> {
+        let condition = etag::required_if_match(&head.headers, "certificate")?;
         let audit = Audit::new("delete", "certificate", head, &id);
-        let done = self.complete(move |asked| async move {
-            match asked.certificates.delete(&id, &condition).await {
+        let done = self.complete(move |request| async move {
+            match request.certificates.delete(&id, &condition).await {
                 Ok(None) => Ok(StatusCode::NO_CONTENT.into_response()),
                 Ok(Some(entry)) => {
                     audit.done("deleted", None, Some(&entry));
                     Ok(StatusCode::OK.into_response())
                 }
-                Err(refusal) => Err(audit.refusal(refusal, &named(&id))),
+                Err(error) => Err(audit.store_error(error, &display_name(&id))),
             }
         });
         done.await
     }
 
-    /// What the file's own identities are called by means them, and is not taken from them by an upload.
-    fn refuse_name_of_file(&self, id: &Id) -> Result<(), Problem> {
-        if !self.site.load().file.identities.contains_key(&**id) {
+    /// Rejects the name of an identity of the configuration file: policies refer to that one.
+    fn check_name_is_free(&self, id: &Id) -> Result<(), ApiError> {
+        if !self.routing.load().file.identities.contains_key(&**id) {
             return Ok(());
         }
-        let message = format!(
-            "'{id}' is the name of an identity of the configuration file, by which policies may mean it: choose another id."
-        );
-        Err(Problem::new(StatusCode::CONFLICT, "Conflict", message))
+        let message =
+            format!("'{id}' is the name of an identity of the configuration file. Choose another id.");
+        Err(ApiError::new(StatusCode::CONFLICT, "Conflict", message))
     }
 
-    fn tagged(&self, status: StatusCode, entry: &Entry) -> Response {
-        super::tagged(status, entry.revision, self.certificate_resource(entry))
+    fn with_etag(&self, status: StatusCode, entry: &CertificateEntry) -> Response {
+        super::with_etag(status, entry.revision, self.certificate_resource(entry))
     }
 
-    /// What is told of an entry: neither its key nor the password that it came with.
-    fn certificate_resource(&self, entry: &Entry) -> Value {
+    /// Builds the resource of an entry, without its key and password.
+    fn certificate_resource(&self, entry: &CertificateEntry) -> Value {
         let certificate = &entry.certificate;
         let validity = certificate.validity();
-        // As Azure writes it.
+        // Azure's format.
         let date = |moment: tower_mtls::Timestamp| moment.to_string().replace('Z', "+00:00");
         let properties = json!({
             "subject": name(certificate.subject()),
                 "thumbprint": hex(certificate.sha1_thumbprint()),
                 "expirationDate": date(validity.not_after),
-                // More than Azure tells.
+                // Not in Azure's API.
                 "sha256Thumbprint": hex(certificate.sha256_thumbprint()),
                 "issuer": name(certificate.issuer()),
                 "notBefore": date(validity.not_before),
-                "hasPrivateKey": entry.purpose == Purpose::Identity,
+                "hasPrivateKey": entry.purpose == EntryPurpose::Identity,
                 "usedBy": self.certificates.users(entry),
                 "created": date(entry.created),
                 "updated": date(entry.updated),
         });
-        self.named(&format!("/certificates/{}", entry.id), "certificates", &entry.id, properties)
+        self.resource_json(&format!("/certificates/{}", entry.id), "certificates", &entry.id, properties)
     }
 }
 
-fn facts(entry: &Entry) -> Facts {
+fn filter_values(entry: &CertificateEntry) -> FilterValues {
     let certificate = &entry.certificate;
     let texts = vec![entry.id.to_string(), name(certificate.subject()), hex(certificate.sha1_thumbprint())];
-    Facts { texts, expiration: Some(certificate.validity().not_after) }
+    FilterValues { texts, expiration: Some(certificate.validity().not_after) }
 }
 
-fn named(id: &Id) -> String {
+fn display_name(id: &Id) -> String {
     format!("the Certificate '{id}'")
 }
 
-/// As .NET prints it, and so Azure.
+/// Formats a name as .NET and Azure do.
 fn name(name: &DistinguishedName) -> String {
     name.dotnet().unwrap_or_else(|| name.to_string())
 }
 
-/// Digits alone, in capitals, as Azure writes a thumbprint.
+/// Formats a thumbprint as Azure does: upper-case hex digits.
 fn hex(thumbprint: Thumbprint) -> String {
-    thumbprint.as_bytes().iter().map(|octet| format!("{octet:02X}")).collect()
+    thumbprint.as_bytes().iter().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -1,47 +1,46 @@
-//! ETags: the revision of an entry, and what a change says of it.
+//! ETags and conditional headers.
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::Problem;
-use crate::store::{Condition, Revision};
+use super::ApiError;
+use crate::store::{Precondition, Revision};
 
-/// The tag of this revision.
-pub(super) fn of(revision: Revision) -> HeaderValue {
+/// Formats the ETag of a revision.
+pub(super) fn from_revision(revision: Revision) -> HeaderValue {
     let tag = format!("\"{revision:016x}\"");
-    // Hex digits in quotation marks are a header's value.
+    // Quoted hex digits are a valid header value.
     HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// What If-Match says; None if it is not there or empty. A tag that is none of ours, or weak, matches nothing.
-pub(super) fn condition(headers: &HeaderMap) -> Option<Condition> {
+/// Reads If-Match; None if it is missing or empty. A weak or unknown tag matches nothing.
+pub(super) fn if_match(headers: &HeaderMap) -> Option<Precondition> {
     let fields: Vec<_> = headers.get_all(header::IF_MATCH).iter().collect();
     let tags = fields.iter().flat_map(|field| field.to_str().unwrap_or("?").split(','));
     let tags: Vec<_> = tags.map(str::trim).filter(|tag| !tag.is_empty()).collect();
     match &tags[..] {
         [] => None,
-        ["*"] => Some(Condition::Present),
-        tags => Some(Condition::At(tags.iter().filter_map(|tag| revision(tag)).collect())),
+        ["*"] => Some(Precondition::Present),
+        tags => Some(Precondition::AtRevision(tags.iter().filter_map(|tag| revision(tag)).collect())),
     }
 }
 
-/// What a PUT says. Without If-Match, or with `If-None-Match: *`, only what is not there is made.
-pub(super) fn condition_to_put(headers: &HeaderMap) -> Result<Condition, Problem> {
-    match (condition(headers), headers.get(header::IF_NONE_MATCH)) {
-        (condition, None) => Ok(condition.unwrap_or(Condition::Absent)),
-        (None, Some(tag)) if tag == "*" => Ok(Condition::Absent),
+/// Reads the precondition of a PUT. Without If-Match, or with `If-None-Match: *`, the resource must not exist.
+pub(super) fn precondition_of_put(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+    match (if_match(headers), headers.get(header::IF_NONE_MATCH)) {
+        (condition, None) => Ok(condition.unwrap_or(Precondition::Absent)),
+        (None, Some(tag)) if tag == "*" => Ok(Precondition::Absent),
         _ => {
-            let message = "Of If-None-Match only * is known here, and not beside If-Match.";
-            Err(Problem::validation("If-None-Match", message))
+            let message = "If-None-Match must be *, and must not be combined with If-Match.";
+            Err(ApiError::validation("If-None-Match", message))
         }
     }
 }
 
-/// What a request says that must say what it changes.
-pub(super) fn condition_to_delete(headers: &HeaderMap, what: &str) -> Result<Condition, Problem> {
-    condition(headers).ok_or_else(|| {
-        let message =
-            format!("If-Match is missing: send the ETag of the {what}, or * for whatever is there.");
-        Problem::validation("If-Match", message)
+/// Reads the required If-Match of a change to an existing resource.
+pub(super) fn required_if_match(headers: &HeaderMap, kind: &str) -> Result<Precondition, ApiError> {
+    if_match(headers).ok_or_else(|| {
+        let message = format!("If-Match is missing: send the ETag of the {kind}, or * for any version.");
+        ApiError::validation("If-Match", message)
     })
 }
 
@@ -56,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn if_match_is_read_as_http_defines_it() {
-        let at = |revisions: &[Revision]| Some(Condition::At(revisions.to_vec()));
-        let mine = of(255).to_str().unwrap().to_owned();
+    fn if_match_is_parsed_as_http_defines_it() {
+        let at = |revisions: &[Revision]| Some(Precondition::AtRevision(revisions.to_vec()));
+        let mine = from_revision(255).to_str().unwrap().to_owned();
         for (fields, expected) in [
             (&[][..], None),
             (&[""], None),
-            (&["*"], Some(Condition::Present)),
+            (&["*"], Some(Precondition::Present)),
             (&[&mine], at(&[255])),
             (&["\"0000000000000001\", \"x\"", &mine], at(&[1, 255])),
             (&["W/\"0000000000000001\""], at(&[])),
@@ -75,7 +74,7 @@ mod tests {
             for field in fields {
                 headers.append(header::IF_MATCH, field.parse().unwrap());
             }
-            assert_eq!(condition(&headers), expected, "{fields:?}");
+            assert_eq!(if_match(&headers), expected, "{fields:?}");
         }
     }
 }

@@ -1,15 +1,16 @@
-//! What a list is asked for, and the link to its next page.
+//! Query parameters of lists, and links to their next pages.
 
 use http::uri::Authority;
 
 use super::{
-    Problem,
-    filter::{Facts, Fields, Filter},
+    ApiError,
+    filter::{Filter, FilterFields, FilterValues},
 };
 
-/// Entries on a page, unless `$top` says otherwise, and at most.
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 1000;
+/// Default number of entries on a page.
+const DEFAULT_PAGE_SIZE: usize = 100;
+/// Maximum number of entries on a page.
+const MAX_PAGE_SIZE: usize = 1000;
 
 /// The query of a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,21 +18,21 @@ pub(super) struct ListQuery {
     pub(super) filter: Option<Filter>,
     pub(super) top: usize,
     pub(super) skip: usize,
-    /// Only those whose Key Vault could not be asked, of which there are none here.
+    /// Selects certificates whose refresh from Key Vault failed; there are none.
     pub(super) only_failed: bool,
-    /// Everything but `$skip`, for the next page.
-    others: Vec<(String, String)>,
+    /// All parameters except `$skip`, for the link to the next page.
+    other_parameters: Vec<(String, String)>,
 }
 
 impl ListQuery {
-    pub(super) fn parse(query: Option<&str>, fields: &'static Fields) -> Result<Self, Problem> {
+    pub(super) fn parse(query: Option<&str>, fields: &'static FilterFields) -> Result<Self, ApiError> {
         let (mut filter, mut top, mut skip, mut only_failed) = (None, None, None, None);
-        let mut others = Vec::new();
+        let mut other_parameters = Vec::new();
         for (name, value) in pairs(query) {
-            let is_second = match name.as_str() {
+            let is_duplicate = match name.as_str() {
                 "$filter" => {
                     let parsed = Filter::parse(&value, fields)
-                        .map_err(|problem| Problem::validation("$filter", problem))?;
+                        .map_err(|problem| ApiError::validation("$filter", problem))?;
                     filter.replace(parsed).is_some()
                 }
                 "$top" => top.replace(number("$top", &value, 1)?).is_some(),
@@ -40,51 +41,52 @@ impl ListQuery {
                     only_failed.replace(value.eq_ignore_ascii_case("true")).is_some()
                 }
                 name if name.starts_with('$') => {
-                    let message = format!("{name} is not known here; known are $filter, $top and $skip.");
-                    return Err(Problem::validation("query", message));
+                    let message = format!("{name} is not supported; use $filter, $top and $skip.");
+                    return Err(ApiError::validation("query", message));
                 }
                 _ => false,
             };
-            if is_second {
-                return Err(Problem::validation("query", format!("{name} stands there twice.")));
+            if is_duplicate {
+                return Err(ApiError::validation("query", format!("{name} occurs twice.")));
             }
             if name != "$skip" {
-                others.push((name, value));
+                other_parameters.push((name, value));
             }
         }
         Ok(Self {
             filter,
-            top: top.unwrap_or(PAGE).min(LARGEST_PAGE),
+            top: top.unwrap_or(DEFAULT_PAGE_SIZE).min(MAX_PAGE_SIZE),
             skip: skip.unwrap_or(0),
             only_failed: only_failed.unwrap_or(false),
-            others,
+            other_parameters,
         })
     }
 
-    /// The part of these that is wanted, and how many there are of it on all pages.
-    pub(super) fn of<T>(&self, all: impl Iterator<Item = (Facts, T)>) -> (Vec<T>, usize) {
-        let takes = |facts: &Facts| self.filter.as_ref().is_none_or(|filter| filter.takes(facts));
-        let found: Vec<_> = all.filter(|(facts, _)| takes(facts)).map(|(_, found)| found).collect();
+    /// Returns the matching items of this page, and the number of matching items on all pages.
+    pub(super) fn page<T>(&self, all: impl Iterator<Item = (FilterValues, T)>) -> (Vec<T>, usize) {
+        let matches =
+            |values: &FilterValues| self.filter.as_ref().is_none_or(|filter| filter.matches(values));
+        let found: Vec<_> = all.filter(|(values, _)| matches(values)).map(|(_, found)| found).collect();
         let count = found.len();
         (found.into_iter().skip(self.skip).take(self.top).collect(), count)
     }
 
-    /// The link to the page after this one, if there is one: absolute, since some clients follow it as it stands.
-    pub(super) fn next(&self, count: usize, authority: &Authority, path: &str) -> Option<String> {
+    /// Returns the link to the next page, if there is one. It is absolute, since some clients do not resolve it.
+    pub(super) fn next_link(&self, count: usize, authority: &Authority, path: &str) -> Option<String> {
         let skip = self.skip.saturating_add(self.top);
         if skip >= count {
             return None;
         }
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(&self.others).append_pair("$skip", &skip.to_string());
-        // Not every client takes + for a space.
+        query.extend_pairs(&self.other_parameters).append_pair("$skip", &skip.to_string());
+        // Not all clients decode + as a space.
         let query = query.finish().replace('+', "%20");
         Some(format!("https://{authority}{path}?{query}"))
     }
 }
 
-/// A version is a date; which one makes no difference.
-pub(super) fn check_api_version(query: Option<&str>) -> Result<(), Problem> {
+/// Checks that the API version is a date; all dates are accepted.
+pub(super) fn check_api_version(query: Option<&str>) -> Result<(), ApiError> {
     for (name, value) in pairs(query) {
         let date = value.strip_suffix("-preview").unwrap_or(&value);
         let is_date = date.len() == 10
@@ -93,16 +95,16 @@ pub(super) fn check_api_version(query: Option<&str>) -> Result<(), Problem> {
                 _ => byte.is_ascii_digit(),
             });
         if name == "api-version" && !is_date {
-            let message = "The api-version is not one; write a date such as 2024-05-01.";
-            return Err(Problem::validation("api-version", message));
+            let message = "The api-version must be a date such as 2024-05-01.";
+            return Err(ApiError::validation("api-version", message));
         }
     }
     Ok(())
 }
 
-/// A parameter of a query.
-pub(super) fn parameter(query: Option<&str>, wanted: &str) -> Option<String> {
-    pairs(query).find(|(name, _)| name == wanted).map(|(_, value)| value)
+/// Returns a query parameter.
+pub(super) fn parameter(query: Option<&str>, parameter: &str) -> Option<String> {
+    pairs(query).find(|(name, _)| name == parameter).map(|(_, value)| value)
 }
 
 fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> {
@@ -110,33 +112,33 @@ fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> {
     pairs.map(|(name, value)| (name.into_owned(), value.into_owned()))
 }
 
-fn number(name: &'static str, value: &str, least: usize) -> Result<usize, Problem> {
+fn number(name: &'static str, value: &str, min: usize) -> Result<usize, ApiError> {
     let number =
-        value.parse().ok().filter(|number| *number >= least && value.bytes().all(|b| b.is_ascii_digit()));
-    number.ok_or_else(|| Problem::validation(name, format!("{name} has to be a number from {least} on.")))
+        value.parse().ok().filter(|number| *number >= min && value.bytes().all(|b| b.is_ascii_digit()));
+    number.ok_or_else(|| ApiError::validation(name, format!("{name} must be a number of at least {min}.")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    static FIELDS: Fields = Fields { texts: &["name"], expire: false };
+    static FIELDS: FilterFields = FilterFields { texts: &["name"], has_expiration: false };
 
     #[test]
-    fn the_next_page_is_asked_with_all_that_this_one_was() {
+    fn next_link_keeps_all_parameters() {
         let query = "api-version=2024-05-01&$filter=contains(name,'a%20b%2Bc')&%24top=50&$skip=100";
-        let wanted = ListQuery::parse(Some(query), &FIELDS).unwrap();
-        assert_eq!((wanted.top, wanted.skip), (50, 100));
+        let query = ListQuery::parse(Some(query), &FIELDS).unwrap();
+        assert_eq!((query.top, query.skip), (50, 100));
         let authority = Authority::from_static("localhost:9443");
-        assert_eq!(wanted.next(150, &authority, "/x"), None);
-        let next = wanted.next(151, &authority, "/x%2Fy").unwrap();
+        assert_eq!(query.next_link(150, &authority, "/x"), None);
+        let next = query.next_link(151, &authority, "/x%2Fy").unwrap();
         assert!(next.starts_with("https://localhost:9443/x%2Fy?api-version=2024-05-01&"), "{next}");
         let again = ListQuery::parse(next.split_once('?').map(|(_, query)| query), &FIELDS).unwrap();
-        assert_eq!(again, ListQuery { skip: 150, ..wanted });
+        assert_eq!(again, ListQuery { skip: 150, ..query });
     }
 
     #[test]
-    fn numbers_and_names_are_checked() {
+    fn parameters_are_validated() {
         for (query, is_good) in [
             ("$top=1", true),
             ("$top=0", false),
@@ -154,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(ListQuery::parse(Some(query), &FIELDS).is_ok(), is_good, "{query}");
         }
-        assert_eq!(ListQuery::parse(Some("$top=100000"), &FIELDS).unwrap().top, LARGEST_PAGE);
+        assert_eq!(ListQuery::parse(Some("$top=100000"), &FIELDS).unwrap().top, MAX_PAGE_SIZE);
         for (query, is_good) in [
             ("", true),
             ("api-version=2024-05-01", true),

@@ -1,4 +1,4 @@
-//! Policy documents as resources: each API's, and the one that stands above all of them.
+//! Policy resources: those of APIs, and the global policy.
 
 use axum::{
     Json,
@@ -11,80 +11,92 @@ use serde_json::{Value as JsonValue, json};
 use tower_mtls::apim::{Document, Format};
 
 use super::{
-    ApiRequest, Problem, apis,
+    ApiError, ApiRequest, apis,
     audit::Audit,
-    body::{self, Names},
-    change::Change,
-    etag, listing, tagged,
+    body::{self, PropertyNames},
+    etag,
+    item_change::ItemChange,
+    listing, with_etag,
 };
-use crate::store::{Api, Condition, Id, Item, Policy, Refusal, Revision, Settings, Value};
+use crate::store::{Api, ChangeError, Id, Item, ItemValue, Policy, Precondition, Revision, Settings};
 
-static NAMES: Names = Names { known: &["format", "value"], idle: &["warnings"] };
+static NAMES: PropertyNames = PropertyNames { known: &["format", "value"], ignored: &["warnings"] };
 
 #[derive(Deserialize)]
-struct Properties {
+struct PolicyProperties {
     format: Option<String>,
     value: Option<String>,
 }
 
 impl ApiRequest {
-    pub(super) fn list_policies(&self, of: Option<&Id>, head: &Parts) -> Result<Response, Problem> {
-        self.check_api(of)?;
-        let found = match self.find_policy(of) {
-            Ok(policy) => vec![self.policy_resource(of, &policy, wanted_format(head)?)?],
+    pub(super) fn list_policies(&self, api_id: Option<&Id>, head: &Parts) -> Result<Response, ApiError> {
+        self.check_api(api_id)?;
+        let found = match self.find_policy(api_id) {
+            Ok(policy) => vec![self.policy_resource(api_id, &policy, requested_format(head)?)?],
             Err(_) => Vec::new(),
         };
         Ok(Json(json!({ "count": found.len(), "value": found })).into_response())
     }
 
-    pub(super) fn policy(&self, of: Option<&Id>, head: &Parts) -> Result<Response, Problem> {
-        let policy = self.find_policy(of)?;
-        Ok(tagged(StatusCode::OK, policy.tag, self.policy_resource(of, &policy, wanted_format(head)?)?))
+    pub(super) fn policy(&self, api_id: Option<&Id>, head: &Parts) -> Result<Response, ApiError> {
+        let policy = self.find_policy(api_id)?;
+        Ok(with_etag(
+            StatusCode::OK,
+            policy.tag,
+            self.policy_resource(api_id, &policy, requested_format(head)?)?,
+        ))
     }
 
     pub(super) async fn put_policy(
         self,
-        of: Option<Id>,
+        api_id: Option<Id>,
         head: &Parts,
         body: Body,
-    ) -> Result<Response, Problem> {
-        let condition = etag::condition_to_put(&head.headers)?;
-        let audit = Audit::new("put", "policy", head, id_of(of.as_ref()));
-        let is_there = of.as_ref().map_or(Ok(()), apis::refuse_file_route);
-        let read = match is_there.and_then(|()| self.check_api(of.as_ref())) {
-            Ok(()) => body::properties::<Properties>(body, &NAMES, false).await.and_then(read),
+    ) -> Result<Response, ApiError> {
+        let condition = etag::precondition_of_put(&head.headers)?;
+        let audit = Audit::new("put", "policy", head, id_or_empty(api_id.as_ref()));
+        let is_changeable = api_id.as_ref().map_or(Ok(()), apis::check_is_not_file_route);
+        let read = match is_changeable.and_then(|()| self.check_api(api_id.as_ref())) {
+            Ok(()) => body::properties::<PolicyProperties>(body, &NAMES, false).await.and_then(read),
             Err(problem) => Err(problem),
         };
-        let (format, text) = read.inspect_err(|problem| audit.refused(problem))?;
-        let (made, shown) = (of.clone(), of.clone());
+        let (format, text) = read.inspect_err(|error| audit.rejected(error))?;
+        let (edited_id, result_id) = (api_id.clone(), api_id.clone());
         let edit = move |settings: &Settings, tag| {
             let policy = Policy::new(format, text.clone(), tag);
-            with_policy(settings, made.as_ref(), Some(policy))?.ok_or(Refusal::Absent)
+            with_policy(settings, edited_id.as_ref(), Some(policy))?.ok_or(ChangeError::Absent)
         };
-        let resource = move |asked: &Self, settings: &Settings| {
-            let of = shown.as_ref();
-            asked.policy_resource(of, policy(settings, of).ok_or_else(|| absent(of))?, format)
+        let resource = move |request: &Self, settings: &Settings| {
+            let api_id = result_id.as_ref();
+            request.policy_resource(
+                api_id,
+                policy(settings, api_id).ok_or_else(|| not_found(api_id))?,
+                format,
+            )
         };
-        change(of, audit, condition).make(self, edit, resource).await
+        item_change(api_id, audit, condition).put(self, edit, resource).await
     }
 
-    pub(super) async fn delete_policy(self, of: Option<Id>, head: &Parts) -> Result<Response, Problem> {
-        let condition = etag::condition_to_delete(&head.headers, "policy")?;
-        let audit = Audit::new("delete", "policy", head, id_of(of.as_ref()));
-        of.as_ref().map_or(Ok(()), apis::refuse_file_route).inspect_err(|problem| audit.refused(problem))?;
-        let removed = of.clone();
-        let edit = move |settings: &Settings| with_policy(settings, removed.as_ref(), None);
-        change(of, audit, condition).remove(self, edit, StatusCode::OK).await
+    pub(super) async fn delete_policy(self, api_id: Option<Id>, head: &Parts) -> Result<Response, ApiError> {
+        let condition = etag::required_if_match(&head.headers, "policy")?;
+        let audit = Audit::new("delete", "policy", head, id_or_empty(api_id.as_ref()));
+        api_id
+            .as_ref()
+            .map_or(Ok(()), apis::check_is_not_file_route)
+            .inspect_err(|error| audit.rejected(error))?;
+        let removed_id = api_id.clone();
+        let edit = move |settings: &Settings| with_policy(settings, removed_id.as_ref(), None);
+        item_change(api_id, audit, condition).remove(self, edit, StatusCode::OK).await
     }
 
-    fn find_policy(&self, of: Option<&Id>) -> Result<Policy, Problem> {
-        self.check_api(of)?;
-        policy(&self.apis.settings(), of).cloned().ok_or_else(|| absent(of))
+    fn find_policy(&self, api_id: Option<&Id>) -> Result<Policy, ApiError> {
+        self.check_api(api_id)?;
+        policy(&self.apis.settings(), api_id).cloned().ok_or_else(|| not_found(api_id))
     }
 
-    /// There is no policy where there is no API. Those of the file's routes are not told here.
-    fn check_api(&self, of: Option<&Id>) -> Result<(), Problem> {
-        match of {
+    /// Checks that the API exists. Policies of the configuration file's routes are not accessible here.
+    fn check_api(&self, api_id: Option<&Id>) -> Result<(), ApiError> {
+        match api_id {
             Some(id) if !self.apis.settings().apis.contains_key(id) => self.api(id).map(drop),
             _ => Ok(()),
         }
@@ -92,130 +104,131 @@ impl ApiRequest {
 
     fn policy_resource(
         &self,
-        of: Option<&Id>,
+        api_id: Option<&Id>,
         policy: &Policy,
-        wanted: Format,
-    ) -> Result<JsonValue, Problem> {
-        let value = policy.format().convert(&policy.value, wanted).map_err(|errors| {
+        format: Format,
+    ) -> Result<JsonValue, ApiError> {
+        let value = policy.format().convert(&policy.value, format).map_err(|errors| {
             let message =
-                format!("The policy cannot be written in this format; ask for the other one: {errors}");
-            Problem::validation("format", message)
+                format!("The policy cannot be converted to this format; request the other one: {errors}");
+            ApiError::validation("format", message)
         })?;
-        let format = if wanted == Format::Xml { "xml" } else { "rawxml" };
+        let format = if format == Format::Xml { "xml" } else { "rawxml" };
         let mut properties = json!({ "format": format, "value": value });
-        let warnings = self.warnings(of);
+        let warnings = self.warnings(api_id);
         if !warnings.is_empty() {
-            // More than Azure tells.
+            // Not in Azure's API.
             properties["warnings"] = warnings.into();
         }
-        let (path, kind) = match of {
+        let (path, kind) = match api_id {
             Some(id) => (format!("/apis/{id}/policies/policy"), "apis/policies"),
             None => ("/policies/policy".to_owned(), "policies"),
         };
-        Ok(self.named(&path, kind, "policy", properties))
+        Ok(self.resource_json(&path, kind, "policy", properties))
     }
 
-    /// What is odd about an API's policy, as it serves.
-    fn warnings(&self, of: Option<&Id>) -> Vec<String> {
-        let site = self.site.load();
-        let route = of.and_then(|id| site.apis.routes.get(id)).and_then(|(_, route)| route.as_ref());
-        let document = route.and_then(|route| route.guard.document());
+    /// Returns the warnings about the effective policy of an API.
+    fn warnings(&self, api_id: Option<&Id>) -> Vec<String> {
+        let routing = self.routing.load();
+        let route = api_id.and_then(|id| routing.apis.routes.get(id)).and_then(|(_, route)| route.as_ref());
+        let document = route.and_then(|route| route.policy.document());
         document.map(Document::warnings).unwrap_or_default().iter().map(ToString::to_string).collect()
     }
 }
 
-fn policy<'s>(settings: &'s Settings, of: Option<&Id>) -> Option<&'s Policy> {
-    match of {
+fn policy<'s>(settings: &'s Settings, api_id: Option<&Id>) -> Option<&'s Policy> {
+    match api_id {
         Some(id) => settings.apis.get(id)?.value.policy.as_ref(),
         None => settings.policy.as_ref().map(|stored| &*stored.value),
     }
 }
 
-/// What is written down of the API, or of the policy itself; None: nothing any more.
+/// Returns the new value of the API's record, or of the global policy's; None removes the record.
 fn with_policy(
     settings: &Settings,
-    of: Option<&Id>,
+    api_id: Option<&Id>,
     policy: Option<Policy>,
-) -> Result<Option<Value>, Refusal> {
-    match of {
-        None => Ok(policy.map(Value::Policy)),
+) -> Result<Option<ItemValue>, ChangeError> {
+    match api_id {
+        None => Ok(policy.map(ItemValue::Policy)),
         Some(id) => {
-            let api = settings.apis.get(id).ok_or(Refusal::Absent)?;
-            Ok(Some(Value::Api(Api { policy, ..Api::clone(&api.value) })))
+            let api = settings.apis.get(id).ok_or(ChangeError::Absent)?;
+            Ok(Some(ItemValue::Api(Api { policy, ..Api::clone(&api.value) })))
         }
     }
 }
 
-fn read(properties: Properties) -> Result<(Format, String), Problem> {
+fn read(properties: PolicyProperties) -> Result<(Format, String), ApiError> {
     let format = match properties.format.as_deref() {
         None | Some("xml") => Format::Xml,
         Some("rawxml") => Format::RawXml,
         Some("xml-link" | "rawxml-link") => {
-            let message = "Links are not followed here: send the document itself, as xml or rawxml.";
-            return Err(Problem::validation("format", message));
+            let message = "Links are not supported: send the document itself, as xml or rawxml.";
+            return Err(ApiError::validation("format", message));
         }
         Some(other) => {
-            return Err(Problem::validation(
+            return Err(ApiError::validation(
                 "format",
-                format!("The format {other:?} is neither xml nor rawxml."),
+                format!("The format {other:?} is not supported: use xml or rawxml."),
             ));
         }
     };
     let value = properties.value.filter(|value| !value.trim().is_empty());
-    let value =
-        value.ok_or_else(|| Problem::validation("value", "properties.value is missing: the document."))?;
+    let value = value.ok_or_else(|| {
+        ApiError::validation("value", "properties.value is missing: send the policy document.")
+    })?;
     if format == Format::Xml {
-        refuse_raw(&value)?;
+        check_is_not_raw(&value)?;
     }
     Ok((format, value))
 }
 
-/// Says so if a document is in the other format than it is said to be.
-fn refuse_raw(value: &str) -> Result<(), Problem> {
+/// Rejects a document that is valid as rawxml only.
+fn check_is_not_raw(value: &str) -> Result<(), ApiError> {
     let Err(errors) = Format::Xml.convert(value, Format::Xml) else { return Ok(()) };
     if Format::RawXml.convert(value, Format::RawXml).is_err() {
         return Ok(());
     }
-    let what = errors
+    let first = errors
         .iter()
         .next()
         .map(|error| format!("line {}, column {}: {}", error.line(), error.column(), error.message()));
     let message = format!(
-        "The document is rawxml: its expressions are not escaped. Send the format rawxml with it. As xml: {}.",
-        what.unwrap_or_default()
+        "The document is rawxml: its expressions are not escaped. Send it with the format rawxml. As xml: {}.",
+        first.unwrap_or_default()
     );
-    Err(Problem::validation("format", message))
+    Err(ApiError::validation("format", message))
 }
 
-/// In which format the document is asked for.
-fn wanted_format(head: &Parts) -> Result<Format, Problem> {
+/// Returns the requested format of the document.
+fn requested_format(head: &Parts) -> Result<Format, ApiError> {
     match listing::parameter(head.uri.query(), "format").as_deref() {
         None | Some("xml") => Ok(Format::Xml),
         Some("rawxml") => Ok(Format::RawXml),
-        Some(_) => Err(Problem::validation("format", "format is xml or rawxml.")),
+        Some(_) => Err(ApiError::validation("format", "The format must be xml or rawxml.")),
     }
 }
 
-fn absent(of: Option<&Id>) -> Problem {
-    Problem::not_found(match of {
+fn not_found(api_id: Option<&Id>) -> ApiError {
+    ApiError::not_found(match api_id {
         Some(id) => format!("The API '{id}' has no policy."),
-        None => "There is no policy of all APIs.".to_owned(),
+        None => "There is no global policy.".to_owned(),
     })
 }
 
-fn change(
-    of: Option<Id>,
+fn item_change(
+    api_id: Option<Id>,
     audit: Audit,
-    condition: Condition,
-) -> Change<impl Fn(&Settings) -> Option<Revision>> {
-    let (item, what) = match &of {
+    condition: Precondition,
+) -> ItemChange<impl Fn(&Settings) -> Option<Revision>> {
+    let (item, name) = match &api_id {
         Some(id) => (Item::Api(id.clone()), format!("the policy of the API '{id}'")),
-        None => (Item::Policy, "the policy of all APIs".to_owned()),
+        None => (Item::Policy, "the global policy".to_owned()),
     };
-    let tag = move |settings: &Settings| policy(settings, of.as_ref()).map(|policy| policy.tag);
-    Change { item, what, audit, condition, must_exist: false, tag }
+    let tag = move |settings: &Settings| policy(settings, api_id.as_ref()).map(|policy| policy.tag);
+    ItemChange { item, name, audit, condition, must_exist: false, tag }
 }
 
-fn id_of(of: Option<&Id>) -> &str {
-    of.map_or("", |id| id)
+fn id_or_empty(api_id: Option<&Id>) -> &str {
+    api_id.map_or("", |id| id)
 }

@@ -1,4 +1,4 @@
-// The management API, asked with the token if it asks for one.
+// Client of the management API. Prompts for the token when the API requires one.
 
 import { sentence } from "./dom.js";
 
@@ -6,47 +6,47 @@ const SERVICE =
   "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/gateway/providers/Microsoft.ApiManagement/service/gateway";
 const VERSION = "2024-05-01";
 
-// The only place where the token is kept.
+// The token is kept in memory only.
 let token = "";
-let asking = null;
-let askForToken = async () => "";
-let tokenChanged = () => {};
+let pendingPrompt = null;
+let promptForToken = async () => "";
+let onTokenChange = () => {};
 
-/** An answer that says no. */
-export class Problem extends Error {
+/** An error response. */
+export class ApiError extends Error {
   constructor(status, code, message, details = []) {
     super(message);
     Object.assign(this, { status, code, details });
   }
 }
 
-/** All that a problem says, as sentences; of what is `item`'s, such as "the API 'shop'", that is not said again. */
+/** Returns the messages of an error as sentences, without a leading `item`, such as "the API 'shop'". */
 export function messagesOf(problem, item) {
   const messages = problem.details?.length > 0 ? problem.details.map((detail) => detail.message) : [problem.message];
   return messages.map((message) => sentence(message.startsWith(`${item}: `) ? message.slice(item.length + 2) : message));
 }
 
-/** As the gateway's messages call an API. */
+/** Returns the name of an API in the gateway's messages. */
 export const apiItem = (id) => `the API '${id}'`;
 
-/** Nobody wanted to enter the token. */
+/** The prompt for the token was cancelled. */
 export class Locked extends Error {}
 
-/** How a token is asked for: the function is given another that tries one. `changed` is told whether one is known. */
-export function askTokenBy(ask, changed) {
-  askForToken = ask;
-  tokenChanged = changed;
+/** Sets the prompt, which receives a function that tries a token, and a listener that is called with whether a token is known. */
+export function onTokenRequired(prompt, listener) {
+  promptForToken = prompt;
+  onTokenChange = listener;
 }
 
 export function forgetToken() {
   token = "";
-  tokenChanged(false);
+  onTokenChange(false);
 }
 
-/** Path of a resource: segments that others chose become one segment each. */
+/** Returns the path of a resource; each segment is encoded. */
 export function path(...segments) {
   if (segments.some((segment) => segment === "." || segment === "..")) {
-    throw new Problem(0, "", "Browsers cannot name an id that is . or ..; use gateway certificates on the command line.");
+    throw new ApiError(0, "", "Browsers cannot address the ids . and ..; use the command gateway certificates.");
   }
   return `${SERVICE}/${segments.map(encodeURIComponent).join("/")}`;
 }
@@ -61,55 +61,55 @@ async function send(method, url, { etag, body, signal } = {}, withToken = token)
     return await fetch(url, { ...options, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "", "The gateway cannot be reached.");
+    throw new ApiError(0, "", "The gateway cannot be reached.");
   }
 }
 
-/** True: it is the token; false: it is not. */
+/** Tries a token and keeps it if it is valid; returns whether it is. */
 async function tryToken(candidate) {
   if (!/^[!-~]+$/.test(candidate)) return false;
   const url = `${path("certificates")}?api-version=${VERSION}&$top=1`;
   const response = await send("GET", url, {}, candidate);
   if (response.status === 401) return false;
   token = candidate;
-  tokenChanged(true);
+  onTokenChange(true);
   return true;
 }
 
-/** Asks once, however many requests are waiting for it. */
-async function wantToken() {
-  asking ??= askForToken(tryToken).finally(() => {
-    asking = null;
+/** Prompts for the token; concurrent requests share one prompt. */
+async function obtainToken() {
+  pendingPrompt ??= promptForToken(tryToken).finally(() => {
+    pendingPrompt = null;
   });
-  if (!(await asking)) throw new Locked("The token is not known.");
+  if (!(await pendingPrompt)) throw new Locked("The token is missing.");
 }
 
-async function problemOf(response) {
+async function errorOf(response) {
   let body = null;
   try {
     body = await response.json();
   } catch {
-    // Not every answer has a body.
+    // Some responses have no body.
   }
   const { code, message, details } = body?.error ?? {};
-  if (message) return new Problem(response.status, code, message, details ?? []);
+  if (message) return new ApiError(response.status, code, message, details ?? []);
   if (response.status === 403) {
-    return new Problem(403, "", "The gateway wants a client certificate here, and your browser showed none that it admits.");
+    return new ApiError(403, "", "The gateway requires a client certificate. Your browser presented none that it admits.");
   }
-  return new Problem(response.status, "", `The gateway answered ${response.status}.`);
+  return new ApiError(response.status, "", `The gateway responded with status ${response.status}.`);
 }
 
-/** Asks, for the token too if it has to be. Answers with the body, the ETag and the gateway's time. */
-async function askUrl(method, url, options) {
+/** Sends a request, and prompts for the token if required. Returns the body, the ETag and the gateway's time. */
+async function callUrl(method, url, options) {
   let sentToken = token;
   let response = await send(method, url, options);
   while (response.status === 401) {
-    // While this one was on its way, another may have learned it.
-    if (token === sentToken) await wantToken();
+    // Another request can have obtained the token meanwhile.
+    if (token === sentToken) await obtainToken();
     sentToken = token;
     response = await send(method, url, options);
   }
-  if (!response.ok) throw await problemOf(response);
+  if (!response.ok) throw await errorOf(response);
   const text = await response.text();
   const date = Date.parse(response.headers.get("Date") ?? "");
   return {
@@ -120,32 +120,32 @@ async function askUrl(method, url, options) {
   };
 }
 
-/** Asks about the resource at this path, made by `path`. Options: query, etag, body, signal. */
-export function ask(method, resource, { query = {}, ...options } = {}) {
+/** Calls the API for a resource, whose path is built by `path`. Options: query, etag, body, signal. */
+export function callApi(method, resource, { query = {}, ...options } = {}) {
   const search = new URLSearchParams({ "api-version": VERSION, ...query });
-  return askUrl(method, `${resource}?${search}`, options);
+  return callUrl(method, `${resource}?${search}`, options);
 }
 
-/** The same, and null if there is no such resource. */
-export async function askFor(resource, query = {}) {
+/** Gets a resource; null if it does not exist. */
+export async function getOrNull(resource, query = {}) {
   try {
-    return await ask("GET", resource, { query });
+    return await callApi("GET", resource, { query });
   } catch (problem) {
     if (problem.status === 404) return null;
     throw problem;
   }
 }
 
-/** Follows a link to another page of a list; the token goes nowhere else. */
+/** Follows a link to another page of a list. Links to other origins are rejected, to protect the token. */
 export function follow(link, options) {
   const url = new URL(link, location.href);
-  if (url.origin !== location.origin) throw new Problem(0, "", "The link to the next page leads elsewhere.");
-  return askUrl("GET", url.href, options);
+  if (url.origin !== location.origin) throw new ApiError(0, "", "The link to the next page leads to another site.");
+  return callUrl("GET", url.href, options);
 }
 
-/** All entries of a list. */
+/** Returns all entries of a list. */
 export async function all(resource) {
-  let page = await ask("GET", resource, { query: { $top: "1000" } });
+  let page = await callApi("GET", resource, { query: { $top: "1000" } });
   const entries = [...page.body.value];
   while (page.body.nextLink) {
     page = await follow(page.body.nextLink);

@@ -1,9 +1,9 @@
-// The page of the APIs, and that of one API.
+// The list of APIs, and the page of an API.
 
-import { all, apiItem, ask, askFor, messagesOf, path } from "./api.js";
+import { all, apiItem, callApi, getOrNull, messagesOf, path } from "./api.js";
 import { isMadeFor } from "./backends.js";
 import { openForm } from "./dialog.js";
-import { field, foreign, h, notice, say, sayNext, table } from "./dom.js";
+import { field, untrusted, h, notice, announce, announceOnNextPage, table } from "./dom.js";
 import { callersMark, callersOf, effectOf, effectsOf, targetMark, targetOf } from "./effective.js";
 import { showPolicy } from "./policy.js";
 import { showSecurity, usesOwnBackend } from "./security.js";
@@ -11,11 +11,11 @@ import { showSecurity, usesOwnBackend } from "./security.js";
 const link = (id, tab = "security") => `#/apis/${encodeURIComponent(id)}/${tab}`;
 const text = (attributes = {}) => h("input", { type: "text", autocomplete: "off", spellcheck: "false", ...attributes });
 
-/** The fields of an API, and how they become the properties of one; null if one of them is wrong. */
+/** Form fields of an API. `read` returns the properties, or null if a field is invalid. */
 function fields(properties = {}) {
   const name = field("Display name", text({ required: true }));
-  const prefix = field("Path", text({ required: true }), "What follows the gateway's address: orders for https://gateway/orders; / for all that nothing else answers.");
-  const url = field("Backend URL", text({ type: "url", required: true }), "Where its requests go, as https://orders.internal/api.");
+  const prefix = field("Path", text({ required: true }), "Path prefix after the gateway's address, such as orders for https://gateway/orders. Use / for all other requests.");
+  const url = field("Backend URL", text({ type: "url", required: true }), "The URL of the backend, such as https://orders.internal/api.");
   name.input.value = properties.displayName ?? "";
   prefix.input.value = properties.path === "" ? "/" : (properties.path ?? "");
   url.input.value = properties.serviceUrl ?? "";
@@ -25,16 +25,16 @@ function fields(properties = {}) {
     name,
     elements: list.map((one) => one.element),
     read() {
-      for (const one of list) one.accept();
-      if (!name.input.value.trim()) return name.refuse("The display name is missing.") ?? null;
-      if (!prefix.input.value.trim()) return prefix.refuse("The path is missing.") ?? null;
-      if (!/^https?:\/\/[^/]/.test(url.input.value.trim())) return url.refuse("Write a URL that begins with https:// or http://.") ?? null;
+      for (const one of list) one.clearError();
+      if (!name.input.value.trim()) return name.showError("The display name is missing.") ?? null;
+      if (!prefix.input.value.trim()) return prefix.showError("The path is missing.") ?? null;
+      if (!/^https?:\/\/[^/]/.test(url.input.value.trim())) return url.showError("Enter a URL that begins with https:// or http://.") ?? null;
       return { displayName: name.input.value.trim(), path: prefix.input.value.trim(), serviceUrl: url.input.value.trim(), protocols: ["https"] };
     },
-    /** Shows a refusal beside what it is about; false if it is about none of the fields. */
-    refuse(problem, id) {
+    /** Shows an error at the field that it refers to; returns false if it refers to no field. */
+    showError(problem, id) {
       const target = problem.details?.[0]?.target?.split(".").at(-1);
-      places[target]?.refuse(messagesOf(problem, apiItem(id))[0]);
+      places[target]?.showError(messagesOf(problem, apiItem(id))[0]);
       return Object.hasOwn(places, target ?? "");
     },
   };
@@ -42,7 +42,7 @@ function fields(properties = {}) {
 
 async function create() {
   const form = fields();
-  const id = field("Id", text({ required: true, maxlength: "80" }), "What scripts call it.");
+  const id = field("Id", text({ required: true, maxlength: "80" }), "Identifier of the API in scripts.");
   let isOwnId = false;
   id.input.addEventListener("input", () => {
     isOwnId = id.input.value !== "";
@@ -57,17 +57,17 @@ async function create() {
     content: [nameElement, id.element, others],
     action: "Create",
     async submit() {
-      id.accept();
+      id.clearError();
       const properties = form.read();
       if (!properties) return false;
       const name = id.input.value.trim();
-      if (!name || name === "." || name === "..") return id.refuse("The id is missing, or . or ..");
+      if (!name || name === "." || name === "..") return id.showError("Enter an id other than . and ..");
       try {
-        await ask("PUT", path("apis", name), { body: { properties } });
+        await callApi("PUT", path("apis", name), { body: { properties } });
       } catch (problem) {
-        if (problem.status === 412) id.refuse("There is an API with this id. Choose another id.");
-        else if (problem.details?.[0]?.target === "id") id.refuse(problem.message);
-        else if (!form.refuse(problem, name)) throw problem;
+        if (problem.status === 412) id.showError("An API with this id already exists. Choose another id.");
+        else if (problem.details?.[0]?.target === "id") id.showError(problem.message);
+        else if (!form.showError(problem, name)) throw problem;
         return false;
       }
       created = name;
@@ -77,29 +77,29 @@ async function create() {
   return created;
 }
 
-/** The policy of an API as XML; null if it has none. */
-const policyOf = async (id) => (await askFor(path("apis", id, "policies", "policy"), { format: "xml" }))?.body.properties.value ?? null;
+/** Returns the policy of an API as XML; null if it has none. */
+const policyOf = async (id) => (await getOrNull(path("apis", id, "policies", "policy"), { format: "xml" }))?.body.properties.value ?? null;
 
-/** Asks, and deletes an API with the backend that the page for its security has made. */
+/** Confirms and deletes an API, with the backend that the Security tab created for it. */
 async function remove(id) {
-  const [api, backEnds] = await Promise.all([ask("GET", path("apis", id)), all(path("backends"))]);
-  const hasOwn = backEnds.some(({ name, properties }) => name === id && isMadeFor(id, properties));
+  const [api, backends] = await Promise.all([callApi("GET", path("apis", id)), all(path("backends"))]);
+  const hasOwn = backends.some(({ name, properties }) => name === id && isMadeFor(id, properties));
   return openForm({
-    title: ["Delete ", foreign(api.body.properties.displayName), "?"],
+    title: ["Delete ", untrusted(api.body.properties.displayName), "?"],
     content: h(
       "p",
       {},
-      ...["Requests to ", h("code", {}, foreign(`/${api.body.properties.path}`)), " will find no route any more. Its policy goes with it"],
-      hasOwn ? [", and so does the backend ", foreign(id), " that was made for it, unless something else uses that."] : ".",
+      ...["Requests to ", h("code", {}, untrusted(`/${api.body.properties.path}`)), " will no longer be routed. Its policy will be deleted"],
+      hasOwn ? [", and so will the backend ", untrusted(id), " that was created for it, unless it is in use."] : ".",
     ),
     action: "Yes, delete it",
     cancel: "No, keep it",
     isDangerous: true,
     async submit() {
-      await ask("DELETE", path("apis", id), { etag: api.etag });
+      await callApi("DELETE", path("apis", id), { etag: api.etag });
       if (hasOwn) {
-        await ask("DELETE", path("backends", id), { etag: "*" }).catch((problem) => {
-          // Something else uses it: it stays.
+        await callApi("DELETE", path("backends", id), { etag: "*" }).catch((problem) => {
+          // Still in use.
           if (problem.status !== 400) throw problem;
         });
       }
@@ -115,14 +115,14 @@ export async function showApis(view) {
   const load = async () => {
     const apis = await all(path("apis"));
     if (apis.length === 0) {
-      list.replaceChildren(h("p", { class: "empty" }, "There is no API yet."));
+      list.replaceChildren(h("p", { class: "empty" }, "There are no APIs yet."));
       return;
     }
-    const places = new Map(apis.map(({ name, properties }) => [name, h("div", {}, foreign(properties.serviceUrl))]));
-    const callers = new Map(apis.map(({ name, properties }) => [name, h("span", { class: "aside" }, properties.readOnly ? "as gateway.toml says" : "see its page")]));
+    const places = new Map(apis.map(({ name, properties }) => [name, h("div", {}, untrusted(properties.serviceUrl))]));
+    const callers = new Map(apis.map(({ name, properties }) => [name, h("span", { class: "aside" }, properties.readOnly ? "see gateway.toml" : "see API")]));
     const shown = apis.map(({ name, properties }) => [
-      [h("a", { href: link(name) }, foreign(properties.displayName)), " ", properties.readOnly && readOnlyMark()],
-      h("code", {}, foreign(`/${properties.path ?? ""}`)),
+      [h("a", { href: link(name) }, untrusted(properties.displayName)), " ", properties.readOnly && readOnlyMark()],
+      h("code", {}, untrusted(`/${properties.path ?? ""}`)),
       places.get(name),
       callers.get(name),
       h(
@@ -130,10 +130,10 @@ export async function showApis(view) {
         { class: "row-actions" },
         properties.readOnly
           ? h("span", { class: "aside" }, "none")
-          : h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => removeRow(name, properties.displayName)) }, "Delete", h("span", { class: "unseen" }, " ", foreign(properties.displayName))),
+          : h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => removeRow(name, properties.displayName)) }, "Delete", h("span", { class: "visually-hidden" }, " ", untrusted(properties.displayName))),
       ),
     ]);
-    list.replaceChildren(table("APIs", ["Name", "Path", "Backend", "Who may call", "Actions"], shown));
+    list.replaceChildren(table("APIs", ["Name", "Path", "Backend", "Callers", "Actions"], shown));
     const urls = new Map(apis.filter(({ properties }) => !properties.readOnly).map(({ name, properties }) => [name, properties.serviceUrl]));
     await effectsOf([...urls.keys()], (name, effect) => {
       places.get(name).replaceChildren(...[targetMark(targetOf(effect, urls.get(name)), name)].flat(Infinity).filter(Boolean));
@@ -144,17 +144,17 @@ export async function showApis(view) {
     if (!(await remove(id))) return;
     await load();
     view.heading.focus();
-    say(`${displayName} was deleted.`);
+    announce(`${displayName} was deleted.`);
   };
   const add = async () => {
     const id = await create();
     if (id === null) return;
-    sayNext(`${id} was created. Requests are served from now on.`);
+    announceOnNextPage(`${id} was created and is now served.`);
     location.hash = link(id);
   };
   view.show(
     h("div", { class: "title" }, view.heading, h("button", { type: "button", class: "primary", click: () => view.trying(add) }, "Create API")),
-    h("p", { class: "lead" }, "What callers reach, and which backends answer. Those of gateway.toml are changed there."),
+    h("p", { class: "lead" }, "Published paths and the backends that serve them. Routes of gateway.toml are read-only here."),
     list,
   );
   await load();
@@ -170,19 +170,19 @@ async function showSettings(view, element, api) {
     if (!properties) return;
     try {
       if (properties.serviceUrl !== api.body.properties.serviceUrl && usesOwnBackend(await policyOf(id), id)) {
-        // The backend that the page for its security has made goes along.
-        const backEnd = await ask("GET", path("backends", id));
-        const body = { properties: { ...backEnd.body.properties, url: properties.serviceUrl } };
-        await ask("PUT", path("backends", id), { body, etag: backEnd.etag });
+        // Also update the backend that the Security tab created.
+        const backend = await callApi("GET", path("backends", id));
+        const body = { properties: { ...backend.body.properties, url: properties.serviceUrl } };
+        await callApi("PUT", path("backends", id), { body, etag: backend.etag });
       }
-      await ask("PATCH", path("apis", id), { body: { properties }, etag: api.etag });
+      await callApi("PATCH", path("apis", id), { body: { properties }, etag: api.etag });
     } catch (problem) {
-      if (problem.status === 412) problems.replaceChildren(notice("error", h("p", {}, "Somebody else changed this API meanwhile. Reload the page to see how it stands.")));
-      else if (!form.refuse(problem, id)) throw problem;
+      if (problem.status === 412) problems.replaceChildren(notice("error", h("p", {}, "This API was changed by someone else. Reload the page to see the current version.")));
+      else if (!form.showError(problem, id)) throw problem;
       return;
     }
     await showApi(view, id, "settings");
-    say("Saved. In effect for every request from now on.");
+    announce("Saved. The change is in effect for new requests.");
   };
   element.replaceChildren(
     h(
@@ -198,18 +198,18 @@ async function showSettings(view, element, api) {
 const TABS = { security: "Security", policy: "Policy", settings: "Settings" };
 
 export async function showApi(view, id, tab) {
-  const api = await ask("GET", path("apis", id));
+  const api = await callApi("GET", path("apis", id));
   const { displayName, path: prefix, serviceUrl, readOnly = false } = api.body.properties;
   const chosen = Object.hasOwn(TABS, tab ?? "") ? tab : "security";
   const element = h("div", { class: "tab" });
   const line = h("dl", { class: "line" });
   const effect = readOnly ? null : await effectOf(id);
-  /** What decides may have been changed below. */
+  /** Shows the summary; called again after changes on the tabs. */
   const describe = (now) => {
     const facts = [
-      ["Path", h("code", {}, foreign(`/${prefix ?? ""}`))],
-      ["Backend", now ? targetMark(targetOf(now, serviceUrl), id) : foreign(serviceUrl)],
-      ...(now ? [["Who may call", callersMark(callersOf(now))]] : []),
+      ["Path", h("code", {}, untrusted(`/${prefix ?? ""}`))],
+      ["Backend", now ? targetMark(targetOf(now, serviceUrl), id) : untrusted(serviceUrl)],
+      ...(now ? [["Callers", callersMark(callersOf(now))]] : []),
     ];
     line.replaceChildren(...facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
   };
@@ -221,10 +221,10 @@ export async function showApi(view, id, tab) {
     h("div", { class: "title" }, view.heading, readOnly && readOnlyMark()),
     line,
     readOnly
-      ? notice("note", h("p", {}, "This API is a route of gateway.toml. Change it in that file; the gateway reads it again by itself."))
+      ? notice("note", h("p", {}, "This API is a route of gateway.toml. Change it in that file; the gateway reloads it automatically."))
       : h(
           "nav",
-          { class: "tabs", "aria-label": "Parts of this API" },
+          { class: "tabs", "aria-label": "Sections of this API" },
           h("ul", {}, Object.entries(TABS).map(([key, label]) => h("li", {}, h("a", { href: link(id, key), "aria-current": key === chosen ? "page" : null }, label)))),
         ),
     element,
@@ -233,7 +233,7 @@ export async function showApi(view, id, tab) {
   if (chosen === "policy") {
     await showPolicy(view, element, path("apis", id, "policies", "policy"), {
       item: apiItem(id),
-      without: "The policy of all APIs will decide about requests to this API, if there is one. If not, anybody can call it.",
+      without: "The global policy, if there is one, will apply to this API. Without one, anyone can call it.",
       changed: async () => describe(await effectOf(id)),
     });
   } else if (chosen === "settings") await showSettings(view, element, api);

@@ -1,16 +1,16 @@
-// The page of the backends that policies can name: made by scripts, or with the security of an API.
+// The list of backends.
 
-import { all, ask, path } from "./api.js";
+import { all, callApi, path } from "./api.js";
 import { lastFour } from "./certificates.js";
 import { openForm } from "./dialog.js";
-import { foreign, h, say, table } from "./dom.js";
+import { untrusted, h, announce, table } from "./dom.js";
 import { isPlain } from "./effective.js";
-import { refuseDeletion } from "./used-by.js";
+import { showDeletionError } from "./used-by.js";
 
-/** What is said of a backend that was made for the choices on an API's page. */
-export const madeFor = (apiId) => `Made for the API '${apiId}' with its security.`;
+/** Returns the description of a backend that the Security tab creates for an API. */
+export const madeFor = (apiId) => `Created for the API '${apiId}' by the portal.`;
 
-/** Whether a backend was: what others made under the id of an API is theirs. */
+/** Returns whether the Security tab created a backend; others can exist under the id of an API. */
 export const isMadeFor = (apiId, { description }) => description === madeFor(apiId);
 
 function verification({ url, tls = {} }) {
@@ -26,7 +26,7 @@ function verification({ url, tls = {} }) {
 function certificate({ credentials = {} }) {
   const [id] = credentials.certificateIds ?? [];
   const [thumbprint] = credentials.certificate ?? [];
-  if (id !== undefined) return foreign(id);
+  if (id !== undefined) return untrusted(id);
   if (thumbprint !== undefined) return h("code", {}, "…", lastFour(thumbprint));
   return h("span", { class: "aside" }, "none");
 }
@@ -34,38 +34,38 @@ function certificate({ credentials = {} }) {
 export async function showBackends(view) {
   const list = h("div", { class: "list" });
   const load = async () => {
-    const backEnds = await all(path("backends"));
-    if (backEnds.length === 0) {
-      list.replaceChildren(h("p", { class: "empty" }, "There is no backend yet."));
+    const backends = await all(path("backends"));
+    if (backends.length === 0) {
+      list.replaceChildren(h("p", { class: "empty" }, "There are no backends yet."));
       return;
     }
-    const shown = backEnds.map(({ name, properties }) => [
-      foreign(name),
-      [foreign(properties.url), properties.description && h("p", { class: "hint" }, foreign(properties.description))],
+    const shown = backends.map(({ name, properties }) => [
+      untrusted(name),
+      [untrusted(properties.url), properties.description && h("p", { class: "hint" }, untrusted(properties.description))],
       verification(properties),
       certificate(properties),
       h(
         "div",
         { class: "row-actions" },
-        h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => remove(name)) }, "Delete", h("span", { class: "unseen" }, " ", foreign(name))),
+        h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => remove(name)) }, "Delete", h("span", { class: "visually-hidden" }, " ", untrusted(name))),
       ),
     ]);
     list.replaceChildren(table("Backends", ["Id", "URL", "Verification", "Certificate", "Actions"], shown));
   };
   const remove = async (id) => {
-    const { body, etag } = await ask("GET", path("backends", id));
+    const { body, etag } = await callApi("GET", path("backends", id));
     const isDeleted = await openForm({
-      title: ["Delete ", foreign(id), "?"],
-      content: h("p", {}, "Policies will not be able to name the backend ", foreign(body.properties.url), " by this id any more."),
+      title: ["Delete ", untrusted(id), "?"],
+      content: h("p", {}, "Policies will no longer be able to refer to the backend ", untrusted(body.properties.url), " by this id."),
       action: "Yes, delete it",
       cancel: "No, keep it",
       isDangerous: true,
-      async submit({ refuse }) {
+      async submit({ showError }) {
         try {
-          await ask("DELETE", path("backends", id), { etag });
+          await callApi("DELETE", path("backends", id), { etag });
           return true;
         } catch (problem) {
-          if (!refuseDeletion(problem, refuse)) throw problem;
+          if (!showDeletionError(problem, showError)) throw problem;
           return false;
         }
       },
@@ -73,11 +73,11 @@ export async function showBackends(view) {
     if (!isDeleted) return;
     await load();
     view.heading.focus();
-    say(`${id} was deleted.`);
+    announce(`${id} was deleted.`);
   };
   view.show(
     view.heading,
-    h("p", { class: "lead" }, "What policies name by set-backend-service. An API whose backend is not verified has one of its own, with the API's id. Scripts make and change others."),
+    h("p", { class: "lead" }, "Backends that policies select with set-backend-service. An API with reduced backend verification has its own backend, with the API's id. Manage other backends with the REST API."),
     list,
   );
   await load();

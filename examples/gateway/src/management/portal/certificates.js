@@ -1,10 +1,10 @@
-// The page of the certificates: what is in the store, upload, details, delete.
+// The list of certificates: upload, details, deletion.
 
-import { ask, follow, path } from "./api.js";
+import { callApi, follow, path } from "./api.js";
 import { openForm } from "./dialog.js";
-import { foreign, h, say, table } from "./dom.js";
+import { untrusted, h, announce, table } from "./dom.js";
 import { openUpload } from "./upload.js";
-import { refuseDeletion, users } from "./used-by.js";
+import { showDeletionError, users } from "./used-by.js";
 
 const PAGE = 50;
 const DAY = 24 * 60 * 60 * 1000;
@@ -14,10 +14,10 @@ const day = (text) => text.slice(0, 10);
 const moment = (text) => `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`;
 const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
-/** Last four of a thumbprint, as people tell certificates apart. */
+/** Returns the last four digits of a thumbprint. */
 export const lastFour = (thumbprint) => thumbprint.slice(-4);
 
-/** How long a certificate lasts, in words: kind and text; kind null: long enough. */
+/** Returns the kind of badge (null: none) and the text for a certificate's remaining validity. */
 export function lasting({ notBefore, expirationDate }, now) {
   const left = Date.parse(expirationDate) - now;
   const days = Math.floor(Math.abs(left) / DAY);
@@ -33,13 +33,13 @@ function expiry(properties, now) {
   return kind ? [date, " ", h("span", { class: `badge ${kind}` }, words)] : [date, " ", h("span", { class: "aside" }, words)];
 }
 
-/** What to search for: in ids and subjects, and thumbprints that end so. */
+/** Builds the OData filter: part of an id or subject, or the end of a thumbprint. */
 export function filterOf(text) {
-  const sought = text.trim();
-  if (!sought) return null;
-  const quoted = `'${sought.replaceAll("'", "''")}'`;
+  const search = text.trim();
+  if (!search) return null;
+  const quoted = `'${search.replaceAll("'", "''")}'`;
   const conditions = [`contains(subject,${quoted})`, `contains(name,${quoted})`];
-  if (/^[0-9a-f: ]+$/i.test(sought) && /[0-9a-f]/i.test(sought)) conditions.push(`endswith(thumbprint,${quoted})`);
+  if (/^[0-9a-f: ]+$/i.test(search) && /[0-9a-f]/i.test(search)) conditions.push(`endswith(thumbprint,${quoted})`);
   return conditions.join(" or ");
 }
 
@@ -52,54 +52,54 @@ export async function showCertificates(view) {
     spellcheck: "false",
     "aria-describedby": "filter-hint",
   });
-  let asked = null;
+  let current = null;
 
-  /** Shows the page that a request answers with; of several only the one asked for last. `back`: requests of pages before. */
+  /** Shows the page that a request returns. A newer request cancels older ones. `back`: requests of the previous pages. */
   const load = async (request, back = []) => {
-    asked?.abort();
+    current?.abort();
     const mine = new AbortController();
-    asked = mine;
+    current = mine;
     list.setAttribute("aria-busy", "true");
     try {
       const page = await request(mine.signal);
-      if (asked === mine) list.replaceChildren(...rows(page, request, back));
+      if (current === mine) list.replaceChildren(...rows(page, request, back));
     } catch (problem) {
       if (problem.name === "AbortError") return;
       throw problem;
     } finally {
-      if (asked === mine) list.removeAttribute("aria-busy");
+      if (current === mine) list.removeAttribute("aria-busy");
     }
   };
   const first = () => {
     const query = { $top: String(PAGE) };
-    const wanted = filterOf(filter.value);
-    if (wanted) query.$filter = wanted;
-    return load((signal) => ask("GET", path("certificates"), { query, signal }));
+    const condition = filterOf(filter.value);
+    if (condition) query.$filter = condition;
+    return load((signal) => callApi("GET", path("certificates"), { query, signal }));
   };
 
   const rows = ({ body, now }, request, back) => {
     const reload = () => view.trying(() => load(request, back));
     if (body.value.length === 0) {
-      if (back.length > 0) return [h("p", { class: "empty" }, "There is nothing more here."), pager(body, request, back)];
+      if (back.length > 0) return [h("p", { class: "empty" }, "There are no more certificates."), pager(body, request, back)];
       return [
         filter.value.trim()
-          ? h("p", { class: "empty" }, "No certificate has this in its id or subject, or at the end of its thumbprint.")
-          : h("p", { class: "empty" }, "The store is empty. Upload a .pfx file for an identity of the gateway's, or the certificate of a caller."),
+          ? h("p", { class: "empty" }, "No certificate matches this filter.")
+          : h("p", { class: "empty" }, "The store is empty. Upload a client identity (.pfx) or a caller's certificate."),
       ];
     }
     const headings = ["Id", "Subject", "Thumbprint", "Expires", "Private key", "Used by", "Actions"];
     const shown = body.value.map(({ name, properties }) => [
-      foreign(name),
-      foreign(properties.subject),
+      untrusted(name),
+      untrusted(properties.subject),
       h("code", {}, h("span", { "aria-hidden": "true" }, "…"), lastFour(properties.thumbprint)),
       expiry(properties, now),
       properties.hasPrivateKey ? "Yes" : "No",
-      properties.usedBy.length > 0 ? users(properties.usedBy) : h("span", { class: "aside" }, "nothing"),
+      properties.usedBy.length > 0 ? users(properties.usedBy) : h("span", { class: "aside" }, "not used"),
       h(
         "div",
         { class: "row-actions" },
-        h("button", { type: "button", class: "small", click: () => view.trying(() => details(name, reload)) }, "Details", h("span", { class: "unseen" }, " of ", foreign(name))),
-        h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => remove(name, reload)) }, "Delete", h("span", { class: "unseen" }, " ", foreign(name))),
+        h("button", { type: "button", class: "small", click: () => view.trying(() => details(name, reload)) }, "Details", h("span", { class: "visually-hidden" }, " of ", untrusted(name))),
+        h("button", { type: "button", class: "small dangerous-quiet", click: () => view.trying(() => remove(name, reload)) }, "Delete", h("span", { class: "visually-hidden" }, " ", untrusted(name))),
       ),
     ]);
     return [table("Certificates", headings, shown), pager(body, request, back)];
@@ -131,26 +131,26 @@ export async function showCertificates(view) {
     const id = await openUpload(replaced);
     if (id === null) return;
     await reload();
-    say(`${id} is in the store. Every request from now on sees it.`);
+    announce(`${id} was uploaded and is in effect for new requests.`);
   };
 
   const details = async (name, reload) => {
-    const { body, etag, now } = await ask("GET", path("certificates", name));
+    const { body, etag, now } = await callApi("GET", path("certificates", name));
     const { properties } = body;
     const facts = [
-      ["Subject", foreign(properties.subject)],
-      ["Issuer", foreign(properties.issuer)],
+      ["Subject", untrusted(properties.subject)],
+      ["Issuer", untrusted(properties.issuer)],
       ["Valid from", moment(properties.notBefore)],
       ["Expires", [moment(properties.expirationDate), " (", lasting(properties, now)[1], ")"]],
       ["SHA-1 thumbprint", h("code", {}, properties.thumbprint)],
       ["SHA-256 thumbprint", h("code", {}, properties.sha256Thumbprint)],
-      ["Private key", properties.hasPrivateKey ? "Yes: an identity of the gateway's" : "No: a caller's certificate"],
-      ["Used by", properties.usedBy.length > 0 ? users(properties.usedBy) : "nothing"],
+      ["Private key", properties.hasPrivateKey ? "Yes (client identity)" : "No (caller's certificate)"],
+      ["Used by", properties.usedBy.length > 0 ? users(properties.usedBy) : "not used"],
       ["Uploaded", moment(properties.created)],
       ["Changed", moment(properties.updated)],
     ];
     const wantsToReplace = await openForm({
-      title: foreign(name),
+      title: untrusted(name),
       content: h("dl", { class: "facts" }, facts.map(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
       action: "Replace…",
       cancel: "Close",
@@ -160,25 +160,25 @@ export async function showCertificates(view) {
   };
 
   const remove = async (name, reload) => {
-    const { body, etag } = await ask("GET", path("certificates", name));
+    const { body, etag } = await callApi("GET", path("certificates", name));
     const { subject, thumbprint, hasPrivateKey } = body.properties;
     const isDeleted = await openForm({
-      title: ["Delete ", foreign(name), "?"],
+      title: ["Delete ", untrusted(name), "?"],
       content: h(
         "p",
         {},
-        ...[foreign(subject), ", thumbprint …", h("code", {}, lastFour(thumbprint)), ", will be gone at once"],
-        hasPrivateKey ? ", and its private key with it." : ".",
+        ...[untrusted(subject), ", thumbprint …", h("code", {}, lastFour(thumbprint)), ", will be deleted"],
+        hasPrivateKey ? " together with its private key." : ".",
       ),
       action: "Yes, delete it",
       cancel: "No, keep it",
       isDangerous: true,
-      async submit({ refuse }) {
+      async submit({ showError }) {
         try {
-          await ask("DELETE", path("certificates", name), { etag });
+          await callApi("DELETE", path("certificates", name), { etag });
           return true;
         } catch (problem) {
-          if (!refuseDeletion(problem, refuse)) throw problem;
+          if (!showDeletionError(problem, showError)) throw problem;
           return false;
         }
       },
@@ -186,7 +186,7 @@ export async function showCertificates(view) {
     if (!isDeleted) return;
     await reload();
     view.heading.focus();
-    say(`${name} was deleted.`);
+    announce(`${name} was deleted.`);
   };
 
   filter.addEventListener("input", () => view.trying(first));
@@ -197,7 +197,7 @@ export async function showCertificates(view) {
       view.heading,
       h("button", { type: "button", class: "primary", click: () => view.trying(() => upload(null, first)) }, "Upload certificate"),
     ),
-    h("p", { class: "lead" }, "Identities with which the gateway calls backends, and the certificates of callers. A change is in effect for every request that starts after it."),
+    h("p", { class: "lead" }, "Client identities for calls to backends, and certificates of callers. Changes apply to new requests."),
     h(
       "form",
       { class: "search", role: "search", submit: (event) => event.preventDefault() },

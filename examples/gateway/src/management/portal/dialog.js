@@ -1,10 +1,11 @@
-// Dialogs: modal, closed by Escape, focus goes back to where it came from.
+// Modal dialogs, closed by Escape; closing returns the focus.
 
-import { field, foreign, h, newId, notice } from "./dom.js";
+import { field, untrusted, h, newId, notice } from "./dom.js";
 
 /**
- * Opens a form in a dialog. `submit` is called when it is sent, one call at a time, and closes it by answering true;
- * what it throws is shown. Answers, when the dialog is closed, whether it was by that. A dialog of a page goes with it.
+ * Opens a form in a dialog. `submit` is called for each submission, one at a time; the dialog closes when it returns
+ * true, and shows errors that it throws. Resolves when the dialog is closed, with true after a successful submission. A
+ * dialog of a page is closed with the page.
  */
 export function openForm({ title, content, action, isDangerous = false, isOfPage = true, cancel = "Cancel", submit }) {
   const titleId = newId();
@@ -20,19 +21,19 @@ export function openForm({ title, content, action, isDangerous = false, isOfPage
     button.setAttribute("aria-disabled", "true");
     problem.replaceChildren();
     try {
-      if (await submit({ refuse })) {
+      if (await submit({ showError })) {
         isDone = true;
         dialog.close();
       }
     } catch (error) {
-      refuse(notice("error", h("p", {}, foreign(error.message))));
+      showError(notice("error", h("p", {}, untrusted(error.message))));
     } finally {
       isBusy = false;
       button.removeAttribute("aria-disabled");
     }
   };
-  /** Shows what is wrong; with `isFinal` there is nothing more to try. */
-  const refuse = (element, isFinal = false) => {
+  /** Shows an error; with `isFinal` the form cannot be submitted again. */
+  const showError = (element, isFinal = false) => {
     problem.replaceChildren(element);
     if (isFinal) {
       button.remove();
@@ -49,12 +50,12 @@ export function openForm({ title, content, action, isDangerous = false, isOfPage
     h("div", { class: "actions" }, close, button),
   );
   const dialog = h("dialog", { "aria-labelledby": titleId, class: isOfPage ? "of-page" : null }, form);
-  // What is on its way is waited for: it may be too late to stop it.
+  // A pending submission cannot be cancelled.
   dialog.addEventListener("cancel", (event) => isBusy && event.preventDefault());
   document.body.append(dialog);
   const closed = new Promise((resolve) => {
     dialog.addEventListener("close", () => {
-      // Whatever was typed goes with it.
+      // Clears the input, such as passwords.
       form.reset();
       dialog.remove();
       resolve(isDone);
@@ -64,33 +65,33 @@ export function openForm({ title, content, action, isDangerous = false, isOfPage
   return closed;
 }
 
-/** Asks for the token until `tryToken` takes it; false if whoever is asked closes the dialog. */
-export function askForToken(tryToken) {
+/** Prompts for the token until `tryToken` accepts it; false if the dialog is cancelled. */
+export function promptForToken(tryToken) {
   const input = h("input", { type: "password", autocomplete: "off", spellcheck: "false", required: true });
-  const token = field("Token", input, "The contents of the file that token_file in gateway.toml names.");
+  const token = field("Token", input, "The contents of the token_file in gateway.toml.");
   return openForm({
     title: "Enter the token",
     content: [
-      h("p", {}, "The gateway asks for its management token. This page keeps it until you close or reload it, and nowhere else."),
+      h("p", {}, "The gateway requires its management token. This page keeps it in memory until you close or reload it."),
       token.element,
     ],
     action: "Continue",
     isOfPage: false,
     async submit() {
-      token.accept();
+      token.clearError();
       if (!input.value.trim()) {
-        token.refuse("The token is missing.");
+        token.showError("The token is missing.");
         return false;
       }
       if (await tryToken(input.value.trim())) return true;
       input.value = "";
-      token.refuse("This is not the gateway's token.");
+      token.showError("The token is invalid.");
       return false;
     },
   });
 }
 
-/** Closes the dialogs of the page that is left. */
+/** Closes the dialogs of the current page. */
 export function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog.of-page")) dialog.close();
 }

@@ -1,8 +1,8 @@
-// Elements and text. Nothing here, or anywhere else on this page, makes markup of a text.
+// Elements and text. Text is never converted to markup.
 
 /**
- * An element. Attributes: functions are listeners ("click"), true is an empty attribute, false and null are none.
- * Children: nodes and texts, nested as they come; null and false are none.
+ * Creates an element. Attributes: functions are event listeners ("click"), true is an empty attribute, false and null
+ * are omitted. Children: nodes and texts, also in nested arrays; null and false are omitted.
  */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -14,15 +14,15 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
-// Control characters, and those that have no width, or turn or break a line.
+// Control, zero-width, directional and line-breaking characters.
 const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 const code = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
-/** A text that others wrote, where only text may stand: what cannot be seen is named. */
+/** Replaces invisible characters of untrusted text by their code points. */
 export const visible = (text) => String(text ?? "").replace(INVISIBLE, (character) => `[${code(character)}]`);
 
-/** The same as an element that turns no text around it, with what cannot be seen marked. */
-export function foreign(text, attributes = {}) {
+/** Returns untrusted text as an element with isolated direction and marked invisible characters. */
+export function untrusted(text, attributes = {}) {
   const whole = String(text ?? "");
   const parts = [];
   let end = 0;
@@ -33,16 +33,16 @@ export function foreign(text, attributes = {}) {
   return h("bdi", attributes, parts, whole.slice(end));
 }
 
-/** A message that begins with a word as a sentence does; names of fields and elements stay as they are. */
+/** Capitalizes a message that begins with a word; names of fields and elements are not changed. */
 export const sentence = (text) => (/^[a-z]+[ ,.]/.test(text) ? text[0].toUpperCase() + text.slice(1) : text);
 
 let ids = 0;
-/** An id for an element, to be referred to. */
+/** Returns a new element id. */
 export const newId = () => `e${++ids}`;
 
-/** A table of rows of cells; on a narrow screen each row stands as a card, with its headings beside the cells. */
+/** Creates a table; on a narrow screen each row is shown as a card, with the headings beside the cells. */
 export function table(caption, headings, rows) {
-  // The roles are said since a table laid out as cards would lose them.
+  // Explicit roles, which the card layout would otherwise remove.
   const cell = (content, index) => {
     const [name, attributes] = index === 0 ? ["th", { role: "rowheader", scope: "row" }] : ["td", { role: "cell" }];
     return h(name, { ...attributes, "data-label": headings[index] }, h("div", {}, content));
@@ -50,7 +50,7 @@ export function table(caption, headings, rows) {
   return h(
     "table",
     { role: "table" },
-    h("caption", { class: "unseen" }, caption),
+    h("caption", { class: "visually-hidden" }, caption),
     h(
       "thead",
       { role: "rowgroup" },
@@ -60,7 +60,7 @@ export function table(caption, headings, rows) {
   );
 }
 
-/** A labelled input with a hint and a place for what is wrong with it. */
+/** Creates a labelled input with a hint and an error message. */
 export function field(label, input, hint) {
   const [id, hintId, problemId] = [newId(), newId(), newId()];
   input.id = id;
@@ -77,20 +77,20 @@ export function field(label, input, hint) {
   return {
     element,
     input,
-    /** Says what is wrong and goes there. */
-    refuse(message) {
-      problem.replaceChildren(foreign(sentence(message)));
+    /** Shows an error message and focuses the input. */
+    showError(message) {
+      problem.replaceChildren(untrusted(sentence(message)));
       input.setAttribute("aria-invalid", "true");
       input.focus();
     },
-    accept() {
+    clearError() {
       problem.replaceChildren();
       input.removeAttribute("aria-invalid");
     },
   };
 }
 
-/** Radio buttons under a heading. `choices`: value, label, hint. */
+/** Creates a group of radio buttons. `choices`: value, label, hint. */
 export function radios(legend, choices, chosen) {
   const name = newId();
   const boxes = choices.map(([value, label, hint]) => {
@@ -114,24 +114,24 @@ export function radios(legend, choices, chosen) {
   };
 }
 
-/** A box for what must not be missed. Kinds: error, warning, note. */
+/** Creates a message box. Kinds: error, warning, note. */
 export const notice = (kind, ...children) =>
   h("div", { class: `notice ${kind}`, role: kind === "error" ? "alert" : null }, children);
 
 let next = "";
-/** Says this when the next page is shown. */
-export function sayNext(message) {
+/** Announces a message when the next page is shown. */
+export function announceOnNextPage(message) {
   next = message;
 }
 
-/** Says what was to be said on this page, if anything was. */
-export function sayPending() {
-  if (next) say(next);
+/** Announces the pending message, if any. */
+export function announcePending() {
+  if (next) announce(next);
   next = "";
 }
 
-/** Says something that has happened, aloud too. */
-export function say(message) {
+/** Shows a status message, which screen readers announce. */
+export function announce(message) {
   const status = document.getElementById("status");
-  status.replaceChildren(message ? foreign(message) : "");
+  status.replaceChildren(message ? untrusted(message) : "");
 }

@@ -1,7 +1,7 @@
-// What holds for an API by its own policy and that of all APIs: who may call it, and which backend answers.
+// Effect of an API's policy and the global policy: callers and backend.
 
-import { all, ask, askFor, path } from "./api.js";
-import { foreign, h } from "./dom.js";
+import { all, callApi, getOrNull, path } from "./api.js";
+import { untrusted, h } from "./dom.js";
 import { callers, effective } from "./policy-text.js";
 
 export const IDENTITY = "authentication-certificate";
@@ -11,52 +11,52 @@ export const isExpression = (text) => text.startsWith("@(") || text.startsWith("
 
 const valueOf = (resource) => resource?.properties.value ?? null;
 
-/** Whether a backend may be anybody who poses as it. */
+/** Returns whether the verification of a backend's certificate is reduced. */
 export const isUnverified = ({ tls = {} } = {}) => tls.validateCertificateChain === false || tls.validateCertificateName === false;
 
 export const isPlain = (url = "") => url.toLowerCase().startsWith("http:");
 
-/** All that decides about an API. */
+/** Loads the policies and backends that apply to an API. */
 export async function effectOf(id) {
-  const [policy, above, backEnds] = await Promise.all([
-    askFor(path("apis", id, "policies", "policy"), { format: "xml" }),
-    askFor(path("policies", "policy"), { format: "xml" }),
+  const [policy, globalPolicy, backends] = await Promise.all([
+    getOrNull(path("apis", id, "policies", "policy"), { format: "xml" }),
+    getOrNull(path("policies", "policy"), { format: "xml" }),
     all(path("backends")),
   ]);
   const warnings = policy?.body.properties.warnings ?? [];
-  return { etag: policy?.etag, own: valueOf(policy?.body), above: valueOf(above?.body), warnings, backEnds };
+  return { etag: policy?.etag, own: valueOf(policy?.body), globalPolicy: valueOf(globalPolicy?.body), warnings, backends };
 }
 
-/** Who may call an API; null: its policy cannot be read here. */
-export function callersOf({ own, above, warnings }) {
+/** Returns the policy that restricts the callers of an API, or "anyone"; null: the policy cannot be parsed. */
+export function callersOf({ own, globalPolicy, warnings }) {
   try {
-    return callers(own, above, warnings);
+    return callers(own, globalPolicy, warnings);
   } catch {
     return null;
   }
 }
 
-const CALLERS = { own: "as its policy says", above: "as the policy of all APIs says" };
+const CALLERS = { own: "by its policy", global: "by the global policy" };
 
-/** Who may call an API, in few words. */
+/** Formats the result of `callersOf`. */
 export const callersMark = (who) =>
-  who === "anybody" ? h("span", { class: "badge warning" }, "Anybody") : h("span", { class: "aside" }, CALLERS[who] ?? "see its policy");
+  who === "anyone" ? h("span", { class: "badge warning" }, "Anyone") : h("span", { class: "aside" }, CALLERS[who] ?? "see its policy");
 
-/** What decides about each of the APIs of a list, told one by one; those beyond the first hundred are not asked for. */
+/** Loads the effects of the first hundred APIs of a list, and calls `found` for each. */
 export async function effectsOf(ids, found) {
-  const [{ body }, backEnds] = await Promise.all([
-    ask("GET", path("policies"), { query: { format: "xml" } }),
+  const [{ body }, backends] = await Promise.all([
+    callApi("GET", path("policies"), { query: { format: "xml" } }),
     all(path("backends")),
   ]);
-  const above = valueOf(body.value[0]);
+  const globalPolicy = valueOf(body.value[0]);
   const waiting = ids.slice(0, 100);
   const next = async () => {
     for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) {
       try {
-        const [policy] = (await ask("GET", path("apis", id, "policies"), { query: { format: "xml" } })).body.value;
-        found(id, { own: valueOf(policy), above, warnings: policy?.properties.warnings ?? [], backEnds });
+        const [policy] = (await callApi("GET", path("apis", id, "policies"), { query: { format: "xml" } })).body.value;
+        found(id, { own: valueOf(policy), globalPolicy, warnings: policy?.properties.warnings ?? [], backends });
       } catch (problem) {
-        // It is gone meanwhile, or its policy has no such text.
+        // Deleted meanwhile, or the policy has no XML form.
         if (![400, 404].includes(problem.status)) throw problem;
       }
     }
@@ -64,11 +64,11 @@ export async function effectsOf(ids, found) {
   await Promise.all([next(), next(), next(), next()]);
 }
 
-/** Where the requests to an API go. Kinds: service, url, backend; depends, where conditions or expressions decide. */
-export function targetOf({ own, above, backEnds }, serviceUrl) {
+/** Returns the target of requests. Kinds: service, url, backend; depends, if conditions or expressions select it. */
+export function targetOf({ own, globalPolicy, backends }, serviceUrl) {
   let found;
   try {
-    found = effective(own, above, BACKEND);
+    found = effective(own, globalPolicy, BACKEND);
   } catch {
     return { kind: "depends" };
   }
@@ -77,16 +77,16 @@ export function targetOf({ own, above, backEnds }, serviceUrl) {
   if (attributes === null) return { kind: "service", url: serviceUrl };
   const { "backend-id": id, "base-url": url = "" } = attributes;
   if (id === undefined) return isExpression(url.trim()) ? { kind: "depends" } : { kind: "url", url: url.trim() };
-  const properties = backEnds.find(({ name }) => name === id)?.properties;
+  const properties = backends.find(({ name }) => name === id)?.properties;
   return { kind: "backend", id, properties, url: properties?.url };
 }
 
-/** The same for people. */
+/** Formats the result of `targetOf`. */
 export function targetMark(target, apiId) {
-  if (target.kind === "depends") return "chosen by the policy";
-  const named = target.kind === "backend" && target.id !== apiId && [" (backend ", h("a", { href: "#/backends" }, foreign(target.id)), ")"];
+  if (target.kind === "depends") return "selected by the policy";
+  const named = target.kind === "backend" && target.id !== apiId && [" (backend ", h("a", { href: "#/backends" }, untrusted(target.id)), ")"];
   return [
-    foreign(target.url ?? ""),
+    untrusted(target.url ?? ""),
     named,
     target.kind === "url" && h("span", { class: "aside" }, " (from the policy)"),
     isPlain(target.url) && [" ", h("span", { class: "badge warning" }, "plain http")],

@@ -1,22 +1,22 @@
-// Which page is shown, after the part of the address behind #.
+// Navigation: shows the page for the fragment of the address.
 
-import { Locked, askTokenBy, forgetToken } from "./api.js";
+import { Locked, onTokenRequired, forgetToken } from "./api.js";
 import { showApi, showApis } from "./apis.js";
 import { showBackends } from "./backends.js";
 import { showCertificates } from "./certificates.js";
-import { askForToken, closeDialogs } from "./dialog.js";
-import { foreign, h, notice, say, sayPending, visible } from "./dom.js";
+import { promptForToken, closeDialogs } from "./dialog.js";
+import { untrusted, h, notice, announce, announcePending, visible } from "./dom.js";
 import { showServicePolicy } from "./policy.js";
 
 const main = document.getElementById("main");
 const lock = document.getElementById("lock");
 
 const PAGES = { certificates: showCertificates, apis: showApis, backends: showBackends, policy: showServicePolicy };
-const TITLES = { certificates: "Certificates", apis: "APIs", backends: "Backends", policy: "Policy for all APIs" };
+const TITLES = { certificates: "Certificates", apis: "APIs", backends: "Backends", policy: "Global policy" };
 
 let shown = null;
 
-/** What a page works on: its heading, and a place for its content and for what goes wrong. */
+/** A page: its heading, content and error. */
 class View {
   constructor(title) {
     this.heading = h("h1", { tabindex: "-1" });
@@ -26,34 +26,34 @@ class View {
     this.isOver = false;
   }
 
-  /** Says what the page is about, once that is known. */
+  /** Sets the title. */
   name(title) {
-    this.heading.replaceChildren(foreign(title));
+    this.heading.replaceChildren(untrusted(title));
     document.title = `${visible(title)} – Gateway`;
   }
 
-  /** Replaces the content, unless somebody has gone to another page meanwhile. */
+  /** Replaces the content, unless another page is shown meanwhile. */
   show(...content) {
     if (!this.isOver) this.content.replaceChildren(...content);
   }
 
-  /** Does it and shows what goes wrong. */
+  /** Runs an action and shows its error. */
   async trying(action) {
-    say("");
+    announce("");
     this.problem.replaceChildren();
     try {
       await action();
     } catch (problem) {
       if (this.isOver) return;
       if (problem instanceof Locked) showLocked();
-      else this.problem.replaceChildren(notice("error", h("p", {}, foreign(problem.message))));
+      else this.problem.replaceChildren(notice("error", h("p", {}, untrusted(problem.message))));
     }
-    // What had the focus may be gone.
+    // The focused element can be gone.
     if (!this.isOver && document.activeElement === document.body) this.heading.focus();
   }
 }
 
-/** Begins a page. */
+/** Starts a page. */
 function begin(title) {
   if (shown) shown.isOver = true;
   closeDialogs();
@@ -66,7 +66,7 @@ function showLocked() {
   const view = begin("Locked");
   view.show(
     view.heading,
-    h("p", { class: "lead" }, "The gateway asks for its management token."),
+    h("p", { class: "lead" }, "The gateway requires its management token."),
     h("button", { type: "button", class: "primary", click: route }, "Enter the token"),
   );
   view.heading.focus();
@@ -91,10 +91,10 @@ async function route() {
   await view.trying(() => (isApi ? showApi(view, id, tab) : PAGES[page](view)));
   if (view.isOver) return;
   main.removeAttribute("aria-busy");
-  sayPending();
+  announcePending();
 }
 
-askTokenBy(askForToken, (isKnown) => {
+onTokenRequired(promptForToken, (isKnown) => {
   lock.hidden = !isKnown;
 });
 lock.addEventListener("click", () => {
@@ -102,7 +102,7 @@ lock.addEventListener("click", () => {
   showLocked();
 });
 document.getElementById("skip").addEventListener("click", (event) => {
-  // What stands behind # says which page is shown.
+  // The fragment selects the page; it must not change.
   event.preventDefault();
   main.focus();
 });

@@ -1,7 +1,7 @@
-// What a policy document says of identity and backend directly in its <inbound>, and how that is changed: only the
-// element in question is, the rest of the text stays as it was written. Documents come well-formed from the gateway.
+// Reads and changes single elements in <inbound> of a policy document, and leaves the rest of its text unchanged. Documents
+// of the gateway are well-formed.
 
-/** A document that changes nothing. */
+/** A document without effect. */
 export const EMPTY = `<policies>
     <inbound>
         <base />
@@ -33,7 +33,7 @@ const decode = (text) =>
 const encode = (text) =>
   text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
 
-/** The root element: each has name, attributes, children, the bounds of the whole and of what is inside. */
+/** Parses a document. Returns the root element; elements have name, attributes, children, and their outer and inner bounds. */
 function parse(xml) {
   const root = { children: [], parent: null };
   let open = root;
@@ -42,7 +42,7 @@ function parse(xml) {
     if (name === undefined) continue;
     const end = match.index + text.length;
     if (slash) {
-      if (open.name !== name) throw new Error("The policy cannot be read here. Change it as text, on the page Policy.");
+      if (open.name !== name) throw new Error("The policy cannot be edited here. Edit its text on the Policy tab.");
       Object.assign(open, { insideEnd: match.index, end });
       open = open.parent;
       continue;
@@ -57,7 +57,7 @@ function parse(xml) {
     }
   }
   if (open !== root || root.children.length !== 1) {
-    throw new Error("The policy cannot be read here. Change it as text, on the page Policy.");
+    throw new Error("The policy cannot be edited here. Edit its text on the Policy tab.");
   }
   return root.children[0];
 }
@@ -67,8 +67,8 @@ const deep = (element, name) =>
   element.children.flatMap((child) => (child.name === name ? [child] : deep(child, name)));
 
 /**
- * What is said of this element: `direct`, the attributes of the last of those directly in <inbound> (null: there is
- * none), and `elsewhere`, whether one stands deeper, where conditions decide about it.
+ * Finds an element: `direct`, the attributes of the last one directly in <inbound> (null: none), and `elsewhere`, true if
+ * there is a nested one, which depends on conditions.
  */
 export function read(xml, name) {
   if (xml === null) return { direct: null, elsewhere: false };
@@ -78,7 +78,7 @@ export function read(xml, name) {
   return { direct: direct.at(-1)?.attributes ?? null, elsewhere: deep(root, name).length > direct.length };
 }
 
-/** What is directly in <inbound>, or all of a fragment; null: what stands in the document above. */
+/** Returns the children of <inbound>, or a fragment; null without <inbound>, which inherits the global policy. */
 function inboundOf(xml) {
   if (xml === null) return null;
   const root = parse(xml);
@@ -91,13 +91,13 @@ const BASE = { name: "base", attributes: {}, children: [] };
 const isOrHas = (element, name) => element.name === name || deep(element, name).length > 0;
 
 /**
- * What counts of this element in the end, in an API's own document and the one above that stands for <base />: the
- * attributes of the last (null: there is none), whose it is (`own` or `above`), and in whose document conditions decide
- * (`depends`; null: none do). With `isOwnLeftOut` as if the API's own document had none directly.
+ * Returns the effective element of an API's own document and the global policy, which replaces <base />: the attributes
+ * of the last one (null: none), its scope (`own` or `global`), and the scope whose conditions can change it (`depends`;
+ * null: none). With `isOwnLeftOut`, the direct element of the API's own document is ignored.
  */
-export function effective(own, above, name, isOwnLeftOut = false) {
+export function effective(own, globalPolicy, name, isOwnLeftOut = false) {
   const from = (scope) => (step) => ({ step, scope });
-  const inherited = (inboundOf(above) ?? []).filter(({ name: step }) => step !== "base").map(from("above"));
+  const inherited = (inboundOf(globalPolicy) ?? []).filter(({ name: step }) => step !== "base").map(from("global"));
   const steps = (inboundOf(own) ?? [BASE]).flatMap((step) => (step.name === "base" ? inherited : [from("own")(step)]));
   let found = { attributes: null, scope: null, depends: null };
   for (const { step, scope } of steps) {
@@ -112,8 +112,8 @@ export function effective(own, above, name, isOwnLeftOut = false) {
   return found;
 }
 
-/** Whether a document may refuse callers by their certificates. */
-function asks(xml) {
+/** Returns whether a document can reject callers by their certificates. */
+function checksCallers(xml) {
   const text = xml.replace(/<!--[\s\S]*?-->/g, "");
   const validates = [...text.matchAll(/<validate-client-certificate\b[^>]*>/g)];
   if (validates.some(([element]) => !/\signore-error\s*=\s*["']true["']/.test(element))) return true;
@@ -121,24 +121,24 @@ function asks(xml) {
 }
 
 /**
- * Who may call an API with this document, `above` standing for <base />: `anybody`, or whom its `own` policy or that
- * `above` lets. `warnings` are what the gateway says of the API's own document, which sees more than this.
+ * Returns the scope of the policy that restricts the callers of an API, `own` or `global`, or `anyone`. `warnings` are
+ * the gateway's for the API's own document, whose analysis is more precise.
  */
-export function callers(own, above, warnings = []) {
-  if (warnings.some((warning) => warning.includes("all requests pass"))) return "anybody";
-  if (own !== null && asks(own)) return "own";
+export function callers(own, globalPolicy, warnings = []) {
+  if (warnings.some((warning) => warning.includes("all requests pass"))) return "anyone";
+  if (own !== null && checksCallers(own)) return "own";
   const steps = inboundOf(own) ?? [BASE];
-  if (above !== null && steps.some((step) => isOrHas(step, "base")) && asks(above)) return "above";
-  return "anybody";
+  if (globalPolicy !== null && steps.some((step) => isOrHas(step, "base")) && checksCallers(globalPolicy)) return "global";
+  return "anyone";
 }
 
-/** The text from the start of the line to an element, if that is white space alone. */
+/** Returns the text before an element on its line if it is white space, else null. */
 function indentation(xml, at) {
   const line = xml.slice(xml.lastIndexOf("\n", at - 1) + 1, at);
   return line.trim() === "" ? line : null;
 }
 
-/** Without an element, nor the line that it leaves empty. */
+/** Removes an element, and its line if that becomes empty. */
 function without(xml, { start, end }) {
   const indent = indentation(xml, start);
   const rest = /^[ \t]*(\r?\n|$)/.exec(xml.slice(end));
@@ -146,14 +146,14 @@ function without(xml, { start, end }) {
   return xml.slice(0, start - indent.length) + xml.slice(end + rest[0].length);
 }
 
-/** With this element directly in <inbound>, once, with these attributes; with null without it. */
+/** Sets the attributes of the only direct element in <inbound>; null removes it. */
 export function write(xml, name, attributes) {
   if (xml === null) {
     if (attributes === null) return null;
     xml = EMPTY;
   }
   const root = parse(xml);
-  if (root.name !== "policies") throw new Error("The policy is no whole document. Change it as text, on the page Policy.");
+  if (root.name !== "policies") throw new Error("The policy is not a complete document. Edit its text on the Policy tab.");
   const [inbound] = named(root, "inbound");
   const found = inbound ? named(inbound, name) : [];
   const kept = attributes === null ? null : found.at(-1);
@@ -163,7 +163,7 @@ export function write(xml, name, attributes) {
   if (attributes === null) return xml;
   const element = `<${name}${Object.entries(attributes).map(([key, value]) => ` ${key}="${encode(value)}"`).join("")} />`;
   if (kept) {
-    // Those before it, of the same name, are gone.
+    // Earlier elements of the same name were removed.
     const again = parse(xml);
     const { start, end } = named(named(again, "inbound")[0], name)[0];
     return xml.slice(0, start) + element + xml.slice(end);
@@ -178,7 +178,7 @@ export function write(xml, name, attributes) {
     const inside = `<inbound>\n${indent}    ${element}\n${indent}</inbound>`;
     return xml.slice(0, inbound.start) + inside + xml.slice(inbound.end);
   }
-  // Behind <base />, if it is there: what this document says is then said last.
+  // After <base />, if present, so that this element takes precedence.
   const before = named(inbound, "base").at(-1);
   const neighbour = before ?? inbound.children[0];
   const indent = neighbour ? indentation(xml, neighbour.start) : null;

@@ -1,19 +1,19 @@
-// A policy document as text.
+// The editor for policy documents.
 
-import { ask, askFor, messagesOf, path } from "./api.js";
+import { callApi, getOrNull, messagesOf, path } from "./api.js";
 import { openForm } from "./dialog.js";
-import { field, foreign, h, notice, say } from "./dom.js";
+import { field, untrusted, h, notice, announce } from "./dom.js";
 import { EMPTY } from "./policy-text.js";
 
-// Texts that were changed and not saved, by resource, with the ETag of what they were made from.
+// Unsaved texts by resource, with the ETag of the version that they are based on.
 const drafts = new Map();
 
 window.addEventListener("beforeunload", (event) => {
   if (drafts.size > 0) event.preventDefault();
 });
 
-/** Where a message says that something is wrong: line and column, from 1; null if it does not say. */
-export function place(message) {
+/** Returns the position in a message: line and column, from 1; null if there is none. */
+export function position(message) {
   const found = /\bline (\d+)(?:, (?:column|position) (\d+))?/i.exec(message) ?? /^(\d+):(\d+): /.exec(message);
   return found && { line: Number(found[1]), column: Number(found[2] ?? 1) };
 }
@@ -29,17 +29,17 @@ function goTo(input, { line, column }) {
 }
 
 /**
- * Shows the document of this resource in a place, to be changed. `item`: what messages call it; `without`: what holds
- * when there is none; `changed` is called when it has been changed.
+ * Shows the editor for the document of this resource. `item`: its name in messages; `without`: the effect of removing it;
+ * `changed`: called after a change.
  */
 export async function showPolicy(view, element, resource, about) {
   const { item, without, changed = async () => {} } = about;
-  const found = await askFor(resource, { format: "rawxml" });
+  const found = await getOrNull(resource, { format: "rawxml" });
   const kept = drafts.get(resource);
   let etag = kept ? kept.etag : found?.etag;
   let saved = found?.body.properties.value ?? "";
   const input = h("textarea", { class: "code", rows: "20", spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off" });
-  const policy = field("Policy document (XML)", input, "As in Azure API Management, expressions as they stand. The gateway refuses what it would not enforce.");
+  const policy = field("Policy document (XML)", input, "As in Azure API Management, with unescaped expressions. Unsupported elements are rejected.");
   const problems = h("div");
   input.value = kept?.text ?? (saved || EMPTY);
   input.addEventListener("input", () => {
@@ -49,33 +49,33 @@ export async function showPolicy(view, element, resource, about) {
   const reload = async () => {
     drafts.delete(resource);
     await showPolicy(view, element, resource, about);
-    say("This is the policy as it stands now.");
+    announce("The current policy is shown.");
   };
   const reloadButton = (label) => h("button", { type: "button", click: () => view.trying(reload) }, label);
 
   const warn = (properties) => {
     const warnings = properties?.warnings ?? [];
-    const lines = warnings.map((warning) => h("li", {}, foreign(warning), " ", button(warning)));
-    doubts.replaceChildren(warnings.length > 0 ? notice("warning", h("p", {}, "The gateway has doubts about this document:"), h("ul", {}, lines)) : "");
+    const lines = warnings.map((warning) => h("li", {}, untrusted(warning), " ", button(warning)));
+    warningBox.replaceChildren(warnings.length > 0 ? notice("warning", h("p", {}, "Warnings about this document:"), h("ul", {}, lines)) : "");
   };
-  /** Leads to the place that a message names, if it does. */
+  /** Creates a button that goes to the position in a message, if there is one. */
   const button = (message) => {
-    // The lines of other documents are not here.
-    const where = /^the (API|policy) /i.test(message) ? null : place(message);
+    // Positions in other documents cannot be shown.
+    const where = /^the (API|policy|global policy) /i.test(message) ? null : position(message);
     return where && h("button", { type: "button", class: "small", click: () => goTo(input, where) }, `Go to line ${where.line}`);
   };
-  const refuse = (problem) => {
+  const showError = (problem) => {
     if (problem.status === 412) {
       problems.replaceChildren(
-        notice("error", h("p", {}, "Somebody else changed this policy meanwhile. Nothing was saved. Copy what you want to keep, then:"), reloadButton("Show the policy as it stands now")),
+        notice("error", h("p", {}, "This policy was changed by someone else. Nothing was saved. Copy your changes before you load the current policy."), reloadButton("Show current policy")),
       );
       return;
     }
-    // They are about what is stored, not about this.
-    doubts.replaceChildren();
-    const lines = messagesOf(problem, item).map((message) => h("li", {}, foreign(message), " ", button(message) ?? ""));
+    // The warnings refer to the stored version.
+    warningBox.replaceChildren();
+    const lines = messagesOf(problem, item).map((message) => h("li", {}, untrusted(message), " ", button(message) ?? ""));
     policy.input.setAttribute("aria-invalid", "true");
-    problems.replaceChildren(notice("error", h("p", {}, "The gateway refused this document. Nothing was saved."), h("ul", {}, lines)));
+    problems.replaceChildren(notice("error", h("p", {}, "The policy was rejected. Nothing was saved."), h("ul", {}, lines)));
   };
   const remove = async () => {
     const isRemoved = await openForm({
@@ -84,13 +84,13 @@ export async function showPolicy(view, element, resource, about) {
       action: "Yes, remove it",
       cancel: "No, keep it",
       isDangerous: true,
-      async submit({ refuse: refuseFinally }) {
+      async submit({ showError: showFinalError }) {
         try {
-          await ask("DELETE", resource, { etag });
+          await callApi("DELETE", resource, { etag });
           return true;
         } catch (problem) {
           if (problem.status !== 412) throw problem;
-          refuseFinally(notice("error", h("p", {}, "Somebody else changed this policy meanwhile. Close this and look again.")), true);
+          showFinalError(notice("error", h("p", {}, "This policy was changed by someone else. Close this dialog and try again.")), true);
           return false;
         }
       },
@@ -99,17 +99,17 @@ export async function showPolicy(view, element, resource, about) {
     drafts.delete(resource);
     await showPolicy(view, element, resource, about);
     await changed();
-    say("The policy was removed.");
+    announce("The policy was removed.");
   };
   const removal = h("button", { type: "button", class: "dangerous-quiet", hidden: !found, click: () => view.trying(remove) }, "Remove policy");
   let isBusy = false;
   const save = async () => {
     if (isBusy) return;
     problems.replaceChildren();
-    policy.accept();
+    policy.clearError();
     if (!input.value.trim()) {
-      // To save nothing is to have none.
-      if (removal.hidden) policy.refuse("The document is empty.");
+      // Saving an empty document removes the policy.
+      if (removal.hidden) policy.showError("The document is empty.");
       else await remove();
       return;
     }
@@ -117,33 +117,33 @@ export async function showPolicy(view, element, resource, about) {
     try {
       const text = input.value;
       const body = { properties: { format: "rawxml", value: text } };
-      const answer = await ask("PUT", resource, { body, etag });
-      etag = answer.etag ?? (await askFor(resource, { format: "rawxml" }))?.etag;
+      const answer = await callApi("PUT", resource, { body, etag });
+      etag = answer.etag ?? (await getOrNull(resource, { format: "rawxml" }))?.etag;
       saved = text;
       if (input.value === text) drafts.delete(resource);
       intro.replaceChildren();
       removal.hidden = false;
       warn(answer.body?.properties);
       await changed();
-      say("The policy is saved. It decides about every request from now on.");
+      announce("The policy was saved and is in effect for new requests.");
     } catch (problem) {
       if (![400, 412].includes(problem.status)) throw problem;
-      refuse(problem);
+      showError(problem);
       problems.scrollIntoView({ block: "nearest" });
     } finally {
       isBusy = false;
     }
   };
-  const [intro, doubts] = [h("div"), h("div")];
+  const [intro, warningBox] = [h("div"), h("div")];
   if (kept) {
-    intro.append(notice("note", h("p", {}, "This is what you had not saved yet."), reloadButton("Show the policy as it stands now")));
+    intro.append(notice("note", h("p", {}, "These are your unsaved changes."), reloadButton("Show current policy")));
   } else if (!found) {
-    intro.append(h("p", { class: "lead" }, "There is no policy document yet. This one changes nothing; save it with what you add."));
+    intro.append(h("p", { class: "lead" }, "There is no policy yet. This template has no effect; add elements to it and save it."));
   }
   if (found && !kept) warn(found.body.properties);
   element.replaceChildren(
     intro,
-    doubts,
+    warningBox,
     h(
       "form",
       { class: "sheet", submit: (event) => { event.preventDefault(); view.trying(save); } },
@@ -158,13 +158,13 @@ export async function showServicePolicy(view) {
   const element = h("div");
   view.show(
     view.heading,
-    h("p", { class: "lead" }, "What this document says takes the place of <base /> in the policies of the APIs that are made here. Routes of gateway.toml keep their own."),
+    h("p", { class: "lead" }, "This policy replaces <base /> in the policies of the APIs in the store. It does not apply to routes of gateway.toml."),
     element,
   );
-  // A gateway without a store has no policy either, but none can be made there: this says so.
-  await ask("GET", path("apis"), { query: { $top: "1" } });
+  // Fails if the gateway has no store.
+  await callApi("GET", path("apis"), { query: { $top: "1" } });
   await showPolicy(view, element, path("policies", "policy"), {
-    item: "the policy of all APIs",
-    without: "What it demands of callers will not be demanded any more: <base /> in the policies of APIs will stand for nothing.",
+    item: "the global policy",
+    without: "Its requirements will no longer apply: <base /> in the policies of APIs will have no effect.",
   });
 }

@@ -1,14 +1,14 @@
-// As whom an API calls its backend, and what it wants of the backend's certificate. The first becomes part of the
-// API's policy as <authentication-certificate>, the second as <set-backend-service> that names a backend.
+// The Security tab of an API: its client certificate towards the backend, stored in the policy as
+// <authentication-certificate>, and the verification of the backend, stored as <set-backend-service> with a backend.
 
-import { Problem, all, apiItem, ask, askFor, messagesOf, path } from "./api.js";
+import { ApiError, all, apiItem, callApi, getOrNull, messagesOf, path } from "./api.js";
 import { isMadeFor, madeFor } from "./backends.js";
 import { lasting, lastFour } from "./certificates.js";
-import { field, foreign, h, notice, radios, say, visible } from "./dom.js";
+import { field, untrusted, h, notice, radios, announce, visible } from "./dom.js";
 import { BACKEND, IDENTITY, callersOf, isExpression, isPlain, isUnverified, targetOf } from "./effective.js";
 import { effective, read, write } from "./policy-text.js";
 
-const DEMAND = "validate-client-certificate";
+const VALIDATION = "validate-client-certificate";
 
 const TRUST = {
   full: { validateCertificateChain: true, validateCertificateName: true },
@@ -17,129 +17,129 @@ const TRUST = {
   none: { validateCertificateChain: false, validateCertificateName: false },
 };
 
-/** Which of the choices a backend stands for; what is left out is verified. */
-function trustOf(backEnd) {
-  const { validateCertificateChain: chain = true, validateCertificateName: name = true } = backEnd?.body.properties.tls ?? {};
+/** Returns the verification choice of a backend; both default to verified. */
+function trustOf(backend) {
+  const { validateCertificateChain: chain = true, validateCertificateName: name = true } = backend?.body.properties.tls ?? {};
   const equals = (tls) => tls.validateCertificateChain === chain && tls.validateCertificateName === name;
   return Object.keys(TRUST).find((key) => equals(TRUST[key]));
 }
 
-/** Whether the policy of an API names the backend that this page keeps for it. */
+/** Returns whether the policy of an API refers to the backend that this tab created. */
 export function usesOwnBackend(xml, id) {
   return read(xml, BACKEND).direct?.["backend-id"] === id;
 }
 
-/** A certificate that an element or a backend names, as people call it. */
+/** Formats the certificate reference of an element or a backend. */
 function nameOf({ "certificate-id": id, thumbprint, body }, stored) {
   if (id !== undefined && !isExpression(id)) {
     return stored.some(({ name }) => name === id) ? visible(id) : `${visible(id)} (gateway.toml)`;
   }
-  if (thumbprint === undefined || isExpression(thumbprint)) return body === undefined ? "what its expression says" : "a certificate of its own";
+  if (thumbprint === undefined || isExpression(thumbprint)) return body === undefined ? "the certificate of an expression" : "an embedded certificate";
   const digits = thumbprint.replace(/[: ]/g, "").toUpperCase();
   const found = stored.find(({ properties }) => [properties.thumbprint, properties.sha256Thumbprint].includes(digits));
   return found ? visible(found.name) : `…${visible(lastFour(digits))}`;
 }
 
-/** What the backend sees if the API's own policy shows it nothing outright: label, hint, and whether that is nothing. */
-function otherwise(effect, target, stored) {
-  const rest = effective(effect.own, effect.above, IDENTITY, true);
-  if (rest.depends === "own") return ["As conditions in the policy say", "They choose a certificate, or none."];
-  if (rest.depends === "above") return ["As conditions in the policy of all APIs say", "They choose a certificate, or none."];
-  if (rest.attributes) return [`The policy of all APIs shows ${nameOf(rest.attributes, stored)}`, "By its authentication-certificate."];
+/** Describes the certificate in effect if the API's own policy does not set one directly: label, hint, and whether there is none. */
+function inheritedCredential(effect, target, stored) {
+  const rest = effective(effect.own, effect.globalPolicy, IDENTITY, true);
+  if (rest.depends === "own") return ["Selected by conditions in the policy", "The conditions select a certificate, or none."];
+  if (rest.depends === "global") return ["Selected by conditions in the global policy", "The conditions select a certificate, or none."];
+  if (rest.attributes) return [`Global policy: ${nameOf(rest.attributes, stored)}`, "Set by authentication-certificate in the global policy."];
   const credentialOf = ({ credentials = {} } = {}) => {
     const [id] = credentials.certificateIds ?? [];
     const [thumbprint] = credentials.certificate ?? [];
     return id === undefined && thumbprint === undefined ? null : { "certificate-id": id, thumbprint };
   };
   const credential = credentialOf(target.properties);
-  if (credential) return [`Backend ${visible(target.id)} shows ${nameOf(credential, stored)}`, "What is set for the backend."];
-  if (target.kind === "depends" && effect.backEnds.some(({ properties }) => credentialOf(properties))) {
-    return ["What the chosen backend shows", "The policy chooses the backend, and with it the certificate that is set for it, or none."];
+  if (credential) return [`Backend ${visible(target.id)}: ${nameOf(credential, stored)}`, "Set in the credentials of the backend."];
+  if (target.kind === "depends" && effect.backends.some(({ properties }) => credentialOf(properties))) {
+    return ["Selected by the backend", "The policy selects the backend, which can have a certificate."];
   }
-  return ["None", "The backend sees no client certificate.", true];
+  return ["None", "No client certificate is presented to the backend.", true];
 }
 
-/** Who may call, and a way to demand certificates if that is anybody. */
-function whoMayCall(view, id, effect, policyPath, reload) {
+/** Shows the callers, and offers to require certificates if anyone can call. */
+function callersSection(view, id, effect, policyPath, reload) {
   const who = callersOf(effect);
   const problems = h("div");
-  const demand = async () => {
+  const requireCertificate = async () => {
     problems.replaceChildren();
-    const value = write(effect.own, DEMAND, { "validate-revocation": "false" });
+    const value = write(effect.own, VALIDATION, { "validate-revocation": "false" });
     try {
-      await ask("PUT", policyPath, { body: { properties: { format: "xml", value } }, etag: effect.etag });
+      await callApi("PUT", policyPath, { body: { properties: { format: "xml", value } }, etag: effect.etag });
     } catch (problem) {
-      problems.replaceChildren(refusal(problem, id, reload, view));
+      problems.replaceChildren(rejection(problem, id, reload, view));
       return;
     }
     await reload();
-    say("Saved. Callers must show a certificate from now on.");
+    announce("Saved. Callers must now present a certificate.");
   };
-  const button = h("button", { type: "button", click: () => view.trying(demand), "aria-describedby": "demand-hint" }, "Demand a certificate");
+  const button = h("button", { type: "button", click: () => view.trying(requireCertificate), "aria-describedby": "require-hint" }, "Require a certificate");
   const offer = [
-    notice("warning", h("p", {}, h("strong", {}, "Anybody can call this API."), " Nothing in the policies refuses a caller without a certificate.")),
-    read(effect.own, DEMAND).direct === null && [
+    notice("warning", h("p", {}, h("strong", {}, "Anyone can call this API."), " The policies accept callers without a certificate.")),
+    read(effect.own, VALIDATION).direct === null && [
       h("div", { class: "actions" }, button),
-      h("p", { class: "hint", id: "demand-hint" }, "Puts <validate-client-certificate> into this API's policy: the caller's certificate must come from a CA of [apis] trust in gateway.toml. Revocation is not looked at."),
+      h("p", { class: "hint", id: "require-hint" }, "Adds <validate-client-certificate> to this API's policy: the caller's certificate must be issued by a CA of [apis] trust in gateway.toml. Revocation is not checked."),
     ],
   ];
-  const doubts = effect.warnings.filter((warning) => /anyone('s| can)/.test(warning));
-  const asked = {
-    own: "The policy of this API decides by the caller's certificate.",
-    above: "The policy of all APIs decides by the caller's certificate.",
+  const warnings = effect.warnings.filter((warning) => /anyone('s| can)/.test(warning));
+  const checkedBy = {
+    own: "The policy of this API checks the caller's certificate.",
+    global: "The global policy checks the caller's certificate.",
   };
   return h(
     "section",
     { class: "sheet" },
-    h("h2", {}, "Who may call"),
-    who === "anybody" ? offer : h("p", {}, asked[who], " ", h("a", { href: who === "above" ? "#/policy" : `#/apis/${encodeURIComponent(id)}/policy` }, "See it")),
-    doubts.length > 0 && notice("warning", h("p", {}, "The gateway has doubts about this policy:"), h("ul", {}, doubts.map((doubt) => h("li", {}, foreign(doubt))))),
+    h("h2", {}, "Callers"),
+    who === "anyone" ? offer : h("p", {}, checkedBy[who], " ", h("a", { href: who === "global" ? "#/policy" : `#/apis/${encodeURIComponent(id)}/policy` }, "View policy")),
+    warnings.length > 0 && notice("warning", h("p", {}, "Warnings about this policy:"), h("ul", {}, warnings.map((warning) => h("li", {}, untrusted(warning))))),
     problems,
   );
 }
 
-/** What is shown of a change that was refused; other problems are thrown on. */
-function refusal(problem, id, reload, view) {
+/** Formats the error of a rejected change; rethrows other errors. */
+function rejection(problem, id, reload, view) {
   if (problem.status === 412) {
-    return notice("error", h("p", {}, "Somebody else changed the policy or the backend of this API meanwhile."), h("button", { type: "button", click: () => view.trying(reload) }, "Show what stands now"));
+    return notice("error", h("p", {}, "The policy or the backend of this API was changed by someone else."), h("button", { type: "button", click: () => view.trying(reload) }, "Show current version"));
   }
   if (problem.status !== 400) throw problem;
-  return notice("error", h("p", {}, "The gateway refused this."), h("ul", {}, messagesOf(problem, apiItem(id)).map((message) => h("li", {}, foreign(message)))));
+  return notice("error", h("p", {}, "The change was rejected."), h("ul", {}, messagesOf(problem, apiItem(id)).map((message) => h("li", {}, untrusted(message)))));
 }
 
-/** `reload` shows all of the API's page anew. */
+/** Shows the tab. `reload` reloads the page of the API. */
 export async function showSecurity(view, element, api, effect, reload) {
   const id = api.body.name;
   const policyPath = path("apis", id, "policies", "policy");
-  const [backEnd, stored] = await Promise.all([
-    effect.backEnds.some(({ name }) => name === id) ? askFor(path("backends", id)) : null,
+  const [backend, stored] = await Promise.all([
+    effect.backends.some(({ name }) => name === id) ? getOrNull(path("backends", id)) : null,
     all(path("certificates")),
   ]);
   const xml = effect.own;
   const identity = read(xml, IDENTITY);
   const target = read(xml, BACKEND);
-  const going = targetOf(effect, api.body.properties.serviceUrl);
-  const isOpen = callersOf(effect) === "anybody";
+  const effectiveTarget = targetOf(effect, api.body.properties.serviceUrl);
+  const isOpen = callersOf(effect) === "anyone";
   const identities = stored.filter((certificate) => certificate.properties.hasPrivateKey);
   const notices = [];
 
-  // As whom.
+  // Client certificate.
   const { "certificate-id": named, thumbprint } = identity.direct ?? {};
   const byThumbprint = thumbprint && identities.find((one) => one.properties.thumbprint === thumbprint.replace(/[: ]/g, "").toUpperCase());
   const chosenId = named !== undefined && !isExpression(named) ? named : byThumbprint?.name;
   const isOther = identity.direct !== null && chosenId === undefined;
-  if (byThumbprint) notices.push(notice("note", h("p", {}, "The policy names the certificate by its thumbprint. Saving names it by its id, which stays when the certificate is renewed.")));
-  if (identity.elsewhere) notices.push(notice("note", h("p", {}, "Conditions in the policy choose certificates too; see the policy.")));
-  if (identity.direct !== null && effective(xml, effect.above, IDENTITY).scope === "above") {
-    notices.push(notice("warning", h("p", {}, "The policy of all APIs shows another certificate: its <base /> comes after the choice that is made here.")));
+  if (byThumbprint) notices.push(notice("note", h("p", {}, "The policy refers to the certificate by its thumbprint. Saving replaces it by the id, which does not change when the certificate is renewed.")));
+  if (identity.elsewhere) notices.push(notice("note", h("p", {}, "Conditions in the policy also select certificates; see the policy.")));
+  if (identity.direct !== null && effective(xml, effect.globalPolicy, IDENTITY).scope === "global") {
+    notices.push(notice("warning", h("p", {}, "The global policy presents another certificate: <base /> follows the element that is set here.")));
   }
-  const [otherwiseLabel, otherwiseHint, isNothing = false] = otherwise(effect, going, stored);
+  const [inheritedLabel, inheritedHint, isNothing = false] = inheritedCredential(effect, effectiveTarget, stored);
   const credentials = radios(
     "Gateway credentials",
     [
-      ["none", otherwiseLabel, otherwiseHint],
-      ["certificate", "Client certificate", "The gateway shows this certificate to the backend."],
-      ...(isOther ? [["other", "As the policy says", "Its authentication-certificate is an expression, or names by a thumbprint what is not in the store."]] : []),
+      ["none", inheritedLabel, inheritedHint],
+      ["certificate", "Client certificate", "The gateway presents this certificate to the backend."],
+      ...(isOther ? [["other", "Set by the policy", "Its authentication-certificate is an expression, or a thumbprint that is not in the store."]] : []),
     ],
     identity.direct === null ? "none" : isOther ? "other" : "certificate",
   );
@@ -148,77 +148,77 @@ export async function showSecurity(view, element, api, effect, reload) {
     const [kind, words] = lasting(properties, now);
     return h("option", { value: name }, visible(`${name} - ${properties.subject} (…${lastFour(properties.thumbprint)})`), kind ? `, ${words}` : "");
   });
-  // A policy names nothing that is not there.
+  // The policy can refer to existing certificates only, so this one is in gateway.toml.
   const isOfFile = chosenId !== undefined && !identities.some((one) => one.name === chosenId);
   if (isOfFile) {
     options.unshift(h("option", { value: chosenId }, visible(`${chosenId} (gateway.toml)`)));
   }
   const select = h("select", {}, h("option", { value: "" }, options.length > 0 ? "Choose a certificate" : "The store has no certificate with a private key"), options);
   select.value = chosenId ?? "";
-  const hint = "Id, subject and last four digits of the thumbprint; only those with a private key.";
-  const certificate = field("Certificate", select, isOfFile ? [hint, " ", h("strong", {}, foreign(chosenId)), " is not in the store: it is an identity of gateway.toml."] : hint);
-  const lent = h("div", { "aria-live": "polite" });
+  const hint = "Certificates with a private key: id, subject and last four digits of the thumbprint.";
+  const certificate = field("Certificate", select, isOfFile ? [hint, " ", h("strong", {}, untrusted(chosenId)), " is an identity of gateway.toml, not of the store."] : hint);
+  const exposure = h("div", { "aria-live": "polite" });
   const enable = () => {
     const choice = credentials.value();
     certificate.element.hidden = choice !== "certificate";
-    certificate.accept();
-    const isLent = isOpen && (choice === "none" ? !isNothing : choice === "other" || select.value !== "");
-    const who = choice === "certificate" ? ["as ", foreign(select.value)] : "with a certificate of the gateway's";
-    lent.replaceChildren(isLent ? notice("warning", h("p", {}, "Anybody can call this API, and so reaches the backend ", who, ". Demand a certificate of callers unless that is meant.")) : "");
+    certificate.clearError();
+    const isExposed = isOpen && (choice === "none" ? !isNothing : choice === "other" || select.value !== "");
+    const who = choice === "certificate" ? ["as ", untrusted(select.value)] : "with a certificate of the gateway";
+    exposure.replaceChildren(isExposed ? notice("warning", h("p", {}, "Anyone can call this API and reach the backend ", who, ". Require a certificate of callers unless this is intended.")) : "");
   };
   for (const input of [...credentials.inputs, select]) input.addEventListener("change", enable);
   enable();
 
-  // Towards whom.
+  // Verification of the backend.
   const isOwn = target.direct?.["backend-id"] === id;
   const isElsewhere = (target.direct !== null && !isOwn) || target.elsewhere;
   const trust = radios(
     "Certificate of the backend",
     [
-      ["full", "Verify it", "It must chain to a CA that the gateway trusts, and bear the backend's name."],
-      ["name", "Do not verify the chain", "For a self-signed certificate. Anybody can make one with this name."],
-      ["chain", "Do not verify the name", "Whoever has a certificate of a trusted CA can stand in for the backend."],
-      ["none", "Verify neither", "Anybody can stand in for the backend."],
+      ["full", "Verify", "It must chain to a trusted CA and match the backend's host name."],
+      ["name", "Do not verify the chain", "For self-signed certificates. Anyone can create one with this name."],
+      ["chain", "Do not verify the name", "Any holder of a certificate from a trusted CA can impersonate the backend."],
+      ["none", "Verify neither", "Anyone on the network path can impersonate the backend."],
     ],
-    isOwn ? trustOf(backEnd) : "full",
+    isOwn ? trustOf(backend) : "full",
   );
-  const poses = h("div", { "aria-live": "polite" });
+  const trustWarning = h("div", { "aria-live": "polite" });
   const warnOfTrust = () => {
     const isOff = trust.value() !== "full";
-    poses.replaceChildren(isOff ? notice("warning", h("p", {}, "The backend is not verified: whoever stands between it and the gateway can pose as it, and reads and changes all requests.")) : "");
+    trustWarning.replaceChildren(isOff ? notice("warning", h("p", {}, "The backend is not verified: an attacker on the network path can impersonate it, and read and change all requests.")) : "");
   };
   for (const input of trust.inputs) input.addEventListener("change", warnOfTrust);
   warnOfTrust();
-  trust.element.append(poses);
-  if (isPlain(going.url)) {
-    notices.push(notice("warning", h("p", {}, "The backend is called over plain http: nothing proves which one it is, and everybody on the way can read and change requests.")));
-  } else if (isElsewhere && isUnverified(going.properties)) {
-    notices.push(notice("warning", h("p", {}, "Backend ", foreign(going.id), ", which the policy chooses, is not verified: whoever stands between it and the gateway can pose as it.")));
+  trust.element.append(trustWarning);
+  if (isPlain(effectiveTarget.url)) {
+    notices.push(notice("warning", h("p", {}, "The backend is called over plain http: it is not authenticated, and anyone on the network path can read and change requests.")));
+  } else if (isElsewhere && isUnverified(effectiveTarget.properties)) {
+    notices.push(notice("warning", h("p", {}, "Backend ", untrusted(effectiveTarget.id), ", which the policy selects, is not verified: an attacker on the network path can impersonate it.")));
   }
-  if (isElsewhere) notices.push(notice("note", h("p", {}, "The policy chooses the backend, and so what is wanted of its certificate; see the policy.")));
-  if (isOwn && backEnd && backEnd.body.properties.url !== api.body.properties.serviceUrl) {
-    notices.push(notice("warning", h("p", {}, "The policy sends requests to ", foreign(backEnd.body.properties.url), ", not to the API's backend URL. Saving with a change of trust corrects that.")));
+  if (isElsewhere) notices.push(notice("note", h("p", {}, "The policy selects the backend, and with it the verification of its certificate; see the policy.")));
+  if (isOwn && backend && backend.body.properties.url !== api.body.properties.serviceUrl) {
+    notices.push(notice("warning", h("p", {}, "The policy sends requests to ", untrusted(backend.body.properties.url), ", not to the API's backend URL. Saving a change of the verification corrects this.")));
   }
 
   const problems = h("div");
-  // The backend as it stands, which a save that is refused half-way has changed.
-  let written = backEnd;
+  // The stored backend, which a partly failed save has changed.
+  let written = backend;
   const putBackend = async () => {
-    const properties = { description: madeFor(id), ...backEnd?.body.properties, url: api.body.properties.serviceUrl, protocol: "http", tls: TRUST[trust.value()] };
-    written = await ask("PUT", path("backends", id), { body: { properties }, etag: written?.etag });
+    const properties = { description: madeFor(id), ...backend?.body.properties, url: api.body.properties.serviceUrl, protocol: "http", tls: TRUST[trust.value()] };
+    written = await callApi("PUT", path("backends", id), { body: { properties }, etag: written?.etag });
   };
   const removeBackend = async () => {
-    await ask("DELETE", path("backends", id), { etag: written.etag });
+    await callApi("DELETE", path("backends", id), { etag: written.etag });
     written = null;
   };
   let isBusy = false;
   const save = async () => {
     if (isBusy) return;
     problems.replaceChildren();
-    certificate.accept();
+    certificate.clearError();
     const choice = credentials.value();
     if (choice === "certificate" && !select.value) {
-      certificate.refuse("Choose a certificate.");
+      certificate.showError("Choose a certificate.");
       return;
     }
     isBusy = true;
@@ -229,42 +229,42 @@ export async function showSecurity(view, element, api, effect, reload) {
       }
       const wantsOwn = !isElsewhere && trust.value() !== "full";
       if (!isElsewhere) changed = write(changed, BACKEND, wantsOwn ? { "backend-id": id } : null);
-      if (wantsOwn && !isOwn && backEnd && !isMadeFor(id, backEnd.body.properties)) {
-        const others = `There is a backend '${id}' already, which was not made here. Name it in the policy, or delete it first.`;
-        throw new Problem(0, "", others);
+      if (wantsOwn && !isOwn && backend && !isMadeFor(id, backend.body.properties)) {
+        const others = `A backend '${id}' already exists that the portal did not create. Refer to it in the policy, or delete it first.`;
+        throw new ApiError(0, "", others);
       }
       if (wantsOwn) await putBackend();
       try {
         if (changed !== xml) {
-          await ask("PUT", policyPath, { body: { properties: { format: "xml", value: changed } }, etag: effect.etag });
+          await callApi("PUT", policyPath, { body: { properties: { format: "xml", value: changed } }, etag: effect.etag });
         }
       } catch (problem) {
-        // Nobody knows the backend that was made for this.
-        if (wantsOwn && !backEnd) await removeBackend();
+        // The new backend is not referenced.
+        if (wantsOwn && !backend) await removeBackend();
         throw problem;
       }
       if (isOwn && !wantsOwn && written) await removeBackend();
       await reload();
       view.content.querySelector("button.primary")?.focus();
-      say("Saved. In effect for every request from now on.");
+      announce("Saved. The change is in effect for new requests.");
     } catch (problem) {
-      problems.replaceChildren(refusal(problem, id, reload, view));
+      problems.replaceChildren(rejection(problem, id, reload, view));
     } finally {
       isBusy = false;
     }
   };
   element.replaceChildren(
     ...notices,
-    whoMayCall(view, id, effect, policyPath, reload),
+    callersSection(view, id, effect, policyPath, reload),
     h(
       "form",
       { class: "sheet", novalidate: true, submit: (event) => { event.preventDefault(); view.trying(save); } },
       credentials.element,
       certificate.element,
-      !isElsewhere && !isPlain(going.url) && trust.element,
+      !isElsewhere && !isPlain(effectiveTarget.url) && trust.element,
       problems,
       h("div", { class: "actions" }, h("button", { class: "primary" }, "Save")),
     ),
   );
-  credentials.element.append(certificate.element, lent);
+  credentials.element.append(certificate.element, exposure);
 }

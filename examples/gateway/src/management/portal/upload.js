@@ -1,40 +1,40 @@
-// The form by which a certificate comes into the store.
+// The upload form for certificates.
 
-import { ask, path } from "./api.js";
+import { callApi, path } from "./api.js";
 import { openForm } from "./dialog.js";
-import { field, foreign, h, notice, visible } from "./dom.js";
+import { field, untrusted, h, notice, visible } from "./dom.js";
 
-const LARGEST = 1024 * 1024;
+const MAX_SIZE = 1024 * 1024;
 
-/** An id after the name of a file, of the characters that ids have. */
+/** Derives an id from a file name. */
 export function idOf(fileName) {
   const bare = fileName.replace(/\.(pfx|p12|cer|crt|der|pem)$/i, "");
   return visible(bare).replace(/[*#&+:<>?]/g, "-").trim().slice(0, 80).trim();
 }
 
 async function base64(file) {
-  const octets = new Uint8Array(await file.arrayBuffer());
+  const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
-  for (let at = 0; at < octets.length; at += 0x8000) text += String.fromCharCode(...octets.subarray(at, at + 0x8000));
+  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return btoa(text);
 }
 
-/** Uploads a new certificate, or replaces this one. Answers with the id, or null if nothing was uploaded. */
+/** Uploads a new certificate, or a replacement. Resolves with the id, or null if nothing was uploaded. */
 export async function openUpload(replaced = null) {
   const file = field(
     "File",
     h("input", { type: "file", accept: ".pfx,.p12,.cer,.crt,.der,.pem", required: true }),
-    "An identity of the gateway's with its private key (.pfx), or the certificate of a caller (.cer, .pem).",
+    "A client identity with its private key (.pfx), or a caller's certificate (.cer, .pem).",
   );
   const password = field(
     "Password",
     h("input", { type: "password", autocomplete: "off", spellcheck: "false" }),
-    "Opens the .pfx file. It is not kept. Certificates without a private key have none.",
+    "The password of the .pfx file. It is not stored.",
   );
   const id = field(
     "Id",
     h("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true, maxlength: "80" }),
-    "What routes and policies call it.",
+    "Routes and policies refer to the certificate by this id.",
   );
   if (replaced) {
     id.input.value = replaced.name;
@@ -45,34 +45,34 @@ export async function openUpload(replaced = null) {
     isOwnId = id.input.value !== "";
   });
   file.input.addEventListener("change", () => {
-    file.accept();
+    file.clearError();
     if (!isOwnId) id.input.value = idOf(file.input.files[0]?.name ?? "");
   });
   let uploaded = null;
   await openForm({
-    title: replaced ? ["Replace ", foreign(replaced.name)] : "Upload a certificate",
+    title: replaced ? ["Replace ", untrusted(replaced.name)] : "Upload a certificate",
     content: [file.element, password.element, id.element],
     action: replaced ? "Replace" : "Upload",
-    async submit({ refuse }) {
-      for (const one of [file, password, id]) one.accept();
+    async submit({ showError }) {
+      for (const one of [file, password, id]) one.clearError();
       const [chosen] = file.input.files;
       const name = id.input.value.trim();
-      if (!chosen) return file.refuse("Choose a file.");
-      if (chosen.size > LARGEST) return file.refuse("The file is larger than 1 MiB: this is no certificate.");
-      if (!name) return id.refuse("The id is missing.");
-      if (name === "." || name === "..") return id.refuse("The id is . or ..; choose another one.");
+      if (!chosen) return file.showError("Choose a file.");
+      if (chosen.size > MAX_SIZE) return file.showError("The file is larger than 1 MiB.");
+      if (!name) return id.showError("The id is missing.");
+      if (name === "." || name === "..") return id.showError("The ids . and .. are not supported. Choose another id.");
       const body = { properties: { data: await base64(chosen), password: password.input.value } };
       try {
-        await ask("PUT", path("certificates", name), { body, etag: replaced?.etag });
+        await callApi("PUT", path("certificates", name), { body, etag: replaced?.etag });
       } catch (problem) {
         const places = { password, data: file, id };
         const place = places[problem.details?.[0]?.target];
-        if (place) place.refuse(problem.message);
-        else if (problem.status === 409) id.refuse(problem.message);
+        if (place) place.showError(problem.message);
+        else if (problem.status === 409) id.showError(problem.message);
         else if (problem.status === 412 && !replaced) {
-          id.refuse("There is a certificate with this id. Choose another id, or replace that one from its details.");
+          id.showError("A certificate with this id already exists. Choose another id, or replace the certificate from its details.");
         } else if (problem.status === 412) {
-          refuse(notice("error", h("p", {}, "Somebody else changed this certificate meanwhile. Close this and look again.")), true);
+          showError(notice("error", h("p", {}, "This certificate was changed by someone else. Close this dialog and try again.")), true);
         } else throw problem;
         return false;
       }

@@ -6,27 +6,27 @@ const HTTP1: Timeouts = Timeouts { idle: IDLE, head: Some(Duration::from_secs(10
 const HTTP2: Timeouts = Timeouts { head: None, ..HTTP1 };
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_a_request_is_idle_after_the_idle_timeout() {
+async fn connection_without_request_times_out_after_idle_timeout() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
-    assert_eq!(activity.overdue(HTTP1).await, TimeoutKind::Idle);
+    assert_eq!(activity.timed_out(HTTP1).await, TimeoutKind::Idle);
     assert_eq!(start.elapsed(), IDLE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_does_not_arrive_whole_is_overdue_after_the_head_timeout() {
+async fn incomplete_head_times_out_after_head_timeout() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     tokio::time::advance(Duration::from_secs(5)).await;
     activity.received();
     tokio::time::advance(Duration::from_secs(1)).await;
     activity.received();
-    assert_eq!(activity.overdue(HTTP1).await, TimeoutKind::Head);
+    assert_eq!(activity.timed_out(HTTP1).await, TimeoutKind::Head);
     assert_eq!(start.elapsed(), Duration::from_secs(15));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_in_flight_is_neither_and_idleness_counts_from_its_end() {
+async fn idle_timeout_starts_at_the_end_of_the_request_in_flight() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     activity.received();
@@ -36,23 +36,26 @@ async fn a_request_in_flight_is_neither_and_idleness_counts_from_its_end() {
         activity.received();
         drop(request);
     };
-    let (overdue, ()) = tokio::join!(activity.overdue(HTTP1), ended);
-    assert_eq!(overdue, TimeoutKind::Idle);
+    let (kind, ()) = tokio::join!(activity.timed_out(HTTP1), ended);
+    assert_eq!(kind, TimeoutKind::Idle);
     let elapsed = start.elapsed();
     assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn idleness_can_count_from_now() {
+async fn idle_timeout_can_be_restarted() {
     let activity = Activity::new(Arc::default());
     tokio::time::advance(Duration::from_secs(50)).await;
     let start = Instant::now();
-    activity.idle_from_now();
-    assert_eq!(activity.overdue(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await, TimeoutKind::Idle);
+    activity.restart_idle_timeout();
+    assert_eq!(
+        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await,
+        TimeoutKind::Idle
+    );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
-/// A response whose bytes are ready, of which the caller has taken nothing.
+/// Begins a request whose response is unread.
 fn unread(activity: &Arc<Activity>, timeout: Option<Duration>) -> InFlight {
     let request = activity.begin(false).unwrap();
     request.unread_begins();
@@ -61,7 +64,7 @@ fn unread(activity: &Arc<Activity>, timeout: Option<Duration>) -> InFlight {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_responses_end_the_connection_a_timeout_after_the_last_progress() {
+async fn unread_responses_time_out_after_last_progress() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     let responses = async {
@@ -71,12 +74,12 @@ async fn unread_responses_end_the_connection_a_timeout_after_the_last_progress()
         first.unread_progress(Some(BODY));
         (first, second)
     };
-    let (overdue, _responses) = tokio::join!(activity.overdue(HTTP2), responses);
-    assert_eq!((overdue, start.elapsed().as_secs()), (TimeoutKind::Unread, 55));
+    let (kind, _responses) = tokio::join!(activity.timed_out(HTTP2), responses);
+    assert_eq!((kind, start.elapsed().as_secs()), (TimeoutKind::Unread, 55));
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_responses_do_not_end_a_connection_with_another_request() {
+async fn unread_responses_do_not_close_connection_with_another_request() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     let stalled = unread(&activity, Some(BODY));
@@ -87,8 +90,8 @@ async fn unread_responses_do_not_end_a_connection_with_another_request() {
         assert_eq!(activity.idle_for(), None);
         drop(request);
     };
-    let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), upload);
-    assert_eq!(overdue, TimeoutKind::Unread);
+    let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), upload);
+    assert_eq!(kind, TimeoutKind::Unread);
     assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
     stalled.unread_progress(Some(BODY));
@@ -96,28 +99,28 @@ async fn unread_responses_do_not_end_a_connection_with_another_request() {
     stalled.unread_ends();
     drop(stalled);
     let start = Instant::now();
-    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (TimeoutKind::Idle, IDLE));
+    assert_eq!((activity.timed_out(HTTP2).await, start.elapsed()), (TimeoutKind::Idle, IDLE));
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_responses_have_the_timeout_of_their_route() {
+async fn unread_responses_use_timeout_of_their_route() {
     for (timeout, expected) in [(Some(Duration::from_secs(5)), 5), (Some(Duration::from_secs(300)), 300)] {
         let activity = Activity::new(Arc::default());
         let start = Instant::now();
         let _response = unread(&activity, timeout);
         assert_eq!(
-            (activity.overdue(HTTP1).await, start.elapsed().as_secs()),
+            (activity.timed_out(HTTP1).await, start.elapsed().as_secs()),
             (TimeoutKind::Unread, expected)
         );
     }
     let activity = Activity::new(Arc::default());
     let _response = unread(&activity, None);
-    let overdue = tokio::time::timeout(Duration::from_secs(3_600), activity.overdue(HTTP1));
-    assert!(overdue.await.is_err(), "unlimited");
+    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(HTTP1));
+    assert!(kind.await.is_err(), "unlimited");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout() {
+async fn blocked_socket_times_out_after_body_timeout() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     let blocked = async {
@@ -129,24 +132,24 @@ async fn a_socket_that_takes_nothing_ends_the_connection_after_the_body_timeout(
         activity.write_blocked();
     };
     let request = activity.begin(false).unwrap();
-    let (overdue, ()) = tokio::join!(activity.overdue(HTTP2), blocked);
-    assert_eq!((overdue, start.elapsed().as_secs()), (TimeoutKind::Unread, 51));
+    let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), blocked);
+    assert_eq!((kind, start.elapsed().as_secs()), (TimeoutKind::Unread, 51));
     drop(request);
 }
 
 #[tokio::test(start_paused = true)]
-async fn http_2_has_no_head_timeout_between_requests() {
+async fn http_2_has_no_head_timeout() {
     let activity = Activity::new(Arc::default());
     activity.received();
-    assert_eq!(activity.overdue(HTTP2).await, TimeoutKind::Idle);
+    assert_eq!(activity.timed_out(HTTP2).await, TimeoutKind::Idle);
 }
 
 #[tokio::test(start_paused = true)]
-async fn limited_requests_wait_for_the_end_of_others_and_do_not_keep_a_connection_open() {
+async fn limited_requests_wait_for_others_and_do_not_keep_connection_open() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     let mut responses: Vec<_> = std::iter::from_fn(|| activity.begin(true)).collect();
-    assert_eq!(responses.len(), REQUESTS);
+    assert_eq!(responses.len(), MAX_REQUESTS);
     assert!(activity.begin(false).is_some(), "not limited");
     for response in &responses {
         response.unread_begins();
@@ -154,9 +157,9 @@ async fn limited_requests_wait_for_the_end_of_others_and_do_not_keep_a_connectio
     }
     let waiting = tokio::spawn({
         let activity = activity.clone();
-        async move { activity.begin_later().await }
+        async move { activity.begin_when_free().await }
     });
-    assert_eq!((activity.overdue(HTTP2).await, start.elapsed()), (TimeoutKind::Unread, BODY));
+    assert_eq!((activity.timed_out(HTTP2).await, start.elapsed()), (TimeoutKind::Unread, BODY));
     assert!(!waiting.is_finished());
     responses.pop();
     waiting.await.unwrap();

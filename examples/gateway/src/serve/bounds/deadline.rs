@@ -12,56 +12,57 @@ use tokio::{
 
 use super::Permit;
 
-/// State shared by a response body and its timer.
+/// State shared by the response body and its timer.
 pub(super) struct DeadlineState<B> {
     /// None: the deadline has passed.
     pub(super) body: Option<B>,
     pub(super) waker: Option<Waker>,
-    place: Option<Permit>,
+    permit: Option<Permit>,
 }
 
-/// Drops a response body at its deadline, even if it is not polled: a caller that does not read must not hold a
-/// connection to an upstream for longer.
+/// Drops a response body at its deadline, even if it is not polled: a caller that does not read must not keep an
+/// upstream connection busy.
 pub(super) struct Deadline<B> {
-    held: Arc<Mutex<DeadlineState<B>>>,
+    state: Arc<Mutex<DeadlineState<B>>>,
     timer: AbortHandle,
 }
 
 impl<B: Send + 'static> Deadline<B> {
-    /// Drops the body and its place at `at`, unless this is dropped before.
-    pub(super) fn new(body: B, place: Permit, at: Instant) -> Self {
-        let held = Arc::new(Mutex::new(DeadlineState { body: Some(body), waker: None, place: Some(place) }));
-        let timed = held.clone();
+    /// Drops body and permit at `at`, or when this is dropped.
+    pub(super) fn new(body: B, permit: Permit, at: Instant) -> Self {
+        let state =
+            Arc::new(Mutex::new(DeadlineState { body: Some(body), waker: None, permit: Some(permit) }));
+        let timed = state.clone();
         let timer = tokio::spawn(async move {
             sleep_until(at).await;
-            let (body, place, waker) = {
-                let mut held = lock(&timed);
-                (held.body.take(), held.place.take(), held.waker.take())
+            let (body, permit, waker) = {
+                let mut state = lock(&timed);
+                (state.body.take(), state.permit.take(), state.waker.take())
             };
-            drop((body, place));
+            drop((body, permit));
             if let Some(waker) = waker {
                 waker.wake();
             }
         });
-        Self { held, timer: timer.abort_handle() }
+        Self { state, timer: timer.abort_handle() }
     }
 
-    pub(super) fn held(&self) -> MutexGuard<'_, DeadlineState<B>> {
-        lock(&self.held)
+    pub(super) fn state(&self) -> MutexGuard<'_, DeadlineState<B>> {
+        lock(&self.state)
     }
 }
 
 impl<B> Drop for Deadline<B> {
     fn drop(&mut self) {
         self.timer.abort();
-        // The timer's task may outlive the response for a moment.
-        let mut held = lock(&self.held);
-        let ended = (held.body.take(), held.place.take());
-        drop(held);
+        // The aborted timer task can outlive the response.
+        let mut state = lock(&self.state);
+        let ended = (state.body.take(), state.permit.take());
+        drop(state);
         drop(ended);
     }
 }
 
-fn lock<B>(held: &Mutex<DeadlineState<B>>) -> MutexGuard<'_, DeadlineState<B>> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<B>(state: &Mutex<DeadlineState<B>>) -> MutexGuard<'_, DeadlineState<B>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The body of an answer that is bounded in time and number.
+//! Response bodies within [`Bounds`](super::Bounds).
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use super::{
 };
 
 pin_project! {
-    /// Keeps the request's place until it ends, or until its deadline.
+    /// Response body that keeps the request's permit until its end or deadline.
     pub(crate) struct Download<B> {
         #[pin]
         kind: Kind<B>,
@@ -28,8 +28,8 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Free { #[pin] body: B, place: Option<Permit> },
-        // Boxed, since the deadline takes it away.
+        Free { #[pin] body: B, permit: Option<Permit> },
+        // Boxed, so that the deadline can drop it.
         Timed { deadline: Deadline<Pin<Box<B>>> },
     }
 }
@@ -37,16 +37,21 @@ pin_project! {
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 impl<B: Body + Send + 'static> Download<B> {
-    /// One whose place is kept elsewhere.
-    pub(super) fn without_place(body: B) -> Self {
-        Self { kind: Kind::Free { body, place: None }, progress: None }
+    /// A body whose permit is kept elsewhere.
+    pub(super) fn without_permit(body: B) -> Self {
+        Self { kind: Kind::Free { body, permit: None }, progress: None }
     }
 
     /// Each frame counts as `progress`.
-    pub(super) fn new(body: B, place: Permit, deadline: Option<Instant>, progress: Option<Progress>) -> Self {
+    pub(super) fn new(
+        body: B,
+        permit: Permit,
+        deadline: Option<Instant>,
+        progress: Option<Progress>,
+    ) -> Self {
         let kind = match deadline {
-            None => Kind::Free { body, place: Some(place) },
-            Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), place, at) },
+            None => Kind::Free { body, permit: Some(permit) },
+            Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), permit, at) },
         };
         Self { kind, progress }
     }
@@ -65,18 +70,19 @@ where
         let frame = match this.kind.project() {
             KindProjection::Free { body, .. } => body.poll_frame(cx),
             KindProjection::Timed { deadline } => {
-                let mut held = deadline.held();
-                let DeadlineState { body, waker, .. } = &mut *held;
+                let mut state = deadline.state();
+                let DeadlineState { body, waker, .. } = &mut *state;
                 let Some(body) = body else {
-                    let cut = io::Error::new(io::ErrorKind::TimedOut, "the request took too long");
-                    return Poll::Ready(Some(Err(cut.into())));
+                    let expired =
+                        io::Error::new(io::ErrorKind::TimedOut, "request timed out (request_timeout)");
+                    return Poll::Ready(Some(Err(expired.into())));
                 };
                 *waker = Some(cx.waker().clone());
                 body.as_mut().poll_frame(cx)
             }
         };
         if let (Poll::Ready(Some(Ok(_))), Some(progress)) = (&frame, this.progress) {
-            progress.made();
+            progress.record();
         }
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -85,7 +91,7 @@ where
         match &self.kind {
             Kind::Free { body, .. } => body.is_end_stream(),
             Kind::Timed { deadline } => {
-                deadline.held().body.as_ref().is_some_and(|body| body.is_end_stream())
+                deadline.state().body.as_ref().is_some_and(|body| body.is_end_stream())
             }
         }
     }
@@ -94,7 +100,7 @@ where
         match &self.kind {
             Kind::Free { body, .. } => body.size_hint(),
             Kind::Timed { deadline } => {
-                deadline.held().body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
+                deadline.state().body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
             }
         }
     }

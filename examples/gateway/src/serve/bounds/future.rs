@@ -14,62 +14,62 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::{
     Bounds, Download, Permit, ReadTimeout, TunnelPermit,
     idle_timer::Progress,
-    upload::{Ended, Stalled},
+    upload::{Stalled, UploadEnd},
 };
-use crate::serve::answer::Failure;
+use crate::serve::error_response::ForwardError;
 
 pin_project! {
     /// Future of [`Bounded`](super::Bounded).
     pub(crate) struct BoundedFuture<F> {
         #[pin]
-        answer: Option<F>,
-        // None: refused, or done.
-        place: Option<Permit>,
-        ended: Ended,
-        first_byte: Option<Duration>,
+        response: Option<F>,
+        // None: rejected, or completed.
+        permit: Option<Permit>,
+        upload_end: UploadEnd,
+        first_byte_timeout: Option<Duration>,
         #[pin]
-        until_first_byte: Option<Sleep>,
+        first_byte_timer: Option<Sleep>,
         deadline: Option<Instant>,
         read_timeout: Option<Duration>,
         progress: Option<Progress>,
         #[pin]
-        until_deadline: Option<Sleep>,
+        deadline_timer: Option<Sleep>,
     }
 }
 
 impl<F> BoundedFuture<F> {
     pub(super) fn new(
-        answer: F,
-        place: Permit,
-        ended: Ended,
+        response: F,
+        permit: Permit,
+        upload_end: UploadEnd,
         bounds: &Bounds,
         progress: Option<Progress>,
     ) -> Self {
-        let deadline = bounds.whole.and_then(|whole| Instant::now().checked_add(whole));
+        let deadline = bounds.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
-            answer: Some(answer),
-            place: Some(place),
-            ended,
-            first_byte: bounds.first_byte,
-            until_first_byte: None,
+            response: Some(response),
+            permit: Some(permit),
+            upload_end,
+            first_byte_timeout: bounds.first_byte_timeout,
+            first_byte_timer: None,
             deadline,
-            read_timeout: bounds.body.into_iter().chain(bounds.whole).min(),
+            read_timeout: bounds.body_timeout.into_iter().chain(bounds.request_timeout).min(),
             progress,
-            until_deadline: deadline.map(sleep_until),
+            deadline_timer: deadline.map(sleep_until),
         }
     }
 
-    pub(super) fn refused() -> Self {
+    pub(super) fn rejected() -> Self {
         Self {
-            answer: None,
-            place: None,
-            ended: Ended::Already,
-            first_byte: None,
-            until_first_byte: None,
+            response: None,
+            permit: None,
+            upload_end: UploadEnd::Reached,
+            first_byte_timeout: None,
+            first_byte_timer: None,
             deadline: None,
             read_timeout: None,
             progress: None,
-            until_deadline: None,
+            deadline_timer: None,
         }
     }
 }
@@ -77,61 +77,61 @@ impl<F> BoundedFuture<F> {
 impl<F, R, E> Future for BoundedFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    E: Into<Failure>,
+    E: Into<ForwardError>,
     R: Body + Send + 'static,
 {
-    type Output = Result<Response<Download<R>>, Failure>;
+    type Output = Result<Response<Download<R>>, ForwardError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (Some(answer), true) = (this.answer.as_mut().as_pin_mut(), this.place.is_some()) else {
-            return Poll::Ready(Err(Failure::TooManyRequests));
+        let (Some(response), true) = (this.response.as_mut().as_pin_mut(), this.permit.is_some()) else {
+            return Poll::Ready(Err(ForwardError::TooManyRequests));
         };
-        if let Poll::Ready(answered) = answer.poll(cx) {
-            let Some(place) = this.place.take() else {
-                return Poll::Ready(Err(Failure::TooManyRequests));
+        if let Poll::Ready(result) = response.poll(cx) {
+            let Some(permit) = this.permit.take() else {
+                return Poll::Ready(Err(ForwardError::TooManyRequests));
             };
-            return Poll::Ready(match answered {
+            return Poll::Ready(match result {
                 Ok(response) => {
                     let (mut head, body) = response.into_parts();
                     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                        // The answer ends here, what was asked for does not.
-                        head.extensions.insert(TunnelPermit { place: Arc::new(place) });
-                        return Poll::Ready(Ok(Response::from_parts(head, Download::without_place(body))));
+                        // The exchange continues as a tunnel.
+                        head.extensions.insert(TunnelPermit { permit: Arc::new(permit) });
+                        return Poll::Ready(Ok(Response::from_parts(head, Download::without_permit(body))));
                     }
                     if !body.is_end_stream() {
                         head.extensions.insert(ReadTimeout(*this.read_timeout));
                     }
                     let progress = this.progress.take();
                     if let Some(progress) = &progress {
-                        progress.made();
+                        progress.record();
                     }
-                    let body = Download::new(body, place, *this.deadline, progress);
+                    let body = Download::new(body, permit, *this.deadline, progress);
                     Ok(Response::from_parts(head, body))
                 }
-                // The error is what came of it.
-                Err(_) if this.ended.is_stalled() => Err(Failure::BodyTimeout),
+                // The stalled upload caused the error.
+                Err(_) if this.upload_end.is_stalled() => Err(ForwardError::BodyTimeout),
                 Err(error) => Err(error.into()),
             });
         }
-        if let Some(until_deadline) = this.until_deadline.as_pin_mut()
-            && until_deadline.poll(cx).is_ready()
+        if let Some(deadline_timer) = this.deadline_timer.as_pin_mut()
+            && deadline_timer.poll(cx).is_ready()
         {
-            return Poll::Ready(Err(Failure::RequestTimeout));
+            return Poll::Ready(Err(ForwardError::RequestTimeout));
         }
-        if let Ended::When(ended) = this.ended {
-            // An error means that the body has ended.
-            if let Ok(Stalled) = ready!(Pin::new(ended).poll(cx)) {
-                return Poll::Ready(Err(Failure::BodyTimeout));
+        if let UploadEnd::Pending(end) = this.upload_end {
+            // A receive error means that the body has ended.
+            if let Ok(Stalled) = ready!(Pin::new(end).poll(cx)) {
+                return Poll::Ready(Err(ForwardError::BodyTimeout));
             }
-            *this.ended = Ended::Already;
+            *this.upload_end = UploadEnd::Reached;
         }
-        let Some(first_byte) = *this.first_byte else { return Poll::Pending };
-        if this.until_first_byte.is_none() {
-            this.until_first_byte.set(Some(sleep(first_byte)));
+        let Some(first_byte_timeout) = *this.first_byte_timeout else { return Poll::Pending };
+        if this.first_byte_timer.is_none() {
+            this.first_byte_timer.set(Some(sleep(first_byte_timeout)));
         }
-        match this.until_first_byte.as_pin_mut() {
-            Some(until_first_byte) => until_first_byte.poll(cx).map(|()| Err(Failure::FirstByteTimeout)),
+        match this.first_byte_timer.as_pin_mut() {
+            Some(first_byte_timer) => first_byte_timer.poll(cx).map(|()| Err(ForwardError::FirstByteTimeout)),
             None => Poll::Pending,
         }
     }

@@ -1,4 +1,4 @@
-//! How long to wait for a caller's next octets.
+//! Timeout of a request body without progress.
 
 use std::{
     future::Future,
@@ -16,48 +16,49 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug)]
 pub(super) struct IdleTimer {
     timeout: Duration,
-    /// None: nobody waits.
+    /// Start of the current wait.
     since: Option<Instant>,
-    /// Made by the first wait. It is not moved for each of them, so it may end early.
+    /// Created by the first wait and not reset by later ones, so it can fire early.
     timer: Option<Pin<Box<Sleep>>>,
     response: Option<Progress>,
 }
 
-/// When a response last made progress.
+/// Time of a response's last progress.
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
-    begun: Instant,
-    /// In milliseconds from `begun`.
+    start: Instant,
+    /// In milliseconds since `start`.
     last: Arc<AtomicU64>,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { begun: Instant::now(), last: Arc::default() }
+        Self { start: Instant::now(), last: Arc::default() }
     }
 
-    pub(super) fn made(&self) {
-        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    pub(super) fn record(&self) {
+        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(elapsed, Ordering::Relaxed);
     }
 
     fn last(&self) -> Instant {
-        self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
+        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 }
 
 impl IdleTimer {
-    /// Progress of `response` counts as progress of the request.
+    /// Creates a timer for which progress of `response` counts as progress of the request.
     pub(super) fn new(timeout: Duration, response: Option<Progress>) -> Self {
         Self { timeout, since: None, timer: None, response }
     }
 
-    pub(super) fn arrived(&mut self) {
+    /// Ends the current wait.
+    pub(super) fn reset(&mut self) {
         self.since = None;
     }
 
-    /// Nothing is there yet; ready when it has been so for too long.
-    pub(super) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Begins or continues a wait; ready at the timeout.
+    pub(super) fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         let response = &self.response;
         let due = || response.as_ref().map_or(since, |response| response.last().max(since)) + self.timeout;

@@ -1,4 +1,4 @@
-//! A request's body that tells when it has ended, and ends early if its caller sends no more of it.
+//! Request bodies that report their end, and fail if the caller stalls.
 
 use std::{
     io,
@@ -16,47 +16,46 @@ use super::idle_timer::IdleTimer;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
-    /// Drops its end of the channel when it has ended, or is dropped: the upstream may not want all of it.
+    /// Request body that closes its channel when it ends or is dropped: upstreams need not read all of it.
     #[derive(Debug, Default)]
     pub(crate) struct Upload<B> {
         #[pin]
         body: B,
-        open: Option<oneshot::Sender<Stalled>>,
-        patience: Option<IdleTimer>,
+        end_tx: Option<oneshot::Sender<Stalled>>,
+        idle_timer: Option<IdleTimer>,
     }
 }
 
-/// The upstream wanted more of the body, and none came.
+/// The caller sent nothing in time while the upstream waited for more of the body.
 #[derive(Debug)]
 pub(super) struct Stalled;
 
-/// When a request's body ends.
+/// End of a request's body.
 #[derive(Debug)]
-pub(super) enum Ended {
-    /// It has.
-    Already,
-    /// When the other end is dropped, or says that it stalled.
-    When(oneshot::Receiver<Stalled>),
+pub(super) enum UploadEnd {
+    Reached,
+    /// Reached when the channel closes, or receives [`Stalled`].
+    Pending(oneshot::Receiver<Stalled>),
 }
 
-impl Ended {
-    /// Whether it did because its caller sent no more.
+impl UploadEnd {
+    /// Returns true if the upload stalled.
     pub(super) fn is_stalled(&mut self) -> bool {
         match self {
-            Self::When(ended) => ended.try_recv().is_ok(),
-            Self::Already => false,
+            Self::Pending(end) => end.try_recv().is_ok(),
+            Self::Reached => false,
         }
     }
 }
 
 impl<B: Body> Upload<B> {
-    /// `is_watched` says whether anybody wants to know of its end; `patience` how long to wait for more of it.
-    pub(super) fn new(body: B, is_watched: bool, patience: Option<IdleTimer>) -> (Self, Ended) {
-        if body.is_end_stream() || (!is_watched && patience.is_none()) {
-            return (Self { body, open: None, patience: None }, Ended::Already);
+    /// Wraps a body. The end is reported if `is_watched`, or if there is an `idle_timer`.
+    pub(super) fn new(body: B, is_watched: bool, idle_timer: Option<IdleTimer>) -> (Self, UploadEnd) {
+        if body.is_end_stream() || (!is_watched && idle_timer.is_none()) {
+            return (Self { body, end_tx: None, idle_timer: None }, UploadEnd::Reached);
         }
-        let (open, ended) = oneshot::channel();
-        (Self { body, open: Some(open), patience }, Ended::When(ended))
+        let (end_tx, end) = oneshot::channel();
+        (Self { body, end_tx: Some(end_tx), idle_timer }, UploadEnd::Pending(end))
     }
 }
 
@@ -70,26 +69,27 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
         let this = self.project();
-        match (this.body.poll_frame(cx), this.patience) {
-            (Poll::Ready(frame), patience) => {
+        match (this.body.poll_frame(cx), this.idle_timer) {
+            (Poll::Ready(frame), idle_timer) => {
                 match &frame {
                     Some(Ok(frame)) => {
-                        // A frame without any octet is none.
-                        let is_more = frame.data_ref().is_none_or(Buf::has_remaining);
-                        if let Some(patience) = patience.as_mut().filter(|_| is_more) {
-                            patience.arrived();
+                        // An empty data frame is not progress.
+                        let is_progress = frame.data_ref().is_none_or(Buf::has_remaining);
+                        if let Some(idle_timer) = idle_timer.as_mut().filter(|_| is_progress) {
+                            idle_timer.reset();
                         }
                     }
-                    _ => *this.open = None,
+                    _ => *this.end_tx = None,
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            (Poll::Pending, Some(patience)) => patience.poll_waiting(cx).map(|()| {
-                if let Some(open) = this.open.take() {
-                    // Whoever waited for it may have left.
-                    let _ = open.send(Stalled);
+            (Poll::Pending, Some(idle_timer)) => idle_timer.poll_timeout(cx).map(|()| {
+                if let Some(end_tx) = this.end_tx.take() {
+                    // An error means that the receiver has been dropped.
+                    let _ = end_tx.send(Stalled);
                 }
-                let stalled = io::Error::new(io::ErrorKind::TimedOut, "the caller sent no more of the body");
+                let stalled =
+                    io::Error::new(io::ErrorKind::TimedOut, "request body timed out (body_timeout)");
                 Some(Err(stalled.into()))
             }),
             (Poll::Pending, None) => Poll::Pending,

@@ -1,28 +1,28 @@
-//! A body in chunks, up to and with the line of the last one, which is empty (RFC 9112, section 7.1).
+//! Chunked bodies up to the size line of the last chunk, inclusive (RFC 9112, section 7.1).
 
 use super::{
-    Part,
-    octets::{is_blank, is_text},
+    Scan,
+    byte_class::{is_blank, is_text},
 };
 
-/// So many that no size overflows, whoever reads it.
-const MOST_DIGITS: u8 = 15;
+/// Maximum number of digits of a chunk size. Larger sizes could overflow in another parser.
+const MAX_DIGITS: u8 = 15;
 
-/// The most octets between a chunk's size and the end of its line.
-const LONGEST_EXTENSION: u16 = 1_024;
+/// Maximum number of bytes between a chunk size and the end of its line.
+const MAX_EXTENSION: u16 = 1_024;
 
 #[derive(Debug)]
-pub(super) struct Chunks {
-    /// Of this chunk, or what is left of it.
+pub(super) struct ChunkScanner {
+    /// Remaining bytes of the current chunk.
     size: u64,
-    at: At,
+    state: ChunkState,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum At {
-    /// Behind so many digits.
+enum ChunkState {
+    /// After this number of digits.
     Size(u8),
-    /// In blanks behind the size, which are only there in front of an extension.
+    /// In whitespace after the size, which is only valid before an extension.
     Blank(u16),
     Extension(u16),
     Lf,
@@ -31,52 +31,53 @@ enum At {
     DataLf,
 }
 
-impl Chunks {
+impl ChunkScanner {
     pub(super) fn new() -> Self {
-        Self { size: 0, at: At::Size(0) }
+        Self { size: 0, state: ChunkState::Size(0) }
     }
 
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Part<()> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan<()> {
         let mut at = 0;
-        while let Some(&octet) = bytes.get(at) {
-            self.at = match (self.at, octet) {
-                (At::Size(digits @ 0..MOST_DIGITS), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                    self.size = self.size * 16 + u64::from(hex_value(octet));
-                    At::Size(digits + 1)
+        while let Some(&byte) = bytes.get(at) {
+            self.state = match (self.state, byte) {
+                (ChunkState::Size(digits @ 0..MAX_DIGITS), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                    self.size = self.size * 16 + u64::from(hex_value(byte));
+                    ChunkState::Size(digits + 1)
                 }
-                (At::Size(1..), b'\r') => At::Lf,
-                (At::Size(1..), b';') => At::Extension(1),
-                (At::Size(1..), b' ' | b'\t') => At::Blank(1),
-                (At::Blank(length), b';') => At::Extension(length),
-                (At::Blank(length @ ..LONGEST_EXTENSION), _) if is_blank(octet) => At::Blank(length + 1),
-                (At::Extension(_), b'\r') => At::Lf,
-                (At::Extension(length @ ..LONGEST_EXTENSION), _) if is_text(octet) => {
-                    At::Extension(length + 1)
+                (ChunkState::Size(1..), b'\r') => ChunkState::Lf,
+                (ChunkState::Size(1..), b';') => ChunkState::Extension(1),
+                (ChunkState::Size(1..), b' ' | b'\t') => ChunkState::Blank(1),
+                (ChunkState::Blank(length), b';') => ChunkState::Extension(length),
+                (ChunkState::Blank(length @ ..MAX_EXTENSION), _) if is_blank(byte) => {
+                    ChunkState::Blank(length + 1)
                 }
-                (At::Lf, b'\n') if self.size == 0 => return Part::Ends(at + 1, ()),
-                (At::Lf, b'\n') => At::Data,
-                (At::Data, _) => {
-                    let here = (bytes.len() - at) as u64;
-                    let taken = here.min(self.size);
-                    self.size -= taken;
-                    // No more than there are bytes here.
-                    at += taken as usize;
+                (ChunkState::Extension(_), b'\r') => ChunkState::Lf,
+                (ChunkState::Extension(length @ ..MAX_EXTENSION), _) if is_text(byte) => {
+                    ChunkState::Extension(length + 1)
+                }
+                (ChunkState::Lf, b'\n') if self.size == 0 => return Scan::Complete(at + 1, ()),
+                (ChunkState::Lf, b'\n') => ChunkState::Data,
+                (ChunkState::Data, _) => {
+                    let length = ((bytes.len() - at) as u64).min(self.size);
+                    self.size -= length;
+                    // The cast is lossless: `length` is at most `bytes.len()`.
+                    at += length as usize;
                     if self.size == 0 {
-                        self.at = At::DataCr;
+                        self.state = ChunkState::DataCr;
                     }
                     continue;
                 }
-                (At::DataCr, b'\r') => At::DataLf,
-                (At::DataLf, b'\n') => At::Size(0),
-                _ => return Part::Violated(at),
+                (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+                (ChunkState::DataLf, b'\n') => ChunkState::Size(0),
+                _ => return Scan::Invalid(at),
             };
             at += 1;
         }
-        Part::More
+        Scan::Incomplete
     }
 }
 
-/// Of a hexadecimal digit.
+/// Returns the value of a hexadecimal digit.
 fn hex_value(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',

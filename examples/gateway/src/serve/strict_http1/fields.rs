@@ -1,146 +1,145 @@
-//! The lines of fields behind a request line, or behind the last chunk, up to and with the empty one
-//! (RFC 9112, section 5).
+//! Field lines of a header or trailer section up to the empty line, inclusive (RFC 9112, section 5).
 
 use http::Version;
 
 use super::{
-    Part,
-    framing::{Codings, Framing, Length},
-    octets::{is_text, is_token, run},
+    Scan,
+    byte_class::{is_text, is_token, run_length},
+    framing::{ContentLength, Framing, TransferEncoding},
 };
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
 #[derive(Debug)]
-pub(super) struct Fields {
-    section: Section,
-    name: Name,
+pub(super) struct FieldScanner {
+    section: FieldSection,
+    name: FieldName,
     framing: Framing,
-    at: At,
+    state: FieldState,
 }
 
-/// Where the fields stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Section {
-    Head(Version),
-    Trailers,
+pub(super) enum FieldSection {
+    Header(Version),
+    Trailer,
 }
 
 #[derive(Debug)]
-enum At {
+enum FieldState {
     LineStart,
     Name,
-    /// In a value that says nothing of the body's length.
+    /// In a value that does not affect framing.
     Value,
-    Length(Length),
-    Codings(Codings),
+    Length(ContentLength),
+    Codings(TransferEncoding),
     Lf,
     LastLf,
 }
 
-impl Fields {
-    pub(super) fn of(section: Section) -> Self {
-        Self { section, name: Name::default(), framing: Framing::Unsaid, at: At::LineStart }
+impl FieldScanner {
+    pub(super) fn new(section: FieldSection) -> Self {
+        Self { section, name: FieldName::default(), framing: Framing::Absent, state: FieldState::LineStart }
     }
 
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Part<Framing> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan<Framing> {
         let mut at = 0;
-        while let Some(&octet) = bytes.get(at) {
-            match &mut self.at {
-                At::LineStart => match octet {
-                    b'\r' => self.at = At::LastLf,
-                    _ if is_token(octet) => {
-                        self.name = Name::default();
-                        self.at = At::Name;
+        while let Some(&byte) = bytes.get(at) {
+            match &mut self.state {
+                FieldState::LineStart => match byte {
+                    b'\r' => self.state = FieldState::LastLf,
+                    _ if is_token(byte) => {
+                        self.name = FieldName::default();
+                        self.state = FieldState::Name;
                         continue;
                     }
-                    // A blank here would continue the line before (obs-fold).
-                    _ => return Part::Violated(at),
+                    // Whitespace here would continue the previous line (obs-fold).
+                    _ => return Scan::Invalid(at),
                 },
-                At::Name => {
+                FieldState::Name => {
                     let rest = &bytes[at..];
-                    let length = run(rest, is_token);
+                    let length = run_length(rest, is_token);
                     self.name.push(&rest[..length]);
                     at += length;
-                    let Some(octet) = bytes.get(at) else {
-                        return Part::More;
+                    let Some(byte) = bytes.get(at) else {
+                        return Scan::Incomplete;
                     };
-                    match self.value().filter(|_| *octet == b':') {
-                        Some(value) => self.at = value,
-                        None => return Part::Violated(at),
+                    match self.value_state().filter(|_| *byte == b':') {
+                        Some(value) => self.state = value,
+                        None => return Scan::Invalid(at),
                     }
                 }
-                At::Value => {
-                    at += run(&bytes[at..], is_text);
+                FieldState::Value => {
+                    at += run_length(&bytes[at..], is_text);
                     match bytes.get(at) {
-                        Some(b'\r') => self.at = At::Lf,
-                        Some(_) => return Part::Violated(at),
-                        None => return Part::More,
+                        Some(b'\r') => self.state = FieldState::Lf,
+                        Some(_) => return Scan::Invalid(at),
+                        None => return Scan::Incomplete,
                     }
                 }
-                At::Length(length) => match (octet, length.value()) {
+                FieldState::Length(length) => match (byte, length.value()) {
                     (b'\r', Some(length)) => {
                         self.framing = Framing::Length(length);
-                        self.at = At::Lf;
+                        self.state = FieldState::Lf;
                     }
-                    _ if length.take(octet) => {}
-                    _ => return Part::Violated(at),
+                    _ if length.push(byte) => {}
+                    _ => return Scan::Invalid(at),
                 },
-                At::Codings(codings) => match octet {
+                FieldState::Codings(codings) => match byte {
                     b'\r' if codings.is_chunked() => {
                         self.framing = Framing::Chunked;
-                        self.at = At::Lf;
+                        self.state = FieldState::Lf;
                     }
-                    _ if codings.take(octet) => {}
-                    _ => return Part::Violated(at),
+                    _ if codings.push(byte) => {}
+                    _ => return Scan::Invalid(at),
                 },
-                At::Lf if octet == b'\n' => self.at = At::LineStart,
-                At::LastLf if octet == b'\n' => return Part::Ends(at + 1, self.framing),
-                _ => return Part::Violated(at),
+                FieldState::Lf if byte == b'\n' => self.state = FieldState::LineStart,
+                FieldState::LastLf if byte == b'\n' => return Scan::Complete(at + 1, self.framing),
+                _ => return Scan::Invalid(at),
             }
             at += 1;
         }
-        Part::More
+        Scan::Incomplete
     }
 
-    /// What the value behind this name is read as; `None`: it must not be there.
-    fn value(&self) -> Option<At> {
+    /// Returns the state for the value of the current field, or `None` if the field is not allowed here.
+    fn value_state(&self) -> Option<FieldState> {
         let is_length = self.name.is(CONTENT_LENGTH);
         let is_coding = self.name.is(TRANSFER_ENCODING);
         if !is_length && !is_coding {
-            return Some(At::Value);
+            return Some(FieldState::Value);
         }
-        // Said twice, even if the same twice, it was not said by one who knew. Trailers come too late to say it.
-        if self.framing != Framing::Unsaid || self.section == Section::Trailers {
+        // A second length is ambiguous even if it is equal. Trailers cannot change the framing.
+        if self.framing != Framing::Absent || self.section == FieldSection::Trailer {
             return None;
         }
         if is_length {
-            return Some(At::Length(Length::default()));
+            return Some(FieldState::Length(ContentLength::default()));
         }
-        // Who speaks HTTP/1.0 does not know this field, so it went past somebody who did not read it either.
-        (self.section == Section::Head(Version::HTTP_11)).then(|| At::Codings(Codings::default()))
+        // HTTP/1.0 does not define this field, so an intermediary could have framed the request without it.
+        (self.section == FieldSection::Header(Version::HTTP_11))
+            .then(|| FieldState::Codings(TransferEncoding::default()))
     }
 }
 
-/// A field's name, as far as is needed to tell the two that matter from all others.
+/// Prefix of a field name, long enough to recognize the two framing fields.
 #[derive(Debug, Default)]
-struct Name {
-    octets: [u8; TRANSFER_ENCODING.len()],
-    /// Of the whole name, which may be longer than what was kept.
+struct FieldName {
+    bytes: [u8; TRANSFER_ENCODING.len()],
+    /// Length of the whole name, which can exceed the prefix.
     length: usize,
 }
 
-impl Name {
-    fn push(&mut self, octets: &[u8]) {
-        let kept = self.length.min(self.octets.len());
-        let room = &mut self.octets[kept..];
-        let fitting = octets.len().min(room.len());
-        room[..fitting].copy_from_slice(&octets[..fitting]);
-        self.length = self.length.saturating_add(octets.len());
+impl FieldName {
+    fn push(&mut self, bytes: &[u8]) {
+        let stored = self.length.min(self.bytes.len());
+        let room = &mut self.bytes[stored..];
+        let length = bytes.len().min(room.len());
+        room[..length].copy_from_slice(&bytes[..length]);
+        self.length = self.length.saturating_add(bytes.len());
     }
 
     fn is(&self, name: &[u8]) -> bool {
-        self.octets.get(..self.length).is_some_and(|octets| octets.eq_ignore_ascii_case(name))
+        self.bytes.get(..self.length).is_some_and(|bytes| bytes.eq_ignore_ascii_case(name))
     }
 }

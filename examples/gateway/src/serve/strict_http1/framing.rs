@@ -1,39 +1,39 @@
-//! The two fields that say how long a body is.
+//! Values of Content-Length and Transfer-Encoding.
 
-use super::octets::{is_blank, is_token};
+use super::byte_class::{is_blank, is_token};
 
-/// So many that the largest length still fits into 63 bits, for whoever reads it after us.
-const MOST_DIGITS: u8 = 18;
+/// Maximum number of digits of a length. Larger lengths could overflow in another parser.
+const MAX_DIGITS: u8 = 18;
 
 const CHUNKED: &[u8] = b"chunked";
 
-/// How long the body is, as far as the head has said.
+/// Framing of the body as stated by the fields scanned so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// Nothing said: there is no body.
-    Unsaid,
+    /// Neither field is present.
+    Absent,
     Length(u64),
     Chunked,
 }
 
-/// The value of Content-Length: digits, and nothing else but blanks around them.
+/// Scanner for the value of Content-Length: digits with optional whitespace around them.
 #[derive(Debug, Default)]
-pub(super) struct Length {
+pub(super) struct ContentLength {
     value: u64,
     digits: u8,
     ended: bool,
 }
 
-impl Length {
-    /// Whether this octet may come next.
-    pub(super) fn take(&mut self, octet: u8) -> bool {
-        if octet.is_ascii_digit() && !self.ended && self.digits < MOST_DIGITS {
-            self.value = self.value * 10 + u64::from(octet - b'0');
+impl ContentLength {
+    /// Consumes the next byte. Returns false if it is invalid.
+    pub(super) fn push(&mut self, byte: u8) -> bool {
+        if byte.is_ascii_digit() && !self.ended && self.digits < MAX_DIGITS {
+            self.value = self.value * 10 + u64::from(byte - b'0');
             self.digits += 1;
             return true;
         }
         self.ended = self.digits > 0;
-        is_blank(octet)
+        is_blank(byte)
     }
 
     pub(super) fn value(&self) -> Option<u64> {
@@ -41,45 +41,47 @@ impl Length {
     }
 }
 
-/// The value of Transfer-Encoding: codings without parameters, of which the last and only the last is `chunked`.
+/// Scanner for the value of Transfer-Encoding: codings without parameters, of which only the last is `chunked`.
 ///
-/// Codings before it do not change where the body ends. They are refused later, with an answer of their own.
+/// Other codings do not change the framing. They are rejected later, with status 501.
 #[derive(Debug, Default)]
-pub(super) struct Codings {
-    at: InCodings,
-    /// How many octets of `chunked` this coding has had so far, if it has had no others.
+pub(super) struct TransferEncoding {
+    state: CodingState,
+    /// Number of bytes of `chunked` matched by the current coding. None: it is another coding.
     matched: Option<usize>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum InCodings {
+enum CodingState {
     #[default]
     Before,
     Within,
     After,
 }
 
-impl Codings {
-    /// Whether this octet may come next.
-    pub(super) fn take(&mut self, octet: u8) -> bool {
-        match (self.at, octet) {
-            (InCodings::Before | InCodings::After, b' ' | b'\t') => {}
-            (InCodings::Within, b' ' | b'\t') => self.at = InCodings::After,
-            (InCodings::Within | InCodings::After, b',') if !self.is_chunked() => self.at = InCodings::Before,
-            (InCodings::Before | InCodings::Within, _) if is_token(octet) => {
-                let before = if self.at == InCodings::Before { Some(0) } else { self.matched };
-                let is_next = |matched: &usize| CHUNKED.get(*matched) == Some(&octet.to_ascii_lowercase());
+impl TransferEncoding {
+    /// Consumes the next byte. Returns false if it is invalid.
+    pub(super) fn push(&mut self, byte: u8) -> bool {
+        match (self.state, byte) {
+            (CodingState::Before | CodingState::After, b' ' | b'\t') => {}
+            (CodingState::Within, b' ' | b'\t') => self.state = CodingState::After,
+            (CodingState::Within | CodingState::After, b',') if !self.is_chunked() => {
+                self.state = CodingState::Before
+            }
+            (CodingState::Before | CodingState::Within, _) if is_token(byte) => {
+                let before = if self.state == CodingState::Before { Some(0) } else { self.matched };
+                let is_next = |matched: &usize| CHUNKED.get(*matched) == Some(&byte.to_ascii_lowercase());
                 self.matched = before.filter(is_next).map(|matched| matched + 1);
-                self.at = InCodings::Within;
+                self.state = CodingState::Within;
             }
             _ => return false,
         }
         true
     }
 
-    /// Whether the coding that came last is `chunked`.
+    /// Returns true if the last coding is `chunked`.
     pub(super) fn is_chunked(&self) -> bool {
-        self.at != InCodings::Before && self.matched == Some(CHUNKED.len())
+        self.state != CodingState::Before && self.matched == Some(CHUNKED.len())
     }
 }
 
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_plain_digits() {
+    fn content_length_is_plain_digits() {
         for (value, length) in [
             ("0", Some(0)),
             (" \t42 \t", Some(42)),
@@ -108,15 +110,15 @@ mod tests {
             ("\"1\"", None),
             ("\u{0661}", None),
         ] {
-            let mut read = Length::default();
-            let is_taken = value.bytes().all(|octet| read.take(octet));
-            assert_eq!(read.value().filter(|_| is_taken), length, "{value:?}");
+            let mut read = ContentLength::default();
+            let is_valid = value.bytes().all(|byte| read.push(byte));
+            assert_eq!(read.value().filter(|_| is_valid), length, "{value:?}");
         }
     }
 
     #[test]
-    fn a_transfer_coding_ends_in_one_chunked() {
-        for (value, is_good) in [
+    fn transfer_encoding_ends_in_one_chunked() {
+        for (value, expected) in [
             ("chunked", true),
             (" \tChUnKeD\t ", true),
             ("gzip, chunked", true),
@@ -140,9 +142,9 @@ mod tests {
             ("chun\u{b}ked", false),
             ("\u{a0}chunked", false),
         ] {
-            let mut read = Codings::default();
-            let is_taken = value.bytes().all(|octet| read.take(octet));
-            assert_eq!(is_taken && read.is_chunked(), is_good, "{value:?}");
+            let mut read = TransferEncoding::default();
+            let is_valid = value.bytes().all(|byte| read.push(byte));
+            assert_eq!(is_valid && read.is_chunked(), expected, "{value:?}");
         }
     }
 }

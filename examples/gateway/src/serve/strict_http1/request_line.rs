@@ -1,54 +1,60 @@
-//! The first line of a request: `method SP target SP version CRLF` (RFC 9112, section 3).
+//! Request lines: `method SP target SP version CRLF` (RFC 9112, section 3).
 
 use http::Version;
 
 use super::{
-    Part,
-    octets::{is_token, is_visible, run},
+    Scan,
+    byte_class::{is_token, is_visible, run_length},
 };
 
 const VERSION: &[u8] = b"HTTP/1.";
 
 #[derive(Debug)]
-pub(super) struct RequestLine(At);
+pub(super) struct RequestLineScanner(LineState);
 
 #[derive(Debug, Clone, Copy)]
-enum At {
+enum LineState {
     Start,
     Method,
     TargetStart,
     Target,
-    /// So many octets of `VERSION` were there.
+    /// After this number of bytes of `VERSION`.
     Version(usize),
     Cr(Version),
     Lf(Version),
 }
 
-impl RequestLine {
+impl RequestLineScanner {
     pub(super) fn new() -> Self {
-        Self(At::Start)
+        Self(LineState::Start)
     }
 
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Part<Version> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan<Version> {
         let mut at = 0;
-        while let Some(&octet) = bytes.get(at) {
-            self.0 = match (self.0, octet) {
-                (At::Start | At::Method, _) if is_token(octet) => At::Method,
-                (At::Method, b' ') => At::TargetStart,
-                (At::TargetStart | At::Target, _) if is_visible(octet) => {
-                    at += run(&bytes[at + 1..], is_visible);
-                    At::Target
+        while let Some(&byte) = bytes.get(at) {
+            self.0 = match (self.0, byte) {
+                (LineState::Start | LineState::Method, _) if is_token(byte) => LineState::Method,
+                (LineState::Method, b' ') => LineState::TargetStart,
+                (LineState::TargetStart | LineState::Target, _) if is_visible(byte) => {
+                    at += run_length(&bytes[at + 1..], is_visible);
+                    LineState::Target
                 }
-                (At::Target, b' ') => At::Version(0),
-                (At::Version(matched), _) if VERSION.get(matched) == Some(&octet) => At::Version(matched + 1),
-                (At::Version(matched), b'0') if matched == VERSION.len() => At::Cr(Version::HTTP_10),
-                (At::Version(matched), b'1') if matched == VERSION.len() => At::Cr(Version::HTTP_11),
-                (At::Cr(version), b'\r') => At::Lf(version),
-                (At::Lf(version), b'\n') => return Part::Ends(at + 1, version),
-                _ => return Part::Violated(at),
+                (LineState::Target, b' ') => LineState::Version(0),
+                (LineState::Version(matched), _) if VERSION.get(matched) == Some(&byte) => {
+                    LineState::Version(matched + 1)
+                }
+                (LineState::Version(matched), b'0') if matched == VERSION.len() => {
+                    LineState::Cr(Version::HTTP_10)
+                }
+                (LineState::Version(matched), b'1') if matched == VERSION.len() => {
+                    LineState::Cr(Version::HTTP_11)
+                }
+                (LineState::Cr(version), b'\r') => LineState::Lf(version),
+                (LineState::Lf(version), b'\n') => return Scan::Complete(at + 1, version),
+                _ => return Scan::Invalid(at),
             };
             at += 1;
         }
-        Part::More
+        Scan::Incomplete
     }
 }

@@ -2,95 +2,95 @@ mod agreement;
 mod streams;
 mod table;
 
-use super::{Follower, Place};
+use super::{MessagePart, Scanner};
 use table::{BAD, GOOD};
 
-/// The follower behind the whole stream, or the octet and place of the first violation.
-fn verdict<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Follower, (usize, Place)> {
-    let mut follower = Follower::new();
+/// Returns the scanner after the whole stream, or offset and part of the first violation.
+fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Scanner, (usize, MessagePart)> {
+    let mut scanner = Scanner::new();
     let mut before = 0;
     for piece in pieces {
-        follower.follow(piece).map_err(|violation| (before + violation.at, violation.place))?;
+        scanner.scan(piece).map_err(|violation| (before + violation.offset, violation.part))?;
         before += piece.len();
     }
-    Ok(follower)
+    Ok(scanner)
 }
 
-fn is_behind_a_request(follower: &Follower) -> bool {
-    matches!(follower, Follower::Before(_))
+fn is_between_requests(scanner: &Scanner) -> bool {
+    matches!(scanner, Scanner::Idle(_))
 }
 
 #[track_caller]
-fn passes(name: &str, stream: &[u8]) {
-    let judge = |verdict: Result<Follower, _>, how: &str| {
-        let follower = verdict.unwrap_or_else(|violation| panic!("{name}, {how}: {violation:?}"));
-        assert!(is_behind_a_request(&follower), "{name}, {how}: {follower:?}");
+fn assert_valid(name: &str, stream: &[u8]) {
+    let check = |scanned: Result<Scanner, _>, how: &str| {
+        let scanner = scanned.unwrap_or_else(|violation| panic!("{name}, {how}: {violation:?}"));
+        assert!(is_between_requests(&scanner), "{name}, {how}: {scanner:?}");
     };
-    judge(verdict([stream]), "whole");
-    judge(verdict(stream.chunks(1)), "octet by octet");
+    check(scan([stream]), "whole");
+    check(scan(stream.chunks(1)), "byte by byte");
     for at in 0..stream.len() {
         let (first, second) = stream.split_at(at);
-        judge(verdict([first, second]), &format!("split at {at}"));
+        check(scan([first, second]), &format!("split at {at}"));
     }
 }
 
 #[test]
-fn good_requests_pass_wherever_they_are_split() {
+fn valid_requests_pass_at_any_split() {
     for (name, request) in GOOD {
-        passes(name, request.as_bytes());
-        // And one behind the other, as they are pipelined.
-        passes(name, request.repeat(3).as_bytes());
+        assert_valid(name, request.as_bytes());
+        // Pipelined.
+        assert_valid(name, request.repeat(3).as_bytes());
     }
 }
 
 #[test]
-fn random_good_streams_pass_wherever_they_are_split() {
+fn random_valid_streams_pass_at_any_split() {
     for seed in 1..=300 {
-        passes(&format!("seed {seed}"), &streams::valid(seed));
+        assert_valid(&format!("seed {seed}"), &streams::valid(seed));
     }
 }
 
 #[test]
-fn bad_requests_are_refused_at_the_same_octet_wherever_they_are_split() {
-    for (name, place, good, bad) in BAD {
-        let request = [*good, *bad].concat();
+fn invalid_requests_are_rejected_at_the_same_byte_at_any_split() {
+    for (name, part, valid, invalid) in BAD {
+        let request = [*valid, *invalid].concat();
         let stream = request.as_bytes();
-        let expected = Some((good.len(), *place));
-        assert_eq!(verdict([stream]).err(), expected, "{name}, whole");
-        assert_eq!(verdict(stream.chunks(1)).err(), expected, "{name}, octet by octet");
+        let expected = Some((valid.len(), *part));
+        assert_eq!(scan([stream]).err(), expected, "{name}, whole");
+        assert_eq!(scan(stream.chunks(1)).err(), expected, "{name}, byte by byte");
         for at in 0..stream.len() {
             let (first, second) = stream.split_at(at);
-            assert_eq!(verdict([first, second]).err(), expected, "{name}, split at {at}");
+            assert_eq!(scan([first, second]).err(), expected, "{name}, split at {at}");
         }
-        // Behind another request it is no better.
+        // After a valid request.
         let first = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let later = [first.as_bytes(), stream].concat();
-        assert_eq!(verdict([&later[..]]).err(), Some((first.len() + good.len(), *place)), "{name}, second");
+        assert_eq!(scan([&later[..]]).err(), Some((first.len() + valid.len(), *part)), "{name}, second");
     }
 }
 
 #[test]
-fn an_extension_has_its_limit_in_each_chunk_of_its_own() {
+fn extension_limit_applies_to_each_chunk() {
     let chunks = |length: usize| {
         let line = format!("1;{}\r\nx\r\n", "e".repeat(length - 1));
         format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", line.repeat(2))
     };
-    passes("as long as may be", chunks(1_024).as_bytes());
-    let too_long = verdict([chunks(1_025).as_bytes()]);
-    assert!(too_long.is_err_and(|(_, place)| place == Place::Body));
+    assert_valid("longest extension", chunks(1_024).as_bytes());
+    let too_long = scan([chunks(1_025).as_bytes()]);
+    assert!(too_long.is_err_and(|(_, part)| part == MessagePart::Body));
 }
 
 #[test]
-fn nothing_but_text_stands_in_a_head() {
+fn control_characters_are_invalid_in_heads() {
     let request = b"GET /target HTTP/1.1\r\nHost: host\r\nField: some value\r\n\r\n";
     for at in 0..request.len() {
-        for octet in (0..b' ').chain([0x7f]) {
+        for byte in (0..b' ').chain([0x7f]) {
             let mut stream = request.to_vec();
-            stream[at] = octet;
-            let line = request[..at].rsplit(|octet| *octet == b'\n').next().unwrap();
+            stream[at] = byte;
+            let line = request[..at].rsplit(|byte| *byte == b'\n').next().unwrap();
             let is_in_value = line.contains(&b':') && !request[at].is_ascii_control();
-            let is_good = octet == request[at] || octet == b'\t' && is_in_value;
-            assert_eq!(verdict([&stream[..]]).is_ok(), is_good, "{octet:#x} at {at}");
+            let is_valid = byte == request[at] || byte == b'\t' && is_in_value;
+            assert_eq!(scan([&stream[..]]).is_ok(), is_valid, "{byte:#x} at {at}");
         }
     }
 }

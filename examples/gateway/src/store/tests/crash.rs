@@ -1,4 +1,4 @@
-//! kill -9 at random moments: every entry is wholly old or wholly new, and no private key is in any file.
+//! Tests of kill -9 at random moments: each entry is either old or new, and no file contains a plain private key.
 
 use std::{
     collections::BTreeMap,
@@ -19,30 +19,30 @@ fn id(index: usize) -> Id {
     format!("entry {index}").parse().unwrap()
 }
 
-/// What a writer uploads, again and again: prepared once, since .pfx files take time.
+/// Uploads of the writer, prepared once because creating .pfx files takes time.
 fn uploads(folder: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let read = |name: String| fs::read(folder.join(name)).unwrap();
     (0..2).map(|version| (read(format!("{version}.pfx")), read(format!("{version}.der")))).collect()
 }
 
-/// Not a test of its own: writes until it is killed, and says what is done.
+/// Child process of the test below: changes the store until it is killed, and prints each completed change.
 #[tokio::test]
 async fn writer() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
     let uploads = uploads(folder);
-    let (_, Opened { certificates, follower, .. }) = opened(folder).await.unwrap();
-    tokio::spawn(async move { follower.follow().await });
+    let (_, OpenStore { certificates, publisher, .. }) = open_in(folder).await.unwrap();
+    tokio::spawn(async move { publisher.run().await });
     for turn in 0.. {
         let id = id(turn % IDS);
-        // Mostly replaced, sometimes removed.
+        // Most changes replace an entry, one in seven removes it.
         if turn % 7 == 6 {
-            certificates.delete(&id, &Condition::Present).await.unwrap();
+            certificates.delete(&id, &Precondition::Present).await.unwrap();
             println!("deleted {id}");
             continue;
         }
-        let is_there = certificates.get(&id).await.unwrap().is_some();
-        let condition = if is_there { Condition::Present } else { Condition::Absent };
+        let exists = certificates.get(&id).await.unwrap().is_some();
+        let condition = if exists { Precondition::Present } else { Precondition::Absent };
         let (pfx, _) = &uploads[turn / IDS % 2];
         let (entry, _) = certificates.put(&id, upload(pfx, "secret"), &condition).await.unwrap();
         println!("put {} {id}", entry.revision);
@@ -60,40 +60,40 @@ fn spawn(folder: &Path) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_gateway_leaves_each_entry_wholly_old_or_wholly_new() {
+async fn killed_gateway_leaves_each_entry_either_old_or_new() {
     let kills = if std::env::var_os("TOWER_MTLS_LONG").is_some() { 1000 } else { 50 };
     let scratch = Scratch::new();
     let folder = scratch.path();
     fs::create_dir_all(folder).unwrap();
-    let made = ["one", "two"].map(made);
-    for (version, made) in made.iter().enumerate() {
-        fs::write(folder.join(format!("{version}.pfx")), &made.pfx).unwrap();
-        fs::write(folder.join(format!("{version}.der")), &made.certificate).unwrap();
+    let test_certificates = ["one", "two"].map(test_certificate);
+    for (version, certificate) in test_certificates.iter().enumerate() {
+        fs::write(folder.join(format!("{version}.pfx")), &certificate.pfx).unwrap();
+        fs::write(folder.join(format!("{version}.der")), &certificate.certificate).unwrap();
     }
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;
     let mut last_revision = 0;
     let mut writes = 0;
     for kill in 0..kills {
         let mut writer = spawn(folder);
-        // Told of the first change, it is killed a random number of microseconds later.
-        let mut said = BufReader::new(writer.stdout.take().unwrap());
+        // The writer is killed a random number of microseconds after its first change.
+        let mut output = BufReader::new(writer.stdout.take().unwrap());
         let mut first = String::new();
         while !first.starts_with("put ") && !first.starts_with("deleted ") {
             first.clear();
-            assert_ne!(said.read_line(&mut first).unwrap(), 0, "the writer ended early");
+            assert_ne!(output.read_line(&mut first).unwrap(), 0, "the writer ended early");
         }
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        // Not to synchronise: the moment of the kill is what is tried.
+        // Not a synchronization: varies the moment of the kill.
         std::thread::sleep(std::time::Duration::from_micros(seed % 30_000));
         writer.kill().unwrap();
         writer.wait().unwrap();
         let mut rest = String::new();
-        said.read_to_string(&mut rest).unwrap();
+        output.read_to_string(&mut rest).unwrap();
 
-        // What it said was done is done, but for the one change after it that it did not come to tell of.
-        let mut told = BTreeMap::new();
+        // All reported changes are stored; at most one further change was completed without a report.
+        let mut reported = BTreeMap::new();
         for line in std::iter::once(first.trim_end()).chain(rest.lines()) {
             let (id, revision) = match line.split_once(' ') {
                 Some(("put", rest)) => {
@@ -104,18 +104,19 @@ async fn a_killed_gateway_leaves_each_entry_wholly_old_or_wholly_new() {
                 _ => continue,
             };
             writes += 1;
-            told.insert(id.to_owned(), revision);
+            reported.insert(id.to_owned(), revision);
         }
-        let (published, Opened { certificates, .. }) = opened(folder).await.unwrap();
+        let (published, OpenStore { certificates, .. }) = open_in(folder).await.unwrap();
         let page = certificates.list(|_| true, 0, usize::MAX).await.unwrap();
         assert_eq!(page.entries.len(), page.count);
-        assert_eq!(published.expiries().len(), page.count, "kill {kill}: every private key opens");
+        assert_eq!(published.expiries().len(), page.count, "kill {kill}: all private keys can be opened");
         for entry in &page.entries {
             let der = entry.certificate.der();
-            assert!(made.iter().any(|made| made.certificate == der), "kill {kill}: {entry:?}");
+            let is_known = test_certificates.iter().any(|certificate| certificate.certificate == der);
+            assert!(is_known, "kill {kill}: {entry:?}");
         }
         let mut differences = 0;
-        for (id, revision) in &told {
+        for (id, revision) in &reported {
             let found = page.entries.iter().find(|entry| *entry.id == **id).map(|entry| entry.revision);
             if found != *revision {
                 differences += 1;
@@ -125,20 +126,20 @@ async fn a_killed_gateway_leaves_each_entry_wholly_old_or_wholly_new() {
                 );
             }
         }
-        assert!(differences <= 1, "kill {kill}: changes that were told of are lost");
+        assert!(differences <= 1, "kill {kill}: reported changes are lost");
         let newest = page.entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
-        assert!(newest >= last_revision || told.values().any(Option::is_none), "kill {kill}");
+        assert!(newest >= last_revision || reported.values().any(Option::is_none), "kill {kill}");
         last_revision = newest;
         drop(certificates);
         if kill % 10 == 0 || kill + 1 == kills {
-            nothing_in_plain(folder, &made);
+            assert_no_plain_keys(folder, &test_certificates);
         }
     }
     println!("{kills} kills within {writes} writes");
 }
 
-/// No file of the store holds a private key, and none can be read by others.
-fn nothing_in_plain(folder: &Path, made: &[Made]) {
+/// Asserts that no file of the store contains a plain private key or is readable by other users.
+fn assert_no_plain_keys(folder: &Path, certificates: &[TestCertificate]) {
     let mut files: Vec<_> =
         fs::read_dir(folder.join("store")).unwrap().map(|file| file.unwrap().path()).collect();
     files
@@ -156,13 +157,13 @@ fn nothing_in_plain(folder: &Path, made: &[Made]) {
         }
         let contents = fs::read(&file).unwrap();
         let lower = contents.to_ascii_lowercase();
-        for made in made {
-            // The private part of the key: what comes after the header of PKCS#8.
-            let secret = &made.key[36..68];
-            let hex: String = secret.iter().map(|octet| format!("{octet:02x}")).collect();
+        for certificate in certificates {
+            // The private key, which follows the PKCS#8 header.
+            let secret = &certificate.key[36..68];
+            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
             let has = |within: &[u8], part: &[u8]| within.windows(part.len()).any(|window| window == part);
             assert!(!has(&contents, secret) && !has(&lower, hex.as_bytes()), "{name}");
-            // Wherever in a longer text it begins.
+            // At each alignment within a longer base64 text.
             for skip in 0..3 {
                 let text = STANDARD.encode(&secret[skip..skip + 27]);
                 assert!(!has(&contents, text.as_bytes()), "{name}");

@@ -1,4 +1,4 @@
-//! Opening a store: its key, its permissions, whoever else has it.
+//! Tests of opening a store: its key, its permissions, and use by another process.
 
 use std::fs;
 
@@ -6,26 +6,27 @@ use super::*;
 use crate::demo::Scratch;
 
 #[tokio::test]
-async fn what_was_stored_is_there_again_and_opens_with_its_key_only() {
+async fn reopened_store_keeps_entries_and_needs_its_key() {
     let scratch = Scratch::new();
     let folder = scratch.path();
-    let (id, caller): (Id, Id) = ("orders".parse().unwrap(), "somebody".parse().unwrap());
-    let made = made("orders");
+    let (id, caller): (Id, Id) = ("orders".parse().unwrap(), "caller".parse().unwrap());
+    let certificate = test_certificate("orders");
     {
-        let (published, Opened { certificates, follower, notices, .. }) = opened(folder).await.unwrap();
+        let (published, OpenStore { certificates, publisher, notices, .. }) = open_in(folder).await.unwrap();
         assert_eq!(notices.len(), 1, "{notices:?}");
-        let following = tokio::spawn(async move { follower.follow().await });
-        let put = certificates.put(&id, upload(&made.pfx, "secret"), &Condition::Absent).await.unwrap();
-        assert!(put.1 && put.0.purpose == Purpose::Identity);
-        certificates.put(&caller, upload(&made.certificate, ""), &Condition::Absent).await.unwrap();
-        assert_eq!(published.expiries().len(), 1, "effective at once");
+        let following = tokio::spawn(async move { publisher.run().await });
+        let put =
+            certificates.put(&id, upload(&certificate.pfx, "secret"), &Precondition::Absent).await.unwrap();
+        assert!(put.1 && put.0.purpose == EntryPurpose::Identity);
+        certificates.put(&caller, upload(&certificate.certificate, ""), &Precondition::Absent).await.unwrap();
+        assert_eq!(published.expiries().len(), 1, "effective once put returns");
         following.abort();
         let _ = following.await;
     }
     let key = fs::read(folder.join("store.key")).unwrap();
     for (case, other, part) in [
         ("another key", Some("0".repeat(64)), "is not the key that the store's private keys are sealed with"),
-        ("no key in it", Some("hello".into()), "does not hold a sealing key"),
+        ("no key in it", Some("hello".into()), "does not contain a sealing key"),
         ("no file", None, "cannot be read"),
     ] {
         fs::remove_file(folder.join("store.key")).unwrap();
@@ -34,34 +35,34 @@ async fn what_was_stored_is_there_again_and_opens_with_its_key_only() {
         } else {
             fs::write(folder.join("store.key.gone"), "").unwrap();
         }
-        let refused = opened(folder).await.err().unwrap().to_string();
-        assert!(refused.contains(part), "{case}: {refused}");
+        let error = open_in(folder).await.err().unwrap().to_string();
+        assert!(error.contains(part), "{case}: {error}");
         fs::write(folder.join("store.key"), &key).unwrap();
     }
-    // Nothing was lost.
-    let (published, Opened { certificates, .. }) = opened(folder).await.unwrap();
+    // Failed attempts do not change the store.
+    let (published, OpenStore { certificates, .. }) = open_in(folder).await.unwrap();
     assert_eq!(published.expiries().len(), 1);
-    assert_eq!(certificates.get(&id).await.unwrap().unwrap().certificate.der(), made.certificate);
-    assert_eq!(certificates.get(&caller).await.unwrap().unwrap().purpose, Purpose::Caller);
-    let refused = opened(folder).await.err().unwrap().to_string();
-    assert!(refused.contains("is in use by another process"), "{refused}");
+    assert_eq!(certificates.get(&id).await.unwrap().unwrap().certificate.der(), certificate.certificate);
+    assert_eq!(certificates.get(&caller).await.unwrap().unwrap().purpose, EntryPurpose::Caller);
+    let error = open_in(folder).await.err().unwrap().to_string();
+    assert!(error.contains("is in use by another process"), "{error}");
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nobody_else_may_read_any_of_it() {
+async fn store_and_key_file_are_readable_by_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
     let folder = scratch.path();
-    drop(opened(folder).await.unwrap());
+    drop(open_in(folder).await.unwrap());
     let mode = |name: &str| fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("store"), 0o700);
     assert_eq!((mode("store/store.redb"), mode("store.key")), (0o600, 0o600));
     fs::set_permissions(folder.join("store"), fs::Permissions::from_mode(0o755)).unwrap();
-    let refused = opened(folder).await.err().unwrap().to_string();
-    assert!(refused.contains("open to others"), "{refused}");
+    let error = open_in(folder).await.err().unwrap().to_string();
+    assert!(error.contains("open to other users"), "{error}");
     fs::set_permissions(folder.join("store"), fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(folder.join("store.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let (_, Opened { notices, .. }) = opened(folder).await.unwrap();
-    assert!(notices[0].contains("others can read it"), "{notices:?}");
+    let (_, OpenStore { notices, .. }) = open_in(folder).await.unwrap();
+    assert!(notices[0].contains("readable by other users"), "{notices:?}");
 }

@@ -1,6 +1,6 @@
-//! Random streams of requests, the same for the same seed.
+//! Random streams of requests, reproducible by seed.
 
-/// xorshift64*: enough to be different everywhere.
+/// xorshift64*.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -15,12 +15,12 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
     }
 
-    pub(super) fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+    pub(super) fn choose<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
         choices[self.below(choices.len())]
     }
 }
 
-/// A few requests that keep to the grammar, one behind the other.
+/// Returns a few valid requests in sequence.
 pub(super) fn valid(seed: u64) -> Vec<u8> {
     let random = &mut Random::new(seed);
     let mut stream = Vec::new();
@@ -31,8 +31,8 @@ pub(super) fn valid(seed: u64) -> Vec<u8> {
 }
 
 fn request(random: &mut Random, stream: &mut Vec<u8>) {
-    stream.extend_from_slice(random.of::<str>(&["", "", "", "\r\n", "\r\n\r\n"]).as_bytes());
-    stream.extend_from_slice(random.of::<str>(&["GET /", "POST /a/b?c=d", "M-SEARCH *"]).as_bytes());
+    stream.extend_from_slice(random.choose::<str>(&["", "", "", "\r\n", "\r\n\r\n"]).as_bytes());
+    stream.extend_from_slice(random.choose::<str>(&["GET /", "POST /a/b?c=d", "M-SEARCH *"]).as_bytes());
     let body = random.below(3);
     let version = if body < 2 && random.below(4) == 0 {
         " HTTP/1.0\r\nConnection: keep-alive\r\n"
@@ -42,23 +42,24 @@ fn request(random: &mut Random, stream: &mut Vec<u8>) {
     stream.extend_from_slice(version.as_bytes());
     stream.extend_from_slice(b"Host: a\r\n");
     fields(random, stream);
-    let octets: Vec<u8> = (0..random.below(40)).map(|_| random.below(256) as u8).collect();
+    let bytes: Vec<u8> = (0..random.below(40)).map(|_| random.below(256) as u8).collect();
     match body {
         0 => stream.extend_from_slice(b"\r\n"),
         1 => {
-            let name = random.of(&["Content-Length:", "content-length: ", "CONTENT-LENGTH:\t 0"]);
-            stream
-                .extend_from_slice(format!("{name}{}{}\r\n", octets.len(), random.of(&["", " "])).as_bytes());
+            let name = random.choose(&["Content-Length:", "content-length: ", "CONTENT-LENGTH:\t 0"]);
+            stream.extend_from_slice(
+                format!("{name}{}{}\r\n", bytes.len(), random.choose(&["", " "])).as_bytes(),
+            );
             fields(random, stream);
             stream.extend_from_slice(b"\r\n");
-            stream.extend_from_slice(&octets);
+            stream.extend_from_slice(&bytes);
         }
         _ => {
-            let field = random.of(&["Transfer-Encoding: chunked\r\n", "transfer-encoding:Chunked \r\n"]);
+            let field = random.choose(&["Transfer-Encoding: chunked\r\n", "transfer-encoding:Chunked \r\n"]);
             stream.extend_from_slice(field.as_bytes());
             fields(random, stream);
             stream.extend_from_slice(b"\r\n");
-            chunks(random, &octets, stream);
+            chunks(random, &bytes, stream);
         }
     }
 }
@@ -66,8 +67,8 @@ fn request(random: &mut Random, stream: &mut Vec<u8>) {
 fn fields(random: &mut Random, stream: &mut Vec<u8>) {
     for _ in 0..random.below(4) {
         let name =
-            random.of(&["X", "Content-Type", "Content-Lengths", "Transfer-Encodin", "a!#$%&'*+-.^_`|~9"]);
-        let value = random.of(&[
+            random.choose(&["X", "Content-Type", "Content-Lengths", "Transfer-Encodin", "a!#$%&'*+-.^_`|~9"]);
+        let value = random.choose(&[
             "",
             " ",
             "y",
@@ -80,22 +81,22 @@ fn fields(random: &mut Random, stream: &mut Vec<u8>) {
     }
 }
 
-fn chunks(random: &mut Random, mut octets: &[u8], stream: &mut Vec<u8>) {
+fn chunks(random: &mut Random, mut bytes: &[u8], stream: &mut Vec<u8>) {
     let extensions = ["", "", ";a", ";a=b;c", " ; a=\"b c\"", "\t;"];
-    while !octets.is_empty() {
-        let (chunk, rest) = octets.split_at(1 + random.below(octets.len()));
-        octets = rest;
+    while !bytes.is_empty() {
+        let (chunk, rest) = bytes.split_at(1 + random.below(bytes.len()));
+        bytes = rest;
         let size = chunk.len();
         let size = match random.below(3) {
             0 => format!("{size:x}"),
             1 => format!("{size:X}"),
             _ => format!("{size:08x}"),
         };
-        stream.extend_from_slice(format!("{size}{}\r\n", random.of(&extensions)).as_bytes());
+        stream.extend_from_slice(format!("{size}{}\r\n", random.choose(&extensions)).as_bytes());
         stream.extend_from_slice(chunk);
         stream.extend_from_slice(b"\r\n");
     }
-    stream.extend_from_slice(format!("0{}\r\n", random.of(&extensions)).as_bytes());
+    stream.extend_from_slice(format!("0{}\r\n", random.choose(&extensions)).as_bytes());
     fields(random, stream);
     stream.extend_from_slice(b"\r\n");
 }

@@ -1,0 +1,107 @@
+//! Policy documents of APIs: compilation, and the certificates and backends that they refer to.
+
+use tower_mtls::{
+    apim::{ChosenIdentity, Document, DocumentBuilder, DocumentScope, FindingKind, Revocation},
+    identity::IdentityReference,
+};
+
+use super::{ApiContext, ApiProblem, backends::Backends};
+use crate::{
+    config::{Scheme, UpstreamUrl},
+    store::{ItemField, Policy},
+};
+
+/// Certificates and backends that a policy document refers to.
+#[derive(Clone, Default)]
+pub(super) struct DocumentReferences {
+    pub(super) certificates: Vec<IdentityReference>,
+    pub(super) backends: Vec<String>,
+}
+
+impl ApiContext {
+    /// Compiles a document below the policy of all APIs.
+    pub(super) fn document(
+        &self,
+        scope: DocumentScope,
+        backends: &Backends,
+        global: Option<&Document>,
+        policy: &Policy,
+    ) -> Result<Document, Vec<ApiProblem>> {
+        let mut builder = Document::builder()
+            .format(policy.format())
+            .scope(scope)
+            .deployment(self.deployment.clone())
+            .only_known_certificates()
+            .only_referenced_identities();
+        if let Some(trust) = &self.trust {
+            builder = builder.trust(trust.clone());
+        }
+        if self.is_revocation_off {
+            builder = builder.revocation(Revocation::Off);
+        }
+        if self.allow_unanchored {
+            builder = builder.allow_unanchored();
+        }
+        if let Some(global) = global {
+            builder = builder.base(global);
+        }
+        for (id, resolved) in backends {
+            builder = builder.add_backend(id.shared(), resolved.backend.clone());
+        }
+        self.load(builder, &policy.value)
+    }
+
+    fn load(&self, builder: DocumentBuilder, text: &str) -> Result<Document, Vec<ApiProblem>> {
+        let errors = match builder.load(text) {
+            Ok(document) => return Ok(document),
+            Err(errors) => errors,
+        };
+        let problems = errors.iter().map(|error| {
+            let (problem, remedy) = match error.kind() {
+                FindingKind::Trust => (error.problem(), ": the gateway's operator names a set in [apis] trust = \"NAME\""),
+                FindingKind::Revocation => (
+                    error.problem(),
+                    ": the gateway's operator writes revocation = \"off\" into the set of [apis] trust, or call \
+                     VerifyNoRevocation()",
+                ),
+                FindingKind::Unanchored => (
+                    error.problem(),
+                    ": demand a chain (|| !context.Request.Certificate.VerifyNoRevocation()) or a thumbprint, or the \
+                     gateway's operator writes allow_unanchored = true into [apis]",
+                ),
+                _ => (error.message(), ""),
+            };
+            (ItemField::Document, Some((error.line(), error.column())), format!("{problem}{remedy}"))
+        });
+        Err(problems.collect())
+    }
+}
+
+impl DocumentReferences {
+    pub(super) fn of(document: &Document) -> Self {
+        let summary = document.summary();
+        let named = summary.certificates.iter().map(|(identity, _)| identity);
+        let certificates = named.chain(&summary.possible_certificates).filter_map(reference).collect();
+        Self { certificates, backends: summary.backends.iter().map(|(id, _)| id.to_string()).collect() }
+    }
+}
+
+/// Rejects a document that would fail every request: an identity is never presented over http.
+pub(super) fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> Result<(), Vec<ApiProblem>> {
+    let summary = document.summary();
+    if upstream.scheme == Scheme::Http && summary.has_authentication_certificate && !summary.chooses_backend {
+        let problem = "an identity cannot be presented to an http backend: write an https serviceUrl, or remove \
+                       <authentication-certificate>";
+        return Err(vec![(ItemField::Document, None, problem.to_owned())]);
+    }
+    Ok(())
+}
+
+/// The reference by which the store finds a chosen identity; None if the identity is part of the document.
+pub(super) fn reference(identity: &ChosenIdentity) -> Option<IdentityReference> {
+    match identity {
+        ChosenIdentity::Id(id) => Some(IdentityReference::id(id.clone())),
+        ChosenIdentity::Thumbprint(thumbprint) => Some((*thumbprint).into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,5 @@
+//! Policy documents of Azure API Management.
+
+mod check;
+mod documents;
+mod world;

@@ -1,0 +1,5 @@
+//! Commands, exit codes and logging.
+
+mod demo;
+mod explain;
+mod log;

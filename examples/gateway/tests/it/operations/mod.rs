@@ -1,0 +1,9 @@
+//! Reload, drain, timeouts, limits and metrics.
+
+mod drain;
+mod in_flight;
+mod limits;
+mod management;
+mod reload;
+mod slow_callers;
+mod unread;

@@ -1,0 +1,10 @@
+//! Message bodies: length, flow control, trailers and early ends.
+
+mod aborts;
+mod early;
+mod flow;
+mod framing;
+mod large;
+mod trailers;
+mod truncated;
+mod upstreams;

@@ -1,0 +1,4 @@
+//! Unproven certificates, and secrets at rest.
+
+mod secrets;
+mod unproven;

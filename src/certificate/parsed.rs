@@ -1,0 +1,334 @@
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
+
+use sha2::{Digest, Sha256};
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{ParsedExtension, X509Extension},
+    prelude::FromDer,
+};
+
+#[cfg(feature = "apim")]
+use super::DotNetForms;
+use super::{
+    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, SerialNumber,
+    SpiffeId, Thumbprint, Timestamp, Validity, VerdictCache, spki::spki_range,
+};
+
+/// Facts of a certificate, and the chain presented with it.
+///
+/// Parsed once per connection; cloning copies a pointer. It says nothing about trust: a certificate that a layer
+/// admitted is a [`ClientCertificate`](crate::inbound::ClientCertificate) (feature `inbound`).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec!["orders.example.com".into()])?;
+/// use tower_mtls::{Certificate, GeneralName};
+///
+/// let certificate = Certificate::from_der(made.cert.der())?;
+/// assert_eq!(certificate.subject().to_string(), "CN=rcgen self signed cert");
+/// assert_eq!(certificate.subject_alternative_names(), [GeneralName::Dns("orders.example.com".into())]);
+/// assert!(Certificate::from_der(b"not a certificate").is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Certificate(Arc<Inner>);
+
+struct Inner {
+    leaf: Box<[u8]>,
+    chain: Vec<Box<[u8]>>,
+    spki: Range<usize>,
+    subject: DistinguishedName,
+    issuer: DistinguishedName,
+    serial: SerialNumber,
+    validity: Validity,
+    names: Vec<GeneralName>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
+    sha256: Thumbprint,
+    // Made when a rule first asks, which few do.
+    sha1: OnceLock<Thumbprint>,
+    spki_sha256: OnceLock<[u8; 32]>,
+    key_kind: OnceLock<KeyKind>,
+    verdicts: VerdictCache,
+    chains: VerdictCache,
+    #[cfg(feature = "apim")]
+    dotnet: DotNetForms,
+}
+
+/// Larger certificates, and certificates with more extensions, are refused as unreadable: real ones have a few
+/// kilobytes and about ten extensions, and anyone can make one that costs.
+const LARGEST: usize = 32 * 1024;
+const MOST_EXTENSIONS: usize = 64;
+
+/// More certificates than this in one chain are refused as unreadable (real chains have two to five).
+const LONGEST_CHAIN: usize = 16;
+
+impl Certificate {
+    /// Reads a DER-encoded certificate without a chain.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not one DER-encoded X.509 certificate, an extension is malformed or appears twice, or the
+    /// certificate is made to cost: larger than 32 KiB, more than 64 extensions, a name longer than 4 KiB.
+    pub fn from_der(leaf: &[u8]) -> Result<Self, CertificateError> {
+        Self::from_der_chain(leaf, [])
+    }
+
+    /// Reads a DER-encoded certificate and keeps the `chain` that came with it, as presented.
+    ///
+    /// The chain's certificates are not read here: a rule that needs them does.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_der`](Self::from_der), and a chain of more than 16 certificates.
+    pub fn from_der_chain<'a>(
+        leaf: &[u8],
+        chain: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, CertificateError> {
+        if leaf.len() > LARGEST {
+            return Err(CertificateError::new(format!("it is larger than {LARGEST} bytes")));
+        }
+        let spki = spki_range(leaf)?;
+        let (_, parsed) =
+            X509Certificate::from_der(leaf).map_err(|error| CertificateError::new(describe(&error)))?;
+        let mut certificates = Vec::new();
+        for certificate in chain {
+            if certificates.len() == LONGEST_CHAIN {
+                let problem = format!("the chain has more than {LONGEST_CHAIN} certificates");
+                return Err(CertificateError::new(problem));
+            }
+            certificates.push(certificate.into());
+        }
+        let extensions = Extensions::read(parsed.extensions())?;
+        Ok(Self(Arc::new(Inner {
+            chain: certificates,
+            subject: DistinguishedName::from_der(parsed.subject().as_raw())?,
+            issuer: DistinguishedName::from_der(parsed.issuer().as_raw())?,
+            serial: SerialNumber::new(parsed.raw_serial()),
+            validity: Validity {
+                not_before: Timestamp::from_unix(parsed.validity().not_before.timestamp()),
+                not_after: Timestamp::from_unix(parsed.validity().not_after.timestamp()),
+            },
+            names: extensions.names,
+            key_usage: extensions.key_usage,
+            extended_key_usage: extensions.extended_key_usage,
+            sha256: Thumbprint::sha256_of(leaf),
+            sha1: OnceLock::new(),
+            spki_sha256: OnceLock::new(),
+            spki,
+            key_kind: OnceLock::new(),
+            leaf: leaf.into(),
+            verdicts: VerdictCache::default(),
+            chains: VerdictCache::default(),
+            #[cfg(feature = "apim")]
+            dotnet: DotNetForms::default(),
+        })))
+    }
+
+    /// Who the certificate says its holder is.
+    pub fn subject(&self) -> &DistinguishedName {
+        &self.0.subject
+    }
+
+    /// Who the certificate says signed it. A claim, until a chain proves it.
+    pub fn issuer(&self) -> &DistinguishedName {
+        &self.0.issuer
+    }
+
+    /// The issuer's number for this certificate.
+    pub fn serial(&self) -> &SerialNumber {
+        &self.0.serial
+    }
+
+    /// The period in which the certificate may be used.
+    pub fn validity(&self) -> Validity {
+        self.0.validity
+    }
+
+    /// The subject alternative names in encoding order; empty without the extension.
+    pub fn subject_alternative_names(&self) -> &[GeneralName] {
+        &self.0.names
+    }
+
+    /// The key usage extension, if there is one.
+    pub fn key_usage(&self) -> Option<KeyUsage> {
+        self.0.key_usage
+    }
+
+    /// The extended key usage extension, if there is one.
+    pub fn extended_key_usage(&self) -> Option<&[ExtendedKeyUsage]> {
+        self.0.extended_key_usage.as_deref()
+    }
+
+    /// SHA-1 over the DER encoding: what Windows, .NET and Azure call the thumbprint.
+    pub fn sha1_thumbprint(&self) -> Thumbprint {
+        *self.0.sha1.get_or_init(|| Thumbprint::sha1_of(self.der()))
+    }
+
+    /// SHA-256 over the DER encoding.
+    pub fn sha256_thumbprint(&self) -> Thumbprint {
+        self.0.sha256
+    }
+
+    /// SHA-256 over the DER-encoded SubjectPublicKeyInfo: survives a renewal that keeps the key.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        *self.0.spki_sha256.get_or_init(|| Sha256::digest(self.subject_public_key_info()).into())
+    }
+
+    /// The DER-encoded SubjectPublicKeyInfo.
+    pub fn subject_public_key_info(&self) -> &[u8] {
+        &self.0.leaf[self.0.spki.clone()]
+    }
+
+    /// What kind of key the certificate holds.
+    pub fn key_kind(&self) -> KeyKind {
+        *self.0.key_kind.get_or_init(|| KeyKind::read(self.subject_public_key_info()))
+    }
+
+    /// The certificate's SPIFFE ID: the one URI among its subject alternative names, if that is a SPIFFE ID
+    /// (X509-SVID, section 2: exactly one URI).
+    pub fn spiffe_id(&self) -> Option<SpiffeId> {
+        let mut uris = self.0.names.iter().filter_map(|name| match name {
+            GeneralName::Uri(uri) => Some(uri),
+            _ => None,
+        });
+        match (uris.next(), uris.next()) {
+            (Some(only), None) => only.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The certificate's DER encoding.
+    pub fn der(&self) -> &[u8] {
+        &self.0.leaf
+    }
+
+    /// The rest of the chain as the caller sent it, DER, unproved.
+    pub fn chain(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.0.chain.iter().map(AsRef::as_ref)
+    }
+
+    /// Policies' verdicts about this certificate on this connection.
+    pub(crate) fn verdicts(&self) -> &VerdictCache {
+        &self.0.verdicts
+    }
+
+    /// The texts by which .NET programs know the certificate, made when one first asks.
+    #[cfg(feature = "apim")]
+    pub(crate) fn dotnet(&self) -> &DotNetForms {
+        &self.0.dotnet
+    }
+
+    /// Trust sets' verdicts about this certificate's chain on this connection.
+    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only chains are remembered here"))]
+    pub(crate) fn chains(&self) -> &VerdictCache {
+        &self.0.chains
+    }
+}
+
+/// Two certificates are equal if their DER encodings are; the chain does not count.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.leaf == other.0.leaf
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("subject", &format_args!("{}", self.0.subject))
+            .field("issuer", &format_args!("{}", self.0.issuer))
+            .field("serial", &format_args!("{}", self.0.serial))
+            .field("not_after", &format_args!("{}", self.0.validity.not_after))
+            .field("sha256", &format_args!("{}", self.0.sha256))
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Extensions {
+    names: Vec<GeneralName>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
+}
+
+impl Extensions {
+    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, CertificateError> {
+        if extensions.len() > MOST_EXTENSIONS {
+            return Err(CertificateError::new(format!("it has more than {MOST_EXTENSIONS} extensions")));
+        }
+        let mut read = Self::default();
+        for (index, extension) in extensions.iter().enumerate() {
+            if extensions[..index].iter().any(|earlier| earlier.oid == extension.oid) {
+                return Err(CertificateError::new("an extension appears twice"));
+            }
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(names) => {
+                    read.names =
+                        names.general_names.iter().map(GeneralName::read).collect::<Result<_, _>>()?;
+                }
+                ParsedExtension::KeyUsage(usage) => read.key_usage = Some(KeyUsage::read(usage)),
+                ParsedExtension::ExtendedKeyUsage(usage) => {
+                    read.extended_key_usage = Some(ExtendedKeyUsage::read_all(usage));
+                }
+                ParsedExtension::ParseError { .. } => {
+                    return Err(CertificateError::new("an extension is malformed"));
+                }
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn describe(error: &x509_parser::nom::Err<x509_parser::error::X509Error>) -> String {
+    match error {
+        x509_parser::nom::Err::Incomplete(_) => "it ends too early".into(),
+        x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::Leaf;
+
+    fn leaf() -> Vec<u8> {
+        Leaf::client("orders").dns("orders.contoso.com").uri("spiffe://contoso.com/orders").self_signed().der
+    }
+
+    #[test]
+    fn a_damaged_certificate_is_read_or_refused_and_never_a_panic() {
+        let der = leaf();
+        for at in 0..der.len() {
+            assert!(Certificate::from_der(&der[..at]).is_err(), "cut at {at}");
+            for flip in [0x01, 0x20, 0x80, 0xff] {
+                let mut damaged = der.clone();
+                damaged[at] ^= flip;
+                if let Ok(read) = Certificate::from_der(&damaged) {
+                    let _ = format!("{read:?} {:?} {:?}", read.key_kind(), read.spiffe_id());
+                    assert_ne!(read.sha256_thumbprint(), Thumbprint::sha256_of(&der));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn certificates_that_are_made_to_cost_are_refused() {
+        let der = leaf();
+        let large = [der.as_slice(), &vec![0; LARGEST]].concat();
+        assert!(Certificate::from_der(&large).unwrap_err().to_string().contains("larger"));
+        let chain = std::iter::repeat_n(der.as_slice(), LONGEST_CHAIN + 1);
+        assert!(Certificate::from_der_chain(&der, chain).unwrap_err().to_string().contains("chain"));
+        let names =
+            (0..4_000).fold(Leaf::client("orders"), |leaf, name| leaf.dns(&format!("n{name}.contoso.com")));
+        assert!(Certificate::from_der(&names.self_signed().der).is_err());
+    }
+}

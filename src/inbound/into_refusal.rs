@@ -1,0 +1,57 @@
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+
+/// The response of a closure for [`with_refusal`](super::RequireCertificateLayer::with_refusal).
+///
+/// With the feature `axum`, everything that is axum's `IntoResponse`: `(StatusCode, Json<T>)`, `Html<String>`, ... Without
+/// it, a [`Response`] with a body of [`Bytes`] that is available at once, such as `Response<String>`.
+pub trait IntoRefusal {
+    /// Converts it; None if the body is not available at once.
+    #[doc(hidden)]
+    fn into_refusal(self) -> Option<Response<Bytes>>;
+}
+
+#[cfg(feature = "axum")]
+impl<T: axum_core::response::IntoResponse> IntoRefusal for T {
+    fn into_refusal(self) -> Option<Response<Bytes>> {
+        collect(self.into_response())
+    }
+}
+
+#[cfg(not(feature = "axum"))]
+impl<B> IntoRefusal for Response<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn into_refusal(self) -> Option<Response<Bytes>> {
+        collect(self)
+    }
+}
+
+/// Reads a body that is in memory. None if it is not, or fails.
+fn collect<B: Body<Data = Bytes>>(response: Response<B>) -> Option<Response<Bytes>> {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    let (parts, body) = response.into_parts();
+    let mut body = pin!(body);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut collected = Vec::new();
+    loop {
+        match body.as_mut().poll_frame(&mut cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    collected.push(data);
+                }
+            }
+            Poll::Ready(Some(Err(_))) | Poll::Pending => return None,
+            Poll::Ready(None) => break,
+        }
+    }
+    let body = if collected.len() == 1 { collected.swap_remove(0) } else { collected.concat().into() };
+    Some(Response::from_parts(parts, body))
+}

@@ -1,0 +1,19 @@
+//! Policy documents: decisions about requests, and errors at load.
+#![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
+
+mod backends;
+mod choice;
+mod convert;
+mod corpus;
+mod explain;
+mod fuzz;
+mod load;
+mod middleware;
+mod proof;
+mod request;
+mod shadow;
+mod snippets;
+mod texts;
+mod unproven;
+mod validate;
+mod world;

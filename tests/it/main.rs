@@ -1,0 +1,26 @@
+//! Integration tests of the library, one module per public type or subject.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod acceptor;
+mod apim;
+mod axum_server;
+mod connecting;
+mod connection_limit;
+mod examples;
+mod faults;
+mod key_files;
+mod outbound;
+mod pfx_limits;
+mod pins;
+mod pkcs12;
+mod pool;
+mod proxy;
+mod replacement;
+mod retirement;
+mod retry;
+mod signer;
+mod tonic;
+mod truncation;
