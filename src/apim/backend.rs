@@ -2,16 +2,16 @@ use std::fmt;
 
 use http::Uri;
 
-use super::outcome::ChosenIdentity;
+use super::decision::ChosenIdentity;
 
-/// A backend that documents name by its id (`<set-backend-service backend-id="..." />`): where it is, and as whom it
-/// is called.
+/// A backend that documents name by its id (`<set-backend-service backend-id="..." />`): a base URL and an optional
+/// identity.
 ///
-/// What it has to prove is no part of it: see
+/// Its trust is configured separately: see
 /// [`ForwardingLayer::with_backend_trust`](super::ForwardingLayer::with_backend_trust) (feature `proxy`).
 ///
-/// Handed to documents at load ([`DocumentBuilder::backend`](super::DocumentBuilder::backend)): one that changes
-/// counts once the documents that name it are loaded again.
+/// Compiled into documents at load ([`DocumentBuilder::add_backend`](super::DocumentBuilder::add_backend)); to change a
+/// backend, load the documents that name it again.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,13 +19,13 @@ use super::outcome::ChosenIdentity;
 ///
 /// let orders = Backend::new("https://orders.internal/v2")?.with_identity(ChosenIdentity::Id("orders".into()));
 /// let document = Document::builder()
-///     .backend("orders", orders)
+///     .add_backend("orders", orders)
 ///     .load(r#"<set-backend-service backend-id="orders" />"#)?;
-/// assert_eq!(document.backends_named(), [("orders", 1, 1)]);
-/// assert!(document.chooses_backend() && document.chooses_identity());
+/// assert_eq!(document.summary().base_urls[0].0, "https://orders.internal/v2");
+/// assert!(document.summary().chooses_backend && document.summary().chooses_identity);
 ///
 /// let errors = Document::parse(r#"<set-backend-service backend-id="orders" />"#).unwrap_err();
-/// assert_eq!(errors.to_string(), r#"1:22: no backend has the id "orders": none is known here"#);
+/// assert_eq!(errors.to_string(), r#"1:22: no backend has the id "orders"; no backends are configured"#);
 /// # Ok(())
 /// # }
 /// ```
@@ -36,12 +36,12 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// A backend below this URL, without an identity of its own: it is called as its route says.
+    /// Creates a backend with this base URL and the identity of the route.
     ///
     /// # Errors
     ///
-    /// The URL is not `http://host/path` or `https://host/path`, or it has a user, a query, a fragment or a segment `.`
-    /// or `..`.
+    /// 1. The URL is not `http://host/path` or `https://host/path`;
+    /// 2. it has a user, a query, a fragment, or a segment `.` or `..`.
     pub fn new(base_url: &str) -> Result<Self, BackendError> {
         match self::base_url(base_url.trim()) {
             Some(base_url) => Ok(Self { base_url, identity: None }),
@@ -49,27 +49,34 @@ impl Backend {
         }
     }
 
-    /// As whom the backend is called, unless an `authentication-certificate` runs for the request. Over `http` no
-    /// request with an identity is ever sent: [`Document::warnings`](super::Document::warnings) tells of documents
-    /// that choose such a backend. Default: as its route says.
+    /// Sets the identity for calls to this backend. An `authentication-certificate` that runs takes precedence. A request
+    /// with an identity is never sent over `http`: [`Document::warnings`](super::Document::warnings) reports documents
+    /// that choose such a backend. Default: the identity of the route.
     #[must_use]
     pub fn with_identity(mut self, identity: ChosenIdentity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// The URL that requests are sent below.
+    /// The base URL.
     pub fn base_url(&self) -> &Uri {
         &self.base_url
     }
 
-    /// The identity that belongs to the backend.
+    /// The identity of the backend.
     pub fn identity(&self) -> Option<&ChosenIdentity> {
         self.identity.as_ref()
     }
 }
 
-/// A URL that no backend can have. Prints it, and what it would have to be.
+/// An invalid base URL. Prints the URL and the expected form.
+///
+/// ```
+/// use tower_mtls::apim::Backend;
+///
+/// let error = Backend::new("ftp://orders.internal").unwrap_err();
+/// assert!(error.to_string().starts_with(r#"invalid base URL "ftp://orders.internal""#));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendError(String);
 
@@ -77,7 +84,7 @@ impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no base URL: http://host/path or https://host/path, without user, query or fragment",
+            "invalid base URL {:?}; use http://host/path or https://host/path without user, query or fragment",
             self.0
         )
     }
@@ -85,11 +92,11 @@ impl fmt::Display for BackendError {
 
 impl std::error::Error for BackendError {}
 
-/// A URL that requests can be sent below.
+/// Parses a base URL.
 pub(crate) fn base_url(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let authority = uri.authority()?;
-    // Where there is no port the whole authority is the host.
+    // Without a port the host is the whole authority.
     let has_port = authority.as_str().len() > authority.host().len();
     let is_plain = matches!(uri.scheme_str(), Some("http" | "https"))
         && (!has_port || authority.port_u16().is_some_and(|port| port > 0))

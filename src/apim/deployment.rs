@@ -10,22 +10,40 @@ use crate::{
     shared::{Shared, sealed::Sealed},
 };
 
-/// Where documents find the deployment's certificates: what `context.Deployment.Certificates`, `certificate-id`
-/// and `issuer-certificate-id` mean.
+/// Source of the deployment's certificates: for `context.Deployment.Certificates`, `certificate-id` and
+/// `issuer-certificate-id`.
 ///
-/// Asked at most once a request, and each request sees one state of it. It must answer out of memory and not
-/// block.
+/// Called at most once per request, so each request sees one state. Must return from memory without blocking.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tower_mtls::apim::{Deployment, DeploymentCertificates, Document};
+///
+/// #[derive(Debug)]
+/// struct Fixed(Arc<DeploymentCertificates>);
+///
+/// impl Deployment for Fixed {
+///     fn certificates(&self) -> Arc<DeploymentCertificates> {
+///         self.0.clone()
+///     }
+/// }
+///
+/// let text = r#"<authentication-certificate certificate-id="orders" />"#;
+/// let deployment = Fixed(Arc::new(DeploymentCertificates::new()));
+/// let errors = Document::builder().deployment(deployment).only_known_certificates().load(text).unwrap_err();
+/// assert!(errors.to_string().contains("orders"));
+/// ```
 pub trait Deployment: fmt::Debug + Send + Sync + 'static {
-    /// The certificates as they are now.
+    /// Returns the current certificates.
     fn certificates(&self) -> Arc<DeploymentCertificates>;
 }
 
-/// A certificate of the deployment.
+/// A certificate of the deployment. See [`DeploymentCertificates`] for an example.
 #[derive(Debug, Clone)]
 pub struct DeployedCertificate {
     certificate: Certificate,
     has_private_key: bool,
-    /// How many ids name it. One that none names any more is not found in any way.
+    /// Number of ids with this certificate. Without an id it is not part of the deployment.
     ids: usize,
     issued_by: OnceLock<Option<Rule>>,
 }
@@ -36,12 +54,12 @@ impl DeployedCertificate {
         &self.certificate
     }
 
-    /// Whether the deployment holds its key, so that it can be presented to backends.
+    /// Returns true if the deployment has the private key, so that the certificate can be presented to backends.
     pub fn has_private_key(&self) -> bool {
         self.has_private_key
     }
 
-    /// Whether its key signed a certificate.
+    /// Checks that the key of this certificate signed another one.
     pub(crate) fn issued(&self, certificate: &Certificate, now: Timestamp) -> Answer {
         let rule = self.issued_by.get_or_init(|| {
             let roots = TrustAnchors::from_der([self.certificate.der()]).ok()?;
@@ -51,10 +69,10 @@ impl DeployedCertificate {
     }
 }
 
-/// One state of the deployment's certificates: those with a private key, which are presented to backends, and
-/// those without, by which callers are known.
+/// One state of the deployment's certificates: with a private key to be presented to backends, without one to identify
+/// callers.
 ///
-/// Found by id and by SHA-1 thumbprint, as in APIM. Two ids may name the same certificate.
+/// Indexed by id and by SHA-1 thumbprint, as in APIM. Two ids can have the same certificate.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,19 +84,20 @@ impl DeployedCertificate {
 /// assert_eq!(certificates.by_id("partner").map(|found| found.certificate()), Some(&partner));
 /// assert!(certificates.by_id("stranger").is_none());
 /// assert!(certificates.contains(partner.sha1_thumbprint()));
+/// assert!(certificates.iter().all(|deployed| !deployed.has_private_key()));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct DeploymentCertificates {
     entries: Vec<DeployedCertificate>,
-    // Keyed hashes: whoever chooses certificates chooses thumbprints.
+    // Keyed hashes, since callers can choose thumbprints.
     by_thumbprint: HashMap<[u8; 20], usize>,
     by_id: HashMap<Box<str>, usize>,
 }
 
 impl DeploymentCertificates {
-    /// No certificates.
+    /// Creates a deployment without certificates.
     pub fn new() -> Self {
         Self::default()
     }
@@ -90,7 +109,7 @@ impl DeploymentCertificates {
         self
     }
 
-    /// Adds a certificate under an id. A later certificate under the same id takes its place there.
+    /// Adds a certificate under an id. Replaces an earlier certificate with the same id.
     pub fn insert(&mut self, id: impl Into<Box<str>>, certificate: Certificate, has_private_key: bool) {
         let Thumbprint::Sha1(thumbprint) = certificate.sha1_thumbprint() else { return };
         let index = *self.by_thumbprint.entry(thumbprint).or_insert(self.entries.len());
@@ -118,42 +137,42 @@ impl DeploymentCertificates {
         }
     }
 
-    /// The number of different certificates.
+    /// Returns the number of distinct certificates.
     pub fn len(&self) -> usize {
         self.by_thumbprint.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no certificates.
     pub fn is_empty(&self) -> bool {
         self.by_thumbprint.is_empty()
     }
 
-    /// The certificate under an id.
+    /// Returns the certificate with an id.
     pub fn by_id(&self, id: &str) -> Option<&DeployedCertificate> {
         self.entries.get(*self.by_id.get(id)?)
     }
 
-    /// All ids, in their alphabetic order.
+    /// Returns all ids in alphabetic order.
     pub fn ids(&self) -> Vec<&str> {
         let mut ids: Vec<_> = self.by_id.keys().map(|id| &**id).collect();
         ids.sort_unstable();
         ids
     }
 
-    /// The certificate with a SHA-1 thumbprint.
+    /// Returns the certificate with a SHA-1 thumbprint.
     pub fn by_thumbprint(&self, thumbprint: Thumbprint) -> Option<&DeployedCertificate> {
         match thumbprint {
-            Thumbprint::Sha1(octets) => self.entries.get(*self.by_thumbprint.get(&octets)?),
+            Thumbprint::Sha1(digest) => self.entries.get(*self.by_thumbprint.get(&digest)?),
             _ => None,
         }
     }
 
-    /// Whether there is a certificate with this SHA-1 thumbprint; the number of certificates does not matter.
+    /// Returns true if there is a certificate with this SHA-1 thumbprint. Constant time in the number of certificates.
     pub fn contains(&self, thumbprint: Thumbprint) -> bool {
         self.by_thumbprint(thumbprint).is_some()
     }
 
-    /// All different certificates, in the order in which they were added.
+    /// Returns all distinct certificates in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = &DeployedCertificate> {
         self.entries.iter().filter(|entry| entry.ids > 0)
     }

@@ -1,12 +1,22 @@
-//! What is wrong with a document, and what is odd about it.
+//! Errors and warnings about documents.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// Where something stands in a document: line and column in characters, both from 1.
+/// A position in the text of a document. Prints `line:column`.
+///
+/// ```
+/// let document = tower_mtls::apim::Document::parse(r#"<set-backend-service base-url="https://orders.internal" />"#)?;
+/// let (_, position) = &document.summary().base_urls[0];
+/// assert_eq!(position.to_string(), "1:1");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Position {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+#[non_exhaustive]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
 }
 
 impl fmt::Display for Position {
@@ -15,32 +25,32 @@ impl fmt::Display for Position {
     }
 }
 
-/// What a finding is about, for programs that know a better remedy than its message does.
+/// The subject of a finding, for programs that replace its remedy by their own. See [`DocumentErrors`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// The document itself.
+    /// The document itself; no other kind.
     #[default]
     Document,
-    /// It asks for trusted roots, and there are none.
+    /// The document needs trusted roots, and none are configured.
     Trust,
-    /// It asks whether certificates are revoked, and nothing is stated about that.
+    /// The document checks revocation, which is not declared.
     Revocation,
-    /// It names a certificate that the deployment does not have.
+    /// The document names a certificate that is not in the deployment.
     Certificate,
-    /// It looks its callers up in a deployment that holds none of them.
+    /// The document looks up callers in a deployment without certificates of callers.
     Callers,
-    /// It names a backend that is not known.
+    /// The document names an unknown backend.
     Backend,
-    /// It has an element of APIM, by this name, that is not run here.
+    /// The element of APIM with this name is not supported.
     Element(&'static str),
-    /// It says how long a backend may take.
+    /// The document sets a timeout for the backend.
     Timeout,
-    /// It judges certificates, and admits ones that callers made themselves.
+    /// The document admits self-made certificates.
     Unanchored,
 }
 
-/// One reason why a document cannot be enforced as it stands.
+/// A reason why a document cannot be enforced as written. See [`DocumentErrors`] for an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentError {
     pub(crate) position: Position,
@@ -56,19 +66,18 @@ impl DocumentError {
         Self { position, problem: message.len(), message, kind: FindingKind::Document }
     }
 
-    /// One for which others may know a better remedy.
+    /// An error with a kind and a remedy.
     pub(crate) fn about(kind: FindingKind, position: Position, problem: &str, remedy: &str) -> Self {
         let problem = with_short_words(problem.to_owned());
         Self { position, message: with_remedy(&problem, remedy), problem: problem.len(), kind }
     }
 
-    /// What it is about.
+    /// The kind of the finding.
     pub fn kind(&self) -> FindingKind {
         self.kind
     }
 
-    /// The [`message`](Self::message) without what to write in its place, if it is not of the kind
-    /// [`FindingKind::Document`].
+    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
     pub fn problem(&self) -> &str {
         self.message.get(..self.problem).unwrap_or(&self.message)
     }
@@ -83,14 +92,14 @@ impl DocumentError {
         self.position.column
     }
 
-    /// What is not enforced, and what to write in its place.
+    /// The problem and its remedy, such as `named values {{...}} are not supported; write the value`.
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
 fn with_remedy(problem: &str, remedy: &str) -> String {
-    if remedy.is_empty() { problem.to_owned() } else { format!("{problem}: {remedy}") }
+    if remedy.is_empty() { problem.to_owned() } else { format!("{problem}; {remedy}") }
 }
 
 /// Prints `line:column: message`.
@@ -102,9 +111,24 @@ impl fmt::Display for DocumentError {
 
 impl std::error::Error for DocumentError {}
 
-/// Everything that keeps a document from being enforced, in the order of the text; never empty.
+/// All errors of a document, in document order; never empty.
 ///
-/// Prints one line an error, each behind the file's name if one was given.
+/// Prints one line for each error, prefixed with the file name if one is set.
+///
+/// ```
+/// use tower_mtls::apim::{Document, FindingKind};
+///
+/// let text = "<rate-limit calls=\"5\" />\n<set-header name=\"a\"><value>{{secret}}</value></set-header>";
+/// let errors = Document::builder().file_name("orders.xml").load(text).unwrap_err();
+/// assert_eq!(
+///     errors.to_string(),
+///     "orders.xml:1:1: <rate-limit> is not supported here; limit requests outside the document\n\
+///      orders.xml:2:29: named values {{...}} are not supported; write the value",
+/// );
+/// let first = errors.iter().next().expect("never empty");
+/// assert_eq!((first.kind(), first.line()), (FindingKind::Element("rate-limit"), 1));
+/// assert_eq!(first.problem(), "<rate-limit> is not supported here");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentErrors {
     pub(crate) file: Option<Arc<str>>,
@@ -125,13 +149,13 @@ impl DocumentErrors {
         self.errors.iter()
     }
 
-    /// How many errors there are beside these: of a document with very many the first hundred that were found are told.
+    /// The number of errors omitted after the first hundred.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// What is odd about the rest, as far as it can be told. What concerns the document as a whole is told once there
-    /// is no error: [`Document::warnings`](super::Document::warnings).
+    /// Warnings about the rest of the document. Warnings about the document as a whole need one without errors:
+    /// [`Document::warnings`](super::Document::warnings).
     pub fn warnings(&self) -> &[DocumentWarning] {
         &self.warnings
     }
@@ -157,8 +181,15 @@ impl fmt::Display for DocumentErrors {
 
 impl std::error::Error for DocumentErrors {}
 
-/// Something that a document does and that its author hardly meant: a comparison that never holds, a check that
-/// proves nothing. The document is enforced as it stands.
+/// A probable mistake: a comparison that is never true, a check that proves nothing. The document is enforced as written.
+///
+/// ```
+/// use tower_mtls::apim::Document;
+///
+/// let document = Document::parse("<return-response />").expect("a valid document");
+/// let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
+/// assert!(warnings.iter().any(|warning| warning == "1:1: <return-response> has no <set-status>: the status is 200 OK"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentWarning {
     pub(crate) position: Position,
@@ -179,18 +210,17 @@ impl DocumentWarning {
         self.position.column
     }
 
-    /// What it is about.
+    /// The kind of the finding.
     pub fn kind(&self) -> FindingKind {
         self.kind
     }
 
-    /// The [`message`](Self::message) without what to write in its place, if it is not of the kind
-    /// [`FindingKind::Document`].
+    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
     pub fn problem(&self) -> &str {
         self.message.get(..self.problem).unwrap_or(&self.message)
     }
 
-    /// What it does, and what was probably meant.
+    /// The problem, and a remedy if there is one.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -203,32 +233,32 @@ impl fmt::Display for DocumentWarning {
     }
 }
 
-/// Characters of a word of the document that a message repeats: enough to find it, too few for a key.
-const LONGEST: usize = 32;
-/// No word that this crate's messages write themselves is as long.
-const LONGEST_WORD: usize = 96;
+/// Maximum number of characters of a word of the document in a message; too few for a key.
+const MAX_WORD_CHARS: usize = 32;
+/// Maximum byte length of a word in a message. Words of the messages themselves are shorter.
+const MAX_WORD_LEN: usize = 96;
 
-/// The beginning of a word of the document. It may be part of a private key that stands in the wrong place.
+/// Truncates a word of the document, which could be part of a misplaced private key.
 pub(crate) fn short(word: &str) -> Cow<'_, str> {
-    match word.char_indices().nth(LONGEST) {
+    match word.char_indices().nth(MAX_WORD_CHARS) {
         Some((end, _)) => format!("{}...", word.get(..end).unwrap_or_default()).into(),
         None => word.into(),
     }
 }
 
-/// The message with all of its words short.
+/// Truncates long words of a message.
 fn with_short_words(message: String) -> String {
-    if message.split_whitespace().all(|word| word.len() <= LONGEST_WORD) {
+    if message.split_whitespace().all(|word| word.len() <= MAX_WORD_LEN) {
         return message;
     }
-    let word = |word| if str::len(word) > LONGEST_WORD { short(word) } else { word.into() };
+    let word = |word| if str::len(word) > MAX_WORD_LEN { short(word) } else { word.into() };
     message.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// More findings than this are not collected: the first hundred keep anyone busy.
-const MOST: usize = 100;
+/// Maximum number of collected errors, and of warnings.
+const MAX_FINDINGS: usize = 100;
 
-/// What is found while a document is read.
+/// Errors and warnings collected at load.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     errors: Vec<DocumentError>,
@@ -246,18 +276,18 @@ impl Findings {
     }
 
     pub(crate) fn add(&mut self, error: DocumentError) {
-        // One place may be looked at twice.
+        // A position can be checked twice.
         if self.errors.contains(&error) {
             return;
         }
-        if self.errors.len() < MOST {
+        if self.errors.len() < MAX_FINDINGS {
             self.errors.push(error);
         } else {
             self.left_out += 1;
         }
     }
 
-    /// Puts one error in the place of all that were found, if there are any.
+    /// Replaces all errors by one with this message, if there are any.
     pub(crate) fn replace_errors(&mut self, message: &str) {
         self.errors.truncate(1);
         if let Some(first) = self.errors.first_mut() {
@@ -269,7 +299,7 @@ impl Findings {
         other.errors.into_iter().for_each(|error| self.add(error));
         self.left_out += other.left_out;
         for warning in other.warnings {
-            if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
+            if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }
         }
@@ -287,12 +317,12 @@ impl Findings {
         let problem = with_short_words(problem.to_owned());
         let message = with_remedy(&problem, remedy);
         let warning = DocumentWarning { position, message, problem: problem.len(), kind };
-        if self.warnings.len() < MOST && !self.warnings.contains(&warning) {
+        if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }
 
-    /// The warnings, or the errors if there is one and the warnings beside them.
+    /// Returns the warnings, or the errors with the warnings if there is an error.
     pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, DocumentErrors> {
         self.warnings.sort_by_key(|warning| warning.position);
         if self.errors.is_empty() {

@@ -2,47 +2,72 @@ use std::fmt;
 
 use http::StatusCode;
 
-use super::{error::Position, outcome::Outcome};
+use super::{decision::DocumentDecision, error::Position};
 use crate::policy::Verification;
 
-/// One thing that happened.
+/// One line of an explanation.
 #[derive(Debug, Clone)]
-pub(crate) struct Line {
+pub(crate) struct ExplanationLine {
     pub(crate) position: Option<Position>,
     pub(crate) depth: usize,
     pub(crate) text: String,
 }
 
-/// A status with the document's own reason phrase, if it states one.
-pub(crate) fn said(status: StatusCode, reason: Option<&str>) -> String {
+/// Prints a status code and the document's reason phrase, if it sets one.
+pub(crate) fn status_line(status: StatusCode, reason: Option<&str>) -> String {
     match reason {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),
     }
 }
 
-/// What a document did with a request, in words. Made by [`Document::explain`](super::Document::explain).
+/// A decision of a document with a description of its steps. Returned by
+/// [`Document::explain`](super::Document::explain).
 ///
-/// Prints one line an element that ran, the parts of its condition indented, and the outcome last. For operators:
-/// callers are never told.
+/// Prints one line for each element that ran, the parts of its condition indented, and the decision last. For operators;
+/// never send it to callers.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower_mtls::{apim::{Document, RequestFacts}, certificate::{Presented, Timestamp}};
+///
+/// let document = Document::parse(
+///     r#"<choose>
+///          <when condition="@(context.Request.Certificate?.Thumbprint != "31CBB8262B6710B510178BC639C738F8B85B71E6")">
+///            <return-response><set-status code="403" reason="Forbidden" /></return-response>
+///          </when>
+///        </choose>"#,
+/// )?;
+/// let request = Request::new(());
+/// let facts = RequestFacts::new(&request, &Presented::Nothing);
+/// let explanation = document.explain(&facts, Timestamp::from_unix(1_750_000_000));
+/// assert!(explanation.decision().response().is_some());
+/// let printed = explanation.to_string();
+/// assert!(printed.contains("B85B71E6\"): true, branch taken\n"));
+/// assert!(printed.contains("(found: null)\n  line 3: return-response: 403 Forbidden\n"));
+/// assert!(printed.ends_with("response: 403 Forbidden by return-response on line 3"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
-pub struct Explanation {
-    lines: Vec<Line>,
-    outcome: Outcome,
+pub struct DocumentExplanation {
+    lines: Vec<ExplanationLine>,
+    decision: DocumentDecision,
 }
 
-impl Explanation {
-    pub(crate) fn new(lines: Vec<Line>, outcome: Outcome) -> Self {
-        Self { lines, outcome }
+impl DocumentExplanation {
+    pub(crate) fn new(lines: Vec<ExplanationLine>, decision: DocumentDecision) -> Self {
+        Self { lines, decision }
     }
 
-    /// What the document decides.
-    pub fn outcome(&self) -> &Outcome {
-        &self.outcome
+    /// The decision of the document.
+    pub fn decision(&self) -> &DocumentDecision {
+        &self.decision
     }
 }
 
-impl fmt::Display for Explanation {
+impl fmt::Display for DocumentExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
             write!(f, "{:indent$}", "", indent = line.depth * 2)?;
@@ -51,22 +76,22 @@ impl fmt::Display for Explanation {
             }
             writeln!(f, "{}", line.text)?;
         }
-        match &self.outcome {
-            Outcome::Respond(answer) => {
-                write!(f, "answered {}", said(answer.status(), answer.reason()))?;
-                let (element, line, _) = answer.element();
-                write!(f, " by {element} in line {line}")?;
-                match answer.code() {
-                    Some(code) => write!(f, ": {code}: {}", answer.message()),
+        match &self.decision {
+            DocumentDecision::Respond(response) => {
+                write!(f, "response: {}", status_line(response.status(), response.reason_phrase()))?;
+                let (element, line, _) = response.element();
+                write!(f, " by {element} on line {line}")?;
+                match response.code() {
+                    Some(code) => write!(f, ": {code}: {}", response.message()),
                     None => Ok(()),
                 }
             }
-            Outcome::Forward(forward) => f.write_str(match forward.verification() {
-                Some(Verification::Proven) => "forwarded; the certificate is admitted",
+            DocumentDecision::Forward(forward) => f.write_str(match forward.verification() {
+                Some(Verification::Proven) => "forwarded; certificate admitted",
                 Some(Verification::Unproven) => {
-                    "forwarded; the certificate is admitted, unproven: a self-made one can pass this document"
+                    "forwarded; certificate admitted, unproven: the document also admits self-made certificates"
                 }
-                None => "forwarded without admitting a certificate: no rule that could refuse looked at one",
+                None => "forwarded; no certificate admitted: no rule that could reject the request has read one",
             }),
         }
     }

@@ -4,7 +4,16 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use crate::certificate::Presented;
 
-/// What a document is told of a request.
+/// The properties of a request that a document reads.
+///
+/// ```
+/// use http::Request;
+/// use tower_mtls::{apim::RequestFacts, certificate::Presented};
+///
+/// let request = Request::get("/orders").body(()).expect("a valid request");
+/// let facts = RequestFacts::new(&request, &Presented::Nothing).with_remote(std::net::IpAddr::from([192, 0, 2, 1]));
+/// assert!(format!("{facts:?}").contains("192.0.2.1"));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'r> {
     pub(crate) method: &'r Method,
@@ -15,7 +24,7 @@ pub struct RequestFacts<'r> {
 }
 
 impl<'r> RequestFacts<'r> {
-    /// A request's head, and what its caller presented in the handshake.
+    /// Creates the facts from a request's head and the result of the TLS handshake.
     pub fn new<B>(request: &'r Request<B>, presented: &'r Presented) -> Self {
         Self {
             method: request.method(),
@@ -26,9 +35,9 @@ impl<'r> RequestFacts<'r> {
         }
     }
 
-    /// Where the connection comes from (`context.Request.IpAddress`). Default: unknown, which is null.
+    /// Sets the remote address (`context.Request.IpAddress`). Default: unknown, which is null.
     ///
-    /// An IPv4 address that a listener for both families saw as IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
+    /// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes the IPv4 address.
     #[must_use]
     pub fn with_remote(self, remote: impl Into<Option<IpAddr>>) -> Self {
         Self { remote: remote.into().map(|remote| remote.to_canonical()), ..self }

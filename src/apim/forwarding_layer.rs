@@ -18,41 +18,65 @@ use crate::{
     shared::Shared,
 };
 
-/// Puts what a document chose into effect: stands between an [`ApimPolicyLayer`](super::ApimPolicyLayer) and a
+/// Applies the choices of a document ([`Forwarding`]) to the request. Place it between an [`ApimPolicyLayer`](super::ApimPolicyLayer) and a
 /// [`ReverseProxyLayer`](crate::ReverseProxyLayer) over an [`IdentityLayer`](crate::IdentityLayer).
 ///
-/// 1. The identity is looked up among `identities`, by certificate id or thumbprint, and counts in place of the
-///    route's. One that is not there fails the request with
-///    [`ClientErrorKind::UnknownIdentity`](crate::ClientErrorKind::UnknownIdentity): it is sent neither anonymously
-///    nor under the route's identity.
-/// 2. The base URL counts in place of the route's upstream, for this request. The route's trust judges that backend
-///    too, unless it was chosen by an id that has a [trust of its own](Self::with_backend_trust), and an identity is
-///    never shown over `http`
+/// 1. The identity is resolved among `identities` by certificate id or thumbprint, and replaces the route's. If it is
+///    unknown, the request fails with
+///    [`ClientErrorKind::UnknownIdentity`](crate::ClientErrorKind::UnknownIdentity); it is sent neither anonymously nor
+///    with the route's identity.
+/// 2. The base URL replaces the route's upstream for this request. The route's trust applies to that backend, unless it
+///    was chosen by an id with its [own trust](Self::with_backend_trust). An identity is never presented over `http`
 ///    ([`ClientErrorKind::PlaintextIdentity`](crate::ClientErrorKind::PlaintextIdentity)).
-/// 3. Headers that the document set are set once more after the proxy has removed what callers could have claimed.
+/// 3. Headers that the document set are set again after the proxy has removed forgeable headers.
 ///
-/// A request of which the document chose nothing passes as it is.
+/// A request without choices of the document passes unchanged.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{
+///     apim::{ApimPolicyLayer, Document, ForwardingLayer},
+///     danger::AssumePresentedLayer, identity::Identities, outbound::RequestIdentity, proxy::Rewrite,
+/// };
+/// # let caller = rcgen::generate_simple_self_signed(vec![])?;
+/// # let caller = tower_mtls::Certificate::from_der(caller.cert.der())?;
+///
+/// let document = Document::parse(r#"
+///     <set-backend-service base-url="https://orders.internal/v2" />
+///     <authentication-certificate certificate-id="orders" />"#)?;
+///
+/// // In place of a reverse proxy over a client.
+/// let upstream = service_fn(|request: Request<String>| async move {
+///     assert!(request.extensions().get::<Rewrite>().is_some());
+///     assert!(request.extensions().get::<RequestIdentity>().is_some());
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+/// let service = ApimPolicyLayer::new(document).layer(ForwardingLayer::new(Identities::new()).layer(upstream));
+/// AssumePresentedLayer::new(caller).layer(service).oneshot(Request::new(String::new())).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ForwardingLayer(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
     identities: Arc<dyn ResolveIdentity>,
-    /// By the ids of backends.
+    /// Trust by backend id.
     trusts: HashMap<Arc<str>, Shared<UpstreamTrust>>,
 }
 
 impl ForwardingLayer {
-    /// Looks identities up among `identities`. No backend has a trust of its own.
+    /// Resolves identities among `identities`. All backends use the trust of the route.
     pub fn new(identities: impl ResolveIdentity + 'static) -> Self {
         Self(Arc::new(Inner { identities: Arc::new(identities), trusts: HashMap::new() }))
     }
 
-    /// Demands this of the backend that documents name by this id
-    /// ([`Forwarding::backend`](super::Forwarding::backend)): a [`UpstreamTrust`](crate::UpstreamTrust), or a
-    /// [`Shared<UpstreamTrust>`](crate::Shared) that is replaced while serving. It counts in place of the route's trust, and replaces one
-    /// that was given for the same id before. Default: the route's trust, as for backends that a document names by
-    /// their URL.
+    /// Sets the trust for the backend with this id ([`Forwarding::backend`](super::Forwarding::backend)): a
+    /// [`UpstreamTrust`](crate::UpstreamTrust), or a [`Shared<UpstreamTrust>`](crate::Shared) that can be replaced while serving. Replaces
+    /// an earlier trust for the same id. Default: the route's trust, as for backends that a document names by URL.
     #[must_use]
     pub fn with_backend_trust(
         mut self,
@@ -78,7 +102,7 @@ impl<S> Layer<S> for ForwardingLayer {
     }
 }
 
-/// Service made by [`ForwardingLayer`].
+/// Service that applies the choices of a document. Created by [`ForwardingLayer`].
 #[derive(Debug, Clone)]
 pub struct ForwardingService<S> {
     inner: S,
@@ -96,20 +120,20 @@ impl ForwardingLayer {
             Some(identity) => RequestIdentity::new(identity),
             None => {
                 let chosen = Cut(chosen);
-                tracing::warn!("a policy document chose {chosen} for the backend, which is not there");
+                tracing::warn!("policy document chose an unknown identity for the backend: {chosen}");
                 RequestIdentity::unknown()
             }
         }
     }
 
-    /// What is demanded of the backend that was chosen. None: what the route demands.
+    /// The trust of the chosen backend. None: the trust of the route.
     fn trust(&self, forwarding: &Forwarding) -> Option<RequestTrust> {
         let trust = self.0.trusts.get(forwarding.backend()?)?;
         Some(RequestTrust::new(trust.clone()))
     }
 }
 
-/// What the proxy is told. None if it is to do what it does anyway.
+/// The rewrite for the proxy. None if the document changes neither URL nor headers.
 fn rewrite(forwarding: &Forwarding) -> Option<Rewrite> {
     if forwarding.base_url().is_none() && forwarding.header_changes().len() == 0 {
         return None;

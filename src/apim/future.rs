@@ -22,19 +22,19 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<F, R> {
-        Passed { #[pin] future: F, changes: Vec<ResponseChange> },
-        Answered { response: Option<Box<Response<ResponseBody<R>>>> },
+        Forwarded { #[pin] future: F, changes: Vec<ResponseChange> },
+        Responded { response: Option<Box<Response<ResponseBody<R>>>> },
     }
 }
 
 impl<F, R> ResponseFuture<F, R> {
-    pub(super) fn passed(future: F, changes: Vec<ResponseChange>) -> Self {
-        Self { kind: Kind::Passed { future, changes } }
+    pub(super) fn forwarded(future: F, changes: Vec<ResponseChange>) -> Self {
+        Self { kind: Kind::Forwarded { future, changes } }
     }
 
-    /// Boxed, so that the future of a request that passes stays small.
-    pub(super) fn answered(response: Response<ResponseBody<R>>) -> Self {
-        Self { kind: Kind::Answered { response: Some(Box::new(response)) } }
+    /// Boxes the response to keep the future of forwarded requests small.
+    pub(super) fn responded(response: Response<ResponseBody<R>>) -> Self {
+        Self { kind: Kind::Responded { response: Some(Box::new(response)) } }
     }
 }
 
@@ -46,14 +46,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProjection::Passed { future, changes } => {
+            KindProjection::Forwarded { future, changes } => {
                 let mut response = ready!(future.poll(cx))?;
                 for change in changes.drain(..) {
                     apply(response.headers_mut(), &change.name, change.mode, &change.values);
                 }
                 Poll::Ready(Ok(response.map(ResponseBody::inner)))
             }
-            KindProjection::Answered { response } => match response.take() {
+            KindProjection::Responded { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(*response)),
                 // Polled after it was ready, which no executor does.
                 None => Poll::Pending,

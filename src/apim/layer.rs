@@ -7,27 +7,55 @@ use super::{ApimPolicy, Document, service::Settings};
 use crate::certificate::{Clock, SystemClock};
 
 /// Layer of [`ApimPolicy`]. See the [module](super) for when a request passes.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let caller = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response, StatusCode};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{Certificate, admitted, apim::{ApimPolicyLayer, Document}, danger::AssumePresentedLayer};
+///
+/// let caller = Certificate::from_der(caller.cert.der())?;
+/// let document = Document::parse(
+///     r#"<choose>
+///          <when condition="@(context.Request.Certificate?.Thumbprint != "31CBB8262B6710B510178BC639C738F8B85B71E6")">
+///            <return-response><set-status code="403" /></return-response>
+///          </when>
+///        </choose>"#,
+/// )?;
+/// let service = service_fn(|request: Request<String>| async move {
+///     assert!(admitted(request.extensions()).is_none());
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+///
+/// let enforced = AssumePresentedLayer::new(caller.clone()).layer(ApimPolicyLayer::new(document.clone()).layer(service));
+/// assert_eq!(enforced.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
+///
+/// let shadowed = AssumePresentedLayer::new(caller).layer(ApimPolicyLayer::new(document).shadow().layer(service));
+/// assert_eq!(shadowed.oneshot(Request::new(String::new())).await?.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ApimPolicyLayer(Arc<Settings>);
 
 impl ApimPolicyLayer {
-    /// Decides by `document`: a [`Document`](super::Document), or a [`Shared<Document>`](crate::Shared) that is replaced while
-    /// serving.
+    /// Enforces `document`: a [`Document`](super::Document), or a X that can be replaced while serving.
     pub fn new(document: impl Into<Shared<Document>>) -> Self {
         Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }
 
-    /// Takes the time from `clock`. Default: [`SystemClock`].
+    /// Sets the clock. Default: [`SystemClock`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
         Self(Arc::new(Settings { clock: Arc::new(clock), ..Settings::clone(&self.0) }))
     }
 
-    /// Only watches: whom the document would refuse passes without being admitted, and is logged and counted.
-    /// Default: off, the document is enforced.
+    /// Logs and counts rejections without sending them; such a request is not admitted. Default: off, the document is
+    /// enforced.
     ///
-    /// The rest of the document runs all the same, so the backend sees the headers and the identity of a request
-    /// that passes. A request of which nothing was captured is answered with 500 as ever. See
+    /// The rest of the document runs, so the backend receives the headers and the identity of a request that passes. A
+    /// request from a listener that captures nothing still gets 500. See
     /// [`Document::evaluate_shadow`](super::Document::evaluate_shadow).
     #[must_use]
     pub fn shadow(self) -> Self {

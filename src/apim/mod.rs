@@ -1,47 +1,47 @@
-//! Policy documents of Azure API Management (APIM), run as they are.
+//! Policy documents of Azure API Management (APIM), run unchanged.
 //!
-//! A [`Document`] is read, typed and compiled once, at load. Whatever would not be enforced as it stands is an error
-//! with line and column, all of them at once ([`DocumentErrors`]); nothing is ever skipped. [`ApimPolicyLayer`] then
-//! does with every request what the document says, and decides as APIM does.
+//! A [`Document`] is parsed, type-checked and compiled once, at load. Anything that would not be enforced as written is an
+//! error with line and column, and all errors are reported together ([`DocumentErrors`]); nothing is skipped.
+//! [`ApimPolicyLayer`] then enforces the document on every request, with the decisions of APIM.
 //!
 //! A request passes [`ApimPolicy`] when
-//! 1. the acceptor captured what the caller presented in the TLS handshake (or that it presented nothing);
-//! 2. the certificate can be read, or the document does not ask for it;
+//! 1. the acceptor captured the certificate of the TLS handshake, or that there was none;
+//! 2. the certificate can be read, or the document does not use it;
 //! 3. `<inbound>` runs to its end: no `return-response` is reached, no `validate-client-certificate` fails, and no
-//!    expression does.
+//!    expression fails.
 //!
-//! It is passed on with the document's headers. Its certificate is *admitted* if a rule that could have refused the
-//! request looked at it: a condition with a `return-response` of 400 or more in its branch, a
-//! later one or `otherwise`, or a `validate-client-certificate` that holds. Otherwise it is let through without one, as
-//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing) does. What the document chose for the backend,
-//! identity, URL and headers, stands in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`)
-//! in front of a `ReverseProxy` puts it into effect.
+//! It is forwarded with the document's headers. Its certificate is *admitted* if a rule that could have rejected the
+//! request has read it: a condition with a `return-response` of 400 or above in its branch, a later one or `otherwise`, or
+//! a `validate-client-certificate` that succeeds. Otherwise it is forwarded without an admitted certificate, as with
+//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing). The document's choices for the backend (identity, URL
+//! and headers) are in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`) in front of a
+//! `ReverseProxy` applies them.
 //!
-//! A request that does not pass is answered
+//! A request that does not pass gets a response:
 //!
-//! | when | answer |
+//! | cause | response |
 //! |---|---|
-//! | `return-response` | what it says: status, reason phrase on HTTP/1.1, headers, body; an empty body without `set-body` |
-//! | `validate-client-certificate` fails | `401` and `{"statusCode":401,"message":"Invalid client certificate"}` (`Client certificate missing` without one), changed by `<on-error>`, where `context.LastError` tells the reason code |
-//! | an expression fails (a member of null, a missing key, too many steps) | `500` and a body like that, changed by `<on-error>` |
-//! | the certificate cannot be read, and the document asks for it | `403`, as [`RequireCertificate`](crate::RequireCertificate) does: no expression can tell it from a missing one |
+//! | `return-response` | as written: status, reason phrase on HTTP/1.1, headers, body; an empty body without `set-body` |
+//! | `validate-client-certificate` fails | `401` and `{"statusCode":401,"message":"Invalid client certificate"}` (`Client certificate missing` without one), changed by `<on-error>`, where `context.LastError` has the reason code |
+//! | an expression fails (a member of null, a missing key, too many steps) | `500` and a similar body, changed by `<on-error>` |
+//! | the certificate cannot be read, and the document uses it | `403`, as [`RequireCertificate`](crate::RequireCertificate) does: expressions cannot distinguish it from a missing one |
 //! | nothing was captured | `500`, and an error in the log |
 //!
-//! [`shadow`](ApimPolicyLayer::shadow) refuses nobody, to try a document on real traffic: what would refuse is logged, the
-//! rest of the document runs, and a request for which it could not choose an identity or a backend, or only by what a
-//! certificate says that it would refuse, is not sent to one ([`Document::evaluate_shadow`]).
+//! [`shadow`](ApimPolicyLayer::shadow) tries a document on real traffic without rejecting: rejections are logged, and the
+//! rest of the document runs. A request still gets a response if the document could not choose its identity or backend,
+//! or chose it by a certificate that it would reject ([`Document::evaluate_shadow`]).
 //!
-//! The cause stands in the log, with the reason why the chain that the document asked for does not stand
-//! ([`Answer::chain_failure`]), and a [`Rejection`](crate::Rejection) in the response's extensions if the status is 400
-//! or more.
+//! The log contains the cause, and the reason why a required chain could not be built
+//! ([`DocumentResponse::chain_failure`]). The response's extensions contain a [`Rejection`](crate::Rejection) if the
+//! status is 400 or above.
 //!
-//! **A document does what it says.** Names prove nothing without a chain or a thumbprint, in APIM as here. A document
-//! that judges certificates and may admit one that its caller made is an error at load, unless
-//! [`allow_unanchored`](DocumentBuilder::allow_unanchored) is called: then [`verification`](crate::verification) says
-//! that its certificates are unproven. To mention `Verify()` or a thumbprint proves nothing: such a caller is followed
-//! through the document ([`Document::is_anchored`], [`Document::proves_certificate`]). [`Document::warnings`] returns
-//! what can never hold, and where callers without a certificate pass for certain. Put the layer where
-//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would stand; TLS must end in this process.
+//! **Documents are enforced as written.** Names prove nothing without a chain or a thumbprint, in APIM as here. A document
+//! that judges certificates and could admit a self-made one is an error at load, unless
+//! [`allow_unanchored`](DocumentBuilder::allow_unanchored) is called; then [`verification`](crate::verification) reports
+//! its certificates as unproven. Mentioning `Verify()` or a thumbprint is not sufficient: all paths through the document
+//! are analyzed ([`DocumentSummary::is_anchored`], [`DocumentSummary::proves_certificate`]). [`Document::warnings`] lists
+//! conditions that are never true, and documents that requests without a certificate always pass. Place the layer where
+//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would be; TLS must end in this process.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,7 +53,7 @@
 //! let partner = Certificate::from_der(partner.cert.der())?;
 //! let stranger = Certificate::from_der(stranger.cert.der())?;
 //!
-//! // As it stands in Microsoft's articles, unescaped quotes included.
+//! // As in Microsoft's articles, unescaped quotes included.
 //! let document = Document::parse(&r#"
 //!     <choose>
 //!         <when condition="@(context.Request.Certificate == null || context.Request.Certificate.Thumbprint != "THUMBPRINT")" >
@@ -64,7 +64,7 @@
 //!     </choose>"#.replace("THUMBPRINT", &partner.sha1_thumbprint().to_string()))?;
 //!
 //! let greet = service_fn(|request: Request<String>| async move {
-//!     let caller = admitted(request.extensions()).expect("the document judged it");
+//!     let caller = admitted(request.extensions()).expect("the document has judged it");
 //!     Ok::<_, std::convert::Infallible>(Response::new(format!("hello {}", caller.subject())))
 //! });
 //! let service = ApimPolicyLayer::new(document).layer(greet);
@@ -72,101 +72,101 @@
 //! let accepted = AssumePresentedLayer::new(partner).layer(service.clone());
 //! assert_eq!(accepted.oneshot(Request::new(String::new())).await?.status(), StatusCode::OK);
 //!
-//! let refused = AssumePresentedLayer::new(stranger).layer(service);
-//! assert_eq!(refused.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
+//! let rejected = AssumePresentedLayer::new(stranger).layer(service);
+//! assert_eq!(rejected.oneshot(Request::new(String::new())).await?.status(), StatusCode::FORBIDDEN);
 //!
-//! // What would not be enforced does not load.
+//! // A document that would not be enforced as written is an error.
 //! let errors = Document::parse("<choose>\n  <when condition=\"@(context.User.Id == \"1\")\" />\n</choose>").unwrap_err();
-//! assert!(errors.to_string().starts_with("2:30: context.User is not supported"));
+//! assert!(errors.to_string().starts_with("2:30: context.User"));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Elements
 //!
-//! | element | where | what is supported |
+//! | element | section | supported |
 //! |---|---|---|
-//! | `policies` with `inbound`, `backend`, `outbound`, `on-error` | root | each at most once; one that is missing is inherited. Without `policies` the elements are those of `inbound`; a root `fragment` too |
-//! | `base` | sections | the document above ([`DocumentBuilder::base`]) |
-//! | `forward-request` | `backend` | without attributes; `backend` holds it or `base` |
+//! | `policies` with `inbound`, `backend`, `outbound`, `on-error` | root | each at most once; a missing one is inherited. Without `policies`, or with a root `fragment`, the elements are those of `inbound` |
+//! | `base` | sections | the base document ([`DocumentBuilder::base`]) |
+//! | `forward-request` | `backend` | without attributes; `backend` contains either it or `base` |
 //! | `choose`, `when`, `otherwise` | inbound, outbound, on-error | |
 //! | `return-response` | inbound, on-error | `set-status` (200 to 599), `set-header`, `set-body` |
 //! | `validate-client-certificate` | inbound | all attributes and claims; dates before trust, trust before identity |
-//! | `authentication-certificate` | inbound | `certificate-id`, `thumbprint`, `body` as a constant (feature `identity`); the last one that runs counts |
-//! | `set-backend-service` | inbound | `base-url`, or `backend-id` of a known backend ([`DocumentBuilder::backend`]), written out; the last one that runs counts |
-//! | `set-header` | inbound (request), outbound and on-error (response) | all `exists-action`s; null values are left out. Not `Host` of requests, nor what frames a message |
+//! | `authentication-certificate` | inbound | `certificate-id`, `thumbprint`, `body` as a constant (feature `identity`); the last one that runs applies |
+//! | `set-backend-service` | inbound | `base-url`, or `backend-id` of a configured backend ([`DocumentBuilder::add_backend`]), as a literal; the last one that runs applies |
+//! | `set-header` | inbound (request), outbound and on-error (response) | all `exists-action`s; null values are omitted. Not `Host` of requests, nor fields of message framing |
 //! | `set-variable` | inbound, outbound, on-error | |
 //! | `set-status`, `set-body` | return-response, on-error | |
 //!
-//! A backend that `backend-id` names may have an identity of its own ([`Backend::with_identity`]), which counts for
-//! requests that are sent there. An `authentication-certificate` that runs counts in its place, whether it stands before
-//! or after, above or below: what a document says itself is never overruled.
+//! A backend named by `backend-id` can have an identity ([`Backend::with_identity`]), which applies to requests to that
+//! backend. An `authentication-certificate` that runs takes precedence, before or after it, in this document or its base.
 //!
-//! Every element may have an `id`. Everything else is an error, named values (`{{...}}`) included.
+//! Every element can have an `id`. Everything else is an error, named values (`{{...}}`) included.
 //!
 //! # Expressions
 //!
-//! `@(...)`, and `@{...}` of `var`, assignments, `if`, `else` and `return`: the C# of certificate policies, typed at
-//! load. There are no loops (`for`, `foreach`, `while`), no `switch`, `try` or `throw`, no calls as statements, no classes
-//! beside those below (`Regex`, `JObject`, `Guid`, `Math`), and no `Where` or `Select`.
+//! `@(...)`, and `@{...}` of `var`, assignments, `if`, `else` and `return`: the C# of certificate policies,
+//! type-checked at load. Not supported: loops (`for`, `foreach`, `while`), `switch`, `try`, `throw`, calls as statements,
+//! other classes than those below (`Regex`, `JObject`, `Guid`, `Math`), `Where` and `Select`.
 //!
 //! | | |
 //! |---|---|
 //! | types | `bool`, `int`, `double`, `char`, `string`, `string[]`, `byte[]`, `DateTime`, `TimeSpan`, `X509Certificate2`, `object`, each value type also as `T?` |
 //! | operators | `==` `!=` `<` `<=` `>` `>=` `&&` <code>&#124;&#124;</code> `!` `?:` `??` `?.` `+` `-`, casts, `$"..."`, `@"..."` |
 //! | certificate | `Thumbprint`, `Subject`, `SubjectName(.Name)`, `Issuer`, `IssuerName(.Name)`, `SerialNumber`, `NotBefore`, `NotAfter`, `HasPrivateKey`, `Version`, `RawData`, `SignatureAlgorithm`, `Verify()`, `VerifyNoRevocation()`, `GetNameInfo()`, `GetCertHash(String)()`, `GetSerialNumber(String)()`, `GetRawCertData(String)()`, `Export(X509ContentType.Cert)` |
-//! | `context.Deployment.Certificates` | `[thumbprint]`, `ContainsKey`, `Count`, and with a lambda `Any`, `All`, `First`; `Values` and `Keys` with these and `FirstOrDefault`. `Any` over thumbprints is a look-up |
+//! | `context.Deployment.Certificates` | `[thumbprint]`, `ContainsKey`, `Count`, and with a lambda `Any`, `All`, `First`; `Values` and `Keys` with these and `FirstOrDefault`. `Any` over thumbprints is a lookup |
 //! | `context.Request` | `Certificate`, `Method`, `IpAddress`, `Headers` and `Url.Query` (`[..]`, `ContainsKey`, `GetValueOrDefault`), `Url` and `OriginalUrl` (`Path`, `Host`, `Port`, `Scheme`, `QueryString`) |
 //! | `context.Variables` | `[..]` with a cast, `ContainsKey`, `GetValueOrDefault<T>` |
 //! | `context.LastError` | in `on-error`: `Source`, `Reason`, `Message`, `Scope`, `Section`, `Path`, `PolicyId` |
-//! | lists of strings | `new[] {...}`, `new string[] {...}`, `new List<string> {...}` and `new HashSet<string> {...}` with their entries, and what `Split` makes: `[..]`, `Length`, `Count`, `Contains`, `Any`, `All`, `First(OrDefault)`, `Last` |
+//! | lists of strings | `new[] {...}`, `new string[] {...}`, `new List<string> {...}` and `new HashSet<string> {...}` with their entries, and the result of `Split`: `[..]`, `Length`, `Count`, `Contains`, `Any`, `All`, `First(OrDefault)`, `Last` |
 //! | `string` | `Contains`, `StartsWith`, `EndsWith`, `Equals`, `IndexOf`, `LastIndexOf`, `Substring`, `Replace`, `Split`, `Trim(Start, End)`, `ToUpper`, `ToLower`, `Length`; `IsNullOrEmpty`, `IsNullOrWhiteSpace`, `Equals`, `Join`, `Concat`, `Format` |
 //! | `DateTime`, `TimeSpan` | `Now`, `UtcNow`, `Today`, `Parse` and `new` of constants, `Add*`, `Subtract`, parts, `ToString(format)` without a culture; `From*`, `Total*` |
 //! | `Convert`, `int`, `bool` | `ToBase64String`, `FromBase64String`, `ToInt32`, `ToBoolean`, `Parse` |
 //!
-//! `Url.Path` and `Url.QueryString` stand as they were sent: `%61dmin`, `//` and `..` are neither decoded nor resolved,
-//! so a rule about a path compares what the backend may read in another way. Let the server refuse or resolve them
-//! before the document runs, and prefer rules that name what is allowed.
+//! `Url.Path` and `Url.QueryString` are as sent: `%61dmin`, `//` and `..` are neither decoded nor resolved, and a backend may
+//! interpret them differently than a rule. Let the server reject or resolve them before the document runs, and prefer
+//! rules that list allowed paths.
 //!
-//! Headers that carry certificates (`X-ARR-ClientCert` and its kin) are not read, and certificates are not made of
-//! bytes: whoever sends the request writes them. Callers choose neither `base-url` nor identity by what they write: made
-//! of headers, the URL, the method or the address they are errors, and made of a certificate, they are errors unless no
-//! self-made certificate passes with such a choice, whichever way the request takes. Only the whole thumbprint needs no
-//! proof, for nobody makes a certificate for one; a part of it is found by trying. To choose among values that the
-//! document writes out, in a `choose`, is always possible.
+//! Headers with certificates (`X-ARR-ClientCert` and similar) are not read, and certificates are not built from bytes,
+//! since callers could forge them. Callers cannot choose `base-url` or identity: an expression over headers, URL, method or
+//! address is an error, and one over the certificate is an error unless no path lets a self-made certificate pass with
+//! its choice. Only the whole thumbprint needs no proof, since a certificate for a given thumbprint cannot be made; a part
+//! of it can be matched by trying. A `choose` among literals is always allowed.
 //!
-//! One request takes at most 200,000 steps and 256 KiB of new strings; a document has 256 KiB and is 64 deep, an
+//! One request takes at most 200,000 steps and 256 KiB of new strings; a document has at most 256 KiB and 64 levels, an
 //! expression 16 KiB.
 //!
-//! # What is as in .NET, and what nobody has proved
+//! # Compatibility with .NET and APIM
 //!
-//! Proved by tests against values that .NET printed: the forms of `Subject` and `Issuer` (order, keywords, quoting), of
-//! `Thumbprint` and `SerialNumber`, and that strings compare ordinally; the answers and reason codes of
-//! `validate-client-certificate` that were seen on live gateways.
+//! Tested against values printed by .NET: the forms of `Subject` and `Issuer` (order, keywords, quoting), of `Thumbprint`
+//! and `SerialNumber`, and ordinal comparison of strings; tested against responses of live gateways: status and reason
+//! codes of `validate-client-certificate`.
 //!
-//! Not proved, because APIM does not document it or a platform decides:
-//! - the reason codes' messages beyond `NotTrusted` and `IdentityNotMatched`, `LastError.Path`, and the body of a `500`;
-//! - how identities are compared: here distinguished names attribute by attribute and from either end, thumbprints and
-//!   serial numbers in any form, common and DNS names without regard to case, and a `*` in `dns-name` only with itself;
+//! Not verified, because APIM does not document it or it depends on the platform:
+//! - the messages of reason codes other than `NotTrusted` and `IdentityNotMatched`, `LastError.Path`, and the body of a `500`;
+//! - the comparison of identities: here distinguished names by attribute and from either end, thumbprints and serial
+//!   numbers in any form, common and DNS names ignoring case, and a `*` in `dns-name` only literally;
 //! - attribute types beyond `CN SN SERIALNUMBER C L S STREET O OU T G DC E`: here `OID.1.2.3=`, as Windows prints them;
 //! - `SimpleName` of names without exactly one common name, and names with values in T.61: here an error;
 //! - the key of `context.Deployment.Certificates`: here the upper-case thumbprint, compared ordinally;
-//! - `Url` before and after the route's rewriting: here the request's own, its scheme always `https`; header values outside of ASCII: Latin-1.
+//! - `Url` before and after the route's rewriting: here the original one, its scheme always `https`;
+//! - header values outside ASCII: here Latin-1.
 //!
 //! Known differences, each on the safe side:
-//! - a chain is one for TLS client authentication: extended key usage counts, where .NET does not ask. A listed root
-//!   that is presented itself is trusted, as in .NET;
-//! - `validate-trust` judges the dates of the chain whatever `validate-not-after` says;
-//! - comparisons by the rules of a culture (`StartsWith("...")` without a `StringComparison`) are decided for ASCII
-//!   texts, and an error for others; the zone is UTC, and time has whole seconds;
-//! - `Url.Host` is in lower case, as in .NET, and one dot behind it is left out: both lead to the same host;
-//! - a header by which proxies tell who called, or from where (`X-Forwarded-*`, `X-SSL-*` and others): what the caller wrote
-//!   there is gone before a document skips or appends to it;
-//! - `<outbound>` is worked out before the request is sent, so an expression there that fails is answered without
-//!   calling the backend;
-//! - sections that are left out are inherited, so that no rule of the document above is lost.
+//! - a chain must be valid for TLS client authentication: extended key usage is checked, unlike in .NET. A listed root that
+//!   is presented itself is trusted, as in .NET;
+//! - `validate-trust` checks the dates of the chain regardless of `validate-not-after`;
+//! - culture-sensitive comparisons (`StartsWith("...")` without a `StringComparison`) are decided for ASCII strings, and
+//!   fail for others; the time zone is UTC, and time has whole seconds;
+//! - `Url.Host` is in lower case, as in .NET, without one trailing dot;
+//! - the caller's values of headers with client identity or address (`X-Forwarded-*`, `X-SSL-*` and others) are removed
+//!   before a document skips or appends to them;
+//! - `<outbound>` is evaluated before the request is sent, so a failing expression there prevents the call of the backend;
+//! - missing sections are inherited, so that no rule of the base document is lost.
 
 mod backend;
+mod builder;
+mod decision;
 mod deployment;
 mod document;
 mod elements;
@@ -178,26 +178,28 @@ mod facts;
 mod forwarding_layer;
 mod future;
 mod layer;
-mod outcome;
 mod program;
 mod reach;
 mod reader;
 mod report;
 mod run;
 mod service;
+mod summary;
 
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
     backend::{Backend, BackendError},
+    builder::DocumentBuilder,
+    decision::{ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
-    document::{Document, DocumentBuilder, DocumentScope, Revocation},
-    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind},
-    explain::Explanation,
+    document::{Document, DocumentScope, Revocation},
+    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
+    explain::DocumentExplanation,
     facts::RequestFacts,
     future::ResponseFuture,
     layer::ApimPolicyLayer,
-    outcome::{Answer, ChosenIdentity, Forward, Forwarding, Outcome},
     reader::Format,
     service::ApimPolicy,
+    summary::DocumentSummary,
 };

@@ -1,4 +1,4 @@
-//! A document compiled: what is done, in order.
+//! The compiled form of a document.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,10 +10,10 @@ use hyper::ext::ReasonPhrase;
 
 use super::{
     backend::Backend,
+    decision::ChosenIdentity,
     elements::validate::Validation,
     error::Position,
     expression::{Dependencies, Expression},
-    outcome::ChosenIdentity,
 };
 use crate::certificate::Thumbprint;
 
@@ -23,20 +23,21 @@ pub(crate) struct Program {
     pub(crate) inbound: Vec<Step>,
     pub(crate) outbound: Vec<Step>,
     pub(crate) on_error: Vec<Step>,
-    /// What anything looks at, and what rules that can refuse look at, documents above included.
+    /// Inputs that any element reads, including the base document.
     pub(crate) used: Dependencies,
+    /// Inputs that rejecting rules read, including the base document.
     pub(crate) judged: Dependencies,
-    /// Nobody comes to the end of `<inbound>` with a certificate that they made themselves.
+    /// True if no request passes `<inbound>` with a self-made certificate.
     pub(crate) proves: bool,
-    /// No certificate is admitted that its caller may have made itself.
+    /// True if no self-made certificate is admitted.
     pub(crate) is_anchored: bool,
-    /// What is chosen for the backend in `<inbound>`.
+    /// Choices for the backend in `<inbound>`.
     pub(crate) chooses: Choices,
-    /// The variables that are set, each with what its values are made of.
+    /// Variables that are set, with the inputs of their values.
     pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
-    /// Variables of which the values of variables are made.
-    pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Variables that decide as whom, or where, the backend is called.
+    /// For each variable, the variables that its values depend on.
+    pub(crate) variable_dependencies: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    /// Variables that identity or backend depend on.
     pub(crate) deciding_variables: HashSet<Arc<str>>,
 }
 
@@ -71,33 +72,33 @@ impl Program {
 }
 
 impl Program {
-    /// Shows every element, in the order of the text; those of a document above where it runs first.
-    pub(crate) fn visit<'p>(&'p self, see: &mut impl FnMut(&'p Step)) {
+    /// Visits every element in document order; elements of the base document at its first `<base />`.
+    pub(crate) fn visit<'p>(&'p self, visitor: &mut impl FnMut(&'p Step)) {
         for section in [Section::Inbound, Section::Outbound, Section::OnError] {
-            visit(self.section(section), section, &mut Vec::new(), see);
+            visit(self.section(section), section, &mut Vec::new(), visitor);
         }
     }
 }
 
-/// Documents above may stand in a text many times, and there again others: each is shown once.
+/// Visits the elements of a section. A base document is visited once, however often it is included.
 fn visit<'p>(
     steps: &'p [Step],
     section: Section,
-    shown: &mut Vec<*const Program>,
-    see: &mut impl FnMut(&'p Step),
+    visited: &mut Vec<*const Program>,
+    visitor: &mut impl FnMut(&'p Step),
 ) {
     for step in steps {
-        see(step);
+        visitor(step);
         match &step.action {
-            Action::Base(above) if !shown.contains(&Arc::as_ptr(above)) => {
-                shown.push(Arc::as_ptr(above));
-                visit(above.section(section), section, shown, see);
+            Action::Base(base) if !visited.contains(&Arc::as_ptr(base)) => {
+                visited.push(Arc::as_ptr(base));
+                visit(base.section(section), section, visited, visitor);
             }
             Action::Choose(choose) => {
                 for branch in &choose.branches {
-                    visit(&branch.steps, section, shown, see);
+                    visit(&branch.steps, section, visited, visitor);
                 }
-                visit(choose.otherwise.as_deref().unwrap_or_default(), section, shown, see);
+                visit(choose.otherwise.as_deref().unwrap_or_default(), section, visited, visitor);
             }
             _ => {}
         }
@@ -107,14 +108,14 @@ fn visit<'p>(
 /// One element.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub(crate) place: Place,
+    pub(crate) location: ElementLocation,
     pub(crate) action: Action,
 }
 
 impl Step {
-    /// The expressions of the element itself, each with its place; those of elements inside of it are theirs.
+    /// Returns the expressions of the element, without those of nested elements, with their positions.
     pub(crate) fn expressions(&self) -> Vec<(&Expression, Position)> {
-        let here = |expression| (expression, self.place.position);
+        let here = |expression| (expression, self.location.position);
         match &self.action {
             Action::Choose(choose) => choose
                 .branches
@@ -124,12 +125,12 @@ impl Step {
                     Condition::Constant(_) => None,
                 })
                 .collect(),
-            Action::Return(reply) => {
-                let headers = reply.headers.iter().flat_map(HeaderChange::expressions);
-                headers.chain(reply.body.as_ref().and_then(Template::expression)).map(here).collect()
+            Action::Return(element) => {
+                let headers = element.headers.iter().flat_map(HeaderChange::expressions);
+                headers.chain(element.body.as_ref().and_then(Template::expression)).map(here).collect()
             }
             Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
-            | Action::Backend(Target::Expression(expression)) => vec![here(expression)],
+            | Action::Backend(BackendTarget::Expression(expression)) => vec![here(expression)],
             Action::Header(change) => change.expressions().map(here).collect(),
             Action::Variable(_, template) | Action::Body(template) => {
                 template.expression().map(here).into_iter().collect()
@@ -138,7 +139,7 @@ impl Step {
             | Action::Validate(_)
             | Action::Status(..)
             | Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::Backend(..)) => Vec::new(),
+            | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..)) => Vec::new(),
         }
     }
 }
@@ -161,9 +162,9 @@ impl HeaderChange {
     }
 }
 
-/// Where an element stands, as `context.LastError` tells it.
+/// The location of an element, as reported by `context.LastError`.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ElementLocation {
     pub(crate) position: Position,
     pub(crate) element: &'static str,
     pub(crate) path: String,
@@ -174,16 +175,16 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// The same section of the document above.
+    /// The same section of the base document.
     Base(Arc<Program>),
     Choose(Choose),
-    Return(Box<Reply>),
+    Return(Box<ReturnResponse>),
     Validate(Box<Validation>),
     Authenticate(IdentitySource),
-    Backend(Target),
+    Backend(BackendTarget),
     Header(HeaderChange),
     Variable(Arc<str>, Template),
-    /// In on-error only.
+    /// Only in `on-error`.
     Status(StatusCode, Option<ReasonPhrase>),
     Body(Template),
 }
@@ -192,10 +193,11 @@ pub(crate) enum Action {
 pub(crate) struct Choose {
     pub(crate) branches: Vec<Branch>,
     pub(crate) otherwise: Option<Vec<Step>>,
-    /// Whether a branch can refuse the request.
-    pub(crate) can_refuse: bool,
-    /// What any branch chooses, and what `otherwise` does.
+    /// True if a branch can reject the request.
+    pub(crate) can_reject: bool,
+    /// Choices of all branches together.
     pub(crate) chooses: Choices,
+    /// Choices of `otherwise`.
     pub(crate) otherwise_chooses: Choices,
 }
 
@@ -205,12 +207,12 @@ pub(crate) struct Branch {
     pub(crate) path: String,
     pub(crate) condition: Condition,
     pub(crate) steps: Vec<Step>,
-    /// Whether this branch or what comes after it can refuse the request, so that passing the condition means something.
-    pub(crate) decides_refusal: bool,
+    /// True if this branch or a later one can reject the request, so that the condition decides about it.
+    pub(crate) decides_rejection: bool,
     pub(crate) chooses: Choices,
 }
 
-/// A variable or header that an element sets and a later condition can read.
+/// A variable or request header, set by an element and readable by later conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Slot<'p> {
     Variable(&'p str),
@@ -219,19 +221,19 @@ pub(crate) enum Slot<'p> {
 }
 
 impl Choose {
-    /// Shows what any branch may set, `otherwise` included.
-    pub(crate) fn visit_slots<'p>(&'p self, see: &mut impl FnMut(Slot<'p>)) {
+    /// Visits the slots that any branch can set, including `otherwise`.
+    pub(crate) fn visit_slots<'p>(&'p self, visitor: &mut impl FnMut(Slot<'p>)) {
         for steps in self.branches.iter().map(|branch| &branch.steps).chain(&self.otherwise) {
             visit(steps, Section::Inbound, &mut Vec::new(), &mut |step| match &step.action {
-                Action::Variable(name, _) => see(Slot::Variable(name)),
-                Action::Header(change) => see(Slot::Header(&change.name)),
+                Action::Variable(name, _) => visitor(Slot::Variable(name)),
+                Action::Header(change) => visitor(Slot::Header(&change.name)),
                 _ => {}
             });
         }
     }
 }
 
-/// Whether the identity is chosen, or the backend.
+/// Choices that elements can make for the backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Choices {
     pub(crate) identity: bool,
@@ -244,7 +246,7 @@ impl Choices {
             Action::Authenticate(_) => Self { identity: true, backend: false },
             Action::Backend(_) => Self { identity: false, backend: true },
             Action::Choose(choose) => choose.chooses,
-            Action::Base(above) => above.chooses,
+            Action::Base(base) => base.chooses,
             _ => Self::default(),
         };
         steps.iter().map(of_step).fold(Self::default(), Self::and)
@@ -258,7 +260,7 @@ impl Choices {
         self.identity || self.backend
     }
 
-    /// Whether there is nothing in the other that is not here.
+    /// Returns true if all choices of `other` are included.
     pub(crate) fn covers(self, other: Self) -> bool {
         self.and(other) == self
     }
@@ -270,16 +272,16 @@ pub(crate) enum Condition {
     Expression(Expression),
 }
 
-/// `return-response`.
+/// The element `return-response`.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct ReturnResponse {
     pub(crate) status: StatusCode,
     pub(crate) reason: Option<ReasonPhrase>,
     pub(crate) headers: Vec<HeaderChange>,
     pub(crate) body: Option<Template>,
 }
 
-/// A text, or an expression that makes one; null makes none.
+/// A literal or an expression for a string; null yields none.
 #[derive(Debug)]
 pub(crate) enum Template {
     Literal(Arc<str>),
@@ -299,7 +301,7 @@ pub(crate) enum HeaderText {
     Expression(Box<Expression>),
 }
 
-/// `exists-action`.
+/// The attribute `exists-action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderMode {
     Override,
@@ -309,8 +311,8 @@ pub(crate) enum HeaderMode {
 }
 
 impl HeaderMode {
-    /// Whether what the header held before may still be there.
-    pub(crate) fn keeps(self) -> bool {
+    /// Returns true if the previous value can remain.
+    pub(crate) fn keeps_value(self) -> bool {
         matches!(self, Self::Skip | Self::Append)
     }
 }
@@ -325,15 +327,15 @@ pub(crate) enum IdentitySource {
 }
 
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum BackendTarget {
     Fixed(Uri),
     Expression(Box<Expression>),
-    /// One that is known, under its id.
+    /// A configured backend, with its id.
     Backend(Arc<str>, Backend),
 }
 
-impl Target {
-    /// The URL, if it is known at load.
+impl BackendTarget {
+    /// Returns the URL if it is known at load.
     pub(crate) fn known_url(&self) -> Option<&Uri> {
         match self {
             Self::Fixed(uri) => Some(uri),
@@ -342,7 +344,7 @@ impl Target {
         }
     }
 
-    /// The id by which it is named.
+    /// Returns the backend id.
     pub(crate) fn id(&self) -> Option<&Arc<str>> {
         match self {
             Self::Backend(id, _) => Some(id),
@@ -350,7 +352,7 @@ impl Target {
         }
     }
 
-    /// The identity that belongs to it.
+    /// Returns the identity of the backend.
     pub(crate) fn identity(&self) -> Option<&ChosenIdentity> {
         match self {
             Self::Backend(_, backend) => backend.identity(),
@@ -359,18 +361,18 @@ impl Target {
     }
 }
 
-/// Where a document names a certificate, for those who check whether it exists.
+/// A literal reference to a certificate, checked against the deployment.
 #[derive(Debug, Clone)]
 pub(crate) struct CertificateReference {
-    pub(crate) named: CertificateKey,
+    pub(crate) key: CertificateKey,
     pub(crate) position: Position,
-    /// Whether it is shown to backends, which takes its private key; else it is an issuer.
-    pub(crate) is_shown: bool,
-    /// The backend whose identity it is. None if the document names it itself.
+    /// True if the certificate is presented to backends, which needs its private key; otherwise it is an issuer.
+    pub(crate) needs_private_key: bool,
+    /// The backend with this identity. None if the document names it directly.
     pub(crate) backend: Option<Arc<str>>,
 }
 
-/// An identity that a document names.
+/// The key of a certificate in the deployment.
 #[derive(Debug, Clone)]
 pub(crate) enum CertificateKey {
     Id(Arc<str>),
@@ -378,7 +380,7 @@ pub(crate) enum CertificateKey {
 }
 
 impl CertificateKey {
-    /// What names it; nothing does where the certificate itself is there.
+    /// Returns the key of an identity. None for an embedded one.
     pub(crate) fn of(identity: &ChosenIdentity) -> Option<Self> {
         match identity {
             ChosenIdentity::Id(id) => Some(Self::Id(id.clone())),

@@ -1,20 +1,20 @@
-//! What operators are told of requests that a document answers.
+//! Log events and metrics of requests that a document responds to.
 
 use http::Request;
 
-use super::outcome::{Answer, UNREADABLE};
+use super::decision::{DocumentResponse, UNREADABLE};
 use crate::{
     certificate::{Certificate, Presented},
     inbound::{Cut, captured, cut_path},
     policy::{Rejection, RejectionKind},
 };
 
-/// The rejection that an answer is, for code that asks responses; none if the document answers with success.
-pub(super) fn rejection_of(answer: &Answer) -> Option<Rejection> {
-    if !answer.refuses() {
+/// The rejection for the extensions of the response; none for a status below 400.
+pub(super) fn rejection_of(response: &DocumentResponse) -> Option<Rejection> {
+    if !response.is_rejection() {
         return None;
     }
-    Some(Rejection::new(match answer.code() {
+    Some(Rejection::new(match response.code() {
         Some("ClientCertificateNotFound") => RejectionKind::Missing,
         Some("ClientCertificateNotYetValid") => RejectionKind::NotYetValid,
         Some("ClientCertificateExpired") => RejectionKind::Expired,
@@ -25,29 +25,29 @@ pub(super) fn rejection_of(answer: &Answer) -> Option<Rejection> {
     }))
 }
 
-/// An event for every answer, and a counter for refusals.
+/// Logs a response, and counts it if it is a rejection.
 #[cold]
-pub(super) fn answered<B>(answer: &Answer, request: &Request<B>) {
+pub(super) fn response_sent<B>(response: &DocumentResponse, request: &Request<B>) {
     #[cfg(feature = "metrics")]
-    if let Some(rejection) = rejection_of(answer) {
+    if let Some(rejection) = rejection_of(response) {
         metrics::counter!("tower_mtls_requests_refused_total", "reason" => rejection.kind().as_str())
             .increment(1);
     }
-    event("request answered by its policy document", answer, request);
+    event("request answered by its policy document", response, request);
 }
 
-/// As [`answered`], for a refusal that is not carried out.
+/// Logs and counts a withheld rejection.
 #[cold]
-pub(super) fn would_refuse<B>(answer: &Answer, request: &Request<B>) {
+pub(super) fn response_withheld<B>(response: &DocumentResponse, request: &Request<B>) {
     #[cfg(feature = "metrics")]
-    if let Some(rejection) = rejection_of(answer) {
+    if let Some(rejection) = rejection_of(response) {
         metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => rejection.kind().as_str())
             .increment(1);
     }
-    event("request would be refused by its policy document", answer, request);
+    event("request would be refused by its policy document", response, request);
 }
 
-fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
+fn event<B>(message: &str, response: &DocumentResponse, request: &Request<B>) {
     let (presented, remote) = match captured(request.extensions()) {
         Some((presented, remote)) => (Some(presented), remote),
         None => (None, None),
@@ -56,26 +56,26 @@ fn event<B>(what: &str, answer: &Answer, request: &Request<B>) {
         Some(Presented::Certificate(certificate)) => Some(certificate),
         _ => None,
     };
-    let (element, line, column) = answer.element();
+    let (element, line, column) = response.element();
     tracing::info!(
-        reason = rejection_of(answer).map(|rejection| rejection.kind().as_str()),
-        status = answer.status().as_u16(),
+        reason = rejection_of(response).map(|rejection| rejection.kind().as_str()),
+        status = response.status().as_u16(),
         element,
         line,
         column,
-        code = answer.code(),
-        chain = answer.chain_failure(),
+        code = response.code(),
+        chain = response.chain_failure(),
         method = %Cut(request.method()),
-        // Without the query, which may hold secrets.
+        // Without the query, which may contain secrets.
         path = &*cut_path(request.uri().path()),
         remote = remote.map(tracing::field::display),
         subject = certificate.map(|certificate| tracing::field::display(Cut(certificate.subject()))),
         issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
-        // The form that documents compare.
+        // In the form that documents compare.
         thumbprint_sha1 = certificate.map(Certificate::dotnet_thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
-        "{what}: {}",
-        Cut(if answer.message().is_empty() { element } else { answer.message() })
+        "{message}: {}",
+        Cut(if response.message().is_empty() { element } else { response.message() })
     );
 }

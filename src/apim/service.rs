@@ -8,8 +8,8 @@ use tower_service::Service;
 
 use super::{
     Document, RequestFacts,
+    decision::{DocumentDecision, DocumentResponse, Forward, UNREADABLE},
     future::ResponseFuture,
-    outcome::{Answer, Forward, Outcome, UNREADABLE},
     report,
     run::headers::ResponseChange,
 };
@@ -20,11 +20,11 @@ use crate::{
     shared::Shared,
 };
 
-/// Service that does what a document says. See the [module](super).
+/// Service that enforces a document. See the [module](super).
 #[derive(Debug, Clone)]
 pub struct ApimPolicy<S> {
     inner: S,
-    // One pointer, so that cloning the service costs one count.
+    // One pointer: cloning the service increments one reference count.
     settings: Arc<Settings>,
 }
 
@@ -40,30 +40,30 @@ impl<S> ApimPolicy<S> {
         Self { inner, settings }
     }
 
-    fn decide<B>(&self, request: &Request<B>) -> Result<Outcome, Rejection> {
+    fn decide<B>(&self, request: &Request<B>) -> Result<DocumentDecision, Rejection> {
         let Some((presented, remote)) = inbound::captured(request.extensions()) else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
         let Settings { document, clock, shadow } = &*self.settings;
         let now = clock.now();
-        let outcome =
+        let decision =
             if *shadow { document.evaluate_shadow(&facts, now) } else { document.evaluate(&facts, now) };
-        // Not the document's own answer, so it has this crate's form.
-        if outcome.answer().is_some_and(|answer| answer.code() == Some(UNREADABLE)) {
+        // Not a response of the document: use the rejection of this crate.
+        if decision.response().is_some_and(|response| response.code() == Some(UNREADABLE)) {
             return Err(Rejection::new(RejectionKind::Unreadable));
         }
-        Ok(outcome)
+        Ok(decision)
     }
 }
 
-/// Changes the request as the document said. Returns what is to be changed in the response.
+/// Applies the changes of the document to the request. Returns the changes for the response.
 fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
     if let Some(headers) = forward.headers {
         *request.headers_mut() = headers;
     }
     let extensions = request.extensions_mut();
-    let verdict = match (forward.admits, &forward.refused) {
+    let verdict = match (forward.admits, &forward.withheld) {
         (Some(verification), _) => Verdict::Admitted(verification),
         (None, Some(_)) => Verdict::Shadowed,
         (None, None) => Verdict::LetThrough,
@@ -75,10 +75,10 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
     forward.response
 }
 
-fn respond<R>(answer: Answer, method: &Method) -> Response<ResponseBody<R>> {
+fn respond<R>(response: DocumentResponse, method: &Method) -> Response<ResponseBody<R>> {
     let is_head = *method == Method::HEAD;
-    let rejection = report::rejection_of(&answer);
-    let mut response = answer.into_response();
+    let rejection = report::rejection_of(&response);
+    let mut response = response.into_response();
     if is_head {
         response.body_mut().clear();
     }
@@ -102,20 +102,20 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.decide(&request) {
-            Ok(Outcome::Forward(forward)) => {
-                if let Some(refused) = &forward.refused {
-                    report::would_refuse(refused, &request);
+            Ok(DocumentDecision::Forward(forward)) => {
+                if let Some(withheld) = &forward.withheld {
+                    report::response_withheld(withheld, &request);
                 }
                 let changes = apply(forward, &mut request);
-                ResponseFuture::passed(self.inner.call(request), changes)
+                ResponseFuture::forwarded(self.inner.call(request), changes)
             }
-            Ok(Outcome::Respond(answer)) => {
-                report::answered(&answer, &request);
-                ResponseFuture::answered(respond(answer, request.method()))
+            Ok(DocumentDecision::Respond(response)) => {
+                report::response_sent(&response, &request);
+                ResponseFuture::responded(respond(response, request.method()))
             }
             Err(rejection) => {
                 inbound::refused(&rejection, &request);
-                ResponseFuture::answered(Refusal::new(rejection, request, None).into_response())
+                ResponseFuture::responded(Refusal::new(rejection, request, None).into_response())
             }
         }
     }

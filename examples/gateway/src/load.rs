@@ -25,7 +25,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tower_mtls::{MtlsClient, apim::ChosenIdentity, identity::IdentityReference};
+use tower_mtls::{
+    MtlsClient,
+    apim::{ChosenIdentity, Document},
+    identity::IdentityReference,
+};
 
 use self::{
     api_trust::ApiTrust,
@@ -214,14 +218,13 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<CertificateUse> {
             Some(RouteIdentity::Named(_) | RouteIdentity::PerRequest(_)) | None => None,
         };
         uses.extend(of.map(|of| CertificateUse { user: by.clone(), reference: of, needs_key: true }));
-        let document = built.policy.document();
-        let named = document.iter().flat_map(|document| document.certificates_named());
-        let named = named.map(|(named, line, _)| (named, format!(", line {line}")));
-        let possible = document.iter().flat_map(|document| document.certificates_possible());
-        for (named, line) in named.chain(possible.map(|named| (named, String::new()))) {
+        let Some(summary) = built.policy.document().map(Document::summary) else { continue };
+        let named = summary.certificates.iter().map(|(named, at)| (named, format!(", line {}", at.line)));
+        let possible = summary.possible_certificates.iter().map(|named| (named, String::new()));
+        for (named, line) in named.chain(possible) {
             let of = match named {
-                ChosenIdentity::Id(id) => IdentityReference::id(id),
-                ChosenIdentity::Thumbprint(thumbprint) => thumbprint.into(),
+                ChosenIdentity::Id(id) => IdentityReference::id(id.clone()),
+                ChosenIdentity::Thumbprint(thumbprint) => (*thumbprint).into(),
                 _ => continue,
             };
             // It can be an issuer, which needs no key.

@@ -1,10 +1,10 @@
-//! `authentication-certificate`: as whom the backend is called.
+//! The element `authentication-certificate`.
 
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::{
     apim::{
+        decision::ChosenIdentity,
         expression::{Constant, Kind},
-        outcome::ChosenIdentity,
         program::{Action, CertificateKey, IdentitySource},
     },
     certificate::Thumbprint,
@@ -18,12 +18,15 @@ impl Compiler<'_> {
             .filter_map(|name| element.attribute(name))
             .collect();
         let [attribute] = given.as_slice() else {
-            return self.error(element, "exactly one of thumbprint, certificate-id and body is needed");
+            return self.error(
+                element,
+                "<authentication-certificate> needs exactly one of thumbprint, certificate-id and body",
+            );
         };
         if let Some(password) = element.attribute("password")
             && attribute.name != "body"
         {
-            self.findings.error(password.position, "password stands beside body only");
+            self.findings.error(password.position, "attribute password is only allowed with body");
             return None;
         }
         self.required(element, &attribute.name)?;
@@ -31,7 +34,7 @@ impl Compiler<'_> {
             "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
             name if expression::is_expression(&attribute.value.value) => {
                 let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                self.refuse_callers_choice(element, attribute, &compiled, "as whom the backend is called")?;
+                self.reject_caller_choice(element, attribute, &compiled, "the identity")?;
                 if name == "thumbprint" {
                     IdentitySource::Thumbprint(compiled)
                 } else {
@@ -40,12 +43,14 @@ impl Compiler<'_> {
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    self.name(CertificateKey::Thumbprint(thumbprint), attribute.position, true);
+                    self.add_reference(CertificateKey::Thumbprint(thumbprint), attribute.position, true);
                     IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
                 }
                 Ok(_) => {
-                    self.findings
-                        .error(attribute.position, "a thumbprint is SHA-1 here, as in APIM: 40 hex digits");
+                    self.findings.error(
+                        attribute.position,
+                        "invalid thumbprint; use SHA-1, 40 hex digits, as in APIM",
+                    );
                     return None;
                 }
                 Err(error) => {
@@ -55,38 +60,35 @@ impl Compiler<'_> {
             },
             _ => {
                 let id: std::sync::Arc<str> = attribute.value.value.trim().into();
-                self.name(CertificateKey::Id(id.clone()), attribute.position, true);
+                self.add_reference(CertificateKey::Id(id.clone()), attribute.position, true);
                 IdentitySource::Fixed(ChosenIdentity::Id(id))
             }
         };
         Some(Action::Authenticate(source))
     }
 
-    /// A .pfx in the document: `@(Convert.FromBase64String("..."))`.
+    /// Reads a .pfx in the document: `@(Convert.FromBase64String("..."))`.
     fn embedded(&mut self, element: &Element, body: &Attribute) -> Option<ChosenIdentity> {
-        if self.refuses_keys {
-            let message =
-                "a private key does not stand in a document here: name its certificate by certificate-id";
+        if self.only_referenced_identities {
+            let message = "body: private keys in documents are not allowed; use certificate-id";
             self.findings.error(body.position, message);
             return None;
         }
         if !expression::is_expression(&body.value.value) {
-            let message = "body is an expression: @(Convert.FromBase64String(\"...\"))";
+            let message = "body must be an expression; write @(Convert.FromBase64String(\"...\"))";
             self.findings.error(body.position, message);
             return None;
         }
-        // What is wrong with it is not told word by word: the words may be those of the key.
+        // Errors are replaced, since their text could repeat parts of the key.
         let findings = std::mem::take(&mut self.findings);
         let compiled = self.compile(&body.value, Base::Bytes.into());
         let mut of_body = std::mem::replace(&mut self.findings, findings);
-        of_body.replace_errors(
-            "body is not understood here: it is @(Convert.FromBase64String(\"...\")) and nothing else",
-        );
+        of_body.replace_errors("body is not supported; write @(Convert.FromBase64String(\"...\"))");
         self.findings.append(of_body);
         let compiled = compiled?;
         let Kind::Constant(Constant::Bytes(pfx)) = &compiled.root.kind else {
-            let message = "body must be a constant, so that it is checked at load: \
-                           @(Convert.FromBase64String(\"...\")); use certificate-id for what changes";
+            let message = "body must be a constant, which is checked at load; write \
+                           @(Convert.FromBase64String(\"...\")), or use certificate-id";
             self.findings.error(body.position, message);
             return None;
         };
@@ -94,8 +96,10 @@ impl Compiler<'_> {
             Some(password) => self.literal(password)?,
             None => "",
         };
-        self.findings
-            .warn(body.position, "a private key stands in the document: whoever reads it has the key");
+        self.findings.warn(
+            body.position,
+            "the document contains a private key, which all its readers can use; use certificate-id",
+        );
         self.read_pfx(body, pfx, password)
     }
 
@@ -104,8 +108,7 @@ impl Compiler<'_> {
         match crate::identity::ClientIdentity::from_pfx(pfx, password) {
             Ok(identity) => Some(ChosenIdentity::Embedded(identity)),
             Err(error) => {
-                self.findings
-                    .error(body.position, format!("body holds no identity that can be used: {error}"));
+                self.findings.error(body.position, format!("body is not a usable identity: {error}"));
                 None
             }
         }
@@ -113,7 +116,7 @@ impl Compiler<'_> {
 
     #[cfg(not(feature = "identity"))]
     fn read_pfx(&mut self, body: &Attribute, _pfx: &[u8], _password: &str) -> Option<ChosenIdentity> {
-        let message = "body needs the feature `identity`, which reads private keys: use certificate-id";
+        let message = "body needs the feature `identity`; use certificate-id";
         self.findings.error(body.position, message);
         None
     }

@@ -1,11 +1,11 @@
-//! Who chooses as whom, and where, the backend is called: never the caller.
+//! Checks that the caller cannot choose identity or backend.
 
 use super::{Attribute, Compiler, Element, Expression};
 use crate::apim::expression::{Function, Kind, Node};
 
 impl Compiler<'_> {
-    /// Refuses an expression by which the caller would choose the identity or the backend.
-    pub(super) fn refuse_callers_choice(
+    /// Rejects an expression that lets the caller choose the identity or the backend.
+    pub(super) fn reject_caller_choice(
         &mut self,
         element: &Element,
         attribute: &Attribute,
@@ -14,7 +14,7 @@ impl Compiler<'_> {
     ) -> Option<()> {
         if compiled.dependencies.request {
             let message = format!(
-                "the caller would choose {chosen}: compare its headers in a <choose>, and write each {} out",
+                "the caller would choose {chosen}; compare its headers in a <choose>, and write each {} as a literal",
                 attribute.name
             );
             self.findings.error(attribute.position, message);
@@ -22,21 +22,21 @@ impl Compiler<'_> {
         }
         if compiled.dependencies.certificate {
             let place = (element.position, attribute.position, compiled.dependencies.content);
-            self.facts.certificate_decides.push(place);
+            self.analysis.certificate_decides.push(place);
         }
         if compiled.dependencies.variables {
-            let message = format!("a variable decides {chosen}: make sure that callers do not choose it");
+            let message =
+                format!("{chosen} depends on a variable; make sure that callers cannot choose its value");
             self.findings.warn(attribute.position, message);
-            let deciding = self.what_variables_are_made_of(&compiled.reads);
-            self.facts.deciding_variables.extend(deciding);
+            let deciding = self.dependencies_of(&compiled.reads);
+            self.analysis.deciding_variables.extend(deciding);
         }
         Some(())
     }
 }
 
-/// Whether anything but whole texts is looked at: whoever makes certificates finds one by trying whose thumbprint begins
-/// with a given digit.
-pub(super) fn takes_apart(root: &Node) -> bool {
+/// Returns true if an expression reads parts of a value. A part of a thumbprint can be matched by trying certificates.
+pub(super) fn reads_parts(root: &Node) -> bool {
     use Function::{
         CharAt, Contains, EndsWith, IndexOf, LastIndexOf, Length, Replace, Split, SplitBy, StartsWith,
         Substring, TrimOf,
@@ -59,7 +59,7 @@ pub(super) fn takes_apart(root: &Node) -> bool {
                 | Substring
                 | TrimOf(_)
         );
-        // What the document writes out itself may be taken apart.
+        // Parts of a literal are allowed.
         let is_own = arguments.first().is_some_and(|first| matches!(first.kind, Kind::Constant(_)));
         found |= is_part && !is_own;
     });

@@ -1,8 +1,8 @@
-//! `choose`, `when`, `otherwise`.
+//! The elements `choose`, `when` and `otherwise`.
 
 use super::{ANY, Compiler, Element, Type, expression};
 use crate::apim::{
-    outcome::refuses_with,
+    decision::is_rejection,
     program::{Action, Branch, Choices, Choose, Condition, Section, Step},
 };
 
@@ -14,7 +14,8 @@ impl Compiler<'_> {
         for child in &element.children {
             match child.name.as_str() {
                 "when" if otherwise.is_some() => {
-                    self.findings.error(child.position, "<when> stands before <otherwise>");
+                    self.findings
+                        .error(child.position, "<when> is not allowed after <otherwise>; move it up");
                 }
                 "when" => {
                     let number = branches.len() + 1;
@@ -23,7 +24,7 @@ impl Compiler<'_> {
                     }
                 }
                 "otherwise" if otherwise.is_some() => {
-                    self.findings.error(child.position, "<otherwise> stands only once");
+                    self.findings.error(child.position, "duplicate <otherwise>; keep one");
                 }
                 "otherwise" => {
                     self.check_shape(child, &[], ANY);
@@ -33,32 +34,31 @@ impl Compiler<'_> {
             }
         }
         if !element.children.iter().any(|child| child.name == "when") {
-            self.findings.error(element.position, "<choose> needs at least one <when>");
+            self.findings.error(element.position, "<choose> has no <when>");
         }
-        let can_refuse = self.weigh(&mut branches, otherwise.as_deref());
+        let rejects = self.mark_rejections(&mut branches, otherwise.as_deref());
         let otherwise_chooses = Choices::of(otherwise.as_deref().unwrap_or_default());
         let chooses = branches.iter().map(|branch| branch.chooses).fold(otherwise_chooses, Choices::and);
-        Some(Action::Choose(Choose { branches, otherwise, can_refuse, chooses, otherwise_chooses }))
+        Some(Action::Choose(Choose { branches, otherwise, can_reject: rejects, chooses, otherwise_chooses }))
     }
 
-    /// Finds out which conditions decide about refusals, and whether anything here refuses.
+    /// Marks the conditions that decide about a rejection. Returns true if any branch can reject.
     ///
-    /// A condition decides about its own branch and what comes after it. What stands before it has been passed already,
-    /// whatever the condition says.
-    fn weigh(&mut self, branches: &mut [Branch], otherwise: Option<&[Step]>) -> bool {
-        let mut can_refuse = otherwise.is_some_and(refuses);
+    /// A condition decides about its own branch and later ones, not about earlier ones.
+    fn mark_rejections(&mut self, branches: &mut [Branch], otherwise: Option<&[Step]>) -> bool {
+        let mut rejects = otherwise.is_some_and(can_reject);
         for branch in branches.iter_mut().rev() {
-            can_refuse |= refuses(&branch.steps);
-            branch.decides_refusal = can_refuse;
-            // In on-error the request has failed already: no rule there lets anybody in or keeps anybody out.
+            rejects |= can_reject(&branch.steps);
+            branch.decides_rejection = rejects;
+            // In `on-error` the request has failed already, so a condition there does not judge it.
             if let Condition::Expression(condition) = &branch.condition
-                && can_refuse
+                && rejects
                 && self.section == Section::Inbound
             {
-                self.facts.judged = self.facts.judged.and(condition.dependencies);
+                self.analysis.judged = self.analysis.judged.and(condition.dependencies);
             }
         }
-        can_refuse
+        rejects
     }
 
     fn when(&mut self, element: &Element, path: String) -> Option<Branch> {
@@ -72,7 +72,10 @@ impl Compiler<'_> {
                     self.compile(&attribute.value, Type::BOOL).map(Condition::Expression)
                 }
                 _ => {
-                    self.findings.error(attribute.position, "a condition is an expression: @(...)");
+                    self.findings.error(
+                        attribute.position,
+                        "invalid condition; write true, false or an expression @(...)",
+                    );
                     None
                 }
             },
@@ -84,17 +87,17 @@ impl Compiler<'_> {
             condition: condition?,
             chooses: Choices::of(&steps),
             steps,
-            decides_refusal: false,
+            decides_rejection: false,
         })
     }
 }
 
-/// Whether callers can be turned away here. An answer below 400 turns nobody away: it is what a caller wants.
-pub(super) fn refuses(steps: &[Step]) -> bool {
+/// Returns true if the elements can reject a request. A response with a status below 400 is not a rejection.
+pub(super) fn can_reject(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
-        Action::Return(reply) => refuses_with(reply.status),
+        Action::Return(response) => is_rejection(response.status),
         Action::Validate(validation) => !validation.ignore_error,
-        Action::Choose(choose) => choose.can_refuse,
+        Action::Choose(choose) => choose.can_reject,
         _ => false,
     })
 }

@@ -1,10 +1,10 @@
-//! Elements of a document, compiled. Whatever is not listed here is an error.
+//! Compilation of elements. Any other element is an error.
 
 mod authentication;
 mod backend;
 mod choice;
 mod choose;
-mod nobody;
+mod missing_certificate;
 mod respond;
 mod sections;
 mod set;
@@ -22,76 +22,80 @@ use super::{
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Dependencies, Expression, Scope, Type},
-    program::{Action, CertificateKey, CertificateReference, Place, Program, Section, Step, Template},
+    program::{
+        Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step, Template,
+    },
     reader::{Attribute, Element, Text},
 };
 use crate::policy::TrustAnchors;
 
-/// What a document is compiled against.
+/// Compiler of one document.
 #[derive(Debug)]
 pub(crate) struct Compiler<'a> {
     pub(crate) findings: Findings,
     pub(crate) trust: Option<&'a TrustAnchors>,
     pub(crate) scope: Scope,
     pub(crate) deployment: Option<&'a dyn Deployment>,
-    /// Whether a certificate that is named literally must be there now.
-    pub(crate) only_known: bool,
-    /// Whether certificates may be admitted that nothing proves.
+    /// True if literal certificate references must exist at load.
+    pub(crate) only_known_certificates: bool,
+    /// True if self-made certificates may be admitted.
     pub(crate) allow_unanchored: bool,
-    /// Whether no private key may stand in the text.
-    pub(crate) refuses_keys: bool,
+    /// True if a private key in the text is an error.
+    pub(crate) only_referenced_identities: bool,
     pub(crate) base: Option<Arc<Program>>,
     pub(crate) scope_name: &'static str,
     pub(crate) section: Section,
-    /// Backends by their ids.
+    /// Backends by id.
     pub(crate) backends: &'a BTreeMap<Arc<str>, Backend>,
-    /// Identities that are named, with their places.
-    pub(crate) named: Vec<CertificateReference>,
-    pub(crate) facts: Facts,
+    /// Literal certificate references.
+    pub(crate) certificate_references: Vec<CertificateReference>,
+    pub(crate) analysis: DocumentAnalysis,
 }
 
-/// What the compiled document does, for warnings about it as a whole.
+/// Facts collected about the document for findings about it as a whole.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
-    /// What conditions and validations that can refuse look at.
+pub(crate) struct DocumentAnalysis {
+    /// Inputs that rejecting conditions and validations read.
     pub(crate) judged: Dependencies,
-    /// What anything looks at.
+    /// Inputs that any element reads.
     pub(crate) used: Dependencies,
+    /// Variables that are set, with the inputs of their values.
     pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
-    /// Variables of which the values of variables are made.
-    pub(crate) made_of: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Variables that decide as whom, or where, the backend is called.
+    /// For each variable, the variables that its values depend on.
+    pub(crate) variable_dependencies: HashMap<Arc<str>, HashSet<Arc<str>>>,
+    /// Variables that identity or backend depend on.
     pub(crate) deciding_variables: HashSet<Arc<str>>,
-    /// Where variables are set, and from what.
+    /// Assignments of variables: name, inputs of the value, position.
     pub(crate) settings: Vec<(Arc<str>, Dependencies, Position)>,
-    /// Where the certificate decides as whom, or where, the backend is called: element, attribute, and whether what
-    /// is written in it does, and not its thumbprint alone.
+    /// Attributes for identity or backend that depend on the certificate: position of the element and of the attribute,
+    /// and true if they depend on its content and not only on its thumbprint.
     pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
-    /// Where a variable is made of it by which the document above decides that.
-    pub(crate) certificate_decides_above: Vec<(Position, bool)>,
+    /// Assignments, depending on the certificate, of variables that identity or backend of the base document depend on.
+    pub(crate) certificate_decides_base: Vec<(Position, bool)>,
+    /// Reads of variables without a default.
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
-    /// The first `<base />` of `<inbound>` that stands for nothing.
-    pub(crate) empty_base: Option<Position>,
+    /// The first `<base />` in `<inbound>` without a base document.
+    pub(crate) unresolved_base: Option<Position>,
 }
 
-/// The children of an element that holds policies: they are judged when they are compiled.
+/// Children of an element that contains policies, checked when they are compiled.
 const ANY: &[&str] = &["*"];
 
 impl Compiler<'_> {
-    /// The elements of a section or a branch.
-    fn steps(&mut self, elements: &[Element], above: &str) -> Vec<Step> {
+    /// Compiles the elements of a section or a branch.
+    fn steps(&mut self, elements: &[Element], parent: &str) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         for element in elements {
             let number = numbers.entry(&element.name).or_default();
             *number += 1;
-            let path = match above {
+            let path = match parent {
                 "" => format!("{}[{number}]", element.name),
-                above => format!("{above}/{}[{number}]", element.name),
+                parent => format!("{parent}/{}[{number}]", element.name),
             };
             if let Some(action) = self.action(element, &path) {
-                let place = Place {
+                let location = ElementLocation {
                     position: element.position,
                     element: known_name(&element.name),
                     path,
@@ -99,21 +103,20 @@ impl Compiler<'_> {
                     section: self.section,
                     scope: self.scope_name,
                 };
-                steps.push(Step { place, action });
+                steps.push(Step { location, action });
             }
         }
         self.lint_order(&steps);
         steps
     }
 
-    /// Elements that never run, and choices that never count, among others of the same list.
+    /// Warns of unreachable elements, and of elements that a later one overrides.
     fn lint_order(&mut self, steps: &[Step]) {
         for pair in steps.windows(2) {
-            if let [Step { place, action: Action::Return(_) }, next] = pair {
-                let line = place.position.line;
-                let message =
-                    format!("this never runs: <return-response> in line {line} has answered by then");
-                self.findings.warn(next.place.position, message);
+            if let [Step { location, action: Action::Return(_) }, next] = pair {
+                let line = location.position.line;
+                let message = format!("unreachable: <return-response> on line {line} ends the section");
+                self.findings.warn(next.location.position, message);
             }
         }
         let is_choice: [fn(&Action) -> bool; 3] = [
@@ -125,9 +128,9 @@ impl Compiler<'_> {
             let mut choices = steps.iter().filter(|step| is_choice(&step.action)).rev();
             let Some(last) = choices.next() else { continue };
             for earlier in choices {
-                let line = last.place.position.line;
-                let message = format!("this has no effect: <{}> in line {line} counts", last.place.element);
-                self.findings.warn(earlier.place.position, message);
+                let line = last.location.position.line;
+                let message = format!("no effect: <{}> on line {line} overrides it", last.location.element);
+                self.findings.warn(earlier.location.position, message);
             }
         }
     }
@@ -136,11 +139,13 @@ impl Compiler<'_> {
         let is_error = self.section == Section::OnError;
         let is_inbound = self.section == Section::Inbound;
         match element.name.as_str() {
-            "base" if path.contains('/') => self.error(element, "<base> stands directly in a section"),
+            "base" if path.contains('/') => {
+                self.error(element, "<base> is not allowed here; write it directly in a section")
+            }
             "base" => self.include_base(element),
             "choose" => self.choose(element, path),
             "return-response" if self.section == Section::Outbound => {
-                self.error(element, "<return-response> in <outbound> is not supported: answer in <inbound>")
+                self.error(element, "<return-response> is not supported in <outbound>; move it to <inbound>")
             }
             "return-response" => self.return_response(element),
             "set-header" => self.set_header(element).map(Action::Header),
@@ -152,7 +157,7 @@ impl Compiler<'_> {
             "validate-client-certificate" | "authentication-certificate" | "set-backend-service"
                 if !is_inbound =>
             {
-                let message = format!("<{}> stands in <inbound>", element.name);
+                let message = format!("<{}> is only supported in <inbound>; move it there", element.name);
                 self.error(element, message)
             }
             "validate-client-certificate" => self.validate_client_certificate(element),
@@ -165,11 +170,10 @@ impl Compiler<'_> {
                     self.findings.error_about(kind, element.position, &problem, remedy);
                     return None;
                 }
-                let message = match unsupported::meant(other).filter(|meant| *meant != other) {
-                    Some(meant) => format!("<{other}> is not known: did you mean <{meant}>?"),
+                let message = match unsupported::similar(other).filter(|similar| *similar != other) {
+                    Some(similar) => format!("unknown element <{other}>; did you mean <{similar}>?"),
                     None => format!(
-                        "<{other}> is not supported, so what it demands would not be enforced: remove it, or do it in the \
-                         backend"
+                        "<{other}> is not supported and would not be enforced; remove it, or implement it in the backend"
                     ),
                 };
                 self.error(element, message)
@@ -180,14 +184,14 @@ impl Compiler<'_> {
     fn include_base(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &[], &[]);
         let decides = self.base.as_ref().is_some_and(|base| !base.deciding_variables.is_empty());
-        if decides && self.facts.includes_base && self.section == Section::Inbound {
-            let message = "<base /> stands here again, and the document above decides by variables as whom, or where, the \
-                           backend is called: what it set itself would decide the second time";
+        if decides && self.analysis.includes_base && self.section == Section::Inbound {
+            let message = "second <base />: identity or backend of the base document depends on variables that its first \
+                           run would set; include it once";
             return self.error(element, message);
         }
-        self.facts.includes_base = true;
+        self.analysis.includes_base = true;
         if self.base.is_none() && self.section == Section::Inbound {
-            self.facts.empty_base.get_or_insert(element.position);
+            self.analysis.unresolved_base.get_or_insert(element.position);
         }
         Some(Action::Base(self.base.clone().unwrap_or_default()))
     }
@@ -197,7 +201,7 @@ impl Compiler<'_> {
         None
     }
 
-    /// Complains about attributes and children that are not known, texts between elements, and named values.
+    /// Reports unknown attributes and children, text between elements, and named values.
     fn check_shape(&mut self, element: &Element, attributes: &[&str], children: &[&str]) {
         for attribute in &element.attributes {
             if !attributes.contains(&attribute.name.as_str()) && attribute.name != "id" {
@@ -207,18 +211,17 @@ impl Compiler<'_> {
         }
         for child in element.children.iter().filter(|_| children != ANY) {
             if !children.contains(&child.name.as_str()) {
-                let mut message = format!("<{}> does not stand in <{}>", child.name, element.name);
+                let mut message = format!("<{}> is not allowed in <{}>", child.name, element.name);
                 if let [first, more @ ..] = children {
                     let all: Vec<_> = more.iter().map(|known| format!(", <{known}>")).collect();
-                    let do_it = if more.is_empty() { "does" } else { "do" };
-                    message.push_str(&format!(": <{first}>{} {do_it}", all.concat()));
+                    message.push_str(&format!("; allowed: <{first}>{}", all.concat()));
                 }
                 self.findings.error(child.position, message);
             }
         }
-        let may_hold_text = children.is_empty() && holds_text(&element.name);
-        if !may_hold_text && !element.text.value.trim().is_empty() {
-            self.findings.error(element.text.start(), format!("a text does not stand in <{}>", element.name));
+        let allows_text = children.is_empty() && self::allows_text(&element.name);
+        if !allows_text && !element.text.value.trim().is_empty() {
+            self.findings.error(element.text.start(), format!("text is not allowed in <{}>", element.name));
         }
     }
 
@@ -226,64 +229,67 @@ impl Compiler<'_> {
         let Attribute { name, position, .. } = attribute;
         let problem = format!("attribute {name} of <{}> is not supported", element.name);
         if element.name == "forward-request" && matches!(name.as_str(), "timeout" | "timeout-ms") {
-            let remedy =
-                "leave it out: the server's own limits say how long a backend may take, not the document";
+            let remedy = "remove it, since the server's own limits apply";
             self.findings.error_about(FindingKind::Timeout, *position, &problem, remedy);
             return;
         }
         let known = match known {
-            [] => "it has none".to_owned(),
-            [only] => format!("only {only} is"),
-            known => format!("{} are", known.join(", ")),
+            [] => "the element has no attributes".to_owned(),
+            [only] => format!("supported: {only}"),
+            known => format!("supported: {}", known.join(", ")),
         };
-        self.findings.error(*position, format!("{problem}: {known}"));
+        self.findings.error(*position, format!("{problem}; {known}"));
     }
 
-    /// Refuses a named value, which APIM fills in; here it would be taken as it stands. What else would be wrong with the
-    /// text as it stands is no news then.
-    fn refuse_named_value(&mut self, text: &Text) -> bool {
+    /// Reports a named value, which only APIM substitutes. Returns true if there is one; other errors of the text are then
+    /// not reported.
+    fn reject_named_value(&mut self, text: &Text) -> bool {
         let Some(start) = named_value(&text.value) else { return false };
-        let message = "named values {{...}} are not supported: write the value in its place";
+        let message = "named values {{...}} are not supported; write the value";
         self.findings.error(text.position(start), message);
         true
     }
 
     fn check_plain(&mut self, text: &Text) {
-        self.refuse_named_value(text);
+        self.reject_named_value(text);
         if !expression::is_expression(&text.value)
             && let Some(start) = text.value.find("@(").or_else(|| text.value.find("@{"))
         {
-            let message = "an expression is the whole value: write $\"...\" or + inside of it to join texts";
+            let message = "an expression must be the whole value; use $\"...\" or + inside it to concatenate";
             self.findings.error(text.position(start), message);
         }
     }
 
-    /// Remembers a certificate that the document names itself.
-    fn name(&mut self, named: CertificateKey, position: Position, is_shown: bool) {
-        self.named.push(CertificateReference { named, position, is_shown, backend: None });
+    /// Records a literal certificate reference.
+    fn add_reference(&mut self, key: CertificateKey, position: Position, needs_private_key: bool) {
+        self.certificate_references.push(CertificateReference {
+            key,
+            position,
+            needs_private_key,
+            backend: None,
+        });
     }
 
-    /// An attribute that must be there and must not be empty.
+    /// Returns a required attribute that is not empty.
     fn required<'e>(&mut self, element: &'e Element, name: &str) -> Option<&'e Attribute> {
         match element.attribute(name) {
-            Some(attribute) if self.refuse_named_value(&attribute.value) => None,
+            Some(attribute) if self.reject_named_value(&attribute.value) => None,
             Some(attribute) if !attribute.value.value.trim().is_empty() => Some(attribute),
             Some(attribute) => {
-                self.findings.error(attribute.position, format!("{name} is empty"));
+                self.findings.error(attribute.position, format!("attribute {name} is empty"));
                 None
             }
-            None => self.error(element, format!("<{}> needs the attribute {name}", element.name)),
+            None => self.error(element, format!("attribute {name} of <{}> is missing", element.name)),
         }
     }
 
-    /// An attribute that is no expression.
+    /// Returns the value of an attribute that must not be an expression.
     fn literal<'e>(&mut self, attribute: &'e Attribute) -> Option<&'e str> {
-        if self.refuse_named_value(&attribute.value) {
+        if self.reject_named_value(&attribute.value) {
             return None;
         }
         if expression::is_expression(&attribute.value.value) {
-            let message =
-                format!("{} must be written out: an expression is not supported here", attribute.name);
+            let message = format!("{}: expressions are not supported; write a literal", attribute.name);
             self.findings.error(attribute.position, message);
             return None;
         }
@@ -296,7 +302,7 @@ impl Compiler<'_> {
             "true" => Some(true),
             "false" => Some(false),
             other => {
-                let message = format!("{name} is true or false, not {:?}", short(other));
+                let message = format!("{name}: expected true or false, found {:?}", short(other));
                 self.findings.error(attribute.position, message);
                 None
             }
@@ -304,31 +310,31 @@ impl Compiler<'_> {
     }
 
     fn compile(&mut self, text: &Text, wanted: Type) -> Option<Expression> {
-        if self.refuse_named_value(text) {
+        if self.reject_named_value(text) {
             return None;
         }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
         let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
         compiled.dependencies.content |=
-            compiled.dependencies.certificate && choice::takes_apart(&compiled.root);
-        // What a variable was made of is what this is made of.
-        for name in &self.what_variables_are_made_of(&compiled.reads) {
-            let above = self.base.as_ref().and_then(|base| base.set_variables.get(name));
-            for made_of in self.facts.set_variables.get(name).into_iter().chain(above) {
-                compiled.dependencies = compiled.dependencies.and(*made_of);
+            compiled.dependencies.certificate && choice::reads_parts(&compiled.root);
+        // The inputs of a variable are inputs of this expression.
+        for name in &self.dependencies_of(&compiled.reads) {
+            let base = self.base.as_ref().and_then(|base| base.set_variables.get(name));
+            for uses in self.analysis.set_variables.get(name).into_iter().chain(base) {
+                compiled.dependencies = compiled.dependencies.and(*uses);
             }
         }
-        self.facts.used = self.facts.used.and(compiled.dependencies);
-        self.facts.read_variables.extend(compiled.variables.iter().cloned());
+        self.analysis.used = self.analysis.used.and(compiled.dependencies);
+        self.analysis.read_variables.extend(compiled.variables.iter().cloned());
         if self.section == Section::Outbound && compiled.dependencies.time {
             let message =
-                "DateTime.Now in <outbound> is not supported: take it in <inbound> with set-variable";
+                "DateTime.Now is not supported in <outbound>; read it in <inbound> with <set-variable>";
             self.findings.error(text.start(), message);
         }
         Some(compiled)
     }
 
-    /// A text, or an expression for one.
+    /// Compiles a literal or an expression.
     fn template(&mut self, text: &Text, wanted: Type) -> Option<Template> {
         if expression::is_expression(&text.value) {
             return Some(Template::Expression(Box::new(self.compile(text, wanted)?)));
@@ -337,10 +343,10 @@ impl Compiler<'_> {
     }
 }
 
-/// The byte at which a named value begins, as in `{{name}}` and in `{{{name}}}`.
+/// Returns the byte offset of a named value, as in `{{name}}` and in `{{{name}}}`.
 fn named_value(text: &str) -> Option<usize> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    // Each name is looked at once: it ends at the next brace.
+    // Each name is scanned once, since it ends at the next brace.
     text.char_indices().map(|(start, _)| start).find(|start| {
         let inside = text.get(*start..).and_then(|rest| rest.strip_prefix("{{"));
         let after = inside.map(|inside| (inside, inside.trim_start_matches(is_part)));
@@ -348,11 +354,11 @@ fn named_value(text: &str) -> Option<usize> {
     })
 }
 
-fn holds_text(element: &str) -> bool {
+fn allows_text(element: &str) -> bool {
     matches!(element, "value" | "set-body")
 }
 
-/// The name as a constant, for places.
+/// Returns the name of a supported element as a constant.
 fn known_name(name: &str) -> &'static str {
     const NAMES: [&str; 10] = [
         "base",

@@ -1,43 +1,45 @@
-//! `return-response` and its parts.
+//! The element `return-response` and its children.
 
 use http::StatusCode;
 use hyper::ext::ReasonPhrase;
 
 use super::{Compiler, Element, Type};
 use crate::apim::error::short;
-use crate::apim::program::{Action, Reply, Template};
+use crate::apim::program::{Action, ReturnResponse, Template};
 
 impl Compiler<'_> {
     pub(super) fn return_response(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &[], &["set-status", "set-header", "set-body"]);
-        let mut reply = Reply { status: StatusCode::OK, reason: None, headers: Vec::new(), body: None };
+        let mut response =
+            ReturnResponse { status: StatusCode::OK, reason: None, headers: Vec::new(), body: None };
         let (mut statuses, mut bodies) = (0, 0);
         for child in &element.children {
             match child.name.as_str() {
                 "set-status" => {
                     statuses += 1;
                     if let Some((status, reason)) = self.set_status(child) {
-                        (reply.status, reply.reason) = (status, reason);
+                        (response.status, response.reason) = (status, reason);
                     }
                 }
-                "set-header" => reply.headers.extend(self.set_header(child)),
+                "set-header" => response.headers.extend(self.set_header(child)),
                 "set-body" => {
                     bodies += 1;
-                    reply.body = self.set_body(child);
+                    response.body = self.set_body(child);
                 }
                 _ => {}
             }
         }
         if statuses > 1 {
-            self.findings.error(element.position, "<return-response> has one <set-status>");
+            self.findings.error(element.position, "duplicate <set-status>; keep one");
         }
         if bodies > 1 {
-            self.findings.warn(element.position, "of several <set-body> the last one counts");
+            self.findings.warn(element.position, "duplicate <set-body>; the last one applies");
         }
         if statuses == 0 {
-            self.findings.warn(element.position, "without <set-status> the answer is 200 OK");
+            self.findings
+                .warn(element.position, "<return-response> has no <set-status>: the status is 200 OK");
         }
-        Some(Action::Return(Box::new(reply)))
+        Some(Action::Return(Box::new(response)))
     }
 
     pub(super) fn set_status(&mut self, element: &Element) -> Option<(StatusCode, Option<ReasonPhrase>)> {
@@ -49,7 +51,7 @@ impl Compiler<'_> {
                 match ReasonPhrase::try_from(written.as_bytes().to_vec()) {
                     Ok(phrase) => Some(phrase),
                     Err(_) => {
-                        self.findings.error(reason.position, "a reason phrase is one line of text");
+                        self.findings.error(reason.position, "invalid reason phrase; write one line of text");
                         return None;
                     }
                 }
@@ -57,11 +59,11 @@ impl Compiler<'_> {
             _ => None,
         };
         let written = self.literal(code)?;
-        // 1xx are no answers, and 101 would change the protocol.
+        // 1xx are not final responses, and 101 would change the protocol.
         match written.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok()) {
             Some(status) if (200..=599).contains(&status.as_u16()) => Some((status, reason)),
             _ => {
-                let message = format!("{:?} is no status code from 200 to 599", short(written));
+                let message = format!("invalid status code {:?}; use 200 to 599", short(written));
                 self.findings.error(code.position, message);
                 None
             }

@@ -1,24 +1,26 @@
-//! Documents: sections, or a fragment without them.
+//! Compilation of documents: sections, or a fragment without sections.
 
 use super::{
-    ANY, Compiler, Dependencies, Element,
-    backend::{listed, named},
-    nobody,
+    ANY, Compiler, Element,
+    backend::{id_list, known_ids},
+    missing_certificate,
 };
 use crate::apim::{
+    decision::is_rejection,
     error::{FindingKind, Position},
-    outcome::refuses_with,
-    program::{Action, CertificateKey, CertificateReference, Choices, Place, Program, Section, Step},
+    program::{
+        Action, CertificateKey, CertificateReference, Choices, ElementLocation, Program, Section, Step,
+    },
     reach::{self, Caller},
 };
 
 impl Compiler<'_> {
-    /// Compiles the roots of a text.
+    /// Compiles the root elements of a document.
     pub(crate) fn document(&mut self, roots: &[Element]) -> Program {
         let start = roots.first().map_or(Position { line: 1, column: 1 }, |root| root.position);
         let mut program = Program::default();
         match roots {
-            [] => self.findings.error(start, "the document holds no policies"),
+            [] => self.findings.error(start, "the document is empty"),
             [root] if root.name == "policies" => self.policies(root, &mut program),
             [root] if root.name == "fragment" => {
                 self.check_shape(root, &[], ANY);
@@ -30,47 +32,50 @@ impl Compiler<'_> {
                 self.inherit(&mut program, &["backend", "outbound", "on-error"]);
             }
         }
-        let mut above = Dependencies::default();
-        let mut judged_above = Dependencies::default();
-        self.judge_variables_of_base();
-        program.set_variables = std::mem::take(&mut self.facts.set_variables);
-        program.made_of = std::mem::take(&mut self.facts.made_of);
-        program.deciding_variables = std::mem::take(&mut self.facts.deciding_variables);
+        let (mut used, mut judged) = (self.analysis.used, self.analysis.judged);
+        self.check_variables_of_base();
+        program.set_variables = std::mem::take(&mut self.analysis.set_variables);
+        program.variable_dependencies = std::mem::take(&mut self.analysis.variable_dependencies);
+        program.deciding_variables = std::mem::take(&mut self.analysis.deciding_variables);
         if let Some(base) = &self.base
-            && self.facts.includes_base
+            && self.analysis.includes_base
         {
-            (above, judged_above) = (base.used, base.judged);
-            for (name, made_of) in &base.set_variables {
+            (used, judged) = (used.and(base.used), judged.and(base.judged));
+            for (name, uses) in &base.set_variables {
                 let known = program.set_variables.entry(name.clone()).or_default();
-                *known = known.and(*made_of);
+                *known = known.and(*uses);
             }
-            for (name, parts) in &base.made_of {
-                program.made_of.entry(name.clone()).or_default().extend(parts.iter().cloned());
+            for (name, dependencies) in &base.variable_dependencies {
+                program
+                    .variable_dependencies
+                    .entry(name.clone())
+                    .or_default()
+                    .extend(dependencies.iter().cloned());
             }
             program.deciding_variables.extend(base.deciding_variables.iter().cloned());
         }
-        program.used = self.facts.used.and(above);
+        program.used = used;
         program.chooses = Choices::of(&program.inbound);
-        program.judged = self.facts.judged.and(judged_above);
+        program.judged = judged;
         self.lint(&mut program, start);
         program
     }
 
-    /// Refuses a variable by which the caller would choose what the document above decides by it.
-    fn judge_variables_of_base(&mut self) {
-        let Some(base) = self.base.clone().filter(|_| self.facts.includes_base) else { return };
-        for (name, made_of, position) in std::mem::take(&mut self.facts.settings) {
+    /// Rejects variables from caller input that identity or backend of the base document depend on.
+    fn check_variables_of_base(&mut self) {
+        let Some(base) = self.base.clone().filter(|_| self.analysis.includes_base) else { return };
+        for (name, uses, position) in std::mem::take(&mut self.analysis.settings) {
             if !base.deciding_variables.contains(&name) {
                 continue;
             }
-            if made_of.request {
+            if uses.request {
                 let message = format!(
-                    "the caller would choose this: by the variable {name:?} the document above decides as whom, or where, \
-                     the backend is called"
+                    "variable {name:?}: the caller would choose identity or backend of the base document, which depend on it; \
+                     set it to constants"
                 );
                 self.findings.error(position, message);
-            } else if made_of.certificate {
-                self.facts.certificate_decides_above.push((position, made_of.content));
+            } else if uses.certificate {
+                self.analysis.certificate_decides_base.push((position, uses.content));
             }
         }
     }
@@ -87,7 +92,7 @@ impl Compiler<'_> {
                 }
                 [section] => section,
                 [_, second, ..] => {
-                    self.findings.error(second.position, format!("<{name}> stands only once"));
+                    self.findings.error(second.position, format!("duplicate <{name}>; keep one"));
                     continue;
                 }
             };
@@ -106,7 +111,7 @@ impl Compiler<'_> {
             }
         }
         if missing.contains(&"backend") && !missing.contains(&"inbound") {
-            self.findings.warn(root.position, "<backend> is missing: taken as <backend><base /></backend>");
+            self.findings.warn(root.position, "<backend> is missing; <backend><base /></backend> is assumed");
         }
         self.inherit(program, &missing);
     }
@@ -114,21 +119,21 @@ impl Compiler<'_> {
     fn inbound(&mut self, elements: &[Element]) -> Vec<Step> {
         self.section = Section::Inbound;
         let steps = self.steps(elements, "");
-        if self.base.is_some() && !self.facts.includes_base {
+        if self.base.is_some() && !self.analysis.includes_base {
             let position = elements.first().map_or(Position { line: 1, column: 1 }, |first| first.position);
-            let message = "without <base /> in <inbound> the rules of the document above do not run";
+            let message = "<inbound> has no <base />: the rules of the base document do not run";
             self.findings.warn(position, message);
         }
         steps
     }
 
-    /// A section that is not there is the document above's: its rules are not lost by leaving one out.
+    /// Takes missing sections from the base document, so that omitting a section does not drop its rules.
     fn inherit(&mut self, program: &mut Program, missing: &[&str]) {
         let Some(base) = &self.base else { return };
         for name in missing {
             let (section, steps) = match *name {
                 "inbound" => {
-                    self.facts.includes_base = true;
+                    self.analysis.includes_base = true;
                     (Section::Inbound, &mut program.inbound)
                 }
                 "outbound" => (Section::Outbound, &mut program.outbound),
@@ -136,7 +141,7 @@ impl Compiler<'_> {
                 _ => continue,
             };
             *steps = vec![Step {
-                place: base_place(section, self.scope_name),
+                location: base_location(section, self.scope_name),
                 action: Action::Base(base.clone()),
             }];
         }
@@ -150,7 +155,7 @@ impl Compiler<'_> {
                 "forward-request" => self.check_shape(child, &[], &[]),
                 other => {
                     let message = format!(
-                        "<{other}> in <backend> is not supported: <base /> and <forward-request /> are"
+                        "<{other}> is not supported in <backend>; use <base /> or <forward-request />"
                     );
                     self.findings.error(child.position, message);
                 }
@@ -159,84 +164,87 @@ impl Compiler<'_> {
         match section.children.len() {
             0 => {
                 let message =
-                    "an empty <backend> would not forward the request: write <base /> or <forward-request />";
+                    "empty <backend>: requests would not be forwarded; write <base /> or <forward-request />";
                 self.findings.error(section.position, message);
             }
             1 => {}
-            _ => self.findings.error(section.position, "<backend> forwards the request once"),
+            _ => self
+                .findings
+                .error(section.position, "<backend> forwards the request more than once; keep one element"),
         }
     }
 
-    /// What the document as a whole gives away, and certificates that are not there.
+    /// Reports findings about the document as a whole, and missing certificates.
     fn lint(&mut self, program: &mut Program, start: Position) {
-        // What could not be compiled may well be what seems to be missing.
+        // An element that did not compile could be the one that seems to be missing.
         if !self.findings.has_errors() {
-            self.judge_strangers(program, start);
-            self.lint_whole(program, start);
-            self.lint_look_ups(program);
+            self.check_self_made_certificates(program, start);
+            self.lint_rules(program, start);
+            self.lint_lookups(program);
         }
-        self.lint_names();
+        self.lint_references();
     }
 
-    /// Follows callers through the document who have nothing to show.
-    fn judge_strangers(&mut self, program: &mut Program, start: Position) {
+    /// Analyzes which callers with a self-made certificate, or without a certificate, can pass.
+    fn check_self_made_certificates(&mut self, program: &mut Program, start: Position) {
         let stranger = reach::run(&program.inbound, Caller::Stranger);
-        // A variable or header that depends on the certificate is found on the way only.
+        // Dependencies of variables and headers on the certificate are found only by this analysis.
         program.judged.certificate |= stranger.judged_at.is_some();
         let judged = program.judged;
-        // Such an expression may stand in front of the rule that proves the certificate: that refuses all the same.
-        let own = std::mem::take(&mut self.facts.certificate_decides).into_iter();
+        // An expression before the rule that proves the certificate is allowed: the rule still rejects.
+        let own = std::mem::take(&mut self.analysis.certificate_decides).into_iter();
         let own = own.filter(|(element, _, by_content)| stranger.may_choose_at(*element, *by_content));
-        let above = std::mem::take(&mut self.facts.certificate_decides_above).into_iter();
-        let above = above.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
-        let positions = own.map(|(_, attribute, _)| attribute).chain(above.map(|(position, _)| position));
+        let base = std::mem::take(&mut self.analysis.certificate_decides_base).into_iter();
+        let base = base.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
+        let positions = own.map(|(_, attribute, _)| attribute).chain(base.map(|(position, _)| position));
         for position in positions {
-            let message = "the caller would choose this by what it writes into a certificate of its own: on every way \
-                           here, refuse what has no chain (VerifyNoRevocation(), validate-trust) or not the thumbprint \
-                           that you know";
+            let message = "the caller would choose this value with a self-made certificate; on every path to it, reject \
+                           certificates without a chain (VerifyNoRevocation(), validate-trust) or a known thumbprint";
             self.findings.error(position, message);
         }
         let is_anchored = !stranger.may_be_admitted;
         if !is_anchored {
             let position = stranger.is_let_off.or(stranger.judged_at).unwrap_or(start);
-            self.complain_unanchored(position);
+            self.report_unanchored(position);
         }
-        let nobody = reach::run(&program.inbound, Caller::Nobody);
-        if judged.certificate && nobody.always_passes && !nobody.is_expected {
-            let message = "a caller without a certificate is passed on: only those who have one are refused. Write \
-                           context.Request.Certificate == null || ... in front, or a <when> of its own for callers \
-                           without one";
-            self.findings.warn(nobody.is_let_off.unwrap_or(start), message);
+        let without_certificate = reach::run(&program.inbound, Caller::WithoutCertificate);
+        if judged.certificate && without_certificate.always_passes && !without_certificate.is_expected {
+            let message = "requests without a certificate pass; write context.Request.Certificate == null || ... in front, \
+                           or add a <when> for them";
+            self.findings.warn(without_certificate.is_let_off.unwrap_or(start), message);
         }
         (program.proves, program.is_anchored) = (!stranger.may_pass, is_anchored);
     }
 
-    /// Refuses certificates that nothing proves, or warns of them where they are allowed.
-    fn complain_unanchored(&mut self, position: Position) {
-        const PROBLEM: &str = "certificates are judged and none is proven, so a self-made one can pass";
-        const REMEDY: &str = "write ... || !context.Request.Certificate.VerifyNoRevocation(), or ... || \
+    /// Reports that self-made certificates can be admitted: an error, or a warning if allowed.
+    fn report_unanchored(&mut self, position: Position) {
+        const PROBLEM: &str = "certificates are judged but not proven: a self-made certificate can pass";
+        const REMEDY: &str = "add ... || !context.Request.Certificate.VerifyNoRevocation(), or ... || \
                               context.Request.Certificate.Thumbprint != \"...\"";
-        let about = FindingKind::Unanchored;
+        let kind = FindingKind::Unanchored;
         if self.allow_unanchored {
-            self.findings.warn_about(about, position, PROBLEM, REMEDY);
+            self.findings.warn_about(kind, position, PROBLEM, REMEDY);
         } else {
-            self.findings.error_about(about, position, PROBLEM, &format!("{REMEDY}; or allow_unanchored"));
+            self.findings.error_about(
+                kind,
+                position,
+                PROBLEM,
+                &format!("{REMEDY}, or call allow_unanchored"),
+            );
         }
     }
 
-    fn lint_whole(&mut self, program: &Program, start: Position) {
+    fn lint_rules(&mut self, program: &Program, start: Position) {
         let judged = program.judged;
         let message = if !program.used.certificate {
-            Some(
-                "the document does not look at the caller's certificate: everyone passes, and nobody is admitted",
-            )
+            Some("the caller's certificate is not read: all requests pass, and no certificate is admitted")
         } else if !judged.certificate {
-            Some(match answers_success(program) {
+            Some(match has_success_response(program) {
                 true => {
-                    "no rule refuses by the caller's certificate: an answer below 400 turns nobody away, and whoever passes is \
-                     not admitted. Write <set-status code=\"403\" />"
+                    "no rule rejects by the caller's certificate: a status below 400 is not a rejection, and no certificate is \
+                     admitted; write <set-status code=\"403\" />"
                 }
-                false => "no rule refuses by the caller's certificate: everyone passes",
+                false => "no rule rejects by the caller's certificate: all requests pass",
             })
         } else {
             None
@@ -244,59 +252,60 @@ impl Compiler<'_> {
         if let Some(message) = message {
             self.findings.warn(start, message);
         }
-        if let Some(failing) = nobody::failing(program) {
+        if let Some(failing) = missing_certificate::failing(program) {
             self.findings.warn(failing.position, failing.message);
         }
-        for (name, position) in std::mem::take(&mut self.facts.read_variables) {
+        for (name, position) in std::mem::take(&mut self.analysis.read_variables) {
             if !program.set_variables.contains_key(&name) {
                 let message = format!(
-                    "nothing sets the variable {name:?}, so this always fails: use GetValueOrDefault, or set it first"
+                    "variable {name:?} is never set: this expression always fails; use GetValueOrDefault, or set it first"
                 );
                 self.findings.warn(position, message);
             }
         }
     }
 
-    /// Certificates that are named and are not there now.
-    fn lint_names(&mut self) {
+    /// Reports literal references to certificates that are not in the deployment.
+    fn lint_references(&mut self) {
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        for CertificateReference { named, position, is_shown, backend } in &self.named {
-            let (found, missing) = match named {
+        for CertificateReference { key, position, needs_private_key, backend } in &self.certificate_references
+        {
+            let (found, missing) = match key {
                 CertificateKey::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
                 CertificateKey::Thumbprint(thumbprint) => {
                     (deployed.by_thumbprint(*thumbprint), format!("thumbprint {thumbprint}"))
                 }
             };
             let is_without_key = match found {
-                Some(found) if found.has_private_key() || !is_shown => continue,
+                Some(found) if found.has_private_key() || !needs_private_key => continue,
                 found => found.is_some(),
             };
             let missing = match backend {
-                Some(backend) => format!("{missing} (the identity of the backend {backend:?})"),
+                Some(backend) => format!("{missing} (identity of the backend {backend:?})"),
                 None => missing,
             };
             if is_without_key {
                 let problem = format!(
-                    "the certificate with the {missing} has no private key: no backend can be shown it"
+                    "certificate with the {missing}: no private key, so it cannot be presented to a backend"
                 );
-                if self.only_known {
+                if self.only_known_certificates {
                     self.findings.error(*position, problem);
                 } else {
                     self.findings.warn(*position, problem);
                 }
-            } else if self.only_known {
-                let problem = format!("there is no certificate with the {missing}");
-                let remedy = listed(deployed.ids().into_iter());
+            } else if self.only_known_certificates {
+                let problem = format!("no certificate has the {missing}");
+                let remedy = known_ids("certificates", deployed.ids().into_iter());
                 self.findings.error_about(FindingKind::Certificate, *position, &problem, &remedy);
             } else {
-                let problem = format!("the deployment has no certificate with the {missing} now");
+                let problem = format!("no certificate has the {missing} at present");
                 self.findings.warn_about(FindingKind::Certificate, *position, &problem, "");
             }
         }
     }
 
-    /// Callers that are looked up where none of them is.
-    fn lint_look_ups(&mut self, program: &Program) {
+    /// Warns of callers looked up in a deployment that contains none.
+    fn lint_lookups(&mut self, program: &Program) {
         let mut found = None;
         program.visit(&mut |step| {
             let mut looks =
@@ -305,38 +314,32 @@ impl Compiler<'_> {
         });
         let Some(position) = found else { return };
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        // One of which only the certificate is there is somebody else's.
+        // A certificate without a private key belongs to a caller.
         if deployed.iter().any(|entry| !entry.has_private_key()) {
             return;
         }
         let problem = match deployed.is_empty() {
-            true => "callers are looked up in context.Deployment.Certificates, which is empty now".to_owned(),
+            true => "callers are looked up in context.Deployment.Certificates, which is empty".to_owned(),
             false => format!(
-                "callers are looked up in context.Deployment.Certificates, which now holds only what is presented to back \
-                 ends, and hardly by callers ({})",
-                named(&deployed.ids())
+                "callers are looked up in context.Deployment.Certificates, which contains only identities for backends ({})",
+                id_list(&deployed.ids())
             ),
         };
-        self.findings.warn_about(
-            FindingKind::Callers,
-            position,
-            &problem,
-            "add the callers' certificates there",
-        );
+        self.findings.warn_about(FindingKind::Callers, position, &problem, "add the callers' certificates");
     }
 }
 
-/// Whether it answers requests with success, or sends them elsewhere.
-fn answers_success(program: &Program) -> bool {
+/// Returns true if any `return-response` has a status below 400.
+fn has_success_response(program: &Program) -> bool {
     let mut found = false;
     program.visit(&mut |step| {
-        found |= matches!(&step.action, Action::Return(reply) if !refuses_with(reply.status));
+        found |= matches!(&step.action, Action::Return(response) if !is_rejection(response.status));
     });
     found
 }
 
-fn base_place(section: Section, scope: &'static str) -> Place {
-    Place {
+fn base_location(section: Section, scope: &'static str) -> ElementLocation {
+    ElementLocation {
         position: Position { line: 1, column: 1 },
         element: "base",
         path: "base[1]".into(),

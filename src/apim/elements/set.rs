@@ -1,4 +1,4 @@
-//! `set-header`.
+//! The element `set-header`.
 
 use http::{HeaderName, HeaderValue, header};
 
@@ -6,7 +6,7 @@ use super::{Compiler, Element, Type, expression};
 use crate::apim::error::short;
 use crate::apim::program::{HeaderChange, HeaderMode, HeaderText, Section};
 
-/// Fields that belong to a connection or to the framing of a message: who sets them from outside smuggles.
+/// Header fields of the connection or of message framing. Setting them would allow request smuggling.
 const FRAMING: [HeaderName; 9] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -19,7 +19,8 @@ const FRAMING: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-const MOST_VALUES: usize = 64;
+/// Maximum number of values of one header.
+const MAX_VALUES: usize = 64;
 
 impl Compiler<'_> {
     pub(super) fn set_header(&mut self, element: &Element) -> Option<HeaderChange> {
@@ -28,18 +29,18 @@ impl Compiler<'_> {
             let written = self.literal(name)?;
             match written.parse::<HeaderName>() {
                 Ok(header) if FRAMING.contains(&header) => {
-                    let message = format!("{written} frames the message: the server decides about it");
+                    let message = format!("header {written} is set by the server; remove it");
                     self.findings.error(name.position, message);
                     None
                 }
                 Ok(header) if header == header::HOST && self.section == Section::Inbound => {
-                    let message = "Host is decided by the route: it is the backend's, or the caller's";
+                    let message = "header Host is set by the route; remove it";
                     self.findings.error(name.position, message);
                     None
                 }
                 Ok(header) => Some(header),
                 Err(_) => {
-                    self.findings.error(name.position, format!("{:?} is no header name", short(written)));
+                    self.findings.error(name.position, format!("invalid header name {:?}", short(written)));
                     None
                 }
             }
@@ -53,25 +54,26 @@ impl Compiler<'_> {
                 Some("delete") => Some(HeaderMode::Delete),
                 Some(other) => {
                     let other = short(other);
-                    let message = format!("exists-action is override, skip, append or delete, not {other:?}");
+                    let message =
+                        format!("exists-action: expected override, skip, append or delete, found {other:?}");
                     self.findings.error(attribute.position, message);
                     None
                 }
                 None => None,
             },
         };
-        if element.children.len() > MOST_VALUES {
-            self.findings.error(element.position, format!("more than {MOST_VALUES} values"));
+        if element.children.len() > MAX_VALUES {
+            self.findings.error(element.position, format!("<set-header> has more than {MAX_VALUES} values"));
             return None;
         }
         let values: Vec<_> = element.children.iter().map(|child| self.header_value(child)).collect();
         let (name, mode) = (name?, mode?);
         match (mode, values.is_empty()) {
             (HeaderMode::Delete, false) => {
-                self.findings.error(element.position, "a header that is deleted has no <value>");
+                self.findings.error(element.position, "<value> is not allowed with exists-action=\"delete\"");
             }
             (HeaderMode::Delete, true) | (_, false) => {}
-            (_, true) => self.findings.error(element.position, "<set-header> needs a <value>"),
+            (_, true) => self.findings.error(element.position, "<set-header> has no <value>"),
         }
         Some(HeaderChange { name, mode, values: values.into_iter().collect::<Option<_>>()? })
     }
@@ -85,7 +87,8 @@ impl Compiler<'_> {
         match HeaderValue::from_str(element.text.value.trim()) {
             Ok(value) => Some(HeaderText::Literal(value)),
             Err(_) => {
-                self.findings.error(element.text.start(), "a header's value is one line of plain ASCII text");
+                self.findings
+                    .error(element.text.start(), "invalid header value; write one line of ASCII text");
                 None
             }
         }

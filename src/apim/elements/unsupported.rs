@@ -1,44 +1,44 @@
-//! Elements and members of APIM that are not run here, and what to do instead.
+//! Elements of APIM that are not supported, with their replacements.
 
-/// Elements that APIM knows and this crate does not run where they stand, with what to do instead.
-const ELSEWHERE: [(&str, &str); 54] = [
+/// Elements of APIM that are not supported, or not in all sections, with their replacement.
+const UNSUPPORTED: [(&str, &str); 54] = [
     ("rate-limit", REQUESTS),
     ("rate-limit-by-key", REQUESTS),
     ("quota", REQUESTS),
     ("quota-by-key", REQUESTS),
     (
         "limit-concurrency",
-        "limit requests in flight outside of the document, and write what it holds in its place",
+        "limit requests in flight outside the document, and replace the element by its content",
     ),
-    ("retry", "repeat requests outside of the document, and write what it holds in its place"),
-    ("wait", "write what it holds in its place"),
-    ("ip-filter", "write a choose that compares context.Request.IpAddress"),
-    ("check-header", "write a choose that compares context.Request.Headers"),
-    ("cors", "answer cross-origin requests outside of the document"),
-    ("cross-domain", "answer cross-origin requests outside of the document"),
+    ("retry", "retry requests outside the document, and replace the element by its content"),
+    ("wait", "replace the element by its content"),
+    ("ip-filter", "write a <choose> that compares context.Request.IpAddress"),
+    ("check-header", "write a <choose> that compares context.Request.Headers"),
+    ("cors", "handle cross-origin requests outside the document"),
+    ("cross-domain", "handle cross-origin requests outside the document"),
     ("jsonp", BODIES),
-    ("rewrite-uri", "the route decides about the path, or the path of base-url in <set-backend-service>"),
-    ("set-query-parameter", "queries are passed on as they came: do it in the backend"),
-    ("set-method", "methods are passed on as they came: do it in the backend"),
-    ("forward-request", "it stands in <backend>, without attributes"),
-    (
-        "set-body",
-        "it stands in <return-response> and in <on-error>; what is passed on keeps its body, both ways",
-    ),
-    ("set-status", "it stands in <return-response> and in <on-error>"),
+    ("rewrite-uri", "set the path in the route, or in base-url of <set-backend-service>"),
+    ("set-query-parameter", "change queries in the backend"),
+    ("set-method", "change the method in the backend"),
+    ("forward-request", "write it in <backend>, without attributes"),
+    ("set-body", "write it in <return-response> or <on-error>, since forwarded bodies are unchanged"),
+    ("set-status", "write it in <return-response> or <on-error>"),
     ("find-and-replace", BODIES),
     ("redirect-content-urls", BODIES),
     ("xml-to-json", BODIES),
     ("json-to-xml", BODIES),
     ("xsl-transform", BODIES),
-    ("include-fragment", "write the fragment's elements in its place"),
+    ("include-fragment", "write the elements of the fragment"),
     ("mock-response", "write <return-response> with <set-status> and <set-body>"),
-    ("trace", "leave it out: the log tells what documents decide"),
-    ("emit-metric", WATCHED),
-    ("log-to-eventhub", WATCHED),
+    ("trace", "remove it, since the log reports decisions of documents"),
+    ("emit-metric", TELEMETRY),
+    ("log-to-eventhub", TELEMETRY),
     ("validate-jwt", TOKENS),
     ("validate-azure-ad-token", TOKENS),
-    ("get-authorization-context", "write <set-header name=\"Authorization\"> with what the backend asks for"),
+    (
+        "get-authorization-context",
+        "write <set-header name=\"Authorization\"> with the credentials of the backend",
+    ),
     (
         "authentication-basic",
         "write <set-header name=\"Authorization\"> with Basic and user:password in base64",
@@ -59,7 +59,7 @@ const ELSEWHERE: [(&str, &str); 54] = [
     ("publish-to-dapr", CALLS),
     ("invoke-dapr-binding", CALLS),
     ("invoke-request", CALLS),
-    ("proxy", "reach the backend without it: backends are called directly"),
+    ("proxy", "remove it, since backends are called directly"),
     ("cache-lookup", CACHE),
     ("cache-store", CACHE),
     ("cache-lookup-value", CACHE),
@@ -70,16 +70,16 @@ const ELSEWHERE: [(&str, &str); 54] = [
     ("sql-data-source", CALLS),
 ];
 
-const REQUESTS: &str = "limit requests outside of the document";
-const BODIES: &str = "bodies are passed on as they came: remove it, or do it in the backend";
-const WATCHED: &str = "leave it out: the log and the metrics tell what documents decide";
-const TOKENS: &str = "there is no token check here: let the backend check tokens";
-const CONTENTS: &str = "requests are judged by certificate and head: let the backend check the rest";
-const CALLS: &str = "documents here call nobody: decide by the certificate, or let the backend call";
-const CACHE: &str = "nothing is cached here: remove it";
+const REQUESTS: &str = "limit requests outside the document";
+const BODIES: &str = "change bodies in the backend";
+const TELEMETRY: &str = "remove it, since the log and the metrics report decisions of documents";
+const TOKENS: &str = "validate tokens in the backend";
+const CONTENTS: &str = "validate content in the backend";
+const CALLS: &str = "decide by the certificate, or send requests from the backend";
+const CACHE: &str = "remove it, since responses are not cached";
 
-/// Names of elements that stand somewhere in a document.
-const KNOWN: [&str; 22] = [
+/// Names of supported elements.
+const SUPPORTED: [&str; 22] = [
     "policies",
     "inbound",
     "backend",
@@ -104,19 +104,19 @@ const KNOWN: [&str; 22] = [
     "fragment",
 ];
 
-/// What to do in place of an element, and its name as a constant.
+/// Returns the name of an unsupported element as a constant, and its replacement.
 pub(super) fn remedy(name: &str) -> Option<(&'static str, &'static str)> {
-    ELSEWHERE.iter().find(|(known, _)| *known == name).copied()
+    UNSUPPORTED.iter().find(|(known, _)| *known == name).copied()
 }
 
-/// The name that was probably meant.
-pub(super) fn meant(name: &str) -> Option<&'static str> {
+/// Returns the most similar supported name.
+pub(super) fn similar(name: &str) -> Option<&'static str> {
     const LONGEST: usize = 40;
     if name.len() > LONGEST {
         return None;
     }
     let most = if name.len() < 6 { 1 } else { 2 };
-    KNOWN
+    SUPPORTED
         .iter()
         .map(|known| (distance(name, known), *known))
         .filter(|(distance, _)| *distance <= most)
@@ -124,14 +124,14 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// How many characters have to be put in, taken out or replaced; case does not count.
+/// Returns the edit distance, ignoring ASCII case.
 fn distance(one: &str, other: &str) -> usize {
     let other = other.as_bytes();
     let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, octet) in one.bytes().enumerate() {
+    for (index, byte) in one.bytes().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], index + 1);
         for (column, known) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(!octet.eq_ignore_ascii_case(known));
+            let replaced = diagonal + usize::from(!byte.eq_ignore_ascii_case(known));
             diagonal = row[column + 1];
             row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
         }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_element_is_recognised() {
+    fn misspelt_element_is_recognised() {
         for (written, expected) in [
             ("chose", Some("choose")),
             ("Choose", Some("choose")),
@@ -155,7 +155,7 @@ mod tests {
             ("no-such-policy", None),
             ("set-method", None),
         ] {
-            assert_eq!(meant(written), expected, "{written}");
+            assert_eq!(similar(written), expected, "{written}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `validate-client-certificate`: compiled, and judged.
+//! The element `validate-client-certificate`.
 
 use std::sync::Arc;
 
@@ -13,87 +13,87 @@ use crate::{
     policy::{Answer, NamePattern, RejectionKind, Rule},
 };
 
-/// What must hold of a certificate.
+/// Requirements for a certificate.
 #[derive(Debug)]
 pub(crate) struct Validation {
     pub(crate) trust: bool,
     pub(crate) not_before: bool,
     pub(crate) not_after: bool,
     pub(crate) ignore_error: bool,
-    /// One of these, if there are any.
-    pub(crate) identities: Option<Vec<Identity>>,
+    /// Alternatives, one of which must match.
+    pub(crate) identities: Option<Vec<AllowedIdentity>>,
 }
 
-/// Claims that must all hold.
+/// An element `identity`: all claims must match.
 #[derive(Debug)]
-pub(crate) struct Identity {
-    claims: Vec<Claim>,
+pub(crate) struct AllowedIdentity {
+    claims: Vec<IdentityClaim>,
 }
 
 #[derive(Debug)]
-struct Claim {
-    /// The attribute, for explanations.
+struct IdentityClaim {
+    /// Name of the attribute.
     name: &'static str,
-    written: String,
-    test: Test,
+    value: String,
+    matcher: Matcher,
 }
 
 #[derive(Debug)]
-enum Test {
+enum Matcher {
     Rule(Rule),
     DnsName,
     IssuerId(Arc<str>),
 }
 
-/// Why a certificate is not valid.
+/// The reason why a certificate is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Invalid {
     pub(crate) code: &'static str,
     pub(crate) message: &'static str,
-    /// What the caller is told.
-    pub(crate) answer: &'static str,
+    /// The message in the response.
+    pub(crate) response: &'static str,
     pub(crate) kind: RejectionKind,
 }
 
 const NOT_FOUND: Invalid = Invalid {
     code: "ClientCertificateNotFound",
     message: "Client certificate missing",
-    answer: "Client certificate missing",
+    response: "Client certificate missing",
     kind: RejectionKind::Missing,
 };
 const NOT_YET_VALID: Invalid = Invalid {
     code: "ClientCertificateNotYetValid",
     message: "Certificate is not yet valid.",
-    answer: "Invalid client certificate",
+    response: "Invalid client certificate",
     kind: RejectionKind::NotYetValid,
 };
 const EXPIRED: Invalid = Invalid {
     code: "ClientCertificateExpired",
     message: "Certificate has expired.",
-    answer: "Invalid client certificate",
+    response: "Invalid client certificate",
     kind: RejectionKind::Expired,
 };
 const NOT_TRUSTED: Invalid = Invalid {
     code: "ClientCertificateNotTrusted",
     message: "A certificate chain could not be built to a trusted root authority.",
-    answer: "Invalid client certificate",
+    response: "Invalid client certificate",
     kind: RejectionKind::NotTrusted,
 };
 const NOT_MATCHED: Invalid = Invalid {
     code: "ClientCertificateIdentityNotMatched",
     message: "Certificate does not match any of allowed identities.",
-    answer: "Invalid client certificate",
+    response: "Invalid client certificate",
     kind: RejectionKind::NotMember,
 };
 
 impl Validation {
-    /// Whether the trusted roots are looked at.
-    pub(crate) fn asks_for_roots(&self) -> bool {
+    /// Returns true if the result depends on the trusted roots.
+    pub(crate) fn uses_trust(&self) -> bool {
         let claims = self.identities.iter().flatten().flat_map(|identity| &identity.claims);
         self.trust || claims.into_iter().any(|claim| claim.name == "issuer-thumbprint")
     }
 
-    /// Dates before trust, trust before identity.
+    /// Checks dates, then trust, then identities.
     pub(crate) fn judge(&self, inputs: &Inputs<'_>) -> Result<(), Invalid> {
         let Presented::Certificate(certificate) = inputs.facts.presented else { return Err(NOT_FOUND) };
         let validity = certificate.validity();
@@ -116,37 +116,37 @@ impl Validation {
 }
 
 impl Validation {
-    /// Whether it refuses whatever somebody made themselves, if it refuses.
+    /// Returns true if a self-made certificate always fails.
     pub(crate) fn proves(&self) -> bool {
         self.trust || self.identities.as_ref().is_some_and(|identities| prove(identities))
     }
 
-    /// Whether it demands more than a certificate.
-    pub(crate) fn demands(&self) -> bool {
+    /// Returns true if it requires more than any certificate.
+    pub(crate) fn has_requirements(&self) -> bool {
         self.trust || self.not_before || self.not_after || self.identities.is_some()
     }
 }
 
-impl Identity {
+impl AllowedIdentity {
     fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
-        self.claims.iter().all(|claim| claim.holds(certificate, inputs))
+        self.claims.iter().all(|claim| claim.matches(certificate, inputs))
     }
 
-    /// Each claim, and whether it holds.
+    /// Describes each claim, with true if it matches.
     pub(crate) fn explain(&self, inputs: &Inputs<'_>) -> Vec<(String, bool)> {
         let Presented::Certificate(certificate) = inputs.facts.presented else { return Vec::new() };
-        let explain = |claim: &Claim| {
-            let holds = claim.holds(certificate, inputs);
-            let demand = format!("{} is {:?}", claim.name, claim.written);
-            let found = if holds { String::new() } else { claim.found(certificate, inputs) };
-            (if found.is_empty() { demand } else { format!("{demand} (it has: {found})") }, holds)
+        let explain = |claim: &IdentityClaim| {
+            let matches = claim.matches(certificate, inputs);
+            let requirement = format!("{} is {:?}", claim.name, claim.value);
+            let found = if matches { String::new() } else { claim.found(certificate, inputs) };
+            (if found.is_empty() { requirement } else { format!("{requirement} (found: {found})") }, matches)
         };
         self.claims.iter().map(explain).collect()
     }
 }
 
-impl Claim {
-    /// What the certificate has in its place, in words; names as documents write them.
+impl IdentityClaim {
+    /// Prints the value of the certificate for this claim, names in the form of documents.
     fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
         let printed = match self.name {
             "thumbprint" => Some(certificate.dotnet_thumbprint()),
@@ -155,21 +155,22 @@ impl Claim {
             _ => None,
         };
         let printed = printed.map(ToOwned::to_owned);
-        let found = match &self.test {
-            Test::Rule(rule) => printed.unwrap_or_else(|| rule.finds(certificate, inputs.now)),
-            Test::DnsName => Rule::dns_name([]).finds(certificate, inputs.now),
-            Test::IssuerId(_) => printed.unwrap_or_else(|| certificate.issuer().to_string()),
+        let found = match &self.matcher {
+            Matcher::Rule(rule) => printed.unwrap_or_else(|| rule.finds(certificate, inputs.now)),
+            Matcher::DnsName => Rule::dns_name([]).finds(certificate, inputs.now),
+            Matcher::IssuerId(_) => printed.unwrap_or_else(|| certificate.issuer().to_string()),
         };
         if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
     }
 
-    fn holds(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
-        match &self.test {
-            Test::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,
-            Test::DnsName => certificate.subject_alternative_names().iter().any(
-                |name| matches!(name, GeneralName::Dns(name) if name.eq_ignore_ascii_case(&self.written)),
-            ),
-            Test::IssuerId(id) => inputs
+    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
+        match &self.matcher {
+            Matcher::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,
+            Matcher::DnsName => certificate
+                .subject_alternative_names()
+                .iter()
+                .any(|name| matches!(name, GeneralName::Dns(name) if name.eq_ignore_ascii_case(&self.value))),
+            Matcher::IssuerId(id) => inputs
                 .deployed()
                 .by_id(id)
                 .is_some_and(|issuer| issuer.issued(certificate, inputs.now) == Answer::Holds),
@@ -199,29 +200,27 @@ impl Compiler<'_> {
             self.findings.error_about(
                 FindingKind::Trust,
                 element.position,
-                "validate-trust needs trusted roots, and there are none here",
-                "name the CAs that callers chain to, or write validate-trust=\"false\"",
+                "validate-trust needs trusted roots, and none are configured",
+                "configure the callers' CAs, or write validate-trust=\"false\"",
             );
         }
         if revocation == Some(true) && !self.scope.is_revocation_off {
             self.findings.error_about(
                 FindingKind::Revocation,
                 element.position,
-                "validate-revocation is true (its default), and revocation is not stated",
-                "state beside the trusted roots that it is off (lists of revoked certificates are not supported yet), or \
-                 write validate-revocation=\"false\"",
+                "validate-revocation is true (the default), and revocation is not configured",
+                "turn revocation checks off (CRLs are not supported yet) or write validate-revocation=\"false\"",
             );
         }
         if trust == Some(true) && (not_before == Some(false) || not_after == Some(false)) {
-            let message =
-                "validate-trust judges the dates of the whole chain, the certificate's own included";
+            let message = "validate-trust checks the dates of the whole chain, including the certificate";
             self.findings.warn(element.position, message);
         }
         let lists: Vec<_> = element.children.iter().filter(|child| child.name == "identities").collect();
         let identities = match lists.as_slice() {
             [] => Some(None),
             [list] => self.identities(list).map(Some),
-            _ => self.error(element, "<identities> stands only once"),
+            _ => self.error(element, "duplicate <identities>; keep one"),
         };
         let (trust, ignore_error) = (trust?, ignore_error?);
         let validation = Validation {
@@ -231,20 +230,21 @@ impl Compiler<'_> {
             ignore_error,
             identities: identities?,
         };
-        let used = &mut self.facts.used;
+        let used = &mut self.analysis.used;
         used.certificate = true;
         used.trust |= trust;
         used.revocation |= revocation == Some(true);
         if !ignore_error {
-            self.facts.judged.certificate = true;
+            self.analysis.judged.certificate = true;
         }
         Some(Action::Validate(Box::new(validation)))
     }
 
-    fn identities(&mut self, element: &Element) -> Option<Vec<Identity>> {
+    fn identities(&mut self, element: &Element) -> Option<Vec<AllowedIdentity>> {
         self.check_shape(element, &[], &["identity"]);
         if element.children.is_empty() {
-            return self.error(element, "<identities> is empty, so nobody would pass: add an <identity>");
+            return self
+                .error(element, "<identities> is empty: no certificate would match; add an <identity>");
         }
         let identities: Vec<_> = element
             .children
@@ -255,7 +255,7 @@ impl Compiler<'_> {
         identities.into_iter().collect()
     }
 
-    fn identity(&mut self, element: &Element) -> Option<Identity> {
+    fn identity(&mut self, element: &Element) -> Option<AllowedIdentity> {
         self.check_shape(element, &CLAIMS, &[]);
         let issuers = CLAIMS[5..].iter().filter(|name| element.attribute(name).is_some()).count();
         if issuers > 1 && element.attribute("issuer-certificate-id").is_some() {
@@ -276,63 +276,63 @@ impl Compiler<'_> {
         if is_sound && claims.is_empty() {
             return self.error(
                 element,
-                "an <identity> without claims matches everyone: name a thumbprint or a subject",
+                "<identity> without claims would match every certificate; add a claim such as thumbprint or subject",
             );
         }
-        is_sound.then_some(Identity { claims })
+        is_sound.then_some(AllowedIdentity { claims })
     }
 
-    fn claim(&mut self, element: &Element, name: &'static str) -> Option<Claim> {
+    fn claim(&mut self, element: &Element, name: &'static str) -> Option<IdentityClaim> {
         let attribute = self.required(element, name)?;
-        let written = self.literal(attribute)?.trim().to_owned();
+        let value = self.literal(attribute)?.trim().to_owned();
         let position = attribute.position;
-        let problem = |compiler: &mut Self, message: String| {
+        let error = |compiler: &mut Self, message: String| {
             compiler.findings.error(position, message);
             None
         };
-        let test = match name {
-            "thumbprint" | "issuer-thumbprint" => match written.parse::<Thumbprint>() {
+        let matcher = match name {
+            "thumbprint" | "issuer-thumbprint" => match value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) if name == "thumbprint" => {
-                    Test::Rule(Rule::thumbprint([thumbprint]))
+                    Matcher::Rule(Rule::thumbprint([thumbprint]))
                 }
-                Ok(thumbprint @ Thumbprint::Sha1(_)) => Test::Rule(match self.trust {
+                Ok(thumbprint @ Thumbprint::Sha1(_)) => Matcher::Rule(match self.trust {
                     Some(roots) => Rule::issuer_thumbprint_among([thumbprint], roots.clone()),
                     None => Rule::issuer_thumbprint([thumbprint]),
                 }),
                 Ok(_) => {
-                    return problem(self, "a thumbprint is SHA-1 here, as in APIM: 40 hex digits".into());
+                    return error(self, "invalid thumbprint; use SHA-1, 40 hex digits, as in APIM".into());
                 }
-                Err(error) => return problem(self, error.to_string()),
+                Err(invalid) => return error(self, invalid.to_string()),
             },
-            "serial-number" => match written.parse::<SerialNumber>() {
-                Ok(serial) => Test::Rule(Rule::serial([serial])),
-                Err(error) => return problem(self, error.to_string()),
+            "serial-number" => match value.parse::<SerialNumber>() {
+                Ok(serial) => Matcher::Rule(Rule::serial([serial])),
+                Err(invalid) => return error(self, invalid.to_string()),
             },
-            "common-name" => Test::Rule(Rule::common_name([written.as_str()])),
-            "subject" | "issuer-subject" => match written.parse::<NamePattern>() {
-                Ok(pattern) if name == "subject" => Test::Rule(Rule::subject([pattern])),
-                Ok(pattern) => Test::Rule(Rule::issuer([pattern])),
-                Err(error) => return problem(self, error.to_string()),
+            "common-name" => Matcher::Rule(Rule::common_name([value.as_str()])),
+            "subject" | "issuer-subject" => match value.parse::<NamePattern>() {
+                Ok(pattern) if name == "subject" => Matcher::Rule(Rule::subject([pattern])),
+                Ok(pattern) => Matcher::Rule(Rule::issuer([pattern])),
+                Err(invalid) => return error(self, invalid.to_string()),
             },
             "dns-name" => {
-                if written.contains('*') {
-                    let message = "a '*' in dns-name matches only a certificate with that very entry";
+                if value.contains('*') {
+                    let message = "'*' in dns-name is not a wildcard: it matches only a literal '*'";
                     self.findings.warn(position, message);
                 }
-                Test::DnsName
+                Matcher::DnsName
             }
             _ => {
-                let id: Arc<str> = written.as_str().into();
-                self.name(crate::apim::program::CertificateKey::Id(id.clone()), position, false);
-                Test::IssuerId(id)
+                let id: Arc<str> = value.as_str().into();
+                self.add_reference(crate::apim::program::CertificateKey::Id(id.clone()), position, false);
+                Matcher::IssuerId(id)
             }
         };
-        Some(Claim { name, written, test })
+        Some(IdentityClaim { name, value, matcher })
     }
 }
 
-/// Whether every identity demands something that cannot be forged.
-fn prove(identities: &[Identity]) -> bool {
+/// Returns true if every identity has a claim that a self-made certificate cannot match.
+fn prove(identities: &[AllowedIdentity]) -> bool {
     identities.iter().all(|identity| {
         identity
             .claims

@@ -1,12 +1,12 @@
-//! `set-variable`, and of what the values of variables are made.
+//! The element `set-variable`, and dependencies between variables.
 
 use std::{collections::HashSet, sync::Arc};
 
 use super::{Base, Compiler, Dependencies, Element};
 use crate::apim::program::{Action, Template};
 
-/// More variables than this are made to cost: each is looked for among the others.
-const MOST_VARIABLES: usize = 256;
+/// Maximum number of variables, since lookup is linear.
+const MAX_VARIABLES: usize = 256;
 
 impl Compiler<'_> {
     pub(super) fn set_variable(&mut self, element: &Element) -> Option<Action> {
@@ -14,37 +14,38 @@ impl Compiler<'_> {
         let name = self.required(element, "name");
         let value = match element.attribute("value") {
             Some(value) => self.template(&value.value, Base::Object.into()),
-            None => self.error(element, "<set-variable> needs the attribute value"),
+            None => self.error(element, "attribute value of <set-variable> is missing"),
         };
         let name: Arc<str> = self.literal(name?)?.into();
-        let is_known = self.facts.set_variables.contains_key(&name);
-        if !is_known && self.facts.set_variables.len() == MOST_VARIABLES {
-            return self.error(element, format!("more than {MOST_VARIABLES} variables"));
+        let is_known = self.analysis.set_variables.contains_key(&name);
+        if !is_known && self.analysis.set_variables.len() == MAX_VARIABLES {
+            return self.error(element, format!("the document sets more than {MAX_VARIABLES} variables"));
         }
-        let made_of = match &value {
+        let uses = match &value {
             Some(Template::Expression(expression)) => {
-                let parts = self.facts.made_of.entry(name.clone()).or_default();
+                let parts = self.analysis.variable_dependencies.entry(name.clone()).or_default();
                 parts.extend(expression.reads.iter().cloned());
                 expression.dependencies.of_value()
             }
             _ => Dependencies::default(),
         };
-        self.facts.settings.push((name.clone(), made_of, element.position));
-        let known = self.facts.set_variables.entry(name.clone()).or_default();
-        *known = known.and(made_of);
+        self.analysis.settings.push((name.clone(), uses, element.position));
+        let known = self.analysis.set_variables.entry(name.clone()).or_default();
+        *known = known.and(uses);
         Some(Action::Variable(name, value?))
     }
 
-    /// These variables, and those of which their values are made.
-    pub(super) fn what_variables_are_made_of(&self, read: &[Arc<str>]) -> HashSet<Arc<str>> {
+    /// Returns these variables and all that their values depend on.
+    pub(super) fn dependencies_of(&self, read: &[Arc<str>]) -> HashSet<Arc<str>> {
         let mut found: HashSet<Arc<str>> = read.iter().cloned().collect();
         let mut open: Vec<Arc<str>> = found.iter().cloned().collect();
         while let Some(name) = open.pop() {
-            let above = self.base.as_ref().and_then(|base| base.made_of.get(&name));
-            for part in self.facts.made_of.get(&name).into_iter().chain(above).flatten() {
-                if !found.contains(part) {
-                    found.insert(part.clone());
-                    open.push(part.clone());
+            let base = self.base.as_ref().and_then(|base| base.variable_dependencies.get(&name));
+            for dependency in self.analysis.variable_dependencies.get(&name).into_iter().chain(base).flatten()
+            {
+                if !found.contains(dependency) {
+                    found.insert(dependency.clone());
+                    open.push(dependency.clone());
                 }
             }
         }

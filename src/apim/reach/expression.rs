@@ -22,7 +22,7 @@ pub(super) struct Evaluation<'s, 'p> {
     pub(super) steps: usize,
 }
 
-/// What is known behind statements.
+/// Knowledge after statements.
 struct Ran<'p> {
     returned: Option<Seen<'p>>,
     goes_on: bool,
@@ -59,7 +59,7 @@ impl<'p> Evaluation<'_, 'p> {
         }
     }
 
-    /// A condition over something that stands in a local: what it may come to, not counting ways that fail.
+    /// Possible results of a condition over a local, without paths that fail.
     fn condition_over(&mut self, slot: usize, value: Seen<'p>, condition: &'p Node) -> Truth {
         self.set(slot, value);
         self.condition(condition).unwrap_or(Truth::NEVER)
@@ -75,7 +75,7 @@ impl<'p> Evaluation<'_, 'p> {
             Kind::Local(slot) => self.locals.get(*slot).copied().flatten().unwrap_or(Seen::UNKNOWN),
             Kind::Certificate => match self.caller {
                 Caller::Stranger => Seen::of(What::Certificate),
-                Caller::Nobody => Seen::NULL,
+                Caller::WithoutCertificate => Seen::NULL,
             },
             Kind::CertificateText(which, certificate) => {
                 let certificate = self.target(certificate)?;
@@ -193,7 +193,7 @@ impl<'p> Evaluation<'_, 'p> {
                 Seen::truth(quantified(truth, true))
             }
             Kind::AnyByThumbprint(key, rest) => {
-                // Without entries nobody asks for the key.
+                // Without entries the key is not evaluated.
                 let found = match self.value(key) {
                     Some(key) if !key.what.is_own_thumbprint() && key.what != What::Nothing => match rest {
                         Some((slot, condition)) => self.condition_over(*slot, entry, condition),
@@ -344,7 +344,7 @@ fn either<'p>(one: Option<Seen<'p>>, other: Option<Seen<'p>>) -> Option<Seen<'p>
     }
 }
 
-/// What `Any` or `All` of a list comes to, which may be empty, if this is what the condition may come to for an entry.
+/// Possible results of `Any` or `All` of a list, which may be empty, from those of the condition for one entry.
 fn quantified(truth: Truth, is_all: bool) -> Truth {
     truth.join(Truth::from(is_all))
 }

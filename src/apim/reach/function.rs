@@ -100,7 +100,7 @@ fn selects(function: Function) -> bool {
     )
 }
 
-/// What is known of a function of one value that is not null.
+/// The result of a function of one value that is not null.
 fn of_one<'p>(function: Function, value: Seen<'p>) -> Option<Seen<'p>> {
     use What::{Bool, Certificate, Entry, Fixed, Hash, Text, Thumbprint};
     let what = match (function, value.what) {

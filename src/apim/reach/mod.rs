@@ -1,26 +1,25 @@
-//! Who may come through a document: `<inbound>` run for a caller of whom little is known.
+//! Static analysis of `<inbound>` for a caller with little known properties.
 //!
-//! A document *proves* certificates if nobody comes through with one that they made themselves, and is *anchored* if none
-//! that a caller made itself is admitted: a way on which no rule has looked at the certificate admits none. That a condition names
-//! `Verify()` or a thumbprint says nothing about it: what counts is which way it decides. So the compiled section runs
-//! here as it would for a request, with three-valued conditions, for one of two callers: a [`Caller::Stranger`] with a
-//! self-made certificate, and [`Caller::Nobody`] without one.
+//! A document *proves* certificates if no caller passes with a self-made certificate, and is *anchored* if no self-made
+//! certificate is admitted: a path on which no rule has read the certificate admits none. A condition that names
+//! `Verify()` or a thumbprint is not sufficient; its effect counts. The compiled section runs as for a request, with
+//! three-valued conditions, for one of two callers: a [`Caller::Stranger`] with a self-made certificate, and
+//! [`Caller::WithoutCertificate`].
 //!
-//! What is known of a stranger: there is a certificate; no chain holds; and its thumbprint, taken whole, is none that
-//! the document writes out or that the deployment holds, for nobody makes a certificate for a given SHA-1 thumbprint.
-//! Everything else is unknown: names, dates, headers, the URL, the time, what the deployment holds, parts of thumbprints.
+//! Known of a stranger: there is a certificate; no chain verifies; and its whole thumbprint differs from those in the
+//! document and in the deployment, since a certificate for a given SHA-1 thumbprint cannot be made. Everything else is
+//! unknown: names, dates, headers, URL, time, content of the deployment, parts of thumbprints.
 //!
-//! What is over-approximated, so that more callers seem to come through than do:
-//! - a condition that may hold and may fail is followed both ways, and what was found out by it is forgotten: that two
-//!   conditions exclude each other is not seen;
-//! - where ways meet, a variable or local may have each of their values;
-//! - a value of which nothing else is known may be any, null included;
-//! - what the branches of a choice set depends on the certificate if any of its conditions may have looked at it;
-//! - what takes too long to run is taken to let everybody through.
+//! Over-approximations, by which more callers seem to pass than do:
+//! - both branches of an undecided condition are followed, and its result is forgotten: mutually exclusive conditions are
+//!   not recognized;
+//! - where paths meet, a variable or local may have each of their values;
+//! - an unknown value may be any, null included;
+//! - slots that a `<choose>` sets depend on the certificate if any of its conditions may have read it;
+//! - a document that takes too long to analyze lets all callers pass.
 //!
-//! The end being out of reach is therefore certain, and that is what proofs are made of. In turn, that a caller *always*
-//! comes through is said only if no way ends before, which warnings are made of. Faults of the kind that a caller avoids
-//! (names that cannot be read, too many steps) end no way.
+//! An unreachable end is therefore certain, as proofs need. In turn, *always passes* is reported only if no path ends
+//! earlier, as warnings need. Faults that a caller can avoid (unreadable names, too many steps) end no path.
 
 mod expression;
 mod function;
@@ -41,7 +40,7 @@ use self::{
 use super::{
     error::Position,
     expression::Expression,
-    program::{Action, Choose, Condition, HeaderText, IdentitySource, Slot, Step, Target, Template},
+    program::{Action, BackendTarget, Choose, Condition, HeaderText, IdentitySource, Slot, Step, Template},
 };
 
 /// Steps, and values copied, that one run may take.
@@ -51,11 +50,11 @@ const MOST_STEPS: usize = 1_000_000;
 pub(crate) enum Caller {
     /// Presents a certificate that it made itself.
     Stranger,
-    /// Presents none.
-    Nobody,
+    /// Presents no certificate.
+    WithoutCertificate,
 }
 
-/// How far a caller comes.
+/// The result of an analysis.
 #[derive(Debug)]
 pub(crate) struct Reach<'p> {
     /// Whether it may come to the end of the section.
@@ -81,7 +80,7 @@ impl Reach<'_> {
     /// among several by what a certificate says, or one that the caller makes up.
     pub(crate) fn may_choose_at(&self, position: Position, says_which: bool) -> bool {
         let is_it = |choice: &Choice<'_>| {
-            !choice.is_above && choice.step.place.position == position && (says_which || !choice.is_given)
+            !choice.is_above && choice.step.location.position == position && (says_which || !choice.is_given)
         };
         self.is_given_up || self.choices.iter().any(is_it)
     }
@@ -151,7 +150,7 @@ struct Run<'p> {
     steps: usize,
     /// Some way ends before the section does.
     may_end: bool,
-    /// How many documents above are running.
+    /// Number of nested base documents.
     depth_above: usize,
     is_let_off: Option<Position>,
     judged_at: Option<Position>,
@@ -165,7 +164,7 @@ impl<'p> Run<'p> {
         self.steps > MOST_STEPS
     }
 
-    /// What is known behind the elements; None if nobody comes there.
+    /// Returns the state after the elements; None if no path reaches it.
     fn steps(&mut self, steps: &'p [Step], mut state: State<'p>) -> Option<State<'p>> {
         for step in steps {
             self.steps += 1;
@@ -194,14 +193,14 @@ impl<'p> Run<'p> {
             Action::Return(_) => return None,
             Action::Validate(validation) => {
                 let verdict = match self.caller {
-                    Caller::Nobody => Truth::FALSE,
+                    Caller::WithoutCertificate => Truth::FALSE,
                     Caller::Stranger if validation.proves() => Truth::FALSE,
-                    Caller::Stranger if validation.demands() => Truth::UNKNOWN,
+                    Caller::Stranger if validation.has_requirements() => Truth::UNKNOWN,
                     Caller::Stranger => Truth::TRUE,
                 };
                 if verdict.may_hold {
                     state.judge();
-                    self.judged_here(step.place.position);
+                    self.judged_here(step.location.position);
                 } else if validation.ignore_error {
                     state.ignore();
                 } else {
@@ -210,9 +209,9 @@ impl<'p> Run<'p> {
                 self.may_end |= verdict.may_fail && !validation.ignore_error;
             }
             Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
-            | Action::Backend(Target::Expression(expression)) => {
+            | Action::Backend(BackendTarget::Expression(expression)) => {
                 let value = self.value(expression, &state)?;
-                // What is no id, and no URL, is a fault.
+                // A value that is not an id or a URL is a fault.
                 self.may_end |= !matches!(value.what, What::Text(_)) || value.is_nullable;
                 let reads_variables = expression.dependencies.variables;
                 if expression.dependencies.certificate || reads_variables {
@@ -223,7 +222,7 @@ impl<'p> Run<'p> {
             }
             Action::Header(change) => {
                 let slot = Slot::Header(&change.name);
-                let mut looks = change.mode.keeps() && state.of_certificate.contains(&slot);
+                let mut looks = change.mode.keeps_value() && state.of_certificate.contains(&slot);
                 for value in &change.values {
                     if let HeaderText::Expression(expression) = value {
                         self.value(expression, &state)?;
@@ -243,7 +242,7 @@ impl<'p> Run<'p> {
                 state.variables.insert(name, Variable { value, may_be_unset: false });
             }
             Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(Target::Fixed(_) | Target::Backend(..))
+            | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..))
             | Action::Status(..)
             | Action::Body(_) => {}
         }
@@ -281,7 +280,7 @@ impl<'p> Run<'p> {
                     if expression.dependencies.certificate {
                         self.is_expected |= truth == Truth::TRUE;
                         let is_let_off =
-                            branch.decides_refusal && truth == Truth::FALSE && self.depth_above == 0;
+                            branch.decides_rejection && truth == Truth::FALSE && self.depth_above == 0;
                         if is_let_off && self.is_let_off.is_none() {
                             self.is_let_off = Some(branch.position);
                         }
@@ -290,7 +289,7 @@ impl<'p> Run<'p> {
                 }
             };
             *may_look |= looked != Truth::NEVER;
-            let looked = if branch.decides_refusal { looked } else { Truth::NEVER };
+            let looked = if branch.decides_rejection { looked } else { Truth::NEVER };
             if looked != Truth::NEVER {
                 self.judged_here(branch.position);
             }

@@ -1,4 +1,4 @@
-//! Who comes through, as far as it can be told.
+//! Tests of the analysis.
 
 use super::{Caller, run};
 use crate::{
@@ -26,7 +26,7 @@ fn filled(text: &str) -> String {
 }
 
 /// `refused`, `passes` or `may`.
-fn told(document: &Document, caller: Caller) -> &'static str {
+fn verdict(document: &Document, caller: Caller) -> &'static str {
     let reach = run(&document.0.program.inbound, caller);
     match (reach.may_pass, reach.always_passes) {
         (false, _) => "refused",
@@ -37,21 +37,24 @@ fn told(document: &Document, caller: Caller) -> &'static str {
 
 fn check(rows: &[(&str, &str, &str)], document: impl Fn(&str) -> String) {
     let mut wrong = Vec::new();
-    for (row, stranger, nobody) in rows {
+    for (row, stranger, without_certificate) in rows {
         let document = load(&document(row));
-        let found = (told(&document, Caller::Stranger), told(&document, Caller::Nobody));
-        if found != (*stranger, *nobody) {
-            wrong.push(format!("{row}: expected {stranger}, {nobody}; found {}, {}", found.0, found.1));
+        let found = (verdict(&document, Caller::Stranger), verdict(&document, Caller::WithoutCertificate));
+        if found != (*stranger, *without_certificate) {
+            wrong.push(format!(
+                "{row}: expected {stranger}, {without_certificate}; found {}, {}",
+                found.0, found.1
+            ));
         }
-        assert_eq!(document.proves_certificate(), found.0 == "refused", "{row}");
+        assert_eq!(document.summary().proves_certificate, found.0 == "refused", "{row}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn a_condition_proves_by_which_way_it_decides() {
+fn condition_proves_by_its_branch() {
     let rows = [
-        // What proves.
+        // Rows that prove.
         ("CERT == null || CERT.Thumbprint != PIN", "refused", "refused"),
         ("CERT?.Thumbprint != PIN", "refused", "refused"),
         ("PIN != CERT?.Thumbprint", "refused", "refused"),
@@ -207,7 +210,7 @@ fn a_condition_proves_by_which_way_it_decides() {
 }
 
 #[test]
-fn a_document_proves_by_all_of_its_ways() {
+fn document_proves_on_all_paths() {
     const VERIFIED: &str = "@(CERT != null && CERT.Verify())";
     let when = |code: &str, then: &str| format!("<when condition=\"@({code})\">{then}</when>");
     let choose = |whens: &str| format!("<choose>{whens}</choose>");
@@ -222,11 +225,11 @@ fn a_document_proves_by_all_of_its_ways() {
         )
     };
     let thumbprint = "<identity thumbprint='CA06F56B258B7A0D4F2B05470939478651151984' />";
-    for (text, stranger, nobody) in [
+    for (text, stranger, without_certificate) in [
         (set("a"), "passes", "passes"),
         (guard.clone(), "refused", "refused"),
         ("403".into(), "refused", "refused"),
-        // Below 400 nobody is refused, and nobody comes to the backend.
+        // Below 400 without_certificate is refused, and without_certificate comes to the backend.
         ("302".into(), "refused", "refused"),
         (choose(&when("HAS-A", &guard)), "may", "may"),
         (choose(&(when("HAS-A", &guard) + &format!("<otherwise>{guard}</otherwise>"))), "refused", "refused"),
@@ -291,7 +294,7 @@ fn a_document_proves_by_all_of_its_ways() {
             "refused",
             "refused",
         ),
-        // What fails is not passed on.
+        // Failing requests do not pass.
         ("<set-header name='a'><value>@(CERT.Subject)</value></set-header>".into(), "passes", "refused"),
         ("<set-variable name='a' value='@(STORE[CERT.Thumbprint].Subject)' />".into(), "refused", "refused"),
         (validate.into(), "refused", "refused"),
@@ -302,12 +305,12 @@ fn a_document_proves_by_all_of_its_ways() {
         (identities("<identity subject='CN=a' issuer-certificate-id='a' />"), "refused", "refused"),
         (choose(&when("HAS-A", validate)), "may", "may"),
     ] {
-        check(&[(&text, stranger, nobody)], ToOwned::to_owned);
+        check(&[(&text, stranger, without_certificate)], ToOwned::to_owned);
     }
 }
 
 #[test]
-fn a_document_above_runs_where_base_stands() {
+fn base_document_runs_at_base_element() {
     let guard = "<choose><when condition=\"@(CERT?.Verify() != true)\">403</when></choose>";
     let above = load(guard);
     let flag =
@@ -323,12 +326,12 @@ fn a_document_above_runs_where_base_stands() {
         let builder =
             Document::builder().trust(trust).revocation(Revocation::Off).allow_unanchored().base(base);
         let document = builder.load(&filled(text)).unwrap();
-        assert_eq!(document.proves_certificate(), proves, "{text}");
+        assert_eq!(document.summary().proves_certificate, proves, "{text}");
     }
 }
 
 #[test]
-fn what_takes_too_long_proves_nothing() {
+fn document_that_takes_too_long_proves_nothing() {
     const GUARD: &str = "<choose><when condition='@(CERT == null || !CERT.Verify())'>403</when></choose>";
     let mut above = load("<choose><when condition='@(HAS-A)' /></choose>");
     let load = |above: &Document, text: &str| {
@@ -337,11 +340,11 @@ fn what_takes_too_long_proves_nothing() {
             Document::builder().trust(trust).revocation(Revocation::Off).allow_unanchored().base(above);
         builder.load(&filled(text)).unwrap()
     };
-    assert!(load(&above, &format!("<base />{GUARD}")).proves_certificate());
+    assert!(load(&above, &format!("<base />{GUARD}")).summary().proves_certificate);
     // Each runs the one above many times over.
     for _ in 0..5 {
         above = load(&above, &"<base />".repeat(40));
     }
-    assert!(!load(&above, &format!("<base />{GUARD}")).proves_certificate());
-    assert!(load(&above, &format!("{GUARD}<base />")).proves_certificate());
+    assert!(!load(&above, &format!("<base />{GUARD}")).summary().proves_certificate);
+    assert!(load(&above, &format!("{GUARD}<base />")).summary().proves_certificate);
 }

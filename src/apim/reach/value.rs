@@ -1,6 +1,6 @@
-//! What is known of a value.
+//! Knowledge about a value.
 
-/// What a condition may come to.
+/// Possible results of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Truth {
     pub(super) may_hold: bool,
@@ -11,7 +11,7 @@ impl Truth {
     pub(super) const TRUE: Self = Self { may_hold: true, may_fail: false };
     pub(super) const FALSE: Self = Self { may_hold: false, may_fail: true };
     pub(super) const UNKNOWN: Self = Self { may_hold: true, may_fail: true };
-    /// It comes to nothing: nobody asks it.
+    /// No result: never evaluated.
     pub(super) const NEVER: Self = Self { may_hold: false, may_fail: false };
 
     pub(super) fn not(self) -> Self {
@@ -46,7 +46,7 @@ pub(super) enum What<'p> {
     Text(&'p str),
     /// The caller's own thumbprint, whole, in upper or lower case.
     Thumbprint,
-    /// The same octets in another form, or between texts that are known.
+    /// The same bytes in another form, or between texts that are known.
     Hash,
     /// The caller's own certificate.
     Certificate,
@@ -98,7 +98,7 @@ impl<'p> Seen<'p> {
         }
     }
 
-    /// What it is worth as a condition; the types say that it is one.
+    /// The possible results as a condition.
     pub(super) fn as_condition(self) -> Truth {
         match self.what {
             What::Bool(truth) => truth,
@@ -140,7 +140,7 @@ impl What<'_> {
             (Self::Int(one), Self::Int(two)) => (one == two).into(),
             (Self::Text(one), Self::Text(two)) if one == two => Truth::TRUE,
             (Self::Text(_), Self::Text(_)) if is_ordinal => Truth::FALSE,
-            // Nobody makes a certificate for a thumbprint that is given.
+            // A certificate for a given thumbprint cannot be made.
             (one, two) if one.is_own_thumbprint() && two.is_fixed() => Truth::FALSE,
             (one, two) if one.is_fixed() && two.is_own_thumbprint() => Truth::FALSE,
             _ => Truth::UNKNOWN,

@@ -1,4 +1,4 @@
-//! What elements make: answers, headers, variables, and what is chosen for the backend.
+//! Effects of elements: responses, headers, variables, identity and backend.
 
 use std::borrow::Cow;
 
@@ -6,42 +6,46 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::{
-    Run,
+    Execution,
     headers::{ResponseChange, apply},
 };
 use crate::{
     apim::{
         backend::base_url,
+        decision::{Cause, ChosenIdentity, DocumentResponse},
         expression::{Evaluated, Expression, Fault, Value, Variable},
-        outcome::{Answer, Cause, ChosenIdentity},
         program::{
-            HeaderChange, HeaderMode, HeaderText, IdentitySource, Place, Reply, Section, Slot, Target,
-            Template,
+            BackendTarget, ElementLocation, HeaderChange, HeaderMode, HeaderText, IdentitySource,
+            ReturnResponse, Section, Slot, Template,
         },
     },
     certificate::Thumbprint,
     claims::is_claim,
 };
 
-impl<'r> Run<'r, '_> {
-    pub(super) fn reply(&mut self, reply: &'r Reply, place: &Place) -> Evaluated<Answer> {
+impl<'r> Execution<'r, '_> {
+    pub(super) fn return_response(
+        &mut self,
+        element: &'r ReturnResponse,
+        location: &ElementLocation,
+    ) -> Evaluated<DocumentResponse> {
         let mut headers = HeaderMap::new();
-        for change in &reply.headers {
+        for change in &element.headers {
             let values = self.header_values(change)?;
             apply(&mut headers, &change.name, change.mode, &values);
         }
-        let body = match &reply.body {
+        let body = match &element.body {
             Some(template) => self.text(template)?.unwrap_or_default().into_owned(),
             None => String::new(),
         };
-        Ok(Answer {
-            status: reply.status,
-            reason: reply.reason.clone(),
+        Ok(DocumentResponse {
+            status: element.status,
+            reason: element.reason.clone(),
             headers,
             body: Bytes::from(body),
             cause: Cause {
-                position: place.position,
-                element: place.element,
+                position: location.position,
+                element: location.element,
                 code: None,
                 message: String::new(),
                 chain: None,
@@ -65,7 +69,8 @@ impl<'r> Run<'r, '_> {
     }
 
     pub(super) fn header_values(&mut self, change: &'r HeaderChange) -> Evaluated<Vec<HeaderValue>> {
-        const INVALID: Fault = Fault::Format("The value holds a character that no header may hold.");
+        const INVALID: Fault =
+            Fault::Format("The value contains a character that is not allowed in a header.");
         let mut values = Vec::with_capacity(change.values.len());
         for value in &change.values {
             values.push(match value {
@@ -79,35 +84,43 @@ impl<'r> Run<'r, '_> {
         Ok(values)
     }
 
-    pub(super) fn change_header(&mut self, change: &'r HeaderChange, place: &Place) -> Evaluated<()> {
+    pub(super) fn change_header(
+        &mut self,
+        change: &'r HeaderChange,
+        location: &ElementLocation,
+    ) -> Evaluated<()> {
         self.state.certificate_read = false;
         let values = match self.header_values(change) {
             Ok(values) => values,
             Err(fault) => {
-                // In shadow the request goes on all the same, and not with what the caller wrote there.
+                // In shadow mode the request is forwarded, without the caller's value of this header.
                 if self.is_shadow && self.section == Section::Inbound {
                     self.change_request(&change.name, HeaderMode::Delete, &[]);
                 }
                 return Err(fault);
             }
         };
-        self.note_at(place.position, || match values.first() {
-            Some(first) => format!("header {} is set to {first:?}", change.name),
-            None => format!("header {} is removed", change.name),
+        self.note_at(location.position, || match values.first() {
+            Some(first) => format!("sets header {}: {first:?}", change.name),
+            None => format!("removes header {}", change.name),
         });
         match self.section {
             Section::OnError => {
-                if let Some(answer) = &mut self.answer {
-                    apply(&mut answer.headers, &change.name, change.mode, &values);
+                if let Some(response) = &mut self.error_response {
+                    apply(&mut response.headers, &change.name, change.mode, &values);
                 }
             }
             Section::Outbound => {
-                self.response.push(ResponseChange { name: change.name.clone(), mode: change.mode, values });
+                self.response_changes.push(ResponseChange {
+                    name: change.name.clone(),
+                    mode: change.mode,
+                    values,
+                });
             }
             Section::Inbound | Section::Backend => {
                 let slot = Slot::Header(&change.name);
-                if change.mode.keeps() {
-                    // Of what was there before, something stays.
+                if change.mode.keeps_value() {
+                    // The new value includes the old one.
                     self.state.record_read(slot);
                 }
                 self.state.record_write(slot);
@@ -120,7 +133,7 @@ impl<'r> Run<'r, '_> {
     fn change_request(&mut self, name: &HeaderName, mode: HeaderMode, values: &[HeaderValue]) {
         let headers = self.state.headers.get_or_insert_with(|| self.inputs.facts.headers.clone());
         let is_first = !self.changed.contains(name);
-        // What a caller claims by such a header is neither kept nor added to: it would pass for the gateway's word.
+        // The caller's value of an identity header is never kept: upstreams would take it for the gateway's.
         if is_first && is_claim(name.as_str()) {
             headers.remove(name);
         }
@@ -146,7 +159,7 @@ impl<'r> Run<'r, '_> {
     }
 
     pub(super) fn identity(&mut self, source: &'r IdentitySource) -> Evaluated<ChosenIdentity> {
-        const NONE: Fault = Fault::Format("The expression names no certificate.");
+        const NONE: Fault = Fault::Format("The value is not a certificate id or thumbprint.");
         match source {
             IdentitySource::Fixed(identity) => Ok(identity.clone()),
             IdentitySource::Id(expression) => match self.expression_text(expression)? {
@@ -163,14 +176,13 @@ impl<'r> Run<'r, '_> {
         }
     }
 
-    pub(super) fn target(&mut self, target: &'r Target) -> Evaluated<Uri> {
+    pub(super) fn target(&mut self, target: &'r BackendTarget) -> Evaluated<Uri> {
         match target {
-            Target::Fixed(uri) => Ok(uri.clone()),
-            Target::Backend(_, backend) => Ok(backend.base_url().clone()),
-            Target::Expression(expression) => {
+            BackendTarget::Fixed(uri) => Ok(uri.clone()),
+            BackendTarget::Backend(_, backend) => Ok(backend.base_url().clone()),
+            BackendTarget::Expression(expression) => {
                 let text = self.expression_text(expression)?;
-                text.and_then(|text| base_url(&text))
-                    .ok_or(Fault::Format("The expression yields no base URL."))
+                text.and_then(|text| base_url(&text)).ok_or(Fault::Format("The value is not a base URL."))
             }
         }
     }

@@ -1,42 +1,42 @@
-//! What happened, in words.
+//! Explanations of steps for operators.
 
 use http::Uri;
 
-use super::{Run, Section};
+use super::{Execution, Section};
 use crate::{
     apim::{
         elements::validate::{Invalid, Validation},
         error::Position,
-        explain::Line,
+        explain::ExplanationLine,
         expression::{
             Evaluated, Evaluation, Expression, Function, Inputs, Kind, Node, State, Value, is_trusted,
             trust_failure,
         },
-        program::Target,
+        program::BackendTarget,
     },
     certificate::{Certificate, Presented},
     policy::RejectionKind,
 };
 
-/// More parts of a condition are not told one by one.
-const MOST_PARTS: usize = 200;
-/// More ids of certificates are not listed.
-const MOST_IDS: usize = 8;
-/// The longest text of the caller's choice in a line.
-const LONGEST: usize = 256;
+/// Maximum number of explained parts of one condition.
+const MAX_PARTS: usize = 200;
+/// Maximum number of listed certificate ids.
+const MAX_IDS: usize = 8;
+/// Maximum number of characters of a value or source text.
+const MAX_CHARS: usize = 256;
 
-impl<'r> Run<'r, '_> {
+impl<'r> Execution<'r, '_> {
     pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
         let depth = self.depth;
         if let Some(lines) = &mut self.lines {
-            lines.push(Line { position: None, depth, text: text() });
+            lines.push(ExplanationLine { position: None, depth, text: text() });
         }
     }
 
     pub(super) fn note_at(&mut self, position: Position, text: impl FnOnce() -> String) {
         let depth = self.depth;
         if let Some(lines) = &mut self.lines {
-            lines.push(Line { position: Some(position), depth, text: text() });
+            lines.push(ExplanationLine { position: Some(position), depth, text: text() });
         }
     }
 
@@ -61,8 +61,8 @@ impl<'r> Run<'r, '_> {
         self.depth += 1;
         if let (Err(invalid), Presented::Certificate(certificate)) = (judged, inputs.facts.presented) {
             let problem = match invalid.kind {
-                RejectionKind::NotTrusted => of_chain(certificate, inputs),
-                RejectionKind::Expired | RejectionKind::NotYetValid => of_dates(certificate, inputs),
+                RejectionKind::NotTrusted => chain_problem(certificate, inputs),
+                RejectionKind::Expired | RejectionKind::NotYetValid => validity_problem(certificate, inputs),
                 _ => None,
             };
             if let Some(problem) = problem {
@@ -83,28 +83,28 @@ impl<'r> Run<'r, '_> {
             return;
         }
         let value = self.state.variables.iter().find(|known| known.name == name);
-        let told = value.and_then(|known| shown(&known.value)).unwrap_or_else(|| "a value".into());
-        self.note_at(position, || format!("variable {name:?} is set to {told}"));
+        let printed = value.and_then(|known| self::printed(&known.value)).unwrap_or_else(|| "a value".into());
+        self.note_at(position, || format!("sets variable {name:?}: {printed}"));
     }
 
-    /// Where the request goes, and what becomes of the identities that belong to backends.
-    pub(super) fn explain_backend(&mut self, target: &Target, uri: &Uri, position: Position) {
-        let has_own_choice = self.forwarding.identity.is_some();
-        let replaced = self.forwarding.backend.clone().filter(|_| self.of_backend.is_some());
+    /// Describes the chosen backend and the identity that applies to it.
+    pub(super) fn explain_backend(&mut self, target: &BackendTarget, uri: &Uri, position: Position) {
+        let has_chosen_identity = self.forwarding.identity.is_some();
+        let replaced = self.forwarding.backend.clone().filter(|_| self.backend_identity.is_some());
         self.note_at(position, || match target.id() {
-            Some(id) => format!("the request goes to the backend {id:?}, {uri}"),
-            None => format!("the request goes to {uri}"),
+            Some(id) => format!("backend {id:?}: {uri}"),
+            None => format!("backend: {uri}"),
         });
         self.depth += 1;
-        if let Some(replaced) = replaced.filter(|_| !has_own_choice) {
-            self.note(|| format!("the identity of the backend {replaced:?} does not count any more"));
+        if let Some(replaced) = replaced.filter(|_| !has_chosen_identity) {
+            self.note(|| format!("identity of the backend {replaced:?}: no longer applies"));
         }
         match target.identity() {
-            Some(_) if has_own_choice => {
-                self.note(|| "its own identity does not count: the document has chosen one".into());
+            Some(_) if has_chosen_identity => {
+                self.note(|| "identity of the backend: does not apply; the document has chosen one".into());
             }
             Some(identity) => {
-                self.note(|| format!("unless the document chooses another, it is called as {identity}"));
+                self.note(|| format!("identity of the backend, unless the document chooses one: {identity}"));
             }
             None => {}
         }
@@ -121,13 +121,13 @@ impl<'r> Run<'r, '_> {
             return;
         }
         let verdict = match holds {
-            Ok(true) => "holds, so this branch applies",
-            Ok(false) => "does not hold",
+            Ok(true) => "true, branch taken",
+            Ok(false) => "false",
             Err(fault) => fault.message(),
         };
         let source = one_line(&expression.source);
         self.note_at(position, || format!("when {source}: {verdict}"));
-        // In a state of its own: explaining takes steps as well.
+        // A separate state, since explaining consumes evaluation steps too.
         let mut state = State::default();
         state.headers.clone_from(&self.state.headers);
         for variable in &self.state.variables {
@@ -144,7 +144,7 @@ impl<'r> Run<'r, '_> {
         explain_node(&mut evaluation, &expression.root, &expression.source, 1, &mut parts);
         let depth = self.depth;
         if let Some(lines) = &mut self.lines {
-            lines.extend(parts.into_iter().map(|(deeper, text)| Line {
+            lines.extend(parts.into_iter().map(|(deeper, text)| ExplanationLine {
                 position: None,
                 depth: depth + deeper,
                 text,
@@ -153,7 +153,7 @@ impl<'r> Run<'r, '_> {
     }
 }
 
-/// Parts of a condition in the order in which they are asked, up to the one that decides.
+/// Adds the parts of a condition in evaluation order, up to the deciding one.
 fn explain_node<'r>(
     evaluation: &mut Evaluation<'_, 'r>,
     node: &'r Node,
@@ -161,7 +161,7 @@ fn explain_node<'r>(
     depth: usize,
     parts: &mut Vec<(usize, String)>,
 ) {
-    if parts.len() >= MOST_PARTS {
+    if parts.len() >= MAX_PARTS {
         return;
     }
     let text = one_line(source.get(node.range.start..node.range.end).unwrap_or_default());
@@ -188,23 +188,23 @@ fn explain_node<'r>(
             };
             let found = match kind {
                 Kind::Equal { one, other, .. } | Kind::Order(_, one, other) => {
-                    let mut seen =
+                    let mut operands =
                         [one, other].into_iter().filter(|side| !matches!(side.kind, Kind::Constant(_)));
-                    let seen = seen.next().and_then(|side| evaluation.value(side).ok());
-                    seen.and_then(|value| shown(&value)).map(|value| format!(" (it is {value})"))
+                    let found = operands.next().and_then(|side| evaluation.value(side).ok());
+                    found.and_then(|value| printed(&value)).map(|value| format!(" (found: {value})"))
                 }
                 _ => None,
             };
             parts.push((depth, format!("{verdict}: {text}{}", found.unwrap_or_default())));
-            for told in background(evaluation, node) {
-                parts.push((depth + 1, told));
+            for detail in details(evaluation, node) {
+                parts.push((depth + 1, detail));
             }
         }
     }
 }
 
-/// What a part of a condition does not show: why there is no chain, and among what certificates it looked.
-fn background<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<String> {
+/// Facts behind a part of a condition: why there is no chain, and the certificates of the deployment.
+fn details<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<String> {
     let mut verified = Vec::new();
     let mut looked_up = false;
     node.visit(&mut |part| match &part.kind {
@@ -217,54 +217,54 @@ fn background<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<St
         | Kind::Deployed(_) => looked_up = true,
         _ => {}
     });
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for certificate in verified {
-        if let Ok(Value::Certificate(found)) = evaluation.value(certificate)
-            && let Some(problem) = of_chain(found.certificate, evaluation.inputs)
-            && !told.contains(&problem)
+        if let Ok(Value::Certificate(value)) = evaluation.value(certificate)
+            && let Some(problem) = chain_problem(value.certificate, evaluation.inputs)
+            && !found.contains(&problem)
         {
-            told.push(problem);
+            found.push(problem);
         }
     }
     if looked_up {
         let deployed = evaluation.inputs.deployed();
         let ids = deployed.ids();
-        let named: Vec<_> = ids.iter().take(MOST_IDS).map(|id| one_line(&format!("{id:?}"))).collect();
-        let more = if ids.len() > MOST_IDS { ", ..." } else { "" };
-        told.push(format!(
-            "context.Deployment.Certificates holds {}: {}{more}",
-            deployed.len(),
-            if named.is_empty() { "nobody is found there".to_owned() } else { named.join(", ") }
-        ));
+        let named: Vec<_> = ids.iter().take(MAX_IDS).map(|id| one_line(&format!("{id:?}"))).collect();
+        let more = if ids.len() > MAX_IDS { ", ..." } else { "" };
+        found.push(if named.is_empty() {
+            "context.Deployment.Certificates is empty".to_owned()
+        } else {
+            format!("context.Deployment.Certificates contains {}: {}{more}", deployed.len(), named.join(", "))
+        });
     }
-    told
+    found
 }
 
-/// Why no chain leads to a trusted root.
-fn of_chain(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
+/// Returns the reason why no chain leads to a trusted root.
+fn chain_problem(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
     let trust = inputs.trust?;
     if is_trusted(certificate, trust, inputs.now) {
         return None;
     }
-    of_dates(certificate, inputs)
+    validity_problem(certificate, inputs)
         .or_else(|| Some(format!("no chain: {}", trust_failure(certificate, trust, inputs.now)?)))
 }
 
-/// When it is valid, if it is not now.
-fn of_dates(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
+/// Returns the validity of the certificate if it is not valid now.
+fn validity_problem(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
     let validity = certificate.validity();
     let problem = match inputs.now {
-        now if now > validity.not_after => "the certificate has expired",
-        now if now < validity.not_before => "the certificate is not valid yet",
+        now if now > validity.not_after => "certificate expired",
+        now if now < validity.not_before => "certificate not yet valid",
         _ => return None,
     };
-    Some(format!("{problem}: it is valid from {} to {}", validity.not_before, validity.not_after))
+    Some(format!("{problem}: valid from {} to {}", validity.not_before, validity.not_after))
 }
 
-fn shown(value: &Value<'_>) -> Option<String> {
+fn printed(value: &Value<'_>) -> Option<String> {
     Some(match value {
         Value::Null => "null".into(),
-        Value::Text(text) => format!("{:?}", text.chars().take(LONGEST).collect::<String>()),
+        Value::Text(text) => format!("{:?}", text.chars().take(MAX_CHARS).collect::<String>()),
         Value::Int(value) => value.to_string(),
         Value::Bool(value) => value.to_string(),
         Value::DateTime(ticks) => crate::apim::expression::format_date_time(*ticks),
@@ -280,8 +280,8 @@ fn shown(value: &Value<'_>) -> Option<String> {
 
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= LONGEST {
+    if line.chars().count() <= MAX_CHARS {
         return line;
     }
-    line.chars().take(LONGEST).chain("...".chars()).collect()
+    line.chars().take(MAX_CHARS).chain("...".chars()).collect()
 }

@@ -1,34 +1,34 @@
-//! Why a document was left.
+//! Failures of elements and the responses to them.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::json;
 use crate::apim::{
+    decision::{Cause, DocumentResponse},
     elements::validate::Invalid,
     error::Position,
     expression::{Fault, LastError},
-    outcome::{Answer, Cause},
-    program::Place,
+    program::ElementLocation,
 };
 
-/// Why the section was left.
+/// A failed element, which ends its section.
 pub(super) struct Failure {
     pub(super) error: LastError,
     position: Position,
     element: &'static str,
     status: StatusCode,
     body: String,
-    /// An expression failed, so it is not known what the document would have done.
+    /// True if an expression failed; the further decision of the document is unknown.
     pub(super) is_fault: bool,
 }
 
 impl Failure {
-    /// The answer that `on-error` may change.
-    pub(super) fn into_answer(self) -> Answer {
+    /// Converts into the response, which `on-error` may change.
+    pub(super) fn into_response(self) -> DocumentResponse {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Answer {
+        DocumentResponse {
             status: self.status,
             reason: None,
             headers,
@@ -43,47 +43,47 @@ impl Failure {
         }
     }
 
-    /// For operators it failed here, within the element that `context.LastError` tells.
+    /// Sets the element and position that operators see; `context.LastError` keeps the enclosing element.
     pub(super) fn at(self, element: &'static str, position: Position) -> Self {
         Self { element, position, ..self }
     }
 
-    pub(super) fn of_fault(place: &Place, path: &str, fault: Fault) -> Self {
+    pub(super) fn of_fault(location: &ElementLocation, path: &str, fault: Fault) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self {
             error: LastError {
-                source: place.element.to_owned(),
+                source: location.element.to_owned(),
                 reason: "ExpressionValueEvaluationFailure",
                 message: format!("Expression evaluation failed. {}", fault.message()),
-                scope: place.scope,
-                section: place.section.as_str(),
+                scope: location.scope,
+                section: location.section.as_str(),
                 path: path.to_owned(),
-                policy_id: place.id.clone(),
+                policy_id: location.id.clone(),
             },
-            position: place.position,
-            element: place.element,
+            position: location.position,
+            element: location.element,
             status,
             body: json(status, "Internal server error"),
             is_fault: true,
         }
     }
 
-    pub(super) fn of_certificate(place: &Place, invalid: Invalid) -> Self {
+    pub(super) fn of_certificate(location: &ElementLocation, invalid: Invalid) -> Self {
         let status = StatusCode::UNAUTHORIZED;
         Self {
             error: LastError {
-                source: place.element.to_owned(),
+                source: location.element.to_owned(),
                 reason: invalid.code,
                 message: invalid.message.to_owned(),
-                scope: place.scope,
-                section: place.section.as_str(),
-                path: place.path.clone(),
-                policy_id: place.id.clone(),
+                scope: location.scope,
+                section: location.section.as_str(),
+                path: location.path.clone(),
+                policy_id: location.id.clone(),
             },
-            position: place.position,
-            element: place.element,
+            position: location.position,
+            element: location.element,
             status,
-            body: json(status, invalid.answer),
+            body: json(status, invalid.response),
             is_fault: false,
         }
     }

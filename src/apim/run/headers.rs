@@ -1,10 +1,10 @@
-//! Changes of headers.
+//! Header changes.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::program::HeaderMode;
 
-/// A change that is applied to the backend's response.
+/// A header change for the response of the backend.
 #[derive(Debug)]
 pub(crate) struct ResponseChange {
     pub(crate) name: HeaderName,
@@ -12,7 +12,7 @@ pub(crate) struct ResponseChange {
     pub(crate) values: Vec<HeaderValue>,
 }
 
-/// Changes a header. Without values (they were null) an overridden header is gone.
+/// Changes a header. `Override` without values (all null) removes it.
 pub(crate) fn apply(headers: &mut HeaderMap, name: &HeaderName, mode: HeaderMode, values: &[HeaderValue]) {
     match mode {
         HeaderMode::Skip if headers.contains_key(name) => return,

@@ -1,9 +1,11 @@
-//! A compiled document, run for one request.
+//! Execution of a compiled document for one request.
 
 mod effect;
 mod explain;
 mod failure;
 pub(crate) mod headers;
+
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -11,67 +13,70 @@ use hyper::ext::ReasonPhrase;
 
 use self::{failure::Failure, headers::ResponseChange};
 use super::{
+    decision::{Cause, ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
     document::Inner,
     error::Position,
-    explain::{Line, said},
+    explain::{ExplanationLine, status_line},
     expression::{Evaluation, Inputs, State, Value, trust_failure},
     facts::RequestFacts,
-    outcome::{Answer, Cause, ChosenIdentity, Forward, Forwarding, Outcome, UNREADABLE},
-    program::{Action, Choices, Choose, Condition, IdentitySource, Place, Section, Step, Target},
+    program::{
+        Action, BackendTarget, Choices, Choose, Condition, ElementLocation, IdentitySource, Section, Step,
+    },
 };
 use crate::{
     certificate::{Presented, Timestamp},
     policy::Verification,
 };
 
-/// Decides about a request; `lines` is told what happened, for explanations. In shadow nobody is refused.
+/// Decides about a request. Adds a description of each step to `lines`. In shadow mode no request is rejected.
 pub(crate) fn evaluate(
     document: &Inner,
     facts: &RequestFacts<'_>,
     now: Timestamp,
     is_shadow: bool,
-    lines: Option<&mut Vec<Line>>,
-) -> Outcome {
+    lines: Option<&mut Vec<ExplanationLine>>,
+) -> DocumentDecision {
     let is_unreadable =
         document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_));
     if is_unreadable && !is_shadow {
-        return Outcome::Respond(unreadable());
+        return DocumentDecision::Respond(unreadable());
     }
     let inputs = Inputs::new(*facts, now, document.trust.as_ref(), document.deployment.as_deref());
-    let run = Run {
+    let execution = Execution {
         inputs: &inputs,
         state: State::default(),
         section: Section::Inbound,
         changed: Vec::new(),
-        response: Vec::new(),
+        response_changes: Vec::new(),
         forwarding: Forwarding::default(),
-        of_backend: None,
-        answer: None,
-        judged: false,
-        ignored: false,
+        backend_identity: None,
+        error_response: None,
+        has_judged: false,
+        has_ignored_failure: false,
         is_shadow,
-        is_stuck: false,
+        cannot_forward: false,
         chooses: document.program.chooses.any(),
-        is_callers_choice: false,
-        refusals: 0,
-        refused: is_unreadable.then(|| Box::new(unreadable())),
+        depends_on_certificate: false,
+        withheld_count: 0,
+        withheld: is_unreadable.then(|| Box::new(unreadable())),
         lines,
         depth: 0,
     };
-    let mut outcome = run.request(document);
-    // VerdictCache with the verdict: whoever is told of the refusal need not verify the chain again.
+    let mut decision = execution.request(document);
+    // Stored in the decision, so that its report need not verify the chain again.
     if document.program.used.trust
-        && let Some(answer) = outcome.refusal_mut()
+        && let Some(response) = decision.rejection_mut()
         && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
     {
-        answer.cause.chain = trust_failure(certificate, trust, now);
+        response.cause.chain = trust_failure(certificate, trust, now);
     }
-    outcome
+    decision
 }
 
-/// Null would stand for it in expressions, and a document may let those pass who present nothing.
-fn unreadable() -> Answer {
-    Answer {
+/// The response to a certificate that cannot be read. Expressions would see null, and a document may accept requests
+/// without a certificate.
+fn unreadable() -> DocumentResponse {
+    DocumentResponse {
         status: StatusCode::FORBIDDEN,
         reason: Some(ReasonPhrase::from_static(b"Invalid client certificate")),
         headers: HeaderMap::new(),
@@ -86,43 +91,39 @@ fn unreadable() -> Answer {
     }
 }
 
-/// Whether the next element runs.
-enum Flow {
-    Go,
-    End(Box<Answer>),
-}
+/// Continues with the next element, or ends with a response.
+type StepResult = Result<ControlFlow<Box<DocumentResponse>>, Box<Failure>>;
 
-type Ran = Result<Flow, Box<Failure>>;
-
-struct Run<'r, 'l> {
+/// State of the execution for one request.
+struct Execution<'r, 'l> {
     inputs: &'r Inputs<'r>,
     state: State<'r>,
     section: Section,
-    /// Names of the request's headers that were changed.
+    /// Names of changed request headers.
     changed: Vec<HeaderName>,
-    response: Vec<ResponseChange>,
+    response_changes: Vec<ResponseChange>,
     forwarding: Forwarding,
-    /// The identity of the backend that was chosen last. One that the document chooses itself counts in its place.
-    of_backend: Option<&'r ChosenIdentity>,
-    /// The answer that `on-error` works on.
-    answer: Option<Answer>,
-    /// A rule that could have refused the request looked at the certificate.
-    judged: bool,
-    /// A validation failed and was ignored.
-    ignored: bool,
-    /// Refusals are remembered, and the next element runs.
+    /// Identity of the backend chosen last; `authentication-certificate` takes precedence.
+    backend_identity: Option<&'r ChosenIdentity>,
+    /// The response that `on-error` changes.
+    error_response: Option<DocumentResponse>,
+    /// True if a rule that could have rejected the request has read the certificate.
+    has_judged: bool,
+    /// True if a validation failed and was ignored.
+    has_ignored_failure: bool,
+    /// Rejections are withheld, and the next element runs.
     is_shadow: bool,
-    /// The identity or the backend could not be chosen: the request does not go on, in shadow either.
-    is_stuck: bool,
-    /// The document chooses an identity or a backend.
+    /// True if the identity or the backend could not be chosen; the request is not forwarded, in shadow mode either.
+    cannot_forward: bool,
+    /// True if the document chooses an identity or a backend.
     chooses: bool,
-    /// One was chosen by what the caller's certificate says, which only rules that refuse have proved.
-    is_callers_choice: bool,
-    /// How many refusals were not carried out.
-    refusals: usize,
-    /// The first refusal that was not carried out.
-    refused: Option<Box<Answer>>,
-    lines: Option<&'l mut Vec<Line>>,
+    /// True if identity or backend were chosen by content of the certificate, which only rejecting rules have proven.
+    depends_on_certificate: bool,
+    /// Number of withheld rejections.
+    withheld_count: usize,
+    /// The first withheld rejection.
+    withheld: Option<Box<DocumentResponse>>,
+    lines: Option<&'l mut Vec<ExplanationLine>>,
     depth: usize,
 }
 
@@ -130,23 +131,23 @@ fn json(status: StatusCode, message: &str) -> String {
     format!(r#"{{"statusCode":{},"message":"{message}"}}"#, status.as_u16())
 }
 
-impl<'r> Run<'r, '_> {
-    fn request(mut self, document: &'r Inner) -> Outcome {
+impl<'r> Execution<'r, '_> {
+    fn request(mut self, document: &'r Inner) -> DocumentDecision {
         for section in [Section::Inbound, Section::Outbound] {
             self.section = section;
             match self.steps(document.program.section(section)) {
-                Ok(Flow::Go) => {}
-                Ok(Flow::End(answer)) => return Outcome::Respond(*answer),
-                Err(failure) => return Outcome::Respond(self.fail(*failure, document)),
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(response)) => return DocumentDecision::Respond(*response),
+                Err(failure) => return DocumentDecision::Respond(self.fail(*failure, document)),
             }
         }
-        if self.is_callers_choice
-            && let Some(refused) = self.refused
+        if self.depends_on_certificate
+            && let Some(withheld) = self.withheld
         {
-            return Outcome::Respond(*refused);
+            return DocumentDecision::Respond(*withheld);
         }
         if self.forwarding.identity.is_none() {
-            self.forwarding.identity = self.of_backend.cloned();
+            self.forwarding.identity = self.backend_identity.cloned();
         }
         let headers = self.state.headers.take();
         if let Some(headers) = &headers {
@@ -154,154 +155,163 @@ impl<'r> Run<'r, '_> {
             self.forwarding.headers = self.changed.iter().map(|name| (name.clone(), values(name))).collect();
         }
         let has_certificate = matches!(self.inputs.facts.presented, Presented::Certificate(_));
-        let is_admitted = has_certificate && self.judged && !self.ignored && self.refused.is_none();
+        let is_admitted =
+            has_certificate && self.has_judged && !self.has_ignored_failure && self.withheld.is_none();
         let variables = self.state.variables.iter().filter_map(|variable| match &variable.value {
             Value::Text(text) => Some((variable.name.into(), text.clone().into_owned())),
             _ => None,
         });
-        Outcome::Forward(Forward {
+        DocumentDecision::Forward(Forward {
             variables: variables.collect(),
             headers,
             forwarding: self.forwarding,
-            response: self.response,
+            response: self.response_changes,
             admits: is_admitted.then(|| Verification::of(document.program.is_anchored)),
-            refused: self.refused,
+            withheld: self.withheld,
         })
     }
 
-    /// Runs `on-error` on the answer that a failure makes.
-    fn fail(&mut self, failure: Failure, document: &'r Inner) -> Answer {
+    /// Runs `on-error` on the response to a failure.
+    fn fail(&mut self, failure: Failure, document: &'r Inner) -> DocumentResponse {
         self.state.last_error = Some(failure.error.clone());
         self.section = Section::OnError;
         self.depth = 0;
-        let answer = failure.into_answer();
-        let cause = answer.cause.clone();
-        self.answer = Some(answer);
+        let response = failure.into_response();
+        let cause = response.cause.clone();
+        self.error_response = Some(response);
         self.note(|| "on-error runs".into());
         match self.steps(document.program.section(Section::OnError)) {
-            Ok(Flow::Go) => {}
-            Ok(Flow::End(mut answer)) => {
-                answer.cause = cause;
-                return *answer;
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(mut response)) => {
+                response.cause = cause;
+                return *response;
             }
-            // What was changed before is lost with it.
-            Err(again) => return Answer { cause, ..again.into_answer() },
+            // A failure in `on-error` discards the changes before it.
+            Err(again) => return DocumentResponse { cause, ..again.into_response() },
         }
-        self.answer.take().unwrap_or_else(unreadable)
+        self.error_response.take().unwrap_or_else(unreadable)
     }
 
-    fn steps(&mut self, steps: &'r [Step]) -> Ran {
+    fn steps(&mut self, steps: &'r [Step]) -> StepResult {
         for step in steps {
             let ended = match self.step(step) {
-                Ok(Flow::Go) => continue,
-                // Without its choice the request would go to the route's backend under the route's identity, which
-                // the document means for others.
+                Ok(ControlFlow::Continue(())) => continue,
+                // Without this choice the request would reach the route's backend with the route's identity.
                 Err(failure) if matches!(step.action, Action::Authenticate(_) | Action::Backend(_)) => {
-                    self.is_stuck = true;
+                    self.cannot_forward = true;
                     return Err(failure);
                 }
-                // Nor is it known what it would have chosen had a condition or a variable not failed.
+                // After a failed condition or variable the choice of the document is unknown.
                 Err(failure)
                     if failure.is_fault
                         && self.chooses
                         && self.section == Section::Inbound
                         && !matches!(step.action, Action::Header(_) | Action::Return(_)) =>
                 {
-                    self.is_stuck = true;
+                    self.cannot_forward = true;
                     return Err(failure);
                 }
-                Err(failure) if self.is_shadow && !self.is_stuck => Box::new(failure.into_answer()),
-                Ok(Flow::End(answer)) if self.is_shadow && !self.is_stuck && answer.refuses() => answer,
+                Err(failure) if self.is_shadow && !self.cannot_forward => Box::new(failure.into_response()),
+                Ok(ControlFlow::Break(response))
+                    if self.is_shadow && !self.cannot_forward && response.is_rejection() =>
+                {
+                    response
+                }
                 ended => return ended,
             };
-            self.refusals += 1;
-            self.refused.get_or_insert(ended);
+            self.withheld_count += 1;
+            self.withheld.get_or_insert(ended);
         }
-        Ok(Flow::Go)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn evaluation(&mut self) -> Evaluation<'_, 'r> {
         Evaluation { inputs: self.inputs, state: &mut self.state }
     }
 
-    fn step(&mut self, step: &'r Step) -> Ran {
-        let place = &step.place;
-        let failed = |fault| Box::new(Failure::of_fault(place, &place.path, fault));
+    fn step(&mut self, step: &'r Step) -> StepResult {
+        let location = &step.location;
+        let failed = |fault| Box::new(Failure::of_fault(location, &location.path, fault));
         match &step.action {
             Action::Base(program) => return self.steps(program.section(self.section)),
-            Action::Choose(choose) => return self.choose(choose, place),
-            Action::Return(reply) => {
-                let answer = self.reply(reply, place).map_err(failed)?;
-                self.note_at(place.position, || {
-                    format!("return-response answers {}", said(answer.status, answer.reason()))
+            Action::Choose(choose) => return self.choose(choose, location),
+            Action::Return(element) => {
+                let response = self.return_response(element, location).map_err(failed)?;
+                self.note_at(location.position, || {
+                    format!("return-response: {}", status_line(response.status, response.reason_phrase()))
                 });
-                return Ok(Flow::End(Box::new(answer)));
+                return Ok(ControlFlow::Break(Box::new(response)));
             }
             Action::Validate(validation) => {
                 self.state.certificate_read = true;
                 let judged = validation.judge(self.inputs);
-                self.explain_validation(validation, judged, place.position);
+                self.explain_validation(validation, judged, location.position);
                 match judged {
-                    Ok(()) => self.judged = true,
-                    Err(_) if validation.ignore_error => self.ignored = true,
-                    Err(invalid) => return Err(Box::new(Failure::of_certificate(place, invalid))),
+                    Ok(()) => self.has_judged = true,
+                    Err(_) if validation.ignore_error => self.has_ignored_failure = true,
+                    Err(invalid) => return Err(Box::new(Failure::of_certificate(location, invalid))),
                 }
             }
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
                 if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
-                    self.is_callers_choice |=
+                    self.depends_on_certificate |=
                         expression.dependencies.certificate || expression.dependencies.variables;
                 }
-                self.note_at(place.position, || format!("the backend is called as {identity}"));
+                self.note_at(location.position, || format!("backend identity: {identity}"));
                 self.forwarding.identity = Some(identity);
             }
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
-                if let Target::Expression(expression) = target {
-                    self.is_callers_choice |=
+                if let BackendTarget::Expression(expression) = target {
+                    self.depends_on_certificate |=
                         expression.dependencies.certificate || expression.dependencies.variables;
                 }
-                self.explain_backend(target, &uri, place.position);
+                self.explain_backend(target, &uri, location.position);
                 self.forwarding.base_url = Some(uri);
                 self.forwarding.backend = target.id().cloned();
-                self.of_backend = target.identity();
+                self.backend_identity = target.identity();
             }
-            Action::Header(change) => self.change_header(change, place).map_err(failed)?,
+            Action::Header(change) => self.change_header(change, location).map_err(failed)?,
             Action::Variable(name, template) => {
                 let set = self.set_variable(name, template);
                 set.map_err(failed)?;
-                self.explain_variable(name, place.position);
+                self.explain_variable(name, location.position);
             }
             Action::Status(status, reason) => {
-                if let Some(answer) = &mut self.answer {
-                    (answer.status, answer.reason) = (*status, reason.clone());
+                if let Some(response) = &mut self.error_response {
+                    (response.status, response.reason) = (*status, reason.clone());
                 }
             }
             Action::Body(template) => {
                 let body = self.text(template).map_err(failed)?.unwrap_or_default();
-                if let Some(answer) = &mut self.answer {
-                    answer.body = Bytes::from(body.into_owned());
+                if let Some(response) = &mut self.error_response {
+                    response.body = Bytes::from(body.into_owned());
                 }
             }
         }
-        Ok(Flow::Go)
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// A choice by the certificate leaves a trace in all that its branches set, and in what they do not set as well.
-    fn choose(&mut self, choose: &'r Choose, place: &'r Place) -> Ran {
+    /// Runs a `choose`. If a condition read the certificate, all slots that any branch sets depend on it.
+    fn choose(&mut self, choose: &'r Choose, location: &'r ElementLocation) -> StepResult {
         let mut saw_certificate = false;
-        let ran = self.first_that_holds(choose, place, &mut saw_certificate);
+        let result = self.first_true_branch(choose, location, &mut saw_certificate);
         if saw_certificate {
             choose.visit_slots(&mut |slot| {
                 self.state.certificate_dependent.insert(slot);
             });
         }
-        ran
+        result
     }
 
-    /// Runs the branch that applies.
-    fn first_that_holds(&mut self, choose: &'r Choose, place: &'r Place, saw_certificate: &mut bool) -> Ran {
+    /// Runs the first branch whose condition is true.
+    fn first_true_branch(
+        &mut self,
+        choose: &'r Choose,
+        location: &'r ElementLocation,
+        saw_certificate: &mut bool,
+    ) -> StepResult {
         for branch in &choose.branches {
             let holds = match &branch.condition {
                 Condition::Constant(holds) => *holds,
@@ -309,10 +319,10 @@ impl<'r> Run<'r, '_> {
                     self.state.certificate_read = false;
                     let holds = self.evaluation().condition(&expression.root);
                     *saw_certificate |= self.state.certificate_read;
-                    self.judged |= branch.decides_refusal && self.state.certificate_read;
+                    self.has_judged |= branch.decides_rejection && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {
-                        Box::new(Failure::of_fault(place, &branch.path, fault).at("when", branch.position))
+                        Box::new(Failure::of_fault(location, &branch.path, fault).at("when", branch.position))
                     })?
                 }
             };
@@ -322,32 +332,32 @@ impl<'r> Run<'r, '_> {
         }
         match &choose.otherwise {
             Some(steps) => {
-                self.note(|| "otherwise applies".into());
+                self.note(|| "otherwise: branch taken".into());
                 self.branch(choose, steps, choose.otherwise_chooses)
             }
-            None => Ok(Flow::Go),
+            None => Ok(ControlFlow::Continue(())),
         }
     }
 
-    /// In shadow, whoever is refused in a branch that chooses less than another does is answered: it would go on
-    /// without the choice that others get.
-    fn branch(&mut self, choose: &'r Choose, steps: &'r [Step], chooses: Choices) -> Ran {
-        let refusals = self.refusals;
-        let ran = self.deeper(|run| run.steps(steps))?;
-        if self.refusals > refusals
+    /// Runs a branch. In shadow mode a rejection is sent after all if another branch chooses more: the request would be
+    /// forwarded without that choice.
+    fn branch(&mut self, choose: &'r Choose, steps: &'r [Step], chooses: Choices) -> StepResult {
+        let withheld_before = self.withheld_count;
+        let flow = self.nested(|execution| execution.steps(steps))?;
+        if self.withheld_count > withheld_before
             && !chooses.covers(choose.chooses)
-            && let Some(refused) = self.refused.take()
+            && let Some(withheld) = self.withheld.take()
         {
-            self.is_stuck = true;
-            return Ok(Flow::End(refused));
+            self.cannot_forward = true;
+            return Ok(ControlFlow::Break(withheld));
         }
-        Ok(ran)
+        Ok(flow)
     }
 
-    fn deeper(&mut self, run: impl FnOnce(&mut Self) -> Ran) -> Ran {
+    fn nested(&mut self, run: impl FnOnce(&mut Self) -> StepResult) -> StepResult {
         self.depth += 1;
-        let ran = run(self);
+        let result = run(self);
         self.depth -= 1;
-        ran
+        result
     }
 }

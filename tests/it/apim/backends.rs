@@ -59,7 +59,7 @@ fn last_backend_is_effective_and_an_identity_of_the_document_always() {
 fn base_document_keeps_its_backends() {
     let south = Backend::new("https://south.internal").unwrap().with_identity(thumbprint());
     let above =
-        Document::builder().backend("south", south).load("<set-backend-service backend-id='south' />");
+        Document::builder().add_backend("south", south).load("<set-backend-service backend-id='south' />");
     let above = above.unwrap();
     let load = |text: &str| WORLD.builder().base(&above).load(text).unwrap();
     let printed = WORLD.fill("the certificate with the thumbprint ORDERS-THUMBPRINT");
@@ -76,7 +76,7 @@ fn base_document_keeps_its_backends() {
     ] {
         let document = load(&text);
         assert_eq!(chosen(&document), expected, "{text}");
-        let ids: Vec<_> = document.backends_named().into_iter().map(|(id, ..)| id).collect();
+        let ids: Vec<_> = document.summary().backends.iter().map(|(id, _)| &**id).collect();
         assert_eq!(ids, named, "{text}");
     }
     // Backends of the base document's builder are not known to this one.
@@ -89,8 +89,11 @@ fn document_reports_the_backends_that_it_names() {
     let document = WORLD
         .load(&format!("{URL}\n  {WEST}\n<choose>\n<when condition='true'>{EAST}</when></choose>"))
         .unwrap();
-    assert_eq!(document.backends_named(), [("west", 2, 3), ("east", 4, 24)]);
-    let urls: Vec<_> = document.base_urls().iter().map(|(uri, line, _)| (uri.to_string(), *line)).collect();
+    let backends = document.summary().backends.iter();
+    let backends: Vec<_> = backends.map(|(id, position)| (&**id, position.line, position.column)).collect();
+    assert_eq!(backends, [("west", 2, 3), ("east", 4, 24)]);
+    let urls: Vec<_> =
+        document.summary().base_urls.iter().map(|(uri, at)| (uri.to_string(), at.line)).collect();
     let expected =
         [("https://north.internal/", 1), ("https://west.internal/", 2), ("https://east.internal/v2", 4)];
     assert_eq!(urls, expected.map(|(url, line)| (url.to_owned(), line)));
@@ -101,9 +104,9 @@ fn document_reports_the_backends_that_it_names() {
         (format!("{WEST}{ORDERS}"), true, true, true),
     ] {
         let document = WORLD.load(&text).unwrap();
-        assert_eq!(document.chooses_backend(), backend, "{text}");
-        assert_eq!(document.chooses_identity(), identity, "{text}");
-        assert_eq!(document.authenticates(), authenticates, "{text}");
+        assert_eq!(document.summary().chooses_backend, backend, "{text}");
+        assert_eq!(document.summary().chooses_identity, identity, "{text}");
+        assert_eq!(document.summary().has_authentication_certificate, authenticates, "{text}");
     }
 }
 
@@ -111,21 +114,20 @@ fn document_reports_the_backends_that_it_names() {
 fn identity_of_a_backend_is_resolved_like_one_of_the_document() {
     let builder = |identity: ChosenIdentity| {
         let backend = Backend::new("https://north.internal").unwrap().with_identity(identity);
-        WORLD.builder().backend("north", backend)
+        WORLD.builder().add_backend("north", backend)
     };
     let text = "<base />\n<set-backend-service backend-id='north' />";
     let document = builder(thumbprint()).only_known_certificates().load(text).unwrap();
     let named: Vec<_> =
-        document.certificates_named().map(|(id, line, column)| (id.to_string(), line, column)).collect();
+        document.summary().certificates.iter().map(|(id, at)| (id.to_string(), at.line, at.column)).collect();
     assert_eq!(named, [(thumbprint().to_string(), 2, 22)]);
     let gone = || ChosenIdentity::Id("gone".into());
     let document = builder(gone()).load(text).unwrap();
     let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
-    let expected = "2:22: the deployment has no certificate with the id \"gone\" (the identity of the backend \
-                    \"north\") now";
+    let expected = "2:22: no certificate has the id \"gone\" (identity of the backend \"north\") at present";
     assert!(warnings.iter().any(|warning| warning == expected), "{warnings:?}");
     let errors = builder(gone()).only_known_certificates().load(text).unwrap_err();
-    let expected = "2:22: there is no certificate with the id \"gone\" (the identity of the backend \"north\"): known are ";
+    let expected = "2:22: no certificate has the id \"gone\" (identity of the backend \"north\"); known: ";
     assert!(errors.to_string().starts_with(expected), "{errors}");
 }
 
@@ -134,10 +136,10 @@ fn identity_over_http_is_warned_of() {
     let plain = || Backend::new("http://plain.internal").unwrap();
     let load = |builder: DocumentBuilder| builder.load("<set-backend-service backend-id='plain' />").unwrap();
     let is_warned = |document: &Document| {
-        document.warnings().iter().any(|warning| warning.message().contains("never shown over http"))
+        document.warnings().iter().any(|warning| warning.message().contains("never presented over http"))
     };
-    assert!(!is_warned(&load(WORLD.builder().backend("plain", plain()))));
-    assert!(is_warned(&load(WORLD.builder().backend("plain", plain().with_identity(thumbprint())))));
+    assert!(!is_warned(&load(WORLD.builder().add_backend("plain", plain()))));
+    assert!(is_warned(&load(WORLD.builder().add_backend("plain", plain().with_identity(thumbprint())))));
 }
 
 #[test]
@@ -145,15 +147,15 @@ fn many_backends_are_not_listed_in_errors() {
     let errors = |count: usize| {
         let backend = Backend::new("https://north.internal").unwrap();
         let builder = (0..count).fold(Document::builder(), |builder, number| {
-            builder.backend(number.to_string(), backend.clone())
+            builder.add_backend(number.to_string(), backend.clone())
         });
         builder.load("<set-backend-service backend-id='x' />").unwrap_err().to_string()
     };
     for (count, reported) in [
-        (0, "1:22: no backend has the id \"x\": none is known here"),
-        (1, "1:22: no backend has the id \"x\": known are \"0\""),
-        (5, "1:22: no backend has the id \"x\": known are \"0\", \"1\", \"2\", \"3\", \"4\""),
-        (6, "1:22: no backend has the id \"x\": 6 others are known"),
+        (0, "1:22: no backend has the id \"x\"; no backends are configured"),
+        (1, "1:22: no backend has the id \"x\"; known: \"0\""),
+        (5, "1:22: no backend has the id \"x\"; known: \"0\", \"1\", \"2\", \"3\", \"4\""),
+        (6, "1:22: no backend has the id \"x\"; 6 others are known"),
     ] {
         assert_eq!(errors(count), reported);
     }
@@ -176,7 +178,7 @@ fn backends_have_base_urls() {
         "https://orders.internal/%2e%2e/v2",
     ] {
         let error = Backend::new(odd).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{odd:?} is no base URL: http")), "{error}");
+        assert!(error.starts_with(&format!("invalid base URL {odd:?}; use http")), "{error}");
     }
 }
 
@@ -239,22 +241,22 @@ fn backends_and_their_identities_are_explained() {
             .map(ToOwned::to_owned)
             .collect::<Vec<_>>()
     };
-    let goes_west = "line 1: the request goes to the backend \"west\", https://west.internal/";
+    let goes_west = "line 1: backend \"west\": https://west.internal/";
     assert_eq!(
         explain(&format!("{WEST}\n{EAST}")),
         [
             goes_west,
-            "  unless the document chooses another, it is called as the certificate with the id fabrikam",
-            "line 2: the request goes to the backend \"east\", https://east.internal/v2",
-            "  the identity of the backend \"west\" does not count any more",
+            "  identity of the backend, unless the document chooses one: the certificate with the id fabrikam",
+            "line 2: backend \"east\": https://east.internal/v2",
+            "  identity of the backend \"west\": no longer applies",
         ]
     );
     assert_eq!(
         explain(&format!("{ORDERS}{WEST}")),
         [
-            "line 1: the backend is called as the certificate with the id orders",
+            "line 1: backend identity: the certificate with the id orders",
             goes_west,
-            "  its own identity does not count: the document has chosen one",
+            "  identity of the backend: does not apply; the document has chosen one",
         ]
     );
 }

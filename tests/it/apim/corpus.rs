@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use tower_mtls::apim::{ChosenIdentity, Document, Outcome};
+use tower_mtls::apim::{ChosenIdentity, Document, DocumentDecision};
 
 use super::world::{WORLD, evaluate, joined};
 
@@ -184,12 +184,12 @@ pub(crate) fn documents() -> Vec<(String, String)> {
     documents
 }
 
-pub(crate) fn decision(outcome: &Outcome) -> String {
+pub(crate) fn decision(outcome: &DocumentDecision) -> String {
     let mut decision = String::new();
     match outcome {
-        Outcome::Respond(answer) => {
+        DocumentDecision::Respond(answer) => {
             write!(decision, "{}", answer.status().as_u16()).unwrap();
-            if let Some(reason) = answer.reason() {
+            if let Some(reason) = answer.reason_phrase() {
                 write!(decision, " {reason}").unwrap();
             }
             let body = String::from_utf8(answer.body().to_vec()).unwrap();
@@ -208,7 +208,7 @@ pub(crate) fn decision(outcome: &Outcome) -> String {
                 write!(decision, " {body}").unwrap();
             }
         }
-        Outcome::Forward(forward) => {
+        DocumentDecision::Forward(forward) => {
             decision.push_str("pass");
             decision.push_str(if forward.admits() { " admitted" } else { "" });
             match forward.forwarding().identity() {
@@ -263,7 +263,7 @@ fn documents_can_be_explained() {
             let facts = tower_mtls::apim::RequestFacts::new(&request, &presented);
             let explanation = document.explain(&facts, super::world::NOW);
             assert_eq!(
-                decision(explanation.outcome()),
+                decision(explanation.decision()),
                 decision(&evaluate(&document, &presented)),
                 "{name}: {caller}"
             );
@@ -276,11 +276,11 @@ fn documents_can_be_explained() {
 fn callers_without_a_certificate_get_500_exactly_where_a_warning_says_so() {
     for (name, text) in documents() {
         let document: Document = WORLD.load(&text).unwrap();
-        let warned =
-            document.warnings().iter().any(|warning| warning.message().contains("answered with 500"));
+        let warned = document.warnings().iter().any(|warning| warning.message().contains("fail with 500"));
         let outcome = evaluate(&document, &WORLD.certificate("none"));
-        let fails =
-            outcome.answer().is_some_and(|answer| answer.code() == Some("ExpressionValueEvaluationFailure"));
+        let fails = outcome
+            .response()
+            .is_some_and(|answer| answer.code() == Some("ExpressionValueEvaluationFailure"));
         assert_eq!(warned, fails, "{name}: {:?}", document.warnings());
     }
 }

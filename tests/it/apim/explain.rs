@@ -18,17 +18,17 @@ fn document_is_explained_condition_by_condition() {
                         /></return-response>\n</when>\n</choose>\n<authentication-certificate certificate-id=\"orders\" />";
     let passed = explain(TEXT, "orders");
     let expected = "line 2: when @(context.Request.Certificate == null || !context.Request.Certificate.VerifyNoRevocation() || \
-                    context.Request.Certificate.Subject != \"CN=orders, O=Contoso\"): does not hold\n  false: \
-                    context.Request.Certificate == null (it is a certificate with the thumbprint ORDERS-THUMBPRINT)\n  false: \
+                    context.Request.Certificate.Subject != \"CN=orders, O=Contoso\"): false\n  false: \
+                    context.Request.Certificate == null (found: a certificate with the thumbprint ORDERS-THUMBPRINT)\n  false: \
                     !context.Request.Certificate.VerifyNoRevocation()\n  false: context.Request.Certificate.Subject != \"CN=orders, \
-                    O=Contoso\" (it is \"CN=orders, O=Contoso\")\nline 6: the backend is called as the certificate with the id \
-                    orders\nforwarded; the certificate is admitted";
+                    O=Contoso\" (found: \"CN=orders, O=Contoso\")\nline 6: backend identity: the certificate with the id \
+                    orders\nforwarded; certificate admitted";
     assert_eq!(passed, WORLD.fill(expected));
     let refused = explain(TEXT, "billing");
     assert!(refused.contains("true: context.Request.Certificate.Subject"), "{refused}");
-    assert!(refused.contains("(it is \"CN=billing, O=Contoso\")"), "{refused}");
+    assert!(refused.contains("(found: \"CN=billing, O=Contoso\")"), "{refused}");
     assert!(
-        refused.ends_with("answered 403 Invalid client certificate by return-response in line 3"),
+        refused.ends_with("response: 403 Invalid client certificate by return-response on line 3"),
         "{refused}"
     );
     let missing = explain(TEXT, "none");
@@ -44,8 +44,8 @@ fn validation_is_explained_claim_by_claim() {
         "line 1: validate-client-certificate: ClientCertificateIdentityNotMatched: Certificate does not match any of allowed \
          identities.",
         "  identity 1: holds: common-name is \"orders\"",
-        "  identity 1: FAILS: dns-name is \"x\" (it has: \"orders.contoso.com\", \"api.contoso.com\")",
-        "answered 401 by validate-client-certificate in line 1: ClientCertificateIdentityNotMatched: Certificate does not \
+        "  identity 1: FAILS: dns-name is \"x\" (found: \"orders.contoso.com\", \"api.contoso.com\")",
+        "response: 401 by validate-client-certificate on line 1: ClientCertificateIdentityNotMatched: Certificate does not \
          match any of allowed identities.",
     ] {
         assert!(reported.lines().any(|reported| reported == line), "{line}: {reported}");
@@ -60,7 +60,7 @@ fn failing_expression_is_explained() {
     );
     assert!(reported.contains("Object reference not set to an instance of an object."), "{reported}");
     assert!(
-        reported.contains("answered 500 by when in line 1: ExpressionValueEvaluationFailure"),
+        reported.contains("response: 500 by when on line 1: ExpressionValueEvaluationFailure"),
         "{reported}"
     );
 }
@@ -80,8 +80,8 @@ fn details_of_a_line_follow_below_it() {
     let validate = "<validate-client-certificate><identities><identity subject=\"CN=other, O=Contoso\" \
                     /></identities></validate-client-certificate>";
     for (text, caller, expected) in [
-        (verify.as_str(), "expired", "    the certificate has expired: it is valid from "),
-        (&verify, "early", "    the certificate is not valid yet: it is valid from "),
+        (verify.as_str(), "expired", "    certificate expired: valid from "),
+        (&verify, "early", "    certificate not yet valid: valid from "),
         (
             &verify,
             "impostor",
@@ -91,25 +91,25 @@ fn details_of_a_line_follow_below_it() {
         (
             &store,
             "billing",
-            "    context.Deployment.Certificates holds 3: \"fabrikam\", \"issuing-ca\", \"orders\"",
+            "    context.Deployment.Certificates contains 3: \"fabrikam\", \"issuing-ca\", \"orders\"",
         ),
         (validate, "impostor", "  no chain: a signature in the chain is wrong"),
-        (validate, "expired", "  the certificate has expired: it is valid from "),
+        (validate, "expired", "  certificate expired: valid from "),
         (
             validate,
             "orders",
-            "  identity 1: FAILS: subject is \"CN=other, O=Contoso\" (it has: CN=orders, O=Contoso)",
+            "  identity 1: FAILS: subject is \"CN=other, O=Contoso\" (found: CN=orders, O=Contoso)",
         ),
-        (&verify, "none", "  line 1: return-response answers 403 No"),
+        (&verify, "none", "  line 1: return-response: 403 No"),
         (
             "<set-variable name=\"a\" value=\"@(context.Request.Certificate.Subject)\" />",
             "orders",
-            "line 1: variable \"a\" is set to \"CN=orders, O=Contoso\"",
+            "line 1: sets variable \"a\": \"CN=orders, O=Contoso\"",
         ),
         (
             "<set-variable name=\"a\" value=\"@(context.Request.Certificate == null)\" />",
             "orders",
-            "line 1: variable \"a\" is set to false",
+            "line 1: sets variable \"a\": false",
         ),
     ] {
         let reported = explain(text, caller);
@@ -150,12 +150,12 @@ fn refusal_contains_the_reason_of_a_missing_chain() {
         };
         let document = WORLD.load(text).unwrap();
         for refused in [
-            document.evaluate(&RequestFacts::new(&request(), &presented), NOW).answer(),
+            document.evaluate(&RequestFacts::new(&request(), &presented), NOW).response(),
             document
                 .evaluate_shadow(&RequestFacts::new(&request(), &presented), NOW)
                 .forward()
                 .unwrap()
-                .refused(),
+                .withheld_response(),
         ] {
             assert_eq!(refused.unwrap().chain_failure(), expected, "{caller}: {text}");
         }

@@ -331,8 +331,8 @@ fn missing_certificate_is_an_error_if_requested() {
     let errors = load(Document::builder().only_known_certificates()).unwrap_err();
     let places: Vec<_> = errors.iter().map(|error| error.line()).collect();
     assert_eq!(places, [2, 3, 4], "{errors}");
-    assert!(errors.to_string().contains("\"issuing-ca\" has no private key"), "{errors}");
-    assert!(errors.to_string().contains("there is no certificate with the id \"gone\""), "{errors}");
+    assert!(errors.to_string().contains("\"issuing-ca\": no private key"), "{errors}");
+    assert!(errors.to_string().contains("no certificate has the id \"gone\""), "{errors}");
 }
 
 #[test]
@@ -347,9 +347,14 @@ fn document_reports_its_base_urls_and_identities() {
                </choose>"#,
         )
         .unwrap();
-    assert!(document.chooses_identity() && document.chooses_backend());
-    let urls: Vec<_> = document.base_urls().iter().map(|(uri, line, _)| (uri.to_string(), *line)).collect();
+    assert!(document.summary().chooses_identity && document.summary().chooses_backend);
+    let urls: Vec<_> =
+        document.summary().base_urls.iter().map(|(uri, at)| (uri.to_string(), at.line)).collect();
     assert_eq!(urls, [("http://readers.internal/".to_owned(), 3)]);
     let plain = WORLD.load("<set-variable name=\"a\" value=\"b\" />").unwrap();
-    assert!(!plain.chooses_identity() && !plain.chooses_backend() && plain.base_urls().is_empty());
+    assert!(
+        !plain.summary().chooses_identity
+            && !plain.summary().chooses_backend
+            && plain.summary().base_urls.is_empty()
+    );
 }

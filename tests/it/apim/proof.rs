@@ -1,6 +1,6 @@
 //! Conditions that prove a certificate, and warnings about those that do not.
 
-use tower_mtls::apim::{FindingKind, Outcome};
+use tower_mtls::apim::{DocumentDecision, FindingKind};
 
 use super::texts::*;
 use super::world::{WORLD, evaluate};
@@ -8,7 +8,7 @@ use super::world::{WORLD, evaluate};
 fn admits(text: &str) -> bool {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
     match evaluate(&document, &WORLD.certificate("lone")) {
-        Outcome::Forward(forward) => forward.admits(),
+        DocumentDecision::Forward(forward) => forward.admits(),
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -33,15 +33,15 @@ fn condition_admits_only_if_it_could_have_refused() {
         let text = format!("<choose>{text}</choose>");
         assert_eq!(admits(&text), admitted, "{text}");
         // Admission requires a judgement; none of these refuses all other callers.
-        assert!(!WORLD.load(&text).unwrap().proves_certificate(), "{text}");
+        assert!(!WORLD.load(&text).unwrap().summary().proves_certificate, "{text}");
     }
-    assert!(WORLD.load(PROVEN).unwrap().proves_certificate());
+    assert!(WORLD.load(PROVEN).unwrap().summary().proves_certificate);
     // `on-error` admits no caller.
     let late = format!(
         "<policies><inbound /><on-error><choose>{}</choose></on-error></policies>",
         when(IS_ORDERS, &answer(403))
     );
-    assert!(!WORLD.load(&late).unwrap().proves_certificate());
+    assert!(!WORLD.load(&late).unwrap().summary().proves_certificate);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn thumbprint_is_proven_only_by_a_comparison_with_the_callers_own() {
     ] {
         let text = format!("<choose>{}</choose>", when(&code, &answer(403)));
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
-        assert_eq!(document.proves_certificate(), proves, "{code}");
+        assert_eq!(document.summary().proves_certificate, proves, "{code}");
     }
 }
 
@@ -114,14 +114,14 @@ fn mentioned_chain_or_thumbprint_proves_nothing() {
     }
 }
 
-const UNCHECKED: &str = "a caller without a certificate is passed on";
+const UNCHECKED: &str = "requests without a certificate pass";
 
 /// Whether callers without a certificate pass for certain, and whether a self-signed one may be admitted.
 fn warned(text: &str) -> [bool; 2] {
     let document = WORLD.load(text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
     let anonymous = document.warnings().iter().any(|it| it.message().starts_with(UNCHECKED));
     let stranger = document.warnings().iter().any(|it| it.kind() == FindingKind::Unanchored);
-    assert_eq!(stranger, !document.is_anchored(), "{text}");
+    assert_eq!(stranger, !document.summary().is_anchored, "{text}");
     [anonymous, stranger]
 }
 
@@ -207,6 +207,6 @@ fn guard_of_texts_and_numbers_proves_only_its_refusals() {
     ] {
         let errors = WORLD.load(&format!("{guard}{chosen}")).unwrap_err().to_string();
         assert!(errors.contains("the caller would choose"), "{guard}: {errors}");
-        assert!(!WORLD.load(&guard).unwrap().proves_certificate(), "{guard}");
+        assert!(!WORLD.load(&guard).unwrap().summary().proves_certificate, "{guard}");
     }
 }

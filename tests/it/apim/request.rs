@@ -124,7 +124,7 @@ fn values_that_grow_with_a_request_are_charged_before_allocation() {
         let (request, presented) = (request.body(()).unwrap(), WORLD.certificate("none"));
         let started = std::time::Instant::now();
         let outcome = document.evaluate(&RequestFacts::new(&request, &presented), NOW);
-        let message = outcome.answer().map(|answer| answer.message().to_owned());
+        let message = outcome.response().map(|answer| answer.message().to_owned());
         let is_stopped = message.as_ref().is_some_and(|message| message.contains("limit on steps or memory"));
         assert_eq!(is_stopped, stopped, "{length}: {message:?}: {code}");
         assert!(started.elapsed().as_millis() < 500, "{length}: {:?}: {code}", started.elapsed());

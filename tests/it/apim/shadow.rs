@@ -17,7 +17,7 @@ fn shadow_mode_answers_500_if_the_choice_fails() {
             let request = request();
             let facts = RequestFacts::new(&request, &presented);
             let outcome = WORLD.load(&text).unwrap().evaluate_shadow(&facts, NOW);
-            assert_eq!(outcome.answer().unwrap().status(), 500, "{text}");
+            assert_eq!(outcome.response().unwrap().status(), 500, "{text}");
         }
     }
 }
@@ -100,7 +100,7 @@ fn shadow_mode_uses_no_identity_of_a_path_that_is_refused() {
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
         let outcome = document.evaluate_shadow(&facts, NOW);
         let found =
-            outcome.answer().map_or_else(|| "passes".into(), |answer| answer.status().as_u16().to_string());
+            outcome.response().map_or_else(|| "passes".into(), |answer| answer.status().as_u16().to_string());
         assert_eq!(found, expected, "{text}: {outcome:?}");
     }
 }

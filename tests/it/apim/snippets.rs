@@ -117,9 +117,9 @@ fn snippets_answer_as_in_apim() {
                 assert!(forward.admits(), "{name}: {caller}");
                 continue;
             }
-            let answer = outcome.answer().unwrap_or_else(|| panic!("{name}: {caller} passes"));
+            let answer = outcome.response().unwrap_or_else(|| panic!("{name}: {caller} passes"));
             assert_eq!(answer.status(), 403, "{name}: {caller}");
-            assert_eq!(answer.reason(), Some("Invalid client certificate"), "{name}: {caller}");
+            assert_eq!(answer.reason_phrase(), Some("Invalid client certificate"), "{name}: {caller}");
             assert!(answer.body().is_empty() && answer.headers().is_empty(), "{name}: {caller}");
         }
     }
@@ -145,7 +145,7 @@ fn snippets_decide_the_same_in_their_escaped_form() {
         });
         for caller in ["orders", "billing", "none"] {
             let presented = WORLD.certificate(caller);
-            let [raw, xml] = [&raw, &xml].map(|document| evaluate(document, &presented).answer().is_some());
+            let [raw, xml] = [&raw, &xml].map(|document| evaluate(document, &presented).response().is_some());
             assert_eq!(raw, xml, "{caller}: {escaped}");
         }
     }

@@ -23,7 +23,7 @@ fn shown(validate: &str) -> String {
 }
 
 fn code(document: &Document, caller: &str) -> Option<&'static str> {
-    evaluate(document, &WORLD.certificate(caller)).answer().map(|answer| answer.code().unwrap_or("no code"))
+    evaluate(document, &WORLD.certificate(caller)).response().map(|answer| answer.code().unwrap_or("no code"))
 }
 
 const NOT_FOUND: Option<&str> = Some("ClientCertificateNotFound");
@@ -126,9 +126,9 @@ fn failed_validation_is_401_and_on_error_reads_the_reason() {
         ),
     ] {
         let outcome = evaluate(&document, &WORLD.certificate(caller));
-        let answer = outcome.answer().unwrap();
+        let answer = outcome.response().unwrap();
         assert_eq!(answer.status(), 401, "{caller}");
-        assert_eq!(answer.reason(), None);
+        assert_eq!(answer.reason_phrase(), None);
         assert_eq!(*answer.body(), format!(r#"{{"statusCode":401,"message":"{message}"}}"#));
         for (header, expected) in [
             ("content-type", "application/json"),
@@ -155,12 +155,12 @@ fn on_error_can_replace_the_response() {
                 /></otherwise></choose></on-error></policies>";
     let document = WORLD.load(text).unwrap();
     let outcome = evaluate(&document, &WORLD.certificate("expired"));
-    let answer = outcome.answer().unwrap();
-    assert_eq!((answer.status().as_u16(), answer.reason()), (403, Some("Renew it")));
+    let answer = outcome.response().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.reason_phrase()), (403, Some("Renew it")));
     assert_eq!(*answer.body(), "renew it");
     let outcome = evaluate(&document, &WORLD.certificate("none"));
-    let answer = outcome.answer().unwrap();
-    assert_eq!((answer.status().as_u16(), answer.reason()), (404, Some("Not Found")));
+    let answer = outcome.response().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.reason_phrase()), (404, Some("Not Found")));
     assert!(answer.body().is_empty() && answer.headers().is_empty());
     assert_eq!(answer.code(), NOT_FOUND);
 }
@@ -171,7 +171,7 @@ fn failing_on_error_is_500() {
                 name=\"x-a\"><value>@(context.Request.Certificate.Subject)</value></set-header></on-error></policies>";
     let document = WORLD.load(text).unwrap();
     let outcome = evaluate(&document, &WORLD.certificate("none"));
-    let answer = outcome.answer().unwrap();
+    let answer = outcome.response().unwrap();
     assert_eq!(answer.status(), 500);
     assert_eq!(answer.code(), NOT_FOUND, "the first cause is reported");
 }
@@ -199,5 +199,5 @@ fn listed_self_signed_certificate_is_trusted_even_if_it_may_sign() {
     assert!(evaluate(&document, &lone.into()).forward().is_some());
     let twin = Leaf::client("lone").ca().self_signed();
     let twin = Certificate::from_der(&twin.der).unwrap();
-    assert!(evaluate(&document, &twin.into()).answer().is_some());
+    assert!(evaluate(&document, &twin.into()).response().is_some());
 }

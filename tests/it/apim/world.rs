@@ -7,8 +7,8 @@ use rcgen::DnType;
 use tower_mtls::{
     Certificate, Presented, Shared, Timestamp, TrustAnchors,
     apim::{
-        Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentErrors, Outcome,
-        RequestFacts, Revocation,
+        Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentDecision,
+        DocumentErrors, RequestFacts, Revocation,
     },
 };
 
@@ -89,8 +89,8 @@ impl World {
             .revocation(Revocation::Off)
             .allow_unanchored()
             .deployment(Shared::new(self.deployment()))
-            .backend("east", Backend::new("https://east.internal/v2").unwrap())
-            .backend("west", west)
+            .add_backend("east", Backend::new("https://east.internal/v2").unwrap())
+            .add_backend("west", west)
     }
 
     pub(crate) fn certificate(&self, name: &str) -> Presented {
@@ -129,7 +129,7 @@ pub(crate) fn request() -> Request<()> {
         .unwrap()
 }
 
-pub(crate) fn evaluate(document: &Document, presented: &Presented) -> Outcome {
+pub(crate) fn evaluate(document: &Document, presented: &Presented) -> DocumentDecision {
     document.evaluate(&RequestFacts::new(&request(), presented), NOW)
 }
 

@@ -70,7 +70,7 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
             let facts = RequestFacts::new(&request, &presented).with_remote(args.remote);
             let explanation = document.explain(&facts, now);
             let mut text = explanation.to_string();
-            if explanation.outcome().forward().is_some() {
+            if explanation.decision().forward().is_some() {
                 return Ok((text, true));
             }
             let passes = route.is_shadow && document.evaluate_shadow(&facts, now).forward().is_some();

@@ -209,7 +209,7 @@ impl ApiContext {
             refuse_plaintext(document, &upstream)?;
         }
         let anonymous = IdentityLayer::anonymous();
-        let chooses_backend = document.as_ref().is_some_and(Document::chooses_backend);
+        let chooses_backend = document.as_ref().is_some_and(|document| document.summary().chooses_backend);
         let identity_layer = if upstream.scheme == Scheme::Http && !chooses_backend {
             anonymous
         } else {
@@ -224,8 +224,8 @@ impl ApiContext {
             .retry(RetryIdempotent::default())
             .layer(identity_layer)
             .service(self.client.clone());
-        let referenced = document.as_ref().map(Document::backends_named).unwrap_or_default();
-        let is_used = |id: &Id| referenced.iter().any(|(used, ..)| *used == &**id);
+        let referenced = document.as_ref().map(|document| &*document.summary().backends).unwrap_or_default();
+        let is_used = |id: &Id| referenced.iter().any(|(used, _)| **used == **id);
         let used: Vec<(&Id, &ResolvedBackend)> = backends.iter().filter(|(id, _)| is_used(id)).collect();
         let (guard, service) = match &document {
             None => (RoutePolicy::None, RouteService::Open(to_upstream)),
@@ -235,13 +235,13 @@ impl ApiContext {
                     forwarding.with_backend_trust(id.shared(), resolved.trust.clone())
                 });
                 let layer = ApimPolicyLayer::new(document.clone());
-                let unverified = UnverifiedLayer::new(document.is_anchored(), "", &api.path);
+                let unverified = UnverifiedLayer::new(document.summary().is_anchored, "", &api.path);
                 let inside = unverified.layer(forwarding.layer(to_upstream));
                 let service = RouteService::Document(layer.layer(inside));
                 (RoutePolicy::Document(document.clone()), service)
             }
         };
-        let chooses_identity = document.as_ref().is_some_and(Document::chooses_identity);
+        let chooses_identity = document.as_ref().is_some_and(|document| document.summary().chooses_identity);
         let identity = if chooses_identity { BY_REQUEST } else { "" };
         let origin = upstream::origin(&upstream);
         let facts = RouteFacts {
@@ -256,7 +256,7 @@ impl ApiContext {
         let route = Arc::new(Route {
             facts: Arc::new(facts),
             allow_empty_segments: false,
-            is_enforced: document.as_ref().is_some_and(Document::asks_for_certificate),
+            is_enforced: document.as_ref().is_some_and(|document| document.summary().uses_certificate),
             is_shadow: false,
             policy: guard,
             service,

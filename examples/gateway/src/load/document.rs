@@ -4,7 +4,9 @@ use std::convert::Infallible;
 
 use tower_mtls::{
     Shared,
-    apim::{DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Revocation},
+    apim::{
+        DeploymentCertificates, Document, DocumentErrors, DocumentWarning, FindingKind, Position, Revocation,
+    },
 };
 
 use super::{
@@ -105,7 +107,7 @@ pub(super) fn document(
         Ok(document) => {
             warn(document.warnings(), context.config, rules, file, findings);
             rules::warn_of_shadow(rules, findings);
-            if !document.asks_for_certificate() {
+            if !document.summary().uses_certificate {
                 let remedy = "add <validate-client-certificate> if callers need one";
                 findings.note(file, "admits any caller: the document requires no certificate", remedy);
             }
@@ -232,7 +234,7 @@ fn check_proof(
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
-    if document.is_anchored() || rules.allow_unanchored {
+    if document.summary().is_anchored || rules.allow_unanchored {
         return true;
     }
     let warning = document.warnings().iter().find(|warning| warning.kind() == FindingKind::Unanchored);
@@ -255,7 +257,9 @@ fn check_trust(
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) -> bool {
-    let Some(trust) = rules.all_of.trust.as_ref().filter(|_| !document.asks_for_trust()) else { return true };
+    let Some(trust) = rules.all_of.trust.as_ref().filter(|_| !document.summary().uses_trust) else {
+        return true;
+    };
     let problem = format!("has no effect: {} never requires a chain", quoted(&file.written));
     let remedy =
         "remove trust, or call VerifyNoRevocation() in the document, or write validate-trust=\"true\" there";
@@ -265,7 +269,7 @@ fn check_trust(
 
 /// Notes a `<base />` without a document above.
 fn note_empty_base(document: &Document, file: &Located<FilePath>, findings: &mut Findings) {
-    if let Some((line, column)) = document.empty_base() {
+    if let Some(Position { line, column, .. }) = document.summary().unresolved_base {
         let problem = format!("{}: <base /> has no effect here", position(file, line, column));
         findings.note(file, problem, "copy the policies of the product and of all APIs");
     }
@@ -282,7 +286,10 @@ fn note_anonymous(
     file: &Located<FilePath>,
     findings: &mut Findings,
 ) {
-    if route.upstream.scheme == Scheme::Https && route.identity.is_none() && !document.chooses_identity() {
+    if route.upstream.scheme == Scheme::Https
+        && route.identity.is_none()
+        && !document.summary().chooses_identity
+    {
         let problem = format!(
             "neither the route nor {} chooses an identity: the upstream is called anonymously",
             quoted(&file.written)
@@ -301,7 +308,7 @@ fn check_identity_selection(
 ) -> bool {
     let Some(RouteIdentity::PerRequest(by)) = &route.identity else { return true };
     let is_name = matches!(&by.by, IdentitySource::Claim(claim) if claim.value != Claim::Thumbprint);
-    if !is_name || document.proves_certificate() {
+    if !is_name || document.summary().proves_certificate {
         return true;
     }
     let problem = format!(
@@ -323,25 +330,25 @@ fn check_backends(
 ) -> bool {
     let mut is_sound = true;
     let named = quoted(&file.written);
-    if route.upstream.scheme == Scheme::Http && document.authenticates() {
+    if route.upstream.scheme == Scheme::Http && document.summary().has_authentication_certificate {
         let problem = format!("{named} chooses an identity, which cannot be presented to an http upstream");
         let remedy = "write an https upstream, or remove <authentication-certificate>";
-        if document.chooses_backend() {
+        if document.summary().chooses_backend {
             findings.warning(file, format!("{problem}: such requests get 502"), remedy);
         } else {
             findings.error(file, problem, remedy);
             is_sound = false;
         }
     }
-    let plain = document.base_urls().into_iter().filter(|(uri, ..)| uri.scheme_str() == Some("http"));
-    for (_, line, column) in plain {
-        let position = position(file, line, column);
+    let plain = document.summary().base_urls.iter().filter(|(uri, _)| uri.scheme_str() == Some("http"));
+    for (_, at) in plain {
+        let position = position(file, at.line, at.column);
         let remedy = "write an https base-url";
         if route.identity.is_some() {
             let problem = format!("{position}: the route's identity cannot be presented over http");
             findings.error(file, problem, remedy);
             is_sound = false;
-        } else if document.authenticates() {
+        } else if document.summary().has_authentication_certificate {
             let problem = format!(
                 "{position}: an identity cannot be presented over http: a request with both gets 502"
             );

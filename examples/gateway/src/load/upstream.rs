@@ -82,7 +82,7 @@ pub(super) fn route(
             let layer = ApimPolicyLayer::new(document.clone());
             let layer = if is_shadow { layer.shadow() } else { layer };
             let forwarding = ForwardingLayer::new(context.identities.all().clone());
-            let inside = unverified(document.is_anchored()).layer(forwarding.layer(to_upstream));
+            let inside = unverified(document.summary().is_anchored).layer(forwarding.layer(to_upstream));
             RouteService::Document(layer.layer(inside))
         }
     };
@@ -93,7 +93,7 @@ pub(super) fn route(
             host: route.host.as_ref().map(|host| host.value.clone()),
             upstream: match guard.document() {
                 // The actual upstream is part of the client's errors.
-                Some(document) if document.chooses_backend() => {
+                Some(document) if document.summary().chooses_backend => {
                     format!("{}, or what the policy document chose", origin(&route.upstream))
                 }
                 _ => origin(&route.upstream),
@@ -110,7 +110,7 @@ pub(super) fn route(
         allow_empty_segments: route.allow_empty_segments,
         is_enforced: rules.is_some()
             && !is_shadow
-            && guard.document().is_none_or(Document::asks_for_certificate),
+            && guard.document().is_none_or(|document| document.summary().uses_certificate),
         is_shadow,
         policy: guard,
         service,
@@ -155,7 +155,7 @@ pub(super) fn origin(upstream: &UpstreamUrl) -> String {
 fn metrics(route: &RouteConfig, document: Option<&Document>) -> RouteMetrics {
     let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
     let identity = match document {
-        Some(document) if document.chooses_identity() => BY_REQUEST.to_owned(),
+        Some(document) if document.summary().chooses_identity => BY_REQUEST.to_owned(),
         _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
     };
     RouteMetrics::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
@@ -207,7 +207,9 @@ fn identity_layer(
         layer
     };
     // An upstream that a document chooses is verified like that of the route.
-    if route.upstream.scheme == Scheme::Http && !document.is_some_and(Document::chooses_backend) {
+    if route.upstream.scheme == Scheme::Http
+        && !document.is_some_and(|document| document.summary().chooses_backend)
+    {
         return layer;
     }
     let trust = trusts.of(context.config, route, findings);

@@ -325,7 +325,7 @@ fn growth_at_run_time_is_limited() {
         let started = Instant::now();
         let outcome = super::world::evaluate(&document, &WORLD.certificate("orders"));
         assert!(started.elapsed() < Duration::from_secs(1), "{code}");
-        let answer = outcome.answer().unwrap();
+        let answer = outcome.response().unwrap();
         assert_eq!(answer.status(), 500, "{code}");
         assert!(answer.message().contains("limit on steps or memory"), "{}", answer.message());
     }

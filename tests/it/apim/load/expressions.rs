@@ -210,7 +210,7 @@ fn variables_built_from_variables_are_read_in_time() {
 fn identities_that_an_expression_may_name_are_reported() {
     let reported = |text: &str| -> Vec<String> {
         let document = WORLD.load(text).unwrap();
-        document.certificates_possible().iter().map(ToString::to_string).collect()
+        document.summary().possible_certificates.iter().map(ToString::to_string).collect()
     };
     let literal =
         "<set-variable name='a' value='orders' /><authentication-certificate certificate-id='orders' />";
@@ -231,7 +231,7 @@ fn identities_that_an_expression_may_name_are_reported() {
 fn missing_time_span_is_zero() {
     let code = "context.Variables.GetValueOrDefault<TimeSpan>(\"left\") <= TimeSpan.FromDays(1)";
     let document = WORLD.load(&format!("<choose>{}</choose>", when(code, &answer(403)))).unwrap();
-    assert!(evaluate(&document, &WORLD.certificate("orders")).answer().is_some_and(|it| it.refuses()));
+    assert!(evaluate(&document, &WORLD.certificate("orders")).response().is_some_and(|it| it.is_rejection()));
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn number_in_a_variable_keeps_its_type() {
         let then = "<set-header name='x'><value>y</value></set-header>";
         let text = format!("<set-variable name='v' value='{value}' /><choose>{}</choose>", when(&code, then));
         let outcome = evaluate(&WORLD.load(&text).unwrap(), &WORLD.certificate("orders"));
-        match outcome.answer() {
+        match outcome.response() {
             Some(answer) => {
                 assert!(is_fault && answer.message().contains("Unable to cast"), "{text}: {outcome:?}")
             }

@@ -1,6 +1,6 @@
 //! Needs of a document: trust, revocation, a base document and identities.
 
-use tower_mtls::apim::{Document, Outcome, Revocation};
+use tower_mtls::apim::{Document, DocumentDecision, Revocation};
 
 use super::errors;
 use crate::apim::texts::*;
@@ -27,7 +27,7 @@ fn trust_and_revocation_are_required_if_a_document_uses_them() {
         (none, untrusting, None),
         (trusting(), &verify, Some("VerifyNoRevocation()")),
         (trusting(), &no_revocation, None),
-        (trusting(), validate, Some("validate-revocation is true (its default)")),
+        (trusting(), validate, Some("validate-revocation is true (the default)")),
         (trusting(), "<validate-client-certificate validate-revocation='false' />", None),
         (trusting().revocation(Revocation::Off), &verify, None),
         (trusting().revocation(Revocation::Off), validate, None),
@@ -53,14 +53,19 @@ fn document_reports_its_need_for_trust_and_base() {
         (issuer, true),
         ("<base />", false),
     ] {
-        assert_eq!(WORLD.load(text).unwrap().asks_for_trust(), asks, "{text}");
+        assert_eq!(WORLD.load(text).unwrap().summary().uses_trust, asks, "{text}");
     }
     let whole = "<policies>\n<inbound>\n <base />\n</inbound><outbound><base /></outbound></policies>";
     let above = WORLD.load("<base />").unwrap();
-    assert_eq!(above.empty_base(), Some((1, 1)));
-    assert_eq!(WORLD.load(whole).unwrap().empty_base(), Some((3, 2)));
-    assert_eq!(WORLD.builder().base(&above).load(whole).unwrap().empty_base(), None);
-    assert_eq!(WORLD.load("<policies><outbound><base /></outbound></policies>").unwrap().empty_base(), None);
+    let unresolved_base =
+        |document: &Document| document.summary().unresolved_base.map(|at| (at.line, at.column));
+    assert_eq!(unresolved_base(&above), Some((1, 1)));
+    assert_eq!(unresolved_base(&WORLD.load(whole).unwrap()), Some((3, 2)));
+    assert_eq!(unresolved_base(&WORLD.builder().base(&above).load(whole).unwrap()), None);
+    assert_eq!(
+        unresolved_base(&WORLD.load("<policies><outbound><base /></outbound></policies>").unwrap()),
+        None
+    );
 }
 
 #[test]
@@ -71,8 +76,9 @@ fn base_runs_the_document_above() {
         .load(&condition("context.Request.Certificate == null"))
         .unwrap();
     let load = |text: &str| Document::builder().allow_unanchored().base(&global).load(text).unwrap();
-    let is_refused =
-        |document: &Document| matches!(evaluate(document, &WORLD.certificate("none")), Outcome::Respond(_));
+    let is_refused = |document: &Document| {
+        matches!(evaluate(document, &WORLD.certificate("none")), DocumentDecision::Respond(_))
+    };
     for (inbound, refused) in [
         ("<inbound><base /></inbound>", true),
         // An omitted section is inherited; one written without `<base />` is not.
@@ -110,9 +116,9 @@ fn embedded_identity_is_read_at_load() {
         )
     };
     let document = WORLD.load(&text("secret")).unwrap();
-    let refused = WORLD.builder().without_private_keys().load(&text("secret")).unwrap_err();
+    let refused = WORLD.builder().only_referenced_identities().load(&text("secret")).unwrap_err();
     assert!(
-        refused.to_string().starts_with("1:29: a private key does not stand in a document here"),
+        refused.to_string().starts_with("1:29: body: private keys in documents are not allowed"),
         "{refused}"
     );
     let outcome = evaluate(&document, &WORLD.certificate("none"));

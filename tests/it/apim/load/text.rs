@@ -50,7 +50,7 @@ fn entities_mean_the_same_in_both_forms() {
     };
     let outcome = |format: Format, text: &str| {
         let document = Document::builder().format(format).load(text).ok()?;
-        Some(evaluate(&document, &WORLD.certificate("lone")).answer().is_some())
+        Some(evaluate(&document, &WORLD.certificate("lone")).response().is_some())
     };
     for (code, refused) in [
         // A comment ends at its line end, written as an entity or not.
@@ -140,7 +140,7 @@ fn comment_ends_with_its_line() {
             format!("context.Request.Certificate == null // none{end} || context.Request.Method == \"GET\"");
         let document = WORLD.load(&format!("<choose>{}</choose>", when(&code, &answer(403)))).unwrap();
         let outcome = evaluate(&document, &WORLD.certificate("orders"));
-        assert!(outcome.answer().is_some(), "{end:?}: {outcome:?}");
+        assert!(outcome.response().is_some(), "{end:?}: {outcome:?}");
         let open = format!("<choose>{}</choose>", when(&format!("\"a{end}b\" == \"c\""), ""));
         assert!(WORLD.load(&open).is_err(), "{end:?}");
     }

@@ -72,34 +72,34 @@ fn odd_documents_are_warned_of() {
         (condition("context.Request.Certificate.Subject != \"O = Contoso, CN = orders\""), ".NET prints CN=orders, O=Contoso"),
         (
             "<authentication-certificate certificate-id='orders' />\n<authentication-certificate certificate-id='orders' />".into(),
-            "1:1: this has no effect: <authentication-certificate> in line 2 counts",
+            "1:1: no effect: <authentication-certificate> on line 2 overrides it",
         ),
         (
             "<set-backend-service base-url='https://a' />\n<set-backend-service backend-id='east' />".into(),
-            "1:1: this has no effect: <set-backend-service> in line 2 counts",
+            "1:1: no effect: <set-backend-service> on line 2 overrides it",
         ),
-        ("<return-response />\n<base />".into(), "2:1: this never runs: <return-response> in line 1 has answered"),
-        ("<return-response><set-body>a</set-body><set-body>b</set-body></return-response>".into(), "the last one counts"),
+        ("<return-response />\n<base />".into(), "2:1: unreachable: <return-response> on line 1 ends the section"),
+        ("<return-response><set-body>a</set-body><set-body>b</set-body></return-response>".into(), "the last one applies"),
         (
             condition("context.Request.Certificate == null").replace("403", "302"),
-            "an answer below 400 turns nobody away, and whoever passes is not admitted",
+            "a status below 400 is not a rejection, and no certificate is admitted",
         ),
-        (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "none is proven"),
-        (condition("context.Request.Certificate == null"), "a self-made one can pass"),
-        (condition("context.Request.Method == \"GET\""), "does not look at the caller's certificate"),
+        (condition("context.Request.Certificate.Subject != \"CN=orders, O=Contoso\""), "not proven"),
+        (condition("context.Request.Certificate == null"), "a self-made certificate can pass"),
+        (condition("context.Request.Method == \"GET\""), "the caller's certificate is not read"),
         (condition("context.Request.Certificate.Subject.StartsWith(\"CN=a\")"), "StringComparison.Ordinal"),
-        (condition("(string)context.Variables[\"never\"] == \"a\""), "nothing sets the variable"),
+        (condition("(string)context.Variables[\"never\"] == \"a\""), "variable \"never\" is never set"),
         (
             "<authentication-certificate certificate-id='later' />".into(),
-            "no certificate with the id \"later\" now",
+            "no certificate has the id \"later\" at present",
         ),
-        ("<validate-client-certificate ignore-error='true' />".into(), "everyone passes"),
+        ("<validate-client-certificate ignore-error='true' />".into(), "all requests pass"),
         ("<validate-client-certificate validate-not-after='false' />".into(), "dates of the whole chain"),
         (
             "<validate-client-certificate validate-trust='false'><identities><identity common-name='a' \
              /></identities></validate-client-certificate>"
                 .into(),
-            "none is proven",
+            "not proven",
         ),
         ("<policies><inbound /></policies>".into(), "<backend> is missing"),
         (
@@ -113,7 +113,7 @@ fn odd_documents_are_warned_of() {
         ),
         (
             condition("context.Request.Method == \"POST\" && !context.Request.Certificate.VerifyNoRevocation()"),
-            "it has no context.Request.Certificate.VerifyNoRevocation()",
+            "fail with 500 at context.Request.Certificate.VerifyNoRevocation()",
         ),
         (
             "<choose><when condition='@(context.Request.Certificate.Subject == \"CN=a\")'><base /></when><otherwise>\
@@ -123,16 +123,16 @@ fn odd_documents_are_warned_of() {
         ),
         (
             "<set-header name='a'><value>@(context.Request.Certificate.Subject)</value></set-header>".into(),
-            "answered with 500 here: it has no context.Request.Certificate.Subject",
+            "fail with 500 at context.Request.Certificate.Subject",
         ),
         (
             condition("context.Variables.GetValueOrDefault<bool>(\"known\") && context.Request.Certificate.Subject == \"CN=a\"")
                 .replace("<choose>", "<set-variable name='known' value='@(context.Request.Certificate == null)' /><choose>"),
-            "it has no context.Request.Certificate.Subject",
+            "fail with 500 at context.Request.Certificate.Subject",
         ),
         (
             condition("0 == 1").replace("@(0 == 1)", "@{ var c = context.Request.Certificate; return c.Subject == \"CN=a\"; }"),
-            "it has no c.Subject",
+            "fail with 500 at c.Subject",
         ),
     ] {
         let document = WORLD.load(&text).unwrap_or_else(|errors| panic!("{text}: {errors}"));
@@ -194,10 +194,10 @@ fn caller_lookups_in_a_store_without_callers_are_warned_of() {
     let none = DeploymentCertificates::new;
     let ours = || none().with("orders", WORLD.orders.clone(), true);
     for (text, deployed, reported) in [
-        (&store, none(), Some("which is empty now: add the callers' certificates there")),
-        (&store, ours(), Some("hardly by callers (\"orders\")")),
+        (&store, none(), Some("which is empty; add the callers' certificates")),
+        (&store, ours(), Some("only identities for backends (\"orders\")")),
         (&store, ours().with("caller", WORLD.billing.clone(), false), None),
-        (&key, none(), Some("which is empty now")),
+        (&key, none(), Some("which is empty")),
         (&other, none(), None),
     ] {
         let builder = Document::builder().allow_unanchored().deployment(Shared::new(deployed));

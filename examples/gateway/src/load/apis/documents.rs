@@ -32,7 +32,7 @@ impl ApiContext {
             .scope(scope)
             .deployment(self.deployment.clone())
             .only_known_certificates()
-            .without_private_keys();
+            .only_referenced_identities();
         if let Some(trust) = &self.trust {
             builder = builder.trust(trust.clone());
         }
@@ -46,7 +46,7 @@ impl ApiContext {
             builder = builder.base(global);
         }
         for (id, resolved) in backends {
-            builder = builder.backend(id.shared(), resolved.backend.clone());
+            builder = builder.add_backend(id.shared(), resolved.backend.clone());
         }
         self.load(builder, &policy.value)
     }
@@ -79,16 +79,17 @@ impl ApiContext {
 
 impl DocumentReferences {
     pub(super) fn of(document: &Document) -> Self {
-        let possible = document.certificates_possible();
-        let certificates = document.certificates_named().map(|(identity, ..)| identity).chain(possible);
-        let backends = document.backends_named().into_iter().map(|(id, ..)| id.to_owned()).collect();
-        Self { certificates: certificates.filter_map(|identity| reference(&identity)).collect(), backends }
+        let summary = document.summary();
+        let named = summary.certificates.iter().map(|(identity, _)| identity);
+        let certificates = named.chain(&summary.possible_certificates).filter_map(reference).collect();
+        Self { certificates, backends: summary.backends.iter().map(|(id, _)| id.to_string()).collect() }
     }
 }
 
 /// Rejects a document that would fail every request: an identity is never presented over http.
 pub(super) fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> Result<(), Vec<ApiProblem>> {
-    if upstream.scheme == Scheme::Http && document.authenticates() && !document.chooses_backend() {
+    let summary = document.summary();
+    if upstream.scheme == Scheme::Http && summary.has_authentication_certificate && !summary.chooses_backend {
         let problem = "an identity cannot be presented to an http backend: write an https serviceUrl, or remove \
                        <authentication-certificate>";
         return Err(vec![(ItemField::Document, None, problem.to_owned())]);

@@ -34,7 +34,7 @@ fn check_reports_all_needs_of_a_document_at_once() {
     }
     assert!(printed.contains(", line 5, column 32: a thumbprint is never equal to this"), "{printed}");
     let warning = ": warning: routes[2].client_certificate.policy: \"fine.policy.xml\", line ";
-    assert!(printed.contains(warning) && printed.contains("a self-made one can pass"), "{printed}");
+    assert!(printed.contains(warning) && printed.contains("a self-made certificate can pass"), "{printed}");
 }
 
 #[test]
@@ -65,13 +65,13 @@ fn elements_without_effect_are_reported() {
         (
             "callers in the store",
             STORE,
-            "hardly by callers (\"billing\", \"caller\", \"orders\"); add [store] and upload callers' certificates\n",
+            "only identities for backends (\"billing\", \"caller\", \"orders\"); add [store] and upload callers' certificates\n",
         ),
         ("nothing", CHAIN_TODAY, ""),
     ] {
         let (code, printed) = check(&write(&demo, &[("d", document)], "identity = \"orders\""));
         assert_eq!(code, Some(0), "{case}: {printed}");
-        let reported = ["<base /> has no effect", "hardly by callers"];
+        let reported = ["<base /> has no effect", "only identities for backends"];
         let reported = reported.iter().filter(|reported| printed.contains(**reported)).count();
         assert!(
             reported == usize::from(case != "nothing") && printed.contains(expected),
@@ -211,37 +211,37 @@ fn explain_shows_the_decision_of_a_document_for_a_certificate() {
             "client",
             &[][..],
             0,
-            "forwarded; the certificate is admitted, unproven: a self-made one",
+            "forwarded; certificate admitted, unproven: the document also admits self-made",
         ),
-        ("/routing", "client", &[], 0, "forwarded; the certificate is admitted"),
+        ("/routing", "client", &[], 0, "forwarded; certificate admitted"),
         (
             "/expiry",
             "expired",
             &[],
             2,
-            "answered 403 Invalid client certificate by return-response in line 3",
+            "response: 403 Invalid client certificate by return-response on line 3",
         ),
         ("/expiry", "client", &["--at", "2050-01-01T00:00:00Z"], 2, "NotAfter"),
-        ("/routing", "stranger", &[], 2, "answered 401 Who are you?"),
+        ("/routing", "stranger", &[], 2, "response: 401 Who are you?"),
         ("/routing", "stranger", &[], 2, "no chain: no root or presented certificate issued it"),
         ("/expiry", "", &[], 2, "true: context.Request.Certificate == null"),
-        ("/unguarded", "", &[], 2, "answered 500 by when in line 2: ExpressionValueEvaluationFailure"),
+        ("/unguarded", "", &[], 2, "response: 500 by when on line 2: ExpressionValueEvaluationFailure"),
         (
             "/routing",
             "client",
             &["--header", "X-Region: west"],
             0,
-            "called as the certificate with the id billing",
+            "backend identity: the certificate with the id billing",
         ),
-        ("/address", "client", &["--remote", "192.0.2.1"], 2, "answered 410"),
-        ("/address", "client", &["--remote", "192.0.2.2"], 0, "(it is \"192.0.2.2\")"),
-        ("/address", "client", &[], 0, "(it is null)"),
+        ("/address", "client", &["--remote", "192.0.2.1"], 2, "response: 410"),
+        ("/address", "client", &["--remote", "192.0.2.2"], 0, "(found: \"192.0.2.2\")"),
+        ("/address", "client", &[], 0, "(found: null)"),
         (
             "/routing/42",
             "client",
             &[],
             0,
-            "header x-client-cert-subject is set to \"CN=orders-client, O=Contoso\"",
+            "sets header x-client-cert-subject: \"CN=orders-client, O=Contoso\"",
         ),
     ] {
         let (exit, printed) = explain(route, certificate, more);

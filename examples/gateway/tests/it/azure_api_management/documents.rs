@@ -181,7 +181,10 @@ async fn document_chooses_backend_identity_and_headers() {
     }
     let answer = world.get(None, "/routing", "X-Region: west\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 401 Who are you?\r\n"), "{answer}");
-    world.running.logged(0, "a policy document chose the certificate with the id nobody for the upstream");
+    world.running.logged(
+        0,
+        "policy document chose an unknown identity for the backend: the certificate with the id nobody",
+    );
 }
 
 #[tokio::test]

@@ -138,8 +138,8 @@ fn certificate_refused_in_shadow_mode_passes() {
         ("/rules", "client", 0, "admitted", false),
         ("/rules", "stranger", 0, "refused: ", true),
         ("/plain", "client", 0, "forwarded", false),
-        ("/plain", "stranger", 0, "answered 401", true),
-        ("/choosing", "stranger", 2, "answered 401", false),
+        ("/plain", "stranger", 0, "response: 401", true),
+        ("/choosing", "stranger", 2, "response: 401", false),
     ] {
         let (exit, printed) = explain(&demo, path, certificate, &[]);
         assert_eq!(exit, Some(code), "{path} {certificate}: {printed}");

@@ -95,7 +95,7 @@ async fn refused_choice_changes_nothing() {
     let deleted = world.ask(Method::DELETE, "/certificates/orders", &[("if-match", "*")], "").await;
     assert_eq!(deleted.status, 200);
     browser.press("Save").await;
-    browser.says("there is no certificate with the id \"orders\"").await;
+    browser.says("no certificate has the id \"orders\"").await;
     browser.settled().await;
     assert_eq!(world.ask(Method::GET, "/backends", &[], "").await.body["count"], 0);
     assert_eq!(policy(&world, "shop").await, "");

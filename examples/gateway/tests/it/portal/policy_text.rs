@@ -184,7 +184,7 @@ async fn api_is_open_unless_an_effective_document_checks_the_caller() {
         "<choose><when condition=\"@(context.Deployment.Certificates.Count > 1)\"><return-response /></when></choose>",
     );
     let commented = policies("<base /><!-- <validate-client-certificate /> -->");
-    let passes = ["1:1: no rule refuses by the caller's certificate: everyone passes"];
+    let passes = ["1:1: no rule rejects by the caller's certificate: all requests pass"];
     for (case, own, above, warnings, expected) in [
         ("neither", None, None, &[][..], "anyone"),
         ("its own", Some(&validates), None, &[], "own"),

@@ -175,7 +175,7 @@ async fn unproven_admission_is_logged_and_counted() {
     ]);
     for (path, caller, verdict) in [
         ("/0", "impostor", "admitted, unproven: anyone can make a certificate that passes these rules\n"),
-        ("/1", "impostor", "admitted, unproven: a self-made one can pass this document\n"),
+        ("/1", "impostor", "admitted, unproven: the document also admits self-made certificates\n"),
         ("/2", "client", "\nadmitted\n"),
     ] {
         let mut explain = gateway();

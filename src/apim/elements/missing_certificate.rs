@@ -1,21 +1,21 @@
-//! What becomes of a caller without a certificate, as far as it is certain: found at load, for a warning.
+//! Static analysis of requests without a certificate, for a warning at load.
 
 use std::collections::HashMap;
 
-use super::choose::refuses;
+use super::choose::can_reject;
 use crate::apim::{
     error::Position,
     expression::{Constant, Expression, Function, Kind, Node, Statement},
     program::{Action, Choose, Condition, Program, Step},
 };
 
-/// An expression that fails for every such caller that comes to it.
+/// An expression that fails for every request without a certificate.
 pub(super) struct Failing {
     pub(super) position: Position,
     pub(super) message: String,
 }
 
-/// Where the document answers callers without a certificate with an error of its own, if it is sure to.
+/// Returns the first expression that certainly fails for requests without a certificate.
 pub(super) fn failing(program: &Program) -> Option<Failing> {
     let mut walk = Walk { variables: HashMap::new(), locals: HashMap::new(), steps: 0 };
     match walk.steps(&program.inbound) {
@@ -24,16 +24,16 @@ pub(super) fn failing(program: &Program) -> Option<Failing> {
     }
 }
 
-/// What a value is if there is no certificate.
+/// The value of an expression without a certificate.
 #[derive(Debug, Clone, Copy)]
 enum Worth {
     Null,
     Bool(bool),
     /// Some value, and not null.
     Value,
-    /// Whatever the rest of the request says: it may hold and may not.
+    /// Depends on the rest of the request.
     Request,
-    /// Nobody can tell here.
+    /// Unknown.
     Unknown,
     /// Evaluating this range fails.
     Fails(crate::apim::expression::SourceRange),
@@ -42,12 +42,12 @@ enum Worth {
 enum Flow {
     Goes,
     Ends,
-    /// Nobody can tell whether anything behind it runs.
+    /// Unknown whether a later element runs.
     Open,
     Fails(Failing),
 }
 
-/// Documents above may stand in a text many times: behind this many elements nothing is certain any more.
+/// Maximum number of analyzed elements, since a base document can be included many times.
 const MOST_STEPS: usize = 100_000;
 
 struct Walk<'p> {
@@ -72,7 +72,7 @@ impl<'p> Walk<'p> {
     }
 
     fn step(&mut self, step: &'p Step) -> Flow {
-        let position = step.place.position;
+        let position = step.location.position;
         let ends = match &step.action {
             Action::Base(above) => return self.steps(&above.inbound),
             Action::Choose(choose) => return self.choose(choose),
@@ -87,10 +87,8 @@ impl<'p> Walk<'p> {
         };
         for (expression, _) in step.expressions() {
             if let Worth::Fails(range) = self.whole(expression) {
-                let message = format!(
-                    "a caller without a certificate is answered with 500 here: it has no {}",
-                    part(expression, range)
-                );
+                let message =
+                    format!("requests without a certificate fail with 500 at {}", part(expression, range));
                 return Flow::Fails(Failing { position, message });
             }
         }
@@ -109,17 +107,17 @@ impl<'p> Walk<'p> {
                 Worth::Bool(true) => return self.end(&branch.steps, goes),
                 Worth::Fails(range) => {
                     let Condition::Expression(expression) = &branch.condition else { return Flow::Open };
-                    let remedy = match refuses(&branch.steps) {
+                    let remedy = match can_reject(&branch.steps) {
                         true => "context.Request.Certificate == null ||",
                         false => "context.Request.Certificate != null &&",
                     };
                     let message = format!(
-                        "a caller without a certificate is answered with 500: it has no {}; write {remedy} in front",
+                        "requests without a certificate fail with 500 at {}; write {remedy} in front",
                         part(expression, range)
                     );
                     return Flow::Fails(Failing { position: branch.position, message });
                 }
-                // Some callers without a certificate come here, and some go on.
+                // Some requests take this branch.
                 Worth::Request => match self.aside(&branch.steps) {
                     Flow::Goes => goes = true,
                     Flow::Ends => {}
@@ -134,7 +132,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// The last branch that can be taken, behind others of which one goes on or none does.
+    /// Analyzes the last possible branch.
     fn end(&mut self, steps: &'p [Step], goes: bool) -> Flow {
         match if goes { self.aside(steps) } else { self.steps(steps) } {
             Flow::Ends if goes => Flow::Goes,
@@ -142,7 +140,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Elements that not everybody comes to: what they set nobody can tell afterwards.
+    /// Analyzes elements that run for some requests only; the variables that they set are unknown afterwards.
     fn aside(&mut self, steps: &'p [Step]) -> Flow {
         let before = self.variables.clone();
         let flow = self.steps(steps);
@@ -265,7 +263,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// `&&` and `||`: asked in order, up to the one that decides.
+    /// Evaluates `&&` and `||` in order, up to the deciding operand.
     fn operands(&mut self, operands: &'p [Node], decides: bool) -> Worth {
         let mut open = false;
         for operand in operands {
@@ -279,7 +277,7 @@ impl<'p> Walk<'p> {
         if open { Worth::Request } else { Worth::Bool(!decides) }
     }
 
-    /// What a block returns; None if nobody can tell.
+    /// Returns the result of a block; None if it is unknown.
     fn block(&mut self, statements: &'p [Statement]) -> Option<Worth> {
         for statement in statements {
             match statement {
@@ -316,7 +314,7 @@ fn unknown_unless_failing(worth: Worth) -> Worth {
     }
 }
 
-/// A value that is made of others, all of which are asked for.
+/// Combines the values of operands that are all evaluated.
 fn together(worths: impl IntoIterator<Item = Worth>) -> Worth {
     let mut made = Worth::Request;
     for worth in worths {

@@ -1,0 +1,212 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    backend::Backend,
+    deployment::Deployment,
+    document::{Document, DocumentScope, Inner, Revocation},
+    elements::{Compiler, DocumentAnalysis},
+    error::{DocumentErrors, Findings, Position},
+    expression::Scope,
+    program::Section,
+    reader::{self, Format},
+    summary::DocumentSummary,
+};
+use crate::policy::TrustAnchors;
+
+/// Builds a [`Document`]. Only [`load`](Self::load) fails.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut params = rcgen::CertificateParams::default();
+/// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+/// # let root = params.self_signed(&rcgen::KeyPair::generate()?)?;
+/// use tower_mtls::{TrustAnchors, apim::{Document, FindingKind, Revocation}};
+///
+/// let text = r#"<validate-client-certificate />"#;
+/// let builder = Document::builder()
+///     .file_name("orders.xml")
+///     .trust(TrustAnchors::from_der([&root.der()[..]])?)
+///     .revocation(Revocation::Off);
+/// assert!(builder.load(text)?.summary().is_anchored);
+///
+/// let errors = Document::builder().file_name("orders.xml").load(text).unwrap_err();
+/// assert!(errors.to_string().starts_with("orders.xml:1:1: validate-trust"));
+/// assert_eq!(errors.iter().next().unwrap().kind(), FindingKind::Trust);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct DocumentBuilder {
+    format: Format,
+    file: Option<Arc<str>>,
+    trust: Option<TrustAnchors>,
+    revocation: Option<Revocation>,
+    deployment: Option<Arc<dyn Deployment>>,
+    only_known_certificates: bool,
+    only_referenced_identities: bool,
+    allow_unanchored: bool,
+    backends: BTreeMap<Arc<str>, Backend>,
+    base: Option<Document>,
+    scope: DocumentScope,
+}
+
+impl DocumentBuilder {
+    /// Sets the quoting of expressions. Default: [`Format::RawXml`], which reads well-formed XML too.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Sets the file name that errors begin with. Default: none; errors begin with the line.
+    #[must_use]
+    pub fn file_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.file = Some(name.into());
+        self
+    }
+
+    /// Sets the roots for `Verify()`, `VerifyNoRevocation()` and `validate-trust`. Default: none; a document that needs
+    /// them is an error.
+    #[must_use]
+    pub fn trust(mut self, anchors: TrustAnchors) -> Self {
+        self.trust = Some(anchors);
+        self
+    }
+
+    /// Declares the revocation status of certificates. Default: undeclared; a document that checks revocation
+    /// (`Verify()`, `validate-revocation`) is an error. Has no effect without [`trust`](Self::trust).
+    #[must_use]
+    pub fn revocation(mut self, revocation: Revocation) -> Self {
+        self.revocation = Some(revocation);
+        self
+    }
+
+    /// Sets the source of `context.Deployment.Certificates`, `certificate-id` and `issuer-certificate-id`. Default: a
+    /// deployment without certificates.
+    #[must_use]
+    pub fn deployment(mut self, deployment: impl Deployment) -> Self {
+        self.deployment = Some(Arc::new(deployment));
+        self
+    }
+
+    /// Rejects a document that names, by a literal, a certificate that is not in the deployment at load, or, for use
+    /// towards backends, one without a private key. Default: a warning, since the certificate may be added later.
+    #[must_use]
+    pub fn only_known_certificates(mut self) -> Self {
+        self.only_known_certificates = true;
+        self
+    }
+
+    /// Rejects a private key in the text (`authentication-certificate body`) before it is decoded; use it where documents
+    /// are stored or displayed. Default: the key is read at load, with a warning.
+    #[must_use]
+    pub fn only_referenced_identities(mut self) -> Self {
+        self.only_referenced_identities = true;
+        self
+    }
+
+    /// Accepts a document that is not [anchored](DocumentSummary::is_anchored): it judges certificates that may be
+    /// self-made, with names and dates of the caller's choice. Certificates that it admits are
+    /// [`Unproven`](crate::Verification::Unproven), and the finding becomes a warning. Default: off; such a document is
+    /// an error. Has no effect on an anchored document.
+    #[must_use]
+    pub fn allow_unanchored(mut self) -> Self {
+        self.allow_unanchored = true;
+        self
+    }
+
+    /// Adds a backend for `backend-id`, which must match `id` exactly. Replaces an earlier backend with the same id; the
+    /// [base document](Self::base) keeps its own. Default: none; a document that names a backend is an error.
+    #[must_use]
+    pub fn add_backend(mut self, id: impl Into<Arc<str>>, backend: Backend) -> Self {
+        self.backends.insert(id.into(), backend);
+        self
+    }
+
+    /// Sets the document that runs at `<base />`. It uses the trust and the deployment of this document. Default: none;
+    /// `<base />` has no effect.
+    #[must_use]
+    pub fn base(mut self, base: &Document) -> Self {
+        self.base = Some(base.clone());
+        self
+    }
+
+    /// Sets the scope of the document. Default: [`DocumentScope::Api`].
+    #[must_use]
+    pub fn scope(mut self, scope: DocumentScope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Reads, checks and compiles a document: `<policies>` with its sections, or the content of `<inbound>` alone.
+    ///
+    /// # Errors
+    ///
+    /// Everything that would not be enforced as written, reported together (at most 100 errors, and the
+    /// [number of those omitted](DocumentErrors::left_out)):
+    /// 1. text that is not XML, is longer than 256 KiB, is nested more than 64 deep, has a document type, or has text
+    ///    outside of all elements; reported alone;
+    /// 2. an element, attribute or value that is not supported;
+    /// 3. an expression that is not C#, uses a member that is not supported, or has a type mismatch. Of a syntax error
+    ///    only the first position is reported, in a block one a statement; a missing bracket or quote may be reported far
+    ///    behind its place, and may hide other errors;
+    /// 4. a check of trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
+    /// 5. a missing certificate, with [`only_known_certificates`](Self::only_known_certificates);
+    /// 6. a private key in the text, with [`only_referenced_identities`](Self::only_referenced_identities);
+    /// 7. more than 256 variables, 64 attributes of one element, or 16 KiB of one expression;
+    /// 8. a `backend-id` without a backend ([`add_backend`](Self::add_backend));
+    /// 9. a [`base`](Self::base) that needs trust or a revocation status that this builder does not have;
+    /// 10. a document that is not [anchored](DocumentSummary::is_anchored), without
+    ///     [`allow_unanchored`](Self::allow_unanchored); reported if there is no other error.
+    pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
+        let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
+        let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;
+        let mut compiler = Compiler {
+            findings: Findings::default(),
+            trust: self.trust.as_ref(),
+            scope: Scope {
+                has_trust: self.trust.is_some(),
+                is_revocation_off: self.trust.is_some() && self.revocation == Some(Revocation::Off),
+                has_error: false,
+            },
+            deployment: self.deployment.as_deref(),
+            only_known_certificates: self.only_known_certificates,
+            only_referenced_identities: self.only_referenced_identities,
+            allow_unanchored: self.allow_unanchored,
+            backends: &self.backends,
+            base: self.base.as_ref().map(|base| base.0.program.clone()),
+            scope_name: match self.scope {
+                DocumentScope::Global => "global",
+                DocumentScope::Api => "api",
+                DocumentScope::Operation => "operation",
+            },
+            section: Section::Inbound,
+            certificate_references: Vec::new(),
+            analysis: DocumentAnalysis::default(),
+        };
+        // The base document was checked against its own trust, and runs with that of this document.
+        let used_by_base = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
+        let start = Position { line: 1, column: 1 };
+        if used_by_base.trust && !compiler.scope.has_trust {
+            let message = "the base document needs trusted roots, and none are configured; set the trust";
+            compiler.findings.error(start, message);
+        } else if used_by_base.revocation && !compiler.scope.is_revocation_off {
+            let message = "the base document checks revocation, and revocation is not configured; turn revocation checks off";
+            compiler.findings.error(start, message);
+        }
+        let program = compiler.document(&roots);
+        let summary = DocumentSummary::new(
+            &program,
+            &compiler.certificate_references,
+            compiler.analysis.unresolved_base,
+        );
+        let warnings = compiler.findings.into_result().map_err(failed)?;
+        Ok(Document(Arc::new(Inner {
+            program: Arc::new(program),
+            trust: self.trust,
+            deployment: self.deployment,
+            warnings,
+            summary,
+        })))
+    }
+}

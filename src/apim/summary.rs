@@ -1,0 +1,165 @@
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::{
+    decision::ChosenIdentity,
+    error::Position,
+    expression::{Constant, Kind},
+    program::{Action, CertificateKey, CertificateReference, IdentitySource, Program, Template},
+};
+use crate::certificate::Thumbprint;
+
+/// Static properties of a [`Document`](super::Document), for checking it against a configuration before it serves.
+///
+/// Computed at load; includes the [base document](super::DocumentBuilder::base) where a field does not say otherwise.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::apim::Document;
+///
+/// let document = Document::parse(
+///     r#"<choose>
+///          <when condition="@(context.Request.Certificate?.Thumbprint != "31CBB8262B6710B510178BC639C738F8B85B71E6")">
+///            <return-response><set-status code="403" /></return-response>
+///          </when>
+///        </choose>
+///        <set-backend-service base-url="https://orders.internal/v2" />
+///        <authentication-certificate certificate-id="orders" />"#,
+/// )?;
+/// let summary = document.summary();
+/// assert!(summary.uses_certificate && summary.proves_certificate && summary.is_anchored);
+/// assert!(summary.chooses_identity && summary.chooses_backend && !summary.uses_trust);
+///
+/// let (url, position) = &summary.base_urls[0];
+/// assert_eq!((url.to_string().as_str(), position.line), ("https://orders.internal/v2", 6));
+/// assert_eq!(summary.certificates[0].0.to_string(), "the certificate with the id orders");
+///
+/// // A document without a condition on the certificate admits no certificate and proves none.
+/// let open = Document::parse(r#"<set-header name="x-seen"><value>true</value></set-header>"#)?;
+/// assert!(!open.summary().uses_certificate && !open.summary().proves_certificate);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DocumentSummary {
+    /// True if an expression or `validate-client-certificate` reads the caller's certificate.
+    pub uses_certificate: bool,
+    /// True if trusted roots affect the decision: the document checks the chain or the issuer of the caller's certificate.
+    pub uses_trust: bool,
+    /// True if every request that passes `<inbound>` has a certificate with a verified chain or a listed thumbprint.
+    ///
+    /// A condition that mentions `Verify()` or a thumbprint is not sufficient: all paths through `<inbound>` are
+    /// analyzed for a caller with a self-made certificate. False where the analysis cannot decide.
+    pub proves_certificate: bool,
+    /// True if every certificate that the document admits has a verified chain, a listed thumbprint or membership of the
+    /// deployment; also true if the document admits none. False where the analysis cannot decide.
+    ///
+    /// Weaker than [`proves_certificate`](Self::proves_certificate): requests whose certificate no rule has read may
+    /// pass, and their certificate is not admitted.
+    pub is_anchored: bool,
+    /// True if any request gets its backend from the document (`set-backend-service`).
+    pub chooses_backend: bool,
+    /// True if any request gets its identity from the document: by `authentication-certificate`, or from a backend with
+    /// an identity.
+    pub chooses_identity: bool,
+    /// True if the document contains an `authentication-certificate`, which applies to every backend. An identity of a
+    /// backend applies to that backend only.
+    pub has_authentication_certificate: bool,
+    /// Identities and issuers that this document names by a literal, and identities of the backends that it names, each
+    /// at the position of the reference. Those of the base document are in its own summary.
+    pub certificates: Vec<(ChosenIdentity, Position)>,
+    /// Ids and thumbprints that an expression in `certificate-id` or `thumbprint` could yield: every text literal, if
+    /// there is such an expression; else empty.
+    pub possible_certificates: Vec<ChosenIdentity>,
+    /// Backend ids in document order, with duplicates; those of the base document once, at its first `<base />`.
+    pub backends: Vec<(Arc<str>, Position)>,
+    /// URLs of `set-backend-service`, literal or by backend id, in document order.
+    pub base_urls: Vec<(Uri, Position)>,
+    /// The first `<base />` in `<inbound>` of a document without a base document: it has no effect.
+    pub unresolved_base: Option<Position>,
+}
+
+impl DocumentSummary {
+    pub(super) fn new(
+        program: &Program,
+        certificates: &[CertificateReference],
+        unresolved_base: Option<Position>,
+    ) -> Self {
+        let mut summary = Self {
+            uses_certificate: program.used.certificate,
+            uses_trust: program.used.trust,
+            proves_certificate: program.proves,
+            is_anchored: program.is_anchored,
+            chooses_backend: false,
+            chooses_identity: false,
+            has_authentication_certificate: false,
+            certificates: certificates
+                .iter()
+                .map(|found| (found.key.to_identity(), found.position))
+                .collect(),
+            possible_certificates: Vec::new(),
+            backends: Vec::new(),
+            base_urls: Vec::new(),
+            unresolved_base,
+        };
+        program.visit(&mut |step| summary.add(&step.action, step.location.position));
+        summary.possible_certificates = possible_certificates(program);
+        summary
+    }
+
+    fn add(&mut self, action: &Action, position: Position) {
+        match action {
+            Action::Validate(validation) => self.uses_trust |= validation.uses_trust(),
+            Action::Authenticate(_) => {
+                self.has_authentication_certificate = true;
+                self.chooses_identity = true;
+            }
+            Action::Backend(target) => {
+                self.chooses_backend = true;
+                self.chooses_identity |= target.identity().is_some();
+                self.backends.extend(target.id().map(|id| (id.clone(), position)));
+                self.base_urls.extend(target.known_url().map(|url| (url.clone(), position)));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl CertificateKey {
+    fn to_identity(&self) -> ChosenIdentity {
+        match self {
+            Self::Id(id) => ChosenIdentity::Id(id.clone()),
+            Self::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
+        }
+    }
+}
+
+/// Every text literal, if an expression chooses an identity.
+fn possible_certificates(program: &Program) -> Vec<ChosenIdentity> {
+    let (mut has_expression, mut found) = (false, Vec::new());
+    program.visit(&mut |step| {
+        let mut add = |text: &str| {
+            found.push(match text.parse::<Thumbprint>() {
+                Ok(thumbprint) => ChosenIdentity::Thumbprint(thumbprint),
+                Err(_) => ChosenIdentity::Id(text.into()),
+            });
+        };
+        match &step.action {
+            Action::Authenticate(IdentitySource::Id(_) | IdentitySource::Thumbprint(_)) => {
+                has_expression = true
+            }
+            Action::Variable(_, Template::Literal(text)) => add(text),
+            _ => {}
+        }
+        for (expression, _) in step.expressions() {
+            expression.root.visit(&mut |node| {
+                if let Kind::Constant(Constant::Text(text)) = &node.kind {
+                    add(text);
+                }
+            });
+        }
+    });
+    if has_expression { found } else { Vec::new() }
+}
