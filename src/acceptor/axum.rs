@@ -41,7 +41,11 @@ impl Listener for MtlsListener {
 /// use axum::{Router, extract::ConnectInfo, routing::get};
 /// use tower_mtls::{MtlsListener, acceptor::axum::RemoteAddr, capture};
 ///
-/// let app: Router = Router::new().route("/", get(|ConnectInfo(RemoteAddr(remote))| async move { remote.to_string() }));
+/// async fn remote(ConnectInfo(remote): ConnectInfo<RemoteAddr>) -> String {
+///     remote.0.to_string()
+/// }
+///
+/// let app: Router = Router::new().route("/", get(remote));
 /// let app = capture(app.into_make_service_with_connect_info::<RemoteAddr>());
 /// axum::serve(MtlsListener::bind("0.0.0.0:8443", tls).await?, app).await
 /// # }

@@ -69,6 +69,7 @@ mod retry;
 mod stream;
 mod tls;
 mod trust;
+pub(crate) mod verification;
 mod verifier;
 
 #[cfg(feature = "proxy")]
