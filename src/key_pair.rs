@@ -60,6 +60,7 @@ impl fmt::Display for KeyPairError {
 impl std::error::Error for KeyPairError {}
 
 /// Reads a chain (leaf first) and a key (PKCS#8, PKCS#1 or SEC1).
+#[cfg(feature = "acceptor")]
 pub(crate) fn from_pem(
     chain: &[u8],
     key: &[u8],

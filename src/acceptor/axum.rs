@@ -1,4 +1,4 @@
-//! Serving an axum application.
+//! Support of `axum::serve`.
 
 use std::{
     future::Future,
@@ -31,15 +31,30 @@ impl Listener for MtlsListener {
     }
 }
 
-/// Makes an application that `axum::serve` accepts, whose layers know what each connection's caller presented.
+/// Passes the certificate that each connection's caller presented to the layers of an application, for `axum::serve`.
 ///
-/// Takes a `Router`, or what `Router::into_make_service_with_connect_info::<RemoteAddr>()` returns, where
-/// [`RemoteAddr`] yields the caller's address.
+/// Takes a `Router`, or the result of `Router::into_make_service_with_connect_info::<RemoteAddr>()` with
+/// [`RemoteAddr`] as the caller's address.
+///
+/// ```no_run
+/// # async fn serve(tls: tower_mtls::ServerTls) -> std::io::Result<()> {
+/// use axum::{Router, extract::ConnectInfo, routing::get};
+/// use tower_mtls::{MtlsListener, acceptor::axum::RemoteAddr, capture};
+///
+/// async fn remote(ConnectInfo(remote): ConnectInfo<RemoteAddr>) -> String {
+///     remote.0.to_string()
+/// }
+///
+/// let app: Router = Router::new().route("/", get(remote));
+/// let app = capture(app.into_make_service_with_connect_info::<RemoteAddr>());
+/// axum::serve(MtlsListener::bind("0.0.0.0:8443", tls).await?, app).await
+/// # }
+/// ```
 pub fn capture<M>(application: M) -> CaptureMakeService<M> {
     CaptureMakeService { application }
 }
 
-/// What [`capture`] returns: makes one [`Capture`] service per connection.
+/// Make-service of [`capture`]: builds one [`Capture`] service per connection.
 #[derive(Debug, Clone)]
 pub struct CaptureMakeService<M> {
     application: M,
@@ -65,7 +80,7 @@ where
 }
 
 pin_project! {
-    /// Future of [`CaptureMakeService`].
+    /// Future of [`CaptureMakeService`]. Panics if polled after completion.
     #[derive(Debug)]
     pub struct MakeFuture<F> {
         #[pin]

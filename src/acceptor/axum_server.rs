@@ -1,4 +1,4 @@
-//! Serving with the crate `axum-server`.
+//! Support of the crate `axum-server`.
 
 use std::{future::Future, io, pin::Pin};
 
@@ -8,8 +8,7 @@ use tokio::net::TcpStream;
 use super::{MtlsAcceptor, MtlsStream};
 use crate::inbound::Capture;
 
-/// `axum_server::bind(address).acceptor(MtlsAcceptor::new(tls)).serve(app.into_make_service())`: each
-/// connection's service knows what its caller presented.
+/// For `axum_server::bind(address).acceptor(MtlsAcceptor::new(tls)).serve(app.into_make_service())`.
 impl<S: Send + 'static> Accept<TcpStream, S> for MtlsAcceptor {
     type Stream = MtlsStream;
     type Service = Capture<S>;

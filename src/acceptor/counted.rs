@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A socket that counts the bytes that it has taken.
+/// A socket that counts written bytes.
 pub(super) struct Counted {
     tcp: TcpStream,
     written: u64,

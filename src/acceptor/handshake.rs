@@ -7,59 +7,73 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{MtlsStream, ServerTls, counted::Counted};
 
-/// Finishes one TLS handshake at a time: for accept loops that are not this crate's.
+/// TLS acceptor for own accept loops.
 ///
-/// [`MtlsListener`](super::MtlsListener) bounds how many run at once; here that is up to the caller. With the
-/// feature `axum-server` it is an `axum_server::accept::Accept`.
+/// [`MtlsListener`](super::MtlsListener) limits concurrent handshakes; here that is the caller's task. With the feature
+/// `axum-server` it implements `axum_server::accept::Accept`.
+///
+/// ```no_run
+/// # async fn accept(tls: tower_mtls::ServerTls) -> std::io::Result<()> {
+/// use tokio::net::TcpListener;
+/// use tower_mtls::acceptor::MtlsAcceptor;
+///
+/// let acceptor = MtlsAcceptor::new(tls);
+/// let socket = TcpListener::bind("127.0.0.1:8443").await?;
+/// let (stream, remote) = socket.accept().await?;
+/// let stream = acceptor.accept(stream, remote).await?;
+/// assert_eq!(stream.remote_addr(), remote);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MtlsAcceptor {
     tls: Shared<ServerTls>,
     timeout: Duration,
 }
 
-/// Probes of a silent connection, so that one whose caller is gone without a word ends.
+/// TCP keep-alive, which ends connections of callers that disappeared.
 const KEEP_ALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 
-/// Bytes that the operating system buffers before it has sent them. With more, a slow reader would seem to take nothing
-/// for long, and a connection that has been closed would hold memory.
+/// Limit of unsent bytes in the operating system's buffer. With more, a slow reader would appear stalled for long, and
+/// closed connections would occupy memory.
 #[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 128 * 1024;
+const MAX_UNSENT: u32 = 128 * 1024;
 
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl MtlsAcceptor {
-    /// Accepts with a handshake timeout of 10 seconds: a [`ServerTls`](super::ServerTls), or a
-    /// [`Shared<ServerTls>`](crate::Shared) that is replaced while connections are accepted.
+    /// Accepts with a handshake timeout of 10 seconds. `tls` is a [`ServerTls`] or a
+    /// [`Shared<ServerTls>`](crate::Shared).
     pub fn new(tls: impl Into<Shared<ServerTls>>) -> Self {
         Self { tls: tls.into(), timeout: DEFAULT_TIMEOUT }
     }
 
-    /// How long a handshake may take. Default: 10 seconds.
+    /// Time limit of a handshake. Default: 10 seconds.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Finishes the handshake on a connection from `remote`, whose socket gets `TCP_NODELAY` and TCP keep-alive probes
-    /// after 60 seconds of silence, every 15 seconds.
+    /// Completes the handshake on a connection from `remote`. Sets `TCP_NODELAY`, and TCP keep-alive probes every 15
+    /// seconds after 60 seconds of silence.
     ///
     /// # Errors
     ///
     /// The handshake fails, or takes longer than the timeout ([`io::ErrorKind::TimedOut`]).
     pub async fn accept(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<MtlsStream> {
-        // A failure shows on first use.
+        // Failures show at the first use of the socket.
         let _ = socket.set_nodelay(true);
         let options = SockRef::from(&socket);
         let _ = options.set_tcp_keepalive(&KEEP_ALIVE);
         #[cfg(any(target_os = "android", target_os = "linux"))]
-        let _ = options.set_tcp_notsent_lowat(UNSENT);
+        let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
         let local = socket.local_addr().ok();
         let tls = TlsAcceptor::from(self.tls.load().config.clone());
         let accepted = match time::timeout(self.timeout, tls.accept(Counted::new(socket))).await {
             Ok(accepted) => accepted,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake timed out")),
         };
         match accepted {
             Ok(stream) => Ok(MtlsStream::new(stream, local, remote)),

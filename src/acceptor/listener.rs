@@ -23,7 +23,24 @@ use super::{
     MtlsAcceptor, MtlsStream, ServerTls, handshake::DEFAULT_TIMEOUT, pending_handshakes::PendingHandshakes,
 };
 
-/// What a listener lets callers cost before they have shown anything.
+/// Limits on unauthenticated connections.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use std::time::Duration;
+/// use tokio::net::TcpListener;
+/// use tower_mtls::{MtlsListener, ServerTls, acceptor::ListenerLimits};
+///
+/// let limits = ListenerLimits::default().with_handshakes(256).with_handshake_timeout(Duration::from_secs(5));
+/// let socket = TcpListener::bind("127.0.0.1:0").await?;
+/// let listener = MtlsListener::new(socket, ServerTls::from_pem(chain, key)?, limits)?;
+/// assert_ne!(listener.local_addr().port(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct ListenerLimits {
@@ -38,17 +55,17 @@ impl Default for ListenerLimits {
 }
 
 impl ListenerLimits {
-    /// At most this many handshakes run, or are finished and wait for [`MtlsListener::accept`]. Default: 1,024, at
-    /// least 1.
+    /// Limit of handshakes in progress, or completed and waiting for [`MtlsListener::accept`]. Default: 1,024, at least
+    /// 1.
     ///
-    /// When a caller comes and there is no place, the handshake that has taken longest is given up, if it has taken
-    /// half a second, so callers that stall cannot keep others out.
+    /// At the limit a new connection evicts the oldest handshake, once that has taken half a second, so that stalled
+    /// callers do not exclude others.
     pub fn with_handshakes(mut self, handshakes: usize) -> Self {
         self.handshakes = handshakes.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// How long a handshake may take, from the accepted connection on. Default: 10 seconds.
+    /// Time limit of a handshake, from the accepted connection on. Default: 10 seconds.
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
@@ -57,17 +74,17 @@ impl ListenerLimits {
 
 /// Accepts TCP connections and finishes their TLS handshakes. See the [module](super).
 ///
-/// Dropping it closes the socket and ends the handshakes that are under way.
+/// Dropping it closes the socket and aborts handshakes in progress.
 #[derive(Debug)]
 pub struct MtlsListener {
     finished: mpsc::Receiver<MtlsStream>,
     local: SocketAddr,
-    /// Sending on it, or dropping it, ends the accepting.
+    /// Dropping it ends the accepting task.
     stop: oneshot::Sender<Infallible>,
     accepting: AbortOnDrop,
 }
 
-/// Ends the task, and with it the handshakes under way.
+/// Aborts the task and its handshakes.
 #[derive(Debug)]
 struct AbortOnDrop(AbortHandle);
 
@@ -78,8 +95,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl MtlsListener {
-    /// Binds to `address` (port 0: any free port) with the default [limits](ListenerLimits). The certificate is a
-    /// [`ServerTls`](super::ServerTls), or a [`Shared<ServerTls>`](crate::Shared) that is replaced while serving.
+    /// Binds to `address` (port 0: any free port) with the default [limits](ListenerLimits). `tls` is a
+    /// [`ServerTls`] or a [`Shared<ServerTls>`](crate::Shared).
     ///
     /// # Errors
     ///
@@ -107,9 +124,9 @@ impl MtlsListener {
         Ok(Self { finished, local, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
     }
 
-    /// The next connection whose handshake is finished, and where it comes from.
+    /// Returns the next connection with a completed handshake, and its remote address.
     ///
-    /// Cancel safe. Never ends: failed handshakes and a lack of file descriptors are logged and waited out.
+    /// Cancel safe. Never fails: failed handshakes and a lack of file descriptors are logged and retried.
     pub async fn accept(&mut self) -> (MtlsStream, SocketAddr) {
         let stream = std::future::poll_fn(|cx| self.poll_accept(cx)).await;
         let remote = stream.remote_addr();
@@ -119,19 +136,18 @@ impl MtlsListener {
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<MtlsStream> {
         match self.finished.poll_recv(cx) {
             Poll::Ready(Some(stream)) => Poll::Ready(stream),
-            // The accepting task lives as long as this value, or until it drains; only a runtime that shuts down
-            // ends it before.
+            // The accepting task lives as long as this value; only the shutdown of the runtime ends it before.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 
-    /// The address it is bound to.
+    /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Closes the socket, and hands out the connections that callers have made by then: in the operating system's
-    /// queue, with their handshake under way, or finished and not yet accepted.
+    /// Closes the socket, and returns the connections that exist by then: in the operating system's queue, with a
+    /// handshake in progress, or not yet accepted.
     pub fn drain(self) -> DrainingListener {
         let Self { finished, local: _, stop, accepting } = self;
         drop(stop);
@@ -139,9 +155,9 @@ impl MtlsListener {
     }
 }
 
-/// What [`MtlsListener::drain`] leaves: the connections that were on their way.
+/// Remaining connections of a listener after [`MtlsListener::drain`].
 ///
-/// Dropping it ends the handshakes that are under way.
+/// Dropping it aborts handshakes in progress.
 #[derive(Debug)]
 pub struct DrainingListener {
     finished: mpsc::Receiver<MtlsStream>,
@@ -149,8 +165,8 @@ pub struct DrainingListener {
 }
 
 impl DrainingListener {
-    /// The next connection whose handshake is finished, and where it comes from; None when there are no more. A
-    /// handshake that stalls is waited for until its timeout.
+    /// Returns the next connection with a completed handshake, and its remote address; None when there are no more. A
+    /// stalled handshake is awaited until its timeout.
     ///
     /// Cancel safe.
     pub async fn accept(&mut self) -> Option<(MtlsStream, SocketAddr)> {
@@ -160,29 +176,29 @@ impl DrainingListener {
     }
 }
 
-/// The connections that callers make, until the listener is told to stop; then those that they have made already.
+/// New connections, until the listener is stopped; then those in the queue.
 struct Incoming {
     tcp: TcpListener,
     stopped: oneshot::Receiver<Infallible>,
-    /// Once stopped: how many more are taken out of the operating system's queue.
+    /// Once stopped: the remaining number of connections to take from the operating system's queue.
     left: Option<usize>,
 }
 
-/// Nobody can keep a listener that stops from stopping.
-const MOST_QUEUED: usize = 4_096;
+/// Connections accepted after a stop, so that new callers cannot delay the end.
+const MAX_QUEUED: usize = 4_096;
 
 impl Incoming {
     async fn next(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         if self.left.is_none() {
             tokio::select! {
                 biased;
-                _ = &mut self.stopped => self.left = Some(MOST_QUEUED),
+                _ = &mut self.stopped => self.left = Some(MAX_QUEUED),
                 accepted = self.tcp.accept() => return Some(accepted),
             }
         }
         let left = self.left.as_mut()?;
         *left = left.checked_sub(1)?;
-        // Without a turn of the runtime the queue may seem empty.
+        // Lets the runtime poll the socket: otherwise the queue can appear empty.
         tokio::task::yield_now().await;
         tokio::select! {
             biased;
@@ -192,8 +208,8 @@ impl Incoming {
     }
 }
 
-/// Accepts until it is told to stop, a task for each handshake, then closes the socket and waits for those under
-/// way; dropping the future ends them.
+/// Accepts until it is stopped, with a task for each handshake; then closes the socket and waits for handshakes in
+/// progress. Dropping the future aborts them.
 async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
     let mut handshakes = JoinSet::new();
     let mut pending_handshakes = PendingHandshakes::default();
@@ -201,14 +217,14 @@ async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::S
         let (socket, remote) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                wait_out(&error).await;
+                back_off(&error).await;
                 continue;
             }
         };
         while handshakes.try_join_next().is_some() {}
-        pending_handshakes.forget_finished(finished.max_capacity());
-        let place = match finished.clone().try_reserve_owned() {
-            Ok(place) => place,
+        pending_handshakes.remove_finished(finished.max_capacity());
+        let permit = match finished.clone().try_reserve_owned() {
+            Ok(permit) => permit,
             Err(TrySendError::Closed(_)) => return,
             Err(TrySendError::Full(finished)) => {
                 let mut reserving = pin!(finished.reserve_owned());
@@ -220,25 +236,30 @@ async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::S
                             reserving.await
                         }
                     };
-                let Ok(place) = reserved else { return };
-                place
+                let Ok(permit) = reserved else { return };
+                permit
             }
         };
-        pending_handshakes.push(handshakes.spawn(handshake(tls.clone(), socket, remote, place)));
+        pending_handshakes.push(handshakes.spawn(handshake(tls.clone(), socket, remote, permit)));
     }
     drop((incoming, finished));
     while handshakes.join_next().await.is_some() {}
 }
 
-async fn handshake(tls: MtlsAcceptor, socket: TcpStream, remote: SocketAddr, place: OwnedPermit<MtlsStream>) {
-    // A failure has been reported; the connection ends with it.
+async fn handshake(
+    tls: MtlsAcceptor,
+    socket: TcpStream,
+    remote: SocketAddr,
+    permit: OwnedPermit<MtlsStream>,
+) {
+    // A failure has been logged; dropping the socket closes the connection.
     if let Ok(stream) = tls.accept(socket, remote).await {
-        place.send(stream);
+        permit.send(stream);
     }
 }
 
-/// Errors of one connection are skipped; others (no file descriptor left) get a moment to pass.
-async fn wait_out(error: &io::Error) {
+/// Waits after errors of the listener, such as a lack of file descriptors. Errors of one connection are skipped.
+async fn back_off(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         return;

@@ -1,25 +1,23 @@
-//! A TLS listener that asks every caller for a certificate and makes it prove that it holds the key.
+//! A TLS listener that requests client certificates and verifies possession of their keys.
 //!
-//! The handshake decides nothing else: chain, dates and names are judged by
-//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) on every request, so a refusal is an HTTP
-//! answer and each route can trust other authorities. A connection is accepted when
+//! The handshake verifies nothing else: chain, dates and names are judged by
+//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) on every request, so a rejection is an HTTP
+//! response and each route can trust other authorities. A connection is accepted when
 //! 1. its TLS handshake (1.2 with extended master secret, or 1.3) completes within the handshake timeout;
-//! 2. the caller presents no certificate, or one whose private key it proves to hold.
+//! 2. the caller presents no certificate, or presents one and proves possession of its private key.
 //!
-//! A certificate whose public key cannot be read or used ends in a TLS alert, since nothing can be proved
-//! with it. Everything else that proves possession reaches the policy: expired, self-signed and version 1
-//! certificates too.
+//! A certificate whose public key is unreadable or unsupported ends in a TLS alert. All other certificates reach the
+//! policy, expired, self-signed and version 1 certificates included.
 //!
-//! Handshakes run concurrently, each in a task of its own, bounded in number and in time, so a caller that
-//! stalls delays nobody. TLS asks for the certificate before the path is known: browsers prompt on every
-//! name this listener serves, so give people a listener with
-//! [`ClientCertificateRequest::Off`]. HTTP/2 and HTTP/1.1 are offered by ALPN: a server that speaks HTTP/1.1 only
-//! must say [`only_http1`](ServerTlsBuilder::only_http1).
+//! Handshakes run concurrently in separate tasks, limited in number and time, so that stalled callers do not delay
+//! others. TLS requests the certificate before the path is known: browsers show a prompt for every host of the
+//! listener, so use a separate listener with [`ClientCertificateRequest::Off`] for them. HTTP/2 and HTTP/1.1 are offered by ALPN: a server without HTTP/2 must
+//! set [`only_http1`](ServerTlsBuilder::only_http1).
 //!
-//! A renewed certificate is published by [`Shared::replace`], without a restart.
-//! [`MtlsListener::drain`] ends a listener without losing the callers whose handshake is under way.
+//! A renewed certificate is published by [`Shared::replace`](crate::Shared::replace), without a restart.
+//! [`MtlsListener::drain`] ends a listener without losing callers whose handshake is in progress.
 //!
-//! With axum, one line serves ([`capture`](axum::capture) tells the layers what was presented):
+//! With axum, one line serves ([`capture`](axum::capture) passes the presented certificate to the layers):
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")]

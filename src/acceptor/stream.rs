@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 use super::counted::Counted;
 use crate::{certificate::Presented, inbound::Capture};
 
-/// An accepted TLS connection that knows what its caller presented.
+/// An accepted TLS connection, with the certificate that its caller presented.
 pub struct MtlsStream {
     tls: TlsStream<Counted>,
     presented: Presented,
@@ -20,14 +20,14 @@ pub struct MtlsStream {
 }
 
 impl MtlsStream {
-    /// Reads the caller's certificate, once for the whole connection.
+    /// Parses the caller's certificate, once per connection.
     pub(super) fn new(tls: TlsStream<Counted>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
         Self { tls, presented, local, remote }
     }
 
-    /// Wraps a service so that its layers know what this connection's caller presented.
+    /// Wraps a service so that its layers see the certificate that this connection's caller presented.
     pub fn capture<S>(&self, service: S) -> Capture<S> {
         Capture::new(service, self.presented.clone(), Some(self.remote))
     }
@@ -37,34 +37,34 @@ impl MtlsStream {
         &self.presented
     }
 
-    /// Where the connection comes from.
+    /// The remote address.
     pub fn remote_addr(&self) -> SocketAddr {
         self.remote
     }
 
-    /// The address it was accepted on, if the socket knows it.
+    /// The local address, if known.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local
     }
 
     /// Bytes that the operating system has accepted on this connection, TLS overhead included.
     ///
-    /// TLS buffers writes, so this count alone shows whether the caller still reads.
+    /// TLS buffers writes, so only this count shows whether the caller still reads.
     pub fn written(&self) -> u64 {
         self.tls.get_ref().0.written()
     }
 
-    /// Whether HTTP/2 was negotiated by ALPN.
+    /// Returns true if HTTP/2 was negotiated by ALPN.
     pub fn is_http2(&self) -> bool {
         self.tls.get_ref().1.alpn_protocol() == Some(b"h2")
     }
 
-    /// Whether the handshake resumed an earlier session.
+    /// Returns true if the handshake resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.tls.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
-    /// The name the caller asked for (SNI), lower-case.
+    /// The server name that the caller sent (SNI), lower-case.
     pub fn server_name(&self) -> Option<&str> {
         self.tls.get_ref().1.server_name()
     }

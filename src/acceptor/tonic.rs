@@ -1,4 +1,4 @@
-//! Serving a tonic application.
+//! Support of tonic.
 //!
 //! ```no_run
 //! # async fn serve<S>(tls: tower_mtls::ServerTls, policy: tower_mtls::Policy, routes: tonic::service::Routes)
@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! In a method, `tower_mtls::admitted(request.extensions())` is the caller's certificate, and
-//! `request.remote_addr()` its address. A refused caller sees `PERMISSION_DENIED`.
+//! In a method, `tower_mtls::admitted(request.extensions())` returns the caller's certificate, and
+//! `request.remote_addr()` its address. Rejected callers get `PERMISSION_DENIED`.
 
 use std::{
     io,
@@ -37,7 +37,7 @@ use tower_service::Service;
 use super::{MtlsListener, MtlsStream};
 use crate::{certificate::Presented, inbound::capture_into};
 
-/// What tonic tells each request about its connection.
+/// Connection info that tonic passes to each request.
 #[derive(Debug, Clone)]
 pub struct MtlsConnectInfo {
     presented: Presented,
@@ -54,7 +54,7 @@ impl Connected for MtlsStream {
 }
 
 impl MtlsListener {
-    /// The accepted connections as tonic's `serve_with_incoming` takes them.
+    /// Returns the accepted connections as a stream for tonic's `serve_with_incoming`.
     pub fn incoming(self) -> Incoming {
         Incoming(self)
     }
@@ -72,16 +72,16 @@ impl Stream for Incoming {
     }
 }
 
-/// Tells the layers inside what the caller presented. Goes outside of
+/// Passes the presented certificate to inner layers. Belongs outside of
 /// [`RequireCertificateLayer`](crate::RequireCertificateLayer).
 ///
-/// Understands connections of [`MtlsListener::incoming`], and tonic's own TLS (`ServerTlsConfig` with a client
-/// CA), whose certificates are read on every request, since tonic keeps no place for what was read.
+/// Supports connections of [`MtlsListener::incoming`], and tonic's own TLS (`ServerTlsConfig` with a client CA), whose
+/// certificates are parsed on every request, since tonic caches no parsed certificate.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TonicCaptureLayer(());
 
 impl TonicCaptureLayer {
-    /// The layer has no settings.
+    /// Creates the layer.
     pub fn new() -> Self {
         Self::default()
     }
@@ -95,10 +95,37 @@ impl<S> Layer<S> for TonicCaptureLayer {
     }
 }
 
-/// Service made by [`TonicCaptureLayer`].
+/// Service of [`TonicCaptureLayer`].
 #[derive(Debug, Clone)]
 pub struct TonicCapture<S> {
     inner: S,
+}
+
+impl<S> TonicCapture<S> {
+    /// Wraps a service, as [`TonicCaptureLayer`] does.
+    pub fn new(inner: S) -> Self {
+        Self { inner }
+    }
+
+    /// Returns the layer of this service.
+    pub fn layer() -> TonicCaptureLayer {
+        TonicCaptureLayer::new()
+    }
+
+    /// Returns a reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, B> Service<Request<B>> for TonicCapture<S>
@@ -117,7 +144,7 @@ where
         let extensions = request.extensions_mut();
         if let Some(MtlsConnectInfo { presented, tcp }) = extensions.remove::<MtlsConnectInfo>() {
             capture_into(extensions, presented, tcp.remote_addr);
-            // Where tonic looks for the caller's address.
+            // tonic reads the caller's address from it.
             extensions.insert(tcp);
         } else if let Some((presented, remote)) = presented_to_tonic(extensions) {
             capture_into(extensions, presented, remote);
@@ -126,7 +153,7 @@ where
     }
 }
 
-/// What a caller presented to tonic's own TLS.
+/// Returns the certificate that a caller presented to tonic's own TLS.
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 fn presented_to_tonic(extensions: &Extensions) -> Option<(Presented, Option<SocketAddr>)> {
     let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?;

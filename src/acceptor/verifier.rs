@@ -10,11 +10,34 @@ use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 
 use crate::certificate::subject_public_key_info;
 
-/// Asks for a client certificate and proves that the caller holds its key; judges nothing else.
+/// Requests a client certificate and verifies possession of its key, nothing else.
 ///
-/// For a `rustls::ServerConfig` of your own. Trust is *not* decided here: whatever is behind such a
-/// listener needs a [`RequireCertificateLayer`](crate::RequireCertificateLayer). A caller without a
-/// certificate is let through, so that it gets an answer.
+/// For an own `rustls::ServerConfig`. Trust is *not* verified: services behind such a listener need a
+/// [`RequireCertificateLayer`](crate::RequireCertificateLayer). Callers without a certificate are accepted, and get an
+/// HTTP response.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let (chain, key) = (vec![made.cert.der().clone()], made.signing_key.serialize_der());
+/// use std::sync::Arc;
+/// use rustls::server::danger::ClientCertVerifier;
+/// use tower_mtls::acceptor::PossessionVerifier;
+///
+/// let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// let verifier = PossessionVerifier::new(&provider);
+/// assert!(!verifier.client_auth_mandatory());
+/// let config = rustls::ServerConfig::builder_with_provider(provider)
+///     .with_safe_default_protocol_versions()?
+///     .with_client_cert_verifier(verifier)
+///     .with_single_cert(chain, key.try_into()?)?;
+/// # drop(config);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "aws-lc-rs"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug)]
 pub struct PossessionVerifier {
     algorithms: WebPkiSupportedAlgorithms,
@@ -27,8 +50,8 @@ impl PossessionVerifier {
     }
 }
 
-/// The public key alone: webpki would refuse version 1 certificates and unknown critical extensions here,
-/// with an alert, before any policy sees them.
+/// Returns the public key alone: webpki would reject version 1 certificates and unknown critical extensions with an
+/// alert, before a policy judges them.
 fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
     subject_public_key_info(certificate)
         .map(SubjectPublicKeyInfoDer::from)
@@ -40,7 +63,7 @@ impl ClientCertVerifier for PossessionVerifier {
         false
     }
 
-    /// Empty: the caller may choose any of its certificates, each route trusts other authorities.
+    /// Empty: the caller chooses among all of its certificates, as each route can trust other authorities.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -67,7 +90,7 @@ impl ClientCertVerifier for PossessionVerifier {
         let Some((_, candidates)) = candidates else {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         };
-        // On TLS 1.2 a scheme does not say the curve, so there are several candidates.
+        // On TLS 1.2 a scheme does not name the curve, so there are several candidates.
         if candidates
             .iter()
             .any(|algorithm| key.verify_signature(*algorithm, message, signature.signature()).is_ok())

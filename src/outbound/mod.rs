@@ -69,6 +69,8 @@ mod retry;
 mod stream;
 mod tls;
 mod trust;
+mod trust_error;
+pub(crate) mod verification;
 mod verifier;
 
 #[cfg(feature = "proxy")]
@@ -84,5 +86,6 @@ pub use self::{
     retry::RetryIdempotent,
     stream::UpstreamStream,
     tls::client_config,
-    trust::{UpstreamTrust, UpstreamTrustBuilder, UpstreamTrustError},
+    trust::{UpstreamTrust, UpstreamTrustBuilder},
+    trust_error::UpstreamTrustError,
 };

@@ -7,7 +7,7 @@ use std::{
 use rustls::{RootCertStore, client::danger::ServerCertVerifier, crypto::CryptoProvider};
 use rustls_pki_types::ServerName;
 
-use super::{UpstreamPin, verifier};
+use super::{UpstreamPin, UpstreamTrustError, verifier};
 use crate::{
     certificate::SpiffeId,
     danger::UpstreamVerification,
@@ -381,39 +381,3 @@ fn system_roots() -> Result<RootCertStore, UpstreamTrustError> {
     }
     Ok(roots)
 }
-
-/// Error of [`UpstreamTrustBuilder::build`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpstreamTrustError {
-    /// The roots are not PEM certificates.
-    Pem(PemError),
-    /// The system has no readable root certificate.
-    NoSystemRoots,
-    /// Pins alone were to decide, and there is none.
-    NoPins,
-    /// Not a DNS name or IP address.
-    ServerName(String),
-    /// No crypto provider was given and none is compiled in.
-    NoProvider,
-    /// The verifier could not be built.
-    Verifier(String),
-}
-
-impl fmt::Display for UpstreamTrustError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pem(error) => error.fmt(f),
-            Self::NoSystemRoots => f.write_str(
-                "the system has no readable root certificates; install them (package ca-certificates) or name your \
-                 own roots",
-            ),
-            Self::NoPins => f.write_str("no pin: name at least one certificate or public key"),
-            Self::ServerName(name) => write!(f, "{name:?} is neither a DNS name nor an IP address"),
-            Self::NoProvider => KeyPairError::NoProvider.fmt(f),
-            Self::Verifier(problem) => write!(f, "upstream verifier: {problem}"),
-        }
-    }
-}
-
-impl std::error::Error for UpstreamTrustError {}

@@ -1,4 +1,4 @@
-//! The blocks of a PEM text, and what stands between them.
+//! The blocks of a PEM text, and the text between them.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use rustls_pki_types::pem;
 
 use super::PemError;
 
-/// Larger texts are refused: no bundle of certificates comes near it.
+/// Limit of a text in bytes, far above any bundle of certificates.
 const LARGEST: usize = 4 * 1024 * 1024;
 
 /// The first byte of a DER certificate or key.
@@ -23,9 +23,9 @@ pub(crate) struct Block<'t> {
 }
 
 impl Block<'_> {
-    /// The base64 decoded; that of private keys in constant time.
+    /// Decodes the base64; that of private keys in constant time.
     pub(crate) fn der(&self) -> Result<Vec<u8>, PemError> {
-        // The decoder knows few labels, and none at the end of an indented line.
+        // The decoder supports few labels, and none at the end of an indented line.
         let (begin, end): (&[u8], &[u8]) = if self.label.ends_with("PRIVATE KEY") {
             (b"-----BEGIN PRIVATE KEY-----\n", b"-----END PRIVATE KEY-----\n")
         } else {
@@ -37,26 +37,26 @@ impl Block<'_> {
         }
     }
 
-    /// Whether it is a private key that a password protects, by PKCS#8 or by OpenSSL itself.
+    /// Returns true for an encrypted private key, in PKCS#8 or in OpenSSL's legacy format.
     #[cfg(any(feature = "acceptor", feature = "identity"))]
     pub(crate) fn is_encrypted(&self) -> bool {
         self.label == "ENCRYPTED PRIVATE KEY" || self.is_encrypted_by_header()
     }
 
-    /// Whether OpenSSL's old encryption protects it, of which a header is the sign.
+    /// Returns true if a header declares OpenSSL's legacy encryption.
     #[cfg(any(feature = "acceptor", feature = "identity"))]
     pub(crate) fn is_encrypted_by_header(&self) -> bool {
         self.body.trim_ascii_start().starts_with(b"Proc-Type: 4,ENCRYPTED")
     }
 
-    /// An error about this block.
+    /// Creates an error of this block.
     pub(crate) fn error(&self, problem: &str) -> PemError {
         PemError::of_block(self.line, self.label, problem)
     }
 }
 
-/// All blocks in order; at least one. Lines may be indented. Text between blocks is ignored, as RFC 7468 demands,
-/// unless it looks like a part of a block, or is not text: then a certificate would be left out without a word.
+/// Returns all blocks in order; at least one. Lines can be indented. Text between blocks is ignored, as RFC 7468
+/// requires, unless it resembles a part of a block or is binary: a certificate would be skipped silently.
 pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
     if text.len() > LARGEST {
         return Err(PemError::new(1, format!("larger than {LARGEST} bytes")));
@@ -69,7 +69,7 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
         let start = at;
         at += line.len();
         let line = line.trim_ascii();
-        // Files that were joined leave their marks in the middle.
+        // Concatenated files leave their marks in the middle.
         let line = if open.is_none() { line.strip_prefix(MARK).unwrap_or(line) } else { line };
         match (marker(line), open) {
             (Marker::Begin(label), None) => open = Some((number, label, at)),
@@ -118,7 +118,7 @@ fn no_section(text: &[u8]) -> PemError {
         true => "; the file looks like DER, convert it with `openssl x509 -inform der -in OLD -out NEW`",
         false => "",
     };
-    PemError::new(1, format!("no PEM section (-----BEGIN ...-----) in it{hint}"))
+    PemError::new(1, format!("no PEM section (-----BEGIN ...-----){hint}"))
 }
 
 fn unclosed(line: usize, label: &str) -> PemError {
@@ -130,7 +130,7 @@ enum Marker<'t> {
     None,
     Begin(&'t str),
     End(&'t str),
-    /// It is meant as one, and none.
+    /// A malformed border.
     Malformed,
 }
 
@@ -154,7 +154,7 @@ fn label(text: &[u8]) -> Option<&str> {
     ((1..=40).contains(&text.len()) && text.as_bytes().iter().all(is_plain)).then_some(text)
 }
 
-/// Whether a line is meant as a BEGIN or END line: too few dashes, other dashes, text around it.
+/// Returns true if a line resembles a BEGIN or END line: with too few dashes, other dashes, or text around it.
 fn is_like_marker(line: &[u8]) -> bool {
     const DASHES: &[char] =
         &['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2212}'];
@@ -172,7 +172,7 @@ fn is_like_marker(line: &[u8]) -> bool {
     has_dashes && is_border && NOUNS.iter().any(|noun| rest.contains(noun))
 }
 
-/// Whether a line is part of a certificate or key in base64, and not a word, a ruler or hexadecimal with colons.
+/// Returns true if a line is base64 of a certificate or key, rather than a word, a ruler or hexadecimal with colons.
 fn is_stray_base64(line: &[u8]) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let unpadded =
@@ -180,7 +180,7 @@ fn is_stray_base64(line: &[u8]) -> bool {
     line.len() >= 40 && unpadded.iter().all(is_base64) && unpadded.iter().any(u8::is_ascii_alphanumeric)
 }
 
-/// Whether a byte is never in a text: UTF-16 has NUL bytes, and DER small numbers. DOS ends texts with 0x1a.
+/// Returns true if a byte does not occur in text: UTF-16 has NUL bytes, and DER small numbers. DOS ends texts with 0x1a.
 fn is_binary(byte: &u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x1a')
 }

@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 
-/// A text without its byte order mark, as UTF-8 where the mark says UTF-16 (as PowerShell's `Out-File` writes).
+/// Removes the byte order mark of a text, and converts UTF-16 with a mark (as PowerShell's `Out-File` writes) to UTF-8.
 ///
-/// Bytes without a mark are returned as they are, and so is a text that its mark describes wrongly. No DER or
+/// Bytes without a mark, and texts that do not match their mark, are returned unchanged. No DER or
 /// PKCS#12 file begins with a mark.
 pub fn decode(bytes: &[u8]) -> Cow<'_, [u8]> {
     let decoded = match bytes {
@@ -15,12 +15,12 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
-    // PEM in UTF-8 was appended: decoded, it would be letters that are read over.
+    // UTF-8 PEM appended to UTF-16 would decode to letters that are ignored.
     if bytes.windows(10).any(|bytes| bytes == b"-----BEGIN") {
         return None;
     }
     let (units, rest) = bytes.as_chunks();
-    // A unit becomes three bytes at most: a buffer that grows would leave copies of a secret behind.
+    // A unit becomes at most three bytes: a growing buffer would leave copies of a secret behind.
     let mut text = String::with_capacity(units.len().checked_mul(3)?);
     for character in char::decode_utf16(units.iter().copied().map(unit)) {
         text.push(character.ok()?);

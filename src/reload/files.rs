@@ -215,7 +215,7 @@ mod tests {
             fs::rename(&temporary, &link).unwrap();
         };
         swap(&old);
-        let mut files = published(&[link.clone()], 100);
+        let mut files = published(std::slice::from_ref(&link), 100);
         swap(&new_target);
         assert_eq!(files.poll().unwrap(), Change::Pending);
         assert_eq!(files.poll().unwrap(), new(&["new"]));

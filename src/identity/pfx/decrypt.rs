@@ -21,7 +21,7 @@ const SHA1_3DES: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 1, 3];
 const SHA1_RC2_40: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 1, 6];
 
 impl Encrypted<'_> {
-    /// Whether the algorithm is one of those below.
+    /// Returns true if the algorithm is supported.
     pub(super) fn is_supported(&self) -> bool {
         match self.legacy {
             Some(_) => [SHA1_3DES, SHA1_RC2_40].contains(&self.algorithm),
@@ -29,7 +29,7 @@ impl Encrypted<'_> {
         }
     }
 
-    /// The content in the clear.
+    /// Decrypts the content.
     pub(super) fn decrypt(&self, password: &str) -> Result<Vec<u8>, P12Error> {
         match (self.legacy, self.algorithm) {
             (Some((salt, iterations)), SHA1_3DES) => {
@@ -60,7 +60,7 @@ impl Encrypted<'_> {
     }
 }
 
-/// How many hashes PBKDF2 makes in each iteration for a key as long as these parameters of PBES2 ask for.
+/// Returns the number of hashes that PBKDF2 computes in each iteration for the key length of these PBES2 parameters.
 pub(super) fn blocks(parameters: &[u8]) -> u64 {
     let Ok(parameters) = pbes2::Parameters::from_der(parameters) else { return 1 };
     let hash = match parameters.kdf {

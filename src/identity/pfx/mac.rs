@@ -14,7 +14,7 @@ use sha2::{
 
 use super::IdentityError;
 
-/// A file's MAC, and what it is the MAC of.
+/// A file's MAC and the data that it covers.
 pub(super) struct FileMac {
     mac: MacData,
     data: Vec<u8>,
@@ -30,8 +30,8 @@ pub(super) fn of(pfx: &[u8]) -> Result<Option<FileMac>, IdentityError> {
 }
 
 impl FileMac {
-    /// Whether the key of this password made it. None is no password at all, whose key is derived from nothing; an
-    /// empty one still has the two bytes at its end.
+    /// Returns true if the MAC matches this password. The key of None is derived from no bytes; an empty password still has
+    /// two terminating bytes.
     pub(super) fn is_of(&self, password: Option<&str>) -> Result<bool, IdentityError> {
         let verified = match self.mac.mac.algorithm.oid.to_string().as_str() {
             "1.3.14.3.2.26" => self.verify::<Sha1>(password),

@@ -1,5 +1,5 @@
-//! The file without the encryption of its parts and without its MAC, so that each key is derived once. Private keys in it
-//! may still be encrypted on their own.
+//! Removal of MAC and encryption of a file's parts, so that each key is derived once. Private keys inside can still be
+//! encrypted.
 
 use pkcs5::der::{Encode, Tag, TagNumber, asn1::AnyRef};
 
@@ -8,7 +8,7 @@ use super::{
     work::{self, DATA, Safe, Work},
 };
 
-/// The decrypted file, and the iteration counts that came to light in it.
+/// Returns the decrypted file, and the iteration counts found inside.
 pub(super) fn decrypted(work: &Work<'_>, password: &str) -> Result<(Vec<u8>, u64), IdentityError> {
     let (mut safes, mut hidden) = (Vec::new(), 0_u64);
     for safe in &work.safes {
@@ -27,7 +27,7 @@ pub(super) fn decrypted(work: &Work<'_>, password: &str) -> Result<(Vec<u8>, u64
     Ok((file, hidden))
 }
 
-/// A ContentInfo of plain contents.
+/// Encodes a ContentInfo of plain contents.
 fn data(contents: &[u8]) -> Result<Vec<u8>, IdentityError> {
     let explicit = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
     let content = element(explicit, &[&element(Tag::OctetString, &[contents])?])?;

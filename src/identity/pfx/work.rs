@@ -1,4 +1,4 @@
-//! How much key derivation a PKCS#12 file asks for, read off its outline (RFC 7292, section 4) without any.
+//! Key-derivation work of a PKCS#12 file, read from its structure (RFC 7292, section 4) without deriving a key.
 
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
@@ -7,15 +7,15 @@ use super::{
     decrypt::{self, Encrypted},
 };
 
-/// The work that opening a file takes.
+/// The work of opening a file.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    /// The sum of all iteration counts that can be seen before anything is decrypted, each as often as it is made.
+    /// The sum of all iteration counts visible before decryption, each multiplied by its number of derivations.
     /// A scrypt derivation counts as its cost times its block size times its lanes.
     pub(super) iterations: u64,
-    /// The part of them that is the MAC's, if there is one.
+    /// The MAC's share of them, if there is a MAC.
     pub(super) mac_iterations: Option<u64>,
-    /// The version as it is encoded.
+    /// The encoded version.
     pub(super) version: &'a [u8],
     pub(super) safes: Vec<Safe<'a>>,
 }
@@ -29,34 +29,33 @@ pub(super) enum Safe<'a> {
 }
 
 impl Work<'_> {
-    /// Whether anything in the file is encrypted.
+    /// Returns true if any part of the file is encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
         self.safes.iter().any(|safe| matches!(safe, Safe::Encrypted(_)))
             || self.iterations > self.mac_iterations.unwrap_or(0)
     }
 }
 
-/// The iteration counts inside of an encrypted part, now decrypted, where a file can hide keys that are encrypted once
-/// more.
+/// Returns the iteration counts inside of a decrypted part, which can contain encrypted keys.
 pub(super) fn hidden(contents: &[u8]) -> Outcome<u64> {
     // The result of a wrong password does not begin like bags, and nothing inside it is derived.
     if contents.first() != Some(&0x30) {
         return Ok(0);
     }
-    // Bags are opened one after another, so one that cannot be read here does not end the work: refuse.
+    // Bags are opened one after another, so an unreadable one would not end the work: rejected.
     Outline { file: contents }.bags(contents).map_err(|error| match error {
         IdentityError::Malformed { problem, .. } => IdentityError::Malformed { byte: None, problem },
         other => other,
     })
 }
 
-/// More memory than this for one scrypt derivation is not given (OpenSSL's default takes 16 MiB).
+/// Memory limit of one scrypt derivation (OpenSSL's default takes 16 MiB).
 const MOST_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// What a derivation counts as that takes more, above every sensible limit.
+/// Count of a derivation above that limit, larger than any sensible limit.
 const TOO_MUCH: u64 = 1 << 32;
 
-/// DER content octets of object identifiers.
+/// DER contents of object identifiers.
 pub(super) const DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 1];
 const ENCRYPTED_DATA: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 7, 6];
 const SHROUDED_KEY_BAG: &[u8] = &[42, 134, 72, 134, 247, 13, 1, 12, 10, 1, 2];
@@ -68,7 +67,7 @@ pub(super) fn of(pfx: &[u8]) -> Result<Work<'_>, IdentityError> {
     Outline { file: pfx }.work()
 }
 
-/// The iteration counts of a PKCS#8 EncryptedPrivateKeyInfo, and its encrypted part.
+/// Returns the iteration counts of a PKCS#8 EncryptedPrivateKeyInfo, and its encrypted part.
 pub(super) fn of_key(key: &[u8]) -> Result<(u64, Encrypted<'_>), IdentityError> {
     Outline { file: key }.key()
 }
@@ -138,7 +137,7 @@ impl<'a> Outline<'a> {
         Ok((work, Some(self.encrypted(identifier, content.data)?)))
     }
 
-    /// What is encrypted by the algorithm that `identifier` describes.
+    /// Creates a part encrypted by the algorithm of `identifier`.
     fn encrypted(&self, identifier: &'a [u8], content: &'a [u8]) -> Outcome<Encrypted<'a>> {
         let (parameters, oid) = self.any(identifier, "an encryption algorithm's name")?;
         let legacy = if oid.data == PBES2 { None } else { Some(self.salt_and_iterations(parameters)?) };
