@@ -91,7 +91,7 @@
 //! With the feature `reload`, a `reload::Watcher` follows files across renames and symbolic links, and replaces a
 //! `Shared` value when they change. Contents that the function rejects leave the old value in use and are logged.
 //!
-//! ```ignore,no_run
+//! ```no_run
 //! # async fn serve(app: axum::Router) -> Result<(), Box<dyn std::error::Error>> {
 //! use tower_mtls::{MtlsListener, ServerTls, capture, reload::Watcher};
 //!

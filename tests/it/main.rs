@@ -21,6 +21,7 @@ mod proxy;
 mod replacement;
 mod retirement;
 mod retry;
+mod server_tls;
 mod signer;
 mod tonic;
 mod truncation;

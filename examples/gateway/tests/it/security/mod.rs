@@ -2,3 +2,4 @@
 
 mod secrets;
 mod unproven;
+mod upstream_spiffe;

@@ -1,8 +1,5 @@
 //! `ServerTls` in real handshakes: certificates by server name, TLS versions, own rustls configurations.
 #![cfg(all(feature = "acceptor", any(feature = "aws-lc-rs", feature = "ring")))]
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod support;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
@@ -26,7 +23,7 @@ use tower_mtls::{
     danger::presented,
 };
 
-use self::support::{
+use crate::support::{
     Tls, certified, in_time,
     pki::{Authority, Issued, Leaf},
     provider,

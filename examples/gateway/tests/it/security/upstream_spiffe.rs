@@ -1,16 +1,13 @@
 //! `[routes.upstream_tls] spiffe_id`: an upstream that is known by its SPIFFE ID.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::{fs, path::Path};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
-use support::{
+use crate::support::{
     Demo, fronted, get, soon,
     upstream::{Connection, Upstream},
     whole,
 };
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Replaces the upstream's certificate by one with this URI alone, and writes its CA to `spiffe-ca.pem`.
