@@ -157,7 +157,7 @@ impl DocumentBuilder {
     /// 8. a `backend-id` without a backend ([`add_backend`](Self::add_backend));
     /// 9. a [`base`](Self::base) that needs trust or a revocation status that this builder does not have;
     /// 10. a document that is not [anchored](DocumentSummary::is_anchored), without
-    ///     [`allow_unanchored`](Self::allow_unanchored); reported if there is no other error.
+    ///     [`allow_unanchored`](Self::allow_unanchored); reported if nothing else is wrong.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
         let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;

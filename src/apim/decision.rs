@@ -54,7 +54,7 @@ impl DocumentDecision {
         }
     }
 
-    /// The forwarded request, if there is no response.
+    /// The forwarded request, if the document does not respond.
     pub fn forward(&self) -> Option<&Forward> {
         match self {
             Self::Forward(forward) => Some(forward),
@@ -130,7 +130,7 @@ impl DocumentResponse {
         &self.cause.message
     }
 
-    /// The reason why there is no chain from the caller's certificate to a trusted root, for operators, if the document
+    /// The reason why no chain leads from the caller's certificate to a trusted root, for operators, if the document
     /// checks the chain (`Verify()`, `VerifyNoRevocation()`, `validate-trust`). Not necessarily the cause of the response.
     pub fn chain_failure(&self) -> Option<&'static str> {
         self.cause.chain

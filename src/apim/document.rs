@@ -19,7 +19,7 @@ use crate::{
 
 /// A policy document of Azure API Management, checked and compiled. See the [module](super) for supported elements.
 ///
-/// Immutable and cheap to clone; put it behind a X to replace it while serving.
+/// Immutable and cheap to clone; put it behind a [`Shared<Document>`](crate::Shared) to replace it while serving.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

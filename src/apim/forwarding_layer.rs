@@ -18,8 +18,8 @@ use crate::{
     shared::Shared,
 };
 
-/// Applies the choices of a document ([`Forwarding`]) to the request. Place it between an [`ApimPolicyLayer`](super::ApimPolicyLayer) and a
-/// [`ReverseProxyLayer`](crate::ReverseProxyLayer) over an [`IdentityLayer`](crate::IdentityLayer).
+/// Applies the choices of a document ([`Forwarding`]) to the request. Place it between an
+/// [`ApimPolicyLayer`](super::ApimPolicyLayer) and a [`ReverseProxyLayer`](crate::ReverseProxyLayer) over an [`IdentityLayer`](crate::IdentityLayer).
 ///
 /// 1. The identity is resolved among `identities` by certificate id or thumbprint, and replaces the route's. If it is
 ///    unknown, the request fails with
@@ -75,8 +75,9 @@ impl ForwardingLayer {
     }
 
     /// Sets the trust for the backend with this id ([`Forwarding::backend`](super::Forwarding::backend)): a
-    /// [`UpstreamTrust`](crate::UpstreamTrust), or a [`Shared<UpstreamTrust>`](crate::Shared) that can be replaced while serving. Replaces
-    /// an earlier trust for the same id. Default: the route's trust, as for backends that a document names by URL.
+    /// [`UpstreamTrust`](crate::UpstreamTrust), or a [`Shared<UpstreamTrust>`](crate::Shared) that can be replaced while
+    /// serving. Replaces an earlier trust for the same id. Default: the route's trust, as for backends that a document
+    /// names by URL.
     #[must_use]
     pub fn with_backend_trust(
         mut self,

@@ -1,10 +1,12 @@
-use crate::shared::Shared;
 use std::sync::Arc;
 
 use tower_layer::Layer;
 
 use super::{ApimPolicy, Document, service::Settings};
-use crate::certificate::{Clock, SystemClock};
+use crate::{
+    certificate::{Clock, SystemClock},
+    shared::Shared,
+};
 
 /// Layer of [`ApimPolicy`]. See the [module](super) for when a request passes.
 ///
@@ -40,7 +42,8 @@ use crate::certificate::{Clock, SystemClock};
 pub struct ApimPolicyLayer(Arc<Settings>);
 
 impl ApimPolicyLayer {
-    /// Enforces `document`: a [`Document`](super::Document), or a X that can be replaced while serving.
+    /// Enforces `document`: a [`Document`](super::Document), or a [`Shared<Document>`](crate::Shared) that can be replaced
+    /// while serving.
     pub fn new(document: impl Into<Shared<Document>>) -> Self {
         Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }

@@ -29,7 +29,7 @@ struct Ran<'p> {
 }
 
 impl<'p> Evaluation<'_, 'p> {
-    /// There is no value.
+    /// Records that the expression can fail. Returns None.
     pub(super) fn fault<T>(&mut self) -> Option<T> {
         self.may_fault = true;
         None

@@ -329,7 +329,7 @@ impl<'p> Run<'p> {
             || self.evaluate(state, |evaluation| Some(evaluation.looks(&expression.root))).unwrap_or(true)
     }
 
-    /// None if there is no value: the expression fails.
+    /// None if the expression fails.
     fn value(&mut self, expression: &'p Expression, state: &State<'p>) -> Option<Seen<'p>> {
         self.evaluate(state, |evaluation| evaluation.value(&expression.root))
     }

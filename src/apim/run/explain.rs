@@ -203,7 +203,7 @@ fn explain_node<'r>(
     }
 }
 
-/// Facts behind a part of a condition: why there is no chain, and the certificates of the deployment.
+/// Facts behind a part of a condition: why no chain leads to a root, and the certificates of the deployment.
 fn details<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<String> {
     let mut verified = Vec::new();
     let mut looked_up = false;

@@ -103,7 +103,7 @@ impl World {
             "impostor" => self.impostor.clone().into(),
             "fabrikam" => self.fabrikam.clone().into(),
             "lone" => self.lone.clone().into(),
-            other => panic!("there is no certificate {other}"),
+            other => panic!("unknown certificate {other}"),
         }
     }
 

@@ -185,7 +185,7 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
             let names = known(config.identities.keys().map(String::as_str).collect());
             format!("write the name of one of [identities] ({names}), or add it there")
         }
-        (FindingKind::Timeout, _) => "leave it out, and write first_byte_timeout in [routes.limits]".into(),
+        (FindingKind::Timeout, _) => "remove it, and write first_byte_timeout in [routes.limits]".into(),
         (FindingKind::Element("limit-concurrency"), _) => {
             "write max_requests in [routes.limits], and replace the element by its contents".into()
         }
@@ -193,7 +193,7 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
             "write the path into the route's upstream, or into base-url of <set-backend-service>".into()
         }
         (FindingKind::Element("emit-metric" | "log-to-eventhub"), _) => {
-            "leave it out: /metrics of the management listener and the log report what documents decide".into()
+            "remove it: /metrics of the management listener and the log report what documents decide".into()
         }
         _ => return None,
     })
@@ -242,7 +242,9 @@ fn check_proof(
         Some(warning) => {
             format!("{}: {}", position(file, warning.line(), warning.column()), warning.problem())
         }
-        None => format!("{} proves no certificate, so a self-made one can pass", quoted(&file.written)),
+        None => {
+            format!("{} proves no certificate, so a self-made certificate can pass", quoted(&file.written))
+        }
     };
     let remedy = "demand a chain there (|| !context.Request.Certificate.VerifyNoRevocation(), and trust beside policy) \
                   or a thumbprint, or write allow_unanchored = true beside policy";

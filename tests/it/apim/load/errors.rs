@@ -225,7 +225,7 @@ fn errors_name_the_remedy_for_an_unsupported_element() {
         ("<retry condition='@(true)' />", Element("retry"), "retry requests outside the document"),
         ("<limit-concurrency key='a' />", Element("limit-concurrency"), "limit requests in flight outside"),
         ("<mock-response />", Element("mock-response"), "write <return-response>"),
-        ("<set-method>GET</set-method>", Element("set-method"), "change queries in the backend"),
+        ("<set-method>GET</set-method>", Element("set-method"), "change the method in the backend"),
         ("<send-request mode='new' />", Element("send-request"), "send requests from the backend"),
         ("<emit-metric name='x' />", Element("emit-metric"), "remove it"),
         ("<authentication-basic />", Element("authentication-basic"), "<set-header name=\"Authorization\">"),

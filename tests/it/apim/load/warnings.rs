@@ -108,7 +108,7 @@ fn odd_documents_are_warned_of() {
         ),
         (
             condition("context.Request.Certificate.Thumbprint != \"A\""),
-            "2:2: a caller without a certificate is answered with 500: it has no context.Request.Certificate.Thumbprint; \
+            "2:2: requests without a certificate fail with 500 at context.Request.Certificate.Thumbprint; \
              write context.Request.Certificate == null || in front",
         ),
         (

@@ -107,7 +107,7 @@ fn conflicts_of_document_and_file_are_reported() {
             "<policies><backend><forward-request timeout=\"60\" /></backend></policies>",
             "\"orders\"",
             "\"orders\"",
-            "is not supported; leave it out, and write first_byte_timeout in [routes.limits]",
+            "is not supported; remove it, and write first_byte_timeout in [routes.limits]",
         ),
         (
             "an identity that is not there",

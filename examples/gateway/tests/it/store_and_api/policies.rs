@@ -187,7 +187,7 @@ async fn policy_that_proves_no_certificate_needs_the_operators_consent() {
             let reported: Vec<_> = details.iter().map(|detail| detail["message"].as_str().unwrap()).collect();
             let [reported, ..] = reported.as_slice() else { panic!("{refused:?}") };
             assert!(
-                reported.contains("line 2, column 9: certificates are judged and none is proven"),
+                reported.contains("line 2, column 9: certificates are judged but not proven"),
                 "{reported}"
             );
             assert!(reported.contains("allow_unanchored = true into [apis]"), "{reported}");
