@@ -3,6 +3,7 @@
 use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use super::*;
+use crate::pki::pem_of;
 
 fn judge(root: &Authority, certificate: &Certificate, at: i64) -> Option<RejectionKind> {
     let policy =
@@ -246,4 +247,48 @@ fn roots_that_cannot_be_read_name_their_line() {
     let error = TrustAnchors::from_pem(bad.as_bytes()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("line {line}:")), "{error}");
     assert_eq!(TrustAnchors::from_der([]).unwrap_err(), TrustError::Empty);
+}
+
+#[test]
+fn leaf_among_roots_is_an_error_that_names_it() {
+    let root = Authority::root("root");
+    let signed = |params: CertificateParams| {
+        let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "ca");
+        params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap().der().to_vec()
+    };
+    let mut signing = CertificateParams::default();
+    signing.is_ca = IsCa::NoCa;
+    signing.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let mut explicit = signing.clone();
+    explicit.is_ca = IsCa::ExplicitNoCa;
+    let client = Leaf::client("orders");
+    for (case, der, is_leaf) in [
+        ("a client certificate", root.issue(&client).der, true),
+        (
+            "a server certificate",
+            root.issue(&client.clone().usages(&[ExtendedKeyUsagePurpose::ServerAuth])).der,
+            true,
+        ),
+        ("keyCertSign with CA:FALSE", signed(explicit), true),
+        ("keyCertSign without basicConstraints", signed(signing), false),
+        ("a self-signed client certificate", client.self_signed().der, false),
+        ("a self-signed CA", client.clone().ca().self_signed().der, false),
+        ("an intermediate", root.intermediate("issuing").der().to_vec(), false),
+    ] {
+        let read = TrustAnchors::from_der([root.der(), der.as_slice()]);
+        assert_eq!(matches!(read, Err(TrustError::Leaf { index: 1, line: None, .. })), is_leaf, "{case}");
+        assert_eq!(read.is_err(), is_leaf, "{case}");
+    }
+    let issued = root.issue(&client);
+    let pem = format!("{}# orders\n{}", root.pem(), pem_of(&issued.der));
+    let line = root.pem().lines().count() + 2;
+    let expected = format!(
+        "line {line}: \"{}\" is not a CA certificate; list the CA that issued it, or pin it by its thumbprint",
+        read(&issued).subject()
+    );
+    assert_eq!(TrustAnchors::from_pem(pem).unwrap_err().to_string(), expected);
+    let error = TrustAnchors::from_der([issued.der.as_slice()]).unwrap_err().to_string();
+    assert!(error.starts_with("certificate 1: "), "{error}");
 }
