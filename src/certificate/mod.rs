@@ -17,6 +17,7 @@ mod serial;
 mod spiffe;
 mod spki;
 mod thumbprint;
+mod thumbprint_list;
 mod time;
 mod usage;
 mod verdict_cache;
@@ -38,6 +39,7 @@ pub use self::{
     serial::{SerialNumber, SerialNumberParseError},
     spiffe::{SpiffeId, SpiffeIdParseError, SpiffeTrustDomain},
     thumbprint::{Thumbprint, ThumbprintParseError},
+    thumbprint_list::ThumbprintListError,
     time::{Timestamp, Validity},
     usage::{ExtendedKeyUsage, KeyUsage},
 };
