@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
-    inbound::Cut,
+    inbound::Shortened,
     outbound::{RequestIdentity, RequestTrust, UpstreamTrust},
     proxy::Rewrite,
     shared::Shared,
@@ -95,7 +95,7 @@ impl ForwardingLayer {
         match self.0.identities.resolve(&reference) {
             Some(identity) => RequestIdentity::new(identity),
             None => {
-                let chosen = Cut(chosen);
+                let chosen = Shortened(chosen);
                 tracing::warn!("a policy document chose {chosen} for the backend, which is not there");
                 RequestIdentity::unknown()
             }

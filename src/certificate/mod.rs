@@ -1,8 +1,7 @@
-//! What a certificate says: facts only, no decision and no HTTP.
+//! Facts of certificates: names, validity, keys, thumbprints. No decisions and no HTTP.
 //!
-//! [`Certificate`] is parsed once per connection and shared by every request on it. What a caller
-//! [presented](Presented) (nothing, bytes that cannot be read, or a certificate) is kept apart from what a
-//! layer admitted.
+//! A [`Certificate`] is parsed once per connection and shared by its requests. [`Presented`] is what a client sent in the
+//! TLS handshake: nothing, an unreadable certificate, or a certificate. It is not yet admitted by a layer.
 
 mod clock;
 #[cfg(feature = "apim")]

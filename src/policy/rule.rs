@@ -3,7 +3,10 @@ mod judge;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use super::{Answer, CertificateSet, DnsNamePattern, NamePattern, RejectionKind, claim::Claim, pins::Pins};
+use super::{
+    Answer, CertificateSet, DnsNamePattern, NamePattern, RejectionKind, matcher::Matcher,
+    thumbprint_set::ThumbprintSet,
+};
 #[cfg(feature = "trust")]
 use super::{IssuerPins, TrustAnchors};
 use crate::certificate::{
@@ -12,8 +15,8 @@ use crate::certificate::{
 
 /// One condition over a certificate, or a group of conditions.
 ///
-/// Rules that take a list hold if one entry of the list matches. *Anchored* rules cannot be satisfied by a
-/// certificate that anyone makes for the purpose; a policy needs one on every way through it.
+/// Rules that take a list hold if one entry of the list matches. *Anchored* rules cannot be satisfied by a certificate of
+/// the client's own making; a policy must not be satisfiable without one.
 ///
 /// | rule | compares | standard | anchored |
 /// |---|---|---|---|
@@ -29,19 +32,19 @@ use crate::certificate::{
 /// | [`organizational_unit`](Self::organizational_unit) | the subject's OUs | RFC 5280, 7.1 | |
 /// | [`serial`](Self::serial) | the serial number | RFC 5280, 4.1.2.2 | |
 /// | [`dns_name`](Self::dns_name) | dNSName entries | RFC 9525 | |
-/// | [`uri`](Self::uri) | URI entries, octet by octet | RFC 5280, 4.2.1.6 | |
+/// | [`uri`](Self::uri) | URI entries, byte by byte | RFC 5280, 4.2.1.6 | |
 /// | [`spiffe_id`](Self::spiffe_id), [`spiffe_trust_domain`](Self::spiffe_trust_domain) | the only URI | X509-SVID, 2 | |
 /// | [`email`](Self::email) | rfc822Name entries | RFC 5280, 7.5 | |
 /// | [`ip_address`](Self::ip_address) | iPAddress entries | RFC 5280, 4.2.1.6 | |
 /// | [`extended_key_usage`](Self::extended_key_usage) | purposes that are named | RFC 5280, 4.2.1.12 | |
 /// | [`key`](Self::key) | kind and size of the key | RFC 3279, 5480, 8410 | |
-/// | [`custom`](Self::custom) | whatever you like | | |
+/// | [`custom`](Self::custom) | anything, in a closure | | |
 /// | [`all`](Self::all), [`any`](Self::any), [`not`](Self::not) | other rules | | as their parts |
 ///
 /// ```
 /// use tower_mtls::{Policy, Rule};
 ///
-/// // Anyone whom our partner's CA names, except the test client.
+/// // Two clients of the partner's CA, and never its test client.
 /// let not_the_test_client = Rule::not(Rule::common_name(["test-client"]));
 /// let orders_or_billing = Rule::any([
 ///     Rule::subject(["CN=orders,O=Contoso".parse()?]),
@@ -49,12 +52,12 @@ use crate::certificate::{
 /// ]);
 /// let unanchored = Policy::builder().require(not_the_test_client).require(orders_or_billing).build();
 /// assert!(unanchored.is_err(), "names alone can be forged: a chain or a thumbprint must anchor them");
-/// # Ok::<(), tower_mtls::NameParseError>(())
+/// # Ok::<(), tower_mtls::certificate::NameParseError>(())
 /// ```
 #[derive(Clone)]
 pub struct Rule(Kind);
 
-/// The name of a custom rule, behind one thin pointer: a rejection stays two words, and is made without allocating.
+/// Name of a custom rule. One thin pointer: a rejection is two words and does not allocate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RuleName(Arc<Arc<str>>);
 
@@ -77,10 +80,10 @@ enum Kind {
     Trust(TrustAnchors),
     #[cfg(feature = "trust")]
     IssuerThumbprint(Arc<IssuerPins>),
-    /// One of these claims matches; all look at the same thing.
-    Claims(RejectionKind, Arc<[Claim]>),
-    Thumbprint(Arc<Pins>),
-    Spki(Arc<Pins>),
+    /// One of these entries matches; all compare the same field.
+    Matchers(RejectionKind, Arc<[Matcher]>),
+    Thumbprint(Arc<ThumbprintSet>),
+    Spki(Arc<ThumbprintSet>),
     Member(Arc<dyn CertificateSet>),
     Custom(RuleName, Arc<Custom>),
     All(Vec<Rule>),
@@ -89,122 +92,156 @@ enum Kind {
 }
 
 impl Rule {
-    /// The moment lies within the certificate's validity period, both ends included.
+    /// The current time is within the certificate's validity period, both ends included.
+    ///
+    /// Every policy has this rule unless
+    /// [`allow_outside_validity`](super::PolicyBuilder::allow_outside_validity) is called.
     pub fn validity() -> Self {
         Self(Kind::Validity)
     }
 
-    /// A chain leads from the certificate to one of these roots, for TLS client authentication.
+    /// A chain for TLS client authentication leads from the certificate to one of these roots. See [`TrustAnchors`].
     #[cfg(feature = "trust")]
     pub fn trust(anchors: TrustAnchors) -> Self {
         Self(Kind::Trust(anchors))
     }
 
-    /// The certificate's issuer is one of these names. Proves nothing unless a chain is proved as well.
+    /// The certificate's issuer is one of these names. Proves nothing without a chain.
+    ///
+    /// ```
+    /// use tower_mtls::Rule;
+    ///
+    /// let rule = Rule::issuer(["CN=Partners CA,O=Contoso".parse()?]);
+    /// # Ok::<(), tower_mtls::certificate::NameParseError>(())
+    /// ```
     pub fn issuer(names: impl IntoIterator<Item = NamePattern>) -> Self {
-        Self::claims(RejectionKind::Issuer, names.into_iter().map(Claim::Issuer))
+        Self::matchers(RejectionKind::Issuer, names.into_iter().map(Matcher::Issuer))
     }
 
     /// The certificate's subject is one of these names.
     pub fn subject(names: impl IntoIterator<Item = NamePattern>) -> Self {
-        Self::claims(RejectionKind::Subject, names.into_iter().map(Claim::Subject))
+        Self::matchers(RejectionKind::Subject, names.into_iter().map(Matcher::Subject))
     }
 
-    /// The subject has exactly one common name, and it is one of these, case and white space aside.
+    /// The subject has exactly one common name, and it is one of these, ignoring case and repeated white space.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.distinguished_name.push(rcgen::DnType::CommonName, "orders");
+    /// # let made = params.self_signed(&rcgen::KeyPair::generate()?)?;
+    /// use tower_mtls::{Certificate, Policy, Rule, certificate::{Clock, Presented, SystemClock}};
+    ///
+    /// let orders = Presented::from(Certificate::from_der(made.der())?);
+    /// for (name, admitted) in [("Orders", true), ("billing", false)] {
+    ///     let policy = Policy::builder().require(Rule::common_name([name])).allow_unanchored().build()?;
+    ///     assert_eq!(policy.judge(&orders, SystemClock.now()).is_ok(), admitted);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn common_name<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
-        let names = names.into_iter().map(|name| Claim::CommonName(name.into()));
-        Self::claims(RejectionKind::CommonName, names)
+        let names = names.into_iter().map(|name| Matcher::CommonName(name.into()));
+        Self::matchers(RejectionKind::CommonName, names)
     }
 
-    /// One of the subject's organizational units (OU) is one of these, case and white space aside.
+    /// One of the subject's organizational units (OU) is one of these, ignoring case and repeated white space.
     pub fn organizational_unit<N: Into<String>>(units: impl IntoIterator<Item = N>) -> Self {
-        let units = units.into_iter().map(|unit| Claim::OrganizationalUnit(unit.into()));
-        Self::claims(RejectionKind::OrganizationalUnit, units)
+        let units = units.into_iter().map(|unit| Matcher::OrganizationalUnit(unit.into()));
+        Self::matchers(RejectionKind::OrganizationalUnit, units)
     }
 
-    /// The subject has exactly one organization (O), and it is one of these, case and white space aside.
+    /// The subject has exactly one organization (O), and it is one of these, ignoring case and repeated white space.
     pub fn organization<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
-        let names = names.into_iter().map(|name| Claim::Organization(name.into()));
-        Self::claims(RejectionKind::Organization, names)
+        let names = names.into_iter().map(|name| Matcher::Organization(name.into()));
+        Self::matchers(RejectionKind::Organization, names)
     }
 
-    /// The subject has exactly one country (C, two letters), and it is one of these, case aside.
+    /// The subject has exactly one country (C, two letters), and it is one of these, ignoring case.
     pub fn country<N: Into<String>>(codes: impl IntoIterator<Item = N>) -> Self {
-        let codes = codes.into_iter().map(|code| Claim::Country(code.into()));
-        Self::claims(RejectionKind::Country, codes)
+        let codes = codes.into_iter().map(|code| Matcher::Country(code.into()));
+        Self::matchers(RejectionKind::Country, codes)
     }
 
     /// One of the certificate's dNSName entries matches one of these.
     pub fn dns_name(names: impl IntoIterator<Item = DnsNamePattern>) -> Self {
-        Self::claims(RejectionKind::DnsName, names.into_iter().map(Claim::DnsName))
+        Self::matchers(RejectionKind::DnsName, names.into_iter().map(Matcher::DnsName))
     }
 
-    /// One of the certificate's URI entries is one of these, octet by octet.
+    /// One of the certificate's URI entries is one of these, compared byte by byte.
     pub fn uri<U: Into<String>>(uris: impl IntoIterator<Item = U>) -> Self {
-        Self::claims(RejectionKind::Uri, uris.into_iter().map(|uri| Claim::Uri(uri.into())))
+        Self::matchers(RejectionKind::Uri, uris.into_iter().map(|uri| Matcher::Uri(uri.into())))
     }
 
     /// The certificate's [SPIFFE ID](Certificate::spiffe_id) is one of these.
     pub fn spiffe_id(ids: impl IntoIterator<Item = SpiffeId>) -> Self {
-        Self::claims(RejectionKind::SpiffeId, ids.into_iter().map(Claim::SpiffeId))
+        Self::matchers(RejectionKind::SpiffeId, ids.into_iter().map(Matcher::SpiffeId))
     }
 
     /// The certificate's [SPIFFE ID](Certificate::spiffe_id) belongs to one of these trust domains.
     pub fn spiffe_trust_domain(domains: impl IntoIterator<Item = SpiffeTrustDomain>) -> Self {
-        Self::claims(RejectionKind::SpiffeId, domains.into_iter().map(Claim::SpiffeTrustDomain))
+        Self::matchers(RejectionKind::SpiffeId, domains.into_iter().map(Matcher::SpiffeTrustDomain))
     }
 
-    /// One of the certificate's rfc822Name entries is one of these, the domain without regard to case.
+    /// One of the certificate's rfc822Name entries is one of these, ignoring the case of the domain.
     pub fn email<E: Into<String>>(emails: impl IntoIterator<Item = E>) -> Self {
-        Self::claims(RejectionKind::Email, emails.into_iter().map(|email| Claim::Email(email.into())))
+        Self::matchers(RejectionKind::Email, emails.into_iter().map(|email| Matcher::Email(email.into())))
     }
 
     /// One of the certificate's iPAddress entries is one of these.
     pub fn ip_address(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self::claims(RejectionKind::IpAddress, addresses.into_iter().map(Claim::Ip))
+        Self::matchers(RejectionKind::IpAddress, addresses.into_iter().map(Matcher::Ip))
     }
 
-    /// The certificate's serial number is one of these. Unique only together with an issuer that is proved.
+    /// The certificate's serial number is one of these. Unique only for one issuer: require a chain too.
     pub fn serial(serials: impl IntoIterator<Item = SerialNumber>) -> Self {
-        Self::claims(RejectionKind::Serial, serials.into_iter().map(Claim::Serial))
+        Self::matchers(RejectionKind::Serial, serials.into_iter().map(Matcher::Serial))
     }
 
-    /// The certificate names one of these purposes. A certificate without the extension names none, and
-    /// anyExtendedKeyUsage counts only if it is on the list.
+    /// One of the certificate's extended key usages is one of these. A certificate without the extension has none, and
+    /// anyExtendedKeyUsage matches only itself.
     pub fn extended_key_usage(usages: impl IntoIterator<Item = ExtendedKeyUsage>) -> Self {
-        Self::claims(RejectionKind::ExtendedKeyUsage, usages.into_iter().map(Claim::ExtendedKeyUsage))
+        Self::matchers(RejectionKind::ExtendedKeyUsage, usages.into_iter().map(Matcher::ExtendedKeyUsage))
     }
 
-    /// The certificate's key is of one of these kinds, an RSA key at least as long as stated.
+    /// The certificate's key is of one of these kinds; an RSA key has at least the given length.
     pub fn key(kinds: impl IntoIterator<Item = KeyKind>) -> Self {
-        Self::claims(RejectionKind::Key, kinds.into_iter().map(Claim::Key))
+        Self::matchers(RejectionKind::Key, kinds.into_iter().map(Matcher::Key))
     }
 
     /// The certificate's SHA-1 or SHA-256 thumbprint is one of these. Looked up in constant time.
+    ///
+    /// ```
+    /// use tower_mtls::{Policy, Rule};
+    ///
+    /// let rule = Rule::thumbprint(["CA06F56B258B7A0D4F2B05470939478651151984".parse()?]);
+    /// assert!(Policy::builder().require(rule).build()?.is_anchored());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn thumbprint(thumbprints: impl IntoIterator<Item = Thumbprint>) -> Self {
         Self::from_thumbprints(thumbprints.into_iter().collect())
     }
 
-    pub(super) fn from_thumbprints(thumbprints: Pins) -> Self {
+    pub(super) fn from_thumbprints(thumbprints: ThumbprintSet) -> Self {
         Self(Kind::Thumbprint(Arc::new(thumbprints)))
     }
 
-    /// The SHA-256 of the certificate's SubjectPublicKeyInfo is one of these: survives a renewal that keeps
-    /// the key. Looked up in constant time.
+    /// The SHA-256 of the certificate's SubjectPublicKeyInfo is one of these. It does not change when a certificate is
+    /// renewed with the same key. Looked up in constant time.
     pub fn spki_sha256(pins: impl IntoIterator<Item = [u8; 32]>) -> Self {
         Self(Kind::Spki(Arc::new(pins.into_iter().map(Thumbprint::Sha256).collect())))
     }
 
-    /// A certificate with one of these thumbprints signed the caller's: it came with the caller's chain, and
-    /// its key verifies the signature. If none is found the rule cannot tell, since the caller chooses what to
+    /// A certificate with one of these thumbprints issued the client's: the client sent it in its chain, and its key
+    /// verifies the signature. If none is found the rule is undecided, since the client chooses which certificates to
     /// send.
     #[cfg(feature = "trust")]
     pub fn issuer_thumbprint(thumbprints: impl IntoIterator<Item = Thumbprint>) -> Self {
         Self(Kind::IssuerThumbprint(Arc::new(IssuerPins::new(thumbprints, None))))
     }
 
-    /// As [`issuer_thumbprint`](Self::issuer_thumbprint), and the issuer may also be one of these roots, which
-    /// callers do not send.
+    /// As [`issuer_thumbprint`](Self::issuer_thumbprint); the issuer can also be one of these roots, which clients do not
+    /// send.
     #[cfg(feature = "trust")]
     pub fn issuer_thumbprint_among(
         thumbprints: impl IntoIterator<Item = Thumbprint>,
@@ -213,16 +250,47 @@ impl Rule {
         Self(Kind::IssuerThumbprint(Arc::new(IssuerPins::new(thumbprints, Some(roots)))))
     }
 
-    /// The very certificate is in a set, which is asked on every request.
+    /// The certificate is in a set, which is looked up on every request.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let orders = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let billing = rcgen::generate_simple_self_signed(vec![])?;
+    /// use std::collections::HashSet;
+    /// use tower_mtls::{Certificate, Policy, Rule, certificate::{Clock, Presented, SystemClock}};
+    ///
+    /// let set = HashSet::from([orders.cert.der().to_vec()]);
+    /// let policy = Policy::builder().require(Rule::member_of(set)).build()?;
+    /// for (der, admitted) in [(orders.cert.der(), true), (billing.cert.der(), false)] {
+    ///     let client = Presented::from(Certificate::from_der(der)?);
+    ///     assert_eq!(policy.judge(&client, SystemClock.now()).is_ok(), admitted);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn member_of(set: impl CertificateSet) -> Self {
         Self(Kind::Member(Arc::new(set)))
     }
 
-    /// A condition of your own, asked on every request. It must not block. `name` appears in explanations, in the
-    /// log and in [`Rejection::custom_rule`](super::Rejection::custom_rule).
+    /// A custom condition, evaluated on every request. It must not block. `name` is used in explanations, in the log and
+    /// in [`Rejection::custom_rule`](super::Rejection::custom_rule).
     ///
-    /// It does not count as an anchor: a policy whose only proof is here must say
+    /// It is not anchored: a policy without an anchored rule needs
     /// [`allow_unanchored`](super::PolicyBuilder::allow_unanchored).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// use tower_mtls::{Certificate, Policy, Rule, certificate::{Clock, Presented, SystemClock}};
+    ///
+    /// let closed = Rule::custom("office hours", |_certificate, now| now.as_unix() < 0);
+    /// let client = Certificate::from_der(made.cert.der())?;
+    /// let policy = Policy::builder().thumbprint(client.sha256_thumbprint()).require(closed).build()?;
+    /// let rejection = policy.judge(&Presented::from(client), SystemClock.now()).unwrap_err();
+    /// assert_eq!(rejection.custom_rule(), Some("office hours"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn custom<A: Into<Answer>>(
         name: impl Into<Arc<str>>,
         rule: impl Fn(&Certificate, Timestamp) -> A + Send + Sync + 'static,
@@ -241,28 +309,29 @@ impl Rule {
         Self(Kind::Any(rules.into_iter().collect()))
     }
 
-    /// The rule fails. If the rule cannot tell, neither can this: a name that cannot be read, or a subject with
-    /// several common names, does not pass `not(common_name(..))`.
+    /// The rule fails. If the rule is undecided, so is this one: an unreadable name, or a subject with several common
+    /// names, is not admitted by `not(common_name(..))`.
     ///
-    /// Don't exclude single certificates by thumbprint or set: whoever holds one can change its encoding and
-    /// with it the hash ([`PolicyWarning::ExclusionByHash`](super::PolicyWarning::ExclusionByHash)); nor by chain, which
-    /// the caller breaks by leaving out an intermediate. URIs and e-mail addresses are compared octet by octet.
+    /// Do not exclude single certificates by thumbprint or set: the owner of a certificate can change its encoding and with
+    /// it the hash ([`PolicyWarning::ExclusionByHash`](super::PolicyWarning::ExclusionByHash)). Do not exclude by chain: a
+    /// client breaks the chain by not sending an intermediate. URIs and the local parts of e-mail addresses are compared
+    /// byte by byte.
     #[expect(clippy::should_implement_trait, reason = "a constructor, as `all` and `any` are")]
     pub fn not(rule: Self) -> Self {
         Self(Kind::Not(Box::new(rule)))
     }
 
-    /// What the rule says of a certificate, outside of a policy.
+    /// Result of the rule for a certificate, outside a policy.
     #[cfg(feature = "apim")]
     pub(crate) fn answer(&self, certificate: &Certificate, now: Timestamp) -> Answer {
         self.judge(certificate, now).answer
     }
 
-    pub(super) fn claims(kind: RejectionKind, claims: impl Iterator<Item = Claim>) -> Self {
-        Self(Kind::Claims(kind, claims.collect()))
+    pub(super) fn matchers(kind: RejectionKind, matchers: impl Iterator<Item = Matcher>) -> Self {
+        Self(Kind::Matchers(kind, matchers.collect()))
     }
 
-    /// Whether no certificate can satisfy this rule without proof that cannot be forged.
+    /// Returns true if the rule cannot be satisfied without a proof that cannot be forged.
     pub(super) fn is_anchored(&self) -> bool {
         match &self.0 {
             #[cfg(feature = "trust")]
@@ -270,15 +339,15 @@ impl Rule {
             Kind::Thumbprint(_) | Kind::Spki(_) | Kind::Member(_) => true,
             Kind::All(rules) => rules.iter().any(Self::is_anchored),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::is_anchored),
-            Kind::Validity | Kind::Claims(..) | Kind::Custom(..) | Kind::Not(_) => false,
+            Kind::Validity | Kind::Matchers(..) | Kind::Custom(..) | Kind::Not(_) => false,
         }
     }
 
-    /// Returns true if the rule only compares fields of the certificate: no signature is verified, and no code of the
-    /// user runs.
+    /// Returns true if the rule only compares fields of the certificate: it verifies no signature and calls no code of the
+    /// user.
     pub(super) fn is_cheap(&self) -> bool {
         match &self.0 {
-            Kind::Validity | Kind::Claims(..) | Kind::Thumbprint(_) | Kind::Spki(_) => true,
+            Kind::Validity | Kind::Matchers(..) | Kind::Thumbprint(_) | Kind::Spki(_) => true,
             Kind::All(rules) | Kind::Any(rules) => rules.iter().all(Self::is_cheap),
             Kind::Not(rule) => rule.is_cheap(),
             Kind::Member(_) | Kind::Custom(..) => false,
@@ -291,7 +360,7 @@ impl Rule {
         matches!(self.0, Kind::Validity)
     }
 
-    /// Whether a rule of this kind stands inside of `not`.
+    /// Returns true if `not` contains a rule of this kind.
     pub(super) fn excludes(&self, kind: fn(&Self) -> bool) -> bool {
         match &self.0 {
             Kind::Not(rule) => rule.contains(kind),
@@ -308,12 +377,12 @@ impl Rule {
         }
     }
 
-    /// Whether the rule compares a hash over the whole certificate, or the whole of it.
+    /// Returns true if the rule compares the whole certificate or a hash over it.
     pub(super) fn is_hash(&self) -> bool {
         matches!(self.0, Kind::Thumbprint(_) | Kind::Member(_))
     }
 
-    /// Whether the rule needs what the caller sends along.
+    /// Returns true if the rule depends on the intermediates that the client sends.
     pub(super) fn is_chain(&self) -> bool {
         #[cfg(feature = "trust")]
         return matches!(self.0, Kind::Trust(_));
@@ -322,10 +391,10 @@ impl Rule {
     }
 
     pub(super) fn is_issuer(&self) -> bool {
-        matches!(self.0, Kind::Claims(RejectionKind::Issuer, _))
+        matches!(self.0, Kind::Matchers(RejectionKind::Issuer, _))
     }
 
-    /// Whether the rule proves that the issuer's name is more than a claim.
+    /// Returns true if the rule proves the issuer's name.
     pub(super) fn proves_issuer(&self) -> bool {
         match &self.0 {
             #[cfg(feature = "trust")]
@@ -333,14 +402,14 @@ impl Rule {
             Kind::Thumbprint(_) | Kind::Member(_) => true,
             Kind::All(rules) => rules.iter().any(Self::proves_issuer),
             Kind::Any(rules) => !rules.is_empty() && rules.iter().all(Self::proves_issuer),
-            Kind::Validity | Kind::Claims(..) | Kind::Spki(_) | Kind::Custom(..) | Kind::Not(_) => false,
+            Kind::Validity | Kind::Matchers(..) | Kind::Spki(_) | Kind::Custom(..) | Kind::Not(_) => false,
         }
     }
 
-    /// A list or group in this rule that is empty, by the name of its constructor.
+    /// Name of the constructor of an empty list or group in this rule.
     pub(super) fn empty_list(&self) -> Option<&'static str> {
         match &self.0 {
-            Kind::Claims(kind, claims) if claims.is_empty() => Some(kind.as_str()),
+            Kind::Matchers(kind, matchers) if matchers.is_empty() => Some(kind.as_str()),
             Kind::Thumbprint(pins) if pins.is_empty() => Some("thumbprint"),
             Kind::Spki(pins) if pins.is_empty() => Some("spki_sha256"),
             #[cfg(feature = "trust")]
@@ -354,7 +423,7 @@ impl Rule {
     }
 }
 
-/// What the rule demands, in words.
+/// Prints the rule's demand as text.
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rule({})", self.demand())

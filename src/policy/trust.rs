@@ -4,7 +4,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
     Answer, RejectionKind,
-    answer::Judgement,
+    answer::RuleResult,
     chain::{self, ChainVerdict, Root},
 };
 use crate::{
@@ -136,12 +136,12 @@ impl TrustAnchors {
         self.0.anchors.len()
     }
 
-    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
+    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         match self.verdict(certificate, now) {
             Some((verdict, until)) => {
-                Judgement::lasting(verdict == ChainVerdict::Trusted, verdict.kind()).no_longer_than(until)
+                RuleResult::cacheable(verdict == ChainVerdict::Trusted, verdict.kind()).valid_until(until)
             }
-            None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
+            None => RuleResult::uncached(Answer::CannotTell, RejectionKind::Undecidable),
         }
     }
 

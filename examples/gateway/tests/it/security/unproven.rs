@@ -174,7 +174,7 @@ async fn unproven_admission_is_logged_and_counted() {
         "subject = [\"CN=other\"], allow_unanchored = true, mode = \"shadow\"",
     ]);
     for (path, caller, verdict) in [
-        ("/0", "impostor", "admitted, unproven: anyone can make a certificate that passes these rules\n"),
+        ("/0", "impostor", "admitted, unproven: anyone can make a certificate that these rules admit\n"),
         ("/1", "impostor", "admitted, unproven: a self-made one can pass this document\n"),
         ("/2", "client", "\nadmitted\n"),
     ] {
