@@ -48,7 +48,7 @@ type Decide = dyn Fn(Parts, ClientCertificate) -> Decision + Send + Sync;
 /// | it takes longer than the [timeout](Self::with_timeout), waiting for a [permit](Self::with_max_concurrent) included | `503` (gRPC: 14) | `authorization_timeout` |
 /// | it panics | `500` (gRPC: 13) | `authorization_panicked` |
 ///
-/// There is no decision for clients without a certificate that pass by
+/// No decision is made for clients without a certificate that pass by
 /// [`allow_missing`](super::RequireCertificateLayer::allow_missing). In
 /// [`shadow`](super::RequireCertificateLayer::shadow) mode a rejected request passes and is logged, and its certificate is
 /// not admitted. A client that disconnects cancels the decision.

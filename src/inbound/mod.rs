@@ -24,7 +24,7 @@
 //! [unanchored](crate::policy::PolicyBuilder::allow_unanchored) policy.
 //!
 //! Put the layer *after* routing and *before* code that must not run for other clients; put tracing and limits outside it.
-//! TLS must end in this process: behind a proxy that terminates TLS there is no proof of possession, and headers are not
+//! TLS must end in this process: behind a proxy that terminates TLS, possession is not proved, and headers are not
 //! trusted.
 //!
 //! ```

@@ -27,7 +27,7 @@ pub(super) type Custom = dyn Fn(&Parts, &Rejection) -> Option<Response<Bytes>> +
 /// assert!(response.extensions().get::<AnyProtocol>().is_some());
 /// ```
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "a marker, used as a value")]
 pub struct AnyProtocol;
 
 /// Response to a rejected request, not built yet.
@@ -43,7 +43,7 @@ pub(crate) struct Refusal {
 enum Shape {
     Problem,
     /// Response to HEAD: on HTTP/2 hyper would send a body.
-    NoBody,
+    HeadersOnly,
     Grpc,
     /// The application's. Boxed, to keep the future of an admitted request small.
     Custom(Box<Response<Bytes>>),
@@ -66,7 +66,7 @@ impl Refusal {
                 Shape::Custom(Box::new(response))
             }
             None if is_grpc => Shape::Grpc,
-            None if is_head => Shape::NoBody,
+            None if is_head => Shape::HeadersOnly,
             None => Shape::Problem,
         };
         parts.extensions.clear();
@@ -80,7 +80,7 @@ impl Refusal {
         let mut response = match self.shape {
             Shape::Grpc => grpc(fault, self.extensions),
             Shape::Problem => problem(fault, true, self.extensions),
-            Shape::NoBody => problem(fault, false, self.extensions),
+            Shape::HeadersOnly => problem(fault, false, self.extensions),
             Shape::Custom(response) => response.map(ResponseBody::refusal),
         };
         response.extensions_mut().insert(self.rejection);

@@ -97,7 +97,7 @@ impl PolicyBuilder {
     ///
     /// # Errors
     ///
-    /// 1. [`PolicyError::Empty`]: there is no rule; or none besides validity, and
+    /// 1. [`PolicyError::Empty`]: the policy has no rules; or validity only, and
     ///    [`allow_unanchored`](Self::allow_unanchored) was not called.
     /// 2. [`PolicyError::EmptyList`]: a list or group has no entry.
     /// 3. [`PolicyError::Unanchored`]: the rules can be satisfied without an [anchored](Policy::is_anchored) one, and

@@ -38,7 +38,7 @@ impl Explanation {
         Self { rules, verdict }
     }
 
-    /// Result of each rule. Empty if there is no certificate to judge.
+    /// Result of each rule. Empty without a certificate.
     pub fn rules(&self) -> &[RuleExplanation] {
         &self.rules
     }

@@ -43,7 +43,7 @@ impl IssuerPins {
         self.pins.is_empty()
     }
 
-    /// Holds or cannot tell, never fails: the client chooses which certificates to send, and `not` must not reward leaving
+    /// Holds or is undecided, never fails: the client chooses which certificates to send, and `not` must not reward leaving
     /// the issuer out.
     pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         if let Some(verdict) = certificate.chains().get(self.generation, now) {

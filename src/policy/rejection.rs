@@ -132,7 +132,7 @@ pub enum RejectionKind {
     Serial,
     /// No subject alternative name of type URI is on the list.
     Uri,
-    /// There is no SPIFFE ID, or it is not on the list.
+    /// The certificate has no SPIFFE ID, or it is not on the list.
     SpiffeId,
     /// No subject alternative name of type rfc822Name is on the list.
     Email,

@@ -316,8 +316,8 @@ fn undecided_rules_reject() {
     let certificate = orders();
     let thumbprint = certificate.sha256_thumbprint();
     for rule in [
-        Rule::custom("cannot tell", |_, _| Answer::CannotTell),
-        Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
+        Rule::custom("undecided", |_, _| Answer::CannotTell),
+        Rule::not(Rule::custom("undecided", |_, _| Answer::CannotTell)),
     ] {
         let policy = Policy::builder().thumbprint(thumbprint).require(rule).build().unwrap();
         let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();

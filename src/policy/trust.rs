@@ -222,7 +222,7 @@ pub enum TrustError {
         /// Subject of the certificate.
         subject: String,
     },
-    /// There is no certificate.
+    /// The list is empty.
     Empty,
     /// The crate was built without a crypto provider.
     NoAlgorithms,

@@ -63,7 +63,7 @@ fn custom_rule_is_named_in_rejection_and_log() {
     use crate::Answer::{CannotTell, Fails, Holds};
     for (case, rule, kind, name) in [
         ("fails", custom("office hours", Fails), RejectionKind::Custom, Some("office hours")),
-        ("cannot tell", custom("office hours", CannotTell), RejectionKind::Undecidable, Some("office hours")),
+        ("undecided", custom("office hours", CannotTell), RejectionKind::Undecidable, Some("office hours")),
         (
             "in a group",
             crate::Rule::any([custom("a", Fails), custom("b", Fails)]),
