@@ -1,9 +1,9 @@
-//! Headers by which a caller could claim an identity or an origin.
+//! Names of headers that claim an identity or an origin.
 //!
-//! Servers behind CGI-like interfaces see every character but letters and digits as `_`, so here they are all one. A
-//! name that ends in `*` stands for all that begin with it.
+//! Servers with CGI-like interfaces map every character except letters and digits to `_`, so all of them compare equal. A
+//! name that ends in `*` is a prefix.
 
-/// Names that proxies and servers use for the caller: its certificate, or its user.
+/// Names that proxies and servers use for the client's certificate or user.
 const IDENTITY: &[&str] = &[
     "cf-access-*",
     "cf-client-cert-*",
@@ -55,7 +55,7 @@ const IDENTITY: &[&str] = &[
     "x-wso2-client-certificate",
 ];
 
-/// Names for where a request came from or went, and for another method.
+/// Names for the origin or target of a request, and for another method.
 const ORIGIN: &[&str] = &[
     "cf-connecting-ip",
     "fastly-client-ip",
@@ -77,23 +77,23 @@ const ORIGIN: &[&str] = &[
     "x-rewrite-url",
 ];
 
-/// Whether a header by this name claims an identity or an origin.
+/// Returns true if a header with this name claims an identity or an origin.
 pub(crate) fn is_claim(name: &str) -> bool {
     is_identity_claim(name) || is_among(ORIGIN, name)
 }
 
-/// Whether it claims an identity: the caller's certificate, or its user.
+/// Returns true if a header with this name claims an identity: a certificate or a user.
 pub(crate) fn is_identity_claim(name: &str) -> bool {
     is_among(IDENTITY, name)
 }
 
-/// Whether one of the patterns stands for this name. Most names differ from all of them in their first byte.
+/// Returns true if a pattern matches the name. Most names differ from all patterns in their first byte.
 fn is_among(patterns: &[&str], name: &str) -> bool {
     let Some(first) = name.bytes().next().map(fold) else { return false };
     patterns.iter().filter(|pattern| pattern.as_bytes().first() == Some(&first)).any(|it| matches(it, name))
 }
 
-/// Whether a folded name, or with a `*` at its end a folded prefix, stands for this name.
+/// Returns true if a folded name, or with a `*` at its end a folded prefix, matches the name.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, is_prefix) = match pattern.strip_suffix('*') {
         Some(prefix) => (prefix.as_bytes(), true),
@@ -104,7 +104,7 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     fits && pattern.iter().zip(name).all(|(folded, byte)| *folded == fold(*byte))
 }
 
-/// The name in lower case, with every character that is neither a letter nor a digit as `-`.
+/// The name in lower case, with `-` for every character except letters and digits.
 #[cfg(feature = "proxy")]
 pub(crate) fn folded(name: &str) -> String {
     name.bytes().map(|byte| char::from(fold(byte))).collect()
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_claim_an_identity_or_an_origin_are_known_in_every_spelling() {
+    fn claims_of_identity_and_origin_match_in_every_spelling() {
         for (name, is_identity) in [
             ("X-ARR-ClientCert", true),
             ("X-ARR-ClientCert-Chain", true),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_requests_need_claim_nothing() {
+    fn headers_that_requests_need_are_not_claims() {
         for name in [
             "accept",
             "authorization",
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pattern_is_folded() {
+    fn patterns_are_folded() {
         for pattern in IDENTITY.iter().chain(ORIGIN) {
             let name = pattern.trim_end_matches('*');
             assert!(name.bytes().all(|byte| fold(byte) == byte), "{pattern}");

@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{ChosenIdentity, Forwarding};
 use crate::{
     identity::{IdentityReference, ResolveIdentity},
-    inbound::Cut,
+    inbound::Shortened,
     outbound::{RequestIdentity, RequestTrust, UpstreamTrust},
     proxy::Rewrite,
     shared::Shared,
@@ -120,7 +120,7 @@ impl ForwardingLayer {
         match self.0.identities.resolve(&reference) {
             Some(identity) => RequestIdentity::new(identity),
             None => {
-                let chosen = Cut(chosen);
+                let chosen = Shortened(chosen);
                 tracing::warn!("policy document chose an unknown identity for the backend: {chosen}");
                 RequestIdentity::unknown()
             }

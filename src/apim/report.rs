@@ -5,7 +5,7 @@ use http::Request;
 use super::decision::{DocumentResponse, UNREADABLE};
 use crate::{
     certificate::{Certificate, Presented},
-    inbound::{Cut, captured, cut_path},
+    inbound::{Shortened, captured, shortened_path},
     policy::{Rejection, RejectionKind},
 };
 
@@ -65,17 +65,17 @@ fn event<B>(message: &str, response: &DocumentResponse, request: &Request<B>) {
         column,
         code = response.code(),
         chain = response.chain_failure(),
-        method = %Cut(request.method()),
+        method = %Shortened(request.method()),
         // Without the query, which may contain secrets.
-        path = &*cut_path(request.uri().path()),
+        path = &*shortened_path(request.uri().path()),
         remote = remote.map(tracing::field::display),
-        subject = certificate.map(|certificate| tracing::field::display(Cut(certificate.subject()))),
-        issuer = certificate.map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
+        subject = certificate.map(|certificate| tracing::field::display(Shortened(certificate.subject()))),
+        issuer = certificate.map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         // In the form that documents compare.
         thumbprint_sha1 = certificate.map(Certificate::dotnet_thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{message}: {}",
-        Cut(if response.message().is_empty() { element } else { response.message() })
+        Shortened(if response.message().is_empty() { element } else { response.message() })
     );
 }

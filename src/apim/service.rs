@@ -66,7 +66,7 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
     let verdict = match (forward.admits, &forward.withheld) {
         (Some(verification), _) => Verdict::Admitted(verification),
         (None, Some(_)) => Verdict::Shadowed,
-        (None, None) => Verdict::LetThrough,
+        (None, None) => Verdict::MissingAllowed,
     };
     inbound::mark(extensions, verdict);
     if !forward.forwarding.is_empty() {

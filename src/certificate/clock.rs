@@ -5,18 +5,39 @@ use std::{
 
 use super::Timestamp;
 
-/// Where "now" comes from. Injected everywhere, so that tests move time.
+/// Source of the current time. Tests inject a [`ManualClock`].
+///
+/// ```
+/// use tower_mtls::certificate::{Clock, Timestamp};
+///
+/// #[derive(Debug)]
+/// struct Fixed;
+///
+/// impl Clock for Fixed {
+///     fn now(&self) -> Timestamp {
+///         Timestamp::from_unix(1_767_225_600)
+///     }
+/// }
+///
+/// assert_eq!(Fixed.now().to_string(), "2026-01-01T00:00:00Z");
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The current moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's wall clock.
+/// The system's wall clock.
 ///
-/// On Linux it reads the coarse clock (a few nanoseconds, at most some milliseconds late), which is exact
-/// enough for certificates: they know whole seconds only.
+/// On Linux it reads the coarse clock: a few nanoseconds per call, and at most some milliseconds late. Certificates have
+/// a resolution of one second.
+///
+/// ```
+/// use tower_mtls::certificate::{Clock, SystemClock, Timestamp};
+///
+/// assert!(SystemClock.now() > Timestamp::from_unix(1_767_225_600));
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "written as a value; it will never hold anything")]
+#[expect(clippy::exhaustive_structs, reason = "a unit struct, used as a value")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -33,10 +54,10 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that changes only when it is set or advanced.
 ///
 /// ```
-/// use tower_mtls::{Clock, ManualClock, Timestamp};
+/// use tower_mtls::certificate::{Clock, ManualClock, Timestamp};
 ///
 /// let clock = ManualClock::new(Timestamp::from_unix(1_000));
 /// clock.advance(60);
@@ -46,17 +67,17 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// A clock at the time `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_unix()))
     }
 
-    /// Shows `now` from here on.
+    /// Sets the time to `now`.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_unix(), Ordering::SeqCst);
     }
 
-    /// Moves the clock by `seconds`, backwards if negative.
+    /// Advances the clock by `seconds`; negative values move it back.
     pub fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }

@@ -1,11 +1,10 @@
-//! The texts by which .NET programs know a certificate (`X509Certificate2`).
+//! Properties of a certificate as .NET prints them (`X509Certificate2`).
 
 use std::sync::OnceLock;
 
 use super::Certificate;
 
-/// Each made when it is first asked for and kept with the certificate, so that requests on one connection
-/// compare texts and make none.
+/// Cached texts, each computed on first use, so that requests on one connection do not allocate.
 #[derive(Debug, Default)]
 pub(crate) struct DotNetForms {
     subject: OnceLock<Option<Box<str>>>,
@@ -15,17 +14,17 @@ pub(crate) struct DotNetForms {
 }
 
 impl Certificate {
-    /// `Subject`. None if an attribute's value cannot be read without doubt.
+    /// `Subject`. None if an attribute value is ambiguous.
     pub(crate) fn dotnet_subject(&self) -> Option<&str> {
         self.dotnet().subject.get_or_init(|| self.subject().dotnet().map(Into::into)).as_deref()
     }
 
-    /// `Issuer`. None if an attribute's value cannot be read without doubt.
+    /// `Issuer`. None if an attribute value is ambiguous.
     pub(crate) fn dotnet_issuer(&self) -> Option<&str> {
         self.dotnet().issuer.get_or_init(|| self.issuer().dotnet().map(Into::into)).as_deref()
     }
 
-    /// `SerialNumber`: upper-case hex of the DER content octets, the sign octet included.
+    /// `SerialNumber`: upper-case hex of the DER content octets, including the sign octet.
     pub(crate) fn dotnet_serial(&self) -> &str {
         self.dotnet().serial.get_or_init(|| hex(self.serial().as_bytes()).into())
     }

@@ -1,8 +1,16 @@
 use std::fmt;
 
-/// Bytes that are not a certificate this crate can read.
+/// Error of reading a certificate or a distinguished name.
 ///
-/// Names the part that is wrong and, where known, the byte (from 0, of the DER encoding).
+/// Names the malformed part and, if known, the byte of the DER encoding (from 0).
+///
+/// ```
+/// use tower_mtls::Certificate;
+///
+/// let error = Certificate::from_der(b"not a certificate").unwrap_err();
+/// assert_eq!(error.byte(), Some(0));
+/// assert!(error.to_string().starts_with("not a readable X.509 certificate (byte 0): "));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateError {
     problem: String,
@@ -18,7 +26,7 @@ impl CertificateError {
         Self { problem: problem.into(), byte: Some(byte) }
     }
 
-    /// The byte of the DER encoding, from 0, at which reading stopped, if it is known.
+    /// The byte of the DER encoding, from 0, at which reading stopped, if known.
     pub fn byte(&self) -> Option<usize> {
         self.byte
     }

@@ -9,9 +9,22 @@ use super::{CertificateError, DistinguishedName, name::print_visible};
 
 /// One entry of a certificate's subject alternative names (RFC 5280, section 4.2.1.6).
 ///
-/// Printed as OpenSSL prints it, for logs and people: `DNS:orders.example.com`, `URI:spiffe://contoso/orders`,
-/// `email:orders@contoso.com`, `IP:192.0.2.7`, `DirName:CN=orders,O=Contoso`. Commas, backslashes and characters that
-/// a terminal does not show are escaped with a backslash. Never compare the printed text; compare the value.
+/// Prints as OpenSSL does, for logs: `DNS:orders.example.com`, `URI:spiffe://contoso/orders`,
+/// `email:orders@contoso.com`, `IP:192.0.2.7`, `DirName:CN=orders,O=Contoso`. Commas, backslashes and invisible characters
+/// are escaped with a backslash. Compare the value, not the printed text.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec!["orders.example.com".into()])?;
+/// use tower_mtls::{Certificate, certificate::GeneralName};
+///
+/// let certificate = Certificate::from_der(made.cert.der())?;
+/// let [name] = certificate.subject_alternative_names() else { panic!("one name") };
+/// assert!(matches!(name, GeneralName::Dns(name) if name == "orders.example.com"));
+/// assert_eq!(name.to_string(), "DNS:orders.example.com");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GeneralName {
@@ -25,7 +38,7 @@ pub enum GeneralName {
     Ip(IpAddr),
     /// directoryName.
     Directory(DistinguishedName),
-    /// A kind of name that this crate does not read.
+    /// Another kind of name, which this crate does not read.
     Other,
 }
 
@@ -81,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_general_name_is_printed_with_its_kind_and_without_hidden_characters() {
+    fn general_name_prints_its_kind_and_escapes_invisible_characters() {
         let issued = crate::pki::Leaf::client("orders").self_signed();
         let certificate = crate::Certificate::from_der(&issued.der).unwrap();
         for (name, expected) in [

@@ -1,8 +1,7 @@
-//! What a certificate says: facts only, no decision and no HTTP.
+//! Facts of certificates: names, validity, keys, thumbprints. No decisions and no HTTP.
 //!
-//! [`Certificate`] is parsed once per connection and shared by every request on it. What a caller
-//! [presented](Presented) (nothing, bytes that cannot be read, or a certificate) is kept apart from what a
-//! layer admitted.
+//! A [`Certificate`] is parsed once per connection and shared by its requests. [`Presented`] is what a client sent in the
+//! TLS handshake: nothing, an unreadable certificate, or a certificate. It is not yet admitted by a layer.
 
 mod clock;
 #[cfg(feature = "apim")]
@@ -17,6 +16,7 @@ mod serial;
 mod spiffe;
 mod spki;
 mod thumbprint;
+mod thumbprint_list;
 mod time;
 mod usage;
 mod verdict_cache;
@@ -38,6 +38,7 @@ pub use self::{
     serial::{SerialNumber, SerialNumberParseError},
     spiffe::{SpiffeId, SpiffeIdParseError, SpiffeTrustDomain},
     thumbprint::{Thumbprint, ThumbprintParseError},
+    thumbprint_list::ThumbprintListError,
     time::{Timestamp, Validity},
     usage::{ExtendedKeyUsage, KeyUsage},
 };

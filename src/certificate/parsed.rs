@@ -20,13 +20,13 @@ use super::{
 
 /// Facts of a certificate, and the chain presented with it.
 ///
-/// Parsed once per connection; cloning copies a pointer. It says nothing about trust: a certificate that a layer
-/// admitted is a [`ClientCertificate`](crate::inbound::ClientCertificate) (feature `inbound`).
+/// Parsed once per connection; cloning copies a pointer. Not a sign of trust: a certificate that a layer admitted is a
+/// [`ClientCertificate`](crate::inbound::ClientCertificate) (feature `inbound`).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec!["orders.example.com".into()])?;
-/// use tower_mtls::{Certificate, GeneralName};
+/// use tower_mtls::{Certificate, certificate::GeneralName};
 ///
 /// let certificate = Certificate::from_der(made.cert.der())?;
 /// assert_eq!(certificate.subject().to_string(), "CN=rcgen self signed cert");
@@ -50,7 +50,7 @@ struct Inner {
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
     sha256: Thumbprint,
-    // Made when a rule first asks, which few do.
+    // Computed on first use.
     sha1: OnceLock<Thumbprint>,
     spki_sha256: OnceLock<[u8; 32]>,
     key_kind: OnceLock<KeyKind>,
@@ -60,46 +60,47 @@ struct Inner {
     dotnet: DotNetForms,
 }
 
-/// Larger certificates, and certificates with more extensions, are refused as unreadable: real ones have a few
-/// kilobytes and about ten extensions, and anyone can make one that costs.
-const LARGEST: usize = 32 * 1024;
-const MOST_EXTENSIONS: usize = 64;
+/// Size limit in bytes. Typical certificates have a few kilobytes; clients choose the size of theirs.
+const MAX_SIZE: usize = 32 * 1024;
+/// Typical certificates have about ten extensions.
+const MAX_EXTENSIONS: usize = 64;
 
-/// More certificates than this in one chain are refused as unreadable (real chains have two to five).
-const LONGEST_CHAIN: usize = 16;
+/// Typical chains have two to five certificates.
+const MAX_CHAIN: usize = 16;
 
 impl Certificate {
     /// Reads a DER-encoded certificate without a chain.
     ///
     /// # Errors
     ///
-    /// The bytes are not one DER-encoded X.509 certificate, an extension is malformed or appears twice, or the
-    /// certificate is made to cost: larger than 32 KiB, more than 64 extensions, a name longer than 4 KiB.
+    /// 1. The bytes are not one DER-encoded X.509 certificate.
+    /// 2. An extension is malformed or appears twice.
+    /// 3. A limit is exceeded: 32 KiB, 64 extensions, or 4 KiB for a name.
     pub fn from_der(leaf: &[u8]) -> Result<Self, CertificateError> {
         Self::from_der_chain(leaf, [])
     }
 
-    /// Reads a DER-encoded certificate and keeps the `chain` that came with it, as presented.
+    /// Reads a DER-encoded certificate and keeps the `chain` that was presented with it.
     ///
-    /// The chain's certificates are not read here: a rule that needs them does.
+    /// The certificates of the chain are not parsed here, but by the rules that need them.
     ///
     /// # Errors
     ///
-    /// As [`from_der`](Self::from_der), and a chain of more than 16 certificates.
+    /// As [`from_der`](Self::from_der); and a chain of more than 16 certificates.
     pub fn from_der_chain<'a>(
         leaf: &[u8],
         chain: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, CertificateError> {
-        if leaf.len() > LARGEST {
-            return Err(CertificateError::new(format!("it is larger than {LARGEST} bytes")));
+        if leaf.len() > MAX_SIZE {
+            return Err(CertificateError::new(format!("it is larger than {MAX_SIZE} bytes")));
         }
         let spki = spki_range(leaf)?;
         let (_, parsed) =
             X509Certificate::from_der(leaf).map_err(|error| CertificateError::new(describe(&error)))?;
         let mut certificates = Vec::new();
         for certificate in chain {
-            if certificates.len() == LONGEST_CHAIN {
-                let problem = format!("the chain has more than {LONGEST_CHAIN} certificates");
+            if certificates.len() == MAX_CHAIN {
+                let problem = format!("the chain has more than {MAX_CHAIN} certificates");
                 return Err(CertificateError::new(problem));
             }
             certificates.push(certificate.into());
@@ -130,12 +131,12 @@ impl Certificate {
         })))
     }
 
-    /// Who the certificate says its holder is.
+    /// The subject's name. Proved only by an admission or a chain.
     pub fn subject(&self) -> &DistinguishedName {
         &self.0.subject
     }
 
-    /// Who the certificate says signed it. A claim, until a chain proves it.
+    /// The issuer's name. Proved only by a chain.
     pub fn issuer(&self) -> &DistinguishedName {
         &self.0.issuer
     }
@@ -145,7 +146,7 @@ impl Certificate {
         &self.0.serial
     }
 
-    /// The period in which the certificate may be used.
+    /// The validity period.
     pub fn validity(&self) -> Validity {
         self.0.validity
     }
@@ -165,7 +166,7 @@ impl Certificate {
         self.0.extended_key_usage.as_deref()
     }
 
-    /// SHA-1 over the DER encoding: what Windows, .NET and Azure call the thumbprint.
+    /// SHA-1 over the DER encoding: the thumbprint of Windows, .NET and Azure.
     pub fn sha1_thumbprint(&self) -> Thumbprint {
         *self.0.sha1.get_or_init(|| Thumbprint::sha1_of(self.der()))
     }
@@ -175,7 +176,8 @@ impl Certificate {
         self.0.sha256
     }
 
-    /// SHA-256 over the DER-encoded SubjectPublicKeyInfo: survives a renewal that keeps the key.
+    /// SHA-256 over the DER-encoded SubjectPublicKeyInfo. It does not change when the certificate is renewed with the same
+    /// key.
     pub fn spki_sha256(&self) -> [u8; 32] {
         *self.0.spki_sha256.get_or_init(|| Sha256::digest(self.subject_public_key_info()).into())
     }
@@ -185,13 +187,12 @@ impl Certificate {
         &self.0.leaf[self.0.spki.clone()]
     }
 
-    /// What kind of key the certificate holds.
+    /// Kind of the certificate's key.
     pub fn key_kind(&self) -> KeyKind {
         *self.0.key_kind.get_or_init(|| KeyKind::read(self.subject_public_key_info()))
     }
 
-    /// The certificate's SPIFFE ID: the one URI among its subject alternative names, if that is a SPIFFE ID
-    /// (X509-SVID, section 2: exactly one URI).
+    /// The SPIFFE ID: the only URI among the subject alternative names, if it is a SPIFFE ID (X509-SVID, section 2).
     pub fn spiffe_id(&self) -> Option<SpiffeId> {
         let mut uris = self.0.names.iter().filter_map(|name| match name {
             GeneralName::Uri(uri) => Some(uri),
@@ -208,24 +209,24 @@ impl Certificate {
         &self.0.leaf
     }
 
-    /// The rest of the chain as the caller sent it, DER, unproved.
+    /// The rest of the chain as presented, DER-encoded and unverified.
     pub fn chain(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.0.chain.iter().map(AsRef::as_ref)
     }
 
-    /// Policies' verdicts about this certificate on this connection.
+    /// Cached verdicts of policies about this certificate on this connection.
     pub(crate) fn verdicts(&self) -> &VerdictCache {
         &self.0.verdicts
     }
 
-    /// The texts by which .NET programs know the certificate, made when one first asks.
+    /// Cached .NET texts.
     #[cfg(feature = "apim")]
     pub(crate) fn dotnet(&self) -> &DotNetForms {
         &self.0.dotnet
     }
 
-    /// Trust sets' verdicts about this certificate's chain on this connection.
-    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only chains are remembered here"))]
+    /// Cached verdicts of trust sets about this certificate's chain on this connection.
+    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only verdicts about chains"))]
     pub(crate) fn chains(&self) -> &VerdictCache {
         &self.0.chains
     }
@@ -261,8 +262,8 @@ struct Extensions {
 
 impl Extensions {
     fn read(extensions: &[X509Extension<'_>]) -> Result<Self, CertificateError> {
-        if extensions.len() > MOST_EXTENSIONS {
-            return Err(CertificateError::new(format!("it has more than {MOST_EXTENSIONS} extensions")));
+        if extensions.len() > MAX_EXTENSIONS {
+            return Err(CertificateError::new(format!("it has more than {MAX_EXTENSIONS} extensions")));
         }
         let mut read = Self::default();
         for (index, extension) in extensions.iter().enumerate() {
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_certificate_is_read_or_refused_and_never_a_panic() {
+    fn damaged_certificate_is_read_or_an_error_and_never_a_panic() {
         let der = leaf();
         for at in 0..der.len() {
             assert!(Certificate::from_der(&der[..at]).is_err(), "cut at {at}");
@@ -321,11 +322,11 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_are_made_to_cost_are_refused() {
+    fn certificates_beyond_the_limits_are_errors() {
         let der = leaf();
-        let large = [der.as_slice(), &vec![0; LARGEST]].concat();
+        let large = [der.as_slice(), &vec![0; MAX_SIZE]].concat();
         assert!(Certificate::from_der(&large).unwrap_err().to_string().contains("larger"));
-        let chain = std::iter::repeat_n(der.as_slice(), LONGEST_CHAIN + 1);
+        let chain = std::iter::repeat_n(der.as_slice(), MAX_CHAIN + 1);
         assert!(Certificate::from_der_chain(&der, chain).unwrap_err().to_string().contains("chain"));
         let names =
             (0..4_000).fold(Leaf::client("orders"), |leaf, name| leaf.dns(&format!("n{name}.contoso.com")));

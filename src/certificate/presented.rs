@@ -2,26 +2,38 @@ use std::sync::Arc;
 
 use super::{Certificate, CertificateError};
 
-/// What a caller presented in the TLS handshake, before anyone judged it.
+/// Result of the client's side of a TLS handshake, before a layer judges it.
 ///
-/// Anybody can present a certificate of their own making: only what a layer has *admitted* may decide
-/// anything. These are three different things, and none of them ever becomes "allowed" by itself.
+/// Any client can present a certificate of its own making. Authorization must depend on an *admitted* certificate only:
+/// see [`ClientCertificate`](crate::inbound::ClientCertificate).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::{Certificate, certificate::Presented};
+///
+/// let leaf: &[u8] = made.cert.der();
+/// assert!(matches!(Presented::from_der_chain([leaf]), Presented::Certificate(_)));
+/// assert!(matches!(Presented::from_der_chain([b"garbage".as_slice()]), Presented::Unreadable(_)));
+/// assert!(matches!(Presented::from_der_chain([]), Presented::Nothing));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Presented {
-    /// The caller was asked and presented no certificate (or was not asked).
+    /// The client presented no certificate.
     Nothing,
-    /// The caller proved possession of a key, but its certificate cannot be read.
+    /// The client proved possession of a key, but its certificate cannot be read.
     Unreadable(Arc<CertificateError>),
-    /// A certificate whose key the caller holds. Trust in it is still to be decided.
+    /// A certificate whose key the client possesses. Its trust is not decided yet.
     Certificate(Certificate),
 }
 
 impl Presented {
-    /// Reads what a TLS handshake yields: the leaf first, then the rest of the chain, all DER.
+    /// Reads a DER-encoded chain from a TLS handshake, leaf first.
     ///
-    /// No certificates are [`Presented::Nothing`]; bytes that cannot be read are
-    /// [`Presented::Unreadable`].
+    /// An empty chain is [`Presented::Nothing`], an unreadable one [`Presented::Unreadable`].
     pub fn from_der_chain<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut chain = chain.into_iter();
         let Some(leaf) = chain.next() else {

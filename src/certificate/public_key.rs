@@ -2,14 +2,26 @@ use std::fmt;
 
 use x509_parser::{prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
-/// What kind of key a certificate holds (RFC 3279, 5480, 8410).
+/// Kind of a certificate's key (RFC 3279, 5480, 8410).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::{Certificate, certificate::KeyKind};
+///
+/// let certificate = Certificate::from_der(made.cert.der())?;
+/// assert_eq!(certificate.key_kind(), KeyKind::P256);
+/// assert_eq!(KeyKind::rsa(2_048).to_string(), "RSA 2048");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyKind {
     /// RSA with a modulus of this many bits.
     #[non_exhaustive]
     Rsa {
-        /// The modulus' length in bits.
+        /// Length of the modulus in bits.
         bits: usize,
     },
     /// ECDSA on NIST P-256.
@@ -27,12 +39,12 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
-    /// RSA with a modulus of this many bits; in a rule, of at least this many.
+    /// RSA with a modulus of this many bits; in a rule, at least this many.
     pub fn rsa(bits: usize) -> Self {
         Self::Rsa { bits }
     }
 
-    /// Whether a key of this kind satisfies `demanded`: the same kind, for RSA at least as long.
+    /// Returns true if a key of this kind satisfies `demanded`: the same kind, for RSA at least as long.
     pub(crate) fn satisfies(self, demanded: Self) -> bool {
         match (self, demanded) {
             (Self::Rsa { bits }, Self::Rsa { bits: least }) => bits >= least,
@@ -41,7 +53,7 @@ impl KeyKind {
         }
     }
 
-    /// Reads it out of a DER-encoded SubjectPublicKeyInfo.
+    /// Reads the kind from a DER-encoded SubjectPublicKeyInfo.
     pub(super) fn read(spki: &[u8]) -> Self {
         let Ok((_, spki)) = SubjectPublicKeyInfo::from_der(spki) else {
             return Self::Other;
@@ -67,7 +79,7 @@ impl KeyKind {
     }
 }
 
-/// The bits of a big-endian number.
+/// Number of bits of a big-endian number.
 fn bits(number: &[u8]) -> usize {
     let significant = number.iter().position(|octet| *octet != 0).unwrap_or(number.len());
     match &number[significant..] {

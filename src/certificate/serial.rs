@@ -2,16 +2,26 @@ use std::{fmt, str::FromStr};
 
 /// A certificate's serial number (RFC 5280, section 4.1.2.2).
 ///
-/// Kept as the content octets of the DER INTEGER (big-endian, two's complement). Prints as upper-case hex
-/// without the sign octet, as openssl does (`A1B2C3D4`), negative numbers with a leading minus.
+/// Stored as the content octets of the DER INTEGER (big-endian, two's complement). Prints as upper-case hex without the
+/// sign octet, as openssl does (`A1B2C3D4`), negative numbers with a leading minus.
 ///
-/// Parses hex of a positive number in any case, with colons or spaces, with or without leading zeros: what
-/// openssl prints and what .NET prints (`00A1B2C3D4`) are the same number.
+/// Parses hex of a positive number in any case, with colons or spaces, with or without leading zeros: the forms of openssl
+/// (`A1B2C3D4`) and .NET (`00A1B2C3D4`) are the same number.
+///
+/// ```
+/// use tower_mtls::certificate::SerialNumber;
+///
+/// let openssl: SerialNumber = "A1B2C3D4".parse()?;
+/// assert_eq!(openssl, "00a1:b2:c3:d4".parse()?);
+/// assert_ne!(openssl, "A1B2C3D5".parse()?);
+/// assert_eq!(openssl.to_string(), "A1B2C3D4");
+/// # Ok::<(), tower_mtls::certificate::SerialNumberParseError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SerialNumber(Box<[u8]>);
 
 impl SerialNumber {
-    /// Drops leading octets that only repeat the sign, which DER forbids and some encoders write.
+    /// Removes leading octets that only repeat the sign, which DER forbids and some encoders write.
     pub(crate) fn new(content: &[u8]) -> Self {
         let redundant = content
             .windows(2)
@@ -23,7 +33,7 @@ impl SerialNumber {
         Self(content[redundant..].into())
     }
 
-    /// The DER content octets, a leading sign octet included.
+    /// The DER content octets, including a leading sign octet.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -66,7 +76,7 @@ impl FromStr for SerialNumber {
         if digits.is_empty() || digits.len() > 64 {
             return Err(SerialNumberParseError);
         }
-        // A leading zero octet keeps the number positive; `new` drops it where it is not needed.
+        // A leading zero octet keeps the number positive; `new` removes a redundant one.
         let content: Vec<u8> = [0].into_iter().chain(digits.rchunks(2).rev().map(octet)).collect();
         Ok(Self::new(&content))
     }
@@ -77,7 +87,14 @@ fn octet(digits: &[u32]) -> u8 {
     digits.iter().fold(0, |octet, digit| octet << 4 | *digit as u8)
 }
 
-/// A text that is not a serial number.
+/// Error of parsing a [`SerialNumber`].
+///
+/// ```
+/// use tower_mtls::certificate::{SerialNumber, SerialNumberParseError};
+///
+/// let error: SerialNumberParseError = "0x1".parse::<SerialNumber>().unwrap_err();
+/// assert!(error.to_string().starts_with("not a serial number"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SerialNumberParseError;

@@ -2,22 +2,22 @@ use std::{fmt, str::FromStr};
 
 /// A SPIFFE ID, such as `spiffe://contoso.com/orders` (the SPIFFE-ID standard, section 2).
 ///
-/// The trust domain is the first part, the path the rest; both are compared octet by octet, as the standard
-/// demands. Texts that only resemble a SPIFFE ID (upper-case trust domain, port, query, `..`, empty segments)
-/// are refused rather than normalised.
+/// The trust domain is the first part, the path the rest; both are compared byte by byte, as the standard requires. Texts
+/// that only resemble a SPIFFE ID (upper-case trust domain, port, query, `..`, empty segments) are errors and not
+/// normalised.
 ///
 /// ```
-/// use tower_mtls::SpiffeId;
+/// use tower_mtls::certificate::SpiffeId;
 ///
 /// let id: SpiffeId = "spiffe://contoso.com/orders/eu".parse()?;
 /// assert_eq!((id.trust_domain(), id.path()), ("contoso.com", "/orders/eu"));
 /// assert!("spiffe://contoso.com/../admin".parse::<SpiffeId>().is_err());
-/// # Ok::<(), tower_mtls::SpiffeIdParseError>(())
+/// # Ok::<(), tower_mtls::certificate::SpiffeIdParseError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SpiffeId {
     text: Box<str>,
-    /// Where the path begins.
+    /// Start of the path, in bytes.
     path: usize,
 }
 
@@ -35,13 +35,21 @@ impl SpiffeId {
     }
 }
 
-/// A SPIFFE trust domain, such as `contoso.com`: lower-case letters, digits, dots, hyphens, underscores, at
-/// most 255.
+/// A SPIFFE trust domain, such as `contoso.com`: 1 to 255 lower-case letters, digits, dots, hyphens and underscores.
+///
+/// ```
+/// use tower_mtls::certificate::SpiffeTrustDomain;
+///
+/// let domain: SpiffeTrustDomain = "contoso.com".parse()?;
+/// assert!(domain.contains(&"spiffe://contoso.com/orders".parse()?));
+/// assert!(!domain.contains(&"spiffe://fabrikam.com/orders".parse()?));
+/// # Ok::<(), tower_mtls::certificate::SpiffeIdParseError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SpiffeTrustDomain(Box<str>);
 
 impl SpiffeTrustDomain {
-    /// Whether the ID belongs to this trust domain.
+    /// Returns true if the ID belongs to this trust domain.
     pub fn contains(&self, id: &SpiffeId) -> bool {
         *self.0 == *id.trust_domain()
     }
@@ -98,7 +106,14 @@ impl fmt::Display for SpiffeId {
     }
 }
 
-/// A text that is not a SPIFFE ID.
+/// Error of parsing a [`SpiffeId`] or a [`SpiffeTrustDomain`].
+///
+/// ```
+/// use tower_mtls::certificate::{SpiffeId, SpiffeIdParseError};
+///
+/// let error: SpiffeIdParseError = "spiffe://Contoso.com/orders".parse::<SpiffeId>().unwrap_err();
+/// assert!(error.to_string().starts_with("not a SPIFFE ID"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpiffeIdParseError;
@@ -118,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_resemble_a_spiffe_id_are_refused() {
+    fn texts_that_resemble_a_spiffe_id_are_errors() {
         for text in [
             "",
             "spiffe://",

@@ -4,15 +4,15 @@ use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
 use super::CertificateError;
 
-/// Where the SubjectPublicKeyInfo lies in a DER certificate, read without looking at anything else.
+/// Position of the SubjectPublicKeyInfo in a DER certificate, without reading other fields.
 ///
-/// Possession of a key can be proved even if the rest of the certificate is strange: this reads the
-/// outline only, so that odd certificates reach the policy and get an answer instead of a TLS alert.
+/// Possession of a key can be proved even if the rest of the certificate is malformed: such certificates reach the policy
+/// and get a response instead of a TLS alert.
 pub(crate) fn spki_range(der: &[u8]) -> Result<Range<usize>, CertificateError> {
     let offset_in = |part: &[u8]| part.as_ptr() as usize - der.as_ptr() as usize;
-    let element = |input, what: &str| {
+    let element = |input, name: &str| {
         let at = offset_in(input);
-        Any::from_der(input).map_err(|_| CertificateError::at(at, format!("{what} is not valid DER")))
+        Any::from_der(input).map_err(|_| CertificateError::at(at, format!("{name} is not valid DER")))
     };
 
     let (rest, certificate) = element(der, "the certificate")?;
@@ -28,9 +28,9 @@ pub(crate) fn spki_range(der: &[u8]) -> Result<Range<usize>, CertificateError> {
     if first.class() == Class::ContextSpecific && first.tag() == Tag(0) {
         rest = after;
     }
-    for what in ["the serial number", "the signature algorithm", "the issuer", "the validity", "the subject"]
+    for name in ["the serial number", "the signature algorithm", "the issuer", "the validity", "the subject"]
     {
-        (rest, _) = element(rest, what)?;
+        (rest, _) = element(rest, name)?;
     }
     let start = offset_in(rest);
     let (after, spki) = element(rest, "the public key")?;
@@ -38,15 +38,15 @@ pub(crate) fn spki_range(der: &[u8]) -> Result<Range<usize>, CertificateError> {
     Ok(start..offset_in(after))
 }
 
-/// The SubjectPublicKeyInfo of a DER certificate, itself DER.
+/// The DER-encoded SubjectPublicKeyInfo of a DER certificate.
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) fn subject_public_key_info(der: &[u8]) -> Result<&[u8], CertificateError> {
     Ok(&der[spki_range(der)?])
 }
 
-fn expect_sequence(element: &Any<'_>, at: usize, what: &str) -> Result<(), CertificateError> {
+fn expect_sequence(element: &Any<'_>, at: usize, name: &str) -> Result<(), CertificateError> {
     if element.class() == Class::Universal && element.tag() == Tag::Sequence {
         return Ok(());
     }
-    Err(CertificateError::at(at, format!("{what} is not a SEQUENCE")))
+    Err(CertificateError::at(at, format!("{name} is not a SEQUENCE")))
 }

@@ -5,62 +5,73 @@ use sha2::{Digest, Sha256};
 
 /// A hash over a whole certificate (its DER encoding), also called fingerprint.
 ///
-/// SHA-1 is what Windows, .NET and Azure API Management call *the* thumbprint; SHA-256 is the better pin.
-/// Parses 40 or 64 hex digits in any case, with colons, spaces, or the invisible mark that Windows' dialogs
-/// put in front, or behind what OpenSSL prints in front (`sha256 Fingerprint=`); prints upper-case hex without
-/// separators.
+/// SHA-1 is the thumbprint of Windows, .NET and Azure API Management; SHA-256 is the better pin. Parses 40 or 64 hex digits
+/// in any case, with colons, spaces, the invisible mark that Windows' dialogs add, or OpenSSL's label
+/// (`sha256 Fingerprint=`). Prints upper-case hex without separators.
 ///
 /// ```
-/// use tower_mtls::Thumbprint;
+/// use tower_mtls::certificate::Thumbprint;
 ///
 /// let pasted: Thumbprint = "\u{200e}ca 06 f5 6b 25 8b 7a 0d 4f 2b 05 47 09 39 47 86 51 15 19 84".parse()?;
 /// assert_eq!(pasted.to_string(), "CA06F56B258B7A0D4F2B05470939478651151984");
 /// assert_eq!(pasted.last_four(), "1984");
 /// assert!("CA06".parse::<Thumbprint>().is_err());
-/// # Ok::<(), tower_mtls::ThumbprintParseError>(())
+/// # Ok::<(), tower_mtls::certificate::ThumbprintParseError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Thumbprint {
-    /// SHA-1 (20 octets).
+    /// SHA-1 (20 bytes).
     Sha1([u8; 20]),
-    /// SHA-256 (32 octets).
+    /// SHA-256 (32 bytes).
     Sha256([u8; 32]),
 }
 
 impl Thumbprint {
     /// The SHA-1 thumbprint of a DER-encoded certificate.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::Thumbprint;
+    ///
+    /// assert_eq!(Thumbprint::sha1_of(b"").to_string(), "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709");
+    /// ```
     pub fn sha1_of(der: &[u8]) -> Self {
         Self::Sha1(Sha1::digest(der).into())
     }
 
     /// The SHA-256 thumbprint of a DER-encoded certificate.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::Thumbprint;
+    ///
+    /// assert_eq!(Thumbprint::sha256_of(b"").last_four(), "B855");
+    /// ```
     pub fn sha256_of(der: &[u8]) -> Self {
         Self::Sha256(Sha256::digest(der).into())
     }
 
-    /// The hash octets.
+    /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Sha1(octets) => octets,
-            Self::Sha256(octets) => octets,
+            Self::Sha1(bytes) => bytes,
+            Self::Sha256(bytes) => bytes,
         }
     }
 
-    /// The last four hex digits, by which people tell certificates apart in a list.
+    /// The last four hex digits: a short label in lists.
     pub fn last_four(&self) -> String {
-        let octets = self.as_bytes();
-        hex(&octets[octets.len() - 2..])
+        let bytes = self.as_bytes();
+        hex(&bytes[bytes.len() - 2..])
     }
 }
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|octet| write!(f, "{octet:02X}"))
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02X}"))
     }
 }
 
@@ -73,7 +84,7 @@ impl FromStr for Thumbprint {
     /// 2. A number of digits other than 40 (SHA-1) or 64 (SHA-256).
     /// 3. A number of digits that belongs to another algorithm than the one named in front.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut octets = [0_u8; 32];
+        let mut hash = [0_u8; 32];
         let mut digits = 0_usize;
         let (named, start) = match openssl_label(text) {
             Some((algorithm, start)) => (Some(algorithm), start),
@@ -86,8 +97,8 @@ impl FromStr for Thumbprint {
                 }
                 return Err(ThumbprintParseError::Character { character, byte: at });
             };
-            if let Some(octet) = octets.get_mut(digits / 2) {
-                *octet = *octet << 4 | digit as u8;
+            if let Some(byte) = hash.get_mut(digits / 2) {
+                *byte = *byte << 4 | digit as u8;
             }
             digits += 1;
         }
@@ -97,10 +108,10 @@ impl FromStr for Thumbprint {
             }
             40 => {
                 let mut sha1 = [0; 20];
-                sha1.copy_from_slice(&octets[..20]);
+                sha1.copy_from_slice(&hash[..20]);
                 Ok(Self::Sha1(sha1))
             }
-            64 => Ok(Self::Sha256(octets)),
+            64 => Ok(Self::Sha256(hash)),
             digits => Err(ThumbprintParseError::Length { digits }),
         }
     }
@@ -121,10 +132,10 @@ impl Algorithm {
     }
 }
 
-/// The algorithm that `openssl x509 -fingerprint` prints in front of the digits, and where these start.
+/// The algorithm that `openssl x509 -fingerprint` prints before the digits, and the position of the digits.
 fn openssl_label(text: &str) -> Option<(Algorithm, usize)> {
     const END: &str = "fingerprint=";
-    // No label is longer, and the digits need not be looked through.
+    // Only the label is copied, not the digits.
     let head = text.find('=').map(|equals| text[..=equals].to_ascii_lowercase())?;
     let algorithm = head.strip_suffix(END)?.trim_matches(is_separator);
     let algorithm = match algorithm {
@@ -135,14 +146,21 @@ fn openssl_label(text: &str) -> Option<(Algorithm, usize)> {
     Some((algorithm, head.len()))
 }
 
-/// Colons and white space, and the direction and byte-order marks that come along when one copies a
-/// thumbprint out of a Windows dialog.
+/// Returns true for colons, white space, and the direction and byte order marks that Windows dialogs add to copied text.
 fn is_separator(character: char) -> bool {
     matches!(character, ':' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
         || character.is_whitespace()
 }
 
-/// A text that is not a thumbprint.
+/// Error of parsing a [`Thumbprint`].
+///
+/// ```
+/// use tower_mtls::certificate::{Thumbprint, ThumbprintParseError};
+///
+/// let error = "CA06".parse::<Thumbprint>().unwrap_err();
+/// assert!(matches!(error, ThumbprintParseError::Length { digits: 4, .. }));
+/// assert_eq!(error.to_string(), "not a thumbprint: 4 hex digits; SHA-1 has 40, SHA-256 has 64");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ThumbprintParseError {
@@ -154,16 +172,16 @@ pub enum ThumbprintParseError {
         /// Its position in the text, in bytes from 0.
         byte: usize,
     },
-    /// The digits of SHA-1 where SHA-256 is named in front of them, or the other way round.
+    /// The number of digits does not match the algorithm in the label before them.
     #[non_exhaustive]
     Algorithm {
-        /// The hex digits that were found.
+        /// Number of hex digits.
         digits: usize,
     },
     /// Neither the 40 digits of SHA-1 nor the 64 of SHA-256.
     #[non_exhaustive]
     Length {
-        /// The hex digits that were found.
+        /// Number of hex digits.
         digits: usize,
     },
 }
@@ -195,7 +213,7 @@ mod tests {
     const SHA1: &str = "CA06F56B258B7A0D4F2B05470939478651151984";
 
     #[test]
-    fn thumbprints_are_read_as_people_paste_them() {
+    fn thumbprints_parse_in_the_forms_that_tools_print() {
         let expected: Thumbprint = SHA1.parse().unwrap();
         let colons = SHA1.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
         let colons = colons.collect::<Vec<_>>().join(":");
@@ -205,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_openssl_prints_in_front_is_understood() {
+    fn openssl_label_is_accepted_and_must_match_the_digits() {
         let (sha1, sha256) = (SHA1, format!("{SHA1}{}", &SHA1[..24]));
         for (label, digits) in [
             ("sha1 Fingerprint=", sha1),
@@ -234,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_thumbprint_says_what_is_wrong() {
+    fn parse_errors_name_the_problem() {
         for (text, message) in [
             ("", "0 hex digits"),
             (&SHA1[1..], "39 hex digits"),

@@ -3,9 +3,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A moment in whole seconds since 1970-01-01T00:00:00Z, negative before it.
+/// A time in whole seconds since 1970-01-01T00:00:00Z, negative before it.
 ///
-/// Certificates know no finer time (RFC 5280, section 4.1.2.5). Prints as RFC 3339 in UTC.
+/// Seconds are the resolution of certificates (RFC 5280, section 4.1.2.5). Prints as RFC 3339 in UTC.
+///
+/// ```
+/// use tower_mtls::certificate::Timestamp;
+///
+/// let start = Timestamp::from_unix(1_767_225_600);
+/// assert_eq!(start.plus(59).to_string(), "2026-01-01T00:00:59Z");
+/// assert!(start.plus(-1) < start);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -13,7 +21,7 @@ impl Timestamp {
     pub(crate) const MIN: Self = Self(i64::MIN);
     pub(crate) const MAX: Self = Self(i64::MAX);
 
-    /// The moment that lies `seconds` after the Unix epoch.
+    /// The time `seconds` after the Unix epoch.
     pub const fn from_unix(seconds: i64) -> Self {
         Self(seconds)
     }
@@ -23,7 +31,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment moved by `seconds`, saturating at the ends of the range.
+    /// This time plus `seconds`, saturating at the ends of the range.
     #[must_use]
     pub const fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
@@ -31,7 +39,7 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// Fractions of a second are dropped.
+    /// Rounds down to whole seconds.
     fn from(time: SystemTime) -> Self {
         let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         match time.duration_since(SystemTime::UNIX_EPOCH) {
@@ -71,7 +79,19 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The period in which a certificate may be used; both ends belong to it (RFC 5280, section 4.1.2.5).
+/// Validity period of a certificate, both ends included (RFC 5280, section 4.1.2.5).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::Certificate;
+///
+/// let validity = Certificate::from_der(made.cert.der())?.validity();
+/// assert!(validity.contains(validity.not_before) && validity.contains(validity.not_after));
+/// assert!(!validity.contains(validity.not_after.plus(1)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Validity {
@@ -82,7 +102,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Whether `at` lies within the period: `not_before <= at <= not_after`.
+    /// Returns true if `at` is within the period: `not_before <= at <= not_after`.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.not_before <= at && at <= self.not_after
     }
@@ -93,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_print_as_rfc_3339() {
+    fn timestamps_print_as_rfc_3339() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1969-12-31T23:59:59Z"),
@@ -106,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_range_print_without_a_panic() {
+    fn timestamps_at_the_ends_of_the_range_print() {
         for end in [Timestamp::MIN, Timestamp::MAX] {
             assert!(!end.to_string().is_empty());
         }
     }
 
     #[test]
-    fn both_ends_of_a_validity_belong_to_it() {
+    fn validity_includes_both_ends() {
         let validity = Validity { not_before: Timestamp::from_unix(10), not_after: Timestamp::from_unix(20) };
         for (at, expected) in [(9, false), (10, true), (20, true), (21, false)] {
             assert_eq!(validity.contains(Timestamp::from_unix(at)), expected, "at {at}");

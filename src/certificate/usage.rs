@@ -2,7 +2,21 @@ use std::fmt;
 
 use x509_parser::extensions as x509;
 
-/// What a certificate's key may be used for (RFC 5280, section 4.2.1.3).
+/// Key usage extension of a certificate (RFC 5280, section 4.2.1.3).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut params = rcgen::CertificateParams::default();
+/// # params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+/// # let made = params.self_signed(&rcgen::KeyPair::generate()?)?;
+/// use tower_mtls::Certificate;
+///
+/// let usage = Certificate::from_der(made.der())?.key_usage().ok_or("no extension")?;
+/// assert!(usage.digital_signature());
+/// assert!(!usage.key_cert_sign());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyUsage(u16);
 
@@ -36,13 +50,21 @@ impl KeyUsage {
         self.0 >> 6 & 1 != 0
     }
 
-    /// All bits, bit 0 of RFC 5280 (digitalSignature) as the lowest.
+    /// All bits; bit 0 of RFC 5280 (digitalSignature) is the lowest.
     pub fn bits(self) -> u16 {
         self.0
     }
 }
 
-/// A purpose for which a certificate's key may be used (RFC 5280, section 4.2.1.12).
+/// A purpose in the extended key usage extension of a certificate (RFC 5280, section 4.2.1.12).
+///
+/// ```
+/// use tower_mtls::{Rule, certificate::ExtendedKeyUsage};
+///
+/// assert_eq!(ExtendedKeyUsage::ClientAuth.to_string(), "clientAuth");
+/// let code_signing = ExtendedKeyUsage::Other("1.3.6.1.5.5.7.3.3".into());
+/// let rule = Rule::extended_key_usage([ExtendedKeyUsage::ClientAuth, code_signing]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtendedKeyUsage {

@@ -21,7 +21,7 @@ use super::{
     capture::{admitted, withdraw},
     refusal::Refusal,
     report,
-    service::Settings,
+    service::Admission,
 };
 use crate::policy::{Rejection, RejectionKind};
 
@@ -31,15 +31,15 @@ const DEFAULT_MAX_CONCURRENT: usize = 256;
 type Decision = Pin<Box<dyn Future<Output = Result<Parts, Rejection>> + Send>>;
 type Decide = dyn Fn(Parts, ClientCertificate) -> Decision + Send + Sync;
 
-/// Layer of [`Authorize`]: the rules of a [`RequireCertificateLayer`](super::RequireCertificateLayer), and after them an
-/// asynchronous decision. Made by [`RequireCertificateLayer::authorize`](super::RequireCertificateLayer::authorize).
+/// Layer of [`Authorize`]: the rules of a [`RequireCertificateLayer`](super::RequireCertificateLayer), and then an
+/// asynchronous decision. Built by [`RequireCertificateLayer::authorize`](super::RequireCertificateLayer::authorize).
 ///
 /// A request reaches the inner service when
 /// 1. the policy admits its certificate;
 /// 2. the decision returns the request's head within the timeout. The decision is made on every request and not cached;
-///    what it adds to `parts.extensions` is visible to the inner service.
+///    its additions to `parts.extensions` are visible to the inner service.
 ///
-/// Otherwise it is answered
+/// Otherwise the response is
 ///
 /// | when | response | reason in log and metrics |
 /// |---|---|---|
@@ -48,9 +48,10 @@ type Decide = dyn Fn(Parts, ClientCertificate) -> Decision + Send + Sync;
 /// | it takes longer than the [timeout](Self::with_timeout), waiting for a [permit](Self::with_max_concurrent) included | `503` (gRPC: 14) | `authorization_timeout` |
 /// | it panics | `500` (gRPC: 13) | `authorization_panicked` |
 ///
-/// Callers without a certificate that [`allow_missing`](super::RequireCertificateLayer::allow_missing) lets pass are not
-/// decided upon. In [`shadow`](super::RequireCertificateLayer::shadow) mode a rejected request passes and is logged, and
-/// its certificate is not admitted. A caller that disconnects cancels the decision.
+/// No decision is made for clients without a certificate that pass by
+/// [`allow_missing`](super::RequireCertificateLayer::allow_missing). In
+/// [`shadow`](super::RequireCertificateLayer::shadow) mode a rejected request passes and is logged, and its certificate is
+/// not admitted. A client that disconnects cancels the decision.
 ///
 /// Decisions need a tokio runtime with its timer.
 ///
@@ -89,7 +90,7 @@ type Decide = dyn Fn(Parts, ClientCertificate) -> Decision + Send + Sync;
 /// ```
 #[derive(Debug, Clone)]
 pub struct AuthorizeLayer {
-    settings: Arc<Settings>,
+    admission: Arc<Admission>,
     authorization: Authorization,
 }
 
@@ -101,7 +102,7 @@ struct Authorization {
 }
 
 impl AuthorizeLayer {
-    pub(super) fn new<F, D>(settings: Arc<Settings>, decide: F) -> Self
+    pub(super) fn new<F, D>(admission: Arc<Admission>, decide: F) -> Self
     where
         F: Fn(Parts, ClientCertificate) -> D + Send + Sync + 'static,
         D: Future<Output = Result<Parts, Rejection>> + Send + 'static,
@@ -111,17 +112,17 @@ impl AuthorizeLayer {
             timeout: DEFAULT_TIMEOUT,
             permits: Arc::new(Semaphore::new(DEFAULT_MAX_CONCURRENT)),
         };
-        Self { settings, authorization }
+        Self { admission, authorization }
     }
 
-    /// Limits the time of one decision, waiting for a permit included. Default: 1 second.
+    /// Sets the timeout of one decision, including the wait for a permit. Default: 1 second.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.authorization.timeout = timeout;
         self
     }
 
-    /// Limits the number of decisions in progress, over all services of this layer; further ones wait for a permit
+    /// Sets the maximum number of decisions in progress, over all services of this layer; further ones wait for a permit
     /// within the timeout. Default: 256.
     #[must_use]
     pub fn with_max_concurrent(mut self, decisions: usize) -> Self {
@@ -134,15 +135,15 @@ impl<S> Layer<S> for AuthorizeLayer {
     type Service = Authorize<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authorize { inner, settings: self.settings.clone(), authorization: self.authorization.clone() }
+        Authorize { inner, admission: self.admission.clone(), authorization: self.authorization.clone() }
     }
 }
 
-/// Service that admits a request by its certificate, and then by an asynchronous decision. See [`AuthorizeLayer`].
+/// Service that admits a request by its certificate and an asynchronous decision. See [`AuthorizeLayer`].
 #[derive(Debug, Clone)]
 pub struct Authorize<S> {
     inner: S,
-    settings: Arc<Settings>,
+    admission: Arc<Admission>,
     authorization: Authorization,
 }
 
@@ -195,46 +196,46 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let admitted = self.settings.admit(request.extensions_mut()).and_then(|()| {
+        let admitted = self.admission.admit(request.extensions_mut()).and_then(|()| {
             admitted(request.extensions()).ok_or_else(|| Rejection::new(RejectionKind::NotCaptured))
         });
         let certificate = match admitted {
             Ok(certificate) => certificate,
             Err(rejection) => {
-                return AuthorizeFuture::new(match self.settings.decline(rejection, request) {
+                return AuthorizeFuture::new(match self.admission.decline(rejection, request) {
                     Ok(request) => Kind::Passed { future: self.inner.call(request) },
                     Err(refusal) => Kind::Refused { refusal: Some(refusal) },
                 });
             }
         };
-        // The decision may outlast a later call, so the service that is ready goes with it.
+        // The decision can outlast a later call, so the ready service moves into the future.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
         let (parts, body) = request.into_parts();
         AuthorizeFuture::new(Kind::Deciding {
             decision: self.authorization.decide(parts.clone(), certificate),
-            undecided: Some(Undecided { inner, body, parts, settings: self.settings.clone() }),
+            request: Some(PendingRequest { inner, body, parts, admission: self.admission.clone() }),
         })
     }
 }
 
 /// A request whose decision is in progress.
-struct Undecided<S, B> {
+struct PendingRequest<S, B> {
     inner: S,
     body: B,
     parts: Parts,
-    settings: Arc<Settings>,
+    admission: Arc<Admission>,
 }
 
-impl<S, B> Undecided<S, B> {
-    /// The future of the request after the decision.
+impl<S, B> PendingRequest<S, B> {
+    /// Continues the request after the decision.
     fn resume<R>(mut self, decided: Result<Parts, Rejection>) -> Kind<S, B, S::Future>
     where
         S: Service<Request<B>, Response = Response<R>>,
     {
         let parts = match decided {
             Ok(parts) => parts,
-            Err(rejection) if self.settings.shadow => {
+            Err(rejection) if self.admission.shadow => {
                 withdraw(&mut self.parts.extensions);
                 let request = Request::from_parts(self.parts, ());
                 report::would_refuse(&rejection, &request);
@@ -243,7 +244,7 @@ impl<S, B> Undecided<S, B> {
             Err(rejection) => {
                 let request = Request::from_parts(self.parts, ());
                 report::refused(&rejection, &request);
-                let refusal = Refusal::new(rejection, request, self.settings.refusal.as_deref());
+                let refusal = Refusal::new(rejection, request, self.admission.refusal.as_deref());
                 return Kind::Refused { refusal: Some(refusal) };
             }
         };
@@ -264,7 +265,7 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<S, B, F> {
-        Deciding { decision: Decision, undecided: Option<Undecided<S, B>> },
+        Deciding { decision: Decision, request: Option<PendingRequest<S, B>> },
         Passed { #[pin] future: F },
         Refused { refusal: Option<Refusal> },
     }
@@ -286,10 +287,10 @@ where
         let mut this = self.project();
         loop {
             match this.kind.as_mut().project() {
-                KindProjection::Deciding { decision, undecided } => {
+                KindProjection::Deciding { decision, request } => {
                     let decided = ready!(decision.as_mut().poll(cx));
-                    let undecided = undecided.take().expect("`AuthorizeFuture` polled after completion");
-                    this.kind.set(undecided.resume(decided));
+                    let request = request.take().expect("`AuthorizeFuture` polled after completion");
+                    this.kind.set(request.resume(decided));
                 }
                 KindProjection::Passed { future } => {
                     return Poll::Ready(Ok(ready!(future.poll(cx))?.map(ResponseBody::inner)));

@@ -8,8 +8,24 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// Body of [`RequireCertificate`](super::RequireCertificate)'s responses: the inner service's, or a
-    /// refusal's.
+    /// Response body of [`RequireCertificate`](super::RequireCertificate): the inner service's, or a rejection's.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::{Request, Response};
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower::{ServiceExt, service_fn};
+    /// use tower_mtls::{Policy, RequireCertificate, inbound::ResponseBody};
+    ///
+    /// let inner = service_fn(|_: Request<()>| async { Ok::<_, std::convert::Infallible>(Response::new(Full::default())) });
+    /// let service = RequireCertificate::new(inner, Policy::builder().allow_unanchored().build()?);
+    /// // No acceptor captured the client's certificate.
+    /// let response: Response<ResponseBody<Full<bytes::Bytes>>> = service.oneshot(Request::new(())).await?;
+    /// let body = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(body, r#"{"type":"about:blank","title":"Internal server error","status":500}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

@@ -13,59 +13,66 @@ use crate::{
     policy::Verification,
 };
 
-/// What travels with each request: what was presented, and what layers made of it.
+/// Request extension: the presented certificate, and the verdict of the layers.
 ///
-/// One value, because each value in a request's extensions costs an allocation; the layer marks it in place.
+/// One value, because each extension costs an allocation; layers update it in place.
 #[derive(Debug, Clone)]
 pub(super) struct Captured {
     pub(super) presented: Presented,
-    /// Where the connection comes from.
+    /// Remote address of the connection.
     pub(super) remote: Option<SocketAddr>,
     pub(super) verdict: Verdict,
 }
 
-/// How far a request has come; of several layers' verdicts the greatest counts.
+/// Verdict of the layers; of several verdicts the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
-    /// No layer has judged it.
+    /// No layer has judged the request.
     Unjudged,
-    /// A layer let it pass without a certificate: none was presented and none was needed.
-    LetThrough,
-    /// A layer in shadow mode let it pass that would have refused it.
+    /// A layer with `allow_missing` passed it: no certificate was presented.
+    MissingAllowed,
+    /// A layer in shadow mode passed it and would have rejected it.
     Shadowed,
-    /// A layer admitted the certificate. Proven: one such layer demands a proof.
+    /// A layer admitted the certificate. Proven if one such layer requires a proof.
     Admitted(Verification),
 }
 
-/// Tells the layers inside what the caller presented.
+/// Records the presented certificate for inner layers.
 pub(crate) fn capture_into(extensions: &mut Extensions, presented: Presented, remote: Option<SocketAddr>) {
     extensions.insert(Captured { presented, remote, verdict: Verdict::Unjudged });
 }
 
-/// Where the request's connection comes from, as the acceptor saw it. None if nothing was captured.
+/// Remote address of the request's connection, as seen by the acceptor. None if the acceptor captured none.
+///
+/// ```
+/// use tower_mtls::remote_addr;
+///
+/// // A request that came through no acceptor of this crate.
+/// assert_eq!(remote_addr(http::Request::new(()).extensions()), None);
+/// ```
 pub fn remote_addr(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<Captured>()?.remote
 }
 
-/// What the caller presented, judged or not. None if nothing was captured.
+/// The presented certificate, judged or not. None if no acceptor captured it.
 pub(crate) fn presented(extensions: &Extensions) -> Option<&Presented> {
     extensions.get::<Captured>().map(|captured| &captured.presented)
 }
 
-/// What was presented and where the connection comes from. None if nothing was captured.
+/// The presented certificate and the remote address. None if no acceptor captured them.
 #[cfg(feature = "apim")]
 pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<SocketAddr>)> {
     extensions.get::<Captured>().map(|captured| (&captured.presented, captured.remote))
 }
 
-/// Marks the request as judged. What an outer layer decided stays, unless this verdict says more.
+/// Records a verdict, unless an outer layer recorded a greater one.
 pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
     if let Some(captured) = extensions.get_mut::<Captured>() {
         captured.verdict = captured.verdict.max(verdict);
     }
 }
 
-/// Takes the admission back: a layer in shadow mode would have rejected the request after the rules.
+/// Revokes the admission: a layer in shadow mode would have rejected the request after the rules.
 #[cfg(feature = "authorize")]
 pub(super) fn withdraw(extensions: &mut Extensions) {
     if let Some(captured) = extensions.get_mut::<Captured>() {
@@ -73,10 +80,30 @@ pub(super) fn withdraw(extensions: &mut Extensions) {
     }
 }
 
-/// The certificate that a layer admitted for this request; cloned, which copies a pointer.
+/// The certificate that a layer admitted for this request. Cloning copies a pointer.
 ///
-/// None if no layer judged this request or the layer let it pass without a certificate: a certificate that was merely
-/// presented is never returned.
+/// None if no layer judged the request, or the layer passed it without an admission. A certificate that was only presented
+/// is never returned.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{Certificate, admitted, danger::{AssumeAdmittedLayer, AssumePresentedLayer}};
+///
+/// let handler = service_fn(|request: Request<()>| async move {
+///     Ok::<_, std::convert::Infallible>(Response::new(admitted(request.extensions()).is_some()))
+/// });
+/// let certificate = Certificate::from_der(made.cert.der())?;
+/// let with_layer = AssumeAdmittedLayer::new(certificate.clone()).layer(handler);
+/// assert!(with_layer.oneshot(Request::new(())).await?.into_body());
+///
+/// let without_layer = AssumePresentedLayer::new(certificate).layer(handler);
+/// assert!(!without_layer.oneshot(Request::new(())).await?.into_body(), "presented, not admitted");
+/// # Ok(())
+/// # }
+/// ```
 pub fn admitted(extensions: &Extensions) -> Option<ClientCertificate> {
     match extensions.get::<Captured>()? {
         Captured {
@@ -86,10 +113,10 @@ pub fn admitted(extensions: &Extensions) -> Option<ClientCertificate> {
     }
 }
 
-/// Whether a proof stands behind the [`admitted`] certificate. None if no certificate was admitted.
+/// Proof behind the [`admitted`] certificate. None if no certificate was admitted.
 ///
-/// [`Unproven`](Verification::Unproven) only behind layers whose rules were allowed to be unanchored: the names in such a
-/// certificate are whatever the caller likes. Of several layers one that demands a proof is enough.
+/// [`Unproven`](Verification::Unproven) only behind layers whose rules are allowed to be unanchored: the client chooses the
+/// names in such a certificate. Of several layers, one that requires a proof is enough.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -97,7 +124,7 @@ pub fn admitted(extensions: &Extensions) -> Option<ClientCertificate> {
 /// use http::{Request, Response};
 /// use tower::{Layer, ServiceExt, service_fn};
 /// use tower_mtls::{
-///     Certificate, Policy, RequireCertificateLayer, Verification, danger::AssumePresentedLayer, verification,
+///     Certificate, Policy, RequireCertificateLayer, danger::AssumePresentedLayer, policy::Verification, verification,
 /// };
 ///
 /// let partner = Certificate::from_der(partner.cert.der())?;
@@ -115,7 +142,7 @@ pub fn admitted(extensions: &Extensions) -> Option<ClientCertificate> {
 pub fn verification(extensions: &Extensions) -> Option<Verification> {
     match extensions.get::<Captured>()?.verdict {
         Verdict::Admitted(verification) => Some(verification),
-        Verdict::Unjudged | Verdict::LetThrough | Verdict::Shadowed => None,
+        Verdict::Unjudged | Verdict::MissingAllowed | Verdict::Shadowed => None,
     }
 }
 
@@ -125,9 +152,17 @@ pub(super) fn verdict(extensions: &Extensions) -> Verdict {
     extensions.get::<Captured>().map_or(Verdict::Unjudged, |captured| captured.verdict)
 }
 
-/// A service that tells the layers inside what this connection's caller presented.
+/// Service that inserts the connection's presented certificate into the extensions of each request.
 ///
-/// Made once per connection by an acceptor.
+/// Acceptors build one per connection; in tests, [`AssumePresentedLayer`] builds it.
+///
+/// ```
+/// use tower::Layer;
+/// use tower_mtls::{certificate::Presented, danger::AssumePresentedLayer, inbound::Capture};
+///
+/// let service: Capture<&str> = AssumePresentedLayer::new(Presented::Nothing).layer("inner");
+/// assert_eq!(service.into_inner(), "inner");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Capture<S> {
     inner: S,
@@ -136,9 +171,24 @@ pub struct Capture<S> {
 }
 
 impl<S> Capture<S> {
-    #[cfg_attr(not(feature = "acceptor"), allow(dead_code, reason = "acceptors make it"))]
+    #[cfg_attr(not(feature = "acceptor"), allow(dead_code, reason = "built by acceptors"))]
     pub(crate) fn new(inner: S, presented: Presented, remote: Option<SocketAddr>) -> Self {
         Self { inner, presented, remote }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -160,17 +210,36 @@ where
     }
 }
 
-/// Gives every request the same presented certificate, without any handshake.
+/// Layer of [`Capture`]: presents the same certificate on every request, without a handshake.
 ///
-/// **Danger:** nobody proved possession of a key. This is for tests, and for acceptors of your own that have
-/// proved it. A certificate out of a header must not come here.
+/// **Danger:** possession of a key is not proved. For tests, and for acceptors of your own that have proved it. Do not use it
+/// with a certificate from a header.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{Certificate, Policy, RequireCertificate, certificate::Presented, danger::AssumePresentedLayer};
+///
+/// let certificate = Certificate::from_der(made.cert.der())?;
+/// let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build()?;
+/// let handler = service_fn(|_: Request<()>| async { Ok::<_, std::convert::Infallible>(Response::new(String::new())) });
+/// let service = RequireCertificate::new(handler, policy);
+/// for (presented, status) in [(Presented::from(certificate), 200), (Presented::Nothing, 403)] {
+///     let service = AssumePresentedLayer::new(presented).layer(service.clone());
+///     assert_eq!(service.oneshot(Request::new(())).await?.status(), status);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AssumePresentedLayer {
     presented: Presented,
 }
 
 impl AssumePresentedLayer {
-    /// Assumes that the caller of every request presented this.
+    /// Presents this certificate, or none, on every request.
     pub fn new(presented: impl Into<Presented>) -> Self {
         Self { presented: presented.into() }
     }
@@ -184,7 +253,8 @@ impl<S> Layer<S> for AssumePresentedLayer {
     }
 }
 
-/// Marks every request as admitted with the same certificate, without a handshake, a layer or a policy.
+/// Layer of [`AssumeAdmitted`]: marks every request as admitted with the same certificate, without a handshake, another
+/// layer or a policy.
 ///
 /// For tests of handlers and of own authorization: [`admitted`], the extractor and
 /// [`verification`] (`Proven`) behave as behind a layer that admitted the certificate. A
@@ -216,7 +286,7 @@ pub struct AssumeAdmittedLayer {
 }
 
 impl AssumeAdmittedLayer {
-    /// Assumes that a layer admitted this certificate for every request.
+    /// Marks every request as admitted with this certificate.
     pub fn new(certificate: Certificate) -> Self {
         Self { certificate }
     }
@@ -235,6 +305,23 @@ impl<S> Layer<S> for AssumeAdmittedLayer {
 pub struct AssumeAdmitted<S> {
     inner: S,
     certificate: Certificate,
+}
+
+impl<S> AssumeAdmitted<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, B> Service<Request<B>> for AssumeAdmitted<S>

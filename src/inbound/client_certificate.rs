@@ -2,13 +2,13 @@ use std::{fmt, ops::Deref};
 
 use crate::certificate::Certificate;
 
-/// The certificate of a caller that a layer admitted.
+/// A client certificate that a layer admitted.
 ///
-/// It dereferences to the [`Certificate`] with its facts. Only layers make one ([`RequireCertificateLayer`] and, with
+/// Dereferences to the [`Certificate`] with its facts. Only layers create one ([`RequireCertificateLayer`] and, with
 /// the feature `apim`, `ApimPolicyLayer`): a function that takes a `ClientCertificate` is never called with a
-/// certificate that was merely presented. Cloning copies a pointer.
+/// certificate that was only presented. Cloning copies a pointer.
 ///
-/// As an axum extractor (feature `axum`) it responds with 500 on a route without such a layer; elsewhere it comes from
+/// As an axum extractor (feature `axum`) it responds with 500 on a route without such a layer. Without axum, use
 /// [`admitted`](super::admitted).
 ///
 /// ```
@@ -52,7 +52,7 @@ impl ClientCertificate {
         &self.0
     }
 
-    /// The facts of the certificate, without the mark that it was admitted.
+    /// Returns the facts of the certificate.
     pub fn into_certificate(self) -> Certificate {
         self.0
     }

@@ -4,8 +4,7 @@ use metrics::{Key, Label, Level, Metadata, with_recorder};
 
 use crate::policy::RejectionKind;
 
-/// The counter `$name` with each kind's own label, known to the compiler: `counter!` would make a key, and allocate
-/// for it, each time.
+/// The counter `$name` with the label of each kind, as static keys: `counter!` allocates a key on each call.
 macro_rules! keys {
     ($name:literal, $rejected:expr, $($kind:ident)*) => {
         match $rejected {
@@ -38,7 +37,7 @@ pub(super) fn would_refuse(kind: RejectionKind) {
 
 fn add_one(key: &'static Key) {
     const METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
-    // The recorder is asked each time: it may be installed later than this is first called.
+    // Looked up on each call: the recorder can be installed after the first one.
     with_recorder(|recorder| recorder.register_counter(key, &METADATA)).increment(1);
 }
 
@@ -50,11 +49,11 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what is counted.
+    /// Records the counted keys.
     #[derive(Default)]
-    struct Notes(Mutex<Vec<String>>);
+    struct KeyRecorder(Mutex<Vec<String>>);
 
-    impl Recorder for Notes {
+    impl Recorder for KeyRecorder {
         fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
         fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
         fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -74,11 +73,11 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_counted_by_reason_in_whatever_recorder_is_there_at_the_time() {
+    fn rejections_are_counted_by_reason_in_the_current_recorder() {
         for _ in 0..2 {
             refused(RejectionKind::Issuer);
-            let notes = Notes::default();
-            with_local_recorder(&notes, || {
+            let recorder = KeyRecorder::default();
+            with_local_recorder(&recorder, || {
                 refused(RejectionKind::Issuer);
                 would_refuse(RejectionKind::NotYetValid);
             });
@@ -86,7 +85,7 @@ mod tests {
                 "Key(tower_mtls_requests_refused_total, [reason = issuer])",
                 "Key(tower_mtls_requests_shadow_refused_total, [reason = not_yet_valid])",
             ];
-            assert_eq!(*notes.0.lock().unwrap(), expected);
+            assert_eq!(*recorder.0.lock().unwrap(), expected);
         }
     }
 }

@@ -10,12 +10,12 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use super::{
     ClientCertificate,
     capture::{Verdict, admitted, verdict},
-    report::{Cut, cut_path},
+    report::{Shortened, shortened_path},
 };
 
-/// Extracts the admitted certificate; answers 500 on a route that no
-/// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards, or that let the caller through without
-/// one. Behind a layer with `shadow` or `allow_missing`, extract `Option<ClientCertificate>`.
+/// Extracts the admitted certificate. Responds with 500 on a route without a
+/// [`RequireCertificateLayer`](crate::RequireCertificateLayer), or if the layer passed the request without an admission.
+/// Behind a layer with `shadow` or `allow_missing`, extract `Option<ClientCertificate>`.
 impl<S: Sync> FromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
@@ -24,9 +24,9 @@ impl<S: Sync> FromRequestParts<S> for ClientCertificate {
     }
 }
 
-/// Extracts the admitted certificate, or None if the layer let the caller through without one (`allow_missing`) or
-/// without admitting it (`shadow`); answers 500 on a route that no
-/// [`RequireCertificateLayer`](crate::RequireCertificateLayer) guards.
+/// Extracts the admitted certificate, or None if the layer passed the request without a certificate (`allow_missing`) or
+/// without admitting it (`shadow`). Responds with 500 on a route without a
+/// [`RequireCertificateLayer`](crate::RequireCertificateLayer).
 impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
     type Rejection = NotAdmitted;
 
@@ -42,17 +42,29 @@ impl<S: Sync> OptionalFromRequestParts<S> for ClientCertificate {
 fn not_admitted(parts: &Parts) -> NotAdmitted {
     let not_admitted = NotAdmitted { verdict: verdict(&parts.extensions) };
     tracing::error!(
-        method = %Cut(&parts.method),
-        path = &*cut_path(parts.uri.path()),
+        method = %Shortened(&parts.method),
+        path = &*shortened_path(parts.uri.path()),
         "request answered with 500: its handler extracts a ClientCertificate, but {not_admitted}"
     );
     not_admitted
 }
 
-/// Why a handler could not extract a [`ClientCertificate`]: no layer admitted one on this route. Its text names the
+/// Rejection of the [`ClientCertificate`] extractor: no layer on this route admitted a certificate. Its text names the
 /// cause and the remedy.
 ///
-/// Answered with 500, because it is a mistake in how the service is put together, not the caller's.
+/// The response is 500: a mistake in the setup of the service, not the client's.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::extract::FromRequestParts;
+/// use tower_mtls::ClientCertificate;
+///
+/// let (mut parts, ()) = http::Request::new(()).into_parts();
+/// let error = ClientCertificate::from_request_parts(&mut parts, &()).await.unwrap_err();
+/// assert!(error.to_string().ends_with("add the layer to this route"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct NotAdmitted {
     verdict: Verdict,
@@ -74,11 +86,11 @@ impl fmt::Display for NotAdmitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.verdict {
             Verdict::Shadowed => {
-                "the layer of this route is in shadow mode and did not admit the caller; extract \
+                "the layer of this route is in shadow mode and did not admit the certificate; extract \
                  Option<ClientCertificate>, or enforce the policy"
             }
-            Verdict::LetThrough => {
-                "the layer of this route let the caller through without a certificate; extract \
+            Verdict::MissingAllowed => {
+                "the layer of this route passed the request without a certificate; extract \
                  Option<ClientCertificate>"
             }
             Verdict::Unjudged | Verdict::Admitted(_) => {

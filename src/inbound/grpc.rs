@@ -1,9 +1,9 @@
 use http::{Request, Version, header};
 
-/// Whether a request is gRPC: it came over HTTP/2, with the one content type `application/grpc` or
+/// Returns true for a gRPC request: HTTP/2, with exactly one content type, `application/grpc` or
 /// `application/grpc+SUFFIX`.
 ///
-/// Letter case is ignored, and parameters behind `;` are allowed, as media types and the gRPC libraries do. gRPC-Web
+/// Letter case and parameters after `;` are ignored, as in media types and the gRPC libraries. gRPC-Web
 /// (`application/grpc-web`) is not gRPC, and neither is any content type on HTTP/1.1.
 ///
 /// ```
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_exactly_one_content_type_is_not_grpc() {
+    fn request_without_exactly_one_content_type_is_not_grpc() {
         let request = || Request::builder().version(Version::HTTP_2);
         assert!(!is_grpc(&request().body(()).unwrap()));
         let twice = request().header("content-type", "application/grpc").header("content-type", "text/plain");

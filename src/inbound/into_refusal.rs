@@ -2,12 +2,22 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 
-/// The response of a closure for [`with_refusal`](super::RequireCertificateLayer::with_refusal).
+/// Response of a closure for [`with_refusal`](super::RequireCertificateLayer::with_refusal).
 ///
-/// With the feature `axum`, everything that is axum's `IntoResponse`: `(StatusCode, Json<T>)`, `Html<String>`, ... Without
-/// it, a [`Response`] with a body of [`Bytes`] that is available at once, such as `Response<String>`.
+/// With the feature `axum`, any `IntoResponse` of axum: `(StatusCode, Json<T>)`, `Html<String>`, ... Without it, a
+/// [`Response`] with a body of [`Bytes`] in memory, such as `Response<String>`.
+///
+/// ```
+/// use http::Response;
+/// use tower_mtls::inbound::IntoRefusal;
+///
+/// fn unauthorized() -> impl IntoRefusal {
+///     Response::builder().status(401).body(String::from("no")).unwrap_or_default()
+/// }
+/// # let _ = unauthorized();
+/// ```
 pub trait IntoRefusal {
-    /// Converts it; None if the body is not available at once.
+    /// Converts the response; None if the body is not in memory.
     #[doc(hidden)]
     fn into_refusal(self) -> Option<Response<Bytes>>;
 }
@@ -30,7 +40,7 @@ where
     }
 }
 
-/// Reads a body that is in memory. None if it is not, or fails.
+/// Reads a body in memory; None if it is not, or fails.
 fn collect<B: Body<Data = Bytes>>(response: Response<B>) -> Option<Response<Bytes>> {
     use std::{
         pin::pin,

@@ -7,61 +7,69 @@ use tower_layer::Layer;
 
 #[cfg(feature = "authorize")]
 use super::{AuthorizeLayer, ClientCertificate};
-use super::{IntoRefusal, RequireCertificate, service::Settings};
+use super::{IntoRefusal, RequireCertificate, service::Admission};
 use crate::{
     certificate::Clock,
     policy::{Policy, Rejection},
     shared::Shared,
 };
 
-/// Layer of [`RequireCertificate`]. See the [module](super) for when a request passes.
+/// Layer of [`RequireCertificate`]. See the [module](super) for the conditions and responses.
+///
+/// ```
+/// use tower::Layer;
+/// use tower_mtls::{Policy, RequireCertificate, RequireCertificateLayer};
+///
+/// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+/// let layer = RequireCertificateLayer::new(policy).allow_missing();
+/// let service: RequireCertificate<&str> = layer.layer("inner");
+/// assert_eq!(*service.get_ref(), "inner");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
-pub struct RequireCertificateLayer(Arc<Settings>);
+pub struct RequireCertificateLayer(Arc<Admission>);
 
 impl RequireCertificateLayer {
-    /// Admits what `policy` admits: a [`Policy`](crate::Policy), or a [`Shared<Policy>`](crate::Shared) that is replaced while
-    /// serving.
+    /// Requires certificates that `policy` admits: a [`Policy`](crate::Policy), or a [`Shared<Policy>`](crate::Shared) that can
+    /// be replaced while serving.
     pub fn new(policy: impl Into<Shared<Policy>>) -> Self {
-        Self(Arc::new(Settings::new(policy.into())))
+        Self(Arc::new(Admission::new(policy.into())))
     }
 
-    /// Takes the time from `clock`. Default: [`SystemClock`].
+    /// Sets the clock. Default: [`SystemClock`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
-        self.with(|settings| settings.clock = Arc::new(clock))
+        self.with(|admission| admission.clock = Arc::new(clock))
     }
 
-    /// Lets callers pass who presented no certificate at all. Default: off.
+    /// Passes requests of clients that presented no certificate. Default: off.
     ///
-    /// A certificate that is presented must satisfy the policy all the same: a wrong one is refused, not
-    /// ignored. Handlers tell the two apart by [`admitted`](super::admitted) or by extracting
-    /// `Option<ClientCertificate>`.
+    /// A presented certificate must still satisfy the policy: a wrong one is rejected, not ignored. Handlers distinguish the
+    /// two by [`admitted`](super::admitted) or by extracting `Option<ClientCertificate>`.
     #[must_use]
     pub fn allow_missing(self) -> Self {
-        self.with(|settings| settings.allow_missing = true)
+        self.with(|admission| admission.allow_missing = true)
     }
 
-    /// Only watches: lets every caller pass, and logs and counts whom the policy would have refused. Default:
-    /// off, the policy is enforced.
+    /// Passes every request, and logs and counts those that the policy would reject. Default: off, the policy is enforced.
     ///
-    /// For trying a policy on real traffic. What it would have refused passes *without* being admitted: handlers
-    /// extract `Option<ClientCertificate>`, which is None for such a caller. One that extracts a
-    /// `ClientCertificate` answers 500 to it, and the log names shadow mode as the cause. A request of which
-    /// nothing was captured is answered with 500 as ever.
+    /// For trials of a policy on real traffic. Rejected requests pass *without* an admission: handlers extract
+    /// `Option<ClientCertificate>`, which is None for them. A handler that extracts `ClientCertificate` responds with 500,
+    /// and the log names shadow mode as the cause. Requests without a captured certificate still get 500.
     #[must_use]
     pub fn shadow(self) -> Self {
-        self.with(|settings| settings.shadow = true)
+        self.with(|admission| admission.shadow = true)
     }
 
-    /// Responds to rejected requests with a response of your own. Default: see the [module](super).
+    /// Sets the response to rejected requests. Default: see the [module](super).
     ///
     /// The closure receives the request's head and the rejection. With the feature `axum` it returns anything that is
     /// axum's `IntoResponse`, otherwise an `http::Response`: see [`IntoRefusal`]. Its body must be in memory (text, JSON,
-    /// HTML): a streaming body is dropped, and the default response is sent. Not called if nothing was captured (500).
+    /// HTML): a streaming body is dropped, and the default response is sent. Not called if no certificate was captured (500).
     ///
     /// gRPC callers get the default gRPC response, unless the closure's response has the content type
     /// `application/grpc`, or [`AnyProtocol`](super::AnyProtocol) in its extensions. The rejection is put into the
-    /// response's extensions, and the body of a response to HEAD is left out. Do not send the reason to the caller: it
+    /// response's extensions, and the body of a response to HEAD is removed. Do not send the reason to the client: it
     /// helps an attacker.
     ///
     /// ```
@@ -97,16 +105,15 @@ impl RequireCertificateLayer {
         refusal: impl Fn(&Parts, &Rejection) -> R + Send + Sync + 'static,
     ) -> Self {
         let refusal = move |parts: &Parts, rejection: &Rejection| refusal(parts, rejection).into_refusal();
-        self.with(|settings| settings.refusal = Some(Arc::new(refusal)))
+        self.with(|admission| admission.refusal = Some(Arc::new(refusal)))
     }
 
     /// Adds an asynchronous decision after the rules, such as a lookup of roles in a database: see
     /// [`AuthorizeLayer`].
     ///
     /// `decide` is called on every request whose certificate the policy admits, with the request's head and the
-    /// certificate. It returns the head, with whatever it adds to `parts.extensions`, or a [`Rejection`]:
-    /// [`not_authorized`](Rejection::not_authorized) is answered with 403, [`unavailable`](Rejection::unavailable) with
-    /// 503.
+    /// certificate. It returns the head, with additions to `parts.extensions`, or a [`Rejection`]: the response to
+    /// [`not_authorized`](Rejection::not_authorized) is 403, to [`unavailable`](Rejection::unavailable) 503.
     #[cfg(feature = "authorize")]
     pub fn authorize<F, D>(self, decide: F) -> AuthorizeLayer
     where
@@ -116,10 +123,10 @@ impl RequireCertificateLayer {
         AuthorizeLayer::new(self.0, decide)
     }
 
-    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::clone(&self.0);
-        change(&mut settings);
-        Self(Arc::new(settings))
+    fn with(self, change: impl FnOnce(&mut Admission)) -> Self {
+        let mut admission = Admission::clone(&self.0);
+        change(&mut admission);
+        Self(Arc::new(admission))
     }
 }
 
@@ -127,6 +134,6 @@ impl<S> Layer<S> for RequireCertificateLayer {
     type Service = RequireCertificate<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireCertificate::with_settings(inner, self.0.clone())
+        RequireCertificate::with_admission(inner, self.0.clone())
     }
 }

@@ -1,31 +1,31 @@
-//! The layer that admits or refuses a request by the caller's certificate.
+//! Admission of requests by client certificate: [`RequireCertificateLayer`].
 //!
 //! A request passes [`RequireCertificate`] when
-//! 1. the acceptor captured what the caller presented in the TLS handshake (or that it presented nothing);
-//! 2. the layer's [`Policy`](crate::Policy) admits that certificate at this moment. Every request is judged,
-//!    on connections that are already open and on resumed sessions too.
+//! 1. the acceptor captured the certificate that the client presented in the TLS handshake, or that it presented none;
+//! 2. the layer's [`Policy`](crate::Policy) admits the certificate now. Every request is judged, also on open connections
+//!    and resumed sessions.
 //!
-//! A request that does not pass never reaches the inner service. It is answered
+//! Other requests do not reach the inner service:
 //!
-//! | when | answer |
+//! | when | response |
 //! |---|---|
-//! | the policy refuses | `403`, reason phrase `Invalid client certificate` on HTTP/1.1, an RFC 9457 problem body (none for HEAD) that does not tell the reason |
+//! | the policy rejects it | `403`, reason phrase `Invalid client certificate` on HTTP/1.1, an RFC 9457 problem body (none for HEAD) without the reason |
 //! | the same, and the request is gRPC ([`is_grpc`]) | `200` with `grpc-status: 7` (PERMISSION_DENIED), trailers only |
-//! | nothing was captured: the listener is not one of this crate's | `500` (gRPC: `grpc-status: 13`), and an error in the log, for that is the operator's mistake |
+//! | no certificate was captured: the listener is not one of this crate's | `500` (gRPC: `grpc-status: 13`), and an error in the log: a mistake in the setup |
 //!
-//! The [`Rejection`](crate::Rejection) stands in the response's extensions and in the log, never in the answer.
+//! The [`Rejection`](crate::policy::Rejection) is in the response's extensions and in the log, and is not sent to the client.
 //!
-//! **Presented is not admitted.** The acceptor lets anyone with a self-made certificate in. What a handler
-//! extracts ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`] elsewhere)
-//! is what a layer has judged; on a route without the layer the extractor answers 500. Handlers behind a layer with
+//! **Presented is not admitted.** The acceptor accepts any certificate, self-made ones too. Handlers extract an admitted
+//! one ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`] otherwise); on a route without
+//! the layer the extractor responds with 500. Handlers behind a layer with
 //! [`shadow`](RequireCertificateLayer::shadow) or [`allow_missing`](RequireCertificateLayer::allow_missing) extract
 //! `Option<ClientCertificate>`.
-//! Whether a proof stands behind the certificate is what [`verification`] says: behind an
-//! [unanchored](crate::PolicyBuilder::allow_unanchored) policy there is none.
+//! [`verification`] reports whether the certificate is proved: it is not behind an
+//! [unanchored](crate::policy::PolicyBuilder::allow_unanchored) policy.
 //!
-//! Put the layer *after* routing and *before* whatever must not run for strangers; put tracing and limits
-//! outside of it. TLS must end in this process: behind a proxy that terminates TLS there is no proof of
-//! possession, and headers are never trusted.
+//! Put the layer *after* routing and *before* code that must not run for other clients; put tracing and limits outside it.
+//! TLS must end in this process: behind a proxy that terminates TLS, possession is not proved, and headers are not
+//! trusted.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -97,5 +97,5 @@ pub use self::{
 pub(crate) use self::{
     capture::{Verdict, captured, mark},
     refusal::Refusal,
-    report::{Cut, cut_path, refused},
+    report::{Shortened, refused, shortened_path},
 };

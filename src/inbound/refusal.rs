@@ -11,7 +11,7 @@ use crate::policy::{Rejection, RejectionKind};
 #[cfg(feature = "reason-phrase")]
 const REASON: ReasonPhrase = ReasonPhrase::from_static(b"Invalid client certificate");
 
-/// A user's response to a rejected request; None for the default one.
+/// Builds the response of the application; None for the default one.
 pub(super) type Custom = dyn Fn(&Parts, &Rejection) -> Option<Response<Bytes>> + Send + Sync;
 
 /// Marks a response of [`with_refusal`](super::RequireCertificateLayer::with_refusal) that is sent to gRPC callers too.
@@ -24,27 +24,28 @@ pub(super) type Custom = dyn Fn(&Parts, &Rejection) -> Option<Response<Bytes>> +
 ///
 /// let mut response = http::Response::new(String::from("no"));
 /// response.extensions_mut().insert(AnyProtocol);
+/// assert!(response.extensions().get::<AnyProtocol>().is_some());
 /// ```
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "a marker, used as a value")]
 pub struct AnyProtocol;
 
-/// A rejected request's response, not built yet.
+/// Response to a rejected request, not built yet.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     rejection: Rejection,
     shape: Shape,
-    /// The request's extensions, emptied: the response reuses them, which saves two allocations.
-    room: Extensions,
+    /// The request's extensions, cleared. Their reuse in the response saves two allocations.
+    extensions: Extensions,
 }
 
 #[derive(Debug)]
 enum Shape {
     Problem,
-    /// A response to HEAD: on HTTP/2 hyper would send its body.
-    NoBody,
+    /// Response to HEAD: on HTTP/2 hyper would send a body.
+    HeadersOnly,
     Grpc,
-    /// The user's own. Boxed, so that the future of an admitted request stays small.
+    /// The application's. Boxed, to keep the future of an admitted request small.
     Custom(Box<Response<Bytes>>),
 }
 
@@ -53,11 +54,11 @@ impl Refusal {
         let is_grpc = is_grpc(&request);
         let (mut parts, _) = request.into_parts();
         let is_head = parts.method == Method::HEAD;
-        let own = custom
+        let custom = custom
             .filter(|_| rejection.kind() != RejectionKind::NotCaptured)
             .and_then(|custom| custom(&parts, &rejection))
             .filter(|response| !is_grpc || is_for_grpc(response));
-        let shape = match own {
+        let shape = match custom {
             Some(mut response) => {
                 if is_head {
                     response.body_mut().clear();
@@ -65,11 +66,11 @@ impl Refusal {
                 Shape::Custom(Box::new(response))
             }
             None if is_grpc => Shape::Grpc,
-            None if is_head => Shape::NoBody,
+            None if is_head => Shape::HeadersOnly,
             None => Shape::Problem,
         };
         parts.extensions.clear();
-        Self { rejection, shape, room: parts.extensions }
+        Self { rejection, shape, extensions: parts.extensions }
     }
 
     #[cold]
@@ -77,9 +78,9 @@ impl Refusal {
     pub(crate) fn into_response<R>(self) -> Response<ResponseBody<R>> {
         let fault = Fault::of(self.rejection.kind());
         let mut response = match self.shape {
-            Shape::Grpc => grpc(fault, self.room),
-            Shape::Problem => problem(fault, true, self.room),
-            Shape::NoBody => problem(fault, false, self.room),
+            Shape::Grpc => grpc(fault, self.extensions),
+            Shape::Problem => problem(fault, true, self.extensions),
+            Shape::HeadersOnly => problem(fault, false, self.extensions),
             Shape::Custom(response) => response.map(ResponseBody::refusal),
         };
         response.extensions_mut().insert(self.rejection);
@@ -95,11 +96,11 @@ fn is_for_grpc(response: &Response<Bytes>) -> bool {
             .is_some_and(|value| grpc::is_grpc_type(value.as_bytes()))
 }
 
-/// The side at fault, by which status and text are chosen.
+/// Side at fault. Selects status and text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Caller,
-    /// The service is put together wrongly, or its code panicked.
+    /// The service is set up incorrectly, or its code panicked.
     Service,
     /// The decision could not be made in time.
     Unavailable,
@@ -142,12 +143,12 @@ impl Fault {
     }
 }
 
-fn problem<R>(fault: Fault, with_body: bool, room: Extensions) -> Response<ResponseBody<R>> {
+fn problem<R>(fault: Fault, with_body: bool, extensions: Extensions) -> Response<ResponseBody<R>> {
     let (status, text) = fault.problem();
     let body = if with_body { Bytes::from_static(text.as_bytes()) } else { Bytes::new() };
     let mut response = Response::new(ResponseBody::refusal(body));
     *response.status_mut() = status;
-    *response.extensions_mut() = room;
+    *response.extensions_mut() = extensions;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     #[cfg(feature = "reason-phrase")]
     if fault == Fault::Caller {
@@ -157,10 +158,10 @@ fn problem<R>(fault: Fault, with_body: bool, room: Extensions) -> Response<Respo
 }
 
 /// Trailers only: a gRPC status in the headers of an empty 200.
-fn grpc<R>(fault: Fault, room: Extensions) -> Response<ResponseBody<R>> {
+fn grpc<R>(fault: Fault, extensions: Extensions) -> Response<ResponseBody<R>> {
     let (status, message) = fault.grpc();
     let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
-    *response.extensions_mut() = room;
+    *response.extensions_mut() = extensions;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static(status));

@@ -1,4 +1,4 @@
-//! What operators are told of callers who are not admitted: an event and a counter each.
+//! Log events and counters of requests that are not admitted.
 
 use std::{
     borrow::Cow,
@@ -20,9 +20,9 @@ pub(crate) fn refused<B>(rejection: &Rejection, request: &Request<B>) {
     if rejection.kind() == RejectionKind::NotCaptured {
         tracing::error!(
             reason = rejection.kind().as_str(),
-            method = %Cut(request.method()),
-            path = &*cut_path(request.uri().path()),
-            "request refused with 500: no listener captured the caller's certificate; serve with MtlsListener and \
+            method = %Shortened(request.method()),
+            path = &*shortened_path(request.uri().path()),
+            "request refused with 500: no listener captured the client certificate; serve with MtlsListener and \
              capture(..)"
         );
         return;
@@ -37,8 +37,8 @@ pub(super) fn would_refuse<B>(rejection: &Rejection, request: &Request<B>) {
     event("request would be refused", rejection, request);
 }
 
-fn event<B>(what: &str, rejection: &Rejection, request: &Request<B>) {
-    // Looked for only if someone listens.
+fn event<B>(message: &str, rejection: &Rejection, request: &Request<B>) {
+    // Closures: evaluated only if the event is enabled.
     let captured = || request.extensions().get::<Captured>();
     let certificate = || match captured()?.presented {
         Presented::Certificate(ref certificate) => Some(certificate),
@@ -51,57 +51,57 @@ fn event<B>(what: &str, rejection: &Rejection, request: &Request<B>) {
     tracing::info!(
         reason = rejection.kind().as_str(),
         rule = rejection.custom_rule(),
-        method = %Cut(request.method()),
-        // Without the query, which may hold secrets.
-        path = &*cut_path(request.uri().path()),
+        method = %Shortened(request.method()),
+        // Without the query, which can contain secrets.
+        path = &*shortened_path(request.uri().path()),
         remote = captured().and_then(|captured| captured.remote).map(tracing::field::display),
-        subject = certificate().map(|certificate| tracing::field::display(Cut(certificate.subject()))),
-        issuer = certificate().map(|certificate| tracing::field::display(Cut(certificate.issuer()))),
+        subject = certificate().map(|certificate| tracing::field::display(Shortened(certificate.subject()))),
+        issuer = certificate().map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
         thumbprint = certificate().map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         not_after = certificate().map(|certificate| tracing::field::display(certificate.validity().not_after)),
-        error = error().map(|error| tracing::field::display(Cut(error))),
-        "{what}: {rejection}"
+        error = error().map(|error| tracing::field::display(Shortened(error))),
+        "{message}: {rejection}"
     );
 }
 
-/// The longest text of the caller's choice in a log line. Whoever makes a certificate fills it at will.
-const LONGEST: usize = 256;
+/// Maximum length of a text in a log line that a client chooses.
+const MAX_LENGTH: usize = 256;
 
-/// The beginning of a path, of at most 256 bytes.
-pub(crate) fn cut_path(path: &str) -> Cow<'_, str> {
-    let end = (0..=LONGEST).rev().find(|end| path.is_char_boundary(*end));
+/// Returns at most the first 256 bytes of a path.
+pub(crate) fn shortened_path(path: &str) -> Cow<'_, str> {
+    let end = (0..=MAX_LENGTH).rev().find(|end| path.is_char_boundary(*end));
     match end.and_then(|end| path.get(..end)) {
-        Some(beginning) if path.len() > LONGEST => Cow::Owned(format!("{beginning}...")),
+        Some(beginning) if path.len() > MAX_LENGTH => Cow::Owned(format!("{beginning}...")),
         _ => Cow::Borrowed(path),
     }
 }
 
-/// Prints the beginning of a text.
-pub(crate) struct Cut<T>(pub(crate) T);
+/// Prints at most the first 256 characters of a text.
+pub(crate) struct Shortened<T>(pub(crate) T);
 
-impl<T: fmt::Display> fmt::Display for Cut<T> {
+impl<T: fmt::Display> fmt::Display for Shortened<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut limited = Limited { inner: f, room: LONGEST };
+        let mut limited = LimitedWriter { inner: f, remaining: MAX_LENGTH };
         match write!(limited, "{}", self.0) {
-            Err(_) if limited.room == 0 => f.write_str("..."),
+            Err(_) if limited.remaining == 0 => f.write_str("..."),
             printed => printed,
         }
     }
 }
 
-/// Stops its writer with an error when the room is used up.
-struct Limited<'a, 'f> {
+/// A formatter that fails beyond a number of characters.
+struct LimitedWriter<'a, 'f> {
     inner: &'a mut fmt::Formatter<'f>,
-    room: usize,
+    remaining: usize,
 }
 
-impl fmt::Write for Limited<'_, '_> {
+impl fmt::Write for LimitedWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
-            if self.room == 0 {
+            if self.remaining == 0 {
                 return Err(fmt::Error);
             }
-            self.room -= 1;
+            self.remaining -= 1;
             self.inner.write_char(character)?;
         }
         Ok(())
@@ -113,18 +113,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_cut() {
-        assert_eq!(Cut("short").to_string(), "short");
-        assert_eq!(Cut("x".repeat(LONGEST)).to_string(), "x".repeat(LONGEST));
-        assert_eq!(Cut("x".repeat(LONGEST + 1)).to_string(), "x".repeat(LONGEST) + "...");
+    fn long_texts_are_shortened() {
+        assert_eq!(Shortened("short").to_string(), "short");
+        assert_eq!(Shortened("x".repeat(MAX_LENGTH)).to_string(), "x".repeat(MAX_LENGTH));
+        assert_eq!(Shortened("x".repeat(MAX_LENGTH + 1)).to_string(), "x".repeat(MAX_LENGTH) + "...");
     }
 
     #[test]
-    fn paths_are_cut_at_256_bytes_between_characters() {
+    fn paths_are_shortened_to_256_bytes_between_characters() {
         let (exact, long) = ("x".repeat(256), "x".repeat(257));
-        assert_eq!(cut_path(&exact), exact);
-        assert_eq!(cut_path(&long), format!("{exact}..."));
+        assert_eq!(shortened_path(&exact), exact);
+        assert_eq!(shortened_path(&long), format!("{exact}..."));
         let odd = format!("x{}", "é".repeat(128));
-        assert_eq!(cut_path(&odd), format!("x{}...", "é".repeat(127)));
+        assert_eq!(shortened_path(&odd), format!("x{}...", "é".repeat(127)));
     }
 }

@@ -19,16 +19,19 @@ use crate::{
     shared::Shared,
 };
 
-/// Service that admits or refuses. See the [module](super).
+/// Service that admits or rejects requests. See the [module](super).
+///
+/// [`new`](Self::new) has an example.
 #[derive(Debug, Clone)]
 pub struct RequireCertificate<S> {
     inner: S,
-    // One pointer, so that cloning the service costs one count.
-    settings: Arc<Settings>,
+    // One pointer, so that a clone costs one reference count.
+    admission: Arc<Admission>,
 }
 
+/// Policy and options of a layer.
 #[derive(Clone)]
-pub(super) struct Settings {
+pub(super) struct Admission {
     pub(super) policy: Shared<Policy>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_missing: bool,
@@ -36,9 +39,9 @@ pub(super) struct Settings {
     pub(super) refusal: Option<Arc<CustomRefusal>>,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("Admission")
             .field("policy", &self.policy)
             .field("clock", &self.clock)
             .field("allow_missing", &self.allow_missing)
@@ -72,16 +75,16 @@ impl<S> RequireCertificate<S> {
     /// # }
     /// ```
     pub fn new(inner: S, policy: impl Into<Shared<Policy>>) -> Self {
-        Self::with_settings(inner, Arc::new(Settings::new(policy.into())))
+        Self::with_admission(inner, Arc::new(Admission::new(policy.into())))
     }
 
-    /// Returns the layer that makes this service: [`RequireCertificateLayer::new`].
+    /// Returns the layer of this service: [`RequireCertificateLayer::new`].
     pub fn layer(policy: impl Into<Shared<Policy>>) -> RequireCertificateLayer {
         RequireCertificateLayer::new(policy)
     }
 
-    pub(super) fn with_settings(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
+    pub(super) fn with_admission(inner: S, admission: Arc<Admission>) -> Self {
+        Self { inner, admission }
     }
 
     /// The inner service.
@@ -100,7 +103,7 @@ impl<S> RequireCertificate<S> {
     }
 }
 
-impl Settings {
+impl Admission {
     pub(super) fn new(policy: Shared<Policy>) -> Self {
         Self { policy, clock: Arc::new(SystemClock), allow_missing: false, shadow: false, refusal: None }
     }
@@ -121,10 +124,9 @@ impl Settings {
         Ok(())
     }
 
-    /// What becomes of a request that is not admitted: it passes all the same, or is refused.
+    /// Passes (`allow_missing`, `shadow`) or rejects a request that is not admitted.
     ///
-    /// Out of line and by value, so that `call` is small enough to be inlined and an admitted request is not
-    /// copied on its way in.
+    /// Out of line and by value, so that `call` can be inlined and an admitted request is not copied.
     #[cold]
     #[inline(never)]
     pub(super) fn decline<B>(
@@ -132,17 +134,17 @@ impl Settings {
         rejection: Rejection,
         mut request: Request<B>,
     ) -> Result<Request<B>, Refusal> {
-        if self.lets_through(&rejection, &mut request) {
+        if self.passes_unadmitted(&rejection, &mut request) {
             return Ok(request);
         }
         report::refused(&rejection, &request);
         Err(Refusal::new(rejection, request, self.refusal.as_deref()))
     }
 
-    /// Whether a request that is not admitted passes all the same.
-    fn lets_through<B>(&self, rejection: &Rejection, request: &mut Request<B>) -> bool {
+    /// Returns true if a request that is not admitted passes.
+    fn passes_unadmitted<B>(&self, rejection: &Rejection, request: &mut Request<B>) -> bool {
         let verdict = if self.allow_missing && rejection.kind() == RejectionKind::Missing {
-            Verdict::LetThrough
+            Verdict::MissingAllowed
         } else if self.shadow && rejection.kind() != RejectionKind::NotCaptured {
             report::would_refuse(rejection, request);
             Verdict::Shadowed
@@ -168,9 +170,9 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.settings.admit(request.extensions_mut()) {
+        match self.admission.admit(request.extensions_mut()) {
             Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
-            Err(rejection) => match self.settings.decline(rejection, request) {
+            Err(rejection) => match self.admission.decline(rejection, request) {
                 Ok(request) => ResponseFuture::admitted(self.inner.call(request)),
                 Err(refusal) => ResponseFuture::refused(refusal),
             },

@@ -32,7 +32,7 @@ fn only(certificate: &Certificate) -> Policy {
     Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap()
 }
 
-fn nobody() -> Policy {
+fn no_client() -> Policy {
     Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap()
 }
 
@@ -51,7 +51,7 @@ fn kind(response: &Reply) -> RejectionKind {
 }
 
 #[tokio::test]
-async fn the_right_certificate_passes_and_others_get_403_with_the_reason_phrase() {
+async fn listed_certificate_passes_and_others_get_403_with_the_reason_phrase() {
     let right = certificate();
     let accepted = ask(only(&right), right.clone(), Request::new(())).await;
     assert_eq!(accepted.status(), StatusCode::OK);
@@ -74,10 +74,10 @@ async fn the_right_certificate_passes_and_others_get_403_with_the_reason_phrase(
 }
 
 #[tokio::test]
-async fn an_answer_to_head_has_no_body() {
+async fn response_to_head_has_no_body() {
     let mut request = Request::new(());
     *request.method_mut() = Method::HEAD;
-    let refused = ask(nobody(), certificate(), request).await;
+    let refused = ask(no_client(), certificate(), request).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     assert!(refused.into_body().collect().await.unwrap().to_bytes().is_empty());
 }
@@ -93,7 +93,7 @@ async fn grpc_callers_get_permission_denied_as_trailers_only() {
     ] {
         let request = Request::builder().version(version).header(header::CONTENT_TYPE, content_type);
         let request = request.body(()).unwrap();
-        let refused = ask(nobody(), certificate(), request).await;
+        let refused = ask(no_client(), certificate(), request).await;
         let expected = if grpc { StatusCode::OK } else { StatusCode::FORBIDDEN };
         assert_eq!(refused.status(), expected, "{content_type}");
         assert_eq!(
@@ -106,7 +106,7 @@ async fn grpc_callers_get_permission_denied_as_trailers_only() {
 }
 
 #[tokio::test]
-async fn a_listener_that_captured_nothing_gets_500() {
+async fn request_without_a_captured_certificate_gets_500() {
     let layer = RequireCertificateLayer::new(only(&certificate()));
     let response = layer.layer(service_fn(handler)).oneshot(Request::new(())).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -115,7 +115,7 @@ async fn a_listener_that_captured_nothing_gets_500() {
 }
 
 #[tokio::test]
-async fn a_presented_certificate_is_not_an_admitted_one() {
+async fn presented_certificate_is_not_admitted_without_a_layer() {
     let seen = service_fn(|request: Request<()>| async move {
         assert!(admitted(request.extensions()).is_none());
         assert!(matches!(crate::danger::presented(request.extensions()), Some(Presented::Certificate(_))));
@@ -125,13 +125,13 @@ async fn a_presented_certificate_is_not_an_admitted_one() {
 }
 
 #[tokio::test]
-async fn every_layer_judges_for_itself() {
+async fn layers_judge_independently() {
     let right = certificate();
     let clock = clock();
     for (outer, inner, expected) in [
         (only(&right), only(&right), StatusCode::OK),
-        (only(&right), nobody(), StatusCode::FORBIDDEN),
-        (nobody(), only(&right), StatusCode::FORBIDDEN),
+        (only(&right), no_client(), StatusCode::FORBIDDEN),
+        (no_client(), only(&right), StatusCode::FORBIDDEN),
     ] {
         let outer = RequireCertificateLayer::new(outer).with_clock(clock.clone());
         let inner = RequireCertificateLayer::new(inner).with_clock(clock.clone());
@@ -145,7 +145,7 @@ async fn every_layer_judges_for_itself() {
 }
 
 #[tokio::test]
-async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
+async fn expiry_and_replacement_are_effective_on_open_connections() {
     let issued = Leaf::client("orders").until(NOON + 10).self_signed();
     let right = Certificate::from_der(&issued.der).unwrap();
     let clock = clock();
@@ -155,7 +155,7 @@ async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
     let mut ask = async || connection.ready().await.unwrap().call(Request::new(())).await.unwrap().status();
 
     assert_eq!(ask().await, StatusCode::OK);
-    policy.replace(nobody());
+    policy.replace(no_client());
     assert_eq!(ask().await, StatusCode::FORBIDDEN);
     policy.replace(only(&right));
     assert_eq!(ask().await, StatusCode::OK);
@@ -166,7 +166,7 @@ async fn expiry_and_replacement_reach_a_connection_that_is_already_open() {
 }
 
 #[tokio::test]
-async fn callers_without_a_certificate_pass_where_that_is_allowed_and_wrong_ones_do_not() {
+async fn allow_missing_passes_missing_certificates_and_rejects_wrong_ones() {
     let right = certificate();
     let seen = service_fn(|request: Request<()>| async move {
         let named = admitted(request.extensions()).is_some();
@@ -189,13 +189,13 @@ async fn callers_without_a_certificate_pass_where_that_is_allowed_and_wrong_ones
 }
 
 #[tokio::test]
-async fn a_layer_that_only_watches_lets_everyone_pass_and_admits_nobody_wrong() {
+async fn shadow_mode_passes_all_requests_and_admits_no_wrong_certificate() {
     let right = certificate();
     let seen = service_fn(|request: Request<()>| async move {
         let status = if admitted(request.extensions()).is_some() { 200 } else { 202 };
         Ok::<_, Infallible>(Response::builder().status(status).body(Empty::<Bytes>::new()).unwrap())
     });
-    let watching = RequireCertificateLayer::new(nobody()).with_clock(clock()).shadow();
+    let watching = RequireCertificateLayer::new(no_client()).with_clock(clock()).shadow();
     let enforcing = RequireCertificateLayer::new(only(&right)).with_clock(clock());
     let alone = watching.layer(seen);
     for presented in [Presented::from(right.clone()), Presented::Nothing] {
@@ -208,9 +208,9 @@ async fn a_layer_that_only_watches_lets_everyone_pass_and_admits_nobody_wrong() 
 }
 
 #[tokio::test]
-async fn own_refusal_carries_the_rejection_and_has_no_body_for_head() {
+async fn custom_refusal_carries_the_rejection_and_has_no_body_for_head() {
     let layer =
-        RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(|parts, rejection| {
+        RequireCertificateLayer::new(no_client()).with_clock(clock()).with_refusal(|parts, rejection| {
             assert_eq!(rejection.kind(), RejectionKind::Missing);
             let text = if parts.uri.path() == "/" { String::from("who are you?") } else { String::new() };
             Response::builder().status(StatusCode::UNAUTHORIZED).body(text).unwrap()
@@ -226,10 +226,10 @@ async fn own_refusal_carries_the_rejection_and_has_no_body_for_head() {
 }
 
 #[tokio::test]
-async fn own_refusal_of_a_grpc_call_is_sent_only_if_it_is_meant_for_it() {
+async fn custom_refusal_is_sent_to_grpc_clients_only_if_meant_for_them() {
     async fn refuse(make: fn() -> Response<String>) -> Response<ResponseBody<Empty<Bytes>>> {
         let layer =
-            RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(move |_, _| make());
+            RequireCertificateLayer::new(no_client()).with_clock(clock()).with_refusal(move |_, _| make());
         let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
         let request = Request::post("/orders.Orders/Get")
             .version(http::Version::HTTP_2)
@@ -263,7 +263,7 @@ async fn own_refusal_of_a_grpc_call_is_sent_only_if_it_is_meant_for_it() {
 
 #[cfg(feature = "axum")]
 #[tokio::test]
-async fn own_refusal_is_anything_that_axum_responds_with_unless_its_body_streams() {
+async fn custom_refusal_is_any_axum_response_without_a_streaming_body() {
     use axum::{
         body::Body,
         response::{Html, IntoResponse},
@@ -271,7 +271,7 @@ async fn own_refusal_is_anything_that_axum_responds_with_unless_its_body_streams
 
     async fn refuse<R: IntoRefusal>(make: impl Fn() -> R + Send + Sync + 'static) -> (StatusCode, Bytes) {
         let layer =
-            RequireCertificateLayer::new(nobody()).with_clock(clock()).with_refusal(move |_, _| make());
+            RequireCertificateLayer::new(no_client()).with_clock(clock()).with_refusal(move |_, _| make());
         let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
         let response = service.oneshot(Request::new(())).await.unwrap();
         (response.status(), response.into_body().collect().await.unwrap().to_bytes())
@@ -287,10 +287,10 @@ async fn own_refusal_is_anything_that_axum_responds_with_unless_its_body_streams
 }
 
 #[tokio::test]
-async fn readiness_is_the_inner_services() {
+async fn readiness_is_that_of_the_inner_service() {
     let (inner, mut handle) = tower_test::mock::pair::<Request<()>, Response<Empty<Bytes>>>();
     handle.allow(0);
-    let mut service = tokio_test::task::spawn(RequireCertificateLayer::new(nobody()).layer(inner));
+    let mut service = tokio_test::task::spawn(RequireCertificateLayer::new(no_client()).layer(inner));
     service.enter(|cx, mut service| assert!(service.poll_ready(cx).is_pending()));
     handle.allow(1);
     assert!(service.is_woken());

@@ -1,10 +1,17 @@
 use super::{RejectionKind, rule::RuleName};
 use crate::certificate::Timestamp;
 
-/// What a rule says of a certificate.
+/// Result of a rule for a certificate.
 ///
-/// Three values, so that "I cannot tell" is never mistaken for a yes: `not` swaps the first two only, `all`
-/// holds if every rule holds, `any` holds if one rule holds, and whatever cannot be told refuses the caller.
+/// Three-valued: [`not`](super::Rule::not) swaps the first two only, [`all`](super::Rule::all) holds if every rule holds,
+/// [`any`](super::Rule::any) holds if one rule holds. A policy rejects the client unless its rules hold.
+///
+/// ```
+/// use tower_mtls::policy::Answer;
+///
+/// assert_eq!(Answer::from(true), Answer::Holds);
+/// assert_eq!(Answer::from(false), Answer::Fails);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -12,7 +19,7 @@ pub enum Answer {
     Holds,
     /// The certificate does not satisfy the rule.
     Fails,
-    /// The rule cannot be decided, for example because something it needs is not available.
+    /// The rule cannot be decided, for example because a name is unreadable or a set is unavailable.
     CannotTell,
 }
 
@@ -22,28 +29,28 @@ impl From<bool> for Answer {
     }
 }
 
-/// An answer, the kind of rejection if it is not `Holds`, and the last second in which it stands.
+/// An answer, the kind of rejection if it is not `Holds`, and the last second in which it is valid.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Judgement<'r> {
+pub(super) struct RuleResult<'r> {
     pub(super) answer: Answer,
     pub(super) kind: RejectionKind,
     pub(super) until: Timestamp,
-    /// The custom rule that gave the answer.
+    /// The custom rule that decided.
     pub(super) rule: Option<&'r RuleName>,
 }
 
-impl Judgement<'_> {
+impl RuleResult<'_> {
     /// An answer that depends on the certificate alone.
-    pub(super) fn lasting(answer: impl Into<Answer>, kind: RejectionKind) -> Self {
+    pub(super) fn cacheable(answer: impl Into<Answer>, kind: RejectionKind) -> Self {
         Self { answer: answer.into(), kind, until: Timestamp::MAX, rule: None }
     }
 
-    /// An answer that stands at this very moment only.
-    pub(super) fn momentary(answer: Answer, kind: RejectionKind) -> Self {
+    /// An answer that is valid for this request only.
+    pub(super) fn uncached(answer: Answer, kind: RejectionKind) -> Self {
         Self { answer, kind, until: Timestamp::MIN, rule: None }
     }
 
-    pub(super) fn no_longer_than(self, until: Timestamp) -> Self {
+    pub(super) fn valid_until(self, until: Timestamp) -> Self {
         Self { until: self.until.min(until), ..self }
     }
 }

@@ -1,27 +1,41 @@
 #[cfg(feature = "trust")]
 use super::TrustAnchors;
-use super::{NamePattern, Policy, PolicyError, RejectionKind, Rule, claim::Claim, pins::Pins};
+use super::{
+    NamePattern, Policy, PolicyError, RejectionKind, Rule, matcher::Matcher, thumbprint_set::ThumbprintSet,
+};
 use crate::certificate::Thumbprint;
 
-/// Builds a [`Policy`]. Everything that is named must hold; a method that is called several times adds to its
-/// list, and one entry of a list is enough. [`Rule`] says what each method compares, and by which standard.
+/// Builder of [`Policy`]. Every rule must hold; a method that is called several times adds to its list, and one entry of a
+/// list is enough. See [`Rule`] for the comparisons and their standards.
+///
+/// ```
+/// use tower_mtls::{Policy, PolicyError, Rule};
+///
+/// let thumbprint = "CA06F56B258B7A0D4F2B05470939478651151984".parse()?;
+/// let rules = Policy::builder().thumbprint(thumbprint).require(Rule::common_name(["orders"]));
+/// assert!(rules.build().is_ok());
+///
+/// let names_only = Policy::builder().require(Rule::common_name(["orders"]));
+/// assert_eq!(names_only.build().unwrap_err(), PolicyError::Unanchored);
+/// # Ok::<(), tower_mtls::certificate::ThumbprintParseError>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct PolicyBuilder {
     allow_outside_validity: bool,
     allow_unanchored: bool,
-    /// Lists of claims, each about one thing, in the order in which they were first named.
-    claims: Vec<(RejectionKind, Vec<Claim>)>,
-    thumbprints: Option<Pins>,
+    /// Lists of matchers, one list per kind, in the order of their first entries.
+    matchers: Vec<(RejectionKind, Vec<Matcher>)>,
+    thumbprints: Option<ThumbprintSet>,
     rules: Vec<Rule>,
     #[cfg(feature = "trust")]
     trust: Option<TrustAnchors>,
 }
 
 impl PolicyBuilder {
-    /// Demands a chain from the certificate to one of these roots, for TLS client authentication.
+    /// Requires a chain from the certificate to one of these roots, for TLS client authentication.
     ///
-    /// Default: no chain is demanded, and then something else must anchor the policy. The last call counts.
+    /// Default: no chain is required, and another rule must anchor the policy. The last call counts.
     #[cfg(feature = "trust")]
     pub fn trust(mut self, anchors: TrustAnchors) -> Self {
         self.trust = Some(anchors);
@@ -30,12 +44,12 @@ impl PolicyBuilder {
 
     /// Adds an allowed issuer. Default: any.
     pub fn issuer(self, name: NamePattern) -> Self {
-        self.claim(RejectionKind::Issuer, Claim::Issuer(name))
+        self.matcher(RejectionKind::Issuer, Matcher::Issuer(name))
     }
 
     /// Adds an allowed subject. Default: any.
     pub fn subject(self, name: NamePattern) -> Self {
-        self.claim(RejectionKind::Subject, Claim::Subject(name))
+        self.matcher(RejectionKind::Subject, Matcher::Subject(name))
     }
 
     /// Adds an allowed thumbprint. Default: any.
@@ -49,33 +63,32 @@ impl PolicyBuilder {
         self
     }
 
-    /// Demands any rule or group of rules. Called several times, every rule must hold.
+    /// Adds a rule or group of rules. Every added rule must hold.
     pub fn require(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
     }
 
-    /// Lets certificates pass before and after their validity period. Default: off.
+    /// Accepts certificates outside their validity period. Default: off.
     ///
-    /// A demanded chain still ends with its certificates' dates.
+    /// A required chain still checks the validity periods of its certificates.
     pub fn allow_outside_validity(mut self) -> Self {
         self.allow_outside_validity = true;
         self
     }
 
-    /// Accepts a policy that anyone can satisfy with a self-made certificate. Default: off.
+    /// Accepts a policy that anyone can satisfy with a certificate of their own making. Default: off.
     ///
-    /// Names prove nothing without a chain: whoever makes a certificate chooses them. Has no effect on an
-    /// anchored policy.
+    /// Without a chain, names prove nothing: the creator of a certificate chooses them. No effect on an anchored policy.
     pub fn allow_unanchored(mut self) -> Self {
         self.allow_unanchored = true;
         self
     }
 
-    fn claim(mut self, kind: RejectionKind, claim: Claim) -> Self {
-        match self.claims.iter_mut().find(|(named, _)| *named == kind) {
-            Some((_, claims)) => claims.push(claim),
-            None => self.claims.push((kind, vec![claim])),
+    fn matcher(mut self, kind: RejectionKind, matcher: Matcher) -> Self {
+        match self.matchers.iter_mut().find(|(named, _)| *named == kind) {
+            Some((_, matchers)) => matchers.push(matcher),
+            None => self.matchers.push((kind, vec![matcher])),
         }
         self
     }
@@ -84,20 +97,22 @@ impl PolicyBuilder {
     ///
     /// # Errors
     ///
-    /// 1. [`PolicyError::Empty`]: no rule was given besides validity, so any certificate would do, and
-    ///    [`allow_unanchored`](Self::allow_unanchored) was not called; or no rule at all.
-    /// 2. [`PolicyError::EmptyList`]: a list or group without entries.
-    /// 3. [`PolicyError::Unanchored`]: nothing that cannot be forged is demanded on every way through the
-    ///    rules, and [`allow_unanchored`](Self::allow_unanchored) was not called.
+    /// 1. [`PolicyError::Empty`]: the policy has no rules; or validity only, and
+    ///    [`allow_unanchored`](Self::allow_unanchored) was not called.
+    /// 2. [`PolicyError::EmptyList`]: a list or group has no entry.
+    /// 3. [`PolicyError::Unanchored`]: the rules can be satisfied without an [anchored](Policy::is_anchored) one, and
+    ///    [`allow_unanchored`](Self::allow_unanchored) was not called.
     pub fn build(self) -> Result<Policy, PolicyError> {
         let mut rules = Vec::new();
         if !self.allow_outside_validity {
             rules.push(Rule::validity());
         }
         let before = rules.len();
-        // Comparisons first: a stranger is rejected before a signature is verified.
+        // Comparisons first: unknown clients are rejected before a signature is verified.
         rules.extend(self.thumbprints.map(Rule::from_thumbprints));
-        rules.extend(self.claims.into_iter().map(|(kind, claims)| Rule::claims(kind, claims.into_iter())));
+        rules.extend(
+            self.matchers.into_iter().map(|(kind, matchers)| Rule::matchers(kind, matchers.into_iter())),
+        );
         let (cheap, costly): (Vec<_>, Vec<_>) = self.rules.into_iter().partition(Rule::is_cheap);
         rules.extend(cheap);
         #[cfg(feature = "trust")]

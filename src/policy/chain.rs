@@ -1,5 +1,5 @@
-//! The judgement of one chain. webpki builds the paths; what it leaves out is checked here on every path that it
-//! finds, so that it goes on to the next path if one is rejected.
+//! Verification of one chain. webpki builds the paths; checks that it lacks run here on every path that it finds, and
+//! a rejection makes it try the next path.
 
 use std::{cell::Cell, ptr, time::Duration};
 
@@ -8,18 +8,19 @@ use webpki::{EndEntityCert, VerifiedPath};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, x509::X509Version};
 
 use super::RejectionKind;
-use crate::certificate::{Certificate, KeyUsage, Timestamp, Validity};
+use crate::certificate::{Certificate, DistinguishedName, KeyUsage, Timestamp, Validity};
 
 /// A trusted root's certificate, with the fields that [`TrustAnchor`] lacks.
 #[derive(Clone)]
 pub(super) struct Root {
     der: CertificateDer<'static>,
     validity: Validity,
-    /// Whether it is a CA's.
     is_ca: bool,
-    /// Whether its keyUsage, if it has the extension, includes keyCertSign.
+    /// True if the subject and the issuer are the same name.
+    is_self_issued: bool,
+    /// True if keyUsage is absent or includes keyCertSign.
     may_sign: bool,
-    /// Whether its validity period is ignored.
+    /// True if the validity period is ignored.
     pub(super) allow_expired: bool,
 }
 
@@ -30,16 +31,32 @@ impl Root {
         let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|error| format!("{error:?}"))?.to_owned();
         let (_, read) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
         let (is_ca, may_sign) = (is_ca(&read), may_sign(&read));
+        let is_self_issued = read.subject().as_raw() == read.issuer().as_raw();
         let validity = validity_of(&read);
-        Ok((anchor, Self { der, validity, is_ca, may_sign, allow_expired: false }))
+        Ok((anchor, Self { der, validity, is_ca, is_self_issued, may_sign, allow_expired: false }))
     }
 
     pub(super) fn der(&self) -> &[u8] {
         &self.der
     }
+
+    /// Returns true if no chain can end in this certificate: it is not a CA, and another certificate issued it. A
+    /// self-signed one is a chain on its own.
+    pub(super) fn is_leaf(&self) -> bool {
+        !self.is_ca && !self.is_self_issued
+    }
+
+    /// The subject, for errors.
+    pub(super) fn subject(&self) -> String {
+        let Ok((_, read)) = X509Certificate::from_der(&self.der) else { return String::new() };
+        match DistinguishedName::from_der(read.subject().as_raw()) {
+            Ok(name) => name.to_string(),
+            Err(_) => read.subject().to_string(),
+        }
+    }
 }
 
-/// The outcome for a chain. There are four bits to remember it by.
+/// Result for a chain. Cached in four bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChainVerdict {
     Trusted,
@@ -80,7 +97,7 @@ impl ChainVerdict {
         Self::RootOutsideValidity,
     ];
 
-    /// The verdict of a [`code`](Self::code).
+    /// The verdict with this [`code`](Self::code).
     pub(super) fn from_code(code: u8) -> Self {
         Self::ALL[usize::from(code & 0xf)]
     }
@@ -90,7 +107,7 @@ impl ChainVerdict {
         self as u8
     }
 
-    /// The rejection of a chain that is not trusted.
+    /// Kind of rejection for a chain that is not trusted.
     pub(super) fn kind(self) -> RejectionKind {
         match self {
             Self::WrongPurpose => RejectionKind::WrongPurpose,
@@ -100,7 +117,7 @@ impl ChainVerdict {
         }
     }
 
-    /// The reason in words; None for a trusted chain.
+    /// Reason as text; None for a trusted chain.
     pub(super) fn describe(self) -> Option<&'static str> {
         Some(match self {
             Self::Trusted => return None,
@@ -151,7 +168,8 @@ impl From<&webpki::Error> for ChainVerdict {
     }
 }
 
-/// The last second in which a chain for client authentication stands. `roots` describes `anchors`, one for one.
+/// Verifies a chain for client authentication and returns the last second in which it is valid. `roots` has one entry per
+/// anchor, in the same order.
 pub(super) fn verify(
     certificate: &Certificate,
     anchors: &[TrustAnchor<'_>],
@@ -180,17 +198,17 @@ pub(super) fn verify(
     let verified = leaf.verify_for_usage(algorithms, anchors, chain, time, usage, None, Some(&judge));
     match verified {
         Ok(_) => Ok(until.get().min(certificate.validity().not_after)),
-        // A path that only this module rejected explains more than one that webpki rejected.
+        // A verdict of this module is more specific than webpki's.
         Err(error) => Err(rejected.get().unwrap_or_else(|| ChainVerdict::from(&error))),
     }
 }
 
-/// webpki knows no time before 1970.
+/// None before 1970, which webpki cannot represent.
 pub(super) fn unix_time(now: Timestamp) -> Option<UnixTime> {
     u64::try_from(now.as_unix()).ok().map(|seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
 
-/// The last second in which all CAs of a path are valid, if each may sign certificates (RFC 5280, 6.1.4 (n)).
+/// Returns the last second in which all CAs of a path are valid, if each may sign certificates (RFC 5280, 6.1.4 (n)).
 fn judge_path(
     path: &VerifiedPath<'_>,
     certificate: &Certificate,
@@ -209,7 +227,7 @@ fn judge_path(
     }
     let index = anchors.iter().position(|anchor| ptr::eq(anchor, path.anchor()));
     let root = index.and_then(|index| roots.get(index)).ok_or(ChainVerdict::NotTrusted)?;
-    // A self-signed certificate that is listed and presented itself need not be a CA's.
+    // A self-signed client certificate that is listed as a root need not be a CA.
     if root.der() != certificate.der() {
         if !root.is_ca {
             return Err(ChainVerdict::LeafAsCa);
@@ -227,8 +245,8 @@ fn judge_path(
     Ok(until.min(root.validity.not_after))
 }
 
-/// Whether a root may be a CA: by its basicConstraints, or, without them, as a self-signed version 1 certificate or by a
-/// keyUsage that includes keyCertSign, as in OpenSSL.
+/// Returns true for a CA: by basicConstraints, or, without the extension, for a self-issued version 1 certificate and for
+/// a keyUsage that includes keyCertSign, as in OpenSSL.
 fn is_ca(certificate: &X509Certificate<'_>) -> bool {
     match certificate.basic_constraints() {
         Ok(Some(constraints)) => constraints.value.ca,
@@ -241,7 +259,7 @@ fn is_ca(certificate: &X509Certificate<'_>) -> bool {
     }
 }
 
-/// Whether the key usage, if there is one, includes keyCertSign. One that cannot be read does not.
+/// Returns true if keyUsage is absent or includes keyCertSign; false if it is malformed.
 fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     match certificate.key_usage() {
         Ok(usage) => usage.is_none_or(|usage| KeyUsage::read(usage.value).key_cert_sign()),
@@ -261,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_verdict_is_found_again_by_its_code() {
+    fn verdicts_round_trip_through_their_codes() {
         for verdict in ChainVerdict::ALL {
             assert_eq!(ChainVerdict::from_code(verdict.code()), verdict);
         }

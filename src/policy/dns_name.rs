@@ -4,8 +4,18 @@ use crate::certificate::{Certificate, GeneralName};
 
 /// A DNS name in a rule, such as `orders.contoso.com` or `*.contoso.com` (RFC 9525).
 ///
-/// `*` stands for exactly one whole label and only the leftmost one. Compared without regard to ASCII case.
-/// A wildcard inside a *certificate* never matches anything here: who may call is written in the rule.
+/// `*` matches exactly one whole label, and only the leftmost one. ASCII case is ignored. A wildcard in a *certificate*
+/// matches no pattern.
+///
+/// ```
+/// use tower_mtls::{Rule, policy::DnsNamePattern};
+///
+/// let pattern: DnsNamePattern = "*.contoso.com".parse()?;
+/// assert_eq!(pattern.to_string(), "*.contoso.com");
+/// assert!(format!("{:?}", Rule::dns_name([pattern])).contains("*.contoso.com"));
+/// assert!("orders.*.com".parse::<DnsNamePattern>().is_err());
+/// # Ok::<(), tower_mtls::policy::DnsNameParseError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsNamePattern {
     wildcard: bool,
@@ -13,7 +23,7 @@ pub struct DnsNamePattern {
 }
 
 impl DnsNamePattern {
-    /// Whether one of the certificate's dNSName entries matches.
+    /// Returns true if one of the certificate's dNSName entries matches.
     pub fn matches(&self, certificate: &Certificate) -> bool {
         certificate
             .subject_alternative_names()
@@ -21,7 +31,7 @@ impl DnsNamePattern {
             .any(|name| matches!(name, GeneralName::Dns(name) if self.matches_name(name)))
     }
 
-    /// Whether the certificate has a dNSName that is no plain host name.
+    /// Returns true if the certificate has a dNSName that is not a plain host name.
     pub(super) fn has_odd_names(certificate: &Certificate) -> bool {
         let is_odd =
             |name: &GeneralName| matches!(name, GeneralName::Dns(name) if !name.split('.').all(is_label));
@@ -41,7 +51,7 @@ impl DnsNamePattern {
 
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
-        && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 impl FromStr for DnsNamePattern {
@@ -70,7 +80,14 @@ impl fmt::Display for DnsNamePattern {
     }
 }
 
-/// A text that is not a DNS name or wildcard.
+/// Error of parsing a [`DnsNamePattern`].
+///
+/// ```
+/// use tower_mtls::policy::{DnsNameParseError, DnsNamePattern};
+///
+/// let error: DnsNameParseError = "müller.de".parse::<DnsNamePattern>().unwrap_err();
+/// assert!(error.to_string().contains("xn--"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DnsNameParseError;
@@ -90,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wildcard_stands_for_one_whole_label_of_the_rule_only() {
+    fn wildcard_of_a_rule_matches_one_whole_label() {
         for (pattern, name, expected) in [
             ("orders.contoso.com", "Orders.Contoso.COM", true),
             ("orders.contoso.com", "orders.contoso.com.evil.com", false),
@@ -109,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dns_name_is_refused() {
+    fn text_that_is_not_a_dns_name_is_an_error() {
         for text in
             ["", "*", "*.", "*.com", "a*.contoso.com", "a.*.com", "a..b", "müller.de", "a b", &"a".repeat(64)]
         {

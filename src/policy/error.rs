@@ -1,10 +1,18 @@
 use std::fmt;
 
-/// Why [`PolicyBuilder::build`](super::PolicyBuilder::build) refused a policy.
+/// Error of [`PolicyBuilder::build`](super::PolicyBuilder::build).
+///
+/// ```
+/// use tower_mtls::{Policy, PolicyError, Rule};
+///
+/// assert_eq!(Policy::builder().build().unwrap_err(), PolicyError::Empty);
+/// let empty_list = Policy::builder().require(Rule::thumbprint([])).build().unwrap_err();
+/// assert!(matches!(empty_list, PolicyError::EmptyList { rule: "thumbprint", .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// No rule besides validity: any self-made certificate would pass.
+    /// No rule besides validity: any self-made certificate would be admitted.
     Empty,
     /// A list or group without entries.
     #[non_exhaustive]
@@ -12,7 +20,7 @@ pub enum PolicyError {
         /// The rule's constructor on [`Rule`](super::Rule).
         rule: &'static str,
     },
-    /// Neither a chain nor a thumbprint is demanded: anyone can forge the rest.
+    /// No rule that a self-made certificate cannot satisfy, such as a chain or a thumbprint.
     Unanchored,
 }
 
@@ -20,13 +28,13 @@ impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str(
-                "the policy has no rule, so any self-made certificate would pass; demand a chain (trust) or a \
-                 thumbprint, or leave the layer out",
+                "policy without rules: any self-made certificate would be admitted; add `trust` or `thumbprint`, or leave \
+                 the layer out",
             ),
-            Self::EmptyList { rule } => write!(f, "the list of the rule `{rule}` is empty, so nobody would pass"),
+            Self::EmptyList { rule } => write!(f, "rule `{rule}`: the list is empty, so every client would be rejected; add an entry"),
             Self::Unanchored => f.write_str(
-                "the policy demands neither a chain nor a thumbprint, so anyone can forge a certificate that \
-                 passes; add `trust` or `thumbprint`, or call `allow_unanchored`",
+                "policy without chain or thumbprint: anyone can make a certificate that is admitted; add `trust` or \
+                 `thumbprint`, or call `allow_unanchored`",
             ),
         }
     }
@@ -34,23 +42,31 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
-/// What an operator should know about a [`Policy`](super::Policy) that was built: combinations that are
-/// allowed, but prove less than they seem to.
+/// Combinations of rules that are allowed, but prove less than they seem to. Returned by
+/// [`Policy::warnings`](super::Policy::warnings).
+///
+/// ```
+/// use tower_mtls::{Policy, Rule, policy::PolicyWarning};
+///
+/// let policy = Policy::builder().require(Rule::common_name(["orders"])).allow_unanchored().build()?;
+/// assert_eq!(policy.warnings(), [PolicyWarning::Unanchored]);
+/// # Ok::<(), tower_mtls::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PolicyWarning {
-    /// Anyone can make a certificate that passes.
+    /// Anyone can make a certificate that is admitted.
     Unanchored,
-    /// Expired certificates pass: neither a rule of validity nor a chain judges the dates.
+    /// Certificates outside their validity period are admitted: neither a validity rule nor a chain checks it.
     OutsideValidity,
-    /// A certificate is excluded by a hash over the whole of it, which whoever holds its key can change: an
-    /// ECDSA signature has a second form that verifies as well. Exclude by serial number under a proved issuer,
-    /// or by [`spki_sha256`](super::Rule::spki_sha256).
+    /// A certificate is excluded by a hash over all of it, which its owner can change: an ECDSA signature has a second
+    /// valid form. Exclude by serial number under a proved issuer, or by
+    /// [`spki_sha256`](super::Rule::spki_sha256).
     ExclusionByHash,
-    /// Certificates are excluded by a chain, which whoever leaves out an intermediate breaks. Exclude by issuer
-    /// under a proved chain.
+    /// Certificates are excluded by a chain, which a client breaks by not sending an intermediate. Exclude by issuer under
+    /// a proved chain.
     ExclusionByChain,
-    /// The issuer's name is compared, but nothing proves who signed.
+    /// The issuer's name is compared, but no rule proves the signature.
     IssuerWithoutChain,
 }
 
@@ -58,19 +74,19 @@ impl fmt::Display for PolicyWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unanchored => {
-                "anyone can make a certificate that passes: neither a chain nor a hash anchors the rules"
+                "no chain or hash among the rules: anyone can make a certificate that is admitted"
             }
-            Self::OutsideValidity => "certificates pass before and after their validity period",
+            Self::OutsideValidity => "validity is not checked: certificates are admitted before and after their validity period",
             Self::ExclusionByHash => {
-                "a certificate that is excluded by its thumbprint can be changed to have another one; exclude by serial \
-                 number or public key"
+                "exclusion by thumbprint: the owner of a certificate can change its thumbprint; exclude by serial number or \
+                 public key"
             }
             Self::ExclusionByChain => {
-                "a chain that excludes its callers is broken by leaving out an intermediate; exclude by issuer under a \
+                "exclusion by chain: a client breaks the chain by not sending an intermediate; exclude by issuer under a \
                  proved chain"
             }
             Self::IssuerWithoutChain => {
-                "the issuer's name proves nothing without a chain: whoever makes a certificate chooses it"
+                "issuer without chain: the creator of a certificate chooses the issuer's name; require a chain too"
             }
         })
     }

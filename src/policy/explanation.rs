@@ -2,27 +2,48 @@ use std::fmt;
 
 use super::{Answer, Rejection, Verification};
 
-/// A decision rule by rule: as data, and printed in plain words.
+/// Explanation of a policy's decision, rule by rule. Returned by [`Policy::explain`](super::Policy::explain).
 ///
-/// Made by [`Policy::explain`](super::Policy::explain). Prints one line a rule, the parts of a group indented,
-/// and the verdict last. For operators: callers are never told.
+/// Prints one line per rule, the rules of a group indented, and the verdict last. For operators: do not send it to
+/// clients.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::{Certificate, Policy, Rule, certificate::{Clock, Presented, SystemClock}, policy::Answer};
+///
+/// let certificate = Certificate::from_der(made.cert.der())?;
+/// let policy = Policy::builder()
+///     .thumbprint(certificate.sha256_thumbprint())
+///     .require(Rule::common_name(["orders"]))
+///     .build()?;
+/// let explanation = policy.explain(&Presented::from(certificate), SystemClock.now());
+/// assert!(explanation.verdict().is_err());
+/// let name = &explanation.rules()[2];
+/// assert_eq!(name.answer(), Answer::Fails);
+/// assert_eq!(name.demand(), r#"the only common name is "orders""#);
+/// assert_eq!(name.found(), r#""rcgen self signed cert""#);
+/// assert!(explanation.to_string().contains(r#"FAILS: the only common name is "orders""#));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    steps: Vec<Step>,
+    rules: Vec<RuleExplanation>,
     verdict: Result<Verification, Rejection>,
 }
 
 impl Explanation {
-    pub(super) fn new(steps: Vec<Step>, verdict: Result<Verification, Rejection>) -> Self {
-        Self { steps, verdict }
+    pub(super) fn new(rules: Vec<RuleExplanation>, verdict: Result<Verification, Rejection>) -> Self {
+        Self { rules, verdict }
     }
 
-    /// What each rule says. Empty if there was no certificate to judge.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    /// Result of each rule. Empty without a certificate.
+    pub fn rules(&self) -> &[RuleExplanation] {
+        &self.rules
     }
 
-    /// What the policy decides.
+    /// Decision of the policy.
     ///
     /// # Errors
     ///
@@ -31,42 +52,42 @@ impl Explanation {
         self.verdict.clone().map(drop)
     }
 
-    /// Whether a proof stands behind the admission; None if the certificate is refused.
+    /// Verification of the admitted certificate; None if it is rejected.
     pub fn verification(&self) -> Option<Verification> {
         self.verdict.as_ref().ok().copied()
     }
 }
 
-/// What one rule says of a certificate.
+/// Result of one rule for a certificate, as text. See [`Explanation`].
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct RuleExplanation {
     demand: String,
     found: String,
     answer: Answer,
     parts: Vec<Self>,
 }
 
-impl Step {
+impl RuleExplanation {
     pub(super) fn new(demand: String, found: String, answer: Answer, parts: Vec<Self>) -> Self {
         Self { demand, found, answer, parts }
     }
 
-    /// What the rule demands, in words.
+    /// Demand of the rule, as text.
     pub fn demand(&self) -> &str {
         &self.demand
     }
 
-    /// What it found in the certificate, in words; empty if there is nothing to show.
+    /// Value found in the certificate, as text; empty for groups, sets and custom rules.
     pub fn found(&self) -> &str {
         &self.found
     }
 
-    /// Whether the rule holds.
+    /// Result of the rule.
     pub fn answer(&self) -> Answer {
         self.answer
     }
 
-    /// What the rules of a group say.
+    /// Results of the rules of a group.
     pub fn parts(&self) -> &[Self] {
         &self.parts
     }
@@ -75,7 +96,7 @@ impl Step {
         let answer = match self.answer {
             Answer::Holds => "holds",
             Answer::Fails => "FAILS",
-            Answer::CannotTell => "CANNOT TELL",
+            Answer::CannotTell => "UNDECIDED",
         };
         write!(f, "{:indent$}{answer}: {}", "", self.demand, indent = depth * 2)?;
         if !self.found.is_empty() {
@@ -86,11 +107,11 @@ impl Step {
     }
 }
 
-const UNPROVEN: &str = "admitted, unproven: anyone can make a certificate that passes these rules";
+const UNPROVEN: &str = "admitted, unproven: anyone can make a certificate that these rules admit";
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.steps.iter().try_for_each(|step| step.print(f, 0))?;
+        self.rules.iter().try_for_each(|rule| rule.print(f, 0))?;
         match &self.verdict {
             Ok(Verification::Proven) => f.write_str("admitted"),
             Ok(Verification::Unproven) => f.write_str(UNPROVEN),

@@ -1,22 +1,22 @@
 use super::{
     Answer, RejectionKind, TrustAnchors,
-    answer::Judgement,
+    answer::RuleResult,
     chain::{self, Root},
-    pins::Pins,
+    thumbprint_set::ThumbprintSet,
 };
 use crate::{
     certificate::{Certificate, Thumbprint, Timestamp},
     generation::Generation,
 };
 
-/// Thumbprints of certificates of which one must have signed the caller's.
+/// Thumbprints of allowed issuers of client certificates.
 ///
-/// A thumbprint that the caller only shows proves nothing: the candidate's key must verify the signature, so
-/// each is judged as the only root of a chain without intermediates.
+/// A certificate that the client only sends proves nothing: its key must verify the signature, so each candidate is
+/// verified as the only root of a chain without intermediates.
 #[derive(Debug)]
 pub(super) struct IssuerPins {
-    pins: Pins,
-    /// Further candidates, which callers do not send.
+    pins: ThumbprintSet,
+    /// Further candidates, which clients do not send.
     roots: Option<TrustAnchors>,
     generation: Generation,
 }
@@ -24,7 +24,7 @@ pub(super) struct IssuerPins {
 const SIGNED: u8 = 1;
 const UNKNOWN: u8 = 2;
 
-/// What was not found is looked for again after this many seconds.
+/// Seconds before an issuer that was not found is searched again.
 const RETRY_AFTER: i64 = 60;
 
 impl IssuerPins {
@@ -43,18 +43,18 @@ impl IssuerPins {
         self.pins.is_empty()
     }
 
-    /// Holds or cannot tell, never fails: the caller chooses what it sends, and `not` must not reward leaving the
-    /// issuer out.
-    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
+    /// Holds or is undecided, never fails: the client chooses which certificates to send, and `not` must not reward leaving
+    /// the issuer out.
+    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         if let Some(verdict) = certificate.chains().get(self.generation, now) {
-            return judgement(verdict).no_longer_than(now);
+            return result(verdict).valid_until(now);
         }
         let (verdict, until) = match self.signed_until(certificate, now) {
             Some(until) => (SIGNED, until),
             None => (UNKNOWN, now.plus(RETRY_AFTER)),
         };
         certificate.chains().put(self.generation, verdict, now, until);
-        judgement(verdict).no_longer_than(until)
+        result(verdict).valid_until(until)
     }
 
     fn signed_until(&self, certificate: &Certificate, now: Timestamp) -> Option<Timestamp> {
@@ -65,7 +65,7 @@ impl IssuerPins {
             self.pins.contains(Thumbprint::sha256_of(der)) || self.pins.contains(Thumbprint::sha1_of(der))
         };
         let mut candidates: Vec<_> = sent.chain(roots).filter(is_listed).collect();
-        // The caller may send the same one again and again.
+        // A client may send the same certificate several times.
         candidates.sort_unstable();
         candidates.dedup();
         candidates.into_iter().find_map(|(der, allow_expired)| {
@@ -76,7 +76,7 @@ impl IssuerPins {
     }
 }
 
-fn judgement<'r>(verdict: u8) -> Judgement<'r> {
+fn result<'r>(verdict: u8) -> RuleResult<'r> {
     let answer = if verdict == SIGNED { Answer::Holds } else { Answer::CannotTell };
-    Judgement::lasting(answer, RejectionKind::IssuerThumbprint)
+    RuleResult::cacheable(answer, RejectionKind::IssuerThumbprint)
 }

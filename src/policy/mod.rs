@@ -1,22 +1,22 @@
-//! Who may call: rules over a certificate and a moment, nothing else.
+//! Policies: rules about client certificates.
 //!
-//! A decision here is a pure function of the certificate, the time and the trust that a [`Policy`] holds; it
-//! knows no HTTP and carries nothing out. A rule *holds*, *fails* or *cannot tell*
-//! ([`Answer`]), and cannot tell never becomes "allowed".
+//! A decision is a pure function of the certificate, the time, and the roots and sets of a [`Policy`]; it does not depend
+//! on HTTP. A rule *holds*, *fails* or is *undecided* ([`Answer`]), and an undecided rule never admits a client.
 //!
-//! A policy admits a caller when
+//! A policy admits a client when
 //! 1. it presented a certificate, and the certificate can be read;
-//! 2. the certificate is within its validity period (unless that was switched off by name);
-//! 3. every other rule holds. Where a rule takes a list, one match in the list is enough.
+//! 2. the certificate is within its validity period (unless
+//!    [`allow_outside_validity`](PolicyBuilder::allow_outside_validity) was called);
+//! 3. every other rule holds. Of a list in a rule, one match is enough.
 //!
-//! Otherwise the answer is a [`Rejection`] whose [`kind`](Rejection::kind) names the first rule that did not
-//! hold. Cheap rules are asked first, a chain last.
+//! Otherwise the result is a [`Rejection`] whose [`kind`](Rejection::kind) names the first rule that does not hold. Cheap
+//! rules are evaluated first, a chain last.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let made = rcgen::generate_simple_self_signed(vec![])?;
 //! # let other = rcgen::generate_simple_self_signed(vec![])?;
-//! use tower_mtls::{Clock, Certificate, Policy, Presented, RejectionKind, SystemClock};
+//! use tower_mtls::{Certificate, Policy, certificate::{Clock, Presented, SystemClock}, policy::RejectionKind};
 //!
 //! let certificate = Certificate::from_der(made.cert.der())?;
 //! let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build()?;
@@ -36,19 +36,19 @@ mod builder;
 mod certificate_set;
 #[cfg(feature = "trust")]
 mod chain;
-mod claim;
 mod dns_name;
 mod error;
 mod explanation;
 #[cfg(feature = "trust")]
 mod issuer_pins;
+mod matcher;
 mod name_pattern;
-mod pins;
 mod rejection;
 mod rule;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod thumbprint_set;
 #[cfg(feature = "trust")]
 mod trust;
 mod verification;
@@ -70,7 +70,7 @@ pub use self::{
     certificate_set::CertificateSet,
     dns_name::{DnsNameParseError, DnsNamePattern},
     error::{PolicyError, PolicyWarning},
-    explanation::{Explanation, Step},
+    explanation::{Explanation, RuleExplanation},
     name_pattern::NamePattern,
     rejection::{Rejection, RejectionKind},
     rule::Rule,
@@ -86,17 +86,17 @@ pub struct Policy(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     rules: Rule,
-    /// Whether no certificate passes without a proof that cannot be forged.
+    /// True if no certificate is admitted without a proof that cannot be forged.
     is_anchored: bool,
     generation: Generation,
 }
 
-/// The verdicts worth remembering: a refusal is rare and cheap, or its chain is remembered on its own.
+// Cached verdicts. Rejections are not cached: they are rare, and the result of their chain is cached separately.
 const ADMITTED: u8 = 1;
 const ADMITTED_UNPROVEN: u8 = 2;
 
 impl Policy {
-    /// Starts a policy that demands a currently valid certificate and nothing else yet.
+    /// Returns a builder whose only rule is that the certificate is valid now.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
@@ -106,8 +106,8 @@ impl Policy {
         Self(Arc::new(Inner { rules: Rule::all(rules), is_anchored, generation: Generation::next() }))
     }
 
-    /// Whether a chain, a hash or membership of a set is demanded on every way through the rules. If not, anyone can make
-    /// a certificate that is admitted, as [`Unproven`](Verification::Unproven).
+    /// Returns true if the rules cannot be satisfied without a chain, a hash or membership of a set. If false, anyone can
+    /// make a certificate that is admitted, as [`Unproven`](Verification::Unproven).
     pub fn is_anchored(&self) -> bool {
         self.0.is_anchored
     }
@@ -116,7 +116,7 @@ impl Policy {
         self.0.generation
     }
 
-    /// Judges what a caller presented, at the moment `now`.
+    /// Judges a presented certificate at the time `now`.
     ///
     /// # Errors
     ///
@@ -124,8 +124,7 @@ impl Policy {
     /// 1. [`Missing`](RejectionKind::Missing) or [`Unreadable`](RejectionKind::Unreadable) if there is no
     ///    certificate to judge;
     /// 2. the kind of the first rule that fails;
-    /// 3. [`Undecidable`](RejectionKind::Undecidable), or the kind of the rule, if no rule fails but one cannot
-    ///    tell.
+    /// 3. [`Undecidable`](RejectionKind::Undecidable), or the kind of the rule, if no rule fails but one is undecided.
     pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
         if let Presented::Certificate(certificate) = presented
             && certificate.verdicts().get(self.0.generation, now) == Some(ADMITTED)
@@ -135,28 +134,28 @@ impl Policy {
         self.evaluate(presented, now).map(drop)
     }
 
-    /// Judges as [`judge`](Self::judge) does, and says what each rule demands and finds.
+    /// Judges like [`judge`](Self::judge) and explains each rule.
     ///
-    /// For operators and tests: every rule is asked, also after one has failed, and texts are made.
+    /// For operators and tests: every rule is evaluated, also after one has failed.
     pub fn explain(&self, presented: &Presented, now: Timestamp) -> Explanation {
-        let steps = match presented {
+        let rules = match presented {
             Presented::Certificate(certificate) => {
                 self.0.rules.parts().iter().map(|rule| rule.explain(certificate, now)).collect()
             }
             _ => Vec::new(),
         };
         let verification = self.judge(presented, now).map(|()| Verification::of(self.0.is_anchored));
-        Explanation::new(steps, verification)
+        Explanation::new(rules, verification)
     }
 
-    /// What an operator should know about these rules. See [`PolicyWarning`].
+    /// Warnings about these rules. See [`PolicyWarning`].
     pub fn warnings(&self) -> Vec<PolicyWarning> {
         let parts = self.0.rules.parts();
         let mut warnings = Vec::new();
         if !self.0.is_anchored {
             warnings.push(PolicyWarning::Unanchored);
         }
-        // A chain has dates of its own to judge.
+        // A chain checks validity itself.
         if !parts.iter().any(|rule| rule.is_validity() || rule.is_chain()) {
             warnings.push(PolicyWarning::OutsideValidity);
         }
@@ -172,7 +171,7 @@ impl Policy {
         warnings
     }
 
-    /// Asks the rules, and remembers an admission.
+    /// Evaluates the rules and caches an admission.
     fn evaluate(&self, presented: &Presented, now: Timestamp) -> Result<Verification, Rejection> {
         let certificate = match presented {
             Presented::Certificate(certificate) => certificate,
@@ -181,17 +180,17 @@ impl Policy {
         };
         let (generation, verification) = (self.0.generation, Verification::of(self.0.is_anchored));
         let admitted = if verification.is_proven() { ADMITTED } else { ADMITTED_UNPROVEN };
-        // That of an anchored policy has been looked for before the policy was.
+        // For an anchored policy the caller has already checked the cache.
         if !verification.is_proven() && certificate.verdicts().get(generation, now) == Some(admitted) {
             return Ok(verification);
         }
-        let judgement = self.0.rules.judge(certificate, now);
-        match judgement.answer {
+        let result = self.0.rules.judge(certificate, now);
+        match result.answer {
             Answer::Holds => {
-                certificate.verdicts().put(generation, admitted, now, judgement.until);
+                certificate.verdicts().put(generation, admitted, now, result.until);
                 Ok(verification)
             }
-            Answer::Fails | Answer::CannotTell => Err(Rejection::of(judgement)),
+            Answer::Fails | Answer::CannotTell => Err(Rejection::of(result)),
         }
     }
 }

@@ -2,22 +2,21 @@ use std::{fmt, str::FromStr};
 
 use crate::certificate::{DistinguishedName, NameParseError};
 
-/// A distinguished name as people write it in a rule.
+/// A distinguished name in a rule.
 ///
-/// People copy names out of tools that disagree about the direction: RFC 4514 and .NET print the last
-/// relative name first (`CN=orders, O=Contoso`), openssl and Azure's examples print them as encoded
-/// (`O=Contoso, CN=orders`). A pattern from text therefore matches a name read from either end, and nothing
-/// else: every attribute must be there, in order. A pattern from a [`DistinguishedName`] matches that name
-/// only.
+/// Tools disagree about the order: RFC 4514 and .NET print the last relative name first (`CN=orders, O=Contoso`), openssl
+/// and Azure's examples print the encoding order (`O=Contoso, CN=orders`). A pattern from text therefore matches a name in
+/// either order, and only whole names: every attribute must be present, in order. A pattern from a [`DistinguishedName`]
+/// matches that name only.
 ///
 /// ```
-/// use tower_mtls::{DistinguishedName, NamePattern};
+/// use tower_mtls::{certificate::DistinguishedName, policy::NamePattern};
 ///
 /// let subject: DistinguishedName = "CN=orders,O=Contoso".parse()?;
 /// assert!("O=Contoso, CN=orders".parse::<NamePattern>()?.matches(&subject));
 /// assert!(!"CN=orders".parse::<NamePattern>()?.matches(&subject));
 /// assert!(!NamePattern::from("O=Contoso,CN=orders".parse::<DistinguishedName>()?).matches(&subject));
-/// # Ok::<(), tower_mtls::NameParseError>(())
+/// # Ok::<(), tower_mtls::certificate::NameParseError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern {
@@ -26,7 +25,7 @@ pub struct NamePattern {
 }
 
 impl NamePattern {
-    /// Whether the pattern matches `name`.
+    /// Returns true if the pattern matches `name`.
     pub fn matches(&self, name: &DistinguishedName) -> bool {
         self.name == *name || self.reversed.as_ref() == Some(name)
     }

@@ -1,11 +1,23 @@
 use std::{fmt, sync::Arc};
 
-use super::{answer::Judgement, rule::RuleName};
+use super::{answer::RuleResult, rule::RuleName};
 
-/// Why a caller was not admitted.
+/// The reason why a client was not admitted.
 ///
-/// Meant for logs, metrics and code: the caller itself is never told. Found in the extensions of a refusing
-/// response.
+/// For logs, metrics and code; not sent to the client. A layer inserts it into the extensions of its response.
+///
+/// ```
+/// use tower_mtls::{Policy, certificate::{Clock, Presented, SystemClock}, policy::{Rejection, RejectionKind}};
+///
+/// let policy = Policy::builder().allow_unanchored().build()?;
+/// let rejection = policy.judge(&Presented::Nothing, SystemClock.now()).unwrap_err();
+/// assert_eq!(rejection.kind(), RejectionKind::Missing);
+/// assert_eq!(rejection.to_string(), "no client certificate was presented");
+///
+/// let rejection = Rejection::not_authorized("no role");
+/// assert_eq!(rejection.custom_rule(), Some("no role"));
+/// # Ok::<(), tower_mtls::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionKind,
@@ -17,22 +29,35 @@ impl Rejection {
         Self { kind, rule: None }
     }
 
-    /// The rejection of a judgement that does not hold.
-    pub(super) fn of(judgement: Judgement<'_>) -> Self {
-        Self { kind: judgement.kind, rule: judgement.rule.cloned() }
+    /// The rejection for a result that is not `Holds`.
+    pub(super) fn of(result: RuleResult<'_>) -> Self {
+        Self { kind: result.kind, rule: result.rule.cloned() }
     }
 
-    /// Rejects a caller in an asynchronous decision (`RequireCertificateLayer::authorize`): 403, or `grpc-status: 7`.
+    /// Rejects a client in an asynchronous decision (`RequireCertificateLayer::authorize`): 403, or `grpc-status: 7`.
     ///
-    /// `reason` goes to the log, as the field `rule`, and not to the caller.
+    /// `reason` is logged as the field `rule` and not sent to the client.
+    ///
+    /// ```
+    /// use tower_mtls::policy::{Rejection, RejectionKind};
+    ///
+    /// assert_eq!(Rejection::not_authorized("no role").kind(), RejectionKind::NotAuthorized);
+    /// ```
     pub fn not_authorized(reason: impl Into<Arc<str>>) -> Self {
         Self { kind: RejectionKind::NotAuthorized, rule: Some(RuleName::new(reason)) }
     }
 
-    /// Reports that an asynchronous decision could not be made, as when a database does not respond: 503, or
+    /// Reports that an asynchronous decision could not be made, for example because a database does not respond: 503, or
     /// `grpc-status: 14`.
     ///
-    /// `error` goes to the log, as the field `rule`, and not to the caller.
+    /// `error` is logged as the field `rule` and not sent to the client.
+    ///
+    /// ```
+    /// use tower_mtls::policy::{Rejection, RejectionKind};
+    ///
+    /// let rejection = Rejection::unavailable("connection refused");
+    /// assert_eq!(rejection.kind(), RejectionKind::AuthorizationUnavailable);
+    /// ```
     pub fn unavailable(error: impl fmt::Display) -> Self {
         Self { kind: RejectionKind::AuthorizationUnavailable, rule: Some(RuleName::new(error.to_string())) }
     }
@@ -42,8 +67,8 @@ impl Rejection {
         self.kind
     }
 
-    /// The name of the [custom rule](super::Rule::custom) that failed or could not tell, or that held inside of
-    /// `not`, if it was one; for an asynchronous decision, its reason.
+    /// Name of the [custom rule](super::Rule::custom) that rejected the client, if one did; for an asynchronous decision,
+    /// its reason.
     pub fn custom_rule(&self) -> Option<&str> {
         self.rule.as_ref().map(RuleName::as_str)
     }
@@ -58,15 +83,21 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// The kinds of [`Rejection`].
+/// Kinds of [`Rejection`].
+///
+/// ```
+/// use tower_mtls::policy::RejectionKind;
+///
+/// assert_eq!(RejectionKind::NotTrusted.as_str(), "not_trusted");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// Nobody captured what the caller presented: the operator's error, answered with 500.
+    /// No acceptor captured the client's certificate: a mistake in the setup of the service. Response: 500.
     NotCaptured,
-    /// The caller presented no certificate.
+    /// The client presented no certificate.
     Missing,
-    /// The caller's certificate cannot be read.
+    /// The client's certificate cannot be read.
     Unreadable,
     /// The certificate is not valid yet.
     NotYetValid,
@@ -76,16 +107,16 @@ pub enum RejectionKind {
     NotTrusted,
     /// A chain exists, but not for TLS client authentication.
     WrongPurpose,
-    /// A chain exists, but the key usage of one of its certificates forbids its place there: a CA's without
-    /// keyCertSign, or the caller's with neither digitalSignature nor keyAgreement.
+    /// A chain exists, but a key usage in it is wrong: a CA's without keyCertSign, or the client's with neither
+    /// digitalSignature nor keyAgreement.
     KeyUsage,
-    /// A chain exists, but the root that it ends in has expired or is not valid yet.
+    /// A chain exists, but its root has expired or is not valid yet.
     ExpiredCa,
     /// The issuer is not on the list.
     Issuer,
     /// The subject is not on the list.
     Subject,
-    /// The subject has not exactly one common name, or it is not on the list.
+    /// The subject does not have exactly one common name, or it is not on the list.
     CommonName,
     /// No organizational unit of the subject is on the list.
     OrganizationalUnit,
@@ -101,7 +132,7 @@ pub enum RejectionKind {
     Serial,
     /// No subject alternative name of type URI is on the list.
     Uri,
-    /// There is no SPIFFE ID, or it is not on the list.
+    /// The certificate has no SPIFFE ID, or it is not on the list.
     SpiffeId,
     /// No subject alternative name of type rfc822Name is on the list.
     Email,
@@ -119,17 +150,17 @@ pub enum RejectionKind {
     NotMember,
     /// A rule inside `not` held.
     Excluded,
-    /// A rule of the user's own failed.
+    /// A custom rule failed.
     Custom,
-    /// The asynchronous decision after the rules rejected the caller: see [`Rejection::not_authorized`].
+    /// The asynchronous decision rejected the client: see [`Rejection::not_authorized`].
     NotAuthorized,
-    /// The asynchronous decision could not be made: see [`Rejection::unavailable`]. Answered with 503.
+    /// The asynchronous decision could not be made: see [`Rejection::unavailable`]. Response: 503.
     AuthorizationUnavailable,
-    /// The asynchronous decision took too long, or too many were in progress. Answered with 503.
+    /// The asynchronous decision took too long, or too many were in progress. Response: 503.
     AuthorizationTimeout,
-    /// The asynchronous decision panicked. Answered with 500.
+    /// The asynchronous decision panicked. Response: 500.
     AuthorizationPanicked,
-    /// A policy document answered in its own way.
+    /// A policy document rejected the request.
     Document,
     /// A rule could not be decided.
     Undecidable,
@@ -179,16 +210,14 @@ impl RejectionKind {
 
     fn describe(self) -> &'static str {
         match self {
-            Self::NotCaptured => "nothing captured what the caller presented",
+            Self::NotCaptured => "no listener captured the client certificate",
             Self::Missing => "no client certificate was presented",
             Self::Unreadable => "the client certificate cannot be read",
             Self::NotYetValid => "the client certificate is not valid yet",
             Self::Expired => "the client certificate has expired",
             Self::NotTrusted => "no chain leads from the client certificate to a trusted root",
             Self::WrongPurpose => "the client certificate is not meant for client authentication",
-            Self::KeyUsage => {
-                "a key usage in the client certificate's chain does not allow what the key is used for"
-            }
+            Self::KeyUsage => "a key usage in the client certificate's chain does not allow its use there",
             Self::ExpiredCa => {
                 "the CA at the end of the client certificate's chain has expired or is not valid yet"
             }

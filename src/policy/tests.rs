@@ -1,4 +1,4 @@
-//! The table of the rules, and how their answers combine.
+//! Each rule, and combinations of rules.
 
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
@@ -26,12 +26,12 @@ fn orders() -> Certificate {
 }
 
 fn answer(rule: &Rule, certificate: &Certificate) -> (Answer, RejectionKind) {
-    let judgement = rule.judge(certificate, NOW);
-    (judgement.answer, judgement.kind)
+    let result = rule.judge(certificate, NOW);
+    (result.answer, result.kind)
 }
 
 #[test]
-fn each_rule_holds_for_what_it_names_and_fails_with_its_own_kind_otherwise() {
+fn rules_hold_for_a_listed_value_and_fail_with_their_own_kind_otherwise() {
     let orders = orders();
     let subject = |text: &str| Rule::subject([text.parse().unwrap()]);
     let issuer = |text: &str| Rule::issuer([text.parse().unwrap()]);
@@ -124,9 +124,9 @@ fn names_numbers_and_keys_are_compared_by_their_standards() {
     }
 }
 
-/// Law: what is missing, unreadable or ambiguous never becomes "allowed", by way of `not` least of all.
+/// Missing, unreadable and ambiguous values admit no client, not even through `not`.
 #[test]
-fn not_admits_nobody_whose_claims_cannot_be_read() {
+fn not_admits_no_unreadable_or_ambiguous_value() {
     let named = |parts: &[(DnType, &str)]| self_signed(&Leaf::client("x").subject(parts));
     let contoso = "spiffe://contoso.com/orders";
     let not = |rule| Rule::not(rule);
@@ -148,8 +148,8 @@ fn not_admits_nobody_whose_claims_cannot_be_read() {
             named(&[(DnType::CommonName, "Banned")]),
             Answer::Fails,
         ),
-        ("a name nobody can read", not(Rule::common_name(["banned"])), teletex.clone(), Answer::CannotTell),
-        ("a subject nobody can read", not(subject()), teletex, Answer::CannotTell),
+        ("an unreadable name", not(Rule::common_name(["banned"])), teletex.clone(), Answer::CannotTell),
+        ("an unreadable subject", not(subject()), teletex, Answer::CannotTell),
         (
             "hidden characters",
             not(subject()),
@@ -202,7 +202,7 @@ fn rsa_keys_must_be_at_least_as_long_as_stated() {
 }
 
 #[test]
-fn an_explanation_says_what_each_rule_demands_and_finds() {
+fn explanation_names_demand_and_value_of_each_rule() {
     let certificate = orders();
     let policy = Policy::builder()
         .thumbprint(certificate.sha256_thumbprint())
@@ -212,7 +212,7 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
         .unwrap();
     let presented = certificate.into();
     let explanation = policy.explain(&presented, NOW);
-    let answers: Vec<_> = explanation.steps().iter().map(Step::answer).collect();
+    let answers: Vec<_> = explanation.rules().iter().map(RuleExplanation::answer).collect();
     assert_eq!(answers, [Answer::Holds, Answer::Holds, Answer::Fails, Answer::Holds]);
     assert_eq!(explanation.verdict(), policy.judge(&presented, NOW));
     let text = explanation.to_string();
@@ -232,7 +232,7 @@ fn an_explanation_says_what_each_rule_demands_and_finds() {
 }
 
 #[test]
-fn combinations_that_prove_nothing_are_warned_of() {
+fn combinations_that_prove_nothing_yield_warnings() {
     let name: NamePattern = "CN=orders".parse().unwrap();
     let pin = Policy::builder().require(Rule::spki_sha256([[0; 32]]));
     for (case, builder, expected) in [
@@ -312,12 +312,12 @@ fn groups_combine_three_values() {
 }
 
 #[test]
-fn what_cannot_be_told_refuses() {
+fn undecided_rules_reject() {
     let certificate = orders();
     let thumbprint = certificate.sha256_thumbprint();
     for rule in [
-        Rule::custom("cannot tell", |_, _| Answer::CannotTell),
-        Rule::not(Rule::custom("cannot tell", |_, _| Answer::CannotTell)),
+        Rule::custom("undecided", |_, _| Answer::CannotTell),
+        Rule::not(Rule::custom("undecided", |_, _| Answer::CannotTell)),
     ] {
         let policy = Policy::builder().thumbprint(thumbprint).require(rule).build().unwrap();
         let rejection = policy.judge(&certificate.clone().into(), NOW).unwrap_err();
@@ -326,7 +326,7 @@ fn what_cannot_be_told_refuses() {
 }
 
 #[test]
-fn presence_and_readability_come_before_any_rule() {
+fn missing_and_unreadable_certificates_are_rejected_before_any_rule() {
     let policy =
         Policy::builder().require(Rule::custom("anyone", |_, _| true)).allow_unanchored().build().unwrap();
     let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
@@ -335,7 +335,7 @@ fn presence_and_readability_come_before_any_rule() {
 }
 
 #[test]
-fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
+fn validity_is_checked_on_every_request_even_with_a_cached_verdict() {
     let certificate = self_signed(&Leaf::client("orders").from(NOON - 10).until(NOON + 10));
     let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
     let presented = certificate.into();
@@ -354,7 +354,7 @@ fn validity_is_judged_on_every_request_even_when_a_verdict_is_remembered() {
 }
 
 #[test]
-fn verdicts_of_one_policy_do_not_pass_for_another() {
+fn cached_verdict_counts_for_its_own_policy_only() {
     let certificate = orders();
     let presented = Presented::from(certificate.clone());
     let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
@@ -366,7 +366,7 @@ fn verdicts_of_one_policy_do_not_pass_for_another() {
 }
 
 #[test]
-fn a_custom_rule_is_asked_every_time() {
+fn custom_rule_is_evaluated_on_every_request() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = AtomicUsize::new(0);
     let rule = move |_: &Certificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
@@ -377,7 +377,7 @@ fn a_custom_rule_is_asked_every_time() {
 }
 
 #[test]
-fn a_replaced_policy_judges_at_once() {
+fn replaced_policy_is_effective_at_once() {
     let certificate = orders();
     let presented = Presented::from(certificate.clone());
     let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
@@ -393,7 +393,7 @@ fn a_replaced_policy_judges_at_once() {
 }
 
 #[test]
-fn policies_that_prove_nothing_are_refused_at_build() {
+fn policies_that_prove_nothing_are_errors_at_build() {
     let name: NamePattern = "CN=orders".parse().unwrap();
     let zero = Thumbprint::Sha256([0; 32]);
     let anchored = || Rule::thumbprint([zero]);
@@ -437,7 +437,7 @@ fn policies_that_prove_nothing_are_refused_at_build() {
 }
 
 #[test]
-fn a_text_that_lies_about_a_name_does_not_match() {
+fn text_that_resembles_a_name_does_not_match() {
     let lying = [(DnType::OrganizationName, "x, CN=admin"), (DnType::CommonName, "foo/O=Contoso")];
     let certificate = self_signed(&Leaf::client("x").subject(&lying));
     for text in ["CN=admin,O=x", "CN=foo,O=Contoso", "CN=foo,O=x", "CN=admin"] {

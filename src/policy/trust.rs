@@ -4,7 +4,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
     Answer, RejectionKind,
-    answer::Judgement,
+    answer::RuleResult,
     chain::{self, ChainVerdict, Root},
 };
 use crate::{
@@ -13,53 +13,77 @@ use crate::{
     pem::{self, PemError},
 };
 
-/// The roots that callers' chains may end in.
+/// Roots in which clients' chains may end.
 ///
-/// A chain is judged as RFC 5280 says, by `rustls-webpki` and here: signatures, names, dates, basic and name
-/// constraints, and extended key usage for TLS client authentication on every certificate that limits it.
-/// Intermediates come from the caller's handshake. Cheap to clone.
+/// Chains are verified as RFC 5280 requires, by `rustls-webpki` and here: signatures, names, validity periods, basic and
+/// name constraints, and extended key usage for TLS client authentication on every certificate that limits it.
+/// Intermediates come from the client's handshake. Cheap to clone.
 ///
-/// Two checks are OpenSSL's and .NET's as well, and stricter than webpki's:
+/// Two checks are stricter than webpki's, and the same as OpenSSL's and .NET's:
 /// 1. *Key usage*, where a certificate has the extension: a CA's must include keyCertSign, the root's too
-///    ([`RejectionKind::KeyUsage`]), and the caller's must include digitalSignature or keyAgreement.
-/// 2. *The root's dates*: no chain may end in a root that has expired or is not valid yet
-///    ([`RejectionKind::ExpiredCa`]), unless [`allow_expired_ca`](Self::allow_expired_ca) says so. Of several
-///    roots with the same name and key, one that is valid is enough.
+///    ([`RejectionKind::KeyUsage`]), and the client's must include digitalSignature or keyAgreement.
+/// 2. *Validity of the root*: a chain that ends in a root outside its validity period is rejected
+///    ([`RejectionKind::ExpiredCa`]), unless [`allow_expired_ca`](Self::allow_expired_ca) is called. Of several roots
+///    with the same name and key, one valid root is enough.
 ///
-/// A certificate that may sign others (CA:TRUE, as `openssl req -x509` makes them) is never accepted as a
-/// caller's own, even if it is listed as a root: pin such a certificate by its thumbprint.
+/// A root is a CA certificate, or a self-signed client certificate that is not a CA (`CA:FALSE`), which admits itself
+/// only. Other leaf certificates are an error: list the CA that issued them, or pin them with
+/// [`PolicyBuilder::thumbprint`](super::PolicyBuilder::thumbprint). A CA certificate (`CA:TRUE`, the default of
+/// `openssl req -x509`) is never accepted as a client certificate, even if it is listed: pin it by its thumbprint.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+/// # let (ca_key, client_key) = (KeyPair::generate()?, KeyPair::generate()?);
+/// # let mut params = CertificateParams::default();
+/// # params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+/// # let ca_pem = params.self_signed(&ca_key)?.pem();
+/// # let mut client = CertificateParams::default();
+/// # client.distinguished_name.push(rcgen::DnType::CommonName, "orders");
+/// # let client_pem = client.signed_by(&client_key, &Issuer::new(params, ca_key))?.pem();
+/// use tower_mtls::{Policy, TrustAnchors};
+///
+/// let roots = TrustAnchors::from_pem(&ca_pem)?;
+/// assert_eq!(roots.len(), 1);
+/// assert!(Policy::builder().trust(roots).build().is_ok());
+///
+/// let error = TrustAnchors::from_pem(ca_pem + &client_pem).unwrap_err().to_string();
+/// assert!(error.contains("CN=orders") && error.contains("is not a CA certificate"), "{error}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TrustAnchors(Arc<Inner>);
 
 struct Inner {
     anchors: Vec<TrustAnchor<'static>>,
-    /// The certificates of `anchors`, one for one.
+    /// One entry per anchor, in the same order.
     roots: Vec<Root>,
     generation: Generation,
 }
 
-/// A chain that failed is tried again after this many seconds: one of its certificates may have become valid.
+/// Seconds before a failed chain is verified again: one of its certificates may have become valid.
 const RETRY_AFTER: i64 = 60;
 
 impl TrustAnchors {
-    /// Trusts the certificates of a PEM text, as [`pem`](crate::pem) reads it; it must have at least one, and
-    /// nothing else than certificates and comments.
+    /// Reads roots from a PEM text (see [`pem`](crate::pem)) of one or more certificates, and comments.
     ///
     /// # Errors
     ///
-    /// 1. [`TrustError::Pem`]: the text is not PEM, has no certificate, or a block that is not a certificate.
-    /// 2. [`TrustError::Certificate`]: one of the certificates cannot be read as a root.
-    /// 3. [`TrustError::NoAlgorithms`]: neither `aws-lc-rs` nor `ring` is enabled.
+    /// 1. [`TrustError::NoAlgorithms`]: neither `aws-lc-rs` nor `ring` is enabled.
+    /// 2. [`TrustError::Pem`]: the text is not PEM, has no certificate, or has a block that is not a certificate.
+    /// 3. [`TrustError::Certificate`]: a certificate cannot be read as a root.
+    /// 4. [`TrustError::Leaf`]: a certificate is neither a CA certificate nor self-signed.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
         let certificates = pem::authorities(pem.as_ref()).map_err(TrustError::Pem)?;
         Self::new(certificates.iter().map(|(line, der)| (Some(*line), der.as_ref())))
     }
 
-    /// Trusts DER-encoded certificates; there must be at least one.
+    /// Reads roots from one or more DER-encoded certificates.
     ///
     /// # Errors
     ///
-    /// As [`from_pem`](Self::from_pem), without the first.
+    /// As [`from_pem`](Self::from_pem), with [`TrustError::Empty`] in place of [`TrustError::Pem`].
     pub fn from_der<'a>(roots: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TrustError> {
         Self::new(roots.into_iter().map(|der| (None, der)))
     }
@@ -69,7 +93,11 @@ impl TrustAnchors {
             return Err(TrustError::NoAlgorithms);
         }
         let read = roots.enumerate().map(|(index, (line, der))| {
-            Root::read(der).map_err(|problem| TrustError::Certificate { index, line, problem })
+            let read = Root::read(der).map_err(|problem| TrustError::Certificate { index, line, problem })?;
+            match &read.1 {
+                root if root.is_leaf() => Err(TrustError::Leaf { index, line, subject: root.subject() }),
+                _ => Ok(read),
+            }
         });
         let (anchors, roots): (Vec<_>, Vec<_>) = read.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         if anchors.is_empty() {
@@ -78,9 +106,9 @@ impl TrustAnchors {
         Ok(Self(Arc::new(Inner { anchors, roots, generation: Generation::next() })))
     }
 
-    /// Accepts chains to these roots before and after the roots' own validity periods. Default: off.
+    /// Accepts chains to these roots outside the roots' own validity periods. Default: off.
     ///
-    /// The dates of intermediates and of the caller's certificate are judged all the same. Roots that
+    /// The validity periods of intermediates and of the client certificate are still checked. Roots that
     /// [`union`](Self::union) adds later keep their own setting.
     #[must_use]
     pub fn allow_expired_ca(self) -> Self {
@@ -91,7 +119,7 @@ impl TrustAnchors {
         Self(Arc::new(Inner { anchors: self.0.anchors.clone(), roots, generation: Generation::next() }))
     }
 
-    /// Trusts the roots of both sets.
+    /// Returns the roots of both sets.
     #[must_use]
     pub fn union(self, other: &Self) -> Self {
         let anchors = [self.0.anchors.as_slice(), &other.0.anchors].concat();
@@ -108,19 +136,19 @@ impl TrustAnchors {
         self.0.anchors.len()
     }
 
-    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
+    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         match self.verdict(certificate, now) {
             Some((verdict, until)) => {
-                Judgement::lasting(verdict == ChainVerdict::Trusted, verdict.kind()).no_longer_than(until)
+                RuleResult::cacheable(verdict == ChainVerdict::Trusted, verdict.kind()).valid_until(until)
             }
-            None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
+            None => RuleResult::uncached(Answer::CannotTell, RejectionKind::Undecidable),
         }
     }
 
-    /// A verdict, remembered or reached now, and the last second in which it stands.
+    /// The cached or a new verdict, and the last second in which it is valid.
     fn verdict(&self, certificate: &Certificate, now: Timestamp) -> Option<(ChainVerdict, Timestamp)> {
         if let Some(code) = certificate.chains().get(self.0.generation, now) {
-            // How long the verdict stands is remembered with it: asked again each second, never longer.
+            // The cache checks the verdict's own end on each lookup.
             return Some((ChainVerdict::from_code(code), now));
         }
         chain::unix_time(now)?;
@@ -133,7 +161,7 @@ impl TrustAnchors {
         Some((verdict, until))
     }
 
-    /// Whether this very certificate is listed as a root.
+    /// Returns true if exactly this certificate is listed as a root.
     #[cfg(feature = "apim")]
     pub(crate) fn lists(&self, certificate: &Certificate) -> bool {
         self.0.roots.iter().any(|root| root.der() == certificate.der())
@@ -143,12 +171,12 @@ impl TrustAnchors {
         &self.0.roots
     }
 
-    /// Why no chain stands, in words; None if one does.
+    /// Reason why the chain is not trusted; None if it is.
     pub(super) fn failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
         self.verdict(certificate, now)?.0.describe()
     }
 
-    /// As [`failure`](Self::failure), if the chain was judged lately: nothing is verified for it.
+    /// As [`failure`](Self::failure), from a cached verdict only: verifies no chain.
     #[cfg(feature = "apim")]
     pub(crate) fn known_failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
         ChainVerdict::from_code(certificate.chains().get(self.0.generation, now)?).describe()
@@ -161,23 +189,40 @@ impl fmt::Debug for TrustAnchors {
     }
 }
 
-/// Why roots could not be taken into a [`TrustAnchors`].
+/// Error of [`TrustAnchors::from_pem`] and [`TrustAnchors::from_der`].
+///
+/// ```
+/// use tower_mtls::policy::{TrustAnchors, TrustError};
+///
+/// assert_eq!(TrustAnchors::from_der([]).unwrap_err(), TrustError::Empty);
+/// assert!(matches!(TrustAnchors::from_pem("no certificate"), Err(TrustError::Pem(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustError {
-    /// The text is not PEM, has no certificate, or a block that is not a certificate.
+    /// The text is not PEM, has no certificate, or has a block that is not a certificate.
     Pem(PemError),
     /// A certificate cannot be read as a root.
     #[non_exhaustive]
     Certificate {
-        /// Its position, from 0.
+        /// Position, from 0.
         index: usize,
-        /// Its line in the PEM text, from 1.
+        /// Line in the PEM text, from 1.
         line: Option<usize>,
-        /// What is wrong with it.
+        /// Reason, as text.
         problem: String,
     },
-    /// There was no certificate at all.
+    /// A certificate is neither a CA certificate nor self-signed, so no chain can end in it.
+    #[non_exhaustive]
+    Leaf {
+        /// Position, from 0.
+        index: usize,
+        /// Line in the PEM text, from 1.
+        line: Option<usize>,
+        /// Subject of the certificate.
+        subject: String,
+    },
+    /// The list is empty.
     Empty,
     /// The crate was built without a crypto provider.
     NoAlgorithms,
@@ -185,16 +230,31 @@ pub enum TrustError {
 
 impl fmt::Display for TrustError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let position = match self {
+            Self::Certificate { index, line, .. } | Self::Leaf { index, line, .. } => (*index, *line),
+            Self::Pem(error) => return error.fmt(f),
+            Self::Empty => {
+                return f.write_str("no root certificate: every client would be rejected; add one");
+            }
+            Self::NoAlgorithms => {
+                return f.write_str(
+                    "no crypto provider: chains cannot be verified; enable `aws-lc-rs` or `ring`",
+                );
+            }
+        };
+        match position {
+            (_, Some(line)) => write!(f, "line {line}: ")?,
+            (index, None) => write!(f, "certificate {}: ", index + 1)?,
+        }
         match self {
-            Self::Pem(error) => error.fmt(f),
-            Self::Certificate { line: Some(line), problem, .. } => {
-                write!(f, "line {line}: this certificate cannot be read as a root: {problem}")
+            Self::Leaf { subject, .. } => write!(
+                f,
+                "{subject:?} is not a CA certificate; list the CA that issued it, or pin it by its thumbprint"
+            ),
+            Self::Certificate { problem, .. } => {
+                write!(f, "this certificate cannot be read as a root: {problem}")
             }
-            Self::Certificate { index, problem, .. } => {
-                write!(f, "certificate {} cannot be read as a root: {problem}", index + 1)
-            }
-            Self::Empty => f.write_str("no root certificate was given, so nobody would pass"),
-            Self::NoAlgorithms => f.write_str("enable the feature `aws-lc-rs` or `ring` to verify chains"),
+            _ => Ok(()),
         }
     }
 }

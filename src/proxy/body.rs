@@ -14,22 +14,40 @@ use super::{
 };
 
 pin_project! {
-    /// A request's body on its way to the upstream: untouched, but for trailers that claim what the caller may
-    /// not claim or what the gateway has said itself, which some servers merge into the header fields.
+    /// Body of a request to the upstream. Data passes unchanged; trailers that claim an identity or origin, or that repeat
+    /// a field of the proxy, are removed: some servers merge trailers into the header fields.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::{Request, Response};
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower::{ServiceExt, service_fn};
+    /// use tower_mtls::{ReverseProxy, proxy::ProxyBody};
+    ///
+    /// let upstream = service_fn(|request: Request<ProxyBody<Full<bytes::Bytes>>>| async move {
+    ///     let body = request.into_body().collect().await?.to_bytes();
+    ///     Ok::<_, std::convert::Infallible>(Response::new(body))
+    /// });
+    /// let proxy = ReverseProxy::new(upstream, "/orders", "https://orders.internal".parse()?);
+    /// let request = Request::post("/orders/42").body(Full::from("paid"))?;
+    /// assert_eq!(proxy.oneshot(request).await?.into_body(), "paid");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Debug, Default)]
     pub struct ProxyBody<B> {
         #[pin]
         inner: B,
-        // Fields that the gateway has set itself, folded: no trailer takes their place. Hardly ever any.
-        ours: Vec<String>,
-        // Removed in addition to the identity headers.
+        // Names of the fields that the proxy sets, folded: a trailer must not replace them. Rarely any.
+        set_by_proxy: Vec<String>,
+        // Further names to remove.
         removed: Arc<[HeaderPattern]>,
     }
 }
 
 impl<B> ProxyBody<B> {
-    pub(super) fn new(inner: B, ours: Vec<String>, removed: Arc<[HeaderPattern]>) -> Self {
-        Self { inner, ours, removed }
+    pub(super) fn new(inner: B, set_by_proxy: Vec<String>, removed: Arc<[HeaderPattern]>) -> Self {
+        Self { inner, set_by_proxy, removed }
     }
 }
 
@@ -47,8 +65,8 @@ impl<B: Body> Body for ProxyBody<B> {
             if let Some(trailers) = frame.trailers_mut() {
                 remove_hop_by_hop(trailers);
                 remove_claims(trailers, this.removed);
-                remove_folded(trailers, this.ours);
-                // What addresses, frames or authorises a message may not come behind it (RFC 9110, section 6.5.1).
+                remove_folded(trailers, this.set_by_proxy);
+                // Fields that address, frame or authorize a message are not trailers (RFC 9110, section 6.5.1).
                 for name in [
                     header::AUTHORIZATION,
                     header::CONTENT_LENGTH,

@@ -1,4 +1,4 @@
-//! What may and may not cross a proxy.
+//! Header fields that a proxy removes, joins and sets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -42,7 +42,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes headers by which the caller could claim another identity or origin, and the `removed` ones.
+/// Removes headers that claim an identity or origin, and the `removed` ones.
 pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) {
     let is_claim = |name: &str| is_claim(name) || removed.iter().any(|pattern| pattern.matches_text(name));
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
@@ -50,7 +50,7 @@ pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) 
         headers.remove(name);
     }
     headers.remove(header::PROXY_AUTHORIZATION);
-    // Trailers that will not come are not announced.
+    // Removed trailers must not be announced.
     let announced: Vec<_> = headers
         .get_all(header::TRAILER)
         .iter()
@@ -67,38 +67,48 @@ pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) 
     }
 }
 
-/// Whether a caller's field by this name never reaches the upstream as it came: hop-by-hop, a claim of an identity
-/// or origin, or `Host`. The claims are a list of names that servers are known to believe, not a guarantee.
+/// Returns true if a client's field with this name does not reach the upstream as sent: hop-by-hop fields, claims of an
+/// identity or origin, and `Host`. The claims are a list of names that servers are known to trust, not a guarantee.
 ///
-/// Nothing may be decided by such a field behind the proxy: there it is gone, or the proxy's own.
+/// Behind the proxy such a field is absent or the proxy's own, so no decision can depend on the client's.
+///
+/// ```
+/// use http::header;
+/// use tower_mtls::proxy::is_removed;
+///
+/// assert!(is_removed(&"x-forwarded-client-cert".parse()?));
+/// assert!(is_removed(&header::CONNECTION));
+/// assert!(!is_removed(&header::ACCEPT));
+/// # Ok::<(), http::header::InvalidHeaderName>(())
+/// ```
 pub fn is_removed(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
         || [header::TE, header::HOST, header::EXPECT, header::PROXY_AUTHORIZATION].contains(name)
         || is_claim(name.as_str())
 }
 
-/// Removes fields by these names, whatever their punctuation, unless they address or frame the message.
+/// Removes fields with these names, ignoring punctuation, unless they address or frame the message.
 pub(super) fn remove_folded(headers: &mut HeaderMap, folded_names: &[String]) {
     if folded_names.is_empty() {
         return;
     }
-    let is_meant = |name: &HeaderName| folded_names.contains(&folded(name.as_str()));
-    let meant: Vec<HeaderName> =
-        headers.keys().filter(|name| is_meant(name) && is_free(name)).cloned().collect();
-    for name in meant {
+    let is_listed = |name: &HeaderName| folded_names.contains(&folded(name.as_str()));
+    let listed: Vec<HeaderName> =
+        headers.keys().filter(|name| is_listed(name) && is_settable(name)).cloned().collect();
+    for name in listed {
         headers.remove(name);
     }
 }
 
-/// Whether a field may be set from outside: it neither addresses nor frames the message, and belongs to no one
-/// connection.
-pub(super) fn is_free(name: &HeaderName) -> bool {
-    const OTHERS: [HeaderName; 4] = [header::HOST, header::TE, header::TRAILER, header::CONTENT_LENGTH];
-    !HOP_BY_HOP.contains(name) && !OTHERS.contains(name)
+/// Returns true if a [`Rewrite`](super::Rewrite) can set the field: it does not address or frame the message, or belong to
+/// one connection.
+pub(super) fn is_settable(name: &HeaderName) -> bool {
+    const ADDRESSING: [HeaderName; 4] = [header::HOST, header::TE, header::TRAILER, header::CONTENT_LENGTH];
+    !HOP_BY_HOP.contains(name) && !ADDRESSING.contains(name)
 }
 
-/// Removes the expectation of `100 (Continue)`: whoever serves the caller meets it as soon as the body is asked
-/// for, which is when there is a connection to the upstream.
+/// Removes the expectation of `100 (Continue)`: the server sends that response when the body is first polled, which is
+/// after the connection to the upstream is established.
 pub(super) fn remove_expectation(headers: &mut HeaderMap) {
     let is_met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if headers.get_all(header::EXPECT).iter().all(is_met) {
@@ -106,23 +116,40 @@ pub(super) fn remove_expectation(headers: &mut HeaderMap) {
     }
 }
 
-/// Joins the pieces into which HTTP/2 splits a cookie.
+/// Joins `Cookie` fields, into which HTTP/2 splits one (RFC 9113, section 8.2.3).
 pub(super) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;
     }
     let joined = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-    // Joined out of valid values, it is one.
+    // Valid, since its parts are.
     if let Ok(joined) = HeaderValue::from_bytes(&joined.join(&b"; "[..])) {
         headers.insert(header::COOKIE, joined);
     }
 }
 
-/// Which fields tell the upstream where a request came from.
+/// Fields that report the client's address, protocol and host to the upstream.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{ReverseProxyLayer, proxy::{Forwarded, ProxyBody}};
+///
+/// let upstream = service_fn(|request: Request<ProxyBody<String>>| async move {
+///     Ok::<_, std::convert::Infallible>(Response::new(request.headers()["forwarded"].clone()))
+/// });
+/// let layer = ReverseProxyLayer::new("/", "https://orders.internal".parse()?).forwarded(Forwarded::Rfc7239);
+/// let request = Request::get("/").header("host", "orders.example.com").body(String::new())?;
+/// let response = layer.layer(upstream).oneshot(request).await?;
+/// assert_eq!(response.into_body(), r#"proto=https;host="orders.example.com""#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Forwarded {
-    /// None. The caller's own are removed all the same.
+    /// None. The client's own are still removed.
     #[default]
     Nothing,
     /// `X-Forwarded-For`, `-Proto` and `-Host`.
@@ -134,7 +161,7 @@ pub enum Forwarded {
 }
 
 impl Forwarded {
-    /// Sets the fields for a caller that came over TLS from `remote` and asked for `host`.
+    /// Sets the fields for a request over TLS from `remote` for `host`.
     pub(super) fn set(self, headers: &mut HeaderMap, remote: Option<SocketAddr>, host: Option<&HeaderValue>) {
         let address = remote.map(|remote| remote.ip().to_canonical());
         if matches!(self, Self::XForwarded | Self::Both) {

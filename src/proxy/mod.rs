@@ -1,35 +1,33 @@
-//! Forwarding a request: a streaming reverse proxy service.
+//! A streaming reverse proxy service.
 //!
-//! [`ReverseProxy`] rewrites a request's head and hands it to an inner client, usually an
-//! [`IdentityLayer`](crate::IdentityLayer) over an [`MtlsClient`](crate::MtlsClient). Bodies and trailers pass
-//! through frame by frame, untouched and unbuffered, in both directions, but for request trailers that belong to
-//! points 4 and 5. Of the head it changes
+//! [`ReverseProxy`] rewrites the head of a request and calls an inner client, usually an
+//! [`IdentityLayer`](crate::IdentityLayer) over an [`MtlsClient`](crate::MtlsClient). Bodies and trailers pass unchanged and
+//! unbuffered in both directions, except for request trailers of points 4 and 5. It changes
 //!
 //! 1. the target: the route's path prefix is replaced by the upstream's path, scheme and authority become the
 //!    upstream's, the query stays;
-//! 2. the Host: the upstream's, or the caller's if [`preserve_host`](ReverseProxyLayer::preserve_host) says so;
-//! 3. hop-by-hop fields (RFC 9110, section 7.6.1), those that `Connection` names included, in requests and
+//! 2. the Host: the upstream's, or the client's with [`preserve_host`](ReverseProxyLayer::preserve_host);
+//! 3. hop-by-hop fields (RFC 9110, section 7.6.1), including those that `Connection` names: removed from requests and
 //!    responses; `TE: trailers` stays, since gRPC needs it;
-//! 4. the fields of a list by which callers could claim an identity, an origin or another target (`Client-Cert`,
+//! 4. fields that claim an identity, an origin or another target (`Client-Cert`,
 //!    `X-Forwarded-Client-Cert`, `X-ARR-ClientCert*`, `X-SSL-*`, `Forwarded`, `X-Forwarded-*`, `X-Original-URL`,
-//!    `Remote-User`, ... in any case and with underscores or dots; [`is_removed`] knows all), and those of
-//!    [`remove_request_headers`](ReverseProxyLayer::remove_request_headers): removed on every request. It is a list,
-//!    not a guarantee: an upstream that believes a header of another name needs it to be added;
-//! 5. `Forwarded` and `X-Forwarded-*`: set anew if [`forwarded`](ReverseProxyLayer::forwarded) asks for them;
-//!    then what a [`Rewrite`] in the request's extensions sets, which may also name another upstream for this request;
-//! 6. `Expect: 100-continue`: removed, since the server meets it when the body is asked for;
+//!    `Remote-User`, ... in any case and with underscores or dots; see [`is_removed`]), and those of
+//!    [`remove_request_headers`](ReverseProxyLayer::remove_request_headers): removed from every request. A list,
+//!    not a guarantee: if the upstream trusts a header of another name, add it;
+//! 5. `Forwarded` and `X-Forwarded-*`: set if [`forwarded`](ReverseProxyLayer::forwarded) is configured; then the fields of
+//!    a [`Rewrite`] in the request's extensions, which can also set another upstream for the request;
+//! 6. `Expect: 100-continue`: removed, since the server responds to it when the body is first polled;
 //! 7. several `Cookie` fields, into which HTTP/2 splits one: joined again (RFC 9113, section 8.2.3).
 //!
-//! Of a response it changes the hop-by-hop fields and the version, which is that of the upstream's connection: an
-//! `HTTP/1.0` response reaches HTTP/1.1 callers as HTTP/1.1.
+//! In responses it removes hop-by-hop fields and sets the version to HTTP/1.1; the server sends that of its own connection.
 //!
-//! A request that asks to switch protocols (`Upgrade`, WebSocket above all) is passed on over HTTP/1.1; if the
-//! upstream agrees, a [`Tunnel`] carries the octets both ways. The server must serve connections with upgrades.
-//! Not passed on is what would lead around the proxy: HTTP itself (`h2c`) and TLS.
+//! A request to switch protocols (`Upgrade`, for example WebSocket) is forwarded over HTTP/1.1; if the upstream agrees, a
+//! [`Tunnel`] copies the bytes both ways. The server must serve connections with upgrades. `Upgrade` to HTTP (`h2c`) or TLS
+//! is removed: requests inside would bypass the proxy.
 //!
-//! Routing, path rules and answers to failures are the gateway's: the path that arrives here is used as it is. A
-//! path outside of the prefix, or too long for a URI once it is rewritten, is not sent anywhere:
-//! [`ClientErrorKind::InvalidUri`](crate::ClientErrorKind::InvalidUri).
+//! Routing, path rules and responses to failures belong to the application: the path is used as received. A request with a
+//! path outside the prefix, or too long for a URI after the rewrite, is not sent:
+//! [`ClientErrorKind::InvalidUri`](crate::outbound::ClientErrorKind::InvalidUri).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

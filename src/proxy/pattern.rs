@@ -4,9 +4,9 @@ use http::HeaderName;
 
 use crate::claims::{folded, matches};
 
-/// Request headers that are removed: one name, or with a `*` at its end all that begin with it (`x-corp-*`).
+/// Request headers to remove: one name, or a prefix with a `*` at its end (`x-corp-*`).
 ///
-/// Letter case does not matter, and any other punctuation counts as `-`, so `x-corp-*` also stands for `X_Corp_User`.
+/// Letter case is ignored, and other punctuation counts as `-`: `x-corp-*` also matches `X_Corp_User`.
 ///
 /// ```
 /// use tower_mtls::proxy::HeaderPattern;
@@ -22,8 +22,8 @@ use crate::claims::{folded, matches};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderPattern(Box<str>);
 
-/// Fields without which a request is another one, or none.
-const NEEDED: [&str; 18] = [
+/// Fields that frame, address or describe a request.
+const REQUIRED: [&str; 18] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -45,7 +45,7 @@ const NEEDED: [&str; 18] = [
 ];
 
 impl HeaderPattern {
-    /// Whether it stands for this name.
+    /// Returns true if the pattern matches this name.
     pub fn matches(&self, name: &HeaderName) -> bool {
         self.matches_text(name.as_str())
     }
@@ -61,27 +61,34 @@ impl FromStr for HeaderPattern {
     /// # Errors
     ///
     /// 1. The text, without a `*` at its end, is not the name of a header.
-    /// 2. It stands for a header that frames, addresses or describes a request, such as `Host` or `Content-Length`.
+    /// 2. It matches a header that frames, addresses or describes a request, such as `Host` or `Content-Length`.
     fn from_str(text: &str) -> Result<Self, HeaderPatternError> {
         let (name, end) = text.strip_suffix('*').map_or((text, ""), |prefix| (prefix, "*"));
         if name.contains('*') || name.parse::<HeaderName>().is_err() {
             return Err(HeaderPatternError::NotAName);
         }
         let pattern = Self(format!("{}{end}", folded(name)).into());
-        match NEEDED.iter().find(|needed| pattern.matches_text(needed)) {
+        match REQUIRED.iter().find(|needed| pattern.matches_text(needed)) {
             Some(needed) => Err(HeaderPatternError::Needed(needed)),
             None => Ok(pattern),
         }
     }
 }
 
-/// Why a text is not a [`HeaderPattern`].
+/// Error of parsing a [`HeaderPattern`].
+///
+/// ```
+/// use tower_mtls::proxy::{HeaderPattern, HeaderPatternError};
+///
+/// assert_eq!("h*".parse::<HeaderPattern>(), Err(HeaderPatternError::Needed("host")));
+/// assert_eq!("x-*-id".parse::<HeaderPattern>(), Err(HeaderPatternError::NotAName));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderPatternError {
-    /// Not the name of a header, nor the beginning of one and a `*`.
+    /// Not a header name, or a prefix of one with a `*` at its end.
     NotAName,
-    /// It stands for this header, which requests need.
+    /// The pattern matches this header, which requests need.
     Needed(&'static str),
 }
 
@@ -89,7 +96,7 @@ impl fmt::Display for HeaderPatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAName => f.write_str("is not a header name"),
-            Self::Needed(name) => write!(f, "stands for {name}, which requests need"),
+            Self::Needed(name) => write!(f, "matches {name}, which requests need"),
         }
     }
 }
@@ -101,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_a_name_or_a_prefix_of_headers_that_requests_can_do_without() {
+    fn pattern_is_a_name_or_prefix_of_headers_that_requests_do_not_need() {
         use HeaderPatternError::{Needed, NotAName};
         for (text, expected) in [
             ("x-my-identity", Ok("x-my-identity")),

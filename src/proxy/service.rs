@@ -16,12 +16,22 @@ use tower_service::Service;
 use super::{
     Forwarded, HeaderPattern, ProxyBody, Rewrite, Upstream,
     headers::{join_cookies, remove_claims, remove_expectation, remove_hop_by_hop},
-    target::rest_of,
+    target::without_prefix,
     tunnel::{self, Tunnel, TunnelSlot},
 };
 use crate::{inbound::remote_addr, outbound::TunnelGuard};
 
-/// Layer of [`ReverseProxy`]. See the [module](super) for what it changes.
+/// Layer of [`ReverseProxy`]. See the [module](super) for the changes to requests and responses.
+///
+/// ```
+/// use tower::Layer;
+/// use tower_mtls::{ReverseProxy, ReverseProxyLayer};
+///
+/// let layer = ReverseProxyLayer::new("/orders", "https://orders.internal/api".parse()?).preserve_host();
+/// let proxy: ReverseProxy<&str> = layer.layer("client");
+/// assert_eq!(*proxy.get_ref(), "client");
+/// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReverseProxyLayer {
     route: Route,
@@ -38,7 +48,7 @@ struct Route {
 }
 
 impl ReverseProxyLayer {
-    /// Sends requests below the path `prefix` to `upstream`, whose path replaces the prefix: with the prefix
+    /// Sends requests with the path `prefix` to `upstream`, whose path replaces the prefix: with the prefix
     /// `/orders` and the upstream `https://host/api`, `/orders/42` becomes `https://host/api/42`.
     pub fn new(prefix: &str, upstream: Upstream) -> Self {
         let prefix = prefix.trim_end_matches('/').into();
@@ -46,26 +56,25 @@ impl ReverseProxyLayer {
         Self { route: Route { prefix, upstream, preserve_host: false, forwarded, removed } }
     }
 
-    /// Sends the caller's Host instead of the upstream's. Default: off.
+    /// Sends the client's Host instead of the upstream's. Default: off.
     ///
-    /// On HTTP/2 it becomes the `:authority`, while the connection goes to the upstream all the same.
+    /// On HTTP/2 it becomes the `:authority`; the connection still goes to the upstream.
     #[must_use]
     pub fn preserve_host(mut self) -> Self {
         self.route.preserve_host = true;
         self
     }
 
-    /// Tells the upstream where requests came from. Default: [`Forwarded::Nothing`].
+    /// Reports the client's address, protocol and host to the upstream. Default: [`Forwarded::Nothing`].
     ///
-    /// The caller's address is the one that the acceptor captured; without one it is left out.
+    /// The client's address is the one that the acceptor captured; without one it is omitted.
     #[must_use]
     pub fn forwarded(mut self, forwarded: Forwarded) -> Self {
         self.route.forwarded = forwarded;
         self
     }
 
-    /// Removes these headers, and trailers, from requests besides the list that is always removed, before the proxy
-    /// sets its own. Default: none.
+    /// Removes further headers and trailers from requests, before the proxy sets its own. Default: none.
     #[must_use]
     pub fn remove_request_headers(mut self, patterns: impl IntoIterator<Item = HeaderPattern>) -> Self {
         self.route.removed = patterns.into_iter().collect();
@@ -81,20 +90,63 @@ impl<S> Layer<S> for ReverseProxyLayer {
     }
 }
 
-/// Service made by [`ReverseProxyLayer`].
+/// Reverse proxy service. See the [module](super).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::{Request, Response};
+/// use tower::{ServiceExt, service_fn};
+/// use tower_mtls::{ReverseProxy, proxy::ProxyBody};
+///
+/// let client = service_fn(|request: Request<ProxyBody<String>>| async move {
+///     Ok::<_, std::convert::Infallible>(Response::new(request.uri().to_string()))
+/// });
+/// let proxy = ReverseProxy::new(client, "/orders", "https://orders.internal/api".parse()?);
+/// let response = proxy.oneshot(Request::get("/orders/42").body(String::new())?).await?;
+/// assert_eq!(response.into_body(), "https://orders.internal/api/42");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReverseProxy<S> {
     inner: S,
     route: Arc<Route>,
 }
 
+impl<S> ReverseProxy<S> {
+    /// Sends requests with the path `prefix` to `upstream` over `inner`, with the defaults of [`ReverseProxyLayer`].
+    pub fn new(inner: S, prefix: &str, upstream: Upstream) -> Self {
+        ReverseProxyLayer::new(prefix, upstream).layer(inner)
+    }
+
+    /// Returns the layer of this service: [`ReverseProxyLayer::new`].
+    pub fn layer(prefix: &str, upstream: Upstream) -> ReverseProxyLayer {
+        ReverseProxyLayer::new(prefix, upstream)
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
 impl Route {
-    /// Rewrites the head of a request for the upstream. Returns the fields that no trailer may take the place of.
+    /// Rewrites the head of a request for the upstream. Returns the names of the fields that it sets, folded.
     fn rewrite(&self, head: &mut Parts) -> Vec<String> {
-        let host = caller_host(head);
-        let rest = rest_of(&self.prefix, head.uri.path());
-        // A path that is elsewhere or too long for a URI leaves a relative one, which the client refuses: never
-        // the caller's own, whose authority the caller chose.
+        let host = requested_host(head);
+        let rest = without_prefix(&self.prefix, head.uri.path());
+        // For a path outside the prefix or too long for a URI, a relative URI, which the inner client rejects: never the
+        // client's own, whose authority the client chose.
         let rewrite: Rewrite = head.extensions.remove().unwrap_or_default();
         head.uri =
             rest.and_then(|rest| rewrite.uri(&self.upstream, rest, head.uri.query())).unwrap_or_default();
@@ -102,18 +154,18 @@ impl Route {
         remove_claims(&mut head.headers, &self.removed);
         let remote = remote_addr(&head.extensions);
         self.forwarded.set(&mut head.headers, remote, host.as_ref());
-        let ours = rewrite.set(&mut head.headers);
+        let set_by_proxy = rewrite.set(&mut head.headers);
         remove_expectation(&mut head.headers);
         join_cookies(&mut head.headers);
         match host.filter(|_| self.preserve_host) {
             Some(host) => head.headers.insert(header::HOST, host),
             None => head.headers.remove(header::HOST),
         };
-        ours
+        set_by_proxy
     }
 }
 
-/// A body of unknown length behind GET and HEAD is sent only if the head says so; HTTP/2 drops the field again.
+/// Announces a body of unknown length of GET and HEAD, which is not sent otherwise; HTTP/2 removes the field.
 fn announce_body<B: Body>(head: &mut Parts, body: &B) {
     let is_usually_without = matches!(head.method, Method::GET | Method::HEAD);
     if is_usually_without && !body.is_end_stream() && body.size_hint().exact().is_none() {
@@ -121,8 +173,8 @@ fn announce_body<B: Body>(head: &mut Parts, body: &B) {
     }
 }
 
-/// The authority the caller asked for: HTTP/2 has it in the URI.
-fn caller_host(head: &Parts) -> Option<HeaderValue> {
+/// The requested authority; HTTP/2 has it in the URI.
+fn requested_host(head: &Parts) -> Option<HeaderValue> {
     match head.uri.authority() {
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
         None => head.headers.get(header::HOST).cloned(),
@@ -143,40 +195,40 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let switch = tunnel::wanted(&request).map(|protocol| {
+        let switch = tunnel::requested_protocol(&request).map(|protocol| {
             let slot = request.extensions_mut().remove::<TunnelSlot>();
-            Switch { caller: hyper::upgrade::on(&mut request), protocol, slot }
+            ProtocolSwitch { client: hyper::upgrade::on(&mut request), protocol, slot }
         });
         let (mut head, body) = request.into_parts();
-        let ours = self.route.rewrite(&mut head);
+        let set_by_proxy = self.route.rewrite(&mut head);
         announce_body(&mut head, &body);
         if let Some(switch) = &switch {
-            tunnel::announce(&mut head.headers, switch.protocol.clone());
+            tunnel::set_upgrade(&mut head.headers, switch.protocol.clone());
         }
-        let body = ProxyBody::new(body, ours, self.route.removed.clone());
+        let body = ProxyBody::new(body, set_by_proxy, self.route.removed.clone());
         ProxyFuture { inner: self.inner.call(Request::from_parts(head, body)), switch }
     }
 }
 
-/// A request that asked to switch protocols.
-struct Switch {
-    caller: OnUpgrade,
-    /// What it asked for: one, or several in order of preference.
+/// A request to switch protocols.
+struct ProtocolSwitch {
+    client: OnUpgrade,
+    /// The requested protocols, in order of preference.
     protocol: HeaderValue,
     slot: Option<TunnelSlot>,
 }
 
-impl Switch {
-    /// Connects both sides.
+impl ProtocolSwitch {
+    /// Connects the client with the upstream.
     fn connect<R>(self, response: &mut Response<R>) {
         let guard = response.extensions_mut().remove::<TunnelGuard>();
-        let tunnel = Tunnel::new(self.caller, hyper::upgrade::on(response), guard);
+        let tunnel = Tunnel::new(self.client, hyper::upgrade::on(response), guard);
         match self.slot {
             Some(slot) => slot.put(tunnel),
             None => {
                 tokio::spawn(async {
                     if let Err(error) = tunnel.run().await {
-                        tracing::debug!(%error, "a tunnel ended early");
+                        tracing::debug!(%error, "tunnel failed");
                     }
                 });
             }
@@ -186,10 +238,12 @@ impl Switch {
 
 pin_project! {
     /// Response future of [`ReverseProxy`].
+    ///
+    /// Panics if it is polled after completion, as the inner future does.
     pub struct ProxyFuture<F> {
         #[pin]
         inner: F,
-        switch: Option<Switch>,
+        switch: Option<ProtocolSwitch>,
     }
 }
 
@@ -207,12 +261,12 @@ where
         remove_hop_by_hop(response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             match (this.switch.take(), protocol) {
-                (Some(switch), Some(protocol)) if tunnel::is_among(&protocol, &switch.protocol) => {
-                    tunnel::announce(response.headers_mut(), protocol);
+                (Some(switch), Some(protocol)) if tunnel::contains_all(&protocol, &switch.protocol) => {
+                    tunnel::set_upgrade(response.headers_mut(), protocol);
                     switch.connect(&mut response);
                 }
                 (_, protocol) => {
-                    tracing::warn!(?protocol, "an upstream switched to a protocol that was not asked for");
+                    tracing::warn!(?protocol, "the upstream switched to a protocol that was not requested");
                     *response.status_mut() = StatusCode::BAD_GATEWAY;
                     response.headers_mut().clear();
                     response.extensions_mut().remove::<ReasonPhrase>();

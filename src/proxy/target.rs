@@ -5,7 +5,17 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-/// Where a route's requests go: scheme, authority, and the path that replaces the route's own.
+/// Base URL of an upstream: scheme, authority, and the path that replaces a route's prefix.
+///
+/// ```
+/// use tower_mtls::Upstream;
+///
+/// let upstream: Upstream = "https://orders.internal:9444/api/".parse()?;
+/// assert_eq!(upstream.authority(), "orders.internal:9444");
+/// assert_eq!(upstream.to_string(), "https://orders.internal:9444/api");
+/// assert!("orders.internal".parse::<Upstream>().is_err());
+/// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     scheme: Scheme,
@@ -36,7 +46,7 @@ impl Upstream {
         Ok(Self { scheme, authority, path })
     }
 
-    /// The URI of a request whose path, less the route's prefix, is `rest` (empty or with a `/` in front).
+    /// The URI of a request whose path after the route's prefix is `rest` (empty, or starting with `/`).
     pub(super) fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
         let mut path = String::with_capacity(self.path.len() + rest.len() + query.map_or(0, str::len) + 2);
         path.push_str(&self.path);
@@ -57,8 +67,8 @@ impl Upstream {
     }
 }
 
-/// What follows a route's prefix in a path: empty, or with a `/` in front. None if the path is elsewhere.
-pub(super) fn rest_of<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+/// The part of a path after a route's prefix: empty, or starting with `/`. None if the path does not have the prefix.
+pub(super) fn without_prefix<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(prefix)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
@@ -78,7 +88,7 @@ impl FromStr for Upstream {
     }
 }
 
-/// As from its text.
+/// Converts like parsing the text.
 impl TryFrom<&Uri> for Upstream {
     type Error = UpstreamParseError;
 
@@ -93,7 +103,14 @@ impl fmt::Display for Upstream {
     }
 }
 
-/// A text that is not an [`Upstream`].
+/// Error of parsing an [`Upstream`].
+///
+/// ```
+/// use tower_mtls::proxy::{Upstream, UpstreamParseError};
+///
+/// let error: UpstreamParseError = "https://orders.internal/?x".parse::<Upstream>().unwrap_err();
+/// assert!(error.to_string().starts_with("not an upstream; write https://host:port/path"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamParseError;

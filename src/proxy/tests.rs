@@ -8,7 +8,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::*;
 use crate::{Presented, inbound::capture_into};
 
-/// What an upstream would see of a request.
+/// Returns the URI and the headers of the forwarded request.
 async fn forwarded(layer: ReverseProxyLayer, request: Request<Empty<Bytes>>) -> (String, HeaderMap) {
     let inner = service_fn(|request: Request<ProxyBody<Empty<Bytes>>>| async move {
         let (head, _) = request.into_parts();
@@ -29,7 +29,7 @@ fn layer(prefix: &str, upstream: &str) -> ReverseProxyLayer {
 }
 
 #[tokio::test]
-async fn the_upstreams_path_replaces_the_routes() {
+async fn upstream_path_replaces_the_route_prefix() {
     for (prefix, upstream, path, expected) in [
         ("/orders", "https://h:1/api", "/orders/42", "https://h:1/api/42"),
         ("/orders", "https://h:1/api", "/orders", "https://h:1/api"),
@@ -47,7 +47,7 @@ async fn the_upstreams_path_replaces_the_routes() {
 }
 
 #[tokio::test]
-async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
+async fn hop_by_hop_fields_and_forged_identities_are_removed() {
     let gone = [
         ("connection", "x-named, te, close"),
         ("x-named", "1"),
@@ -94,7 +94,7 @@ async fn hop_by_hop_fields_and_forged_identities_do_not_cross() {
 }
 
 #[tokio::test]
-async fn headers_of_ones_own_list_are_removed_before_the_proxy_sets_its_own() {
+async fn configured_headers_are_removed_before_the_proxy_sets_its_own() {
     let removed = ["x-my-identity", "X-Corp-*", "authorization", "x-forwarded-for"];
     let layer = layer("/", "https://h")
         .remove_request_headers(removed.map(|pattern| pattern.parse().unwrap()))
@@ -123,7 +123,7 @@ async fn headers_of_ones_own_list_are_removed_before_the_proxy_sets_its_own() {
 }
 
 #[tokio::test]
-async fn the_version_of_the_upstreams_connection_does_not_cross() {
+async fn response_version_of_the_upstream_is_not_forwarded() {
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
         let inner = service_fn(move |_: Request<ProxyBody<Empty<Bytes>>>| async move {
             Ok::<_, Infallible>(Response::builder().version(version).body(Empty::<Bytes>::new()).unwrap())
@@ -135,7 +135,7 @@ async fn the_version_of_the_upstreams_connection_does_not_cross() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_rewritten_goes_nowhere_least_of_all_where_its_caller_wants() {
+async fn request_that_cannot_be_rewritten_is_not_sent_to_its_own_authority() {
     let long = format!("https://evil.example/orders/{}", "a".repeat(65_480));
     for (prefix, upstream, target) in [
         ("/orders", "https://h/services/production/orders-service/api/v2/public/and/so/on", long.as_str()),
@@ -149,7 +149,7 @@ async fn a_request_that_cannot_be_rewritten_goes_nowhere_least_of_all_where_its_
 }
 
 #[tokio::test]
-async fn one_request_goes_to_another_upstream() {
+async fn rewrite_sends_one_request_to_another_upstream() {
     let with = |rewrite: Rewrite| {
         let mut request = Request::get("/orders/42?full=1").body(Empty::new()).unwrap();
         request.extensions_mut().insert(rewrite);
@@ -169,7 +169,7 @@ async fn one_request_goes_to_another_upstream() {
 }
 
 #[tokio::test]
-async fn headers_of_a_rewrite_are_set_after_the_callers_claims_are_gone() {
+async fn rewrite_headers_are_set_after_claims_are_removed() {
     let value = |text: &'static str| HeaderValue::from_static(text);
     let name = |text: &'static str| HeaderName::from_static(text);
     let mut request = Request::get("/")
@@ -198,7 +198,7 @@ async fn headers_of_a_rewrite_are_set_after_the_callers_claims_are_gone() {
 }
 
 #[tokio::test]
-async fn trailers_that_claim_an_identity_do_not_cross_and_others_do() {
+async fn trailers_that_claim_an_identity_are_removed_and_others_pass() {
     let trailers = HeaderMap::from_iter([
         ("x-forwarded-client-cert".parse().unwrap(), "forged".parse().unwrap()),
         ("x_caller".parse().unwrap(), "forged".parse().unwrap()),
@@ -217,7 +217,7 @@ async fn trailers_that_claim_an_identity_do_not_cross_and_others_do() {
 }
 
 #[tokio::test]
-async fn where_a_request_came_from_is_told_if_asked_for() {
+async fn forwarded_fields_are_set_if_configured() {
     let remote: SocketAddr = "[2001:db8::1]:4711".parse().unwrap();
     let request = || {
         let request = Request::get("https://api.example.com/orders").header("x-forwarded-for", "forged");
@@ -239,14 +239,14 @@ async fn where_a_request_came_from_is_told_if_asked_for() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_http_2_split_is_joined() {
+async fn cookie_fields_are_joined() {
     let request = Request::get("/").header("cookie", "a=1").header("cookie", "b=2; c=3");
     let (_, headers) = forwarded(layer("/", "https://h"), request.body(Empty::new()).unwrap()).await;
     assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
 }
 
 #[test]
-fn what_is_no_upstream_is_refused() {
+fn text_that_is_not_an_upstream_is_an_error() {
     for text in
         ["", "h", "/a", "ftp://h", "https://", "https://u:p@h", "https://h/?q", "https://h/#f", "https://h /"]
     {

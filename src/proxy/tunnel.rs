@@ -1,4 +1,4 @@
-//! Connections that switch to another protocol (RFC 9110, section 7.8), WebSocket above all.
+//! Connections that switch to another protocol (RFC 9110, section 7.8), such as WebSocket.
 
 use std::{
     fmt, io,
@@ -13,33 +13,35 @@ use tokio::io::copy_bidirectional;
 
 use crate::outbound::TunnelGuard;
 
-/// Protocols that would lead around the proxy: HTTP again, whose requests nobody would judge, or TLS.
-const REFUSED: [&str; 4] = ["h2", "h2c", "http", "tls"];
+/// Protocols that bypass the proxy: HTTP, whose requests no layer would judge, and TLS.
+const REJECTED: [&str; 4] = ["h2", "h2c", "http", "tls"];
 
-/// Both sides of a connection that has switched to another protocol: octets flow both ways until both ends are
-/// closed, or until the upstream connection is retired and its time is over.
+/// Both sides of a connection that switched to another protocol. Bytes are copied both ways until both sides are closed, or
+/// until the upstream connection is retired and its grace period ends.
+///
+/// [`ReverseProxy`](super::ReverseProxy) spawns it, or puts it into a [`TunnelSlot`].
 pub struct Tunnel {
-    caller: OnUpgrade,
+    client: OnUpgrade,
     upstream: OnUpgrade,
     guard: Option<TunnelGuard>,
 }
 
 impl Tunnel {
-    pub(super) fn new(caller: OnUpgrade, upstream: OnUpgrade, guard: Option<TunnelGuard>) -> Self {
-        Self { caller, upstream, guard }
+    pub(super) fn new(client: OnUpgrade, upstream: OnUpgrade, guard: Option<TunnelGuard>) -> Self {
+        Self { client, upstream, guard }
     }
 
-    /// Carries octets both ways until both sides have ended, and returns how many went to the upstream and how
-    /// many to the caller.
+    /// Copies bytes both ways until both sides are closed. Returns the numbers of bytes to the upstream and to the client.
     ///
     /// # Errors
     ///
-    /// Either side failed, or the upstream connection was cut off.
+    /// 1. Either side failed.
+    /// 2. The upstream connection was closed after its identity was retired.
     pub async fn run(self) -> io::Result<(u64, u64)> {
-        let Self { caller, upstream, guard } = self;
+        let Self { client, upstream, guard } = self;
         let side = async |switched: OnUpgrade| switched.await.map_err(io::Error::other);
-        let (caller, upstream): (Upgraded, Upgraded) = tokio::try_join!(side(caller), side(upstream))?;
-        let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
+        let (client, upstream): (Upgraded, Upgraded) = tokio::try_join!(side(client), side(upstream))?;
+        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
         let is_cut = async {
             match &guard {
                 Some(guard) => guard.force_closed().await,
@@ -47,7 +49,7 @@ impl Tunnel {
             }
         };
         tokio::select! {
-            carried = copy_bidirectional(&mut caller, &mut upstream) => carried,
+            carried = copy_bidirectional(&mut client, &mut upstream) => carried,
             () = is_cut => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the identity was retired")),
         }
     }
@@ -59,8 +61,19 @@ impl fmt::Debug for Tunnel {
     }
 }
 
-/// In a request's extensions: where its [`Tunnel`] is left if it comes to one, for a server that wants to run it
-/// itself (to count it, to end it). Without a slot the tunnel is spawned.
+/// Request extension that receives the [`Tunnel`] after a switch of protocols, for applications that run it themselves, to
+/// count or end it. Without a slot the tunnel is spawned.
+///
+/// ```
+/// use http::Request;
+/// use tower_mtls::proxy::TunnelSlot;
+///
+/// let slot = TunnelSlot::new();
+/// let mut request = Request::new(());
+/// request.extensions_mut().insert(slot.clone());
+/// // After the proxy has responded with 101 the slot contains the tunnel.
+/// assert!(slot.take().is_none());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct TunnelSlot(Arc<Mutex<Option<Tunnel>>>);
 
@@ -70,7 +83,7 @@ impl TunnelSlot {
         Self::default()
     }
 
-    /// The tunnel, if the upstream has switched protocols.
+    /// Takes the tunnel out of the slot. None unless the upstream switched protocols.
     pub fn take(&self) -> Option<Tunnel> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -80,8 +93,8 @@ impl TunnelSlot {
     }
 }
 
-/// The protocol that a request asks to switch to, if it may be passed on.
-pub(super) fn wanted<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
+/// The protocol that a request asks to switch to, if the proxy forwards it.
+pub(super) fn requested_protocol<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
     if request.version() != Version::HTTP_11 || !request.body().is_end_stream() {
         return None;
     }
@@ -90,26 +103,26 @@ pub(super) fn wanted<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
     let protocol = protocols.next().filter(|_| protocols.next().is_none())?;
     let may_pass = protocol.to_str().ok()?.split(',').all(|protocol| {
         let name = protocol.trim().split(['/', ';', ' ', '\t']).next().unwrap_or_default();
-        !name.is_empty() && !REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused))
+        !name.is_empty() && !REJECTED.iter().any(|rejected| name.eq_ignore_ascii_case(rejected))
     });
     (may_pass && names_upgrade(headers)).then(|| protocol.clone())
 }
 
-/// Whether all of these protocols are among those that were asked for.
-pub(super) fn is_among(protocols: &HeaderValue, asked: &HeaderValue) -> bool {
-    let (Ok(protocols), Ok(asked)) = (protocols.to_str(), asked.to_str()) else { return false };
+/// Returns true if all of these protocols were requested.
+pub(super) fn contains_all(protocols: &HeaderValue, requested: &HeaderValue) -> bool {
+    let (Ok(protocols), Ok(requested)) = (protocols.to_str(), requested.to_str()) else { return false };
     let mut protocols = protocols.split(',').map(str::trim);
-    protocols.all(|protocol| asked.split(',').any(|asked| asked.trim().eq_ignore_ascii_case(protocol)))
+    protocols.all(|protocol| requested.split(',').any(|name| name.trim().eq_ignore_ascii_case(protocol)))
 }
 
-/// Whether `Connection` names `upgrade`.
+/// Returns true if `Connection` names `upgrade`.
 fn names_upgrade(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-/// Says in a head that the connection switches protocols.
-pub(super) fn announce(headers: &mut HeaderMap, protocol: HeaderValue) {
+/// Sets the fields of a switch of protocols.
+pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, protocol);
 }

@@ -1,4 +1,4 @@
-//! The octets by which names are compared: made once per name, compared in a few nanoseconds.
+//! Canonical forms of names, for comparisons: computed once per name, compared in a few nanoseconds.
 
 use stringprep::tables::{change_display_properties_or_deprecated, x520_mapped_to_nothing};
 
@@ -9,10 +9,10 @@ const NUMERIC_STRING: u32 = 18;
 const PRINTABLE_STRING: u32 = 19;
 const IA5_STRING: u32 = 22;
 
-/// Stands for every text encoding, so that PrintableString compares with UTF8String. No DER tag has it.
+/// Kind of all text encodings, so that PrintableString equals UTF8String. Not a DER tag.
 const TEXT: u8 = 0xff;
 
-/// A value as text, if its encoding leaves no doubt about its characters.
+/// A value as text, if its encoding is unambiguous.
 pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
     let allowed: fn(&u8) -> bool = match tag {
         UTF8_STRING => |_| true,
@@ -27,19 +27,19 @@ pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
 
-/// RFC 5280, section 7.1, by way of RFC 4518: compatibility forms and case folded, no space at either end, one
-/// between words.
+/// Prepares a text for comparison (RFC 5280, section 7.1; RFC 4518): compatibility forms and case folded, no space at
+/// either end, one between words.
 ///
-/// None if the text holds a character that RFC 4518 prohibits, or one that it drops although people can be
-/// deceived by it (NUL and other controls, direction marks, zero-width characters): such a value equals
-/// nothing but its own octets, where RFC 4518 alone would take `admin` followed by NUL for `admin`.
+/// None if the text contains a character that RFC 4518 prohibits, or one that it drops and that can deceive readers (NUL and
+/// other controls, direction marks, zero-width characters): such a value equals only its own bytes, whereas in RFC 4518
+/// `admin` followed by NUL equals `admin`.
 fn prepare(text: &str) -> Option<String> {
     let mut prepared = Vec::with_capacity(text.len());
-    // Made of whole words of a text, it is one.
+    // Valid UTF-8: it consists of whole words of a text.
     if prepare_into(&mut prepared, text) { String::from_utf8(prepared).ok() } else { None }
 }
 
-/// As [`prepare`], at the end of a buffer; false, and nothing usable written, where that is None.
+/// As [`prepare`], appended to a buffer. False, with unusable bytes appended, where that returns None.
 fn prepare_into(bytes: &mut Vec<u8>, text: &str) -> bool {
     if text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
         let start = bytes.len();
@@ -71,23 +71,23 @@ fn squeeze_into(bytes: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Every attribute as (position, type, kind, value), each with its length, the attributes of one relative
-/// name sorted, since they form a set.
+/// Builder of the canonical form: each attribute as (position, type, kind, value), each part with its length. The attributes
+/// of one relative name are sorted, since they form a set.
 pub(super) struct Canonical {
     bytes: Vec<u8>,
-    plain: bool,
-    /// The relative name that is being written: its position, where it starts, and its attributes so far.
+    is_plain: bool,
+    /// The current relative name: its position, its start in `bytes`, and its number of attributes.
     rdn: Option<usize>,
     start: usize,
     attributes: usize,
 }
 
 impl Canonical {
-    /// To be written behind `front`, into the same buffer: names are read on every connection.
-    pub(super) fn behind(front: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(front.len() + 256);
-        bytes.extend(front);
-        Self { bytes, plain: true, rdn: None, start: 0, attributes: 0 }
+    /// Starts after `prefix`, in the same buffer: names are read on every connection.
+    pub(super) fn after(prefix: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(prefix.len() + 256);
+        bytes.extend(prefix);
+        Self { bytes, is_plain: true, rdn: None, start: 0, attributes: 0 }
     }
 
     pub(super) fn push(&mut self, attribute: Attribute<'_>) {
@@ -96,7 +96,7 @@ impl Canonical {
             (self.rdn, self.start, self.attributes) = (Some(attribute.rdn), self.bytes.len(), 0);
         }
         self.attributes += 1;
-        let plain = &mut self.plain;
+        let is_plain = &mut self.is_plain;
         with_length(&mut self.bytes, |bytes| {
             bytes.extend((attribute.rdn as u64).to_be_bytes());
             with_length(bytes, |bytes| bytes.extend(attribute.oid));
@@ -105,7 +105,7 @@ impl Canonical {
             let is_text = text(attribute.tag, attribute.value)
                 .is_some_and(|text| with_length(bytes, |bytes| prepare_into(bytes, text)));
             if !is_text {
-                *plain = false;
+                *is_plain = false;
                 bytes.truncate(before);
                 bytes.push(0);
                 bytes.extend(attribute.tag.to_be_bytes());
@@ -114,14 +114,14 @@ impl Canonical {
         });
     }
 
-    /// The buffer, and whether every value was a text.
+    /// Returns the buffer, and true if every value is an unambiguous text.
     pub(super) fn finish(mut self) -> (Box<[u8]>, bool) {
         sort(&mut self.bytes, self.start, self.attributes);
-        (self.bytes.into(), self.plain)
+        (self.bytes.into(), self.is_plain)
     }
 }
 
-/// Writes a part behind its length.
+/// Writes a part after its length.
 fn with_length<T>(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let start = bytes.len();
     bytes.extend([0; 8]);
@@ -131,7 +131,7 @@ fn with_length<T>(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) ->
     written
 }
 
-/// Sorts the entries from `start` on. One entry, as almost every relative name has, is in order.
+/// Sorts the entries from `start` on. Most relative names have one entry.
 fn sort(bytes: &mut Vec<u8>, start: usize, entries: usize) {
     if entries < 2 {
         return;
@@ -148,7 +148,7 @@ fn sort(bytes: &mut Vec<u8>, start: usize, entries: usize) {
     sorted.into_iter().for_each(|entry| bytes.extend(entry));
 }
 
-/// Whether two texts are equal after folding; texts that cannot be folded are equal octet by octet.
+/// Returns true if two texts are equal after folding; texts that cannot be folded are compared byte by byte.
 pub(crate) fn same_text(one: &str, other: &str) -> bool {
     if is_simple(one) && is_simple(other) {
         return one.eq_ignore_ascii_case(other);
@@ -159,12 +159,12 @@ pub(crate) fn same_text(one: &str, other: &str) -> bool {
     }
 }
 
-/// Nothing to fold but case: almost every text, compared without an allocation.
+/// Returns true if only case needs folding, as in most texts: compared without an allocation.
 fn is_simple(text: &str) -> bool {
     text.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
-/// Whether a text is compared after folding, so that "not the same" is certain.
+/// Returns true if a text can be folded, so that "not equal" is certain.
 pub(crate) fn is_plain_text(text: &str) -> bool {
     is_simple(text) || prepare(text).is_some()
 }

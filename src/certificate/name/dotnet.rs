@@ -2,8 +2,8 @@
 
 use super::{Attribute, DistinguishedName};
 
-/// Object identifiers and the keywords that .NET prints for them on every platform. Where Windows and Linux
-/// differ, the dotted form is what Windows prints.
+/// Object identifiers and their keywords in .NET on every platform. Where Windows and Linux differ, the dotted form is
+/// Windows'.
 const KEYWORDS: &[(&[u8], &str)] = &[
     (&[85, 4, 3], "CN"),
     (&[85, 4, 4], "SN"),
@@ -23,9 +23,17 @@ const KEYWORDS: &[(&[u8], &str)] = &[
 const BMP_STRING: u32 = 30;
 
 impl DistinguishedName {
-    /// The name as .NET prints it: the last relative name first, keywords and quoting of .NET.
+    /// The name as .NET prints it: the last relative name first, with .NET's keywords and quoting.
     ///
-    /// None if a value is no text that can be read without doubt.
+    /// None if a value is not an unambiguous text.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::DistinguishedName;
+    ///
+    /// let name: DistinguishedName = r"CN=orders,ST=WA,O=Contoso\, Ltd".parse()?;
+    /// assert_eq!(name.dotnet().as_deref(), Some(r#"CN=orders, S=WA, O="Contoso, Ltd""#));
+    /// # Ok::<(), tower_mtls::certificate::NameParseError>(())
+    /// ```
     pub fn dotnet(&self) -> Option<String> {
         let attributes: Vec<_> = self.attributes().collect();
         let mut printed = String::with_capacity(self.der().len() + 16);
@@ -67,7 +75,7 @@ fn bmp(octets: &[u8]) -> Option<String> {
     String::from_utf16(&pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect::<Vec<_>>()).ok()
 }
 
-/// A value as .NET writes it, in quotes where it must be.
+/// Writes a value as .NET does, in quotes where necessary.
 fn quote(value: &str, printed: &mut String) {
     const SPACES: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
     let is_quoted = value.is_empty()
@@ -121,7 +129,7 @@ mod tests {
     const O: &[u8] = &[85, 4, 10];
 
     #[test]
-    fn relative_names_stand_in_reversed_order() {
+    fn relative_names_are_printed_in_reversed_order() {
         let printed = name(&[
             &[(&[85, 4, 6], UTF8, b"US")],
             &[(&[85, 4, 8], UTF8, b"Illinois")],
@@ -141,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_keyword_is_dot_nets() {
+    fn keywords_are_those_of_dot_net() {
         for (oid, keyword) in KEYWORDS {
             assert_eq!(one(oid, "x"), format!("{keyword}=x"));
         }
@@ -176,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_without_doubt_has_no_form() {
+    fn ambiguous_value_has_no_dot_net_form() {
         assert_eq!(name(&[&[(CN, 20, b"T61")]]).dotnet(), None);
         assert_eq!(name(&[&[(CN, UTF8, b"\xff")]]).dotnet(), None);
         assert_eq!(name(&[&[(CN, BMP_STRING, b"\0o\0k")]]).dotnet().as_deref(), Some("CN=ok"));

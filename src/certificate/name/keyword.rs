@@ -1,4 +1,4 @@
-//! Attribute types and the short names people write for them.
+//! Attribute types and their keywords.
 
 /// Attribute types by the content octets of their object identifiers: 2.5.4.3, .6, .10 and .11.
 pub(super) const COMMON_NAME: &[u8] = &[85, 4, 3];
@@ -6,8 +6,8 @@ pub(super) const COUNTRY: &[u8] = &[85, 4, 6];
 pub(super) const ORGANIZATION: &[u8] = &[85, 4, 10];
 pub(super) const ORGANIZATIONAL_UNIT: &[u8] = &[85, 4, 11];
 
-/// Object identifier (content octets), the keyword we print, and the other keywords we read: those of
-/// RFC 4514 and RFC 4519, .NET's (`S`, `E`, `G`, `SN`, `T`) and openssl's.
+/// Object identifier (content octets), the printed keyword, and further keywords that parse: those of RFC 4514 and RFC 4519,
+/// .NET (`S`, `E`, `G`, `SN`, `T`) and openssl.
 const KEYWORDS: &[(&[u8], &str, &[&str])] = &[
     (COMMON_NAME, "CN", &["commonName"]),
     (&[85, 4, 4], "SN", &["surname"]),
@@ -30,12 +30,12 @@ const KEYWORDS: &[(&[u8], &str, &[&str])] = &[
     (&[42, 134, 72, 134, 247, 13, 1, 9, 1], "emailAddress", &["E", "email"]),
 ];
 
-/// The keyword by which an attribute type is printed.
+/// The printed keyword of an attribute type.
 pub(super) fn of(oid: &[u8]) -> Option<&'static str> {
     KEYWORDS.iter().find(|(known, ..)| *known == oid).map(|(_, keyword, _)| *keyword)
 }
 
-/// The attribute type that a keyword names, in any case.
+/// The attribute type of a keyword, ignoring case.
 pub(super) fn oid(keyword: &str) -> Option<&'static [u8]> {
     let names = |keywords: &[&str]| keywords.iter().any(|known| known.eq_ignore_ascii_case(keyword));
     KEYWORDS.iter().find(|(_, printed, others)| names(&[printed]) || names(others)).map(|(oid, ..)| *oid)
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_keyword_names_one_attribute_type() {
+    fn keywords_name_one_attribute_type_each() {
         for (oid_octets, printed, others) in KEYWORDS {
             for keyword in others.iter().chain([printed]) {
                 assert_eq!(oid(keyword), Some(*oid_octets), "{keyword}");

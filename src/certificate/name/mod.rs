@@ -1,4 +1,4 @@
-//! Distinguished names: one encoding, compared structurally, printed as RFC 4514 says.
+//! Distinguished names: compared by attribute, printed as RFC 4514.
 
 mod canonical;
 #[cfg(feature = "apim")]
@@ -22,30 +22,30 @@ pub(super) use self::print::print_visible;
 
 /// An X.501 distinguished name, such as a certificate's subject or issuer.
 ///
-/// Two names are equal if they have the same relative distinguished names in the same order, each with the
-/// same attributes. Text values are compared after case folding and white-space folding, PrintableString
-/// against UTF8String (RFC 5280, section 7.1); every other kind of value octet by octet. What a name looks
-/// like in print never decides anything.
+/// Two names are equal if they have the same relative distinguished names in the same order, each with the same attributes.
+/// Text values are compared ignoring case and repeated white space, PrintableString equal to UTF8String (RFC 5280,
+/// section 7.1); other kinds of values byte by byte. Printed forms are not compared.
 ///
-/// Parses RFC 4514 text (`CN=orders,O=Contoso\, Ltd`) and what .NET prints (`CN=orders, O="Contoso, Ltd"`);
-/// both write the last relative name first. Prints RFC 4514.
+/// Parses RFC 4514 text (`CN=orders,O=Contoso\, Ltd`) and .NET's form (`CN=orders, O="Contoso, Ltd"`); both have the last
+/// relative name first. Prints RFC 4514.
 ///
 /// ```
-/// use tower_mtls::DistinguishedName;
+/// use tower_mtls::certificate::DistinguishedName;
 ///
 /// let rfc4514: DistinguishedName = r"CN=orders,O=Contoso\, Ltd".parse()?;
 /// let dot_net: DistinguishedName = r#"CN=Orders, O="CONTOSO,  Ltd""#.parse()?;
 /// assert_eq!(rfc4514, dot_net);
 /// assert_ne!(rfc4514, "CN=orders,O=Contoso,OU=Ltd".parse()?);
 /// assert_eq!(dot_net.to_string(), r"CN=Orders,O=CONTOSO\,  Ltd");
-/// # Ok::<(), tower_mtls::NameParseError>(())
+/// # Ok::<(), tower_mtls::certificate::NameParseError>(())
 /// ```
 #[derive(Clone)]
 pub struct DistinguishedName {
-    /// The DER encoding, and behind it the octets by which names are compared: one allocation by name.
-    octets: Box<[u8]>,
-    encoding: usize,
-    plain: bool,
+    /// The DER encoding, followed by the canonical form for comparisons: one allocation per name.
+    bytes: Box<[u8]>,
+    /// Length of the DER encoding.
+    der_length: usize,
+    is_plain: bool,
 }
 
 /// The value of an attribute that a name should contain once.
@@ -56,10 +56,19 @@ pub(crate) enum SingleValue<'a> {
     Unclear,
 }
 
-/// Real names have a few hundred octets; what is longer is made to cost.
-const LONGEST_NAME: usize = 4 * 1024;
+/// Size limit in bytes. Typical names have a few hundred; clients choose theirs.
+const MAX_NAME: usize = 4 * 1024;
 
-/// One attribute of a distinguished name, as [`DistinguishedName::attributes`] yields it.
+/// One attribute of a distinguished name. Returned by [`DistinguishedName::attributes`].
+///
+/// ```
+/// use tower_mtls::certificate::DistinguishedName;
+///
+/// let name: DistinguishedName = "CN=orders,O=Contoso".parse()?;
+/// let last = name.attributes().last().ok_or("empty")?;
+/// assert_eq!((last.rdn(), last.oid().as_str(), last.text()), (1, "2.5.4.3", Some("orders")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute<'a> {
     rdn: usize,
@@ -79,8 +88,8 @@ impl<'a> Attribute<'a> {
         Oid::new(self.oid.into()).to_id_string()
     }
 
-    /// The value if it is a text that can be read without doubt (UTF8String, PrintableString, IA5String or
-    /// NumericString, valid in its own character set), as encoded.
+    /// The value, as encoded, if it is an unambiguous text: UTF8String, PrintableString, IA5String or NumericString, valid
+    /// in its character set.
     pub fn text(&self) -> Option<&'a str> {
         canonical::text(self.tag, self.value)
     }
@@ -93,9 +102,9 @@ impl DistinguishedName {
     ///
     /// The bytes are not one DER-encoded Name, or more than 4 KiB.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
-        if der.len() > LONGEST_NAME {
+        if der.len() > MAX_NAME {
             return Err(CertificateError::new(format!(
-                "a distinguished name is longer than {LONGEST_NAME} bytes"
+                "a distinguished name is longer than {MAX_NAME} bytes"
             )));
         }
         match Self::read(der) {
@@ -104,31 +113,31 @@ impl DistinguishedName {
         }
     }
 
-    /// And whether the encoding is well formed.
+    /// Reads a name, and returns true with it if the encoding is well formed.
     fn read(der: &[u8]) -> (Self, bool) {
-        let mut canonical = Canonical::behind(der);
+        let mut canonical = Canonical::after(der);
         let well_formed = each_attribute(der, |attribute| canonical.push(attribute));
-        let (octets, plain) = canonical.finish();
-        (Self { octets, encoding: der.len(), plain }, well_formed)
+        let (bytes, is_plain) = canonical.finish();
+        (Self { bytes, der_length: der.len(), is_plain }, well_formed)
     }
 
     /// The name's DER encoding.
     pub fn der(&self) -> &[u8] {
-        &self.octets[..self.encoding]
+        &self.bytes[..self.der_length]
     }
 
     fn canonical(&self) -> &[u8] {
-        &self.octets[self.encoding..]
+        &self.bytes[self.der_length..]
     }
 
-    /// Whether the name has no attribute at all.
+    /// Returns true if the name has no attributes.
     pub fn is_empty(&self) -> bool {
         self.canonical().is_empty()
     }
 
-    /// All attributes in encoding order, the attributes of a multi-valued relative name one after another.
+    /// All attributes in encoding order; those of a multi-valued relative name in sequence.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
-        // The encoding was checked by `from_der`, so nothing is lost by stopping at an error.
+        // `from_der` checked the encoding, so no error ends the iteration early.
         let rdns = Any::from_der(self.der()).map(|(_, name)| name.data).unwrap_or_default();
         elements(rdns).enumerate().flat_map(|(rdn, set)| {
             elements(set.data).filter_map(move |pair| {
@@ -139,23 +148,22 @@ impl DistinguishedName {
         })
     }
 
-    /// The common names (CN, 2.5.4.3) whose text can be read. A careful rule accepts a name with exactly one.
+    /// The readable common names (CN, 2.5.4.3). Rules should accept exactly one.
     pub fn common_names(&self) -> impl Iterator<Item = &str> {
         self.texts(keyword::COMMON_NAME)
     }
 
-    /// The organizational units (OU, 2.5.4.11) whose text can be read.
+    /// The readable organizational units (OU, 2.5.4.11).
     pub fn organizational_units(&self) -> impl Iterator<Item = &str> {
         self.texts(keyword::ORGANIZATIONAL_UNIT)
     }
 
-    /// The organizations (O, 2.5.4.10) whose text can be read. A careful rule accepts a name with exactly one.
+    /// The readable organizations (O, 2.5.4.10). Rules should accept exactly one.
     pub fn organizations(&self) -> impl Iterator<Item = &str> {
         self.texts(keyword::ORGANIZATION)
     }
 
-    /// The countries (C, 2.5.4.6; ISO 3166 codes of two letters) whose text can be read. A careful rule accepts a name
-    /// with exactly one.
+    /// The readable countries (C, 2.5.4.6; ISO 3166 codes of two letters). Rules should accept exactly one.
     pub fn countries(&self) -> impl Iterator<Item = &str> {
         self.texts(keyword::COUNTRY)
     }
@@ -192,15 +200,15 @@ impl DistinguishedName {
         }
     }
 
-    /// Returns true if an organizational unit is not a readable plain text, so that "none matches" is not certain.
+    /// Returns true if an organizational unit is not an unambiguous text, so that "none matches" is not certain.
     pub(crate) fn has_unclear_unit(&self) -> bool {
         let is_plain = |attribute: Attribute<'_>| attribute.text().is_some_and(is_plain_text);
         !self.values(keyword::ORGANIZATIONAL_UNIT).all(is_plain)
     }
 
-    /// Whether every value is a text that can be read without doubt, so that "not equal" is certain.
+    /// Returns true if every value is an unambiguous text, so that "not equal" is certain.
     pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+        self.is_plain
     }
 
     /// The same relative names in the opposite order.
@@ -215,13 +223,13 @@ impl DistinguishedName {
         }
         let content: Vec<u8> = spans.into_iter().rev().flatten().copied().collect();
         let head = der.len() - rdns.len();
-        // Well formed, as the name is.
+        // Well formed, since the name is.
         Self::read(&[&der[..head], &content].concat()).0
     }
 }
 
-/// Visits each attribute in encoding order. False if the bytes are anything but a SEQUENCE of non-empty SETs of
-/// (type, value) SEQUENCEs, so that walking over them later skips nothing.
+/// Visits each attribute in encoding order. Returns false unless the bytes are a SEQUENCE of non-empty SETs of (type, value)
+/// SEQUENCEs.
 fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bool {
     let universal = |input, tag| match Any::from_der(input) {
         Ok((rest, element)) if element.class() == Class::Universal && element.tag() == tag => {
@@ -261,7 +269,7 @@ fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bo
     true
 }
 
-/// The DER elements that follow one another in `input`.
+/// The consecutive DER elements in `input`.
 fn elements(mut input: &[u8]) -> impl Iterator<Item = Any<'_>> {
     std::iter::from_fn(move || {
         let (rest, element) = Any::from_der(input).ok()?;

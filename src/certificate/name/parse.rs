@@ -1,4 +1,4 @@
-//! Names from text: RFC 4514, and .NET's form with quoted values and semicolons.
+//! Parser of names: RFC 4514, and .NET's form with quoted values and semicolons.
 
 use std::fmt;
 
@@ -7,10 +7,18 @@ use x509_parser::asn1_rs::Oid;
 use super::{DistinguishedName, keyword};
 
 const UTF8_STRING: u32 = 12;
-/// No name in real use comes near it.
-const LONGEST_TEXT: usize = 16 * 1024;
+/// Size limit in bytes.
+const MAX_TEXT: usize = 16 * 1024;
 
-/// A text that is not a distinguished name.
+/// Error of parsing a [`DistinguishedName`] or a [`NamePattern`](crate::policy::NamePattern).
+///
+/// ```
+/// use tower_mtls::certificate::DistinguishedName;
+///
+/// let error = "CN=orders,XYZ=1".parse::<DistinguishedName>().unwrap_err();
+/// assert_eq!(error.byte(), 10);
+/// assert!(error.to_string().starts_with("not a distinguished name, byte 10: unknown attribute type"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameParseError {
     byte: usize,
@@ -18,7 +26,7 @@ pub struct NameParseError {
 }
 
 impl NameParseError {
-    /// Where in the text reading stopped, in bytes from 0.
+    /// Position in the text at which parsing stopped, in bytes from 0.
     pub fn byte(&self) -> usize {
         self.byte
     }
@@ -32,13 +40,13 @@ impl fmt::Display for NameParseError {
 
 impl std::error::Error for NameParseError {}
 
-/// Octets of one attribute: its type, then its value as a DER element.
+/// One attribute: its type as content octets, and its value as a DER element.
 type Pair = (Vec<u8>, Vec<u8>);
 
 pub(super) fn parse(text: &str) -> Result<DistinguishedName, NameParseError> {
     let mut parser = Parser { text, at: 0 };
-    if text.len() > LONGEST_TEXT {
-        return Err(parser.error(format!("longer than {LONGEST_TEXT} bytes")));
+    if text.len() > MAX_TEXT {
+        return Err(parser.error(format!("longer than {MAX_TEXT} bytes")));
     }
     let mut rdns: Vec<Vec<Pair>> = Vec::new();
     let mut rdn = Vec::new();
@@ -66,7 +74,7 @@ pub(super) fn parse(text: &str) -> Result<DistinguishedName, NameParseError> {
         }
         parser.skip_spaces();
     }
-    // The text has the last relative name first (RFC 4514, section 2.1).
+    // The last relative name is first in text (RFC 4514, section 2.1).
     let content: Vec<u8> = rdns.iter().rev().flat_map(|rdn| encode_rdn(rdn)).collect();
     DistinguishedName::from_der(&der_element(16 | CONSTRUCTED, &content))
         .map_err(|error| NameParseError { byte: 0, problem: error.to_string() })
@@ -100,7 +108,7 @@ impl<'a> Parser<'a> {
         NameParseError { byte: self.at, problem: problem.into() }
     }
 
-    /// What to write in place of a form that other tools print.
+    /// Remedy for a form that other tools print.
     fn foreign_form(&self) -> Option<&'static str> {
         if self.peek() == Some('/') {
             return Some("write commas instead of slashes: CN=orders, O=Contoso");
@@ -164,7 +172,7 @@ impl<'a> Parser<'a> {
         Ok(octets)
     }
 
-    /// .NET's form: a quote inside is doubled; RFC 2253's backslash is understood as well.
+    /// .NET's form, in which a quote is doubled; RFC 2253's backslash is accepted too.
     fn quoted_value(&mut self) -> Result<String, NameParseError> {
         let open = self.at;
         self.at += 1;
@@ -187,7 +195,7 @@ impl<'a> Parser<'a> {
         self.utf8(value)
     }
 
-    /// Unquoted: backslash escapes, and spaces at the end do not count unless escaped.
+    /// Unquoted form: with backslash escapes; trailing spaces are ignored unless escaped.
     fn plain_value(&mut self) -> Result<String, NameParseError> {
         let mut value = Vec::new();
         let mut end = 0;
@@ -215,7 +223,7 @@ impl<'a> Parser<'a> {
         self.utf8(value)
     }
 
-    /// What follows a backslash: a special character, or two hex digits that are one octet.
+    /// The escape after a backslash: a special character, or two hex digits for one octet.
     fn escaped(&mut self, value: &mut Vec<u8>) -> Result<(), NameParseError> {
         let pair = self.rest().get(..2).filter(|pair| pair.bytes().all(|octet| octet.is_ascii_hexdigit()));
         if let Some(octet) = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
@@ -271,7 +279,7 @@ pub(super) fn der_element(tag: u32, content: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn other_tools_forms_are_told_apart() {
+    fn forms_of_other_tools_are_errors_with_a_remedy() {
         const SLASHES: &str = "write commas instead of slashes: CN=orders, O=Contoso";
         for (text, byte, message) in [
             ("/CN=orders/O=Contoso", 0, SLASHES),

@@ -1,4 +1,4 @@
-//! Names as RFC 4514 text.
+//! Printer of names: RFC 4514.
 
 use std::fmt::{self, Write};
 
@@ -34,7 +34,7 @@ fn print_attribute(attribute: &Attribute<'_>, f: &mut fmt::Formatter<'_>) -> fmt
     }
 }
 
-/// RFC 4514, section 2.4; controls and everything a terminal could be deceived with as hex pairs.
+/// Escapes a value (RFC 4514, section 2.4); controls and invisible characters as hex pairs.
 fn print_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let last = text.chars().count().saturating_sub(1);
     for (i, character) in text.chars().enumerate() {
@@ -48,7 +48,7 @@ fn print_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// A character as it is, or as escaped hex pairs if a terminal would not show it.
+/// Prints a character, or escaped hex pairs if a terminal would not show it.
 pub(in crate::certificate) fn print_visible(character: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !character.is_control() && !is_format(character) {
         return f.write_char(character);
@@ -61,7 +61,7 @@ fn is_format(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The value's DER encoding in hex (RFC 4514, section 2.4, last paragraph).
+/// Prints the value's DER encoding in hex (RFC 4514, section 2.4, last paragraph).
 fn print_ber(attribute: &Attribute<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for octet in super::parse::der_element(attribute.tag, attribute.value) {
         write!(f, "{octet:02x}")?;

@@ -4,7 +4,7 @@ fn name(text: &str) -> DistinguishedName {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// A name of one-attribute relative names in encoding order, with chosen string types.
+/// A name of one-attribute relative names in encoding order, with the given string types.
 fn encoded(attributes: &[(&[u8], u32, &[u8])]) -> DistinguishedName {
     let rdns: Vec<u8> = attributes
         .iter()
@@ -91,7 +91,7 @@ fn printable_and_utf8_strings_compare_as_text_and_other_strings_do_not() {
 }
 
 #[test]
-fn a_reversed_name_has_the_same_relative_names_from_the_other_end() {
+fn reversed_name_has_the_same_relative_names_in_reverse_order() {
     assert_eq!(name("CN=orders,OU=a+DC=b,O=Contoso").reversed(), name("O=Contoso,OU=a+DC=b,CN=orders"));
 }
 
@@ -113,7 +113,7 @@ fn names_print_as_rfc_4514_and_parse_back() {
 }
 
 #[test]
-fn only_one_common_name_counts() {
+fn common_name_counts_only_if_it_is_the_only_one() {
     assert!(matches!(name("CN=orders,O=x").common_name(), SingleValue::One("orders")));
     assert!(matches!(name("CN=orders,CN=admin").common_name(), SingleValue::Unclear));
     assert!(matches!(name("O=x").common_name(), SingleValue::Missing));
@@ -121,20 +121,20 @@ fn only_one_common_name_counts() {
 }
 
 #[test]
-fn a_name_is_plain_only_if_every_value_is_read_without_doubt() {
+fn name_is_plain_only_if_every_value_is_unambiguous() {
     assert!(name("CN=orders,O=Contoso").is_plain());
     assert!(!encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"orders")]).is_plain());
     assert!(!name("CN=or\u{200b}ders").is_plain());
 }
 
 #[test]
-fn a_name_that_is_made_to_cost_is_refused() {
-    let long = parse::der_element(0x30, &vec![0; LONGEST_NAME]);
+fn name_beyond_the_size_limit_is_an_error() {
+    let long = parse::der_element(0x30, &vec![0; MAX_NAME]);
     assert!(DistinguishedName::from_der(&long).unwrap_err().to_string().contains("longer"));
 }
 
 #[test]
-fn text_that_is_no_name_says_where_and_what() {
+fn parse_errors_name_position_and_problem() {
     for (text, byte, message) in [
         ("", 0, "empty"),
         ("orders", 0, "TYPE=value"),
@@ -159,7 +159,7 @@ fn text_that_is_no_name_says_where_and_what() {
 }
 
 #[test]
-fn the_attributes_of_one_relative_name_are_a_set() {
+fn attributes_of_one_relative_name_are_a_set() {
     let pair = |oid: &[u8], value: &[u8]| {
         parse::der_element(0x30, &[parse::der_element(6, oid), parse::der_element(UTF8, value)].concat())
     };

@@ -35,7 +35,7 @@ async fn send(layer: &AuthorizeLayer, caller: &Certificate) -> Response<Response
 }
 
 #[tokio::test(start_paused = true)]
-async fn decision_admits_or_is_answered_by_its_kind() {
+async fn decision_admits_or_rejects_by_its_kind() {
     let caller = caller();
     let decisions: [(&str, AuthorizeLayer, u16, Option<RejectionKind>); 5] = [
         (
@@ -85,7 +85,7 @@ async fn decision_admits_or_is_answered_by_its_kind() {
 }
 
 #[tokio::test]
-async fn decision_is_not_asked_about_callers_whom_the_rules_reject() {
+async fn decision_is_not_made_for_requests_that_the_rules_reject() {
     let (caller, stranger) =
         (caller(), Certificate::from_der(&Leaf::client("stranger").self_signed().der).unwrap());
     static DECISIONS: AtomicUsize = AtomicUsize::new(0);

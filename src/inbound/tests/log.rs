@@ -14,12 +14,12 @@ use tracing::{
 
 use super::*;
 
-/// Keeps every event as text.
+/// Records events as text.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    /// The events while this runs.
+    /// Returns the events during `run`.
     fn of(run: impl Future<Output = ()>) -> Vec<String> {
         let lines = Self::default();
         subscriber::with_default(lines.clone(), || tokio_test::block_on(run));
@@ -57,13 +57,13 @@ impl Visit for Line {
 }
 
 #[test]
-fn a_custom_rules_name_is_in_rejection_and_log() {
+fn custom_rule_is_named_in_rejection_and_log() {
     let right = certificate();
     let custom = |name: &str, answer: crate::Answer| crate::Rule::custom(name, move |_, _| answer);
     use crate::Answer::{CannotTell, Fails, Holds};
     for (case, rule, kind, name) in [
         ("fails", custom("office hours", Fails), RejectionKind::Custom, Some("office hours")),
-        ("cannot tell", custom("office hours", CannotTell), RejectionKind::Undecidable, Some("office hours")),
+        ("undecided", custom("office hours", CannotTell), RejectionKind::Undecidable, Some("office hours")),
         (
             "in a group",
             crate::Rule::any([custom("a", Fails), custom("b", Fails)]),
@@ -89,7 +89,7 @@ fn a_custom_rules_name_is_in_rejection_and_log() {
 
 #[cfg(feature = "axum")]
 #[test]
-fn an_extractor_behind_a_layer_that_admits_nobody_names_the_reason_in_the_log() {
+fn extractor_without_an_admission_logs_the_reason() {
     use axum_core::{
         extract::{FromRequestParts, OptionalFromRequestParts},
         response::IntoResponse,
@@ -117,16 +117,16 @@ fn an_extractor_behind_a_layer_that_admits_nobody_names_the_reason_in_the_log() 
             None => presented.layer(handler).oneshot(Request::new(())).await.unwrap().status(),
         }
     };
-    let shadow = "is in shadow mode and did not admit the caller; extract Option<ClientCertificate>";
-    let without = "let the caller through without a certificate; extract Option<ClientCertificate>";
+    let shadow = "is in shadow mode and did not admit the certificate; extract Option<ClientCertificate>";
+    let without = "passed the request without a certificate; extract Option<ClientCertificate>";
     let missing = "no RequireCertificateLayer judged the request; add the layer to this route";
     let certificate = || Presented::from(right.clone());
     for (case, layer, presented, optional, cause) in [
         ("admitted", Some(layer(only(&right))), certificate(), 200, None),
         ("shadow, admitted", Some(layer(only(&right)).shadow()), certificate(), 200, None),
-        ("shadow, another certificate", Some(layer(nobody()).shadow()), certificate(), 200, Some(shadow)),
-        ("shadow, no certificate", Some(layer(nobody()).shadow()), Presented::Nothing, 200, Some(shadow)),
-        ("no certificate", Some(layer(nobody()).allow_missing()), Presented::Nothing, 200, Some(without)),
+        ("shadow, another certificate", Some(layer(no_client()).shadow()), certificate(), 200, Some(shadow)),
+        ("shadow, no certificate", Some(layer(no_client()).shadow()), Presented::Nothing, 200, Some(shadow)),
+        ("no certificate", Some(layer(no_client()).allow_missing()), Presented::Nothing, 200, Some(without)),
         ("no layer", None, certificate(), 500, Some(missing)),
     ] {
         let lines = Lines::of(async {

@@ -1,13 +1,13 @@
-//! What a rule demands and what it finds, in words.
+//! Demands and findings of rules, as text.
 
 use super::{Kind, Rule};
 use crate::{
     certificate::{Certificate, Timestamp},
-    policy::{Step, claim},
+    policy::{RuleExplanation, matcher},
 };
 
 impl Rule {
-    /// What the rule demands.
+    /// Demand of the rule.
     pub(in crate::policy) fn demand(&self) -> String {
         match &self.0 {
             Kind::Validity => "now lies within the validity period".into(),
@@ -17,10 +17,10 @@ impl Rule {
             }
             #[cfg(feature = "trust")]
             Kind::IssuerThumbprint(pins) => format!("one of {} listed certificates signed it", pins.len()),
-            Kind::Claims(kind, claims) => {
-                let claims: Vec<_> = claims.iter().map(ToString::to_string).collect();
-                let among = if claims.len() == 1 { "is" } else { "is one of" };
-                format!("{} {among} {}", claim::subject_of(*kind), claims.join("; "))
+            Kind::Matchers(kind, matchers) => {
+                let matchers: Vec<_> = matchers.iter().map(ToString::to_string).collect();
+                let among = if matchers.len() == 1 { "is" } else { "is one of" };
+                format!("{} {among} {}", matcher::field_name(*kind), matchers.join("; "))
             }
             Kind::Thumbprint(pins) => format!("the thumbprint is one of {} listed", pins.len()),
             Kind::Spki(pins) => format!("the public key is one of {} listed", pins.len()),
@@ -32,13 +32,13 @@ impl Rule {
         }
     }
 
-    /// What the rule finds in a certificate, for explanations of others.
+    /// As [`found`](Self::found), for explanations of policy documents.
     #[cfg(feature = "apim")]
     pub(crate) fn finds(&self, certificate: &Certificate, now: Timestamp) -> String {
         self.found(certificate, now)
     }
 
-    /// What the rule finds in a certificate.
+    /// Value that the rule finds in a certificate.
     #[cfg_attr(not(feature = "trust"), expect(unused_variables, reason = "chains are judged at a moment"))]
     fn found(&self, certificate: &Certificate, now: Timestamp) -> String {
         match &self.0 {
@@ -56,7 +56,7 @@ impl Rule {
             }
             #[cfg(feature = "trust")]
             Kind::IssuerThumbprint(_) => sent(certificate),
-            Kind::Claims(kind, _) => claim::found(*kind, certificate),
+            Kind::Matchers(kind, _) => matcher::field_value(*kind, certificate),
             Kind::Thumbprint(_) => {
                 format!(
                     "SHA-1 {}, SHA-256 {}",
@@ -69,7 +69,7 @@ impl Rule {
         }
     }
 
-    pub(in crate::policy) fn explain(&self, certificate: &Certificate, now: Timestamp) -> Step {
+    pub(in crate::policy) fn explain(&self, certificate: &Certificate, now: Timestamp) -> RuleExplanation {
         let parts = match &self.0 {
             Kind::All(rules) | Kind::Any(rules) => {
                 rules.iter().map(|rule| rule.explain(certificate, now)).collect()
@@ -77,7 +77,12 @@ impl Rule {
             Kind::Not(rule) => vec![rule.explain(certificate, now)],
             _ => Vec::new(),
         };
-        Step::new(self.demand(), self.found(certificate, now), self.judge(certificate, now).answer, parts)
+        RuleExplanation::new(
+            self.demand(),
+            self.found(certificate, now),
+            self.judge(certificate, now).answer,
+            parts,
+        )
     }
 
     /// The rules of a group `all`, or this rule itself.

@@ -1,31 +1,31 @@
-//! The pure decision: what a rule says of a certificate at a moment.
+//! Evaluation of rules: a pure function of a certificate and the time.
 
 use super::{Kind, Rule};
 use crate::{
     certificate::{Certificate, Thumbprint, Timestamp},
-    policy::{Answer, RejectionKind, answer::Judgement, claim::Claim},
+    policy::{Answer, RejectionKind, answer::RuleResult, matcher::Matcher},
 };
 
 impl Rule {
-    pub(in crate::policy) fn judge(&self, certificate: &Certificate, now: Timestamp) -> Judgement<'_> {
+    pub(in crate::policy) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         match &self.0 {
             Kind::Validity => validity(certificate, now),
             #[cfg(feature = "trust")]
             Kind::Trust(anchors) => anchors.judge(certificate, now),
             #[cfg(feature = "trust")]
             Kind::IssuerThumbprint(pins) => pins.judge(certificate, now),
-            Kind::Claims(kind, claims) => one_of(*kind, claims, certificate),
+            Kind::Matchers(kind, matchers) => one_of(*kind, matchers, certificate),
             Kind::Thumbprint(pins) => {
-                Judgement::lasting(pins.contain_certificate(certificate), RejectionKind::Thumbprint)
+                RuleResult::cacheable(pins.contain_certificate(certificate), RejectionKind::Thumbprint)
             }
             Kind::Spki(pins) => {
                 let holds = pins.contains(Thumbprint::Sha256(certificate.spki_sha256()));
-                Judgement::lasting(holds, RejectionKind::SpkiPin)
+                RuleResult::cacheable(holds, RejectionKind::SpkiPin)
             }
-            Kind::Member(set) => momentary(set.contains(certificate), RejectionKind::NotMember),
+            Kind::Member(set) => uncached(set.contains(certificate), RejectionKind::NotMember),
             Kind::Custom(name, rule) => {
-                let judgement = momentary(rule(certificate, now), RejectionKind::Custom);
-                Judgement { rule: Some(name), ..judgement }
+                let result = uncached(rule(certificate, now), RejectionKind::Custom);
+                RuleResult { rule: Some(name), ..result }
             }
             Kind::All(rules) => group(rules, Answer::Fails, certificate, now),
             Kind::Any(rules) => group(rules, Answer::Holds, certificate, now),
@@ -34,72 +34,72 @@ impl Rule {
     }
 }
 
-/// The answer of something that may answer otherwise next time.
-fn momentary<'r>(answer: Answer, kind: RejectionKind) -> Judgement<'r> {
+/// An answer that can change until the next request.
+fn uncached<'r>(answer: Answer, kind: RejectionKind) -> RuleResult<'r> {
     let kind = if answer == Answer::CannotTell { RejectionKind::Undecidable } else { kind };
-    Judgement::momentary(answer, kind)
+    RuleResult::uncached(answer, kind)
 }
 
-/// A claim that holds decides; else one that cannot tell does.
-fn one_of<'r>(kind: RejectionKind, claims: &'r [Claim], certificate: &Certificate) -> Judgement<'r> {
+/// An entry that holds decides; otherwise an undecided one.
+fn one_of<'r>(kind: RejectionKind, matchers: &'r [Matcher], certificate: &Certificate) -> RuleResult<'r> {
     let mut answer = Answer::Fails;
-    for claim in claims {
-        match claim.judge(certificate) {
-            Answer::Holds => return Judgement::lasting(true, kind),
+    for matcher in matchers {
+        match matcher.judge(certificate) {
+            Answer::Holds => return RuleResult::cacheable(true, kind),
             Answer::CannotTell => answer = Answer::CannotTell,
             Answer::Fails => {}
         }
     }
     let kind = if answer == Answer::CannotTell { RejectionKind::Undecidable } else { kind };
-    Judgement::lasting(answer, kind)
+    RuleResult::cacheable(answer, kind)
 }
 
-fn validity<'r>(certificate: &Certificate, now: Timestamp) -> Judgement<'r> {
+fn validity<'r>(certificate: &Certificate, now: Timestamp) -> RuleResult<'r> {
     let validity = certificate.validity();
     if now < validity.not_before {
-        Judgement::lasting(false, RejectionKind::NotYetValid).no_longer_than(validity.not_before.plus(-1))
+        RuleResult::cacheable(false, RejectionKind::NotYetValid).valid_until(validity.not_before.plus(-1))
     } else if now > validity.not_after {
-        Judgement::lasting(false, RejectionKind::Expired)
+        RuleResult::cacheable(false, RejectionKind::Expired)
     } else {
-        Judgement::lasting(true, RejectionKind::Expired).no_longer_than(validity.not_after)
+        RuleResult::cacheable(true, RejectionKind::Expired).valid_until(validity.not_after)
     }
 }
 
-/// `decisive` ends the group at once: a failing rule ends `all`, a holding rule ends `any`. Without one, a
-/// rule that cannot tell decides before the rest.
+/// `decisive` ends the group: a failing rule ends `all`, a holding rule ends `any`. Without one, an undecided rule takes
+/// precedence over the rest.
 fn group<'r>(
     rules: &'r [Rule],
     decisive: Answer,
     certificate: &Certificate,
     now: Timestamp,
-) -> Judgement<'r> {
-    let mut outcome: Option<Judgement<'r>> = None;
+) -> RuleResult<'r> {
+    let mut outcome: Option<RuleResult<'r>> = None;
     let mut until = Timestamp::MAX;
     for rule in rules {
-        let judgement = rule.judge(certificate, now);
-        if judgement.answer == decisive {
-            return judgement;
+        let result = rule.judge(certificate, now);
+        if result.answer == decisive {
+            return result;
         }
-        until = until.min(judgement.until);
-        let decides = |earlier: Judgement<'_>| {
-            earlier.answer == Answer::CannotTell || judgement.answer != Answer::CannotTell
+        until = until.min(result.until);
+        let decides = |earlier: RuleResult<'_>| {
+            earlier.answer == Answer::CannotTell || result.answer != Answer::CannotTell
         };
         if !outcome.is_some_and(decides) {
-            outcome = Some(judgement);
+            outcome = Some(result);
         }
     }
     match outcome {
-        Some(judgement) => judgement.no_longer_than(until),
-        // `build` refuses empty groups; should one get here, it refuses the caller.
-        None => Judgement::momentary(Answer::CannotTell, RejectionKind::Undecidable),
+        Some(result) => result.valid_until(until),
+        // `build` rejects empty groups; one that got here would reject the client.
+        None => RuleResult::uncached(Answer::CannotTell, RejectionKind::Undecidable),
     }
 }
 
-fn not<'r>(rule: &'r Rule, certificate: &Certificate, now: Timestamp) -> Judgement<'r> {
-    let judgement = rule.judge(certificate, now);
-    match judgement.answer {
-        Answer::Holds => Judgement { answer: Answer::Fails, kind: RejectionKind::Excluded, ..judgement },
-        Answer::Fails => Judgement { answer: Answer::Holds, ..judgement },
-        Answer::CannotTell => judgement,
+fn not<'r>(rule: &'r Rule, certificate: &Certificate, now: Timestamp) -> RuleResult<'r> {
+    let result = rule.judge(certificate, now);
+    match result.answer {
+        Answer::Holds => RuleResult { answer: Answer::Fails, kind: RejectionKind::Excluded, ..result },
+        Answer::Fails => RuleResult { answer: Answer::Holds, ..result },
+        Answer::CannotTell => result,
     }
 }

@@ -1,4 +1,4 @@
-//! Subjects that are made to be taken for another's.
+//! Forged subjects that resemble another's.
 
 use rcgen::{CertificateParams, DnValue, KeyPair};
 
@@ -14,13 +14,13 @@ fn certificate(subject: impl IntoIterator<Item = (DnType, DnValue)>) -> Certific
     Certificate::from_der(made.der()).unwrap()
 }
 
-/// `O=Contoso` and `CN=admin` in one relative name, in place of two of the same length in all.
+/// A certificate with `O=Contoso` and `CN=admin` in one relative name. Replaces two relative names of the same length.
 fn multi_valued() -> Certificate {
     const COMMON_NAME: &[u8] = &[0x30, 12, 6, 3, 85, 4, 3, 12, 5, b'a', b'd', b'm', b'i', b'n'];
     let short =
         certificate([(DnType::OrganizationName, "Contoso".into()), (DnType::CommonName, "abc".into())]);
     let name = short.subject().der();
-    // The SEQUENCE and the first SET have two octets each in front, the second SET too.
+    // The SEQUENCE and both SETs have headers of two bytes.
     let organization = &name[4..name.len() - 14];
     let attributes = [COMMON_NAME, organization].concat();
     let forged = [&name[..2], &[0x31, attributes.len() as u8], &attributes].concat();
@@ -34,7 +34,7 @@ fn multi_valued() -> Certificate {
 }
 
 #[test]
-fn a_name_that_is_made_to_be_taken_for_another_matches_no_rule() {
+fn forged_name_matches_no_rule() {
     let common_name = |value: DnValue| certificate([(DnType::CommonName, value)]);
     let text = |value: &str| common_name(value.into());
     let bmp = DnValue::BmpString("admin".try_into().unwrap());
@@ -64,7 +64,7 @@ fn a_name_that_is_made_to_be_taken_for_another_matches_no_rule() {
             let rule = Rule::subject([name.parse().unwrap()]);
             assert_ne!(answer(&rule, &certificate).0, Answer::Holds, "{case}: {name}");
         }
-        // In one relative name or in several, one common name is one.
+        // That certificate does have exactly one common name.
         if case != "several attributes in one relative name" {
             let rule = Rule::common_name(["admin"]);
             assert_ne!(answer(&rule, &certificate).0, Answer::Holds, "{case}: common name");

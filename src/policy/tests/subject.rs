@@ -8,8 +8,7 @@ const UNIT: &[u64] = &[2, 5, 4, 11];
 const ORGANIZATION: &[u64] = &[2, 5, 4, 10];
 const COUNTRY: &[u64] = &[2, 5, 4, 6];
 
-/// A certificate whose subject has these attributes; the second of a kind is written by its object identifier, because
-/// the library that makes it keeps one value a kind.
+/// A certificate whose subject has these attributes, by object identifier: rcgen keeps one value of each named kind.
 fn certificate(attributes: &[(&[u64], DnValue)]) -> Certificate {
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();

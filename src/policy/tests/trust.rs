@@ -1,8 +1,9 @@
-//! Chains, and the certificates that sign them.
+//! Chains and issuers.
 
 use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use super::*;
+use crate::pki::pem_of;
 
 fn judge(root: &Authority, certificate: &Certificate, at: i64) -> Option<RejectionKind> {
     let policy =
@@ -11,7 +12,7 @@ fn judge(root: &Authority, certificate: &Certificate, at: i64) -> Option<Rejecti
 }
 
 #[test]
-fn chains_are_judged_against_the_roots_for_client_authentication() {
+fn chains_are_verified_against_the_roots_for_client_authentication() {
     let root = Authority::root("root");
     let issuing = root.intermediate("issuing");
     let impostor = Authority::root("root");
@@ -36,7 +37,7 @@ fn chains_are_judged_against_the_roots_for_client_authentication() {
 }
 
 #[test]
-fn a_chain_ends_with_its_intermediate_on_a_connection_that_lives_on() {
+fn chain_expires_with_its_intermediate_on_an_open_connection() {
     let root = Authority::root("root");
     let issuing = root.intermediate_until("issuing", NOON + 100);
     let certificate = read(&issuing.issue(&Leaf::client("orders")));
@@ -49,7 +50,7 @@ fn a_chain_ends_with_its_intermediate_on_a_connection_that_lives_on() {
 }
 
 #[test]
-fn a_refused_chain_is_not_tried_again_on_every_request_but_is_tried_again() {
+fn rejected_chain_is_verified_again_after_a_minute() {
     let root = Authority::root("root");
     let leaf = Leaf::client("orders").from(NOON + 30);
     let certificate = read(&root.issue(&leaf));
@@ -63,7 +64,7 @@ fn a_refused_chain_is_not_tried_again_on_every_request_but_is_tried_again() {
 }
 
 #[test]
-fn a_chain_is_rejected_if_a_key_usage_forbids_a_certificates_place_in_it() {
+fn chain_with_a_wrong_key_usage_is_rejected() {
     use KeyUsagePurpose::{CrlSign, DigitalSignature, KeyAgreement, KeyCertSign, KeyEncipherment};
     let root = Authority::root("root");
     let client = Leaf::client("orders");
@@ -95,7 +96,7 @@ fn a_chain_is_rejected_if_a_key_usage_forbids_a_certificates_place_in_it() {
 }
 
 #[test]
-fn a_listed_certificate_that_is_not_a_cas_signs_no_other() {
+fn listed_self_signed_leaf_signs_no_other_certificate() {
     for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa] {
         let (own_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let mut params = CertificateParams::default();
@@ -111,7 +112,7 @@ fn a_listed_certificate_that_is_not_a_cas_signs_no_other() {
 }
 
 #[test]
-fn another_path_is_found_where_a_key_usage_rejects_the_first() {
+fn next_path_is_tried_if_a_key_usage_rejects_the_first() {
     let root = Authority::root("root");
     let good = root.intermediate_for("issuing", &[KeyUsagePurpose::KeyCertSign]);
     let bad = good.reissued_by(&root, "issuing", &[KeyUsagePurpose::CrlSign]);
@@ -123,7 +124,7 @@ fn another_path_is_found_where_a_key_usage_rejects_the_first() {
 }
 
 #[test]
-fn no_chain_ends_in_a_root_outside_of_its_validity_period_unless_that_is_allowed() {
+fn root_outside_its_validity_period_is_rejected_unless_allowed() {
     let root = Authority::root_between("root", NOON + 10, NOON + 20);
     let valid = root.renewed("root", NOON, NOON + 36_500);
     let issued = root.intermediate("issuing").issue(&Leaf::client("orders"));
@@ -153,7 +154,7 @@ fn no_chain_ends_in_a_root_outside_of_its_validity_period_unless_that_is_allowed
 }
 
 #[test]
-fn a_chain_ends_with_its_root_on_a_connection_that_lives_on() {
+fn chain_expires_with_its_root_on_an_open_connection() {
     let root = Authority::root_between("root", NOON, NOON + 100);
     let certificate = read(&root.issue(&Leaf::client("orders")));
     let anchors = TrustAnchors::from_der([root.der()]).unwrap();
@@ -167,7 +168,7 @@ fn a_chain_ends_with_its_root_on_a_connection_that_lives_on() {
 }
 
 #[test]
-fn an_issuer_that_is_pinned_must_be_allowed_to_sign_and_be_valid() {
+fn pinned_issuer_must_be_valid_and_allowed_to_sign() {
     let root = Authority::root_between("root", NOON, NOON + 100);
     let for_lists = Authority::root_for("lists", &[KeyUsagePurpose::CrlSign]);
     let anchors = |authority: &Authority| TrustAnchors::from_der([authority.der()]).unwrap();
@@ -186,7 +187,7 @@ fn an_issuer_that_is_pinned_must_be_allowed_to_sign_and_be_valid() {
 }
 
 #[test]
-fn an_explanation_names_what_is_wrong_with_a_chain() {
+fn explanation_names_the_problem_of_a_chain() {
     let root = Authority::root("root");
     let old = Authority::root_between("old", NOON - 100, NOON - 1);
     let client = Leaf::client("orders");
@@ -215,7 +216,7 @@ fn an_explanation_names_what_is_wrong_with_a_chain() {
 }
 
 #[test]
-fn the_issuers_thumbprint_counts_only_if_it_signed() {
+fn issuer_thumbprint_counts_only_if_its_key_signed() {
     let root = Authority::root("root");
     let issuing = root.intermediate("issuing");
     let other = root.intermediate("other");
@@ -246,4 +247,48 @@ fn roots_that_cannot_be_read_name_their_line() {
     let error = TrustAnchors::from_pem(bad.as_bytes()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("line {line}:")), "{error}");
     assert_eq!(TrustAnchors::from_der([]).unwrap_err(), TrustError::Empty);
+}
+
+#[test]
+fn leaf_among_roots_is_an_error_that_names_it() {
+    let root = Authority::root("root");
+    let signed = |params: CertificateParams| {
+        let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "ca");
+        params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap().der().to_vec()
+    };
+    let mut signing = CertificateParams::default();
+    signing.is_ca = IsCa::NoCa;
+    signing.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let mut explicit = signing.clone();
+    explicit.is_ca = IsCa::ExplicitNoCa;
+    let client = Leaf::client("orders");
+    for (case, der, is_leaf) in [
+        ("a client certificate", root.issue(&client).der, true),
+        (
+            "a server certificate",
+            root.issue(&client.clone().usages(&[ExtendedKeyUsagePurpose::ServerAuth])).der,
+            true,
+        ),
+        ("keyCertSign with CA:FALSE", signed(explicit), true),
+        ("keyCertSign without basicConstraints", signed(signing), false),
+        ("a self-signed client certificate", client.self_signed().der, false),
+        ("a self-signed CA", client.clone().ca().self_signed().der, false),
+        ("an intermediate", root.intermediate("issuing").der().to_vec(), false),
+    ] {
+        let read = TrustAnchors::from_der([root.der(), der.as_slice()]);
+        assert_eq!(matches!(read, Err(TrustError::Leaf { index: 1, line: None, .. })), is_leaf, "{case}");
+        assert_eq!(read.is_err(), is_leaf, "{case}");
+    }
+    let issued = root.issue(&client);
+    let pem = format!("{}# orders\n{}", root.pem(), pem_of(&issued.der));
+    let line = root.pem().lines().count() + 2;
+    let expected = format!(
+        "line {line}: \"{}\" is not a CA certificate; list the CA that issued it, or pin it by its thumbprint",
+        read(&issued).subject()
+    );
+    assert_eq!(TrustAnchors::from_pem(pem).unwrap_err().to_string(), expected);
+    let error = TrustAnchors::from_der([issued.der.as_slice()]).unwrap_err().to_string();
+    assert!(error.starts_with("certificate 1: "), "{error}");
 }

@@ -20,8 +20,17 @@ pub(super) enum CaUse {
 /// Remaining lifetime of a CA below which a warning is reported.
 const SOON_DAYS: i64 = 30;
 
-/// Warns about leaf certificates among CAs, whose key owners could sign others, and about CAs that have expired, are
-/// not valid yet, or expire soon.
+/// Problem of a leaf certificate among CAs: an error among clients' CAs, a warning among upstreams'.
+pub(super) const LEAF: &str = "is not a CA certificate";
+
+pub(super) const LEAF_REMEDY: &str =
+    "name the certificate of the CA that issued it, or list this one in thumbprint or thumbprint_file";
+
+const UPSTREAM_LEAF_REMEDY: &str =
+    "name the certificate of the CA that signed it: the owner of this certificate's key could sign others";
+
+/// Warns about leaf certificates among upstreams' CAs, whose key owners could sign others, and about CAs that have
+/// expired, are not valid yet, or expire soon.
 pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse, findings: &mut Findings) {
     let chain = pem::certificates(pem).unwrap_or_default();
     let parsed: Vec<_> =
@@ -42,20 +51,16 @@ pub(super) fn on_authorities(file: &Located<FilePath>, pem: &[u8], usage: CaUse,
             remedy,
         );
     };
-    warn(
-        &is_leaf,
-        &|_| "is not a CA's certificate".to_owned(),
-        "name the certificate of the CA that signed it: the owner of this certificate's key could sign others",
-    );
-    if let CaUse::Callers { .. } = usage {
-        warn(
+    match usage {
+        CaUse::Upstreams => warn(&is_leaf, &|_| LEAF.to_owned(), UPSTREAM_LEAF_REMEDY),
+        CaUse::Callers { .. } => warn(
             &lacks_key_cert_sign,
             &|_| {
                 "must not sign certificates (key usage without keyCertSign), so chains to it are rejected"
                     .to_owned()
             },
             "name a CA with keyCertSign",
-        );
+        ),
     }
     let now = SystemClock.now();
     let soon = now.plus(SOON_DAYS * 86_400);

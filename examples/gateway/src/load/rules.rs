@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use tower_mtls::{Policy, Rule, Thumbprint};
+use tower_mtls::{Policy, Rule, Thumbprint, certificate::ThumbprintListError};
 
 use super::{SectionsByName, files::Findings, trust::Roots};
 use crate::{
@@ -159,14 +159,7 @@ where
     (values.len() == texts.len()).then_some(values)
 }
 
-/// The line up to a `#` at its start or after white space, trimmed.
-fn without_comment(line: &str) -> &str {
-    let begins = |at: usize| at == 0 || line[..at].ends_with(char::is_whitespace);
-    let comment = line.match_indices('#').map(|(at, _)| at).find(|at| begins(*at));
-    line[..comment.unwrap_or(line.len())].trim()
-}
-
-/// Reads one thumbprint per line, without empty lines and comments; at least one.
+/// Reads a file with one thumbprint per line; at least one.
 fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<Thumbprint>> {
     let contents = findings.read(file)?;
     let name = quoted(&file.written);
@@ -174,29 +167,18 @@ fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<
         findings.error(file, format!("{name} is not UTF-8"), "write one thumbprint per line");
         return None;
     };
-    let mut thumbprints = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = without_comment(line);
-        if line.is_empty() {
-            continue;
+    let (problem, remedy) = match Thumbprint::read_list(text) {
+        Ok(thumbprints) => return Some(thumbprints),
+        Err(ThumbprintListError::Line { line, problem, .. }) => {
+            (format!("{name}, line {line}: {problem}"), THUMBPRINT)
         }
-        match line.parse() {
-            Ok(thumbprint) => thumbprints.push(thumbprint),
-            Err(error) => {
-                findings.error(file, format!("{name}, line {}: {error}", index + 1), THUMBPRINT);
-                return None;
-            }
+        Err(ThumbprintListError::Empty) => {
+            (format!("{name} contains no thumbprint, so no caller would pass"), "write one per line")
         }
-    }
-    if thumbprints.is_empty() {
-        findings.error(
-            file,
-            format!("{name} contains no thumbprint, so no caller would pass"),
-            "write one per line",
-        );
-        return None;
-    }
-    Some(thumbprints)
+        Err(error) => (format!("{name}: {error}"), "write fewer thumbprints"),
+    };
+    findings.error(file, problem, remedy);
+    None
 }
 
 #[cfg(test)]

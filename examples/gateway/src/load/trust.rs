@@ -8,7 +8,7 @@ use super::{
     files::Findings,
     unreadable,
 };
-use crate::config::{FilePath, Located, Trust};
+use crate::config::{FilePath, Located, Trust, quoted};
 
 /// The roots of a set, and the digest of their files.
 pub(super) struct Roots {
@@ -56,6 +56,15 @@ fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>
 fn anchors_of(file: &Located<FilePath>, text: &[u8], findings: &mut Findings) -> Option<TrustAnchors> {
     match TrustAnchors::from_pem(text) {
         Ok(anchors) => Some(anchors),
+        Err(TrustError::Leaf { line: Some(line), subject, .. }) => {
+            let (name, subject) = (quoted(&file.written), quoted(&subject));
+            findings.error(
+                file,
+                format!("{name}: line {line}: {subject} {}", advice::LEAF),
+                advice::LEAF_REMEDY,
+            );
+            None
+        }
         Err(error) => {
             let pem = if let TrustError::Pem(error) = &error { Some(error) } else { None };
             unreadable::on_authorities(file, text, &error, pem, findings);

@@ -8,22 +8,6 @@ use tower_mtls::{Clock, Presented, SystemClock, TrustAnchors};
 use super::*;
 use crate::{config, load::cache::Digest};
 
-#[test]
-fn comment_begins_at_line_start_or_after_white_space() {
-    for (line, expected) in [
-        ("# ours", ""),
-        ("  # ours", ""),
-        ("aa:bb  # orders # new", "aa:bb"),
-        ("aa:bb\t#", "aa:bb"),
-        ("aa#bb", "aa#bb"),
-        ("aa#bb # orders", "aa#bb"),
-        ("  aa bb  ", "aa bb"),
-        ("", ""),
-    ] {
-        assert_eq!(without_comment(line), expected, "{line:?}");
-    }
-}
-
 /// A CA, a certificate that it signed, and one with the same names that it did not sign.
 struct Pki {
     ca: rcgen::Certificate,

@@ -175,8 +175,18 @@ async fn unproven_admission_is_logged_and_counted() {
         "subject = [\"CN=other\"], allow_unanchored = true, mode = \"shadow\"",
     ]);
     for (path, caller, verdict) in [
-        ("/0", "impostor", "admitted, unproven: anyone can make a certificate that passes these rules\n"),
-        ("/1", "impostor", "admitted, unproven: the document also admits self-made certificates\n"),
+        (
+            "/0",
+            "impostor",
+            "admitted, unproven: anyone can make a certificate that these rules admit
+",
+        ),
+        (
+            "/1",
+            "impostor",
+            "admitted, unproven: the document also admits self-made certificates
+",
+        ),
         ("/2", "client", "\nadmitted\n"),
     ] {
         let mut explain = gateway();

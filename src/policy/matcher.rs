@@ -1,4 +1,4 @@
-//! What one entry of a rule's list says of a certificate.
+//! One entry of a rule's list: a comparison with one field of a certificate.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,7 +9,7 @@ use crate::certificate::{
 };
 
 #[derive(Debug, Clone)]
-pub(super) enum Claim {
+pub(super) enum Matcher {
     Issuer(NamePattern),
     Subject(NamePattern),
     CommonName(String),
@@ -27,9 +27,9 @@ pub(super) enum Claim {
     Key(KeyKind),
 }
 
-impl Claim {
-    /// What the claim says of a certificate. Whatever it looks at and cannot read, or finds ambiguous, makes it
-    /// unable to tell: `not` must never turn that into a yes.
+impl Matcher {
+    /// Compares the entry with its field of the certificate. An unreadable or ambiguous field is
+    /// [`Answer::CannotTell`]: `not` must not admit it.
     pub(super) fn judge(&self, certificate: &Certificate) -> Answer {
         let any_name = |matches: &dyn Fn(&GeneralName) -> bool| {
             Answer::from(certificate.subject_alternative_names().iter().any(matches))
@@ -42,7 +42,7 @@ impl Claim {
             Self::Country(code) => judge_single(code, certificate.subject().country()),
             Self::OrganizationalUnit(unit) => judge_unit(unit, certificate.subject()),
             Self::DnsName(name) if name.matches(certificate) => Answer::Holds,
-            // A wildcard, a dot at the end, a NUL: whom it names is not certain.
+            // With a wildcard, a dot at the end or a NUL it is not certain which host is named.
             Self::DnsName(_) if DnsNamePattern::has_odd_names(certificate) => Answer::CannotTell,
             Self::DnsName(_) => Answer::Fails,
             Self::Uri(uri) => any_name(&|name| matches!(name, GeneralName::Uri(found) if found == uri)),
@@ -90,8 +90,7 @@ fn judge_name(pattern: &NamePattern, name: &DistinguishedName) -> Answer {
     }
 }
 
-/// A certificate with a SPIFFE URI beside another URI, or with one that is malformed, has no ID that one could
-/// rely on, and might be meant to have one.
+/// A SPIFFE URI beside another URI, or a malformed one, is ambiguous: the certificate may be meant to have an ID.
 fn judge_spiffe(certificate: &Certificate, matches: impl Fn(&SpiffeId) -> bool) -> Answer {
     if let Some(id) = certificate.spiffe_id() {
         return matches(&id).into();
@@ -104,7 +103,7 @@ fn judge_spiffe(certificate: &Certificate, matches: impl Fn(&SpiffeId) -> bool) 
     if any { Answer::CannotTell } else { Answer::Fails }
 }
 
-/// RFC 5280, section 7.5: the local part octet by octet, the domain without regard to ASCII case.
+/// Compares e-mail addresses (RFC 5280, section 7.5): the local part byte by byte, the domain ignoring ASCII case.
 fn same_mailbox(one: &str, other: &str) -> bool {
     match (one.rsplit_once('@'), other.rsplit_once('@')) {
         (Some((local, domain)), Some((other_local, other_domain))) => {
@@ -114,7 +113,7 @@ fn same_mailbox(one: &str, other: &str) -> bool {
     }
 }
 
-impl fmt::Display for Claim {
+impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Issuer(name) | Self::Subject(name) => name.fmt(f),
@@ -136,8 +135,8 @@ impl fmt::Display for Claim {
     }
 }
 
-/// What a rule of this kind looks at, in words.
-pub(super) fn subject_of(kind: RejectionKind) -> &'static str {
+/// Name of the field that a rule of this kind compares.
+pub(super) fn field_name(kind: RejectionKind) -> &'static str {
     match kind {
         RejectionKind::Issuer => "the issuer",
         RejectionKind::Subject => "the subject",
@@ -157,8 +156,8 @@ pub(super) fn subject_of(kind: RejectionKind) -> &'static str {
     }
 }
 
-/// What the certificate has where a rule of this kind looks.
-pub(super) fn found(kind: RejectionKind, certificate: &Certificate) -> String {
+/// Value of the field that a rule of this kind compares.
+pub(super) fn field_value(kind: RejectionKind, certificate: &Certificate) -> String {
     let names = |pick: fn(&GeneralName) -> Option<String>| {
         list(certificate.subject_alternative_names().iter().filter_map(pick))
     };
