@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Applies the choices of a document ([`Forwarding`]) to the request. Place it between an
-/// [`ApimPolicyLayer`](super::ApimPolicyLayer) and a [`ReverseProxyLayer`](crate::ReverseProxyLayer) over an [`IdentityLayer`](crate::IdentityLayer).
+/// [`ApimPolicyLayer`](super::ApimPolicyLayer) and a [`ReverseProxyLayer`](crate::ReverseProxyLayer) over an
+/// [`IdentityLayer`](crate::IdentityLayer).
 ///
 /// 1. The identity is resolved among `identities` by certificate id or thumbprint, and replaces the route's. If it is
 ///    unknown, the request fails with
