@@ -43,32 +43,25 @@ fn check_warns_of_expired_and_soon_expiring_cas() {
             &toml,
             -9,
             -1,
-            "trust.partners.ca: \"ca.pem\": \"CN=partners, O=Contoso\" expired at 20",
+            "trust.partners.ca: \"ca.pem\": \"CN=partners,O=Contoso\" expired at 20",
             rejected,
         ),
-        ("not valid yet", &toml, 1, 90, "\"CN=partners, O=Contoso\" is not valid before 20", rejected),
+        ("not valid yet", &toml, 1, 90, "\"CN=partners,O=Contoso\" is not valid before 20", rejected),
         (
             "soon",
             &toml,
             -1,
             29,
-            "\"CN=partners, O=Contoso\" expires at 20",
+            "\"CN=partners,O=Contoso\" expires at 20",
             "renew it, and name the old and the new one",
         ),
-        (
-            "allowed",
-            &allowed,
-            -9,
-            -1,
-            "\"CN=partners, O=Contoso\" expired at 20",
-            "chains to it are accepted",
-        ),
+        ("allowed", &allowed, -9, -1, "\"CN=partners,O=Contoso\" expired at 20", "chains to it are accepted"),
         (
             "of upstreams",
             &upstream,
             -9,
             -1,
-            "upstream_tls.ca: \"ca.pem\": \"CN=partners, O=Contoso\" expired",
+            "upstream_tls.ca: \"ca.pem\": \"CN=partners,O=Contoso\" expired",
             "renew it",
         ),
     ] {
@@ -88,7 +81,7 @@ fn check_warns_of_expired_and_soon_expiring_cas() {
     fs::write(folder.path().join("ca.pem"), two).unwrap();
     fs::write(&config, &toml).unwrap();
     let printed = check(&config).1;
-    assert!(printed.contains("\"CN=partners, O=Contoso\" (and 1 more) expired at"), "{printed}");
+    assert!(printed.contains("\"CN=partners,O=Contoso\" (and 1 more) expired at"), "{printed}");
 }
 
 #[test]
@@ -100,7 +93,7 @@ fn check_warns_of_cas_that_must_not_sign_certificates() {
         (
             KeyUsagePurpose::CrlSign,
             ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners\" must not sign certificates (key usage without \
-             keyCertSign), so chains to it are refused; name a CA that may\n",
+             keyCertSign), so chains to it are rejected; name a CA with keyCertSign\n",
         ),
     ] {
         fs::write(folder.path().join("ca.pem"), Authority::root_for("partners", &[usage]).pem()).unwrap();
