@@ -10,8 +10,9 @@ use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
 use tower_mtls::{
-    Certificate, Presented, Shared, Timestamp,
+    Certificate, Shared,
     apim::{DeploymentCertificates, Document, RequestFacts},
+    certificate::{Presented, Timestamp},
 };
 
 #[global_allocator]

@@ -13,7 +13,7 @@ mod support;
 use std::{env, hint::black_box, process::Command};
 
 use tower::Layer;
-use tower_mtls::{ManualClock, RequireCertificateLayer};
+use tower_mtls::{RequireCertificateLayer, certificate::ManualClock};
 
 use support::{Keep, captured, certificate, four_rules, send};
 

@@ -11,7 +11,9 @@ mod support;
 use divan::{AllocProfiler, Bencher, black_box};
 use http::Request;
 use tower::Layer;
-use tower_mtls::{Certificate, Presented, RequireCertificateLayer, danger::AssumePresentedLayer};
+use tower_mtls::{
+    Certificate, RequireCertificateLayer, certificate::Presented, danger::AssumePresentedLayer,
+};
 
 use support::{Keep, captured, certificate, four_rules, issued, send};
 

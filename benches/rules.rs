@@ -16,8 +16,11 @@ use std::collections::HashSet;
 
 use divan::{AllocProfiler, Bencher, black_box};
 use tower_mtls::{
-    Certificate, Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, NamePattern, Policy, Presented, Rule,
-    SystemClock, Thumbprint, Timestamp,
+    Certificate, Policy, Rule,
+    certificate::{
+        Clock, DistinguishedName, ExtendedKeyUsage, KeyKind, Presented, SystemClock, Thumbprint, Timestamp,
+    },
+    policy::NamePattern,
 };
 
 use self::pki::{Authority, Leaf};

@@ -27,9 +27,10 @@ use tower::{
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer, trace::TraceLayer};
 use tower_mtls::outbound::UpstreamBody;
 use tower_mtls::{
-    ClientCertificate, ClientError, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    Rejection, RejectionKind, RequireCertificateLayer, Rule, ServerTls, Shared, TrustAnchors, UpstreamTrust,
-    capture,
+    ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
+    RequireCertificateLayer, Rule, ServerTls, Shared, TrustAnchors, UpstreamTrust, capture,
+    outbound::ClientError,
+    policy::{Rejection, RejectionKind},
 };
 
 use self::support::Authority;

@@ -19,8 +19,9 @@ use hyper_util::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_mtls::{
-    ClientCertificate, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient, MtlsConnectorLayer,
-    MtlsListener, Policy, RequireCertificateLayer, ServerTls, Shared, TrustAnchors, UpstreamTrust, capture,
+    ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsConnectorLayer, MtlsListener, Policy,
+    RequireCertificateLayer, ServerTls, Shared, TrustAnchors, UpstreamTrust, capture,
+    outbound::ClientErrorKind,
 };
 
 use self::support::Authority;

@@ -12,7 +12,7 @@
 /// assert!(presented(request.extensions()).is_none());
 /// ```
 #[cfg(feature = "inbound")]
-pub fn presented(extensions: &http::Extensions) -> Option<&crate::Presented> {
+pub fn presented(extensions: &http::Extensions) -> Option<&crate::certificate::Presented> {
     crate::inbound::presented(extensions)
 }
 

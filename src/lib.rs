@@ -180,27 +180,21 @@ mod pki;
 #[cfg(all(feature = "acceptor", feature = "axum"))]
 pub use acceptor::axum::capture;
 #[cfg(feature = "acceptor")]
-pub use acceptor::{MtlsListener, MtlsStream, ServerTls};
-pub use certificate::*;
+pub use acceptor::{MtlsListener, ServerTls};
+pub use certificate::Certificate;
 #[cfg(feature = "identity")]
-pub use identity::{ClientIdentity, Identities, IdentityError, IdentityReference, ResolveIdentity};
+pub use identity::ClientIdentity;
 #[cfg(feature = "inbound")]
 pub use inbound::{
-    Capture, ClientCertificate, RequireCertificate, RequireCertificateLayer, admitted, remote_addr,
-    verification,
+    ClientCertificate, RequireCertificate, RequireCertificateLayer, admitted, remote_addr, verification,
 };
-#[cfg(any(feature = "acceptor", feature = "identity"))]
-pub use key_pair::KeyPairError;
 #[cfg(feature = "outbound")]
-pub use outbound::{
-    ClientError, ClientErrorKind, IdentityLayer, MtlsClient, MtlsConnectorLayer, RetryIdempotent,
-    UpstreamPin, UpstreamTrust,
-};
-#[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
-pub use pem::PemError;
-pub use policy::*;
+pub use outbound::{IdentityLayer, MtlsClient, MtlsConnectorLayer, UpstreamTrust};
+#[cfg(feature = "trust")]
+pub use policy::TrustAnchors;
+pub use policy::{Policy, PolicyError, Rule};
 #[cfg(feature = "proxy")]
-pub use proxy::{ReverseProxy, ReverseProxyLayer, Upstream};
+pub use proxy::{ReverseProxyLayer, Upstream};
 pub use shared::{Publish, Shared};
 
 /// The code blocks of README.md, as doctests.

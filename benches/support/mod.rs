@@ -14,7 +14,12 @@ use std::{
 
 use http::{Request, Response};
 use tower::{Layer, Service};
-use tower_mtls::{Certificate, NamePattern, Policy, PolicyBuilder, Presented, danger::AssumePresentedLayer};
+use tower_mtls::{
+    Certificate, Policy,
+    certificate::Presented,
+    danger::AssumePresentedLayer,
+    policy::{NamePattern, PolicyBuilder},
+};
 
 use self::pki::{Authority, Leaf};
 

@@ -107,7 +107,7 @@ impl DocumentBuilder {
 
     /// Accepts a document that is not [anchored](DocumentSummary::is_anchored): it judges certificates that may be
     /// self-made, with names and dates of the caller's choice. Certificates that it admits are
-    /// [`Unproven`](crate::Verification::Unproven), and the finding becomes a warning. Default: off; such a document is
+    /// [`Unproven`](crate::policy::Verification::Unproven), and the finding becomes a warning. Default: off; such a document is
     /// an error. Has no effect on an anchored document.
     #[must_use]
     pub fn allow_unanchored(mut self) -> Self {

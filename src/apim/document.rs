@@ -25,7 +25,7 @@ use crate::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec![])?;
 /// use http::{Request, StatusCode};
-/// use tower_mtls::{Presented, Timestamp, apim::{Document, RequestFacts}};
+/// use tower_mtls::{apim::{Document, RequestFacts}, certificate::{Presented, Timestamp}};
 ///
 /// let document = Document::parse(r#"
 ///     <choose>

@@ -24,11 +24,11 @@ use crate::{
 ///
 /// 1. The identity is resolved among `identities` by certificate id or thumbprint, and replaces the route's. If it is
 ///    unknown, the request fails with
-///    [`ClientErrorKind::UnknownIdentity`](crate::ClientErrorKind::UnknownIdentity); it is sent neither anonymously nor
+///    [`ClientErrorKind::UnknownIdentity`](crate::outbound::ClientErrorKind::UnknownIdentity); it is sent neither anonymously nor
 ///    with the route's identity.
 /// 2. The base URL replaces the route's upstream for this request. The route's trust applies to that backend, unless it
 ///    was chosen by an id with its [own trust](Self::with_backend_trust). An identity is never presented over `http`
-///    ([`ClientErrorKind::PlaintextIdentity`](crate::ClientErrorKind::PlaintextIdentity)).
+///    ([`ClientErrorKind::PlaintextIdentity`](crate::outbound::ClientErrorKind::PlaintextIdentity)).
 /// 3. Headers that the document set are set again after the proxy has removed forgeable headers.
 ///
 /// A request without choices of the document passes unchanged.

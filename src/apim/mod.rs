@@ -32,7 +32,7 @@
 //! or chose it by a certificate that it would reject ([`Document::evaluate_shadow`]).
 //!
 //! The log contains the cause, and the reason why a required chain could not be built
-//! ([`DocumentResponse::chain_failure`]). The response's extensions contain a [`Rejection`](crate::Rejection) if the
+//! ([`DocumentResponse::chain_failure`]). The response's extensions contain a [`Rejection`](crate::policy::Rejection) if the
 //! status is 400 or above.
 //!
 //! **Documents are enforced as written.** Names prove nothing without a chain or a thumbprint, in APIM as here. A document

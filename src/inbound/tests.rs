@@ -8,8 +8,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    Certificate, ManualClock, Policy, Presented, Rejection, RejectionKind, Thumbprint, Timestamp,
+    Certificate, Policy,
+    certificate::{ManualClock, Presented, Thumbprint, Timestamp},
     pki::{Leaf, NOON},
+    policy::{Rejection, RejectionKind},
     shared::Shared,
 };
 

@@ -132,7 +132,7 @@ impl IdentityLayer {
     ///
     /// ```
     /// # fn route(acme: tower_mtls::ClientIdentity, globex: tower_mtls::ClientIdentity) {
-    /// use tower_mtls::{Identities, IdentityLayer, IdentityReference, Shared, admitted};
+    /// use tower_mtls::{IdentityLayer, Shared, admitted, identity::{Identities, IdentityReference}};
     ///
     /// let mut identities = Identities::new();
     /// identities.insert(IdentityReference::name("acme"), acme);

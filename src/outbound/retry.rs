@@ -22,7 +22,7 @@ use super::ClientError;
 /// # fn route(orders: tower_mtls::ClientIdentity) {
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, retry::RetryLayer};
-/// use tower_mtls::{IdentityLayer, MtlsClient, RetryIdempotent};
+/// use tower_mtls::{IdentityLayer, MtlsClient, outbound::RetryIdempotent};
 ///
 /// let client: MtlsClient<Full<bytes::Bytes>> = MtlsClient::builder().build();
 /// let route = ServiceBuilder::new()

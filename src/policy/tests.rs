@@ -9,7 +9,11 @@ mod trust;
 
 use super::*;
 use crate::pki::{Authority, Issued, Leaf, NOON};
-use crate::{Certificate, ExtendedKeyUsage, KeyKind, Thumbprint, shared::Shared};
+use crate::{
+    Certificate,
+    certificate::{ExtendedKeyUsage, KeyKind, Thumbprint},
+    shared::Shared,
+};
 
 const NOW: Timestamp = Timestamp::from_unix(NOON);
 

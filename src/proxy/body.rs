@@ -22,7 +22,7 @@ pin_project! {
     /// use http::{Request, Response};
     /// use http_body_util::{BodyExt, Full};
     /// use tower::{ServiceExt, service_fn};
-    /// use tower_mtls::{ReverseProxy, proxy::ProxyBody};
+    /// use tower_mtls::proxy::{ProxyBody, ReverseProxy};
     ///
     /// let upstream = service_fn(|request: Request<ProxyBody<Full<bytes::Bytes>>>| async move {
     ///     let body = request.into_body().collect().await?.to_bytes();

@@ -25,7 +25,7 @@ use crate::{inbound::remote_addr, outbound::TunnelGuard};
 ///
 /// ```
 /// use tower::Layer;
-/// use tower_mtls::{ReverseProxy, ReverseProxyLayer};
+/// use tower_mtls::{ReverseProxyLayer, proxy::ReverseProxy};
 ///
 /// let layer = ReverseProxyLayer::new("/orders", "https://orders.internal/api".parse()?).preserve_host();
 /// let proxy: ReverseProxy<&str> = layer.layer("client");
@@ -96,7 +96,7 @@ impl<S> Layer<S> for ReverseProxyLayer {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use http::{Request, Response};
 /// use tower::{ServiceExt, service_fn};
-/// use tower_mtls::{ReverseProxy, proxy::ProxyBody};
+/// use tower_mtls::proxy::{ProxyBody, ReverseProxy};
 ///
 /// let client = service_fn(|request: Request<ProxyBody<String>>| async move {
 ///     Ok::<_, std::convert::Infallible>(Response::new(request.uri().to_string()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tower::Layer;
-use tower_mtls::{ClientErrorKind, IdentityLayer};
+use tower_mtls::{IdentityLayer, outbound::ClientErrorKind};
 
 use crate::support::{
     Http, Tls,

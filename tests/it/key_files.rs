@@ -3,7 +3,10 @@
 
 use std::{path::Path, process::Command};
 
-use tower_mtls::{ClientIdentity, IdentityError, identity::PfxLimits};
+use tower_mtls::{
+    ClientIdentity,
+    identity::{IdentityError, PfxLimits},
+};
 
 use crate::support::{
     Folder,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use p12_keystore::EncryptionAlgorithm as Encryption;
-use tower_mtls::{ClientIdentity, IdentityError};
+use tower_mtls::{ClientIdentity, identity::IdentityError};
 
 use crate::support::pki::{Authority, Leaf};
 

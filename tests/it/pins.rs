@@ -4,9 +4,9 @@
 use sha2::{Digest, Sha256};
 use tower::Layer;
 use tower_mtls::{
-    Certificate, ClientErrorKind, IdentityLayer, UpstreamTrust,
+    Certificate, IdentityLayer, UpstreamTrust,
     danger::UpstreamVerification,
-    outbound::{UpstreamPin, UpstreamTrustBuilder, UpstreamTrustError},
+    outbound::{ClientErrorKind, UpstreamPin, UpstreamTrustBuilder, UpstreamTrustError},
 };
 
 use crate::support::{

@@ -12,7 +12,7 @@ use rustls::{
     crypto::aws_lc_rs::sign::any_supported_type,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tower_mtls::{ClientIdentity, IdentityError};
+use tower_mtls::{ClientIdentity, identity::IdentityError};
 
 /// Password and expected result of each file; None: it opens, with the key and certificate that OpenSSL finds.
 const FILES: &[(&str, &str, Option<Expected>)] = &[

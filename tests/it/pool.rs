@@ -15,8 +15,9 @@ use http_body_util::{BodyExt, channel::Channel};
 use tokio::task::JoinSet;
 use tower::Layer;
 use tower_mtls::{
-    ClientErrorKind, ClientIdentity, IdentityLayer, Shared, UpstreamTrust,
+    ClientIdentity, IdentityLayer, Shared, UpstreamTrust,
     identity::{IdentityReference, ResolveIdentity},
+    outbound::ClientErrorKind,
 };
 
 use crate::support::{

@@ -14,8 +14,8 @@ use http_body_util::{BodyExt, Full};
 use tokio::io::AsyncReadExt;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, retry::RetryLayer};
 use tower_mtls::{
-    ClientError, ClientErrorKind, IdentityLayer, MtlsClient,
-    outbound::{RetryIdempotent, UpstreamBody},
+    IdentityLayer, MtlsClient,
+    outbound::{ClientError, ClientErrorKind, RetryIdempotent, UpstreamBody},
 };
 
 use crate::support::{

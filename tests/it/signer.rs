@@ -12,7 +12,9 @@ use rustls::{
     sign::{Signer, SigningKey},
 };
 use tower::Layer;
-use tower_mtls::{ClientErrorKind, ClientIdentity, IdentityError, IdentityLayer, KeyPairError};
+use tower_mtls::{
+    ClientIdentity, IdentityLayer, identity::IdentityError, identity::KeyPairError, outbound::ClientErrorKind,
+};
 
 use crate::support::{
     certified, every_version,

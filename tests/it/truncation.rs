@@ -8,7 +8,10 @@ use http::{Response, header::CONTENT_LENGTH};
 use http_body_util::BodyExt;
 use tokio::{io::AsyncWriteExt, sync::Notify};
 use tower::Layer;
-use tower_mtls::{ClientErrorKind, IdentityLayer, outbound::UpstreamBody};
+use tower_mtls::{
+    IdentityLayer,
+    outbound::{ClientErrorKind, UpstreamBody},
+};
 
 use crate::support::{
     Http, in_time,

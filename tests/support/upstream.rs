@@ -35,7 +35,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tokio_rustls::TlsAcceptor;
-use tower_mtls::{Certificate, Thumbprint};
+use tower_mtls::{Certificate, certificate::Thumbprint};
 
 use super::{
     Body, Http, Tls, certified, empty, in_time,

@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, watch};
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
-    ClientError, ClientErrorKind, ClientIdentity, IdentityLayer, MtlsClient, UpstreamTrust,
-    outbound::{IdentityService, MtlsClientBuilder, UpstreamBody},
+    ClientIdentity, IdentityLayer, MtlsClient, UpstreamTrust,
+    outbound::{ClientError, ClientErrorKind, IdentityService, MtlsClientBuilder, UpstreamBody},
 };
 
 use super::{

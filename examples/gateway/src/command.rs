@@ -11,7 +11,7 @@ use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower_mtls::Timestamp;
+use tower_mtls::certificate::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use crate::{log::Log, management, serve};

@@ -17,7 +17,7 @@ use std::{
 };
 
 use tokio::{task::spawn_blocking, time};
-use tower_mtls::{Clock, SystemClock};
+use tower_mtls::certificate::{Clock, SystemClock};
 
 pub(crate) use self::status::Status;
 use self::{edits::Edits, retire::retire, watch::Watch};

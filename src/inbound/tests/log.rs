@@ -59,8 +59,8 @@ impl Visit for Line {
 #[test]
 fn custom_rule_is_named_in_rejection_and_log() {
     let right = certificate();
-    let custom = |name: &str, answer: crate::Answer| crate::Rule::custom(name, move |_, _| answer);
-    use crate::Answer::{CannotTell, Fails, Holds};
+    let custom = |name: &str, answer: crate::policy::Answer| crate::Rule::custom(name, move |_, _| answer);
+    use crate::policy::Answer::{CannotTell, Fails, Holds};
     for (case, rule, kind, name) in [
         ("fails", custom("office hours", Fails), RejectionKind::Custom, Some("office hours")),
         ("undecided", custom("office hours", CannotTell), RejectionKind::Undecidable, Some("office hours")),

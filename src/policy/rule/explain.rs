@@ -64,7 +64,7 @@ impl Rule {
                     certificate.sha256_thumbprint()
                 )
             }
-            Kind::Spki(_) => crate::Thumbprint::Sha256(certificate.spki_sha256()).to_string(),
+            Kind::Spki(_) => crate::certificate::Thumbprint::Sha256(certificate.spki_sha256()).to_string(),
             Kind::Member(_) | Kind::Custom(..) | Kind::All(_) | Kind::Any(_) | Kind::Not(_) => String::new(),
         }
     }

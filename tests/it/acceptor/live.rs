@@ -13,7 +13,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tower_mtls::{MtlsListener, MtlsStream, ServerTls, Shared, acceptor::ListenerLimits, capture};
+use tower_mtls::{
+    MtlsListener, ServerTls, Shared,
+    acceptor::{ListenerLimits, MtlsStream},
+    capture,
+};
 
 use crate::support::{
     Http, Tls,

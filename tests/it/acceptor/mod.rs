@@ -25,10 +25,10 @@ use tokio::{
 };
 use tower::{Layer, service_fn};
 use tower_mtls::{
-    Certificate, ClientCertificate, ManualClock, MtlsListener, Policy, RequireCertificateLayer, ServerTls,
-    Thumbprint, Timestamp, TrustAnchors,
+    Certificate, ClientCertificate, MtlsListener, Policy, RequireCertificateLayer, ServerTls, TrustAnchors,
     acceptor::{ClientCertificateRequest, ListenerLimits},
     admitted, capture,
+    certificate::{ManualClock, Thumbprint, Timestamp},
 };
 
 use crate::support::{

@@ -1,6 +1,6 @@
 //! Explanations for operators.
 
-use tower_mtls::{Presented, apim::RequestFacts};
+use tower_mtls::{apim::RequestFacts, certificate::Presented};
 
 use super::world::{NOW, WORLD, request};
 

@@ -7,9 +7,11 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    ManualClock, Presented, Rejection, RejectionKind, Shared, Timestamp, admitted,
+    Shared, admitted,
     apim::{ApimPolicyLayer, ChosenIdentity, Document, FindingKind, Forwarding},
+    certificate::{ManualClock, Presented, Timestamp},
     danger::AssumePresentedLayer,
+    policy::{Rejection, RejectionKind},
 };
 
 use super::world::{NOW, WORLD, joined, request};

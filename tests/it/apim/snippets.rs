@@ -153,7 +153,7 @@ fn snippets_decide_the_same_in_their_escaped_form() {
 
 #[test]
 fn last_second_of_a_certificate_is_valid() {
-    use tower_mtls::{Timestamp, apim::RequestFacts};
+    use tower_mtls::{apim::RequestFacts, certificate::Timestamp};
     let document = WORLD.load(EXPIRY).unwrap();
     let presented = WORLD.certificate("expired");
     let request = super::world::request();

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
-    Policy, RequireCertificateLayer, Rule, Shared, Verification,
+    Policy, RequireCertificateLayer, Rule, Shared,
     apim::{ApimPolicyLayer, Document, FindingKind, Revocation},
     danger::AssumePresentedLayer,
+    policy::Verification,
     verification,
 };
 

@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use http::{HeaderMap, Request};
 use rcgen::DnType;
 use tower_mtls::{
-    Certificate, Presented, Shared, Timestamp, TrustAnchors,
+    Certificate, Shared, TrustAnchors,
     apim::{
         Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentDecision,
         DocumentErrors, RequestFacts, Revocation,
     },
+    certificate::{Presented, Timestamp},
 };
 
 use crate::support::{

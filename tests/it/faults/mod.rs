@@ -17,7 +17,10 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use tokio::{task::JoinSet, time::timeout};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
-use tower_mtls::{ClientError, IdentityLayer, MtlsClient, outbound::RetryIdempotent};
+use tower_mtls::{
+    IdentityLayer, MtlsClient,
+    outbound::{ClientError, RetryIdempotent},
+};
 
 use crate::support::{Http, eventually, is_long, raw::Raw, world::World};
 

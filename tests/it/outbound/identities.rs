@@ -8,7 +8,10 @@ use tokio::{
     task::JoinSet,
 };
 use tower::{Layer, ServiceExt};
-use tower_mtls::{ClientErrorKind, ClientIdentity, IdentityLayer, Shared, outbound::RequestIdentity};
+use tower_mtls::{
+    ClientIdentity, IdentityLayer, Shared,
+    outbound::{ClientErrorKind, RequestIdentity},
+};
 
 use crate::support::{
     Http, Tls, empty, every_version, full, in_time,

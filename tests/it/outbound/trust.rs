@@ -9,8 +9,9 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::Layer;
 use tower_mtls::{
-    ClientErrorKind, IdentityLayer, MtlsConnectorLayer, Shared, UpstreamTrust, danger::UpstreamVerification,
-    outbound::RequestTrust,
+    IdentityLayer, MtlsConnectorLayer, Shared, UpstreamTrust,
+    danger::UpstreamVerification,
+    outbound::{ClientErrorKind, RequestTrust},
 };
 
 use super::identities::ask_on_another_connection;

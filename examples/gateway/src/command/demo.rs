@@ -6,7 +6,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower_mtls::{Clock, SystemClock};
+use tower_mtls::certificate::{Clock, SystemClock};
 
 use super::run;
 use crate::demo::{self, pki, tour, upstream};

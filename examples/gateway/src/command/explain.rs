@@ -4,7 +4,11 @@ use std::{fs, process::ExitCode, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Request, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tower_mtls::{Clock, Presented, SystemClock, Timestamp, apim::RequestFacts, pem};
+use tower_mtls::{
+    apim::RequestFacts,
+    certificate::{Clock, Presented, SystemClock, Timestamp},
+    pem,
+};
 
 use super::ExplainArgs;
 use crate::{

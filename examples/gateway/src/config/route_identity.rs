@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use toml::de::DeValue;
-use tower_mtls::Thumbprint;
+use tower_mtls::certificate::Thumbprint;
 
 use super::client_certificate::{CertificateRules, Mode};
 use super::diagnostic::quoted;

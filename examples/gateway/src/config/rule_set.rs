@@ -2,10 +2,7 @@
 
 use std::net::IpAddr;
 
-use tower_mtls::{
-    SpiffeId, SpiffeTrustDomain, Thumbprint,
-    certificate::{ExtendedKeyUsage, SerialNumber},
-};
+use tower_mtls::certificate::{ExtendedKeyUsage, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint};
 
 use super::diagnostic::quoted;
 use super::entry::checked;

@@ -1,7 +1,7 @@
 //! Values of rules: URIs, e-mail addresses, purposes and pins. Each reader returns the end of a sentence as its error.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tower_mtls::{Thumbprint, certificate::ExtendedKeyUsage};
+use tower_mtls::certificate::{ExtendedKeyUsage, Thumbprint};
 
 /// The forms of [`spki_pin`].
 pub(super) const SPKI_PIN_FORM: &str =

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use tower_mtls::Timestamp;
+use tower_mtls::certificate::Timestamp;
 
 /// State for probes and metrics.
 #[derive(Debug)]

@@ -1,6 +1,9 @@
 //! Warnings about certificates that are usable, but likely not the intended ones.
 
-use tower_mtls::{Clock, DistinguishedName, SystemClock, Timestamp, pem};
+use tower_mtls::{
+    certificate::{Clock, DistinguishedName, SystemClock, Timestamp},
+    pem,
+};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::ExtendedKeyUsage,

@@ -9,8 +9,10 @@ use std::{
 
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
-    ClientIdentity, IdentityLayer, Policy, PolicyBuilder, Presented, Rule, Shared, Timestamp, admitted,
+    ClientIdentity, IdentityLayer, Policy, Rule, Shared, admitted,
+    certificate::{Presented, Timestamp},
     identity::{Identities, IdentityReference, ResolveIdentity},
+    policy::PolicyBuilder,
 };
 
 use super::{SectionsByName, files::Findings, key_pair::LoadedKeyPair, publication::referred, rows};

@@ -2,7 +2,12 @@
 
 use std::convert::Infallible;
 
-use tower_mtls::{ClientIdentity, Clock, IdentityError, KeyPairError, SystemClock};
+use tower_mtls::{
+    ClientIdentity,
+    certificate::{Clock, SystemClock},
+    identity::IdentityError,
+    identity::KeyPairError,
+};
 
 use super::{
     cache::{Digest, Memo},

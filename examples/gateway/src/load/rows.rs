@@ -1,6 +1,6 @@
 //! Rows of `identity_by` that one certificate could match at the same time.
 
-use tower_mtls::{DistinguishedName, NamePattern};
+use tower_mtls::{certificate::DistinguishedName, policy::NamePattern};
 
 use super::files::Findings;
 use crate::config::{Claim, IdentityBy, quoted};
@@ -47,8 +47,8 @@ fn relation(claim: Claim, one: &str, two: &str) -> Relation {
             }
             one == two
         }
-        Claim::SpiffeId => parsed::<tower_mtls::SpiffeId>(one, two),
-        Claim::Thumbprint => parsed::<tower_mtls::Thumbprint>(one, two),
+        Claim::SpiffeId => parsed::<tower_mtls::certificate::SpiffeId>(one, two),
+        Claim::Thumbprint => parsed::<tower_mtls::certificate::Thumbprint>(one, two),
     };
     if is_same { Relation::Same } else { Relation::Apart }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use tower_mtls::{Policy, Rule, Thumbprint, certificate::ThumbprintListError};
+use tower_mtls::{
+    Policy, Rule,
+    certificate::{Thumbprint, ThumbprintListError},
+};
 
 use super::{SectionsByName, files::Findings, trust::Roots};
 use crate::{

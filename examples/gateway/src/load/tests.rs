@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use rustls::sign::CertifiedKey;
-use tower_mtls::{Clock, SystemClock};
+use tower_mtls::certificate::{Clock, SystemClock};
 
 use super::*;
 use crate::demo::{self, Scratch, pki};

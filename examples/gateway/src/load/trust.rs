@@ -1,6 +1,6 @@
 //! Named sets of CAs.
 
-use tower_mtls::{TrustAnchors, TrustError, UpstreamTrust, outbound::UpstreamTrustError};
+use tower_mtls::{TrustAnchors, UpstreamTrust, outbound::UpstreamTrustError, policy::TrustError};
 
 use super::{
     advice::{self, CaUse},

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, header, uri::Authority};
-use tower_mtls::{Certificate, GeneralName};
+use tower_mtls::{Certificate, certificate::GeneralName};
 
 use crate::routes::normal_host;
 

@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
-use tower_mtls::{Clock, SystemClock};
+use tower_mtls::certificate::{Clock, SystemClock};
 
 use crate::{
     live::Status,

@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use tower_mtls::{ClientError, ClientErrorKind};
+use tower_mtls::outbound::{ClientError, ClientErrorKind};
 
 use super::strict_http1::is_malformed_body;
 

@@ -1,6 +1,6 @@
 //! Expiry of the gateway's own certificates.
 
-use tower_mtls::Timestamp;
+use tower_mtls::certificate::Timestamp;
 
 /// Expiry of a certificate that the gateway presents.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Selectors of per-request identities, and their values for the log.
 
 use http::{HeaderName, HeaderValue, Request};
-use tower_mtls::{Presented, danger::presented};
+use tower_mtls::{certificate::Presented, danger::presented};
 
 use crate::config::Claim;
 

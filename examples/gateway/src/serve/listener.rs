@@ -12,7 +12,10 @@ use tokio::{
     time,
 };
 use tower::Service;
-use tower_mtls::{MtlsListener, MtlsStream, ServerTls, Shared, acceptor::ListenerLimits};
+use tower_mtls::{
+    MtlsListener, ServerTls, Shared,
+    acceptor::{ListenerLimits, MtlsStream},
+};
 
 use super::{
     activity::Activity,

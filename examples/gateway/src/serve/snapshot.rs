@@ -8,11 +8,11 @@ use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
-    ClientIdentity, MtlsClient, Policy, RequireCertificate, ReverseProxy, UpstreamTrust,
+    ClientIdentity, MtlsClient, Policy, RequireCertificate, UpstreamTrust,
     apim::{ApimPolicy, Document, ForwardingService},
     inbound::{ResponseBody, is_grpc},
     outbound::{IdentityService, RetryIdempotent, UpstreamBody},
-    proxy::ProxyBody,
+    proxy::{ProxyBody, ReverseProxy},
     remote_addr,
 };
 

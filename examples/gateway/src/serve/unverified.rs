@@ -13,7 +13,7 @@ use std::{
 use http::{Extensions, Request};
 use metrics::{Counter, counter};
 use tower::{Layer, Service};
-use tower_mtls::{Verification, admitted, remote_addr, verification};
+use tower_mtls::{admitted, policy::Verification, remote_addr, verification};
 
 const UNVERIFIED: &str = "gateway_unverified_certificates_total";
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
-use tower_mtls::{Clock, SystemClock};
+use tower_mtls::certificate::{Clock, SystemClock};
 
 use super::{
     CertificateEntry, CertificateUpload, CertificateUse, CertificateUses, ChangeError, EntryPurpose, Id,

@@ -8,9 +8,11 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use tower_mtls::{
-    Answer, Certificate, CertificateSet, ClientIdentity, Timestamp,
+    Certificate, ClientIdentity,
     apim::DeploymentCertificates,
+    certificate::Timestamp,
     identity::{Identities, IdentityReference, ResolveIdentity},
+    policy::{Answer, CertificateSet},
 };
 
 use super::{Revision, Settings};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tower_mtls::{Certificate, Timestamp};
+use tower_mtls::{Certificate, certificate::Timestamp};
 
 use super::{
     Id, Record, RecordKey, RecordKind, Revision,

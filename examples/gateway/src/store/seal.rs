@@ -6,7 +6,7 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use tower_mtls::Thumbprint;
+use tower_mtls::certificate::Thumbprint;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{EntryPurpose, Id, private};

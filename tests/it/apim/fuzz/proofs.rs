@@ -1,6 +1,6 @@
 //! Findings about callers, compared with the decisions for generated documents.
 
-use tower_mtls::{Verification, apim::RequestFacts};
+use tower_mtls::{apim::RequestFacts, policy::Verification};
 
 use super::Random;
 use crate::apim::world::{NOW, WORLD};
@@ -115,7 +115,9 @@ fn findings_about_callers_are_true_for_generated_requests() {
         for caller in ["lone", "impostor", "none"] {
             let presented = WORLD.certificate(caller);
             let thumbprint = match &presented {
-                tower_mtls::Presented::Certificate(certificate) => certificate.sha1_thumbprint().to_string(),
+                tower_mtls::certificate::Presented::Certificate(certificate) => {
+                    certificate.sha1_thumbprint().to_string()
+                }
                 _ => "b".to_owned(),
             };
             for header in ["", "a", &thumbprint] {

@@ -12,7 +12,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time;
 use tower::{Layer, ServiceExt};
-use tower_mtls::{ClientErrorKind, IdentityLayer, MtlsClient, UpstreamTrust, outbound::IdentityService};
+use tower_mtls::{
+    IdentityLayer, MtlsClient, UpstreamTrust,
+    outbound::{ClientErrorKind, IdentityService},
+};
 use zeroize::Zeroizing;
 
 use crate::file::decode;

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
-use tower_mtls::{Clock, Presented, SystemClock, TrustAnchors};
+use tower_mtls::{
+    TrustAnchors,
+    certificate::{Clock, Presented, SystemClock},
+};
 
 use super::*;
 use crate::{config, load::cache::Digest};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::request::Parts;
-use tower_mtls::{Verification, admitted, remote_addr, verification};
+use tower_mtls::{admitted, policy::Verification, remote_addr, verification};
 use tracing::field::display;
 
 use super::ApiError;

@@ -4,7 +4,7 @@ use axum::{body::Body, response::Response};
 use http::{StatusCode, request::Parts};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use tower_mtls::Thumbprint;
+use tower_mtls::certificate::Thumbprint;
 
 use super::{
     ApiError, ApiRequest,

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{StatusCode, request::Parts};
 use serde_json::{Value, json};
-use tower_mtls::{DistinguishedName, Thumbprint};
+use tower_mtls::certificate::{DistinguishedName, Thumbprint};
 
 use super::{
     ApiError, ApiRequest,
@@ -105,7 +105,7 @@ impl ApiRequest {
         let certificate = &entry.certificate;
         let validity = certificate.validity();
         // Azure's format.
-        let date = |moment: tower_mtls::Timestamp| moment.to_string().replace('Z', "+00:00");
+        let date = |moment: tower_mtls::certificate::Timestamp| moment.to_string().replace('Z', "+00:00");
         let properties = json!({
             "subject": name(certificate.subject()),
                 "thumbprint": hex(certificate.sha1_thumbprint()),

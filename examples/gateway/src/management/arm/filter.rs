@@ -7,7 +7,7 @@
 mod parser;
 mod token;
 
-use tower_mtls::Timestamp;
+use tower_mtls::certificate::Timestamp;
 
 use self::parser::Parser;
 

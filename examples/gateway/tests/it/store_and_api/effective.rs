@@ -15,7 +15,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tower_mtls::{MtlsListener, Presented, ServerTls, danger::presented};
+use tower_mtls::{MtlsListener, ServerTls, certificate::Presented, danger::presented};
 
 use super::world::World;
 use crate::support::{Running, get, replace, whole};

@@ -4,7 +4,7 @@ use time::{
     OffsetDateTime, PrimitiveDateTime, Time, UtcOffset,
     format_description::well_known::{Iso8601, Rfc3339},
 };
-use tower_mtls::Timestamp;
+use tower_mtls::certificate::Timestamp;
 
 use super::{Filter, FilterFields, Operator, token::FilterToken};
 
