@@ -301,6 +301,18 @@ impl<S> Layer<S> for AssumeAdmittedLayer {
 }
 
 /// Service of [`AssumeAdmittedLayer`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower::Layer;
+/// use tower_mtls::{Certificate, danger::AssumeAdmittedLayer};
+///
+/// let layer = AssumeAdmittedLayer::new(Certificate::from_der(made.cert.der())?);
+/// assert_eq!(layer.layer("inner").into_inner(), "inner");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AssumeAdmitted<S> {
     inner: S,

@@ -80,6 +80,15 @@ pub use self::{
 /// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.
 ///
 /// Immutable and cheap to clone; put it behind a [`Shared<Policy>`](crate::Shared) to replace it while serving.
+///
+/// ```
+/// use tower_mtls::Policy;
+///
+/// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+/// assert!(policy.is_anchored());
+/// assert!(policy.warnings().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Policy(Arc<Inner>);
 

@@ -92,7 +92,7 @@ fn check_warns_of_cas_that_must_not_sign_certificates() {
         (KeyUsagePurpose::KeyCertSign, ""),
         (
             KeyUsagePurpose::CrlSign,
-            ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners\" must not sign certificates (key usage without \
+            ":6: warning: trust.partners.ca: \"ca.pem\": \"CN=partners,O=Contoso\" must not sign certificates (key usage without \
              keyCertSign), so chains to it are rejected; name a CA with keyCertSign\n",
         ),
     ] {
