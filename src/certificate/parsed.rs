@@ -71,6 +71,8 @@ const MAX_CHAIN: usize = 16;
 impl Certificate {
     /// Reads a DER-encoded certificate without a chain.
     ///
+    /// From PEM: `Certificate::from_der(&tower_mtls::pem::certificates(text)?[0])`.
+    ///
     /// # Errors
     ///
     /// 1. The bytes are not one DER-encoded X.509 certificate.

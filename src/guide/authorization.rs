@@ -67,6 +67,9 @@
 //! reaches the handler. `Rejection::not_authorized` responds with 403, `Rejection::unavailable` and a timeout (one
 //! second by default) with 503, a panic with 500. The number of concurrent decisions is bounded.
 //!
+//! For your own responses call `with_refusal` before `authorize`. Its closure receives these rejections too: keep 503 for
+//! `RejectionKind::AuthorizationUnavailable` and `RejectionKind::AuthorizationTimeout`.
+//!
 //! ```
 //! # use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -82,7 +85,11 @@
 //! # struct Database;
 //! # impl Database {
 //! #     async fn role_of(&self, id: &str) -> Result<Option<String>, std::io::Error> {
-//! #         Ok((id == "spiffe://contoso.com/shop").then(|| "reader".to_owned()))
+//! #         match id {
+//! #             "spiffe://contoso.com/shop" => Ok(Some("reader".to_owned())),
+//! #             "spiffe://contoso.com/down" => Err(std::io::Error::other("the database is down")),
+//! #             _ => Ok(None),
+//! #         }
 //! #     }
 //! # }
 //! use axum::{Extension, Router, body::Body, http::{Request, request::Parts}, routing::get};
@@ -108,7 +115,12 @@
 //!     .route("/", get(|Extension(Role(role)): Extension<Role>| async { role }))
 //!     .route_layer(guard);
 //!
-//! for (uri, expected) in [("spiffe://contoso.com/shop", 200), ("spiffe://contoso.com/unknown", 403)] {
+//! // `issue` makes a certificate of the CA: `params.subject_alt_names.push(SanType::URI(uri.try_into()?))` with rcgen.
+//! for (uri, expected) in [
+//!     ("spiffe://contoso.com/shop", 200),
+//!     ("spiffe://contoso.com/unknown", 403),
+//!     ("spiffe://contoso.com/down", 503),
+//! ] {
 //!     let app = AssumePresentedLayer::new(issue(uri)?).layer(app.clone());
 //!     assert_eq!(app.oneshot(Request::new(Body::empty())).await?.status(), expected, "{uri}");
 //! }

@@ -72,7 +72,8 @@
 //! # Handlers without a policy
 //!
 //! `danger::AssumeAdmittedLayer` goes one step further: the request arrives as if a layer had admitted the certificate.
-//! Use it for handlers and for [authorization](super::authorization) behind the policy.
+//! Use it for handlers and for middleware inside of the layer. `RequireCertificateLayer` and its `authorize` judge the
+//! certificate again: test them with `AssumePresentedLayer` and a certificate of your test CA.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

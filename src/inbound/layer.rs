@@ -36,7 +36,7 @@ impl RequireCertificateLayer {
         Self(Arc::new(Admission::new(policy.into())))
     }
 
-    /// Sets the clock. Default: [`SystemClock`].
+    /// Sets the clock. Default: [`SystemClock`](crate::certificate::SystemClock).
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
         self.with(|admission| admission.clock = Arc::new(clock))

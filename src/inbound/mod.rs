@@ -16,7 +16,7 @@
 //! The [`Rejection`](crate::policy::Rejection) is in the response's extensions and in the log, and is not sent to the client.
 //!
 //! **Presented is not admitted.** The acceptor accepts any certificate, self-made ones too. Handlers extract an admitted
-//! one ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`] otherwise); on a route without
+//! one ([`ClientCertificate`] with the feature `axum`, [`admitted`] otherwise); on a route without
 //! the layer the extractor responds with 500. Handlers behind a layer with
 //! [`shadow`](RequireCertificateLayer::shadow) or [`allow_missing`](RequireCertificateLayer::allow_missing) extract
 //! `Option<ClientCertificate>`.

@@ -22,7 +22,7 @@ use crate::certificate::{Thumbprint, subject_public_key_info};
 /// assert!(hash.parse::<UpstreamPin>().is_err());
 /// # Ok::<(), tower_mtls::outbound::UpstreamPinParseError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UpstreamPin(Kind);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +92,12 @@ impl fmt::Display for UpstreamPin {
             Kind::PublicKey(hash) => ("spki-sha256", hash),
         };
         write!(f, "{kind}:{}", Thumbprint::Sha256(hash))
+    }
+}
+
+impl fmt::Debug for UpstreamPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -45,7 +45,9 @@ use crate::{generation::Generation, identity::ClientIdentity, shared::Shared};
 /// # fn main() {}
 /// ```
 ///
-/// The example `reqwest` calls an upstream with it.
+/// With reqwest 0.13 (`default-features = false`, features `http2` and `rustls-no-provider`):
+/// `reqwest::Client::builder().tls_backend_preconfigured(client_config(&identity, &trust)?).build()?`. The repository's
+/// example `reqwest` calls an upstream with it.
 pub fn client_config(
     identity: &ClientIdentity,
     trust: &UpstreamTrust,

@@ -54,7 +54,6 @@ pub(super) fn for_name(
 }
 
 /// Error: no pin matches the upstream's certificate.
-#[derive(Debug)]
 struct PinMismatch {
     shown: Vec<UpstreamPin>,
 }
@@ -66,10 +65,16 @@ impl fmt::Display for PinMismatch {
     }
 }
 
+/// As [`Display`](fmt::Display), because rustls prints the `Debug` form of a verifier's error.
+impl fmt::Debug for PinMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for PinMismatch {}
 
 /// Error: the upstream's certificate does not have the required SPIFFE ID.
-#[derive(Debug)]
 struct SpiffeIdMismatch {
     required: SpiffeId,
     shown: Option<SpiffeId>,
@@ -81,6 +86,13 @@ impl fmt::Display for SpiffeIdMismatch {
             Some(shown) => write!(f, "the upstream is {shown}, not {}", self.required),
             None => write!(f, "the upstream's certificate does not have the one URI {}", self.required),
         }
+    }
+}
+
+/// As [`Display`](fmt::Display), because rustls prints the `Debug` form of a verifier's error.
+impl fmt::Debug for SpiffeIdMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -29,7 +29,9 @@ use crate::{
 /// A root is a CA certificate, or a self-signed client certificate that is not a CA (`CA:FALSE`), which admits itself
 /// only. Other leaf certificates are an error: list the CA that issued them, or pin them with
 /// [`PolicyBuilder::thumbprint`](super::PolicyBuilder::thumbprint). A CA certificate (`CA:TRUE`, the default of
-/// `openssl req -x509`) is never accepted as a client certificate, even if it is listed: pin it by its thumbprint.
+/// `openssl req -x509`) is never accepted as a client certificate, even if it is listed: pin it by its thumbprint. A
+/// client certificate must be version 3, that is have extensions (`openssl x509 -req -extfile`).
+/// [`Policy::explain`](super::Policy::explain) prints why a chain fails.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -176,6 +176,24 @@ impl DistinguishedName {
         self.attributes().filter(move |attribute| attribute.oid == oid)
     }
 
+    /// The common name, if the name contains exactly one and its text can be read.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::DistinguishedName;
+    ///
+    /// let one: DistinguishedName = "CN=orders,O=Contoso".parse()?;
+    /// assert_eq!(one.only_common_name(), Some("orders"));
+    /// let two: DistinguishedName = "CN=orders,CN=admin".parse()?;
+    /// assert_eq!(two.only_common_name(), None);
+    /// # Ok::<(), tower_mtls::certificate::NameParseError>(())
+    /// ```
+    pub fn only_common_name(&self) -> Option<&str> {
+        match self.common_name() {
+            SingleValue::One(name) => Some(name),
+            SingleValue::Missing | SingleValue::Unclear => None,
+        }
+    }
+
     /// The only common name.
     pub(crate) fn common_name(&self) -> SingleValue<'_> {
         self.single(keyword::COMMON_NAME)

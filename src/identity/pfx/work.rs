@@ -249,6 +249,12 @@ impl<'a> Outline<'a> {
     }
 
     fn sequence(&self, input: &'a [u8], what: &str) -> Outcome<(&'a [u8], &'a [u8])> {
+        if input.starts_with(b"-----BEGIN") {
+            return Err(self.malformed(
+                input,
+                "it is PEM; read it as PEM (from_pem; in gateway.toml: certificate and private_key)",
+            ));
+        }
         let (rest, element) = self.any(input, what)?;
         if element.class() != Class::Universal || element.tag() != Tag::Sequence {
             return Err(self.malformed(input, format!("{what} is not a SEQUENCE")));

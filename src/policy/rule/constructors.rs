@@ -17,7 +17,7 @@ impl Rule {
     /// The current time is within the certificate's validity period, both ends included.
     ///
     /// Every policy has this rule unless
-    /// [`allow_outside_validity`](super::PolicyBuilder::allow_outside_validity) is called.
+    /// [`allow_outside_validity`](crate::policy::PolicyBuilder::allow_outside_validity) is called.
     ///
     /// ```
     /// use tower_mtls::Rule;
@@ -160,7 +160,7 @@ impl Rule {
         Self::matchers(RejectionKind::Uri, uris.into_iter().map(|uri| Matcher::Uri(uri.into())))
     }
 
-    /// The certificate's [SPIFFE ID](Certificate::spiffe_id) is one of these.
+    /// The certificate's [SPIFFE ID](crate::Certificate::spiffe_id) is one of these.
     ///
     /// ```
     /// use tower_mtls::Rule;
@@ -173,7 +173,7 @@ impl Rule {
         Self::matchers(RejectionKind::SpiffeId, ids.into_iter().map(Matcher::SpiffeId))
     }
 
-    /// The certificate's [SPIFFE ID](Certificate::spiffe_id) belongs to one of these trust domains.
+    /// The certificate's [SPIFFE ID](crate::Certificate::spiffe_id) belongs to one of these trust domains.
     ///
     /// ```
     /// use tower_mtls::Rule;

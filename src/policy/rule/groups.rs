@@ -10,10 +10,10 @@ use crate::{
 
 impl Rule {
     /// A custom condition, evaluated on every request. It must not block. `name` is used in explanations, in the log and
-    /// in [`Rejection::custom_rule`](super::Rejection::custom_rule).
+    /// in [`Rejection::custom_rule`](crate::policy::Rejection::custom_rule).
     ///
     /// It is not anchored: a policy without an anchored rule needs
-    /// [`allow_unanchored`](super::PolicyBuilder::allow_unanchored).
+    /// [`allow_unanchored`](crate::policy::PolicyBuilder::allow_unanchored).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -70,7 +70,7 @@ impl Rule {
     /// names, is not admitted by `not(common_name(..))`.
     ///
     /// Do not exclude single certificates by thumbprint or set: the owner of a certificate can change its encoding and with
-    /// it the hash ([`PolicyWarning::ExclusionByHash`](super::PolicyWarning::ExclusionByHash)). Do not exclude by chain: a
+    /// it the hash ([`PolicyWarning::ExclusionByHash`](crate::policy::PolicyWarning::ExclusionByHash)). Do not exclude by chain: a
     /// client breaks the chain by not sending an intermediate. URIs and the local parts of e-mail addresses are compared
     /// byte by byte.
     ///

@@ -46,7 +46,14 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
     // The content of the store is not known here.
     let routing = RoutingSnapshot::new(Arc::new(loaded.file_routes), BuiltApis::default());
     let route = routing.find(args.host.as_deref(), &path).map_err(|error| match error {
-        RoutingError::NoRoute => format!("--route {:?}: no such route", args.route),
+        RoutingError::NoRoute => {
+            let hosts = if args.host.is_some() {
+                "for this host"
+            } else {
+                "without a host; if its route has one, add --host NAME"
+            };
+            format!("--route {:?}: no such route {hosts}", args.route)
+        }
         _ => format!("--route {:?}: invalid request, which gets 400", args.route),
     })?;
     let presented = presented(args)?;
