@@ -17,7 +17,7 @@ pub fn presented(extensions: &http::Extensions) -> Option<&crate::certificate::P
 }
 
 #[cfg(feature = "inbound")]
-pub use crate::inbound::{AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer};
+pub use crate::inbound::capture::{AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer};
 
 #[cfg(feature = "outbound")]
 pub use crate::outbound::verification::UpstreamVerification;

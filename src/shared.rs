@@ -81,10 +81,13 @@ impl<T: Publish> Shared<T> {
 
     /// Replaces the value.
     pub fn replace(&self, value: T) {
-        let _guard = self.0.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.0.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = value.generation();
-        self.0.value.store(Arc::new(value));
+        let old = self.0.value.swap(Arc::new(value));
         self.0.generation.store(generation, Ordering::Release);
+        drop(guard);
+        // Last, because the drop of a value can run the user's code: it may panic, or replace again.
+        drop(old);
     }
 }
 

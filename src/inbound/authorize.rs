@@ -53,6 +53,7 @@ type Decide = dyn Fn(Parts, ClientCertificate) -> Decision + Send + Sync;
 /// [`shadow`](super::RequireCertificateLayer::shadow) mode a rejected request passes and is logged, and its certificate is
 /// not admitted. A client that disconnects cancels the decision.
 ///
+/// The ready inner service is kept during a decision: put a concurrency limit outside of the layer, or in the handler.
 /// Decisions need a tokio runtime with its timer.
 ///
 /// ```
@@ -242,6 +243,7 @@ impl<S, B> PendingRequest<S, B> {
                 request.into_parts().0
             }
             Err(rejection) => {
+                withdraw(&mut self.parts.extensions);
                 let request = Request::from_parts(self.parts, ());
                 report::refused(&rejection, &request);
                 let refusal = Refusal::new(rejection, request, self.admission.refusal.as_deref());

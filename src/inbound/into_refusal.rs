@@ -40,6 +40,10 @@ where
     }
 }
 
+/// Size limit of a body in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+const MAX_FRAMES: usize = 1024;
+
 /// Reads a body in memory; None if it is not, or fails.
 fn collect<B: Body<Data = Bytes>>(response: Response<B>) -> Option<Response<Bytes>> {
     use std::{
@@ -51,11 +55,16 @@ fn collect<B: Body<Data = Bytes>>(response: Response<B>) -> Option<Response<Byte
     let mut body = pin!(body);
     let mut cx = Context::from_waker(Waker::noop());
     let mut collected = Vec::new();
+    let mut size = 0_usize;
     loop {
         match body.as_mut().poll_frame(&mut cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Ok(data) = frame.into_data() {
+                    size = size.saturating_add(data.len());
                     collected.push(data);
+                }
+                if size > MAX_BODY || collected.len() > MAX_FRAMES {
+                    return None;
                 }
             }
             Poll::Ready(Some(Err(_))) | Poll::Pending => return None,

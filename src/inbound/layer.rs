@@ -65,7 +65,7 @@ impl RequireCertificateLayer {
     ///
     /// The closure receives the request's head and the rejection. With the feature `axum` it returns anything that is
     /// axum's `IntoResponse`, otherwise an `http::Response`: see [`IntoRefusal`]. Its body must be in memory (text, JSON,
-    /// HTML): a streaming body is dropped, and the default response is sent. Not called if no certificate was captured (500).
+    /// HTML) and at most 1 MiB: otherwise the default response is sent. Status 200 is replaced by 403, 503 or 500. Not called if no certificate was captured (500).
     ///
     /// gRPC callers get the default gRPC response, unless the closure's response has the content type
     /// `application/grpc`, or [`AnyProtocol`](super::AnyProtocol) in its extensions. The rejection is put into the

@@ -56,7 +56,7 @@
 #[cfg(feature = "authorize")]
 mod authorize;
 mod body;
-mod capture;
+pub(crate) mod capture;
 mod client_certificate;
 #[cfg(feature = "metrics")]
 mod counter;
@@ -81,10 +81,7 @@ pub(crate) use self::capture::presented;
 pub use self::extract::NotAdmitted;
 pub use self::{
     body::ResponseBody,
-    capture::{
-        AssumeAdmitted, AssumeAdmittedLayer, AssumePresentedLayer, Capture, admitted, remote_addr,
-        verification,
-    },
+    capture::{Capture, admitted, remote_addr, verification},
     client_certificate::ClientCertificate,
     future::ResponseFuture,
     grpc::is_grpc,

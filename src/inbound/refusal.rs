@@ -60,6 +60,10 @@ impl Refusal {
             .filter(|response| !is_grpc || is_for_grpc(response));
         let shape = match custom {
             Some(mut response) => {
+                // A rejected caller must not take the response for a success.
+                if response.status() == StatusCode::OK && !(is_grpc && is_grpc_response(&response)) {
+                    *response.status_mut() = Fault::of(rejection.kind()).problem().0;
+                }
                 if is_head {
                     response.body_mut().clear();
                 }
@@ -89,11 +93,12 @@ impl Refusal {
 }
 
 fn is_for_grpc(response: &Response<Bytes>) -> bool {
-    response.extensions().get::<AnyProtocol>().is_some()
-        || response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|value| grpc::is_grpc_type(value.as_bytes()))
+    response.extensions().get::<AnyProtocol>().is_some() || is_grpc_response(response)
+}
+
+fn is_grpc_response(response: &Response<Bytes>) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| grpc::is_grpc_type(value.as_bytes()))
 }
 
 /// Side at fault. Selects status and text.

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::ext::ReasonPhrase;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::*;
+use super::{capture::AssumePresentedLayer, *};
 use crate::{
     Certificate, Policy,
     certificate::{ManualClock, Presented, Thumbprint, Timestamp},
@@ -251,8 +251,10 @@ async fn custom_refusal_is_sent_to_grpc_clients_only_if_meant_for_them() {
             Response::builder().header("content-type", "application/grpc").header("grpc-status", "16");
         response.body(String::new()).unwrap()
     };
+    let without_status = || Response::new(String::from("no"));
     for (case, make, status, grpc_status) in [
         ("text", text as fn() -> Response<String>, 200, Some("7")),
+        ("no status", without_status, 200, Some("7")),
         ("text for any protocol", any_protocol, 401, None),
         ("gRPC", grpc, 200, Some("16")),
     ] {
@@ -261,6 +263,16 @@ async fn custom_refusal_is_sent_to_grpc_clients_only_if_meant_for_them() {
         let found = response.headers().get("grpc-status").map(|value| value.to_str().unwrap());
         assert_eq!(found, grpc_status, "{case}");
     }
+}
+
+#[tokio::test]
+async fn own_refusal_without_a_status_is_not_a_success() {
+    let layer = RequireCertificateLayer::new(no_client()).with_clock(clock());
+    let layer = layer.with_refusal(|_, _| Response::new(String::from("no")));
+    let service = AssumePresentedLayer::new(Presented::Nothing).layer(layer.layer(service_fn(handler)));
+    let refused = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(refused.into_body().collect().await.unwrap().to_bytes(), "no");
 }
 
 #[cfg(feature = "axum")]

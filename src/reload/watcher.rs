@@ -157,11 +157,15 @@ where
     let (stop, stopped) = mpsc::channel();
     let is_stale = Arc::new(AtomicBool::new(false));
     let names = files.names();
-    let task = Task { files, names, shared, load, is_stale: is_stale.clone(), problem: None, stopped };
+    let task =
+        Task { files, names, shared, load, is_stale: is_stale.clone(), problem: None, pending: 0, stopped };
     let thread = thread::Builder::new().name("tower-mtls-reload".into());
     thread.spawn(move || task.run(interval)).map_err(ReloadError::Thread)?;
     Ok(Watcher { is_stale, _stop: stop })
 }
+
+/// Reads of different contents in a row, after which the files are reported as stale.
+const MAX_PENDING: u32 = 10;
 
 /// The watcher's thread.
 struct Task<T, F> {
@@ -172,6 +176,8 @@ struct Task<T, F> {
     is_stale: Arc<AtomicBool>,
     /// The problem that was logged last, so that it is logged once.
     problem: Option<String>,
+    /// Reads since the contents were last published, rejected or unreadable.
+    pending: u32,
     stopped: Receiver<Infallible>,
 }
 
@@ -185,7 +191,7 @@ where
         while self.stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
             match self.files.poll() {
                 Ok(Change::Published) => self.resolved(),
-                Ok(Change::Pending) => {}
+                Ok(Change::Pending) => self.pending(),
                 Ok(Change::New(contents)) => self.replace(&contents),
                 Err(error) => self.failed(error.to_string()),
             }
@@ -193,17 +199,23 @@ where
     }
 
     fn replace(&mut self, contents: &[Vec<u8>]) {
-        let loaded = catch_unwind(AssertUnwindSafe(|| (self.load)(contents)));
-        match loaded.map(|loaded| loaded.map_err(Into::into)) {
-            Ok(Ok(value)) => {
-                self.files.accept();
+        // Conversion of the error and drop of the old value are the user's code as well.
+        let loaded = catch_unwind(AssertUnwindSafe(|| match (self.load)(contents) {
+            Ok(value) => {
                 self.shared.replace(value);
+                Ok(())
+            }
+            Err(error) => Err(error.into().to_string()),
+        }));
+        match loaded {
+            Ok(Ok(())) => {
+                self.files.accept();
                 tracing::info!(files = self.names, "reloaded");
                 self.resolved();
             }
             Ok(Err(error)) => {
                 self.files.reject();
-                self.failed(error.to_string());
+                self.failed(error);
             }
             Err(_) => {
                 self.files.reject();
@@ -212,7 +224,16 @@ where
         }
     }
 
+    /// The contents differ from the last read, or were rejected before.
+    fn pending(&mut self) {
+        self.pending = self.pending.saturating_add(1);
+        if self.pending >= MAX_PENDING && self.problem.is_none() {
+            self.failed("the files change at every read".into());
+        }
+    }
+
     fn resolved(&mut self) {
+        self.pending = 0;
         self.problem = None;
         self.set_stale(false);
     }
@@ -253,7 +274,7 @@ mod tests {
         fs::rename(new, path).unwrap();
     }
 
-    fn until(condition: impl Fn() -> bool) {
+    fn until(mut condition: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !condition() {
             assert!(Instant::now() < deadline, "not within 20 seconds");
@@ -293,6 +314,24 @@ mod tests {
         drop(watcher);
         // The thread owns the other reference.
         until(|| Arc::strong_count(&is_stale) == 1);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn files_that_change_at_every_read_are_reported() {
+        let path = std::env::temp_dir().join(format!("tower-mtls-watcher-changing-{}", std::process::id()));
+        replace(&path, &"00".repeat(32));
+        let shared = Shared::new(policy_from(&["11".repeat(32).into_bytes()]).unwrap());
+        let builder = Watcher::builder().add_file(&path).with_interval(INTERVAL);
+        let watcher = builder.load_into(&shared, policy_from).unwrap();
+        let mut count = 0;
+        until(|| {
+            count += 1;
+            replace(&path, &format!("{count:064x}"));
+            watcher.is_stale()
+        });
+        replace(&path, &"22".repeat(32));
+        until(|| !watcher.is_stale());
         fs::remove_file(&path).unwrap();
     }
 

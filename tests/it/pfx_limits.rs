@@ -236,7 +236,7 @@ fn files_with_600_000_iterations_in_total_open() {
     let one_more = integer(&[0x03, 0x0d, 0x41]);
     let pfx = replaced(&pfx, &PartPaths::of(&pfx).mac_iterations, &one_more);
     let error = is_refused_at_once("600,001", &pfx).to_string();
-    assert!(error.contains("asks for 600001 ") && error.contains("at most 600000 are made"), "{error}");
+    assert!(error.contains("requires 600001 ") && error.contains("the limit is 600000"), "{error}");
 }
 
 /// CPU time of this thread.

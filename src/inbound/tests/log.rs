@@ -1,8 +1,9 @@
 //! Log lines of the layer.
 
 use std::{
+    cell::RefCell,
     fmt::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
 use tracing::{
@@ -14,16 +15,21 @@ use tracing::{
 
 use super::*;
 
-/// Records events as text.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Records events as text, per thread. Global, because interest in an event is cached for all threads.
+struct Lines;
 
 impl Lines {
-    /// Returns the events during `run`.
+    /// Returns the events of this thread during `run`.
     fn of(run: impl Future<Output = ()>) -> Vec<String> {
-        let lines = Self::default();
-        subscriber::with_default(lines.clone(), || tokio_test::block_on(run));
-        lines.0.lock().unwrap().clone()
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(|| subscriber::set_global_default(Self).unwrap());
+        LINES.take();
+        tokio_test::block_on(run);
+        LINES.take()
     }
 }
 
@@ -44,7 +50,7 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.push(line.0));
     }
 }
 

@@ -72,7 +72,10 @@ impl CertificateRules {
             } else if !stated.is_anchored && !allow_unanchored {
                 proof::require_anchored_alternatives(report, &alternatives);
             }
-            if !allow_unanchored {
+            let is_anchored = stated.is_anchored
+                || has_group && alternatives.iter().all(|(alternative, _)| alternative.is_anchored);
+            // `allow_unanchored` has no effect on anchored rules.
+            if is_anchored || !allow_unanchored {
                 proof::require_proven_names(report, (&stated, &all_of), &alternatives, names);
             }
         }

@@ -125,7 +125,10 @@ pub(super) fn require_proven_names(
         require_one_key(report, &usable, alternative, names);
         reachable.extend(usable);
     }
-    require_one_key(report, &reachable, stated, names);
+    // A certificate that another alternative proves has names as well, which the owner of a pinned key could use.
+    let has_proven = group.iter().any(|(alternative, _)| alternative.proves_names);
+    let limit = if has_proven { 0 } else { 1 };
+    require_keys(report, &reachable, limit, stated, names);
 }
 
 type Keys = HashSet<[u8; 32]>;
@@ -135,11 +138,17 @@ fn keys(rules: &RuleSet) -> Keys {
 }
 
 fn require_one_key(report: &Report, keys: &Keys, stated: &StatedRules, names: &DefinedNames) {
-    let Some(name) = stated.name.as_ref().filter(|_| keys.len() > 1) else { return };
-    let problem = format!(
-        "is not proven by spki_pin: the owner of each of the {} keys can issue itself a certificate with any name",
-        keys.len()
-    );
+    require_keys(report, keys, 1, stated, names);
+}
+
+/// Rejects a rule about names that more than `limit` keys anchor.
+fn require_keys(report: &Report, keys: &Keys, limit: usize, stated: &StatedRules, names: &DefinedNames) {
+    let Some(name) = stated.name.as_ref().filter(|_| keys.len() > limit) else { return };
+    let owners = match keys.len() {
+        1 => "the owner of the key".to_owned(),
+        keys => format!("the owner of each of the {keys} keys"),
+    };
+    let problem = format!("is not proven by spki_pin: {owners} can issue itself a certificate with any name");
     let remedy = match names.only_trust() {
         Some(trust) => format!("add trust = \"{trust}\", or remove {}", name.value),
         None => format!("remove {}, or add trust = \"NAME\" with a set of [trust.NAME]", name.value),

@@ -137,7 +137,5 @@ pub(super) fn read_by(
 
 /// Whether callers could choose the names of their certificates: public keys are the only anchor.
 fn has_unproven_names(rules: Option<&Located<CertificateRules>>) -> bool {
-    rules.is_some_and(|rules| {
-        rules.policy.is_none() && !rules.allow_unanchored && rules.has_pins() && !rules.proves_names()
-    })
+    rules.is_some_and(|rules| rules.policy.is_none() && rules.has_pins() && !rules.proves_names())
 }

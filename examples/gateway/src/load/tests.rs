@@ -30,6 +30,7 @@ fn identity_is_reused_in_the_next_load_unless_its_files_changed() {
     let outcome = load(true);
     let read: Vec<_> = outcome.read.keys().filter_map(|file| file.file_name()?.to_str()).collect();
     let expected = [
+        "backend-ca.pem",
         "billing.password",
         "billing.pfx",
         "gateway.toml",
@@ -39,7 +40,6 @@ fn identity_is_reused_in_the_next_load_unless_its_files_changed() {
         "partners-ca.pem",
         "server.key",
         "server.pem",
-        "upstream-ca.pem",
     ];
     assert_eq!(read, expected);
     let first = outcome.loaded.unwrap();

@@ -126,7 +126,7 @@ pub(super) const BROKEN: &[Case] = &[
     ("1_000", "99999999999999999999", 55, "limits.max_connections", "out of range"),
     ("1_000", "\"1000\"", 55, "limits.max_connections", "is a string, not a number"),
     ("\"x-forwarded\", ", "\"x-forwarded-for\", ", 59, "proxy.forwarded", "\"x-forwarded\" or \"forwarded\""),
-    ("\"X-Corp-*\"", "\"Host\"", 60, "proxy.remove_request_headers", "stands for host"),
+    ("\"X-Corp-*\"", "\"Host\"", 60, "proxy.remove_request_headers", "matches host"),
     ("\"X-Corp-*\"", "\"content-*\"", 60, "proxy.remove_request_headers", "longer prefix"),
     ("\"X-Corp-*\"", "\"x-*-id\"", 60, "proxy.remove_request_headers", "a prefix such as x-corp-*"),
     ("\"X-Corp-*\"", "\"*\"", 60, "proxy.remove_request_headers", "is not a header name"),

@@ -216,11 +216,11 @@ fn proofs() -> Vec<(String, Option<&'static str>)> {
         (format!("{two}\ntrust = 'partners'\ncommon_name = 'a'"), None),
         (format!("{two}\n{signed}\ncommon_name = 'a'"), None),
         (format!("{two}\nthumbprint = '{SHA1}'\ncommon_name = 'a'"), None),
-        (format!("{two}\nallow_unanchored = true\ncommon_name = 'a'"), None),
+        (format!("{two}\nallow_unanchored = true\ncommon_name = 'a'"), Some(".common_name")),
         (format!("any_of = [{{ {pin}, uri = 'urn:a' }}, {{ {other}, uri = 'urn:b' }}]"), None),
         (format!("any_of = [{{ {two}, uri = 'urn:a' }}, {{ trust = 'partners' }}]"), Some(".any_of[1].uri")),
         (format!("common_name = 'a'\nany_of = [{{ {pin} }}, {{ {other} }}]"), Some(".common_name")),
-        (format!("common_name = 'a'\nany_of = [{{ {pin} }}, {{ trust = 'partners', {other} }}]"), None),
+        (format!("common_name = 'a'\nany_of = [{{ {pin} }}, {{ trust = 'partners', {other} }}]"), Some(".common_name")),
         (format!("{two}\nany_of = [{{ uri = 'urn:a' }}, {{ trust = 'partners' }}]"), Some(".any_of[1].uri")),
         (format!("{two}\nany_of = [{{ {pin}, uri = 'urn:a' }}, {{ {other}, uri = 'urn:b' }}]"), None),
     ]
@@ -285,6 +285,22 @@ fn identity_by_names_needs_more_proof_than_a_public_key() {
         for error in errors {
             assert_eq!(error.key, "routes[1].identity_by.claim", "{claim} {rules}");
             assert!(error.remedy.starts_with("add trust = \"partners\""), "{error}");
+        }
+    }
+}
+
+#[test]
+fn pinned_keys_do_not_prove_names_whatever_is_allowed() {
+    let two = format!("spki_pin = ['{HASH}', '{OTHER_HASH}']\nsubject = ['CN=orders', 'CN=billing']");
+    let mixed = format!(
+        "subject = ['CN=orders', 'CN=billing']\nany_of = [{{ trust = 'partners' }}, {{ spki_pin = '{HASH}' }}]"
+    );
+    for rules in [&two, &mixed] {
+        for allowed in ["", "\nallow_unanchored = true"] {
+            let (_, found) = parsed(&with_rules(&format!("{rules}{allowed}"), ""));
+            let errors: Vec<_> = found.iter().filter(|finding| finding.is_error()).collect();
+            assert_eq!(errors.len(), 1, "{rules}{allowed}: {found:?}");
+            assert!(errors[0].to_string().contains("is not proven by spki_pin"), "{errors:?}");
         }
     }
 }

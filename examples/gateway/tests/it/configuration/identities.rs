@@ -128,7 +128,7 @@ async fn reference_finds_its_identity_by_id_and_by_thumbprint() {
         .replace("THUMBPRINT", print.trim()),
     );
     let (code, printed) = check(&demo.dir().join("identities.toml"));
-    assert!(code == Some(0) && printed.matches("no identity matches any more").count() == 1, "{printed}");
+    assert!(code == Some(0) && printed.matches("no identity matches this now").count() == 1, "{printed}");
     let demo = demo.on_port(port);
     for (path, expected) in [
         ("/id", (200, "billing-gateway, O=Contoso")),
