@@ -28,7 +28,7 @@ use self::support::Authority;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let ca = Authority::new("Back Ends CA")?;
+    let ca = Authority::new("Upstreams CA")?;
     let address = upstream(&ca).await?;
     let url = format!("https://{address}/");
 

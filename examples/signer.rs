@@ -33,7 +33,7 @@ use self::support::{Authority, Issued};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let ca = Authority::new("Back Ends CA")?;
+    let ca = Authority::new("Upstreams CA")?;
     let url = format!("https://{}/", upstream(&ca).await?);
 
     let Issued { certificate, key } = ca.client("orders-gateway")?;
