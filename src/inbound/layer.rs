@@ -32,6 +32,18 @@ pub struct RequireCertificateLayer(Arc<Admission>);
 impl RequireCertificateLayer {
     /// Requires certificates that `policy` admits: a [`Policy`](crate::Policy), or a [`Shared<Policy>`](crate::Shared) that can
     /// be replaced while serving.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_mtls::{Policy, RequireCertificateLayer, Shared};
+    ///
+    /// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+    /// let fixed = RequireCertificateLayer::new(policy.clone());
+    /// let replaceable = RequireCertificateLayer::new(Shared::new(policy));
+    /// # drop((fixed, replaceable));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(policy: impl Into<Shared<Policy>>) -> Self {
         Self(Arc::new(Admission::new(policy.into())))
     }
