@@ -25,6 +25,14 @@ pub(crate) use self::block::{Block, blocks};
 pub use self::text::decode;
 
 /// Error of a PEM text.
+///
+/// ```
+/// use tower_mtls::pem::{self, PemError};
+///
+/// let text = "# orders\n-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n";
+/// let error: PemError = pem::certificates(text.as_bytes()).unwrap_err();
+/// assert_eq!((error.line(), error.label()), (2, Some("TRUSTED CERTIFICATE")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemError {
     line: usize,

@@ -18,6 +18,28 @@ use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity};
 /// The identity is chosen at every dispatch, so a replacement is effective on the next request; retries belong outside
 /// of this layer. The inner service must be
 /// an [`MtlsClient`](super::MtlsClient), or lead to one with its extensions intact.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let orders = tower_mtls::ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
+/// use http::Request;
+/// use tower::{Layer, ServiceExt};
+/// use tower_mtls::{IdentityLayer, MtlsClient, outbound::ClientErrorKind};
+///
+/// let client: MtlsClient<String> = MtlsClient::builder().build();
+/// let route = IdentityLayer::new(orders).layer(client);
+///
+/// // An identity is never sent over http.
+/// let error = route.oneshot(Request::get("http://orders.internal").body(String::new())?).await.unwrap_err();
+/// assert_eq!(error.kind(), ClientErrorKind::PlaintextIdentity);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct IdentityLayer {
     route: Route,
@@ -66,6 +88,23 @@ pub struct RequestIdentity(Option<ClientIdentity>);
 
 impl RequestIdentity {
     /// Sends under this identity.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let tenant = tower_mtls::ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
+    /// use http::Request;
+    /// use tower_mtls::outbound::RequestIdentity;
+    ///
+    /// let mut request = Request::new(());
+    /// request.extensions_mut().insert(RequestIdentity::new(tenant));
+    /// assert!(request.extensions().get::<RequestIdentity>().is_some());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(identity: ClientIdentity) -> Self {
         Self(Some(identity))
     }
@@ -200,6 +239,14 @@ impl<S> Layer<S> for IdentityLayer {
 }
 
 /// Service of [`IdentityLayer`].
+///
+/// ```
+/// use tower::Layer;
+/// use tower_mtls::{IdentityLayer, outbound::IdentityService};
+///
+/// let service: IdentityService<&str> = IdentityLayer::anonymous().layer("client");
+/// assert_eq!(service.into_inner(), "client");
+/// ```
 #[derive(Debug, Clone)]
 pub struct IdentityService<S> {
     inner: S,

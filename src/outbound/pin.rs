@@ -102,6 +102,15 @@ impl fmt::Debug for UpstreamPin {
 }
 
 /// Error of a text that is not an [`UpstreamPin`].
+///
+/// ```
+/// use tower_mtls::outbound::{UpstreamPin, UpstreamPinParseError};
+///
+/// // A hash alone: of the certificate, or of its key?
+/// let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+/// let error: UpstreamPinParseError = hash.parse::<UpstreamPin>().unwrap_err();
+/// assert!(error.to_string().starts_with("not a pin; write sha256:HEX"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamPinParseError;

@@ -38,6 +38,14 @@ pub struct RetryIdempotent {
 
 impl RetryIdempotent {
     /// Repeats a request up to this number of times.
+    ///
+    /// ```
+    /// use tower::retry::RetryLayer;
+    /// use tower_mtls::outbound::RetryIdempotent;
+    ///
+    /// let layer = RetryLayer::new(RetryIdempotent::new(2));
+    /// # let _ = layer;
+    /// ```
     pub fn new(repetitions: usize) -> Self {
         Self { left: repetitions }
     }

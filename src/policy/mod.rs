@@ -106,6 +106,13 @@ const ADMITTED_UNPROVEN: u8 = 2;
 
 impl Policy {
     /// Returns a builder whose only rule is that the certificate is valid now.
+    ///
+    /// ```
+    /// use tower_mtls::{Policy, PolicyError};
+    ///
+    /// // Validity alone proves nothing.
+    /// assert_eq!(Policy::builder().build().unwrap_err(), PolicyError::Unanchored);
+    /// ```
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
