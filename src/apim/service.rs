@@ -21,6 +21,22 @@ use crate::{
 };
 
 /// Service that enforces a document. See the [module](super).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower::Layer;
+/// use tower_mtls::apim::{ApimPolicy, ApimPolicyLayer, Document};
+///
+/// struct Route<S> {
+///     orders: ApimPolicy<S>,
+/// }
+///
+/// let document = Document::parse(r#"<set-variable name="team" value="orders" />"#)?;
+/// let route = Route { orders: ApimPolicyLayer::new(document).layer("inner") };
+/// # drop(route.orders);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ApimPolicy<S> {
     inner: S,

@@ -69,7 +69,7 @@ impl Explanation {
 /// let presented = Presented::from(Certificate::from_der(made.cert.der())?);
 /// let explanation = policy.explain(&presented, SystemClock.now());
 /// let failed = explanation.rules().iter().find(|rule| rule.answer() == Answer::Fails).expect("another certificate");
-/// assert!(failed.demand().contains("CA06F56B258B7A0D4F2B05470939478651151984"), "{}", failed.demand());
+/// assert!(failed.demand().starts_with("the thumbprint is "));
 /// # Ok(())
 /// # }
 /// ```

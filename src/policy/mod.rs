@@ -110,8 +110,9 @@ impl Policy {
     /// ```
     /// use tower_mtls::{Policy, PolicyError};
     ///
-    /// // Validity alone proves nothing.
-    /// assert_eq!(Policy::builder().build().unwrap_err(), PolicyError::Unanchored);
+    /// assert!(Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build().is_ok());
+    /// assert_eq!(Policy::builder().build().unwrap_err(), PolicyError::Empty);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
