@@ -14,6 +14,7 @@ use crate::{certificate::Certificate, generation::Generation, shared::sealed::Se
 /// See the [module](super) for the checks that each constructor runs.
 ///
 /// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec![])?;
 /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -27,6 +28,8 @@ use crate::{certificate::Certificate, generation::Generation, shared::sealed::Se
 /// assert!(!ClientIdentity::from_pem(&chain, &key)?.ptr_eq(&identity));
 /// # Ok(())
 /// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
 /// ```
 #[derive(Clone)]
 pub struct ClientIdentity(Arc<Inner>);
@@ -42,10 +45,13 @@ impl ClientIdentity {
     /// Starts a builder: for limits, a crypto provider, an encrypted PEM key, a name or export of the key.
     ///
     /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # {
     /// use tower_mtls::{ClientIdentity, identity::IdentityError};
     ///
     /// let error = ClientIdentity::builder().pfx(b"not a .pfx file", "password").build().unwrap_err();
     /// assert!(matches!(error, IdentityError::Malformed { .. }));
+    /// # }
     /// ```
     pub fn builder<'a>() -> ClientIdentityBuilder<'a> {
         ClientIdentityBuilder::default()
@@ -91,6 +97,7 @@ impl ClientIdentity {
     /// [`IdentityError::KeyPair`] and [`IdentityError::Certificate`].
     ///
     /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let made = rcgen::generate_simple_self_signed(vec![])?;
     /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -102,6 +109,8 @@ impl ClientIdentity {
     /// assert!(matches!(error, IdentityError::KeyPair(KeyPairError::KeyPem(_))));
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
     /// ```
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, IdentityError> {
         Self::builder().pem(&chain, &key).build()

@@ -25,11 +25,23 @@ pub enum IdentityReference {
 
 impl IdentityReference {
     /// A reference by name.
+    ///
+    /// ```
+    /// use tower_mtls::identity::IdentityReference;
+    ///
+    /// assert_eq!(IdentityReference::name("orders"), IdentityReference::Name("orders".into()));
+    /// ```
     pub fn name(name: impl Into<Arc<str>>) -> Self {
         Self::Name(name.into())
     }
 
     /// A reference by the id of a certificate in a store.
+    ///
+    /// ```
+    /// use tower_mtls::identity::IdentityReference;
+    ///
+    /// assert_eq!(IdentityReference::id("orders").to_string(), "certificate id \"orders\"");
+    /// ```
     pub fn id(id: impl Into<Arc<str>>) -> Self {
         Self::Id(id.into())
     }
@@ -57,6 +69,7 @@ impl fmt::Display for IdentityReference {
 /// remote sources in the background.
 ///
 /// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec![])?;
 /// # let orders = ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
@@ -76,6 +89,8 @@ impl fmt::Display for IdentityReference {
 /// assert!(only.resolve(&IdentityReference::name("billing")).is_none());
 /// # Ok(())
 /// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
 /// ```
 pub trait ResolveIdentity: Send + Sync {
     /// Returns the current identity; None if it does not exist, and then nothing is sent.

@@ -128,6 +128,21 @@ impl MtlsConnectorLayer {
     /// # Errors
     ///
     /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// use tower_mtls::{MtlsConnectorLayer, UpstreamTrust};
+    ///
+    /// assert!(MtlsConnectorLayer::anonymous(&UpstreamTrust::from_pem(roots)?).is_ok());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn anonymous(trust: &UpstreamTrust) -> Result<Self, UpstreamTrustError> {
         let config = ConnectorConfig::Fixed(Arc::new(tls::config(None, trust, false)?));
         Ok(Self::with_config(config, trust))

@@ -111,6 +111,22 @@ impl RequestIdentity {
 
     /// An identity that was chosen and does not exist: the request fails with [`ClientErrorKind::UnknownIdentity`]. It is
     /// sent neither anonymously nor under the route's identity.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::{ClientErrorKind, RequestIdentity}};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let mut request = Request::get("https://orders.internal").body(String::new())?;
+    /// request.extensions_mut().insert(RequestIdentity::unknown());
+    /// let error = IdentityLayer::anonymous().layer(client).oneshot(request).await.unwrap_err();
+    /// assert_eq!(error.kind(), ClientErrorKind::UnknownIdentity);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unknown() -> Self {
         Self(None)
     }
@@ -147,12 +163,38 @@ impl IdentityLayer {
     }
 
     /// Sends without a client certificate.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::{IdentityLayer, MtlsClient};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let public = IdentityLayer::anonymous().layer(client.clone());
+    /// assert!(public.get_ref().ptr_eq(&client));
+    /// ```
     pub fn anonymous() -> Self {
         Self::with_choice(Choice::Anonymous)
     }
 
     /// Sends under the identity that `reference` means when a request is dispatched. It need not exist yet: until
     /// it does, requests fail with [`ClientErrorKind::UnknownIdentity`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_mtls::{IdentityLayer, MtlsClient, Shared};
+    /// use tower_mtls::{identity::{Identities, IdentityReference}, outbound::ClientErrorKind};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let identities = Shared::new(Identities::new()); // loaded later
+    /// let route = IdentityLayer::by_reference(identities.clone(), IdentityReference::name("orders")).layer(client);
+    /// let error = route.oneshot(Request::get("https://orders.internal").body(String::new())?).await.unwrap_err();
+    /// assert_eq!(error.kind(), ClientErrorKind::UnknownIdentity);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn by_reference(
         identities: impl ResolveIdentity + 'static,
         reference: impl Into<IdentityReference>,

@@ -33,16 +33,51 @@ enum Kind {
 
 impl UpstreamPin {
     /// The certificate with this SHA-256 thumbprint.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let certificate = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::{certificate::Thumbprint, outbound::UpstreamPin};
+    ///
+    /// if let Thumbprint::Sha256(hash) = Thumbprint::sha256_of(certificate.der()) {
+    ///     assert!(UpstreamPin::certificate(hash).to_string().starts_with("sha256:"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn certificate(sha256: [u8; 32]) -> Self {
         Self(Kind::Certificate(sha256))
     }
 
     /// Any certificate for the public key whose SubjectPublicKeyInfo has this SHA-256 hash.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let certificate = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::{Certificate, outbound::UpstreamPin};
+    ///
+    /// let pin = UpstreamPin::public_key(Certificate::from_der(certificate.der())?.spki_sha256());
+    /// assert!(pin.to_string().starts_with("spki-sha256:"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn public_key(sha256: [u8; 32]) -> Self {
         Self(Kind::PublicKey(sha256))
     }
 
     /// Returns the pins that this certificate (DER) matches: its own, and that of its public key if it can be read.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let certificate = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::{Certificate, outbound::UpstreamPin};
+    ///
+    /// let key = Certificate::from_der(certificate.der())?.spki_sha256();
+    /// let pins = UpstreamPin::all_of(certificate.der());
+    /// assert!(pins.len() == 2 && pins.contains(&UpstreamPin::public_key(key)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn all_of(certificate: &[u8]) -> Vec<Self> {
         let mut pins = vec![Self::certificate(Sha256::digest(certificate).into())];
         if let Ok(key) = subject_public_key_info(certificate) {
