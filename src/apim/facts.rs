@@ -30,9 +30,10 @@ impl<'r> RequestFacts<'r> {
     /// use http::Request;
     /// use tower_mtls::{apim::RequestFacts, certificate::Presented};
     ///
-    /// let request = Request::new("a body of any type");
+    /// let request = Request::delete("/orders/42").body("of any type")?;
     /// let facts = RequestFacts::new(&request, &Presented::Nothing);
-    /// # let _ = facts;
+    /// assert!(format!("{facts:?}").contains("DELETE"));
+    /// # Ok::<(), http::Error>(())
     /// ```
     pub fn new<B>(request: &'r Request<B>, presented: &'r Presented) -> Self {
         Self {

@@ -91,15 +91,21 @@ impl RequestIdentity {
     ///
     /// ```
     /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let made = rcgen::generate_simple_self_signed(vec![])?;
     /// # let tenant = tower_mtls::ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
     /// use http::Request;
-    /// use tower_mtls::outbound::RequestIdentity;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::{ClientErrorKind, RequestIdentity}};
     ///
-    /// let mut request = Request::new(());
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let mut request = Request::get("http://orders.internal").body(String::new())?;
     /// request.extensions_mut().insert(RequestIdentity::new(tenant));
-    /// assert!(request.extensions().get::<RequestIdentity>().is_some());
+    ///
+    /// // It replaces the choice of the route, and is never sent over http.
+    /// let error = IdentityLayer::anonymous().layer(client).oneshot(request).await.unwrap_err();
+    /// assert_eq!(error.kind(), ClientErrorKind::PlaintextIdentity);
     /// # Ok(())
     /// # }
     /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]

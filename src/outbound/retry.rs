@@ -40,11 +40,20 @@ impl RetryIdempotent {
     /// Repeats a request up to this number of times.
     ///
     /// ```
-    /// use tower::retry::RetryLayer;
-    /// use tower_mtls::outbound::RetryIdempotent;
+    /// use http::Request;
+    /// use tower::retry::Policy;
+    /// use tower_mtls::outbound::{ClientError, RetryIdempotent};
     ///
-    /// let layer = RetryLayer::new(RetryIdempotent::new(2));
-    /// # let _ = layer;
+    /// # type Body = http_body_util::Full<bytes::Bytes>;
+    /// fn is_repeatable(retry: RetryIdempotent, request: &Request<Body>) -> bool {
+    ///     let mut retry = retry;
+    ///     Policy::<_, (), ClientError>::clone_request(&mut retry, request).is_some()
+    /// }
+    ///
+    /// let (get, post) = (Request::get("/").body(Body::default())?, Request::post("/").body(Body::default())?);
+    /// assert!(is_repeatable(RetryIdempotent::new(2), &get));
+    /// assert!(!is_repeatable(RetryIdempotent::new(2), &post) && !is_repeatable(RetryIdempotent::new(0), &get));
+    /// # Ok::<(), http::Error>(())
     /// ```
     pub fn new(repetitions: usize) -> Self {
         Self { left: repetitions }
