@@ -72,21 +72,31 @@ impl MtlsListener {
 /// Accepted connections as a stream. Never ends and never fails.
 ///
 /// ```
-/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # #[cfg(feature = "aws-lc-rs")]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
 /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let mut roots = rustls::RootCertStore::empty();
+/// # roots.add(made.cert.der().clone())?;
+/// # let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// # let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+/// # let config = config.with_root_certificates(roots).with_no_client_auth();
+/// # let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+/// use std::{future::poll_fn, pin::Pin};
+/// use futures_core::Stream;
 /// use tower_mtls::{MtlsListener, ServerTls, acceptor::tonic::Incoming};
 ///
 /// let listener = MtlsListener::bind("127.0.0.1:0", ServerTls::from_pem(chain, key)?).await?;
-/// let address = listener.local_addr();
-/// let incoming: Incoming = listener.incoming(); // owns the socket
-/// drop(incoming);
-/// assert!(tokio::net::TcpStream::connect(address).await.is_err());
+/// let socket = tokio::net::TcpStream::connect(listener.local_addr()).await?;
+/// # let client = tokio::spawn(async move { connector.connect("localhost".try_into().unwrap(), socket).await });
+/// let mut incoming: Incoming = listener.incoming();
+/// let accepted = poll_fn(|cx| Pin::new(&mut incoming).poll_next(cx)).await;
+/// assert!(accepted.is_some_and(|stream| stream.is_ok()));
+/// # client.await??;
 /// # Ok(())
 /// # }
-/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # #[cfg(not(feature = "aws-lc-rs"))]
 /// # fn main() {}
 /// ```
 #[derive(Debug)]
