@@ -14,6 +14,24 @@ use crate::{
 };
 
 /// Error of a certificate chain and private key that are not a usable pair.
+///
+/// ```
+/// # #[cfg(all(feature = "acceptor", any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let chain = made.cert.pem();
+/// # let other_key = rcgen::KeyPair::generate()?.serialize_pem();
+/// use tower_mtls::{ServerTls, acceptor::{KeyPairError, ServerTlsError}};
+///
+/// match ServerTls::from_pem(chain, other_key).unwrap_err() {
+///     ServerTlsError::KeyPair(KeyPairError::Mismatch) => {}
+///     error => panic!("{error}"),
+/// }
+/// # Ok(())
+/// # }
+/// # #[cfg(not(all(feature = "acceptor", any(feature = "aws-lc-rs", feature = "ring"))))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyPairError {

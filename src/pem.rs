@@ -25,6 +25,14 @@ pub(crate) use self::block::{Block, blocks};
 pub use self::text::decode;
 
 /// Error of a PEM text.
+///
+/// ```
+/// use tower_mtls::pem::{self, PemError};
+///
+/// let text = "# orders\n-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n";
+/// let error: PemError = pem::certificates(text.as_bytes()).unwrap_err();
+/// assert_eq!((error.line(), error.label()), (2, Some("TRUSTED CERTIFICATE")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemError {
     line: usize,
@@ -72,6 +80,18 @@ impl std::error::Error for PemError {}
 /// 2. A block is incomplete, or a line resembles a block's border.
 /// 3. There is base64 (40 characters or more) or binary data outside of the blocks.
 /// 4. There is a `TRUSTED CERTIFICATE`, OpenSSL's form with trust settings, which would be ignored here.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::pem;
+///
+/// let text = made.cert.pem() + &made.signing_key.serialize_pem();
+/// assert_eq!(pem::certificates(text.as_bytes())?, [made.cert.der().clone()]);
+/// assert!(pem::certificates(made.signing_key.serialize_pem().as_bytes()).is_err()); // no certificate
+/// # Ok(())
+/// # }
+/// ```
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let mut certificates = Vec::new();
     for block in blocks(&decode(text))? {

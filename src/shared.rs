@@ -56,6 +56,23 @@ struct Published<T> {
 }
 
 /// A value that a [`Shared`] can contain. Sealed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::{Policy, Publish, Shared};
+///
+/// /// Publishes a value that was loaded.
+/// fn publish<T: Publish, E>(shared: &Shared<T>, loaded: Result<T, E>) -> Result<(), E> {
+///     loaded.map(|value| shared.replace(value))
+/// }
+///
+/// let policy = || Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse().unwrap());
+/// let shared = Shared::new(policy().build()?);
+/// assert!(publish(&shared, policy().build()).is_ok());
+/// assert!(publish(&shared, Policy::builder().build()).is_err()); // keeps the old value
+/// # Ok(())
+/// # }
+/// ```
 pub trait Publish: sealed::Sealed {}
 
 impl<T: sealed::Sealed> Publish for T {}
@@ -73,6 +90,17 @@ pub(crate) mod sealed {
 
 impl<T: Publish> Shared<T> {
     /// Publishes a first value.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_mtls::{Policy, Shared};
+    ///
+    /// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+    /// let shared = Shared::new(policy);
+    /// assert!(shared.clone().current().is_anchored());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(value: T) -> Self {
         let generation = AtomicU64::new(value.generation());
         let value = ArcSwap::from_pointee(value);

@@ -55,6 +55,18 @@ pub fn capture<M>(application: M) -> CaptureMakeService<M> {
 }
 
 /// Make-service of [`capture`]: builds one [`Capture`] service per connection.
+///
+/// ```
+/// use axum::Router;
+/// use tower_mtls::{acceptor::axum::CaptureMakeService, capture};
+///
+/// struct Server {
+///     app: CaptureMakeService<Router>,
+/// }
+///
+/// let server = Server { app: capture(Router::new()) };
+/// # drop(server.app);
+/// ```
 #[derive(Debug, Clone)]
 pub struct CaptureMakeService<M> {
     application: M,
@@ -81,6 +93,21 @@ where
 
 pin_project! {
     /// Future of [`CaptureMakeService`]. Panics if polled after completion.
+    ///
+    /// ```
+    /// use axum::{Router, serve::IncomingStream};
+    /// use tower::Service;
+    /// use tower_mtls::{MtlsListener, acceptor::axum::{CaptureMakeService, MakeFuture}};
+    ///
+    /// type Connection<'a> = IncomingStream<'a, MtlsListener>;
+    ///
+    /// fn make<'a>(
+    ///     app: &mut CaptureMakeService<Router>,
+    ///     connection: Connection<'a>,
+    /// ) -> MakeFuture<<Router as Service<Connection<'a>>>::Future> {
+    ///     app.call(connection)
+    /// }
+    /// ```
     #[derive(Debug)]
     pub struct MakeFuture<F> {
         #[pin]
@@ -108,6 +135,25 @@ where
 }
 
 /// The caller's address as axum connect info: `ConnectInfo<RemoteAddr>` in a handler.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body, extract::ConnectInfo, routing::get};
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_mtls::acceptor::axum::RemoteAddr;
+///
+/// async fn remote(ConnectInfo(remote): ConnectInfo<RemoteAddr>) -> String {
+///     remote.0.ip().to_string()
+/// }
+///
+/// // 500 without into_make_service_with_connect_info::<RemoteAddr>().
+/// let app: Router = Router::new().route("/", get(remote));
+/// assert_eq!(app.oneshot(Request::new(Body::empty())).await?.status(), 500);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteAddr(pub SocketAddr);

@@ -45,6 +45,23 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 impl MtlsAcceptor {
     /// Accepts with a handshake timeout of 10 seconds. `tls` is a [`ServerTls`] or a
     /// [`Shared<ServerTls>`](crate::Shared).
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use std::time::Duration;
+    /// use tower_mtls::{ServerTls, acceptor::MtlsAcceptor};
+    ///
+    /// let acceptor = MtlsAcceptor::new(ServerTls::from_pem(chain, key)?);
+    /// assert_eq!(format!("{acceptor:?}"), "MtlsAcceptor { timeout: 10s, .. }");
+    /// # let _ = acceptor.with_timeout(Duration::from_secs(5));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(tls: impl Into<Shared<ServerTls>>) -> Self {
         Self { tls: tls.into(), timeout: DEFAULT_TIMEOUT }
     }

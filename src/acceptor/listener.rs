@@ -75,6 +75,34 @@ impl ListenerLimits {
 /// Accepts TCP connections and finishes their TLS handshakes. See the [module](super).
 ///
 /// Dropping it closes the socket and aborts handshakes in progress.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let mut roots = rustls::RootCertStore::empty();
+/// # roots.add(made.cert.der().clone())?;
+/// # let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// # let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+/// # let config = config.with_root_certificates(roots).with_no_client_auth();
+/// # let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+/// use tokio::net::TcpStream;
+/// use tower_mtls::{MtlsListener, ServerTls};
+///
+/// let mut listener = MtlsListener::bind("127.0.0.1:0", ServerTls::from_pem(chain, key)?).await?;
+/// let socket = TcpStream::connect(listener.local_addr()).await?;
+/// # let client = tokio::spawn(async move { connector.connect("localhost".try_into().unwrap(), socket).await });
+/// let (stream, remote) = listener.accept().await;
+/// assert!(remote.ip().is_loopback());
+/// assert_eq!(stream.server_name(), Some("localhost"));
+/// # client.await??;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "aws-lc-rs"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug)]
 pub struct MtlsListener {
     finished: mpsc::Receiver<MtlsStream>,
@@ -101,6 +129,24 @@ impl MtlsListener {
     /// # Errors
     ///
     /// The address cannot be resolved or bound.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use tower_mtls::{MtlsListener, ServerTls};
+    ///
+    /// let tls = ServerTls::from_pem(chain, key)?;
+    /// let listener = MtlsListener::bind("127.0.0.1:0", tls.clone()).await?;
+    /// // The address is in use.
+    /// assert!(MtlsListener::bind(listener.local_addr(), tls).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub async fn bind(address: impl ToSocketAddrs, tls: impl Into<Shared<ServerTls>>) -> io::Result<Self> {
         Self::new(TcpListener::bind(address).await?, tls, ListenerLimits::default())
     }
@@ -110,6 +156,25 @@ impl MtlsListener {
     /// # Errors
     ///
     /// The socket does not know its own address.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use tokio::net::TcpListener;
+    /// use tower_mtls::{MtlsListener, ServerTls, acceptor::ListenerLimits};
+    ///
+    /// let socket = TcpListener::bind("127.0.0.1:0").await?;
+    /// let address = socket.local_addr()?;
+    /// let listener = MtlsListener::new(socket, ServerTls::from_pem(chain, key)?, ListenerLimits::default())?;
+    /// assert_eq!(listener.local_addr(), address);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(
         tcp: TcpListener,
         tls: impl Into<Shared<ServerTls>>,
@@ -158,6 +223,29 @@ impl MtlsListener {
 /// Remaining connections of a listener after [`MtlsListener::drain`].
 ///
 /// Dropping it aborts handshakes in progress.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use tokio::net::TcpStream;
+/// use tower_mtls::{MtlsListener, ServerTls, acceptor::DrainingListener};
+///
+/// let listener = MtlsListener::bind("127.0.0.1:0", ServerTls::from_pem(chain, key)?).await?;
+/// let address = listener.local_addr();
+/// let mut draining: DrainingListener = listener.drain();
+/// while let Some((stream, _)) = draining.accept().await {
+///     // Serve it.
+/// #     drop(stream);
+/// }
+/// assert!(TcpStream::connect(address).await.is_err());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug)]
 pub struct DrainingListener {
     finished: mpsc::Receiver<MtlsStream>,

@@ -43,6 +43,23 @@ pub struct ServerTls {
 }
 
 /// Whether a listener requests client certificates.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use tower_mtls::{ServerTls, acceptor::ClientCertificateRequest};
+///
+/// assert_eq!(ClientCertificateRequest::default(), ClientCertificateRequest::Request);
+///
+/// let for_browsers = ServerTls::builder().client_certificate(ClientCertificateRequest::Off);
+/// assert!(for_browsers.certificate_pem(chain, key).build().is_ok());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ClientCertificateRequest {
@@ -55,6 +72,21 @@ pub enum ClientCertificateRequest {
 }
 
 /// A TLS version.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use tower_mtls::{ServerTls, acceptor::TlsVersion};
+///
+/// assert!(TlsVersion::V1_2 < TlsVersion::V1_3);
+/// assert!(ServerTls::builder().certificate_pem(chain, key).min_version(TlsVersion::V1_3).build().is_ok());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TlsVersion {
@@ -81,11 +113,23 @@ impl ServerTls {
     /// # Errors
     ///
     /// As [`ServerTlsBuilder::build`].
+    ///
+    /// ```
+    /// use tower_mtls::ServerTls;
+    ///
+    /// assert!(ServerTls::from_pem("not PEM", "not PEM").is_err());
+    /// ```
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, ServerTlsError> {
         Self::builder().certificate_pem(chain, key).build()
     }
 
     /// Starts a builder.
+    ///
+    /// ```
+    /// use tower_mtls::ServerTls;
+    ///
+    /// assert!(ServerTls::builder().build().is_err()); // no certificate
+    /// ```
     pub fn builder() -> ServerTlsBuilder {
         ServerTlsBuilder::default()
     }

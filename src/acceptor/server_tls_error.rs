@@ -3,6 +3,24 @@ use std::fmt;
 use crate::key_pair::KeyPairError;
 
 /// Error of [`ServerTlsBuilder::build`](super::ServerTlsBuilder::build). Never contains a key.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use tower_mtls::{ServerTls, acceptor::ServerTlsError};
+///
+/// let tls = ServerTls::builder().certificate_pem(&chain, &key).add_certificate_for("a b", &chain, &key);
+/// match tls.build().unwrap_err() {
+///     ServerTlsError::InvalidName(name) => assert_eq!(name, "a b"),
+///     error => panic!("{error}"),
+/// }
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerTlsError {

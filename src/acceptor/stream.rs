@@ -12,6 +12,36 @@ use super::counted::Counted;
 use crate::{certificate::Presented, inbound::Capture};
 
 /// An accepted TLS connection, with the certificate that its caller presented.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let mut roots = rustls::RootCertStore::empty();
+/// # roots.add(made.cert.der().clone())?;
+/// # let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// # let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+/// # let config = config.with_root_certificates(roots).with_no_client_auth();
+/// # let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+/// # let tls = tower_mtls::ServerTls::from_pem(chain, key)?;
+/// # let mut listener = tower_mtls::MtlsListener::bind("127.0.0.1:0", tls).await?;
+/// # let socket = tokio::net::TcpStream::connect(listener.local_addr()).await?;
+/// # let client = tokio::spawn(async move { connector.connect("localhost".try_into().unwrap(), socket).await });
+/// use tower_mtls::acceptor::MtlsStream;
+///
+/// let (stream, remote): (MtlsStream, _) = listener.accept().await;
+/// assert_eq!(stream.remote_addr(), remote);
+/// assert!(!stream.is_http2());
+/// let service = stream.capture("service of this connection");
+/// # drop(service);
+/// # client.await??;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "aws-lc-rs"))]
+/// # fn main() {}
+/// ```
 pub struct MtlsStream {
     tls: TlsStream<Counted>,
     presented: Presented,

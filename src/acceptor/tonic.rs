@@ -38,6 +38,15 @@ use super::{MtlsListener, MtlsStream};
 use crate::{certificate::Presented, inbound::capture_into};
 
 /// Connection info that tonic passes to each request.
+///
+/// ```
+/// use tonic::transport::server::Connected;
+/// use tower_mtls::acceptor::{MtlsStream, tonic::MtlsConnectInfo};
+///
+/// fn connect_info(stream: &MtlsStream) -> MtlsConnectInfo {
+///     stream.connect_info()
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct MtlsConnectInfo {
     presented: Presented,
@@ -61,6 +70,35 @@ impl MtlsListener {
 }
 
 /// Accepted connections as a stream. Never ends and never fails.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let mut roots = rustls::RootCertStore::empty();
+/// # roots.add(made.cert.der().clone())?;
+/// # let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// # let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+/// # let config = config.with_root_certificates(roots).with_no_client_auth();
+/// # let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+/// use std::{future::poll_fn, pin::Pin};
+/// use futures_core::Stream;
+/// use tower_mtls::{MtlsListener, ServerTls, acceptor::tonic::Incoming};
+///
+/// let listener = MtlsListener::bind("127.0.0.1:0", ServerTls::from_pem(chain, key)?).await?;
+/// let socket = tokio::net::TcpStream::connect(listener.local_addr()).await?;
+/// # let client = tokio::spawn(async move { connector.connect("localhost".try_into().unwrap(), socket).await });
+/// let mut incoming: Incoming = listener.incoming();
+/// let accepted = poll_fn(|cx| Pin::new(&mut incoming).poll_next(cx)).await;
+/// assert!(accepted.is_some_and(|stream| stream.is_ok()));
+/// # client.await??;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "aws-lc-rs"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug)]
 pub struct Incoming(MtlsListener);
 
@@ -77,11 +115,37 @@ impl Stream for Incoming {
 ///
 /// Supports connections of [`MtlsListener::incoming`], and tonic's own TLS (`ServerTlsConfig` with a client CA), whose
 /// certificates are parsed on every request, since tonic caches no parsed certificate.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_mtls::{Policy, RequireCertificateLayer, acceptor::tonic::TonicCaptureLayer};
+///
+/// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(TonicCaptureLayer::new())
+///     .layer(RequireCertificateLayer::new(policy))
+///     .service(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) }));
+/// // No certificate was captured: the request comes from another listener.
+/// assert_eq!(service.oneshot(Request::new(())).await?.status(), 500);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TonicCaptureLayer(());
 
 impl TonicCaptureLayer {
     /// Creates the layer.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::acceptor::tonic::TonicCaptureLayer;
+    ///
+    /// assert_eq!(TonicCaptureLayer::new().layer("inner").into_inner(), "inner");
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -96,6 +160,14 @@ impl<S> Layer<S> for TonicCaptureLayer {
 }
 
 /// Service of [`TonicCaptureLayer`].
+///
+/// ```
+/// use tower::Layer;
+/// use tower_mtls::acceptor::tonic::{TonicCapture, TonicCaptureLayer};
+///
+/// let service: TonicCapture<&str> = TonicCaptureLayer::new().layer("inner");
+/// assert_eq!(*service.get_ref(), "inner");
+/// ```
 #[derive(Debug, Clone)]
 pub struct TonicCapture<S> {
     inner: S,
@@ -103,11 +175,24 @@ pub struct TonicCapture<S> {
 
 impl<S> TonicCapture<S> {
     /// Wraps a service, as [`TonicCaptureLayer`] does.
+    ///
+    /// ```
+    /// use tower_mtls::acceptor::tonic::TonicCapture;
+    ///
+    /// assert_eq!(TonicCapture::new("inner").into_inner(), "inner");
+    /// ```
     pub fn new(inner: S) -> Self {
         Self { inner }
     }
 
     /// Returns the layer of this service.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::acceptor::tonic::TonicCapture;
+    ///
+    /// assert_eq!(TonicCapture::<&str>::layer().layer("inner").into_inner(), "inner");
+    /// ```
     pub fn layer() -> TonicCaptureLayer {
         TonicCaptureLayer::new()
     }

@@ -45,6 +45,17 @@ pub struct PossessionVerifier {
 
 impl PossessionVerifier {
     /// Verifies handshake signatures with the provider's algorithms.
+    ///
+    /// ```
+    /// # #[cfg(feature = "aws-lc-rs")]
+    /// # {
+    /// use rustls::server::danger::ClientCertVerifier;
+    /// use tower_mtls::acceptor::PossessionVerifier;
+    ///
+    /// let verifier = PossessionVerifier::new(&rustls::crypto::aws_lc_rs::default_provider());
+    /// assert!(verifier.offer_client_auth());
+    /// # }
+    /// ```
     pub fn new(provider: &CryptoProvider) -> Arc<Self> {
         Arc::new(Self { algorithms: provider.signature_verification_algorithms })
     }

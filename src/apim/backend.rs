@@ -42,6 +42,14 @@ impl Backend {
     ///
     /// 1. The URL is not `http://host/path` or `https://host/path`;
     /// 2. it has a user, a query, a fragment, or a segment `.` or `..`.
+    ///
+    /// ```
+    /// use tower_mtls::apim::Backend;
+    ///
+    /// assert_eq!(Backend::new("https://orders.internal/v2")?.base_url(), "https://orders.internal/v2");
+    /// assert!(Backend::new("https://orders.internal/?q").is_err()); // a query
+    /// # Ok::<(), tower_mtls::apim::BackendError>(())
+    /// ```
     pub fn new(base_url: &str) -> Result<Self, BackendError> {
         match self::base_url(base_url.trim()) {
             Some(base_url) => Ok(Self { base_url, identity: None }),

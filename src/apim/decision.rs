@@ -64,6 +64,24 @@ impl DocumentDecision {
 }
 
 /// A response that a document sends itself. See [`DocumentDecision`] for an example.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower_mtls::{apim::{Document, RequestFacts}, certificate::{Presented, Timestamp}};
+///
+/// let document = Document::parse(
+///     r#"<return-response><set-status code="403" reason="No" /><set-body>rejected</set-body></return-response>"#,
+/// )?;
+/// let request = Request::new(());
+/// let facts = RequestFacts::new(&request, &Presented::Nothing);
+/// let decision = document.evaluate(&facts, Timestamp::from_unix(1_750_000_000));
+/// let response = decision.response().expect("the document responds");
+/// assert_eq!((response.status().as_u16(), response.reason_phrase()), (403, Some("No")));
+/// assert_eq!(response.body(), "rejected");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct DocumentResponse {
     pub(crate) status: StatusCode,
@@ -154,6 +172,22 @@ impl DocumentResponse {
 }
 
 /// A request that a document forwards. See [`DocumentDecision`] for an example.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower_mtls::{apim::{Document, RequestFacts}, certificate::{Presented, Timestamp}};
+///
+/// let document = Document::parse("<return-response><set-status code='403' /></return-response>")?;
+/// let request = Request::new(());
+/// let facts = RequestFacts::new(&request, &Presented::Nothing);
+/// let decision = document.evaluate_shadow(&facts, Timestamp::from_unix(1_750_000_000));
+/// let forward = decision.forward().expect("shadow mode rejects nothing");
+/// assert_eq!(forward.withheld_response().map(|response| response.status().as_u16()), Some(403));
+/// assert!(!forward.admits());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct Forward {
     pub(crate) headers: Option<HeaderMap>,
@@ -256,6 +290,19 @@ impl Forwarding {
 }
 
 /// An identity that a document chooses for calls to the backend. See [`Forwarding`] for an example.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::apim::ChosenIdentity;
+///
+/// let id = ChosenIdentity::Id("orders".into());
+/// assert_eq!(id.to_string(), "the certificate with the id orders");
+///
+/// let thumbprint = ChosenIdentity::Thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?);
+/// assert!(thumbprint.to_string().ends_with("CA06F56B258B7A0D4F2B05470939478651151984"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ChosenIdentity {

@@ -39,6 +39,19 @@ pub trait Deployment: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A certificate of the deployment. See [`DeploymentCertificates`] for an example.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::{Certificate, apim::{DeployedCertificate, DeploymentCertificates}};
+///
+/// let certificates = DeploymentCertificates::new().with("orders", Certificate::from_der(made.cert.der())?, true);
+/// let orders: &DeployedCertificate = certificates.by_id("orders").expect("it was added");
+/// assert!(orders.has_private_key());
+/// assert_eq!(orders.certificate().der(), &**made.cert.der());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DeployedCertificate {
     certificate: Certificate,
@@ -98,6 +111,12 @@ pub struct DeploymentCertificates {
 
 impl DeploymentCertificates {
     /// Creates a deployment without certificates.
+    ///
+    /// ```
+    /// use tower_mtls::apim::DeploymentCertificates;
+    ///
+    /// assert!(DeploymentCertificates::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }

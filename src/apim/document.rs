@@ -55,6 +55,26 @@ pub(crate) struct Inner {
 
 /// Declared revocation status of the certificates that chain to a trust set. See
 /// [`DocumentBuilder`] for an example.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut params = rcgen::CertificateParams::default();
+/// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+/// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+/// use tower_mtls::{TrustAnchors, apim::{Document, FindingKind, Revocation}};
+///
+/// let builder = Document::builder().trust(TrustAnchors::from_pem(roots)?);
+/// let text = "<validate-client-certificate />"; // checks revocation by default
+/// assert!(builder.clone().revocation(Revocation::Off).load(text).is_ok());
+///
+/// let errors = builder.load(text).unwrap_err();
+/// assert!(errors.iter().any(|error| error.kind() == FindingKind::Revocation));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
@@ -96,6 +116,13 @@ pub enum DocumentScope {
 
 impl Document {
     /// Returns a builder with the defaults: raw XML, no trusted roots, no deployment, no base document.
+    ///
+    /// ```
+    /// use tower_mtls::apim::Document;
+    ///
+    /// let errors = Document::builder().file_name("orders.xml").load("<set-variable").unwrap_err();
+    /// assert!(errors.to_string().starts_with("orders.xml:1:"));
+    /// ```
     pub fn builder() -> DocumentBuilder {
         DocumentBuilder::default()
     }
@@ -105,6 +132,13 @@ impl Document {
     /// # Errors
     ///
     /// As [`DocumentBuilder::load`].
+    ///
+    /// ```
+    /// use tower_mtls::apim::Document;
+    ///
+    /// assert!(Document::parse(r#"<set-variable name="team" value="orders" />"#).is_ok());
+    /// assert!(Document::parse("<rate-limit calls='5' />").is_err()); // would not be enforced
+    /// ```
     pub fn parse(text: &str) -> Result<Self, DocumentErrors> {
         Self::builder().load(text)
     }

@@ -26,6 +26,17 @@ impl fmt::Display for Position {
 }
 
 /// The subject of a finding, for programs that replace its remedy by their own. See [`DocumentErrors`] for an example.
+///
+/// ```
+/// use tower_mtls::apim::{Document, FindingKind};
+///
+/// let errors = Document::parse("<rate-limit calls='5' />").unwrap_err();
+/// let remedies = errors.iter().map(|error| match error.kind() {
+///     FindingKind::Element("rate-limit") => "set a limit in gateway.toml",
+///     _ => error.message(),
+/// });
+/// assert!(remedies.eq(["set a limit in gateway.toml"]));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FindingKind {
@@ -51,6 +62,16 @@ pub enum FindingKind {
 }
 
 /// A reason why a document cannot be enforced as written. See [`DocumentErrors`] for an example.
+///
+/// ```
+/// use tower_mtls::apim::{Document, DocumentError};
+///
+/// let errors = Document::parse("\n  <rate-limit calls='5' />").unwrap_err();
+/// let error: &DocumentError = errors.iter().next().expect("never empty");
+/// assert_eq!((error.line(), error.column()), (2, 3));
+/// assert_eq!(error.problem(), "<rate-limit> is not supported here");
+/// assert_eq!(error.message(), "<rate-limit> is not supported here; limit requests outside the document");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentError {
     pub(crate) position: Position,

@@ -25,6 +25,16 @@ pub struct RequestFacts<'r> {
 
 impl<'r> RequestFacts<'r> {
     /// Creates the facts from a request's head and the result of the TLS handshake.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_mtls::{apim::RequestFacts, certificate::Presented};
+    ///
+    /// let request = Request::delete("/orders/42").body("of any type")?;
+    /// let facts = RequestFacts::new(&request, &Presented::Nothing);
+    /// assert!(format!("{facts:?}").contains("DELETE"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
     pub fn new<B>(request: &'r Request<B>, presented: &'r Presented) -> Self {
         Self {
             method: request.method(),

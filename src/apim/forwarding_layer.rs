@@ -71,6 +71,15 @@ struct Inner {
 
 impl ForwardingLayer {
     /// Resolves identities among `identities`. All backends use the trust of the route.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::{Shared, apim::ForwardingLayer, identity::Identities};
+    ///
+    /// // Identities that can be replaced while serving.
+    /// let layer = ForwardingLayer::new(Shared::new(Identities::new()));
+    /// # let _ = layer.layer("inner");
+    /// ```
     pub fn new(identities: impl ResolveIdentity + 'static) -> Self {
         Self(Arc::new(Inner { identities: Arc::new(identities), trusts: HashMap::new() }))
     }
@@ -105,6 +114,26 @@ impl<S> Layer<S> for ForwardingLayer {
 }
 
 /// Service that applies the choices of a document. Created by [`ForwardingLayer`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::convert::Infallible;
+/// use http::Request;
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{apim::{ForwardingLayer, ForwardingService}, identity::Identities, outbound::RequestIdentity};
+///
+/// struct Route<S>(ForwardingService<S>);
+///
+/// // Without choices of a document the request passes unchanged.
+/// let inner = service_fn(|request: Request<()>| async move {
+///     Ok::<_, Infallible>(request.extensions().get::<RequestIdentity>().is_some())
+/// });
+/// let route = Route(ForwardingLayer::new(Identities::new()).layer(inner));
+/// assert!(!route.0.oneshot(Request::new(())).await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ForwardingService<S> {
     inner: S,

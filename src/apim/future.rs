@@ -13,6 +13,23 @@ use crate::inbound::ResponseBody;
 
 pin_project! {
     /// Response future of [`ApimPolicy`](super::ApimPolicy).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, future::{Ready, ready}};
+    /// use http::{Request, Response};
+    /// use tower::{Layer, Service, service_fn};
+    /// use tower_mtls::apim::{ApimPolicyLayer, Document, ResponseFuture};
+    ///
+    /// let document = Document::parse(r#"<set-variable name="team" value="orders" />"#)?;
+    /// let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(String::new()))));
+    /// let mut service = ApimPolicyLayer::new(document).layer(inner);
+    /// let future: ResponseFuture<Ready<_>, String> = service.call(Request::new(()));
+    /// assert_eq!(future.await?.status(), 500); // no listener captured a certificate
+    /// # Ok(())
+    /// # }
+    /// ```
     pub struct ResponseFuture<F, R> {
         #[pin]
         kind: Kind<F, R>,

@@ -44,6 +44,16 @@ pub struct ApimPolicyLayer(Arc<Settings>);
 impl ApimPolicyLayer {
     /// Enforces `document`: a [`Document`](super::Document), or a [`Shared<Document>`](crate::Shared) that can be replaced
     /// while serving.
+    ///
+    /// ```
+    /// use tower_mtls::{Shared, apim::{ApimPolicyLayer, Document}};
+    ///
+    /// let document = Shared::new(Document::parse(r#"<set-variable name="team" value="orders" />"#)?);
+    /// let layer = ApimPolicyLayer::new(document.clone());
+    /// document.replace(Document::parse(r#"<set-variable name="team" value="billing" />"#)?);
+    /// # drop(layer);
+    /// # Ok::<(), tower_mtls::apim::DocumentErrors>(())
+    /// ```
     pub fn new(document: impl Into<Shared<Document>>) -> Self {
         Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
     }

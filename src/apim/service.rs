@@ -21,6 +21,28 @@ use crate::{
 };
 
 /// Service that enforces a document. See the [module](super).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let handler =
+/// #     service_fn(|_: Request<()>| async { Ok::<_, std::convert::Infallible>(Response::new(String::new())) });
+/// use http::{Request, Response};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_mtls::{apim::{ApimPolicy, ApimPolicyLayer, Document}, certificate::Presented};
+/// use tower_mtls::danger::AssumePresentedLayer;
+///
+/// struct Route<S> {
+///     orders: ApimPolicy<S>,
+/// }
+///
+/// let document = Document::parse("<return-response><set-status code='403' /></return-response>")?;
+/// let route = Route { orders: ApimPolicyLayer::new(document).layer(handler) };
+/// let service = AssumePresentedLayer::new(Presented::Nothing).layer(route.orders);
+/// assert_eq!(service.oneshot(Request::new(())).await?.status(), 403);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ApimPolicy<S> {
     inner: S,

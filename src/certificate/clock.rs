@@ -68,6 +68,13 @@ pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
     /// A clock at the time `now`.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::{Clock, ManualClock, Timestamp};
+    ///
+    /// let now = Timestamp::from_unix(1_767_225_600);
+    /// assert_eq!(ManualClock::new(now).now(), now);
+    /// ```
     pub fn new(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_unix()))
     }

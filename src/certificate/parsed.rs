@@ -78,6 +78,18 @@ impl Certificate {
     /// 1. The bytes are not one DER-encoded X.509 certificate.
     /// 2. An extension is malformed or appears twice.
     /// 3. A limit is exceeded: 32 KiB, 64 extensions, or 4 KiB for a name.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// use tower_mtls::Certificate;
+    ///
+    /// let certificate = Certificate::from_der(made.cert.der())?;
+    /// assert_eq!(certificate.subject().to_string(), "CN=rcgen self signed cert");
+    /// assert!(Certificate::from_der(made.cert.pem().as_bytes()).is_err()); // PEM
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_der(leaf: &[u8]) -> Result<Self, CertificateError> {
         Self::from_der_chain(leaf, [])
     }
@@ -89,6 +101,18 @@ impl Certificate {
     /// # Errors
     ///
     /// As [`from_der`](Self::from_der); and a chain of more than 16 certificates.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let leaf = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// # let issuer = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::Certificate;
+    ///
+    /// let certificate = Certificate::from_der_chain(leaf.der(), [&issuer.der()[..]])?;
+    /// assert!(certificate.chain().eq([&issuer.der()[..]]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_der_chain<'a>(
         leaf: &[u8],
         chain: impl IntoIterator<Item = &'a [u8]>,
@@ -195,6 +219,22 @@ impl Certificate {
     }
 
     /// The SPIFFE ID: the only URI among the subject alternative names, if it is a SPIFFE ID (X509-SVID, section 2).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_mtls::Certificate;
+    ///
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # let uri = rcgen::SanType::URI("spiffe://contoso.com/orders".try_into()?);
+    /// # params.subject_alt_names.push(uri);
+    /// # let svid = params.self_signed(&rcgen::KeyPair::generate()?)?;
+    /// # let other = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// let id = Certificate::from_der(svid.der())?.spiffe_id();
+    /// assert_eq!(id, Some("spiffe://contoso.com/orders".parse()?));
+    /// assert_eq!(Certificate::from_der(other.der())?.spiffe_id(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spiffe_id(&self) -> Option<SpiffeId> {
         let mut uris = self.0.names.iter().filter_map(|name| match name {
             GeneralName::Uri(uri) => Some(uri),

@@ -34,6 +34,12 @@ impl Presented {
     /// Reads a DER-encoded chain from a TLS handshake, leaf first.
     ///
     /// An empty chain is [`Presented::Nothing`], an unreadable one [`Presented::Unreadable`].
+    ///
+    /// ```
+    /// use tower_mtls::certificate::Presented;
+    ///
+    /// assert!(matches!(Presented::from_der_chain([]), Presented::Nothing));
+    /// ```
     pub fn from_der_chain<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut chain = chain.into_iter();
         let Some(leaf) = chain.next() else {

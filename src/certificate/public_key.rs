@@ -40,6 +40,12 @@ pub enum KeyKind {
 
 impl KeyKind {
     /// RSA with a modulus of this many bits; in a rule, at least this many.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::KeyKind;
+    ///
+    /// assert_eq!(KeyKind::rsa(2_048).to_string(), "RSA 2048");
+    /// ```
     pub fn rsa(bits: usize) -> Self {
         Self::Rsa { bits }
     }

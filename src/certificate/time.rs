@@ -22,6 +22,12 @@ impl Timestamp {
     pub(crate) const MAX: Self = Self(i64::MAX);
 
     /// The time `seconds` after the Unix epoch.
+    ///
+    /// ```
+    /// use tower_mtls::certificate::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_unix(0).to_string(), "1970-01-01T00:00:00Z");
+    /// ```
     pub const fn from_unix(seconds: i64) -> Self {
         Self(seconds)
     }

@@ -12,6 +12,25 @@ use crate::{certificate::Certificate, generation::Generation, shared::sealed::Se
 /// A certificate chain and its private key, presented to upstreams. Cheap to clone.
 ///
 /// See the [module](super) for the checks that each constructor runs.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// use tower_mtls::ClientIdentity;
+///
+/// let identity = ClientIdentity::from_pem(&chain, &key)?.with_name("orders");
+/// assert_eq!(&*identity.name(), "orders");
+/// assert!(identity.clone().ptr_eq(&identity));
+///
+/// // The same files as a new value share no connections with it.
+/// assert!(!ClientIdentity::from_pem(&chain, &key)?.ptr_eq(&identity));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct ClientIdentity(Arc<Inner>);
 
@@ -24,6 +43,16 @@ struct Inner {
 
 impl ClientIdentity {
     /// Starts a builder: for limits, a crypto provider, an encrypted PEM key, a name or export of the key.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # {
+    /// use tower_mtls::{ClientIdentity, identity::IdentityError};
+    ///
+    /// let error = ClientIdentity::builder().pfx(b"not a .pfx file", "password").build().unwrap_err();
+    /// assert!(matches!(error, IdentityError::Malformed { .. }));
+    /// # }
+    /// ```
     pub fn builder<'a>() -> ClientIdentityBuilder<'a> {
         ClientIdentityBuilder::default()
     }
@@ -66,6 +95,23 @@ impl ClientIdentity {
     /// # Errors
     ///
     /// [`IdentityError::KeyPair`] and [`IdentityError::Certificate`].
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use tower_mtls::{ClientIdentity, identity::{IdentityError, KeyPairError}};
+    ///
+    /// assert!(ClientIdentity::from_pem(&chain, &key).is_ok());
+    ///
+    /// let error = ClientIdentity::from_pem(&chain, "").unwrap_err();
+    /// assert!(matches!(error, IdentityError::KeyPair(KeyPairError::KeyPem(_))));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, IdentityError> {
         Self::builder().pem(&chain, &key).build()
     }

@@ -3,6 +3,19 @@ use std::fmt;
 use crate::{certificate::CertificateError, key_pair::KeyPairError};
 
 /// Error of [`ClientIdentityBuilder::build`](super::ClientIdentityBuilder::build). Never contains a password or key.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # {
+/// use tower_mtls::{ClientIdentity, identity::{IdentityError, PfxLimits}};
+///
+/// let limits = PfxLimits::default().with_size(1_024);
+/// match ClientIdentity::builder().pfx(&[0; 2_048], "password").with_pfx_limits(limits).build().unwrap_err() {
+///     IdentityError::TooLarge { size, limit, .. } => assert_eq!((size, limit), (2_048, 1_024)),
+///     error => panic!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdentityError {

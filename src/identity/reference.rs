@@ -25,11 +25,23 @@ pub enum IdentityReference {
 
 impl IdentityReference {
     /// A reference by name.
+    ///
+    /// ```
+    /// use tower_mtls::identity::IdentityReference;
+    ///
+    /// assert_eq!(IdentityReference::name("orders"), IdentityReference::Name("orders".into()));
+    /// ```
     pub fn name(name: impl Into<Arc<str>>) -> Self {
         Self::Name(name.into())
     }
 
     /// A reference by the id of a certificate in a store.
+    ///
+    /// ```
+    /// use tower_mtls::identity::IdentityReference;
+    ///
+    /// assert_eq!(IdentityReference::id("orders").to_string(), "certificate id \"orders\"");
+    /// ```
     pub fn id(id: impl Into<Arc<str>>) -> Self {
         Self::Id(id.into())
     }
@@ -55,6 +67,31 @@ impl fmt::Display for IdentityReference {
 ///
 /// Called on every request, so it must not block: fill a snapshot (such as [`Shared<Identities>`](crate::Shared)) from
 /// remote sources in the background.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let orders = ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
+/// use tower_mtls::{ClientIdentity, identity::{IdentityReference, ResolveIdentity}};
+///
+/// /// The only identity of a service.
+/// struct Only(ClientIdentity);
+///
+/// impl ResolveIdentity for Only {
+///     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
+///         (*reference == IdentityReference::name("orders")).then(|| self.0.clone())
+///     }
+/// }
+///
+/// let only = Only(orders);
+/// assert!(only.resolve(&IdentityReference::name("orders")).is_some());
+/// assert!(only.resolve(&IdentityReference::name("billing")).is_none());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 pub trait ResolveIdentity: Send + Sync {
     /// Returns the current identity; None if it does not exist, and then nothing is sent.
     fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity>;
@@ -83,6 +120,12 @@ pub struct Identities(HashMap<IdentityReference, ClientIdentity>);
 
 impl Identities {
     /// Creates an empty set.
+    ///
+    /// ```
+    /// use tower_mtls::identity::{Identities, IdentityReference, ResolveIdentity};
+    ///
+    /// assert!(Identities::new().resolve(&IdentityReference::name("orders")).is_none());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }

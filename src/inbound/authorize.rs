@@ -141,6 +141,19 @@ impl<S> Layer<S> for AuthorizeLayer {
 }
 
 /// Service that admits a request by its certificate and an asynchronous decision. See [`AuthorizeLayer`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower::Layer;
+/// use tower_mtls::{Policy, RequireCertificateLayer, inbound::Authorize};
+///
+/// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+/// let layer = RequireCertificateLayer::new(policy).authorize(|parts, _caller| async { Ok(parts) });
+/// let service: Authorize<&str> = layer.layer("inner");
+/// assert_eq!(service.into_inner(), "inner");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Authorize<S> {
     inner: S,
@@ -258,6 +271,24 @@ pin_project! {
     /// Response future of [`Authorize`].
     ///
     /// Panics if it is polled after completion.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower::Service;
+    /// use tower_mtls::inbound::{Authorize, AuthorizeFuture};
+    ///
+    /// /// A service that wraps [`Authorize`] without a box.
+    /// struct Route<S>(Authorize<S>);
+    ///
+    /// impl<S, R> Route<S>
+    /// where
+    ///     S: Service<Request<String>, Response = http::Response<R>> + Clone,
+    /// {
+    ///     fn call(&mut self, request: Request<String>) -> AuthorizeFuture<S, String, S::Future> {
+    ///         self.0.call(request)
+    ///     }
+    /// }
+    /// ```
     pub struct AuthorizeFuture<S, B, F> {
         #[pin]
         kind: Kind<S, B, F>,

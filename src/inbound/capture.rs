@@ -240,6 +240,14 @@ pub struct AssumePresentedLayer {
 
 impl AssumePresentedLayer {
     /// Presents this certificate, or none, on every request.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::{certificate::Presented, danger::AssumePresentedLayer};
+    ///
+    /// let layer = AssumePresentedLayer::new(Presented::Nothing); // or a Certificate
+    /// assert_eq!(*layer.layer("inner").get_ref(), "inner");
+    /// ```
     pub fn new(presented: impl Into<Presented>) -> Self {
         Self { presented: presented.into() }
     }
@@ -287,6 +295,18 @@ pub struct AssumeAdmittedLayer {
 
 impl AssumeAdmittedLayer {
     /// Marks every request as admitted with this certificate.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// use tower::Layer;
+    /// use tower_mtls::{Certificate, danger::AssumeAdmittedLayer};
+    ///
+    /// let layer = AssumeAdmittedLayer::new(Certificate::from_der(made.cert.der())?);
+    /// assert_eq!(*layer.layer("inner").get_ref(), "inner");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(certificate: Certificate) -> Self {
         Self { certificate }
     }

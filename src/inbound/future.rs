@@ -14,6 +14,23 @@ pin_project! {
     /// Response future of [`RequireCertificate`](super::RequireCertificate).
     ///
     /// Panics if it is polled after completion.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::{Request, Response};
+    /// use std::{convert::Infallible, future::{Ready, ready}};
+    /// use tower::{Service, service_fn};
+    /// use tower_mtls::{Policy, RequireCertificate, inbound::ResponseFuture};
+    ///
+    /// # let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+    /// let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(String::new()))));
+    /// let mut service = RequireCertificate::new(inner, policy);
+    /// let future: ResponseFuture<Ready<_>> = service.call(Request::new(()));
+    /// assert_eq!(future.await?.status(), 500); // no listener captured a certificate
+    /// # Ok(())
+    /// # }
+    /// ```
     pub struct ResponseFuture<F> {
         #[pin]
         kind: Kind<F>,

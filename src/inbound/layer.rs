@@ -32,6 +32,29 @@ pub struct RequireCertificateLayer(Arc<Admission>);
 impl RequireCertificateLayer {
     /// Requires certificates that `policy` admits: a [`Policy`](crate::Policy), or a [`Shared<Policy>`](crate::Shared) that can
     /// be replaced while serving.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let partner = Certificate::from_der(made.cert.der())?;
+    /// # let handler =
+    /// #     service_fn(|_: Request<()>| async { Ok::<_, std::convert::Infallible>(Response::new(String::new())) });
+    /// # let other: tower_mtls::certificate::Thumbprint = "CA06F56B258B7A0D4F2B05470939478651151984".parse()?;
+    /// use http::{Request, Response};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_mtls::{Certificate, Policy, RequireCertificateLayer, Shared, danger::AssumePresentedLayer};
+    ///
+    /// let policy = Shared::new(Policy::builder().thumbprint(other).build()?);
+    /// let service = RequireCertificateLayer::new(policy.clone()).layer(handler);
+    /// let service = AssumePresentedLayer::new(partner.clone()).layer(service);
+    /// assert_eq!(service.clone().oneshot(Request::new(())).await?.status(), 403);
+    ///
+    /// policy.replace(Policy::builder().thumbprint(partner.sha256_thumbprint()).build()?);
+    /// assert_eq!(service.oneshot(Request::new(())).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(policy: impl Into<Shared<Policy>>) -> Self {
         Self(Arc::new(Admission::new(policy.into())))
     }

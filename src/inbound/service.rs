@@ -21,7 +21,20 @@ use crate::{
 
 /// Service that admits or rejects requests. See the [module](super).
 ///
-/// [`new`](Self::new) has an example.
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::{Policy, RequireCertificate};
+///
+/// struct Api<S> {
+///     orders: RequireCertificate<S>,
+/// }
+///
+/// # let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+/// let api = Api { orders: RequireCertificate::new("inner", policy) };
+/// assert_eq!(api.orders.into_inner(), "inner");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequireCertificate<S> {
     inner: S,
@@ -79,6 +92,18 @@ impl<S> RequireCertificate<S> {
     }
 
     /// Returns the layer of this service: [`RequireCertificateLayer::new`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower::Layer;
+    /// use tower_mtls::{Policy, RequireCertificate};
+    ///
+    /// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+    /// let service = RequireCertificate::<&str>::layer(policy).layer("inner");
+    /// assert_eq!(service.into_inner(), "inner");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn layer(policy: impl Into<Shared<Policy>>) -> RequireCertificateLayer {
         RequireCertificateLayer::new(policy)
     }

@@ -59,6 +59,13 @@ struct Settings {
 
 impl MtlsClient<()> {
     /// Starts a builder. The type of request bodies is chosen at [`MtlsClientBuilder::build`].
+    ///
+    /// ```
+    /// use tower_mtls::MtlsClient;
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// # drop(client);
+    /// ```
     pub fn builder() -> MtlsClientBuilder {
         MtlsClientBuilder::default()
     }
@@ -259,6 +266,20 @@ impl<B> fmt::Debug for MtlsClient<B> {
 }
 
 /// Response future of [`MtlsClient`]. Panics if polled after completion.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower::Service;
+/// use tower_mtls::{MtlsClient, outbound::{ClientErrorKind, ClientFuture}};
+///
+/// let mut client: MtlsClient<String> = MtlsClient::builder().build();
+/// let future: ClientFuture = client.call(Request::get("https://orders.internal/42").body(String::new())?);
+/// assert_eq!(future.await.unwrap_err().kind(), ClientErrorKind::NoIdentity);
+/// # Ok(())
+/// # }
+/// ```
 pub struct ClientFuture(Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, ClientError>> + Send>>);
 
 impl Future for ClientFuture {

@@ -98,6 +98,24 @@ impl MtlsConnectorLayer {
     /// # Errors
     ///
     /// [`UpstreamTrustError::Verifier`]: the crypto provider of `trust` supports no TLS version.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use tower_mtls::{ClientIdentity, MtlsConnectorLayer, UpstreamTrust};
+    ///
+    /// let orders = ClientIdentity::from_pem(chain, key)?;
+    /// assert!(MtlsConnectorLayer::new(orders, &UpstreamTrust::from_pem(roots)?).is_ok());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(
         identity: impl Into<Shared<ClientIdentity>>,
         trust: &UpstreamTrust,
@@ -110,6 +128,21 @@ impl MtlsConnectorLayer {
     /// # Errors
     ///
     /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// use tower_mtls::{MtlsConnectorLayer, UpstreamTrust};
+    ///
+    /// assert!(MtlsConnectorLayer::anonymous(&UpstreamTrust::from_pem(roots)?).is_ok());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn anonymous(trust: &UpstreamTrust) -> Result<Self, UpstreamTrustError> {
         let config = ConnectorConfig::Fixed(Arc::new(tls::config(None, trust, false)?));
         Ok(Self::with_config(config, trust))
@@ -155,6 +188,24 @@ fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
 }
 
 /// Connector of [`MtlsConnectorLayer`].
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut params = rcgen::CertificateParams::default();
+/// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+/// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+/// use tower::Layer;
+/// use tower_mtls::{MtlsConnectorLayer, UpstreamTrust, outbound::MtlsConnector};
+///
+/// let layer = MtlsConnectorLayer::anonymous(&UpstreamTrust::from_pem(roots)?)?;
+/// let connector: MtlsConnector<&str> = layer.layer("TCP connector");
+/// assert_eq!(*connector.get_ref(), "TCP connector");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct MtlsConnector<C> {
     tcp: TcpTarget<C>,
@@ -167,6 +218,25 @@ impl<C> MtlsConnector<C> {
     /// # Errors
     ///
     /// As [`MtlsConnectorLayer::new`].
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use hyper_util::client::legacy::connect::HttpConnector;
+    /// use tower_mtls::{ClientIdentity, UpstreamTrust, outbound::MtlsConnector};
+    ///
+    /// let (orders, trust) = (ClientIdentity::from_pem(chain, key)?, UpstreamTrust::from_pem(roots)?);
+    /// assert!(MtlsConnector::new(HttpConnector::new(), orders, &trust).is_ok());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(
         inner: C,
         identity: impl Into<Shared<ClientIdentity>>,
@@ -231,6 +301,30 @@ where
 }
 
 /// Future of [`MtlsConnector`]. Panics if polled after completion.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut params = rcgen::CertificateParams::default();
+/// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+/// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+/// use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+/// use tokio::net::TcpStream;
+/// use tower::{Layer, Service};
+/// use tower_mtls::{MtlsConnectorLayer, UpstreamTrust, outbound::{ClientErrorKind, Connecting}};
+///
+/// # let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+/// let layer = MtlsConnectorLayer::anonymous(&UpstreamTrust::from_pem(roots)?)?;
+/// let mut connector = layer.layer(HttpConnector::new());
+/// std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
+/// let connecting: Connecting<TokioIo<TcpStream>> = connector.call(format!("https://{closed}").parse()?);
+/// assert_eq!(connecting.await.unwrap_err().kind(), ClientErrorKind::Unreachable);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 pub struct Connecting<T>(Pin<Box<dyn Future<Output = Result<UpstreamStream<T>, ClientError>> + Send>>);
 
 impl<T> Future for Connecting<T> {

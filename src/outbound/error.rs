@@ -7,6 +7,27 @@ use super::{cause::find, stream::ConnectionStats};
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Error of a request to an upstream.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_mtls::{MtlsClient, outbound::{ClientError, ClientErrorKind}};
+///
+/// fn status(error: &ClientError) -> u16 {
+///     match error.kind() {
+///         ClientErrorKind::ConnectTimeout | ClientErrorKind::TooManyConnections => 503,
+///         _ => 502,
+///     }
+/// }
+///
+/// let client: MtlsClient<String> = MtlsClient::builder().build();
+/// let error = client.oneshot(Request::get("https://orders.internal").body(String::new())?).await.unwrap_err();
+/// assert!(status(&error) == 502 && !error.was_sent());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ClientError {
     kind: ClientErrorKind,
@@ -26,6 +47,13 @@ enum Stage {
 }
 
 /// The kinds of [`ClientError`].
+///
+/// ```
+/// use tower_mtls::outbound::ClientErrorKind;
+///
+/// assert_eq!(ClientErrorKind::Unreachable.as_str(), "unreachable");
+/// assert_eq!(ClientErrorKind::NoIdentity.to_string(), "no_identity");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientErrorKind {

@@ -18,6 +18,28 @@ use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity};
 /// The identity is chosen at every dispatch, so a replacement is effective on the next request; retries belong outside
 /// of this layer. The inner service must be
 /// an [`MtlsClient`](super::MtlsClient), or lead to one with its extensions intact.
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// # let orders = tower_mtls::ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
+/// use http::Request;
+/// use tower::{Layer, ServiceExt};
+/// use tower_mtls::{IdentityLayer, MtlsClient, outbound::ClientErrorKind};
+///
+/// let client: MtlsClient<String> = MtlsClient::builder().build();
+/// let route = IdentityLayer::new(orders).layer(client);
+///
+/// // An identity is never sent over http.
+/// let error = route.oneshot(Request::get("http://orders.internal").body(String::new())?).await.unwrap_err();
+/// assert_eq!(error.kind(), ClientErrorKind::PlaintextIdentity);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct IdentityLayer {
     route: Route,
@@ -66,12 +88,51 @@ pub struct RequestIdentity(Option<ClientIdentity>);
 
 impl RequestIdentity {
     /// Sends under this identity.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let tenant = tower_mtls::ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
+    /// use http::Request;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::{ClientErrorKind, RequestIdentity}};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let mut request = Request::get("http://orders.internal").body(String::new())?;
+    /// request.extensions_mut().insert(RequestIdentity::new(tenant));
+    ///
+    /// // It replaces the choice of the route, and is never sent over http.
+    /// let error = IdentityLayer::anonymous().layer(client).oneshot(request).await.unwrap_err();
+    /// assert_eq!(error.kind(), ClientErrorKind::PlaintextIdentity);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(identity: ClientIdentity) -> Self {
         Self(Some(identity))
     }
 
     /// An identity that was chosen and does not exist: the request fails with [`ClientErrorKind::UnknownIdentity`]. It is
     /// sent neither anonymously nor under the route's identity.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::{ClientErrorKind, RequestIdentity}};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let mut request = Request::get("https://orders.internal").body(String::new())?;
+    /// request.extensions_mut().insert(RequestIdentity::unknown());
+    /// let error = IdentityLayer::anonymous().layer(client).oneshot(request).await.unwrap_err();
+    /// assert_eq!(error.kind(), ClientErrorKind::UnknownIdentity);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unknown() -> Self {
         Self(None)
     }
@@ -108,12 +169,38 @@ impl IdentityLayer {
     }
 
     /// Sends without a client certificate.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::{IdentityLayer, MtlsClient};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let public = IdentityLayer::anonymous().layer(client.clone());
+    /// assert!(public.get_ref().ptr_eq(&client));
+    /// ```
     pub fn anonymous() -> Self {
         Self::with_choice(Choice::Anonymous)
     }
 
     /// Sends under the identity that `reference` means when a request is dispatched. It need not exist yet: until
     /// it does, requests fail with [`ClientErrorKind::UnknownIdentity`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_mtls::{IdentityLayer, MtlsClient, Shared};
+    /// use tower_mtls::{identity::{Identities, IdentityReference}, outbound::ClientErrorKind};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build();
+    /// let identities = Shared::new(Identities::new()); // loaded later
+    /// let route = IdentityLayer::by_reference(identities.clone(), IdentityReference::name("orders")).layer(client);
+    /// let error = route.oneshot(Request::get("https://orders.internal").body(String::new())?).await.unwrap_err();
+    /// assert_eq!(error.kind(), ClientErrorKind::UnknownIdentity);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn by_reference(
         identities: impl ResolveIdentity + 'static,
         reference: impl Into<IdentityReference>,
@@ -200,6 +287,14 @@ impl<S> Layer<S> for IdentityLayer {
 }
 
 /// Service of [`IdentityLayer`].
+///
+/// ```
+/// use tower::Layer;
+/// use tower_mtls::{IdentityLayer, outbound::IdentityService};
+///
+/// let service: IdentityService<&str> = IdentityLayer::anonymous().layer("client");
+/// assert_eq!(service.into_inner(), "client");
+/// ```
 #[derive(Debug, Clone)]
 pub struct IdentityService<S> {
     inner: S,

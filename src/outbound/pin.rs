@@ -33,16 +33,46 @@ enum Kind {
 
 impl UpstreamPin {
     /// The certificate with this SHA-256 thumbprint.
+    ///
+    /// ```
+    /// use tower_mtls::outbound::UpstreamPin;
+    ///
+    /// let pin = UpstreamPin::certificate([0xab; 32]);
+    /// assert_eq!(pin.to_string(), format!("sha256:{}", "AB".repeat(32)));
+    /// ```
     pub fn certificate(sha256: [u8; 32]) -> Self {
         Self(Kind::Certificate(sha256))
     }
 
     /// Any certificate for the public key whose SubjectPublicKeyInfo has this SHA-256 hash.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let certificate = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::{Certificate, outbound::UpstreamPin};
+    ///
+    /// let pin = UpstreamPin::public_key(Certificate::from_der(certificate.der())?.spki_sha256());
+    /// assert!(pin.to_string().starts_with("spki-sha256:"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn public_key(sha256: [u8; 32]) -> Self {
         Self(Kind::PublicKey(sha256))
     }
 
     /// Returns the pins that this certificate (DER) matches: its own, and that of its public key if it can be read.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let certificate = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::{Certificate, outbound::UpstreamPin};
+    ///
+    /// let key = Certificate::from_der(certificate.der())?.spki_sha256();
+    /// let pins = UpstreamPin::all_of(certificate.der());
+    /// assert!(pins.len() == 2 && pins.contains(&UpstreamPin::public_key(key)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn all_of(certificate: &[u8]) -> Vec<Self> {
         let mut pins = vec![Self::certificate(Sha256::digest(certificate).into())];
         if let Ok(key) = subject_public_key_info(certificate) {
@@ -102,6 +132,15 @@ impl fmt::Debug for UpstreamPin {
 }
 
 /// Error of a text that is not an [`UpstreamPin`].
+///
+/// ```
+/// use tower_mtls::outbound::{UpstreamPin, UpstreamPinParseError};
+///
+/// // A hash alone: of the certificate, or of its key?
+/// let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+/// let error: UpstreamPinParseError = hash.parse::<UpstreamPin>().unwrap_err();
+/// assert!(error.to_string().starts_with("not a pin; write sha256:HEX"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamPinParseError;

@@ -25,6 +25,24 @@ impl RequestTrust {
     /// Requires this trust: an [`UpstreamTrust`] or a [`Shared<UpstreamTrust>`](crate::Shared).
     ///
     /// Clone one trust for all requests: a new one shares no connections with others.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// use tower_mtls::{Shared, UpstreamTrust, outbound::RequestTrust};
+    ///
+    /// let trust = Shared::new(UpstreamTrust::from_pem(roots)?);
+    /// let of_request = RequestTrust::new(trust.clone());
+    /// trust.replace(trust.current().renewed());
+    /// assert!(of_request.current().ptr_eq(&trust.current()));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn new(trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         Self(trust.into())
     }

@@ -38,6 +38,23 @@ pub struct RetryIdempotent {
 
 impl RetryIdempotent {
     /// Repeats a request up to this number of times.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower::retry::Policy;
+    /// use tower_mtls::outbound::{ClientError, RetryIdempotent};
+    ///
+    /// # type Body = http_body_util::Full<bytes::Bytes>;
+    /// fn is_repeatable(retry: RetryIdempotent, request: &Request<Body>) -> bool {
+    ///     let mut retry = retry;
+    ///     Policy::<_, (), ClientError>::clone_request(&mut retry, request).is_some()
+    /// }
+    ///
+    /// let (get, post) = (Request::get("/").body(Body::default())?, Request::post("/").body(Body::default())?);
+    /// assert!(is_repeatable(RetryIdempotent::new(2), &get));
+    /// assert!(!is_repeatable(RetryIdempotent::new(2), &post) && !is_repeatable(RetryIdempotent::new(0), &get));
+    /// # Ok::<(), http::Error>(())
+    /// ```
     pub fn new(repetitions: usize) -> Self {
         Self { left: repetitions }
     }

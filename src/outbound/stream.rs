@@ -26,6 +26,22 @@ use super::cause::alert_in;
 ///
 /// It records the alert with which the upstream ended it. On TLS 1.3 a client certificate is rejected after the
 /// handshake, when a request may be in flight, and HTTP/2 reports to that request only that its connection ended.
+///
+/// ```
+/// use http::Uri;
+/// use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+/// use tokio::net::TcpStream;
+/// use tower::ServiceExt;
+/// use tower_mtls::outbound::{ClientError, MtlsConnector, UpstreamStream};
+///
+/// /// Opens a connection, for example for a protocol other than HTTP.
+/// async fn open(
+///     connector: MtlsConnector<HttpConnector>,
+///     upstream: Uri,
+/// ) -> Result<UpstreamStream<TokioIo<TcpStream>>, ClientError> {
+///     connector.oneshot(upstream).await
+/// }
+/// ```
 pub struct UpstreamStream<T> {
     io: TokioIo<Watched<TlsStream<TokioIo<T>>>>,
 }

@@ -98,6 +98,12 @@ impl UpstreamTrust {
     /// # Errors
     ///
     /// As [`UpstreamTrustBuilder::build`].
+    ///
+    /// ```
+    /// use tower_mtls::UpstreamTrust;
+    ///
+    /// assert!(UpstreamTrust::from_pem("not PEM").is_err());
+    /// ```
     pub fn from_pem(roots: impl AsRef<[u8]>) -> Result<Self, UpstreamTrustError> {
         Self::builder().add_roots_pem(roots).build()
     }
@@ -163,6 +169,12 @@ impl UpstreamTrust {
     }
 
     /// Starts with the system's roots and the host name.
+    ///
+    /// ```
+    /// use tower_mtls::UpstreamTrust;
+    ///
+    /// assert!(UpstreamTrust::builder().only_pins().build().is_err()); // no pin
+    /// ```
     pub fn builder() -> UpstreamTrustBuilder {
         UpstreamTrustBuilder::default()
     }

@@ -3,6 +3,18 @@ use std::fmt;
 use crate::{key_pair::KeyPairError, pem::PemError};
 
 /// Error of [`UpstreamTrustBuilder::build`](super::UpstreamTrustBuilder::build).
+///
+/// ```
+/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+/// # {
+/// use tower_mtls::{UpstreamTrust, outbound::UpstreamTrustError};
+///
+/// match UpstreamTrust::from_pem("not PEM").unwrap_err() {
+///     UpstreamTrustError::Pem(error) => assert_eq!(error.line(), 1),
+///     error => panic!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpstreamTrustError {

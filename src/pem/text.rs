@@ -4,6 +4,14 @@ use std::borrow::Cow;
 ///
 /// Bytes without a mark, and texts that do not match their mark, are returned unchanged. No DER or
 /// PKCS#12 file begins with a mark.
+///
+/// ```
+/// use tower_mtls::pem;
+///
+/// assert_eq!(&*pem::decode(b"\xef\xbb\xbfPEM"), b"PEM"); // UTF-8 with a mark
+/// assert_eq!(&*pem::decode(b"\xff\xfeP\0E\0M\0"), b"PEM"); // UTF-16, little endian
+/// assert_eq!(&*pem::decode(b"PEM"), b"PEM");
+/// ```
 pub fn decode(bytes: &[u8]) -> Cow<'_, [u8]> {
     let decoded = match bytes {
         [0xef, 0xbb, 0xbf, text @ ..] => return Cow::Borrowed(text),

@@ -59,6 +59,20 @@ impl Explanation {
 }
 
 /// Result of one rule for a certificate, as text. See [`Explanation`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let made = rcgen::generate_simple_self_signed(vec![])?;
+/// use tower_mtls::{Certificate, Policy, certificate::{Clock, Presented, SystemClock}, policy::Answer};
+///
+/// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+/// let presented = Presented::from(Certificate::from_der(made.cert.der())?);
+/// let explanation = policy.explain(&presented, SystemClock.now());
+/// let failed = explanation.rules().iter().find(|rule| rule.answer() == Answer::Fails).expect("another certificate");
+/// assert!(failed.demand().starts_with("the thumbprint is "));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RuleExplanation {
     demand: String,

@@ -106,6 +106,14 @@ const ADMITTED_UNPROVEN: u8 = 2;
 
 impl Policy {
     /// Returns a builder whose only rule is that the certificate is valid now.
+    ///
+    /// ```
+    /// use tower_mtls::{Policy, PolicyError};
+    ///
+    /// assert!(Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build().is_ok());
+    /// assert_eq!(Policy::builder().build().unwrap_err(), PolicyError::Empty);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }

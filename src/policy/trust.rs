@@ -76,6 +76,22 @@ impl TrustAnchors {
     /// 2. [`TrustError::Pem`]: the text is not PEM, has no certificate, or has a block that is not a certificate.
     /// 3. [`TrustError::Certificate`]: a certificate cannot be read as a root.
     /// 4. [`TrustError::Leaf`]: a certificate is neither a CA certificate nor self-signed.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// use tower_mtls::{TrustAnchors, policy::TrustError};
+    ///
+    /// assert_eq!(TrustAnchors::from_pem(roots)?.len(), 1);
+    /// assert!(matches!(TrustAnchors::from_pem("").unwrap_err(), TrustError::Pem(_)));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
         let certificates = pem::authorities(pem.as_ref()).map_err(TrustError::Pem)?;
         Self::new(certificates.iter().map(|(line, der)| (Some(*line), der.as_ref())))
@@ -86,6 +102,22 @@ impl TrustAnchors {
     /// # Errors
     ///
     /// As [`from_pem`](Self::from_pem), with [`TrustError::Empty`] in place of [`TrustError::Pem`].
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let root = params.self_signed(&rcgen::KeyPair::generate()?)?;
+    /// use tower_mtls::{TrustAnchors, policy::TrustError};
+    ///
+    /// assert_eq!(TrustAnchors::from_der([&root.der()[..]])?.len(), 1);
+    /// assert!(matches!(TrustAnchors::from_der([]).unwrap_err(), TrustError::Empty));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     pub fn from_der<'a>(roots: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TrustError> {
         Self::new(roots.into_iter().map(|der| (None, der)))
     }

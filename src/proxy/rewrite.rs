@@ -33,6 +33,14 @@ pub struct Rewrite {
 
 impl Rewrite {
     /// A rewrite that changes nothing.
+    ///
+    /// ```
+    /// use tower_mtls::proxy::Rewrite;
+    ///
+    /// let rewrite = Rewrite::new().upstream("https://orders-west.internal".parse()?);
+    /// # drop(rewrite);
+    /// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }

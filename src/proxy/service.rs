@@ -50,6 +50,16 @@ struct Route {
 impl ReverseProxyLayer {
     /// Sends requests with the path `prefix` to `upstream`, whose path replaces the prefix: with the prefix
     /// `/orders` and the upstream `https://host/api`, `/orders/42` becomes `https://host/api/42`.
+    ///
+    /// ```
+    /// use tower_mtls::{ReverseProxyLayer, Upstream, proxy::Forwarded};
+    ///
+    /// let upstream: Upstream = "https://orders.internal/api".parse()?;
+    /// let layer = ReverseProxyLayer::new("/orders", upstream).forwarded(Forwarded::Nothing);
+    /// # drop(layer);
+    /// assert!("https://orders.internal/?q".parse::<Upstream>().is_err()); // a query
+    /// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+    /// ```
     pub fn new(prefix: &str, upstream: Upstream) -> Self {
         let prefix = prefix.trim_end_matches('/').into();
         let (forwarded, removed) = (Forwarded::default(), Arc::default());
@@ -115,11 +125,28 @@ pub struct ReverseProxy<S> {
 
 impl<S> ReverseProxy<S> {
     /// Sends requests with the path `prefix` to `upstream` over `inner`, with the defaults of [`ReverseProxyLayer`].
+    ///
+    /// ```
+    /// use tower_mtls::proxy::ReverseProxy;
+    ///
+    /// let proxy = ReverseProxy::new("client", "/orders", "https://orders.internal/api".parse()?);
+    /// assert_eq!(*proxy.get_ref(), "client");
+    /// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+    /// ```
     pub fn new(inner: S, prefix: &str, upstream: Upstream) -> Self {
         ReverseProxyLayer::new(prefix, upstream).layer(inner)
     }
 
     /// Returns the layer of this service: [`ReverseProxyLayer::new`].
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_mtls::proxy::ReverseProxy;
+    ///
+    /// let layer = ReverseProxy::<&str>::layer("/orders", "https://orders.internal/api".parse()?);
+    /// assert_eq!(*layer.layer("client").get_ref(), "client");
+    /// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+    /// ```
     pub fn layer(prefix: &str, upstream: Upstream) -> ReverseProxyLayer {
         ReverseProxyLayer::new(prefix, upstream)
     }
@@ -240,6 +267,22 @@ pin_project! {
     /// Response future of [`ReverseProxy`].
     ///
     /// Panics if it is polled after completion, as the inner future does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{convert::Infallible, future::{Ready, ready}};
+    /// use http::{Request, Response};
+    /// use tower::{Service, service_fn};
+    /// use tower_mtls::proxy::{ProxyBody, ProxyFuture, ReverseProxy};
+    ///
+    /// let client = service_fn(|_: Request<ProxyBody<String>>| ready(Ok::<_, Infallible>(Response::new("orders"))));
+    /// let mut proxy = ReverseProxy::new(client, "/", "https://orders.internal".parse()?);
+    /// let future: ProxyFuture<Ready<_>> = proxy.call(Request::new(String::new()));
+    /// assert_eq!(future.await?.into_body(), "orders");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub struct ProxyFuture<F> {
         #[pin]
         inner: F,

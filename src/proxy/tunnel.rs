@@ -20,6 +20,20 @@ const REJECTED: [&str; 4] = ["h2", "h2c", "http", "tls"];
 /// until the upstream connection is retired and its grace period ends.
 ///
 /// [`ReverseProxy`](super::ReverseProxy) spawns it, or puts it into a [`TunnelSlot`].
+///
+/// ```
+/// use tower_mtls::proxy::{Tunnel, TunnelSlot};
+///
+/// /// Runs the tunnel of a request, after the response was sent. Returns the number of bytes both ways.
+/// async fn carry(slot: TunnelSlot) -> std::io::Result<u64> {
+///     let Some(tunnel) = slot.take() else {
+///         return Ok(0); // the upstream did not switch protocols
+///     };
+///     let (to_upstream, to_client) = Tunnel::run(tunnel).await?;
+///     Ok(to_upstream + to_client)
+/// }
+/// # assert_eq!(tokio_test::block_on(carry(TunnelSlot::new())).unwrap(), 0);
+/// ```
 pub struct Tunnel {
     client: OnUpgrade,
     upstream: OnUpgrade,
@@ -79,6 +93,12 @@ pub struct TunnelSlot(Arc<Mutex<Option<Tunnel>>>);
 
 impl TunnelSlot {
     /// An empty slot.
+    ///
+    /// ```
+    /// use tower_mtls::proxy::TunnelSlot;
+    ///
+    /// assert!(TunnelSlot::new().take().is_none());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }

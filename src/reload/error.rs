@@ -1,6 +1,16 @@
 use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
 /// Error of a first load by [`WatcherBuilder`](super::WatcherBuilder).
+///
+/// ```
+/// use tower_mtls::{Policy, reload::{ReloadError, Watcher}};
+///
+/// let load = |_: &[Vec<u8>]| Policy::builder().build();
+/// match Watcher::builder().add_file("/missing/allowed.txt").load(load).unwrap_err() {
+///     ReloadError::File { error, .. } => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+///     error => panic!("{error}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReloadError {

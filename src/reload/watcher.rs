@@ -21,6 +21,26 @@ use crate::shared::{Publish, Shared};
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Follows files and replaces a [`Shared`] value when they change. See the [module](super).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::{Policy, Shared, certificate::Thumbprint, reload::Watcher};
+///
+/// # let directory = std::env::temp_dir().join(format!("tower-mtls-watcher-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// let path = directory.join("allowed.txt");
+/// std::fs::write(&path, "CA06F56B258B7A0D4F2B05470939478651151984")?;
+/// let load = |files: &[Vec<u8>]| -> Result<Policy, Box<dyn std::error::Error + Send + Sync>> {
+///     let allowed: Thumbprint = std::str::from_utf8(&files[0])?.trim().parse()?;
+///     Ok(Policy::builder().thumbprint(allowed).build()?)
+/// };
+/// let (policy, watcher): (Shared<Policy>, Watcher) = Watcher::builder().add_file(path).load(load)?;
+/// assert!(policy.current().is_anchored() && !watcher.is_stale());
+/// # drop(watcher);
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it ends the watching"]
 pub struct Watcher {
@@ -31,6 +51,13 @@ pub struct Watcher {
 
 impl Watcher {
     /// Starts a builder.
+    ///
+    /// ```
+    /// use tower_mtls::{Policy, reload::{ReloadError, Watcher}};
+    ///
+    /// let error = Watcher::builder().load(|_: &[Vec<u8>]| Policy::builder().build()).unwrap_err();
+    /// assert!(matches!(error, ReloadError::NoFiles));
+    /// ```
     pub fn builder() -> WatcherBuilder {
         WatcherBuilder::default()
     }

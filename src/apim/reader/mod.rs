@@ -22,6 +22,16 @@ pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const MAX_NODES: u32 = 20_000;
 
 /// Form of a document: well-formed XML, or XML with raw expressions.
+///
+/// ```
+/// use tower_mtls::apim::{Document, Format};
+///
+/// let raw = r#"<set-variable name="team" value="@("orders")" />"#;
+/// let xml = r#"<set-variable name="team" value="@(&quot;orders&quot;)" />"#;
+/// assert!(Document::builder().format(Format::RawXml).load(raw).is_ok());
+/// assert!(Document::builder().format(Format::Xml).load(xml).is_ok());
+/// assert!(Document::builder().format(Format::Xml).load(raw).is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {

@@ -101,6 +101,19 @@ impl DistinguishedName {
     /// # Errors
     ///
     /// The bytes are not one DER-encoded Name, or more than 4 KiB.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
+    /// # let certificate = tower_mtls::Certificate::from_der(made.cert.der())?;
+    /// use tower_mtls::certificate::DistinguishedName;
+    ///
+    /// // A Name without attributes: an empty SEQUENCE.
+    /// assert_eq!(DistinguishedName::from_der(&[0x30, 0x00])?.to_string(), "");
+    /// assert!(DistinguishedName::from_der(b"CN=orders").is_err()); // a text, which `parse` reads
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > MAX_NAME {
             return Err(CertificateError::new(format!(

@@ -21,6 +21,18 @@ pin_project! {
     ///
     /// A truncated response yields every byte that arrived, and then an error of the kind
     /// [`Truncated`](crate::outbound::ClientErrorKind::Truncated).
+    ///
+    /// ```
+    /// use http::Response;
+    /// use http_body_util::{BodyExt, Limited};
+    /// use tower_mtls::outbound::UpstreamBody;
+    ///
+    /// /// Reads at most 64 KiB.
+    /// async fn text(response: Response<UpstreamBody>) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    ///     let body = Limited::new(response.into_body(), 64 * 1024).collect().await?;
+    ///     Ok(String::from_utf8(body.to_bytes().into())?)
+    /// }
+    /// ```
     pub struct UpstreamBody {
         #[pin]
         body: Incoming,
