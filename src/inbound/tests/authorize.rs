@@ -167,3 +167,15 @@ async fn dropped_response_future_cancels_the_decision() {
     drop(response);
     assert_eq!(dropped.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn rejected_decision_takes_the_admission_back_before_the_refusal() {
+    let caller = caller();
+    let layer = layer(&caller)
+        .with_refusal(|parts, _| {
+            let status = if admitted(&parts.extensions).is_some() { 500 } else { 401 };
+            Response::builder().status(status).body(String::new()).unwrap()
+        })
+        .authorize(|_, _| async { Err(Rejection::not_authorized("no role")) });
+    assert_eq!(send(&layer, &caller).await.status(), 401);
+}
