@@ -137,8 +137,6 @@ pub mod acceptor;
 #[cfg(feature = "apim")]
 pub mod apim;
 pub mod certificate;
-#[cfg(any(feature = "apim", feature = "proxy"))]
-mod claims;
 pub mod danger;
 mod generation;
 #[cfg(any(
@@ -158,19 +156,17 @@ pub mod guide;
 pub mod identity;
 #[cfg(feature = "inbound")]
 pub mod inbound;
-#[cfg(any(feature = "acceptor", feature = "identity"))]
-mod key_pair;
+#[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
+pub mod keys;
 #[cfg(feature = "outbound")]
 pub mod outbound;
-#[cfg(any(feature = "trust", feature = "acceptor", feature = "identity"))]
-pub mod pem;
 pub mod policy;
-#[cfg(any(feature = "acceptor", feature = "identity"))]
-mod provider;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 #[cfg(feature = "reload")]
 pub mod reload;
+#[cfg(feature = "inbound")]
+pub mod request;
 mod shared;
 
 #[cfg(test)]
@@ -185,9 +181,7 @@ pub use certificate::Certificate;
 #[cfg(feature = "identity")]
 pub use identity::ClientIdentity;
 #[cfg(feature = "inbound")]
-pub use inbound::{
-    ClientCertificate, RequireCertificate, RequireCertificateLayer, admitted, remote_addr, verification,
-};
+pub use inbound::{RequireCertificate, RequireCertificateLayer};
 #[cfg(feature = "outbound")]
 pub use outbound::{IdentityLayer, MtlsClient, MtlsConnectorLayer, UpstreamTrust};
 #[cfg(feature = "trust")]
@@ -195,6 +189,8 @@ pub use policy::TrustAnchors;
 pub use policy::{Policy, PolicyError, Rule};
 #[cfg(feature = "proxy")]
 pub use proxy::{ReverseProxyLayer, Upstream};
+#[cfg(feature = "inbound")]
+pub use request::{ClientCertificate, admitted, remote_addr, verification};
 pub use shared::{Publish, Shared};
 
 /// The code blocks of README.md, as doctests.

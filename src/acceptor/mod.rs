@@ -71,4 +71,3 @@ pub use self::{
     stream::MtlsStream,
     verifier::PossessionVerifier,
 };
-pub use crate::key_pair::KeyPairError;

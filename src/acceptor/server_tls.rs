@@ -10,7 +10,7 @@ use rustls::{
 
 use super::{PossessionVerifier, ServerTlsError, sni::SniResolver};
 use crate::{
-    key_pair::{self, KeyPairError},
+    keys::{KeyPairError, key_pair, provider_or_default},
     shared::sealed::Sealed,
 };
 
@@ -26,7 +26,7 @@ use crate::{
 /// # let made = rcgen::generate_simple_self_signed(["orders.example.com".to_owned()])?;
 /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
 /// # let other_key = rcgen::KeyPair::generate()?.serialize_pem();
-/// use tower_mtls::{ServerTls, acceptor::{KeyPairError, ServerTlsError}};
+/// use tower_mtls::{ServerTls, acceptor::ServerTlsError, keys::KeyPairError};
 ///
 /// assert!(ServerTls::from_pem(&chain, &key).is_ok());
 ///
@@ -319,7 +319,7 @@ impl ServerTlsBuilder {
             (None, Some(_)) => return Err(ServerTlsError::MissingMinVersion),
         };
         let provider = provider.or_else(|| base.as_ref().map(|base| base.crypto_provider().clone()));
-        let provider = key_pair::provider_or_default(provider)?;
+        let provider = provider_or_default(provider)?;
         let default: Arc<dyn ResolvesServerCert> = match (certificate, &base) {
             (Some(source), _) => Arc::new(SingleCertAndKey::from(source.read(&provider)?)),
             (None, Some(base)) => base.cert_resolver.clone(),

@@ -14,14 +14,14 @@ use x509_parser::{
 #[cfg(feature = "apim")]
 use super::DotNetForms;
 use super::{
-    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, SerialNumber,
-    SpiffeId, Thumbprint, Timestamp, Validity, VerdictCache, spki::spki_range,
+    CacheWords, CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage,
+    SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, spki::spki_range,
 };
 
 /// Facts of a certificate, and the chain presented with it.
 ///
 /// Parsed once per connection; cloning copies a pointer. Not a sign of trust: a certificate that a layer admitted is a
-/// [`ClientCertificate`](crate::inbound::ClientCertificate) (feature `inbound`).
+/// [`ClientCertificate`](crate::ClientCertificate) (feature `inbound`).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -54,8 +54,8 @@ struct Inner {
     sha1: OnceLock<Thumbprint>,
     spki_sha256: OnceLock<[u8; 32]>,
     key_kind: OnceLock<KeyKind>,
-    verdicts: VerdictCache,
-    chains: VerdictCache,
+    verdicts: CacheWords,
+    chains: CacheWords,
     #[cfg(feature = "apim")]
     dotnet: DotNetForms,
 }
@@ -71,7 +71,7 @@ const MAX_CHAIN: usize = 16;
 impl Certificate {
     /// Reads a DER-encoded certificate without a chain.
     ///
-    /// From PEM: `Certificate::from_der(&tower_mtls::pem::certificates(text)?[0])`.
+    /// From PEM: `Certificate::from_der(&tower_mtls::keys::pem::certificates(text)?[0])`.
     ///
     /// # Errors
     ///
@@ -150,8 +150,8 @@ impl Certificate {
             spki,
             key_kind: OnceLock::new(),
             leaf: leaf.into(),
-            verdicts: VerdictCache::default(),
-            chains: VerdictCache::default(),
+            verdicts: CacheWords::default(),
+            chains: CacheWords::default(),
             #[cfg(feature = "apim")]
             dotnet: DotNetForms::default(),
         })))
@@ -256,8 +256,8 @@ impl Certificate {
         self.0.chain.iter().map(AsRef::as_ref)
     }
 
-    /// Cached verdicts of policies about this certificate on this connection.
-    pub(crate) fn verdicts(&self) -> &VerdictCache {
+    /// Words for verdicts about this certificate on this connection.
+    pub(crate) fn verdicts(&self) -> &CacheWords {
         &self.0.verdicts
     }
 
@@ -267,9 +267,9 @@ impl Certificate {
         &self.0.dotnet
     }
 
-    /// Cached verdicts of trust sets about this certificate's chain on this connection.
+    /// Words for verdicts about its chain on this connection.
     #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only verdicts about chains"))]
-    pub(crate) fn chains(&self) -> &VerdictCache {
+    pub(crate) fn chains(&self) -> &CacheWords {
         &self.0.chains
     }
 }

@@ -17,7 +17,7 @@
 //! # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
 //! # let other = rcgen::generate_simple_self_signed(vec![])?;
 //! # let other_key = other.signing_key.serialize_pem();
-//! use tower_mtls::{ClientIdentity, identity::{IdentityError, KeyPairError}};
+//! use tower_mtls::{ClientIdentity, identity::IdentityError, keys::KeyPairError};
 //!
 //! let identity = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes())?;
 //! assert_eq!(identity.certificate().subject().to_string(), "CN=rcgen self signed cert");
@@ -44,4 +44,3 @@ pub use self::{
     pfx::PfxLimits,
     reference::{Identities, IdentityReference, ResolveIdentity},
 };
-pub use crate::key_pair::KeyPairError;

@@ -16,14 +16,11 @@ use tokio::{sync::Semaphore, time::timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    ClientCertificate, ResponseBody,
-    capture::{admitted, withdraw},
-    refusal::Refusal,
-    report,
-    service::Admission,
+use super::{ResponseBody, refusal::Refusal, report, service::Admission};
+use crate::{
+    policy::{Rejection, RejectionKind},
+    request::{ClientCertificate, admitted, captured::withdraw},
 };
-use crate::policy::{Rejection, RejectionKind};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_CONCURRENT: usize = 256;

@@ -38,7 +38,7 @@ use crate::certificate::Certificate;
 /// # }
 /// ```
 ///
-/// [`RequireCertificateLayer`]: super::RequireCertificateLayer
+/// [`RequireCertificateLayer`]: crate::RequireCertificateLayer
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientCertificate(Certificate);
 

@@ -3,7 +3,7 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let made = rcgen::generate_simple_self_signed(vec![])?;
-//! use tower_mtls::pem;
+//! use tower_mtls::keys::pem;
 //!
 //! let text = format!("\u{feff}# orders\n{}", made.cert.pem());
 //! assert_eq!(pem::certificates(text.as_bytes())?, [made.cert.der().clone()]);
@@ -27,7 +27,7 @@ pub use self::text::decode;
 /// Error of a PEM text.
 ///
 /// ```
-/// use tower_mtls::pem::{self, PemError};
+/// use tower_mtls::keys::pem::{self, PemError};
 ///
 /// let text = "# orders\n-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n";
 /// let error: PemError = pem::certificates(text.as_bytes()).unwrap_err();
@@ -84,7 +84,7 @@ impl std::error::Error for PemError {}
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let made = rcgen::generate_simple_self_signed(vec![])?;
-/// use tower_mtls::pem;
+/// use tower_mtls::keys::pem;
 ///
 /// let text = made.cert.pem() + &made.signing_key.serialize_pem();
 /// assert_eq!(pem::certificates(text.as_bytes())?, [made.cert.der().clone()]);

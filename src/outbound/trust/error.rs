@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{key_pair::KeyPairError, pem::PemError};
+use crate::keys::{KeyPairError, pem::PemError};
 
 /// Error of [`UpstreamTrustBuilder::build`](super::UpstreamTrustBuilder::build).
 ///

@@ -1,3 +1,5 @@
+use crate::certificate::SpiffeId;
+
 /// Reduced verification of an upstream's certificate.
 ///
 /// **Danger:** in each mode another host can pose as the upstream. Possession of the certificate's private key is
@@ -34,6 +36,29 @@ impl UpstreamVerification {
             Self::ChainOnly => "chain_only",
             Self::NameOnly => "name_only",
             Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// Requirements on an upstream's certificate, apart from pins beside them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum VerificationMode {
+    /// A chain to a root and the server name.
+    #[default]
+    Full,
+    /// A chain to a root and this SPIFFE ID.
+    SpiffeId(SpiffeId),
+    /// One of the pins.
+    PinsOnly,
+    /// Less than a chain and a name.
+    Dangerous(UpstreamVerification),
+}
+
+impl VerificationMode {
+    pub(super) fn needs_roots(&self) -> bool {
+        match self {
+            Self::Full | Self::SpiffeId(_) | Self::Dangerous(UpstreamVerification::ChainOnly) => true,
+            Self::PinsOnly | Self::Dangerous(_) => false,
         }
     }
 }

@@ -1,10 +1,6 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
     task::{Context, Poll, ready},
 };
 
@@ -13,14 +9,11 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
-use rustls::{AlertDescription, HandshakeKind};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
-};
+use rustls::HandshakeKind;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-use super::cause::alert_in;
+use crate::outbound::{cause::alert_in, connection_stats::ConnectionStats};
 
 /// A TLS connection to an upstream.
 ///
@@ -46,60 +39,22 @@ pub struct UpstreamStream<T> {
     io: TokioIo<Watched<TlsStream<TokioIo<T>>>>,
 }
 
-/// Observations of a connection, shared with the requests on it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ConnectionStats(Arc<StatsInner>);
-
-#[derive(Debug, Default)]
-struct StatsInner {
-    alert: OnceLock<AlertDescription>,
-    /// Bytes of HTTP that arrived.
-    received: AtomicU64,
-    /// Notified of the first byte.
-    first_byte: Notify,
-    /// True if the end of the socket without `close_notify` counts as the end of the stream.
-    allows_missing_close_notify: AtomicBool,
-}
-
-impl ConnectionStats {
-    /// The alert that ended the connection.
-    pub(super) fn alert(&self) -> Option<AlertDescription> {
-        self.0.alert.get().copied()
-    }
-
-    /// Sets whether the end of the socket without `close_notify` counts as the end of the stream. HTTP/1.1 then ends
-    /// bodies that nothing else delimits, and no others.
-    pub(super) fn allow_missing_close_notify(&self, is_allowed: bool) {
-        self.0.allows_missing_close_notify.store(is_allowed, Ordering::Relaxed);
-    }
-
-    /// Returns the number of bytes of HTTP that have arrived.
-    pub(super) fn received(&self) -> u64 {
-        self.0.received.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the first byte. For one task, once.
-    pub(super) async fn first_bytes(&self) {
-        self.0.first_byte.notified().await;
-    }
-}
-
 impl<T> UpstreamStream<T> {
     pub(super) fn new(tls: TlsStream<TokioIo<T>>) -> Self {
         let stats = ConnectionStats::default();
         Self { io: TokioIo::new(Watched { io: tls, stats, write_closed: false }) }
     }
 
-    pub(super) fn stats(&self) -> &ConnectionStats {
+    pub(in crate::outbound) fn stats(&self) -> &ConnectionStats {
         &self.io.inner().stats
     }
 
-    pub(super) fn is_http2(&self) -> bool {
+    pub(in crate::outbound) fn is_http2(&self) -> bool {
         self.tls().alpn_protocol() == Some(b"h2")
     }
 
     /// Returns true if the handshake resumed an earlier session.
-    pub(super) fn is_resumed(&self) -> bool {
+    pub(in crate::outbound) fn is_resumed(&self) -> bool {
         self.tls().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
@@ -158,7 +113,7 @@ impl<T> fmt::Debug for UpstreamStream<T> {
 }
 
 /// The stream that HTTP reads and writes, with observations recorded.
-pub(super) struct Watched<S> {
+pub(in crate::outbound) struct Watched<S> {
     io: S,
     stats: ConnectionStats,
     /// True if the upstream has closed its receiving side.
@@ -166,29 +121,26 @@ pub(super) struct Watched<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
-    pub(super) fn new(io: S) -> Self {
+    pub(in crate::outbound) fn new(io: S) -> Self {
         Self { io, stats: ConnectionStats::default(), write_closed: false }
     }
 
-    pub(super) fn stats(&self) -> &ConnectionStats {
+    pub(in crate::outbound) fn stats(&self) -> &ConnectionStats {
         &self.stats
     }
 
     fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
-        let read_bytes = buffer.filled().len() - before;
-        if read_bytes > 0 && self.stats.0.received.fetch_add(read_bytes as u64, Ordering::Relaxed) == 0 {
-            self.stats.0.first_byte.notify_one();
-        }
+        self.stats.record_received(buffer.filled().len() - before);
         if let Some(alert) = read.as_ref().err().and_then(alert_in) {
-            let _ = self.stats.0.alert.set(alert);
+            self.stats.record_alert(alert);
         }
         match read {
             // rustls reports a missing `close_notify` in this way.
             Err(error)
                 if error.kind() == io::ErrorKind::UnexpectedEof
-                    && self.stats.0.allows_missing_close_notify.load(Ordering::Relaxed) =>
+                    && self.stats.allows_missing_close_notify() =>
             {
                 Poll::Ready(Ok(()))
             }

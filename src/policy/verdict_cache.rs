@@ -1,23 +1,39 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Timestamp;
-use crate::generation::Generation;
+use crate::{
+    certificate::{CacheWords, Certificate, Timestamp},
+    generation::Generation,
+};
 
-/// Cache of verdicts about one certificate, by the generation of the policy or trust set that judged it.
+/// Cache of verdicts about one certificate, by the generation of the policy or trust set that judged it. A view of the
+/// certificate's words.
 ///
 /// A verdict is one word (28 bits of generation, 4 bits of verdict, 32 bits for the last second of its validity), so
 /// reads take no lock and cannot be torn. Four slots, selected by generation; a collision only costs an evaluation.
-#[derive(Debug, Default)]
-pub(crate) struct VerdictCache([AtomicU64; 4]);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct VerdictCache<'a>(&'a CacheWords);
 
 /// Maximum age of a verdict in seconds, in case the clock is set back.
 const MAX_AGE: i64 = 3_600;
 const GENERATIONS: u64 = 1 << 28;
 
-impl VerdictCache {
+impl<'a> VerdictCache<'a> {
+    /// The verdicts of policies about a certificate.
+    #[inline]
+    pub(super) fn of(certificate: &'a Certificate) -> Self {
+        Self(certificate.verdicts())
+    }
+
+    /// The verdicts of trust sets about its chain.
+    #[cfg(feature = "trust")]
+    #[inline]
+    pub(super) fn of_chain(certificate: &'a Certificate) -> Self {
+        Self(certificate.chains())
+    }
+
     /// The verdict of `generation`, if it is valid at `now`.
     #[inline]
-    pub(crate) fn get(&self, generation: Generation, now: Timestamp) -> Option<u8> {
+    pub(super) fn get(self, generation: Generation, now: Timestamp) -> Option<u8> {
         let word = self.slot(generation).load(Ordering::Relaxed);
         let until = i64::from(word as u32);
         let is_valid =
@@ -26,7 +42,7 @@ impl VerdictCache {
     }
 
     /// Caches `verdict` (0 to 15) up to and including the second `until`.
-    pub(crate) fn put(&self, generation: Generation, verdict: u8, now: Timestamp, until: Timestamp) {
+    pub(super) fn put(self, generation: Generation, verdict: u8, now: Timestamp, until: Timestamp) {
         let until = until.min(now.plus(MAX_AGE));
         let Ok(until_word) = u32::try_from(until.as_unix()) else {
             return;
@@ -39,8 +55,8 @@ impl VerdictCache {
     }
 
     #[inline]
-    fn slot(&self, generation: Generation) -> &AtomicU64 {
-        &self.0[generation.get() as usize % 4]
+    fn slot(self, generation: Generation) -> &'a AtomicU64 {
+        &self.0.0[generation.get() as usize % 4]
     }
 }
 
@@ -52,7 +68,8 @@ mod tests {
 
     #[test]
     fn verdict_is_found_under_its_own_generation_only() {
-        let cache = VerdictCache::default();
+        let words = CacheWords::default();
+        let cache = VerdictCache(&words);
         let (mine, other) = (Generation::from_raw(7), Generation::from_raw(11));
         cache.put(mine, 3, NOW, NOW.plus(60));
         assert_eq!(cache.get(mine, NOW), Some(3));
@@ -61,7 +78,8 @@ mod tests {
 
     #[test]
     fn verdict_expires_after_its_last_second() {
-        let cache = VerdictCache::default();
+        let words = CacheWords::default();
+        let cache = VerdictCache(&words);
         let generation = Generation::from_raw(1);
         cache.put(generation, 1, NOW, NOW.plus(10));
         assert_eq!(cache.get(generation, NOW.plus(10)), Some(1));
@@ -70,7 +88,8 @@ mod tests {
 
     #[test]
     fn verdict_is_valid_for_an_hour_at_most_and_not_in_the_past() {
-        let cache = VerdictCache::default();
+        let words = CacheWords::default();
+        let cache = VerdictCache(&words);
         let generation = Generation::from_raw(1);
         cache.put(generation, 1, NOW, Timestamp::MAX);
         assert_eq!(cache.get(generation, NOW.plus(MAX_AGE)), Some(1));
@@ -80,7 +99,8 @@ mod tests {
 
     #[test]
     fn verdicts_that_do_not_fit_a_word_are_not_cached() {
-        let cache = VerdictCache::default();
+        let words = CacheWords::default();
+        let cache = VerdictCache(&words);
         for (generation, now, until) in [
             (GENERATIONS, NOW, NOW.plus(60)),
             (1, NOW, NOW.plus(-1)),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// PKCS#12 file begins with a mark.
 ///
 /// ```
-/// use tower_mtls::pem;
+/// use tower_mtls::keys::pem;
 ///
 /// assert_eq!(&*pem::decode(b"\xef\xbb\xbfPEM"), b"PEM"); // UTF-8 with a mark
 /// assert_eq!(&*pem::decode(b"\xff\xfeP\0E\0M\0"), b"PEM"); // UTF-16, little endian

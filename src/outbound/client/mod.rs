@@ -1,5 +1,12 @@
+//! The pooled client, and the choice of each request's identity and trust.
+
+mod choice;
 mod dispatch;
+mod identity_layer;
 mod pools;
+mod request_identity;
+mod request_trust;
+mod retry;
 
 use std::{
     fmt,
@@ -12,19 +19,26 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
 
 use self::pools::Pools;
-use super::{ClientError, UpstreamBody, UpstreamTrust, UpstreamTrustError, resolver::Resolver};
+pub use self::{
+    identity_layer::{IdentityLayer, IdentityService},
+    request_identity::RequestIdentity,
+    request_trust::RequestTrust,
+    retry::RetryIdempotent,
+};
+use super::{
+    connect::{TcpConnector, tcp_connector},
+    error::ClientError,
+    pool::UpstreamBody,
+    trust::{UpstreamTrust, UpstreamTrustError},
+};
 use crate::identity::ClientIdentity;
 
-/// Opens the TCP connections of one pool.
-pub(super) type TcpConnector = HttpConnector<Resolver>;
-
-/// Pooled client: sends each request under the identity that an [`IdentityLayer`](super::IdentityLayer) chose.
+/// Pooled client: sends each request under the identity that an [`IdentityLayer`](crate::outbound::IdentityLayer) chose.
 ///
-/// Clones share the pools. See the [module](super). `B` is the type of request bodies.
+/// Clones share the pools. See the [module](crate::outbound). `B` is the type of request bodies.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -145,7 +159,7 @@ impl MtlsClientBuilder {
 
     /// Connection limit for one upstream (an authority), under all identities together. A request that finds no free
     /// connection waits for the connect timeout, and then fails with
-    /// [`ClientErrorKind::TooManyConnections`](super::ClientErrorKind::TooManyConnections). Default: no limit.
+    /// [`ClientErrorKind::TooManyConnections`](crate::outbound::ClientErrorKind::TooManyConnections). Default: no limit.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections.max(1));
         self
@@ -189,12 +203,7 @@ impl Settings {
     }
 
     fn tcp(&self) -> TcpConnector {
-        let mut tcp = TcpConnector::new_with_resolver(Resolver::new());
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(self.connect_timeout));
-        // Detects upstreams that disappeared without closing the connection.
-        tcp.set_keepalive(Some(self.idle_timeout));
-        tcp
+        tcp_connector(self.connect_timeout, self.idle_timeout)
     }
 }
 

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{
-    Uri,
-    uri::{Authority, Scheme},
-};
+use http::{Uri, uri::Scheme};
 use hyper::rt::{Read, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::Connection;
@@ -21,10 +18,15 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    ClientError, ClientErrorKind, UpstreamStream, UpstreamTrust, UpstreamTrustError,
+    UpstreamStream,
+    target::{TcpTarget, server_name, with_scheme},
     tls::{self, ConnectorConfig},
 };
-use crate::{identity::ClientIdentity, shared::Shared};
+use crate::{
+    identity::ClientIdentity,
+    outbound::{ClientError, ClientErrorKind, UpstreamTrust, UpstreamTrustError},
+    shared::Shared,
+};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -36,7 +38,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A replaced [`Shared<ClientIdentity>`](crate::Shared) is presented on the next connection, and each identity
 /// generation has its own TLS session store. Connections that the client above keeps open stay with the identity that
-/// opened them; [`MtlsClient`](super::MtlsClient) ends those as well. The trust does not change.
+/// opened them; [`MtlsClient`](crate::MtlsClient) ends those as well. The trust does not change.
 ///
 /// ```
 /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
@@ -149,7 +151,7 @@ impl MtlsConnectorLayer {
     }
 
     /// For one upstream and one generation of its identity, of which no clone is kept.
-    pub(super) fn for_one_upstream(
+    pub(in crate::outbound) fn for_one_upstream(
         identity: Option<&ClientIdentity>,
         trust: &UpstreamTrust,
         http1_only: bool,
@@ -178,13 +180,6 @@ impl<C> Layer<C> for MtlsConnectorLayer {
     fn layer(&self, inner: C) -> MtlsConnector<C> {
         MtlsConnector { tcp: TcpTarget(inner), tls: self.tls.clone() }
     }
-}
-
-/// Returns the host of the URI as a name to verify.
-fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
-    let host = uri.host().unwrap_or_default();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok(ServerName::try_from(host.to_owned())?)
 }
 
 /// Connector of [`MtlsConnectorLayer`].
@@ -339,39 +334,4 @@ impl<T> fmt::Debug for Connecting<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connecting").finish_non_exhaustive()
     }
-}
-
-/// Passes the TCP connector an `http` URI with a port: by default connectors reject `https`.
-#[derive(Debug, Clone)]
-struct TcpTarget<C>(C);
-
-impl<C> Service<Uri> for TcpTarget<C>
-where
-    C: Service<Uri>,
-{
-    type Response = C::Response;
-    type Error = C::Error;
-    type Future = C::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        // `MtlsConnector::call` has given the URI a port, so this cannot fail.
-        self.0.call(with_scheme(uri.clone(), Scheme::HTTP, 443).unwrap_or(uri))
-    }
-}
-
-/// Returns the URI with this scheme, and with this port unless it has one. None without a host.
-fn with_scheme(uri: Uri, scheme: Scheme, port: u16) -> Option<Uri> {
-    let mut parts = uri.into_parts();
-    let authority = parts.authority.take()?;
-    parts.authority = Some(match authority.port() {
-        Some(_) => authority,
-        None => Authority::try_from(format!("{}:{port}", authority.host())).ok()?,
-    });
-    parts.scheme = Some(scheme);
-    parts.path_and_query.get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
-    Uri::from_parts(parts).ok()
 }

@@ -14,28 +14,27 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{UpstreamPin, trust::Verification};
-use crate::{
-    certificate::{Certificate, SpiffeId},
-    danger::UpstreamVerification,
-};
+use super::{UpstreamPin, UpstreamVerification, verification::VerificationMode};
+use crate::certificate::{Certificate, SpiffeId};
 
 pub(super) fn new(
-    verification: &Verification,
+    verification: &VerificationMode,
     roots: RootCertStore,
     pins: Vec<UpstreamPin>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let required = match verification {
-        Verification::Full => {
+        VerificationMode::Full => {
             let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             let verifier = builder.build().map_err(|error| error.to_string())?;
             return Ok(with_pins(verifier, pins));
         }
-        Verification::SpiffeId(id) => Required::ChainAndSpiffeId(roots, id.clone()),
-        Verification::Dangerous(UpstreamVerification::ChainOnly) => Required::Chain(roots),
-        Verification::Dangerous(UpstreamVerification::NameOnly) => Required::Name,
-        Verification::PinsOnly | Verification::Dangerous(UpstreamVerification::Nothing) => Required::Nothing,
+        VerificationMode::SpiffeId(id) => Required::ChainAndSpiffeId(roots, id.clone()),
+        VerificationMode::Dangerous(UpstreamVerification::ChainOnly) => Required::Chain(roots),
+        VerificationMode::Dangerous(UpstreamVerification::NameOnly) => Required::Name,
+        VerificationMode::PinsOnly | VerificationMode::Dangerous(UpstreamVerification::Nothing) => {
+            Required::Nothing
+        }
     };
     let algorithms = provider.signature_verification_algorithms;
     Ok(with_pins(Arc::new(PartialVerifier { required, algorithms }), pins))

@@ -1,6 +1,4 @@
-use crate::shared::Shared;
 use std::{
-    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -9,15 +7,19 @@ use http::{Extensions, HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ClientErrorKind, RequestTrust, UpstreamTrust};
-use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity};
+use super::choice::{Choice, Dispatch, Reference, Route};
+use crate::{
+    identity::{ClientIdentity, IdentityReference, ResolveIdentity},
+    outbound::UpstreamTrust,
+    shared::Shared,
+};
 
-/// Sets the identity of a route's requests, and optionally the route's trust. A [`RequestIdentity`] and a
-/// [`RequestTrust`] in a request's extensions replace them.
+/// Sets the identity of a route's requests, and optionally the route's trust. A [`RequestIdentity`](super::RequestIdentity) and a
+/// [`RequestTrust`](super::RequestTrust) in a request's extensions replace them.
 ///
 /// The identity is chosen at every dispatch, so a replacement is effective on the next request; retries belong outside
-/// of this layer. The inner service must be
-/// an [`MtlsClient`](super::MtlsClient), or lead to one with its extensions intact.
+/// of this layer. The inner service must be an [`MtlsClient`](super::MtlsClient), or lead to one with its extensions
+/// intact.
 ///
 /// ```
 /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
@@ -43,111 +45,6 @@ use crate::identity::{ClientIdentity, IdentityReference, ResolveIdentity};
 #[derive(Debug, Clone)]
 pub struct IdentityLayer {
     route: Route,
-}
-
-#[derive(Debug, Clone)]
-struct Route {
-    choice: Choice,
-    trust: Option<Shared<UpstreamTrust>>,
-    http1_only: bool,
-    allows_missing_close_notify: bool,
-}
-
-#[derive(Clone)]
-enum Choice {
-    Anonymous,
-    Shared(Shared<ClientIdentity>),
-    Referred { identities: Arc<dyn ResolveIdentity>, reference: Reference },
-}
-
-#[derive(Clone)]
-enum Reference {
-    Fixed(IdentityReference),
-    Chosen(Arc<Choose>),
-}
-
-type Choose = dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Send + Sync;
-
-/// Identity of one request, in place of its route's.
-///
-/// A layer outside of [`IdentityLayer`] inserts it into a request's extensions, for example by the caller's certificate;
-/// it replaces the choice of anonymous routes too. Extensions are not sent over the wire, so callers cannot set one.
-///
-/// ```
-/// # fn select(tenant: Option<tower_mtls::ClientIdentity>) {
-/// use http::Request;
-/// use tower_mtls::outbound::RequestIdentity;
-///
-/// let mut request = Request::new(());
-/// let identity = tenant.map_or_else(RequestIdentity::unknown, RequestIdentity::new);
-/// request.extensions_mut().insert(identity);
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct RequestIdentity(Option<ClientIdentity>);
-
-impl RequestIdentity {
-    /// Sends under this identity.
-    ///
-    /// ```
-    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let made = rcgen::generate_simple_self_signed(vec![])?;
-    /// # let tenant = tower_mtls::ClientIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem())?;
-    /// use http::Request;
-    /// use tower::{Layer, ServiceExt};
-    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::{ClientErrorKind, RequestIdentity}};
-    ///
-    /// let client: MtlsClient<String> = MtlsClient::builder().build();
-    /// let mut request = Request::get("http://orders.internal").body(String::new())?;
-    /// request.extensions_mut().insert(RequestIdentity::new(tenant));
-    ///
-    /// // It replaces the choice of the route, and is never sent over http.
-    /// let error = IdentityLayer::anonymous().layer(client).oneshot(request).await.unwrap_err();
-    /// assert_eq!(error.kind(), ClientErrorKind::PlaintextIdentity);
-    /// # Ok(())
-    /// # }
-    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    /// # fn main() {}
-    /// ```
-    pub fn new(identity: ClientIdentity) -> Self {
-        Self(Some(identity))
-    }
-
-    /// An identity that was chosen and does not exist: the request fails with [`ClientErrorKind::UnknownIdentity`]. It is
-    /// sent neither anonymously nor under the route's identity.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use http::Request;
-    /// use tower::{Layer, ServiceExt};
-    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::{ClientErrorKind, RequestIdentity}};
-    ///
-    /// let client: MtlsClient<String> = MtlsClient::builder().build();
-    /// let mut request = Request::get("https://orders.internal").body(String::new())?;
-    /// request.extensions_mut().insert(RequestIdentity::unknown());
-    /// let error = IdentityLayer::anonymous().layer(client).oneshot(request).await.unwrap_err();
-    /// assert_eq!(error.kind(), ClientErrorKind::UnknownIdentity);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn unknown() -> Self {
-        Self(None)
-    }
-}
-
-/// Extension with which the layer passes its choice to the client.
-#[derive(Debug, Clone)]
-pub(super) struct Dispatch {
-    route: Arc<Route>,
-    /// The result of a choice by request.
-    chosen: Option<IdentityReference>,
-    /// The request's identity, in place of the route's.
-    own: Option<RequestIdentity>,
-    /// The request's trust, in place of the route's.
-    own_trust: Option<RequestTrust>,
 }
 
 impl IdentityLayer {
@@ -183,7 +80,7 @@ impl IdentityLayer {
     }
 
     /// Sends under the identity that `reference` means when a request is dispatched. It need not exist yet: until
-    /// it does, requests fail with [`ClientErrorKind::UnknownIdentity`].
+    /// it does, requests fail with [`UnknownIdentity`](crate::outbound::ClientErrorKind::UnknownIdentity).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -209,11 +106,11 @@ impl IdentityLayer {
         Self::with_choice(Choice::Referred { identities: Arc::new(identities), reference })
     }
 
-    /// Chooses by the headers and extensions of each request, such as the [admitted](crate::inbound::admitted)
+    /// Chooses by the headers and extensions of each request, such as the [admitted](crate::admitted)
     /// certificate.
     ///
     /// A request for which `choose` returns None, or an unknown reference, fails with
-    /// [`ClientErrorKind::UnknownIdentity`]; it is not sent anonymously. Prefer an admitted certificate: a header is set
+    /// [`UnknownIdentity`](crate::outbound::ClientErrorKind::UnknownIdentity); it is not sent anonymously. Prefer an admitted certificate: a header is set
     /// by the caller, so use it only to select from a fixed list. The extensions are those of the request that is sent: a
     /// handler that builds a new request must copy those that `choose` reads.
     ///
@@ -250,7 +147,7 @@ impl IdentityLayer {
     }
 
     /// The trust of the route: an [`UpstreamTrust`] or a [`Shared<UpstreamTrust>`](crate::Shared). Default: the client's.
-    /// A [`RequestTrust`] replaces it.
+    /// A [`RequestTrust`](super::RequestTrust) replaces it.
     #[must_use]
     pub fn with_trust(mut self, trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         self.route.trust = Some(trust.into());
@@ -266,7 +163,7 @@ impl IdentityLayer {
 
     /// Accepts the end of the TCP connection without TLS `close_notify` as the end of an HTTP/1.1 response that has
     /// neither a length nor chunks. Default: such a response fails with
-    /// [`ClientErrorKind::Truncated`] after all bytes that arrived.
+    /// [`Truncated`](crate::outbound::ClientErrorKind::Truncated) after all bytes that arrived.
     ///
     /// For upstreams that never send `close_notify`. An attacker on the network can then truncate such a response unnoticed.
     /// Responses with `Content-Length` or chunks, HTTP/2 and tunnels are not affected, and over `http` the end of the
@@ -331,63 +228,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let own = request.extensions_mut().remove::<RequestIdentity>();
-        let chosen = match &self.route.choice {
-            Choice::Referred { reference: Reference::Chosen(choose), .. } if own.is_none() => {
-                choose(request.headers(), request.extensions())
-            }
-            _ => None,
-        };
-        let own_trust = request.extensions_mut().remove::<RequestTrust>();
-        request.extensions_mut().insert(Dispatch { route: self.route.clone(), chosen, own, own_trust });
+        let dispatch = Dispatch::of(self.route.clone(), &mut request);
+        request.extensions_mut().insert(dispatch);
         self.inner.call(request)
-    }
-}
-
-impl Dispatch {
-    /// Returns the current identity; Ok(None) for anonymity.
-    pub(super) fn identity(&self) -> Result<Option<ClientIdentity>, ClientErrorKind> {
-        if let Some(RequestIdentity(identity)) = &self.own {
-            return identity.clone().map(Some).ok_or(ClientErrorKind::UnknownIdentity);
-        }
-        match &self.route.choice {
-            Choice::Anonymous => Ok(None),
-            Choice::Shared(identity) => Ok(Some(ClientIdentity::clone(&identity.load()))),
-            Choice::Referred { identities, reference } => {
-                let reference = match reference {
-                    Reference::Fixed(reference) => Some(reference),
-                    Reference::Chosen(_) => self.chosen.as_ref(),
-                };
-                let identity = reference.and_then(|reference| identities.resolve(reference));
-                identity.map(Some).ok_or(ClientErrorKind::UnknownIdentity)
-            }
-        }
-    }
-
-    /// Returns the current trust of the request, else of the route. None: the client's is used.
-    pub(super) fn trust(&self) -> Option<UpstreamTrust> {
-        match &self.own_trust {
-            Some(own) => Some(own.current()),
-            None => self.route.trust.as_ref().map(|trust| UpstreamTrust::clone(&trust.load())),
-        }
-    }
-
-    pub(super) fn http1_only(&self) -> bool {
-        self.route.http1_only
-    }
-
-    pub(super) fn allows_missing_close_notify(&self) -> bool {
-        self.route.allows_missing_close_notify
-    }
-}
-
-impl fmt::Debug for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Anonymous => f.write_str("Anonymous"),
-            Self::Shared(identity) => identity.fmt(f),
-            Self::Referred { reference: Reference::Fixed(reference), .. } => reference.fmt(f),
-            Self::Referred { .. } => f.write_str("by request"),
-        }
     }
 }

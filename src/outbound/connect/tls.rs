@@ -8,8 +8,12 @@ use rustls::{
     sign::SingleCertAndKey,
 };
 
-use super::{UpstreamTrust, UpstreamTrustError, verifier};
-use crate::{generation::Generation, identity::ClientIdentity, shared::Shared};
+use crate::{
+    generation::Generation,
+    identity::ClientIdentity,
+    outbound::{UpstreamTrust, UpstreamTrustError},
+    shared::Shared,
+};
 
 /// Returns a configuration that presents `identity` and verifies upstreams against `trust`: for reqwest, or any other
 /// client that takes a [`rustls::ClientConfig`].
@@ -18,7 +22,7 @@ use crate::{generation::Generation, identity::ClientIdentity, shared::Shared};
 /// when the identity or the trust changes. Clones of the configuration share the store, so change neither
 /// certificate nor verifier on a clone. ALPN offers `h2` and `http/1.1`; a client that speaks HTTP/1.1 only sets
 /// `alpn_protocols` to `http/1.1` alone. With
-/// [`with_server_name`](super::UpstreamTrustBuilder::with_server_name) that name is verified, while the client sends
+/// [`with_server_name`](crate::outbound::UpstreamTrustBuilder::with_server_name) that name is verified, while the client sends
 /// the host of its URL as SNI.
 ///
 /// # Errors
@@ -52,11 +56,7 @@ pub fn client_config(
     identity: &ClientIdentity,
     trust: &UpstreamTrust,
 ) -> Result<ClientConfig, UpstreamTrustError> {
-    let verifier = match trust.server_name() {
-        Some(name) => verifier::for_name(trust.verifier(), name.clone()),
-        None => trust.verifier(),
-    };
-    with_verifier(Some(identity), trust, verifier, false)
+    with_verifier(Some(identity), trust, trust.named_verifier(), false)
 }
 
 /// Returns a configuration for connections whose server name is chosen with `trust`.

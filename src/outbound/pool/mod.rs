@@ -3,6 +3,7 @@
 mod availability;
 mod body;
 mod connection;
+mod connection_guard;
 mod connection_limit;
 mod force_close;
 mod http2;

@@ -1,29 +1,42 @@
+//! TCP connections of one pool.
+
 use std::{
     future::Future,
     io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use hyper_util::client::legacy::connect::{
+    HttpConnector,
+    dns::{GaiAddrs, GaiResolver, Name},
+};
 use tokio::sync::Semaphore;
 use tower_service::Service;
+
+/// Opens the TCP connections of one pool.
+pub(in crate::outbound) type TcpConnector = HttpConnector<Resolver>;
+
+/// Returns a connector whose TCP keepalive detects upstreams that disappeared without closing the connection.
+pub(in crate::outbound) fn tcp_connector(connect_timeout: Duration, keepalive: Duration) -> TcpConnector {
+    let resolver = Resolver { system: GaiResolver::new(), lookups: Arc::new(Semaphore::new(LOOKUPS)) };
+    let mut tcp = TcpConnector::new_with_resolver(resolver);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp.set_keepalive(Some(keepalive));
+    tcp
+}
 
 /// Concurrent name lookups of one pool. Each occupies a thread of the runtime's blocking pool.
 const LOOKUPS: usize = 8;
 
 /// The system's resolver, with a limit on concurrent lookups.
 #[derive(Debug, Clone)]
-pub(super) struct Resolver {
+pub(in crate::outbound) struct Resolver {
     system: GaiResolver,
     lookups: Arc<Semaphore>,
-}
-
-impl Resolver {
-    pub(super) fn new() -> Self {
-        Self { system: GaiResolver::new(), lookups: Arc::new(Semaphore::new(LOOKUPS)) }
-    }
 }
 
 impl Service<Name> for Resolver {

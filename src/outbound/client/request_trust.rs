@@ -1,5 +1,4 @@
-use super::UpstreamTrust;
-use crate::shared::Shared;
+use crate::{outbound::UpstreamTrust, shared::Shared};
 
 /// Trust of one request, in place of its route's.
 ///

@@ -8,10 +8,8 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::{
-    certificate::{CertificateError, subject_public_key_info},
-    pem::{self, PemError},
-};
+use super::pem::{self, PemError};
+use crate::certificate::{CertificateError, subject_public_key_info};
 
 /// Error of a certificate chain and private key that are not a usable pair.
 ///
@@ -21,7 +19,7 @@ use crate::{
 /// # let made = rcgen::generate_simple_self_signed(vec![])?;
 /// # let chain = made.cert.pem();
 /// # let other_key = rcgen::KeyPair::generate()?.serialize_pem();
-/// use tower_mtls::{ServerTls, acceptor::{KeyPairError, ServerTlsError}};
+/// use tower_mtls::{ServerTls, acceptor::ServerTlsError, keys::KeyPairError};
 ///
 /// match ServerTls::from_pem(chain, other_key).unwrap_err() {
 ///     ServerTlsError::KeyPair(KeyPairError::Mismatch) => {}
@@ -152,11 +150,4 @@ pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPair
     }
     let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----)");
     found.ok_or_else(|| KeyPairError::KeyPem(missing()))
-}
-
-/// Returns the given provider, or the default one.
-pub(crate) fn provider_or_default(
-    provider: Option<Arc<CryptoProvider>>,
-) -> Result<Arc<CryptoProvider>, KeyPairError> {
-    provider.or_else(crate::provider::default_provider).ok_or(KeyPairError::NoProvider)
 }

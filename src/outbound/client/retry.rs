@@ -4,7 +4,7 @@ use http::{Method, Request, header};
 use http_body::Body;
 use tower::retry::Policy;
 
-use super::ClientError;
+use crate::outbound::ClientError;
 
 /// Retry policy for [`tower::retry::RetryLayer`], outside of an [`IdentityLayer`](super::IdentityLayer): repeats
 /// requests that are safe to repeat.
