@@ -52,6 +52,7 @@
 
 mod body;
 mod headers;
+mod path;
 mod pattern;
 mod rewrite;
 mod service;
@@ -63,6 +64,7 @@ mod tunnel;
 pub use self::{
     body::ProxyBody,
     headers::{Forwarded, is_removed},
+    path::{NormalizedPath, PathError},
     pattern::{HeaderPattern, HeaderPatternError},
     rewrite::Rewrite,
     service::{ProxyFuture, ReverseProxy, ReverseProxyLayer},
