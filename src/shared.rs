@@ -1,4 +1,4 @@
-//! Values that are replaced while they are in use.
+//! Values that are replaced while they are in use. The ground floor: it imports no room of the library.
 
 use std::{
     fmt,
@@ -160,47 +160,5 @@ impl<T: Publish> From<T> for Shared<T> {
 impl<T: fmt::Debug> fmt::Debug for Shared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Shared").field(&*self.0.value.load()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-    use crate::{
-        Certificate, Policy, Rule,
-        certificate::{Presented, Thumbprint, Timestamp},
-        pki::{Leaf, NOON},
-    };
-
-    struct PanicsOnDrop;
-
-    impl Drop for PanicsOnDrop {
-        fn drop(&mut self) {
-            panic!("the user's code");
-        }
-    }
-
-    #[test]
-    fn replacement_is_complete_when_the_drop_of_the_old_value_panics() {
-        let now = Timestamp::from_unix(NOON);
-        let certificate = Certificate::from_der(&Leaf::client("orders").self_signed().der).unwrap();
-        let thumbprint = || Rule::thumbprint([certificate.sha256_thumbprint()]);
-        let guard = PanicsOnDrop;
-        let custom = Rule::custom("guard", move |_, _| {
-            let _guard = &guard;
-            false
-        });
-        let rules = Rule::any([thumbprint(), Rule::all([thumbprint(), custom])]);
-        let shared = Shared::new(Policy::builder().require(rules).build().unwrap());
-        let presented = Presented::from(certificate.clone());
-        for _ in 0..2 {
-            assert!(shared.judge(&presented, now).is_ok(), "the second verdict is cached");
-        }
-
-        let other = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
-        assert!(catch_unwind(AssertUnwindSafe(|| shared.replace(other))).is_err());
-        assert!(shared.judge(&presented, now).is_err());
     }
 }

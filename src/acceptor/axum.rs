@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{MtlsListener, MtlsStream};
-use crate::{certificate::Presented, inbound::Capture};
+use crate::{certificate::Presented, request::Capture};
 
 impl Listener for MtlsListener {
     type Io = MtlsStream;

@@ -6,7 +6,7 @@ use axum_server::accept::Accept;
 use tokio::net::TcpStream;
 
 use super::{MtlsAcceptor, MtlsStream};
-use crate::inbound::Capture;
+use crate::request::Capture;
 
 /// For `axum_server::bind(address).acceptor(MtlsAcceptor::new(tls)).serve(app.into_make_service())`.
 impl<S: Send + 'static> Accept<TcpStream, S> for MtlsAcceptor {

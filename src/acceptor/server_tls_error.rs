@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::key_pair::KeyPairError;
+use crate::keys::KeyPairError;
 
 /// Error of [`ServerTlsBuilder::build`](super::ServerTlsBuilder::build). Never contains a key.
 ///

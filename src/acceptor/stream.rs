@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::counted::Counted;
-use crate::{certificate::Presented, inbound::Capture};
+use crate::{certificate::Presented, request::Capture};
 
 /// An accepted TLS connection, with the certificate that its caller presented.
 ///

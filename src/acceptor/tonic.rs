@@ -35,7 +35,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{MtlsListener, MtlsStream};
-use crate::{certificate::Presented, inbound::capture_into};
+use crate::{certificate::Presented, request::captured::capture_into};
 
 /// Connection info that tonic passes to each request.
 ///

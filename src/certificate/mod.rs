@@ -1,13 +1,18 @@
 //! Facts of certificates: names, validity, keys, thumbprints. No decisions and no HTTP.
 //!
+//! The lowest room of the library: it imports no other.
+//!
 //! A [`Certificate`] is parsed once per connection and shared by its requests. [`Presented`] is what a client sent in the
 //! TLS handshake: nothing, an unreadable certificate, or a certificate. It is not yet admitted by a layer.
 
+mod cache_words;
 mod clock;
 #[cfg(feature = "apim")]
 mod dotnet;
 mod error;
+mod extensions;
 mod general_name;
+mod hex;
 mod name;
 mod parsed;
 mod presented;
@@ -19,14 +24,13 @@ mod thumbprint;
 mod thumbprint_list;
 mod time;
 mod usage;
-mod verdict_cache;
 
+pub(crate) use self::cache_words::CacheWords;
 #[cfg(feature = "apim")]
 pub(crate) use self::dotnet::{DotNetForms, hex};
 pub(crate) use self::name::{SingleValue, is_plain_text, same_text};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;
-pub(crate) use self::verdict_cache::VerdictCache;
 pub use self::{
     clock::{Clock, ManualClock, SystemClock},
     error::CertificateError,

@@ -5,23 +5,19 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use x509_parser::{
-    certificate::X509Certificate,
-    extensions::{ParsedExtension, X509Extension},
-    prelude::FromDer,
-};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 #[cfg(feature = "apim")]
 use super::DotNetForms;
 use super::{
-    CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, SerialNumber,
-    SpiffeId, Thumbprint, Timestamp, Validity, VerdictCache, spki::spki_range,
+    CacheWords, CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage,
+    SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, extensions::Extensions, spki::spki_range,
 };
 
 /// Facts of a certificate, and the chain presented with it.
 ///
 /// Parsed once per connection; cloning copies a pointer. Not a sign of trust: a certificate that a layer admitted is a
-/// [`ClientCertificate`](crate::inbound::ClientCertificate) (feature `inbound`).
+/// [`ClientCertificate`](crate::ClientCertificate) (feature `inbound`).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -54,24 +50,21 @@ struct Inner {
     sha1: OnceLock<Thumbprint>,
     spki_sha256: OnceLock<[u8; 32]>,
     key_kind: OnceLock<KeyKind>,
-    verdicts: VerdictCache,
-    chains: VerdictCache,
+    verdicts: CacheWords,
+    chains: CacheWords,
     #[cfg(feature = "apim")]
     dotnet: DotNetForms,
 }
 
 /// Size limit in bytes. Typical certificates have a few kilobytes; clients choose the size of theirs.
 const MAX_SIZE: usize = 32 * 1024;
-/// Typical certificates have about ten extensions.
-const MAX_EXTENSIONS: usize = 64;
-
 /// Typical chains have two to five certificates.
 const MAX_CHAIN: usize = 16;
 
 impl Certificate {
     /// Reads a DER-encoded certificate without a chain.
     ///
-    /// From PEM: `Certificate::from_der(&tower_mtls::pem::certificates(text)?[0])`.
+    /// From PEM: `Certificate::from_der(&tower_mtls::keys::pem::certificates(text)?[0])`.
     ///
     /// # Errors
     ///
@@ -150,8 +143,8 @@ impl Certificate {
             spki,
             key_kind: OnceLock::new(),
             leaf: leaf.into(),
-            verdicts: VerdictCache::default(),
-            chains: VerdictCache::default(),
+            verdicts: CacheWords::default(),
+            chains: CacheWords::default(),
             #[cfg(feature = "apim")]
             dotnet: DotNetForms::default(),
         })))
@@ -256,8 +249,8 @@ impl Certificate {
         self.0.chain.iter().map(AsRef::as_ref)
     }
 
-    /// Cached verdicts of policies about this certificate on this connection.
-    pub(crate) fn verdicts(&self) -> &VerdictCache {
+    /// Words for verdicts about this certificate on this connection.
+    pub(crate) fn verdicts(&self) -> &CacheWords {
         &self.0.verdicts
     }
 
@@ -267,9 +260,9 @@ impl Certificate {
         &self.0.dotnet
     }
 
-    /// Cached verdicts of trust sets about this certificate's chain on this connection.
+    /// Words for verdicts about its chain on this connection.
     #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only verdicts about chains"))]
-    pub(crate) fn chains(&self) -> &VerdictCache {
+    pub(crate) fn chains(&self) -> &CacheWords {
         &self.0.chains
     }
 }
@@ -292,42 +285,6 @@ impl fmt::Debug for Certificate {
             .field("not_after", &format_args!("{}", self.0.validity.not_after))
             .field("sha256", &format_args!("{}", self.0.sha256))
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Default)]
-struct Extensions {
-    names: Vec<GeneralName>,
-    key_usage: Option<KeyUsage>,
-    extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
-}
-
-impl Extensions {
-    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, CertificateError> {
-        if extensions.len() > MAX_EXTENSIONS {
-            return Err(CertificateError::new(format!("it has more than {MAX_EXTENSIONS} extensions")));
-        }
-        let mut read = Self::default();
-        for (index, extension) in extensions.iter().enumerate() {
-            if extensions[..index].iter().any(|earlier| earlier.oid == extension.oid) {
-                return Err(CertificateError::new("an extension appears twice"));
-            }
-            match extension.parsed_extension() {
-                ParsedExtension::SubjectAlternativeName(names) => {
-                    read.names =
-                        names.general_names.iter().map(GeneralName::read).collect::<Result<_, _>>()?;
-                }
-                ParsedExtension::KeyUsage(usage) => read.key_usage = Some(KeyUsage::read(usage)),
-                ParsedExtension::ExtendedKeyUsage(usage) => {
-                    read.extended_key_usage = Some(ExtendedKeyUsage::read_all(usage));
-                }
-                ParsedExtension::ParseError { .. } => {
-                    return Err(CertificateError::new("an extension is malformed"));
-                }
-                _ => {}
-            }
-        }
-        Ok(read)
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Certificate, CertificateError};
 /// Result of the client's side of a TLS handshake, before a layer judges it.
 ///
 /// Any client can present a certificate of its own making. Authorization must depend on an *admitted* certificate only:
-/// see [`ClientCertificate`](crate::inbound::ClientCertificate).
+/// see [`ClientCertificate`](crate::ClientCertificate).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -7,7 +7,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{ClientIdentity, IdentityError, PfxLimits, encrypted_key, pfx};
-use crate::key_pair::{self, KeyPairError, provider_or_default};
+use crate::keys::{KeyPairError, key_pair, provider_or_default};
 
 /// Builds a [`ClientIdentity`] from one source: [`pfx`](Self::pfx), [`pem`](Self::pem),
 /// [`encrypted_pem`](Self::encrypted_pem) or [`signer`](Self::signer). The last one set counts.

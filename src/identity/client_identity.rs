@@ -101,7 +101,7 @@ impl ClientIdentity {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let made = rcgen::generate_simple_self_signed(vec![])?;
     /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    /// use tower_mtls::{ClientIdentity, identity::{IdentityError, KeyPairError}};
+    /// use tower_mtls::{ClientIdentity, identity::IdentityError, keys::KeyPairError};
     ///
     /// assert!(ClientIdentity::from_pem(&chain, &key).is_ok());
     ///
@@ -134,7 +134,7 @@ impl ClientIdentity {
     /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     /// # let signer = ClientIdentity::from_pem(&chain, &key)?.certified_key().key.clone();
     /// # let other = rcgen::generate_simple_self_signed(vec![])?.cert;
-    /// use tower_mtls::{ClientIdentity, identity::{IdentityError, KeyPairError}};
+    /// use tower_mtls::{ClientIdentity, identity::IdentityError, keys::KeyPairError};
     ///
     /// let identity = ClientIdentity::from_signer([made.cert.der()], signer.clone())?;
     /// assert_eq!(identity.certificate().der(), &**made.cert.der());

@@ -3,8 +3,8 @@
 use rustls_pki_types::PrivateKeyDer;
 
 use super::{IdentityError, PfxLimits, pfx};
-use crate::{
-    key_pair::KeyPairError,
+use crate::keys::{
+    KeyPairError,
     pem::{self, Block, PemError},
 };
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{certificate::CertificateError, key_pair::KeyPairError};
+use crate::{certificate::CertificateError, keys::KeyPairError};
 
 /// Error of [`ClientIdentityBuilder::build`](super::ClientIdentityBuilder::build). Never contains a password or key.
 ///

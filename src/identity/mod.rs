@@ -1,5 +1,7 @@
 //! Client identities: a certificate chain and its private key, presented to upstreams.
 //!
+//! Built on [`certificate`](crate::certificate) and [`keys`](crate::keys).
+//!
 //! A [`ClientIdentity`] is built from a .pfx (PKCS#12) file with its password, modern (AES, PBKDF2) or legacy
 //! (3DES, RC2-40) encryption, from PEM (a plain or encrypted key), or from a signer that keeps its key. Each
 //! constructor checks that
@@ -17,7 +19,7 @@
 //! # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
 //! # let other = rcgen::generate_simple_self_signed(vec![])?;
 //! # let other_key = other.signing_key.serialize_pem();
-//! use tower_mtls::{ClientIdentity, identity::{IdentityError, KeyPairError}};
+//! use tower_mtls::{ClientIdentity, identity::IdentityError, keys::KeyPairError};
 //!
 //! let identity = ClientIdentity::from_pem(chain.as_bytes(), key.as_bytes())?;
 //! assert_eq!(identity.certificate().subject().to_string(), "CN=rcgen self signed cert");
@@ -44,4 +46,3 @@ pub use self::{
     pfx::PfxLimits,
     reference::{Identities, IdentityReference, ResolveIdentity},
 };
-pub use crate::key_pair::KeyPairError;

@@ -7,10 +7,10 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
-use super::{
-    ClientCertificate,
-    capture::{Verdict, admitted, verdict},
-    report::{Shortened, shortened_path},
+use super::report::{Shortened, shortened_path};
+use crate::request::{
+    ClientCertificate, admitted,
+    captured::{Verdict, verdict},
 };
 
 /// Extracts the admitted certificate. Responds with 500 on a route without a

@@ -6,8 +6,10 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 #[cfg(feature = "authorize")]
-use super::{AuthorizeLayer, ClientCertificate};
+use super::AuthorizeLayer;
 use super::{IntoRefusal, RequireCertificate, service::Admission};
+#[cfg(feature = "authorize")]
+use crate::request::ClientCertificate;
 use crate::{
     certificate::Clock,
     policy::{Policy, Rejection},
@@ -68,7 +70,7 @@ impl RequireCertificateLayer {
     /// Passes requests of clients that presented no certificate. Default: off.
     ///
     /// A presented certificate must still satisfy the policy: a wrong one is rejected, not ignored. Handlers distinguish the
-    /// two by [`admitted`](super::admitted) or by extracting `Option<ClientCertificate>`.
+    /// two by [`admitted`](crate::admitted) or by extracting `Option<ClientCertificate>`.
     #[must_use]
     pub fn allow_missing(self) -> Self {
         self.with(|admission| admission.allow_missing = true)

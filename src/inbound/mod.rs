@@ -1,5 +1,8 @@
 //! Admission of requests by client certificate: [`RequireCertificateLayer`].
 //!
+//! Built on [`policy`](crate::policy), which decides, and [`request`](crate::request), which contains what a layer reads and
+//! leaves in a request.
+//!
 //! A request passes [`RequireCertificate`] when
 //! 1. the acceptor captured the certificate that the client presented in the TLS handshake, or that it presented none;
 //! 2. the layer's [`Policy`](crate::Policy) admits the certificate now. Every request is judged, also on open connections
@@ -10,17 +13,17 @@
 //! | when | response |
 //! |---|---|
 //! | the policy rejects it | `403`, reason phrase `Invalid client certificate` on HTTP/1.1, an RFC 9457 problem body (none for HEAD) without the reason |
-//! | the same, and the request is gRPC ([`is_grpc`]) | `200` with `grpc-status: 7` (PERMISSION_DENIED), trailers only |
+//! | the same, and the request is gRPC ([`is_grpc`](crate::request::is_grpc)) | `200` with `grpc-status: 7` (PERMISSION_DENIED), trailers only |
 //! | no certificate was captured: the listener is not one of this crate's | `500` (gRPC: `grpc-status: 13`), and an error in the log: a mistake in the setup |
 //!
 //! The [`Rejection`](crate::policy::Rejection) is in the response's extensions and in the log, and is not sent to the client.
 //!
 //! **Presented is not admitted.** The acceptor accepts any certificate, self-made ones too. Handlers extract an admitted
-//! one ([`ClientCertificate`] with the feature `axum`, [`admitted`] otherwise); on a route without
+//! one ([`ClientCertificate`](crate::ClientCertificate) with the feature `axum`, [`admitted`](crate::admitted) otherwise); on a route without
 //! the layer the extractor responds with 500. Handlers behind a layer with
 //! [`shadow`](RequireCertificateLayer::shadow) or [`allow_missing`](RequireCertificateLayer::allow_missing) extract
 //! `Option<ClientCertificate>`.
-//! [`verification`] reports whether the certificate is proved: it is not behind an
+//! [`verification`](crate::verification) reports whether the certificate is proved: it is not behind an
 //! [unanchored](crate::policy::PolicyBuilder::allow_unanchored) policy.
 //!
 //! Put the layer *after* routing and *before* code that must not run for other clients; put tracing and limits outside it.
@@ -56,14 +59,11 @@
 #[cfg(feature = "authorize")]
 mod authorize;
 mod body;
-pub(crate) mod capture;
-mod client_certificate;
 #[cfg(feature = "metrics")]
 mod counter;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
-mod grpc;
 mod into_refusal;
 mod layer;
 mod refusal;
@@ -74,25 +74,14 @@ mod tests;
 
 #[cfg(feature = "authorize")]
 pub use self::authorize::{Authorize, AuthorizeFuture, AuthorizeLayer};
-#[cfg(any(feature = "tonic", all(test, feature = "proxy")))]
-pub(crate) use self::capture::capture_into;
-pub(crate) use self::capture::presented;
 #[cfg(feature = "axum")]
 pub use self::extract::NotAdmitted;
 pub use self::{
-    body::ResponseBody,
-    capture::{Capture, admitted, remote_addr, verification},
-    client_certificate::ClientCertificate,
-    future::ResponseFuture,
-    grpc::is_grpc,
-    into_refusal::IntoRefusal,
-    layer::RequireCertificateLayer,
-    refusal::AnyProtocol,
-    service::RequireCertificate,
+    body::ResponseBody, future::ResponseFuture, into_refusal::IntoRefusal, layer::RequireCertificateLayer,
+    refusal::AnyProtocol, service::RequireCertificate,
 };
 #[cfg(feature = "apim")]
 pub(crate) use self::{
-    capture::{Verdict, captured, mark},
     refusal::Refusal,
     report::{Shortened, refused, shortened_path},
 };

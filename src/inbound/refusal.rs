@@ -5,8 +5,11 @@ use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, heade
 #[cfg(feature = "reason-phrase")]
 use hyper::ext::ReasonPhrase;
 
-use super::{ResponseBody, grpc, is_grpc};
-use crate::policy::{Rejection, RejectionKind};
+use super::ResponseBody;
+use crate::{
+    policy::{Rejection, RejectionKind},
+    request::{grpc_error, is_grpc, is_grpc_type},
+};
 
 #[cfg(feature = "reason-phrase")]
 const REASON: ReasonPhrase = ReasonPhrase::from_static(b"Invalid client certificate");
@@ -98,7 +101,7 @@ fn is_for_grpc(response: &Response<Bytes>) -> bool {
 
 fn is_grpc_response(response: &Response<Bytes>) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| grpc::is_grpc_type(value.as_bytes()))
+    content_type.is_some_and(|value| is_grpc_type(value.as_bytes()))
 }
 
 /// Side at fault. Selects status and text.
@@ -139,11 +142,11 @@ impl Fault {
         }
     }
 
-    fn grpc(self) -> (&'static str, &'static str) {
+    fn message(self) -> &'static str {
         match self {
-            Self::Caller => ("7", "Invalid client certificate"),
-            Self::Service => ("13", "Internal server error"),
-            Self::Unavailable => ("14", "Service unavailable"),
+            Self::Caller => "Invalid client certificate",
+            Self::Service => "Internal server error",
+            Self::Unavailable => "Service unavailable",
         }
     }
 }
@@ -162,14 +165,10 @@ fn problem<R>(fault: Fault, with_body: bool, extensions: Extensions) -> Response
     response
 }
 
-/// Trailers only: a gRPC status in the headers of an empty 200.
 fn grpc<R>(fault: Fault, extensions: Extensions) -> Response<ResponseBody<R>> {
-    let (status, message) = fault.grpc();
-    let mut response = Response::new(ResponseBody::refusal(Bytes::new()));
+    let (status, _) = fault.problem();
+    let mut response = grpc_error(status, HeaderValue::from_static(fault.message()))
+        .map(|()| ResponseBody::refusal(Bytes::new()));
     *response.extensions_mut() = extensions;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from_static(status));
-    headers.insert("grpc-message", HeaderValue::from_static(message));
     response
 }

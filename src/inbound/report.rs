@@ -7,10 +7,10 @@ use std::{
 
 use http::Request;
 
-use super::capture::Captured;
 use crate::{
     certificate::Presented,
     policy::{Rejection, RejectionKind},
+    request::captured::Captured,
 };
 
 #[cold]

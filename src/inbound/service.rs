@@ -9,13 +9,13 @@ use tower_service::Service;
 
 use super::{
     RequireCertificateLayer, ResponseBody, ResponseFuture,
-    capture::{Captured, Verdict, mark},
     refusal::{Custom as CustomRefusal, Refusal},
     report,
 };
 use crate::{
     certificate::{Clock, SystemClock},
     policy::{Policy, Rejection, RejectionKind, Verification},
+    request::captured::{Captured, Verdict, mark},
     shared::Shared,
 };
 

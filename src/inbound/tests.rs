@@ -6,10 +6,11 @@ use http_body_util::{BodyExt, Empty};
 use hyper::ext::ReasonPhrase;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use super::{capture::AssumePresentedLayer, *};
+use super::*;
 use crate::{
-    Certificate, Policy,
+    Certificate, Policy, admitted,
     certificate::{ManualClock, Presented, Thumbprint, Timestamp},
+    danger::AssumePresentedLayer,
     pki::{Leaf, NOON},
     policy::{Rejection, RejectionKind},
     shared::Shared,

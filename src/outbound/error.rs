@@ -2,7 +2,7 @@ use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use rustls::AlertDescription;
 
-use super::{cause::find, stream::ConnectionStats};
+use super::{cause::find, connection_stats::ConnectionStats};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

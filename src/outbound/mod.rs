@@ -1,5 +1,7 @@
 //! Calls to upstreams under a client identity.
 //!
+//! Built on [`identity`](crate::identity), [`keys`](crate::keys) and [`certificate`](crate::certificate).
+//!
 //! An upstream connection belongs to exactly one *identity generation*: the pooled [`MtlsClient`] keeps
 //! separate connections and a separate TLS session store for each combination of
 //! [`ClientIdentity`](crate::ClientIdentity), [`UpstreamTrust`] and authority. TLS sessions of one identity are never
@@ -56,36 +58,24 @@
 //! # }
 //! ```
 
+// Imports point from the left to the right: client, pool, connect, trust, and the files beside them.
 mod cause;
 mod client;
-mod connector;
+mod connect;
+mod connection_stats;
 mod error;
-mod identity_layer;
-mod pin;
 mod pool;
-mod request_trust;
-mod resolver;
-mod retry;
-mod stream;
-mod tls;
-mod trust;
-mod trust_error;
-pub(crate) mod verification;
-mod verifier;
+pub(crate) mod trust;
 
 #[cfg(feature = "proxy")]
 pub(crate) use self::pool::TunnelGuard;
 pub use self::{
-    client::{ClientFuture, MtlsClient, MtlsClientBuilder},
-    connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
+    client::{
+        ClientFuture, IdentityLayer, IdentityService, MtlsClient, MtlsClientBuilder, RequestIdentity,
+        RequestTrust, RetryIdempotent,
+    },
+    connect::{Connecting, MtlsConnector, MtlsConnectorLayer, UpstreamStream, client_config},
     error::{ClientError, ClientErrorKind},
-    identity_layer::{IdentityLayer, IdentityService, RequestIdentity},
-    pin::{UpstreamPin, UpstreamPinParseError},
     pool::UpstreamBody,
-    request_trust::RequestTrust,
-    retry::RetryIdempotent,
-    stream::UpstreamStream,
-    tls::client_config,
-    trust::{UpstreamTrust, UpstreamTrustBuilder},
-    trust_error::UpstreamTrustError,
+    trust::{UpstreamPin, UpstreamPinParseError, UpstreamTrust, UpstreamTrustBuilder, UpstreamTrustError},
 };

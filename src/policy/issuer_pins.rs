@@ -3,6 +3,7 @@ use super::{
     answer::RuleResult,
     chain::{self, Root},
     thumbprint_set::ThumbprintSet,
+    verdict_cache::VerdictCache,
 };
 use crate::{
     certificate::{Certificate, Thumbprint, Timestamp},
@@ -46,14 +47,14 @@ impl IssuerPins {
     /// Holds or is undecided, never fails: the client chooses which certificates to send, and `not` must not reward leaving
     /// the issuer out.
     pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
-        if let Some(verdict) = certificate.chains().get(self.generation, now) {
+        if let Some(verdict) = VerdictCache::of_chain(certificate).get(self.generation, now) {
             return result(verdict).valid_until(now);
         }
         let (verdict, until) = match self.signed_until(certificate, now) {
             Some(until) => (SIGNED, until),
             None => (UNKNOWN, now.plus(RETRY_AFTER)),
         };
-        certificate.chains().put(self.generation, verdict, now, until);
+        VerdictCache::of_chain(certificate).put(self.generation, verdict, now, until);
         result(verdict).valid_until(until)
     }
 

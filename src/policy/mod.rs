@@ -1,5 +1,7 @@
 //! Policies: rules about client certificates.
 //!
+//! Built on [`certificate`](crate::certificate), and on [`keys`](crate::keys) to read trust anchors.
+//!
 //! A decision is a pure function of the certificate, the time, and the roots and sets of a [`Policy`]; it does not depend
 //! on HTTP. A rule *holds*, *fails* or is *undecided* ([`Answer`]), and an undecided rule never admits a client.
 //!
@@ -51,6 +53,7 @@ mod tests;
 mod thumbprint_set;
 #[cfg(feature = "trust")]
 mod trust;
+mod verdict_cache;
 mod verification;
 
 use std::sync::Arc;
@@ -64,6 +67,7 @@ use crate::{
 use self::issuer_pins::IssuerPins;
 #[cfg(feature = "trust")]
 pub use self::trust::{TrustAnchors, TrustError};
+use self::verdict_cache::VerdictCache;
 pub use self::{
     answer::Answer,
     builder::PolicyBuilder,
@@ -144,7 +148,7 @@ impl Policy {
     /// 3. [`Undecidable`](RejectionKind::Undecidable), or the kind of the rule, if no rule fails but one is undecided.
     pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
         if let Presented::Certificate(certificate) = presented
-            && certificate.verdicts().get(self.0.generation, now) == Some(ADMITTED)
+            && VerdictCache::of(certificate).get(self.0.generation, now) == Some(ADMITTED)
         {
             return Ok(());
         }
@@ -198,13 +202,13 @@ impl Policy {
         let (generation, verification) = (self.0.generation, Verification::of(self.0.is_anchored));
         let admitted = if verification.is_proven() { ADMITTED } else { ADMITTED_UNPROVEN };
         // For an anchored policy the caller has already checked the cache.
-        if !verification.is_proven() && certificate.verdicts().get(generation, now) == Some(admitted) {
+        if !verification.is_proven() && VerdictCache::of(certificate).get(generation, now) == Some(admitted) {
             return Ok(verification);
         }
         let result = self.0.rules.judge(certificate, now);
         match result.answer {
             Answer::Holds => {
-                certificate.verdicts().put(generation, admitted, now, result.until);
+                VerdictCache::of(certificate).put(generation, admitted, now, result.until);
                 Ok(verification)
             }
             Answer::Fails | Answer::CannotTell => Err(Rejection::of(result)),

@@ -1,4 +1,4 @@
-use super::{ADMITTED, Policy, Rejection, Verification};
+use super::{ADMITTED, Policy, Rejection, Verification, verdict_cache::VerdictCache};
 use crate::{
     certificate::{Presented, Timestamp},
     shared::{Shared, sealed::Sealed},
@@ -25,7 +25,7 @@ impl Shared<Policy> {
     #[inline]
     pub(crate) fn is_admitted(&self, presented: &Presented, now: Timestamp) -> bool {
         let Presented::Certificate(certificate) = presented else { return false };
-        certificate.verdicts().get(self.generation(), now) == Some(ADMITTED)
+        VerdictCache::of(certificate).get(self.generation(), now) == Some(ADMITTED)
     }
 
     /// Evaluates the rules, unless a verdict without a proof is cached.

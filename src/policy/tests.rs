@@ -2,10 +2,12 @@
 
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
+mod cached_verdicts;
 mod forged_names;
 mod subject;
 #[cfg(feature = "trust")]
 mod trust;
+mod unproven;
 
 use super::*;
 use crate::pki::{Authority, Issued, Leaf, NOON};
@@ -236,54 +238,6 @@ fn explanation_names_demand_and_value_of_each_rule() {
 }
 
 #[test]
-fn combinations_that_prove_nothing_yield_warnings() {
-    let name: NamePattern = "CN=orders".parse().unwrap();
-    let pin = Policy::builder().require(Rule::spki_sha256([[0; 32]]));
-    for (case, builder, expected) in [
-        ("a pin", pin, vec![]),
-        (
-            "an issuer beside a pinned key",
-            Policy::builder().require(Rule::spki_sha256([[0; 32]])).issuer(name.clone()),
-            vec![PolicyWarning::IssuerWithoutChain],
-        ),
-        #[cfg(feature = "trust")]
-        (
-            "an exclusion by chain",
-            Policy::builder().require(Rule::spki_sha256([[0; 32]])).require(Rule::not(Rule::trust(
-                TrustAnchors::from_der([Authority::root("root").der()]).unwrap(),
-            ))),
-            vec![PolicyWarning::ExclusionByChain],
-        ),
-        #[cfg(feature = "trust")]
-        (
-            "a chain at any time",
-            Policy::builder()
-                .trust(TrustAnchors::from_der([Authority::root("root").der()]).unwrap())
-                .allow_outside_validity(),
-            vec![],
-        ),
-        (
-            "an exclusion by thumbprint",
-            Policy::builder()
-                .require(Rule::spki_sha256([[0; 32]]))
-                .require(Rule::not(Rule::thumbprint([Thumbprint::Sha256([0; 32])]))),
-            vec![PolicyWarning::ExclusionByHash],
-        ),
-        (
-            "an issuer alone, at any time",
-            Policy::builder().issuer(name).allow_unanchored().allow_outside_validity(),
-            vec![
-                PolicyWarning::Unanchored,
-                PolicyWarning::OutsideValidity,
-                PolicyWarning::IssuerWithoutChain,
-            ],
-        ),
-    ] {
-        assert_eq!(builder.build().unwrap().warnings(), expected, "{case}");
-    }
-}
-
-#[test]
 fn groups_combine_three_values() {
     let certificate = orders();
     let rule = |answer| Rule::custom("fixed", move |_, _| answer);
@@ -336,108 +290,6 @@ fn missing_and_unreadable_certificates_are_rejected_before_any_rule() {
     let unreadable = Presented::from_der_chain([&b"garbage"[..]]);
     assert_eq!(policy.judge(&Presented::Nothing, NOW).unwrap_err().kind(), RejectionKind::Missing);
     assert_eq!(policy.judge(&unreadable, NOW).unwrap_err().kind(), RejectionKind::Unreadable);
-}
-
-#[test]
-fn validity_is_checked_on_every_request_even_with_a_cached_verdict() {
-    let certificate = self_signed(&Leaf::client("orders").from(NOON - 10).until(NOON + 10));
-    let policy = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
-    let presented = certificate.into();
-    for (at, expected) in [
-        (-11, Some(RejectionKind::NotYetValid)),
-        (-10, None),
-        (0, None),
-        (10, None),
-        (11, Some(RejectionKind::Expired)),
-        (5, None),
-        (3_600, Some(RejectionKind::Expired)),
-    ] {
-        let kind = policy.judge(&presented, NOW.plus(at)).err().map(|rejection| rejection.kind());
-        assert_eq!(kind, expected, "at {at}");
-    }
-}
-
-#[test]
-fn cached_verdict_counts_for_its_own_policy_only() {
-    let certificate = orders();
-    let presented = Presented::from(certificate.clone());
-    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
-    for _ in 0..8 {
-        assert!(open.judge(&presented, NOW).is_ok());
-        let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
-        assert!(closed.judge(&presented, NOW).is_err());
-    }
-}
-
-#[test]
-fn custom_rule_is_evaluated_on_every_request() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let count = AtomicUsize::new(0);
-    let rule = move |_: &Certificate, _| count.fetch_add(1, Ordering::SeqCst) < 2;
-    let policy = Policy::builder().require(Rule::custom("twice", rule)).allow_unanchored().build().unwrap();
-    let presented = orders().into();
-    let admitted: Vec<_> = (0..4).map(|_| policy.judge(&presented, NOW).is_ok()).collect();
-    assert_eq!(admitted, [true, true, false, false]);
-}
-
-#[test]
-fn replaced_policy_is_effective_at_once() {
-    let certificate = orders();
-    let presented = Presented::from(certificate.clone());
-    let open = Policy::builder().thumbprint(certificate.sha256_thumbprint()).build().unwrap();
-    let closed = Policy::builder().thumbprint(Thumbprint::Sha256([0; 32])).build().unwrap();
-    let shared = Shared::new(open.clone());
-    let other_handle = shared.clone();
-    for _ in 0..3 {
-        assert!(shared.judge(&presented, NOW).is_ok());
-        other_handle.replace(closed.clone());
-        assert!(shared.judge(&presented, NOW).is_err());
-        other_handle.replace(open.clone());
-    }
-}
-
-#[test]
-fn policies_that_prove_nothing_are_errors_at_build() {
-    let name: NamePattern = "CN=orders".parse().unwrap();
-    let zero = Thumbprint::Sha256([0; 32]);
-    let anchored = || Rule::thumbprint([zero]);
-    for (case, builder, expected) in [
-        ("nothing", Policy::builder(), PolicyError::Empty),
-        (
-            "nothing, validity off",
-            Policy::builder().allow_outside_validity().allow_unanchored(),
-            PolicyError::Empty,
-        ),
-        (
-            "names alone",
-            Policy::builder().subject(name.clone()).issuer(name.clone()),
-            PolicyError::Unanchored,
-        ),
-        ("custom alone", Policy::builder().require(Rule::custom("x", |_, _| true)), PolicyError::Unanchored),
-        ("not", Policy::builder().require(Rule::not(anchored())), PolicyError::Unanchored),
-        (
-            "one way without an anchor",
-            Policy::builder().require(Rule::any([anchored(), Rule::subject([name.clone()])])),
-            PolicyError::Unanchored,
-        ),
-        ("no thumbprints", Policy::builder().thumbprints([]), PolicyError::EmptyList { rule: "thumbprint" }),
-        (
-            "empty any",
-            Policy::builder().thumbprint(zero).require(Rule::not(Rule::any([]))),
-            PolicyError::EmptyList { rule: "any" },
-        ),
-        (
-            "empty all",
-            Policy::builder().thumbprint(zero).require(Rule::all([])),
-            PolicyError::EmptyList { rule: "all" },
-        ),
-    ] {
-        assert_eq!(builder.build().unwrap_err(), expected, "{case}");
-    }
-    let both_ways = Rule::any([anchored(), Rule::all([Rule::subject([name.clone()]), anchored()])]);
-    assert!(Policy::builder().require(both_ways).build().is_ok());
-    assert!(Policy::builder().subject(name).allow_unanchored().build().is_ok());
-    assert!(Policy::builder().allow_unanchored().build().is_ok(), "any currently valid certificate");
 }
 
 #[test]

@@ -6,11 +6,12 @@ use super::{
     Answer, RejectionKind,
     answer::RuleResult,
     chain::{self, ChainVerdict, Root},
+    verdict_cache::VerdictCache,
 };
 use crate::{
     certificate::{Certificate, Timestamp},
     generation::Generation,
-    pem::{self, PemError},
+    keys::pem::{self, PemError},
 };
 
 /// Roots in which clients' chains may end.
@@ -68,7 +69,7 @@ struct Inner {
 const RETRY_AFTER: i64 = 60;
 
 impl TrustAnchors {
-    /// Reads roots from a PEM text (see [`pem`](crate::pem)) of one or more certificates, and comments.
+    /// Reads roots from a PEM text (see [`pem`](crate::keys::pem)) of one or more certificates, and comments.
     ///
     /// # Errors
     ///
@@ -181,7 +182,7 @@ impl TrustAnchors {
 
     /// The cached or a new verdict, and the last second in which it is valid.
     fn verdict(&self, certificate: &Certificate, now: Timestamp) -> Option<(ChainVerdict, Timestamp)> {
-        if let Some(code) = certificate.chains().get(self.0.generation, now) {
+        if let Some(code) = VerdictCache::of_chain(certificate).get(self.0.generation, now) {
             // The cache checks the verdict's own end on each lookup.
             return Some((ChainVerdict::from_code(code), now));
         }
@@ -191,7 +192,7 @@ impl TrustAnchors {
             Ok(until) => (ChainVerdict::Trusted, until),
             Err(verdict) => (verdict, now.plus(RETRY_AFTER)),
         };
-        certificate.chains().put(self.0.generation, verdict.code(), now, until);
+        VerdictCache::of_chain(certificate).put(self.0.generation, verdict.code(), now, until);
         Some((verdict, until))
     }
 
@@ -213,7 +214,7 @@ impl TrustAnchors {
     /// As [`failure`](Self::failure), from a cached verdict only: verifies no chain.
     #[cfg(feature = "apim")]
     pub(crate) fn known_failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
-        ChainVerdict::from_code(certificate.chains().get(self.0.generation, now)?).describe()
+        ChainVerdict::from_code(VerdictCache::of_chain(certificate).get(self.0.generation, now)?).describe()
     }
 }
 

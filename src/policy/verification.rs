@@ -2,7 +2,7 @@
 ///
 /// Only a policy or document with `allow_unanchored`
 /// ([`PolicyBuilder::allow_unanchored`](super::PolicyBuilder::allow_unanchored)) admits certificates without a proof.
-/// Returned by [`verification`](crate::inbound::verification).
+/// Returned by [`verification`](crate::verification).
 ///
 /// ```
 /// use tower_mtls::policy::Verification;

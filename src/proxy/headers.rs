@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::HeaderPattern;
-use crate::claims::{folded, is_claim};
+use crate::request::claims::{folded, is_claim};
 
 /// Fields that belong to one connection (RFC 9110, section 7.6.1). `TE` is judged by its value.
 const HOP_BY_HOP: [HeaderName; 5] = [

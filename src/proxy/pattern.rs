@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use http::HeaderName;
 
-use crate::claims::{folded, matches};
+use crate::request::claims::{folded, matches};
 
 /// Request headers to remove: one name, or a prefix with a `*` at its end (`x-corp-*`).
 ///

@@ -4,7 +4,7 @@ use super::{
     Upstream, UpstreamParseError,
     headers::{is_settable, remove_folded},
 };
-use crate::claims::folded;
+use crate::request::claims::folded;
 
 /// Request extension: another upstream, and header fields, for one request.
 ///

@@ -19,7 +19,7 @@ use super::{
     target::without_prefix,
     tunnel::{self, Tunnel, TunnelSlot},
 };
-use crate::{inbound::remote_addr, outbound::TunnelGuard};
+use crate::{outbound::TunnelGuard, request::remote_addr};
 
 /// Layer of [`ReverseProxy`]. See the [module](super) for the changes to requests and responses.
 ///

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
-use crate::{certificate::Presented, inbound::capture_into};
+use crate::{certificate::Presented, request::captured::capture_into};
 
 /// Returns the URI and the headers of the forwarded request.
 async fn forwarded(layer: ReverseProxyLayer, request: Request<Empty<Bytes>>) -> (String, HeaderMap) {

@@ -18,9 +18,10 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower::{Service, service_fn};
 use tower_mtls::{
     MtlsListener, ServerTls,
-    acceptor::{KeyPairError, ServerTlsBuilder, ServerTlsError, TlsVersion},
+    acceptor::{ServerTlsBuilder, ServerTlsError, TlsVersion},
     certificate::Presented,
     danger::presented,
+    keys::KeyPairError,
 };
 
 use crate::support::{

@@ -13,7 +13,7 @@ use rustls::{
 };
 use tower::Layer;
 use tower_mtls::{
-    ClientIdentity, IdentityLayer, identity::IdentityError, identity::KeyPairError, outbound::ClientErrorKind,
+    ClientIdentity, IdentityLayer, identity::IdentityError, keys::KeyPairError, outbound::ClientErrorKind,
 };
 
 use crate::support::{

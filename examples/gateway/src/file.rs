@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use tower_mtls::pem;
+use tower_mtls::keys::pem;
 use zeroize::Zeroize;
 
 /// Reads a file, [decoded](self::decode).

@@ -8,7 +8,6 @@ mod live;
 mod load;
 mod log;
 mod management;
-mod path;
 mod routes;
 mod serve;
 mod store;

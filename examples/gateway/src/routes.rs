@@ -31,7 +31,7 @@ impl RouteTable {
         table
     }
 
-    /// Returns the route for the host of a request and a path from [`crate::path::normalise`].
+    /// Returns the route for the host of a request and a path from [`NormalizedPath`](tower_mtls::proxy::NormalizedPath).
     ///
     /// Routes without a host are used if no route of the host matches.
     pub(crate) fn find(&self, host: Option<&str>, path: &str) -> Option<usize> {

@@ -9,11 +9,10 @@ use http::{
 use http_body::Body;
 use tokio::time::{Instant, timeout};
 
-use super::{ClientInner, pools::Profile};
+use super::{ClientInner, choice::Dispatch, pools::Profile};
 use crate::outbound::{
-    ClientError, ClientErrorKind, UpstreamBody,
-    identity_layer::Dispatch,
-    pool::{Lease, Pool},
+    ClientError, ClientErrorKind,
+    pool::{Lease, Pool, UpstreamBody},
 };
 
 /// Number of times that an unsent request is dispatched.

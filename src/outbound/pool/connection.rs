@@ -9,23 +9,21 @@ use hyper::{
     rt::{Read, Write},
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use super::{
     availability::Availability,
-    force_close::ForceClose,
+    connection_guard::ConnectionGuard,
     http2::{self, Http2},
-    meters::Meters,
 };
 use crate::outbound::{
     ClientError, MtlsConnector,
-    client::TcpConnector,
-    stream::{ConnectionStats, Watched},
+    connect::{TcpConnector, Watched},
+    connection_stats::ConnectionStats,
 };
 
 /// Opens the connections of a pool.
-pub(in super::super) enum Connector {
+pub(in crate::outbound) enum Connector {
     Tls(MtlsConnector<TcpConnector>),
     Plain(TcpConnector),
 }
@@ -42,42 +40,7 @@ pub(super) enum Opened<B> {
 pub(super) struct Http1<B> {
     pub(super) sender: http1::SendRequest<B>,
     pub(super) stats: ConnectionStats,
-    pub(super) open: Arc<Open>,
-}
-
-/// Counts a connection as open; owned by its task and by a tunnel. It does not own the pool: dropping the last
-/// reference to a pool closes its idle connections.
-pub(super) struct Open {
-    meters: Arc<Meters>,
-    force_close: Arc<ForceClose>,
-    _permits: Vec<OwnedSemaphorePermit>,
-}
-
-impl Open {
-    pub(super) fn new(
-        meters: Arc<Meters>,
-        force_close: Arc<ForceClose>,
-        permits: Vec<OwnedSemaphorePermit>,
-    ) -> Self {
-        meters.opened();
-        Self { meters, force_close, _permits: permits }
-    }
-
-    pub(super) fn force_close(&self) -> &ForceClose {
-        &self.force_close
-    }
-
-    /// Completes when the connection must end.
-    #[cfg(feature = "proxy")]
-    pub(super) async fn force_closed(&self) {
-        self.force_close.wait().await;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.meters.closed();
-    }
+    pub(super) guard: Arc<ConnectionGuard>,
 }
 
 impl Connector {
@@ -85,7 +48,7 @@ impl Connector {
     pub(super) async fn open<B>(
         &self,
         uri: Uri,
-        open: Open,
+        guard: ConnectionGuard,
         availability: &Arc<Availability>,
     ) -> Result<Opened<B>, ClientError>
     where
@@ -99,10 +62,10 @@ impl Connector {
                 poll_fn(|cx| connector.poll_ready(cx)).await?;
                 let stream = connector.call(uri).await?;
                 let stats = stream.stats().clone();
-                open.meters.handshake_completed(stream.is_resumed());
+                guard.meters.handshake_completed(stream.is_resumed());
                 match stream.is_http2() {
-                    true => http2::open(stream, stats, open, availability.clone()).await.map(Opened::Http2),
-                    false => http1(stream, stats, open).await,
+                    true => http2::open(stream, stats, guard, availability.clone()).await.map(Opened::Http2),
+                    false => http1(stream, stats, guard).await,
                 }
             }
             Self::Plain(connector) => {
@@ -111,13 +74,13 @@ impl Connector {
                 let stream = connector.call(uri).await.map_err(ClientError::connecting)?;
                 let stream = Watched::new(stream.into_inner());
                 let stats = stream.stats().clone();
-                http1(TokioIo::new(stream), stats, open).await
+                http1(TokioIo::new(stream), stats, guard).await
             }
         }
     }
 }
 
-async fn http1<T, B>(io: T, stats: ConnectionStats, open: Open) -> Result<Opened<B>, ClientError>
+async fn http1<T, B>(io: T, stats: ConnectionStats, guard: ConnectionGuard) -> Result<Opened<B>, ClientError>
 where
     T: Read + Write + Unpin + Send + 'static,
     B: Body + Send + 'static,
@@ -129,16 +92,16 @@ where
         .handshake(io)
         .await
         .map_err(|error| ClientError::opening(error, &stats))?;
-    let open = Arc::new(open);
-    let guard = open.clone();
-    open.force_close.spawn(async move {
+    let guard = Arc::new(guard);
+    let of_task = guard.clone();
+    guard.force_close().spawn(async move {
         // The request in flight, if there is one, reports the error.
         let _ = connection.with_upgrades().await;
-        drop(guard);
+        drop(of_task);
     });
     // Until its task has run once the connection appears busy. A closed connection fails the request that uses it.
     let _ = sender.ready().await;
-    Ok(Opened::Http1(Http1 { sender, stats, open }))
+    Ok(Opened::Http1(Http1 { sender, stats, guard }))
 }
 
 impl<B> Http1<B> {

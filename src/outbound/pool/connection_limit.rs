@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::meters::Meters;
 
 /// Connection limit: of one upstream under all identities, or of all upstreams.
-pub(in super::super) struct ConnectionLimit {
+pub(in crate::outbound) struct ConnectionLimit {
     free: Arc<Semaphore>,
     /// Number of waiting attempts; read on every request.
     waiting: AtomicUsize,
@@ -17,7 +17,7 @@ pub(in super::super) struct ConnectionLimit {
 }
 
 impl ConnectionLimit {
-    pub(in super::super) fn new(connections: usize) -> Self {
+    pub(in crate::outbound) fn new(connections: usize) -> Self {
         let free = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
         Self { free, waiting: AtomicUsize::new(0), pools: Mutex::default() }
     }

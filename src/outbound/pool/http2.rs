@@ -18,8 +18,8 @@ use hyper::{
 use hyper_util::rt::TokioTimer;
 use tokio::time::Instant;
 
-use super::{availability::Availability, connection::Open};
-use crate::outbound::{ClientError, stream::ConnectionStats};
+use super::{availability::Availability, connection_guard::ConnectionGuard};
+use crate::outbound::{ClientError, connection_stats::ConnectionStats};
 
 /// Limit of a response head in bytes, counted as RFC 9113, section 6.5.2.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
@@ -59,7 +59,7 @@ pub(super) struct Stream<B>(Arc<Http2<B>>);
 pub(super) async fn open<T, B>(
     io: T,
     stats: ConnectionStats,
-    open: Open,
+    guard: ConnectionGuard,
     availability: Arc<Availability>,
 ) -> Result<Arc<Http2<B>>, ClientError>
 where
@@ -68,8 +68,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let open = Arc::new(open);
-    let tasks = Tasks { open: open.clone(), is_connected: Arc::default() };
+    let guard = Arc::new(guard);
+    let tasks = Tasks { guard: guard.clone(), is_connected: Arc::default() };
     let mut builder = http2::Builder::new(tasks.clone());
     builder
         .timer(TokioTimer::new())
@@ -91,8 +91,8 @@ where
         idle_since: Mutex::new(Instant::now()),
         availability: availability.clone(),
     });
-    let guard = open.clone();
-    open.force_close().spawn(async move {
+    let of_task = guard.clone();
+    guard.force_close().spawn(async move {
         // At its end requests that wait for a stream look for another connection.
         let _guard = NotifyOnDrop(availability.clone());
         {
@@ -118,7 +118,7 @@ where
                 }
             }
         }
-        drop(guard);
+        drop(of_task);
     });
     Ok(shared)
 }
@@ -135,7 +135,7 @@ async fn settings_arrived(stats: &ConnectionStats, polls: usize) {
 /// close; all other tasks end with it.
 #[derive(Clone)]
 struct Tasks {
-    open: Arc<Open>,
+    guard: Arc<ConnectionGuard>,
     is_connected: Arc<AtomicBool>,
 }
 
@@ -149,10 +149,10 @@ where
             tokio::spawn(task);
             return;
         }
-        let open = self.open.clone();
-        self.open.force_close().spawn(async move {
+        let guard = self.guard.clone();
+        self.guard.force_close().spawn(async move {
             task.await;
-            drop(open);
+            drop(guard);
         });
     }
 }

@@ -7,14 +7,12 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::{
-    Pool, UpstreamBody,
-    body::ReturnToPool,
-    connection::{Http1, Open},
+    Pool, UpstreamBody, body::ReturnToPool, connection::Http1, connection_guard::ConnectionGuard,
     http2::Stream,
 };
 use crate::outbound::ClientError;
 
-pub(in super::super) struct Lease<B> {
+pub(in crate::outbound) struct Lease<B> {
     pool: Arc<Pool<B>>,
     kind: LeaseKind<B>,
 }
@@ -25,10 +23,10 @@ enum LeaseKind<B> {
 }
 
 /// A request that failed.
-pub(in super::super) struct Unsent<B> {
-    pub(in super::super) error: ClientError,
+pub(in crate::outbound) struct Unsent<B> {
+    pub(in crate::outbound) error: ClientError,
     /// The unchanged request, if none of it was sent.
-    pub(in super::super) request: Option<Box<Request<B>>>,
+    pub(in crate::outbound) request: Option<Box<Request<B>>>,
 }
 
 impl<B> Unsent<B> {
@@ -41,7 +39,8 @@ impl<B> Unsent<B> {
 /// Keeps the connection of a tunnel counted as open, and signals its forced end.
 #[derive(Clone)]
 pub(crate) struct TunnelGuard(
-    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "owned until the tunnel ends"))] Arc<Open>,
+    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "owned until the tunnel ends"))]
+    Arc<ConnectionGuard>,
 );
 
 #[cfg(feature = "proxy")]
@@ -65,14 +64,14 @@ where
     }
 
     /// Returns an unused connection to the pool.
-    pub(in super::super) fn give_back(self) {
+    pub(in crate::outbound) fn give_back(self) {
         if let LeaseKind::Http1(connection) = self.kind {
             self.pool.put(connection);
         }
     }
 
     /// Sends a request whose URI is absolute.
-    pub(in super::super) async fn send(
+    pub(in crate::outbound) async fn send(
         self,
         mut request: Request<B>,
         allows_missing_close_notify: bool,
@@ -192,7 +191,7 @@ where
 {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         connection.stats.allow_missing_close_notify(false);
-        response.extensions_mut().insert(TunnelGuard(connection.open));
+        response.extensions_mut().insert(TunnelGuard(connection.guard));
         return response.map(|body| UpstreamBody::new(body, pool.meters.clone(), None));
     }
     let meters = pool.meters.clone();

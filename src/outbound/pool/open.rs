@@ -9,11 +9,8 @@ use tokio::{
 };
 
 use super::{
-    AttemptResult, PendingAttempt, Pool, Protocol, State,
-    availability::Waiting,
-    connection::{Open, Opened},
-    http2::Http2,
-    lease::Lease,
+    AttemptResult, PendingAttempt, Pool, Protocol, State, availability::Waiting, connection::Opened,
+    connection_guard::ConnectionGuard, http2::Http2, lease::Lease,
 };
 use crate::outbound::{ClientError, ClientErrorKind};
 
@@ -44,7 +41,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// Returns a new connection, or one that became free meanwhile.
-    pub(in super::super) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
+    pub(in crate::outbound) async fn connect(self: &Arc<Self>) -> Result<Lease<B>, ClientError> {
         let since = Instant::now();
         let waiting = self.availability.wait();
         let silent_closes = self.state().silent_closes;
@@ -176,8 +173,8 @@ where
             };
             permits.extend(permit);
         }
-        let open = Open::new(self.meters.clone(), self.force_close.clone(), permits);
-        let opened = self.parts.connector.open(self.uri.clone(), open, &self.availability).await?;
+        let guard = ConnectionGuard::new(self.meters.clone(), self.force_close.clone(), permits);
+        let opened = self.parts.connector.open(self.uri.clone(), guard, &self.availability).await?;
         self.state().protocol = match opened {
             Opened::Http1(_) => Protocol::Http1,
             Opened::Http2(_) => Protocol::Http2,

@@ -7,14 +7,14 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tower_mtls::{
     apim::RequestFacts,
     certificate::{Clock, Presented, SystemClock, Timestamp},
-    pem,
+    keys::pem,
+    proxy::NormalizedPath,
 };
 
 use super::ExplainArgs;
 use crate::{
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
     load::{self, BuiltApis},
-    path,
     serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
@@ -42,7 +42,8 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
         let errors = findings.iter().filter(|finding| finding.is_error());
         return Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     };
-    let path = path::normalise(&args.route).map_err(|error| format!("--route {:?}: {error}", args.route))?;
+    let path =
+        NormalizedPath::parse(&args.route).map_err(|error| format!("--route {:?}: {error}", args.route))?;
     // The content of the store is not known here.
     let routing = RoutingSnapshot::new(Arc::new(loaded.file_routes), BuiltApis::default());
     let route = routing.find(args.host.as_deref(), &path).map_err(|error| match error {
@@ -77,7 +78,7 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
             Ok((text, !is_rejected || route.is_shadow))
         }
         RoutePolicy::Document(document) => {
-            let request = request(args, &path.path)?;
+            let request = request(args, path.as_str())?;
             let facts = RequestFacts::new(&request, &presented).with_remote(args.remote);
             let explanation = document.explain(&facts, now);
             let mut text = explanation.to_string();

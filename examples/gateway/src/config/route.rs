@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use toml::de::DeValue;
+use tower_mtls::proxy::NormalizedPath;
 
 use super::client_certificate::{self, CertificateRules};
 use super::diagnostic::quoted;
@@ -16,7 +17,6 @@ use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
 use super::upstream::{Scheme, UpstreamUrl};
 use super::upstream_tls::{self, UpstreamTls};
-use crate::path;
 
 /// The keys of `[[routes]]`.
 pub(crate) const KEYS: &[&str] = &[
@@ -216,8 +216,8 @@ fn read(
 fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
     let report = section.report;
     let text = section.required("path", "/")?;
-    let remedy = match path::normalise(&text) {
-        Ok(normal) if normal.path != *text => format!("write {}", quoted(&normal.path)),
+    let remedy = match NormalizedPath::parse(&text) {
+        Ok(normal) if normal.as_str() != *text => format!("write {}", quoted(normal.as_str())),
         _ => "write a plain path such as /orders".to_owned(),
     };
     if text.contains('*') {
@@ -232,11 +232,11 @@ fn read_path(section: &mut Section<'_, '_>) -> Option<Located<String>> {
         report.warning(text.line, &text.key, problem, remedy);
     }
     checked(report, text, &remedy, |text| {
-        let normal = path::normalise(text).map_err(|error| error.to_string())?;
-        if normal.has_empty_segments {
+        let normal = NormalizedPath::parse(text).map_err(|error| error.to_string())?;
+        if normal.has_empty_segments() {
             return Err("has an empty segment".to_owned());
         }
-        if normal.path != text {
+        if normal.as_str() != text {
             return Err("is not in normal form".to_owned());
         }
         match text.strip_suffix('/') {

@@ -1,8 +1,9 @@
 //! The URL of an upstream.
 
+use tower_mtls::proxy::NormalizedPath;
+
 use super::diagnostic::quoted;
 use super::names;
-use crate::path;
 
 /// Scheme of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,12 +113,12 @@ fn read_path(path: &str) -> Result<String, String> {
     if path.is_empty() || path == "/" {
         return Ok(String::new());
     }
-    let normal = path::normalise(path).map_err(|error| error.to_string())?;
-    if normal.has_empty_segments {
+    let normal = NormalizedPath::parse(path).map_err(|error| error.to_string())?;
+    if normal.has_empty_segments() {
         return Err("has an empty path segment".to_owned());
     }
-    if normal.path != path {
-        return Err(format!("has a path whose normal form is {}", quoted(&normal.path)));
+    if normal.as_str() != path {
+        return Err(format!("has a path whose normal form is {}", quoted(normal.as_str())));
     }
     Ok(path.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use tower_mtls::{
     certificate::{Clock, DistinguishedName, SystemClock, Timestamp},
-    pem,
+    keys::pem,
 };
 use x509_parser::{
     certificate::X509Certificate,

@@ -6,7 +6,7 @@ use tower_mtls::{
     ClientIdentity,
     certificate::{Clock, SystemClock},
     identity::IdentityError,
-    identity::KeyPairError,
+    keys::KeyPairError,
 };
 
 use super::{

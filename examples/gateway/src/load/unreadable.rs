@@ -2,7 +2,7 @@
 
 use std::{fmt, fs};
 
-use tower_mtls::pem::PemError;
+use tower_mtls::keys::pem::PemError;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::files::Findings;

@@ -24,7 +24,7 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
-use tower_mtls::inbound::is_grpc;
+use tower_mtls::request::is_grpc;
 
 pub(super) use self::{download::Download, upload::Upload};
 use self::{

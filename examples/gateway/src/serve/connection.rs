@@ -12,7 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Service, ServiceExt, service_fn};
-use tower_mtls::{acceptor::MtlsStream, inbound::is_grpc, proxy::TunnelSlot};
+use tower_mtls::{acceptor::MtlsStream, proxy::TunnelSlot, request::is_grpc};
 
 use super::{
     activity::{Activity, InFlight, TimeoutKind, Timeouts},

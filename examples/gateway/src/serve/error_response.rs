@@ -5,7 +5,10 @@ use std::{error::Error, fmt};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use tower_mtls::outbound::{ClientError, ClientErrorKind};
+use tower_mtls::{
+    outbound::{ClientError, ClientErrorKind},
+    request::grpc_error,
+};
 
 use super::strict_http1::is_malformed_body;
 
@@ -21,21 +24,7 @@ fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>>
 
 /// Returns the trailers-only gRPC response for an error response.
 pub(super) fn to_grpc(status: StatusCode, code: &'static str) -> Response<Full<Bytes>> {
-    let number = match status.as_u16() {
-        // INTERNAL, UNIMPLEMENTED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE and UNKNOWN.
-        400 => "13",
-        404 | 405 | 501 => "12",
-        408 | 504 => "4",
-        413 | 414 | 431 => "8",
-        502 | 503 => "14",
-        _ => "2",
-    };
-    let mut response = Response::new(Full::default());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from_static(number));
-    headers.insert("grpc-message", HeaderValue::from_static(code));
-    response
+    grpc_error(status, HeaderValue::from_static(code)).map(|()| Full::default())
 }
 
 /// Reason for which a request is not routed.

@@ -2,10 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use http::{HeaderMap, Request, Uri, Version, header, uri::PathAndQuery};
+use http::{HeaderMap, Request, Version, header};
+use tower_mtls::proxy::NormalizedPath;
 
 use super::{body::CallerBody, error_response::RoutingError};
-use crate::path::{self, Normalised};
 
 pub(super) fn target_length(request: &Request<CallerBody>) -> usize {
     request.uri().path_and_query().map_or(0, |target| target.as_str().len())
@@ -24,33 +24,11 @@ pub(super) fn is_only_chunked(headers: &HeaderMap) -> bool {
     first.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
-pub(super) fn normalise(path: &str) -> Result<Normalised<'_>, RoutingError> {
-    path::normalise(path).map_err(|reason| {
+pub(super) fn normalized_path(path: &str) -> Result<NormalizedPath<'_>, RoutingError> {
+    NormalizedPath::parse(path).map_err(|reason| {
         tracing::debug!(%reason, "ambiguous path");
         RoutingError::AmbiguousPath
     })
-}
-
-/// Returns true if an upstream could find path parameters in the path.
-pub(super) fn has_parameters(path: &str) -> bool {
-    path.contains(';') || path.contains("%3B")
-}
-
-/// Returns the path with each segment truncated at its first `;`.
-pub(super) fn without_parameters(path: &str) -> String {
-    let name = |segment: &str| segment.replace("%3B", ";").split(';').next().unwrap_or_default().to_owned();
-    path.split('/').map(name).collect::<Vec<_>>().join("/")
-}
-
-/// Returns the path with each run of slashes merged into one.
-pub(super) fn without_empty_segments(path: &str) -> String {
-    let mut merged = String::with_capacity(path.len());
-    for character in path.chars() {
-        if character != '/' || !merged.ends_with('/') {
-            merged.push(character);
-        }
-    }
-    merged
 }
 
 /// Returns the requested host: the URI's, or else the Host field's.
@@ -89,35 +67,4 @@ fn is_host(host: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     name.split('.').all(is_label) && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-pub(super) fn with_path(uri: &Uri, path: String) -> Option<Uri> {
-    let mut parts = uri.clone().into_parts();
-    let path_and_query = match uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    };
-    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
-    Uri::from_parts(parts).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_of_slashes_are_merged_into_one() {
-        for (path, merged) in [
-            ("/", "/"),
-            ("//", "/"),
-            ("/orders", "/orders"),
-            ("//orders", "/orders"),
-            ("/a//b", "/a/b"),
-            ("/a///b//", "/a/b/"),
-            ("/a/b/", "/a/b/"),
-            ("/a%2Fb", "/a%2Fb"),
-        ] {
-            assert_eq!(without_empty_segments(path), merged, "{path}");
-        }
-    }
 }

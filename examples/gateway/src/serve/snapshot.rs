@@ -1,6 +1,6 @@
 //! Routing snapshots: path rules, route table, and the layers of each route.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -10,10 +10,11 @@ use tower::{ServiceExt, retry::Retry};
 use tower_mtls::{
     ClientIdentity, MtlsClient, Policy, RequireCertificate, UpstreamTrust,
     apim::{ApimPolicy, Document, ForwardingService},
-    inbound::{ResponseBody, is_grpc},
+    inbound::ResponseBody,
     outbound::{IdentityService, RetryIdempotent, UpstreamBody},
-    proxy::{ProxyBody, ReverseProxy},
+    proxy::{NormalizedPath, ProxyBody, ReverseProxy},
     remote_addr,
+    request::is_grpc,
 };
 
 use super::{
@@ -21,10 +22,7 @@ use super::{
     bounds::{Bounded, Download, Upload},
     error_response::{RoutingError, to_grpc},
     expiry::Expiry,
-    head::{
-        has_parameters, head_size, host, is_only_chunked, normalise, target_length, with_path,
-        without_empty_segments, without_parameters,
-    },
+    head::{head_size, host, is_only_chunked, normalized_path, target_length},
     identity_selector::{IdentitySelector, SelectorValue},
     metrics::{self, Exchange, RouteMetrics},
     unverified::Unverified,
@@ -32,7 +30,6 @@ use super::{
 use crate::{
     load::{ApiContext, BuiltApis},
     log,
-    path::Normalised,
     routes::RouteTable,
     store::{CertificateUse, CertificateUses, DocumentCertificates},
 };
@@ -222,21 +219,21 @@ impl RoutingSnapshot {
     }
 
     /// Returns the route for this host and path.
-    pub(crate) fn find(&self, host: Option<&str>, path: &Normalised<'_>) -> Result<&Route, RoutingError> {
-        let found = self.table.find(host, &path.path);
-        let is_same = |path: &str| self.table.find(host, path) == found;
+    pub(crate) fn find(&self, host: Option<&str>, path: &NormalizedPath<'_>) -> Result<&Route, RoutingError> {
+        let found = self.table.find(host, path.as_str());
+        let is_same = |path: &NormalizedPath<'_>| self.table.find(host, path.as_str()) == found;
         // An upstream that ignores path parameters must see a path of the same route.
-        let plain = has_parameters(&path.path).then(|| without_parameters(&path.path));
+        let plain = path.has_parameters().then(|| path.without_parameters());
         if plain.as_ref().is_some_and(|plain| !is_same(plain)) {
             return Err(RoutingError::AmbiguousPath);
         }
         let index = found.ok_or(RoutingError::NoRoute)?;
         let route =
             self.routes.get(index).ok_or(RoutingError::NoRoute)?.as_deref().ok_or(RoutingError::BrokenApi)?;
-        if path.has_empty_segments {
+        if path.has_empty_segments() {
             // The same for an upstream that merges empty segments.
-            let mut paths = [Some(path.path.as_ref()), plain.as_deref()].into_iter().flatten();
-            if !route.allow_empty_segments || !paths.all(|path| is_same(&without_empty_segments(path))) {
+            let mut paths = [Some(path), plain.as_ref()].into_iter().flatten();
+            if !route.allow_empty_segments || !paths.all(|path| is_same(&path.without_empty_segments())) {
                 return Err(RoutingError::AmbiguousPath);
             }
         }
@@ -248,7 +245,7 @@ impl RoutingSnapshot {
         self.routes.get(self.table.find(host, path)?)?.as_deref()
     }
 
-    /// Finds the route, and normalises the request's path, so that rules, routing and upstream use the same path.
+    /// Finds the route, and normalizes the request's path, so that rules, routing and upstream use the same path.
     fn route(&self, request: &mut Request<CallerBody>) -> Result<&Route, RoutingError> {
         if request.method() == Method::CONNECT {
             return Err(RoutingError::Connect);
@@ -262,10 +259,10 @@ impl RoutingSnapshot {
         if !is_only_chunked(request.headers()) {
             return Err(RoutingError::TransferCoding);
         }
-        let normal = normalise(request.uri().path())?;
+        let normal = normalized_path(request.uri().path())?;
         let route = self.find(host(request)?, &normal)?;
-        if let Cow::Owned(path) = normal.path {
-            *request.uri_mut() = with_path(request.uri(), path).ok_or(RoutingError::AmbiguousPath)?;
+        if normal.as_str() != request.uri().path() {
+            *request.uri_mut() = normal.replace_in(request.uri()).ok_or(RoutingError::AmbiguousPath)?;
         }
         Ok(route)
     }

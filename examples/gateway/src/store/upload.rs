@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rustls::pki_types::PrivateKeyDer;
-use tower_mtls::{Certificate, ClientIdentity, identity::IdentityError, pem};
+use tower_mtls::{Certificate, ClientIdentity, identity::IdentityError, keys::pem};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The contents of a file, and its password.

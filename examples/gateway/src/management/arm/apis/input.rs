@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value as Json;
+use tower_mtls::proxy::NormalizedPath;
 
 use super::super::{ApiError, body::PropertyNames};
-use crate::{
-    path,
-    store::{Api, Id},
-};
+use crate::store::{Api, Id};
 
 pub(super) static NAMES: PropertyNames = PropertyNames {
     known: &[
@@ -189,15 +187,15 @@ fn route_path(path: &str) -> Result<String, String> {
     let bare = path.strip_prefix('/').unwrap_or(path);
     let bare = bare.strip_suffix('/').unwrap_or(bare);
     let route = format!("/{bare}");
-    let normal = path::normalise(&route).map_err(|error| error.to_string())?;
-    if normal.has_empty_segments || bare.ends_with('/') {
+    let normal = NormalizedPath::parse(&route).map_err(|error| error.to_string())?;
+    if normal.has_empty_segments() || bare.ends_with('/') {
         return Err("has an empty segment".into());
     }
     if bare.contains(['{', '}', '*']) {
         return Err("must not be a template: the API includes all paths below its path".into());
     }
-    if normal.path != route || bare.contains(['?', '#']) {
-        return Err(format!("is not normalized; write it like {}", normal.path));
+    if normal.as_str() != route || bare.contains(['?', '#']) {
+        return Err(format!("is not normalized; write it like {}", normal.as_str()));
     }
     Ok(route)
 }
