@@ -3,7 +3,6 @@
 
 mod edits;
 mod retire;
-mod status;
 mod unguarded;
 mod watch;
 
@@ -19,12 +18,12 @@ use std::{
 use tokio::{task::spawn_blocking, time};
 use tower_mtls::certificate::{Clock, SystemClock};
 
-pub(crate) use self::status::Status;
 use self::{edits::Edits, retire::retire, watch::Watch};
 use crate::{
     config::{Diagnostic, Severity},
     load::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     serve::Server,
+    status::Status,
 };
 
 /// Read time of the files after which a warning is logged.

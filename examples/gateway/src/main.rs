@@ -4,6 +4,7 @@ mod command;
 mod config;
 mod demo;
 mod file;
+mod host;
 mod live;
 mod load;
 mod log;
@@ -11,6 +12,7 @@ mod management;
 mod path;
 mod routes;
 mod serve;
+mod status;
 mod store;
 
 use std::process::ExitCode;

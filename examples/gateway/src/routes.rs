@@ -1,8 +1,8 @@
 //! Route table: routes with the request's host first, then routes without a host; longest path prefix of whole segments.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::Ipv6Addr;
+
+use crate::host::normal_host;
 
 /// Routes by host and path.
 ///
@@ -72,37 +72,6 @@ impl Paths {
             }
             (prefix, _) = prefix.rsplit_once('/')?;
         }
-    }
-}
-
-/// Normalises a host: lower case, without port and without one trailing dot; an IPv6 address in brackets and in its
-/// shortest form.
-pub(crate) fn normal_host(host: &str) -> Cow<'_, str> {
-    if let Some((address, port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
-        return match address.parse::<Ipv6Addr>() {
-            Ok(address) if is_port => Cow::Owned(format!("[{address}]")),
-            _ => lower_case(host),
-        };
-    }
-    let name = match host.split_once(':') {
-        Some((name, port)) if is_digits(port) => name,
-        _ => host,
-    };
-    lower_case(name.strip_suffix('.').unwrap_or(name))
-}
-
-/// Returns true for digits and for the empty string: `host:` means the default port.
-fn is_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Converts ASCII letters to lower case.
-fn lower_case(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
     }
 }
 
@@ -183,12 +152,5 @@ mod tests {
     #[test]
     fn first_of_two_equal_routes_is_used() {
         assert_eq!(table(&[(None, "/a"), (None, "/a/")]).find(None, "/a"), Some(0));
-    }
-
-    #[test]
-    fn lower_case_host_is_not_copied() {
-        for host in ["api.example.com", "api.example.com.:8443", "10.0.0.1"] {
-            assert!(matches!(normal_host(host), Cow::Borrowed(_)), "{host}");
-        }
     }
 }

@@ -54,9 +54,9 @@ pub(crate) use self::{
 };
 use crate::{
     config::{Diagnostic, Limits, Severity},
-    live::Status,
     load::{BuiltApis, Endpoint, Loaded},
     management::{self, Access},
+    status::Status,
     store::CurrentStore,
 };
 

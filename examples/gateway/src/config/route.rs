@@ -36,7 +36,7 @@ pub(crate) const KEYS: &[&str] = &[
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteConfig {
-    /// The host in its normal form (see [`crate::routes::normal_host`]); None: any.
+    /// The host in its normal form (see [`crate::host::normal_host`]); None: any.
     pub(crate) host: Option<Located<String>>,
     /// The normalized path, without trailing `/` unless it is the root.
     pub(crate) path: Located<String>,

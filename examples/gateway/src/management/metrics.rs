@@ -8,8 +8,8 @@ use metrics_exporter_prometheus::{
 use tower_mtls::certificate::{Clock, SystemClock};
 
 use crate::{
-    live::Status,
     serve::{self, CertificateOwner, RoutingSnapshot},
+    status::Status,
     store::CurrentStore,
 };
 

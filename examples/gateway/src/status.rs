@@ -31,18 +31,18 @@ impl Status {
     }
 
     /// Records a successful load.
-    pub(super) fn fresh(&self, now: Timestamp) {
+    pub(crate) fn fresh(&self, now: Timestamp) {
         self.last_load.store(now.as_unix(), Ordering::Relaxed);
         *self.stale_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Records a failed load. The time of the first one counts.
-    pub(super) fn stale(&self) {
+    pub(crate) fn stale(&self) {
         self.stale_since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
     /// Records whether the configuration file was edited in place and not loaded since. Returns the previous value.
-    pub(super) fn edited(&self, is_edited: bool) -> bool {
+    pub(crate) fn edited(&self, is_edited: bool) -> bool {
         let mut since = self.edited_since.lock().unwrap_or_else(PoisonError::into_inner);
         let was_edited = since.is_some();
         *since = if is_edited { since.or_else(|| Some(Instant::now())) } else { None };
@@ -50,7 +50,7 @@ impl Status {
     }
 
     /// Whether the configuration file was edited in place and not loaded since.
-    pub(super) fn is_edited(&self) -> bool {
+    pub(crate) fn is_edited(&self) -> bool {
         self.edited_since.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 

@@ -1,4 +1,4 @@
-//! The log on standard error. Logging never waits for the reader of standard error: lines are queued for threads that
+//! The log on standard error, which imports no room. Logging never waits for the reader of standard error: lines are queued for threads that
 //! write them.
 //!
 //! 1. Lines about requests have a queue of their own, so that no caller can push out errors, reloads and changes of
