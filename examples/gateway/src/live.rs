@@ -20,8 +20,8 @@ use tower_mtls::certificate::{Clock, SystemClock};
 
 use self::{edits::Edits, retire::retire, watch::Watch};
 use crate::{
+    build::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     config::{Diagnostic, Severity},
-    load::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     serve::Server,
     status::Status,
 };
@@ -50,7 +50,7 @@ impl Files {
     pub(crate) fn load(file: &Path) -> (Option<(Loaded, Self)>, Vec<Diagnostic>) {
         let mut cache = Cache::default();
         let source = Source::read(file);
-        let LoadOutcome { loaded, findings, read } = load::load(&source, &mut cache);
+        let LoadOutcome { loaded, findings, read } = build::load(&source, &mut cache);
         cache.finish_load(true);
         let files = loaded.map(|loaded| {
             let files = Self {
@@ -145,7 +145,7 @@ impl Files {
         let loading = spawn_blocking(move || {
             let is_reused = reused.is_some();
             let source = reused.unwrap_or_else(|| Source::read(&file));
-            let outcome = load::load(&source, &mut cache.lock().unwrap_or_else(PoisonError::into_inner));
+            let outcome = build::load(&source, &mut cache.lock().unwrap_or_else(PoisonError::into_inner));
             let mut read = outcome.read.iter().filter(|(read, _)| !is_reused || **read != file);
             let is_torn = read.any(|(file, state)| Fingerprint::of(file) != *state);
             (source, outcome, is_torn)

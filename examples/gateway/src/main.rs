@@ -1,12 +1,12 @@
 //! A mutual-TLS API gateway built from tower-mtls layers.
 
+mod build;
 mod command;
 mod config;
 mod demo;
 mod file;
 mod host;
 mod live;
-mod load;
 mod log;
 mod management;
 mod path;

@@ -53,8 +53,8 @@ pub(crate) use self::{
     unverified::UnverifiedLayer,
 };
 use crate::{
+    build::{BuiltApis, Endpoint, Loaded},
     config::{Diagnostic, Limits, Severity},
-    load::{BuiltApis, Endpoint, Loaded},
     management::{self, Access},
     status::Status,
     store::CurrentStore,

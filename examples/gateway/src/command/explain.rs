@@ -12,8 +12,8 @@ use tower_mtls::{
 
 use super::ExplainArgs;
 use crate::{
+    build::{self, BuiltApis},
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
-    load::{self, BuiltApis},
     path,
     serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
@@ -36,8 +36,8 @@ pub(super) fn explain(args: &ExplainArgs) -> ExitCode {
 }
 
 fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
-    let load::LoadOutcome { loaded, findings, .. } =
-        load::load(&load::Source::read(&args.config), &mut load::Cache::default());
+    let build::LoadOutcome { loaded, findings, .. } =
+        build::load(&build::Source::read(&args.config), &mut build::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());
         return Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"));
@@ -72,7 +72,7 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
                 // A request that passes in shadow mode selects no identity.
                 let is_shadowed = is_rejected && route.is_shadow;
                 let selecting = if is_shadowed { &Presented::Nothing } else { &presented };
-                text.push_str(&load::explain_choice(&by, selecting));
+                text.push_str(&build::explain_choice(&by, selecting));
             }
             Ok((text, !is_rejected || route.is_shadow))
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
+    build::Loaded,
     live::{Files, HangupSignals},
-    load::Loaded,
     management,
     serve::Server,
 };

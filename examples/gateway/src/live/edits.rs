@@ -1,7 +1,7 @@
 //! Edits of the configuration file in place. They are not loaded automatically: half of a file can be valid, and lack the
 //! rules that guard a route.
 
-use crate::load::Fingerprint;
+use crate::build::Fingerprint;
 
 /// State of the file that was loaded last, as of the latest poll.
 #[derive(Debug, Default)]

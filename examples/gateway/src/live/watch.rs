@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::load::Fingerprints;
+use crate::build::Fingerprints;
 
 /// Interval of polls. A change must be equal in two polls before the files are read.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -80,7 +80,7 @@ mod tests {
     use std::io::ErrorKind;
 
     use super::*;
-    use crate::load::Fingerprint;
+    use crate::build::Fingerprint;
 
     const ONE: Fingerprint = Fingerprint::Absent(ErrorKind::NotFound);
     const TWO: Fingerprint = Fingerprint::Absent(ErrorKind::PermissionDenied);

@@ -30,7 +30,7 @@ use super::{
     unverified::Unverified,
 };
 use crate::{
-    load::{ApiContext, BuiltApis},
+    build::{ApiContext, BuiltApis},
     log,
     path::Normalised,
     routes::RouteTable,

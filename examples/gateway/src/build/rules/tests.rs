@@ -9,7 +9,7 @@ use tower_mtls::{
 };
 
 use super::*;
-use crate::{config, load::cache::Digest};
+use crate::{build::cache::Digest, config};
 
 /// A CA, a certificate that it signed, and one with the same names that it did not sign.
 struct Pki {
