@@ -4,6 +4,7 @@ mod build;
 mod command;
 mod config;
 mod demo;
+mod edge;
 mod file;
 mod host;
 mod live;

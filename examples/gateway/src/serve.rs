@@ -1,27 +1,14 @@
 //! The server: listeners, live replacement of the configuration, and drain.
 
-mod activity;
-mod body;
-mod bounds;
-mod connection;
-mod delivery;
-mod early_response;
-mod error_response;
+pub(crate) mod error_response;
 mod expiry;
-mod flush;
 mod head;
 mod identity_selector;
-mod limits;
-mod listener;
-mod listener_control;
-mod metrics;
+pub(crate) mod metrics;
 mod open_store;
 mod reload_checks;
-mod snapshot;
-mod strict_http1;
-mod tunnel;
+pub(crate) mod snapshot;
 mod unverified;
-mod watched_io;
 
 use std::{
     collections::BTreeMap,
@@ -36,18 +23,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{task::JoinSet, time};
 use tower::{ServiceExt, service_fn};
 
-use self::{
-    body::CallerBody,
-    limits::ConnectionLimit,
-    open_store::{OpenStore, lock, publish},
-};
+use self::open_store::{OpenStore, lock, publish};
 pub(crate) use self::{
-    bounds::Bounds,
     error_response::RoutingError,
     expiry::{CertificateOwner, Expiry, days_until},
     identity_selector::IdentitySelector,
-    limits::upstream_connections,
-    listener::Listener,
     metrics::{DURATION, RouteMetrics},
     snapshot::{Client, FileRoutes, Route, RouteFacts, RoutePolicy, RouteService, RoutingSnapshot},
     unverified::UnverifiedLayer,
@@ -55,6 +35,7 @@ pub(crate) use self::{
 use crate::{
     build::{BuiltApis, Endpoint, Loaded},
     config::{Diagnostic, Limits, Severity},
+    edge::{self, CallerBody, ConnectionLimit, Listener},
     management::{self, Access},
     status::Status,
     store::CurrentStore,
@@ -255,7 +236,7 @@ impl Server {
             router.oneshot(request)
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-        let (limits, connection_limit) = (management_limits(limits), limits::management_limit());
+        let (limits, connection_limit) = (management_limits(limits), edge::management_limit());
         let listener = Listener::bind("management", address, tls, limits, connection_limit, service).await?;
         Ok(ManagementListener { listener, router })
     }
@@ -314,7 +295,7 @@ async fn bind(
     endpoint: &Endpoint,
     limits: Limits,
 ) -> std::io::Result<Listener> {
-    let default = limits::caller_limit();
+    let default = edge::caller_limit();
     let connection_limit = ConnectionLimit {
         connections: limits.max_connections.unwrap_or(default.connections),
         handshakes: limits.max_handshakes.unwrap_or(default.handshakes),

@@ -23,7 +23,8 @@ use self::{
 use super::{api_trust::ApiTrust, choice::IdentityResolver, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
-    serve::{Bounds, Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
+    edge::Bounds,
+    serve::{Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
     store::{Api, Backend, CertificateUse, Id, Item, ItemError, ItemField, Policy, Settings},
 };
 

@@ -52,8 +52,9 @@ pub(crate) use self::{
 };
 use crate::{
     config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
+    edge::upstream_connections,
     management::Access,
-    serve::{Client, Expiry, FileRoutes, Route, upstream_connections},
+    serve::{Client, Expiry, FileRoutes, Route},
     store::{CertificateUse, CurrentStore},
 };
 

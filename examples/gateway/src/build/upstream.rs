@@ -31,9 +31,9 @@ use crate::{
         BY_REQUEST, Config, FilePath, IdentitySource, Located, Mode, Proxy, RouteConfig, RouteIdentity,
         Scheme, UpstreamUrl, Verify, quoted,
     },
+    edge::Bounds,
     serve::{
-        Bounds, Client, IdentitySelector, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService,
-        UnverifiedLayer,
+        Client, IdentitySelector, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer,
     },
     store::CurrentStore,
 };

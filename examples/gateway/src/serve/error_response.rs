@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_mtls::outbound::{ClientError, ClientErrorKind};
 
-use super::strict_http1::is_malformed_body;
+use crate::edge::is_malformed_body;
 
 /// Returns a problem response. Title and code must not need JSON escapes.
 fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {

@@ -4,8 +4,11 @@ use std::net::Ipv6Addr;
 
 use http::{HeaderMap, Request, Uri, Version, header, uri::PathAndQuery};
 
-use super::{body::CallerBody, error_response::RoutingError};
-use crate::path::{self, Normalised};
+use super::error_response::RoutingError;
+use crate::{
+    edge::CallerBody,
+    path::{self, Normalised},
+};
 
 pub(super) fn target_length(request: &Request<CallerBody>) -> usize {
     request.uri().path_and_query().map_or(0, |target| target.as_str().len())

@@ -47,7 +47,7 @@ impl RouteMetrics {
 
     /// Counts an error response of the gateway.
     #[cold]
-    pub(super) fn failed(&self, code: &'static str) {
+    pub(crate) fn failed(&self, code: &'static str) {
         let labels = self.labels.iter().cloned().chain([Label::new("code", code)]);
         counter!(ERRORS, labels.collect::<Vec<_>>()).increment(1);
     }
@@ -61,22 +61,22 @@ impl fmt::Debug for RouteMetrics {
 
 /// Gauge of the open connections of one listener.
 #[derive(Clone)]
-pub(super) struct Connections(Gauge);
+pub(crate) struct Connections(Gauge);
 
 impl Connections {
-    pub(super) fn new(listener: &'static str) -> Self {
+    pub(crate) fn new(listener: &'static str) -> Self {
         Self(gauge!(CONNECTIONS, "listener" => listener))
     }
 
     /// Counts a connection until the returned guard is dropped.
-    pub(super) fn open(&self) -> OpenConnection {
+    pub(crate) fn open(&self) -> OpenConnection {
         self.0.increment(1);
         OpenConnection(self.0.clone())
     }
 }
 
 /// Drop guard of an open connection.
-pub(super) struct OpenConnection(Gauge);
+pub(crate) struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
@@ -86,34 +86,34 @@ impl Drop for OpenConnection {
 
 /// Counts a connection that was closed at a timeout.
 #[cold]
-pub(super) fn timed_out(timeout: &'static str) {
+pub(crate) fn timed_out(timeout: &'static str) {
     counter!(TIMED_OUT, "timeout" => timeout).increment(1);
 }
 
 /// Counts a request without a route.
 #[cold]
-pub(super) fn unrouted(code: &'static str) {
+pub(crate) fn unrouted(code: &'static str) {
     counter!(UNROUTED, "code" => code).increment(1);
 }
 
 /// One request, from its head to the end of its response body; counted on drop.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     facts: Arc<RouteFacts>,
     start: Instant,
     status: usize,
 }
 
 impl Exchange {
-    pub(super) fn begin(facts: Arc<RouteFacts>) -> Self {
+    pub(crate) fn begin(facts: Arc<RouteFacts>) -> Self {
         Self { facts, start: Instant::now(), status: NO_RESPONSE }
     }
 
-    pub(super) fn facts(&self) -> &RouteFacts {
+    pub(crate) fn facts(&self) -> &RouteFacts {
         &self.facts
     }
 
-    pub(super) fn set_status(&mut self, status: StatusCode) {
+    pub(crate) fn set_status(&mut self, status: StatusCode) {
         self.status = usize::from(status.as_u16() / 100).saturating_sub(1).min(NO_RESPONSE - 1);
     }
 }

@@ -17,8 +17,6 @@ use tower_mtls::{
 };
 
 use super::{
-    body::{CallerBody, GuardedBody},
-    bounds::{Bounded, Download, Upload},
     error_response::{RoutingError, to_grpc},
     expiry::Expiry,
     head::{
@@ -31,6 +29,7 @@ use super::{
 };
 use crate::{
     build::{ApiContext, BuiltApis},
+    edge::{Bounded, CallerBody, Download, GuardedBody, Upload},
     log,
     path::Normalised,
     routes::RouteTable,
@@ -40,7 +39,7 @@ use crate::{
 /// Maximum size of a request's head (target and fields), in bytes.
 ///
 /// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-pub(super) const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 
 /// Maximum length of a request's path and query, in bytes.
 const MAX_TARGET: usize = 16 * 1024;

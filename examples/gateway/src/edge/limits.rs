@@ -5,11 +5,11 @@ const RESERVED: usize = 64;
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ConnectionLimit {
-    pub(super) connections: usize,
-    pub(super) handshakes: usize,
+pub(crate) struct ConnectionLimit {
+    pub(crate) connections: usize,
+    pub(crate) handshakes: usize,
     /// At the limit, true: a new connection evicts the longest idle one; false: it waits.
-    pub(super) evicts_idle: bool,
+    pub(crate) evicts_idle: bool,
 }
 
 /// Returns the maximum number of connections to all upstreams together.
@@ -18,12 +18,12 @@ pub(crate) fn upstream_connections() -> usize {
 }
 
 /// Returns the limits of the listener for callers.
-pub(super) fn caller_limit() -> ConnectionLimit {
+pub(crate) fn caller_limit() -> ConnectionLimit {
     caller_share(open_files())
 }
 
 /// Returns the limits of the management listener.
-pub(super) fn management_limit() -> ConnectionLimit {
+pub(crate) fn management_limit() -> ConnectionLimit {
     let files = management_files(saturate(open_files()));
     ConnectionLimit { connections: files - files / 4, handshakes: files / 4, evicts_idle: true }
 }

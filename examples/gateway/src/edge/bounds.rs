@@ -26,12 +26,12 @@ use http_body::Body;
 use tower::{Layer, Service};
 use tower_mtls::inbound::is_grpc;
 
-pub(super) use self::{download::Download, upload::Upload};
+pub(crate) use self::{download::Download, upload::Upload};
 use self::{
     future::BoundedFuture,
     idle_timer::{IdleTimer, Progress},
 };
-use super::error_response::ForwardError;
+use crate::serve::error_response::ForwardError;
 
 /// Minimum `body_timeout` of gRPC requests.
 const MIN_GRPC_BODY_TIMEOUT: Duration = Duration::from_secs(5 * 60);

@@ -23,9 +23,8 @@ use super::{
     connection,
     limits::ConnectionLimit,
     listener_control::{ConnectionSignals, ListenerControl, listener_control},
-    metrics::Connections,
 };
-use crate::config::Limits;
+use crate::{config::Limits, serve::metrics::Connections};
 
 /// Interval at which a waiting connection tries to evict an idle one.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
@@ -42,7 +41,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds the address and serves it. `name` is the listener's name in metrics and logs.
-    pub(super) async fn bind<S, B>(
+    pub(crate) async fn bind<S, B>(
         name: &'static str,
         address: SocketAddr,
         tls: ServerTls,
@@ -75,18 +74,18 @@ impl Listener {
     }
 
     /// Returns the configured address, whose port can be 0.
-    pub(super) fn requested_address(&self) -> SocketAddr {
+    pub(crate) fn requested_address(&self) -> SocketAddr {
         self.requested
     }
 
     /// Replaces the TLS settings of new handshakes, and the limits of all connections.
-    pub(super) fn update(&self, tls: ServerTls, limits: Limits) {
+    pub(crate) fn update(&self, tls: ServerTls, limits: Limits) {
         self.tls.replace(tls);
         self.connections.set_limits(limits);
     }
 
     /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.
-    pub(super) async fn drain(mut self) {
+    pub(crate) async fn drain(mut self) {
         self.connections.drain();
         // An error is a panic of the task, which the panic hook has printed.
         let _ = (&mut self.task).await;

@@ -23,7 +23,8 @@ mod request_line;
 mod tests;
 mod validator;
 
-pub(super) use self::validator::{Http1Validator, is_malformed_body};
+pub(super) use self::validator::Http1Validator;
+pub(crate) use self::validator::is_malformed_body;
 use self::{
     chunks::ChunkScanner,
     fields::{FieldScanner, FieldSection},

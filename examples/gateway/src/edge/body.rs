@@ -79,7 +79,7 @@ impl Body for CallerBody {
 
 pin_project! {
     /// Body that owns a drop guard.
-    pub(super) struct GuardedBody<B, G> {
+    pub(crate) struct GuardedBody<B, G> {
         #[pin]
         body: B,
         guard: G,
@@ -87,7 +87,7 @@ pin_project! {
 }
 
 impl<B, G> GuardedBody<B, G> {
-    pub(super) fn new(body: B, guard: G) -> Self {
+    pub(crate) fn new(body: B, guard: G) -> Self {
         Self { body, guard }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     super::{Http1Validator, Scanner},
     streams::{Random, valid},
 };
-use crate::serve::{activity::Activity, watched_io::WatchedIo};
+use crate::edge::{activity::Activity, watched_io::WatchedIo};
 
 /// Serves a stream, sent in pieces of this size, with hyper. Returns target and body length of each complete request,
 /// and the responses.

@@ -21,12 +21,11 @@ use super::{
     delivery::DeliveredBody,
     early_response::EarlyResponse,
     listener_control::{ConnectionSettings, ConnectionSignals},
-    metrics,
-    snapshot::MAX_HEAD,
     strict_http1::Http1Validator,
     tunnel,
     watched_io::WatchedIo,
 };
+use crate::serve::{metrics, snapshot::MAX_HEAD};
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;

@@ -1,0 +1,23 @@
+//! Callers' connections: listeners, limits, timeouts, strict HTTP/1, and bodies. Imports `config` only.
+
+mod activity;
+mod body;
+mod bounds;
+mod connection;
+mod delivery;
+mod early_response;
+mod flush;
+mod limits;
+mod listener;
+mod listener_control;
+mod strict_http1;
+mod tunnel;
+mod watched_io;
+
+pub(crate) use self::{
+    body::{CallerBody, GuardedBody},
+    bounds::{Bounded, Bounds, Download, Upload},
+    limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
+    listener::Listener,
+    strict_http1::is_malformed_body,
+};
