@@ -11,7 +11,7 @@ mod live;
 mod log;
 mod management;
 mod path;
-mod routes;
+mod routing;
 mod serve;
 mod status;
 mod store;

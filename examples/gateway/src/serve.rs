@@ -1,14 +1,7 @@
 //! The server: listeners, live replacement of the configuration, and drain.
 
-pub(crate) mod error_response;
-mod expiry;
-mod head;
-mod identity_selector;
-pub(crate) mod metrics;
 mod open_store;
 mod reload_checks;
-pub(crate) mod snapshot;
-mod unverified;
 
 use std::{
     collections::BTreeMap,
@@ -24,19 +17,12 @@ use tokio::{task::JoinSet, time};
 use tower::{ServiceExt, service_fn};
 
 use self::open_store::{OpenStore, lock, publish};
-pub(crate) use self::{
-    error_response::RoutingError,
-    expiry::{CertificateOwner, Expiry, days_until},
-    identity_selector::IdentitySelector,
-    metrics::{DURATION, RouteMetrics},
-    snapshot::{Client, FileRoutes, Route, RouteFacts, RoutePolicy, RouteService, RoutingSnapshot},
-    unverified::UnverifiedLayer,
-};
 use crate::{
     build::{BuiltApis, Endpoint, Loaded},
     config::{Diagnostic, Limits, Severity},
     edge::{self, CallerBody, ConnectionLimit, Listener},
     management::{self, Access},
+    routing::{self, RoutingSnapshot},
     status::Status,
     store::CurrentStore,
 };
@@ -304,7 +290,7 @@ async fn bind(
     let snapshot = snapshot.clone();
     let service = service_fn(move |request: http::Request<CallerBody>| {
         let snapshot = snapshot.clone();
-        async move { Ok::<_, Infallible>(snapshot::respond(&snapshot, request).await) }
+        async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) }
     });
     let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
     Listener::bind("main", address, tls, limits, connection_limit, service).await

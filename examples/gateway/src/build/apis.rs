@@ -24,7 +24,7 @@ use super::{api_trust::ApiTrust, choice::IdentityResolver, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
-    serve::{Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
+    routing::{Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
     store::{Api, Backend, CertificateUse, Id, Item, ItemError, ItemField, Policy, Settings},
 };
 

@@ -14,7 +14,7 @@ use tower_mtls::{
 };
 
 use super::api_trust::ApiTrust;
-use crate::{serve::Client, store::CurrentStore};
+use crate::{routing::Client, store::CurrentStore};
 
 /// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use super::files::Findings;
 use crate::{
     config::{Located, Mode, RouteConfig},
-    routes::RouteTable,
+    routing::RouteTable,
 };
 
 /// Notes once that routing is case-sensitive, if a guarded route's path in another letter case matches an open route.

@@ -54,7 +54,7 @@ use crate::{
     config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
     edge::upstream_connections,
     management::Access,
-    serve::{Client, Expiry, FileRoutes, Route},
+    routing::{Client, Expiry, FileRoutes, Route},
     store::{CertificateUse, CurrentStore},
 };
 

@@ -32,7 +32,7 @@ use crate::{
         Scheme, UpstreamUrl, Verify, quoted,
     },
     edge::Bounds,
-    serve::{
+    routing::{
         Client, IdentitySelector, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer,
     },
     store::CurrentStore,

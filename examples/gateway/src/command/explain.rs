@@ -15,7 +15,7 @@ use crate::{
     build::{self, BuiltApis},
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
     path,
-    serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
+    routing::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
 /// Suffix for a rejected request that passes in shadow mode.

@@ -31,7 +31,7 @@ use self::{
     future::BoundedFuture,
     idle_timer::{IdleTimer, Progress},
 };
-use crate::serve::error_response::ForwardError;
+use crate::routing::error_response::ForwardError;
 
 /// Minimum `body_timeout` of gRPC requests.
 const MIN_GRPC_BODY_TIMEOUT: Duration = Duration::from_secs(5 * 60);

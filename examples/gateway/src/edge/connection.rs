@@ -25,7 +25,7 @@ use super::{
     tunnel,
     watched_io::WatchedIo,
 };
-use crate::serve::{metrics, snapshot::MAX_HEAD};
+use crate::routing::{metrics, snapshot::MAX_HEAD};
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;

@@ -24,7 +24,7 @@ use super::{
     limits::ConnectionLimit,
     listener_control::{ConnectionSignals, ListenerControl, listener_control},
 };
-use crate::{config::Limits, serve::metrics::Connections};
+use crate::{config::Limits, routing::metrics::Connections};
 
 /// Interval at which a waiting connection tries to evict an idle one.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);

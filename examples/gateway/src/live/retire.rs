@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::serve::RoutingSnapshot;
+use crate::routing::RoutingSnapshot;
 
 /// Retires the configuration that was replaced. No further request starts with it.
 ///

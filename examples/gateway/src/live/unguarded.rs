@@ -1,6 +1,6 @@
 //! Routes that a new configuration no longer guards.
 
-use crate::serve::RoutingSnapshot;
+use crate::routing::RoutingSnapshot;
 
 /// Warns about each route that required a certificate, if its successor does not.
 pub(super) fn warn(old: &RoutingSnapshot, new: &RoutingSnapshot) {

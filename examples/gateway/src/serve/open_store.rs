@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tower_mtls::ClientIdentity;
 
-use super::{FileRoutes, RoutingSnapshot};
 use crate::{
     config::{self, Diagnostic, Located},
+    routing::{FileRoutes, RoutingSnapshot},
     store::{self, Apis, Certificates, ChangeError, CurrentStore, Item, ItemError, Settings},
 };
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{FileRoutes, Server};
+use super::Server;
 use crate::{
     config::{self, Diagnostic, Located, Severity},
+    routing::FileRoutes,
     store::CurrentStore,
 };
 

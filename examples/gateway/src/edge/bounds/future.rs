@@ -16,7 +16,7 @@ use super::{
     idle_timer::Progress,
     upload::{Stalled, UploadEnd},
 };
-use crate::serve::error_response::ForwardError;
+use crate::routing::error_response::ForwardError;
 
 pin_project! {
     /// Future of [`Bounded`](super::Bounded).

@@ -25,6 +25,7 @@ use super::{
     },
     identity_selector::{IdentitySelector, SelectorValue},
     metrics::{self, Exchange, RouteMetrics},
+    routes::RouteTable,
     unverified::Unverified,
 };
 use crate::{
@@ -32,7 +33,6 @@ use crate::{
     edge::{Bounded, CallerBody, Download, GuardedBody, Upload},
     log,
     path::Normalised,
-    routes::RouteTable,
     store::{CertificateUse, CertificateUses, DocumentCertificates},
 };
 
@@ -137,13 +137,13 @@ pub(crate) enum RouteService {
 }
 
 /// Response body of an upstream, of a rejection, or of the gateway.
-pub(super) type RouteBody =
+pub(crate) type RouteBody =
     Either<Either<ResponseBody<Download<UpstreamBody>>, Download<UpstreamBody>>, Full<Bytes>>;
 
 /// Responds to a request with the current snapshot.
 ///
 /// The snapshot is not kept: a long request must not keep routes and identities of a replaced configuration.
-pub(super) async fn respond(
+pub(crate) async fn respond(
     current: &ArcSwap<RoutingSnapshot>,
     mut request: Request<CallerBody>,
 ) -> Response<GuardedBody<RouteBody, Option<Exchange>>> {
