@@ -7,12 +7,11 @@ mod demo;
 mod edge;
 mod file;
 mod host;
-mod live;
 mod log;
 mod management;
 mod path;
 mod routing;
-mod serve;
+mod server;
 mod status;
 mod store;
 

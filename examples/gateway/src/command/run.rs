@@ -6,9 +6,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     build::Loaded,
-    live::{Files, HangupSignals},
     management,
-    serve::Server,
+    server::{Files, HangupSignals, Server},
 };
 
 /// Serves a configuration file until a signal arrives.

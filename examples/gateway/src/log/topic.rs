@@ -80,7 +80,7 @@ mod tests {
             tracing::warn!(target: "h2::proto", "reset");
             tracing::debug!(target: "gateway::routing::snapshot", "no route");
             tracing::info!(target: "gateway::log::limit", "summary");
-            tracing::info!(target: "gateway::live", "reloaded");
+            tracing::info!(target: "gateway::server::follow", "reloaded");
             tracing::info!(target: "gateway::management::arm::audit", "management");
             tracing::warn!(target: "tower_mtls::outbound::trust", "DANGER");
             tracing::warn!(target: "gateway::routing::snapshots", "another module");

@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_mtls::certificate::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::{log::Log, management, serve};
+use crate::{log::Log, management, server};
 
 /// API gateway for mutual TLS: authorizes callers by client certificate, and calls upstreams with a per-route client
 /// identity
@@ -165,9 +165,9 @@ fn filter(directives: &str) -> (EnvFilter, Option<String>) {
 
 /// Resolves at the first SIGTERM or Ctrl-C. A second one exits the process at once.
 async fn until_signal() {
-    serve::until_signal().await;
+    server::until_signal().await;
     tokio::spawn(async {
-        serve::until_signal().await;
+        server::until_signal().await;
         tracing::warn!("second signal: exiting at once");
         // Leaves time for the log's thread.
         tokio::time::sleep(Duration::from_millis(100)).await;

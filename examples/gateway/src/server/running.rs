@@ -1,7 +1,4 @@
-//! The server: listeners, live replacement of the configuration, and drain.
-
-mod open_store;
-mod reload_checks;
+//! The running gateway: listeners, live replacement of the configuration, and drain.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +13,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{task::JoinSet, time};
 use tower::{ServiceExt, service_fn};
 
-use self::open_store::{OpenStore, lock, publish};
+use super::{
+    open_store::{OpenStore, lock, publish},
+    reload_checks::{check_store_contents, check_store_unchanged},
+};
 use crate::{
     build::{BuiltApis, Endpoint, Loaded},
     config::{Diagnostic, Limits, Severity},
@@ -127,7 +127,7 @@ impl Server {
             loaded;
 
         // Fallible steps first.
-        self.check_store_unchanged(store.as_ref(), &file)?;
+        check_store_unchanged(self.store.as_ref().map(|store| &store.config), store.as_ref(), &file)?;
         // Changes of APIs that were validated by the current configuration must not be published by the next one.
         let apis = self.store.as_ref().map(|store| store.apis.clone());
         let _pause = match &apis {
@@ -135,7 +135,7 @@ impl Server {
             None => None,
         };
         let file_routes = Arc::new(file_routes);
-        self.check_store_contents(&file_routes, store.as_ref(), &file)?;
+        check_store_contents(&self.snapshot.load(), &self.published, &file_routes, store.as_ref(), &file)?;
         let new_listener = if endpoint.address.value == self.listener.requested_address() {
             None
         } else {
@@ -301,20 +301,4 @@ fn bind_error(endpoint: &Endpoint, file: &std::path::Path, error: &std::io::Erro
     let problem = format!("cannot listen on {}: {error}", address.value);
     let remedy = "choose another address, or stop the process that listens there";
     address.diagnostic(file, Severity::Error, problem, remedy)
-}
-
-/// Waits for SIGTERM or Ctrl-C.
-pub(crate) async fn until_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -2,8 +2,6 @@
 //! a whole, or leaves it unchanged on an error.
 
 mod edits;
-mod retire;
-mod unguarded;
 mod watch;
 
 use std::{
@@ -18,11 +16,11 @@ use std::{
 use tokio::{task::spawn_blocking, time};
 use tower_mtls::certificate::{Clock, SystemClock};
 
-use self::{edits::Edits, retire::retire, watch::Watch};
+use self::{edits::Edits, watch::Watch};
+use super::{retire::retire, running::Server, signals::HangupSignals, unguarded};
 use crate::{
     build::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     config::{Diagnostic, Severity},
-    serve::Server,
     status::Status,
 };
 
@@ -243,34 +241,6 @@ async fn await_files<T>(status: &Status, reading: impl Future<Output = T>) -> T 
     status.stale();
     tracing::error!("configuration not reloaded: its files have not been read within {SLOW_READ:?}; waiting");
     reading.await
-}
-
-/// Stream of SIGHUP signals. Before its creation, SIGHUP ends the process.
-#[derive(Debug)]
-pub(crate) struct HangupSignals {
-    #[cfg(unix)]
-    signal: Option<tokio::signal::unix::Signal>,
-}
-
-impl HangupSignals {
-    /// Starts to receive signals. Must be called within a Tokio runtime.
-    pub(crate) fn new() -> Self {
-        Self {
-            #[cfg(unix)]
-            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
-        }
-    }
-
-    /// Waits for the next signal; several at once count as one.
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        if let Some(signal) = &mut self.signal
-            && signal.recv().await.is_some()
-        {
-            return;
-        }
-        std::future::pending().await
-    }
 }
 
 #[cfg(test)]
