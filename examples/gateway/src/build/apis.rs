@@ -4,7 +4,7 @@ mod backends;
 mod documents;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -24,12 +24,14 @@ use super::{api_trust::ApiTrust, choice::IdentityResolver, upstream};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
-    routing::{Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer},
+    routing::{
+        ApiRoutes, Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer,
+    },
     store::{Api, Backend, CertificateUse, Id, Item, ItemError, ItemField, Policy, Settings},
 };
 
-/// The parts of a configuration file that all APIs share.
-pub(crate) struct ApiContext {
+/// Builds the routes of the APIs, from the parts of a configuration file that all of them share.
+pub(crate) struct ApiBuilder {
     pub(super) client: Client,
     pub(super) identities: IdentityResolver,
     pub(super) deployment: Shared<DeploymentCertificates>,
@@ -60,29 +62,17 @@ pub(super) struct CachedApi {
     references: DocumentReferences,
 }
 
-/// The routes of all APIs, and the problems of those that have none.
-#[derive(Debug, Default)]
-pub(crate) struct BuiltApis {
-    /// By API, with its path. None if the API cannot be served: no other route takes its requests.
-    pub(crate) routes: BTreeMap<Id, (String, Option<Arc<Route>>)>,
-    pub(crate) broken: Vec<ItemError>,
-    /// References to certificates.
-    pub(crate) uses: Vec<CertificateUse>,
-    /// Backends, each with the policy that refers to it.
-    pub(crate) backend_users: Vec<(String, String)>,
-}
-
-impl ApiContext {
+impl ApiBuilder {
     /// Builds the routes of all valid APIs.
-    pub(crate) fn build(&self, settings: &Settings) -> BuiltApis {
-        let mut built = BuiltApis::default();
+    pub(crate) fn build(&self, settings: &Settings) -> ApiRoutes {
+        let mut built = ApiRoutes::default();
         let backends = self.backends(settings, &mut built);
         let global = settings.policy.as_ref().and_then(|policy| {
             let document = self.document(DocumentScope::Global, &backends, None, &policy.value);
-            document.map_err(|problems| built.report(&Item::Policy, problems)).ok()
+            document.map_err(|problems| report(&mut built, &Item::Policy, problems)).ok()
         });
         if let Some(global) = &global {
-            built.note_uses("/policies/policy", &DocumentReferences::of(global));
+            note_uses(&mut built, "/policies/policy", &DocumentReferences::of(global));
         }
         let is_global_broken = settings.policy.is_some() && global.is_none();
         self.lock().retain(|id, _| settings.apis.contains_key(id));
@@ -107,11 +97,11 @@ impl ApiContext {
             };
             let route = match result {
                 Ok(api) => {
-                    built.note_uses(&format!("/apis/{id}/policies/policy"), &api.references);
+                    note_uses(&mut built, &format!("/apis/{id}/policies/policy"), &api.references);
                     Some(api.route)
                 }
                 Err(problems) => {
-                    built.report(&item, problems);
+                    report(&mut built, &item, problems);
                     None
                 }
             };
@@ -290,26 +280,24 @@ const GLOBAL_POLICY_INVALID: &str = "the policy of all APIs is invalid; fix it f
 /// The part of a record that is at fault, line and column in a document, and the problem.
 type ApiProblem = (ItemField, Option<(usize, usize)>, String);
 
-impl BuiltApis {
-    fn report(&mut self, item: &Item, problems: Vec<ApiProblem>) {
-        let broken = |(field, at, problem)| ItemError { item: item.clone(), field, at, problem };
-        self.broken.extend(problems.into_iter().map(broken));
-    }
-
-    fn note_uses(&mut self, by: &str, references: &DocumentReferences) {
-        // A certificate may be an issuer, which needs no key.
-        let uses = references.certificates.iter().map(|of| CertificateUse {
-            user: by.to_owned(),
-            reference: of.clone(),
-            needs_key: false,
-        });
-        self.uses.extend(uses);
-        self.backend_users.extend(references.backends.iter().map(|id| (id.clone(), by.to_owned())));
-    }
+fn report(built: &mut ApiRoutes, item: &Item, problems: Vec<ApiProblem>) {
+    let broken = |(field, at, problem)| ItemError { item: item.clone(), field, at, problem };
+    built.broken.extend(problems.into_iter().map(broken));
 }
 
-impl fmt::Debug for ApiContext {
+fn note_uses(built: &mut ApiRoutes, by: &str, references: &DocumentReferences) {
+    // A certificate may be an issuer, which needs no key.
+    let uses = references.certificates.iter().map(|of| CertificateUse {
+        user: by.to_owned(),
+        reference: of.clone(),
+        needs_key: false,
+    });
+    built.uses.extend(uses);
+    built.backend_users.extend(references.backends.iter().map(|id| (id.clone(), by.to_owned())));
+}
+
+impl fmt::Debug for ApiBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiContext").finish_non_exhaustive()
+        f.debug_struct("ApiBuilder").finish_non_exhaustive()
     }
 }

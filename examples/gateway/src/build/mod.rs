@@ -1,4 +1,5 @@
-//! Loading of a configuration file and all files that it names, with all errors.
+//! Loading of a configuration file and all files that it names, with all errors; routes of the store's APIs. Imports all
+//! rooms but `server`, `command` and `demo`.
 
 mod advice;
 mod api_trust;
@@ -42,7 +43,7 @@ use self::{
     upstream::{RouteContext, UpstreamTrusts},
 };
 pub(crate) use self::{
-    apis::{ApiContext, BuiltApis},
+    apis::ApiBuilder,
     cache::Cache,
     choice::explain as explain_choice,
     endpoint::Endpoint,
@@ -69,7 +70,8 @@ pub(crate) struct Loaded {
     pub(crate) store: Option<Located<config::Store>>,
     /// Contents of the store for requests, once it is open.
     pub(crate) published: Arc<CurrentStore>,
-    pub(crate) file_routes: FileRoutes,
+    pub(crate) file_routes: Arc<FileRoutes>,
+    pub(crate) api_builder: Arc<ApiBuilder>,
     pub(crate) publication: Publication,
 }
 
@@ -166,7 +168,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .iter()
         .map(|route| upstream::route(&context, route, &mut trusts, in_flight, documents, findings))
         .collect();
-    let api_context = api_context(&context, &mut cache.api_trusts, findings);
+    let api_builder = api_builder(&context, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
     let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
     let listener = listener?;
@@ -187,9 +189,8 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
     let uses = uses(config, &routes);
     let deployed = deployment.deployed;
-    let api_context = api_context?;
-    let file_routes =
-        FileRoutes { routes, client, identities, trusts, expiries, uses, deployed, api_context };
+    let api_builder = api_builder?;
+    let file_routes = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -198,7 +199,8 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         limits: config.limits,
         store: config.store.clone(),
         published,
-        file_routes,
+        file_routes: Arc::new(file_routes),
+        api_builder: Arc::new(api_builder),
         publication,
     })
 }
@@ -240,11 +242,11 @@ fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<CertificateUse> {
 }
 
 /// Settings for the APIs of the store; None if their trust is invalid, which has been reported.
-fn api_context(
+fn api_builder(
     context: &RouteContext<'_>,
     memo: &mut Memo<Arc<ApiTrust>>,
     findings: &mut Findings,
-) -> Option<ApiContext> {
+) -> Option<ApiBuilder> {
     let config = context.config;
     let (trust, is_revocation_off) = match &config.apis.trust {
         Some(name) => {
@@ -258,7 +260,7 @@ fn api_context(
     let built = memo.get_or_build(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
     let Ok(upstream_trust) = built;
     let host = |route: &config::RouteConfig| route.host.as_ref().map(|host| host.value.clone());
-    Some(ApiContext {
+    Some(ApiBuilder {
         client: context.client.clone(),
         identities: context.identities.all().clone(),
         deployment: context.deployment.certificates.clone(),

@@ -1,6 +1,6 @@
 //! `gateway explain`.
 
-use std::{fs, process::ExitCode, sync::Arc};
+use std::{fs, process::ExitCode};
 
 use http::{HeaderName, HeaderValue, Request, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -12,10 +12,10 @@ use tower_mtls::{
 
 use super::ExplainArgs;
 use crate::{
-    build::{self, BuiltApis},
+    build,
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
     path,
-    routing::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
+    routing::{ApiRoutes, RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
 /// Suffix for a rejected request that passes in shadow mode.
@@ -44,7 +44,7 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
     };
     let path = path::normalise(&args.route).map_err(|error| format!("--route {:?}: {error}", args.route))?;
     // The content of the store is not known here.
-    let routing = RoutingSnapshot::new(Arc::new(loaded.file_routes), BuiltApis::default());
+    let routing = RoutingSnapshot::new(loaded.file_routes, ApiRoutes::default());
     let route = routing.find(args.host.as_deref(), &path).map_err(|error| match error {
         RoutingError::NoRoute => {
             let hosts = if args.host.is_some() {

@@ -31,7 +31,7 @@ use self::{
     future::BoundedFuture,
     idle_timer::{IdleTimer, Progress},
 };
-use crate::routing::error_response::ForwardError;
+use super::forward_error::ForwardError;
 
 /// Minimum `body_timeout` of gRPC requests.
 const MIN_GRPC_BODY_TIMEOUT: Duration = Duration::from_secs(5 * 60);

@@ -21,11 +21,16 @@ use super::{
     delivery::DeliveredBody,
     early_response::EarlyResponse,
     listener_control::{ConnectionSettings, ConnectionSignals},
+    metrics,
     strict_http1::Http1Validator,
     tunnel,
     watched_io::WatchedIo,
 };
-use crate::routing::{metrics, snapshot::MAX_HEAD};
+
+/// Maximum size of a request's head (target and fields), in bytes.
+///
+/// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
+pub(crate) const MAX_HEAD: usize = 32 * 1024;
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;

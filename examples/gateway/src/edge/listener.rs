@@ -23,8 +23,9 @@ use super::{
     connection,
     limits::ConnectionLimit,
     listener_control::{ConnectionSignals, ListenerControl, listener_control},
+    metrics::Connections,
 };
-use crate::{config::Limits, routing::metrics::Connections};
+use crate::config::Limits;
 
 /// Interval at which a waiting connection tries to evict an idle one.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);

@@ -10,7 +10,7 @@ const ABOUT_REQUESTS: &[&str] = &[
     "tower_mtls::outbound::pool",
     "tower_mtls::proxy",
     "gateway::management::access",
-    "gateway::routing::snapshot",
+    "gateway::routing::respond",
     "gateway::edge::tunnel",
 ];
 
@@ -75,15 +75,15 @@ mod tests {
             tracing::info!(target: "tower_mtls::inbound::report", "request refused");
             tracing::info!(target: "tower_mtls::policy", method = "GET", "request refused");
             tracing::error!(target: "tower_mtls::inbound::extract", "request answered with 500");
-            tracing::warn!(target: "gateway::routing::snapshot", "upstream unreachable");
+            tracing::warn!(target: "gateway::routing::respond", "upstream unreachable");
             tracing::warn!(target: "tower_mtls::outbound::pool::meters", "response truncated");
             tracing::warn!(target: "h2::proto", "reset");
-            tracing::debug!(target: "gateway::routing::snapshot", "no route");
+            tracing::debug!(target: "gateway::routing::respond", "no route");
             tracing::info!(target: "gateway::log::limit", "summary");
             tracing::info!(target: "gateway::server::follow", "reloaded");
             tracing::info!(target: "gateway::management::arm::audit", "management");
             tracing::warn!(target: "tower_mtls::outbound::trust", "DANGER");
-            tracing::warn!(target: "gateway::routing::snapshots", "another module");
+            tracing::warn!(target: "gateway::routing::responds", "another module");
         });
         use Topic::{Detail, Failure, Operation, Refusal};
         let expected = [

@@ -1,13 +1,11 @@
 //! Error responses of the gateway: RFC 9457 problems with a stable code.
 
-use std::{error::Error, fmt};
-
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use tower_mtls::outbound::{ClientError, ClientErrorKind};
+use tower_mtls::outbound::ClientErrorKind;
 
-use crate::edge::is_malformed_body;
+use crate::edge::{ForwardError, is_malformed_body};
 
 /// Returns a problem response. Title and code must not need JSON escapes.
 fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
@@ -94,101 +92,23 @@ impl RoutingError {
     }
 }
 
-/// Reason for which a routed request has no upstream response.
-#[derive(Debug)]
-pub(crate) enum ForwardError {
-    Upstream(ClientError),
-    /// The upstream did not send the head of its response in time.
-    FirstByteTimeout,
-    /// The exchange did not complete in time.
-    RequestTimeout,
-    /// The caller did not send the rest of the body in time.
-    BodyTimeout,
-    /// The route's maximum number of requests is in flight.
-    TooManyRequests,
-}
-
-impl From<ClientError> for ForwardError {
-    fn from(error: ClientError) -> Self {
-        Self::Upstream(error)
-    }
-}
-
-impl ForwardError {
-    /// Returns the stable code of the response.
-    pub(super) fn code(&self) -> &'static str {
-        match self {
-            Self::Upstream(error) if is_malformed_body(error) => "malformed_body",
-            Self::Upstream(error) => error.kind().as_str(),
-            Self::FirstByteTimeout => "first_byte_timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::BodyTimeout => "body_timeout",
-            Self::TooManyRequests => "too_many_requests_in_flight",
+/// Returns the response for a routed request without an upstream response. The cause is logged only.
+pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Bytes>> {
+    let (status, title) = match error {
+        // The upstream is not at fault: it did not receive the whole body.
+        ForwardError::Upstream(error) if is_malformed_body(error) => {
+            (StatusCode::BAD_REQUEST, "Malformed body")
         }
-    }
-
-    /// Returns true if the caller's request caused the error.
-    pub(super) fn is_caller_fault(&self) -> bool {
-        match self {
-            Self::Upstream(error) => is_malformed_body(error),
-            Self::BodyTimeout | Self::TooManyRequests => true,
-            Self::FirstByteTimeout | Self::RequestTimeout => false,
+        ForwardError::Upstream(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
+        ForwardError::Upstream(error) if error.kind() == ClientErrorKind::TooManyConnections => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
         }
-    }
-
-    /// Returns true if the request names an unknown identity, or none.
-    pub(super) fn is_unknown_identity(&self) -> bool {
-        matches!(self, Self::Upstream(error) if error.kind() == ClientErrorKind::UnknownIdentity)
-    }
-
-    /// Returns the response for the caller, without the cause, which is logged only.
-    pub(super) fn response(&self) -> Response<Full<Bytes>> {
-        let (status, title) = match self {
-            // The upstream is not at fault: it did not receive the whole body.
-            Self::Upstream(error) if is_malformed_body(error) => (StatusCode::BAD_REQUEST, "Malformed body"),
-            Self::Upstream(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
-            Self::Upstream(error) if error.kind() == ClientErrorKind::TooManyConnections => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
-            }
-            Self::Upstream(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
-            Self::FirstByteTimeout | Self::RequestTimeout => GATEWAY_TIMEOUT,
-            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
-            Self::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
-        };
-        problem(status, title, self.code())
-    }
+        ForwardError::Upstream(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
+        ForwardError::FirstByteTimeout | ForwardError::RequestTimeout => GATEWAY_TIMEOUT,
+        ForwardError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+        ForwardError::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+    };
+    problem(status, title, error.code())
 }
 
 const GATEWAY_TIMEOUT: (StatusCode, &str) = (StatusCode::GATEWAY_TIMEOUT, "Gateway timeout");
-
-impl fmt::Display for ForwardError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Upstream(error) => write!(f, "{error}{}", causes(error)),
-            Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
-            Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
-            Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
-            Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
-        }
-    }
-}
-
-/// Returns the sources of an error, without repetitions, and a remedy for obscure ones.
-fn causes(error: &ClientError) -> String {
-    let mut causes = String::new();
-    let mut previous = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if text != previous {
-            causes.push_str(": ");
-            causes.push_str(&text);
-            previous = text;
-        }
-        cause = next.source();
-    }
-    if causes.contains("CaUsedAsEndEntity") {
-        causes.push_str("; the upstream's certificate is a CA certificate: issue it one signed by a CA");
-    }
-    causes
-}

@@ -17,7 +17,7 @@ use tokio::{task::spawn_blocking, time};
 use tower_mtls::certificate::{Clock, SystemClock};
 
 use self::{edits::Edits, watch::Watch};
-use super::{retire::retire, running::Server, signals::HangupSignals, unguarded};
+use super::{running::Server, signals::HangupSignals};
 use crate::{
     build::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
     config::{Diagnostic, Severity},
@@ -164,26 +164,20 @@ impl Files {
             return;
         }
         (self.source, self.is_reload_requested) = (source, false);
-        let replaced = match loaded {
-            Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).ok(),
-            None => None,
+        let is_replaced = match loaded {
+            Some(loaded) => server.replace(loaded).await.map_err(|error| findings.push(error)).is_ok(),
+            None => false,
         };
-        self.finish_load(replaced.is_some());
-        self.watch.attempted(before, read, replaced.is_some(), Instant::now());
-        match replaced {
-            Some(old) => {
-                let new = server.snapshot();
-                unguarded::warn(&old, &new);
-                retire(&old, &new);
-                self.status.fresh(SystemClock.now());
-                self.logged_errors.clear();
-                log_findings(&findings);
-                self.log_reloaded(is_reused);
-            }
-            None => {
-                self.status.stale();
-                self.log_errors(findings);
-            }
+        self.finish_load(is_replaced);
+        self.watch.attempted(before, read, is_replaced, Instant::now());
+        if is_replaced {
+            self.status.fresh(SystemClock.now());
+            self.logged_errors.clear();
+            log_findings(&findings);
+            self.log_reloaded(is_reused);
+        } else {
+            self.status.stale();
+            self.log_errors(findings);
         }
     }
 

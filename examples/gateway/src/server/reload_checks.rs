@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::{
+    build::ApiBuilder,
     config::{self, Diagnostic, Located, Severity},
     routing::{FileRoutes, RoutingSnapshot},
     store::CurrentStore,
@@ -30,13 +31,14 @@ pub(super) fn check_store_contents(
     snapshot: &RoutingSnapshot,
     published: &CurrentStore,
     file_routes: &FileRoutes,
+    api_builder: &ApiBuilder,
     store: Option<&Located<config::Store>>,
     file: &Path,
 ) -> Result<(), Diagnostic> {
     let Some(store) = store else { return Ok(()) };
     check_hidden_entries(published, &snapshot.file, file_routes, store, file)?;
     file_routes.deployed.refresh(published);
-    let built = file_routes.api_context.build(&published.settings().1);
+    let built = api_builder.build(&published.settings().1);
     let Some(broken) = built.broken.iter().find(|broken| !snapshot.apis.broken.contains(broken)) else {
         return Ok(());
     };

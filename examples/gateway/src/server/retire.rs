@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::routing::RoutingSnapshot;
+use crate::{build::ApiBuilder, routing::FileRoutes};
 
 /// Retires the configuration that was replaced. No further request starts with it.
 ///
 /// Connections under identities and upstream trusts that only `old` contains finish their requests, and are closed after
 /// the drain timeout at the latest. Values that both contain keep their connections.
-pub(super) fn retire(old: &Arc<RoutingSnapshot>, new: &RoutingSnapshot) {
-    let (old, new) = (&old.file, &new.file);
+pub(super) fn retire(
+    (old, old_builder): (&FileRoutes, &ApiBuilder),
+    (new, new_builder): (&FileRoutes, &ApiBuilder),
+) {
     // Another client does not use the connections of the old one.
     if !old.client.ptr_eq(&new.client) {
         old.client.retire_all();
@@ -20,7 +22,7 @@ pub(super) fn retire(old: &Arc<RoutingSnapshot>, new: &RoutingSnapshot) {
             old.client.retire_identity(identity);
         }
     }
-    let (trust, kept) = (&old.api_context.upstream_trust, &new.api_context.upstream_trust);
+    let (trust, kept) = (&old_builder.upstream_trust, &new_builder.upstream_trust);
     if !Arc::ptr_eq(trust, kept) {
         trust.built().iter().for_each(|trust| old.client.retire_trust(trust));
     }

@@ -1,34 +1,28 @@
-//! The running gateway: listeners, live replacement of the configuration, and drain.
+//! The running gateway: start, live replacement of the configuration, and drain.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{task::JoinSet, time};
-use tower::{ServiceExt, service_fn};
 
 use super::{
-    open_store::{OpenStore, lock, publish},
+    current_routes::CurrentRoutes,
+    listen::{ManagementListener, bind},
+    open_store::OpenStore,
     reload_checks::{check_store_contents, check_store_unchanged},
+    retire::retire,
+    unguarded,
 };
 use crate::{
-    build::{BuiltApis, Endpoint, Loaded},
-    config::{Diagnostic, Limits, Severity},
-    edge::{self, CallerBody, ConnectionLimit, Listener},
+    build::Loaded,
+    config::{Diagnostic, Limits},
+    edge::Listener,
     management::{self, Access},
-    routing::{self, RoutingSnapshot},
+    routing::FileRoutes,
     status::Status,
     store::CurrentStore,
 };
-
-/// Maximum idle timeout and body timeout of the management listener.
-const MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Drain timeout of the management listener, after the listener for callers has drained.
 const MANAGEMENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,7 +30,7 @@ const MANAGEMENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// The running gateway. Dropping it closes all connections.
 #[derive(Debug)]
 pub(crate) struct Server {
-    snapshot: Arc<ArcSwap<RoutingSnapshot>>,
+    routes: Arc<CurrentRoutes>,
     listener: Listener,
     management: Option<ManagementListener>,
     /// Drains of listeners whose address is no longer configured.
@@ -44,18 +38,9 @@ pub(crate) struct Server {
     status: Arc<Status>,
     metrics: PrometheusHandle,
     published: Arc<CurrentStore>,
-    /// Locked while the snapshot is replaced.
-    publish_lock: Arc<Mutex<()>>,
     store: Option<OpenStore>,
     /// Limits at the start, some of which cannot change.
     initial_limits: Limits,
-}
-
-/// The management listener: health, metrics, REST API and portal.
-#[derive(Debug)]
-struct ManagementListener {
-    listener: Listener,
-    router: Arc<ArcSwap<Router>>,
 }
 
 impl Server {
@@ -78,53 +63,54 @@ impl Server {
             store,
             published,
             file_routes,
+            api_builder,
             publication,
-            ..
         } = loaded;
-        publication.begin(&BTreeMap::new(), &file_routes.identities);
-        let snapshot = RoutingSnapshot::new(Arc::new(file_routes), BuiltApis::default());
-        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        let publish_lock = Arc::default();
+        let routes = Arc::new(CurrentRoutes::new(file_routes, api_builder, published.clone(), &publication));
         let store = match store {
-            Some(config) => {
-                Some(OpenStore::open(config, &file, published.clone(), &snapshot, &publish_lock).await?)
-            }
+            Some(config) => Some(OpenStore::open(config, &file, published.clone(), &routes).await?),
             None => None,
         };
         if store.is_some() {
-            log_hidden_entries(&snapshot.load(), &published);
+            log_hidden_entries(&routes.snapshot().load().file, &published);
         }
-        let listener =
-            bind(&snapshot, &endpoint, limits).await.map_err(|error| bind_error(&endpoint, &file, &error))?;
+        let listener = bind(routes.snapshot(), &endpoint, limits, &file).await?;
         let mut server = Self {
-            snapshot,
+            routes,
             listener,
             management: None,
             closing: JoinSet::new(),
             status,
             metrics,
             published,
-            publish_lock,
             store,
             initial_limits: limits,
         };
         if let Some((endpoint, access)) = management {
-            let opened = server.open_management(&endpoint, access, limits).await;
-            server.management = Some(opened.map_err(|error| bind_error(&endpoint, &file, &error))?);
+            let router = server.router(access);
+            server.management = Some(ManagementListener::bind(router, &endpoint, limits, &file).await?);
         }
         Ok(server)
     }
 
     /// Replaces the configuration from the next request and handshake on, or, on an error, leaves it unchanged.
-    /// Returns the replaced snapshot.
     ///
     /// # Errors
     ///
     /// 1. The configuration conflicts with the open store.
     /// 2. An address cannot be bound.
-    pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<Arc<RoutingSnapshot>, Diagnostic> {
-        let Loaded { file, listener: endpoint, management, limits, store, file_routes, publication, .. } =
-            loaded;
+    pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<(), Diagnostic> {
+        let Loaded {
+            file,
+            listener: endpoint,
+            management,
+            limits,
+            store,
+            published,
+            file_routes,
+            api_builder,
+            publication,
+        } = loaded;
 
         // Fallible steps first.
         check_store_unchanged(self.store.as_ref().map(|store| &store.config), store.as_ref(), &file)?;
@@ -134,30 +120,23 @@ impl Server {
             Some(apis) => Some(apis.pause().await),
             None => None,
         };
-        let file_routes = Arc::new(file_routes);
-        check_store_contents(&self.snapshot.load(), &self.published, &file_routes, store.as_ref(), &file)?;
+        let current = self.routes.snapshot().load_full();
+        check_store_contents(&current, &published, &file_routes, &api_builder, store.as_ref(), &file)?;
         let new_listener = if endpoint.address.value == self.listener.requested_address() {
             None
         } else {
-            let bound = bind(&self.snapshot, &endpoint, limits).await;
-            Some(bound.map_err(|error| bind_error(&endpoint, &file, &error))?)
+            Some(bind(self.routes.snapshot(), &endpoint, limits, &file).await?)
         };
         let open_address = self.management.as_ref().map(|open| open.listener.requested_address());
         let (kept_management, new_management) = match management {
             Some((endpoint, access)) if open_address != Some(endpoint.address.value) => {
-                let opened = self.open_management(&endpoint, access, limits).await;
-                (None, Some(opened.map_err(|error| bind_error(&endpoint, &file, &error))?))
+                let router = self.router(access);
+                (None, Some(ManagementListener::bind(router, &endpoint, limits, &file).await?))
             }
             management => (management, None),
         };
 
-        let old = {
-            let _guard = lock(&self.publish_lock);
-            publication.begin(&self.snapshot.load().file.identities, &file_routes.identities);
-            let old = publish(&self.snapshot, file_routes.clone(), &self.published);
-            publication.finish(&file_routes.identities);
-            old
-        };
+        let (old, old_builder) = self.routes.replace(file_routes, api_builder.clone(), &publication);
         match new_listener {
             Some(listener) => {
                 let old = std::mem::replace(&mut self.listener, listener);
@@ -168,8 +147,7 @@ impl Server {
         match (kept_management, new_management) {
             (Some((endpoint, access)), _) => {
                 if let Some(management) = &self.management {
-                    management.listener.update(endpoint.tls, management_limits(limits));
-                    management.router.store(Arc::new(self.router(access)));
+                    management.update(self.router(access), endpoint.tls, limits);
                 }
             }
             (None, new) => {
@@ -179,21 +157,19 @@ impl Server {
             }
         }
         self.warn_of_fixed_limits(&limits);
-        Ok(old)
-    }
-
-    /// Returns the current snapshot.
-    pub(crate) fn snapshot(&self) -> Arc<RoutingSnapshot> {
-        self.snapshot.load_full()
+        let new = self.routes.snapshot().load_full();
+        unguarded::warn(&old, &new);
+        retire((&old.file, &old_builder), (&new.file, &api_builder));
+        Ok(())
     }
 
     /// Returns the address of the listener for callers.
-    pub(crate) fn address(&self) -> std::net::SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.listener.address()
     }
 
     /// Returns the address of the management listener.
-    pub(crate) fn management_address(&self) -> Option<std::net::SocketAddr> {
+    pub(crate) fn management_address(&self) -> Option<SocketAddr> {
         self.management.as_ref().map(|management| management.listener.address())
     }
 
@@ -209,29 +185,11 @@ impl Server {
         }
     }
 
-    async fn open_management(
-        &self,
-        endpoint: &Endpoint,
-        access: Access,
-        limits: Limits,
-    ) -> std::io::Result<ManagementListener> {
-        let router = Arc::new(ArcSwap::from_pointee(self.router(access)));
-        let current = router.clone();
-        let service = service_fn(move |request: http::Request<CallerBody>| {
-            let router = Router::clone(&current.load());
-            router.oneshot(request)
-        });
-        let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-        let (limits, connection_limit) = (management_limits(limits), edge::management_limit());
-        let listener = Listener::bind("management", address, tls, limits, connection_limit, service).await?;
-        Ok(ManagementListener { listener, router })
-    }
-
     fn router(&self, access: Access) -> Router {
         management::router(
             access,
             self.status.clone(),
-            self.snapshot.clone(),
+            self.routes.snapshot().clone(),
             self.metrics.clone(),
             self.store.as_ref().map(|store| (store.certificates.clone(), store.apis.clone())),
             self.published.clone(),
@@ -259,46 +217,11 @@ impl Server {
 }
 
 /// Logs entries of the store whose name is that of an identity in the file.
-fn log_hidden_entries(snapshot: &RoutingSnapshot, published: &CurrentStore) {
-    for name in snapshot.file.identities.keys().filter(|name| published.has(name)) {
+fn log_hidden_entries(file_routes: &FileRoutes, published: &CurrentStore) {
+    for name in file_routes.identities.keys().filter(|name| published.has(name)) {
         tracing::error!(
             "store: the entry {name} is hidden by [identities.{name}] of the configuration file; delete the entry, or \
              rename the identity and send SIGHUP"
         );
     }
-}
-
-/// Returns the limits of the management listener: shorter timeouts, because it has fewer connections.
-fn management_limits(limits: Limits) -> Limits {
-    let body_timeout = limits.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
-    let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
-    Limits { idle_timeout, body_timeout: Some(body_timeout), ..limits }
-}
-
-/// Binds the listener for callers and serves the routes on it.
-async fn bind(
-    snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
-    endpoint: &Endpoint,
-    limits: Limits,
-) -> std::io::Result<Listener> {
-    let default = edge::caller_limit();
-    let connection_limit = ConnectionLimit {
-        connections: limits.max_connections.unwrap_or(default.connections),
-        handshakes: limits.max_handshakes.unwrap_or(default.handshakes),
-        evicts_idle: false,
-    };
-    let snapshot = snapshot.clone();
-    let service = service_fn(move |request: http::Request<CallerBody>| {
-        let snapshot = snapshot.clone();
-        async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) }
-    });
-    let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-    Listener::bind("main", address, tls, limits, connection_limit, service).await
-}
-
-fn bind_error(endpoint: &Endpoint, file: &std::path::Path, error: &std::io::Error) -> Diagnostic {
-    let address = &endpoint.address;
-    let problem = format!("cannot listen on {}: {error}", address.value);
-    let remedy = "choose another address, or stop the process that listens there";
-    address.diagnostic(file, Severity::Error, problem, remedy)
 }

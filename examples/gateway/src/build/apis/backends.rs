@@ -7,9 +7,10 @@ use tower_mtls::{
     apim::{Backend as NamedBackend, ChosenIdentity},
 };
 
-use super::{ApiContext, ApiProblem, BuiltApis, documents::reference};
+use super::{ApiBuilder, ApiProblem, documents::reference, report};
 use crate::{
     config::{Scheme, UpstreamUrl, Verify},
+    routing::ApiRoutes,
     store::{Backend, CertificateUse, Credential, Id, Item, ItemField, Settings},
 };
 
@@ -22,9 +23,9 @@ pub(super) struct ResolvedBackend {
 
 pub(super) type Backends = BTreeMap<Id, ResolvedBackend>;
 
-impl ApiContext {
+impl ApiBuilder {
     /// Resolves all backends; those that cannot be used are reported in `built`.
-    pub(super) fn backends(&self, settings: &Settings, built: &mut BuiltApis) -> Backends {
+    pub(super) fn backends(&self, settings: &Settings, built: &mut ApiRoutes) -> Backends {
         let mut resolved = Backends::new();
         for (id, stored) in &settings.backends {
             match self.backend(id, &stored.value) {
@@ -40,7 +41,7 @@ impl ApiContext {
                     let record = stored.value.clone();
                     resolved.insert(id.clone(), ResolvedBackend { record, backend, trust });
                 }
-                Err(problem) => built.report(&Item::Backend(id.clone()), vec![problem]),
+                Err(problem) => report(built, &Item::Backend(id.clone()), vec![problem]),
             }
         }
         resolved

@@ -5,7 +5,7 @@ use tower_mtls::{
     identity::IdentityReference,
 };
 
-use super::{ApiContext, ApiProblem, backends::Backends};
+use super::{ApiBuilder, ApiProblem, backends::Backends};
 use crate::{
     config::{Scheme, UpstreamUrl},
     store::{ItemField, Policy},
@@ -18,7 +18,7 @@ pub(super) struct DocumentReferences {
     pub(super) backends: Vec<String>,
 }
 
-impl ApiContext {
+impl ApiBuilder {
     /// Compiles a document below the policy of all APIs.
     pub(super) fn document(
         &self,

@@ -16,7 +16,7 @@ use super::{
     idle_timer::Progress,
     upload::{Stalled, UploadEnd},
 };
-use crate::routing::error_response::ForwardError;
+use crate::edge::forward_error::ForwardError;
 
 pin_project! {
     /// Future of [`Bounded`](super::Bounded).

@@ -124,7 +124,7 @@ async fn refusals_and_failures_leave_twenty_lines_a_second_and_a_summary_and_lon
         (
             "/unreachable",
             502,
-            " gateway::routing::snapshot: ",
+            " gateway::routing::respond: ",
             " failed requests not logged in the last second",
         ),
     ] {
