@@ -1,7 +1,7 @@
 //! `[apis]`: settings of the APIs that are created through the management API.
 
+use super::defined_names::DefinedNames;
 use super::located::Located;
-use super::route::DefinedNames;
 use super::section::Section;
 
 /// The keys of `[apis]`.

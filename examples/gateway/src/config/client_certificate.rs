@@ -2,10 +2,10 @@
 
 use toml::de::DeValue;
 
+use super::defined_names::DefinedNames;
 use super::entry::{Entry, choose};
 use super::located::{FilePath, Located};
 use super::proof::{self, StatedRules};
-use super::route::DefinedNames;
 use super::rule_set::{RULE_KEYS, RuleSet, rule_keys};
 use super::section::Section;
 
@@ -139,7 +139,7 @@ fn any_of(section: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<(StatedRul
     for (index, item) in items.into_iter().enumerate() {
         let key = format!("{}[{}]", entry.key, index + 1);
         let item = Entry { line: report.line(item.span()), key, value: item.into_inner() };
-        let Some(mut section) = item.into_section(report, RULE_KEYS) else { continue };
+        let Some(mut section) = Section::of(item, report, RULE_KEYS) else { continue };
         let stated = StatedRules::of(&section);
         let (line, key) = (section.line, section.key.clone());
         if section.is_empty() {

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::client_certificate::{CertificateRules, MANAGEMENT_KEYS};
+use super::defined_names::DefinedNames;
 use super::key_files::KeyFiles;
 use super::listener::{self, ListenerConfig};
 use super::located::{FilePath, Located};
-use super::route::DefinedNames;
 use super::section::Section;
 
 /// The keys of `[management]`.

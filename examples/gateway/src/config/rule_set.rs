@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use tower_mtls::certificate::{ExtendedKeyUsage, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint};
 
+use super::defined_names::DefinedNames;
 use super::diagnostic::quoted;
 use super::entry::checked;
 use super::located::{FilePath, Located};
 use super::names;
-use super::route::DefinedNames;
 use super::rule_values as values;
 use super::section::Section;
 
