@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{bounds::TunnelPermit, delivery::Expire, flush::Flush};
+use super::{bounds::TunnelPermit, flush::Flush};
 
 /// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
 /// 110 KiB.
@@ -70,6 +70,13 @@ pub(super) struct Activity {
     is_draining: Arc<AtomicBool>,
     /// The next complete flush of the socket.
     pub(super) flush: Flush,
+}
+
+/// Response that is dropped at its timeout.
+pub(super) trait Expire: Send + Sync {
+    /// Drops the body if the caller has read nothing until its timeout. `now` is in milliseconds since the start of the
+    /// connection.
+    fn expire(&self, now: u64);
 }
 
 /// Timeout that closes a connection.

@@ -7,16 +7,14 @@ mod deadline;
 mod download;
 mod future;
 mod idle_timer;
+mod settings;
 mod upload;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,7 +24,8 @@ use http_body::Body;
 use tower::{Layer, Service};
 use tower_mtls::inbound::is_grpc;
 
-pub(crate) use self::{download::Download, upload::Upload};
+pub(super) use self::settings::{ReadTimeout, TunnelPermit};
+pub(crate) use self::{download::Download, settings::Bounds, upload::Upload};
 use self::{
     future::BoundedFuture,
     idle_timer::{IdleTimer, Progress},
@@ -35,52 +34,6 @@ use super::forward_error::ForwardError;
 
 /// Minimum `body_timeout` of gRPC requests.
 const MIN_GRPC_BODY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-/// Layer with the bounds of one route.
-#[derive(Debug, Clone)]
-pub(crate) struct Bounds {
-    /// Maximum time from the end of a request's body to the head of its response.
-    pub(crate) first_byte_timeout: Option<Duration>,
-    /// Maximum time from the head of a request to the end of its response's body.
-    pub(crate) request_timeout: Option<Duration>,
-    /// Maximum time for which the caller sends nothing of a body that the upstream waits for, or reads nothing of a
-    /// response that is ready.
-    pub(crate) body_timeout: Option<Duration>,
-    /// Maximum number of concurrent requests.
-    pub(crate) max_requests: Option<usize>,
-    /// Number of concurrent requests, under this configuration and earlier ones.
-    pub(crate) in_flight: Arc<AtomicUsize>,
-}
-
-/// Permit for one request of a route, released on drop.
-#[derive(Debug)]
-struct Permit(Arc<AtomicUsize>);
-
-/// Extension of a response that switches protocols: the permit that the tunnel keeps.
-#[derive(Debug, Clone)]
-pub(crate) struct TunnelPermit {
-    #[expect(dead_code, reason = "released on drop")]
-    permit: Arc<Permit>,
-}
-
-/// Response extension: maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ReadTimeout(pub(super) Option<Duration>);
-
-impl Bounds {
-    /// Acquires a permit. None: the route is at its limit.
-    fn acquire(&self) -> Option<Permit> {
-        let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(self.in_flight.clone());
-        self.max_requests.is_none_or(|max| in_flight < max).then_some(permit)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 impl<S> Layer<S> for Bounds {
     type Service = Bounded<S>;

@@ -24,7 +24,10 @@ use std::{
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::{activity::InFlight, flush::Flush};
+use super::{
+    activity::{Expire, InFlight},
+    flush::Flush,
+};
 
 /// Number of requests in flight on an HTTP/2 connection above which each response buffers one chunk only.
 const CROWDED: usize = 16;
@@ -84,13 +87,6 @@ impl ReadProgress {
     fn record(&self) {
         self.expires.store(self.in_flight.unread_progress(self.timeout), Ordering::Relaxed);
     }
-}
-
-/// Response that is dropped at its timeout.
-pub(super) trait Expire: Send + Sync {
-    /// Drops the body if the caller has read nothing until its timeout. `now` is in milliseconds since the start of the
-    /// connection.
-    fn expire(&self, now: u64);
 }
 
 impl<B: Send> Expire for Delivery<B> {

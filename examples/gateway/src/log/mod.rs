@@ -125,10 +125,15 @@ impl Drops {
 
 /// Truncates a path or method for a log line.
 pub(crate) fn cut(path: &str) -> Cow<'_, str> {
-    let end = (0..=MAX_PATH).rev().find(|end| path.is_char_boundary(*end));
-    match end.and_then(|end| path.get(..end)) {
-        Some(beginning) if path.len() > MAX_PATH => Cow::Owned(format!("{beginning}...")),
-        _ => Cow::Borrowed(path),
+    cut_at(path, MAX_PATH)
+}
+
+/// Truncates a text for a log line to at most `max` bytes.
+pub(crate) fn cut_at(text: &str, max: usize) -> Cow<'_, str> {
+    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end));
+    match end.and_then(|end| text.get(..end)) {
+        Some(beginning) if text.len() > max => Cow::Owned(format!("{beginning}...")),
+        _ => Cow::Borrowed(text),
     }
 }
 

@@ -3,10 +3,10 @@
 use http::{HeaderName, HeaderValue, Request};
 use tower_mtls::{certificate::Presented, danger::presented};
 
-use crate::config::Claim;
+use crate::{config::Claim, log};
 
-/// Maximum number of logged characters of a value.
-const MAX_CHARS: usize = 64;
+/// Maximum length of a logged value, in bytes.
+const MAX_VALUE: usize = 64;
 
 /// Source of the value that selects a request's identity.
 #[derive(Debug, Clone)]
@@ -64,16 +64,8 @@ impl SelectorValue {
             Self::Claim(claim, Some(Presented::Certificate(certificate))) => claim.of(certificate),
             Self::Claim(..) => String::new(),
         };
-        truncated(&value)
+        log::cut_at(&value, MAX_VALUE).chars().flat_map(char::escape_debug).collect()
     }
-}
-
-fn truncated(value: &str) -> String {
-    let mut truncated: String = value.chars().take(MAX_CHARS).flat_map(char::escape_debug).collect();
-    if value.chars().nth(MAX_CHARS).is_some() {
-        truncated.push_str("...");
-    }
-    truncated
 }
 
 #[cfg(test)]
@@ -96,7 +88,12 @@ mod tests {
 
     #[test]
     fn logged_value_is_escaped_and_truncated() {
-        assert_eq!(truncated("a\nb\u{1b}"), "a\\nb\\u{1b}");
-        assert_eq!(truncated(&"x".repeat(65)), "x".repeat(64) + "...");
+        let logged = |value: &[u8]| {
+            let values = vec![HeaderValue::from_bytes(value).unwrap()];
+            SelectorValue::Header(HeaderName::from_static("x-tenant"), values).value()
+        };
+        assert_eq!(logged("a\tb\u{85}".as_bytes()), "a\\tb\\u{85}");
+        assert_eq!(logged(&[b'x'; 64]), "x".repeat(64));
+        assert_eq!(logged(&[b'x'; 65]), "x".repeat(64) + "...");
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::Permit;
+use super::settings::Permit;
 
 /// State shared by the response body and its timer.
 pub(super) struct DeadlineState<B> {

@@ -11,9 +11,9 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::{
-    Permit,
     deadline::{Deadline, DeadlineState},
     idle_timer::Progress,
+    settings::Permit,
 };
 
 pin_project! {

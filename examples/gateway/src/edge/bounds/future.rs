@@ -12,11 +12,12 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
-    Bounds, Download, Permit, ReadTimeout, TunnelPermit,
+    super::forward_error::ForwardError,
+    download::Download,
     idle_timer::Progress,
+    settings::{Bounds, Permit, ReadTimeout, TunnelPermit},
     upload::{Stalled, UploadEnd},
 };
-use crate::edge::forward_error::ForwardError;
 
 pin_project! {
     /// Future of [`Bounded`](super::Bounded).

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, future::pending, pin::Pin};
+use std::{convert::Infallible, future::pending, pin::Pin, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use http::{Response, Version};

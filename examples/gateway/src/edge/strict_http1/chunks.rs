@@ -1,8 +1,8 @@
 //! Chunked bodies up to the size line of the last chunk, inclusive (RFC 9112, section 7.1).
 
 use super::{
-    Scan,
     byte_class::{is_blank, is_text},
+    scan::Scan,
 };
 
 /// Maximum number of digits of a chunk size. Larger sizes could overflow in another parser.

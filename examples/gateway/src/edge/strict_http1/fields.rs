@@ -3,9 +3,9 @@
 use http::Version;
 
 use super::{
-    Scan,
     byte_class::{is_text, is_token, run_length},
     framing::{ContentLength, Framing, TransferEncoding},
+    scan::Scan,
 };
 
 const CONTENT_LENGTH: &[u8] = b"content-length";

@@ -3,8 +3,8 @@
 use http::Version;
 
 use super::{
-    Scan,
     byte_class::{is_token, is_visible, run_length},
+    scan::Scan,
 };
 
 const VERSION: &[u8] = b"HTTP/1.";

@@ -2,7 +2,7 @@ mod agreement;
 mod streams;
 mod table;
 
-use super::{MessagePart, Scanner};
+use super::scanner::{MessagePart, Scanner};
 use table::{BAD, GOOD};
 
 /// Returns the scanner after the whole stream, or offset and part of the first violation.

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io};
 
 use tokio::io::ReadBuf;
 
-use super::{MessagePart, Scanner, Violation};
+use super::scanner::{MessagePart, Scanner, Violation};
 
 /// Invalid at any position of a head, so hyper responds with 400.
 const NUL: u8 = 0;

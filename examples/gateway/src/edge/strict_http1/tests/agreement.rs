@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    super::{Http1Validator, Scanner},
+    super::{Http1Validator, scanner::Scanner},
     streams::{Random, valid},
 };
 use crate::edge::{activity::Activity, watched_io::WatchedIo};
