@@ -2,6 +2,7 @@
 
 mod backends;
 mod documents;
+mod references;
 
 use std::{
     collections::HashMap,
@@ -18,9 +19,10 @@ use tower_mtls::{
 
 use self::{
     backends::{Backends, ResolvedBackend, verify},
-    documents::{DocumentReferences, refuse_plaintext},
+    documents::refuse_plaintext,
+    references::DocumentReferences,
 };
-use super::{api_trust::ApiTrust, choice::IdentityResolver, upstream};
+use super::{api_trust::ApiTrust, choice::IdentityResolver, route};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
@@ -207,7 +209,7 @@ impl ApiBuilder {
             let trust = self.upstream_trust.full();
             anonymous.with_trust(trust.map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?)
         };
-        let proxy = upstream::proxy(&self.proxy, &api.path, &upstream)
+        let proxy = route::proxy(&self.proxy, &api.path, &upstream)
             .map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?;
         let to_upstream = ServiceBuilder::new()
             .layer(self.bounds())
@@ -234,7 +236,7 @@ impl ApiBuilder {
         };
         let chooses_identity = document.as_ref().is_some_and(|document| document.summary().chooses_identity);
         let identity = if chooses_identity { BY_REQUEST } else { "" };
-        let origin = upstream::origin(&upstream);
+        let origin = route::origin(&upstream);
         let facts = RouteFacts {
             path: api.path.clone(),
             host: None,

@@ -15,7 +15,9 @@ use tower_mtls::{
     policy::PolicyBuilder,
 };
 
-use super::{SectionsByName, files::Findings, key_pair::LoadedKeyPair, publication::referred, rows};
+use super::{
+    files::Findings, key_pair::LoadedKeyPair, publication::referred, rows, sections::SectionsByName,
+};
 use crate::{
     config::{Claim, IdentityBy, IdentitySource, Located, RouteIdentity, quoted},
     store::CurrentStore,

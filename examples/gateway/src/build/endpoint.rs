@@ -5,10 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 use tower_mtls::{Certificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
 
 use super::{
-    SectionsByName, advice,
+    advice,
     cache::{Cache, Digest},
     files::Findings,
     key_pair, rules,
+    sections::SectionsByName,
     trust::Roots,
 };
 use crate::{

@@ -7,7 +7,7 @@ use tower_mtls::{
     certificate::{Thumbprint, ThumbprintListError},
 };
 
-use super::{SectionsByName, files::Findings, trust::Roots};
+use super::{files::Findings, sections::SectionsByName, trust::Roots};
 use crate::{
     config::{CertificateRules, FilePath, InStore, Located, Mode, RuleSet, quoted},
     store::{CurrentStore, StoreMembers},

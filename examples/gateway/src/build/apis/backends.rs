@@ -7,7 +7,7 @@ use tower_mtls::{
     apim::{Backend as NamedBackend, ChosenIdentity},
 };
 
-use super::{ApiBuilder, ApiProblem, documents::reference, report};
+use super::{ApiBuilder, ApiProblem, references::reference, report};
 use crate::{
     config::{Scheme, UpstreamUrl, Verify},
     routing::ApiRoutes,

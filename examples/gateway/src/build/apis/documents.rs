@@ -1,22 +1,12 @@
-//! Policy documents of APIs: compilation, and the certificates and backends that they refer to.
+//! Compilation of the policy documents of APIs.
 
-use tower_mtls::{
-    apim::{ChosenIdentity, Document, DocumentBuilder, DocumentScope, FindingKind, Revocation},
-    identity::IdentityReference,
-};
+use tower_mtls::apim::{Document, DocumentBuilder, DocumentScope, FindingKind, Revocation};
 
 use super::{ApiBuilder, ApiProblem, backends::Backends};
 use crate::{
     config::{Scheme, UpstreamUrl},
     store::{ItemField, Policy},
 };
-
-/// Certificates and backends that a policy document refers to.
-#[derive(Clone, Default)]
-pub(super) struct DocumentReferences {
-    pub(super) certificates: Vec<IdentityReference>,
-    pub(super) backends: Vec<String>,
-}
 
 impl ApiBuilder {
     /// Compiles a document below the policy of all APIs.
@@ -77,15 +67,6 @@ impl ApiBuilder {
     }
 }
 
-impl DocumentReferences {
-    pub(super) fn of(document: &Document) -> Self {
-        let summary = document.summary();
-        let named = summary.certificates.iter().map(|(identity, _)| identity);
-        let certificates = named.chain(&summary.possible_certificates).filter_map(reference).collect();
-        Self { certificates, backends: summary.backends.iter().map(|(id, _)| id.to_string()).collect() }
-    }
-}
-
 /// Rejects a document that would fail every request: an identity is never presented over http.
 pub(super) fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> Result<(), Vec<ApiProblem>> {
     let summary = document.summary();
@@ -95,13 +76,4 @@ pub(super) fn refuse_plaintext(document: &Document, upstream: &UpstreamUrl) -> R
         return Err(vec![(ItemField::Document, None, problem.to_owned())]);
     }
     Ok(())
-}
-
-/// The reference by which the store finds a chosen identity; None if the identity is part of the document.
-pub(super) fn reference(identity: &ChosenIdentity) -> Option<IdentityReference> {
-    match identity {
-        ChosenIdentity::Id(id) => Some(IdentityReference::id(id.clone())),
-        ChosenIdentity::Thumbprint(thumbprint) => Some((*thumbprint).into()),
-        _ => None,
-    }
 }
