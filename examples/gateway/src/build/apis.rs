@@ -2,6 +2,7 @@
 
 mod backends;
 mod documents;
+mod problem;
 mod references;
 
 use std::{
@@ -12,14 +13,16 @@ use std::{
 
 use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    IdentityLayer, Shared, TrustAnchors, UpstreamTrust,
-    apim::{ApimPolicyLayer, DeploymentCertificates, Document, DocumentScope, ForwardingLayer},
+    IdentityLayer, UpstreamTrust,
+    apim::{ApimPolicyLayer, Document, DocumentScope, ForwardingLayer},
     outbound::RetryIdempotent,
 };
 
+pub(super) use self::documents::DocumentCompiler;
 use self::{
     backends::{Backends, ResolvedBackend, verify},
     documents::refuse_plaintext,
+    problem::{ApiProblem, report},
     references::DocumentReferences,
 };
 use super::{api_trust::ApiTrust, choice::IdentityResolver, route};
@@ -29,17 +32,14 @@ use crate::{
     routing::{
         ApiRoutes, Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer,
     },
-    store::{Api, Backend, CertificateUse, Id, Item, ItemError, ItemField, Policy, Settings},
+    store::{Api, Backend, CertificateUse, Id, Item, ItemField, Policy, Settings},
 };
 
 /// Builds the routes of the APIs, from the parts of a configuration file that all of them share.
 pub(crate) struct ApiBuilder {
     pub(super) client: Client,
     pub(super) identities: IdentityResolver,
-    pub(super) deployment: Shared<DeploymentCertificates>,
-    pub(super) trust: Option<TrustAnchors>,
-    pub(super) is_revocation_off: bool,
-    pub(super) allow_unanchored: bool,
+    pub(super) documents: DocumentCompiler,
     pub(crate) upstream_trust: Arc<ApiTrust>,
     pub(super) limits: Limits,
     pub(super) proxy: Proxy,
@@ -68,9 +68,10 @@ impl ApiBuilder {
     /// Builds the routes of all valid APIs.
     pub(crate) fn build(&self, settings: &Settings) -> ApiRoutes {
         let mut built = ApiRoutes::default();
-        let backends = self.backends(settings, &mut built);
+        let deployment = &self.documents.deployment;
+        let backends = backends::resolve(settings, deployment, &self.upstream_trust, &mut built);
         let global = settings.policy.as_ref().and_then(|policy| {
-            let document = self.document(DocumentScope::Global, &backends, None, &policy.value);
+            let document = self.documents.compile(DocumentScope::Global, &backends, None, &policy.value);
             document.map_err(|problems| report(&mut built, &Item::Policy, problems)).ok()
         });
         if let Some(global) = &global {
@@ -186,7 +187,7 @@ impl ApiBuilder {
         global: Option<&Document>,
     ) -> Result<CachedApi, Vec<ApiProblem>> {
         let document = match &api.policy {
-            Some(policy) => Some(self.document(DocumentScope::Api, backends, global, policy)),
+            Some(policy) => Some(self.documents.compile(DocumentScope::Api, backends, global, policy)),
             None => global.cloned().map(Ok),
         };
         let upstream = UpstreamUrl::parse(&api.service_url).map_err(|error| {
@@ -278,14 +279,6 @@ impl ApiBuilder {
 }
 
 const GLOBAL_POLICY_INVALID: &str = "the policy of all APIs is invalid; fix it first";
-
-/// The part of a record that is at fault, line and column in a document, and the problem.
-type ApiProblem = (ItemField, Option<(usize, usize)>, String);
-
-fn report(built: &mut ApiRoutes, item: &Item, problems: Vec<ApiProblem>) {
-    let broken = |(field, at, problem)| ItemError { item: item.clone(), field, at, problem };
-    built.broken.extend(problems.into_iter().map(broken));
-}
 
 fn note_uses(built: &mut ApiRoutes, by: &str, references: &DocumentReferences) {
     // A certificate may be an issuer, which needs no key.

@@ -15,7 +15,7 @@ use tower_mtls::{
 
 use super::{
     api_trust::ApiTrust,
-    apis::ApiBuilder,
+    apis::{ApiBuilder, DocumentCompiler},
     cache::{Cache, Digest, Memo},
     choice::KnownIdentities,
     deployment::Deployment,
@@ -240,10 +240,12 @@ fn api_builder(
     Some(ApiBuilder {
         client: context.client.clone(),
         identities: context.identities.all().clone(),
-        deployment: context.deployment.certificates.clone(),
-        trust,
-        is_revocation_off,
-        allow_unanchored: config.apis.allow_unanchored,
+        documents: DocumentCompiler {
+            deployment: context.deployment.certificates.clone(),
+            trust,
+            is_revocation_off,
+            allow_unanchored: config.apis.allow_unanchored,
+        },
         upstream_trust,
         limits: config.limits,
         proxy: config.proxy.clone(),

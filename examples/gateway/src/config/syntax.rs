@@ -59,7 +59,13 @@ pub(crate) fn remedy(message: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SECTIONS;
+
+    const SECTIONS: &[(&str, &[&str])] = &[
+        ("the top of the file", &["listener", "store", "trust", "routes"]),
+        ("[listener]", &["address"]),
+        ("[[routes]]", &["path"]),
+        ("[trust.NAME]", &["ca"]),
+    ];
 
     #[test]
     fn key_of_a_broken_line_is_reported_if_it_is_known() {

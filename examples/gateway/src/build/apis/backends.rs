@@ -3,11 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tower_mtls::{
-    UpstreamTrust,
-    apim::{Backend as NamedBackend, ChosenIdentity},
+    Shared, UpstreamTrust,
+    apim::{Backend as NamedBackend, ChosenIdentity, DeploymentCertificates},
 };
 
-use super::{ApiBuilder, ApiProblem, references::reference, report};
+use super::{
+    super::api_trust::ApiTrust,
+    problem::{ApiProblem, report},
+    references::reference,
+};
 use crate::{
     config::{Scheme, UpstreamUrl, Verify},
     routing::ApiRoutes,
@@ -23,61 +27,67 @@ pub(super) struct ResolvedBackend {
 
 pub(super) type Backends = BTreeMap<Id, ResolvedBackend>;
 
-impl ApiBuilder {
-    /// Resolves all backends; those that cannot be used are reported in `built`.
-    pub(super) fn backends(&self, settings: &Settings, built: &mut ApiRoutes) -> Backends {
-        let mut resolved = Backends::new();
-        for (id, stored) in &settings.backends {
-            match self.backend(id, &stored.value) {
-                Ok((backend, trust)) => {
-                    if let Some(identity) = backend.identity() {
-                        let of = reference(identity);
-                        built.uses.extend(of.map(|of| CertificateUse {
-                            user: format!("/backends/{id}"),
-                            reference: of,
-                            needs_key: true,
-                        }));
-                    }
-                    let record = stored.value.clone();
-                    resolved.insert(id.clone(), ResolvedBackend { record, backend, trust });
+/// Resolves all backends; those that cannot be used are reported in `built`.
+pub(super) fn resolve(
+    settings: &Settings,
+    deployment: &Shared<DeploymentCertificates>,
+    upstream_trust: &ApiTrust,
+    built: &mut ApiRoutes,
+) -> Backends {
+    let mut resolved = Backends::new();
+    for (id, stored) in &settings.backends {
+        match backend(id, &stored.value, deployment, upstream_trust) {
+            Ok((backend, trust)) => {
+                if let Some(identity) = backend.identity() {
+                    let of = reference(identity);
+                    built.uses.extend(of.map(|of| CertificateUse {
+                        user: format!("/backends/{id}"),
+                        reference: of,
+                        needs_key: true,
+                    }));
                 }
-                Err(problem) => report(built, &Item::Backend(id.clone()), vec![problem]),
+                let record = stored.value.clone();
+                resolved.insert(id.clone(), ResolvedBackend { record, backend, trust });
             }
+            Err(problem) => report(built, &Item::Backend(id.clone()), vec![problem]),
         }
-        resolved
     }
+    resolved
+}
 
-    fn backend(&self, id: &Id, record: &Backend) -> Result<(NamedBackend, UpstreamTrust), ApiProblem> {
-        let url = |problem: String| (ItemField::Url, None, problem);
-        let parsed = UpstreamUrl::parse(&record.url);
-        let parsed = parsed.map_err(|error| url(format!("{}; {}", error.problem, error.remedy)))?;
-        let backend = NamedBackend::new(&record.url).map_err(|error| url(error.to_string()))?;
-        let trust = self.upstream_trust.of_backend(id, verify(record)).map_err(url)?;
-        let Some(credential) = &record.credential else { return Ok((backend, trust)) };
-        let credentials = |problem: String| (ItemField::Credentials, None, problem);
-        if parsed.scheme == Scheme::Http {
-            return Err(credentials(
-                "a certificate cannot be presented over http: write an https url".into(),
-            ));
+fn backend(
+    id: &Id,
+    record: &Backend,
+    deployment: &Shared<DeploymentCertificates>,
+    upstream_trust: &ApiTrust,
+) -> Result<(NamedBackend, UpstreamTrust), ApiProblem> {
+    let url = |problem: String| (ItemField::Url, None, problem);
+    let parsed = UpstreamUrl::parse(&record.url);
+    let parsed = parsed.map_err(|error| url(format!("{}; {}", error.problem, error.remedy)))?;
+    let backend = NamedBackend::new(&record.url).map_err(|error| url(error.to_string()))?;
+    let trust = upstream_trust.of_backend(id, verify(record)).map_err(url)?;
+    let Some(credential) = &record.credential else { return Ok((backend, trust)) };
+    let credentials = |problem: String| (ItemField::Credentials, None, problem);
+    if parsed.scheme == Scheme::Http {
+        return Err(credentials("a certificate cannot be presented over http: write an https url".into()));
+    }
+    let certificates = tower_mtls::apim::Deployment::certificates(deployment);
+    let (identity, found, named) = match credential {
+        Credential::Id(id) => {
+            (ChosenIdentity::Id(id.as_str().into()), certificates.by_id(id), format!("id '{id}'"))
         }
-        let certificates = tower_mtls::apim::Deployment::certificates(&self.deployment);
-        let (identity, found, named) = match credential {
-            Credential::Id(id) => {
-                (ChosenIdentity::Id(id.as_str().into()), certificates.by_id(id), format!("id '{id}'"))
-            }
-            Credential::Thumbprint(text) => {
-                let thumbprint = text.parse().map_err(|error| credentials(format!("{text:?}: {error}")))?;
-                let found = certificates.by_thumbprint(thumbprint);
-                (ChosenIdentity::Thumbprint(thumbprint), found, format!("thumbprint '{text}'"))
-            }
-        };
-        match found {
-            Some(found) if found.has_private_key() => Ok((backend.with_identity(identity), trust)),
-            Some(_) => Err(credentials(format!(
-                "Certificate with {named} has no private key, so it cannot be shown to a backend."
-            ))),
-            None => Err(credentials(format!("Certificate with {named} not found."))),
+        Credential::Thumbprint(text) => {
+            let thumbprint = text.parse().map_err(|error| credentials(format!("{text:?}: {error}")))?;
+            let found = certificates.by_thumbprint(thumbprint);
+            (ChosenIdentity::Thumbprint(thumbprint), found, format!("thumbprint '{text}'"))
         }
+    };
+    match found {
+        Some(found) if found.has_private_key() => Ok((backend.with_identity(identity), trust)),
+        Some(_) => Err(credentials(format!(
+            "Certificate with {named} has no private key, so it cannot be shown to a backend."
+        ))),
+        None => Err(credentials(format!("Certificate with {named} not found."))),
     }
 }
 

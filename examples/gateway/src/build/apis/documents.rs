@@ -1,16 +1,27 @@
 //! Compilation of the policy documents of APIs.
 
-use tower_mtls::apim::{Document, DocumentBuilder, DocumentScope, FindingKind, Revocation};
+use tower_mtls::{
+    Shared, TrustAnchors,
+    apim::{DeploymentCertificates, Document, DocumentBuilder, DocumentScope, FindingKind, Revocation},
+};
 
-use super::{ApiBuilder, ApiProblem, backends::Backends};
+use super::{backends::Backends, problem::ApiProblem};
 use crate::{
     config::{Scheme, UpstreamUrl},
     store::{ItemField, Policy},
 };
 
-impl ApiBuilder {
+/// Compiler of the documents of all APIs.
+pub(crate) struct DocumentCompiler {
+    pub(crate) deployment: Shared<DeploymentCertificates>,
+    pub(crate) trust: Option<TrustAnchors>,
+    pub(crate) is_revocation_off: bool,
+    pub(crate) allow_unanchored: bool,
+}
+
+impl DocumentCompiler {
     /// Compiles a document below the policy of all APIs.
-    pub(super) fn document(
+    pub(super) fn compile(
         &self,
         scope: DocumentScope,
         backends: &Backends,
@@ -38,15 +49,16 @@ impl ApiBuilder {
         for (id, resolved) in backends {
             builder = builder.add_backend(id.shared(), resolved.backend.clone());
         }
-        self.load(builder, &policy.value)
+        load(builder, &policy.value)
     }
+}
 
-    fn load(&self, builder: DocumentBuilder, text: &str) -> Result<Document, Vec<ApiProblem>> {
-        let errors = match builder.load(text) {
-            Ok(document) => return Ok(document),
-            Err(errors) => errors,
-        };
-        let problems = errors.iter().map(|error| {
+fn load(builder: DocumentBuilder, text: &str) -> Result<Document, Vec<ApiProblem>> {
+    let errors = match builder.load(text) {
+        Ok(document) => return Ok(document),
+        Err(errors) => errors,
+    };
+    let problems = errors.iter().map(|error| {
             let (problem, remedy) = match error.kind() {
                 FindingKind::Trust => (error.problem(), ": the gateway's operator names a set in [apis] trust = \"NAME\""),
                 FindingKind::Revocation => (
@@ -63,8 +75,7 @@ impl ApiBuilder {
             };
             (ItemField::Document, Some((error.line(), error.column())), format!("{problem}{remedy}"))
         });
-        Err(problems.collect())
-    }
+    Err(problems.collect())
 }
 
 /// Rejects a document that would fail every request: an identity is never presented over http.

@@ -37,7 +37,7 @@ pub(crate) struct TunnelPermit {
 
 /// Response extension: maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::edge) struct ReadTimeout(pub(in crate::edge) Option<Duration>);
+pub(crate) struct ReadTimeout(pub(crate) Option<Duration>);
 
 impl Bounds {
     /// Acquires a permit. None: the route is at its limit.

@@ -14,7 +14,7 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Validates the bytes between a caller's socket and hyper.
 #[derive(Debug)]
-pub(in crate::edge) struct Http1Validator {
+pub(crate) struct Http1Validator {
     scanner: Scanner,
     rejection: Option<FinalRead>,
 }
@@ -29,17 +29,17 @@ enum FinalRead {
 }
 
 impl Http1Validator {
-    pub(in crate::edge) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { scanner: Scanner::new(), rejection: None }
     }
 
     /// Returns true if a request is incomplete, or after a violation.
-    pub(in crate::edge) fn is_within_request(&self) -> bool {
+    pub(crate) fn is_within_request(&self) -> bool {
         self.rejection.is_some() || !matches!(self.scanner, Scanner::Idle(_))
     }
 
     /// Reads in place of the socket after a violation. `None`: read the socket.
-    pub(in crate::edge) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+    pub(crate) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
         match self.rejection.as_mut()? {
             FinalRead::HeadEnd(end) => {
                 let (now, later) = end.split_at(end.len().min(buf.remaining()));
@@ -52,7 +52,7 @@ impl Http1Validator {
     }
 
     /// Validates the bytes after the first `before`, which were read from the socket.
-    pub(in crate::edge) fn validate(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+    pub(crate) fn validate(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let bytes = &mut buf.filled_mut()[before..];
         let Err(Violation { offset, part }) = self.scanner.scan(bytes) else {
             return Ok(());
