@@ -6,8 +6,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tower_mtls::{UpstreamTrust, danger::UpstreamVerification};
+use tower_mtls::UpstreamTrust;
 
+use super::upstream_trusts::trust_builder;
 use crate::{config::Verify, store::Id};
 
 /// The general CAs of upstreams, and the trust that was built from them.
@@ -56,13 +57,8 @@ impl ApiTrust {
         if let Some(trust) = built.by_kind.get(&verify) {
             return Ok(trust.clone());
         }
-        let builder = match verify {
-            Verify::Full => UpstreamTrust::builder(),
-            Verify::Chain => UpstreamTrust::builder().dangerous(UpstreamVerification::ChainOnly),
-            Verify::Name => UpstreamTrust::builder().dangerous(UpstreamVerification::NameOnly),
-            Verify::None => UpstreamTrust::builder().dangerous(UpstreamVerification::Nothing),
-        };
-        let result = self.roots.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build();
+        let result =
+            self.roots.iter().fold(trust_builder(verify), |builder, pem| builder.add_roots_pem(pem)).build();
         let trust = result.map_err(|error| {
             format!("{error}; the gateway's operator must name the backend's CA in [upstream_tls] ca")
         })?;

@@ -3,7 +3,6 @@
 mod backends;
 mod documents;
 mod problem;
-mod references;
 
 use std::{
     collections::HashMap,
@@ -11,11 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     IdentityLayer, UpstreamTrust,
-    apim::{ApimPolicyLayer, Document, DocumentScope, ForwardingLayer},
-    outbound::RetryIdempotent,
+    apim::{Document, DocumentScope, ForwardingLayer},
 };
 
 pub(super) use self::documents::DocumentCompiler;
@@ -23,15 +20,12 @@ use self::{
     backends::{Backends, ResolvedBackend, verify},
     documents::refuse_plaintext,
     problem::{ApiProblem, report},
-    references::DocumentReferences,
 };
-use super::{api_trust::ApiTrust, choice::IdentityResolver, route};
+use super::{api_trust::ApiTrust, choice::IdentityResolver, references::DocumentReferences, route};
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
-    routing::{
-        ApiRoutes, Client, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer,
-    },
+    routing::{ApiRoutes, Client, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
     store::{Api, Backend, CertificateUse, Id, Item, ItemField, Policy, Settings},
 };
 
@@ -204,7 +198,7 @@ impl ApiBuilder {
         }
         let anonymous = IdentityLayer::anonymous();
         let chooses_backend = document.as_ref().is_some_and(|document| document.summary().chooses_backend);
-        let identity_layer = if upstream.scheme == Scheme::Http && !chooses_backend {
+        let identity = if upstream.scheme == Scheme::Http && !chooses_backend {
             anonymous
         } else {
             let trust = self.upstream_trust.full();
@@ -212,31 +206,25 @@ impl ApiBuilder {
         };
         let proxy = route::proxy(&self.proxy, &api.path, &upstream)
             .map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?;
-        let to_upstream = ServiceBuilder::new()
-            .layer(self.bounds())
-            .layer(proxy)
-            .retry(RetryIdempotent::default())
-            .layer(identity_layer)
-            .service(self.client.clone());
         let referenced = document.as_ref().map(|document| &*document.summary().backends).unwrap_or_default();
         let is_used = |id: &Id| referenced.iter().any(|(used, _)| **used == **id);
         let used: Vec<(&Id, &ResolvedBackend)> = backends.iter().filter(|(id, _)| is_used(id)).collect();
-        let (guard, service) = match &document {
-            None => (RoutePolicy::None, RouteService::Open(to_upstream)),
-            Some(document) => {
-                let forwarding = ForwardingLayer::new(self.identities.clone());
-                let forwarding = used.iter().fold(forwarding, |forwarding, (id, resolved)| {
-                    forwarding.with_backend_trust(id.shared(), resolved.trust.clone())
-                });
-                let layer = ApimPolicyLayer::new(document.clone());
-                let unverified = UnverifiedLayer::new(document.summary().is_anchored, "", &api.path);
-                let inside = unverified.layer(forwarding.layer(to_upstream));
-                let service = RouteService::Document(layer.layer(inside));
-                (RoutePolicy::Document(document.clone()), service)
-            }
+        let forwarding = ForwardingLayer::new(self.identities.clone());
+        let forwarding = used.iter().fold(forwarding, |forwarding, (id, resolved)| {
+            forwarding.with_backend_trust(id.shared(), resolved.trust.clone())
+        });
+        let policy = document.clone().map_or(RoutePolicy::None, RoutePolicy::Document);
+        let layers = RouteLayers {
+            is_shadow: false,
+            forwarding,
+            bounds: self.bounds(),
+            proxy,
+            identity,
+            client: self.client.clone(),
         };
+        let service = layers.service(&policy, None, &api.path);
         let chooses_identity = document.as_ref().is_some_and(|document| document.summary().chooses_identity);
-        let identity = if chooses_identity { BY_REQUEST } else { "" };
+        let label = if chooses_identity { BY_REQUEST } else { "" };
         let origin = route::origin(&upstream);
         let facts = RouteFacts {
             path: api.path.clone(),
@@ -245,14 +233,14 @@ impl ApiBuilder {
             url: api.service_url.clone(),
             identity: None,
             identity_selector: None,
-            metrics: RouteMetrics::new("", &api.path, identity, &upstream.authority),
+            metrics: RouteMetrics::new("", &api.path, label, &upstream.authority),
         };
         let route = Arc::new(Route {
             facts: Arc::new(facts),
             allow_empty_segments: false,
             is_enforced: document.as_ref().is_some_and(|document| document.summary().uses_certificate),
             is_shadow: false,
-            policy: guard,
+            policy,
             service,
         });
         let references = match (&api.policy, &document) {

@@ -7,11 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tower_mtls::{
-    MtlsClient,
-    apim::{ChosenIdentity, Document},
-    identity::IdentityReference,
-};
+use tower_mtls::MtlsClient;
 
 use super::{
     api_trust::ApiTrust,
@@ -25,6 +21,7 @@ use super::{
     key_pair::{self, LoadedKeyPair},
     letter_case,
     publication::Publication,
+    references::route_uses,
     route,
     route_context::RouteContext,
     sections::SectionsByName,
@@ -32,11 +29,11 @@ use super::{
     upstream_trusts::UpstreamTrusts,
 };
 use crate::{
-    config::{self, Config, Diagnostic, Limits, Located, RouteIdentity},
+    config::{self, Config, Diagnostic, Limits, Located},
     edge::upstream_connections,
     management::Access,
-    routing::{Client, Expiry, FileRoutes, Route},
-    store::{CertificateUse, CurrentStore},
+    routing::{Client, Expiry, FileRoutes},
+    store::CurrentStore,
 };
 
 /// A configuration that is ready to be served.
@@ -164,7 +161,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         management.iter().map(|(at, _)| Expiry::listener("management", at.certificate.validity().not_after)),
     );
     let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
-    let uses = uses(config, &routes);
+    let uses = route_uses(config, &routes);
     let deployed = deployment.deployed;
     let api_builder = api_builder?;
     let file_routes = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed };
@@ -180,42 +177,6 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         api_builder: Arc::new(api_builder),
         publication,
     })
-}
-
-/// References to certificates of the store, from routes and their policy documents. Names of the file's identities are
-/// not such references.
-fn uses(config: &Config, routes: &[Arc<Route>]) -> Vec<CertificateUse> {
-    if config.store.is_none() {
-        return Vec::new();
-    }
-    let mut uses = Vec::new();
-    for (configured, built) in config.routes.iter().zip(routes) {
-        let host = configured.host.as_ref().map_or("", |host| host.as_str());
-        let by = format!("route {host}{}", configured.path.value);
-        let of = match &configured.identity {
-            Some(RouteIdentity::Id(id)) => Some(IdentityReference::id(id.as_str())),
-            Some(RouteIdentity::Thumbprint(thumbprint)) => Some(thumbprint.value.into()),
-            Some(RouteIdentity::Named(_) | RouteIdentity::PerRequest(_)) | None => None,
-        };
-        uses.extend(of.map(|of| CertificateUse { user: by.clone(), reference: of, needs_key: true }));
-        let Some(summary) = built.policy.document().map(Document::summary) else { continue };
-        let named = summary.certificates.iter().map(|(named, at)| (named, format!(", line {}", at.line)));
-        let possible = summary.possible_certificates.iter().map(|named| (named, String::new()));
-        for (named, line) in named.chain(possible) {
-            let of = match named {
-                ChosenIdentity::Id(id) => IdentityReference::id(id.clone()),
-                ChosenIdentity::Thumbprint(thumbprint) => (*thumbprint).into(),
-                _ => continue,
-            };
-            // It can be an issuer, which needs no key.
-            uses.push(CertificateUse {
-                user: format!("policy of {by}{line}"),
-                reference: of,
-                needs_key: false,
-            });
-        }
-    }
-    uses
 }
 
 /// Settings for the APIs of the store; None if their trust is invalid, which has been reported.

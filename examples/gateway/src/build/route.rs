@@ -5,11 +5,9 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
-    IdentityLayer, RequireCertificateLayer, ReverseProxyLayer,
-    apim::{ApimPolicyLayer, Document, ForwardingLayer},
-    outbound::RetryIdempotent,
+    IdentityLayer, ReverseProxyLayer,
+    apim::{Document, ForwardingLayer},
     proxy::Forwarded,
 };
 
@@ -27,9 +25,7 @@ use crate::{
         UpstreamUrl, quoted,
     },
     edge::Bounds,
-    routing::{
-        IdentitySelector, Route, RouteFacts, RouteMetrics, RoutePolicy, RouteService, UnverifiedLayer,
-    },
+    routing::{IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
 };
 
 /// Builds a route; None if a part of it is invalid, which has been reported.
@@ -45,37 +41,21 @@ pub(super) fn route(
     let guard = guard(context, route, documents, findings);
     let document = guard.as_ref().and_then(RoutePolicy::document);
     let identity_layer = identity_layer(context, route, document, trusts, findings);
-    let to_upstream = ServiceBuilder::new()
-        .layer(bounds(config, route, in_flight))
-        .layer(forwarding(config, route, findings)?)
-        .retry(RetryIdempotent::default())
-        .layer(identity_layer?)
-        .service(context.client.clone());
-    let guard = guard?;
+    let bounds = bounds(config, route, in_flight);
+    let proxy = forwarding(config, route, findings)?;
+    let identity = identity_layer?;
+    let policy = guard?;
     let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
-    let host = route.host.as_ref().map_or("", |host| host.as_str());
-    let unverified = |is_anchored| UnverifiedLayer::new(is_anchored, host, &route.path);
-    let service = match &guard {
-        RoutePolicy::None => RouteService::Open(to_upstream),
-        RoutePolicy::Rules(policy) => {
-            let layer = RequireCertificateLayer::new(policy.clone());
-            let layer = if is_shadow { layer.shadow() } else { layer };
-            RouteService::Rules(layer.layer(unverified(policy.is_anchored()).layer(to_upstream)))
-        }
-        RoutePolicy::Document(document) => {
-            let layer = ApimPolicyLayer::new(document.clone());
-            let layer = if is_shadow { layer.shadow() } else { layer };
-            let forwarding = ForwardingLayer::new(context.identities.all().clone());
-            let inside = unverified(document.summary().is_anchored).layer(forwarding.layer(to_upstream));
-            RouteService::Document(layer.layer(inside))
-        }
-    };
+    let forwarding = ForwardingLayer::new(context.identities.all().clone());
+    let layers =
+        RouteLayers { is_shadow, forwarding, bounds, proxy, identity, client: context.client.clone() };
+    let service = layers.service(&policy, route.host.as_ref().map(|host| host.as_str()), &route.path);
     let rules = route.client_certificate.as_ref();
     Some(Route {
         facts: Arc::new(RouteFacts {
             path: route.path.value.clone(),
             host: route.host.as_ref().map(|host| host.value.clone()),
-            upstream: match guard.document() {
+            upstream: match policy.document() {
                 // The actual upstream is part of the client's errors.
                 Some(document) if document.summary().chooses_backend => {
                     format!("{}, or what the policy document chose", origin(&route.upstream))
@@ -89,14 +69,14 @@ pub(super) fn route(
                 .filter(|identity| identity_selector(identity).is_none())
                 .map(RouteIdentity::label),
             identity_selector: route.identity.as_ref().and_then(identity_selector),
-            metrics: metrics(route, guard.document()),
+            metrics: metrics(route, policy.document()),
         }),
         allow_empty_segments: route.allow_empty_segments,
         is_enforced: rules.is_some()
             && !is_shadow
-            && guard.document().is_none_or(|document| document.summary().uses_certificate),
+            && policy.document().is_none_or(|document| document.summary().uses_certificate),
         is_shadow,
-        policy: guard,
+        policy,
         service,
     })
 }

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, convert::Infallible, path::PathBuf};
 
 use tower_mtls::{
-    Shared, UpstreamTrust, certificate::SpiffeId, danger::UpstreamVerification, outbound::UpstreamPin,
+    Shared, UpstreamTrust,
+    certificate::SpiffeId,
+    danger::UpstreamVerification,
+    outbound::{UpstreamPin, UpstreamTrustBuilder},
 };
 
 use super::{
@@ -98,7 +101,7 @@ impl<'c> UpstreamTrusts<'c> {
         let digest =
             Digest::of("upstream trust", requirements.into_iter().chain(read.iter().map(Vec::as_slice)));
         let built = self.memo.get_or_build(digest, || {
-            let mut builder = UpstreamTrust::builder();
+            let mut builder = trust_builder(*verify);
             if let Some(name) = server_name {
                 builder = builder.with_server_name(name);
             }
@@ -108,12 +111,6 @@ impl<'c> UpstreamTrusts<'c> {
             if let Some(id) = spiffe_id {
                 builder = builder.spiffe_id(id.clone());
             }
-            builder = match verify {
-                Verify::Full => builder,
-                Verify::Chain => builder.dangerous(UpstreamVerification::ChainOnly),
-                Verify::Name => builder.dangerous(UpstreamVerification::NameOnly),
-                Verify::None => builder.dangerous(UpstreamVerification::Nothing),
-            };
             read.iter().fold(builder, |builder, pem| builder.add_roots_pem(pem)).build()
         });
         let trust = built.map_err(|error| {
@@ -125,5 +122,16 @@ impl<'c> UpstreamTrusts<'c> {
         let digest = Digest::of("upstream trust of these settings", [text.as_bytes(), digest.as_bytes()]);
         let own = self.memo.get_or_build(digest, || trust.map(|trust| trust.renewed()));
         own.ok()
+    }
+}
+
+/// Returns a builder with this verification.
+pub(super) fn trust_builder(verify: Verify) -> UpstreamTrustBuilder {
+    let builder = UpstreamTrust::builder();
+    match verify {
+        Verify::Full => builder,
+        Verify::Chain => builder.dangerous(UpstreamVerification::ChainOnly),
+        Verify::Name => builder.dangerous(UpstreamVerification::NameOnly),
+        Verify::None => builder.dangerous(UpstreamVerification::Nothing),
     }
 }

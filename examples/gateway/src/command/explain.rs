@@ -15,7 +15,7 @@ use crate::{
     build,
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
     path,
-    routing::{ApiRoutes, RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
+    routing::{ApiRoutes, RouteFacts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
 /// Suffix for a rejected request that passes in shadow mode.
@@ -107,7 +107,7 @@ fn request(args: &ExplainArgs, path: &str) -> Result<Request<()>, String> {
 }
 
 /// Returns the identity selection of this route, if the identity depends on the request.
-fn identity_by(args: &ExplainArgs, facts: &Facts) -> Option<IdentityBy> {
+fn identity_by(args: &ExplainArgs, facts: &RouteFacts) -> Option<IdentityBy> {
     facts.identity_selector.as_ref()?;
     let routes = config::read(&args.config).0?.routes;
     let host = |route: &RouteConfig| route.host.as_ref().map(|host| host.value.clone());

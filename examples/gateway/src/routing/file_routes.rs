@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tower_mtls::{ClientIdentity, UpstreamTrust};
 
-use super::{
-    expiry::Expiry,
-    route::{Client, Route},
-};
+use super::{expiry::Expiry, layers::Client, route::Route};
 use crate::store::{CertificateUse, DocumentCertificates};
 
 /// Routes of one configuration file, and the values that they are built from.

@@ -8,7 +8,9 @@ mod expiry;
 mod file_routes;
 mod head;
 mod identity_selector;
+mod layers;
 mod metrics;
+mod policy;
 mod respond;
 mod route;
 mod snapshot;
@@ -21,10 +23,11 @@ pub(crate) use self::{
     expiry::{CertificateOwner, Expiry, days_until},
     file_routes::FileRoutes,
     identity_selector::IdentitySelector,
+    layers::{Client, RouteLayers},
     metrics::{DURATION, RouteMetrics},
+    policy::RoutePolicy,
     respond::respond,
-    route::{Client, Route, RouteFacts, RoutePolicy, RouteService},
+    route::{Route, RouteFacts},
     snapshot::RoutingSnapshot,
     table::RouteTable,
-    unverified::UnverifiedLayer,
 };

@@ -15,8 +15,9 @@ use super::{
     error_response::{forward_error_response, to_grpc},
     exchange::Exchange,
     identity_selector::SelectorValue,
+    layers::RouteService,
     metrics,
-    route::{RouteFacts, RouteService},
+    route::RouteFacts,
     snapshot::RoutingSnapshot,
 };
 use crate::{

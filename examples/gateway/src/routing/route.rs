@@ -2,16 +2,9 @@
 
 use std::sync::Arc;
 
-use tower::retry::Retry;
-use tower_mtls::{
-    MtlsClient, Policy, RequireCertificate,
-    apim::{ApimPolicy, Document, ForwardingService},
-    outbound::{IdentityService, RetryIdempotent},
-    proxy::{ProxyBody, ReverseProxy},
+use super::{
+    identity_selector::IdentitySelector, layers::RouteService, metrics::RouteMetrics, policy::RoutePolicy,
 };
-
-use super::{identity_selector::IdentitySelector, metrics::RouteMetrics, unverified::Unverified};
-use crate::edge::{Bounded, CallerBody, Upload};
 
 /// A route of the configuration file or of an API.
 #[derive(Debug)]
@@ -25,25 +18,6 @@ pub(crate) struct Route {
     /// The policy of `service`, for explanations.
     pub(crate) policy: RoutePolicy,
     pub(crate) service: RouteService,
-}
-
-/// Authorization of a route.
-#[derive(Debug)]
-pub(crate) enum RoutePolicy {
-    /// No certificate is required.
-    None,
-    Rules(Policy),
-    Document(Document),
-}
-
-impl RoutePolicy {
-    /// Returns the policy document, if there is one.
-    pub(crate) fn document(&self) -> Option<&Document> {
-        match self {
-            Self::Document(document) => Some(document),
-            Self::None | Self::Rules(_) => None,
-        }
-    }
 }
 
 /// Description of a route for logs and metrics.
@@ -60,20 +34,4 @@ pub(crate) struct RouteFacts {
     /// The selector, if the identity is selected per request.
     pub(crate) identity_selector: Option<IdentitySelector>,
     pub(crate) metrics: RouteMetrics,
-}
-
-/// HTTP client shared by all routes.
-pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;
-
-type ToUpstream = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
-
-/// A route with its layers.
-#[derive(Debug, Clone)]
-pub(crate) enum RouteService {
-    /// Callers must satisfy the rules.
-    Rules(RequireCertificate<Unverified<ToUpstream>>),
-    /// The policy document authorizes callers.
-    Document(ApimPolicy<Unverified<ForwardingService<ToUpstream>>>),
-    /// All callers are authorized.
-    Open(ToUpstream),
 }

@@ -8,9 +8,8 @@ use tower_mtls::{
 };
 
 use super::{
-    super::api_trust::ApiTrust,
+    super::{api_trust::ApiTrust, references::reference},
     problem::{ApiProblem, report},
-    references::reference,
 };
 use crate::{
     config::{Scheme, UpstreamUrl, Verify},
