@@ -8,7 +8,7 @@ use std::{
 
 use tower_mtls::UpstreamTrust;
 
-use super::upstream_trusts::trust_builder;
+use super::verification::trust_builder;
 use crate::{config::Verify, store::Id};
 
 /// The general CAs of upstreams, and the trust that was built from them.

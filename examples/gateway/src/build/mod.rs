@@ -24,6 +24,7 @@ mod sections;
 mod trust;
 mod unreadable;
 mod upstream_trusts;
+mod verification;
 
 pub(crate) use self::{
     apis::ApiBuilder,

@@ -2,17 +2,13 @@
 
 use std::{collections::HashMap, convert::Infallible, path::PathBuf};
 
-use tower_mtls::{
-    Shared, UpstreamTrust,
-    certificate::SpiffeId,
-    danger::UpstreamVerification,
-    outbound::{UpstreamPin, UpstreamTrustBuilder},
-};
+use tower_mtls::{Shared, UpstreamTrust, certificate::SpiffeId, outbound::UpstreamPin};
 
 use super::{
     cache::{Digest, Memo},
     files::Findings,
     trust,
+    verification::trust_builder,
 };
 use crate::config::{Config, FilePath, Located, RouteConfig, Verify};
 
@@ -122,16 +118,5 @@ impl<'c> UpstreamTrusts<'c> {
         let digest = Digest::of("upstream trust of these settings", [text.as_bytes(), digest.as_bytes()]);
         let own = self.memo.get_or_build(digest, || trust.map(|trust| trust.renewed()));
         own.ok()
-    }
-}
-
-/// Returns a builder with this verification.
-pub(super) fn trust_builder(verify: Verify) -> UpstreamTrustBuilder {
-    let builder = UpstreamTrust::builder();
-    match verify {
-        Verify::Full => builder,
-        Verify::Chain => builder.dangerous(UpstreamVerification::ChainOnly),
-        Verify::Name => builder.dangerous(UpstreamVerification::NameOnly),
-        Verify::None => builder.dangerous(UpstreamVerification::Nothing),
     }
 }
