@@ -26,7 +26,6 @@ pub(crate) struct Endpoint {
     pub(crate) certificate: Certificate,
 }
 
-/// Builds the listener.
 pub(super) fn listener(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Endpoint> {
     let request = match config.listener.client_certificate {
         CertificateRequest::Request => ClientCertificateRequest::Request,

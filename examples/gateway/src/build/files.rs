@@ -65,7 +65,6 @@ impl Findings {
         (self.found, self.read)
     }
 
-    /// Reads a file.
     pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
         self.note_state(file);
         self.or_report(file, file::read(file, MAX_SIZE))

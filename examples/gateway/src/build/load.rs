@@ -39,7 +39,6 @@ use crate::{
 /// A configuration that is ready to be served.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The file that it was read from.
     pub(crate) file: PathBuf,
     pub(crate) listener: Endpoint,
     pub(crate) management: Option<(Endpoint, Access)>,

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line. Imports all rooms.
 
 mod certificates;
 mod check;
@@ -50,7 +50,6 @@ const DEFAULT_DIR: &str = "gateway-demo";
 const DEFAULT_PORT: u16 = 8443;
 const DEFAULT_MANAGEMENT_PORT: u16 = 9443;
 
-/// Default log filter.
 const DEFAULT_LOG: &str = "info";
 
 #[derive(Debug, Args)]

@@ -9,7 +9,6 @@ use super::proof::{self, StatedRules};
 use super::rule_set::{RULE_KEYS, RuleSet, rule_keys};
 use super::section::Section;
 
-/// The keys of `[routes.client_certificate]`.
 pub(crate) const KEYS: &[&str] = rule_keys!["validity", "any_of", "allow_unanchored", "mode", "policy"];
 
 /// The keys of `[management.client_certificate]`: always enforced, and without a policy document.
@@ -46,7 +45,6 @@ pub(crate) enum Mode {
 }
 
 impl CertificateRules {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
         let has_policy = section.knows("policy") && section.has("policy");
@@ -152,7 +150,6 @@ fn any_of(section: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<(StatedRul
     alternatives
 }
 
-/// Takes the mode.
 fn mode(section: &mut Section<'_, '_>) -> Mode {
     let report = section.report;
     let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];

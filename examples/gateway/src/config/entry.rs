@@ -13,9 +13,7 @@ use super::report::Report;
 pub(crate) struct Entry<'t> {
     /// The line that it starts on.
     pub(crate) line: usize,
-    /// Its dotted key.
     pub(crate) key: String,
-    /// The value.
     pub(crate) value: DeValue<'t>,
 }
 

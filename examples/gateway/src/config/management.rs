@@ -9,7 +9,6 @@ use super::listener::{self, ListenerConfig};
 use super::located::{FilePath, Located};
 use super::section::Section;
 
-/// The keys of `[management]`.
 pub(crate) const KEYS: &[&str] =
     &["address", "certificate", "private_key", "pfx", "password_file", "token_file", "client_certificate"];
 
@@ -30,7 +29,6 @@ pub(crate) struct ManagementConfig {
 }
 
 impl ManagementConfig {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
         let (line, key) = (section.line, section.key.clone());

@@ -1,4 +1,4 @@
-//! `gateway.toml`: from text to plain data, or to all errors, each with its line and key.
+//! `gateway.toml`: from text to plain data, or to all errors, each with its line and key. Imports no other room.
 //!
 //! [`parse`] opens no other file. Later stages read the files that the configuration names, and report errors at the
 //! line and key of each name ([`Located`]).
@@ -98,9 +98,7 @@ const SECTIONS: KnownSections = &[
 /// A valid configuration. The files that it names have not been opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// The file that it was read from.
     pub(crate) file: PathBuf,
-    /// The listener.
     pub(crate) listener: ListenerConfig,
     /// The management listener, if any.
     pub(crate) management: Option<ManagementConfig>,
@@ -116,7 +114,6 @@ pub(crate) struct Config {
     pub(crate) upstream_ca: Vec<Located<FilePath>>,
     /// Routes in file order; at least one.
     pub(crate) routes: Vec<Located<RouteConfig>>,
-    /// Limits.
     pub(crate) limits: Limits,
     /// Request headers towards upstreams.
     pub(crate) proxy: Proxy,

@@ -18,7 +18,6 @@ use super::upstream::{Scheme, UpstreamUrl};
 use super::upstream_tls::{self, UpstreamTls};
 use crate::path;
 
-/// The keys of `[[routes]]`.
 pub(crate) const KEYS: &[&str] = &[
     "path",
     "host",
@@ -33,14 +32,12 @@ pub(crate) const KEYS: &[&str] = &[
     "client_certificate",
 ];
 
-/// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteConfig {
     /// The host in its normal form (see [`crate::host::normal_host`]); None: any.
     pub(crate) host: Option<Located<String>>,
     /// The normalized path, without trailing `/` unless it is the root.
     pub(crate) path: Located<String>,
-    /// The upstream.
     pub(crate) upstream: Located<UpstreamUrl>,
     /// Whether the upstream receives the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
@@ -119,7 +116,6 @@ fn report_missing(top: &Section<'_, '_>) {
 /// Hosts and paths of the routes that were read, each with its first key and line.
 type DeclaredRoutes = HashMap<(Option<String>, String), (String, usize)>;
 
-/// Reads one route.
 fn read(
     mut section: Section<'_, '_>,
     names: &DefinedNames,

@@ -32,7 +32,6 @@ pub(crate) enum RouteIdentity {
 }
 
 impl RouteIdentity {
-    /// The label in metrics.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Named(name) => name.value.clone(),

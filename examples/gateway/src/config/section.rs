@@ -12,13 +12,11 @@ use super::report::Report;
 /// One table of the file. Methods that take a value check its type, and report a mismatch.
 #[derive(Debug)]
 pub(crate) struct Section<'r, 't> {
-    /// The report for findings.
     pub(crate) report: &'r Report,
     /// The dotted key of the table; empty at the top.
     pub(crate) key: String,
     /// The line of its header.
     pub(crate) line: usize,
-    /// The allowed keys.
     known: &'static [&'static str],
     /// Entries that were not taken yet.
     entries: DeTable<'t>,
@@ -190,7 +188,6 @@ impl<'r, 't> Section<'r, 't> {
         self.string(name)
     }
 
-    /// Takes a file name.
     pub(crate) fn file(&mut self, name: &str) -> Option<Located<FilePath>> {
         let text = self.string(name)?;
         file_path(self.report, text)

@@ -69,7 +69,6 @@ impl Listener {
         Ok(Self { requested: address, local, tls, connections, task })
     }
 
-    /// Returns the bound address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.local
     }

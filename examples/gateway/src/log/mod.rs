@@ -1,5 +1,6 @@
-//! The log on standard error, which imports no room. Logging never waits for the reader of standard error: lines are queued for threads that
-//! write them.
+//! The log on standard error. Imports no room.
+//!
+//! Logging never waits for the reader of standard error: lines are queued for threads that write them.
 //!
 //! 1. Lines about requests have a queue of their own, so that no caller can push out errors, reloads and changes of
 //!    the store.

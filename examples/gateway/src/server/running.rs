@@ -163,12 +163,10 @@ impl Server {
         Ok(())
     }
 
-    /// Returns the address of the listener for callers.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.address()
     }
 
-    /// Returns the address of the management listener.
     pub(crate) fn management_address(&self) -> Option<SocketAddr> {
         self.management.as_ref().map(|management| management.listener.address())
     }

@@ -11,7 +11,6 @@ use crate::{
     store::{ItemField, Policy},
 };
 
-/// Compiler of the documents of all APIs.
 pub(crate) struct DocumentCompiler {
     pub(crate) deployment: Shared<DeploymentCertificates>,
     pub(crate) trust: Option<TrustAnchors>,

@@ -8,7 +8,6 @@ use crate::{
 /// The part of a record that is at fault, line and column in a document, and the problem.
 pub(super) type ApiProblem = (ItemField, Option<(usize, usize)>, String);
 
-/// Adds the problems of one item.
 pub(super) fn report(built: &mut ApiRoutes, item: &Item, problems: Vec<ApiProblem>) {
     let broken = |(field, at, problem)| ItemError { item: item.clone(), field, at, problem };
     built.broken.extend(problems.into_iter().map(broken));

@@ -27,7 +27,6 @@ pub(super) enum FolderState {
     Demo,
 }
 
-/// Permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileAccess {
     /// Readable by all users.
