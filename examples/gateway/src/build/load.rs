@@ -221,7 +221,7 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
     let most = limits.max_upstream_connections;
     let settings = format!("{timeouts:?} {most:?}");
     let digest = Digest::of("client", [settings.as_bytes()]);
-    let made: Result<_, Infallible> = cache.clients.get_or_build(digest, || {
+    let built: Result<_, Infallible> = cache.clients.get_or_build(digest, || {
         let [connect, handshake, idle, drain] = timeouts;
         let client = MtlsClient::builder()
             .with_connect_timeout(connect)
@@ -235,10 +235,7 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
             None => client.build(),
         })
     });
-    match made {
-        Ok(client) => client,
-        Err(never) => match never {},
-    }
+    built.unwrap_or_else(|never| match never {})
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Routes of the file: guard, forwarding and client identity.
+//! Routes of the file: policy, forwarding and client identity.
 
 use std::{
     convert::Infallible,
@@ -38,13 +38,13 @@ pub(super) fn route(
     findings: &mut Findings,
 ) -> Option<Route> {
     let config = context.config;
-    let guard = guard(context, route, documents, findings);
-    let document = guard.as_ref().and_then(RoutePolicy::document);
+    let policy = policy(context, route, documents, findings);
+    let document = policy.as_ref().and_then(RoutePolicy::document);
     let identity_layer = identity_layer(context, route, document, trusts, findings);
     let bounds = bounds(config, route, in_flight);
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
-    let policy = guard?;
+    let policy = policy?;
     let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
     let forwarding = ForwardingLayer::new(context.identities.all().clone());
     let layers =
@@ -81,8 +81,8 @@ pub(super) fn route(
     })
 }
 
-/// Builds the certificate rules of a route; None if they are invalid.
-fn guard(
+/// Builds the policy of a route; None if it is invalid, which has been reported.
+fn policy(
     context: &RouteContext<'_>,
     route: &RouteConfig,
     documents: &mut Memo<Document>,

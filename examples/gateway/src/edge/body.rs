@@ -1,4 +1,4 @@
-//! Request bodies of callers, and bodies with a drop guard.
+//! Request bodies of callers.
 
 use std::{
     pin::Pin,
@@ -9,7 +9,6 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use pin_project_lite::pin_project;
 
 /// Request body of a caller. The part that a service does not read can be [discarded](Rest). Empty by default, for
 /// retried requests.
@@ -74,40 +73,5 @@ impl Body for CallerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-pin_project! {
-    /// Body that owns a drop guard.
-    pub(crate) struct GuardedBody<B, G> {
-        #[pin]
-        body: B,
-        guard: G,
-    }
-}
-
-impl<B, G> GuardedBody<B, G> {
-    pub(crate) fn new(body: B, guard: G) -> Self {
-        Self { body, guard }
-    }
-}
-
-impl<B: Body, G> Body for GuardedBody<B, G> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -17,7 +17,7 @@ mod tunnel;
 mod watched_io;
 
 pub(crate) use self::{
-    body::{CallerBody, GuardedBody},
+    body::CallerBody,
     bounds::{Bounded, Bounds, Download, Upload},
     connection::MAX_HEAD,
     forward_error::ForwardError,

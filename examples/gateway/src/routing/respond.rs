@@ -13,7 +13,7 @@ use tower_mtls::{
 
 use super::{
     error_response::{forward_error_response, to_grpc},
-    exchange::Exchange,
+    exchange::{Exchange, ExchangeBody},
     identity_selector::SelectorValue,
     layers::RouteService,
     metrics,
@@ -21,7 +21,7 @@ use super::{
     snapshot::RoutingSnapshot,
 };
 use crate::{
-    edge::{CallerBody, Download, GuardedBody},
+    edge::{CallerBody, Download},
     log,
 };
 
@@ -35,7 +35,7 @@ pub(crate) type RouteBody =
 pub(crate) async fn respond(
     current: &ArcSwap<RoutingSnapshot>,
     mut request: Request<CallerBody>,
-) -> Response<GuardedBody<RouteBody, Option<Exchange>>> {
+) -> Response<ExchangeBody<RouteBody>> {
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let remote = remote_addr(request.extensions()).map(tracing::field::display);
@@ -48,7 +48,7 @@ pub(crate) async fn respond(
             metrics::unrouted(error.code());
             let response = error.response();
             let response = if is_grpc { to_grpc(response.status(), error.code()) } else { response };
-            return gateway_response(response, is_head).map(|body| GuardedBody::new(body, None));
+            return gateway_response(response, is_head).map(|body| ExchangeBody::new(body, None));
         }
     };
     let selector_value = facts.identity_selector.as_ref().map(|by| by.prepare(&mut request));
@@ -89,7 +89,7 @@ pub(crate) async fn respond(
     if let Some(code) = error_code.filter(|_| is_grpc) {
         response = gateway_response(to_grpc(response.status(), code), is_head);
     }
-    response.map(|body| GuardedBody::new(body, Some(exchange)))
+    response.map(|body| ExchangeBody::new(body, Some(exchange)))
 }
 
 /// Converts a response of the gateway; the response to HEAD has no body.
