@@ -1,15 +1,17 @@
 //! A mutual-TLS API gateway built from tower-mtls layers.
 
+mod build;
 mod command;
 mod config;
 mod demo;
+mod edge;
 mod file;
-mod live;
-mod load;
+mod host;
 mod log;
 mod management;
-mod routes;
-mod serve;
+mod routing;
+mod server;
+mod status;
 mod store;
 
 use std::process::ExitCode;

@@ -29,7 +29,7 @@ pub(crate) use self::{
     metrics::{recorder, upkeep},
     token::Token,
 };
-use crate::{live::Status, serve::RoutingSnapshot, store::CurrentStore};
+use crate::{routing::RoutingSnapshot, status::Status, store::CurrentStore};
 
 /// Builds the router of the management listener.
 pub(crate) fn router(

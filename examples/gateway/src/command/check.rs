@@ -2,11 +2,11 @@
 
 use std::{path::Path, process::ExitCode};
 
-use crate::load::{self, Cache, Source};
+use crate::build::{self, Cache, Source};
 
 /// Prints all findings about the file and the files it refers to.
 pub(super) fn check(file: &Path) -> ExitCode {
-    let outcome = load::load(&Source::read(file), &mut Cache::default());
+    let outcome = build::load(&Source::read(file), &mut Cache::default());
     for finding in &outcome.findings {
         println!("{finding}");
     }

@@ -1,6 +1,6 @@
 //! `gateway explain`.
 
-use std::{fs, process::ExitCode, sync::Arc};
+use std::{fs, process::ExitCode};
 
 use http::{HeaderName, HeaderValue, Request, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -13,9 +13,9 @@ use tower_mtls::{
 
 use super::ExplainArgs;
 use crate::{
+    build,
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
-    load::{self, BuiltApis},
-    serve::{RouteFacts as Facts, RoutePolicy, RoutingError, RoutingSnapshot},
+    routing::{ApiRoutes, RouteFacts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
 /// Suffix for a rejected request that passes in shadow mode.
@@ -36,8 +36,8 @@ pub(super) fn explain(args: &ExplainArgs) -> ExitCode {
 }
 
 fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
-    let load::LoadOutcome { loaded, findings, .. } =
-        load::load(&load::Source::read(&args.config), &mut load::Cache::default());
+    let build::LoadOutcome { loaded, findings, .. } =
+        build::load(&build::Source::read(&args.config), &mut build::Cache::default());
     let Some(loaded) = loaded else {
         let errors = findings.iter().filter(|finding| finding.is_error());
         return Err(errors.map(ToString::to_string).collect::<Vec<_>>().join("\n"));
@@ -45,7 +45,7 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
     let path =
         NormalizedPath::parse(&args.route).map_err(|error| format!("--route {:?}: {error}", args.route))?;
     // The content of the store is not known here.
-    let routing = RoutingSnapshot::new(Arc::new(loaded.file_routes), BuiltApis::default());
+    let routing = RoutingSnapshot::new(loaded.file_routes, ApiRoutes::default());
     let route = routing.find(args.host.as_deref(), &path).map_err(|error| match error {
         RoutingError::NoRoute => {
             let hosts = if args.host.is_some() {
@@ -73,7 +73,7 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
                 // A request that passes in shadow mode selects no identity.
                 let is_shadowed = is_rejected && route.is_shadow;
                 let selecting = if is_shadowed { &Presented::Nothing } else { &presented };
-                text.push_str(&load::explain_choice(&by, selecting));
+                text.push_str(&build::explain_choice(&by, selecting));
             }
             Ok((text, !is_rejected || route.is_shadow))
         }
@@ -108,7 +108,7 @@ fn request(args: &ExplainArgs, path: &str) -> Result<Request<()>, String> {
 }
 
 /// Returns the identity selection of this route, if the identity depends on the request.
-fn identity_by(args: &ExplainArgs, facts: &Facts) -> Option<IdentityBy> {
+fn identity_by(args: &ExplainArgs, facts: &RouteFacts) -> Option<IdentityBy> {
     facts.identity_selector.as_ref()?;
     let routes = config::read(&args.config).0?.routes;
     let host = |route: &RouteConfig| route.host.as_ref().map(|host| host.value.clone());

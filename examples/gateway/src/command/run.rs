@@ -5,10 +5,9 @@ use std::path::Path;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
-    live::{Files, HangupSignals},
-    load::Loaded,
+    build::Loaded,
     management,
-    serve::Server,
+    server::{Files, HangupSignals, Server},
 };
 
 /// Serves a configuration file until a signal arrives.

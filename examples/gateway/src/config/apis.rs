@@ -1,10 +1,9 @@
 //! `[apis]`: settings of the APIs that are created through the management API.
 
+use super::defined_names::DefinedNames;
 use super::located::Located;
-use super::route::DefinedNames;
 use super::section::Section;
 
-/// The keys of `[apis]`.
 pub(crate) const KEYS: &[&str] = &["trust", "allow_unanchored"];
 
 /// Settings of all APIs.
@@ -17,7 +16,6 @@ pub(crate) struct Apis {
 }
 
 impl Apis {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Self {
         let report = section.report;
         if !names.has_store {

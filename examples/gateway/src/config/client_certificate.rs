@@ -2,14 +2,13 @@
 
 use toml::de::DeValue;
 
+use super::defined_names::DefinedNames;
 use super::entry::{Entry, choose};
 use super::located::{FilePath, Located};
 use super::proof::{self, StatedRules};
-use super::route::DefinedNames;
 use super::rule_set::{RULE_KEYS, RuleSet, rule_keys};
 use super::section::Section;
 
-/// The keys of `[routes.client_certificate]`.
 pub(crate) const KEYS: &[&str] = rule_keys!["validity", "any_of", "allow_unanchored", "mode", "policy"];
 
 /// The keys of `[management.client_certificate]`: always enforced, and without a policy document.
@@ -46,7 +45,6 @@ pub(crate) enum Mode {
 }
 
 impl CertificateRules {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
         let has_policy = section.knows("policy") && section.has("policy");
@@ -139,7 +137,7 @@ fn any_of(section: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<(StatedRul
     for (index, item) in items.into_iter().enumerate() {
         let key = format!("{}[{}]", entry.key, index + 1);
         let item = Entry { line: report.line(item.span()), key, value: item.into_inner() };
-        let Some(mut section) = item.into_section(report, RULE_KEYS) else { continue };
+        let Some(mut section) = Section::of(item, report, RULE_KEYS) else { continue };
         let stated = StatedRules::of(&section);
         let (line, key) = (section.line, section.key.clone());
         if section.is_empty() {
@@ -152,7 +150,6 @@ fn any_of(section: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<(StatedRul
     alternatives
 }
 
-/// Takes the mode.
 fn mode(section: &mut Section<'_, '_>) -> Mode {
     let report = section.report;
     let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];

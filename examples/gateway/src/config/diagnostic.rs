@@ -24,16 +24,13 @@ pub(crate) enum Severity {
 /// Warnings and notes have their severity behind the line number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
-    /// The severity.
     pub(crate) severity: Severity,
-    /// The configuration file.
     pub(crate) file: PathBuf,
     /// The line, counted from 1.
     pub(crate) line: usize,
     /// The dotted path of the key, such as `routes[1].client_certificate.issuer`; empty if the finding
     /// is not about a key. Routes are counted from 1: `routes[1]` is the first.
     pub(crate) key: String,
-    /// The problem.
     pub(crate) problem: String,
     /// The remedy; may be empty.
     pub(crate) remedy: String,

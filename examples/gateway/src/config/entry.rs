@@ -7,35 +7,17 @@ use toml::de::DeValue;
 use super::diagnostic::quoted;
 use super::located::{FilePath, Located};
 use super::report::Report;
-use super::section::Section;
 
 /// One value with its key and line.
 #[derive(Debug)]
 pub(crate) struct Entry<'t> {
     /// The line that it starts on.
     pub(crate) line: usize,
-    /// Its dotted key.
     pub(crate) key: String,
-    /// The value.
     pub(crate) value: DeValue<'t>,
 }
 
-impl<'t> Entry<'t> {
-    /// Converts the value to a table of known keys.
-    pub(crate) fn into_section<'r>(
-        self,
-        report: &'r Report,
-        known: &'static [&'static str],
-    ) -> Option<Section<'r, 't>> {
-        match self.value {
-            DeValue::Table(entries) => Some(Section::new(report, self.key, self.line, known, entries)),
-            _ => {
-                self.mismatch(report, "a table", &format!("as {}", header(&self.key)));
-                None
-            }
-        }
-    }
-
+impl Entry<'_> {
     /// Converts the value to a non-empty string.
     pub(crate) fn into_string(self, report: &Report) -> Option<Located<String>> {
         let DeValue::String(text) = self.value else {
@@ -66,23 +48,6 @@ impl<'t> Entry<'t> {
             format!("write {expected} {how}"),
         );
     }
-}
-
-/// The header of the table with this dotted key, such as `[routes.upstream_tls]` for `routes[1].upstream_tls`.
-fn header(key: &str) -> String {
-    let name = header_name(key);
-    if key.ends_with(']') { format!("[[{name}]]") } else { format!("[{name}]") }
-}
-
-/// A dotted key without the indexes of lists.
-pub(crate) fn header_name(key: &str) -> String {
-    let without_index = |part: &str| match part.split_once(']') {
-        Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => rest.to_owned(),
-        _ => format!("[{part}"),
-    };
-    let mut parts = key.split('[');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |name, part| name + &without_index(part))
 }
 
 /// Reports a key that this version does not support yet.

@@ -3,10 +3,8 @@
 use super::key_files::KeyFiles;
 use super::section::Section;
 
-/// The keys of `[identities.NAME]`.
 pub(crate) const KEYS: &[&str] = &["pfx", "password_file", "certificate", "private_key"];
 
-/// A named identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityConfig {
     /// Its certificate and private key.
@@ -14,7 +12,6 @@ pub(crate) struct IdentityConfig {
 }
 
 impl IdentityConfig {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let files = KeyFiles::read(&mut section);
         section.finish();

@@ -15,13 +15,11 @@ use super::located::Located;
 use super::names;
 use super::section::Section;
 
-/// The keys of `[routes.identity_by]`.
 pub(crate) const KEYS: &[&str] = &["claim", "header", "identities"];
 
 /// Selection of the identity for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityBy {
-    /// The source of the value.
     pub(crate) by: IdentitySource,
     /// Values, each with the name of a defined identity; at least one.
     pub(crate) identities: Vec<(Located<String>, String)>,
@@ -41,11 +39,8 @@ pub(crate) enum IdentitySource {
 pub(crate) enum Claim {
     /// The only common name of the subject.
     CommonName,
-    /// The whole subject.
     Subject,
-    /// One of its DNS names.
     DnsName,
-    /// Its SPIFFE id.
     SpiffeId,
     /// Its SHA-1 or SHA-256 thumbprint.
     Thumbprint,

@@ -10,25 +10,17 @@ pub(crate) enum KeyFiles {
     Pem {
         /// The certificate, followed by its chain.
         certificate: Located<FilePath>,
-        /// The private key.
         private_key: Located<FilePath>,
         /// The file with the key's password, if the key is encrypted.
         password_file: Option<Located<FilePath>>,
     },
     /// A PKCS#12 file and the file with its password.
-    Pfx {
-        /// The PKCS#12 file.
-        pfx: Located<FilePath>,
-        /// The file with the password.
-        password_file: Located<FilePath>,
-    },
+    Pfx { pfx: Located<FilePath>, password_file: Located<FilePath> },
 }
 
-/// The allowed keys.
 const FORMS: &str = "write either pfx and password_file, or certificate and private_key (with password_file if it is encrypted)";
 
 impl KeyFiles {
-    /// The file with the certificate.
     pub(crate) fn certificate(&self) -> &Located<FilePath> {
         match self {
             Self::Pem { certificate, .. } => certificate,

@@ -7,7 +7,6 @@ use toml::de::DeValue;
 use super::entry::checked;
 use super::section::Section;
 
-/// The keys of `[limits]`.
 pub(crate) const KEYS: &[&str] = &[
     "head_timeout",
     "idle_timeout",
@@ -22,7 +21,6 @@ pub(crate) const KEYS: &[&str] = &[
     "max_upstream_connections",
 ];
 
-/// The keys of `[routes.limits]`.
 pub(crate) const ROUTE_KEYS: &[&str] =
     &["first_byte_timeout", "request_timeout", "body_timeout", "max_requests"];
 
@@ -83,7 +81,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
         let mut limits = Self::default();
         duration(&mut section, "head_timeout", MIN_TIMEOUT, &mut limits.head_timeout);
@@ -119,7 +116,6 @@ pub(crate) struct RouteLimits {
 }
 
 impl RouteLimits {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
         let limits = Self {
             first_byte_timeout: duration_or_off(&mut section, "first_byte_timeout"),

@@ -7,7 +7,6 @@ use super::key_files::KeyFiles;
 use super::located::Located;
 use super::section::Section;
 
-/// The keys of `[listener]`.
 pub(crate) const KEYS: &[&str] =
     &["address", "certificate", "private_key", "pfx", "password_file", "client_certificate"];
 

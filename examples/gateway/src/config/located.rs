@@ -8,7 +8,6 @@ use super::diagnostic::{Diagnostic, Severity};
 /// A value with its line and key, for diagnostics of later stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located<T> {
-    /// The value.
     pub(crate) value: T,
     /// The line that it starts on, counted from 1.
     pub(crate) line: usize,
@@ -52,7 +51,6 @@ impl<T> Deref for Located<T> {
 /// A file name, as written and resolved against the folder of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilePath {
-    /// The resolved path.
     pub(crate) resolved: PathBuf,
     /// The name as written, for messages.
     pub(crate) written: String,

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 
 use super::client_certificate::{CertificateRules, MANAGEMENT_KEYS};
+use super::defined_names::DefinedNames;
 use super::key_files::KeyFiles;
 use super::listener::{self, ListenerConfig};
 use super::located::{FilePath, Located};
-use super::route::DefinedNames;
 use super::section::Section;
 
-/// The keys of `[management]`.
 pub(crate) const KEYS: &[&str] =
     &["address", "certificate", "private_key", "pfx", "password_file", "token_file", "client_certificate"];
 
@@ -30,7 +29,6 @@ pub(crate) struct ManagementConfig {
 }
 
 impl ManagementConfig {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>, names: &DefinedNames) -> Option<Self> {
         let report = section.report;
         let (line, key) = (section.line, section.key.clone());

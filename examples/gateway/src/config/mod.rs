@@ -1,10 +1,11 @@
-//! `gateway.toml`: from text to plain data, or to all errors, each with its line and key.
+//! `gateway.toml`: from text to plain data, or to all errors, each with its line and key. Imports no other room.
 //!
 //! [`parse`] opens no other file. Later stages read the files that the configuration names, and report errors at the
 //! line and key of each name ([`Located`]).
 
 mod apis;
 mod client_certificate;
+mod defined_names;
 mod diagnostic;
 mod entry;
 mod identity;
@@ -54,8 +55,8 @@ pub(crate) use self::trust::Trust;
 pub(crate) use self::upstream::{Scheme, UpstreamUrl};
 pub(crate) use self::upstream_tls::Verify;
 
-use self::report::Report;
-use self::route::DefinedNames;
+use self::defined_names::DefinedNames;
+use self::report::{KnownSections, Report};
 use self::section::Section;
 use crate::file;
 
@@ -76,12 +77,28 @@ const KEYS: &[&str] = &[
     "proxy",
 ];
 
+/// The sections of the file, with their keys; the top comes first.
+const SECTIONS: KnownSections = &[
+    ("the top of the file", KEYS),
+    ("[listener]", listener::KEYS),
+    ("[management]", management::KEYS),
+    ("[store]", store::KEYS),
+    ("[apis]", apis::KEYS),
+    ("[trust.NAME]", trust::KEYS),
+    ("[identities.NAME]", identity::KEYS),
+    ("[[routes]]", route::KEYS),
+    ("[routes.upstream_tls]", upstream_tls::KEYS),
+    ("[routes.identity_by]", identity_by::KEYS),
+    ("[routes.client_certificate]", client_certificate::KEYS),
+    ("[limits]", limits::KEYS),
+    ("[routes.limits]", limits::ROUTE_KEYS),
+    ("[proxy]", proxy::KEYS),
+];
+
 /// A valid configuration. The files that it names have not been opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// The file that it was read from.
     pub(crate) file: PathBuf,
-    /// The listener.
     pub(crate) listener: ListenerConfig,
     /// The management listener, if any.
     pub(crate) management: Option<ManagementConfig>,
@@ -97,7 +114,6 @@ pub(crate) struct Config {
     pub(crate) upstream_ca: Vec<Located<FilePath>>,
     /// Routes in file order; at least one.
     pub(crate) routes: Vec<Located<RouteConfig>>,
-    /// Limits.
     pub(crate) limits: Limits,
     /// Request headers towards upstreams.
     pub(crate) proxy: Proxy,
@@ -152,7 +168,7 @@ pub(crate) fn text(file: &Path) -> Text {
 /// Collects all errors. Returns a configuration exactly if no diagnostic is an error.
 pub(crate) fn parse(file: &Path, text: &str) -> (Option<Config>, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let report = Report::new(file, text, &errors);
+    let report = Report::new(file, text, &errors, SECTIONS);
     let config = read_top(Section::top(&report, KEYS, table.into_inner()), file);
     let diagnostics = report.finish();
     let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
@@ -235,7 +251,7 @@ fn named_sections<'t, T>(
             report.error(entry.line, &entry.key, "is not a valid name", remedy);
         }
         let (line, key) = (entry.line, entry.key.clone());
-        let value = entry.into_section(report, known).and_then(&read);
+        let value = Section::of(entry, report, known).and_then(&read);
         found.insert(section_name, value.map(|value| Located { value, line, key }));
     }
     found
@@ -244,27 +260,6 @@ fn named_sections<'t, T>(
 /// The valid sections.
 fn valid<T>(sections: BTreeMap<String, Option<T>>) -> BTreeMap<String, T> {
     sections.into_iter().filter_map(|(name, section)| Some((name, section?))).collect()
-}
-
-/// The sections that have this key.
-fn sections_with(key: &str) -> Vec<&'static str> {
-    let sections = [
-        ("the top of the file", KEYS),
-        ("[listener]", listener::KEYS),
-        ("[management]", management::KEYS),
-        ("[store]", store::KEYS),
-        ("[apis]", apis::KEYS),
-        ("[trust.NAME]", trust::KEYS),
-        ("[identities.NAME]", identity::KEYS),
-        ("[[routes]]", route::KEYS),
-        ("[routes.upstream_tls]", upstream_tls::KEYS),
-        ("[routes.identity_by]", identity_by::KEYS),
-        ("[routes.client_certificate]", client_certificate::KEYS),
-        ("[limits]", limits::KEYS),
-        ("[routes.limits]", limits::ROUTE_KEYS),
-        ("[proxy]", proxy::KEYS),
-    ];
-    sections.into_iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| section).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::diagnostic::quoted;
-use crate::routes::normal_host;
+use crate::host::normal_host;
 
 /// Whether this is a valid name of a section: `[A-Za-z0-9_-]{1,64}`.
 pub(crate) fn is_name(text: &str) -> bool {

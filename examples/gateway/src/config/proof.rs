@@ -11,9 +11,9 @@
 
 use std::collections::HashSet;
 
+use super::defined_names::DefinedNames;
 use super::located::Located;
 use super::report::Report;
-use super::route::DefinedNames;
 use super::rule_set::RuleSet;
 use super::section::Section;
 

@@ -10,7 +10,6 @@ use super::route::RouteConfig;
 use super::route_identity::RouteIdentity;
 use super::section::Section;
 
-/// The keys of `[proxy]`.
 pub(crate) const KEYS: &[&str] = &["forwarded", "remove_request_headers"];
 
 /// Request headers that are set and removed.
@@ -32,7 +31,6 @@ enum Form {
 }
 
 impl Proxy {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
         let report = section.report;
         let mut proxy = Self::default();

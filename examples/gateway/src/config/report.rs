@@ -13,6 +13,9 @@ use super::syntax;
 /// Lines with syntax errors after which nothing more is reported.
 const MAX_BROKEN_LINES: usize = 50;
 
+/// Headers of all sections, with their keys; the top of the file comes first.
+pub(crate) type KnownSections = &'static [(&'static str, &'static [&'static str])];
+
 /// The findings of one file, and the positions of its lines.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -20,11 +23,12 @@ pub(crate) struct Report {
     line_starts: Vec<usize>,
     broken_lines: HashSet<usize>,
     found: RefCell<Vec<Diagnostic>>,
+    sections: KnownSections,
 }
 
 impl Report {
     /// Creates a report on `file` with its syntax errors, the first of each line.
-    pub(crate) fn new(file: &Path, text: &str, errors: &[Error]) -> Self {
+    pub(crate) fn new(file: &Path, text: &str, errors: &[Error], sections: KnownSections) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
         let mut report = Self {
@@ -32,12 +36,13 @@ impl Report {
             line_starts,
             broken_lines: HashSet::new(),
             found: RefCell::default(),
+            sections,
         };
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             let line = report.line(at..at);
             if !report.is_not_toml() && !report.broken_lines.contains(&line) {
-                let (key, message) = (syntax::key_on(text, line), error.message());
+                let (key, message) = (syntax::key_on(text, line, sections), error.message());
                 let message = message.trim_end_matches(", expected nothing");
                 report.error(line, &key, format!("not TOML: {message}"), syntax::remedy(message));
                 report.broken_lines.insert(line);
@@ -49,6 +54,11 @@ impl Report {
     /// The folder at which relative paths in the file start.
     pub(crate) fn folder(&self) -> &Path {
         self.file.parent().unwrap_or_else(|| Path::new(""))
+    }
+
+    /// The sections that have this key.
+    pub(crate) fn sections_with(&self, key: &str) -> Vec<&'static str> {
+        self.sections.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section).collect()
     }
 
     /// The line on which this part of the text starts, counted from 1.

@@ -1,24 +1,23 @@
 //! `[[routes]]`: requests, upstreams, identities and certificate rules.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use toml::de::DeValue;
 use tower_mtls::proxy::NormalizedPath;
 
 use super::client_certificate::{self, CertificateRules};
+use super::defined_names::DefinedNames;
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
 use super::limits::{self, RouteLimits};
 use super::listener::CertificateRequest;
 use super::located::{FilePath, Located};
 use super::names;
-use super::report::Report;
 use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
 use super::upstream::{Scheme, UpstreamUrl};
 use super::upstream_tls::{self, UpstreamTls};
 
-/// The keys of `[[routes]]`.
 pub(crate) const KEYS: &[&str] = &[
     "path",
     "host",
@@ -33,14 +32,12 @@ pub(crate) const KEYS: &[&str] = &[
     "client_certificate",
 ];
 
-/// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteConfig {
-    /// The host in its normal form (see [`crate::routes::normal_host`]); None: any.
+    /// The host in its normal form (see [`crate::host::normal_host`]); None: any.
     pub(crate) host: Option<Located<String>>,
     /// The normalized path, without trailing `/` unless it is the root.
     pub(crate) path: Located<String>,
-    /// The upstream.
     pub(crate) upstream: Located<UpstreamUrl>,
     /// Whether the upstream receives the caller's `Host`; if not, its own.
     pub(crate) preserve_host: bool,
@@ -77,35 +74,6 @@ impl RouteConfig {
     }
 }
 
-/// Names that routes refer to.
-#[derive(Debug)]
-pub(crate) struct DefinedNames {
-    /// The names of `[trust]`.
-    pub(crate) trust: BTreeSet<String>,
-    /// Whether there is a `[store]`.
-    pub(crate) has_store: bool,
-    /// The names of `[identities]`.
-    pub(crate) identities: BTreeSet<String>,
-    /// Whether the listener requests a client certificate.
-    pub(crate) certificate_request: CertificateRequest,
-}
-
-impl DefinedNames {
-    /// The set of CAs, if there is exactly one.
-    pub(super) fn only_trust(&self) -> Option<&str> {
-        let mut sets = self.trust.iter();
-        sets.next().map(String::as_str).filter(|_| sets.next().is_none())
-    }
-
-    /// Reports a set of CAs that is not defined.
-    pub(crate) fn check_trust(&self, trust: Option<&Located<String>>, report: &Report) {
-        if let Some(trust) = trust.filter(|trust| !self.trust.contains(trust.as_str())) {
-            let remedy = names::defined_name(trust, "trust", self.trust.iter().map(String::as_str));
-            report.missing(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
-        }
-    }
-}
-
 /// Reads all routes. Invalid routes are reported and left out.
 pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<Located<RouteConfig>> {
     let report = top.report;
@@ -126,7 +94,7 @@ pub(crate) fn read_all(top: &mut Section<'_, '_>, names: &DefinedNames) -> Vec<L
     for (index, item) in items.into_iter().enumerate() {
         let key = format!("routes[{}]", index + 1);
         let item = Entry { line: report.line(item.span()), key, value: item.into_inner() };
-        let Some(section) = item.into_section(report, KEYS) else {
+        let Some(section) = Section::of(item, report, KEYS) else {
             continue;
         };
         let (line, key) = (section.line, section.key.clone());
@@ -148,7 +116,6 @@ fn report_missing(top: &Section<'_, '_>) {
 /// Hosts and paths of the routes that were read, each with its first key and line.
 type DeclaredRoutes = HashMap<(Option<String>, String), (String, usize)>;
 
-/// Reads one route.
 fn read(
     mut section: Section<'_, '_>,
     names: &DefinedNames,

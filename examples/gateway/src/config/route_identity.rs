@@ -6,13 +6,13 @@ use toml::de::DeValue;
 use tower_mtls::certificate::Thumbprint;
 
 use super::client_certificate::{CertificateRules, Mode};
+use super::defined_names::DefinedNames;
 use super::diagnostic::quoted;
 use super::entry::{Entry, checked};
 use super::identity_by::{self, Claim, IdentityBy, IdentitySource};
 use super::located::Located;
 use super::names;
 use super::report::Report;
-use super::route::DefinedNames;
 use super::section::Section;
 
 /// Label in metrics for an identity that is selected per request.
@@ -32,7 +32,6 @@ pub(crate) enum RouteIdentity {
 }
 
 impl RouteIdentity {
-    /// The label in metrics.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Named(name) => name.value.clone(),
@@ -60,7 +59,7 @@ impl RouteIdentity {
 
 /// Reads a reference to a certificate that can be added to the store later.
 fn read_reference(entry: Entry<'_>, report: &Report) -> Option<RouteIdentity> {
-    let mut reference = entry.into_section(report, &["id", "thumbprint"])?;
+    let mut reference = Section::of(entry, report, &["id", "thumbprint"])?;
     let (id, thumbprint) = (reference.has_similar("id"), reference.has_similar("thumbprint"));
     if id == thumbprint {
         let remedy = "write { id = \"ID\" } or { thumbprint = \"HEX\" }";

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use tower_mtls::certificate::{ExtendedKeyUsage, SerialNumber, SpiffeId, SpiffeTrustDomain, Thumbprint};
 
+use super::defined_names::DefinedNames;
 use super::diagnostic::quoted;
 use super::entry::checked;
 use super::located::{FilePath, Located};
 use super::names;
-use super::route::DefinedNames;
 use super::rule_values as values;
 use super::section::Section;
 
@@ -63,7 +63,6 @@ pub(crate) struct RuleSet {
     pub(crate) dns_name: Vec<Located<String>>,
     /// URIs, compared byte by byte.
     pub(crate) uri: Vec<Located<String>>,
-    /// SPIFFE IDs.
     pub(crate) spiffe_id: Vec<Located<SpiffeId>>,
     /// SPIFFE trust domains of which every ID is allowed.
     pub(crate) spiffe_trust_domain: Vec<Located<SpiffeTrustDomain>>,
@@ -71,7 +70,6 @@ pub(crate) struct RuleSet {
     pub(crate) email: Vec<Located<String>>,
     /// IP addresses of the certificate, not of the connection.
     pub(crate) ip_address: Vec<Located<IpAddr>>,
-    /// Serial numbers.
     pub(crate) serial: Vec<Located<SerialNumber>>,
     /// Purposes, of which the certificate must contain one.
     pub(crate) extended_key_usage: Vec<Located<ExtendedKeyUsage>>,

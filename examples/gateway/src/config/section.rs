@@ -4,21 +4,19 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::quoted;
-use super::entry::{self, Entry, choose, file_path, not_yet};
+use super::entry::{Entry, choose, file_path, not_yet};
 use super::located::{FilePath, Located};
+use super::names;
 use super::report::Report;
-use super::{names, sections_with};
 
 /// One table of the file. Methods that take a value check its type, and report a mismatch.
 #[derive(Debug)]
 pub(crate) struct Section<'r, 't> {
-    /// The report for findings.
     pub(crate) report: &'r Report,
     /// The dotted key of the table; empty at the top.
     pub(crate) key: String,
     /// The line of its header.
     pub(crate) line: usize,
-    /// The allowed keys.
     known: &'static [&'static str],
     /// Entries that were not taken yet.
     entries: DeTable<'t>,
@@ -68,6 +66,17 @@ impl<'r, 't> Section<'r, 't> {
         Self { report, key, line, known, entries }
     }
 
+    /// Converts a value to a table of known keys.
+    pub(crate) fn of(entry: Entry<'t>, report: &'r Report, known: &'static [&'static str]) -> Option<Self> {
+        match entry.value {
+            DeValue::Table(entries) => Some(Self::new(report, entry.key, entry.line, known, entries)),
+            _ => {
+                entry.mismatch(report, "a table", &format!("as {}", header(&entry.key)));
+                None
+            }
+        }
+    }
+
     /// The dotted key of an entry of this table.
     pub(crate) fn key_of(&self, name: &str) -> String {
         let name = if names::is_name(name) { name.to_owned() } else { quoted(name) };
@@ -91,7 +100,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The name of the table as in its header, without indexes.
     pub(crate) fn header_name(&self) -> String {
-        entry::header_name(&self.key)
+        header_name(&self.key)
     }
 
     /// Whether the table contains this key, and it was not taken yet.
@@ -138,7 +147,7 @@ impl<'r, 't> Section<'r, 't> {
     /// Takes a table of known keys.
     pub(crate) fn section(&mut self, name: &str, known: &'static [&'static str]) -> Option<Self> {
         let entry = self.take(name)?;
-        entry.into_section(self.report, known)
+        Self::of(entry, self.report, known)
     }
 
     /// Takes and reads a table of known keys, with its key and line.
@@ -179,7 +188,6 @@ impl<'r, 't> Section<'r, 't> {
         self.string(name)
     }
 
-    /// Takes a file name.
     pub(crate) fn file(&mut self, name: &str) -> Option<Located<FilePath>> {
         let text = self.string(name)?;
         file_path(self.report, text)
@@ -286,7 +294,7 @@ impl<'r, 't> Section<'r, 't> {
         if let Some(intended) = alias(name).filter(|intended| self.known.contains(intended)) {
             return format!("did you mean {intended}?");
         }
-        let sections = sections_with(name);
+        let sections = self.report.sections_with(name);
         if !sections.is_empty() {
             return format!(
                 "it belongs to {}; in TOML a key belongs to the last [header] above it",
@@ -298,4 +306,21 @@ impl<'r, 't> Section<'r, 't> {
             None => format!("known keys: {}", self.known.join(", ")),
         }
     }
+}
+
+/// The header of the table with this dotted key, such as `[routes.upstream_tls]` for `routes[1].upstream_tls`.
+fn header(key: &str) -> String {
+    let name = header_name(key);
+    if key.ends_with(']') { format!("[[{name}]]") } else { format!("[{name}]") }
+}
+
+/// A dotted key without the indexes of lists.
+fn header_name(key: &str) -> String {
+    let without_index = |part: &str| match part.split_once(']') {
+        Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => rest.to_owned(),
+        _ => format!("[{part}"),
+    };
+    let mut parts = key.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| name + &without_index(part))
 }

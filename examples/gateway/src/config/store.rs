@@ -3,13 +3,10 @@
 use super::located::{FilePath, Located};
 use super::section::Section;
 
-/// The keys of `[store]`.
 pub(crate) const KEYS: &[&str] = &["path", "key_file"];
 
-/// The embedded store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Store {
-    /// Its folder.
     pub(crate) path: Located<FilePath>,
     /// The file with the key that seals private keys.
     pub(crate) key_file: Located<FilePath>,
@@ -18,7 +15,6 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let report = section.report;
         if !section.has_similar("path") {

@@ -1,10 +1,11 @@
 //! Keys and remedies for syntax errors.
 
-use super::{KEYS, names, sections_with};
+use super::names;
 
 /// Returns the key on this line (counted from 1) of a text that is not valid TOML; empty if there is none. Only known
 /// keys are repeated, since the rest of such a text can be anything.
-pub(crate) fn key_on(text: &str, line: usize) -> String {
+pub(crate) fn key_on(text: &str, line: usize, sections: &[(&str, &[&str])]) -> String {
+    let top = sections.first().map_or(&[][..], |(_, keys)| keys);
     let mut header = String::new();
     let mut routes = 0;
     let mut last = "";
@@ -24,14 +25,14 @@ pub(crate) fn key_on(text: &str, line: usize) -> String {
         header = match (first, rest) {
             ("routes", "") => format!("routes[{routes}]"),
             ("routes", _) => format!("routes[{routes}].{rest}"),
-            _ if KEYS.contains(&first) => name.to_owned(),
+            _ if top.contains(&first) => name.to_owned(),
             _ => String::new(),
         };
     }
     match last.split_once('=') {
         Some((key, _)) if !last.starts_with('[') => {
             let key = key.trim();
-            let is_known = key.split('.').all(|part| !sections_with(part).is_empty());
+            let is_known = key.split('.').all(|part| sections.iter().any(|(_, keys)| keys.contains(&part)));
             let parts = [header.as_str(), if is_known { key } else { "" }];
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
         }
@@ -59,6 +60,13 @@ pub(crate) fn remedy(message: &str) -> &'static str {
 mod tests {
     use super::*;
 
+    const SECTIONS: &[(&str, &[&str])] = &[
+        ("the top of the file", &["listener", "store", "trust", "routes"]),
+        ("[listener]", &["address"]),
+        ("[[routes]]", &["path"]),
+        ("[trust.NAME]", &["ca"]),
+    ];
+
     #[test]
     fn key_of_a_broken_line_is_reported_if_it_is_known() {
         let text = "store = \n[listener]\naddress = x\nMIIE== x\n[[routes]]\n[ routes.upstream_tls ] # x\n \
@@ -82,7 +90,7 @@ mod tests {
             "trust.a",
         ];
         for (index, expected) in expected.into_iter().enumerate() {
-            assert_eq!(key_on(text, index + 1), expected, "line {}", index + 1);
+            assert_eq!(key_on(text, index + 1, SECTIONS), expected, "line {}", index + 1);
         }
     }
 }

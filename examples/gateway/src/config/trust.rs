@@ -4,7 +4,6 @@ use super::entry::{choose, not_yet};
 use super::located::{FilePath, Located};
 use super::section::Section;
 
-/// The keys of `[trust.NAME]`.
 pub(crate) const KEYS: &[&str] = &["ca", "allow_expired_ca", "crl", "revocation"];
 
 /// A named set of CAs.
@@ -19,7 +18,6 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Reads the section.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         if !section.has_similar("ca") {
             let remedy = "add ca = [\"FILE\"]";

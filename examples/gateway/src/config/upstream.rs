@@ -5,7 +5,6 @@ use tower_mtls::proxy::NormalizedPath;
 use super::diagnostic::quoted;
 use super::names;
 
-/// Scheme of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
     /// Without TLS.
@@ -24,10 +23,8 @@ impl Scheme {
     }
 }
 
-/// The URL of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamUrl {
-    /// The scheme.
     pub(crate) scheme: Scheme,
     /// `host` or `host:port` in lower case; an IPv6 address is in brackets.
     pub(crate) authority: String,
@@ -35,12 +32,10 @@ pub(crate) struct UpstreamUrl {
     pub(crate) path: String,
 }
 
-/// An invalid URL.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UrlError {
     /// The problem, with the parts of the URL that are not secret.
     pub(crate) problem: String,
-    /// The remedy.
     pub(crate) remedy: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! The environment of `gateway demo`.
+//! The environment of `gateway demo`. Imports no other room.
 //!
 //! The demo runs the gateway with an ordinary `gateway.toml`, and provides:
 //!

@@ -6,7 +6,6 @@ use std::path::Path;
 /// A call: expected status, description, HTTP version, stem of the caller's certificate, path.
 type Call = (u16, &'static str, HttpVersion, Option<&'static str>, &'static str);
 
-/// HTTP version of a call.
 #[derive(Clone, Copy, Debug)]
 enum HttpVersion {
     One,

@@ -10,8 +10,8 @@ const ABOUT_REQUESTS: &[&str] = &[
     "tower_mtls::outbound::pool",
     "tower_mtls::proxy",
     "gateway::management::access",
-    "gateway::serve::snapshot",
-    "gateway::serve::tunnel",
+    "gateway::routing::respond",
+    "gateway::edge::tunnel",
 ];
 
 /// Kinds of log lines by what causes them.
@@ -75,15 +75,15 @@ mod tests {
             tracing::info!(target: "tower_mtls::inbound::report", "request refused");
             tracing::info!(target: "tower_mtls::policy", method = "GET", "request refused");
             tracing::error!(target: "tower_mtls::inbound::extract", "request answered with 500");
-            tracing::warn!(target: "gateway::serve::snapshot", "upstream unreachable");
+            tracing::warn!(target: "gateway::routing::respond", "upstream unreachable");
             tracing::warn!(target: "tower_mtls::outbound::pool::meters", "response truncated");
             tracing::warn!(target: "h2::proto", "reset");
-            tracing::debug!(target: "gateway::serve::snapshot", "no route");
+            tracing::debug!(target: "gateway::routing::respond", "no route");
             tracing::info!(target: "gateway::log::limit", "summary");
-            tracing::info!(target: "gateway::live", "reloaded");
+            tracing::info!(target: "gateway::server::follow", "reloaded");
             tracing::info!(target: "gateway::management::arm::audit", "management");
             tracing::warn!(target: "tower_mtls::outbound::trust", "DANGER");
-            tracing::warn!(target: "gateway::serve::snapshots", "another module");
+            tracing::warn!(target: "gateway::routing::responds", "another module");
         });
         use Topic::{Detail, Failure, Operation, Refusal};
         let expected = [

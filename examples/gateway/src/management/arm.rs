@@ -36,7 +36,7 @@ use self::{
 };
 use super::{Hosts, browser};
 use crate::{
-    serve::RoutingSnapshot,
+    routing::RoutingSnapshot,
     store::{Apis, Certificates, Revision},
 };
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{Request, header, uri::Authority};
 use tower_mtls::{Certificate, certificate::GeneralName};
 
-use crate::routes::normal_host;
+use crate::host::normal_host;
 
 /// The host names that the listener accepts.
 ///

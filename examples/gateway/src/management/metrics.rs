@@ -8,8 +8,8 @@ use metrics_exporter_prometheus::{
 use tower_mtls::certificate::{Clock, SystemClock};
 
 use crate::{
-    live::Status,
-    serve::{self, CertificateOwner, RoutingSnapshot},
+    routing::{self, CertificateOwner, RoutingSnapshot},
+    status::Status,
     store::CurrentStore,
 };
 
@@ -25,7 +25,7 @@ const DURATIONS: &[f64] =
 
 /// Creates the metrics recorder.
 pub(crate) fn recorder() -> Result<PrometheusRecorder, BuildError> {
-    let durations = Matcher::Full(serve::DURATION.to_owned());
+    let durations = Matcher::Full(routing::DURATION.to_owned());
     Ok(PrometheusBuilder::new().set_buckets_for_metric(durations, DURATIONS)?.build_recorder())
 }
 
@@ -67,7 +67,7 @@ pub(super) fn render(
     let stored = published.expiries();
     let values: Vec<_> = stored
         .iter()
-        .map(|(id, end)| (format!("{{id=\"{}\"}}", escaped(id)), serve::days_until(*end, now)))
+        .map(|(id, end)| (format!("{{id=\"{}\"}}", escaped(id)), routing::days_until(*end, now)))
         .collect();
     let values: Vec<_> = values.iter().map(|(labels, value)| (labels.as_str(), *value)).collect();
     gauge(&mut text, "gateway_stored_identity_expires_in_days", &values);

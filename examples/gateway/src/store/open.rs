@@ -108,7 +108,7 @@ async fn sealer(
             return Err(diagnostic(problem, remedy));
         }
     };
-    if crate::load::is_open_to_others(&key_file.resolved) {
+    if crate::build::is_open_to_others(&key_file.resolved) {
         notices.push(format!(
             "{name} contains a secret and is readable by other users; remove their permission (chmod 600)"
         ));

@@ -285,7 +285,7 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: &Path) -> (Self, u16) {
-        Self::start_logging(config, "info,gateway::live=debug")
+        Self::start_logging(config, "info,gateway::server=debug")
     }
 
     /// Starts with this log filter.

@@ -41,7 +41,6 @@ pub(super) struct ManagementClient {
     authorization: Option<HeaderValue>,
 }
 
-/// Error of a command.
 #[derive(Debug)]
 pub(super) enum CommandError {
     /// The request was not sent, or failed.
@@ -50,7 +49,6 @@ pub(super) enum CommandError {
     Rejected(String),
 }
 
-/// A response of the API.
 pub(super) struct ApiResponse {
     pub(super) status: StatusCode,
     pub(super) etag: Option<String>,

@@ -16,10 +16,8 @@ pub(super) struct Validity {
     pub(super) until: OffsetDateTime,
 }
 
-/// Usage of a leaf certificate.
 #[derive(Clone, Debug)]
 pub(super) enum LeafUsage {
-    /// TLS client.
     Client,
     /// TLS server with these names.
     Server(Vec<SanType>),

@@ -22,7 +22,6 @@ const AUTHORITIES: [&str; 3] = ["ca", "partners-ca", "backend-ca"];
 /// File of a leaf's private key.
 #[derive(Clone, Copy, Debug)]
 enum KeyFile {
-    /// `.key`.
     Pem,
     /// `.pfx`, with the password in `.password`.
     Pfx,

@@ -7,7 +7,9 @@ use std::path::Path;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::PkiError;
-use super::generate::CA_COMMON_NAME;
+
+/// Common name of the CA in `ca.pem`, by which the folder is recognised.
+pub(super) const CA_COMMON_NAME: &str = "tower-mtls gateway demo CA";
 
 /// The file that marks a folder of the demo, and excludes it from git.
 pub(super) const MARK: &str = ".gitignore";
@@ -25,7 +27,6 @@ pub(super) enum FolderState {
     Demo,
 }
 
-/// Permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileAccess {
     /// Readable by all users.

@@ -9,10 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::PkiError;
 use super::authority::{Authority, IssuedLeaf, LeafUsage, Validity, name};
-use super::folder::{FileAccess, MARK, MARK_TEXT, write as write_file};
-
-/// Common name of the CA in `ca.pem`.
-pub(super) const CA_COMMON_NAME: &str = "tower-mtls gateway demo CA";
+use super::folder::{CA_COMMON_NAME, FileAccess, MARK, MARK_TEXT, write as write_file};
 
 /// Organization of the trusted parties.
 const CONTOSO: &str = "Contoso";

@@ -19,7 +19,7 @@ use super::{
     with_etag,
 };
 use crate::{
-    serve::Route,
+    routing::Route,
     store::{Api, Id, Item, ItemValue, Precondition, Revision, Settings},
 };
 

@@ -196,7 +196,7 @@ async fn changed_document_applies_to_the_next_request_and_a_broken_one_never() {
 
     let from = world.running.lines();
     replace(&file, EXPIRY.replace("context.Request.Certificate == null", "true").replace("403", "410"));
-    world.running.logged(from, "INFO gateway::live: reloaded");
+    world.running.logged(from, "INFO gateway::server::follow: reloaded");
     assert_eq!(status().await, "410");
 
     let from = world.running.lines();
@@ -207,7 +207,7 @@ async fn changed_document_applies_to_the_next_request_and_a_broken_one_never() {
 
     let from = world.running.lines();
     replace(&file, EXPIRY);
-    world.running.logged(from, "INFO gateway::live: reloaded");
+    world.running.logged(from, "INFO gateway::server::follow: reloaded");
     assert_eq!(status().await, "200");
 }
 
@@ -223,7 +223,7 @@ async fn certificate_removed_from_the_identities_gets_403() {
         if expected == 403 || fs::read_to_string(&config).unwrap() != *contents {
             let from = world.running.lines();
             replace(&config, contents);
-            world.running.logged(from, "INFO gateway::live: reloaded");
+            world.running.logged(from, "INFO gateway::server::follow: reloaded");
         }
         connection.ready().await.unwrap();
         let response = connection.send_request(get("/store")).await.unwrap();

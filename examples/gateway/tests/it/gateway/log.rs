@@ -100,8 +100,8 @@ async fn stalled_reader_of_the_log_blocks_nothing_and_finds_errors_and_reloads_a
     }
 
     world.running.stall(false);
-    world.running.logged(from, "INFO gateway::live: reloaded");
-    world.running.logged(from, "ERROR gateway::live: configuration not reloaded: ");
+    world.running.logged(from, "INFO gateway::server::follow: reloaded");
+    world.running.logged(from, "ERROR gateway::server::follow: configuration not reloaded: ");
     let dropped = world.running.logged(from, "WARN gateway::log: log lines dropped");
     assert!(dropped.contains(" lines="), "{dropped}");
     world.flood(30, "/orders", 403).await;
@@ -124,7 +124,7 @@ async fn refusals_and_failures_leave_twenty_lines_a_second_and_a_summary_and_lon
         (
             "/unreachable",
             502,
-            " gateway::serve::snapshot: ",
+            " gateway::routing::respond: ",
             " failed requests not logged in the last second",
         ),
     ] {

@@ -78,7 +78,7 @@ async fn request_that_connects_after_a_reload_uses_the_new_identity() {
     replace_orders(&demo);
     let from = running.lines();
     running.hang_up();
-    running.logged(from, "INFO gateway::live: reloaded");
+    running.logged(from, "INFO gateway::server::follow: reloaded");
     upstream.go_on.send(()).unwrap();
     let (status, _, body) = soon(asked).await.unwrap();
     assert_eq!((status, body.as_str()), (200, "others"));
@@ -97,7 +97,7 @@ async fn request_in_flight_without_its_identity_gets_502() {
     let from = running.lines();
     let renamed = text.replace("[identities.orders]", "[identities.ours]");
     replace(&config, renamed.replace("identity = \"orders\"", "identity = \"ours\""));
-    running.logged(from, "INFO gateway::live: reloaded");
+    running.logged(from, "INFO gateway::server::follow: reloaded");
     upstream.go_on.send(()).unwrap();
     let (status, _, body) = soon(asked).await.unwrap();
     assert!(status == 502 && body.contains("unknown_identity"), "{status} {body}");
@@ -137,10 +137,10 @@ async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeo
     let text = fs::read_to_string(&config).unwrap();
     let from = running.lines();
     replace(&config, text.replace("drain_timeout = \"200ms\"", "drain_timeout = \"10m\""));
-    running.logged(from, "INFO gateway::live: reloaded");
+    running.logged(from, "INFO gateway::server::follow: reloaded");
     let ended = tokio::time::timeout(Duration::from_secs(30), caller.read(&mut [0; 4_096])).await;
     assert!(ended.is_ok(), "the tunnel continues");
-    running.logged(from, "INFO gateway::serve::tunnel: tunnel ended after the drain timeout");
+    running.logged(from, "INFO gateway::edge::tunnel: tunnel ended after the drain timeout");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn tunnel_counts_as_a_request_of_its_route_until_it_ends() {
     let text = fs::read_to_string(&config).unwrap();
     // Of the last route, `/open`.
     replace(&config, format!("{text}\n[routes.limits]\nmax_requests = 1\n"));
-    running.logged(0, "INFO gateway::live: reloaded");
+    running.logged(0, "INFO gateway::server::follow: reloaded");
     let (caller, status) = switch(&demo).await;
     assert_eq!(status, "101");
     assert_eq!(switch(&demo).await.1, "503");

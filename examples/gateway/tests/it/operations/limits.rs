@@ -112,7 +112,7 @@ async fn request_beyond_the_limit_of_its_route_gets_503_and_others_are_answered(
     refused().await;
     // A new configuration keeps counting.
     running.hang_up();
-    running.logged(0, "INFO gateway::live: reloaded");
+    running.logged(0, "INFO gateway::server::follow: reloaded");
     refused().await;
     upstream.release();
     for answered in waiting {

@@ -231,7 +231,7 @@ async fn client_certificate_replaces_the_token() {
     let world = World::start_with_management(
         "client_certificate = { trust = \"demo\" }",
         "",
-        "info,gateway::live=debug",
+        "info,gateway::server=debug",
     );
     let world = Arc::new(world);
     let Some(browser) = Browser::start(&world).await else { return };

@@ -252,7 +252,7 @@ async fn reload_that_admits_unproven_certificates_without_consent_is_refused() {
 
     let from = running.lines();
     replace(&world.config, text.replace("policy =", "allow_unanchored = true, policy ="));
-    running.logged(from, "INFO gateway::live: reloaded");
+    running.logged(from, "INFO gateway::server::follow: reloaded");
     assert_eq!(status("impostor").await, "200");
 
     let from = running.lines();

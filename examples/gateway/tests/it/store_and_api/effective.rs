@@ -328,7 +328,7 @@ async fn identity_of_the_file_wins_over_an_entry_of_its_name_at_start_and_after_
     fs::write(&config, text + identity + &routes).unwrap();
     let (running, port) = Running::start(&config);
     let reported = running.logged(0, "store: the entry orders is hidden by [identities.orders]");
-    assert!(reported.contains("ERROR gateway::serve: "), "{reported}");
+    assert!(reported.contains("ERROR gateway::server::running: "), "{reported}");
     let world = World { upstream, demo: demo.on_port(port), running, token, config };
     let mut caller = world.demo.http1(None).await;
     for id in ["one", "two"] {

@@ -107,13 +107,13 @@ async fn trust_changed_in_a_file_retires_idle_connections_and_tunnels() {
     fs::copy(world.demo.dir().join("backend-ca.pem"), world.demo.dir().join("own-ca.pem")).unwrap();
     let of_its_own = format!("{}{own}", route.replace("/file", "/own"));
     replace(&world.config, [&*text, limits, &route, &of_its_own].concat());
-    world.running.logged(from, "INFO gateway::live: reloaded");
+    world.running.logged(from, "INFO gateway::server::follow: reloaded");
     for (path, ca) in [("/file", "backend-ca.pem"), ("/own", "own-ca.pem")] {
         let tunnel = connect(&world, path, &open).await;
         let from = world.running.lines();
         let more = [world.file(ca), world.file("partners-ca.pem")].concat();
         replace(&world.demo.dir().join(ca), more);
-        world.running.logged(from, "INFO gateway::live: reloaded");
+        world.running.logged(from, "INFO gateway::server::follow: reloaded");
         closed(&open, tunnel).await;
     }
     // A pin, as another part of the trust.
@@ -122,7 +122,7 @@ async fn trust_changed_in_a_file_retires_idle_connections_and_tunnels() {
     let pinned =
         of_its_own.replace("own-ca.pem\"]", &format!("own-ca.pem\"], pin = [\"sha256:{}\"]", "0".repeat(64)));
     replace(&world.config, [&*text, limits, &route, &pinned].concat());
-    world.running.logged(from, "INFO gateway::live: reloaded");
+    world.running.logged(from, "INFO gateway::server::follow: reloaded");
     closed(&open, tunnel).await;
     assert_eq!(seen(&mut world.demo.http1(None).await, "/own").await.0, 502);
 }
@@ -133,7 +133,7 @@ async fn trust_changed_through_rest_retires_idle_connections_and_tunnels_of_that
     let text = fs::read_to_string(&world.config).unwrap();
     let from = world.running.lines();
     replace(&world.config, text + "[limits]\nidle_timeout = \"10m\"\ndrain_timeout = \"200ms\"\n");
-    world.running.logged(from, "INFO gateway::live: reloaded");
+    world.running.logged(from, "INFO gateway::server::follow: reloaded");
     let properties = json!({
         "url": format!("https://localhost:{}", upstream.address.port()), "protocol": "http",
         "credentials": { "certificateIds": ["orders"] },

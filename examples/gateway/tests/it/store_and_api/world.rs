@@ -47,7 +47,7 @@ impl Answer {
 impl World {
     /// `routes` is TOML; UPSTREAM is replaced by the demo's first upstream.
     pub(crate) fn start(routes: &str) -> Self {
-        Self::start_logging(routes, "info,gateway::live=debug")
+        Self::start_logging(routes, "info,gateway::server=debug")
     }
 
     pub(crate) fn start_logging(routes: &str, log: &str) -> Self {

@@ -179,7 +179,7 @@ async fn configuration_edited_in_place_is_loaded_when_replaced_or_on_sighup() {
     fs::write(&world.config, &guarded).unwrap();
     let reported = world.running.logged(from, EDITED);
     assert!(
-        reported.contains("WARN gateway::live: live.toml: ") && reported.contains("kill -HUP "),
+        reported.contains("WARN gateway::server::follow: live.toml: ") && reported.contains("kill -HUP "),
         "{reported}"
     );
     assert!(world.stale_seconds().await > 0.0);
@@ -195,7 +195,7 @@ async fn configuration_edited_in_place_is_loaded_when_replaced_or_on_sighup() {
 
     // Back to the loaded text.
     fs::write(&world.config, &whole).unwrap();
-    world.running.logged(from, "INFO gateway::live: live.toml: is again what was loaded");
+    world.running.logged(from, "INFO gateway::server::follow: live.toml: is again what was loaded");
     assert_eq!(world.stale_seconds().await, 0.0);
     fs::write(&world.config, "[listener").unwrap();
     while world.running.count(from, EDITED) < 2 {

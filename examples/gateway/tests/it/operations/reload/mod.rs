@@ -70,9 +70,9 @@ impl World {
     }
 }
 
-const NOT: &str = "ERROR gateway::live: configuration not reloaded: ";
+const NOT: &str = "ERROR gateway::server::follow: configuration not reloaded: ";
 const EDITED: &str = ": edited in place, not loaded; ";
-const RELOADED: &str = "INFO gateway::live: reloaded";
+const RELOADED: &str = "INFO gateway::server::follow: reloaded";
 
 #[tokio::test]
 async fn changed_route_is_served_on_open_connections_within_two_seconds() {
@@ -131,7 +131,7 @@ async fn shorter_idle_timeout_closes_open_connections_and_unapplied_limits_are_l
         format!("{}[limits]\nidle_timeout = \"100ms\"\nmax_connections = 500\n", world.text),
     );
     world.running.logged(from, RELOADED);
-    assert_eq!(world.running.count(from, "WARN gateway::serve: limits.max_connections changed"), 1);
+    assert_eq!(world.running.count(from, "WARN gateway::server::running: limits.max_connections changed"), 1);
     eventually("the idle connection to close", || idle.is_closed()).await;
 }
 

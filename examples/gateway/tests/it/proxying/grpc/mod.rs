@@ -159,7 +159,7 @@ async fn gateway_responses_are_statuses_with_stable_codes() {
     let text = text.replacen("path = \"/\"", "path = \"/elsewhere\"", 1);
     let upstream = text.split("https://localhost:").nth(1).unwrap().split('"').next().unwrap();
     replace(&config, text.replace(&format!(":{upstream}"), &format!(":{}", nowhere.port())));
-    world.running.logged(0, "INFO gateway::live: reloaded");
+    world.running.logged(0, "INFO gateway::server::follow: reloaded");
     for (path, code, message) in [
         ("/proof/Unary", Code::Unimplemented, "no_route"),
         ("/elsewhere/Unary", Code::Unavailable, "unreachable"),

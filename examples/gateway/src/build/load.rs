@@ -1,0 +1,242 @@
+//! Loading of a configuration file and all files that it names, with all errors.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use tower_mtls::MtlsClient;
+
+use super::{
+    api_trust::ApiTrust,
+    apis::{ApiBuilder, DocumentCompiler},
+    cache::{Cache, Digest, Memo},
+    choice::KnownIdentities,
+    deployment::Deployment,
+    endpoint::{self, Endpoint},
+    files::Findings,
+    fingerprint::{Fingerprint, Fingerprints},
+    key_pair::{self, LoadedKeyPair},
+    letter_case,
+    publication::Publication,
+    references::route_uses,
+    route,
+    route_context::RouteContext,
+    sections::SectionsByName,
+    trust::{self, Roots},
+    upstream_trusts::UpstreamTrusts,
+};
+use crate::{
+    config::{self, Config, Diagnostic, Limits, Located},
+    edge::upstream_connections,
+    management::Access,
+    routing::{Client, Expiry, FileRoutes},
+    store::CurrentStore,
+};
+
+/// A configuration that is ready to be served.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) file: PathBuf,
+    pub(crate) listener: Endpoint,
+    pub(crate) management: Option<(Endpoint, Access)>,
+    pub(crate) limits: Limits,
+    pub(crate) store: Option<Located<config::Store>>,
+    /// Contents of the store for requests, once it is open.
+    pub(crate) published: Arc<CurrentStore>,
+    pub(crate) file_routes: Arc<FileRoutes>,
+    pub(crate) api_builder: Arc<ApiBuilder>,
+    pub(crate) publication: Publication,
+}
+
+/// Result of loading a file.
+#[derive(Debug)]
+pub(crate) struct LoadOutcome {
+    /// The configuration, exactly if no finding is an error.
+    pub(crate) loaded: Option<Loaded>,
+    pub(crate) findings: Vec<Diagnostic>,
+    /// All files that were read, each with its state before.
+    pub(crate) read: Fingerprints,
+}
+
+/// The text of a configuration file.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) file: PathBuf,
+    /// The state of the file before it was read.
+    pub(crate) state: Fingerprint,
+    pub(crate) text: config::Text,
+}
+
+impl Source {
+    pub(crate) fn read(file: &Path) -> Self {
+        let state = Fingerprint::of(file);
+        Self { file: file.to_owned(), state, text: config::text(file) }
+    }
+}
+
+/// Loads a configuration with the files that it names. Values that an earlier load built from the same contents are
+/// reused.
+pub(crate) fn load(source: &Source, cache: &mut Cache) -> LoadOutcome {
+    let file = &source.file;
+    let (config, diagnostics) = match &source.text {
+        Ok(text) => config::parse(file, text),
+        Err(error) => (None, vec![Diagnostic::clone(error)]),
+    };
+    let mut findings = Findings::new(file, diagnostics);
+    let loaded = config.and_then(|config| build(&config, cache, &mut findings));
+    let (findings, mut read) = findings.finish();
+    read.insert(file.clone(), source.state);
+    let is_sound = !findings.iter().any(Diagnostic::is_error);
+    LoadOutcome { loaded: loaded.filter(|_| is_sound), findings, read }
+}
+
+/// Builds all parts, so that all errors are reported at once.
+fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Loaded> {
+    let listener = endpoint::listener(config, cache, findings);
+    let roots: SectionsByName<Roots> = config
+        .trust
+        .iter()
+        .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
+        .collect();
+    let published = cache.store.clone();
+    let identities: SectionsByName<LoadedKeyPair> = config
+        .identities
+        .iter()
+        .map(|(name, identity)| {
+            (name.clone(), key_pair::named(name, &identity.files, &mut cache.identities, findings))
+        })
+        .collect();
+    let store = config.store.is_some().then(|| published.clone());
+    let known = KnownIdentities::new(&identities, cache.shared_identities.clone(), store);
+    let deployment = Deployment::new(&identities, &published, &mut cache.deployments);
+    // A document can use any of them.
+    let has_document = config.store.is_some() || config.routes.iter().any(|route| route.policy().is_some());
+    for (name, identity) in &config.identities {
+        if !has_document && !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
+            findings.note(identity, "no route uses this identity", "");
+        }
+    }
+    letter_case::note(&config.routes, findings);
+    let management = config
+        .management
+        .as_ref()
+        .map(|management| endpoint::management(config, management, &roots, &published, cache, findings));
+    let client = client(&config.limits, cache);
+    let store = &published;
+    let context = RouteContext {
+        config,
+        roots: &roots,
+        store,
+        identities: &known,
+        deployment: &deployment,
+        client: &client,
+    };
+    let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
+    let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
+    let routes: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| route::route(&context, route, &mut trusts, in_flight, documents, findings))
+        .collect();
+    let api_builder = api_builder(&context, &mut cache.api_trusts, findings);
+    let shared_trusts = trusts.into_all();
+    let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
+    let listener = listener?;
+    let management = match management {
+        Some(management) => Some(management?),
+        None => None,
+    };
+    let identities: BTreeMap<_, _> =
+        identities.into_iter().filter_map(|(name, pair)| Some((name, pair?.identity))).collect();
+    let mut expiries: Vec<_> = identities
+        .iter()
+        .map(|(name, identity)| Expiry::identity(name, identity.certificate().validity().not_after))
+        .collect();
+    expiries.push(Expiry::listener("main", listener.certificate.validity().not_after));
+    expiries.extend(
+        management.iter().map(|(at, _)| Expiry::listener("management", at.certificate.validity().not_after)),
+    );
+    let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
+    let uses = route_uses(config, &routes);
+    let deployed = deployment.deployed;
+    let api_builder = api_builder?;
+    let file_routes = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed };
+    let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
+    Some(Loaded {
+        file: config.file.clone(),
+        listener,
+        management,
+        limits: config.limits,
+        store: config.store.clone(),
+        published,
+        file_routes: Arc::new(file_routes),
+        api_builder: Arc::new(api_builder),
+        publication,
+    })
+}
+
+/// Settings for the APIs of the store; None if their trust is invalid, which has been reported.
+fn api_builder(
+    context: &RouteContext<'_>,
+    memo: &mut Memo<Arc<ApiTrust>>,
+    findings: &mut Findings,
+) -> Option<ApiBuilder> {
+    let config = context.config;
+    let (trust, is_revocation_off) = match &config.apis.trust {
+        Some(name) => {
+            let roots = context.roots.get(name.as_str())?.as_ref()?;
+            (Some(roots.anchors.clone()), config.trust.get(name.as_str())?.is_revocation_off)
+        }
+        None => (None, false),
+    };
+    let files = trust::upstreams(&config.upstream_ca, findings)?;
+    let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
+    let built = memo.get_or_build(digest, || Ok::<_, Infallible>(Arc::new(ApiTrust::new(files.clone()))));
+    let Ok(upstream_trust) = built;
+    let host = |route: &config::RouteConfig| route.host.as_ref().map(|host| host.value.clone());
+    Some(ApiBuilder {
+        client: context.client.clone(),
+        identities: context.identities.all().clone(),
+        documents: DocumentCompiler {
+            deployment: context.deployment.certificates.clone(),
+            trust,
+            is_revocation_off,
+            allow_unanchored: config.apis.allow_unanchored,
+        },
+        upstream_trust,
+        limits: config.limits,
+        proxy: config.proxy.clone(),
+        taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
+        cache: Mutex::default(),
+    })
+}
+
+/// The client of all routes with its connections. It is replaced only if its settings changed.
+fn client(limits: &Limits, cache: &mut Cache) -> Client {
+    let timeouts =
+        [limits.connect_timeout, limits.handshake_timeout, limits.idle_timeout, limits.drain_timeout];
+    let most = limits.max_upstream_connections;
+    let settings = format!("{timeouts:?} {most:?}");
+    let digest = Digest::of("client", [settings.as_bytes()]);
+    let built: Result<_, Infallible> = cache.clients.get_or_build(digest, || {
+        let [connect, handshake, idle, drain] = timeouts;
+        let client = MtlsClient::builder()
+            .with_connect_timeout(connect)
+            .with_handshake_timeout(handshake)
+            .with_idle_timeout(idle)
+            .with_drain_timeout(drain)
+            // One caller's connection can need many upstream connections, which count as open files too.
+            .with_max_total_connections(upstream_connections());
+        Ok(match most {
+            Some(most) => client.with_max_connections(most).build(),
+            None => client.build(),
+        })
+    });
+    built.unwrap_or_else(|never| match never {})
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Routes of the file: policy, forwarding and client identity.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use tower_mtls::{
+    IdentityLayer, ReverseProxyLayer,
+    apim::{Document, ForwardingLayer},
+    proxy::Forwarded,
+};
+
+use super::{
+    cache::{Digest, Memo},
+    choice, document,
+    files::Findings,
+    route_context::RouteContext,
+    rules,
+    upstream_trusts::UpstreamTrusts,
+};
+use crate::{
+    config::{
+        BY_REQUEST, Config, IdentitySource, Located, Mode, Proxy, RouteConfig, RouteIdentity, Scheme,
+        UpstreamUrl, quoted,
+    },
+    edge::Bounds,
+    routing::{IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
+};
+
+/// Builds a route; None if a part of it is invalid, which has been reported.
+pub(super) fn route(
+    context: &RouteContext<'_>,
+    route: &Located<RouteConfig>,
+    trusts: &mut UpstreamTrusts<'_>,
+    in_flight: &mut Memo<Arc<AtomicUsize>>,
+    documents: &mut Memo<Document>,
+    findings: &mut Findings,
+) -> Option<Route> {
+    let config = context.config;
+    let policy = policy(context, route, documents, findings);
+    let document = policy.as_ref().and_then(RoutePolicy::document);
+    let identity_layer = identity_layer(context, route, document, trusts, findings);
+    let bounds = bounds(config, route, in_flight);
+    let proxy = forwarding(config, route, findings)?;
+    let identity = identity_layer?;
+    let policy = policy?;
+    let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
+    let forwarding = ForwardingLayer::new(context.identities.all().clone());
+    let layers =
+        RouteLayers { is_shadow, forwarding, bounds, proxy, identity, client: context.client.clone() };
+    let service = layers.service(&policy, route.host.as_ref().map(|host| host.as_str()), &route.path);
+    let rules = route.client_certificate.as_ref();
+    Some(Route {
+        facts: Arc::new(RouteFacts {
+            path: route.path.value.clone(),
+            host: route.host.as_ref().map(|host| host.value.clone()),
+            upstream: match policy.document() {
+                // The actual upstream is part of the client's errors.
+                Some(document) if document.summary().chooses_backend => {
+                    format!("{}, or what the policy document chose", origin(&route.upstream))
+                }
+                _ => origin(&route.upstream),
+            },
+            url: format!("{}{}", origin(&route.upstream), route.upstream.path),
+            identity: route
+                .identity
+                .as_ref()
+                .filter(|identity| identity_selector(identity).is_none())
+                .map(RouteIdentity::label),
+            identity_selector: route.identity.as_ref().and_then(identity_selector),
+            metrics: metrics(route, policy.document()),
+        }),
+        allow_empty_segments: route.allow_empty_segments,
+        is_enforced: rules.is_some()
+            && !is_shadow
+            && policy.document().is_none_or(|document| document.summary().uses_certificate),
+        is_shadow,
+        policy,
+        service,
+    })
+}
+
+/// Builds the policy of a route; None if it is invalid, which has been reported.
+fn policy(
+    context: &RouteContext<'_>,
+    route: &RouteConfig,
+    documents: &mut Memo<Document>,
+    findings: &mut Findings,
+) -> Option<RoutePolicy> {
+    let Some(rules) = &route.client_certificate else { return Some(RoutePolicy::None) };
+    match &rules.policy {
+        Some(file) => {
+            document::document(context, route, rules, file, documents, findings).map(RoutePolicy::Document)
+        }
+        None => rules::policy(rules, context.roots, context.store, findings).map(RoutePolicy::Rules),
+    }
+}
+
+/// The count of requests in flight continues over reloads, so that a reload does not double the limit.
+fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
+    let host = route.host.as_ref().map_or("", |host| host.as_str());
+    let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
+    let in_flight: Result<_, Infallible> = in_flight.get_or_build(digest, || Ok(Arc::default()));
+    Bounds {
+        first_byte_timeout: route.limits.first_byte_timeout(&config.limits),
+        body_timeout: route.limits.body_timeout(&config.limits),
+        request_timeout: route.limits.request_timeout(&config.limits),
+        max_requests: route.limits.max_requests,
+        in_flight: in_flight.unwrap_or_else(|never| match never {}),
+    }
+}
+
+/// The upstream as in log and metrics.
+pub(super) fn origin(upstream: &UpstreamUrl) -> String {
+    format!("{}://{}", upstream.scheme.as_str(), upstream.authority)
+}
+
+fn metrics(route: &RouteConfig, document: Option<&Document>) -> RouteMetrics {
+    let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
+    let identity = match document {
+        Some(document) if document.summary().chooses_identity => BY_REQUEST.to_owned(),
+        _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
+    };
+    RouteMetrics::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
+}
+
+fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {
+    let RouteIdentity::PerRequest(by) = identity else { return None };
+    Some(match &by.by {
+        IdentitySource::Header(name) => IdentitySelector::Header(name.value.clone()),
+        IdentitySource::Claim(claim) => IdentitySelector::Claim(claim.value),
+    })
+}
+
+fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
+    match proxy(&config.proxy, &route.path, &route.upstream) {
+        Ok(layer) => Some(if route.preserve_host { layer.preserve_host() } else { layer }),
+        Err(problem) => {
+            findings.error(&route.upstream, problem, "write https://host:port/path");
+            None
+        }
+    }
+}
+
+/// Builds the layer that forwards requests for this path and those below it.
+pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &UpstreamUrl) -> Result<ReverseProxyLayer, String> {
+    let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
+    let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
+    let forwarded = match (proxy.x_forwarded, proxy.forwarded) {
+        (false, false) => Forwarded::Nothing,
+        (true, false) => Forwarded::XForwarded,
+        (false, true) => Forwarded::Rfc7239,
+        (true, true) => Forwarded::Both,
+    };
+    let layer = ReverseProxyLayer::new(path, parsed).forwarded(forwarded);
+    Ok(layer.remove_request_headers(proxy.removed.iter().cloned()))
+}
+
+fn identity_layer(
+    context: &RouteContext<'_>,
+    route: &RouteConfig,
+    document: Option<&Document>,
+    trusts: &mut UpstreamTrusts<'_>,
+    findings: &mut Findings,
+) -> Option<IdentityLayer> {
+    let layer = choice::layer(route.identity.as_ref(), context.identities, findings);
+    let layer = if route.allow_missing_close_notify {
+        layer.map(IdentityLayer::allow_missing_close_notify)
+    } else {
+        layer
+    };
+    // An upstream that a document chooses is verified like that of the route.
+    if route.upstream.scheme == Scheme::Http
+        && !document.is_some_and(|document| document.summary().chooses_backend)
+    {
+        return layer;
+    }
+    let trust = trusts.of(context.config, route, findings);
+    Some(layer?.with_trust(trust?))
+}

@@ -1,0 +1,100 @@
+//! Validation of the bytes that hyper reads from a socket.
+
+use std::{error::Error, fmt, io};
+
+use tokio::io::ReadBuf;
+
+use super::scanner::{MessagePart, Scanner, Violation};
+
+/// Invalid at any position of a head, so hyper responds with 400.
+const NUL: u8 = 0;
+
+/// Ends a rejected head: hyper parses a partial head only once its end has arrived.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// Validates the bytes between a caller's socket and hyper.
+#[derive(Debug)]
+pub(crate) struct Http1Validator {
+    scanner: Scanner,
+    rejection: Option<FinalRead>,
+}
+
+/// Result of all reads after a violation, in place of the socket's.
+#[derive(Debug)]
+enum FinalRead {
+    /// These bytes, then end of file: hyper responds with 400 and closes the connection.
+    HeadEnd(&'static [u8]),
+    /// An error: the body never completes, so the upstream does not accept the forwarded part as complete.
+    BodyError,
+}
+
+impl Http1Validator {
+    pub(crate) fn new() -> Self {
+        Self { scanner: Scanner::new(), rejection: None }
+    }
+
+    /// Returns true if a request is incomplete, or after a violation.
+    pub(crate) fn is_within_request(&self) -> bool {
+        self.rejection.is_some() || !matches!(self.scanner, Scanner::Idle(_))
+    }
+
+    /// Reads in place of the socket after a violation. `None`: read the socket.
+    pub(crate) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+        match self.rejection.as_mut()? {
+            FinalRead::HeadEnd(end) => {
+                let (now, later) = end.split_at(end.len().min(buf.remaining()));
+                buf.put_slice(now);
+                *end = later;
+                Some(Ok(()))
+            }
+            FinalRead::BodyError => Some(Err(malformed())),
+        }
+    }
+
+    /// Validates the bytes after the first `before`, which were read from the socket.
+    pub(crate) fn validate(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+        let bytes = &mut buf.filled_mut()[before..];
+        let Err(Violation { offset, part }) = self.scanner.scan(bytes) else {
+            return Ok(());
+        };
+        tracing::debug!(?part, "request rejected: not strict HTTP/1");
+        match part {
+            MessagePart::Head => {
+                bytes[offset] = NUL;
+                buf.set_filled(before + offset + 1);
+                self.rejection = Some(FinalRead::HeadEnd(HEAD_END));
+                Ok(())
+            }
+            MessagePart::Body => {
+                buf.set_filled(before + offset);
+                self.rejection = Some(FinalRead::BodyError);
+                // An empty read would mean end of file.
+                if offset == 0 { Err(malformed()) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, MalformedBody)
+}
+
+/// The caller's body is not strict HTTP/1.
+#[derive(Debug)]
+struct MalformedBody;
+
+impl fmt::Display for MalformedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed request body: not strict HTTP/1")
+    }
+}
+
+impl Error for MalformedBody {}
+
+/// Returns true if a malformed body of the caller caused the error.
+pub(crate) fn is_malformed_body(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref())
+        .any(|cause| cause.is::<MalformedBody>())
+}

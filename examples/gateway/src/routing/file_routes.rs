@@ -1,0 +1,23 @@
+//! Routes of the configuration file.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tower_mtls::{ClientIdentity, UpstreamTrust};
+
+use super::{expiry::Expiry, layers::Client, route::Route};
+use crate::store::{CertificateUse, DocumentCertificates};
+
+/// Routes of one configuration file, and the values that they are built from.
+#[derive(Debug)]
+pub(crate) struct FileRoutes {
+    /// In the order of the file.
+    pub(crate) routes: Vec<Arc<Route>>,
+    pub(crate) client: Client,
+    pub(crate) identities: BTreeMap<String, ClientIdentity>,
+    pub(crate) trusts: Vec<UpstreamTrust>,
+    pub(crate) expiries: Vec<Expiry>,
+    /// References of the routes to certificates of the store.
+    pub(crate) uses: Vec<CertificateUse>,
+    /// Certificates of the file and of the store, for policy documents.
+    pub(crate) deployed: DocumentCertificates,
+}

@@ -1,0 +1,91 @@
+//! The listener for callers, which serves the current routes, and the management listener.
+
+use std::{convert::Infallible, io, path::Path, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use http::Request;
+use tower::{ServiceExt, service_fn};
+use tower_mtls::ServerTls;
+
+use crate::{
+    build::Endpoint,
+    config::{Diagnostic, Limits, Severity},
+    edge::{self, CallerBody, ConnectionLimit, Listener},
+    routing::{self, RoutingSnapshot},
+};
+
+/// Maximum idle timeout and body timeout of the management listener.
+const MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Binds the listener for callers and serves the routes on it. `file` is the configuration file, for the error.
+pub(super) async fn bind(
+    snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
+    endpoint: &Endpoint,
+    limits: Limits,
+    file: &Path,
+) -> Result<Listener, Diagnostic> {
+    let default = edge::caller_limit();
+    let connection_limit = ConnectionLimit {
+        connections: limits.max_connections.unwrap_or(default.connections),
+        handshakes: limits.max_handshakes.unwrap_or(default.handshakes),
+        evicts_idle: false,
+    };
+    let snapshot = snapshot.clone();
+    let service = service_fn(move |request: Request<CallerBody>| {
+        let snapshot = snapshot.clone();
+        async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) }
+    });
+    let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
+    let bound = Listener::bind("main", address, tls, limits, connection_limit, service).await;
+    bound.map_err(|error| bind_error(endpoint, file, &error))
+}
+
+/// The management listener: health, metrics, REST API and portal.
+#[derive(Debug)]
+pub(super) struct ManagementListener {
+    pub(super) listener: Listener,
+    router: Arc<ArcSwap<Router>>,
+}
+
+impl ManagementListener {
+    /// Binds the listener and serves the router on it. `file` is the configuration file, for the error.
+    pub(super) async fn bind(
+        router: Router,
+        endpoint: &Endpoint,
+        limits: Limits,
+        file: &Path,
+    ) -> Result<Self, Diagnostic> {
+        let router = Arc::new(ArcSwap::from_pointee(router));
+        let current = router.clone();
+        let service = service_fn(move |request: Request<CallerBody>| {
+            let router = Router::clone(&current.load());
+            router.oneshot(request)
+        });
+        let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
+        let (limits, connection_limit) = (management_limits(limits), edge::management_limit());
+        let bound = Listener::bind("management", address, tls, limits, connection_limit, service).await;
+        let listener = bound.map_err(|error| bind_error(endpoint, file, &error))?;
+        Ok(Self { listener, router })
+    }
+
+    /// Replaces router, TLS settings and limits from the next request and handshake on.
+    pub(super) fn update(&self, router: Router, tls: ServerTls, limits: Limits) {
+        self.listener.update(tls, management_limits(limits));
+        self.router.store(Arc::new(router));
+    }
+}
+
+/// Returns the limits of the management listener: shorter timeouts, because it has fewer connections.
+fn management_limits(limits: Limits) -> Limits {
+    let body_timeout = limits.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
+    let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
+    Limits { idle_timeout, body_timeout: Some(body_timeout), ..limits }
+}
+
+fn bind_error(endpoint: &Endpoint, file: &Path, error: &io::Error) -> Diagnostic {
+    let address = &endpoint.address;
+    let problem = format!("cannot listen on {}: {error}", address.value);
+    let remedy = "choose another address, or stop the process that listens there";
+    address.diagnostic(file, Severity::Error, problem, remedy)
+}
