@@ -7,8 +7,6 @@ mod eval;
 mod lexer;
 mod node;
 mod parser;
-#[cfg(test)]
-mod tests;
 mod text;
 mod time;
 mod ty;

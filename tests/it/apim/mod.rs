@@ -16,4 +16,5 @@ mod snippets;
 mod texts;
 mod unproven;
 mod validate;
+mod values;
 mod world;

@@ -1,20 +1,14 @@
 //! Values of expressions, compared with those of C#.
 
 use http::Request;
-
-use super::{Base, Evaluation, Inputs, Scope, State, Value, compile};
-use crate::{
-    apim::{
-        RequestFacts,
-        deployment::{Deployment, DeploymentCertificates},
-        error::{Findings, Position},
-        expression::Fault,
-        reader::Text,
-    },
-    certificate::{Certificate, Presented, Timestamp},
-    pki::{Leaf, NOON},
-    shared::Shared,
+use tower_mtls::{
+    Certificate, Shared,
+    apim::{DeploymentCertificates, Document, RequestFacts},
+    certificate::Presented,
 };
+
+use super::world::NOW;
+use crate::support::pki::{Leaf, NOON};
 
 fn request() -> Request<()> {
     Request::get("https://api.contoso.com:8443/orders/42?a=1&A=2&q=a%20b+c&bad=%zz")
@@ -25,36 +19,29 @@ fn request() -> Request<()> {
         .unwrap()
 }
 
-/// Formats the value of an expression, or its error or fault.
-fn evaluated(code: &str, presented: &Presented, deployment: &dyn Deployment) -> String {
-    let text = format!("@({code})");
-    let text = if code.starts_with('{') { format!("@{code}") } else { text };
-    let mut findings = Findings::default();
-    let position = Position { line: 1, column: 1 };
-    let mut source = Text::empty(position);
-    source.value = text;
-    let compiled = compile(&source, Base::Object.into(), Scope::default(), &mut findings);
-    let Some(expression) = compiled else {
-        return format!("error: {}", findings.into_result().unwrap_err().iter().next().unwrap().message());
+fn variable(name: &str, code: &str) -> String {
+    let code = if code.starts_with('{') { format!("@{code}") } else { format!("@({code})") };
+    format!("<set-variable name=\"{name}\" value=\"{code}\" />")
+}
+
+/// The value of the variable that a document sets last, or its error or fault.
+fn evaluated(text: &str, presented: &Presented, deployment: DeploymentCertificates) -> String {
+    let document = match Document::builder().deployment(Shared::new(deployment)).load(text) {
+        Ok(document) => document,
+        Err(errors) => return format!("error: {}", errors.iter().next().unwrap().message()),
     };
     let request = request();
     let facts = RequestFacts::new(&request, presented).with_remote(Some([192, 0, 2, 1].into()));
-    let inputs = Inputs::new(facts, Timestamp::from_unix(NOON), None, Some(deployment));
-    let mut state = State::default();
-    let mut evaluation = Evaluation { inputs: &inputs, state: &mut state };
-    match evaluation.value(&expression.root) {
-        Ok(Value::Null) => "null".into(),
-        Ok(Value::Bool(value)) => value.to_string(),
-        Ok(Value::Int(value)) => value.to_string(),
-        Ok(Value::Double(value)) => format!("{value:?}"),
-        Ok(Value::Text(text)) => format!("{text:?}"),
-        Ok(Value::Texts(texts)) => format!("{texts:?}"),
-        Ok(Value::Bytes(bytes)) => format!("{bytes:?}"),
-        Ok(Value::DateTime(ticks)) => super::format_date_time(ticks),
-        Ok(other) => format!("{other:?}"),
-        Err(Fault::NullReference) => "NullReferenceException".into(),
-        Err(fault) => format!("fault: {}", fault.message()),
+    let explanation = document.explain(&facts, NOW);
+    if let Some(response) = explanation.decision().response() {
+        return match response.message() {
+            message if message.contains("Object reference not set") => "NullReferenceException".into(),
+            message => format!("fault: {message}"),
+        };
     }
+    let printed = explanation.to_string();
+    let (_, value) = printed.rsplit_once("sets variable \"value\": ").unwrap();
+    value.lines().next().unwrap_or_default().to_owned()
 }
 
 fn check(rows: &[(&str, &str)], presented: &Presented) {
@@ -64,10 +51,11 @@ fn check(rows: &[(&str, &str)], presented: &Presented) {
         }
         _ => DeploymentCertificates::new(),
     };
-    let deployment = Shared::new(deployment);
     let wrong: Vec<_> = rows
         .iter()
-        .map(|(code, expected)| (code, expected, evaluated(code, presented, &deployment)))
+        .map(|(code, expected)| {
+            (code, expected, evaluated(&variable("value", code), presented, deployment.clone()))
+        })
         .filter(|(_, expected, found)| {
             !found.contains(**expected)
                 || (found.len() > expected.len()
@@ -127,13 +115,6 @@ fn string_methods_match_dotnet() {
             (r#"int.Parse("x")"#, "Input string was not in a correct format"),
             (r#"2147483647 + 1"#, "-2147483648"),
             (r#"1 < 1.5"#, "true"),
-            (r#"(double)2147483647 + 1"#, "2147483648.0"),
-            (r#"(double)2147483647 - -1"#, "2147483648.0"),
-            (r#"(true ? 2147483647 : 1.5) + 1"#, "2147483648.0"),
-            (r#"-(double)1"#, "-1.0"),
-            (r#"{ double a = 2147483647; return a + 1; }"#, "2147483648.0"),
-            (r#"{ double a = 1.5; a = 2147483647; return a + 1; }"#, "2147483648.0"),
-            (r#"context.Variables.GetValueOrDefault<double>("x", 2147483647) + 1"#, "2147483648.0"),
             ("int.Parse(\" \\t\\v\\f\\r\\n5 \")", "5"),
             ("int.Parse(\"\u{a0}5\")", "Input string was not in a correct format"),
             ("int.Parse(\"\\u20285\")", "Input string was not in a correct format"),
@@ -228,7 +209,10 @@ fn certificate_members_match_dotnet() {
         ("context.Request.Certificate.IssuerName.Name", "\"CN=orders, O=Contoso\""),
         ("context.Request.Certificate.SerialNumber", "\"00A1B2C3D4\""),
         ("context.Request.Certificate.GetSerialNumberString()", "\"00A1B2C3D4\""),
-        ("context.Request.Certificate.GetSerialNumber()", "[212, 195, 178, 161, 0]"),
+        (
+            "Convert.ToBase64String(context.Request.Certificate.GetSerialNumber())",
+            "\"1MOyoQA=\"", // d4 c3 b2 a1 00
+        ),
         ("context.Request.Certificate.Thumbprint", &format!("{sha1:?}")),
         ("context.Request.Certificate.GetCertHashString()", &format!("{sha1:?}")),
         (
@@ -240,7 +224,7 @@ fn certificate_members_match_dotnet() {
         ("context.Request.Certificate.NotBefore", "2025-12-31 00:00:00Z"),
         ("DateTime.Now", "2026-01-01 00:00:00Z"),
         ("context.Request.Certificate.NotAfter < DateTime.Now", "false"),
-        ("(context.Request.Certificate.NotAfter - DateTime.Now).TotalDays", "1.0"),
+        ("(context.Request.Certificate.NotAfter - DateTime.Now).TotalDays == 1.0", "true"),
         ("(context.Request.Certificate.NotAfter - DateTime.UtcNow).Days == 1", "true"),
         ("context.Request.Certificate.NotAfter.Subtract(DateTime.Now) > TimeSpan.FromHours(23)", "true"),
         ("context.Request.Certificate.NotAfter.AddDays(-1.5) < DateTime.Now", "true"),
@@ -338,22 +322,52 @@ fn blocks_run_as_in_csharp() {
 }
 
 #[test]
-fn any_by_thumbprint_compiles_to_a_lookup() {
-    for (code, is_look_up) in [
-        ("c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint", true),
-        ("c => context.Request.Certificate.Thumbprint == c.Value.Thumbprint", true),
-        ("c => c.Key == context.Request.Certificate.Thumbprint", true),
-        ("c => c.Key == \"A\" && c.Value.Subject == \"b\"", true),
-        ("c => c.Key == (string)context.Variables[\"a\"]", true),
-        ("c => c.Value.Thumbprint == c.Key", false),
-        ("c => c.Value.Subject == \"b\" && c.Key == \"A\"", false),
-        ("c => c.Value.Thumbprint != \"A\"", false),
+fn doubles_are_not_converted_to_int() {
+    for (code, expected) in [
+        ("(double)2147483647 + 1", "2147483648.0"),
+        ("(double)2147483647 - -1", "2147483648.0"),
+        ("(true ? 2147483647 : 1.5) + 1", "2147483648.0"),
+        ("-(double)1", "-1.0"),
+        ("{ double a = 2147483647; return a + 1; }", "2147483648.0"),
+        ("{ double a = 1.5; a = 2147483647; return a + 1; }", "2147483648.0"),
+        ("context.Variables.GetValueOrDefault<double>(\"x\", 2147483647) + 1", "2147483648.0"),
     ] {
-        let value = format!("@(context.Deployment.Certificates.Any({code}))");
-        let mut source = Text::empty(Position { line: 1, column: 1 });
-        source.value = value;
-        let mut findings = Findings::default();
-        let compiled = compile(&source, super::Type::BOOL, Scope::default(), &mut findings).unwrap();
-        assert_eq!(matches!(compiled.root.kind, super::Kind::AnyByThumbprint(..)), is_look_up, "{code}");
+        // The cast fails unless the variable is a double.
+        let is_equal = variable("value", &format!("(double)context.Variables[\"a\"] == {expected}"));
+        let text = variable("a", code) + &is_equal;
+        assert_eq!(evaluated(&text, &Presented::Nothing, DeploymentCertificates::new()), "true", "{code}");
+    }
+}
+
+#[test]
+fn any_by_thumbprint_is_a_lookup() {
+    let issued = Leaf::client("orders").self_signed();
+    let caller = Presented::from(Certificate::from_der(&issued.der).unwrap());
+    let mut deployment = DeploymentCertificates::new();
+    for index in 0..1_000_u16 {
+        // Other signatures, so that the thumbprints differ.
+        let mut der = issued.der.clone();
+        let end = der.len() - 2;
+        der[end..].copy_from_slice(&index.to_be_bytes());
+        let certificate = Certificate::from_der(&der).unwrap();
+        deployment.insert(index.to_string(), certificate, false);
+    }
+    // Comparing every entry takes more steps than a request has.
+    const TOO_MANY: &str = "exceeds the limit on steps or memory";
+    for (code, expected) in [
+        ("c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint", "false"),
+        ("c => context.Request.Certificate.Thumbprint == c.Value.Thumbprint", "false"),
+        ("c => c.Key == context.Request.Certificate.Thumbprint", "false"),
+        ("c => c.Key == \"A\" && c.Value.Subject == \"b\"", "false"),
+        ("c => c.Key == (string)context.Variables[\"a\"]", "false"),
+        ("c => c.Value.Subject == \"b\" && c.Key == \"A\"", TOO_MANY),
+        // A lookup would find no entry.
+        ("c => c.Value.Thumbprint == c.Key", "true"),
+        ("c => c.Value.Thumbprint != \"A\"", "true"),
+    ] {
+        let any = format!("context.Deployment.Certificates.Any({code})");
+        let text = variable("a", "\"A\"") + &variable("value", &vec![any; 100].join(" || "));
+        let found = evaluated(&text, &caller, deployment.clone());
+        assert!(found.contains(expected), "{code}: {found}");
     }
 }
