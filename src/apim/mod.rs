@@ -178,6 +178,7 @@ mod facts;
 mod forwarding_layer;
 mod future;
 mod layer;
+mod lexer;
 mod program;
 mod reach;
 mod reader;

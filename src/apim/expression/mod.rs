@@ -4,7 +4,6 @@ mod ast;
 pub(crate) mod base64;
 mod check;
 mod eval;
-mod lexer;
 mod node;
 mod parser;
 mod text;

@@ -4,7 +4,6 @@
 //! text.
 
 mod convert;
-mod csharp;
 mod prepass;
 #[cfg(test)]
 mod tests;
@@ -12,7 +11,6 @@ mod text;
 
 use roxmltree::{Node, ParsingOptions};
 
-pub(crate) use self::csharp::is_line_end;
 pub(crate) use self::text::{Lines, Text};
 use super::error::{DocumentError, DocumentErrors, Position};
 

@@ -2,10 +2,8 @@
 
 use std::{fmt::Write, ops::Range};
 
-use super::{
-    Format,
-    csharp::{ScanError, end_of_expression},
-};
+use super::Format;
+use crate::apim::lexer::{self, Parsed, end_of_expression};
 
 /// Maximum nesting depth of elements.
 const MAX_ELEMENT_DEPTH: usize = 64;
@@ -53,19 +51,7 @@ impl PreparedXml {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct PrepassError {
-    pub(super) offset: usize,
-    pub(super) message: String,
-}
-
-impl From<ScanError> for PrepassError {
-    fn from(error: ScanError) -> Self {
-        Self { offset: error.offset, message: error.message.into() }
-    }
-}
-
-pub(super) fn prepare(source: &str, format: Format) -> Result<PreparedXml, PrepassError> {
+pub(super) fn prepare(source: &str, format: Format) -> Parsed<PreparedXml> {
     let mut prepass = Prepass {
         source,
         at: 0,
@@ -96,8 +82,8 @@ impl<'a> Prepass<'a> {
         &self.source[self.at..]
     }
 
-    fn error<T>(&self, message: impl Into<String>) -> Result<T, PrepassError> {
-        Err(PrepassError { offset: self.at, message: message.into() })
+    fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
+        lexer::error(self.at, message)
     }
 
     /// Maps the end of the XML to the current offset.
@@ -112,7 +98,7 @@ impl<'a> Prepass<'a> {
         self.at = end;
     }
 
-    fn run(&mut self) -> Result<(), PrepassError> {
+    fn run(&mut self) -> Parsed<()> {
         let _ = write!(self.prepared.xml, "<{WRAPPER}>");
         self.at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let leading = self.rest().len() - self.rest().trim_ascii_start().len();
@@ -131,14 +117,14 @@ impl<'a> Prepass<'a> {
             self.markup()?;
         }
         if let Some((name, offset)) = self.open.pop() {
-            return Err(PrepassError { offset, message: format!("<{name}> has no end tag") });
+            return lexer::error(offset, format!("<{name}> has no end tag"));
         }
         let _ = write!(self.prepared.xml, "</{WRAPPER}>");
         Ok(())
     }
 
     /// Reads markup, which begins with `<`.
-    fn markup(&mut self) -> Result<(), PrepassError> {
+    fn markup(&mut self) -> Parsed<()> {
         let rest = self.rest();
         for (start, end, kind) in [("<!--", "-->", "comment"), ("<![CDATA[", "]]>", "CDATA section")] {
             if rest.starts_with(start) {
@@ -160,8 +146,7 @@ impl<'a> Prepass<'a> {
             match self.open.pop() {
                 Some((open, _)) if open == name => {}
                 Some((open, offset)) => {
-                    let message = format!("<{open}> has no end tag: found </{name}>");
-                    return Err(PrepassError { offset, message });
+                    return lexer::error(offset, format!("<{open}> has no end tag: found </{name}>"));
                 }
                 None => return self.error(format!("</{name}> has no start tag")),
             }
@@ -172,7 +157,7 @@ impl<'a> Prepass<'a> {
         self.start_tag()
     }
 
-    fn start_tag(&mut self) -> Result<(), PrepassError> {
+    fn start_tag(&mut self) -> Parsed<()> {
         let start = self.at;
         let name = name_of(&self.rest()[1..]);
         if name.is_empty() {
@@ -185,7 +170,7 @@ impl<'a> Prepass<'a> {
         let mut attributes = 0;
         loop {
             let Some(stop) = self.rest().find(['>', '"', '\'']) else {
-                return Err(PrepassError { offset: start, message: format!("unterminated tag <{name}>") });
+                return lexer::error(start, format!("unterminated tag <{name}>"));
             };
             let is_end = self.rest()[stop..].starts_with('>');
             self.copy(stop);
@@ -207,7 +192,7 @@ impl<'a> Prepass<'a> {
     }
 
     /// Reads an attribute value with its quotes.
-    fn value(&mut self) -> Result<(), PrepassError> {
+    fn value(&mut self) -> Parsed<()> {
         let open = self.at;
         let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
         self.copy(1);
@@ -226,7 +211,7 @@ impl<'a> Prepass<'a> {
             return Ok(());
         }
         let Some(end) = self.rest().find(quote) else {
-            return Err(PrepassError { offset: open, message: "unterminated attribute value".into() });
+            return lexer::error(open, "unterminated attribute value");
         };
         if is_expression {
             self.record_value(end, Some(quote));
@@ -242,7 +227,7 @@ impl<'a> Prepass<'a> {
     }
 
     /// Reads an expression between tags, if there is one.
-    fn expression_in_text(&mut self) -> Result<(), PrepassError> {
+    fn expression_in_text(&mut self) -> Parsed<()> {
         let leading = self.rest().len() - self.rest().trim_ascii_start().len();
         if !is_expression(self.rest().trim_ascii_start()) {
             return Ok(());
@@ -261,12 +246,11 @@ impl<'a> Prepass<'a> {
     }
 
     /// Copies an expression, escaped for its context.
-    fn expression(&mut self, quote: Option<char>) -> Result<(), PrepassError> {
-        let mut kept = Vec::new();
-        let end = end_of_expression(self.source, self.at, |range| kept.push(range))?;
-        let mut kept = kept.into_iter().peekable();
+    fn expression(&mut self, quote: Option<char>) -> Parsed<()> {
+        let (end, entities) = end_of_expression(self.source, self.at + 1)?;
+        let mut entities = entities.into_iter().peekable();
         while self.at < end {
-            if let Some(range) = kept.next_if(|range| range.start == self.at) {
+            if let Some(range) = entities.next_if(|range| range.start == self.at) {
                 self.copy(range.len());
                 continue;
             }

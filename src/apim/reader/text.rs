@@ -1,6 +1,7 @@
 //! Decoded values of attributes and elements, with the position of each character.
 
 use super::Position;
+use crate::apim::lexer::entity_character;
 
 /// Index for positions: starts of lines, and characters before each block, since a document can be one long line.
 #[derive(Debug)]
@@ -148,24 +149,5 @@ fn decode_next(rest: &str, is_attribute: bool, in_cdata: bool) -> (Decoded, usiz
         Some('\r') => (Decoded::Character("\n".into()), 1),
         Some(character) => (Decoded::Same(character.len_utf8()), character.len_utf8()),
         None => (Decoded::Nothing, 1),
-    }
-}
-
-/// The character of the entity `&name;`.
-pub(super) fn entity_character(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code)
-        }
     }
 }
