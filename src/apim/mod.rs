@@ -169,6 +169,7 @@ mod builder;
 mod decision;
 mod deployment;
 mod document;
+mod dotnet;
 mod elements;
 mod error;
 mod explain;
@@ -195,6 +196,7 @@ pub use self::{
     decision::{ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
     document::{Document, DocumentScope, Revocation},
+    dotnet::dotnet_name,
     error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
     explain::DocumentExplanation,
     facts::RequestFacts,

@@ -2,9 +2,12 @@
 
 use http::Request;
 
-use super::decision::{DocumentResponse, UNREADABLE};
+use super::{
+    decision::{DocumentResponse, UNREADABLE},
+    dotnet,
+};
 use crate::{
-    certificate::{Certificate, Presented},
+    certificate::Presented,
     inbound::{Shortened, captured, shortened_path},
     policy::{Rejection, RejectionKind},
 };
@@ -73,7 +76,7 @@ fn event<B>(message: &str, response: &DocumentResponse, request: &Request<B>) {
         issuer = certificate.map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         // In the form that documents compare.
-        thumbprint_sha1 = certificate.map(Certificate::dotnet_thumbprint),
+        thumbprint_sha1 = certificate.map(dotnet::thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{message}: {}",
         Shortened(if response.message().is_empty() { element } else { response.message() })

@@ -4,10 +4,9 @@
 //! TLS handshake: nothing, an unreadable certificate, or a certificate. It is not yet admitted by a layer.
 
 mod clock;
-#[cfg(feature = "apim")]
-mod dotnet;
 mod error;
 mod general_name;
+mod hex;
 mod name;
 mod parsed;
 mod presented;
@@ -21,8 +20,7 @@ mod time;
 mod usage;
 mod verdict_cache;
 
-#[cfg(feature = "apim")]
-pub(crate) use self::dotnet::{DotNetForms, hex};
+pub(crate) use self::hex::hex;
 pub(crate) use self::name::{SingleValue, is_plain_text, same_text};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;

@@ -11,8 +11,6 @@ use x509_parser::{
     prelude::FromDer,
 };
 
-#[cfg(feature = "apim")]
-use super::DotNetForms;
 use super::{
     CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage, SerialNumber,
     SpiffeId, Thumbprint, Timestamp, Validity, VerdictCache, spki::spki_range,
@@ -57,7 +55,17 @@ struct Inner {
     verdicts: VerdictCache,
     chains: VerdictCache,
     #[cfg(feature = "apim")]
-    dotnet: DotNetForms,
+    printed: PrintedTexts,
+}
+
+/// Texts of a certificate in the notation of policy documents, each printed by them on first use.
+#[cfg(feature = "apim")]
+#[derive(Default)]
+pub(crate) struct PrintedTexts {
+    pub(crate) subject: OnceLock<Option<Box<str>>>,
+    pub(crate) issuer: OnceLock<Option<Box<str>>>,
+    pub(crate) serial: OnceLock<Box<str>>,
+    pub(crate) thumbprint: OnceLock<Box<str>>,
 }
 
 /// Size limit in bytes. Typical certificates have a few kilobytes; clients choose the size of theirs.
@@ -153,7 +161,7 @@ impl Certificate {
             verdicts: VerdictCache::default(),
             chains: VerdictCache::default(),
             #[cfg(feature = "apim")]
-            dotnet: DotNetForms::default(),
+            printed: PrintedTexts::default(),
         })))
     }
 
@@ -261,10 +269,10 @@ impl Certificate {
         &self.0.verdicts
     }
 
-    /// Cached .NET texts.
+    /// Cached texts in the notation of policy documents.
     #[cfg(feature = "apim")]
-    pub(crate) fn dotnet(&self) -> &DotNetForms {
-        &self.0.dotnet
+    pub(crate) fn printed(&self) -> &PrintedTexts {
+        &self.0.printed
     }
 
     /// Cached verdicts of trust sets about this certificate's chain on this connection.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Compiler, Element};
 use crate::{
     apim::{
+        dotnet,
         error::FindingKind,
         expression::{Inputs, is_trusted},
         program::Action,
@@ -149,9 +150,9 @@ impl IdentityClaim {
     /// Prints the value of the certificate for this claim, names in the form of documents.
     fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
         let printed = match self.name {
-            "thumbprint" => Some(certificate.dotnet_thumbprint()),
-            "subject" => certificate.dotnet_subject(),
-            "issuer-subject" | "issuer-thumbprint" | "issuer-certificate-id" => certificate.dotnet_issuer(),
+            "thumbprint" => Some(dotnet::thumbprint(certificate)),
+            "subject" => dotnet::subject(certificate),
+            "issuer-subject" | "issuer-thumbprint" | "issuer-certificate-id" => dotnet::issuer(certificate),
             _ => None,
         };
         let printed = printed.map(ToOwned::to_owned);

@@ -100,19 +100,20 @@ impl<'a> Lexer<'a> {
         self.text.get(at..).unwrap_or_default()
     }
 
-    /// The entity at an offset: its character and length.
+    /// The character of the entity at an offset, and the length of the entity.
     fn entity(&self, at: usize) -> Option<(char, usize)> {
-        let name = self.rest(at).strip_prefix('&').filter(|_| self.is_raw)?;
+        let name = self.rest(at).strip_prefix('&')?;
         // Any number of digits: leading zeros are allowed.
         let end = name.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')?;
         let is_closed = name[end..].starts_with(';');
         Some((entity_character(&name[..end])?, end + 2)).filter(|_| is_closed)
     }
 
-    /// The character at an offset and its length in the source.
+    /// The character at an offset, and its length in the source.
     fn character(&self, at: usize) -> Option<(char, usize)> {
         let first = self.rest(at).chars().next()?;
-        self.entity(at).or(Some((first, first.len_utf8())))
+        let entity = if first == '&' && self.is_raw { self.entity(at) } else { None };
+        entity.or(Some((first, first.len_utf8())))
     }
 
     fn peek(&self) -> Option<char> {
@@ -121,7 +122,7 @@ impl<'a> Lexer<'a> {
 
     fn next(&mut self) -> Option<char> {
         let (character, length) = self.character(self.at)?;
-        if self.rest(self.at).starts_with('&') && length > 1 {
+        if is_entity(character, length) {
             self.entities.push(self.at..self.at + length);
         }
         self.at += length;
@@ -158,7 +159,9 @@ impl<'a> Lexer<'a> {
         loop {
             self.skip_while(char::is_whitespace);
             let start = self.at;
-            if self.take("/*") {
+            if self.peek() != Some('/') {
+                return Ok(());
+            } else if self.take("/*") {
                 while !self.take("*/") {
                     if self.next().is_none() {
                         return error(start, "unterminated comment");
@@ -207,13 +210,17 @@ impl<'a> Lexer<'a> {
             }
             return Ok(Lexeme::Number);
         }
-        match PUNCTUATION.iter().find(|known| self.take(known)) {
-            Some(known) => Ok(Lexeme::Punctuation(known)),
-            None => {
-                self.next();
-                Ok(Lexeme::Unsupported(first))
-            }
+        self.next();
+        let second = self.peek();
+        let known = PUNCTUATION.iter().find(|known| {
+            let mut wanted = known.chars();
+            wanted.next() == Some(first) && wanted.next().is_none_or(|wanted| Some(wanted) == second)
+        });
+        let Some(known) = known else { return Ok(Lexeme::Unsupported(first)) };
+        if known.len() == 2 {
+            self.next();
         }
+        Ok(Lexeme::Punctuation(known))
     }
 
     /// Skips a literal.
@@ -225,15 +232,16 @@ impl<'a> Lexer<'a> {
         if matches!(lexeme, Lexeme::Verbatim | Lexeme::Interpolated) {
             self.next();
         }
-        let has_entities = self.entity(self.at).is_some();
-        let quote = self.next();
         let unterminated = match lexeme {
             Lexeme::Char => "unterminated character literal",
             _ => UNTERMINATED_STRING,
         };
+        let Some((quote, length)) = self.character(self.at) else { return error(start, unterminated) };
+        let has_entities = is_entity(quote, length);
+        self.next();
         let mut is_escaped = false;
-        while let Some(next) = self.peek() {
-            let (is_entity, is_quote) = (self.entity(self.at).is_some(), Some(next) == quote);
+        while let Some((next, length)) = self.character(self.at) {
+            let (is_entity, is_quote) = (is_entity(next, length), next == quote);
             if is_entity != has_entities && (is_entity || is_quote || matches!(next, '<' | '&')) {
                 return error(self.at, AMBIGUOUS);
             }
@@ -295,6 +303,11 @@ impl<'a> Lexer<'a> {
             expected.push(closing);
         }
     }
+}
+
+/// Returns true if a character with this length in the source is written as an entity, which is longer.
+fn is_entity(character: char, length: usize) -> bool {
+    length > character.len_utf8()
 }
 
 /// Returns true for C# line terminators, which end a `//` comment.

@@ -5,8 +5,6 @@
 
 mod convert;
 mod prepass;
-#[cfg(test)]
-mod tests;
 mod text;
 
 use roxmltree::{Node, ParsingOptions};

@@ -2,7 +2,6 @@
 
 mod canonical;
 #[cfg(feature = "apim")]
-mod dotnet;
 mod keyword;
 mod parse;
 mod print;
@@ -73,8 +72,8 @@ const MAX_NAME: usize = 4 * 1024;
 pub struct Attribute<'a> {
     rdn: usize,
     oid: &'a [u8],
-    tag: u32,
-    value: &'a [u8],
+    pub(crate) tag: u32,
+    pub(crate) value: &'a [u8],
 }
 
 impl<'a> Attribute<'a> {

@@ -371,3 +371,74 @@ fn any_by_thumbprint_is_a_lookup() {
         assert!(found.contains(expected), "{code}: {found}");
     }
 }
+
+#[test]
+fn serial_numbers_keep_their_sign_byte() {
+    for (content, text) in [
+        (&[0x00, 0xa1, 0xb2, 0xc3, 0xd4][..], "\"00A1B2C3D4\""),
+        (&[0x01, 0xb2], "\"01B2\""),
+        (&[0xfb], "\"FB\""),
+        (&[0x00], "\"00\""),
+    ] {
+        // Any number of this length, which is replaced: this one could not be issued if it is not positive.
+        let any: Vec<u8> = (0..content.len()).map(|_| 0x5a).collect();
+        let number = any.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let mut der = Leaf::client("orders").serial(number).self_signed().der;
+        let at = der.windows(any.len()).position(|window| window == any).unwrap();
+        der[at..at + content.len()].copy_from_slice(content);
+        let presented = Presented::from(Certificate::from_der(&der).unwrap());
+        check(&[("context.Request.Certificate.SerialNumber", text)], &presented);
+    }
+}
+
+#[test]
+fn dates_match_dotnet() {
+    check(
+        &[
+            ("DateTime.Parse(\"0001-01-01\")", "0001-01-01 00:00:00Z"),
+            ("DateTime.Parse(\"1970-01-01\")", "1970-01-01 00:00:00Z"),
+            ("DateTime.Parse(\"2000-02-29T12:34:56Z\")", "2000-02-29 12:34:56Z"),
+            ("DateTime.Parse(\"9999-12-31 23:59\")", "9999-12-31 23:59:00Z"),
+            ("DateTime.Parse(\"9999-12-31T23:59:59\").ToString(\"yyyy-MM-dd\")", "\"9999-12-31\""),
+            (
+                "(DateTime.Parse(\"1970-01-01\") - DateTime.Parse(\"0001-01-01\")).TotalSeconds == 62135596800.0",
+                "true",
+            ),
+            (
+                "(DateTime.Parse(\"2000-02-29T12:34:56Z\") - DateTime.Parse(\"1970-01-01\")).TotalSeconds == 951827696.0",
+                "true",
+            ),
+            (
+                "(DateTime.Parse(\"9999-12-31T23:59:59\") - DateTime.Parse(\"0001-01-01\")).TotalSeconds == 315537897599.0",
+                "true",
+            ),
+            ("DateTime.Parse(\"\")", "error: the format of this date depends on a culture"),
+            ("DateTime.Parse(\"2026\")", "error: the format of this date depends on a culture"),
+            ("DateTime.Parse(\"2026-13-01\")", "error: the format of this date depends on a culture"),
+            ("DateTime.Parse(\"2025-02-29\")", "error: the format of this date depends on a culture"),
+            ("DateTime.Parse(\"06/01/2026\")", "error: the format of this date depends on a culture"),
+            (
+                "DateTime.Parse(\"2026-06-01T25:00:00\")",
+                "error: the format of this date depends on a culture",
+            ),
+            ("DateTime.Parse(\"2026-6-1\")", "error: the format of this date depends on a culture"),
+            ("DateTime.Parse(\"2026-06-01Z\")", "error: the format of this date depends on a culture"),
+            // The last day of a shorter month.
+            ("DateTime.Parse(\"2026-01-31T10:00:00\").AddMonths(1)", "2026-02-28 10:00:00Z"),
+            ("DateTime.Parse(\"2026-01-31T10:00:00\").AddMonths(-11)", "2025-02-28 10:00:00Z"),
+            ("DateTime.Parse(\"2026-01-31T10:00:00\").AddMonths(108000)", "un-representable DateTime"),
+            ("DateTime.Parse(\"2026-01-31\").AddMonths(-2147483647)", "un-representable DateTime"),
+            // Formats that do not depend on a culture.
+            ("DateTime.Parse(\"2026-01-02T03:04:05\").ToString(\"o\")", "\"2026-01-02T03:04:05.0000000\""),
+            ("DateTime.Parse(\"2026-01-02T03:04:05\").ToString(\"s\")", "\"2026-01-02T03:04:05\""),
+            (
+                "DateTime.Parse(\"2026-01-02T03:04:05\").ToString(\"yyyy-MM-dd HH:mm:ss\")",
+                "\"2026-01-02 03:04:05\"",
+            ),
+            ("DateTime.Now.ToString(\"d\")", "error: the format depends on a culture"),
+            ("DateTime.Now.ToString(\"MMM\")", "error: the format depends on a culture"),
+            ("DateTime.Now.ToString(\"\")", "error: the format depends on a culture"),
+        ],
+        &Presented::Nothing,
+    );
+}
