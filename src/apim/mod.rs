@@ -178,6 +178,7 @@ mod facts;
 #[cfg(feature = "proxy")]
 mod forwarding_layer;
 mod future;
+mod headers;
 mod layer;
 mod lexer;
 mod program;
@@ -187,6 +188,7 @@ mod report;
 mod run;
 mod service;
 mod summary;
+mod validation;
 
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};

@@ -10,8 +10,8 @@ use super::{
     Document, RequestFacts,
     decision::{DocumentDecision, DocumentResponse, Forward, UNREADABLE},
     future::ResponseFuture,
+    headers::ResponseChange,
     report,
-    run::headers::ResponseChange,
 };
 use crate::{
     certificate::Clock,

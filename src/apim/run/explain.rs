@@ -6,7 +6,6 @@ use super::{Execution, Section};
 use crate::{
     apim::{
         dotnet,
-        elements::validate::{Invalid, Validation},
         error::Position,
         explain::ExplanationLine,
         expression::{
@@ -14,6 +13,7 @@ use crate::{
             trust_failure,
         },
         program::BackendTarget,
+        validation::{Invalid, Validation},
     },
     certificate::{Certificate, Presented},
     policy::RejectionKind,

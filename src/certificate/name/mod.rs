@@ -1,7 +1,6 @@
 //! Distinguished names: compared by attribute, printed as RFC 4514.
 
 mod canonical;
-#[cfg(feature = "apim")]
 mod keyword;
 mod parse;
 mod print;
