@@ -54,35 +54,27 @@ pub(crate) struct Invalid {
 }
 
 const NOT_FOUND: Invalid = Invalid {
-    code: "ClientCertificateNotFound",
-    message: "Client certificate missing",
     response: "Client certificate missing",
-    kind: RejectionKind::Missing,
+    ..invalid(RejectionKind::Missing, "ClientCertificateNotFound", "Client certificate missing")
 };
-const NOT_YET_VALID: Invalid = Invalid {
-    code: "ClientCertificateNotYetValid",
-    message: "Certificate is not yet valid.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::NotYetValid,
-};
-const EXPIRED: Invalid = Invalid {
-    code: "ClientCertificateExpired",
-    message: "Certificate has expired.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::Expired,
-};
-const NOT_TRUSTED: Invalid = Invalid {
-    code: "ClientCertificateNotTrusted",
-    message: "A certificate chain could not be built to a trusted root authority.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::NotTrusted,
-};
-const NOT_MATCHED: Invalid = Invalid {
-    code: "ClientCertificateIdentityNotMatched",
-    message: "Certificate does not match any of allowed identities.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::NotMember,
-};
+const NOT_YET_VALID: Invalid =
+    invalid(RejectionKind::NotYetValid, "ClientCertificateNotYetValid", "Certificate is not yet valid.");
+const EXPIRED: Invalid =
+    invalid(RejectionKind::Expired, "ClientCertificateExpired", "Certificate has expired.");
+const NOT_TRUSTED: Invalid = invalid(
+    RejectionKind::NotTrusted,
+    "ClientCertificateNotTrusted",
+    "A certificate chain could not be built to a trusted root authority.",
+);
+const NOT_MATCHED: Invalid = invalid(
+    RejectionKind::NotMember,
+    "ClientCertificateIdentityNotMatched",
+    "Certificate does not match any of allowed identities.",
+);
+
+const fn invalid(kind: RejectionKind, code: &'static str, message: &'static str) -> Invalid {
+    Invalid { code, message, response: "Invalid client certificate", kind }
+}
 
 impl Validation {
     /// Returns true if the result depends on the trusted roots.

@@ -82,6 +82,16 @@ impl<'a> Prepass<'a> {
         &self.source[self.at..]
     }
 
+    /// Number of leading ASCII blanks.
+    fn blanks(&self) -> usize {
+        self.rest().len() - self.rest().trim_ascii_start().len()
+    }
+
+    fn is_at_expression(&self) -> bool {
+        let rest = self.rest().trim_ascii_start();
+        rest.starts_with("@(") || rest.starts_with("@{")
+    }
+
     fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
         lexer::error(self.at, message)
     }
@@ -101,10 +111,9 @@ impl<'a> Prepass<'a> {
     fn run(&mut self) -> Parsed<()> {
         let _ = write!(self.prepared.xml, "<{WRAPPER}>");
         self.at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        let leading = self.rest().len() - self.rest().trim_ascii_start().len();
         if self.rest().trim_ascii_start().starts_with("<?xml") {
             let end = self.rest().find("?>").map_or_else(|| self.rest().len(), |end| end + 2);
-            self.at += end.max(leading);
+            self.at += end.max(self.blanks());
         }
         self.prepared.start = self.at;
         self.mark();
@@ -196,13 +205,8 @@ impl<'a> Prepass<'a> {
         let open = self.at;
         let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
         self.copy(1);
-        let leading = self.rest().len() - self.rest().trim_ascii_start().len();
-        let is_expression = is_expression(self.rest().trim_ascii_start());
-        if self.is_raw && is_expression {
-            self.copy(leading);
+        if self.is_raw && self.is_at_expression() {
             self.expression(Some(quote))?;
-            let trailing = self.rest().len() - self.rest().trim_ascii_start().len();
-            self.copy(trailing);
             if !self.rest().starts_with(quote) {
                 return self
                     .error("text after an expression; an expression must be the whole attribute value");
@@ -213,40 +217,36 @@ impl<'a> Prepass<'a> {
         let Some(end) = self.rest().find(quote) else {
             return lexer::error(open, "unterminated attribute value");
         };
-        if is_expression {
-            self.record_value(end, Some(quote));
-        }
+        self.record_value(end, Some(quote));
         self.copy(end + 1);
         Ok(())
     }
 
-    /// Records a value that begins here.
+    /// Records a value that begins here, if it is an expression.
     fn record_value(&mut self, length: usize, quote: Option<char>) {
-        let range = self.at..self.at + length;
-        self.prepared.values.push(ExpressionValue { range, quote });
+        if self.is_at_expression() {
+            let range = self.at..self.at + length;
+            self.prepared.values.push(ExpressionValue { range, quote });
+        }
     }
 
     /// Reads an expression between tags, if there is one.
     fn expression_in_text(&mut self) -> Parsed<()> {
-        let leading = self.rest().len() - self.rest().trim_ascii_start().len();
-        if !is_expression(self.rest().trim_ascii_start()) {
-            return Ok(());
-        }
         if !self.is_raw {
             let length = self.rest().find('<').unwrap_or_else(|| self.rest().len());
             self.record_value(length, None);
-            return Ok(());
-        }
-        self.copy(leading);
-        self.expression(None)?;
-        if !self.rest().trim_ascii_start().starts_with('<') {
-            return self.error("text after an expression; an expression must be the whole text");
+        } else if self.is_at_expression() {
+            self.expression(None)?;
+            if !self.rest().starts_with('<') {
+                return self.error("text after an expression; an expression must be the whole text");
+            }
         }
         Ok(())
     }
 
-    /// Copies an expression, escaped for its context.
+    /// Copies an expression, escaped for its context, and the blanks around it.
     fn expression(&mut self, quote: Option<char>) -> Parsed<()> {
+        self.copy(self.blanks());
         let (end, entities) = end_of_expression(self.source, self.at + 1)?;
         let mut entities = entities.into_iter().peekable();
         while self.at < end {
@@ -264,6 +264,7 @@ impl<'a> Prepass<'a> {
             self.at += 1;
             self.mark();
         }
+        self.copy(self.blanks());
         Ok(())
     }
 }
@@ -282,10 +283,6 @@ pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static s
         '\r' => "&#13;",
         _ => return None,
     })
-}
-
-fn is_expression(text: &str) -> bool {
-    text.starts_with("@(") || text.starts_with("@{")
 }
 
 fn name_of(text: &str) -> &str {
