@@ -112,8 +112,8 @@ impl<'a> Lexer<'a> {
     /// The character at an offset, and its length in the source.
     fn character(&self, at: usize) -> Option<(char, usize)> {
         let first = self.rest(at).chars().next()?;
-        let entity = if first == '&' && self.is_raw { self.entity(at) } else { None };
-        entity.or(Some((first, first.len_utf8())))
+        let plain = (first, first.len_utf8());
+        Some(if first == '&' && self.is_raw { self.entity(at).unwrap_or(plain) } else { plain })
     }
 
     fn peek(&self) -> Option<char> {
