@@ -18,7 +18,7 @@ pub(crate) fn issuer(certificate: &Certificate) -> Option<&str> {
     certificate.printed().issuer.get_or_init(print).as_deref()
 }
 
-/// `SerialNumber`: upper-case hex of the DER content octets, including the sign octet.
+/// `SerialNumber`: upper-case hex of the DER content, including the sign byte.
 pub(crate) fn serial(certificate: &Certificate) -> &str {
     certificate.printed().serial.get_or_init(|| hex(certificate.serial().as_bytes()).into())
 }

@@ -70,8 +70,8 @@ fn print(attribute: &Attribute<'_>, printed: &mut String) -> Option<()> {
 }
 
 /// UCS-2, big-endian.
-fn bmp(octets: &[u8]) -> Option<String> {
-    let (pairs, []) = octets.as_chunks::<2>() else { return None };
+fn bmp(bytes: &[u8]) -> Option<String> {
+    let (pairs, []) = bytes.as_chunks::<2>() else { return None };
     String::from_utf16(&pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect::<Vec<_>>()).ok()
 }
 
