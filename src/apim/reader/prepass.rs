@@ -13,7 +13,7 @@ const MAX_ATTRIBUTES: usize = 64;
 const WRAPPER: &str = "document-text";
 
 /// XML that is well-formed as far as the pre-pass checks, with a map to the original.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PreparedXml {
     pub(super) xml: String,
     /// Pairs of offsets in `xml` and in the original, in order. Between two pairs both advance equally.
@@ -55,12 +55,7 @@ pub(super) fn prepare(source: &str, format: Format) -> Parsed<PreparedXml> {
     let mut prepass = Prepass {
         source,
         at: 0,
-        prepared: PreparedXml {
-            xml: String::with_capacity(source.len() + 64),
-            map: Vec::new(),
-            start: 0,
-            values: Vec::new(),
-        },
+        prepared: PreparedXml::default(),
         is_raw: format == Format::RawXml,
         open: Vec::new(),
     };
