@@ -79,38 +79,6 @@ impl DocumentError {
     pub(crate) fn new(position: Position, message: impl Into<String>) -> Self {
         Self(Finding::new(FindingKind::Document, position, message.into(), ""))
     }
-
-    /// The kind of the finding.
-    pub fn kind(&self) -> FindingKind {
-        self.0.kind
-    }
-
-    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
-    pub fn problem(&self) -> &str {
-        self.0.message.get(..self.0.problem_length).unwrap_or(&self.0.message)
-    }
-
-    /// The line, from 1.
-    pub fn line(&self) -> usize {
-        self.0.position.line
-    }
-
-    /// The column in characters, from 1.
-    pub fn column(&self) -> usize {
-        self.0.position.column
-    }
-
-    /// The problem and its remedy, such as `named values {{...}} are not supported; write the value`.
-    pub fn message(&self) -> &str {
-        &self.0.message
-    }
-}
-
-/// Prints `line:column: message`.
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 impl std::error::Error for DocumentError {}
@@ -197,39 +165,48 @@ impl std::error::Error for DocumentErrors {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentWarning(Finding);
 
-impl DocumentWarning {
-    /// The kind of the finding.
-    pub fn kind(&self) -> FindingKind {
-        self.0.kind
-    }
+/// Accessors of a finding.
+macro_rules! accessors {
+    ($type:ident) => {
+        impl $type {
+            /// The kind of the finding.
+            pub fn kind(&self) -> FindingKind {
+                self.0.kind
+            }
 
-    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
-    pub fn problem(&self) -> &str {
-        self.0.message.get(..self.0.problem_length).unwrap_or(&self.0.message)
-    }
+            /// The line, from 1.
+            pub fn line(&self) -> usize {
+                self.0.position.line
+            }
 
-    /// The line, from 1.
-    pub fn line(&self) -> usize {
-        self.0.position.line
-    }
+            /// The column in characters, from 1.
+            pub fn column(&self) -> usize {
+                self.0.position.column
+            }
 
-    /// The column in characters, from 1.
-    pub fn column(&self) -> usize {
-        self.0.position.column
-    }
+            /// The problem, and its remedy if there is one, such as `named values {{...}} are not supported; write the
+            /// value`.
+            pub fn message(&self) -> &str {
+                &self.0.message
+            }
 
-    /// The problem, and a remedy if there is one.
-    pub fn message(&self) -> &str {
-        &self.0.message
-    }
+            /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
+            pub fn problem(&self) -> &str {
+                self.0.message.get(..self.0.problem_length).unwrap_or(&self.0.message)
+            }
+        }
+
+        /// Prints `line:column: message`.
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}: {}", self.0.position, self.0.message)
+            }
+        }
+    };
 }
 
-/// Prints `line:column: message`.
-impl fmt::Display for DocumentWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+accessors!(DocumentError);
+accessors!(DocumentWarning);
 
 /// An error or a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,12 +226,6 @@ impl Finding {
             message = message + "; " + remedy;
         }
         Self { position, message, problem_length, kind }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.position, self.message)
     }
 }
 
