@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
-use super::{error::Position, run::headers::ResponseChange};
+use super::{error::Position, headers::ResponseChange};
 use crate::{certificate::Thumbprint, policy::Verification};
 
 /// The decision of a document about one request.

@@ -73,60 +73,11 @@ pub enum FindingKind {
 /// assert_eq!(error.message(), "<rate-limit> is not supported here; limit requests outside the document");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentError {
-    pub(crate) position: Position,
-    message: String,
-    /// The bytes of the message without its remedy.
-    problem: usize,
-    kind: FindingKind,
-}
+pub struct DocumentError(Finding);
 
 impl DocumentError {
     pub(crate) fn new(position: Position, message: impl Into<String>) -> Self {
-        let message = with_short_words(message.into());
-        Self { position, problem: message.len(), message, kind: FindingKind::Document }
-    }
-
-    /// An error with a kind and a remedy.
-    pub(crate) fn about(kind: FindingKind, position: Position, problem: &str, remedy: &str) -> Self {
-        let problem = with_short_words(problem.to_owned());
-        Self { position, message: with_remedy(&problem, remedy), problem: problem.len(), kind }
-    }
-
-    /// The kind of the finding.
-    pub fn kind(&self) -> FindingKind {
-        self.kind
-    }
-
-    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
-    pub fn problem(&self) -> &str {
-        self.message.get(..self.problem).unwrap_or(&self.message)
-    }
-
-    /// The line, from 1.
-    pub fn line(&self) -> usize {
-        self.position.line
-    }
-
-    /// The column in characters, from 1.
-    pub fn column(&self) -> usize {
-        self.position.column
-    }
-
-    /// The problem and its remedy, such as `named values {{...}} are not supported; write the value`.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-fn with_remedy(problem: &str, remedy: &str) -> String {
-    if remedy.is_empty() { problem.to_owned() } else { format!("{problem}; {remedy}") }
-}
-
-/// Prints `line:column: message`.
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.position, self.message)
+        Self(Finding::new(FindingKind::Document, position, message.into(), ""))
     }
 }
 
@@ -212,45 +163,69 @@ impl std::error::Error for DocumentErrors {}
 /// assert!(warnings.iter().any(|warning| warning == "1:1: <return-response> has no <set-status>: the status is 200 OK"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentWarning {
-    pub(crate) position: Position,
-    pub(crate) message: String,
+pub struct DocumentWarning(Finding);
+
+/// Accessors of a finding.
+macro_rules! accessors {
+    ($type:ident) => {
+        impl $type {
+            /// The kind of the finding.
+            pub fn kind(&self) -> FindingKind {
+                self.0.kind
+            }
+
+            /// The line, from 1.
+            pub fn line(&self) -> usize {
+                self.0.position.line
+            }
+
+            /// The column in characters, from 1.
+            pub fn column(&self) -> usize {
+                self.0.position.column
+            }
+
+            /// The problem, and its remedy if there is one, such as `named values {{...}} are not supported; write the
+            /// value`.
+            pub fn message(&self) -> &str {
+                &self.0.message
+            }
+
+            /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
+            pub fn problem(&self) -> &str {
+                self.0.message.get(..self.0.problem_length).unwrap_or(&self.0.message)
+            }
+        }
+
+        /// Prints `line:column: message`.
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}: {}", self.0.position, self.0.message)
+            }
+        }
+    };
+}
+
+accessors!(DocumentError);
+accessors!(DocumentWarning);
+
+/// An error or a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    position: Position,
+    message: String,
     /// The bytes of the message without its remedy.
-    problem: usize,
+    problem_length: usize,
     kind: FindingKind,
 }
 
-impl DocumentWarning {
-    /// The line, from 1.
-    pub fn line(&self) -> usize {
-        self.position.line
-    }
-
-    /// The column in characters, from 1.
-    pub fn column(&self) -> usize {
-        self.position.column
-    }
-
-    /// The kind of the finding.
-    pub fn kind(&self) -> FindingKind {
-        self.kind
-    }
-
-    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
-    pub fn problem(&self) -> &str {
-        self.message.get(..self.problem).unwrap_or(&self.message)
-    }
-
-    /// The problem, and a remedy if there is one.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-/// Prints `line:column: message`.
-impl fmt::Display for DocumentWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.position, self.message)
+impl Finding {
+    fn new(kind: FindingKind, position: Position, problem: String, remedy: &str) -> Self {
+        let mut message = with_short_words(problem);
+        let problem_length = message.len();
+        if !remedy.is_empty() {
+            message = message + "; " + remedy;
+        }
+        Self { position, message, problem_length, kind }
     }
 }
 
@@ -293,10 +268,10 @@ impl Findings {
     }
 
     pub(crate) fn error_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        self.add(DocumentError::about(kind, position, problem, remedy));
+        self.add(DocumentError(Finding::new(kind, position, problem.to_owned(), remedy)));
     }
 
-    pub(crate) fn add(&mut self, error: DocumentError) {
+    fn add(&mut self, error: DocumentError) {
         // A position can be checked twice.
         if self.errors.contains(&error) {
             return;
@@ -312,18 +287,14 @@ impl Findings {
     pub(crate) fn replace_errors(&mut self, message: &str) {
         self.errors.truncate(1);
         if let Some(first) = self.errors.first_mut() {
-            *first = DocumentError::new(first.position, message);
+            *first = DocumentError::new(first.0.position, message);
         }
     }
 
     pub(crate) fn append(&mut self, other: Self) {
         other.errors.into_iter().for_each(|error| self.add(error));
         self.left_out += other.left_out;
-        for warning in other.warnings {
-            if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
+        other.warnings.into_iter().for_each(|warning| self.add_warning(warning));
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -335,9 +306,10 @@ impl Findings {
     }
 
     pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        let problem = with_short_words(problem.to_owned());
-        let message = with_remedy(&problem, remedy);
-        let warning = DocumentWarning { position, message, problem: problem.len(), kind };
+        self.add_warning(DocumentWarning(Finding::new(kind, position, problem.to_owned(), remedy)));
+    }
+
+    fn add_warning(&mut self, warning: DocumentWarning) {
         if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -345,11 +317,11 @@ impl Findings {
 
     /// Returns the warnings, or the errors with the warnings if there is an error.
     pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, DocumentErrors> {
-        self.warnings.sort_by_key(|warning| warning.position);
+        self.warnings.sort_by_key(|warning| warning.0.position);
         if self.errors.is_empty() {
             return Ok(self.warnings);
         }
-        self.errors.sort_by_key(|error| error.position);
+        self.errors.sort_by_key(|error| error.0.position);
         Err(DocumentErrors {
             file: None,
             errors: self.errors,

@@ -8,7 +8,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::run::headers::{ResponseChange, apply};
+use super::headers::{ResponseChange, apply};
 use crate::inbound::ResponseBody;
 
 pin_project! {

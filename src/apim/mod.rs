@@ -169,6 +169,7 @@ mod builder;
 mod decision;
 mod deployment;
 mod document;
+mod dotnet;
 mod elements;
 mod error;
 mod explain;
@@ -177,7 +178,9 @@ mod facts;
 #[cfg(feature = "proxy")]
 mod forwarding_layer;
 mod future;
+mod headers;
 mod layer;
+mod lexer;
 mod program;
 mod reach;
 mod reader;
@@ -185,6 +188,7 @@ mod report;
 mod run;
 mod service;
 mod summary;
+mod validation;
 
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
@@ -194,6 +198,7 @@ pub use self::{
     decision::{ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
     document::{Document, DocumentScope, Revocation},
+    dotnet::dotnet_name,
     error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
     explain::DocumentExplanation,
     facts::RequestFacts,

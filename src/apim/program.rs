@@ -11,9 +11,9 @@ use hyper::ext::ReasonPhrase;
 use super::{
     backend::Backend,
     decision::ChosenIdentity,
-    elements::validate::Validation,
     error::Position,
     expression::{Dependencies, Expression},
+    validation::Validation,
 };
 use crate::certificate::Thumbprint;
 

@@ -2,9 +2,12 @@
 
 use http::Request;
 
-use super::decision::{DocumentResponse, UNREADABLE};
+use super::{
+    decision::{DocumentResponse, UNREADABLE},
+    dotnet,
+};
 use crate::{
-    certificate::{Certificate, Presented},
+    certificate::Presented,
     inbound::{Shortened, shortened_path},
     policy::{Rejection, RejectionKind},
     request::captured::captured,
@@ -26,40 +29,31 @@ pub(super) fn rejection_of(response: &DocumentResponse) -> Option<Rejection> {
     }))
 }
 
-/// Logs a response, and counts it if it is a rejection.
+/// Logs a response, sent or withheld, and counts it if it is a rejection.
 #[cold]
-pub(super) fn response_sent<B>(response: &DocumentResponse, request: &Request<B>) {
+pub(super) fn response<B>(response: &DocumentResponse, request: &Request<B>, is_withheld: bool) {
+    let reason = rejection_of(response).map(|rejection| rejection.kind().as_str());
     #[cfg(feature = "metrics")]
-    if let Some(rejection) = rejection_of(response) {
-        metrics::counter!("tower_mtls_requests_refused_total", "reason" => rejection.kind().as_str())
-            .increment(1);
+    if let Some(reason) = reason {
+        let counter = match is_withheld {
+            true => metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => reason),
+            false => metrics::counter!("tower_mtls_requests_refused_total", "reason" => reason),
+        };
+        counter.increment(1);
     }
-    event("request answered by its policy document", response, request);
-}
-
-/// Logs and counts a withheld rejection.
-#[cold]
-pub(super) fn response_withheld<B>(response: &DocumentResponse, request: &Request<B>) {
-    #[cfg(feature = "metrics")]
-    if let Some(rejection) = rejection_of(response) {
-        metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => rejection.kind().as_str())
-            .increment(1);
-    }
-    event("request would be refused by its policy document", response, request);
-}
-
-fn event<B>(message: &str, response: &DocumentResponse, request: &Request<B>) {
-    let (presented, remote) = match captured(request.extensions()) {
-        Some((presented, remote)) => (Some(presented), remote),
-        None => (None, None),
+    let message = match is_withheld {
+        true => "request would be refused by its policy document",
+        false => "request answered by its policy document",
     };
-    let certificate = match presented {
-        Some(Presented::Certificate(certificate)) => Some(certificate),
+    let captured = captured(request.extensions());
+    let certificate = match captured {
+        Some((Presented::Certificate(certificate), _)) => Some(certificate),
         _ => None,
     };
+    let remote = captured.and_then(|(_, remote)| remote);
     let (element, line, column) = response.element();
     tracing::info!(
-        reason = rejection_of(response).map(|rejection| rejection.kind().as_str()),
+        reason,
         status = response.status().as_u16(),
         element,
         line,
@@ -74,7 +68,7 @@ fn event<B>(message: &str, response: &DocumentResponse, request: &Request<B>) {
         issuer = certificate.map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
         // In the form that documents compare.
-        thumbprint_sha1 = certificate.map(Certificate::dotnet_thumbprint),
+        thumbprint_sha1 = certificate.map(dotnet::thumbprint),
         not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
         "{message}: {}",
         Shortened(if response.message().is_empty() { element } else { response.message() })

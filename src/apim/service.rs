@@ -10,8 +10,8 @@ use super::{
     Document, RequestFacts,
     decision::{DocumentDecision, DocumentResponse, Forward, UNREADABLE},
     future::ResponseFuture,
+    headers::ResponseChange,
     report,
-    run::headers::ResponseChange,
 };
 use crate::{
     certificate::Clock,
@@ -127,13 +127,13 @@ where
         match self.decide(&request) {
             Ok(DocumentDecision::Forward(forward)) => {
                 if let Some(withheld) = &forward.withheld {
-                    report::response_withheld(withheld, &request);
+                    report::response(withheld, &request, true);
                 }
                 let changes = apply(forward, &mut request);
                 ResponseFuture::forwarded(self.inner.call(request), changes)
             }
             Ok(DocumentDecision::Respond(response)) => {
-                report::response_sent(&response, &request);
+                report::response(&response, &request, false);
                 ResponseFuture::responded(respond(response, request.method()))
             }
             Err(rejection) => {

@@ -7,8 +7,6 @@
 
 mod cache_words;
 mod clock;
-#[cfg(feature = "apim")]
-mod dotnet;
 mod error;
 mod extensions;
 mod general_name;
@@ -27,7 +25,7 @@ mod usage;
 
 pub(crate) use self::cache_words::CacheWords;
 #[cfg(feature = "apim")]
-pub(crate) use self::dotnet::{DotNetForms, hex};
+pub(crate) use self::hex::Hex;
 pub(crate) use self::name::{SingleValue, is_plain_text, same_text};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;

@@ -7,8 +7,6 @@ use std::{
 use sha2::{Digest, Sha256};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-#[cfg(feature = "apim")]
-use super::DotNetForms;
 use super::{
     CacheWords, CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage,
     SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, extensions::Extensions, spki::spki_range,
@@ -53,7 +51,17 @@ struct Inner {
     verdicts: CacheWords,
     chains: CacheWords,
     #[cfg(feature = "apim")]
-    dotnet: DotNetForms,
+    printed: PrintedTexts,
+}
+
+/// Texts of a certificate in the notation of policy documents, each printed by them on first use.
+#[cfg(feature = "apim")]
+#[derive(Default)]
+pub(crate) struct PrintedTexts {
+    pub(crate) subject: OnceLock<Option<Box<str>>>,
+    pub(crate) issuer: OnceLock<Option<Box<str>>>,
+    pub(crate) serial: OnceLock<Box<str>>,
+    pub(crate) thumbprint: OnceLock<Box<str>>,
 }
 
 /// Size limit in bytes. Typical certificates have a few kilobytes; clients choose the size of theirs.
@@ -146,7 +154,7 @@ impl Certificate {
             verdicts: CacheWords::default(),
             chains: CacheWords::default(),
             #[cfg(feature = "apim")]
-            dotnet: DotNetForms::default(),
+            printed: PrintedTexts::default(),
         })))
     }
 
@@ -254,10 +262,10 @@ impl Certificate {
         &self.0.verdicts
     }
 
-    /// Cached .NET texts.
+    /// Cached texts in the notation of policy documents.
     #[cfg(feature = "apim")]
-    pub(crate) fn dotnet(&self) -> &DotNetForms {
-        &self.0.dotnet
+    pub(crate) fn printed(&self) -> &PrintedTexts {
+        &self.0.printed
     }
 
     /// Words for verdicts about its chain on this connection.

@@ -3,6 +3,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use time::OffsetDateTime;
+
 /// A time in whole seconds since 1970-01-01T00:00:00Z, negative before it.
 ///
 /// Seconds are the resolution of certificates (RFC 5280, section 4.1.2.5). Prints as RFC 3339 in UTC.
@@ -60,28 +62,12 @@ impl From<SystemTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Days to civil date, proleptic Gregorian (the arithmetic of RFC 3339, appendix D, inverted).
-        let days = self.0.div_euclid(86_400);
-        let second = self.0.rem_euclid(86_400);
-        let Some(shifted) = days.checked_add(719_468) else {
+        let Ok(at) = OffsetDateTime::from_unix_timestamp(self.0) else {
             return write!(f, "{}s", self.0);
         };
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_index = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-        let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-            second / 3_600,
-            second / 60 % 60,
-            second % 60
-        )
+        let (year, month, day) = at.to_calendar_date();
+        let (hour, minute, second) = at.to_hms();
+        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
     }
 }
 

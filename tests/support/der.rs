@@ -64,7 +64,8 @@ fn join(parts: &[(u8, Vec<u8>)]) -> Vec<u8> {
     parts.iter().flat_map(|(tag, contents)| wrap(*tag, contents)).collect()
 }
 
-fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
+/// A value with its tag and length.
+pub fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(contents.len()).unwrap().to_be_bytes();
     let head = match contents.len() {
         0..0x80 => vec![tag, low],

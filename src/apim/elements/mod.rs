@@ -9,7 +9,7 @@ mod respond;
 mod sections;
 mod set;
 mod unsupported;
-pub(crate) mod validate;
+mod validate;
 mod variables;
 
 use std::{

@@ -138,24 +138,3 @@ fn distance(one: &str, other: &str) -> usize {
     }
     row[other.len()]
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn misspelt_element_is_recognised() {
-        for (written, expected) in [
-            ("chose", Some("choose")),
-            ("Choose", Some("choose")),
-            ("return-responce", Some("return-response")),
-            ("validate-client-certificat", Some("validate-client-certificate")),
-            ("whem", Some("when")),
-            ("else", None),
-            ("no-such-policy", None),
-            ("set-method", None),
-        ] {
-            assert_eq!(similar(written), expected, "{written}");
-        }
-    }
-}

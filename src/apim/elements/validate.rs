@@ -6,177 +6,12 @@ use super::{Compiler, Element};
 use crate::{
     apim::{
         error::FindingKind,
-        expression::{Inputs, is_trusted},
-        program::Action,
+        program::{Action, CertificateKey},
+        validation::{AllowedIdentity, IdentityClaim, Matcher, Validation},
     },
-    certificate::{Certificate, GeneralName, Presented, SerialNumber, Thumbprint},
-    policy::{Answer, NamePattern, RejectionKind, Rule},
+    certificate::{SerialNumber, Thumbprint},
+    policy::{NamePattern, Rule},
 };
-
-/// Requirements for a certificate.
-#[derive(Debug)]
-pub(crate) struct Validation {
-    pub(crate) trust: bool,
-    pub(crate) not_before: bool,
-    pub(crate) not_after: bool,
-    pub(crate) ignore_error: bool,
-    /// Alternatives, one of which must match.
-    pub(crate) identities: Option<Vec<AllowedIdentity>>,
-}
-
-/// An element `identity`: all claims must match.
-#[derive(Debug)]
-pub(crate) struct AllowedIdentity {
-    claims: Vec<IdentityClaim>,
-}
-
-#[derive(Debug)]
-struct IdentityClaim {
-    /// Name of the attribute.
-    name: &'static str,
-    value: String,
-    matcher: Matcher,
-}
-
-#[derive(Debug)]
-enum Matcher {
-    Rule(Rule),
-    DnsName,
-    IssuerId(Arc<str>),
-}
-
-/// The reason why a certificate is not valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Invalid {
-    pub(crate) code: &'static str,
-    pub(crate) message: &'static str,
-    /// The message in the response.
-    pub(crate) response: &'static str,
-    pub(crate) kind: RejectionKind,
-}
-
-const NOT_FOUND: Invalid = Invalid {
-    code: "ClientCertificateNotFound",
-    message: "Client certificate missing",
-    response: "Client certificate missing",
-    kind: RejectionKind::Missing,
-};
-const NOT_YET_VALID: Invalid = Invalid {
-    code: "ClientCertificateNotYetValid",
-    message: "Certificate is not yet valid.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::NotYetValid,
-};
-const EXPIRED: Invalid = Invalid {
-    code: "ClientCertificateExpired",
-    message: "Certificate has expired.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::Expired,
-};
-const NOT_TRUSTED: Invalid = Invalid {
-    code: "ClientCertificateNotTrusted",
-    message: "A certificate chain could not be built to a trusted root authority.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::NotTrusted,
-};
-const NOT_MATCHED: Invalid = Invalid {
-    code: "ClientCertificateIdentityNotMatched",
-    message: "Certificate does not match any of allowed identities.",
-    response: "Invalid client certificate",
-    kind: RejectionKind::NotMember,
-};
-
-impl Validation {
-    /// Returns true if the result depends on the trusted roots.
-    pub(crate) fn uses_trust(&self) -> bool {
-        let claims = self.identities.iter().flatten().flat_map(|identity| &identity.claims);
-        self.trust || claims.into_iter().any(|claim| claim.name == "issuer-thumbprint")
-    }
-
-    /// Checks dates, then trust, then identities.
-    pub(crate) fn judge(&self, inputs: &Inputs<'_>) -> Result<(), Invalid> {
-        let Presented::Certificate(certificate) = inputs.facts.presented else { return Err(NOT_FOUND) };
-        let validity = certificate.validity();
-        if self.not_before && inputs.now < validity.not_before {
-            return Err(NOT_YET_VALID);
-        }
-        if self.not_after && inputs.now > validity.not_after {
-            return Err(EXPIRED);
-        }
-        if self.trust && !inputs.trust.is_some_and(|trust| is_trusted(certificate, trust, inputs.now)) {
-            return Err(NOT_TRUSTED);
-        }
-        match &self.identities {
-            Some(identities) if !identities.iter().any(|identity| identity.matches(certificate, inputs)) => {
-                Err(NOT_MATCHED)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Validation {
-    /// Returns true if a self-made certificate always fails.
-    pub(crate) fn proves(&self) -> bool {
-        self.trust || self.identities.as_ref().is_some_and(|identities| prove(identities))
-    }
-
-    /// Returns true if it requires more than any certificate.
-    pub(crate) fn has_requirements(&self) -> bool {
-        self.trust || self.not_before || self.not_after || self.identities.is_some()
-    }
-}
-
-impl AllowedIdentity {
-    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
-        self.claims.iter().all(|claim| claim.matches(certificate, inputs))
-    }
-
-    /// Describes each claim, with true if it matches.
-    pub(crate) fn explain(&self, inputs: &Inputs<'_>) -> Vec<(String, bool)> {
-        let Presented::Certificate(certificate) = inputs.facts.presented else { return Vec::new() };
-        let explain = |claim: &IdentityClaim| {
-            let matches = claim.matches(certificate, inputs);
-            let requirement = format!("{} is {:?}", claim.name, claim.value);
-            let found = if matches { String::new() } else { claim.found(certificate, inputs) };
-            (if found.is_empty() { requirement } else { format!("{requirement} (found: {found})") }, matches)
-        };
-        self.claims.iter().map(explain).collect()
-    }
-}
-
-impl IdentityClaim {
-    /// Prints the value of the certificate for this claim, names in the form of documents.
-    fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
-        let printed = match self.name {
-            "thumbprint" => Some(certificate.dotnet_thumbprint()),
-            "subject" => certificate.dotnet_subject(),
-            "issuer-subject" | "issuer-thumbprint" | "issuer-certificate-id" => certificate.dotnet_issuer(),
-            _ => None,
-        };
-        let printed = printed.map(ToOwned::to_owned);
-        let found = match &self.matcher {
-            Matcher::Rule(rule) => printed.unwrap_or_else(|| rule.finds(certificate, inputs.now)),
-            Matcher::DnsName => Rule::dns_name([]).finds(certificate, inputs.now),
-            Matcher::IssuerId(_) => printed.unwrap_or_else(|| certificate.issuer().to_string()),
-        };
-        if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
-    }
-
-    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
-        match &self.matcher {
-            Matcher::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,
-            Matcher::DnsName => certificate
-                .subject_alternative_names()
-                .iter()
-                .any(|name| matches!(name, GeneralName::Dns(name) if name.eq_ignore_ascii_case(&self.value))),
-            Matcher::IssuerId(id) => inputs
-                .deployed()
-                .by_id(id)
-                .is_some_and(|issuer| issuer.issued(certificate, inputs.now) == Answer::Holds),
-        }
-    }
-}
 
 const FLAGS: [&str; 5] =
     ["validate-revocation", "validate-trust", "validate-not-before", "validate-not-after", "ignore-error"];
@@ -323,20 +158,10 @@ impl Compiler<'_> {
             }
             _ => {
                 let id: Arc<str> = value.as_str().into();
-                self.add_reference(crate::apim::program::CertificateKey::Id(id.clone()), position, false);
+                self.add_reference(CertificateKey::Id(id.clone()), position, false);
                 Matcher::IssuerId(id)
             }
         };
         Some(IdentityClaim { name, value, matcher })
     }
-}
-
-/// Returns true if every identity has a claim that a self-made certificate cannot match.
-fn prove(identities: &[AllowedIdentity]) -> bool {
-    identities.iter().all(|identity| {
-        identity
-            .claims
-            .iter()
-            .any(|claim| matches!(claim.name, "thumbprint" | "issuer-thumbprint" | "issuer-certificate-id"))
-    })
 }

@@ -1,9 +1,6 @@
 //! Syntax tree of a C# expression, before names and types are resolved.
 
-use std::ops::Range;
-
-/// A byte range of the source text.
-pub(super) type Span = Range<usize>;
+pub(super) use crate::apim::lexer::Span;
 
 #[derive(Debug, Clone)]
 pub(super) struct Expr {

@@ -4,11 +4,8 @@ mod ast;
 pub(crate) mod base64;
 mod check;
 mod eval;
-mod lexer;
 mod node;
 mod parser;
-#[cfg(test)]
-mod tests;
 mod text;
 mod time;
 mod ty;

@@ -84,7 +84,7 @@ impl ValueContext {
 }
 
 /// True if both are the same except for positions.
-pub(super) fn is_same(one: &[Element], other: &[Element]) -> bool {
+fn is_same(one: &[Element], other: &[Element]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| {
             let attributes = one.attributes.iter().zip(&other.attributes);

@@ -4,15 +4,11 @@
 //! text.
 
 mod convert;
-mod csharp;
 mod prepass;
-#[cfg(test)]
-mod tests;
 mod text;
 
 use roxmltree::{Node, ParsingOptions};
 
-pub(crate) use self::csharp::is_line_end;
 pub(crate) use self::text::{Lines, Text};
 use super::error::{DocumentError, DocumentErrors, Position};
 
@@ -131,28 +127,23 @@ fn offset_of(xml: &str, at: roxmltree::TextPos) -> usize {
 /// The library's message without its position, which is not that of the original text.
 fn describe(error: &roxmltree::Error) -> String {
     use roxmltree::Error as E;
+    const LESS_THAN: &str = "'<' in an attribute value; write &lt; or load the document as raw XML";
     match error {
-        E::InvalidAttributeValue(_) => {
-            "'<' in an attribute value; write &lt; or load the document as raw XML".into()
-        }
+        E::InvalidAttributeValue(_) => LESS_THAN.into(),
         E::MalformedEntityReference(_) | E::UnknownEntityReference(..) => {
             "'&' does not begin a known entity; write &amp; or load the document as raw XML".into()
         }
         E::DtdDetected => "document types are not supported".into(),
         E::NodesLimitReached => format!("more than {MAX_NODES} elements"),
         other => {
-            let position = format!(" at {}", other.pos());
-            let message = other.to_string().replace(&position, "");
+            let message = other.to_string().replace(&format!(" at {}", other.pos()), "");
             let is_in_value = message.starts_with("expected '\"'") || message.starts_with("expected '''");
-            match () {
-                () if is_in_value && message.ends_with("not '<'") => {
-                    "'<' in an attribute value; write &lt; or load the document as raw XML".into()
-                }
-                () if message.starts_with("expected a whitespace") => {
-                    format!("not well-formed XML: {message}; write a quote in an attribute value as &quot;")
-                }
-                () => format!("not well-formed XML: {message}"),
+            if is_in_value && message.ends_with("not '<'") {
+                return LESS_THAN.into();
             }
+            let is_quote = message.starts_with("expected a whitespace");
+            let remedy = if is_quote { "; write a quote in an attribute value as &quot;" } else { "" };
+            format!("not well-formed XML: {message}{remedy}")
         }
     }
 }

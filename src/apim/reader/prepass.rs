@@ -2,10 +2,8 @@
 
 use std::{fmt::Write, ops::Range};
 
-use super::{
-    Format,
-    csharp::{ScanError, end_of_expression},
-};
+use super::Format;
+use crate::apim::lexer::{self, Parsed, end_of_expression};
 
 /// Maximum nesting depth of elements.
 const MAX_ELEMENT_DEPTH: usize = 64;
@@ -15,7 +13,7 @@ const MAX_ATTRIBUTES: usize = 64;
 const WRAPPER: &str = "document-text";
 
 /// XML that is well-formed as far as the pre-pass checks, with a map to the original.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PreparedXml {
     pub(super) xml: String,
     /// Pairs of offsets in `xml` and in the original, in order. Between two pairs both advance equally.
@@ -53,28 +51,11 @@ impl PreparedXml {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct PrepassError {
-    pub(super) offset: usize,
-    pub(super) message: String,
-}
-
-impl From<ScanError> for PrepassError {
-    fn from(error: ScanError) -> Self {
-        Self { offset: error.offset, message: error.message.into() }
-    }
-}
-
-pub(super) fn prepare(source: &str, format: Format) -> Result<PreparedXml, PrepassError> {
+pub(super) fn prepare(source: &str, format: Format) -> Parsed<PreparedXml> {
     let mut prepass = Prepass {
         source,
         at: 0,
-        prepared: PreparedXml {
-            xml: String::with_capacity(source.len() + 64),
-            map: Vec::new(),
-            start: 0,
-            values: Vec::new(),
-        },
+        prepared: PreparedXml::default(),
         is_raw: format == Format::RawXml,
         open: Vec::new(),
     };
@@ -96,8 +77,18 @@ impl<'a> Prepass<'a> {
         &self.source[self.at..]
     }
 
-    fn error<T>(&self, message: impl Into<String>) -> Result<T, PrepassError> {
-        Err(PrepassError { offset: self.at, message: message.into() })
+    /// Number of leading ASCII blanks.
+    fn blanks(&self) -> usize {
+        self.rest().len() - self.rest().trim_ascii_start().len()
+    }
+
+    fn is_at_expression(&self) -> bool {
+        let rest = self.rest().trim_ascii_start();
+        rest.starts_with("@(") || rest.starts_with("@{")
+    }
+
+    fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
+        lexer::error(self.at, message)
     }
 
     /// Maps the end of the XML to the current offset.
@@ -112,13 +103,12 @@ impl<'a> Prepass<'a> {
         self.at = end;
     }
 
-    fn run(&mut self) -> Result<(), PrepassError> {
+    fn run(&mut self) -> Parsed<()> {
         let _ = write!(self.prepared.xml, "<{WRAPPER}>");
         self.at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        let leading = self.rest().len() - self.rest().trim_ascii_start().len();
         if self.rest().trim_ascii_start().starts_with("<?xml") {
             let end = self.rest().find("?>").map_or_else(|| self.rest().len(), |end| end + 2);
-            self.at += end.max(leading);
+            self.at += end.max(self.blanks());
         }
         self.prepared.start = self.at;
         self.mark();
@@ -131,14 +121,14 @@ impl<'a> Prepass<'a> {
             self.markup()?;
         }
         if let Some((name, offset)) = self.open.pop() {
-            return Err(PrepassError { offset, message: format!("<{name}> has no end tag") });
+            return lexer::error(offset, format!("<{name}> has no end tag"));
         }
         let _ = write!(self.prepared.xml, "</{WRAPPER}>");
         Ok(())
     }
 
     /// Reads markup, which begins with `<`.
-    fn markup(&mut self) -> Result<(), PrepassError> {
+    fn markup(&mut self) -> Parsed<()> {
         let rest = self.rest();
         for (start, end, kind) in [("<!--", "-->", "comment"), ("<![CDATA[", "]]>", "CDATA section")] {
             if rest.starts_with(start) {
@@ -160,8 +150,7 @@ impl<'a> Prepass<'a> {
             match self.open.pop() {
                 Some((open, _)) if open == name => {}
                 Some((open, offset)) => {
-                    let message = format!("<{open}> has no end tag: found </{name}>");
-                    return Err(PrepassError { offset, message });
+                    return lexer::error(offset, format!("<{open}> has no end tag: found </{name}>"));
                 }
                 None => return self.error(format!("</{name}> has no start tag")),
             }
@@ -172,7 +161,7 @@ impl<'a> Prepass<'a> {
         self.start_tag()
     }
 
-    fn start_tag(&mut self) -> Result<(), PrepassError> {
+    fn start_tag(&mut self) -> Parsed<()> {
         let start = self.at;
         let name = name_of(&self.rest()[1..]);
         if name.is_empty() {
@@ -185,7 +174,7 @@ impl<'a> Prepass<'a> {
         let mut attributes = 0;
         loop {
             let Some(stop) = self.rest().find(['>', '"', '\'']) else {
-                return Err(PrepassError { offset: start, message: format!("unterminated tag <{name}>") });
+                return lexer::error(start, format!("unterminated tag <{name}>"));
             };
             let is_end = self.rest()[stop..].starts_with('>');
             self.copy(stop);
@@ -207,17 +196,12 @@ impl<'a> Prepass<'a> {
     }
 
     /// Reads an attribute value with its quotes.
-    fn value(&mut self) -> Result<(), PrepassError> {
+    fn value(&mut self) -> Parsed<()> {
         let open = self.at;
         let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
         self.copy(1);
-        let leading = self.rest().len() - self.rest().trim_ascii_start().len();
-        let is_expression = is_expression(self.rest().trim_ascii_start());
-        if self.is_raw && is_expression {
-            self.copy(leading);
+        if self.is_raw && self.is_at_expression() {
             self.expression(Some(quote))?;
-            let trailing = self.rest().len() - self.rest().trim_ascii_start().len();
-            self.copy(trailing);
             if !self.rest().starts_with(quote) {
                 return self
                     .error("text after an expression; an expression must be the whole attribute value");
@@ -226,47 +210,42 @@ impl<'a> Prepass<'a> {
             return Ok(());
         }
         let Some(end) = self.rest().find(quote) else {
-            return Err(PrepassError { offset: open, message: "unterminated attribute value".into() });
+            return lexer::error(open, "unterminated attribute value");
         };
-        if is_expression {
-            self.record_value(end, Some(quote));
-        }
+        self.record_value(end, Some(quote));
         self.copy(end + 1);
         Ok(())
     }
 
-    /// Records a value that begins here.
+    /// Records a value that begins here, if it is an expression.
     fn record_value(&mut self, length: usize, quote: Option<char>) {
-        let range = self.at..self.at + length;
-        self.prepared.values.push(ExpressionValue { range, quote });
+        if self.is_at_expression() {
+            let range = self.at..self.at + length;
+            self.prepared.values.push(ExpressionValue { range, quote });
+        }
     }
 
     /// Reads an expression between tags, if there is one.
-    fn expression_in_text(&mut self) -> Result<(), PrepassError> {
-        let leading = self.rest().len() - self.rest().trim_ascii_start().len();
-        if !is_expression(self.rest().trim_ascii_start()) {
-            return Ok(());
-        }
+    fn expression_in_text(&mut self) -> Parsed<()> {
         if !self.is_raw {
             let length = self.rest().find('<').unwrap_or_else(|| self.rest().len());
             self.record_value(length, None);
-            return Ok(());
-        }
-        self.copy(leading);
-        self.expression(None)?;
-        if !self.rest().trim_ascii_start().starts_with('<') {
-            return self.error("text after an expression; an expression must be the whole text");
+        } else if self.is_at_expression() {
+            self.expression(None)?;
+            if !self.rest().starts_with('<') {
+                return self.error("text after an expression; an expression must be the whole text");
+            }
         }
         Ok(())
     }
 
-    /// Copies an expression, escaped for its context.
-    fn expression(&mut self, quote: Option<char>) -> Result<(), PrepassError> {
-        let mut kept = Vec::new();
-        let end = end_of_expression(self.source, self.at, |range| kept.push(range))?;
-        let mut kept = kept.into_iter().peekable();
+    /// Copies an expression, escaped for its context, and the blanks around it.
+    fn expression(&mut self, quote: Option<char>) -> Parsed<()> {
+        self.copy(self.blanks());
+        let (end, entities) = end_of_expression(self.source, self.at + 1)?;
+        let mut entities = entities.into_iter().peekable();
         while self.at < end {
-            if let Some(range) = kept.next_if(|range| range.start == self.at) {
+            if let Some(range) = entities.next_if(|range| range.start == self.at) {
                 self.copy(range.len());
                 continue;
             }
@@ -280,6 +259,7 @@ impl<'a> Prepass<'a> {
             self.at += 1;
             self.mark();
         }
+        self.copy(self.blanks());
         Ok(())
     }
 }
@@ -298,10 +278,6 @@ pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static s
         '\r' => "&#13;",
         _ => return None,
     })
-}
-
-fn is_expression(text: &str) -> bool {
-    text.starts_with("@(") || text.starts_with("@{")
 }
 
 fn name_of(text: &str) -> &str {

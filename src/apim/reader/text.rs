@@ -1,6 +1,7 @@
 //! Decoded values of attributes and elements, with the position of each character.
 
 use super::Position;
+use crate::apim::lexer::entity_character;
 
 /// Index for positions: starts of lines, and characters before each block, since a document can be one long line.
 #[derive(Debug)]
@@ -70,21 +71,17 @@ impl Text {
         let mut at = 0;
         let mut in_cdata = false;
         while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
-            let (decoded, length) = match rest {
-                _ if in_cdata && rest.starts_with(CDATA_END) => {
-                    in_cdata = false;
-                    (Decoded::Nothing, CDATA_END.len())
-                }
-                _ if !in_cdata && rest.starts_with(CDATA) => {
-                    in_cdata = true;
-                    (Decoded::Nothing, CDATA.len())
-                }
-                _ => decode_next(rest, is_attribute, in_cdata),
+            let edge = if in_cdata { CDATA_END } else { CDATA };
+            let (decoded, length) = if rest.starts_with(edge) {
+                in_cdata = !in_cdata;
+                (None, edge.len())
+            } else {
+                decode_next(rest, is_attribute, in_cdata)
             };
-            value.push_str(decoded.as_str(rest));
-            let plain = matches!(decoded, Decoded::Same(1..)) && !rest.starts_with('\n');
+            value.extend(decoded);
             at += length;
-            if !plain {
+            let is_one_column = decoded.is_some_and(|decoded| decoded.len_utf8() == length);
+            if !is_one_column || rest.starts_with('\n') {
                 marks.push((value.len(), position(at)));
             }
         }
@@ -110,62 +107,23 @@ impl Text {
 const CDATA: &str = "<![CDATA[";
 const CDATA_END: &str = "]]>";
 
-/// Decoded form of the beginning of a raw text.
-enum Decoded {
-    /// This many bytes, unchanged.
-    Same(usize),
-    Character(String),
-    Nothing,
-}
-
-impl Decoded {
-    fn as_str<'a>(&'a self, rest: &'a str) -> &'a str {
-        match self {
-            Self::Same(length) => &rest[..*length],
-            Self::Character(character) => character,
-            Self::Nothing => "",
-        }
-    }
-}
-
-/// Decodes the beginning of a raw text. Returns its form and the number of raw bytes.
-fn decode_next(rest: &str, is_attribute: bool, in_cdata: bool) -> (Decoded, usize) {
+/// Decodes the beginning of a raw text. Returns its character, if it is not a comment, and the number of raw bytes.
+fn decode_next(rest: &str, is_attribute: bool, in_cdata: bool) -> (Option<char>, usize) {
     if !in_cdata
         && let Some(entity) = rest.strip_prefix('&')
         && let Some(end) = entity.find(';')
         && let Some(character) = entity_character(&entity[..end])
     {
-        return (Decoded::Character(character.to_string()), end + 2);
+        return (Some(character), end + 2);
     }
     if !in_cdata && rest.starts_with("<!--") {
-        return (Decoded::Nothing, rest.find("-->").map_or(rest.len(), |end| end + 3));
+        return (None, rest.find("-->").map_or(rest.len(), |end| end + 3));
     }
-    if rest.starts_with("\r\n") {
-        return (Decoded::Character(if is_attribute { " " } else { "\n" }.into()), 2);
-    }
-    match rest.chars().next() {
-        Some('\n' | '\t' | '\r') if is_attribute => (Decoded::Character(" ".into()), 1),
-        Some('\r') => (Decoded::Character("\n".into()), 1),
-        Some(character) => (Decoded::Same(character.len_utf8()), character.len_utf8()),
-        None => (Decoded::Nothing, 1),
-    }
-}
-
-/// The character of the entity `&name;`.
-pub(super) fn entity_character(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code)
-        }
+    let first = rest.chars().next();
+    let length = if rest.starts_with("\r\n") { 2 } else { first.map_or(1, char::len_utf8) };
+    match first {
+        Some('\n' | '\t' | '\r') if is_attribute => (Some(' '), length),
+        Some('\r') => (Some('\n'), length),
+        first => (first, length),
     }
 }

@@ -5,15 +5,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::{
-    Execution,
-    headers::{ResponseChange, apply},
-};
+use super::Execution;
 use crate::{
     apim::{
         backend::base_url,
         decision::{Cause, ChosenIdentity, DocumentResponse},
         expression::{Evaluated, Expression, Fault, Value, Variable},
+        headers::{ResponseChange, apply},
         program::{
             BackendTarget, ElementLocation, HeaderChange, HeaderMode, HeaderText, IdentitySource,
             ReturnResponse, Section, Slot, Template,

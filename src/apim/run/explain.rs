@@ -5,7 +5,7 @@ use http::Uri;
 use super::{Execution, Section};
 use crate::{
     apim::{
-        elements::validate::{Invalid, Validation},
+        dotnet,
         error::Position,
         explain::ExplanationLine,
         expression::{
@@ -13,6 +13,7 @@ use crate::{
             trust_failure,
         },
         program::BackendTarget,
+        validation::{Invalid, Validation},
     },
     certificate::{Certificate, Presented},
     policy::RejectionKind,
@@ -271,7 +272,7 @@ fn printed(value: &Value<'_>) -> Option<String> {
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Texts(texts) => one_line(&format!("{texts:?}")),
         Value::Certificate(certificate) => {
-            let thumbprint = certificate.certificate.dotnet_thumbprint();
+            let thumbprint = dotnet::thumbprint(certificate.certificate);
             format!("a certificate with the thumbprint {thumbprint}")
         }
         _ => return None,

@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::json;
 use crate::apim::{
     decision::{Cause, DocumentResponse},
-    elements::validate::Invalid,
     error::Position,
     expression::{Fault, LastError},
     program::ElementLocation,
+    validation::Invalid,
 };
 
 /// A failed element, which ends its section.

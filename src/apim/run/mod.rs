@@ -3,7 +3,6 @@
 mod effect;
 mod explain;
 mod failure;
-pub(crate) mod headers;
 
 use std::ops::ControlFlow;
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use hyper::ext::ReasonPhrase;
 
-use self::{failure::Failure, headers::ResponseChange};
+use self::failure::Failure;
 use super::{
     decision::{Cause, ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
     document::Inner,
@@ -19,6 +18,7 @@ use super::{
     explain::{ExplanationLine, status_line},
     expression::{Evaluation, Inputs, State, Value, trust_failure},
     facts::RequestFacts,
+    headers::ResponseChange,
     program::{
         Action, BackendTarget, Choices, Choose, Condition, ElementLocation, IdentitySource, Section, Step,
     },

@@ -1,8 +1,6 @@
 //! Distinguished names: compared by attribute, printed as RFC 4514.
 
 mod canonical;
-#[cfg(feature = "apim")]
-mod dotnet;
 mod keyword;
 mod parse;
 mod print;
@@ -73,8 +71,8 @@ const MAX_NAME: usize = 4 * 1024;
 pub struct Attribute<'a> {
     rdn: usize,
     oid: &'a [u8],
-    tag: u32,
-    value: &'a [u8],
+    pub(crate) tag: u32,
+    pub(crate) value: &'a [u8],
 }
 
 impl<'a> Attribute<'a> {

@@ -6,9 +6,12 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{CHAIN_STEPS, Evaluated, Evaluation, certificate_text, time};
 use crate::{
-    apim::expression::{
-        node::{CertificateText, Function},
-        value::{CertificateValue, Fault, Value},
+    apim::{
+        dotnet,
+        expression::{
+            node::{CertificateText, Function},
+            value::{CertificateValue, Fault, Value},
+        },
     },
     certificate::{Certificate, DistinguishedName, GeneralName, SingleValue, Thumbprint, Timestamp},
     policy::{Answer, Rule, TrustAnchors},
@@ -69,7 +72,7 @@ impl<'r> Evaluation<'_, 'r> {
                 has_private_key: entry.has_private_key(),
             })),
             (Function::PairKey, Value::Pair(entry)) => {
-                Ok(Value::borrowed(entry.certificate().dotnet_thumbprint()))
+                Ok(Value::borrowed(dotnet::thumbprint(entry.certificate())))
             }
             (function, Value::Certificate(certificate)) => self.certificate_member(function, certificate),
             _ => Err(Fault::NullReference),

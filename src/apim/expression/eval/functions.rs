@@ -10,7 +10,7 @@ use crate::apim::expression::{
     time::{self, Date, TICKS_PER_SECOND},
     value::{Fault, Value},
 };
-use crate::certificate::hex;
+use crate::certificate::Hex;
 
 const NO_ELEMENT: Fault = Fault::NotFound("Sequence contains no elements");
 const OUT_OF_RANGE: Fault = Fault::NotFound("Index was outside the bounds of the array.");
@@ -201,7 +201,7 @@ impl<'r> Evaluation<'_, 'r> {
             },
             Function::ToHex => match &value {
                 Value::Bytes(bytes) => {
-                    let printed = hex(bytes);
+                    let printed = format!("{:X}", Hex(bytes));
                     self.text(printed)?
                 }
                 _ => return Err(Fault::NullReference),

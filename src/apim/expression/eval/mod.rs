@@ -19,7 +19,7 @@ use super::{
     ty::{Base, Type},
     value::{CertificateValue, Fault, Value},
 };
-use crate::apim::program::Slot;
+use crate::apim::{dotnet, program::Slot};
 
 /// Maximum steps of all expressions of one request, some milliseconds of time.
 const MAX_STEPS: u32 = 200_000;
@@ -351,10 +351,10 @@ const UNREADABLE_NAME: Fault =
 fn certificate_text(which: CertificateText, certificate: CertificateValue<'_>) -> Evaluated<Value<'_>> {
     let certificate = certificate.certificate;
     let text = match which {
-        CertificateText::Thumbprint => certificate.dotnet_thumbprint(),
-        CertificateText::Serial => certificate.dotnet_serial(),
-        CertificateText::Subject => certificate.dotnet_subject().ok_or(UNREADABLE_NAME)?,
-        CertificateText::Issuer => certificate.dotnet_issuer().ok_or(UNREADABLE_NAME)?,
+        CertificateText::Thumbprint => dotnet::thumbprint(certificate),
+        CertificateText::Serial => dotnet::serial(certificate),
+        CertificateText::Subject => dotnet::subject(certificate).ok_or(UNREADABLE_NAME)?,
+        CertificateText::Issuer => dotnet::issuer(certificate).ok_or(UNREADABLE_NAME)?,
     };
     Ok(Value::borrowed(text))
 }

@@ -4,11 +4,11 @@ mod primary;
 mod statement;
 mod types;
 
-use super::{
-    ast::{Comparison, Expr, ExprKind, Span, SyntaxTree},
-    lexer::{SyntaxError, Token, tokens},
+use super::ast::{Comparison, Expr, ExprKind, SyntaxTree};
+use crate::apim::{
+    error::short,
+    lexer::{Parsed, Span, SyntaxError, Token, error, tokens},
 };
-use crate::apim::error::short;
 
 /// Maximum bytes of an expression. Typical expressions have a few hundred.
 pub(super) const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
@@ -17,40 +17,19 @@ const MAX_DEPTH: usize = 64;
 /// Maximum operands of one `&&`, `||` or `+`, statements of a block and entries of a list.
 const MAX_OPERANDS: usize = 512;
 
-type Parsed<T> = Result<T, SyntaxError>;
-
 /// Parses `@(...)` or `@{...}`. Invalid statements of a block are skipped; their errors are returned with the tree.
 pub(super) fn parse(text: &str) -> Parsed<(SyntaxTree, Vec<SyntaxError>)> {
     let start = text.len() - text.trim_start().len();
     let end = text.trim_end().len();
     if end.saturating_sub(start) > MAX_EXPRESSION_BYTES {
-        return Err(SyntaxError {
-            offset: start,
-            message: format!("the expression is longer than {MAX_EXPRESSION_BYTES} bytes"),
-        });
+        return error(start, format!("the expression is longer than {MAX_EXPRESSION_BYTES} bytes"));
     }
-    let mut parser =
-        Parser { text, tokens: tokens(text, start + 1..end)?, at: 0, depth: 0, errors: Vec::new() };
-    let source = if text[start..].starts_with("@(") {
-        parser.expect("(")?;
-        let expression = parser.expression()?;
-        parser.expect(")")?;
-        SyntaxTree::Expression(expression)
-    } else {
-        parser.expect("{")?;
-        let statements = parser.statements()?;
-        if !parser.take("}") {
-            let unclosed = parser.error(format!("expected '}}', found {}", parser.found()));
-            return parser.errors.into_iter().next().map_or(unclosed, Err);
-        }
-        SyntaxTree::Block(statements, start..end)
-    };
-    if *parser.peek() != Token::End {
+    let mut parser = Parser::new(text, start + 1..end, 0)?;
+    match parser.tree(start..end) {
+        Ok(tree) => Ok((tree, parser.errors)),
         // A skipped statement can have unbalanced brackets: its error comes first.
-        let ended = parser.error("unexpected text after the expression");
-        return parser.errors.into_iter().next().map_or(ended, Err);
+        Err(error) => Err(parser.errors.into_iter().next().unwrap_or(error)),
     }
-    Ok((source, parser.errors))
 }
 
 struct Parser<'a> {
@@ -62,7 +41,11 @@ struct Parser<'a> {
     errors: Vec<SyntaxError>,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, span: Span, depth: usize) -> Parsed<Self> {
+        Ok(Self { text, tokens: tokens(text, span)?, at: 0, depth, errors: Vec::new() })
+    }
+
     fn peek(&self) -> &Token {
         self.ahead(0)
     }
@@ -80,6 +63,11 @@ impl Parser<'_> {
         self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |(_, span)| span.end)
     }
 
+    /// An expression from `start` to the previous token.
+    fn expr(&self, start: usize, kind: ExprKind) -> Expr {
+        Expr { kind, span: start..self.end() }
+    }
+
     fn is(&self, punctuation: &str) -> bool {
         matches!(self.peek(), Token::Punctuation(found) if *found == punctuation)
     }
@@ -94,8 +82,14 @@ impl Parser<'_> {
         found
     }
 
+    fn take_name(&mut self, name: &str) -> bool {
+        let found = self.is_name(name);
+        self.at += usize::from(found);
+        found
+    }
+
     fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        Err(SyntaxError { offset: self.span().start, message: message.into() })
+        error(self.span().start, message)
     }
 
     fn expect(&mut self, punctuation: &str) -> Parsed<()> {
@@ -134,17 +128,34 @@ impl Parser<'_> {
         parsed
     }
 
+    fn tree(&mut self, span: Span) -> Parsed<SyntaxTree> {
+        let tree = if self.take("(") {
+            let expression = self.expression()?;
+            self.expect(")")?;
+            SyntaxTree::Expression(expression)
+        } else {
+            self.expect("{")?;
+            let statements = self.statements()?;
+            self.expect("}")?;
+            SyntaxTree::Block(statements, span)
+        };
+        if *self.peek() != Token::End {
+            return self.error("unexpected text after the expression");
+        }
+        Ok(tree)
+    }
+
     fn expression(&mut self) -> Parsed<Expr> {
         self.deeper(Self::ternary)
     }
 
     fn ternary(&mut self) -> Parsed<Expr> {
+        let start = self.span().start;
         if matches!((self.peek(), self.ahead(1)), (Token::Name(_), Token::Punctuation("=>"))) {
-            let start = self.span().start;
             let parameter = self.name()?;
             self.at += 1;
-            let body = self.expression()?;
-            return Ok(Expr { span: start..self.end(), kind: ExprKind::Lambda(parameter, Box::new(body)) });
+            let body = Box::new(self.expression()?);
+            return Ok(self.expr(start, ExprKind::Lambda(parameter, body)));
         }
         let condition = self.coalesce()?;
         if !self.take("?") {
@@ -153,19 +164,17 @@ impl Parser<'_> {
         let then = self.expression()?;
         self.expect(":")?;
         let otherwise = self.expression()?;
-        let span = condition.span.start..self.end();
-        let kind = ExprKind::Ternary(Box::new(condition), Box::new(then), Box::new(otherwise));
-        Ok(Expr { kind, span })
+        Ok(self.expr(start, ExprKind::Ternary(Box::new(condition), Box::new(then), Box::new(otherwise))))
     }
 
     fn coalesce(&mut self) -> Parsed<Expr> {
+        let start = self.span().start;
         let left = self.or()?;
         if !self.take("??") {
             return Ok(left);
         }
         let right = self.deeper(Self::coalesce)?;
-        let span = left.span.start..right.span.end;
-        Ok(Expr { kind: ExprKind::Coalesce(Box::new(left), Box::new(right)), span })
+        Ok(self.expr(start, ExprKind::Coalesce(Box::new(left), Box::new(right))))
     }
 
     fn or(&mut self) -> Parsed<Expr> {
@@ -178,6 +187,7 @@ impl Parser<'_> {
         kind: fn(Vec<Expr>) -> ExprKind,
         operand: impl Fn(&mut Self) -> Parsed<Expr>,
     ) -> Parsed<Expr> {
+        let start = self.span().start;
         let first = operand(self)?;
         if !self.is(operator) {
             return Ok(first);
@@ -189,18 +199,12 @@ impl Parser<'_> {
             }
             operands.push(operand(self)?);
         }
-        let start = operands.first().map_or(0, |first| first.span.start);
-        Ok(Expr { kind: kind(operands), span: start..self.end() })
+        Ok(self.expr(start, kind(operands)))
     }
 
     fn equality(&mut self) -> Parsed<Expr> {
-        let left = self.relation()?;
-        let comparison = match self.peek() {
-            Token::Punctuation("==") => Comparison::Equal,
-            Token::Punctuation("!=") => Comparison::NotEqual,
-            _ => return Ok(left),
-        };
-        let compared = self.compare(comparison, left, Self::relation)?;
+        const OPERATORS: [(&str, Comparison); 2] = [("==", Comparison::Equal), ("!=", Comparison::NotEqual)];
+        let compared = self.comparison(&OPERATORS, Self::relation)?;
         if self.is("==") || self.is("!=") {
             return self.error("chained comparisons are not supported; use parentheses");
         }
@@ -208,33 +212,37 @@ impl Parser<'_> {
     }
 
     fn relation(&mut self) -> Parsed<Expr> {
-        let left = self.sum()?;
-        let comparison = match self.peek() {
-            Token::Punctuation("<") => Comparison::Less,
-            Token::Punctuation("<=") => Comparison::LessOrEqual,
-            Token::Punctuation(">") => Comparison::Greater,
-            Token::Punctuation(">=") => Comparison::GreaterOrEqual,
-            Token::Name(name) if name == "as" || name == "is" => {
-                return self.error(format!("'{name}' is not supported; use a cast or compare with null"));
-            }
-            _ => return Ok(left),
-        };
-        self.compare(comparison, left, Self::sum)
+        const OPERATORS: [(&str, Comparison); 4] = [
+            ("<", Comparison::Less),
+            ("<=", Comparison::LessOrEqual),
+            (">", Comparison::Greater),
+            (">=", Comparison::GreaterOrEqual),
+        ];
+        let compared = self.comparison(&OPERATORS, Self::sum)?;
+        if self.is_name("as") || self.is_name("is") {
+            let message = format!("{} is not supported; use a cast or compare with null", self.found());
+            return self.error(message);
+        }
+        Ok(compared)
     }
 
-    fn compare(
+    /// Parses an operand, and a second one if one of the operators follows.
+    fn comparison(
         &mut self,
-        comparison: Comparison,
-        left: Expr,
+        operators: &[(&str, Comparison)],
         operand: fn(&mut Self) -> Parsed<Expr>,
     ) -> Parsed<Expr> {
-        self.at += 1;
+        let start = self.span().start;
+        let left = operand(self)?;
+        let Some((_, comparison)) = operators.iter().find(|(operator, _)| self.take(operator)) else {
+            return Ok(left);
+        };
         let right = operand(self)?;
-        let span = left.span.start..right.span.end;
-        Ok(Expr { kind: ExprKind::Compare(comparison, Box::new(left), Box::new(right)), span })
+        Ok(self.expr(start, ExprKind::Compare(*comparison, Box::new(left), Box::new(right))))
     }
 
     fn sum(&mut self) -> Parsed<Expr> {
+        let start = self.span().start;
         let mut left = self.operands("+", ExprKind::Add, Self::unary)?;
         let mut subtractions = 0;
         while self.take("-") {
@@ -243,8 +251,7 @@ impl Parser<'_> {
                 return self.error("more than 8 subtractions in a row; use parentheses");
             }
             let right = self.unary()?;
-            let span = left.span.start..right.span.end;
-            left = Expr { kind: ExprKind::Subtract(Box::new(left), Box::new(right)), span };
+            left = self.expr(start, ExprKind::Subtract(Box::new(left), Box::new(right)));
             if self.is("+") {
                 return self.error("'+' after '-' is not supported; put the subtraction in parentheses");
             }
@@ -258,23 +265,17 @@ impl Parser<'_> {
     fn unary(&mut self) -> Parsed<Expr> {
         self.deeper(|parser| {
             let start = parser.span().start;
-            if parser.take("!") {
-                let operand = parser.unary()?;
-                return Ok(Expr { span: start..operand.span.end, kind: ExprKind::Not(Box::new(operand)) });
-            }
-            if parser.take("-") {
-                let operand = parser.unary()?;
-                return Ok(Expr { span: start..operand.span.end, kind: ExprKind::Negate(Box::new(operand)) });
-            }
-            if let Some(ty) = parser.cast() {
-                let operand = parser.unary()?;
-                return Ok(Expr {
-                    span: start..operand.span.end,
-                    kind: ExprKind::Cast(ty, Box::new(operand)),
-                });
-            }
-            let primary = parser.primary()?;
-            parser.postfix(primary)
+            let kind = if parser.take("!") {
+                ExprKind::Not(Box::new(parser.unary()?))
+            } else if parser.take("-") {
+                ExprKind::Negate(Box::new(parser.unary()?))
+            } else if let Some(ty) = parser.cast() {
+                ExprKind::Cast(ty, Box::new(parser.unary()?))
+            } else {
+                let primary = parser.primary()?;
+                return parser.postfix(primary, false);
+            };
+            Ok(parser.expr(start, kind))
         })
     }
 }

@@ -1,10 +1,13 @@
 //! Primary expressions, and the members, calls and indexes after them.
 
-use super::{MAX_DEPTH, MAX_OPERANDS, Parsed, Parser, types::is_string};
-use crate::apim::expression::{
-    ast::{Expr, ExprKind, Segment, TypeName},
-    lexer::{RawSegment, Token, tokens},
+use super::{MAX_DEPTH, MAX_OPERANDS, Parser, types::is_string};
+use crate::apim::{
+    expression::ast::{Expr, ExprKind, Segment, TypeName},
+    lexer::{Parsed, RawSegment, Token, error},
 };
+
+/// Maximum arguments of a call.
+const MAX_ARGUMENTS: usize = 64;
 
 impl Parser<'_> {
     pub(super) fn primary(&mut self) -> Parsed<Expr> {
@@ -38,47 +41,40 @@ impl Parser<'_> {
         Ok(Expr { kind, span })
     }
 
-    pub(super) fn interpolation(&mut self, segments: Vec<RawSegment>) -> Parsed<Vec<Segment>> {
-        segments
-            .into_iter()
-            .map(|segment| match segment {
-                RawSegment::Text(text) => Ok(Segment::Text(text)),
-                RawSegment::Code(span) => {
-                    let mut inner = Parser {
-                        text: self.text,
-                        tokens: tokens(self.text, span)?,
-                        at: 0,
-                        depth: self.depth,
-                        errors: Vec::new(),
-                    };
-                    let expression = inner.expression()?;
-                    if inner.is(":") || inner.is(",") {
-                        return inner.error("formats and alignments are not supported; use ToString(...)");
-                    }
-                    if *inner.peek() != Token::End {
-                        return inner.error("expected '}' after the expression");
-                    }
-                    Ok(Segment::Expression(expression))
+    fn interpolation(&mut self, segments: Vec<RawSegment>) -> Parsed<Vec<Segment>> {
+        let parse = |segment| match segment {
+            RawSegment::Text(text) => Ok(Segment::Text(text)),
+            RawSegment::Code(span) => {
+                let mut inner = Parser::new(self.text, span, self.depth)?;
+                let mut tokens = inner.tokens.iter();
+                if let Some((_, span)) = tokens.find(|(token, _)| matches!(token, Token::Interpolated(_))) {
+                    return error(span.start, "nested interpolated strings are not supported");
                 }
-            })
-            .collect()
+                let expression = inner.expression()?;
+                if inner.is(":") || inner.is(",") {
+                    return inner.error("formats and alignments are not supported; use ToString(...)");
+                }
+                if *inner.peek() != Token::End {
+                    return inner.error("expected '}' after the expression");
+                }
+                Ok(Segment::Expression(expression))
+            }
+        };
+        segments.into_iter().map(parse).collect()
     }
 
     /// `new[] {...}`, `new string[] {...}`, `new List<string> {...}`, `new DateTime(...)`.
-    pub(super) fn new_object(&mut self) -> Parsed<Expr> {
+    fn new_object(&mut self) -> Parsed<Expr> {
         let start = self.span().start;
         self.at += 1;
-        if self.is("[") {
-            self.at += 1;
+        if self.take("[") {
             self.expect("]")?;
-            let kind = ExprKind::Array(self.items()?);
-            return Ok(Expr { kind, span: start..self.end() });
-        }
-        let ty = self.type_name()?;
-        let is_strings = matches!(ty.arguments.as_slice(), [only] if is_string(only));
-        if (ty.is_array && is_string(&TypeName { is_array: false, ..ty.clone() }))
-            || (matches!(ty.name.as_str(), "List" | "HashSet") && is_strings)
-        {
+        } else {
+            let ty = self.type_name()?;
+            if !is_list_of_strings(&ty) {
+                let arguments = self.arguments()?;
+                return Ok(self.expr(start, ExprKind::New(ty, arguments)));
+            }
             if self.take("(") {
                 self.expect(")")?;
                 if !self.is("{") {
@@ -87,102 +83,84 @@ impl Parser<'_> {
                     );
                 }
             }
-            let kind = ExprKind::Array(self.items()?);
-            return Ok(Expr { kind, span: start..self.end() });
         }
-        if !self.is("(") {
-            return self.error(format!("expected '(', found {}", self.found()));
-        }
-        let arguments = self.arguments()?;
-        Ok(Expr { kind: ExprKind::New(ty, arguments), span: start..self.end() })
+        let entries = self.list("{", "}", MAX_OPERANDS, "entries of a list")?;
+        Ok(self.expr(start, ExprKind::Array(entries)))
     }
 
-    pub(super) fn items(&mut self) -> Parsed<Vec<Expr>> {
-        self.expect("{")?;
-        let mut items = Vec::new();
-        while !self.is("}") {
-            if items.len() == MAX_OPERANDS {
-                return self.error(format!("a list has more than {MAX_OPERANDS} entries"));
+    fn arguments(&mut self) -> Parsed<Vec<Expr>> {
+        self.list("(", ")", MAX_ARGUMENTS, "arguments")
+    }
+
+    /// Parses expressions between brackets, separated by commas. A comma after the last one is allowed.
+    fn list(&mut self, open: &str, close: &str, max: usize, entries: &str) -> Parsed<Vec<Expr>> {
+        self.expect(open)?;
+        let mut list = Vec::new();
+        while !self.is(close) {
+            if list.len() == max {
+                return self.error(format!("more than {max} {entries}"));
             }
-            items.push(self.expression()?);
+            list.push(self.expression()?);
             if !self.take(",") {
                 break;
             }
         }
-        self.expect("}")?;
-        Ok(items)
+        self.expect(close)?;
+        Ok(list)
     }
 
-    pub(super) fn arguments(&mut self) -> Parsed<Vec<Expr>> {
-        self.expect("(")?;
-        let mut arguments = Vec::new();
-        while !self.is(")") {
-            if arguments.len() == 64 {
-                return self.error("more than 64 arguments");
-            }
-            arguments.push(self.expression()?);
-            if !self.take(",") {
-                break;
-            }
-        }
-        self.expect(")")?;
-        Ok(arguments)
-    }
-
-    /// Parses members, calls and indexes after a value. Each counts as one level of depth.
-    pub(super) fn postfix(&mut self, value: Expr) -> Parsed<Expr> {
+    /// Parses members, calls and indexes after a value. Each counts as one level of depth. With `is_member`, the name of
+    /// a member comes first.
+    pub(super) fn postfix(&mut self, value: Expr, is_member: bool) -> Parsed<Expr> {
         let before = self.depth;
-        let parsed = self.links(value);
+        let parsed = self.links(value, is_member);
         self.depth = before;
         parsed
     }
 
-    pub(super) fn links(&mut self, mut value: Expr) -> Parsed<Expr> {
+    fn links(&mut self, mut value: Expr, mut is_member: bool) -> Parsed<Expr> {
         let start = value.span.start;
         loop {
             if self.depth == MAX_DEPTH {
                 return self.error(format!("the expression is nested more than {MAX_DEPTH} levels deep"));
             }
             self.depth += 1;
-            if self.take("?.") {
-                let receiver = Expr { kind: ExprKind::Receiver, span: value.span.clone() };
-                self.at -= 1;
-                // Members after `?.` parse like members after `.`.
-                if let Some((token, _)) = self.tokens.get_mut(self.at) {
-                    *token = Token::Punctuation(".");
-                }
-                let rest = self.deeper(|parser| parser.postfix(receiver))?;
-                let span = start..self.end();
-                return Ok(Expr { kind: ExprKind::Conditional(Box::new(value), Box::new(rest)), span });
-            }
-            if self.take(".") {
+            let kind = if std::mem::take(&mut is_member) || self.take(".") {
                 let span = self.span();
                 let name = self.name()?;
                 let generic = self.generic_arguments();
-                value = Expr { kind: ExprKind::Member(Box::new(value), name, span), span: start..self.end() };
-                if self.is("(") {
-                    let arguments = self.arguments()?;
-                    let kind = ExprKind::Call(Box::new(value), generic, arguments);
-                    value = Expr { kind, span: start..self.end() };
-                } else if generic.is_some() {
-                    return self.error(format!("expected '(', found {}", self.found()));
+                let member = self.expr(start, ExprKind::Member(Box::new(value), name, span));
+                if !self.is("(") {
+                    value = member;
+                    continue;
                 }
+                ExprKind::Call(Box::new(member), generic, self.arguments()?)
+            } else if self.take("?.") {
+                let receiver = Expr { kind: ExprKind::Receiver, span: value.span.clone() };
+                let rest = self.deeper(|parser| parser.postfix(receiver, true))?;
+                return Ok(self.expr(start, ExprKind::Conditional(Box::new(value), Box::new(rest))));
+            } else if self.is("(") {
+                ExprKind::Call(Box::new(value), None, self.arguments()?)
             } else if self.take("[") {
                 let index = self.expression()?;
                 self.expect("]")?;
-                let kind = ExprKind::Index(Box::new(value), Box::new(index));
-                value = Expr { kind, span: start..self.end() };
-            } else if self.is("(") {
-                let arguments = self.arguments()?;
-                value =
-                    Expr { kind: ExprKind::Call(Box::new(value), None, arguments), span: start..self.end() };
+                ExprKind::Index(Box::new(value), Box::new(index))
             } else if self.is("++") || self.is("--") {
                 return self.error(format!("{} is not supported", self.found()));
             } else if self.is("?") && matches!(self.ahead(1), Token::Punctuation("[")) {
                 return self.error("'?[' is not supported; compare with null first");
             } else {
                 return Ok(value);
-            }
+            };
+            value = self.expr(start, kind);
         }
+    }
+}
+
+/// Returns true for `string[]`, `List<string>` and `HashSet<string>`.
+fn is_list_of_strings(ty: &TypeName) -> bool {
+    match (ty.name.as_str(), ty.arguments.as_slice()) {
+        ("List" | "HashSet", [only]) => is_string(only),
+        _ => ty.is_array && is_string(&TypeName { is_array: false, ..ty.clone() }),
     }
 }

@@ -1,9 +1,9 @@
 //! Statements of `@{...}`.
 
-use super::{MAX_OPERANDS, Parsed, Parser};
-use crate::apim::expression::{
-    ast::Stmt,
-    lexer::{SyntaxError, Token},
+use super::{MAX_OPERANDS, Parser};
+use crate::apim::{
+    expression::ast::Stmt,
+    lexer::{Parsed, Token, error},
 };
 
 /// Unsupported statements of C#, with their alternatives.
@@ -74,26 +74,19 @@ impl Parser<'_> {
         Stmt::Invalid(names)
     }
 
-    pub(super) fn statement(&mut self) -> Parsed<Stmt> {
+    fn statement(&mut self) -> Parsed<Stmt> {
         let span = self.span();
-        if self.is_name("return") {
-            self.at += 1;
+        if self.take_name("return") {
             let value = self.expression()?;
             self.expect(";")?;
             return Ok(Stmt::Return(value));
         }
-        if self.is_name("if") {
-            self.at += 1;
+        if self.take_name("if") {
             self.expect("(")?;
             let condition = self.expression()?;
             self.expect(")")?;
             let then = self.branch()?;
-            let otherwise = if self.is_name("else") {
-                self.at += 1;
-                self.branch()?
-            } else {
-                Vec::new()
-            };
+            let otherwise = if self.take_name("else") { self.branch()? } else { Vec::new() };
             return Ok(Stmt::If { condition, then, otherwise });
         }
         for (unsupported, remedy) in UNSUPPORTED_STATEMENTS {
@@ -111,11 +104,8 @@ impl Parser<'_> {
         }
         let ty = self.type_name()?;
         if self.is("(") || self.is("[") {
-            return Err(SyntaxError {
-                offset: span.start,
-                message: "a call is not supported as a statement; write a list with its entries, as in new[] { \"...\" }"
-                    .into(),
-            });
+            let message = "a call is not supported as a statement; write a list with its entries, as in new[] { \"...\" }";
+            return error(span.start, message);
         }
         let name = self.name()?;
         self.expect("=")?;
@@ -125,7 +115,7 @@ impl Parser<'_> {
         Ok(Stmt::Declare { name, ty, value, span })
     }
 
-    pub(super) fn branch(&mut self) -> Parsed<Vec<Stmt>> {
+    fn branch(&mut self) -> Parsed<Vec<Stmt>> {
         if self.take("{") {
             let statements = self.statements()?;
             self.expect("}")?;

@@ -1,7 +1,10 @@
 //! Type names, in casts, declarations and generic arguments.
 
-use super::{Parsed, Parser};
-use crate::apim::expression::{ast::TypeName, lexer::Token};
+use super::Parser;
+use crate::apim::{
+    expression::ast::TypeName,
+    lexer::{Parsed, Token},
+};
 
 impl Parser<'_> {
     /// Parses a cast such as `(string)` if an operand follows.

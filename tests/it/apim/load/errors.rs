@@ -252,6 +252,26 @@ fn errors_name_the_remedy_for_an_unsupported_element() {
 }
 
 #[test]
+fn misspelt_element_is_recognised() {
+    for (written, expected) in [
+        ("chose", Some("choose")),
+        ("Choose", Some("choose")),
+        ("return-responce", Some("return-response")),
+        ("validate-client-certificat", Some("validate-client-certificate")),
+        ("whem", Some("when")),
+        ("else", None),
+        ("no-such-policy", None),
+        ("set-method", None),
+    ] {
+        let errors = errors(&format!("<{written} />")).to_string();
+        match expected {
+            Some(expected) => assert!(errors.ends_with(&format!("did you mean <{expected}>?")), "{errors}"),
+            None => assert!(!errors.contains("did you mean"), "{errors}"),
+        }
+    }
+}
+
+#[test]
 fn errors_with_an_external_remedy_have_their_own_kind() {
     let verify = condition("!context.Request.Certificate.Verify()");
     let trusting = Document::builder().trust(WORLD.trust.clone());

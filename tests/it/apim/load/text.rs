@@ -74,6 +74,12 @@ fn entities_mean_the_same_in_both_forms() {
         ("(&quot;a'b&quot;.Split(&apos;\\&apos;&apos;).Length == 2)", true),
         ("(&quot;&#0000000000108;one&quot; == &quot;lone&quot;)", true),
         ("(&#000000000000000000000000000000000034;a&quot; == &quot;a&quot;)", true),
+        // All literals of C#, and code of entities.
+        ("(@&quot;a\\&quot;.Length == 2)", true),
+        ("(@&quot;&quot;&quot;)&quot;.Length == 2)", true),
+        ("($&quot;{&quot;)}&quot;}b&quot; == &quot;)}b&quot;)", true),
+        ("(&#40;true) &#x26;&amp; !false&#41;", true),
+        ("(false &#47;* ) *&#47; || true)", true),
     ] {
         let text = when(code);
         assert_eq!(outcome(Format::Xml, &text), Some(refused), "{text}");
@@ -111,6 +117,11 @@ fn costly_documents_are_refused() {
             "more than 64 attributes",
         ),
         (format!("<set-header name='{}' />", "a".repeat(70_000)), ""),
+        (format!("<base a='@({}", "/* ".repeat(30_000)), "unterminated comment"),
+        (format!("<base a='@({}", "&#0".repeat(30_000)), "unterminated expression"),
+        (format!("<base a='@(&{}", "0".repeat(100_000)), "unterminated expression"),
+        (format!("<base a='@(\"{}", "\\\"".repeat(50_000)), "unterminated string literal"),
+        (format!("<base a='@({}", "$\"{".repeat(60_000)), "nested too deeply"),
     ] {
         let started = std::time::Instant::now();
         let errors = errors(&text);

@@ -182,6 +182,46 @@ fn odd_documents_are_warned_of() {
 }
 
 #[test]
+fn comparisons_that_are_never_true_are_reported() {
+    const SHA1: &str = "CA06F56B258B7A0D4F2B05470939478651151984";
+    for (member, literal, message) in [
+        ("Thumbprint", SHA1, None),
+        ("Thumbprint", &SHA1.to_lowercase(), Some("upper-case")),
+        ("Thumbprint", "CA:06", Some("found 4")),
+        ("Thumbprint", "desired-thumbprint", Some("40 hex digits")),
+        ("Thumbprint", &SHA1.repeat(2)[..64], Some("SHA-256")),
+        ("SerialNumber", "00A1B2C3D4", None),
+        ("SerialNumber", "A1B2C3D4", Some("00A1B2C3D4")),
+        ("SerialNumber", "01B2", None),
+        ("SerialNumber", "a1b2c3d4", Some("upper-case")),
+        ("SerialNumber", "0012", Some("begin with 00")),
+        ("SerialNumber", "A1:B2", Some("separators")),
+        ("SerialNumber", "A1B", Some("even")),
+        ("Subject", "CN=orders, O=Contoso", None),
+        ("Subject", r#"CN=*.contoso.com, O="Contoso, Inc.", S=Illinois, C=US"#, None),
+        ("Subject", "CN=orders,O=Contoso", Some("prints CN=orders, O=Contoso")),
+        ("Subject", "CN=orders, ST=Illinois", Some("prints CN=orders, S=Illinois")),
+        ("Subject", "C=US, O=Contoso, CN=orders", Some("OpenSSL's order")),
+        ("Subject", "O = Contoso, CN = orders", Some("prints CN=orders, O=Contoso")),
+        ("Thumbprint", "\u{200e}CA06", Some("U+200E; write CA06")),
+        ("Subject", r"CN=orders, O=Contoso\, Inc.", Some(r#"O="Contoso, Inc.""#)),
+        ("Subject", "/C=US/CN=orders", Some("not a distinguished name; write CN=orders, O=Contoso")),
+        ("Subject", "expected-subject-name", Some("not a distinguished name")),
+    ] {
+        let escaped = literal.replace('\\', "\\\\").replace('"', "\\\"");
+        let text = condition(&format!("context.Request.Certificate?.{member} != \"{escaped}\""));
+        let document = WORLD.load(&text).unwrap();
+        let mut warnings = document.warnings().iter().map(|warning| (warning.kind(), warning.message()));
+        let found = warnings.find(|(kind, _)| *kind != FindingKind::Unanchored).map(|(_, found)| found);
+        let is_expected = match message {
+            None => found.is_none(),
+            Some(message) => found.is_some_and(|found| found.contains(message)),
+        };
+        assert!(is_expected, "{literal}: {found:?}");
+    }
+}
+
+#[test]
 fn caller_lookups_in_a_store_without_callers_are_warned_of() {
     let store = condition(
         "context.Request.Certificate == null || !context.Deployment.Certificates.Any(c => c.Value.Thumbprint == \

@@ -6,7 +6,10 @@ use axum::{
 };
 use http::{StatusCode, request::Parts};
 use serde_json::{Value, json};
-use tower_mtls::certificate::{DistinguishedName, Thumbprint};
+use tower_mtls::{
+    apim::dotnet_name,
+    certificate::{DistinguishedName, Thumbprint},
+};
 
 use super::{
     ApiError, ApiRequest,
@@ -135,7 +138,7 @@ fn display_name(id: &Id) -> String {
 
 /// Formats a name as .NET and Azure do.
 fn name(name: &DistinguishedName) -> String {
-    name.dotnet().unwrap_or_else(|| name.to_string())
+    dotnet_name(name).unwrap_or_else(|| name.to_string())
 }
 
 /// Formats a thumbprint as Azure does: upper-case hex digits.

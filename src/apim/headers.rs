@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::super::program::HeaderMode;
+use super::program::HeaderMode;
 
 /// A header change for the response of the backend.
 #[derive(Debug)]

@@ -1,0 +1,177 @@
+//! Requirements of `validate-client-certificate`, and their check at run time.
+
+use std::sync::Arc;
+
+use super::{
+    dotnet,
+    expression::{Inputs, is_trusted},
+};
+use crate::{
+    certificate::{Certificate, GeneralName, Presented},
+    policy::{Answer, RejectionKind, Rule},
+};
+
+/// Requirements for a certificate.
+#[derive(Debug)]
+pub(crate) struct Validation {
+    pub(crate) trust: bool,
+    pub(crate) not_before: bool,
+    pub(crate) not_after: bool,
+    pub(crate) ignore_error: bool,
+    /// Alternatives, one of which must match.
+    pub(crate) identities: Option<Vec<AllowedIdentity>>,
+}
+
+/// An element `identity`: all claims must match.
+#[derive(Debug)]
+pub(crate) struct AllowedIdentity {
+    pub(crate) claims: Vec<IdentityClaim>,
+}
+
+/// An attribute of an `identity`.
+#[derive(Debug)]
+pub(crate) struct IdentityClaim {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) matcher: Matcher,
+}
+
+#[derive(Debug)]
+pub(crate) enum Matcher {
+    Rule(Rule),
+    DnsName,
+    IssuerId(Arc<str>),
+}
+
+/// The reason why a certificate is not valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    pub(crate) code: &'static str,
+    pub(crate) message: &'static str,
+    /// The message in the response.
+    pub(crate) response: &'static str,
+    pub(crate) kind: RejectionKind,
+}
+
+const NOT_FOUND: Invalid = Invalid {
+    response: "Client certificate missing",
+    ..invalid(RejectionKind::Missing, "ClientCertificateNotFound", "Client certificate missing")
+};
+const NOT_YET_VALID: Invalid =
+    invalid(RejectionKind::NotYetValid, "ClientCertificateNotYetValid", "Certificate is not yet valid.");
+const EXPIRED: Invalid =
+    invalid(RejectionKind::Expired, "ClientCertificateExpired", "Certificate has expired.");
+const NOT_TRUSTED: Invalid = invalid(
+    RejectionKind::NotTrusted,
+    "ClientCertificateNotTrusted",
+    "A certificate chain could not be built to a trusted root authority.",
+);
+const NOT_MATCHED: Invalid = invalid(
+    RejectionKind::NotMember,
+    "ClientCertificateIdentityNotMatched",
+    "Certificate does not match any of allowed identities.",
+);
+
+const fn invalid(kind: RejectionKind, code: &'static str, message: &'static str) -> Invalid {
+    Invalid { code, message, response: "Invalid client certificate", kind }
+}
+
+impl Validation {
+    /// Returns true if the result depends on the trusted roots.
+    pub(crate) fn uses_trust(&self) -> bool {
+        let claims = self.identities.iter().flatten().flat_map(|identity| &identity.claims);
+        self.trust || claims.into_iter().any(|claim| claim.name == "issuer-thumbprint")
+    }
+
+    /// Checks dates, then trust, then identities.
+    pub(crate) fn judge(&self, inputs: &Inputs<'_>) -> Result<(), Invalid> {
+        let Presented::Certificate(certificate) = inputs.facts.presented else { return Err(NOT_FOUND) };
+        let validity = certificate.validity();
+        if self.not_before && inputs.now < validity.not_before {
+            return Err(NOT_YET_VALID);
+        }
+        if self.not_after && inputs.now > validity.not_after {
+            return Err(EXPIRED);
+        }
+        if self.trust && !inputs.trust.is_some_and(|trust| is_trusted(certificate, trust, inputs.now)) {
+            return Err(NOT_TRUSTED);
+        }
+        match &self.identities {
+            Some(identities) if !identities.iter().any(|identity| identity.matches(certificate, inputs)) => {
+                Err(NOT_MATCHED)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns true if a self-made certificate always fails.
+    pub(crate) fn proves(&self) -> bool {
+        self.trust || self.identities.as_ref().is_some_and(|identities| prove(identities))
+    }
+
+    /// Returns true if it requires more than any certificate.
+    pub(crate) fn has_requirements(&self) -> bool {
+        self.trust || self.not_before || self.not_after || self.identities.is_some()
+    }
+}
+
+impl AllowedIdentity {
+    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
+        self.claims.iter().all(|claim| claim.matches(certificate, inputs))
+    }
+
+    /// Describes each claim, with true if it matches.
+    pub(crate) fn explain(&self, inputs: &Inputs<'_>) -> Vec<(String, bool)> {
+        let Presented::Certificate(certificate) = inputs.facts.presented else { return Vec::new() };
+        let explain = |claim: &IdentityClaim| {
+            let matches = claim.matches(certificate, inputs);
+            let requirement = format!("{} is {:?}", claim.name, claim.value);
+            let found = if matches { String::new() } else { claim.found(certificate, inputs) };
+            (if found.is_empty() { requirement } else { format!("{requirement} (found: {found})") }, matches)
+        };
+        self.claims.iter().map(explain).collect()
+    }
+}
+
+impl IdentityClaim {
+    /// Prints the value of the certificate for this claim, names in the form of documents.
+    fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
+        let printed = match self.name {
+            "thumbprint" => Some(dotnet::thumbprint(certificate)),
+            "subject" => dotnet::subject(certificate),
+            "issuer-subject" | "issuer-thumbprint" | "issuer-certificate-id" => dotnet::issuer(certificate),
+            _ => None,
+        };
+        let printed = printed.map(ToOwned::to_owned);
+        let found = match &self.matcher {
+            Matcher::Rule(rule) => printed.unwrap_or_else(|| rule.finds(certificate, inputs.now)),
+            Matcher::DnsName => Rule::dns_name([]).finds(certificate, inputs.now),
+            Matcher::IssuerId(_) => printed.unwrap_or_else(|| certificate.issuer().to_string()),
+        };
+        if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
+    }
+
+    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
+        match &self.matcher {
+            Matcher::Rule(rule) => rule.answer(certificate, inputs.now) == Answer::Holds,
+            Matcher::DnsName => certificate
+                .subject_alternative_names()
+                .iter()
+                .any(|name| matches!(name, GeneralName::Dns(name) if name.eq_ignore_ascii_case(&self.value))),
+            Matcher::IssuerId(id) => inputs
+                .deployed()
+                .by_id(id)
+                .is_some_and(|issuer| issuer.issued(certificate, inputs.now) == Answer::Holds),
+        }
+    }
+}
+
+/// Returns true if every identity has a claim that a self-made certificate cannot match.
+fn prove(identities: &[AllowedIdentity]) -> bool {
+    identities.iter().all(|identity| {
+        identity
+            .claims
+            .iter()
+            .any(|claim| matches!(claim.name, "thumbprint" | "issuer-thumbprint" | "issuer-certificate-id"))
+    })
+}
