@@ -1,5 +1,8 @@
 //! A TLS listener that requests client certificates and verifies possession of their keys.
 //!
+//! Built on [`keys`](crate::keys), and on [`request`](crate::request), in which it records the presented certificate. It
+//! imports no policy.
+//!
 //! The handshake verifies nothing else: chain, dates and names are judged by
 //! [`RequireCertificateLayer`](crate::RequireCertificateLayer) on every request, so a rejection is an HTTP
 //! response and each route can trust other authorities. A connection is accepted when
@@ -11,8 +14,8 @@
 //!
 //! Handshakes run concurrently in separate tasks, limited in number and time, so that stalled callers do not delay
 //! others. TLS requests the certificate before the path is known: browsers show a prompt for every host of the
-//! listener, so use a separate listener with [`ClientCertificateRequest::Off`] for them. HTTP/2 and HTTP/1.1 are offered by ALPN: a server without HTTP/2 must
-//! set [`only_http1`](ServerTlsBuilder::only_http1).
+//! listener, so use a separate listener with [`ClientCertificateRequest::Off`] for them. HTTP/2 and HTTP/1.1 are offered by
+//! ALPN: a server without HTTP/2 must set [`only_http1`](ServerTlsBuilder::only_http1).
 //!
 //! A renewed certificate is published by [`Shared::replace`](crate::Shared::replace), without a restart.
 //! [`MtlsListener::drain`] ends a listener without losing callers whose handshake is in progress.
@@ -56,6 +59,7 @@ mod handshake;
 mod listener;
 mod pending_handshakes;
 mod server_tls;
+mod server_tls_builder;
 mod server_tls_error;
 mod sni;
 mod stream;
@@ -66,7 +70,8 @@ mod verifier;
 pub use self::{
     handshake::MtlsAcceptor,
     listener::{DrainingListener, ListenerLimits, MtlsListener},
-    server_tls::{ClientCertificateRequest, ServerTls, ServerTlsBuilder, TlsVersion},
+    server_tls::{ClientCertificateRequest, ServerTls, TlsVersion},
+    server_tls_builder::ServerTlsBuilder,
     server_tls_error::ServerTlsError,
     stream::MtlsStream,
     verifier::PossessionVerifier,

@@ -10,7 +10,9 @@ mod clock;
 #[cfg(feature = "apim")]
 mod dotnet;
 mod error;
+mod extensions;
 mod general_name;
+mod hex;
 mod name;
 mod parsed;
 mod presented;

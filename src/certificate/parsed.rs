@@ -5,17 +5,13 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use x509_parser::{
-    certificate::X509Certificate,
-    extensions::{ParsedExtension, X509Extension},
-    prelude::FromDer,
-};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 #[cfg(feature = "apim")]
 use super::DotNetForms;
 use super::{
     CacheWords, CertificateError, DistinguishedName, ExtendedKeyUsage, GeneralName, KeyKind, KeyUsage,
-    SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, spki::spki_range,
+    SerialNumber, SpiffeId, Thumbprint, Timestamp, Validity, extensions::Extensions, spki::spki_range,
 };
 
 /// Facts of a certificate, and the chain presented with it.
@@ -62,9 +58,6 @@ struct Inner {
 
 /// Size limit in bytes. Typical certificates have a few kilobytes; clients choose the size of theirs.
 const MAX_SIZE: usize = 32 * 1024;
-/// Typical certificates have about ten extensions.
-const MAX_EXTENSIONS: usize = 64;
-
 /// Typical chains have two to five certificates.
 const MAX_CHAIN: usize = 16;
 
@@ -292,42 +285,6 @@ impl fmt::Debug for Certificate {
             .field("not_after", &format_args!("{}", self.0.validity.not_after))
             .field("sha256", &format_args!("{}", self.0.sha256))
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Default)]
-struct Extensions {
-    names: Vec<GeneralName>,
-    key_usage: Option<KeyUsage>,
-    extended_key_usage: Option<Vec<ExtendedKeyUsage>>,
-}
-
-impl Extensions {
-    fn read(extensions: &[X509Extension<'_>]) -> Result<Self, CertificateError> {
-        if extensions.len() > MAX_EXTENSIONS {
-            return Err(CertificateError::new(format!("it has more than {MAX_EXTENSIONS} extensions")));
-        }
-        let mut read = Self::default();
-        for (index, extension) in extensions.iter().enumerate() {
-            if extensions[..index].iter().any(|earlier| earlier.oid == extension.oid) {
-                return Err(CertificateError::new("an extension appears twice"));
-            }
-            match extension.parsed_extension() {
-                ParsedExtension::SubjectAlternativeName(names) => {
-                    read.names =
-                        names.general_names.iter().map(GeneralName::read).collect::<Result<_, _>>()?;
-                }
-                ParsedExtension::KeyUsage(usage) => read.key_usage = Some(KeyUsage::read(usage)),
-                ParsedExtension::ExtendedKeyUsage(usage) => {
-                    read.extended_key_usage = Some(ExtendedKeyUsage::read_all(usage));
-                }
-                ParsedExtension::ParseError { .. } => {
-                    return Err(CertificateError::new("an extension is malformed"));
-                }
-                _ => {}
-            }
-        }
-        Ok(read)
     }
 }
 

@@ -1,5 +1,7 @@
 use std::{fmt, str::FromStr};
 
+use super::hex::Hex;
+
 /// A certificate's serial number (RFC 5280, section 4.1.2.2).
 ///
 /// Stored as the content octets of the DER INTEGER (big-endian, two's complement). Prints as upper-case hex without the
@@ -56,7 +58,7 @@ impl fmt::Display for SerialNumber {
         let significant = magnitude.iter().position(|octet| *octet != 0).unwrap_or(magnitude.len());
         match &magnitude[significant..] {
             [] => f.write_str("00"),
-            octets => octets.iter().try_for_each(|octet| write!(f, "{octet:02X}")),
+            octets => write!(f, "{:X}", Hex(octets)),
         }
     }
 }

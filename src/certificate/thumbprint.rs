@@ -3,6 +3,8 @@ use std::{fmt, str::FromStr};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use super::hex::Hex;
+
 /// A hash over a whole certificate (its DER encoding), also called fingerprint.
 ///
 /// SHA-1 is the thumbprint of Windows, .NET and Azure API Management; SHA-256 is the better pin. Parses 40 or 64 hex digits
@@ -61,17 +63,13 @@ impl Thumbprint {
     /// The last four hex digits: a short label in lists.
     pub fn last_four(&self) -> String {
         let bytes = self.as_bytes();
-        hex(&bytes[bytes.len() - 2..])
+        format!("{:X}", Hex(&bytes[bytes.len() - 2..]))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+        write!(f, "{:X}", Hex(self.as_bytes()))
     }
 }
 

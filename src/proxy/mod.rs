@@ -1,4 +1,6 @@
-//! A streaming reverse proxy service.
+//! A streaming reverse proxy service, and normalized paths.
+//!
+//! Built on [`outbound`](crate::outbound), to which it sends, and [`request`](crate::request).
 //!
 //! [`ReverseProxy`] rewrites the head of a request and calls an inner client, usually an
 //! [`IdentityLayer`](crate::IdentityLayer) over an [`MtlsClient`](crate::MtlsClient). Bodies and trailers pass unchanged and
@@ -25,8 +27,9 @@
 //! [`Tunnel`] copies the bytes both ways. The server must serve connections with upgrades. `Upgrade` to HTTP (`h2c`) or TLS
 //! is removed: requests inside would bypass the proxy.
 //!
-//! Routing, path rules and responses to failures belong to the application: the path is used as received. A request with a
-//! path outside the prefix, or too long for a URI after the rewrite, is not sent:
+//! Routing, path rules and responses to failures belong to the application: the path is used as received. Parsers
+//! interpret some paths differently (`/orders/..%2Fadmin`), so normalize or reject the path before routes and rules read it:
+//! see [`NormalizedPath`]. A request with a path outside the prefix, or too long for a URI after the rewrite, is not sent:
 //! [`ClientErrorKind::InvalidUri`](crate::outbound::ClientErrorKind::InvalidUri).
 //!
 //! ```

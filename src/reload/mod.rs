@@ -1,5 +1,7 @@
 //! Files that replace a [`Shared`](crate::Shared) value when they change.
 //!
+//! Built on [`Shared`](crate::Shared) only: the loaded values are of any room.
+//!
 //! A [`Watcher`] reads its files every second and passes their contents to a function of the caller, which builds the
 //! value: a policy from a list of thumbprints, an identity from a renewed .pfx file, a trust, a server's TLS settings.
 //!
@@ -44,6 +46,7 @@
 
 mod error;
 mod files;
+mod task;
 mod watcher;
 
 pub use self::{

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Attribute, DistinguishedName, keyword};
+use crate::certificate::hex::Hex;
 
 pub(super) fn print(name: &DistinguishedName, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let attributes: Vec<_> = name.attributes().collect();
@@ -63,8 +64,5 @@ fn is_format(character: char) -> bool {
 
 /// Prints the value's DER encoding in hex (RFC 4514, section 2.4, last paragraph).
 fn print_ber(attribute: &Attribute<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for octet in super::parse::der_element(attribute.tag, attribute.value) {
-        write!(f, "{octet:02x}")?;
-    }
-    Ok(())
+    write!(f, "{:x}", Hex(&super::parse::der_element(attribute.tag, attribute.value)))
 }
