@@ -53,7 +53,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! See [`policy`] for the rules, [`inbound`] for rejections, and [`acceptor`] for tonic, axum-server and plain hyper.
+//! See [`policy`] for the rules, [`inbound`] for rejections, [`request`] for extensions and gRPC, and [`acceptor`] for tonic,
+//! axum-server and plain hyper.
 //!
 //! # Call upstreams
 //!
@@ -83,6 +84,25 @@
 //!
 //! See [`identity`] for keys, [`outbound`] for connections and retries, and [`proxy`] to forward requests.
 //!
+//! # Modules
+//!
+//! In the order of their dependencies: a module imports only those above it, and [`Shared`].
+//!
+//! | module | contains |
+//! |---|---|
+//! | [`certificate`] | facts of certificates: names, validity, keys, thumbprints |
+//! | [`keys`] | key material of both sides: PEM, key pairs |
+//! | [`policy`] | rules and decisions about client certificates |
+//! | [`request`] | values that travel with a request: admitted certificate, extensions, gRPC |
+//! | [`inbound`] | admission of requests: layers and rejections |
+//! | [`acceptor`] | callers' sockets: listener, handshakes, server certificates |
+//! | [`identity`] | client identities: .pfx, PEM, signers, references |
+//! | [`outbound`] | calls to upstreams: trust, connector, pooled client |
+//! | [`proxy`] | reverse proxy, normalized paths |
+//! | [`apim`] | policy documents of Azure API Management |
+//! | [`reload`] | values that follow their files |
+//! | [`danger`] | re-exports that give up a protection |
+//!
 //! # Feature flags
 //!
 //! | feature | default | adds |
@@ -92,12 +112,12 @@
 //! | `trust` | yes | [`TrustAnchors`] |
 //! | `aws-lc-rs` | yes | aws-lc-rs as the crypto provider |
 //! | `ring` | | ring as the crypto provider; aws-lc-rs is used when both are on |
-//! | `inbound` | | [`inbound`]: the layer alone, without a runtime or a TLS stack |
+//! | `inbound` | | [`inbound`] and [`request`]: the layer alone, without a runtime or a TLS stack |
 //! | `authorize` | | `RequireCertificateLayer::authorize`: an asynchronous decision after the rules; implied by `acceptor` and `axum` |
 //! | `reason-phrase` | | the reason phrase of a 403 on HTTP/1.1; implied by `acceptor` and `axum` |
 //! | `tonic` | | [`MtlsListener::incoming`] and [`acceptor::tonic::TonicCaptureLayer`]; implies `acceptor` |
 //! | `axum-server` | | [`acceptor::MtlsAcceptor`] as an acceptor of axum-server; implies `acceptor` |
-//! | `identity` | | [`identity`]: [`ClientIdentity`] |
+//! | `identity` | | [`identity`]: [`ClientIdentity`]; with this, `acceptor` or `trust` also [`keys`] |
 //! | `outbound` | | [`outbound`]: [`MtlsClient`], [`MtlsConnectorLayer`]; implies `identity` |
 //! | `proxy` | | [`proxy`]: [`ReverseProxyLayer`]; implies `outbound` and `inbound` |
 //! | `apim` | | [`apim`]: policy documents of Azure API Management; implies `inbound` and `trust` |

@@ -1,4 +1,4 @@
-//! Values that are replaced while they are in use.
+//! Values that are replaced while they are in use. The ground floor: it imports no room of the library.
 
 use std::{
     fmt,

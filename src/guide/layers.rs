@@ -1,4 +1,4 @@
-//! The order of layers, and the request extensions that steer a request.
+//! The order of layers, and how one steers a request.
 //!
 //! # Order
 //!
@@ -63,21 +63,10 @@
 //! # }
 //! ```
 //!
-//! # Request extensions
+//! # Steering a request
 //!
-//! Extensions do not travel over the wire, so no caller can set one. A layer that sets one decides in place of the
-//! route.
-//!
-//! | extension | set by | read by | effect |
-//! |---|---|---|---|
-//! | captured certificate and address (private type; read it with [`admitted`](crate::admitted), [`verification`](crate::verification), [`remote_addr`](crate::remote_addr)) | [`capture`](crate::capture) and its kin; marked by the layers that admit | [`RequireCertificate`](crate::RequireCertificate), [`ApimPolicy`](crate::apim::ApimPolicy), extractors, [`IdentityLayer::choose`](crate::IdentityLayer::choose) | the facts that are judged, and the verdict |
-//! | [`Forwarding`](crate::apim::Forwarding) | [`ApimPolicyLayer`](crate::apim::ApimPolicyLayer) | [`ForwardingLayer`](crate::apim::ForwardingLayer) | upstream, identity and headers that a policy document chose; becomes the next three |
-//! | [`Rewrite`](crate::proxy::Rewrite) | your layer outside of [`ReverseProxy`](crate::proxy::ReverseProxy) | `ReverseProxy`, which removes it | another upstream for this request; headers set after the caller's claims are removed |
-//! | [`RequestIdentity`](crate::outbound::RequestIdentity) | your layer outside of [`IdentityLayer`](crate::IdentityLayer) | `IdentityLayer`, which removes it | another identity for this request, or a failure |
-//! | [`RequestTrust`](crate::outbound::RequestTrust) | your layer outside of [`IdentityLayer`](crate::IdentityLayer) | `IdentityLayer`, which removes it | another upstream trust for this request, on connections of its own |
-//! | [`TunnelSlot`](crate::proxy::TunnelSlot) | your layer outside of [`ReverseProxy`](crate::proxy::ReverseProxy) | `ReverseProxy` | receives the tunnel of an upgrade, to be run by you |
-//!
-//! Response extensions: the [`Rejection`](crate::policy::Rejection) of a rejected request, and hyper's `ReasonPhrase`.
+//! A layer that inserts one of the [extensions of a request](crate::request#extensions) decides in place of the route: put
+//! it outside of the layer that uses the extension.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,7 +2,7 @@
 //!
 //! | page | contents |
 //! |---|---|
-//! | [`layers`] | the order of layers, and the request extensions that steer a request |
+//! | [`layers`] | the order of layers, and how one steers a request |
 //! | [`authorization`] | rules, and your own decision after them: RBAC by SPIFFE ID, a database |
 //! | [`testing`] | tests without TLS, with a clock of their own, and with real handshakes |
 //! | [`live_changes`] | replacing policy, identity, trust and server certificate while serving |

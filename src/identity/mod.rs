@@ -1,5 +1,7 @@
 //! Client identities: a certificate chain and its private key, presented to upstreams.
 //!
+//! Built on [`certificate`](crate::certificate) and [`keys`](crate::keys).
+//!
 //! A [`ClientIdentity`] is built from a .pfx (PKCS#12) file with its password, modern (AES, PBKDF2) or legacy
 //! (3DES, RC2-40) encryption, from PEM (a plain or encrypted key), or from a signer that keeps its key. Each
 //! constructor checks that

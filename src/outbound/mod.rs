@@ -1,6 +1,6 @@
 //! Calls to upstreams under a client identity.
 //!
-//! Built on [`identity`](crate::identity) and [`keys`](crate::keys).
+//! Built on [`identity`](crate::identity), [`keys`](crate::keys) and [`certificate`](crate::certificate).
 //!
 //! An upstream connection belongs to exactly one *identity generation*: the pooled [`MtlsClient`] keeps
 //! separate connections and a separate TLS session store for each combination of
@@ -58,15 +58,14 @@
 //! # }
 //! ```
 
-// Lowest first: each imports only those above it, and the errors and observations beside them.
+// Imports point from the left to the right: client, pool, connect, trust, and the files beside them.
+mod cause;
 mod client;
 mod connect;
-mod pool;
-pub(crate) mod trust;
-
-mod cause;
 mod connection_stats;
 mod error;
+mod pool;
+pub(crate) mod trust;
 
 #[cfg(feature = "proxy")]
 pub(crate) use self::pool::TunnelGuard;

@@ -69,7 +69,7 @@ struct Inner {
 const RETRY_AFTER: i64 = 60;
 
 impl TrustAnchors {
-    /// Reads roots from a PEM text (see [`pem`](crate::pem)) of one or more certificates, and comments.
+    /// Reads roots from a PEM text (see [`pem`](crate::keys::pem)) of one or more certificates, and comments.
     ///
     /// # Errors
     ///

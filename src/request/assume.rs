@@ -69,8 +69,8 @@ impl<S> Layer<S> for AssumePresentedLayer {
 /// Layer of [`AssumeAdmitted`]: marks every request as admitted with the same certificate, without a handshake, another
 /// layer or a policy.
 ///
-/// For tests of handlers and of own authorization: [`admitted`], the extractor and
-/// [`verification`] (`Proven`) behave as behind a layer that admitted the certificate. A
+/// For tests of handlers and of own authorization: [`admitted`](crate::admitted), the extractor and
+/// [`verification`](crate::verification) (`Proven`) behave as behind a layer that admitted the certificate. A
 /// [`RequireCertificate`](crate::RequireCertificate) inside judges it again, by its own policy.
 ///
 /// **Danger:** nothing was proved. Use it in tests only.

@@ -11,7 +11,7 @@ use crate::certificate::Presented;
 
 /// Service that inserts the connection's presented certificate into the extensions of each request.
 ///
-/// Acceptors build one per connection; in tests, [`AssumePresentedLayer`] builds it.
+/// Acceptors build one per connection; in tests, [`AssumePresentedLayer`](crate::danger::AssumePresentedLayer) builds it.
 ///
 /// ```
 /// use tower::Layer;

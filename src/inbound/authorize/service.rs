@@ -16,7 +16,8 @@ use crate::{
     request::admitted,
 };
 
-/// Service that admits a request by its certificate and an asynchronous decision. See [`AuthorizeLayer`].
+/// Service that admits a request by its certificate and an asynchronous decision. See
+/// [`AuthorizeLayer`](super::AuthorizeLayer).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
