@@ -5,8 +5,9 @@ use http::Request;
 use super::decision::{DocumentResponse, UNREADABLE};
 use crate::{
     certificate::{Certificate, Presented},
-    inbound::{Shortened, captured, shortened_path},
+    inbound::{Shortened, shortened_path},
     policy::{Rejection, RejectionKind},
+    request::captured::captured,
 };
 
 /// The rejection for the extensions of the response; none for a status below 400.

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     certificate::Clock,
-    inbound::{self, Refusal, ResponseBody, Verdict},
+    inbound::{self, Refusal, ResponseBody},
     policy::{Rejection, RejectionKind},
+    request::captured::{Verdict, captured, mark},
     shared::Shared,
 };
 
@@ -63,7 +64,7 @@ impl<S> ApimPolicy<S> {
     }
 
     fn decide<B>(&self, request: &Request<B>) -> Result<DocumentDecision, Rejection> {
-        let Some((presented, remote)) = inbound::captured(request.extensions()) else {
+        let Some((presented, remote)) = captured(request.extensions()) else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
@@ -90,7 +91,7 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
         (None, Some(_)) => Verdict::Shadowed,
         (None, None) => Verdict::MissingAllowed,
     };
-    inbound::mark(extensions, verdict);
+    mark(extensions, verdict);
     if !forward.forwarding.is_empty() {
         extensions.insert(forward.forwarding);
     }

@@ -20,7 +20,7 @@ use crate::{
         },
     },
     certificate::Thumbprint,
-    claims::is_claim,
+    request::claims::is_claim,
 };
 
 impl<'r> Execution<'r, '_> {

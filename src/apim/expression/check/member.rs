@@ -260,7 +260,7 @@ impl Checker {
         let Ok(header) = name.parse::<http::HeaderName>() else {
             return self.fail(&expr.span, format!("invalid header name {name:?}"));
         };
-        if crate::claims::is_identity_claim(header.as_str()) {
+        if crate::request::claims::is_identity_claim(header.as_str()) {
             return self.fail(
                 &expr.span,
                 format!(
@@ -269,7 +269,7 @@ impl Checker {
                 ),
             );
         }
-        if crate::claims::is_claim(header.as_str()) {
+        if crate::request::claims::is_claim(header.as_str()) {
             let message = format!(
                 "header {name} is set by the caller and does not prove an address or host; use context.Request.IpAddress for \
                  the address of the connection"
