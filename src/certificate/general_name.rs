@@ -34,7 +34,7 @@ pub enum GeneralName {
     Uri(String),
     /// rfc822Name, as encoded.
     Email(String),
-    /// iPAddress of 4 or 16 octets.
+    /// iPAddress of 4 or 16 bytes.
     Ip(IpAddr),
     /// directoryName.
     Directory(DistinguishedName),
@@ -48,13 +48,13 @@ impl GeneralName {
             x509::GeneralName::DNSName(text) => Self::Dns((*text).to_owned()),
             x509::GeneralName::URI(text) => Self::Uri((*text).to_owned()),
             x509::GeneralName::RFC822Name(text) => Self::Email((*text).to_owned()),
-            x509::GeneralName::IPAddress(octets) => {
-                if let Ok(octets) = <[u8; 4]>::try_from(*octets) {
-                    Self::Ip(octets.into())
-                } else if let Ok(octets) = <[u8; 16]>::try_from(*octets) {
-                    Self::Ip(octets.into())
+            x509::GeneralName::IPAddress(bytes) => {
+                if let Ok(bytes) = <[u8; 4]>::try_from(*bytes) {
+                    Self::Ip(bytes.into())
+                } else if let Ok(bytes) = <[u8; 16]>::try_from(*bytes) {
+                    Self::Ip(bytes.into())
                 } else {
-                    return Err(CertificateError::new("an iPAddress has neither 4 nor 16 octets"));
+                    return Err(CertificateError::new("an iPAddress has neither 4 nor 16 bytes"));
                 }
             }
             x509::GeneralName::DirectoryName(name) => {

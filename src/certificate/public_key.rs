@@ -87,7 +87,7 @@ impl KeyKind {
 
 /// Number of bits of a big-endian number.
 fn bits(number: &[u8]) -> usize {
-    let significant = number.iter().position(|octet| *octet != 0).unwrap_or(number.len());
+    let significant = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
     match &number[significant..] {
         [] => 0,
         rest => rest.len() * 8 - rest[0].leading_zeros() as usize,

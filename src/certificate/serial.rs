@@ -4,8 +4,8 @@ use super::hex::Hex;
 
 /// A certificate's serial number (RFC 5280, section 4.1.2.2).
 ///
-/// Stored as the content octets of the DER INTEGER (big-endian, two's complement). Prints as upper-case hex without the
-/// sign octet, as openssl does (`A1B2C3D4`), negative numbers with a leading minus.
+/// Stored as the content bytes of the DER INTEGER (big-endian, two's complement). Prints as upper-case hex without the
+/// sign byte, as openssl does (`A1B2C3D4`), negative numbers with a leading minus.
 ///
 /// Parses hex of a positive number in any case, with colons or spaces, with or without leading zeros: the forms of openssl
 /// (`A1B2C3D4`) and .NET (`00A1B2C3D4`) are the same number.
@@ -23,7 +23,7 @@ use super::hex::Hex;
 pub struct SerialNumber(Box<[u8]>);
 
 impl SerialNumber {
-    /// Removes leading octets that only repeat the sign, which DER forbids and some encoders write.
+    /// Removes leading bytes that only repeat the sign, which DER forbids and some encoders write.
     pub(crate) fn new(content: &[u8]) -> Self {
         let redundant = content
             .windows(2)
@@ -35,7 +35,7 @@ impl SerialNumber {
         Self(content[redundant..].into())
     }
 
-    /// The DER content octets, including a leading sign octet.
+    /// The DER content bytes, including a leading sign byte.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -49,16 +49,16 @@ impl fmt::Display for SerialNumber {
             f.write_str("-")?;
             // Two's complement: invert and add one.
             let mut carry = true;
-            for octet in magnitude.iter_mut().rev() {
-                let (sum, overflow) = (!*octet).overflowing_add(u8::from(carry));
-                *octet = sum;
+            for byte in magnitude.iter_mut().rev() {
+                let (sum, overflow) = (!*byte).overflowing_add(u8::from(carry));
+                *byte = sum;
                 carry = overflow;
             }
         }
-        let significant = magnitude.iter().position(|octet| *octet != 0).unwrap_or(magnitude.len());
+        let significant = magnitude.iter().position(|byte| *byte != 0).unwrap_or(magnitude.len());
         match &magnitude[significant..] {
             [] => f.write_str("00"),
-            octets => write!(f, "{:X}", Hex(octets)),
+            bytes => write!(f, "{:X}", Hex(bytes)),
         }
     }
 }
@@ -78,15 +78,15 @@ impl FromStr for SerialNumber {
         if digits.is_empty() || digits.len() > 64 {
             return Err(SerialNumberParseError);
         }
-        // A leading zero octet keeps the number positive; `new` removes a redundant one.
-        let content: Vec<u8> = [0].into_iter().chain(digits.rchunks(2).rev().map(octet)).collect();
+        // A leading zero byte keeps the number positive; `new` removes a redundant one.
+        let content: Vec<u8> = [0].into_iter().chain(digits.rchunks(2).rev().map(byte_of)).collect();
         Ok(Self::new(&content))
     }
 }
 
 /// One or two hex digits.
-fn octet(digits: &[u32]) -> u8 {
-    digits.iter().fold(0, |octet, digit| octet << 4 | *digit as u8)
+fn byte_of(digits: &[u32]) -> u8 {
+    digits.iter().fold(0, |byte, digit| byte << 4 | *digit as u8)
 }
 
 /// Error of parsing a [`SerialNumber`].

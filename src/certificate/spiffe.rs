@@ -57,7 +57,7 @@ impl SpiffeTrustDomain {
 
 fn is_trust_domain(name: &str) -> bool {
     (1..=255).contains(&name.len())
-        && name.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
 }
 
 impl FromStr for SpiffeTrustDomain {
@@ -90,7 +90,7 @@ impl FromStr for SpiffeId {
             !matches!(segment, "" | "." | "..")
                 && segment
                     .bytes()
-                    .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_'))
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         };
         let is_path = path.is_empty() || path.split('/').skip(1).all(is_segment);
         if !is_trust_domain(domain) || !is_path {

@@ -70,7 +70,7 @@ fn limits_apply_before_any_key_is_derived() {
     let size = PfxLimits::default().with_size(pfx.len() - 1);
     let error = open("wrong", size).unwrap_err();
     assert!(matches!(error, IdentityError::TooLarge { .. }), "{error}");
-    // The file asks for 10,000 iterations each for its certificates, its key and its MAC.
+    // The file requires 10,000 iterations each for its certificates, its key and its MAC.
     let few = PfxLimits::default().with_iterations(29_999);
     let error = open("wrong", few).unwrap_err();
     assert!(matches!(error, IdentityError::TooManyIterations { iterations: 30_000, .. }), "{error}");

@@ -1,7 +1,7 @@
 use super::{
     Answer, RejectionKind, TrustAnchors,
-    answer::RuleResult,
     chain::{self, Root},
+    rule_result::RuleResult,
     thumbprint_set::ThumbprintSet,
     verdict_cache::VerdictCache,
 };

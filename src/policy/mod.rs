@@ -46,7 +46,10 @@ mod issuer_pins;
 mod matcher;
 mod name_pattern;
 mod rejection;
+mod rejection_kind;
 mod rule;
+mod rule_name;
+mod rule_result;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -76,7 +79,8 @@ pub use self::{
     error::{PolicyError, PolicyWarning},
     explanation::{Explanation, RuleExplanation},
     name_pattern::NamePattern,
-    rejection::{Rejection, RejectionKind},
+    rejection::Rejection,
+    rejection_kind::RejectionKind,
     rule::Rule,
     verification::Verification,
 };

@@ -5,7 +5,10 @@ mod judge;
 
 use std::{fmt, sync::Arc};
 
-use super::{Answer, CertificateSet, RejectionKind, matcher::Matcher, thumbprint_set::ThumbprintSet};
+use super::{
+    Answer, CertificateSet, RejectionKind, matcher::Matcher, rule_name::RuleName,
+    thumbprint_set::ThumbprintSet,
+};
 #[cfg(feature = "trust")]
 use super::{IssuerPins, TrustAnchors};
 use crate::certificate::{Certificate, Timestamp};
@@ -53,20 +56,6 @@ use crate::certificate::{Certificate, Timestamp};
 /// ```
 #[derive(Clone)]
 pub struct Rule(Kind);
-
-/// Name of a custom rule. One thin pointer: a rejection is two words and does not allocate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RuleName(Arc<Arc<str>>);
-
-impl RuleName {
-    pub(super) fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(Arc::new(name.into()))
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 type Custom = dyn Fn(&Certificate, Timestamp) -> Answer + Send + Sync;
 

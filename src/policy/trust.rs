@@ -4,8 +4,8 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
     Answer, RejectionKind,
-    answer::RuleResult,
     chain::{self, ChainVerdict, Root},
+    rule_result::RuleResult,
     verdict_cache::VerdictCache,
 };
 use crate::{

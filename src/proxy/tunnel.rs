@@ -113,7 +113,7 @@ impl TunnelSlot {
     }
 }
 
-/// The protocol that a request asks to switch to, if the proxy forwards it.
+/// The protocol to which a request switches, if the proxy forwards it.
 pub(super) fn requested_protocol<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
     if request.version() != Version::HTTP_11 || !request.body().is_end_stream() {
         return None;

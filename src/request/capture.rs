@@ -28,7 +28,6 @@ pub struct Capture<S> {
 }
 
 impl<S> Capture<S> {
-    #[cfg_attr(not(feature = "acceptor"), allow(dead_code, reason = "built by acceptors"))]
     pub(crate) fn new(inner: S, presented: Presented, remote: Option<SocketAddr>) -> Self {
         Self { inner, presented, remote }
     }

@@ -17,8 +17,8 @@ pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
     let allowed: fn(&u8) -> bool = match tag {
         UTF8_STRING => |_| true,
         IA5_STRING => u8::is_ascii,
-        NUMERIC_STRING => |octet| octet.is_ascii_digit() || *octet == b' ',
-        PRINTABLE_STRING => |octet| octet.is_ascii_alphanumeric() || b" '()+,-./:=?*@&_".contains(octet),
+        NUMERIC_STRING => |byte| byte.is_ascii_digit() || *byte == b' ',
+        PRINTABLE_STRING => |byte| byte.is_ascii_alphanumeric() || b" '()+,-./:=?*@&_".contains(byte),
         _ => return None,
     };
     if !value.iter().all(allowed) {
@@ -41,7 +41,7 @@ fn prepare(text: &str) -> Option<String> {
 
 /// As [`prepare`], appended to a buffer. False, with unusable bytes appended, where that returns None.
 fn prepare_into(bytes: &mut Vec<u8>, text: &str) -> bool {
-    if text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ') {
+    if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         let start = bytes.len();
         squeeze_into(bytes, text);
         bytes[start..].make_ascii_lowercase();
@@ -161,7 +161,7 @@ pub(crate) fn same_text(one: &str, other: &str) -> bool {
 
 /// Returns true if only case needs folding, as in most texts: compared without an allocation.
 fn is_simple(text: &str) -> bool {
-    text.bytes().all(|octet| octet.is_ascii_graphic())
+    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Returns true if a text can be folded, so that "not equal" is certain.

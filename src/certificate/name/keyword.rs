@@ -1,12 +1,12 @@
 //! Attribute types and their keywords.
 
-/// Attribute types by the content octets of their object identifiers: 2.5.4.3, .6, .10 and .11.
+/// Attribute types by the content bytes of their object identifiers: 2.5.4.3, .6, .10 and .11.
 pub(super) const COMMON_NAME: &[u8] = &[85, 4, 3];
 pub(super) const COUNTRY: &[u8] = &[85, 4, 6];
 pub(super) const ORGANIZATION: &[u8] = &[85, 4, 10];
 pub(super) const ORGANIZATIONAL_UNIT: &[u8] = &[85, 4, 11];
 
-/// Object identifier (content octets), the printed keyword, and further keywords that parse: those of RFC 4514 and RFC 4519,
+/// Object identifier (content bytes), the printed keyword, and further keywords that parse: those of RFC 4514 and RFC 4519,
 /// .NET (`S`, `E`, `G`, `SN`, `T`) and openssl.
 const KEYWORDS: &[(&[u8], &str, &[&str])] = &[
     (COMMON_NAME, "CN", &["commonName"]),

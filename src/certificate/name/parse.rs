@@ -40,7 +40,7 @@ impl fmt::Display for NameParseError {
 
 impl std::error::Error for NameParseError {}
 
-/// One attribute: its type as content octets, and its value as a DER element.
+/// One attribute: its type as content bytes, and its value as a DER element.
 type Pair = (Vec<u8>, Vec<u8>);
 
 pub(super) fn parse(text: &str) -> Result<DistinguishedName, NameParseError> {
@@ -164,12 +164,12 @@ impl<'a> Parser<'a> {
         if length == 0 || !length.is_multiple_of(2) {
             return Err(self.error("expected pairs of hex digits after '#'"));
         }
-        let octets = digits
+        let bytes = digits
             .chunks(2)
             .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
             .collect();
         self.at += length;
-        Ok(octets)
+        Ok(bytes)
     }
 
     /// .NET's form, in which a quote is doubled; RFC 2253's backslash is accepted too.
@@ -223,12 +223,12 @@ impl<'a> Parser<'a> {
         self.utf8(value)
     }
 
-    /// The escape after a backslash: a special character, or two hex digits for one octet.
+    /// The escape after a backslash: a special character, or two hex digits for one byte.
     fn escaped(&mut self, value: &mut Vec<u8>) -> Result<(), NameParseError> {
-        let pair = self.rest().get(..2).filter(|pair| pair.bytes().all(|octet| octet.is_ascii_hexdigit()));
-        if let Some(octet) = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+        let pair = self.rest().get(..2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if let Some(byte) = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
             self.at += 2;
-            value.push(octet);
+            value.push(byte);
             return Ok(());
         }
         match self.next() {
@@ -241,7 +241,7 @@ impl<'a> Parser<'a> {
     }
 
     fn utf8(&self, value: Vec<u8>) -> Result<String, NameParseError> {
-        String::from_utf8(value).map_err(|_| self.error("the escaped octets are not UTF-8"))
+        String::from_utf8(value).map_err(|_| self.error("the escaped bytes are not UTF-8"))
     }
 }
 
@@ -268,7 +268,7 @@ pub(super) fn der_element(tag: u32, content: &[u8]) -> Vec<u8> {
         element.push(content.len() as u8);
     } else {
         let length = content.len().to_be_bytes();
-        let significant = &length[length.iter().position(|octet| *octet != 0).unwrap_or(0)..];
+        let significant = &length[length.iter().position(|byte| *byte != 0).unwrap_or(0)..];
         element.push(0x80 | significant.len() as u8);
         element.extend(significant);
     }

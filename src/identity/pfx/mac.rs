@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_password_opens_with_the_empty_one_and_with_no_other() {
+    fn file_without_password_opens_with_the_empty_one_only() {
         let limits = PfxLimits::default();
         let fails = |pfx: &[u8], password, limits| read(pfx, password, limits).err().unwrap();
         let (none, empty) = (file(&[]), file(&[0, 0]));

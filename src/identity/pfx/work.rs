@@ -37,7 +37,7 @@ impl Work<'_> {
 }
 
 /// Returns the iteration counts inside of a decrypted part, which can contain encrypted keys.
-pub(super) fn hidden(contents: &[u8]) -> Outcome<u64> {
+pub(super) fn hidden(contents: &[u8]) -> Parsed<u64> {
     // The result of a wrong password does not begin like bags, and nothing inside it is derived.
     if contents.first() != Some(&0x30) {
         return Ok(0);
@@ -76,10 +76,10 @@ struct Outline<'a> {
     file: &'a [u8],
 }
 
-type Outcome<T> = Result<T, IdentityError>;
+type Parsed<T> = Result<T, IdentityError>;
 
 impl<'a> Outline<'a> {
-    fn work(&self) -> Outcome<Work<'a>> {
+    fn work(&self) -> Parsed<Work<'a>> {
         let (after, pfx) = self.sequence(self.file, "the file")?;
         if !after.is_empty() {
             return Err(self.malformed(after, "bytes after the file's end"));
@@ -93,11 +93,11 @@ impl<'a> Outline<'a> {
         }
         let mut iterations = 0_u64;
         let mut safes = Vec::new();
-        let (_, elements) = self.sequence(self.octets(content)?, "the authenticated safe")?;
+        let (_, elements) = self.sequence(self.octet_string(content)?, "the authenticated safe")?;
         for safe in self.elements(elements)? {
             let (content_type, content) = self.typed(safe)?;
             let (work, safe) = match content_type {
-                DATA => (self.bags(self.octets(content)?)?, Safe::Plain(safe)),
+                DATA => (self.bags(self.octet_string(content)?)?, Safe::Plain(safe)),
                 ENCRYPTED_DATA => {
                     let (work, part) = self.encrypted_data(content)?;
                     (work, part.map_or(Safe::Plain(safe), Safe::Encrypted))
@@ -115,7 +115,7 @@ impl<'a> Outline<'a> {
     }
 
     /// MacData: digest, salt, iterations (1 if left out).
-    fn mac(&self, mac: &'a [u8]) -> Outcome<u64> {
+    fn mac(&self, mac: &'a [u8]) -> Parsed<u64> {
         let (_, mac) = self.sequence(mac, "the MAC")?;
         let (rest, _digest) = self.any(mac, "the MAC's digest")?;
         let (rest, _salt) = self.any(rest, "the MAC's salt")?;
@@ -123,7 +123,7 @@ impl<'a> Outline<'a> {
     }
 
     /// EncryptedData: version, then content type, algorithm, content.
-    fn encrypted_data(&self, content: &'a [u8]) -> Outcome<(u64, Option<Encrypted<'a>>)> {
+    fn encrypted_data(&self, content: &'a [u8]) -> Parsed<(u64, Option<Encrypted<'a>>)> {
         let (_, data) = self.sequence(content, "encrypted data")?;
         let (rest, _version) = self.any(data, "encrypted data's version")?;
         let (_, info) = self.sequence(rest, "encrypted content")?;
@@ -138,26 +138,26 @@ impl<'a> Outline<'a> {
     }
 
     /// Creates a part encrypted by the algorithm of `identifier`.
-    fn encrypted(&self, identifier: &'a [u8], content: &'a [u8]) -> Outcome<Encrypted<'a>> {
+    fn encrypted(&self, identifier: &'a [u8], content: &'a [u8]) -> Parsed<Encrypted<'a>> {
         let (parameters, oid) = self.any(identifier, "an encryption algorithm's name")?;
         let legacy = if oid.data == PBES2 { None } else { Some(self.salt_and_iterations(parameters)?) };
         Ok(Encrypted { algorithm: oid.data, parameters, legacy, content })
     }
 
     /// EncryptedPrivateKeyInfo: algorithm, content.
-    fn key(&self) -> Outcome<(u64, Encrypted<'a>)> {
+    fn key(&self) -> Parsed<(u64, Encrypted<'a>)> {
         let (after, key) = self.sequence(self.file, "the encrypted key")?;
         if !after.is_empty() {
             return Err(self.malformed(after, "bytes after the key's end"));
         }
         let work = self.algorithm(key)?;
         let (content, identifier) = self.sequence(key, "an encryption algorithm")?;
-        let content = self.octets(content)?;
+        let content = self.octet_string(content)?;
         Ok((work, self.encrypted(identifier, content)?))
     }
 
     /// SafeContents: the shrouded key bags and secrets among its bags.
-    fn bags(&self, contents: &'a [u8]) -> Outcome<u64> {
+    fn bags(&self, contents: &'a [u8]) -> Parsed<u64> {
         let (_, bags) = self.sequence(contents, "the bags")?;
         let mut iterations = 0_u64;
         for bag in self.elements(bags)? {
@@ -175,7 +175,7 @@ impl<'a> Outline<'a> {
     }
 
     /// AlgorithmIdentifier of an encryption: PBES2, or PKCS#12's own with (salt, iterations).
-    fn algorithm(&self, input: &'a [u8]) -> Outcome<u64> {
+    fn algorithm(&self, input: &'a [u8]) -> Parsed<u64> {
         let (_, algorithm) = self.sequence(input, "an encryption algorithm")?;
         let (parameters, oid) = self.any(algorithm, "an encryption algorithm's name")?;
         if oid.data != PBES2 {
@@ -200,21 +200,21 @@ impl<'a> Outline<'a> {
     }
 
     /// The parameters of PKCS#12's own encryptions.
-    fn salt_and_iterations(&self, parameters: &'a [u8]) -> Outcome<(&'a [u8], u64)> {
+    fn salt_and_iterations(&self, parameters: &'a [u8]) -> Parsed<(&'a [u8], u64)> {
         let (_, parameters) = self.sequence(parameters, "an encryption algorithm's parameters")?;
         let (rest, salt) = self.any(parameters, "the salt")?;
         Ok((salt.data, self.integer(rest)?.1))
     }
 
     /// A SEQUENCE of an object identifier and an explicitly tagged value.
-    fn typed(&self, element: &'a [u8]) -> Outcome<(&'a [u8], &'a [u8])> {
+    fn typed(&self, element: &'a [u8]) -> Parsed<(&'a [u8], &'a [u8])> {
         let (rest, oid) = self.any(element, "a content type")?;
         let (_, value) = self.any(rest, "a content")?;
         Ok((oid.data, value.data))
     }
 
     /// The contents of the SEQUENCEs that follow one another.
-    fn elements(&self, mut input: &'a [u8]) -> Outcome<Vec<&'a [u8]>> {
+    fn elements(&self, mut input: &'a [u8]) -> Parsed<Vec<&'a [u8]>> {
         let mut elements = Vec::new();
         while !input.is_empty() {
             let (rest, element) = self.sequence(input, "an element")?;
@@ -224,7 +224,7 @@ impl<'a> Outline<'a> {
         Ok(elements)
     }
 
-    fn octets(&self, input: &'a [u8]) -> Outcome<&'a [u8]> {
+    fn octet_string(&self, input: &'a [u8]) -> Parsed<&'a [u8]> {
         let (_, element) = self.any(input, "an octet string")?;
         if element.tag() != Tag::OctetString {
             return Err(self.malformed(input, "expected an OCTET STRING"));
@@ -232,23 +232,23 @@ impl<'a> Outline<'a> {
         Ok(element.data)
     }
 
-    fn integer(&self, input: &'a [u8]) -> Outcome<(&'a [u8], u64)> {
+    fn integer(&self, input: &'a [u8]) -> Parsed<(&'a [u8], u64)> {
         let (rest, element) = self.any(input, "a number")?;
         if element.tag() != Tag::Integer || element.data.first().is_none_or(|first| first & 0x80 != 0) {
             return Err(self.malformed(input, "expected a non-negative INTEGER"));
         }
-        let significant = element.data.iter().skip_while(|octet| **octet == 0);
+        let significant = element.data.iter().skip_while(|byte| **byte == 0);
         let value =
             significant.fold(
                 0_u64,
-                |value, octet| {
-                    if value >> 56 != 0 { u64::MAX } else { value << 8 | u64::from(*octet) }
+                |value, byte| {
+                    if value >> 56 != 0 { u64::MAX } else { value << 8 | u64::from(*byte) }
                 },
             );
         Ok((rest, value))
     }
 
-    fn sequence(&self, input: &'a [u8], what: &str) -> Outcome<(&'a [u8], &'a [u8])> {
+    fn sequence(&self, input: &'a [u8], what: &str) -> Parsed<(&'a [u8], &'a [u8])> {
         if input.starts_with(b"-----BEGIN") {
             return Err(self.malformed(
                 input,
@@ -262,7 +262,7 @@ impl<'a> Outline<'a> {
         Ok((rest, element.data))
     }
 
-    fn any(&self, input: &'a [u8], what: &str) -> Outcome<(&'a [u8], Any<'a>)> {
+    fn any(&self, input: &'a [u8], what: &str) -> Parsed<(&'a [u8], Any<'a>)> {
         Any::from_der(input).map_err(|_| {
             if input.get(1) == Some(&0x80) {
                 let indefinite =

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_behind_pem_that_is_not_pem_is_an_error() {
+    fn certificate_behind_text_that_is_not_pem_is_an_error() {
         let units = |unit: fn(u16) -> [u8; 2]| GOOD.encode_utf16().flat_map(unit).collect::<Vec<_>>();
         let [le, be] = [units(u16::to_le_bytes), units(u16::to_be_bytes)];
         let der = b"\x30\x82\x01\x0a\x30\x81\xb1\xa0\x03\x02\x01\x02AAAA".to_vec();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_joined_files_are_read_over() {
+    fn marks_of_joined_files_are_ignored() {
         let marked = [MARK, GOOD.as_bytes()].concat();
         let commented = [MARK, b"# b\n", GOOD.as_bytes()].concat();
         let lines =
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_only_like_a_border_is_an_error_and_is_not_repeated() {
+    fn line_that_resembles_a_border_is_an_error_that_does_not_repeat_it() {
         for border in [
             "----BEGIN CERTIFICATE-----",
             "-----BEGIN CERTIFICATE----",
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_indentation_are_read_over() {
+    fn comments_and_indentation_are_ignored() {
         let comments = [
             "# Autorit\u{e9} de d\u{e9}mo ----BEGIN?",
             "# -----BEGIN CERTIFICATE-----",
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_file_has_nothing_but_certificates() {
+    fn ca_file_contains_certificates_only() {
         for (label, expected) in [
             ("CERTIFICATE", None),
             ("X509 CERTIFICATE", None),

@@ -13,7 +13,7 @@ use crate::{
 
 /// Settings of an [`IdentityLayer`](super::IdentityLayer).
 #[derive(Debug, Clone)]
-pub(super) struct Route {
+pub(super) struct IdentitySettings {
     pub(super) choice: Choice,
     pub(super) trust: Option<Shared<UpstreamTrust>>,
     pub(super) http1_only: bool,
@@ -38,7 +38,7 @@ type Choose = dyn Fn(&HeaderMap, &Extensions) -> Option<IdentityReference> + Sen
 /// Extension with which the layer passes its choice to the client.
 #[derive(Debug, Clone)]
 pub(super) struct Dispatch {
-    route: Arc<Route>,
+    settings: Arc<IdentitySettings>,
     /// The result of a choice by request.
     chosen: Option<IdentityReference>,
     /// The request's identity, in place of the route's.
@@ -49,16 +49,16 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     /// Removes the choices in a request's extensions, and chooses a reference if the route chooses by request.
-    pub(super) fn of<B>(route: Arc<Route>, request: &mut Request<B>) -> Self {
+    pub(super) fn of<B>(settings: Arc<IdentitySettings>, request: &mut Request<B>) -> Self {
         let own = request.extensions_mut().remove::<RequestIdentity>();
-        let chosen = match &route.choice {
+        let chosen = match &settings.choice {
             Choice::Referred { reference: Reference::Chosen(choose), .. } if own.is_none() => {
                 choose(request.headers(), request.extensions())
             }
             _ => None,
         };
         let own_trust = request.extensions_mut().remove::<RequestTrust>();
-        Self { route, chosen, own, own_trust }
+        Self { settings, chosen, own, own_trust }
     }
 
     /// Returns the current identity; Ok(None) for anonymity.
@@ -66,7 +66,7 @@ impl Dispatch {
         if let Some(RequestIdentity(identity)) = &self.own {
             return identity.clone().map(Some).ok_or(ClientErrorKind::UnknownIdentity);
         }
-        match &self.route.choice {
+        match &self.settings.choice {
             Choice::Anonymous => Ok(None),
             Choice::Shared(identity) => Ok(Some(ClientIdentity::clone(&identity.load()))),
             Choice::Referred { identities, reference } => {
@@ -84,16 +84,16 @@ impl Dispatch {
     pub(super) fn trust(&self) -> Option<UpstreamTrust> {
         match &self.own_trust {
             Some(own) => Some(own.current()),
-            None => self.route.trust.as_ref().map(|trust| UpstreamTrust::clone(&trust.load())),
+            None => self.settings.trust.as_ref().map(|trust| UpstreamTrust::clone(&trust.load())),
         }
     }
 
     pub(super) fn http1_only(&self) -> bool {
-        self.route.http1_only
+        self.settings.http1_only
     }
 
     pub(super) fn allows_missing_close_notify(&self) -> bool {
-        self.route.allows_missing_close_notify
+        self.settings.allows_missing_close_notify
     }
 }
 

@@ -7,7 +7,7 @@ use http::{Extensions, HeaderMap, Request};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::choice::{Choice, Dispatch, Reference, Route};
+use super::choice::{Choice, Dispatch, IdentitySettings, Reference};
 use crate::{
     identity::{ClientIdentity, IdentityReference, ResolveIdentity},
     outbound::UpstreamTrust,
@@ -44,7 +44,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct IdentityLayer {
-    route: Route,
+    settings: IdentitySettings,
 }
 
 impl IdentityLayer {
@@ -142,22 +142,23 @@ impl IdentityLayer {
     }
 
     fn with_choice(choice: Choice) -> Self {
-        let route = Route { choice, trust: None, http1_only: false, allows_missing_close_notify: false };
-        Self { route }
+        let settings =
+            IdentitySettings { choice, trust: None, http1_only: false, allows_missing_close_notify: false };
+        Self { settings }
     }
 
     /// The trust of the route: an [`UpstreamTrust`] or a [`Shared<UpstreamTrust>`](crate::Shared). Default: the client's.
     /// A [`RequestTrust`](super::RequestTrust) replaces it.
     #[must_use]
     pub fn with_trust(mut self, trust: impl Into<Shared<UpstreamTrust>>) -> Self {
-        self.route.trust = Some(trust.into());
+        self.settings.trust = Some(trust.into());
         self
     }
 
     /// Uses HTTP/1.1 even if the upstream offers HTTP/2. Default: the version that the upstream prefers.
     #[must_use]
     pub fn only_http1(mut self) -> Self {
-        self.route.http1_only = true;
+        self.settings.http1_only = true;
         self
     }
 
@@ -170,7 +171,7 @@ impl IdentityLayer {
     /// connection is the end in any case.
     #[must_use]
     pub fn allow_missing_close_notify(mut self) -> Self {
-        self.route.allows_missing_close_notify = true;
+        self.settings.allows_missing_close_notify = true;
         self
     }
 }
@@ -179,7 +180,7 @@ impl<S> Layer<S> for IdentityLayer {
     type Service = IdentityService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        IdentityService { inner, route: Arc::new(self.route.clone()) }
+        IdentityService { inner, settings: Arc::new(self.settings.clone()) }
     }
 }
 
@@ -195,7 +196,7 @@ impl<S> Layer<S> for IdentityLayer {
 #[derive(Debug, Clone)]
 pub struct IdentityService<S> {
     inner: S,
-    route: Arc<Route>,
+    settings: Arc<IdentitySettings>,
 }
 
 impl<S> IdentityService<S> {
@@ -228,7 +229,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let dispatch = Dispatch::of(self.route.clone(), &mut request);
+        let dispatch = Dispatch::of(self.settings.clone(), &mut request);
         request.extensions_mut().insert(dispatch);
         self.inner.call(request)
     }

@@ -18,7 +18,7 @@ use crate::{
     identity::ClientIdentity,
     outbound::{
         ClientError, ClientErrorKind, MtlsConnectorLayer, UpstreamTrust, UpstreamTrustError,
-        pool::{ConnectionLimit, Connector, Key, Parts, Pool},
+        pool::{ConnectionLimit, Connector, Key, Pool, PoolSettings},
     },
 };
 
@@ -31,10 +31,10 @@ const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
 /// Time without use after which a pool is removed together with its TLS sessions.
 const UNUSED: Duration = Duration::from_secs(600);
 
-type Published<B> = HashMap<Key, Arc<Pool<B>>>;
+type PoolMap<B> = HashMap<Key, Arc<Pool<B>>>;
 
 pub(super) struct Pools<B> {
-    published: ArcSwap<Published<B>>,
+    published: ArcSwap<PoolMap<B>>,
     changing: Mutex<Changing>,
     /// The limit of all connections together.
     total: Option<Arc<ConnectionLimit>>,
@@ -99,7 +99,7 @@ where
     #[cold]
     fn add(self: &Arc<Self>, profile: Profile, settings: &Settings) -> Result<Arc<Pool<B>>, ClientError> {
         let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pools = Published::clone(&self.published.load());
+        let mut pools = PoolMap::clone(&self.published.load());
         if let Some(pool) = pools.get(&profile.key) {
             return Ok(pool.clone());
         }
@@ -112,7 +112,7 @@ where
         let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
         let own_limit = settings.max_connections.map(|most| changing.limit(&profile.key.authority, most));
         let limits = own_limit.into_iter().chain(self.total.clone()).collect();
-        let parts = Parts {
+        let pool_settings = PoolSettings {
             key: profile.key.clone(),
             connector,
             owners,
@@ -120,7 +120,8 @@ where
             identity,
             connect_timeout: settings.connect_timeout,
         };
-        let pool = Pool::new(parts).ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
+        let pool =
+            Pool::new(pool_settings).ok_or_else(|| ClientError::unsent(ClientErrorKind::InvalidUri))?;
         let pool = Arc::new(pool);
         pools.insert(profile.key, pool.clone());
         self.published.store(Arc::new(pools));
@@ -136,7 +137,7 @@ where
         if over.is_empty() {
             return;
         }
-        let mut pools = Published::clone(&pools);
+        let mut pools = PoolMap::clone(&pools);
         pools.retain(|_, pool| !over.iter().any(|over| Arc::ptr_eq(over, pool)));
         // Unpublished before they are closed: a request that found one before counts as in flight.
         self.published.store(Arc::new(pools));

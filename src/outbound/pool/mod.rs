@@ -49,7 +49,7 @@ pub(super) struct Key {
 }
 
 /// Settings of a pool.
-pub(super) struct Parts {
+pub(super) struct PoolSettings {
     pub(super) key: Key,
     pub(super) connector: Connector,
     /// The identity and the trust, which the pool itself must not keep alive.
@@ -62,7 +62,7 @@ pub(super) struct Parts {
 }
 
 pub(super) struct Pool<B> {
-    parts: Parts,
+    settings: PoolSettings,
     /// The URI to connect to.
     uri: Uri,
     /// The Host field of requests without one.
@@ -115,9 +115,9 @@ type AttemptResult = watch::Receiver<Option<Result<(), Arc<ClientError>>>>;
 
 impl<B> Pool<B> {
     /// Returns None if the authority is not valid in a URI or header.
-    pub(super) fn new(parts: Parts) -> Option<Self> {
-        let authority = &parts.key.authority;
-        let (scheme, default_port) = if parts.key.trust.is_some() { ("https", 443) } else { ("http", 80) };
+    pub(super) fn new(settings: PoolSettings) -> Option<Self> {
+        let authority = &settings.key.authority;
+        let (scheme, default_port) = if settings.key.trust.is_some() { ("https", 443) } else { ("http", 80) };
         let uri =
             Uri::builder().scheme(scheme).authority(authority.clone()).path_and_query("/").build().ok()?;
         let host = match authority.port_u16() {
@@ -125,7 +125,7 @@ impl<B> Pool<B> {
             _ => authority.as_str(),
         };
         let host = HeaderValue::from_str(host).ok()?;
-        let meters = Arc::new(Meters::new(&parts.identity, authority.as_str()));
+        let meters = Arc::new(Meters::new(&settings.identity, authority.as_str()));
         let state = State {
             idle: Vec::new(),
             shared: Vec::new(),
@@ -138,7 +138,7 @@ impl<B> Pool<B> {
         };
         let force_close = Arc::new(ForceClose::new());
         Some(Self {
-            parts,
+            settings,
             uri,
             host,
             state: Mutex::new(state),
@@ -149,12 +149,12 @@ impl<B> Pool<B> {
     }
 
     pub(super) fn key(&self) -> &Key {
-        &self.parts.key
+        &self.settings.key
     }
 
     /// Returns true if connections to the upstream are limited.
     pub(super) fn is_limited(&self) -> bool {
-        !self.parts.limits.is_empty()
+        !self.settings.limits.is_empty()
     }
 
     /// Returns true if no connection is open.
@@ -164,14 +164,16 @@ impl<B> Pool<B> {
 
     /// Returns true if a limit allows no further connection.
     pub(super) fn is_full(&self) -> bool {
-        self.parts.limits.iter().any(|limit| limit.is_full())
+        self.settings.limits.iter().any(|limit| limit.is_full())
     }
 
     /// Returns true if both pools share a limit that is reached.
     pub(super) fn contends_with(&self, other: &Self) -> bool {
-        let is_shared =
-            |limit: &Arc<ConnectionLimit>| other.parts.limits.iter().any(|others| Arc::ptr_eq(limit, others));
-        self.key() != other.key() && self.parts.limits.iter().any(|limit| limit.is_full() && is_shared(limit))
+        let is_shared = |limit: &Arc<ConnectionLimit>| {
+            other.settings.limits.iter().any(|others| Arc::ptr_eq(limit, others))
+        };
+        self.key() != other.key()
+            && self.settings.limits.iter().any(|limit| limit.is_full() && is_shared(limit))
     }
 
     /// Counts a request that failed.
@@ -186,7 +188,7 @@ impl<B> Pool<B> {
 
     /// Returns true if clones of the identity and the trust are left.
     pub(super) fn has_owners(&self) -> bool {
-        self.parts.owners.iter().all(|owner| owner.strong_count() > 0)
+        self.settings.owners.iter().all(|owner| owner.strong_count() > 0)
     }
 
     /// Closes connections that have been idle for `idle`. Returns true if none is left and no request used the pool for
@@ -282,7 +284,7 @@ where
         let is_owed = |limit: &Arc<ConnectionLimit>| {
             limit.is_awaited() && (limit.is_starving() || !self.availability.is_awaited())
         };
-        if self.parts.limits.iter().any(is_owed) {
+        if self.settings.limits.iter().any(is_owed) {
             // The permit goes to another pool, which has no connection or more waiting requests.
             return;
         }

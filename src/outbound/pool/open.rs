@@ -87,7 +87,7 @@ where
                 // The shared attempt timed out; ours has not.
                 Some(Err(error))
                     if error.kind() == ClientErrorKind::TooManyConnections
-                        && since.elapsed() < self.parts.connect_timeout => {}
+                        && since.elapsed() < self.settings.connect_timeout => {}
                 Some(Err(error)) => return Err(ClientError::shared(error)),
                 None => return Err(ClientError::unsent(ClientErrorKind::Unreachable)),
             }
@@ -160,11 +160,12 @@ where
 
     async fn open(&self) -> Result<Opened<B>, ClientError> {
         let mut permits = Vec::new();
-        for limit in &self.parts.limits {
+        for limit in &self.settings.limits {
             let permit = match limit.try_acquire() {
                 Some(permit) => Some(permit),
                 None => {
-                    let Ok(permit) = timeout(self.parts.connect_timeout, limit.acquire(&self.meters)).await
+                    let Ok(permit) =
+                        timeout(self.settings.connect_timeout, limit.acquire(&self.meters)).await
                     else {
                         return Err(ClientError::unsent(ClientErrorKind::TooManyConnections));
                     };
@@ -174,7 +175,7 @@ where
             permits.extend(permit);
         }
         let guard = ConnectionGuard::new(self.meters.clone(), self.force_close.clone(), permits);
-        let opened = self.parts.connector.open(self.uri.clone(), guard, &self.availability).await?;
+        let opened = self.settings.connector.open(self.uri.clone(), guard, &self.availability).await?;
         self.state().protocol = match opened {
             Opened::Http1(_) => Protocol::Http1,
             Opened::Http2(_) => Protocol::Http2,

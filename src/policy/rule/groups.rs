@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Kind, Rule, RuleName};
+use super::{Kind, Rule};
 use crate::{
     certificate::{Certificate, Timestamp},
-    policy::Answer,
+    policy::{Answer, rule_name::RuleName},
 };
 
 impl Rule {

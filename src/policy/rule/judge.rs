@@ -3,7 +3,7 @@
 use super::{Kind, Rule};
 use crate::{
     certificate::{Certificate, Thumbprint, Timestamp},
-    policy::{Answer, RejectionKind, answer::RuleResult, matcher::Matcher},
+    policy::{Answer, RejectionKind, matcher::Matcher, rule_result::RuleResult},
 };
 
 impl Rule {
