@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 /// A byte range of the source text.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 #[derive(Debug, Clone)]
-pub(super) struct Expr {
-    pub(super) kind: ExprKind,
-    pub(super) span: Span,
+pub(crate) struct Expr {
+    pub(crate) kind: ExprKind,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum ExprKind {
+pub(crate) enum ExprKind {
     Null,
     Bool(bool),
     Int(i32),
@@ -45,7 +45,7 @@ pub(super) enum ExprKind {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     Text(String),
     Expression(Expr),
 }
@@ -62,16 +62,16 @@ pub(crate) enum Comparison {
 
 /// A type name in the source: `string`, `Dictionary<string, int>`, `string[]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TypeName {
-    pub(super) name: String,
-    pub(super) arguments: Vec<Self>,
-    pub(super) is_array: bool,
-    pub(super) span: Span,
+pub(crate) struct TypeName {
+    pub(crate) name: String,
+    pub(crate) arguments: Vec<Self>,
+    pub(crate) is_array: bool,
+    pub(crate) span: Span,
 }
 
 /// A statement of `@{ ... }`.
 #[derive(Debug, Clone)]
-pub(super) enum Stmt {
+pub(crate) enum Stmt {
     /// A statement that could not be parsed, with the names that it appears to declare.
     Invalid(Vec<String>),
     Declare {
@@ -95,7 +95,7 @@ pub(super) enum Stmt {
 
 /// A whole expression: `@(...)` or `@{...}`.
 #[derive(Debug, Clone)]
-pub(super) enum SyntaxTree {
+pub(crate) enum SyntaxTree {
     Expression(Expr),
     Block(Vec<Stmt>, Span),
 }
