@@ -177,9 +177,9 @@ mod facts;
 #[cfg(feature = "proxy")]
 mod forwarding_layer;
 mod future;
+mod guard;
 mod layer;
 mod program;
-mod reach;
 mod reader;
 mod report;
 mod run;

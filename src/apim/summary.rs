@@ -5,10 +5,8 @@ use http::Uri;
 use super::{
     decision::ChosenIdentity,
     error::Position,
-    expression::{Constant, Kind},
-    program::{Action, CertificateKey, CertificateReference, IdentitySource, Program, Template},
+    program::{Action, CertificateKey, CertificateReference, Program},
 };
-use crate::certificate::Thumbprint;
 
 /// Static properties of a [`Document`](super::Document), for checking it against a configuration before it serves.
 ///
@@ -90,7 +88,7 @@ impl DocumentSummary {
         let mut summary = Self {
             uses_certificate: program.used.certificate,
             uses_trust: program.used.trust,
-            proves_certificate: program.proves,
+            proves_certificate: program.is_guarded,
             is_anchored: program.is_anchored,
             chooses_backend: false,
             chooses_identity: false,
@@ -99,13 +97,12 @@ impl DocumentSummary {
                 .iter()
                 .map(|found| (found.key.to_identity(), found.position))
                 .collect(),
-            possible_certificates: Vec::new(),
+            possible_certificates: program.possible_certificates.clone(),
             backends: Vec::new(),
             base_urls: Vec::new(),
             unresolved_base,
         };
         program.visit(&mut |step| summary.add(&step.action, step.location.position));
-        summary.possible_certificates = possible_certificates(program);
         summary
     }
 
@@ -134,32 +131,4 @@ impl CertificateKey {
             Self::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
         }
     }
-}
-
-/// Every text literal, if an expression chooses an identity.
-fn possible_certificates(program: &Program) -> Vec<ChosenIdentity> {
-    let (mut has_expression, mut found) = (false, Vec::new());
-    program.visit(&mut |step| {
-        let mut add = |text: &str| {
-            found.push(match text.parse::<Thumbprint>() {
-                Ok(thumbprint) => ChosenIdentity::Thumbprint(thumbprint),
-                Err(_) => ChosenIdentity::Id(text.into()),
-            });
-        };
-        match &step.action {
-            Action::Authenticate(IdentitySource::Id(_) | IdentitySource::Thumbprint(_)) => {
-                has_expression = true
-            }
-            Action::Variable(_, Template::Literal(text)) => add(text),
-            _ => {}
-        }
-        for (expression, _) in step.expressions() {
-            expression.root.visit(&mut |node| {
-                if let Kind::Constant(Constant::Text(text)) = &node.kind {
-                    add(text);
-                }
-            });
-        }
-    });
-    if has_expression { found } else { Vec::new() }
 }

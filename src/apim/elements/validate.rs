@@ -116,14 +116,11 @@ impl Validation {
 }
 
 impl Validation {
-    /// Returns true if a self-made certificate always fails.
+    /// Returns true if a self-made certificate always fails: by its chain, or by a thumbprint in each identity.
     pub(crate) fn proves(&self) -> bool {
-        self.trust || self.identities.as_ref().is_some_and(|identities| prove(identities))
-    }
-
-    /// Returns true if it requires more than any certificate.
-    pub(crate) fn has_requirements(&self) -> bool {
-        self.trust || self.not_before || self.not_after || self.identities.is_some()
+        let has_thumbprint =
+            |identity: &AllowedIdentity| identity.claims.iter().any(|claim| claim.name == "thumbprint");
+        self.trust || self.identities.as_ref().is_some_and(|identities| identities.iter().all(has_thumbprint))
     }
 }
 
@@ -234,9 +231,6 @@ impl Compiler<'_> {
         used.certificate = true;
         used.trust |= trust;
         used.revocation |= revocation == Some(true);
-        if !ignore_error {
-            self.analysis.judged.certificate = true;
-        }
         Some(Action::Validate(Box::new(validation)))
     }
 
@@ -329,14 +323,4 @@ impl Compiler<'_> {
         };
         Some(IdentityClaim { name, value, matcher })
     }
-}
-
-/// Returns true if every identity has a claim that a self-made certificate cannot match.
-fn prove(identities: &[AllowedIdentity]) -> bool {
-    identities.iter().all(|identity| {
-        identity
-            .claims
-            .iter()
-            .any(|claim| matches!(claim.name, "thumbprint" | "issuer-thumbprint" | "issuer-certificate-id"))
-    })
 }

@@ -20,8 +20,7 @@ pub(crate) use self::{
     ast::{Comparison, Expr, ExprKind, Segment, Stmt, SyntaxTree},
     check::{Dependencies, Scope},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, trust_failure},
-    node::{CertificateText, Constant, Function, Kind, Node, RequestText, SourceRange, Statement},
-    text::Case,
+    node::{Constant, Function, Kind, Node},
     ty::{Base, Type},
     value::{Fault, Value},
 };
@@ -37,8 +36,6 @@ pub(crate) struct Expression {
     pub(crate) source: Arc<str>,
     /// Variables that are read without a default, with their positions.
     pub(crate) variables: Vec<(Arc<str>, super::error::Position)>,
-    /// All variables that are read.
-    pub(crate) reads: Vec<Arc<str>>,
 }
 
 impl Expression {
@@ -109,7 +106,6 @@ pub(crate) fn compile(
         dependencies: checker.dependencies,
         source: text.value.as_str().into(),
         variables,
-        reads: checker.reads,
     })
 }
 

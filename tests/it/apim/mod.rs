@@ -2,15 +2,17 @@
 #![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
 
 mod backends;
-mod choice;
+
 mod convert;
 mod corpus;
 mod explain;
 mod fuzz;
+mod guard;
 mod load;
 mod middleware;
 mod proof;
 mod request;
+mod selection;
 mod shadow;
 mod snippets;
 mod texts;

@@ -1,0 +1,275 @@
+//! The guard rule: callers must not choose the identity or the URL towards backends, and a certificate proves nothing
+//! before a guard.
+//!
+//! The rule is judged on the composition: `<inbound>` with the base document in place of `<base />`. An expression in
+//! `certificate-id`, `thumbprint` or `base-url` is
+//! - *finite* if all its values are literals of the composition: through `?:`, `??`, blocks, and variables, which have
+//!   the values of all `set-variable` of that name. It is allowed, with a warning if the caller selects before a guard;
+//! - *guarded* if it reads only `context.Request.Certificate` and literals, after a guard;
+//! - an error otherwise.
+//!
+//! The [`recognizer`] defines guards. A document with a guard proves certificates. One without a guard proves nothing,
+//! even if a rule in a branch would.
+
+mod inputs;
+mod null_test;
+mod recognizer;
+mod syntax;
+
+use std::sync::Arc;
+
+use self::{
+    inputs::{Inputs, Reads, Settings},
+    recognizer::{guard_when, is_guard},
+};
+pub(crate) use self::{null_test::warn_of_missing_null_test, recognizer::GUARD};
+use super::{
+    backend::base_url,
+    decision::ChosenIdentity,
+    error::{Findings, Position, short},
+    expression::Expression,
+    program::{Action, BackendTarget, Choose, Condition, IdentitySource, Program, Step},
+};
+use crate::certificate::Thumbprint;
+
+/// Result of the rule for a composition.
+#[derive(Debug)]
+pub(crate) struct Ruling {
+    /// True if a guard precedes the end of `<inbound>`.
+    pub(crate) has_guard: bool,
+    /// The first rule that admits or rejects by the certificate.
+    pub(crate) judged_at: Option<Position>,
+    /// True if identity or URL depend on an expression or a condition.
+    pub(crate) is_conditional: bool,
+    /// All values of finite expressions for identities.
+    pub(crate) possible_certificates: Vec<ChosenIdentity>,
+}
+
+/// Judges a document, and reports selections that are not allowed.
+pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
+    let mut composition = Composition::default();
+    composition.steps(&program.inbound, Place::default());
+    composition.settings.resolve();
+    let possible_certificates = composition.judge_selections(findings);
+    let reads_certificate = |rule: &&Rule<'_>| composition.settings.inputs_of(&rule.reads).certificate;
+    Ruling {
+        has_guard: composition.is_guarded,
+        judged_at: composition.rules.iter().find(reads_certificate).map(|rule| rule.position),
+        is_conditional: composition.is_conditional,
+        possible_certificates,
+    }
+}
+
+/// The place of elements in the composition.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    is_nested: bool,
+    /// Inputs that the enclosing conditions read themselves.
+    conditions: Inputs,
+    /// Position of the `<base />` that includes the elements.
+    base: Option<Position>,
+}
+
+/// A condition that decides about a rejection, or a validation.
+#[derive(Debug)]
+struct Rule<'p> {
+    position: Position,
+    reads: Reads<'p>,
+}
+
+/// An expression for identity or URL.
+#[derive(Debug)]
+struct Selection<'p> {
+    attribute: SelectedBy,
+    position: Position,
+    expression: &'p Expression,
+    place: Place,
+    is_guarded: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SelectedBy {
+    CertificateId,
+    Thumbprint,
+    BaseUrl,
+}
+
+/// The elements of `<inbound>` that the rule concerns.
+#[derive(Debug, Default)]
+struct Composition<'p> {
+    settings: Settings<'p>,
+    rules: Vec<Rule<'p>>,
+    selections: Vec<Selection<'p>>,
+    is_conditional: bool,
+    /// True after a guard.
+    is_guarded: bool,
+    /// Base documents that were included. A second inclusion changes nothing, since no guard is lost.
+    included: Vec<*const Program>,
+}
+
+impl<'p> Composition<'p> {
+    fn steps(&mut self, steps: &'p [Step], place: Place) {
+        for step in steps {
+            let position = place.base.unwrap_or(step.location.position);
+            match &step.action {
+                Action::Base(base) if !self.included.contains(&Arc::as_ptr(base)) => {
+                    self.included.push(Arc::as_ptr(base));
+                    self.steps(&base.inbound, Place { base: Some(position), ..place });
+                }
+                Action::Choose(choose) => self.choose(choose, place),
+                Action::Validate(validation) => {
+                    // Without `ignore-error` it rejects; with it, its success admits what it does not prove.
+                    if !validation.ignore_error || !validation.proves() {
+                        let inputs = Inputs { certificate: true, ..Inputs::default() };
+                        self.rules.push(Rule { position, reads: Reads { inputs, ..Reads::default() } });
+                    }
+                    self.is_guarded |= !place.is_nested && is_guard(validation);
+                }
+                Action::Variable(name, value) => {
+                    self.settings.add_variable(name, value, place.conditions);
+                }
+                Action::Header(change) => self.settings.add_header(change, place.conditions),
+                Action::Authenticate(IdentitySource::Fixed(_))
+                | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..)) => {
+                    self.is_conditional |= place.is_nested;
+                }
+                Action::Authenticate(IdentitySource::Id(expression, position)) => {
+                    self.select(SelectedBy::CertificateId, expression, *position, place);
+                }
+                Action::Authenticate(IdentitySource::Thumbprint(expression, position)) => {
+                    self.select(SelectedBy::Thumbprint, expression, *position, place);
+                }
+                Action::Backend(BackendTarget::Expression(expression, position)) => {
+                    self.select(SelectedBy::BaseUrl, expression, *position, place);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn choose(&mut self, choose: &'p Choose, place: Place) {
+        let guard = if place.is_nested { None } else { guard_when(choose) };
+        let mut nested = Place { is_nested: true, ..place };
+        for (index, branch) in choose.branches.iter().enumerate() {
+            if let Condition::Expression(condition) = &branch.condition {
+                let reads = Reads::of(&condition.syntax);
+                nested.conditions = nested.conditions.and(reads.inputs);
+                if branch.decides_rejection {
+                    self.rules.push(Rule { position: place.base.unwrap_or(branch.position), reads });
+                }
+            }
+            self.steps(&branch.steps, nested);
+            // Later branches run only if the condition of the guard is false.
+            self.is_guarded |= guard == Some(index);
+        }
+        self.steps(choose.otherwise.as_deref().unwrap_or_default(), nested);
+    }
+
+    fn select(
+        &mut self,
+        attribute: SelectedBy,
+        expression: &'p Expression,
+        position: Position,
+        place: Place,
+    ) {
+        self.is_conditional = true;
+        let position = place.base.unwrap_or(position);
+        let is_guarded = self.is_guarded;
+        self.selections.push(Selection { attribute, position, expression, place, is_guarded });
+    }
+
+    /// Reports selections that are not allowed. Returns the values of finite ones for identities.
+    fn judge_selections(&self, findings: &mut Findings) -> Vec<ChosenIdentity> {
+        let mut possible = Vec::new();
+        for selection in &self.selections {
+            let inputs = self.settings.inputs_of(&Reads::of(&selection.expression.syntax));
+            let Some(values) = self.settings.values(&selection.expression.syntax) else {
+                if let Some(problem) = selection.problem(inputs) {
+                    selection.report(findings, problem);
+                }
+                continue;
+            };
+            for value in values {
+                match selection.attribute.is_valid(value) {
+                    true => possible.extend(selection.attribute.identity(value)),
+                    false => selection.report(
+                        findings,
+                        format!(
+                            "invalid {}: {:?} is a possible value",
+                            selection.attribute.name(),
+                            short(value)
+                        ),
+                    ),
+                }
+            }
+            let is_by_caller = inputs.and(selection.place.conditions).of_caller();
+            // A base document has been warned of in its own.
+            if is_by_caller && !selection.is_guarded && selection.place.base.is_none() {
+                let message = format!(
+                    "the caller selects {} before its certificate is proven; add before it: {GUARD}",
+                    selection.attribute.selected()
+                );
+                findings.warn(selection.position, message);
+            }
+        }
+        possible
+    }
+}
+
+impl Selection<'_> {
+    /// Returns the reason why an expression with these inputs, which is not finite, is not allowed.
+    fn problem(&self, inputs: Inputs) -> Option<String> {
+        let (name, selected) = (self.attribute.name(), self.attribute.selected());
+        if inputs.request {
+            return Some(format!(
+                "the caller would choose {selected}; compare its headers in a <choose>, and write each {name} as a literal"
+            ));
+        }
+        if inputs.other {
+            return Some(format!(
+                "{name}: an expression may read only context.Request.Certificate and literals; write each value as a \
+                 literal in a <choose>"
+            ));
+        }
+        let problem = match inputs.certificate {
+            true => "the caller would choose this value with a self-made certificate",
+            false => "the value is not one of several literals",
+        };
+        (!self.is_guarded).then(|| format!("{name}: {problem}; add before it: {GUARD}"))
+    }
+
+    fn report(&self, findings: &mut Findings, problem: String) {
+        let place = if self.place.base.is_some() { "base document: " } else { "" };
+        findings.error(self.position, format!("{place}{problem}"));
+    }
+}
+
+impl SelectedBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::CertificateId => "certificate-id",
+            Self::Thumbprint => "thumbprint",
+            Self::BaseUrl => "base-url",
+        }
+    }
+
+    fn selected(self) -> &'static str {
+        if self == Self::BaseUrl { "the backend" } else { "the identity" }
+    }
+
+    fn is_valid(self, value: &str) -> bool {
+        match self {
+            Self::CertificateId => !value.is_empty(),
+            Self::Thumbprint => matches!(value.parse(), Ok(Thumbprint::Sha1(_))),
+            Self::BaseUrl => base_url(value).is_some(),
+        }
+    }
+
+    fn identity(self, value: &str) -> Option<ChosenIdentity> {
+        match self {
+            Self::CertificateId => Some(ChosenIdentity::Id(value.into())),
+            Self::Thumbprint => value.parse().ok().map(ChosenIdentity::Thumbprint),
+            Self::BaseUrl => None,
+        }
+    }
+}
