@@ -11,6 +11,7 @@ use super::{
     elements::validate::Validation,
     error::Position,
     expression::{Dependencies, Expression},
+    guard::Ruling,
 };
 use crate::certificate::Thumbprint;
 
@@ -22,14 +23,8 @@ pub(crate) struct Program {
     pub(crate) on_error: Vec<Step>,
     /// Inputs that any element reads, including the base document.
     pub(crate) used: Dependencies,
-    /// True if a guard precedes the end of `<inbound>`: no request passes it with a self-made certificate.
-    pub(crate) is_guarded: bool,
-    /// True if no self-made certificate is admitted.
-    pub(crate) is_anchored: bool,
-    /// True if identity or URL depend on an expression or a condition.
-    pub(crate) selects_conditionally: bool,
-    /// All values of finite expressions for identities.
-    pub(crate) possible_certificates: Vec<ChosenIdentity>,
+    /// Result of the guard rule.
+    pub(crate) ruling: Ruling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

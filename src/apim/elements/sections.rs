@@ -9,7 +9,7 @@ use super::{
 use crate::apim::{
     decision::is_rejection,
     error::{FindingKind, Position},
-    guard::{self, GUARD, Ruling},
+    guard::{self, GUARD},
     program::{Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step},
 };
 
@@ -137,13 +137,9 @@ impl Compiler<'_> {
     fn lint(&mut self, program: &mut Program, start: Position) {
         // An element that did not compile could be the one that seems to be missing.
         if !self.findings.has_errors() {
-            let ruling = guard::judge(program, &mut self.findings);
-            program.is_guarded = ruling.has_guard;
-            program.is_anchored = ruling.has_guard || ruling.judged_at.is_none();
-            program.selects_conditionally = ruling.is_conditional;
-            self.lint_rules(program, &ruling, start);
+            program.ruling = guard::judge(program, &mut self.findings);
+            self.lint_rules(program, start);
             self.lint_lookups(program);
-            program.possible_certificates = ruling.possible_certificates;
         }
         self.lint_references();
     }
@@ -161,7 +157,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn lint_rules(&mut self, program: &Program, ruling: &Ruling, start: Position) {
+    fn lint_rules(&mut self, program: &Program, start: Position) {
+        let ruling = &program.ruling;
         if let Some(position) = ruling.judged_at.filter(|_| !ruling.has_guard) {
             self.report_unanchored(position);
         }

@@ -33,9 +33,9 @@ use super::{
 use crate::certificate::Thumbprint;
 
 /// Result of the rule for a composition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ruling {
-    /// True if a guard precedes the end of `<inbound>`.
+    /// True if `<inbound>` has a guard: no request passes it with a self-made certificate.
     pub(crate) has_guard: bool,
     /// The first rule that admits or rejects by the certificate.
     pub(crate) judged_at: Option<Position>,
@@ -45,16 +45,24 @@ pub(crate) struct Ruling {
     pub(crate) possible_certificates: Vec<ChosenIdentity>,
 }
 
+impl Ruling {
+    /// Returns true if no self-made certificate is admitted.
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.has_guard || self.judged_at.is_none()
+    }
+}
+
 /// Judges a document, and reports selections that are not allowed.
 pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
     let mut composition = Composition::default();
     composition.steps(&program.inbound, Place::default());
     composition.settings.resolve();
     let possible_certificates = composition.judge_selections(findings);
-    let reads_certificate = |rule: &&Rule<'_>| composition.settings.inputs_of(&rule.reads).certificate;
+    let mut rules = composition.rules.iter();
+    let judging = rules.find(|(_, reads)| composition.settings.inputs_of(reads).certificate);
     Ruling {
         has_guard: composition.is_guarded,
-        judged_at: composition.rules.iter().find(reads_certificate).map(|rule| rule.position),
+        judged_at: judging.map(|(position, _)| *position),
         is_conditional: composition.is_conditional,
         possible_certificates,
     }
@@ -68,13 +76,6 @@ struct Place {
     conditions: Inputs,
     /// Position of the `<base />` that includes the elements.
     base: Option<Position>,
-}
-
-/// A condition that decides about a rejection, or a validation.
-#[derive(Debug)]
-struct Rule<'p> {
-    position: Position,
-    reads: Reads<'p>,
 }
 
 /// An expression for identity or URL.
@@ -98,7 +99,8 @@ enum SelectedBy {
 #[derive(Debug, Default)]
 struct Composition<'p> {
     settings: Settings<'p>,
-    rules: Vec<Rule<'p>>,
+    /// Conditions that decide about a rejection, and validations.
+    rules: Vec<(Position, Reads<'p>)>,
     selections: Vec<Selection<'p>>,
     is_conditional: bool,
     /// True after a guard.
@@ -121,7 +123,7 @@ impl<'p> Composition<'p> {
                     // Without `ignore-error` it rejects; with it, its success admits what it does not prove.
                     if !validation.ignore_error || !validation.proves() {
                         let inputs = Inputs { certificate: true, ..Inputs::default() };
-                        self.rules.push(Rule { position, reads: Reads { inputs, ..Reads::default() } });
+                        self.rules.push((position, Reads { inputs, ..Reads::default() }));
                     }
                     self.is_guarded |= !place.is_nested && is_guard(validation);
                 }
@@ -155,7 +157,7 @@ impl<'p> Composition<'p> {
                 let reads = Reads::of(&condition.syntax);
                 nested.conditions = nested.conditions.and(reads.inputs);
                 if branch.decides_rejection {
-                    self.rules.push(Rule { position: place.base.unwrap_or(branch.position), reads });
+                    self.rules.push((place.base.unwrap_or(branch.position), reads));
                 }
             }
             self.steps(&branch.steps, nested);

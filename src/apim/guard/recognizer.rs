@@ -1,7 +1,7 @@
 //! Recognition of guards.
 //!
 //! A guard is an element after which every request has a certificate with a verified chain, a listed thumbprint, or
-//! membership of the deployment. It stands at the top level of the composed `<inbound>`, and is either
+//! membership of the deployment. It is at the top level of the composed `<inbound>`, and is either
 //! 1. `validate-client-certificate` without `ignore-error`, with `validate-trust` or a thumbprint in each identity; or
 //! 2. a `when` of a `choose` that contains one `return-response` with a status of 400 or above, after only such branches.
 //!    Its condition is a list of operands of `||`, with `C == null` and one of `!C.Verify()`, `!C.VerifyNoRevocation()`,

@@ -37,7 +37,7 @@ pub(crate) fn evaluate(
     is_shadow: bool,
     lines: Option<&mut Vec<ExplanationLine>>,
 ) -> DocumentDecision {
-    let is_shadow = is_shadow && !document.program.selects_conditionally;
+    let is_shadow = is_shadow && !document.program.ruling.is_conditional;
     let is_unreadable =
         document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_));
     if is_unreadable && !is_shadow {
@@ -151,7 +151,7 @@ impl<'r> Execution<'r, '_> {
             headers,
             forwarding: self.forwarding,
             response: self.response_changes,
-            admits: is_admitted.then(|| Verification::of(document.program.is_anchored)),
+            admits: is_admitted.then(|| Verification::of(document.program.ruling.is_anchored())),
             withheld: self.withheld,
         })
     }

@@ -86,7 +86,8 @@ async fn unenforceable_policy_is_refused_with_all_its_errors() {
     );
     assert!(!refused.text.contains(&password) && !refused.text.contains(&body[..32]), "{refused:?}");
     // Trust comes from the configuration.
-    let verify = only("X").replace("Thumbprint != \"X\"", "Verify() == false");
+    let verify = only("X")
+        .replace("context.Request.Certificate.Thumbprint != \"X\"", "!context.Request.Certificate.Verify()");
     let put = world.set(path, json!({ "format": "rawxml", "value": format!("<policies><inbound>{verify}</inbound></policies>") }), "*").await;
     assert_eq!(put.status, 200, "{put:?}");
     assert_eq!(seen(&mut caller, "/api").await.0, 403);
@@ -243,7 +244,8 @@ async fn apis_are_not_changed_while_the_global_policy_cannot_be_served() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
-    let verify = only("X").replace("Thumbprint != \"X\"", "Verify() == false");
+    let verify = only("X")
+        .replace("context.Request.Certificate.Thumbprint != \"X\"", "!context.Request.Certificate.Verify()");
     let all =
         json!({ "format": "rawxml", "value": format!("<policies><inbound>{verify}</inbound></policies>") });
     assert_eq!(world.set("/policies/policy", all, "").await.status, 201);
