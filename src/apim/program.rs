@@ -107,7 +107,7 @@ impl Step {
                 .branches
                 .iter()
                 .filter_map(|branch| match &branch.condition {
-                    Condition::Expression(expression) => Some((expression, branch.position)),
+                    Condition::Expression(expression) => Some((&**expression, branch.position)),
                     Condition::Constant(_) => None,
                 })
                 .collect(),
@@ -198,7 +198,7 @@ pub(crate) struct Branch {
 #[derive(Debug)]
 pub(crate) enum Condition {
     Constant(bool),
-    Expression(Expression),
+    Expression(Box<Expression>),
 }
 
 /// The element `return-response`.

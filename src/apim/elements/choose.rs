@@ -53,7 +53,8 @@ impl Compiler<'_> {
                 "true" => Some(Condition::Constant(true)),
                 "false" => Some(Condition::Constant(false)),
                 text if expression::is_expression(text) => {
-                    self.compile(&attribute.value, Type::BOOL).map(Condition::Expression)
+                    let condition = self.compile(&attribute.value, Type::BOOL);
+                    condition.map(|condition| Condition::Expression(Box::new(condition)))
                 }
                 _ => {
                     self.findings.error(

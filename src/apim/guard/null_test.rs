@@ -18,10 +18,12 @@ pub(crate) fn warn_of_missing_null_test(program: &Program, findings: &mut Findin
                     is_tested |= is_path(one, CERTIFICATE) || is_path(other, CERTIFICATE);
                 }
                 ExprKind::Conditional(target, _) => is_tested |= is_path(target, CERTIFICATE),
-                ExprKind::Member(target, ..) if !is_tested && is_path(target, CERTIFICATE) => {
+                ExprKind::Member(target, ..)
+                    if !is_tested && found.is_none() && is_path(target, CERTIFICATE) =>
+                {
                     let is_inbound = step.location.section == Section::Inbound;
                     let source = expression.source.get(expr.span.clone()).filter(|_| is_inbound);
-                    found = found.or(source.map(|source| (position, source)));
+                    found = source.map(|source| (position, source));
                 }
                 _ => {}
             });

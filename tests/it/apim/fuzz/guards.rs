@@ -77,11 +77,15 @@ const REJECT: &str = "<return-response><set-status code='403' /></return-respons
 fn condition(random: &mut Random) -> String {
     let operands: Vec<&str> = (0..=random.below(4)).map(|_| random.of(OPERANDS)).collect();
     match random.below(10) {
-        0 => operands.join(" &amp;&amp; "),
+        0 => operands.join(" && "),
         1 => format!("!({})", operands.join(" || ")),
-        2 => format!("({}) &amp;&amp; {}", operands.join(" || "), random.of(OPERANDS)),
-        3 => format!("{} || ({})", random.of(OPERANDS), operands.join(" &amp;&amp; ")),
+        2 => format!("({}) && {}", operands.join(" || "), random.of(OPERANDS)),
+        3 => format!("{} || ({})", random.of(OPERANDS), operands.join(" && ")),
         4 => format!("HEADER == \"a\" ? {} : ({})", random.of(OPERANDS), operands.join(" || ")),
+        5 => format!(
+            "CERT == null || (CERT.Thumbprint != PIN && {})",
+            random.of(&["CERT.Thumbprint != \"A\"", "HEADER == \"a\"", "CERT.Subject != \"CN=a\""]),
+        ),
         _ => operands.join(" || "),
     }
 }

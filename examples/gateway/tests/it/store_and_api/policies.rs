@@ -127,6 +127,32 @@ async fn global_policy_applies_to_each_api_and_not_to_routes_of_the_file() {
 }
 
 #[tokio::test]
+async fn guard_of_the_global_policy_stays_while_an_api_relies_on_it() {
+    let world = World::start("");
+    identities(&world).await;
+    world.make_api("api", "api").await;
+    let whole = |inbound: &str| json!({ "format": "rawxml", "value": format!("<policies><inbound>{inbound}</inbound></policies>") });
+    let guard = whole(&only(&thumbprint(&world, "client.pem").await));
+    let selecting = whole(
+        r#"<base /><authentication-certificate certificate-id="@("of-" + context.Request.Certificate.Thumbprint)" />"#,
+    );
+    let refused = world.set("/apis/api/policies/policy", selecting.clone(), "").await;
+    assert!(refused.status == 400 && refused.text.contains("the caller would choose"), "{refused:?}");
+    assert_eq!(world.set("/policies/policy", guard, "").await.status, 201);
+    let put = world.set("/apis/api/policies/policy", selecting, "").await;
+    assert_eq!(put.status, 201, "{put:?}");
+    let open = whole(r#"<set-variable name="a" value="b" />"#);
+    let replaced = world.set("/policies/policy", open.clone(), "*").await;
+    assert!(replaced.status == 400 && replaced.text.contains("the caller would choose"), "{replaced:?}");
+    let deleted = world.ask(Method::DELETE, "/policies/policy", &[("if-match", "*")], "").await;
+    assert!(deleted.status == 400 && deleted.text.contains("the caller would choose"), "{deleted:?}");
+    let mut stranger = world.demo.http1(Some("stranger")).await;
+    assert_eq!(seen(&mut stranger, "/api").await.0, 403);
+    assert_eq!(world.set("/apis/api/policies/policy", whole(&choose("orders")), "*").await.status, 200);
+    assert_eq!(world.set("/policies/policy", open, "*").await.status, 200);
+}
+
+#[tokio::test]
 async fn certificate_used_by_a_policy_is_not_deleted_and_its_users_are_listed() {
     let world = World::start("");
     identities(&world).await;
