@@ -11,11 +11,11 @@
 //!    expression fails.
 //!
 //! It is forwarded with the document's headers. Its certificate is *admitted* if a rule that could have rejected the
-//! request has read it: a condition with a `return-response` of 400 or above in its branch, a later one or `otherwise`, or
-//! a `validate-client-certificate` that succeeds. Otherwise it is forwarded without an admitted certificate, as with
-//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing). The document's choices for the backend (identity, URL
-//! and headers) are in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`) in front of a
-//! `ReverseProxy` applies them.
+//! request has read it, or a variable computed from it: a condition with a `return-response` of 400 or above in its
+//! branch, a later one or `otherwise`, or a `validate-client-certificate` that succeeds. Otherwise it is forwarded without
+//! an admitted certificate, as with [`allow_missing`](crate::RequireCertificateLayer::allow_missing). The document's
+//! choices for the backend (identity, URL and headers) are in the request's extensions as [`Forwarding`]; a
+//! `ForwardingLayer` (feature `proxy`) in front of a `ReverseProxy` applies them.
 //!
 //! A request that does not pass gets a response:
 //!

@@ -121,13 +121,14 @@ impl<'p> Settings<'p> {
                 }
                 ExprKind::Cast(_, value) => open.push((value, block)),
                 ExprKind::Name(local) => {
+                    if !seen.insert((block.as_ptr(), local.as_str())) {
+                        continue;
+                    }
                     let assigned = assigned(local, block);
                     if assigned.is_empty() {
                         return None;
                     }
-                    if seen.insert((block.as_ptr(), local.as_str())) {
-                        open.extend(assigned.into_iter().map(|value| (value, block)));
-                    }
+                    open.extend(assigned.into_iter().map(|value| (value, block)));
                 }
                 _ => {
                     let (Slot::Variable(name), default) = look_up(expr)? else { return None };

@@ -192,16 +192,12 @@ impl<'p> Composition<'p> {
                 continue;
             };
             for value in values {
-                match selection.attribute.is_valid(value) {
-                    true => possible.extend(selection.attribute.identity(value)),
-                    false => selection.report(
-                        findings,
-                        format!(
-                            "invalid {}: {:?} is a possible value",
-                            selection.attribute.name(),
-                            short(value)
-                        ),
-                    ),
+                match selection.attribute.identity(value) {
+                    Ok(identity) => possible.extend(identity),
+                    Err(name) => {
+                        let problem = format!("invalid {name}: {:?} is a possible value", short(value));
+                        selection.report(findings, problem);
+                    }
                 }
             }
             let is_by_caller = inputs.and(selection.place.conditions).of_caller();
@@ -259,19 +255,16 @@ impl SelectedBy {
         if self == Self::BaseUrl { "the backend" } else { "the identity" }
     }
 
-    fn is_valid(self, value: &str) -> bool {
+    /// Returns the identity with this value, or the name of the attribute if the value is invalid.
+    fn identity(self, value: &str) -> Result<Option<ChosenIdentity>, &'static str> {
         match self {
-            Self::CertificateId => !value.is_empty(),
-            Self::Thumbprint => matches!(value.parse(), Ok(Thumbprint::Sha1(_))),
-            Self::BaseUrl => base_url(value).is_some(),
-        }
-    }
-
-    fn identity(self, value: &str) -> Option<ChosenIdentity> {
-        match self {
-            Self::CertificateId => Some(ChosenIdentity::Id(value.into())),
-            Self::Thumbprint => value.parse().ok().map(ChosenIdentity::Thumbprint),
-            Self::BaseUrl => None,
+            Self::CertificateId if !value.is_empty() => Ok(Some(ChosenIdentity::Id(value.into()))),
+            Self::Thumbprint => match value.parse() {
+                Ok(thumbprint @ Thumbprint::Sha1(_)) => Ok(Some(ChosenIdentity::Thumbprint(thumbprint))),
+                _ => Err(self.name()),
+            },
+            Self::BaseUrl if base_url(value).is_some() => Ok(None),
+            Self::CertificateId | Self::BaseUrl => Err(self.name()),
         }
     }
 }
