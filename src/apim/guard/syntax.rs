@@ -81,9 +81,9 @@ pub(super) fn visit_statements<'e>(statements: &'e [Stmt], visitor: &mut dyn FnM
     }
 }
 
-pub(super) fn visit_expression<'e>(expr: &'e Expr, visitor: &mut dyn FnMut(&'e Expr)) {
+fn visit_expression<'e>(expr: &'e Expr, visitor: &mut dyn FnMut(&'e Expr)) {
     visitor(expr);
-    match &expr.kind {
+    let parts: Vec<&Expr> = match &expr.kind {
         ExprKind::Null
         | ExprKind::Bool(_)
         | ExprKind::Int(_)
@@ -91,38 +91,34 @@ pub(super) fn visit_expression<'e>(expr: &'e Expr, visitor: &mut dyn FnMut(&'e E
         | ExprKind::Text(_)
         | ExprKind::Char(_)
         | ExprKind::Name(_)
-        | ExprKind::Receiver => {}
+        | ExprKind::Receiver => return,
         ExprKind::Member(one, ..)
         | ExprKind::Not(one)
         | ExprKind::Negate(one)
         | ExprKind::Cast(_, one)
-        | ExprKind::Lambda(_, one) => visit_expression(one, visitor),
+        | ExprKind::Lambda(_, one) => vec![one],
         ExprKind::Index(one, other)
         | ExprKind::Conditional(one, other)
         | ExprKind::Subtract(one, other)
         | ExprKind::Coalesce(one, other)
-        | ExprKind::Compare(_, one, other) => {
-            visit_expression(one, visitor);
-            visit_expression(other, visitor);
-        }
-        ExprKind::Ternary(condition, one, other) => {
-            [condition, one, other].into_iter().for_each(|part| visit_expression(part, visitor));
-        }
-        ExprKind::Call(callee, _, arguments) => {
-            visit_expression(callee, visitor);
-            arguments.iter().for_each(|argument| visit_expression(argument, visitor));
-        }
+        | ExprKind::Compare(_, one, other) => vec![one, other],
+        ExprKind::Ternary(condition, one, other) => vec![condition, one, other],
+        ExprKind::Call(callee, _, arguments) => std::iter::once(&**callee).chain(arguments).collect(),
         ExprKind::And(many)
         | ExprKind::Or(many)
         | ExprKind::Add(many)
         | ExprKind::New(_, many)
-        | ExprKind::Array(many) => many.iter().for_each(|one| visit_expression(one, visitor)),
-        ExprKind::Interpolated(segments) => {
-            for segment in segments {
-                if let Segment::Expression(one) = segment {
-                    visit_expression(one, visitor);
-                }
-            }
+        | ExprKind::Array(many) => many.iter().collect(),
+        ExprKind::Interpolated(segments) => segments.iter().filter_map(Segment::expression).collect(),
+    };
+    parts.into_iter().for_each(|part| visit_expression(part, visitor));
+}
+
+impl Segment {
+    fn expression(&self) -> Option<&Expr> {
+        match self {
+            Self::Expression(expr) => Some(expr),
+            Self::Text(_) => None,
         }
     }
 }

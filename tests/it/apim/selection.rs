@@ -194,6 +194,23 @@ fn selection_of_the_base_document_is_judged_with_the_variables_of_this_one() {
 }
 
 #[test]
+fn costly_selections_are_judged_in_time() {
+    let locals = "if (HEADER == \"a\") { a = a; } ".repeat(100);
+    let block = full(&format!("{{ var a = \"a\"; {locals} return a; }}"));
+    let mut text = format!("<set-variable name='v0' value=\"@{block}\" />");
+    for number in 1..250 {
+        text += &set(&format!("v{number}"), &format!("(string)context.Variables[\"v{}\"]", number - 1));
+    }
+    let select = identity("((string)context.Variables[\"v249\"])");
+    text += &select.repeat((250 * 1024 - text.len()) / select.len());
+    let start = std::time::Instant::now();
+    let document = WORLD.load(&text).unwrap();
+    let took = start.elapsed();
+    assert!(possible(&document).iter().all(|id| id == "a"));
+    assert!(took.as_secs() < 20, "{took:?}");
+}
+
+#[test]
 fn identity_is_printed_in_one_short_line() {
     let text = format!("<authentication-certificate certificate-id='@(\"a\\nb{}\")' />", "c".repeat(100));
     let outcome = evaluate(&WORLD.load(&text).unwrap(), &WORLD.certificate("orders"));
