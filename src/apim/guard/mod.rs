@@ -11,18 +11,18 @@
 //! The [`recognizer`] defines guards. A document with a guard proves certificates. One without a guard proves nothing,
 //! even if a rule in a branch would.
 
-mod inputs;
 mod null_test;
 mod recognizer;
+mod sources;
 mod syntax;
 
 use std::sync::Arc;
 
-use self::{
-    inputs::{Inputs, Reads, Settings},
-    recognizer::{guard_when, is_guard},
-};
 pub(crate) use self::{null_test::warn_of_missing_null_test, recognizer::GUARD};
+use self::{
+    recognizer::{guard_when, is_guard},
+    sources::{Assignments, Reads, Sources},
+};
 use super::{
     backend::base_url,
     decision::ChosenIdentity,
@@ -55,11 +55,11 @@ impl Ruling {
 /// Judges a document, and reports selections that are not allowed.
 pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
     let mut composition = Composition::default();
-    composition.steps(&program.inbound, Place::default());
-    composition.settings.resolve();
+    composition.steps(&program.inbound, Enclosing::default());
+    composition.assignments.resolve();
     let possible_certificates = composition.judge_selections(findings);
     let mut rules = composition.rules.iter();
-    let judging = rules.find(|(_, reads)| composition.settings.inputs_of(reads).certificate);
+    let judging = rules.find(|(_, reads)| composition.assignments.sources_of(reads).certificate);
     Ruling {
         has_guard: composition.is_guarded,
         judged_at: judging.map(|(position, _)| *position),
@@ -68,12 +68,12 @@ pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
     }
 }
 
-/// The place of elements in the composition.
+/// The elements around those of a section or branch.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct Enclosing {
     is_nested: bool,
-    /// Inputs that the enclosing conditions read themselves.
-    conditions: Inputs,
+    /// Sources that the conditions read themselves.
+    conditions: Sources,
     /// Position of the `<base />` that includes the elements.
     base: Option<Position>,
 }
@@ -84,7 +84,7 @@ struct Selection<'p> {
     attribute: SelectedBy,
     position: Position,
     expression: &'p Expression,
-    place: Place,
+    enclosing: Enclosing,
     is_guarded: bool,
 }
 
@@ -98,7 +98,7 @@ enum SelectedBy {
 /// The elements of `<inbound>` that the rule concerns.
 #[derive(Debug, Default)]
 struct Composition<'p> {
-    settings: Settings<'p>,
+    assignments: Assignments<'p>,
     /// Conditions that decide about a rejection, and validations.
     rules: Vec<(Position, Reads<'p>)>,
     selections: Vec<Selection<'p>>,
@@ -110,54 +110,54 @@ struct Composition<'p> {
 }
 
 impl<'p> Composition<'p> {
-    fn steps(&mut self, steps: &'p [Step], place: Place) {
+    fn steps(&mut self, steps: &'p [Step], enclosing: Enclosing) {
         for step in steps {
-            let position = place.base.unwrap_or(step.location.position);
+            let position = enclosing.base.unwrap_or(step.location.position);
             match &step.action {
                 Action::Base(base) if !self.included.contains(&Arc::as_ptr(base)) => {
                     self.included.push(Arc::as_ptr(base));
-                    self.steps(&base.inbound, Place { base: Some(position), ..place });
+                    self.steps(&base.inbound, Enclosing { base: Some(position), ..enclosing });
                 }
-                Action::Choose(choose) => self.choose(choose, place),
+                Action::Choose(choose) => self.choose(choose, enclosing),
                 Action::Validate(validation) => {
                     // Without `ignore-error` it rejects; with it, its success admits what it does not prove.
                     if !validation.ignore_error || !validation.proves() {
-                        let inputs = Inputs { certificate: true, ..Inputs::default() };
-                        self.rules.push((position, Reads { inputs, ..Reads::default() }));
+                        let sources = Sources { certificate: true, ..Sources::default() };
+                        self.rules.push((position, Reads { sources, ..Reads::default() }));
                     }
-                    self.is_guarded |= !place.is_nested && is_guard(validation);
+                    self.is_guarded |= !enclosing.is_nested && is_guard(validation);
                 }
                 Action::Variable(name, value) => {
-                    self.settings.add_variable(name, value, place.conditions);
+                    self.assignments.add_variable(name, value, enclosing.conditions);
                 }
-                Action::Header(change) => self.settings.add_header(change, place.conditions),
+                Action::Header(change) => self.assignments.add_header(change, enclosing.conditions),
                 Action::Authenticate(IdentitySource::Fixed(_))
                 | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..)) => {
-                    self.is_conditional |= place.is_nested;
+                    self.is_conditional |= enclosing.is_nested;
                 }
                 Action::Authenticate(IdentitySource::Id(expression, position)) => {
-                    self.select(SelectedBy::CertificateId, expression, *position, place);
+                    self.select(SelectedBy::CertificateId, expression, *position, enclosing);
                 }
                 Action::Authenticate(IdentitySource::Thumbprint(expression, position)) => {
-                    self.select(SelectedBy::Thumbprint, expression, *position, place);
+                    self.select(SelectedBy::Thumbprint, expression, *position, enclosing);
                 }
                 Action::Backend(BackendTarget::Expression(expression, position)) => {
-                    self.select(SelectedBy::BaseUrl, expression, *position, place);
+                    self.select(SelectedBy::BaseUrl, expression, *position, enclosing);
                 }
                 _ => {}
             }
         }
     }
 
-    fn choose(&mut self, choose: &'p Choose, place: Place) {
-        let guard = if place.is_nested { None } else { guard_when(choose) };
-        let mut nested = Place { is_nested: true, ..place };
+    fn choose(&mut self, choose: &'p Choose, enclosing: Enclosing) {
+        let guard = if enclosing.is_nested { None } else { guard_when(choose) };
+        let mut nested = Enclosing { is_nested: true, ..enclosing };
         for (index, branch) in choose.branches.iter().enumerate() {
             if let Condition::Expression(condition) = &branch.condition {
                 let reads = Reads::of(&condition.syntax);
-                nested.conditions = nested.conditions.and(reads.inputs);
+                nested.conditions = nested.conditions.and(reads.sources);
                 if branch.decides_rejection {
-                    self.rules.push((place.base.unwrap_or(branch.position), reads));
+                    self.rules.push((enclosing.base.unwrap_or(branch.position), reads));
                 }
             }
             self.steps(&branch.steps, nested);
@@ -172,21 +172,21 @@ impl<'p> Composition<'p> {
         attribute: SelectedBy,
         expression: &'p Expression,
         position: Position,
-        place: Place,
+        enclosing: Enclosing,
     ) {
         self.is_conditional = true;
-        let position = place.base.unwrap_or(position);
+        let position = enclosing.base.unwrap_or(position);
         let is_guarded = self.is_guarded;
-        self.selections.push(Selection { attribute, position, expression, place, is_guarded });
+        self.selections.push(Selection { attribute, position, expression, enclosing, is_guarded });
     }
 
     /// Reports selections that are not allowed. Returns the values of finite ones for identities.
     fn judge_selections(&self, findings: &mut Findings) -> Vec<ChosenIdentity> {
         let mut possible = Vec::new();
         for selection in &self.selections {
-            let inputs = self.settings.inputs_of(&Reads::of(&selection.expression.syntax));
-            let Some(values) = self.settings.values(&selection.expression.syntax) else {
-                if let Some(problem) = selection.problem(inputs) {
+            let sources = self.assignments.sources_of(&Reads::of(&selection.expression.syntax));
+            let Some(values) = self.assignments.values(&selection.expression.syntax) else {
+                if let Some(problem) = selection.problem(sources) {
                     selection.report(findings, problem);
                 }
                 continue;
@@ -200,9 +200,9 @@ impl<'p> Composition<'p> {
                     }
                 }
             }
-            let is_by_caller = inputs.and(selection.place.conditions).of_caller();
+            let is_by_caller = sources.and(selection.enclosing.conditions).of_caller();
             // A base document has been warned of in its own.
-            if is_by_caller && !selection.is_guarded && selection.place.base.is_none() {
+            if is_by_caller && !selection.is_guarded && selection.enclosing.base.is_none() {
                 let message = format!(
                     "the caller selects {} before its certificate is proven; add before it: {GUARD}",
                     selection.attribute.selected()
@@ -215,21 +215,21 @@ impl<'p> Composition<'p> {
 }
 
 impl Selection<'_> {
-    /// Returns the reason why an expression with these inputs, which is not finite, is not allowed.
-    fn problem(&self, inputs: Inputs) -> Option<String> {
+    /// Returns the reason why an expression with these sources, which is not finite, is not allowed.
+    fn problem(&self, sources: Sources) -> Option<String> {
         let (name, selected) = (self.attribute.name(), self.attribute.selected());
-        if inputs.request {
+        if sources.request {
             return Some(format!(
                 "the caller would choose {selected}; compare its headers in a <choose>, and write each {name} as a literal"
             ));
         }
-        if inputs.other {
+        if sources.other {
             return Some(format!(
                 "{name}: an expression may read only context.Request.Certificate and literals; write each value as a \
                  literal in a <choose>"
             ));
         }
-        let problem = match inputs.certificate {
+        let problem = match sources.certificate {
             true => "the caller would choose this value with a self-made certificate",
             false => "the value is not one of several literals",
         };
@@ -237,8 +237,8 @@ impl Selection<'_> {
     }
 
     fn report(&self, findings: &mut Findings, problem: String) {
-        let place = if self.place.base.is_some() { "base document: " } else { "" };
-        findings.error(self.position, format!("{place}{problem}"));
+        let document = if self.enclosing.base.is_some() { "base document: " } else { "" };
+        findings.error(self.position, format!("{document}{problem}"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Inputs and values of expressions, on their syntax trees.
+//! Sources and values of expressions, on their syntax trees.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -8,9 +8,9 @@ use crate::apim::{
     program::{HeaderChange, Template},
 };
 
-/// Inputs of a value.
+/// Data that a value is computed from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Inputs {
+pub(super) struct Sources {
     pub(super) certificate: bool,
     /// Headers, URL, method and address.
     pub(super) request: bool,
@@ -18,7 +18,7 @@ pub(super) struct Inputs {
     pub(super) other: bool,
 }
 
-impl Inputs {
+impl Sources {
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
@@ -27,16 +27,16 @@ impl Inputs {
         }
     }
 
-    /// Returns true if the caller sends any of the inputs.
+    /// Returns true if the caller sends any of the sources.
     pub(super) fn of_caller(self) -> bool {
         self.certificate || self.request
     }
 }
 
-/// The inputs that an expression reads itself, and the slots.
+/// The sources that an expression reads itself, and the slots.
 #[derive(Debug, Default)]
 pub(super) struct Reads<'p> {
-    pub(super) inputs: Inputs,
+    pub(super) sources: Sources,
     pub(super) slots: Vec<Slot<'p>>,
 }
 
@@ -47,12 +47,12 @@ impl<'p> Reads<'p> {
             reads.slots.extend(look_up(expr).map(|(slot, _)| slot));
             let ExprKind::Member(target, name, _) = &expr.kind else { return };
             if is_path(target, &["context", "Request"]) {
-                reads.inputs.certificate |= name == "Certificate";
-                reads.inputs.request |= name != "Certificate";
+                reads.sources.certificate |= name == "Certificate";
+                reads.sources.request |= name != "Certificate";
             } else if is_path(target, &["context"]) {
-                reads.inputs.other |= !matches!(name.as_str(), "Request" | "Variables");
+                reads.sources.other |= !matches!(name.as_str(), "Request" | "Variables");
             } else if is_path(target, &["DateTime"]) {
-                reads.inputs.other |= matches!(name.as_str(), "Now" | "UtcNow" | "Today");
+                reads.sources.other |= matches!(name.as_str(), "Now" | "UtcNow" | "Today");
             }
         });
         reads
@@ -61,27 +61,27 @@ impl<'p> Reads<'p> {
 
 /// The values that elements of `<inbound>` set.
 #[derive(Debug, Default)]
-pub(super) struct Settings<'p> {
+pub(super) struct Assignments<'p> {
     variables: HashMap<&'p str, Vec<&'p Template>>,
     reads: HashMap<Slot<'p>, Vec<Reads<'p>>>,
-    inputs: HashMap<Slot<'p>, Inputs>,
+    sources: HashMap<Slot<'p>, Sources>,
 }
 
-impl<'p> Settings<'p> {
-    /// Adds a `set-variable` below conditions with these inputs.
-    pub(super) fn add_variable(&mut self, name: &'p str, value: &'p Template, conditions: Inputs) {
+impl<'p> Assignments<'p> {
+    /// Adds a `set-variable` below conditions with these sources.
+    pub(super) fn add_variable(&mut self, name: &'p str, value: &'p Template, conditions: Sources) {
         self.variables.entry(name).or_default().push(value);
         self.add(Slot::Variable(name), value.expression(), conditions);
     }
 
-    /// Adds a `set-header` below conditions with these inputs.
-    pub(super) fn add_header(&mut self, change: &'p HeaderChange, conditions: Inputs) {
+    /// Adds a `set-header` below conditions with these sources.
+    pub(super) fn add_header(&mut self, change: &'p HeaderChange, conditions: Sources) {
         self.add(Slot::Header(change.name.clone()), change.expressions(), conditions);
     }
 
-    fn add(&mut self, slot: Slot<'p>, values: impl IntoIterator<Item = &'p Expression>, conditions: Inputs) {
+    fn add(&mut self, slot: Slot<'p>, values: impl IntoIterator<Item = &'p Expression>, conditions: Sources) {
         let reads = self.reads.entry(slot).or_default();
-        reads.push(Reads { inputs: conditions, slots: Vec::new() });
+        reads.push(Reads { sources: conditions, slots: Vec::new() });
         reads.extend(values.into_iter().map(|value| Reads::of(&value.syntax)));
     }
 
@@ -90,20 +90,20 @@ impl<'p> Settings<'p> {
         loop {
             let mut resolved = HashMap::new();
             for (slot, reads) in &self.reads {
-                let inputs = reads.iter().map(|reads| self.inputs_of(reads));
-                resolved.insert(slot.clone(), inputs.fold(Inputs::default(), Inputs::and));
+                let sources = reads.iter().map(|reads| self.sources_of(reads));
+                resolved.insert(slot.clone(), sources.fold(Sources::default(), Sources::and));
             }
-            if resolved == self.inputs {
+            if resolved == self.sources {
                 return;
             }
-            self.inputs = resolved;
+            self.sources = resolved;
         }
     }
 
-    /// Returns all inputs, including those of slots.
-    pub(super) fn inputs_of(&self, reads: &Reads<'p>) -> Inputs {
-        let of_slots = reads.slots.iter().filter_map(|slot| self.inputs.get(slot).copied());
-        of_slots.fold(reads.inputs, Inputs::and)
+    /// Returns all sources, including those of slots.
+    pub(super) fn sources_of(&self, reads: &Reads<'p>) -> Sources {
+        let of_slots = reads.slots.iter().filter_map(|slot| self.sources.get(slot).copied());
+        of_slots.fold(reads.sources, Sources::and)
     }
 
     /// Returns all possible values of an expression if they are literals of the document; null is omitted.
