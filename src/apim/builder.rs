@@ -157,7 +157,8 @@ impl DocumentBuilder {
     /// 8. a `backend-id` without a backend ([`add_backend`](Self::add_backend));
     /// 9. a [`base`](Self::base) that needs trust or a revocation status that this builder does not have;
     /// 10. a document that is not [anchored](DocumentSummary::is_anchored), without
-    ///     [`allow_unanchored`](Self::allow_unanchored); reported if nothing else is wrong.
+    ///     [`allow_unanchored`](Self::allow_unanchored), and an expression for identity or URL that the rule of
+    ///     [guards](super#guards) does not allow; reported if nothing else is wrong.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
         let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;

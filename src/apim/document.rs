@@ -155,13 +155,9 @@ impl Document {
     /// [`Forward::withheld_response`](super::Forward::withheld_response), and evaluation continues with the next element.
     /// Such a request is not admitted. Headers, identity and backend are those of a request that passes.
     ///
-    /// For trying a document on real traffic. The response is sent after all where the request would reach a backend, or
-    /// use an identity, that the document did not choose for it:
-    /// 1. a condition or a variable fails in the `<inbound>` of a document that chooses an identity or a backend;
-    /// 2. the request is rejected in a branch of a `<choose>` without `authentication-certificate` or
-    ///    `set-backend-service`, while another branch has one;
-    /// 3. the request is rejected, and its identity or backend was chosen by an expression over its certificate or over
-    ///    a variable: only the rejection prevents self-made certificates from choosing.
+    /// For trying a document on real traffic. Rejections are sent if the document has an `authentication-certificate` or
+    /// `set-backend-service` in a `<choose>` or with an expression: the request would then reach a backend, or use an
+    /// identity, that the document did not choose for it.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
         run::evaluate(&self.0, facts, now, true, None)
     }

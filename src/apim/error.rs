@@ -57,7 +57,7 @@ pub enum FindingKind {
     Element(&'static str),
     /// The document sets a timeout for the backend.
     Timeout,
-    /// The document admits self-made certificates.
+    /// The document judges certificates without a [guard](super#guards).
     Unanchored,
 }
 

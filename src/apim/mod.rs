@@ -11,11 +11,11 @@
 //!    expression fails.
 //!
 //! It is forwarded with the document's headers. Its certificate is *admitted* if a rule that could have rejected the
-//! request has read it: a condition with a `return-response` of 400 or above in its branch, a later one or `otherwise`, or
-//! a `validate-client-certificate` that succeeds. Otherwise it is forwarded without an admitted certificate, as with
-//! [`allow_missing`](crate::RequireCertificateLayer::allow_missing). The document's choices for the backend (identity, URL
-//! and headers) are in the request's extensions as [`Forwarding`]; a `ForwardingLayer` (feature `proxy`) in front of a
-//! `ReverseProxy` applies them.
+//! request has read it, or a variable computed from it: a condition with a `return-response` of 400 or above in its
+//! branch, a later one or `otherwise`, or a `validate-client-certificate` that succeeds. Otherwise it is forwarded without
+//! an admitted certificate, as with [`allow_missing`](crate::RequireCertificateLayer::allow_missing). The document's
+//! choices for the backend (identity, URL and headers) are in the request's extensions as [`Forwarding`]; a
+//! `ForwardingLayer` (feature `proxy`) in front of a `ReverseProxy` applies them.
 //!
 //! A request that does not pass gets a response:
 //!
@@ -28,20 +28,19 @@
 //! | nothing was captured | `500`, and an error in the log |
 //!
 //! [`shadow`](ApimPolicyLayer::shadow) tries a document on real traffic without rejecting: rejections are logged, and the
-//! rest of the document runs. A request still gets a response if the document could not choose its identity or backend,
-//! or chose it by a certificate that it would reject ([`Document::evaluate_shadow`]).
+//! rest of the document runs. They are sent if identity or URL depend on an expression or a condition
+//! ([`Document::evaluate_shadow`]).
 //!
 //! The log contains the cause, and the reason why a required chain could not be built
 //! ([`DocumentResponse::chain_failure`]). The response's extensions contain a [`Rejection`](crate::policy::Rejection) if the
 //! status is 400 or above.
 //!
 //! **Documents are enforced as written.** Names prove nothing without a chain or a thumbprint, in APIM as here. A document
-//! that judges certificates and could admit a self-made one is an error at load, unless
+//! that judges certificates without a [guard](#guards) is an error at load, unless
 //! [`allow_unanchored`](DocumentBuilder::allow_unanchored) is called; then [`verification`](crate::verification) reports
-//! its certificates as unproven. Mentioning `Verify()` or a thumbprint is not sufficient: all paths through the document
-//! are analyzed ([`DocumentSummary::is_anchored`], [`DocumentSummary::proves_certificate`]). [`Document::warnings`] lists
-//! conditions that are never true, and documents that requests without a certificate always pass. Place the layer where
-//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) would be; TLS must end in this process.
+//! its certificates as unproven. [`Document::warnings`] lists conditions that are never true, and expressions that fail
+//! without a certificate. Place the layer where [`RequireCertificateLayer`](crate::RequireCertificateLayer) would be; TLS
+//! must end in this process.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -128,13 +127,42 @@
 //! rules that list allowed paths.
 //!
 //! Headers with certificates (`X-ARR-ClientCert` and similar) are not read, and certificates are not built from bytes,
-//! since callers could forge them. Callers cannot choose `base-url` or identity: an expression over headers, URL, method or
-//! address is an error, and one over the certificate is an error unless no path lets a self-made certificate pass with
-//! its choice. Only the whole thumbprint needs no proof, since a certificate for a given thumbprint cannot be made; a part
-//! of it can be matched by trying. A `choose` among literals is always allowed.
+//! since callers could forge them.
 //!
 //! One request takes at most 200,000 steps and 256 KiB of new strings; a document has at most 256 KiB and 64 levels, an
 //! expression 16 KiB.
+//!
+//! # Guards
+//!
+//! After a guard, every request has a certificate with a verified chain, a listed thumbprint, or membership of the
+//! deployment. A guard is at the top level of `<inbound>`, with the base document in place of `<base />`:
+//!
+//! ```xml
+//! <choose>
+//!   <when condition="@(context.Request.Certificate == null || !context.Request.Certificate.VerifyNoRevocation())">
+//!     <return-response><set-status code="403" reason="Invalid client certificate" /></return-response>
+//!   </when>
+//! </choose>
+//! ```
+//!
+//! 1. The `when` contains one `return-response` with a status of 400 or above, and so does each `when` before it.
+//! 2. Its condition is a list of operands of `||`: `context.Request.Certificate == null`; one of `!...Verify()`,
+//!    `!...VerifyNoRevocation()`, `...Thumbprint != "..."` (several with `&&`),
+//!    `!context.Deployment.Certificates.Any(c => c.Value.Thumbprint == context.Request.Certificate.Thumbprint)` and
+//!    `!context.Deployment.Certificates.ContainsKey(context.Request.Certificate.Thumbprint)`; and any others.
+//!    `context.Request.Certificate?.Thumbprint != "..."` is sufficient alone.
+//! 3. `validate-client-certificate` is a guard without `ignore-error`, with `validate-trust` or a thumbprint in each
+//!    `identity`.
+//!
+//! An equivalent condition in another form is not a guard. A document with a guard
+//! [proves certificates](DocumentSummary::proves_certificate). An expression in `certificate-id`, `thumbprint` or `base-url`
+//! must be one of
+//! - a choice among literals: through `?:`, `??`, blocks, and variables whose values are all literals. A warning if the
+//!   caller's request or certificate selects before a guard;
+//! - an expression over `context.Request.Certificate` and literals, after a guard.
+//!
+//! Headers, URL, method and address, and variables set from them, are an error there. A `choose` among elements with
+//! literals is always allowed.
 //!
 //! # Compatibility with .NET and APIM
 //!
@@ -178,11 +206,11 @@ mod facts;
 #[cfg(feature = "proxy")]
 mod forwarding_layer;
 mod future;
+mod guard;
 mod headers;
 mod layer;
 mod lexer;
 mod program;
-mod reach;
 mod reader;
 mod report;
 mod run;

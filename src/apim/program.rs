@@ -1,9 +1,6 @@
 //! The compiled form of a document.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
@@ -13,6 +10,7 @@ use super::{
     decision::ChosenIdentity,
     error::Position,
     expression::{Dependencies, Expression},
+    guard::Ruling,
     validation::Validation,
 };
 use crate::certificate::Thumbprint;
@@ -25,20 +23,8 @@ pub(crate) struct Program {
     pub(crate) on_error: Vec<Step>,
     /// Inputs that any element reads, including the base document.
     pub(crate) used: Dependencies,
-    /// Inputs that rejecting rules read, including the base document.
-    pub(crate) judged: Dependencies,
-    /// True if no request passes `<inbound>` with a self-made certificate.
-    pub(crate) proves: bool,
-    /// True if no self-made certificate is admitted.
-    pub(crate) is_anchored: bool,
-    /// Choices for the backend in `<inbound>`.
-    pub(crate) chooses: Choices,
-    /// Variables that are set, with the inputs of their values.
-    pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
-    /// For each variable, the variables that its values depend on.
-    pub(crate) variable_dependencies: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Variables that identity or backend depend on.
-    pub(crate) deciding_variables: HashSet<Arc<str>>,
+    /// Result of the guard rule.
+    pub(crate) ruling: Ruling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +107,7 @@ impl Step {
                 .branches
                 .iter()
                 .filter_map(|branch| match &branch.condition {
-                    Condition::Expression(expression) => Some((expression, branch.position)),
+                    Condition::Expression(expression) => Some((&**expression, branch.position)),
                     Condition::Constant(_) => None,
                 })
                 .collect(),
@@ -129,8 +115,10 @@ impl Step {
                 let headers = element.headers.iter().flat_map(HeaderChange::expressions);
                 headers.chain(element.body.as_ref().and_then(Template::expression)).map(here).collect()
             }
-            Action::Authenticate(IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression))
-            | Action::Backend(BackendTarget::Expression(expression)) => vec![here(expression)],
+            Action::Authenticate(
+                IdentitySource::Id(expression, _) | IdentitySource::Thumbprint(expression, _),
+            )
+            | Action::Backend(BackendTarget::Expression(expression, _)) => vec![here(expression)],
             Action::Header(change) => change.expressions().map(here).collect(),
             Action::Variable(_, template) | Action::Body(template) => {
                 template.expression().map(here).into_iter().collect()
@@ -195,10 +183,6 @@ pub(crate) struct Choose {
     pub(crate) otherwise: Option<Vec<Step>>,
     /// True if a branch can reject the request.
     pub(crate) can_reject: bool,
-    /// Choices of all branches together.
-    pub(crate) chooses: Choices,
-    /// Choices of `otherwise`.
-    pub(crate) otherwise_chooses: Choices,
 }
 
 #[derive(Debug)]
@@ -209,67 +193,12 @@ pub(crate) struct Branch {
     pub(crate) steps: Vec<Step>,
     /// True if this branch or a later one can reject the request, so that the condition decides about it.
     pub(crate) decides_rejection: bool,
-    pub(crate) chooses: Choices,
-}
-
-/// A variable or request header, set by an element and readable by later conditions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Slot<'p> {
-    Variable(&'p str),
-    /// A header of the request.
-    Header(&'p HeaderName),
-}
-
-impl Choose {
-    /// Visits the slots that any branch can set, including `otherwise`.
-    pub(crate) fn visit_slots<'p>(&'p self, visitor: &mut impl FnMut(Slot<'p>)) {
-        for steps in self.branches.iter().map(|branch| &branch.steps).chain(&self.otherwise) {
-            visit(steps, Section::Inbound, &mut Vec::new(), &mut |step| match &step.action {
-                Action::Variable(name, _) => visitor(Slot::Variable(name)),
-                Action::Header(change) => visitor(Slot::Header(&change.name)),
-                _ => {}
-            });
-        }
-    }
-}
-
-/// Choices that elements can make for the backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Choices {
-    pub(crate) identity: bool,
-    pub(crate) backend: bool,
-}
-
-impl Choices {
-    pub(crate) fn of(steps: &[Step]) -> Self {
-        let of_step = |step: &Step| match &step.action {
-            Action::Authenticate(_) => Self { identity: true, backend: false },
-            Action::Backend(_) => Self { identity: false, backend: true },
-            Action::Choose(choose) => choose.chooses,
-            Action::Base(base) => base.chooses,
-            _ => Self::default(),
-        };
-        steps.iter().map(of_step).fold(Self::default(), Self::and)
-    }
-
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self { identity: self.identity || other.identity, backend: self.backend || other.backend }
-    }
-
-    pub(crate) fn any(self) -> bool {
-        self.identity || self.backend
-    }
-
-    /// Returns true if all choices of `other` are included.
-    pub(crate) fn covers(self, other: Self) -> bool {
-        self.and(other) == self
-    }
 }
 
 #[derive(Debug)]
 pub(crate) enum Condition {
     Constant(bool),
-    Expression(Expression),
+    Expression(Box<Expression>),
 }
 
 /// The element `return-response`.
@@ -310,26 +239,20 @@ pub(crate) enum HeaderMode {
     Delete,
 }
 
-impl HeaderMode {
-    /// Returns true if the previous value can remain.
-    pub(crate) fn keeps_value(self) -> bool {
-        matches!(self, Self::Skip | Self::Append)
-    }
-}
-
 #[derive(Debug)]
 pub(crate) enum IdentitySource {
     Fixed(ChosenIdentity),
-    /// An expression for an id.
-    Id(Box<Expression>),
-    /// An expression for a thumbprint.
-    Thumbprint(Box<Expression>),
+    /// An expression for an id, with the position of the attribute.
+    Id(Box<Expression>, Position),
+    /// An expression for a thumbprint, with the position of the attribute.
+    Thumbprint(Box<Expression>, Position),
 }
 
 #[derive(Debug)]
 pub(crate) enum BackendTarget {
     Fixed(Uri),
-    Expression(Box<Expression>),
+    /// An expression for a URL, with the position of the attribute.
+    Expression(Box<Expression>, Position),
     /// A configured backend, with its id.
     Backend(Arc<str>, Backend),
 }
@@ -340,7 +263,7 @@ impl BackendTarget {
         match self {
             Self::Fixed(uri) => Some(uri),
             Self::Backend(_, backend) => Some(backend.base_url()),
-            Self::Expression(_) => None,
+            Self::Expression(..) => None,
         }
     }
 
@@ -348,7 +271,7 @@ impl BackendTarget {
     pub(crate) fn id(&self) -> Option<&Arc<str>> {
         match self {
             Self::Backend(id, _) => Some(id),
-            Self::Fixed(_) | Self::Expression(_) => None,
+            Self::Fixed(_) | Self::Expression(..) => None,
         }
     }
 
@@ -356,7 +279,7 @@ impl BackendTarget {
     pub(crate) fn identity(&self) -> Option<&ChosenIdentity> {
         match self {
             Self::Backend(_, backend) => backend.identity(),
-            Self::Fixed(_) | Self::Expression(_) => None,
+            Self::Fixed(_) | Self::Expression(..) => None,
         }
     }
 }

@@ -5,10 +5,8 @@ use http::Uri;
 use super::{
     decision::ChosenIdentity,
     error::Position,
-    expression::{Constant, Kind},
-    program::{Action, CertificateKey, CertificateReference, IdentitySource, Program, Template},
+    program::{Action, CertificateKey, CertificateReference, Program},
 };
-use crate::certificate::Thumbprint;
 
 /// Static properties of a [`Document`](super::Document), for checking it against a configuration before it serves.
 ///
@@ -48,16 +46,11 @@ pub struct DocumentSummary {
     pub uses_certificate: bool,
     /// True if trusted roots affect the decision: the document checks the chain or the issuer of the caller's certificate.
     pub uses_trust: bool,
-    /// True if every request that passes `<inbound>` has a certificate with a verified chain or a listed thumbprint.
-    ///
-    /// A condition that mentions `Verify()` or a thumbprint is not sufficient: all paths through `<inbound>` are
-    /// analyzed for a caller with a self-made certificate. False where the analysis cannot decide.
+    /// True if `<inbound>` has a [guard](super#guards): every request that passes has a certificate with a verified
+    /// chain, a listed thumbprint, or membership of the deployment.
     pub proves_certificate: bool,
-    /// True if every certificate that the document admits has a verified chain, a listed thumbprint or membership of the
-    /// deployment; also true if the document admits none. False where the analysis cannot decide.
-    ///
-    /// Weaker than [`proves_certificate`](Self::proves_certificate): requests whose certificate no rule has read may
-    /// pass, and their certificate is not admitted.
+    /// True if the document [proves certificates](Self::proves_certificate), or no rule judges them: no certificate without
+    /// a proof is admitted.
     pub is_anchored: bool,
     /// True if any request gets its backend from the document (`set-backend-service`).
     pub chooses_backend: bool,
@@ -70,8 +63,8 @@ pub struct DocumentSummary {
     /// Identities and issuers that this document names by a literal, and identities of the backends that it names, each
     /// at the position of the reference. Those of the base document are in its own summary.
     pub certificates: Vec<(ChosenIdentity, Position)>,
-    /// Ids and thumbprints that an expression in `certificate-id` or `thumbprint` could yield: every text literal, if
-    /// there is such an expression; else empty.
+    /// The values of expressions in `certificate-id` and `thumbprint` that choose among literals. An expression over the
+    /// certificate has no listed values.
     pub possible_certificates: Vec<ChosenIdentity>,
     /// Backend ids in document order, with duplicates; those of the base document once, at its first `<base />`.
     pub backends: Vec<(Arc<str>, Position)>,
@@ -90,8 +83,8 @@ impl DocumentSummary {
         let mut summary = Self {
             uses_certificate: program.used.certificate,
             uses_trust: program.used.trust,
-            proves_certificate: program.proves,
-            is_anchored: program.is_anchored,
+            proves_certificate: program.ruling.has_guard,
+            is_anchored: program.ruling.is_anchored(),
             chooses_backend: false,
             chooses_identity: false,
             has_authentication_certificate: false,
@@ -99,13 +92,12 @@ impl DocumentSummary {
                 .iter()
                 .map(|found| (found.key.to_identity(), found.position))
                 .collect(),
-            possible_certificates: Vec::new(),
+            possible_certificates: program.ruling.possible_certificates.clone(),
             backends: Vec::new(),
             base_urls: Vec::new(),
             unresolved_base,
         };
         program.visit(&mut |step| summary.add(&step.action, step.location.position));
-        summary.possible_certificates = possible_certificates(program);
         summary
     }
 
@@ -134,32 +126,4 @@ impl CertificateKey {
             Self::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
         }
     }
-}
-
-/// Every text literal, if an expression chooses an identity.
-fn possible_certificates(program: &Program) -> Vec<ChosenIdentity> {
-    let (mut has_expression, mut found) = (false, Vec::new());
-    program.visit(&mut |step| {
-        let mut add = |text: &str| {
-            found.push(match text.parse::<Thumbprint>() {
-                Ok(thumbprint) => ChosenIdentity::Thumbprint(thumbprint),
-                Err(_) => ChosenIdentity::Id(text.into()),
-            });
-        };
-        match &step.action {
-            Action::Authenticate(IdentitySource::Id(_) | IdentitySource::Thumbprint(_)) => {
-                has_expression = true
-            }
-            Action::Variable(_, Template::Literal(text)) => add(text),
-            _ => {}
-        }
-        for (expression, _) in step.expressions() {
-            expression.root.visit(&mut |node| {
-                if let Kind::Constant(Constant::Text(text)) = &node.kind {
-                    add(text);
-                }
-            });
-        }
-    });
-    if has_expression { found } else { Vec::new() }
 }

@@ -104,14 +104,12 @@ impl Validation {
         }
     }
 
-    /// Returns true if a self-made certificate always fails.
+    /// Returns true if a self-made certificate always fails: by its chain, or by a thumbprint in each identity.
     pub(crate) fn proves(&self) -> bool {
-        self.trust || self.identities.as_ref().is_some_and(|identities| prove(identities))
-    }
-
-    /// Returns true if it requires more than any certificate.
-    pub(crate) fn has_requirements(&self) -> bool {
-        self.trust || self.not_before || self.not_after || self.identities.is_some()
+        let has_thumbprint =
+            |identity: &AllowedIdentity| identity.claims.iter().any(|claim| claim.name == "thumbprint");
+        let identities = self.identities.as_deref().unwrap_or_default();
+        self.trust || (!identities.is_empty() && identities.iter().all(has_thumbprint))
     }
 }
 
@@ -164,14 +162,4 @@ impl IdentityClaim {
                 .is_some_and(|issuer| issuer.issued(certificate, inputs.now) == Answer::Holds),
         }
     }
-}
-
-/// Returns true if every identity has a claim that a self-made certificate cannot match.
-fn prove(identities: &[AllowedIdentity]) -> bool {
-    identities.iter().all(|identity| {
-        identity
-            .claims
-            .iter()
-            .any(|claim| matches!(claim.name, "thumbprint" | "issuer-thumbprint" | "issuer-certificate-id"))
-    })
 }

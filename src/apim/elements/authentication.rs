@@ -34,11 +34,10 @@ impl Compiler<'_> {
             "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
             name if expression::is_expression(&attribute.value.value) => {
                 let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                self.reject_caller_choice(element, attribute, &compiled, "the identity")?;
                 if name == "thumbprint" {
-                    IdentitySource::Thumbprint(compiled)
+                    IdentitySource::Thumbprint(compiled, attribute.position)
                 } else {
-                    IdentitySource::Id(compiled)
+                    IdentitySource::Id(compiled, attribute.position)
                 }
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {

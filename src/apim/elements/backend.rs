@@ -16,7 +16,7 @@ impl Compiler<'_> {
         let target = match (element.attribute("base-url"), element.attribute("backend-id")) {
             (Some(_), None) => {
                 let attribute = self.required(element, "base-url")?;
-                self.base_url(element, attribute)?
+                self.base_url(attribute)?
             }
             (None, Some(_)) => {
                 let attribute = self.required(element, "backend-id")?;
@@ -35,11 +35,10 @@ impl Compiler<'_> {
         Some(Action::Backend(target))
     }
 
-    fn base_url(&mut self, element: &Element, attribute: &Attribute) -> Option<BackendTarget> {
+    fn base_url(&mut self, attribute: &Attribute) -> Option<BackendTarget> {
         if expression::is_expression(&attribute.value.value) {
             let compiled = self.compile(&attribute.value, Type::TEXT)?;
-            self.reject_caller_choice(element, attribute, &compiled, "the backend")?;
-            return Some(BackendTarget::Expression(Box::new(compiled)));
+            return Some(BackendTarget::Expression(Box::new(compiled), attribute.position));
         }
         match base_url(attribute.value.value.trim()) {
             Some(uri) => Some(BackendTarget::Fixed(uri)),

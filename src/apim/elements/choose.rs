@@ -3,7 +3,7 @@
 use super::{ANY, Compiler, Element, Type, expression};
 use crate::apim::{
     decision::is_rejection,
-    program::{Action, Branch, Choices, Choose, Condition, Section, Step},
+    program::{Action, Branch, Choose, Condition, Step},
 };
 
 impl Compiler<'_> {
@@ -36,29 +36,13 @@ impl Compiler<'_> {
         if !element.children.iter().any(|child| child.name == "when") {
             self.findings.error(element.position, "<choose> has no <when>");
         }
-        let rejects = self.mark_rejections(&mut branches, otherwise.as_deref());
-        let otherwise_chooses = Choices::of(otherwise.as_deref().unwrap_or_default());
-        let chooses = branches.iter().map(|branch| branch.chooses).fold(otherwise_chooses, Choices::and);
-        Some(Action::Choose(Choose { branches, otherwise, can_reject: rejects, chooses, otherwise_chooses }))
-    }
-
-    /// Marks the conditions that decide about a rejection. Returns true if any branch can reject.
-    ///
-    /// A condition decides about its own branch and later ones, not about earlier ones.
-    fn mark_rejections(&mut self, branches: &mut [Branch], otherwise: Option<&[Step]>) -> bool {
-        let mut rejects = otherwise.is_some_and(can_reject);
+        // A condition decides about its own branch and later ones, not about earlier ones.
+        let mut can_reject = otherwise.as_deref().is_some_and(self::can_reject);
         for branch in branches.iter_mut().rev() {
-            rejects |= can_reject(&branch.steps);
-            branch.decides_rejection = rejects;
-            // In `on-error` the request has failed already, so a condition there does not judge it.
-            if let Condition::Expression(condition) = &branch.condition
-                && rejects
-                && self.section == Section::Inbound
-            {
-                self.analysis.judged = self.analysis.judged.and(condition.dependencies);
-            }
+            can_reject |= self::can_reject(&branch.steps);
+            branch.decides_rejection = can_reject;
         }
-        rejects
+        Some(Action::Choose(Choose { branches, otherwise, can_reject }))
     }
 
     fn when(&mut self, element: &Element, path: String) -> Option<Branch> {
@@ -69,7 +53,8 @@ impl Compiler<'_> {
                 "true" => Some(Condition::Constant(true)),
                 "false" => Some(Condition::Constant(false)),
                 text if expression::is_expression(text) => {
-                    self.compile(&attribute.value, Type::BOOL).map(Condition::Expression)
+                    let condition = self.compile(&attribute.value, Type::BOOL);
+                    condition.map(|condition| Condition::Expression(Box::new(condition)))
                 }
                 _ => {
                     self.findings.error(
@@ -85,7 +70,6 @@ impl Compiler<'_> {
             position: element.position,
             path,
             condition: condition?,
-            chooses: Choices::of(&steps),
             steps,
             decides_rejection: false,
         })
@@ -93,7 +77,7 @@ impl Compiler<'_> {
 }
 
 /// Returns true if the elements can reject a request. A response with a status below 400 is not a rejection.
-pub(super) fn can_reject(steps: &[Step]) -> bool {
+fn can_reject(steps: &[Step]) -> bool {
     steps.iter().any(|step| match &step.action {
         Action::Return(response) => is_rejection(response.status),
         Action::Validate(validation) => !validation.ignore_error,

@@ -2,9 +2,7 @@
 
 mod authentication;
 mod backend;
-mod choice;
 mod choose;
-mod missing_certificate;
 mod respond;
 mod sections;
 mod set;
@@ -55,23 +53,10 @@ pub(crate) struct Compiler<'a> {
 /// Facts collected about the document for findings about it as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct DocumentAnalysis {
-    /// Inputs that rejecting conditions and validations read.
-    pub(crate) judged: Dependencies,
     /// Inputs that any element reads.
     pub(crate) used: Dependencies,
-    /// Variables that are set, with the inputs of their values.
-    pub(crate) set_variables: HashMap<Arc<str>, Dependencies>,
-    /// For each variable, the variables that its values depend on.
-    pub(crate) variable_dependencies: HashMap<Arc<str>, HashSet<Arc<str>>>,
-    /// Variables that identity or backend depend on.
-    pub(crate) deciding_variables: HashSet<Arc<str>>,
-    /// Assignments of variables: name, inputs of the value, position.
-    pub(crate) settings: Vec<(Arc<str>, Dependencies, Position)>,
-    /// Attributes for identity or backend that depend on the certificate: position of the element and of the attribute,
-    /// and true if they depend on its content and not only on its thumbprint.
-    pub(crate) certificate_decides: Vec<(Position, Position, bool)>,
-    /// Assignments, depending on the certificate, of variables that identity or backend of the base document depend on.
-    pub(crate) certificate_decides_base: Vec<(Position, bool)>,
+    /// Names of the variables that this document sets.
+    pub(crate) variables: HashSet<Arc<str>>,
     /// Reads of variables without a default.
     pub(crate) read_variables: Vec<(Arc<str>, Position)>,
     pub(crate) includes_base: bool,
@@ -183,12 +168,6 @@ impl Compiler<'_> {
 
     fn include_base(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &[], &[]);
-        let decides = self.base.as_ref().is_some_and(|base| !base.deciding_variables.is_empty());
-        if decides && self.analysis.includes_base && self.section == Section::Inbound {
-            let message = "second <base />: identity or backend of the base document depends on variables that its first \
-                           run would set; include it once";
-            return self.error(element, message);
-        }
         self.analysis.includes_base = true;
         if self.base.is_none() && self.section == Section::Inbound {
             self.analysis.unresolved_base.get_or_insert(element.position);
@@ -314,16 +293,7 @@ impl Compiler<'_> {
             return None;
         }
         let scope = Scope { has_error: self.section == Section::OnError, ..self.scope };
-        let mut compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
-        compiled.dependencies.content |=
-            compiled.dependencies.certificate && choice::reads_parts(&compiled.root);
-        // The inputs of a variable are inputs of this expression.
-        for name in &self.dependencies_of(&compiled.reads) {
-            let base = self.base.as_ref().and_then(|base| base.set_variables.get(name));
-            for uses in self.analysis.set_variables.get(name).into_iter().chain(base) {
-                compiled.dependencies = compiled.dependencies.and(*uses);
-            }
-        }
+        let compiled = expression::compile(text, wanted, scope, &mut self.findings)?;
         self.analysis.used = self.analysis.used.and(compiled.dependencies);
         self.analysis.read_variables.extend(compiled.variables.iter().cloned());
         if self.section == Section::Outbound && compiled.dependencies.time {

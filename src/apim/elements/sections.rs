@@ -1,17 +1,16 @@
 //! Compilation of documents: sections, or a fragment without sections.
 
+use std::collections::HashSet;
+
 use super::{
     ANY, Compiler, Element,
     backend::{id_list, known_ids},
-    missing_certificate,
 };
 use crate::apim::{
     decision::is_rejection,
     error::{FindingKind, Position},
-    program::{
-        Action, CertificateKey, CertificateReference, Choices, ElementLocation, Program, Section, Step,
-    },
-    reach::{self, Caller},
+    guard::{self, GUARD},
+    program::{Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step},
 };
 
 impl Compiler<'_> {
@@ -32,52 +31,12 @@ impl Compiler<'_> {
                 self.inherit(&mut program, &["backend", "outbound", "on-error"]);
             }
         }
-        let (mut used, mut judged) = (self.analysis.used, self.analysis.judged);
-        self.check_variables_of_base();
-        program.set_variables = std::mem::take(&mut self.analysis.set_variables);
-        program.variable_dependencies = std::mem::take(&mut self.analysis.variable_dependencies);
-        program.deciding_variables = std::mem::take(&mut self.analysis.deciding_variables);
-        if let Some(base) = &self.base
-            && self.analysis.includes_base
-        {
-            (used, judged) = (used.and(base.used), judged.and(base.judged));
-            for (name, uses) in &base.set_variables {
-                let known = program.set_variables.entry(name.clone()).or_default();
-                *known = known.and(*uses);
-            }
-            for (name, dependencies) in &base.variable_dependencies {
-                program
-                    .variable_dependencies
-                    .entry(name.clone())
-                    .or_default()
-                    .extend(dependencies.iter().cloned());
-            }
-            program.deciding_variables.extend(base.deciding_variables.iter().cloned());
+        program.used = self.analysis.used;
+        if let Some(base) = self.base.as_ref().filter(|_| self.analysis.includes_base) {
+            program.used = program.used.and(base.used);
         }
-        program.used = used;
-        program.chooses = Choices::of(&program.inbound);
-        program.judged = judged;
         self.lint(&mut program, start);
         program
-    }
-
-    /// Rejects variables from caller input that identity or backend of the base document depend on.
-    fn check_variables_of_base(&mut self) {
-        let Some(base) = self.base.clone().filter(|_| self.analysis.includes_base) else { return };
-        for (name, uses, position) in std::mem::take(&mut self.analysis.settings) {
-            if !base.deciding_variables.contains(&name) {
-                continue;
-            }
-            if uses.request {
-                let message = format!(
-                    "variable {name:?}: the caller would choose identity or backend of the base document, which depend on it; \
-                     set it to constants"
-                );
-                self.findings.error(position, message);
-            } else if uses.certificate {
-                self.analysis.certificate_decides_base.push((position, uses.content));
-            }
-        }
     }
 
     fn policies(&mut self, root: &Element, program: &mut Program) {
@@ -174,71 +133,38 @@ impl Compiler<'_> {
         }
     }
 
-    /// Reports findings about the document as a whole, and missing certificates.
+    /// Applies the guard rule, and reports findings about the document as a whole and missing certificates.
     fn lint(&mut self, program: &mut Program, start: Position) {
         // An element that did not compile could be the one that seems to be missing.
         if !self.findings.has_errors() {
-            self.check_self_made_certificates(program, start);
+            program.ruling = guard::judge(program, &mut self.findings);
             self.lint_rules(program, start);
             self.lint_lookups(program);
         }
         self.lint_references();
     }
 
-    /// Analyzes which callers with a self-made certificate, or without a certificate, can pass.
-    fn check_self_made_certificates(&mut self, program: &mut Program, start: Position) {
-        let stranger = reach::run(&program.inbound, Caller::Stranger);
-        // Dependencies of variables and headers on the certificate are found only by this analysis.
-        program.judged.certificate |= stranger.judged_at.is_some();
-        let judged = program.judged;
-        // An expression before the rule that proves the certificate is allowed: the rule still rejects.
-        let own = std::mem::take(&mut self.analysis.certificate_decides).into_iter();
-        let own = own.filter(|(element, _, by_content)| stranger.may_choose_at(*element, *by_content));
-        let base = std::mem::take(&mut self.analysis.certificate_decides_base).into_iter();
-        let base = base.filter(|(_, by_content)| stranger.may_choose_above(*by_content));
-        let positions = own.map(|(_, attribute, _)| attribute).chain(base.map(|(position, _)| position));
-        for position in positions {
-            let message = "the caller would choose this value with a self-made certificate; on every path to it, reject \
-                           certificates without a chain (VerifyNoRevocation(), validate-trust) or a known thumbprint";
-            self.findings.error(position, message);
-        }
-        let is_anchored = !stranger.may_be_admitted;
-        if !is_anchored {
-            let position = stranger.is_let_off.or(stranger.judged_at).unwrap_or(start);
-            self.report_unanchored(position);
-        }
-        let without_certificate = reach::run(&program.inbound, Caller::WithoutCertificate);
-        if judged.certificate && without_certificate.always_passes && !without_certificate.is_expected {
-            let message = "requests without a certificate pass; write context.Request.Certificate == null || ... in front, \
-                           or add a <when> for them";
-            self.findings.warn(without_certificate.is_let_off.unwrap_or(start), message);
-        }
-        (program.proves, program.is_anchored) = (!stranger.may_pass, is_anchored);
-    }
-
     /// Reports that self-made certificates can be admitted: an error, or a warning if allowed.
     fn report_unanchored(&mut self, position: Position) {
         const PROBLEM: &str = "certificates are judged but not proven: a self-made certificate can pass";
-        const REMEDY: &str = "add ... || !context.Request.Certificate.VerifyNoRevocation(), or ... || \
-                              context.Request.Certificate.Thumbprint != \"...\"";
         let kind = FindingKind::Unanchored;
+        let remedy = format!("add at the top level of <inbound>: {GUARD}");
         if self.allow_unanchored {
-            self.findings.warn_about(kind, position, PROBLEM, REMEDY);
+            self.findings.warn_about(kind, position, PROBLEM, &remedy);
         } else {
-            self.findings.error_about(
-                kind,
-                position,
-                PROBLEM,
-                &format!("{REMEDY}, or call allow_unanchored"),
-            );
+            let remedy = format!("{remedy}, or call allow_unanchored");
+            self.findings.error_about(kind, position, PROBLEM, &remedy);
         }
     }
 
     fn lint_rules(&mut self, program: &Program, start: Position) {
-        let judged = program.judged;
+        let ruling = &program.ruling;
+        if let Some(position) = ruling.judged_at.filter(|_| !ruling.has_guard) {
+            self.report_unanchored(position);
+        }
         let message = if !program.used.certificate {
             Some("the caller's certificate is not read: all requests pass, and no certificate is admitted")
-        } else if !judged.certificate {
+        } else if ruling.judged_at.is_none() {
             Some(match has_success_response(program) {
                 true => {
                     "no rule rejects by the caller's certificate: a status below 400 is not a rejection, and no certificate is \
@@ -252,11 +178,15 @@ impl Compiler<'_> {
         if let Some(message) = message {
             self.findings.warn(start, message);
         }
-        if let Some(failing) = missing_certificate::failing(program) {
-            self.findings.warn(failing.position, failing.message);
-        }
+        guard::warn_of_missing_null_test(program, &mut self.findings);
+        let mut variables = HashSet::new();
+        program.visit(&mut |step| {
+            if let Action::Variable(name, _) = &step.action {
+                variables.insert(name.clone());
+            }
+        });
         for (name, position) in std::mem::take(&mut self.analysis.read_variables) {
-            if !program.set_variables.contains_key(&name) {
+            if !variables.contains(&name) {
                 let message = format!(
                     "variable {name:?} is never set: this expression always fails; use GetValueOrDefault, or set it first"
                 );

@@ -69,9 +69,6 @@ impl Compiler<'_> {
         used.certificate = true;
         used.trust |= trust;
         used.revocation |= revocation == Some(true);
-        if !ignore_error {
-            self.analysis.judged.certificate = true;
-        }
         Some(Action::Validate(Box::new(validation)))
     }
 

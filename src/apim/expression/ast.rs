@@ -1,15 +1,15 @@
 //! Syntax tree of a C# expression, before names and types are resolved.
 
-pub(super) use crate::apim::lexer::Span;
+pub(crate) use crate::apim::lexer::Span;
 
 #[derive(Debug, Clone)]
-pub(super) struct Expr {
-    pub(super) kind: ExprKind,
-    pub(super) span: Span,
+pub(crate) struct Expr {
+    pub(crate) kind: ExprKind,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum ExprKind {
+pub(crate) enum ExprKind {
     Null,
     Bool(bool),
     Int(i32),
@@ -42,7 +42,7 @@ pub(super) enum ExprKind {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     Text(String),
     Expression(Expr),
 }
@@ -59,16 +59,16 @@ pub(crate) enum Comparison {
 
 /// A type name in the source: `string`, `Dictionary<string, int>`, `string[]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TypeName {
-    pub(super) name: String,
-    pub(super) arguments: Vec<Self>,
-    pub(super) is_array: bool,
-    pub(super) span: Span,
+pub(crate) struct TypeName {
+    pub(crate) name: String,
+    pub(crate) arguments: Vec<Self>,
+    pub(crate) is_array: bool,
+    pub(crate) span: Span,
 }
 
 /// A statement of `@{ ... }`.
 #[derive(Debug, Clone)]
-pub(super) enum Stmt {
+pub(crate) enum Stmt {
     /// A statement that could not be parsed, with the names that it appears to declare.
     Invalid(Vec<String>),
     Declare {
@@ -92,7 +92,7 @@ pub(super) enum Stmt {
 
 /// A whole expression: `@(...)` or `@{...}`.
 #[derive(Debug, Clone)]
-pub(super) enum SyntaxTree {
+pub(crate) enum SyntaxTree {
     Expression(Expr),
     Block(Vec<Stmt>, Span),
 }

@@ -14,11 +14,10 @@ mod value;
 use std::sync::Arc;
 
 pub(crate) use self::{
-    ast::Comparison,
+    ast::{Comparison, Expr, ExprKind, Segment, Stmt, SyntaxTree},
     check::{Dependencies, Scope},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, trust_failure},
-    node::{CertificateText, Constant, Function, Kind, Node, RequestText, SourceRange, Statement},
-    text::Case,
+    node::{Constant, Function, Kind, Node},
     ty::{Base, Type},
     value::{Fault, Value},
 };
@@ -28,13 +27,12 @@ use super::{error::Findings, reader::Text};
 #[derive(Debug)]
 pub(crate) struct Expression {
     pub(crate) root: Node,
+    pub(crate) syntax: SyntaxTree,
     pub(crate) dependencies: Dependencies,
     /// Source text, for explanations.
     pub(crate) source: Arc<str>,
     /// Variables that are read without a default, with their positions.
     pub(crate) variables: Vec<(Arc<str>, super::error::Position)>,
-    /// All variables that are read.
-    pub(crate) reads: Vec<Arc<str>>,
 }
 
 impl Expression {
@@ -68,7 +66,7 @@ pub(crate) fn compile(
     scope: Scope,
     findings: &mut Findings,
 ) -> Option<Expression> {
-    let (source, skipped) = match parser::parse(&text.value) {
+    let (syntax, skipped) = match parser::parse(&text.value) {
         Ok(parsed) => parsed,
         Err(error) => {
             findings.error(text.position(error.offset), error.message);
@@ -79,9 +77,9 @@ pub(crate) fn compile(
         findings.error(text.position(error.offset), error.message);
     }
     let mut checker = check::Checker::new(scope);
-    let root = match &source {
-        ast::SyntaxTree::Expression(expression) => checker.root(expression, wanted),
-        ast::SyntaxTree::Block(statements, span) => checker.block(statements, wanted, span),
+    let root = match &syntax {
+        SyntaxTree::Expression(expression) => checker.root(expression, wanted),
+        SyntaxTree::Block(statements, span) => checker.block(statements, wanted, span),
     };
     for error in &checker.errors {
         let position = text.position(error.offset);
@@ -101,10 +99,10 @@ pub(crate) fn compile(
         checker.variables.iter().map(|(name, offset)| (name.clone(), text.position(*offset))).collect();
     Some(Expression {
         root: root.ok()?,
+        syntax,
         dependencies: checker.dependencies,
         source: text.value.as_str().into(),
         variables,
-        reads: checker.reads,
     })
 }
 

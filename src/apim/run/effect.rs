@@ -14,7 +14,7 @@ use crate::{
         headers::{ResponseChange, apply},
         program::{
             BackendTarget, ElementLocation, HeaderChange, HeaderMode, HeaderText, IdentitySource,
-            ReturnResponse, Section, Slot, Template,
+            ReturnResponse, Section, Template,
         },
     },
     certificate::Thumbprint,
@@ -87,7 +87,6 @@ impl<'r> Execution<'r, '_> {
         change: &'r HeaderChange,
         location: &ElementLocation,
     ) -> Evaluated<()> {
-        self.state.certificate_read = false;
         let values = match self.header_values(change) {
             Ok(values) => values,
             Err(fault) => {
@@ -116,12 +115,6 @@ impl<'r> Execution<'r, '_> {
                 });
             }
             Section::Inbound | Section::Backend => {
-                let slot = Slot::Header(&change.name);
-                if change.mode.keeps_value() {
-                    // The new value includes the old one.
-                    self.state.record_read(slot);
-                }
-                self.state.record_write(slot);
                 self.change_request(&change.name, change.mode, &values);
             }
         }
@@ -147,8 +140,7 @@ impl<'r> Execution<'r, '_> {
             Template::Literal(text) => Value::Text(Cow::Borrowed(&**text)),
             Template::Expression(expression) => self.evaluation().value(&expression.root)?,
         };
-        let variable = Variable { name, value };
-        self.state.record_write(Slot::Variable(name));
+        let variable = Variable { name, value, reads_certificate: self.state.certificate_read };
         match self.state.variables.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = variable,
             None => self.state.variables.push(variable),
@@ -160,11 +152,11 @@ impl<'r> Execution<'r, '_> {
         const NONE: Fault = Fault::Format("The value is not a certificate id or thumbprint.");
         match source {
             IdentitySource::Fixed(identity) => Ok(identity.clone()),
-            IdentitySource::Id(expression) => match self.expression_text(expression)? {
+            IdentitySource::Id(expression, _) => match self.expression_text(expression)? {
                 Some(id) if !id.is_empty() => Ok(ChosenIdentity::Id(id.into())),
                 _ => Err(NONE),
             },
-            IdentitySource::Thumbprint(expression) => {
+            IdentitySource::Thumbprint(expression, _) => {
                 let text = self.expression_text(expression)?.ok_or(NONE)?;
                 match text.parse::<Thumbprint>() {
                     Ok(thumbprint @ Thumbprint::Sha1(_)) => Ok(ChosenIdentity::Thumbprint(thumbprint)),
@@ -178,7 +170,7 @@ impl<'r> Execution<'r, '_> {
         match target {
             BackendTarget::Fixed(uri) => Ok(uri.clone()),
             BackendTarget::Backend(_, backend) => Ok(backend.base_url().clone()),
-            BackendTarget::Expression(expression) => {
+            BackendTarget::Expression(expression, _) => {
                 let text = self.expression_text(expression)?;
                 text.and_then(|text| base_url(&text)).ok_or(Fault::Format("The value is not a base URL."))
             }

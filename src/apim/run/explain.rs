@@ -131,12 +131,7 @@ impl<'r> Execution<'r, '_> {
         // A separate state, since explaining consumes evaluation steps too.
         let mut state = State::default();
         state.headers.clone_from(&self.state.headers);
-        for variable in &self.state.variables {
-            state.variables.push(crate::apim::expression::Variable {
-                name: variable.name,
-                value: variable.value.clone(),
-            });
-        }
+        state.variables.clone_from(&self.state.variables);
         if self.section == Section::OnError {
             state.last_error = self.state.last_error.clone();
         }

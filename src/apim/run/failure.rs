@@ -19,8 +19,6 @@ pub(super) struct Failure {
     element: &'static str,
     status: StatusCode,
     body: String,
-    /// True if an expression failed; the further decision of the document is unknown.
-    pub(super) is_fault: bool,
 }
 
 impl Failure {
@@ -64,7 +62,6 @@ impl Failure {
             element: location.element,
             status,
             body: json(status, "Internal server error"),
-            is_fault: true,
         }
     }
 
@@ -84,7 +81,6 @@ impl Failure {
             element: location.element,
             status,
             body: json(status, invalid.response),
-            is_fault: false,
         }
     }
 }

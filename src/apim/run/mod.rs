@@ -19,16 +19,17 @@ use super::{
     expression::{Evaluation, Inputs, State, Value, trust_failure},
     facts::RequestFacts,
     headers::ResponseChange,
-    program::{
-        Action, BackendTarget, Choices, Choose, Condition, ElementLocation, IdentitySource, Section, Step,
-    },
+    program::{Action, Choose, Condition, ElementLocation, Section, Step},
 };
 use crate::{
     certificate::{Presented, Timestamp},
     policy::Verification,
 };
 
-/// Decides about a request. Adds a description of each step to `lines`. In shadow mode no request is rejected.
+/// Decides about a request. Adds a description of each step to `lines`.
+///
+/// In shadow mode rejections are withheld, unless identity or URL depend on an expression or a condition: the request
+/// would then reach a backend, or use an identity, that the document did not choose for it.
 pub(crate) fn evaluate(
     document: &Inner,
     facts: &RequestFacts<'_>,
@@ -36,6 +37,7 @@ pub(crate) fn evaluate(
     is_shadow: bool,
     lines: Option<&mut Vec<ExplanationLine>>,
 ) -> DocumentDecision {
+    let is_shadow = is_shadow && !document.program.ruling.is_conditional;
     let is_unreadable =
         document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_));
     if is_unreadable && !is_shadow {
@@ -54,10 +56,6 @@ pub(crate) fn evaluate(
         has_judged: false,
         has_ignored_failure: false,
         is_shadow,
-        cannot_forward: false,
-        chooses: document.program.chooses.any(),
-        depends_on_certificate: false,
-        withheld_count: 0,
         withheld: is_unreadable.then(|| Box::new(unreadable())),
         lines,
         depth: 0,
@@ -113,14 +111,6 @@ struct Execution<'r, 'l> {
     has_ignored_failure: bool,
     /// Rejections are withheld, and the next element runs.
     is_shadow: bool,
-    /// True if the identity or the backend could not be chosen; the request is not forwarded, in shadow mode either.
-    cannot_forward: bool,
-    /// True if the document chooses an identity or a backend.
-    chooses: bool,
-    /// True if identity or backend were chosen by content of the certificate, which only rejecting rules have proven.
-    depends_on_certificate: bool,
-    /// Number of withheld rejections.
-    withheld_count: usize,
     /// The first withheld rejection.
     withheld: Option<Box<DocumentResponse>>,
     lines: Option<&'l mut Vec<ExplanationLine>>,
@@ -140,11 +130,6 @@ impl<'r> Execution<'r, '_> {
                 Ok(ControlFlow::Break(response)) => return DocumentDecision::Respond(*response),
                 Err(failure) => return DocumentDecision::Respond(self.fail(*failure, document)),
             }
-        }
-        if self.depends_on_certificate
-            && let Some(withheld) = self.withheld
-        {
-            return DocumentDecision::Respond(*withheld);
         }
         if self.forwarding.identity.is_none() {
             self.forwarding.identity = self.backend_identity.cloned();
@@ -166,7 +151,7 @@ impl<'r> Execution<'r, '_> {
             headers,
             forwarding: self.forwarding,
             response: self.response_changes,
-            admits: is_admitted.then(|| Verification::of(document.program.is_anchored)),
+            admits: is_admitted.then(|| Verification::of(document.program.ruling.is_anchored())),
             withheld: self.withheld,
         })
     }
@@ -196,30 +181,10 @@ impl<'r> Execution<'r, '_> {
         for step in steps {
             let ended = match self.step(step) {
                 Ok(ControlFlow::Continue(())) => continue,
-                // Without this choice the request would reach the route's backend with the route's identity.
-                Err(failure) if matches!(step.action, Action::Authenticate(_) | Action::Backend(_)) => {
-                    self.cannot_forward = true;
-                    return Err(failure);
-                }
-                // After a failed condition or variable the choice of the document is unknown.
-                Err(failure)
-                    if failure.is_fault
-                        && self.chooses
-                        && self.section == Section::Inbound
-                        && !matches!(step.action, Action::Header(_) | Action::Return(_)) =>
-                {
-                    self.cannot_forward = true;
-                    return Err(failure);
-                }
-                Err(failure) if self.is_shadow && !self.cannot_forward => Box::new(failure.into_response()),
-                Ok(ControlFlow::Break(response))
-                    if self.is_shadow && !self.cannot_forward && response.is_rejection() =>
-                {
-                    response
-                }
+                Err(failure) if self.is_shadow => Box::new(failure.into_response()),
+                Ok(ControlFlow::Break(response)) if self.is_shadow && response.is_rejection() => response,
                 ended => return ended,
             };
-            self.withheld_count += 1;
             self.withheld.get_or_insert(ended);
         }
         Ok(ControlFlow::Continue(()))
@@ -243,7 +208,6 @@ impl<'r> Execution<'r, '_> {
                 return Ok(ControlFlow::Break(Box::new(response)));
             }
             Action::Validate(validation) => {
-                self.state.certificate_read = true;
                 let judged = validation.judge(self.inputs);
                 self.explain_validation(validation, judged, location.position);
                 match judged {
@@ -254,19 +218,11 @@ impl<'r> Execution<'r, '_> {
             }
             Action::Authenticate(source) => {
                 let identity = self.identity(source).map_err(failed)?;
-                if let IdentitySource::Id(expression) | IdentitySource::Thumbprint(expression) = source {
-                    self.depends_on_certificate |=
-                        expression.dependencies.certificate || expression.dependencies.variables;
-                }
                 self.note_at(location.position, || format!("backend identity: {identity}"));
                 self.forwarding.identity = Some(identity);
             }
             Action::Backend(target) => {
                 let uri = self.target(target).map_err(failed)?;
-                if let BackendTarget::Expression(expression) = target {
-                    self.depends_on_certificate |=
-                        expression.dependencies.certificate || expression.dependencies.variables;
-                }
                 self.explain_backend(target, &uri, location.position);
                 self.forwarding.base_url = Some(uri);
                 self.forwarding.backend = target.id().cloned();
@@ -293,32 +249,14 @@ impl<'r> Execution<'r, '_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Runs a `choose`. If a condition read the certificate, all slots that any branch sets depend on it.
-    fn choose(&mut self, choose: &'r Choose, location: &'r ElementLocation) -> StepResult {
-        let mut saw_certificate = false;
-        let result = self.first_true_branch(choose, location, &mut saw_certificate);
-        if saw_certificate {
-            choose.visit_slots(&mut |slot| {
-                self.state.certificate_dependent.insert(slot);
-            });
-        }
-        result
-    }
-
     /// Runs the first branch whose condition is true.
-    fn first_true_branch(
-        &mut self,
-        choose: &'r Choose,
-        location: &'r ElementLocation,
-        saw_certificate: &mut bool,
-    ) -> StepResult {
+    fn choose(&mut self, choose: &'r Choose, location: &'r ElementLocation) -> StepResult {
         for branch in &choose.branches {
             let holds = match &branch.condition {
                 Condition::Constant(holds) => *holds,
                 Condition::Expression(expression) => {
                     self.state.certificate_read = false;
                     let holds = self.evaluation().condition(&expression.root);
-                    *saw_certificate |= self.state.certificate_read;
                     self.has_judged |= branch.decides_rejection && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {
@@ -327,31 +265,16 @@ impl<'r> Execution<'r, '_> {
                 }
             };
             if holds {
-                return self.branch(choose, &branch.steps, branch.chooses);
+                return self.nested(|execution| execution.steps(&branch.steps));
             }
         }
         match &choose.otherwise {
             Some(steps) => {
                 self.note(|| "otherwise: branch taken".into());
-                self.branch(choose, steps, choose.otherwise_chooses)
+                self.nested(|execution| execution.steps(steps))
             }
             None => Ok(ControlFlow::Continue(())),
         }
-    }
-
-    /// Runs a branch. In shadow mode a rejection is sent after all if another branch chooses more: the request would be
-    /// forwarded without that choice.
-    fn branch(&mut self, choose: &'r Choose, steps: &'r [Step], chooses: Choices) -> StepResult {
-        let withheld_before = self.withheld_count;
-        let flow = self.nested(|execution| execution.steps(steps))?;
-        if self.withheld_count > withheld_before
-            && !chooses.covers(choose.chooses)
-            && let Some(withheld) = self.withheld.take()
-        {
-            self.cannot_forward = true;
-            return Ok(ControlFlow::Break(withheld));
-        }
-        Ok(flow)
     }
 
     fn nested(&mut self, run: impl FnOnce(&mut Self) -> StepResult) -> StepResult {

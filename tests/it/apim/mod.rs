@@ -2,17 +2,19 @@
 #![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
 
 mod backends;
-mod choice;
+
 mod convert;
 mod corpus;
 mod explain;
 mod forms;
 mod fuzz;
+mod guard;
 mod load;
 mod middleware;
 mod names;
 mod proof;
 mod request;
+mod selection;
 mod shadow;
 mod snippets;
 mod texts;

@@ -79,17 +79,17 @@ fn unproven_document_loads_only_if_allowed() {
         (refusing("CERT == null || CERT.Thumbprint.Substring(36) != \"94A6\""), false),
         (refusing("CERT == null || !STORE.Any(c => c.Value.Subject == CERT.Subject)"), false),
         (refusing("CERT == null || (!(GET) && !CERT.Verify())"), false),
-        // A GET is not checked, and not admitted.
-        (refusing("!(GET) && CERT?.Verify() != true"), true),
-        (refusing("GET ? false : CERT?.Thumbprint != PIN"), true),
+        // A GET is not checked.
+        (refusing("!(GET) && CERT?.Verify() != true"), false),
+        (refusing("GET ? false : CERT?.Thumbprint != PIN"), false),
         (refusing("GET ? CERT == null : CERT?.Thumbprint != PIN"), false),
-        (refusing("!(GET || CERT?.Verify() == true)"), true),
+        (refusing("!(GET || CERT?.Verify() == true)"), false),
         (refusing("!(GET) && CERT?.Subject != \"CN=a\""), false),
         (
             filled(
                 "<choose><when condition='@(GET)' /><when condition='@(CERT?.Verify() != true)'>403</when></choose>",
             ),
-            true,
+            false,
         ),
         (
             filled(
@@ -106,7 +106,7 @@ fn unproven_document_loads_only_if_allowed() {
         (
             filled("<set-variable name='v' value='@(CERT?.Verify() == true)' />")
                 + &refusing("!(bool)context.Variables[\"v\"]"),
-            true,
+            false,
         ),
         (
             filled("<set-variable name='v' value='@(GET)' />") + &refusing("!(bool)context.Variables[\"v\"]"),
@@ -128,7 +128,7 @@ fn unproven_document_loads_only_if_allowed() {
             ),
             false,
         ),
-        (marked("CERT?.Verify() == true", "", "!VARIABLES.ContainsKey(\"ok\")"), true),
+        (marked("CERT?.Verify() == true", "", "!VARIABLES.ContainsKey(\"ok\")"), false),
         (marked("GET", "", "!VARIABLES.ContainsKey(\"ok\")"), true),
         (
             marked("CERT?.Subject == \"CN=a\"", "", "GET")
@@ -136,12 +136,12 @@ fn unproven_document_loads_only_if_allowed() {
                 + &refusing("!(bool)VARIABLES[\"ok\"]"),
             false,
         ),
-        // Once overwritten, it no longer depends on the certificate.
+        // Each assignment counts, also one that is overwritten.
         (
             marked("CERT?.Subject == \"CN=a\"", "VARIABLE", "false")
                 + "<set-variable name='ok' value='yes' />"
                 + &refusing("!VARIABLES.ContainsKey(\"ok\")"),
-            true,
+            false,
         ),
         // A header set by the document is like a variable.
         (
@@ -157,8 +157,8 @@ fn unproven_document_loads_only_if_allowed() {
             false,
         ),
         (
-            header("CERT?.Subject", "") + &header("\"a\"", "") + &refusing("!HEADERS.ContainsKey(\"x-ok\")"),
-            true,
+            header("CERT?.Subject", "") + &header("\"a\"", "") + &refusing("!HEADERS.ContainsKey(\"X-Ok\")"),
+            false,
         ),
         (header("CERT?.Subject", "") + &refusing("!HEADERS.ContainsKey(\"x-other\")"), true),
         (
@@ -181,9 +181,9 @@ fn unproven_document_loads_only_if_allowed() {
         ("<validate-client-certificate validate-trust='false' />".into(), false),
         (identity("subject='CN=orders, O=Contoso'"), false),
         (WORLD.fill(&identity("thumbprint='ORDERS-THUMBPRINT'")), true),
-        // A validation that ignores errors admits no caller, whatever follows.
+        // A validation that ignores errors rejects no caller, and admits only proven ones.
         ("<validate-client-certificate ignore-error='true' />".into(), true),
-        ("<validate-client-certificate ignore-error='true' />".to_owned() + &refusing("CERT == null"), true),
+        ("<validate-client-certificate ignore-error='true' />".to_owned() + &refusing("CERT == null"), false),
         ("<validate-client-certificate validate-trust='false' ignore-error='true' />".into(), false),
     ] {
         match strict().load(&text) {
@@ -218,7 +218,7 @@ fn rule_that_judges_by_a_variable_is_recognized() {
 #[test]
 fn base_document_counts_where_it_runs() {
     let names = refusing("CERT?.Subject != \"CN=a\"");
-    let chain = refusing("CERT?.Verify() != true");
+    let chain = refusing("CERT == null || !CERT.Verify()");
     let mark = marked("CERT?.Subject == \"CN=a\"", "", "false");
     let [names_above, chain_above, mark_above] =
         [&names, &chain, &mark].map(|text| strict().allow_unanchored().load(text).unwrap());
@@ -265,34 +265,33 @@ where
 #[tokio::test]
 async fn unproven_admission_is_marked() {
     let layer = |text: &str| ApimPolicyLayer::new(strict().allow_unanchored().load(text).unwrap());
-    let proven = refusing("CERT?.Verify() != true");
+    let proven = refusing("CERT == null || !CERT.Verify()");
+    let variable = |value: &str| filled(&format!("<set-variable name='ok' value='@({value})' />"));
     for (text, caller, expected) in [
         (refusing("CERT == null"), "lone", Some(Verification::Unproven)),
         (refusing("CERT == null"), "orders", Some(Verification::Unproven)),
         (proven.clone(), "orders", Some(Verification::Proven)),
         (refusing("GET ? false : CERT?.Verify() != true"), "lone", None),
+        // A variable carries the certificate if its value was computed from it.
         (
-            marked("CERT == null", "VARIABLE", "!VARIABLES.ContainsKey(\"ok\")"),
-            "lone",
-            Some(Verification::Unproven),
-        ),
-        (marked("CERT == null", "", "VARIABLES.ContainsKey(\"ok\")"), "lone", Some(Verification::Unproven)),
-        (
-            marked("CERT == null", "", "VARIABLES.GetValueOrDefault(\"ok\", \"no\") != \"no\""),
+            variable("CERT?.Subject") + &refusing("(string)VARIABLES[\"ok\"] == \"CN=a\""),
             "lone",
             Some(Verification::Unproven),
         ),
         (
-            marked("CERT?.Verify() == true", "", "!VARIABLES.ContainsKey(\"ok\")"),
-            "orders",
-            Some(Verification::Proven),
+            variable("CERT != null") + &refusing("!VARIABLES.ContainsKey(\"ok\")"),
+            "lone",
+            Some(Verification::Unproven),
         ),
+        (
+            variable("CERT?.Subject") + &variable("\"a\"") + &refusing("(string)VARIABLES[\"ok\"] == \"b\""),
+            "lone",
+            None,
+        ),
+        (marked("CERT == null", "VARIABLE", "!VARIABLES.ContainsKey(\"ok\")"), "lone", None),
+        (marked("CERT?.Verify() == true", "", "!VARIABLES.ContainsKey(\"ok\")"), "orders", None),
         (marked("GET", "", "!VARIABLES.ContainsKey(\"ok\")"), "lone", None),
-        (
-            header("CERT?.Subject", "") + &refusing("!HEADERS.ContainsKey(\"x-ok\")"),
-            "lone",
-            Some(Verification::Unproven),
-        ),
+        (header("CERT?.Subject", "") + &refusing("!HEADERS.ContainsKey(\"x-ok\")"), "lone", None),
         ("<base />".to_owned(), "orders", None),
     ] {
         assert_eq!(seen(layer(&text), caller).await, expected, "{text} {caller}");

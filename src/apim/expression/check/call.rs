@@ -57,7 +57,6 @@ impl Checker {
         at: &Span,
         span: &Span,
     ) -> Checked {
-        self.dependencies.variables = true;
         match (name, arguments) {
             ("ContainsKey", [key]) => {
                 let key = self.key(key, "variable")?;
@@ -65,7 +64,6 @@ impl Checker {
             }
             ("GetValueOrDefault", [key, rest @ ..]) if rest.len() < 2 => {
                 let key = self.key(key, "variable")?;
-                self.reads.push(key.clone());
                 let wanted = match generic.map(Type::from_name) {
                     Some(Some(wanted)) => Some(wanted),
                     Some(None) => return self.fail(at, "the type argument is not supported"),

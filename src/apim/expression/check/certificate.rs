@@ -19,8 +19,6 @@ impl Checker {
         span: &Span,
     ) -> Checked {
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
-        self.dependencies.content |=
-            !matches!(name, "Verify" | "VerifyNoRevocation" | "GetCertHashString" | "GetCertHash");
         match (name, arguments) {
             ("Verify" | "VerifyNoRevocation", []) => {
                 self.verify_needs(name, at)?;

@@ -138,7 +138,6 @@ impl Checker {
         let text =
             |text, node| Node { kind: Kind::CertificateText(text, Box::new(node)), range: range(span) };
         let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
-        self.dependencies.content |= name != "Thumbprint";
         match name {
             "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
                 let base = if name.ends_with("Name") { Base::DistinguishedName } else { Base::Text };
@@ -213,9 +212,7 @@ impl Checker {
         match ty.base {
             Base::Variables => {
                 let name = self.key(index, "variable")?;
-                self.dependencies.variables = true;
                 self.variables.push((name.clone(), index.span.start));
-                self.reads.push(name.clone());
                 Ok((Node { kind: Kind::Variable(name), range: range(span) }, Base::Object.into()))
             }
             Base::Headers => {

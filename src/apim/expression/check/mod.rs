@@ -40,11 +40,8 @@ pub(crate) struct Scope {
 pub(crate) struct Dependencies {
     /// The caller's certificate.
     pub(crate) certificate: bool,
-    /// Certificate fields that its issuer chooses: names, serial number, dates, the whole encoding.
-    pub(crate) content: bool,
     /// Request data that the caller chooses: headers, URL, method and source address.
     pub(crate) request: bool,
-    pub(crate) variables: bool,
     /// The time of evaluation.
     pub(crate) time: bool,
     /// The trusted roots.
@@ -54,18 +51,11 @@ pub(crate) struct Dependencies {
 }
 
 impl Dependencies {
-    /// Dependencies of a value that was computed earlier: time, trust and revocation no longer change it.
-    pub(crate) fn of_value(self) -> Self {
-        Self { time: false, trust: false, revocation: false, ..self }
-    }
-
     /// The union of both.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
-            content: self.content || other.content,
             request: self.request || other.request,
-            variables: self.variables || other.variables,
             time: self.time || other.time,
             trust: self.trust || other.trust,
             revocation: self.revocation || other.revocation,
@@ -110,8 +100,6 @@ pub(super) struct Checker {
     pub(super) dependencies: Dependencies,
     /// Variables that are read without a default, with their offsets.
     pub(super) variables: Vec<(Arc<str>, usize)>,
-    /// All variables that are read.
-    pub(super) reads: Vec<Arc<str>>,
     /// Visible locals and parameters, innermost last.
     names: Vec<Binding>,
     /// Targets of `?.`, innermost last; None for an invalid target.

@@ -19,7 +19,7 @@ use super::{
     ty::{Base, Type},
     value::{CertificateValue, Fault, Value},
 };
-use crate::apim::{dotnet, program::Slot};
+use crate::apim::dotnet;
 
 /// Maximum steps of all expressions of one request, some milliseconds of time.
 const MAX_STEPS: u32 = 200_000;
@@ -232,10 +232,7 @@ impl<'r> Evaluation<'_, 'r> {
                 None => self.value(default)?,
             },
             Kind::Headers(name) => self.headers(name)?,
-            Kind::HasHeader(name) => {
-                self.state.record_read(Slot::Header(name));
-                Value::Bool(self.request_headers().contains_key(name))
-            }
+            Kind::HasHeader(name) => Value::Bool(self.request_headers().contains_key(name)),
             Kind::Query(name, default) => match self.query(name)?.as_slice() {
                 [] => self.value(default)?,
                 values => {
@@ -307,10 +304,10 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     fn variable(&mut self, name: &str) -> Evaluated<Option<Value<'r>>> {
-        self.state.record_read(Slot::Variable(name));
         let Some(variable) = self.state.variables.iter().find(|variable| variable.name == name) else {
             return Ok(None);
         };
+        self.state.certificate_read |= variable.reads_certificate;
         let value = variable.value.clone();
         self.charge_copy(&value)?;
         Ok(Some(value))

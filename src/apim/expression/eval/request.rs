@@ -5,12 +5,9 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, header, uri::Authority};
 
 use super::{Evaluated, Evaluation};
-use crate::apim::{
-    expression::{
-        node::RequestText,
-        value::{Fault, Value},
-    },
-    program::Slot,
+use crate::apim::expression::{
+    node::RequestText,
+    value::{Fault, Value},
 };
 
 /// The only scheme: certificates require TLS. The caller's scheme (`GET http://host/`, `:scheme`) is ignored.
@@ -32,7 +29,6 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Option<Value<'r>>> {
-        self.state.record_read(Slot::Header(name));
         let mut values = self.request_headers().get_all(name).iter();
         let Some(first) = values.next() else { return Ok(None) };
         let mut joined = latin1(first.as_bytes());
@@ -46,7 +42,6 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
-        self.state.record_read(Slot::Header(name));
         let texts: Vec<Cow<'r, str>> = self
             .request_headers()
             .get_all(name)

@@ -1,6 +1,6 @@
 //! Inputs and mutable state of evaluations for one request.
 
-use std::{cell::OnceCell, collections::HashSet, sync::Arc};
+use std::{cell::OnceCell, sync::Arc};
 
 use http::HeaderMap;
 
@@ -9,7 +9,6 @@ use crate::{
         deployment::{Deployment, DeploymentCertificates},
         expression::value::{CertificateValue, Value},
         facts::RequestFacts,
-        program::Slot,
     },
     certificate::{Presented, Timestamp},
     policy::TrustAnchors,
@@ -54,10 +53,12 @@ impl<'r> Inputs<'r> {
 }
 
 /// A variable that the document has set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Variable<'r> {
     pub(crate) name: &'r str,
     pub(crate) value: Value<'r>,
+    /// True if the value was computed from the certificate.
+    pub(crate) reads_certificate: bool,
 }
 
 /// `context.LastError`.
@@ -78,28 +79,10 @@ pub(crate) struct State<'r> {
     /// The request's headers, once the document has changed them.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) variables: Vec<Variable<'r>>,
-    /// Variables and headers whose value or absence depends on the certificate.
-    pub(crate) certificate_dependent: HashSet<Slot<'r>>,
     pub(crate) last_error: Option<LastError>,
-    /// True if the certificate was read since this was last set to false.
+    /// True if the certificate, or a variable computed from it, was read since this was last set to false.
     pub(crate) certificate_read: bool,
     pub(super) locals: Vec<Value<'r>>,
     pub(super) steps: u32,
     pub(super) bytes: usize,
-}
-
-impl<'r> State<'r> {
-    /// Records a read of a slot, which reads the certificate if the slot depends on it.
-    pub(crate) fn record_read(&mut self, slot: Slot<'_>) {
-        self.certificate_read |= self.certificate_dependent.contains(&slot);
-    }
-
-    /// Records a write of a slot with a constant or with the value just evaluated.
-    pub(crate) fn record_write(&mut self, slot: Slot<'r>) {
-        if self.certificate_read {
-            self.certificate_dependent.insert(slot);
-        } else {
-            self.certificate_dependent.remove(&slot);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Randomly changed and generated documents, from a fixed seed. Loading never panics and is bounded in time; every
 //! document that loads can be evaluated and explained.
 
-mod proofs;
+mod guards;
 
 use std::time::{Duration, Instant};
 

@@ -183,7 +183,9 @@ async fn apis_survive_a_restart_and_no_reload_breaks_them() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
-    let verify = only("X").replace("Thumbprint != \"X\"", "Verify() == false") + &choose("orders");
+    let verify = only("X")
+        .replace("context.Request.Certificate.Thumbprint != \"X\"", "!context.Request.Certificate.Verify()")
+        + &choose("orders");
     assert_eq!(world.set_policy("api", &verify).await.status, 201);
     let mut client = world.demo.http1(Some("client")).await;
     assert_eq!(seen(&mut client, "/api").await, (200, ORDERS.to_owned()));

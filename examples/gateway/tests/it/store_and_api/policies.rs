@@ -86,7 +86,8 @@ async fn unenforceable_policy_is_refused_with_all_its_errors() {
     );
     assert!(!refused.text.contains(&password) && !refused.text.contains(&body[..32]), "{refused:?}");
     // Trust comes from the configuration.
-    let verify = only("X").replace("Thumbprint != \"X\"", "Verify() == false");
+    let verify = only("X")
+        .replace("context.Request.Certificate.Thumbprint != \"X\"", "!context.Request.Certificate.Verify()");
     let put = world.set(path, json!({ "format": "rawxml", "value": format!("<policies><inbound>{verify}</inbound></policies>") }), "*").await;
     assert_eq!(put.status, 200, "{put:?}");
     assert_eq!(seen(&mut caller, "/api").await.0, 403);
@@ -123,6 +124,32 @@ async fn global_policy_applies_to_each_api_and_not_to_routes_of_the_file() {
     assert_eq!(seen(&mut caller, "/with").await, (200, ORDERS.to_owned()));
     let again = world.ask(Method::DELETE, "/policies/policy", &[("if-match", "*")], "").await;
     assert_eq!(again.status, 204);
+}
+
+#[tokio::test]
+async fn guard_of_the_global_policy_stays_while_an_api_relies_on_it() {
+    let world = World::start("");
+    identities(&world).await;
+    world.make_api("api", "api").await;
+    let whole = |inbound: &str| json!({ "format": "rawxml", "value": format!("<policies><inbound>{inbound}</inbound></policies>") });
+    let guard = whole(&only(&thumbprint(&world, "client.pem").await));
+    let selecting = whole(
+        r#"<base /><authentication-certificate certificate-id="@("of-" + context.Request.Certificate.Thumbprint)" />"#,
+    );
+    let refused = world.set("/apis/api/policies/policy", selecting.clone(), "").await;
+    assert!(refused.status == 400 && refused.text.contains("the caller would choose"), "{refused:?}");
+    assert_eq!(world.set("/policies/policy", guard, "").await.status, 201);
+    let put = world.set("/apis/api/policies/policy", selecting, "").await;
+    assert_eq!(put.status, 201, "{put:?}");
+    let open = whole(r#"<set-variable name="a" value="b" />"#);
+    let replaced = world.set("/policies/policy", open.clone(), "*").await;
+    assert!(replaced.status == 400 && replaced.text.contains("the caller would choose"), "{replaced:?}");
+    let deleted = world.ask(Method::DELETE, "/policies/policy", &[("if-match", "*")], "").await;
+    assert!(deleted.status == 400 && deleted.text.contains("the caller would choose"), "{deleted:?}");
+    let mut stranger = world.demo.http1(Some("stranger")).await;
+    assert_eq!(seen(&mut stranger, "/api").await.0, 403);
+    assert_eq!(world.set("/apis/api/policies/policy", whole(&choose("orders")), "*").await.status, 200);
+    assert_eq!(world.set("/policies/policy", open, "*").await.status, 200);
 }
 
 #[tokio::test]
@@ -243,7 +270,8 @@ async fn apis_are_not_changed_while_the_global_policy_cannot_be_served() {
     let world = World::start("");
     identities(&world).await;
     world.make_api("api", "api").await;
-    let verify = only("X").replace("Thumbprint != \"X\"", "Verify() == false");
+    let verify = only("X")
+        .replace("context.Request.Certificate.Thumbprint != \"X\"", "!context.Request.Certificate.Verify()");
     let all =
         json!({ "format": "rawxml", "value": format!("<policies><inbound>{verify}</inbound></policies>") });
     assert_eq!(world.set("/policies/policy", all, "").await.status, 201);

@@ -1,0 +1,124 @@
+//! Reading of expressions for the guard rule.
+
+use http::HeaderName;
+
+use crate::apim::expression::{Expr, ExprKind, Segment, Stmt, SyntaxTree};
+
+/// The caller's certificate.
+pub(super) const CERTIFICATE: &[&str] = &["context", "Request", "Certificate"];
+/// The certificates of the deployment.
+pub(super) const DEPLOYMENT: &[&str] = &["context", "Deployment", "Certificates"];
+
+/// A value that elements set and expressions read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Slot<'p> {
+    Variable(&'p str),
+    /// A header of the request.
+    Header(HeaderName),
+}
+
+/// Returns true if an expression is this chain of members.
+pub(super) fn is_path(expr: &Expr, path: &[&str]) -> bool {
+    match (&expr.kind, path) {
+        (ExprKind::Name(name), [only]) => name == only,
+        (ExprKind::Member(target, name, _), [rest @ .., last]) => name == last && is_path(target, rest),
+        _ => false,
+    }
+}
+
+/// Returns the target, the name and the arguments of a method call.
+pub(super) fn method(expr: &Expr) -> Option<(&Expr, &str, &[Expr])> {
+    let ExprKind::Call(callee, _, arguments) = &expr.kind else { return None };
+    let ExprKind::Member(target, name, _) = &callee.kind else { return None };
+    Some((target, name, arguments))
+}
+
+/// Returns the variable or header that an expression looks up, and the default.
+pub(super) fn look_up(expr: &Expr) -> Option<(Slot<'_>, Option<&Expr>)> {
+    let (target, name, default) = match &expr.kind {
+        ExprKind::Index(target, name) => (&**target, &**name, None),
+        _ => match method(expr)? {
+            (target, "GetValueOrDefault" | "ContainsKey", [name, default @ ..]) => {
+                (target, name, default.first())
+            }
+            _ => return None,
+        },
+    };
+    let ExprKind::Text(name) = &name.kind else { return None };
+    if is_path(target, &["context", "Variables"]) {
+        Some((Slot::Variable(name), default))
+    } else if is_path(target, &["context", "Request", "Headers"]) {
+        Some((Slot::Header(name.parse().ok()?), default))
+    } else {
+        None
+    }
+}
+
+/// Calls `visitor` for every expression of a tree, in source order; an operator comes before its operands.
+pub(super) fn visit<'e>(tree: &'e SyntaxTree, visitor: &mut dyn FnMut(&'e Expr)) {
+    match tree {
+        SyntaxTree::Expression(expr) => visit_expression(expr, visitor),
+        SyntaxTree::Block(statements, _) => {
+            visit_statements(statements, &mut |statement| match statement {
+                Stmt::Declare { value: expr, .. }
+                | Stmt::Assign { value: expr, .. }
+                | Stmt::If { condition: expr, .. }
+                | Stmt::Return(expr) => visit_expression(expr, visitor),
+                Stmt::Invalid(_) => {}
+            });
+        }
+    }
+}
+
+/// Calls `visitor` for every statement, nested ones included.
+pub(super) fn visit_statements<'e>(statements: &'e [Stmt], visitor: &mut dyn FnMut(&'e Stmt)) {
+    for statement in statements {
+        visitor(statement);
+        if let Stmt::If { then, otherwise, .. } = statement {
+            visit_statements(then, visitor);
+            visit_statements(otherwise, visitor);
+        }
+    }
+}
+
+fn visit_expression<'e>(expr: &'e Expr, visitor: &mut dyn FnMut(&'e Expr)) {
+    visitor(expr);
+    let parts: Vec<&Expr> = match &expr.kind {
+        ExprKind::Null
+        | ExprKind::Bool(_)
+        | ExprKind::Int(_)
+        | ExprKind::Double(_)
+        | ExprKind::Text(_)
+        | ExprKind::Char(_)
+        | ExprKind::Name(_)
+        | ExprKind::Receiver => return,
+        ExprKind::Member(one, ..)
+        | ExprKind::Not(one)
+        | ExprKind::Negate(one)
+        | ExprKind::Cast(_, one)
+        | ExprKind::Lambda(_, one) => vec![one],
+        ExprKind::Index(one, other)
+        | ExprKind::Conditional(one, other)
+        | ExprKind::Subtract(one, other)
+        | ExprKind::Coalesce(one, other)
+        | ExprKind::Compare(_, one, other) => vec![one, other],
+        ExprKind::Ternary(condition, one, other) => vec![condition, one, other],
+        ExprKind::Call(callee, _, arguments) => std::iter::once(&**callee).chain(arguments).collect(),
+        ExprKind::And(many)
+        | ExprKind::Or(many)
+        | ExprKind::Add(many)
+        | ExprKind::New(_, many)
+        | ExprKind::Array(many) => many.iter().collect(),
+        ExprKind::Interpolated(segments) => segments.iter().filter_map(Segment::expression).collect(),
+    };
+    parts.into_iter().for_each(|part| visit_expression(part, visitor));
+}
+
+impl Segment {
+    fn expression(&self) -> Option<&Expr> {
+        match self {
+            Self::Expression(expr) => Some(expr),
+            Self::Text(_) => None,
+        }
+    }
+}
