@@ -4,6 +4,7 @@ mod ast;
 pub(crate) mod base64;
 mod check;
 mod eval;
+mod members;
 mod node;
 mod parser;
 mod text;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 pub(crate) use self::{
     ast::{Comparison, Expr, ExprKind, Segment, Stmt, SyntaxTree},
     check::{Dependencies, Scope},
-    eval::{Evaluated, Evaluation, Inputs, LastError, State, Variable, is_trusted, trust_failure},
-    node::{Constant, Function, Kind, Node},
+    eval::{Evaluated, Evaluation, Inputs, LastError, State, Trace, TracedPart, Variable},
+    members::{is_trusted, trust_failure},
+    node::{Constant, Kind, Node},
     ty::{Base, Type},
     value::{Fault, Value},
 };
@@ -33,23 +35,13 @@ pub(crate) struct Expression {
     pub(crate) source: Arc<str>,
     /// Variables that are read without a default, with their positions.
     pub(crate) variables: Vec<(Arc<str>, super::error::Position)>,
+    looks_up_caller: bool,
 }
 
 impl Expression {
     /// Returns true if the caller's certificate is looked up in `context.Deployment.Certificates`.
     pub(crate) fn looks_up_caller(&self) -> bool {
-        let (mut looks_up, mut reads_caller) = (false, false);
-        self.root.visit(&mut |node| match node.kind {
-            Kind::Certificate => reads_caller = true,
-            Kind::AnyDeployed(Some(_))
-            | Kind::AllDeployed(..)
-            | Kind::AnyByThumbprint(..)
-            | Kind::FirstDeployed { .. }
-            | Kind::HasDeployed(_)
-            | Kind::Deployed(_) => looks_up = true,
-            _ => {}
-        });
-        looks_up && reads_caller
+        self.looks_up_caller
     }
 }
 
@@ -103,6 +95,7 @@ pub(crate) fn compile(
         dependencies: checker.dependencies,
         source: text.value.as_str().into(),
         variables,
+        looks_up_caller: checker.dependencies.certificate && checker.dependencies.deployment,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ast::TypeName;
+use super::{ast::TypeName, node::Constant};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
@@ -21,41 +21,20 @@ pub(crate) enum Base {
     Pair,
     /// `string[]`
     Texts,
+    /// `char[]`, an argument of `Split`.
+    Chars,
+    /// A condition on the parameter in a slot.
+    Lambda(usize),
     Bytes,
     /// `object`, the type of `context.Variables["name"]`.
     Object,
-    Oid,
     // The types below have members but no values.
-    Context,
-    Request,
-    Deployment,
-    Certificates,
-    CertificateValues,
-    CertificateKeys,
-    Headers,
-    Url,
-    Query,
-    Variables,
-    LastError,
-    Class(Class),
-    /// A constant of `StringComparison` and the like.
-    Constant(Class),
-}
-
-/// Classes with supported static members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    System,
-    DateTime,
-    TimeSpan,
-    Text,
-    Int,
-    Bool,
-    Convert,
-    StringComparison,
-    StringSplitOptions,
-    NameType,
-    ContentType,
+    /// `SignatureAlgorithm`; at run time the certificate.
+    Oid,
+    /// A class, or a part of `context`.
+    Path(&'static str),
+    /// A constant of an enumeration.
+    Constant(&'static str),
 }
 
 /// A type. `nullable` marks a value type that can be null (`bool?`).
@@ -71,21 +50,44 @@ impl From<Base> for Type {
     }
 }
 
+impl Base {
+    pub(super) const VARIABLES: Self = Self::Path("context.Variables");
+    pub(super) const ENTRIES: Self = Self::Path("context.Deployment.Certificates");
+    pub(super) const ENTRY_KEYS: Self = Self::Path("context.Deployment.Certificates.Keys");
+    pub(super) const ENTRY_VALUES: Self = Self::Path("context.Deployment.Certificates.Values");
+
+    /// Type of the items of a list.
+    pub(super) fn item(self) -> Option<Self> {
+        Some(match self {
+            Self::Texts | Self::ENTRY_KEYS => Self::Text,
+            Self::ENTRIES => Self::Pair,
+            Self::ENTRY_VALUES => Self::Certificate,
+            _ => return None,
+        })
+    }
+
+    /// The default value: null, but for value types.
+    pub(super) fn default(self) -> Constant {
+        match self {
+            Self::Bool => Constant::Bool(false),
+            Self::Int => Constant::Int(0),
+            Self::Double => Constant::Double(0.0),
+            Self::Char => Constant::Char('\0'),
+            Self::DateTime => Constant::DateTime(0),
+            Self::TimeSpan => Constant::TimeSpan(0),
+            _ => Constant::Null,
+        }
+    }
+}
+
 impl Type {
     pub(crate) const BOOL: Self = Self { base: Base::Bool, nullable: false };
     pub(crate) const TEXT: Self = Self { base: Base::Text, nullable: false };
     pub(crate) const INT: Self = Self { base: Base::Int, nullable: false };
 
-    pub(super) fn is_number(self) -> bool {
-        matches!(self.base, Base::Int | Base::Double)
-    }
-
     /// True for value types, which are null only as `T?`.
     pub(super) fn is_value(self) -> bool {
-        matches!(
-            self.base,
-            Base::Bool | Base::Int | Base::Double | Base::Char | Base::DateTime | Base::TimeSpan
-        )
+        !matches!(self.base.default(), Constant::Null)
     }
 
     pub(crate) fn can_be_null(self) -> bool {
@@ -177,50 +179,13 @@ impl fmt::Display for Type {
             Base::DistinguishedName => "X500DistinguishedName",
             Base::Pair => "KeyValuePair<string, X509Certificate2>",
             Base::Texts => "string[]",
+            Base::Chars => "char[]",
+            Base::Lambda(_) => "a lambda",
             Base::Bytes => "byte[]",
             Base::Object => "object",
             Base::Oid => "Oid",
-            Base::Context => "context",
-            Base::Request => "context.Request",
-            Base::Deployment => "context.Deployment",
-            Base::Certificates => "context.Deployment.Certificates",
-            Base::CertificateValues => "context.Deployment.Certificates.Values",
-            Base::CertificateKeys => "context.Deployment.Certificates.Keys",
-            Base::Headers => "context.Request.Headers",
-            Base::Url => "context.Request.Url",
-            Base::Query => "context.Request.Url.Query",
-            Base::Variables => "context.Variables",
-            Base::LastError => "context.LastError",
-            Base::Class(class) | Base::Constant(class) => class.as_str(),
+            Base::Path(name) | Base::Constant(name) => name,
         })?;
         if self.nullable && self.is_value() { f.write_str("?") } else { Ok(()) }
-    }
-}
-
-impl Class {
-    const ALL: [(&'static str, Self); 15] = [
-        ("System", Self::System),
-        ("DateTime", Self::DateTime),
-        ("TimeSpan", Self::TimeSpan),
-        ("string", Self::Text),
-        ("String", Self::Text),
-        ("int", Self::Int),
-        ("Int32", Self::Int),
-        ("bool", Self::Bool),
-        ("Boolean", Self::Bool),
-        ("Convert", Self::Convert),
-        ("StringComparison", Self::StringComparison),
-        ("StringSplitOptions", Self::StringSplitOptions),
-        ("X509NameType", Self::NameType),
-        ("X509ContentType", Self::ContentType),
-        ("StringComparer", Self::StringComparison),
-    ];
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, class)| *class)
-    }
-
-    fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, class)| *class == self).map_or("", |(name, _)| name)
     }
 }

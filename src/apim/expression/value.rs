@@ -2,6 +2,12 @@
 
 use std::{borrow::Cow, rc::Rc};
 
+use http::HeaderName;
+
+use super::{
+    node::Constant,
+    ty::{Base, Type},
+};
 use crate::{apim::deployment::DeployedCertificate, certificate::Certificate};
 
 /// A value of an expression.
@@ -21,6 +27,8 @@ pub(crate) enum Value<'r> {
     Pair(&'r DeployedCertificate),
     Texts(Rc<[Cow<'r, str>]>),
     Bytes(Cow<'r, [u8]>),
+    /// The literal name of a header, as an argument.
+    Header(&'r HeaderName),
 }
 
 /// An `X509Certificate2`.
@@ -30,13 +38,51 @@ pub(crate) struct CertificateValue<'r> {
     pub(crate) has_private_key: bool,
 }
 
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i32> for Value<'_> {
+    fn from(value: i32) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<usize> for Value<'_> {
+    fn from(value: usize) -> Self {
+        Self::Int(i32::try_from(value).unwrap_or(i32::MAX))
+    }
+}
+
+impl<'r> From<&'r DeployedCertificate> for Value<'r> {
+    fn from(entry: &'r DeployedCertificate) -> Self {
+        let (certificate, has_private_key) = (entry.certificate(), entry.has_private_key());
+        Self::Certificate(CertificateValue { certificate, has_private_key })
+    }
+}
+
+impl<'r> From<&'r Constant> for Value<'r> {
+    fn from(constant: &'r Constant) -> Self {
+        match constant {
+            Constant::Null => Self::Null,
+            Constant::Bool(value) => Self::Bool(*value),
+            Constant::Int(value) => Self::Int(*value),
+            Constant::Double(value) => Self::Double(*value),
+            Constant::Char(value) => Self::Char(*value),
+            Constant::Text(text) => Self::borrowed(text),
+            Constant::DateTime(ticks) => Self::DateTime(*ticks),
+            Constant::TimeSpan(ticks) => Self::TimeSpan(*ticks),
+            Constant::Bytes(bytes) => Self::Bytes(Cow::Borrowed(bytes)),
+            Constant::Header(name) => Self::Header(name),
+        }
+    }
+}
+
 impl<'r> Value<'r> {
     pub(super) fn borrowed(text: &'r str) -> Self {
         Self::Text(Cow::Borrowed(text))
-    }
-
-    pub(super) fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
     }
 
     /// C#'s `==` for values of comparable types.
@@ -68,6 +114,49 @@ impl<'r> Value<'r> {
         }
     }
 
+    /// `ToString()`; null is the empty string, as in a concatenation.
+    pub(super) fn print(&self) -> Result<Cow<'_, str>, Fault> {
+        Ok(match self {
+            Self::Null => "".into(),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Bool(value) => if *value { "True" } else { "False" }.into(),
+            Self::Int(value) => value.to_string().into(),
+            Self::Char(value) => value.to_string().into(),
+            _ => return Err(Fault::CannotTell("The text of this value depends on a culture.")),
+        })
+    }
+
+    /// `(type)value` of an object.
+    pub(super) fn cast(self, ty: Type) -> Result<Self, Fault> {
+        let fits = match (&self, ty.base) {
+            (Self::Null, _) => return if ty.can_be_null() { Ok(self) } else { Err(Fault::NullReference) },
+            (_, Base::Object) => true,
+            (Self::Text(_), Base::Text | Base::DistinguishedName)
+            | (Self::Bool(_), Base::Bool)
+            | (Self::Int(_), Base::Int)
+            | (Self::Double(_), Base::Double)
+            | (Self::Char(_), Base::Char)
+            | (Self::DateTime(_), Base::DateTime)
+            | (Self::TimeSpan(_), Base::TimeSpan)
+            | (Self::Certificate(_), Base::Certificate)
+            | (Self::Texts(_), Base::Texts)
+            | (Self::Bytes(_), Base::Bytes) => true,
+            _ => false,
+        };
+        if fits { Ok(self) } else { Err(Fault::InvalidCast) }
+    }
+
+    /// Steps charged for reading the whole value.
+    pub(super) fn scan_steps(&self) -> u32 {
+        let bytes = match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Texts(texts) => texts.iter().map(|text| text.len() + 16).sum(),
+            _ => 0,
+        };
+        u32::try_from(bytes / 64).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn number(&self) -> Option<f64> {
         match self {
             Self::Int(value) => Some(f64::from(*value)),
@@ -76,6 +165,9 @@ impl<'r> Value<'r> {
         }
     }
 }
+
+/// .NET's message for a missing entry.
+pub(super) const NO_KEY: Fault = Fault::NotFound("The given key was not present in the dictionary.");
 
 /// Reason why an evaluation failed. A fault never admits a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

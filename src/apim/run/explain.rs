@@ -2,16 +2,13 @@
 
 use http::Uri;
 
-use super::{Execution, Section};
+use super::Execution;
 use crate::{
     apim::{
         dotnet,
         error::Position,
         explain::ExplanationLine,
-        expression::{
-            Evaluated, Evaluation, Expression, Function, Inputs, Kind, Node, State, Value, is_trusted,
-            trust_failure,
-        },
+        expression::{Evaluated, Expression, Inputs, TracedPart, Value, is_trusted, trust_failure},
         program::BackendTarget,
         validation::{Invalid, Validation},
     },
@@ -19,8 +16,6 @@ use crate::{
     policy::RejectionKind,
 };
 
-/// Maximum number of explained parts of one condition.
-const MAX_PARTS: usize = 200;
 /// Maximum number of listed certificate ids.
 const MAX_IDS: usize = 8;
 /// Maximum number of characters of a value or source text.
@@ -112,125 +107,60 @@ impl<'r> Execution<'r, '_> {
         self.depth -= 1;
     }
 
+    /// Describes a condition that was evaluated with a trace.
     pub(super) fn explain_condition(
         &mut self,
         expression: &'r Expression,
         holds: &Evaluated<bool>,
         position: Position,
     ) {
-        if self.lines.is_none() {
-            return;
-        }
+        let Some(trace) = self.state.trace.take() else { return };
         let verdict = match holds {
             Ok(true) => "true, branch taken",
             Ok(false) => "false",
             Err(fault) => fault.message(),
         };
-        let source = one_line(&expression.source);
-        self.note_at(position, || format!("when {source}: {verdict}"));
-        // A separate state, since explaining consumes evaluation steps too.
-        let mut state = State::default();
-        state.headers.clone_from(&self.state.headers);
-        state.variables.clone_from(&self.state.variables);
-        if self.section == Section::OnError {
-            state.last_error = self.state.last_error.clone();
-        }
-        let mut parts = Vec::new();
-        let mut evaluation = Evaluation { inputs: self.inputs, state: &mut state };
-        explain_node(&mut evaluation, &expression.root, &expression.source, 1, &mut parts);
+        let source = &*expression.source;
+        self.note_at(position, || format!("when {}: {verdict}", one_line(source)));
         let depth = self.depth;
-        if let Some(lines) = &mut self.lines {
-            lines.extend(parts.into_iter().map(|(deeper, text)| ExplanationLine {
-                position: None,
-                depth: depth + deeper,
-                text,
-            }));
-        }
-    }
-}
-
-/// Adds the parts of a condition in evaluation order, up to the deciding one.
-fn explain_node<'r>(
-    evaluation: &mut Evaluation<'_, 'r>,
-    node: &'r Node,
-    source: &str,
-    depth: usize,
-    parts: &mut Vec<(usize, String)>,
-) {
-    if parts.len() >= MAX_PARTS {
-        return;
-    }
-    let text = one_line(source.get(node.range.start..node.range.end).unwrap_or_default());
-    match &node.kind {
-        Kind::And(operands) | Kind::Or(operands) => {
-            let decides = matches!(node.kind, Kind::Or(_));
-            for operand in operands {
-                explain_node(evaluation, operand, source, depth, parts);
-                match evaluation.condition(operand) {
-                    Ok(holds) if holds != decides => {}
-                    _ => return,
-                }
+        for part in trace.parts {
+            self.depth = depth + 1 + part.depth;
+            let text = one_line(source.get(part.range.start..part.range.end).unwrap_or_default());
+            let found = part.found.as_ref().and_then(printed);
+            let found = found.map(|found| format!(" (found: {found})")).unwrap_or_default();
+            self.note(|| match &part.result {
+                _ if part.is_negation => format!("not all of {text}:"),
+                Ok(result) => format!("{result}: {text}{found}"),
+                Err(fault) => format!("fails: {}: {text}{found}", fault.message()),
+            });
+            self.depth += 1;
+            for detail in details(&part, self.inputs) {
+                self.note(|| detail);
             }
         }
-        Kind::Not(inner) if matches!(inner.kind, Kind::And(_) | Kind::Or(_)) => {
-            parts.push((depth, format!("not all of {}:", one_line(&text))));
-            explain_node(evaluation, inner, source, depth + 1, parts);
-        }
-        kind => {
-            let verdict = match evaluation.condition(node) {
-                Ok(true) => "true".to_owned(),
-                Ok(false) => "false".to_owned(),
-                Err(fault) => format!("fails: {}", fault.message()),
-            };
-            let found = match kind {
-                Kind::Equal { one, other, .. } | Kind::Order(_, one, other) => {
-                    let mut operands =
-                        [one, other].into_iter().filter(|side| !matches!(side.kind, Kind::Constant(_)));
-                    let found = operands.next().and_then(|side| evaluation.value(side).ok());
-                    found.and_then(|value| printed(&value)).map(|value| format!(" (found: {value})"))
-                }
-                _ => None,
-            };
-            parts.push((depth, format!("{verdict}: {text}{}", found.unwrap_or_default())));
-            for detail in details(evaluation, node) {
-                parts.push((depth + 1, detail));
-            }
-        }
+        self.depth = depth;
     }
 }
 
 /// Facts behind a part of a condition: why no chain leads to a root, and the certificates of the deployment.
-fn details<'r>(evaluation: &mut Evaluation<'_, 'r>, node: &'r Node) -> Vec<String> {
-    let mut verified = Vec::new();
-    let mut looked_up = false;
-    node.visit(&mut |part| match &part.kind {
-        Kind::Call(Function::Verify, arguments) => verified.extend(arguments.first()),
-        Kind::AnyDeployed(_)
-        | Kind::AllDeployed(..)
-        | Kind::AnyByThumbprint(..)
-        | Kind::FirstDeployed { .. }
-        | Kind::HasDeployed(_)
-        | Kind::Deployed(_) => looked_up = true,
-        _ => {}
-    });
+fn details(part: &TracedPart<'_>, inputs: &Inputs<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    for certificate in verified {
-        if let Ok(Value::Certificate(value)) = evaluation.value(certificate)
-            && let Some(problem) = chain_problem(value.certificate, evaluation.inputs)
-            && !found.contains(&problem)
-        {
+    for problem in part.untrusted.iter().filter_map(|certificate| chain_problem(certificate, inputs)) {
+        if !found.contains(&problem) {
             found.push(problem);
         }
     }
-    if looked_up {
-        let deployed = evaluation.inputs.deployed();
+    if part.reads_deployment {
+        let deployed = inputs.deployed();
         let ids = deployed.ids();
         let named: Vec<_> = ids.iter().take(MAX_IDS).map(|id| one_line(&format!("{id:?}"))).collect();
         let more = if ids.len() > MAX_IDS { ", ..." } else { "" };
-        found.push(if named.is_empty() {
-            "context.Deployment.Certificates is empty".to_owned()
-        } else {
-            format!("context.Deployment.Certificates contains {}: {}{more}", deployed.len(), named.join(", "))
+        found.push(match named.is_empty() {
+            true => "context.Deployment.Certificates is empty".to_owned(),
+            false => {
+                let (count, named) = (deployed.len(), named.join(", "));
+                format!("context.Deployment.Certificates contains {count}: {named}{more}")
+            }
         });
     }
     found

@@ -16,7 +16,7 @@ use super::{
     document::Inner,
     error::Position,
     explain::{ExplanationLine, status_line},
-    expression::{Evaluation, Inputs, State, Value, trust_failure},
+    expression::{Evaluation, Inputs, State, Trace, Value, trust_failure},
     facts::RequestFacts,
     headers::ResponseChange,
     program::{Action, Choose, Condition, ElementLocation, Section, Step},
@@ -256,6 +256,7 @@ impl<'r> Execution<'r, '_> {
                 Condition::Constant(holds) => *holds,
                 Condition::Expression(expression) => {
                     self.state.certificate_read = false;
+                    self.state.trace = self.lines.is_some().then(Trace::default);
                     let holds = self.evaluation().condition(&expression.root);
                     self.has_judged |= branch.decides_rejection && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "apim", feature = "aws-lc-rs"))]
 
 mod backends;
-
+mod comparisons;
 mod convert;
 mod corpus;
 mod explain;

@@ -1,18 +1,15 @@
 //! Statements of blocks.
 
-use super::{Binding, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Stmt, TypeName, node, range};
-use crate::apim::expression::ty::{Base, Type};
+use super::{
+    Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName,
+    converted, range,
+};
 
 impl Checker {
-    pub(in crate::apim::expression) fn block(
-        &mut self,
-        statements: &[Stmt],
-        wanted: Type,
-        span: &Span,
-    ) -> Checked<Node> {
+    pub(crate) fn block(&mut self, statements: &[Stmt], wanted: Type, span: &Span) -> Checked<Node> {
         let (compiled, returns) = self.statements(statements, wanted)?;
         if !returns {
-            return self.fail(span, "not all paths of the block return a value");
+            return self.fail(span.start, "not all paths of the block return a value");
         }
         Ok(Node { kind: Kind::Block(compiled), range: range(span) })
     }
@@ -22,7 +19,7 @@ impl Checker {
         &mut self,
         statements: &[Stmt],
         wanted: Type,
-    ) -> Checked<(Box<[node::Statement]>, bool)> {
+    ) -> Checked<(Box<[Statement]>, bool)> {
         let visible = self.names.len();
         let mut compiled = Vec::new();
         let (mut returns, mut is_reported) = (false, false);
@@ -31,7 +28,7 @@ impl Checker {
                 && !is_reported
                 && let Some(span) = span_of(statement)
             {
-                self.warn(span, "unreachable: all paths before it return");
+                self.warn(span.start, "unreachable: all paths before it return");
                 is_reported = true;
             }
             // Check all, also after an error, so that all errors are reported.
@@ -41,7 +38,7 @@ impl Checker {
         Ok((compiled.into_iter().collect::<Checked<_>>()?, returns))
     }
 
-    fn statement(&mut self, statement: &Stmt, wanted: Type, returns: &mut bool) -> Checked<node::Statement> {
+    fn statement(&mut self, statement: &Stmt, wanted: Type, returns: &mut bool) -> Checked<Statement> {
         Ok(match statement {
             Stmt::Invalid(names) => {
                 for name in names {
@@ -51,7 +48,7 @@ impl Checker {
             }
             Stmt::Return(value) => {
                 *returns = true;
-                node::Statement::Return(self.expect(value, wanted)?)
+                Statement::Return(self.expect(value, wanted)?)
             }
             Stmt::Declare { name, ty, value, span } => {
                 let declared = self.declare(name, ty.as_ref(), value, span);
@@ -63,15 +60,15 @@ impl Checker {
             Stmt::Assign { name, value, span } => {
                 let found = self.names.iter().rev().find(|binding| binding.name == *name);
                 let Some((ty, slot)) = found.map(|binding| (binding.ty, binding.slot)) else {
-                    self.check_for_errors([value]);
-                    return self.fail(span, format!("{name} is not declared; write var {name} = ..."));
+                    let _ = self.expression(value);
+                    return self.fail(span.start, format!("{name} is not declared; write var {name} = ..."));
                 };
                 let Some(ty) = ty else {
-                    self.check_for_errors([value]);
+                    let _ = self.expression(value);
                     return Err(ErrorReported);
                 };
                 self.untrack_local(slot);
-                node::Statement::Set(slot, self.expect(value, ty)?)
+                Statement::Set(slot, self.expect(value, ty)?)
             }
             Stmt::If { condition, then, otherwise } => {
                 let condition = self.expect(condition, Type::BOOL);
@@ -79,7 +76,7 @@ impl Checker {
                 let otherwise = self.statements(otherwise, wanted);
                 let (condition, (then, one), (otherwise, other)) = (condition?, then?, otherwise?);
                 *returns |= one && other;
-                node::Statement::If(condition, then, otherwise)
+                Statement::If(condition, then, otherwise)
             }
         })
     }
@@ -87,8 +84,7 @@ impl Checker {
     /// Binds the name of an invalid declaration, so that uses of it are not reported.
     fn bind_invalid(&mut self, name: &str) {
         if !self.names.iter().any(|binding| binding.name == name) {
-            let slot = self.slot();
-            self.names.push(Binding { name: name.to_owned(), ty: None, slot, member: None });
+            self.bind(name, None);
         }
     }
 
@@ -98,39 +94,38 @@ impl Checker {
         ty: Option<&TypeName>,
         value: &Expr,
         span: &Span,
-    ) -> Checked<node::Statement> {
+    ) -> Checked<Statement> {
+        let checked = self.value(value);
         if self.names.iter().any(|binding| binding.name == name) || name == "context" {
-            return self.fail(span, format!("{name} is already declared"));
+            return self.fail(span.start, format!("{name} is already declared"));
         }
-        let (node, found) = match (self.value(value), ty.and_then(Type::from_name)) {
+        let named = ty.map(|ty| Type::from_name(ty).ok_or(ty));
+        let (node, found) = match (checked, named) {
             (Ok(checked), _) => checked,
             (Err(failed), named) => {
                 // The declared type is known although the value is invalid.
-                if let Some(named) = named {
-                    let slot = self.slot();
-                    self.names.push(Binding { name: name.to_owned(), ty: Some(named), slot, member: None });
+                if let Some(Ok(named)) = named {
+                    self.bind(name, Some(named));
                 }
                 return Err(failed);
             }
         };
-        let declared = match ty {
+        let declared = match named {
             None if found.base == Base::Null => {
-                return self.fail(span, "the type of null is unknown; write the type instead of var");
+                let message = "the type of null is unknown; write the type instead of var";
+                return self.fail(span.start, message);
             }
             None => found,
-            Some(ty) => match Type::from_name(ty) {
-                Some(named) if found.fits(named) => named,
-                Some(named) => {
-                    return self.fail(&value.span, format!("expected {named}, found {found}"));
-                }
-                None => return self.fail(&ty.span, format!("type {} is not supported", ty.name)),
-            },
+            Some(Ok(named)) if found.fits(named) => named,
+            Some(Ok(named)) => {
+                return self.fail(value.span.start, format!("expected {named}, found {found}"));
+            }
+            Some(Err(ty)) => return self.fail(ty.span.start, format!("type {} is not supported", ty.name)),
         };
-        let node = super::converted(node, found, declared);
-        let slot = self.slot();
-        self.names.push(Binding { name: name.to_owned(), ty: Some(declared), slot, member: None });
+        let node = converted(node, found, declared);
+        let slot = self.bind(name, Some(declared));
         self.track_local(slot, &node);
-        Ok(node::Statement::Set(slot, node))
+        Ok(Statement::Set(slot, node))
     }
 }
 

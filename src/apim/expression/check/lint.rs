@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{Checker, Comparison, Constant, Function, Node, Span};
+use super::{Base, Checker, Kind, MemberUse, Node};
 use crate::{
     apim::{
         dotnet::dotnet_name,
         expression::{
-            node::{CertificateText, Kind},
+            members::{Row, Tag, literal_parts},
             text::Case,
         },
     },
@@ -35,37 +35,65 @@ impl Checker {
     /// True for certificate texts that are always ASCII: comparing them does not depend on a culture.
     pub(super) fn is_ascii(&self, text: &Node) -> bool {
         tracked_text(text, &self.tracked_texts)
-            .is_some_and(|text| matches!(text.which, CertificateText::Thumbprint | CertificateText::Serial))
+            .is_some_and(|text| matches!(text.which, Tag::Thumbprint | Tag::Serial))
     }
 
-    pub(super) fn lint_equality(&mut self, one: &Node, other: &Node, comparison: Comparison, span: &Span) {
-        if comparison == Comparison::Equal || comparison == Comparison::NotEqual {
-            self.lint_text_equality(one, other, Case::Ordinal, span);
+    /// Records a local that contains a key of `context.Deployment.Certificates`.
+    pub(super) fn track_key(&mut self, slot: usize) {
+        self.tracked_texts.insert(slot, TrackedText::KEY);
+    }
+
+    /// Warns of a comparison that depends on a culture.
+    pub(super) fn lint_case(&mut self, case: Case, member: &MemberUse<'_>) {
+        let is_ascii = member.nodes.first().is_some_and(|text| self.is_ascii(text));
+        if case.is_culture() && member.base == Base::Text && !is_ascii {
+            self.warn(
+                member.at,
+                "the comparison depends on a culture and fails for text other than ASCII; add StringComparison.Ordinal or \
+                 OrdinalIgnoreCase",
+            );
         }
     }
 
-    pub(super) fn lint_text_equality(&mut self, one: &Node, other: &Node, case: Case, span: &Span) {
+    /// Warns of a member whose result never varies.
+    pub(super) fn lint(&mut self, member: &MemberUse<'_>) {
+        match (member.row.tag, &*member.nodes) {
+            (Tag::Equals, [one, other, case]) => {
+                self.lint_equality(one, other, case.case(), member.range.start);
+            }
+            (Tag::Part, [text, part, case]) => self.lint_part(text, part, case.case(), member),
+            (Tag::Contains, [list, wanted]) => {
+                self.lint_list(list, wanted, Case::Ordinal, member.range.start);
+            }
+            (Tag::LookUp, [literal]) => {
+                if let Some(problem) = literal.literal().and_then(|literal| key(literal, Case::Ordinal)) {
+                    self.warn(literal.range.start, problem);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `one == other`, or `Equals`.
+    pub(super) fn lint_equality(&mut self, one: &Node, other: &Node, case: Case, start: usize) {
         for (text, literal) in [(one, other), (other, one)] {
-            if let (Some(text), Kind::Constant(Constant::Text(literal))) =
-                (tracked_text(text, &self.tracked_texts), &literal.kind)
+            if let (Some(text), Some(literal)) = (tracked_text(text, &self.tracked_texts), literal.literal())
                 && let Some(problem) = text.mismatch(literal, case)
             {
-                self.warn(span, problem);
+                self.warn(start, problem);
             }
         }
     }
 
     /// `Contains`, `StartsWith` and `EndsWith`.
-    pub(super) fn lint_part(&mut self, text: &Node, part: &Node, case: Case, method: &str, span: &Span) {
-        let (Some(text), Kind::Constant(Constant::Text(part))) =
-            (tracked_text(text, &self.tracked_texts), &part.kind)
-        else {
+    fn lint_part(&mut self, text: &Node, part: &Node, case: Case, member: &MemberUse<'_>) {
+        let (Some(text), Some(part)) = (tracked_text(text, &self.tracked_texts), part.literal()) else {
             return;
         };
         if let Some(problem) = text.part_mismatch(part, case) {
-            self.warn(span, problem);
-        } else if method == "Contains"
-            && matches!(text.which, CertificateText::Subject | CertificateText::Issuer)
+            self.warn(member.range.start, problem);
+        } else if member.name == "Contains"
+            && matches!(text.which, Tag::Subject | Tag::Issuer)
             && part.contains('=')
             && part.ends_with(|last: char| last.is_alphanumeric())
         {
@@ -73,11 +101,11 @@ impl Checker {
                 "longer names contain this as well, such as {part}-x; compare the whole name with ==, or the common name \
                  by GetNameInfo(X509NameType.SimpleName, false)"
             );
-            self.warn(span, message);
+            self.warn(member.range.start, message);
         }
     }
 
-    pub(super) fn lint_list(&mut self, list: &Node, wanted: &Node, case: Case, span: &Span) {
+    fn lint_list(&mut self, list: &Node, wanted: &Node, case: Case, start: usize) {
         let Some(text) = tracked_text(wanted, &self.tracked_texts) else { return };
         let problem = match &list.kind {
             Kind::Local(slot) => {
@@ -86,56 +114,34 @@ impl Checker {
             _ => first_mismatch(text, &literals(list), case),
         };
         if let Some(problem) = problem {
-            self.warn(span, problem);
+            self.warn(start, problem);
         }
     }
 
     /// `list.Any(item => item == text)`.
-    pub(super) fn lint_any(&mut self, list: &Node, slot: usize, condition: &Node, span: &Span) {
+    pub(crate) fn lint_any(&mut self, list: &Node, slot: usize, condition: &Node, start: usize) {
         let (one, other, case) = match &condition.kind {
             Kind::Equal { one, other, .. } => (&**one, &**other, Case::Ordinal),
-            Kind::Call(Function::EqualsText(case) | Function::SameText(case), arguments) => {
-                let [one, other] = &**arguments else { return };
-                (one, other, *case)
-            }
+            Kind::Call(Row { tag: Tag::Equals, .. }, arguments) => match &**arguments {
+                [one, other, case] => (one, other, case.case()),
+                _ => return,
+            },
             _ => return,
         };
         let is_item = |node: &Node| matches!(node.kind, Kind::Local(local) if local == slot);
         if is_item(one) {
-            self.lint_list(list, other, case, span);
+            self.lint_list(list, other, case, start);
         } else if is_item(other) {
-            self.lint_list(list, one, case, span);
-        }
-    }
-
-    /// Checks a key of `context.Deployment.Certificates`.
-    pub(super) fn lint_thumbprint_key(&mut self, literal: &Node, span: &Span) {
-        if let Kind::Constant(Constant::Text(literal)) = &literal.kind
-            && let Some(problem) = key(literal, Case::Ordinal)
-        {
-            self.warn(span, problem);
+            self.lint_list(list, one, case, start);
         }
     }
 }
 
 /// The literals of a list.
 fn literals(list: &Node) -> Vec<Box<str>> {
-    let text = |node: &Node| match &node.kind {
-        Kind::Constant(Constant::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let character = |node: &Node| match node.kind {
-        Kind::Constant(Constant::Char(character)) => Some(character),
-        _ => None,
-    };
     match &list.kind {
-        Kind::Array(items) => items.iter().filter_map(text).collect(),
-        Kind::Call(Function::Split { .. }, arguments) => {
-            let Some((whole, by)) = arguments.split_first() else { return Vec::new() };
-            let by: Vec<_> = by.iter().filter_map(character).collect();
-            let whole = text(whole).unwrap_or_default();
-            whole.split(|next| by.contains(&next)).filter(|part| !part.is_empty()).map(Into::into).collect()
-        }
+        Kind::Array(items) => items.iter().filter_map(Node::literal).map(Into::into).collect(),
+        Kind::Call(Row { tag: Tag::Split, .. }, arguments) => literal_parts(arguments),
         _ => Vec::new(),
     }
 }
@@ -147,7 +153,7 @@ fn first_mismatch(text: TrackedText, items: &[Box<str>], case: Case) -> Option<S
 /// A text of a certificate, with the conversions that an expression applies to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TrackedText {
-    which: CertificateText,
+    which: Tag,
     /// Some(true) after conversion to lower case, Some(false) to upper case, None without conversion.
     is_lower: Option<bool>,
     /// True for a key of `context.Deployment.Certificates`.
@@ -155,32 +161,38 @@ pub(super) struct TrackedText {
 }
 
 fn tracked_text(node: &Node, locals: &HashMap<usize, TrackedText>) -> Option<TrackedText> {
-    let plain = |which| TrackedText { which, is_lower: None, is_key: false };
-    let cased = |inner: &[Node], is_lower| {
-        Some(TrackedText { is_lower: Some(is_lower), ..tracked_text(inner.first()?, locals)? })
-    };
-    match &node.kind {
-        Kind::CertificateText(which, _) => Some(plain(*which)),
-        Kind::Call(Function::PairKey, _) => {
-            Some(TrackedText { is_key: true, ..plain(CertificateText::Thumbprint) })
-        }
-        Kind::Call(Function::ToLower, inner) => cased(inner, true),
-        Kind::Call(Function::ToUpper, inner) => cased(inner, false),
-        Kind::Call(Function::Trim(_) | Function::ToText, inner) => tracked_text(inner.first()?, locals),
-        Kind::Local(slot) => locals.get(slot).copied(),
+    let (tag, arguments) = match &node.kind {
+        Kind::Call(row, arguments) => (row.tag, arguments),
+        Kind::Local(slot) => return locals.get(slot).copied(),
+        Kind::Select(select) if select.base == Base::ENTRY_KEYS => return Some(TrackedText::KEY),
         // `a?.Thumbprint`
-        Kind::IfNotNull { rest, .. } => tracked_text(rest, locals),
+        Kind::IfNotNull { rest, .. } => return tracked_text(rest, locals),
+        _ => return None,
+    };
+    let receiver = || tracked_text(arguments.first()?, locals);
+    match tag {
+        Tag::Subject | Tag::Issuer | Tag::Thumbprint | Tag::Serial => {
+            Some(TrackedText { which: tag, ..TrackedText::PLAIN })
+        }
+        Tag::Key => Some(TrackedText::KEY),
+        Tag::Lower => Some(TrackedText { is_lower: Some(true), ..receiver()? }),
+        Tag::Upper => Some(TrackedText { is_lower: Some(false), ..receiver()? }),
+        // `Trim` without characters.
+        Tag::Same if arguments.len() == 1 => receiver(),
         _ => None,
     }
 }
 
 impl TrackedText {
+    const PLAIN: Self = Self { which: Tag::Thumbprint, is_lower: None, is_key: false };
+    const KEY: Self = Self { is_key: true, ..Self::PLAIN };
+
     /// Returns the reason why the text is never equal to a literal, if there is one.
     fn mismatch(self, literal: &str, case: Case) -> Option<String> {
         if let Some(problem) = invisible(literal) {
             return Some(problem);
         }
-        if !ignores_case(case) {
+        if !case.is_insensitive() {
             match self.is_lower {
                 Some(true) if literal.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                     let lower = literal.to_ascii_lowercase();
@@ -196,11 +208,11 @@ impl TrackedText {
         // The original case is unknown after a conversion.
         let case = if self.is_lower.is_some() { Case::OrdinalIgnoreCase } else { case };
         match self.which {
-            CertificateText::Thumbprint if self.is_key => key(literal, case),
-            CertificateText::Thumbprint => thumbprint(literal, case),
-            CertificateText::Serial => serial(literal, case),
-            CertificateText::Subject | CertificateText::Issuer if self.is_lower.is_some() => None,
-            CertificateText::Subject | CertificateText::Issuer => name(literal),
+            Tag::Thumbprint if self.is_key => key(literal, case),
+            Tag::Thumbprint => thumbprint(literal, case),
+            Tag::Serial => serial(literal, case),
+            _ if self.is_lower.is_some() => None,
+            _ => name(literal),
         }
     }
 
@@ -212,10 +224,10 @@ impl TrackedText {
         let is_lower = self.is_lower.unwrap_or(false);
         let is_wrong = |byte: u8| {
             !byte.is_ascii_hexdigit()
-                || !ignores_case(case)
+                || !case.is_insensitive()
                     && (if is_lower { byte.is_ascii_uppercase() } else { byte.is_ascii_lowercase() })
         };
-        let is_number = matches!(self.which, CertificateText::Thumbprint | CertificateText::Serial);
+        let is_number = matches!(self.which, Tag::Thumbprint | Tag::Serial);
         (is_number && part.bytes().any(is_wrong)).then(|| {
             let letters = if is_lower { "lower-case" } else { "upper-case" };
             format!(
@@ -236,15 +248,11 @@ fn invisible(literal: &str) -> Option<String> {
     ))
 }
 
-fn ignores_case(case: Case) -> bool {
-    matches!(case, Case::OrdinalIgnoreCase | Case::CultureIgnoreCase)
-}
-
 fn thumbprint(literal: &str, case: Case) -> Option<String> {
     let digits = literal.chars().filter(char::is_ascii_hexdigit).count();
     if literal.len() == 40 && digits == 40 {
         let is_lower = literal.bytes().any(|digit| digit.is_ascii_lowercase());
-        return (is_lower && !ignores_case(case)).then(|| {
+        return (is_lower && !case.is_insensitive()).then(|| {
             format!(
                 "a thumbprint is never equal to this: thumbprints are upper-case; write {}",
                 literal.to_ascii_uppercase()
@@ -277,7 +285,8 @@ fn key(literal: &str, case: Case) -> Option<String> {
 }
 
 fn serial(literal: &str, case: Case) -> Option<String> {
-    let is_hex = |digit: u8| digit.is_ascii_hexdigit() && (ignores_case(case) || !digit.is_ascii_lowercase());
+    let is_hex =
+        |digit: u8| digit.is_ascii_hexdigit() && (case.is_insensitive() || !digit.is_ascii_lowercase());
     let problem = if !literal.bytes().all(is_hex) {
         "serial numbers are upper-case hex digits without separators"
     } else if literal.is_empty() || !literal.len().is_multiple_of(2) {

@@ -1,278 +1,247 @@
-//! Properties and indexes.
+//! Uses of members: properties, methods, indexes and operators, resolved by the table of members.
 
-use std::sync::Arc;
-
-use super::{Checked, Checker, Constant, Expr, Function, Node, Span, call, constant, range};
+use super::{
+    Base, Checked, Checker, Constant, Expr, ExprKind, Kind, Node, SourceRange, Span, Type, TypeName, Typed,
+    constant, range,
+};
 use crate::apim::expression::{
-    node::{CertificateText, ErrorField, Kind, RequestText},
-    ty::{Base, Type},
+    members::{self, Parameter, Row},
+    text::Case,
 };
 
+/// A use of a member whose arguments fit its parameters.
+#[derive(Debug)]
+pub(crate) struct MemberUse<'c> {
+    pub(crate) row: &'static Row,
+    /// Type of the receiver.
+    pub(crate) base: Base,
+    pub(crate) name: &'c str,
+    /// Offset of the name.
+    pub(crate) at: usize,
+    pub(crate) range: SourceRange,
+    pub(crate) generic: Option<&'c TypeName>,
+    /// The receiver, if it has a value, and the arguments.
+    pub(crate) nodes: Vec<Node>,
+    types: Vec<Type>,
+}
+
+impl MemberUse<'_> {
+    pub(crate) fn node(&self, kind: Kind) -> Node {
+        Node { kind, range: self.range }
+    }
+
+    pub(crate) fn constant(&self, constant: Constant) -> Node {
+        self.node(Kind::Constant(constant))
+    }
+
+    /// Moves the last node out; null if there is none.
+    pub(crate) fn pop(&mut self) -> Node {
+        self.nodes.pop().unwrap_or_else(|| self.constant(Constant::Null))
+    }
+
+    /// Moves the nodes from an index on out.
+    pub(crate) fn typed(&mut self, index: usize) -> Vec<Typed> {
+        let types = self.types.get(index..).unwrap_or_default();
+        self.nodes.split_off(index.min(self.nodes.len())).into_iter().zip(types.iter().copied()).collect()
+    }
+
+    /// Offset of a node.
+    pub(crate) fn start(&self, index: usize) -> usize {
+        self.nodes.get(index).map_or(self.range.start, |node| node.range.start)
+    }
+}
+
 impl Checker {
-    pub(super) fn member(&mut self, target: &Expr, name: &str, at: &Span, span: &Span) -> Checked {
+    pub(super) fn property(&mut self, target: &Expr, name: &str, at: &Span, span: &Span) -> Checked {
         let (node, ty) = self.expression(target)?;
-        if ty.nullable && ty.is_value() {
-            return match name {
-                "HasValue" => {
-                    let null = constant(Constant::Null, span);
-                    let kind = Kind::Equal { one: Box::new(node), other: Box::new(null), is_negated: true };
-                    Ok((Node { kind, range: range(span) }, Type::BOOL))
-                }
-                _ => self.fail(at, format!("{ty} can be null; compare it with null first or use ?.{name}")),
-            };
+        if ty.nullable && name == "HasValue" {
+            let null = constant(Constant::Null, span);
+            let kind = Kind::Equal { one: Box::new(node), other: Box::new(null), is_negated: true };
+            return Ok((Node { kind, range: range(span) }, Type::BOOL));
         }
-        match ty.base {
-            Base::Class(class) => self.static_member(class, name, at, span),
-            Base::Context => self.context_member(name, at, span),
-            Base::Request => self.request_member(name, at, span),
-            Base::Url => self.url_member(name, at, span),
-            Base::LastError => self.error_member(name, at, span),
-            Base::Deployment if name == "Certificates" => {
-                Ok((constant(Constant::Null, span), Base::Certificates.into()))
-            }
-            Base::Certificates => self.certificates_member(name, at, span),
-            Base::Certificate => self.certificate_member(node, name, at, span),
-            _ => self.value_member(node, ty, name, at, span),
+        if let (Base::Path("System"), Some(class)) = (ty.base, members::path(name)) {
+            return Ok((node, class.into()));
         }
+        self.member((node, ty), name, at.start, None, None, span)
     }
 
-    fn no_value(base: Base, span: &Span) -> Checked {
-        Ok((constant(Constant::Null, span), base.into()))
-    }
-
-    fn context_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
-        match name {
-            "Request" => Self::no_value(Base::Request, span),
-            "Deployment" => Self::no_value(Base::Deployment, span),
-            "Variables" => Self::no_value(Base::Variables, span),
-            "LastError" if self.scope.has_error => Self::no_value(Base::LastError, span),
-            "LastError" => self.fail(at, "context.LastError is only supported in <on-error>"),
-            "Response" => self.fail(at, "context.Response is not supported: documents apply to requests"),
-            "Api" | "Operation" => self.fail(
-                at,
-                format!(
-                    "context.{name} is not supported; use a document per route, or context.Request.Url.Path"
-                ),
-            ),
-            "RequestId" | "Timestamp" | "Elapsed" | "Tracing" | "Trace" => {
-                self.fail(at, format!("context.{name} is not supported; use the server's log"))
-            }
-            "User" | "Subscription" | "Product" | "Workspace" | "GraphQL" => self
-                .fail(at, format!("context.{name} is not supported; decide by context.Request.Certificate")),
-            _ => self.fail(
-                at,
-                format!("context.{name} is not supported; use Request, Deployment, Variables or LastError"),
-            ),
-        }
-    }
-
-    fn request_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
-        let text = |text| Ok((Node { kind: Kind::Request(text), range: range(span) }, Type::TEXT));
-        match name {
-            "Certificate" => {
-                self.dependencies.certificate = true;
-                Ok((Node { kind: Kind::Certificate, range: range(span) }, Base::Certificate.into()))
-            }
-            "Headers" => Self::no_value(Base::Headers, span),
-            "Url" | "OriginalUrl" => Self::no_value(Base::Url, span),
-            // The caller chooses both: a method can be any token.
-            "Method" | "IpAddress" => {
-                self.dependencies.request = true;
-                text(if name == "Method" { RequestText::Method } else { RequestText::IpAddress })
-            }
-            "Body" => self.fail(at, "context.Request.Body is not supported: bodies are streamed"),
-            _ => self.fail(
-                at,
-                format!(
-                    "context.Request.{name} is not supported; use Certificate, Headers, Url, OriginalUrl, Method or \
-                     IpAddress"
-                ),
-            ),
-        }
-    }
-
-    fn url_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
-        self.dependencies.request = true;
-        let text = match name {
-            "Path" => RequestText::Path,
-            "Host" => RequestText::Host,
-            "Scheme" => RequestText::Scheme,
-            "QueryString" => RequestText::QueryString,
-            "Query" => return Self::no_value(Base::Query, span),
-            "Port" => return Ok((Node { kind: Kind::Port, range: range(span) }, Type::INT)),
-            _ => return self.fail(at, format!("{name} of a URL is not supported")),
+    pub(super) fn call(
+        &mut self,
+        callee: &Expr,
+        generic: Option<&TypeName>,
+        arguments: &[Expr],
+        span: &Span,
+    ) -> Checked {
+        let ExprKind::Member(target, name, at) = &callee.kind else {
+            let _ = self.arguments(arguments, None);
+            return self.fail(callee.span.start, "only methods can be called");
         };
-        Ok((Node { kind: Kind::Request(text), range: range(span) }, Type::TEXT))
-    }
-
-    fn error_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
-        let field = match name {
-            "Source" => ErrorField::Source,
-            "Reason" => ErrorField::Reason,
-            "Message" => ErrorField::Message,
-            "Scope" => ErrorField::Scope,
-            "Section" => ErrorField::Section,
-            "Path" => ErrorField::Path,
-            "PolicyId" => ErrorField::PolicyId,
-            _ => return self.fail(at, format!("context.LastError.{name} is not supported")),
-        };
-        Ok((Node { kind: Kind::LastError(field), range: range(span) }, Type::TEXT))
-    }
-
-    fn certificates_member(&mut self, name: &str, at: &Span, span: &Span) -> Checked {
-        match name {
-            "Count" => Ok((Node { kind: Kind::DeploymentCount, range: range(span) }, Type::INT)),
-            "Values" => Self::no_value(Base::CertificateValues, span),
-            "Keys" => Self::no_value(Base::CertificateKeys, span),
-            _ => self.fail(
-                at,
-                format!(
-                    "context.Deployment.Certificates.{name} is not supported; use Any, All, ContainsKey, Count, Keys, \
-                     Values, First, FirstOrDefault or [thumbprint]"
-                ),
-            ),
+        let target = self.expression(target);
+        let list = target
+            .as_ref()
+            .ok()
+            .map(|(_, ty)| ty.base)
+            .filter(|base| members::rows(*base, name, true).any(|(row, _)| row.takes_condition()));
+        let arguments = self.arguments(arguments, list);
+        let target = target?;
+        if generic.is_some() && target.1.base != Base::VARIABLES {
+            return self.fail(at.start, format!("{name} takes no type argument"));
         }
-    }
-
-    fn certificate_member(&mut self, node: Node, name: &str, at: &Span, span: &Span) -> Checked {
-        let text =
-            |text, node| Node { kind: Kind::CertificateText(text, Box::new(node)), range: range(span) };
-        let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
-        match name {
-            "Subject" | "Issuer" | "SubjectName" | "IssuerName" => {
-                let base = if name.ends_with("Name") { Base::DistinguishedName } else { Base::Text };
-                let which =
-                    if name.starts_with('S') { CertificateText::Subject } else { CertificateText::Issuer };
-                Ok((text(which, node), base.into()))
-            }
-            "Thumbprint" => Ok((text(CertificateText::Thumbprint, node), Type::TEXT)),
-            "SerialNumber" => Ok((text(CertificateText::Serial, node), Type::TEXT)),
-            "NotBefore" => function(Function::NotBefore, node, Base::DateTime),
-            "NotAfter" => function(Function::NotAfter, node, Base::DateTime),
-            "HasPrivateKey" => function(Function::HasPrivateKey, node, Base::Bool),
-            "Version" => function(Function::Version, node, Base::Int),
-            "RawData" => function(Function::RawData, node, Base::Bytes),
-            "SignatureAlgorithm" => Ok((node, Base::Oid.into())),
-            "FriendlyName" => self.fail(at, "FriendlyName is not supported: it belongs to a certificate store, not to the certificate"),
-            "Extensions" | "PublicKey" | "PrivateKey" | "Archived" | "Handle" => {
-                self.fail(at, format!("{name} of a certificate is not supported"))
-            }
-            _ => self.fail(
-                at,
-                format!(
-                    "{name} of a certificate is not supported; use Thumbprint, Subject, SubjectName.Name, Issuer, \
-                     IssuerName.Name, SerialNumber, NotBefore, NotAfter or another supported member"
-                ),
-            ),
-        }
-    }
-
-    fn value_member(&mut self, node: Node, ty: Type, name: &str, at: &Span, span: &Span) -> Checked {
-        const UNITS: [(&str, f64); 4] =
-            [("TotalDays", 86_400.0), ("TotalHours", 3_600.0), ("TotalMinutes", 60.0), ("TotalSeconds", 1.0)];
-        let function = |function, node, base: Base| Ok((call(function, vec![node], span), base.into()));
-        match (ty.base, name) {
-            // At run time the value is this string.
-            (Base::DistinguishedName, "Name") => Ok((node, Type::TEXT)),
-            (Base::Oid, "Value") => {
-                function(Function::SignatureAlgorithm { is_name: false }, node, Base::Text)
-            }
-            (Base::Oid, "FriendlyName") => {
-                function(Function::SignatureAlgorithm { is_name: true }, node, Base::Text)
-            }
-            (Base::Pair, "Key") => function(Function::PairKey, node, Base::Text),
-            (Base::Pair, "Value") => function(Function::PairValue, node, Base::Certificate),
-            (Base::Text, "Length") => function(Function::Length, node, Base::Int),
-            (Base::Texts, "Length" | "Count") => function(Function::Count, node, Base::Int),
-            (Base::DateTime, "Year") => function(Function::Year, node, Base::Int),
-            (Base::DateTime, "Month") => function(Function::Month, node, Base::Int),
-            (Base::DateTime, "Day") => function(Function::Day, node, Base::Int),
-            (Base::DateTime, "Hour") => function(Function::PartOfDay(3_600, 24), node, Base::Int),
-            (Base::DateTime, "Minute") => function(Function::PartOfDay(60, 60), node, Base::Int),
-            (Base::DateTime, "Second") => function(Function::PartOfDay(1, 60), node, Base::Int),
-            (Base::DateTime, "Date") => function(Function::Midnight, node, Base::DateTime),
-            (Base::TimeSpan, "Days") => function(Function::PartOfSpan(86_400, i64::MAX), node, Base::Int),
-            (Base::TimeSpan, "Hours") => function(Function::PartOfSpan(3_600, 24), node, Base::Int),
-            (Base::TimeSpan, "Minutes") => function(Function::PartOfSpan(60, 60), node, Base::Int),
-            (Base::TimeSpan, "Seconds") => function(Function::PartOfSpan(1, 60), node, Base::Int),
-            (Base::TimeSpan, _) if UNITS.iter().any(|(known, _)| *known == name) => {
-                let unit = UNITS.iter().find(|(known, _)| *known == name).map_or(1.0, |(_, unit)| *unit);
-                function(Function::TotalUnits(unit), node, Base::Double)
-            }
-            (Base::Object, _) => self.fail(
-                at,
-                "object has no members; cast it, as in ((string)context.Variables[\"name\"]).Length",
-            ),
-            _ => self.fail(at, format!("{name} of {ty} is not supported")),
-        }
+        self.member(target, name, at.start, Some(arguments), generic, span)
     }
 
     pub(super) fn index(&mut self, target: &Expr, index: &Expr, span: &Span) -> Checked {
-        let (node, ty) = self.expression(target)?;
-        match ty.base {
-            Base::Variables => {
-                let name = self.key(index, "variable")?;
-                self.variables.push((name.clone(), index.span.start));
-                Ok((Node { kind: Kind::Variable(name), range: range(span) }, Base::Object.into()))
-            }
-            Base::Headers => {
-                let name = self.header(index)?;
-                Ok((Node { kind: Kind::Headers(name), range: range(span) }, Base::Texts.into()))
-            }
-            Base::Query => {
-                let name = self.key(index, "query parameter")?;
-                self.dependencies.request = true;
-                let kind = Kind::Queries(name.as_ref().into());
-                Ok((Node { kind, range: range(span) }, Base::Texts.into()))
-            }
-            Base::Certificates => {
-                let key = self.expect(index, Type::TEXT)?;
-                self.lint_thumbprint_key(&key, &index.span);
-                let kind = Kind::Deployed(Box::new(key));
-                Ok((Node { kind, range: range(span) }, Base::Certificate.into()))
-            }
-            Base::Texts => {
-                let index = self.expect(index, Type::INT)?;
-                Ok((call(Function::At, vec![node, index], span), Type::TEXT))
-            }
-            Base::Text => {
-                let index = self.expect(index, Type::INT)?;
-                Ok((call(Function::CharAt, vec![node, index], span), Base::Char.into()))
-            }
-            _ => self.fail(span, format!("{ty} has no index")),
+        let target = self.expression(target);
+        let index = self.arguments(std::slice::from_ref(index), None);
+        let (node, ty) = target?;
+        if members::rows(ty.base, "[]", true).next().is_none() {
+            return self.fail(span.start, format!("{ty} has no index"));
         }
+        self.member((node, ty), "[]", span.start, Some(index), None, span)
     }
 
-    /// Checks a name that must be a literal, because it is resolved at load.
-    pub(super) fn key(&mut self, expr: &Expr, kind: &str) -> Checked<Arc<str>> {
-        match Self::literal(expr) {
-            Some(name) if !name.is_empty() && name.len() <= 256 => Ok(name.into()),
-            _ => self.fail(&expr.span, format!("the name of a {kind} must be a string literal")),
+    /// Checks an operator with one or two operands.
+    pub(super) fn operator(&mut self, name: &str, left: Typed, right: Option<Typed>, span: &Span) -> Checked {
+        let (one, other) = (left.1, right.as_ref().map(|(_, ty)| *ty));
+        let is_nullable = one.nullable || other.is_some_and(|ty| ty.nullable);
+        let arguments: Vec<_> = right.into_iter().collect();
+        let is_known = members::rows(one.base, name, true).any(|(row, _)| row.accepts(&arguments));
+        if is_known && !is_nullable {
+            return self.member(left, name, span.start, Some(Ok(arguments)), None, span);
         }
+        let operands = other.map_or_else(|| one.to_string(), |other| format!("{one} and {other}"));
+        let remedy = if is_nullable { "; compare it with null first" } else { "" };
+        self.fail(span.start, format!("'{name}' does not apply to {operands}{remedy}"))
     }
 
-    pub(super) fn header(&mut self, expr: &Expr) -> Checked<http::HeaderName> {
-        let name = self.key(expr, "header")?;
-        self.dependencies.request = true;
-        let Ok(header) = name.parse::<http::HeaderName>() else {
-            return self.fail(&expr.span, format!("invalid header name {name:?}"));
+    /// Checks arguments. A lambda is a condition on the items of `list`.
+    pub(super) fn arguments(&mut self, arguments: &[Expr], list: Option<Base>) -> Checked<Vec<Typed>> {
+        let checked: Vec<_> = arguments
+            .iter()
+            .map(|argument| {
+                let ExprKind::Lambda(parameter, body) = &argument.kind else {
+                    return self.expression(argument);
+                };
+                let (slot, body) = self.lambda(parameter, body, list)?;
+                Ok((Node { range: range(&argument.span), ..body }, Base::Lambda(slot).into()))
+            })
+            .collect();
+        checked.into_iter().collect()
+    }
+
+    /// Resolves a property, or with arguments a method.
+    fn member(
+        &mut self,
+        (node, ty): Typed,
+        name: &str,
+        at: usize,
+        arguments: Option<Checked<Vec<Typed>>>,
+        generic: Option<&TypeName>,
+        span: &Span,
+    ) -> Checked {
+        if ty.nullable && ty.is_value() {
+            return self.fail(at, format!("{ty} can be null; compare it with null first, or use ?. or ??"));
+        }
+        let described = match ty.base {
+            Base::Certificate => format!("{name} of a certificate"),
+            base if ty.has_values() || base == Base::Oid => format!("{name} of {ty}"),
+            _ => format!("{ty}.{name}"),
         };
-        if crate::request::claims::is_identity_claim(header.as_str()) {
-            return self.fail(
-                &expr.span,
-                format!(
-                    "header {name} is set by the caller and proves nothing about it; use context.Request.Certificate, which \
-                     the TLS handshake proves"
-                ),
-            );
+        let named: Vec<_> = members::rows(ty.base, name, arguments.is_some()).collect();
+        if named.is_empty() {
+            let remedy = members::remedy(ty.base, name);
+            return self.fail(at, format!("{described} is not supported{remedy}"));
         }
-        if crate::request::claims::is_claim(header.as_str()) {
-            let message = format!(
-                "header {name} is set by the caller and does not prove an address or host; use context.Request.IpAddress for \
-                 the address of the connection"
-            );
-            self.warn(&expr.span, message);
+        let arguments = arguments.unwrap_or(Ok(Vec::new()))?;
+        let fits = |row: &Row| (row.arity().0..=row.arity().1).contains(&arguments.len());
+        let accepting = named.iter().find(|(row, _)| row.accepts(&arguments));
+        let Some((row, reads)) = accepting.or_else(|| named.iter().rfind(|(row, _)| fits(row))) else {
+            let least = named.iter().map(|(row, _)| row.arity().0).min().unwrap_or_default();
+            let most = named.iter().map(|(row, _)| row.arity().1).max().unwrap_or_default();
+            let count = match (least, most) {
+                _ if named.iter().any(|(row, _)| row.takes_condition()) => "a condition".to_owned(),
+                (0, 0) => "no arguments".to_owned(),
+                (1, 1) => "one argument".to_owned(),
+                (least, usize::MAX) => format!("{least} or more arguments"),
+                (least, most) if least == most => format!("{least} arguments"),
+                (least, most) => format!("{least} to {most} arguments"),
+            };
+            return self.fail(at, format!("{described} takes {count}"));
+        };
+        #[cfg(test)]
+        self.rows.push(row);
+        self.dependencies = self.dependencies.and(*reads);
+        let (nodes, types) = match ty.has_values() || ty.base == Base::Oid {
+            true => (vec![node], vec![ty]),
+            false => (Vec::new(), Vec::new()),
+        };
+        let member = MemberUse { row, base: ty.base, name, at, range: range(span), generic, nodes, types };
+        self.apply(member, arguments)
+    }
+
+    /// Converts the arguments of a member to its parameters, and compiles it.
+    fn apply(&mut self, mut member: MemberUse<'_>, arguments: Vec<Typed>) -> Checked {
+        let row = member.row;
+        let is_char = arguments.first().is_some_and(|(_, ty)| ty.base == Base::Char);
+        let default = match row.parameters.get(arguments.len()) {
+            // Characters are compared ordinally.
+            Some(Parameter::Comparison(_)) if is_char => Some(Case::Ordinal),
+            Some(Parameter::Comparison(default)) => Some(*default),
+            _ => None,
+        };
+        for (index, argument) in arguments.into_iter().enumerate() {
+            let Some(parameter) = row.parameters.get(index).or_else(|| row.parameters.last()) else { break };
+            member.types.push(argument.1);
+            let node = self.argument(*parameter, argument, &member)?;
+            member.nodes.push(node);
         }
-        Ok(header)
+        if let Some(default) = default {
+            self.lint_case(default, &member);
+            member.nodes.push(member.constant(Constant::Int(default as i32)));
+        }
+        self.lint(&member);
+        if let Some(hook) = row.hook
+            && let Some(compiled) = hook(self, &mut member)?
+        {
+            return Ok(compiled);
+        }
+        let kind = Kind::Call(row, member.nodes.into());
+        Ok((Node { kind, range: member.range }, row.result.into()))
+    }
+
+    /// Converts an argument to a parameter.
+    fn argument(&mut self, parameter: Parameter, (node, ty): Typed, member: &MemberUse<'_>) -> Checked<Node> {
+        let range = node.range;
+        match parameter {
+            Parameter::Of(base) | Parameter::Optional(base) => self.fit((node, ty), base.into()),
+            Parameter::Operand => {
+                let at_call = Node { range: SourceRange { start: member.range.start, ..range }, ..node };
+                self.fit((at_call, ty), Type::TEXT)
+            }
+            Parameter::TextOrChar if ty.base == Base::Char && !ty.nullable => {
+                Ok(Node { kind: Kind::Call(&members::TO_TEXT, [node].into()), range })
+            }
+            Parameter::TextOrChar if ty.base == Base::Null => {
+                self.fail(range.start, "expected string, found null")
+            }
+            Parameter::TextOrChar => self.fit((node, ty), Type::TEXT),
+            Parameter::Comparison(_) => {
+                let node = self.argument(Parameter::Constant("StringComparison"), (node, ty), member)?;
+                self.lint_case(node.case(), member);
+                Ok(node)
+            }
+            Parameter::Literal(parse, error) => match node.literal().and_then(parse) {
+                Some(constant) => Ok(Node { kind: Kind::Constant(constant), range }),
+                None => self.fail(range.start, error),
+            },
+            Parameter::Constant(class) if ty.base != Base::Constant(class) => {
+                self.fail(range.start, format!("expected a {class}, found {ty}"))
+            }
+            Parameter::Condition if !matches!(ty.base, Base::Lambda(_)) => self.fail(
+                range.start,
+                "expected a condition such as x => x == \"...\" or c => c.Value.Thumbprint == \"...\"",
+            ),
+            Parameter::Constant(_) | Parameter::Condition | Parameter::Any => Ok(node),
+        }
     }
 }

@@ -1,30 +1,32 @@
 //! Evaluator. Steps and memory are limited per request.
 
-mod certificate;
-mod deployed;
-mod functions;
-mod request;
+mod arguments;
 mod state;
+mod trace;
 
 use std::{borrow::Cow, cmp::Ordering};
 
+pub(super) use self::arguments::Arguments;
 pub(crate) use self::{
-    certificate::{is_trusted, trust_failure},
     state::{Inputs, LastError, State, Variable},
+    trace::{Trace, TracedPart},
 };
 use super::{
     ast::Comparison,
-    node::{CertificateText, Constant, ErrorField, Kind, Node, Statement},
-    time,
-    ty::{Base, Type},
-    value::{CertificateValue, Fault, Value},
+    members::{Row, Tag, thumbprint},
+    node::{Kind, Node, Select, Statement},
+    ty::Base,
+    value::{Fault, Value},
 };
-use crate::apim::dotnet;
+use crate::apim::{
+    deployment::{DeployedCertificate, DeploymentCertificates},
+    dotnet,
+};
 
 /// Maximum steps of all expressions of one request, some milliseconds of time.
 const MAX_STEPS: u32 = 200_000;
 /// Steps charged for verifying a chain: a signature takes as long as thousands of comparisons.
-const CHAIN_STEPS: u32 = 4_000;
+pub(super) const CHAIN_STEPS: u32 = 4_000;
 /// Maximum bytes of all strings that the expressions of one request create.
 const MAX_STRING_BYTES: usize = 256 * 1024;
 
@@ -39,20 +41,20 @@ pub(crate) struct Evaluation<'s, 'r> {
 
 impl<'r> Evaluation<'_, 'r> {
     /// Charges steps.
-    fn step(&mut self, steps: u32) -> Evaluated<()> {
+    pub(super) fn step(&mut self, steps: u32) -> Evaluated<()> {
         self.state.steps = self.state.steps.saturating_add(steps);
         if self.state.steps > MAX_STEPS { Err(Fault::TooExpensive) } else { Ok(()) }
     }
 
     /// Charges the bytes of a new string.
-    fn charge_bytes(&mut self, bytes: usize) -> Evaluated<()> {
+    pub(super) fn charge_bytes(&mut self, bytes: usize) -> Evaluated<()> {
         self.state.bytes = self.state.bytes.saturating_add(bytes);
         if self.state.bytes > MAX_STRING_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
     }
 
     /// Charges a copy of a value. Borrowed values take no memory.
-    fn charge_copy(&mut self, value: &Value<'r>) -> Evaluated<()> {
-        self.step(functions::scan_steps(value))?;
+    pub(super) fn charge_copy(&mut self, value: &Value<'r>) -> Evaluated<()> {
+        self.step(value.scan_steps())?;
         self.charge_bytes(match value {
             Value::Text(Cow::Owned(text)) => text.len(),
             Value::Bytes(Cow::Owned(bytes)) => bytes.len(),
@@ -60,9 +62,32 @@ impl<'r> Evaluation<'_, 'r> {
         })
     }
 
-    fn text(&mut self, text: String) -> Evaluated<Value<'r>> {
+    /// Appends the text of a value to a string that is charged when it is complete.
+    pub(super) fn append(text: &mut String, value: &Value<'r>) -> Evaluated<()> {
+        text.push_str(&value.print()?);
+        if text.len() > MAX_STRING_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
+    }
+
+    pub(super) fn text(&mut self, text: String) -> Evaluated<Value<'r>> {
         self.charge_bytes(text.len())?;
         Ok(Value::Text(Cow::Owned(text)))
+    }
+
+    /// The traced part of a condition that is evaluated. None without a trace.
+    pub(super) fn traced(&mut self) -> Option<&mut TracedPart<'r>> {
+        self.state.trace.as_mut()?.current()
+    }
+
+    /// The deployment's certificates, to look up entries.
+    pub(super) fn deployed(&mut self) -> &'r DeploymentCertificates {
+        if let Some(part) = self.traced() {
+            part.reads_deployment = true;
+        }
+        self.inputs.deployed()
+    }
+
+    fn local(&self, slot: usize) -> Value<'r> {
+        self.state.locals.get(slot).cloned().unwrap_or(Value::Null)
     }
 
     fn set_local(&mut self, slot: usize, value: Value<'r>) {
@@ -75,33 +100,31 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     pub(crate) fn condition(&mut self, node: &'r Node) -> Evaluated<bool> {
-        match self.value(node)? {
+        let part = self.state.trace.as_mut().and_then(|trace| trace.begin(node));
+        let result = self.value(node).and_then(|value| match value {
             Value::Bool(value) => Ok(value),
             // The type checker rules this out.
             _ => Err(Fault::InvalidCast),
+        });
+        if let (Some(part), Some(trace)) = (part, &mut self.state.trace) {
+            trace.end(part, &result);
         }
+        result
     }
 
     pub(crate) fn value(&mut self, node: &'r Node) -> Evaluated<Value<'r>> {
         self.step(1)?;
         Ok(match &node.kind {
-            Kind::Constant(constant) => constant_value(constant),
+            Kind::Constant(constant) => constant.into(),
             Kind::Local(slot) => {
-                let value = self.state.locals.get(*slot).cloned().unwrap_or(Value::Null);
+                let value = self.local(*slot);
                 self.charge_copy(&value)?;
                 value
             }
-            Kind::Certificate => {
-                self.state.certificate_read = true;
-                self.inputs.certificate().map_or(Value::Null, Value::Certificate)
-            }
-            Kind::CertificateText(which, certificate) => match self.value(certificate)? {
-                Value::Certificate(certificate) => certificate_text(*which, certificate)?,
-                _ => return Err(Fault::NullReference),
-            },
+            Kind::Call(row, arguments) => self.call(row, arguments)?,
+            Kind::Select(select) => self.select(select)?,
             Kind::Equal { one, other, is_negated } => {
-                let one = self.value(one)?;
-                let other = self.value(other)?;
+                let (one, other) = self.operands(node, one, other)?;
                 Value::Bool(one.equals(&other) != *is_negated)
             }
             Kind::Or(operands) => {
@@ -122,8 +145,7 @@ impl<'r> Evaluation<'_, 'r> {
             }
             Kind::Not(operand) => Value::Bool(!self.condition(operand)?),
             Kind::Order(comparison, one, other) => {
-                let one = self.value(one)?;
-                let other = self.value(other)?;
+                let (one, other) = self.operands(node, one, other)?;
                 let order = one.order(&other);
                 Value::Bool(order.is_some_and(|order| match comparison {
                     Comparison::Less => order == Ordering::Less,
@@ -133,7 +155,6 @@ impl<'r> Evaluation<'_, 'r> {
                     Comparison::Equal | Comparison::NotEqual => false,
                 }))
             }
-            Kind::Now => Value::DateTime(time::from_timestamp(self.inputs.now)),
             Kind::Ternary(condition, then, otherwise) => {
                 let branch = if self.condition(condition)? { then } else { otherwise };
                 self.value(branch)?
@@ -149,7 +170,13 @@ impl<'r> Evaluation<'_, 'r> {
                     self.value(rest)?
                 }
             },
-            Kind::Concat(parts) => self.concat(parts)?,
+            Kind::Concat(parts) => {
+                let mut joined = String::new();
+                for part in parts {
+                    Self::append(&mut joined, &self.value(part)?)?;
+                }
+                self.text(joined)?
+            }
             Kind::Array(items) => {
                 let mut texts = Vec::with_capacity(items.len());
                 for item in items {
@@ -161,108 +188,95 @@ impl<'r> Evaluation<'_, 'r> {
                 }
                 Value::Texts(texts.into())
             }
-            Kind::Cast(ty, inner) => {
-                let value = self.value(inner)?;
-                cast(value, *ty)?
-            }
+            Kind::Cast(ty, inner) => self.value(inner)?.cast(*ty)?,
             Kind::Block(statements) => self.block(statements)?.unwrap_or(Value::Null),
-            Kind::Call(function, arguments) => self.call(*function, arguments)?,
-            Kind::AnyText { list, slot, condition, is_all } => {
-                self.any_text(list, *slot, condition, *is_all)?
-            }
-            Kind::LastError(field) => self.last_error(*field),
-            Kind::Variable(name) => match self.variable(name)? {
-                Some(value) => value,
-                None => return Err(Fault::NotFound("The given key was not present in the dictionary.")),
-            },
-            Kind::VariableOr(name, ty, default) => match self.variable(name)? {
-                Some(value) => cast(value, *ty)?,
-                None => self.value(default)?,
-            },
-            Kind::HasVariable(name) => Value::Bool(self.variable(name)?.is_some()),
-            Kind::DeploymentCount => {
-                Value::Int(i32::try_from(self.inputs.deployed().len()).unwrap_or(i32::MAX))
-            }
-            Kind::Deployed(key) => match self.find_deployed(key)? {
-                Some(entry) => Value::Certificate(CertificateValue {
-                    certificate: entry.certificate(),
-                    has_private_key: entry.has_private_key(),
-                }),
-                None => return Err(Fault::NotFound("The given key was not present in the dictionary.")),
-            },
-            Kind::HasDeployed(key) => {
-                // A null key is an exception in .NET, not a missing key.
-                if self.value(key)?.is_null() {
-                    return Err(Fault::NullReference);
-                }
-                Value::Bool(self.find_deployed(key)?.is_some())
-            }
-            Kind::AnyDeployed(None) => Value::Bool(!self.inputs.deployed().is_empty()),
-            Kind::AnyDeployed(Some((slot, condition))) => {
-                Value::Bool(self.first_deployed(*slot, condition, true)?.is_some())
-            }
-            Kind::AllDeployed(slot, condition) => {
-                Value::Bool(self.first_deployed(*slot, condition, false)?.is_none())
-            }
-            Kind::AnyByThumbprint(key, rest) => {
-                // .NET does not evaluate the key without entries.
-                if self.inputs.deployed().is_empty() {
-                    return Ok(Value::Bool(false));
-                }
-                let found = self.find_deployed(key)?;
-                match (found, rest) {
-                    (Some(entry), Some((slot, condition))) => {
-                        self.set_local(*slot, Value::Pair(entry));
-                        Value::Bool(self.condition(condition)?)
-                    }
-                    (found, _) => Value::Bool(found.is_some()),
-                }
-            }
-            Kind::FirstDeployed { slot, condition, or_default } => {
-                match self.first_deployed(*slot, condition, true)? {
-                    Some(entry) => Value::Pair(entry),
-                    None if *or_default => Value::Null,
-                    None => return Err(Fault::NotFound("Sequence contains no matching element")),
-                }
-            }
-            Kind::Request(text) => self.request_text(*text)?,
-            Kind::Port => Value::Int(self.port()),
-            Kind::Header(name, default) => match self.header(name)? {
-                Some(text) => text,
-                None => self.value(default)?,
-            },
-            Kind::Headers(name) => self.headers(name)?,
-            Kind::HasHeader(name) => Value::Bool(self.request_headers().contains_key(name)),
-            Kind::Query(name, default) => match self.query(name)?.as_slice() {
-                [] => self.value(default)?,
-                values => {
-                    let joined = values.join(",");
-                    self.text(joined)?
-                }
-            },
-            Kind::Queries(name) => match self.query(name)? {
-                values if values.is_empty() => {
-                    return Err(Fault::NotFound("The given key was not present in the dictionary."));
-                }
-                values => Value::Texts(values.into_iter().map(Cow::Owned).collect()),
-            },
-            Kind::HasQuery(name) => Value::Bool(!self.query(name)?.is_empty()),
         })
     }
 
-    fn concat(&mut self, parts: &'r [Node]) -> Evaluated<Value<'r>> {
-        let mut joined = String::new();
-        for part in parts {
-            let value = self.value(part)?;
-            match &value {
-                Value::Text(text) => joined.push_str(text),
-                other => joined.push_str(&functions::print(other)?),
+    /// Evaluates the operands of a comparison.
+    fn operands(
+        &mut self,
+        comparison: &Node,
+        one: &'r Node,
+        other: &'r Node,
+    ) -> Evaluated<(Value<'r>, Value<'r>)> {
+        let mut operand = |operand| {
+            let value = self.value(operand)?;
+            if let Some(trace) = &mut self.state.trace {
+                trace.operand(comparison, operand, &value);
             }
-            if joined.len() > MAX_STRING_BYTES {
-                return Err(Fault::TooExpensive);
+            Ok(value)
+        };
+        Ok((operand(one)?, operand(other)?))
+    }
+
+    fn call(&mut self, row: &Row, arguments: &'r [Node]) -> Evaluated<Value<'r>> {
+        let mut few: [Value<'r>; 4] = std::array::from_fn(|_| Value::Null);
+        let mut many = Vec::new();
+        let values = match few.get_mut(..arguments.len()) {
+            Some(few) => few,
+            None => {
+                many.resize(arguments.len(), Value::Null);
+                &mut *many
+            }
+        };
+        for (value, argument) in values.iter_mut().zip(arguments) {
+            *value = self.value(argument)?;
+            self.step(value.scan_steps())?;
+        }
+        (row.function)(self, Arguments(values))
+    }
+
+    fn select(&mut self, select: &'r Select) -> Evaluated<Value<'r>> {
+        let item = |entry: &'r DeployedCertificate| match select.base {
+            Base::ENTRY_KEYS => Value::borrowed(dotnet::thumbprint(entry.certificate())),
+            Base::ENTRY_VALUES => entry.into(),
+            _ => Value::Pair(entry),
+        };
+        let mut found = match &select.key {
+            _ if select.base == Base::Texts => match self.value(&select.list)? {
+                Value::Texts(texts) => self.first(select, texts.iter().cloned().map(Value::Text))?,
+                _ => return Err(Fault::NullReference),
+            },
+            // .NET evaluates neither key nor condition without entries.
+            _ if self.deployed().is_empty() => None,
+            None => self.first(select, self.inputs.deployed().iter().map(item))?,
+            Some(key) => {
+                let entry = self.find_deployed(key)?;
+                self.first(select, entry.map(item).into_iter())?
+            }
+        };
+        (select.row.function)(self, Arguments(found.as_mut_slice()))
+    }
+
+    /// Returns the first item for which the condition decides.
+    fn first(
+        &mut self,
+        select: &'r Select,
+        items: impl Iterator<Item = Value<'r>>,
+    ) -> Evaluated<Option<Value<'r>>> {
+        for item in items {
+            self.set_local(select.slot, item);
+            if self.condition(&select.condition)? != (select.row.tag == Tag::All) {
+                return Ok(Some(self.local(select.slot)));
             }
         }
-        self.text(joined)
+        Ok(None)
+    }
+
+    fn find_deployed(&mut self, key: &'r Node) -> Evaluated<Option<&'r DeployedCertificate>> {
+        // The thumbprint of a certificate is looked up without formatting it.
+        if let Kind::Call(Row { tag: Tag::Thumbprint, .. }, receiver) = &key.kind
+            && let [receiver] = &**receiver
+            && let Value::Certificate(found) = self.value(receiver)?
+        {
+            return Ok(self.deployed().by_thumbprint(found.certificate.sha1_thumbprint()));
+        }
+        Ok(match self.value(key)? {
+            Value::Text(text) => thumbprint(&text).and_then(|key| self.deployed().by_thumbprint(key)),
+            // Null equals no thumbprint.
+            _ => None,
+        })
     }
 
     /// Runs statements. Returns the value of the first `return` reached.
@@ -285,93 +299,4 @@ impl<'r> Evaluation<'_, 'r> {
         }
         Ok(None)
     }
-
-    fn any_text(
-        &mut self,
-        list: &'r Node,
-        slot: usize,
-        condition: &'r Node,
-        is_all: bool,
-    ) -> Evaluated<Value<'r>> {
-        let Value::Texts(texts) = self.value(list)? else { return Err(Fault::NullReference) };
-        for text in texts.iter() {
-            self.set_local(slot, Value::Text(text.clone()));
-            if self.condition(condition)? != is_all {
-                return Ok(Value::Bool(!is_all));
-            }
-        }
-        Ok(Value::Bool(is_all))
-    }
-
-    fn variable(&mut self, name: &str) -> Evaluated<Option<Value<'r>>> {
-        let Some(variable) = self.state.variables.iter().find(|variable| variable.name == name) else {
-            return Ok(None);
-        };
-        self.state.certificate_read |= variable.reads_certificate;
-        let value = variable.value.clone();
-        self.charge_copy(&value)?;
-        Ok(Some(value))
-    }
-
-    fn last_error(&self, field: ErrorField) -> Value<'r> {
-        let Some(error) = &self.state.last_error else { return Value::Null };
-        let text = match field {
-            ErrorField::Source => Some(error.source.clone()),
-            ErrorField::Reason => Some(error.reason.to_owned()),
-            ErrorField::Message => Some(error.message.clone()),
-            ErrorField::Scope => Some(error.scope.to_owned()),
-            ErrorField::Section => Some(error.section.to_owned()),
-            ErrorField::Path => Some(error.path.clone()),
-            ErrorField::PolicyId => error.policy_id.clone(),
-        };
-        text.map_or(Value::Null, |text| Value::Text(Cow::Owned(text)))
-    }
-}
-
-fn constant_value(constant: &Constant) -> Value<'_> {
-    match constant {
-        Constant::Null => Value::Null,
-        Constant::Bool(value) => Value::Bool(*value),
-        Constant::Int(value) => Value::Int(*value),
-        Constant::Double(value) => Value::Double(*value),
-        Constant::Char(value) => Value::Char(*value),
-        Constant::Text(text) => Value::borrowed(text),
-        Constant::DateTime(ticks) => Value::DateTime(*ticks),
-        Constant::TimeSpan(ticks) => Value::TimeSpan(*ticks),
-        Constant::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
-    }
-}
-
-const UNREADABLE_NAME: Fault =
-    Fault::CannotTell("A name of the certificate contains a value that cannot be decoded unambiguously.");
-
-fn certificate_text(which: CertificateText, certificate: CertificateValue<'_>) -> Evaluated<Value<'_>> {
-    let certificate = certificate.certificate;
-    let text = match which {
-        CertificateText::Thumbprint => dotnet::thumbprint(certificate),
-        CertificateText::Serial => dotnet::serial(certificate),
-        CertificateText::Subject => dotnet::subject(certificate).ok_or(UNREADABLE_NAME)?,
-        CertificateText::Issuer => dotnet::issuer(certificate).ok_or(UNREADABLE_NAME)?,
-    };
-    Ok(Value::borrowed(text))
-}
-
-/// `(type)value` of an object.
-fn cast(value: Value<'_>, ty: Type) -> Evaluated<Value<'_>> {
-    let fits = match (&value, ty.base) {
-        (Value::Null, _) => return if ty.can_be_null() { Ok(value) } else { Err(Fault::NullReference) },
-        (_, Base::Object) => true,
-        (Value::Text(_), Base::Text | Base::DistinguishedName)
-        | (Value::Bool(_), Base::Bool)
-        | (Value::Int(_), Base::Int)
-        | (Value::Double(_), Base::Double)
-        | (Value::Char(_), Base::Char)
-        | (Value::DateTime(_), Base::DateTime)
-        | (Value::TimeSpan(_), Base::TimeSpan)
-        | (Value::Certificate(_), Base::Certificate)
-        | (Value::Texts(_), Base::Texts)
-        | (Value::Bytes(_), Base::Bytes) => true,
-        _ => false,
-    };
-    if fits { Ok(value) } else { Err(Fault::InvalidCast) }
 }

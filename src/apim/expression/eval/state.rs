@@ -4,6 +4,7 @@ use std::{cell::OnceCell, sync::Arc};
 
 use http::HeaderMap;
 
+use super::Trace;
 use crate::{
     apim::{
         deployment::{Deployment, DeploymentCertificates},
@@ -82,6 +83,8 @@ pub(crate) struct State<'r> {
     pub(crate) last_error: Option<LastError>,
     /// True if the certificate, or a variable computed from it, was read since this was last set to false.
     pub(crate) certificate_read: bool,
+    /// The trace of the condition that is evaluated, for explanations.
+    pub(crate) trace: Option<Trace<'r>>,
     pub(super) locals: Vec<Value<'r>>,
     pub(super) steps: u32,
     pub(super) bytes: usize,

@@ -1,17 +1,11 @@
-//! Members of the request head.
+//! Values of the request head.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, header, uri::Authority};
 
-use super::{Evaluated, Evaluation};
-use crate::apim::expression::{
-    node::RequestText,
-    value::{Fault, Value},
-};
+use super::{Evaluated, Evaluation, Fault, NO_KEY, Value};
 
-/// The only scheme: certificates require TLS. The caller's scheme (`GET http://host/`, `:scheme`) is ignored.
-const SCHEME: &str = "https";
 const HTTPS_PORT: i32 = 443;
 
 /// Maximum query parameters of a request.
@@ -28,28 +22,20 @@ impl<'r> Evaluation<'_, 'r> {
         self.state.headers.as_ref().unwrap_or(self.inputs.facts.headers)
     }
 
-    pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Option<Value<'r>>> {
-        let mut values = self.request_headers().get_all(name).iter();
-        let Some(first) = values.next() else { return Ok(None) };
-        let mut joined = latin1(first.as_bytes());
+    /// The values of a header, joined by commas; null if it is missing.
+    pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
+        let values: Vec<_> =
+            self.request_headers().get_all(name).iter().map(|value| latin1(value.as_bytes())).collect();
         // HTTP/2 can split the Cookie field; the parts are joined by "; " (RFC 9113, section 8.2.3).
         let separator = if *name == header::COOKIE { "; " } else { "," };
-        for value in values {
-            joined.push_str(separator);
-            joined.push_str(&latin1(value.as_bytes()));
-        }
-        self.text(joined).map(Some)
+        if values.is_empty() { Ok(Value::Null) } else { self.text(values.join(separator)) }
     }
 
     pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
-        let texts: Vec<Cow<'r, str>> = self
-            .request_headers()
-            .get_all(name)
-            .iter()
-            .map(|value| Cow::Owned(latin1(value.as_bytes())))
-            .collect();
+        let values = self.request_headers().get_all(name).iter();
+        let texts: Vec<Cow<'r, str>> = values.map(|value| latin1(value.as_bytes()).into()).collect();
         if texts.is_empty() {
-            return Err(Fault::NotFound("The given key was not present in the dictionary."));
+            return Err(NO_KEY);
         }
         self.charge_bytes(texts.iter().map(|text| text.len()).sum())?;
         Ok(Value::Texts(texts.into()))
@@ -70,9 +56,19 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     /// The host in lower case, as in .NET's `Uri`, without a trailing dot.
-    fn host(&self) -> Option<String> {
+    pub(super) fn host(&self) -> Option<String> {
         let host = self.authority()?.host().to_ascii_lowercase();
         Some(host.strip_suffix('.').map(ToOwned::to_owned).unwrap_or(host))
+    }
+
+    pub(super) fn url(&self) -> String {
+        let host = self.host().unwrap_or_default();
+        let port = match self.port() {
+            HTTPS_PORT => String::new(),
+            port => format!(":{port}"),
+        };
+        let path = self.inputs.facts.uri.path_and_query().map_or("/", |path| path.as_str());
+        format!("https://{host}{port}{path}")
     }
 
     /// Returns the decoded values of a query parameter.
@@ -91,36 +87,6 @@ impl<'r> Evaluation<'_, 'r> {
             }
         }
         Ok(found)
-    }
-
-    pub(super) fn request_text(&mut self, which: RequestText) -> Evaluated<Value<'r>> {
-        let facts = &self.inputs.facts;
-        Ok(match which {
-            RequestText::Method => Value::borrowed(facts.method.as_str()),
-            RequestText::Path => Value::borrowed(facts.uri.path()),
-            RequestText::Scheme => Value::borrowed(SCHEME),
-            RequestText::QueryString => match facts.uri.query() {
-                Some(query) => self.text(format!("?{query}"))?,
-                None => Value::borrowed(""),
-            },
-            RequestText::Host => match self.host() {
-                Some(host) => self.text(host)?,
-                None => Value::borrowed(""),
-            },
-            RequestText::IpAddress => match facts.remote {
-                Some(remote) => self.text(remote.to_string())?,
-                None => Value::Null,
-            },
-            RequestText::Url => {
-                let host = self.host().unwrap_or_default();
-                let port = match self.port() {
-                    HTTPS_PORT => String::new(),
-                    port => format!(":{port}"),
-                };
-                let path = facts.uri.path_and_query().map_or("/", |path| path.as_str());
-                self.text(format!("{SCHEME}://{host}{port}{path}"))?
-            }
-        })
     }
 }
 

@@ -1,0 +1,228 @@
+//! Members of certificates, and verification of their chains.
+
+use std::borrow::Cow;
+
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use super::{
+    Base::{self, Bool, Bytes, DateTime, Int, Text},
+    Checked, Checker, Constant, Dependencies, Evaluated, Evaluation, Fault, Kind, MemberUse,
+    Parameter::{Constant as ConstantOf, Of},
+    Row, Tag, Typed, Value, member, method, same,
+};
+use crate::{
+    apim::{
+        dotnet,
+        error::FindingKind,
+        expression::{eval::CHAIN_STEPS, time},
+    },
+    certificate::{Certificate, DistinguishedName, GeneralName, Hex, SingleValue, Timestamp},
+    policy::{Answer, Rule, TrustAnchors},
+};
+
+const TRUST: Dependencies = Dependencies { trust: true, ..Dependencies::NONE };
+
+pub(super) const CERTIFICATE: &[Row] = &[
+    member("Thumbprint|GetCertHashString()", Text, |_, a| {
+        Ok(Value::borrowed(dotnet::thumbprint(a.certificate(0)?)))
+    })
+    .tag(Tag::Thumbprint),
+    member("GetCertHash()", Bytes, |_, a| {
+        Ok(Value::Bytes(a.certificate(0)?.sha1_thumbprint().as_bytes().to_vec().into()))
+    }),
+    member("Verify()", Bool, |e, a| verify(e, a.certificate(0)?))
+        .reads(Dependencies { revocation: true, ..TRUST })
+        .hook(can_verify),
+    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?)).reads(TRUST).hook(can_verify),
+    member("Subject", Text, |_, a| name(dotnet::subject(a.certificate(0)?))).tag(Tag::Subject),
+    member("SubjectName", Base::DistinguishedName, |_, a| name(dotnet::subject(a.certificate(0)?)))
+        .tag(Tag::Subject),
+    member("Issuer", Text, |_, a| name(dotnet::issuer(a.certificate(0)?))).tag(Tag::Issuer),
+    member("IssuerName", Base::DistinguishedName, |_, a| name(dotnet::issuer(a.certificate(0)?)))
+        .tag(Tag::Issuer),
+    member("SerialNumber|GetSerialNumberString()", Text, |_, a| {
+        Ok(Value::borrowed(dotnet::serial(a.certificate(0)?)))
+    })
+    .tag(Tag::Serial),
+    member("GetSerialNumber()", Bytes, |_, a| {
+        let reversed = a.certificate(0)?.serial().as_bytes().iter().rev().copied();
+        Ok(Value::Bytes(reversed.collect()))
+    }),
+    member("NotBefore", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_before))),
+    member("NotAfter", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_after))),
+    member("HasPrivateKey", Bool, |_, a| Ok(a.x509(0)?.has_private_key.into())),
+    member("Version", Int, |e, a| {
+        let version = parsed(e, a.certificate(0)?)?.version().0;
+        Ok((i32::try_from(version).unwrap_or(0) + 1).into())
+    }),
+    same("SignatureAlgorithm", Base::Oid),
+    member("RawData|GetRawCertData()", Bytes, |_, a| Ok(raw(a.certificate(0)?))),
+    member("GetRawCertDataString()", Text, |e, a| e.text(format!("{:X}", Hex(a.certificate(0)?.der())))),
+    method("Export", &[ConstantOf("X509ContentType")], Bytes, |_, a| Ok(raw(a.certificate(0)?))),
+    method("GetNameInfo", &[ConstantOf("X509NameType"), Of(Bool)], Text, |_, a| {
+        name_info(a.certificate(0)?, a.int(1)?, matches!(a.rest(2), [Value::Bool(true)]))
+    })
+    .hook(has_name_info),
+];
+
+/// At run time the value is the name.
+pub(super) const NAME: &[Row] = &[same("Name", Text)];
+
+pub(super) const OID: &[Row] = &[
+    member("Value", Text, |e, a| {
+        let oid = algorithm(e, a.certificate(0)?)?;
+        e.text(oid)
+    }),
+    member("FriendlyName", Text, |e, a| {
+        let oid = algorithm(e, a.certificate(0)?)?;
+        let name = ALGORITHMS.iter().find(|(known, _)| *known == oid);
+        name.map(|(_, name)| Value::borrowed(name)).ok_or(ALGORITHM)
+    }),
+];
+
+const COMMON_NAME: Fault =
+    Fault::CannotTell("The name has no common name or several; .NET chooses another attribute.");
+const ALGORITHM: Fault = Fault::CannotTell("The name of this signature algorithm depends on the platform.");
+const UNREADABLE_NAME: Fault =
+    Fault::CannotTell("A name of the certificate contains a value that cannot be decoded unambiguously.");
+
+/// Signature algorithms: object identifiers, and .NET's names on all platforms.
+const ALGORITHMS: [(&str, &str); 7] = [
+    ("1.2.840.113549.1.1.5", "sha1RSA"),
+    ("1.2.840.113549.1.1.11", "sha256RSA"),
+    ("1.2.840.113549.1.1.12", "sha384RSA"),
+    ("1.2.840.113549.1.1.13", "sha512RSA"),
+    ("1.2.840.10045.4.3.2", "sha256ECDSA"),
+    ("1.2.840.10045.4.3.3", "sha384ECDSA"),
+    ("1.2.840.10045.4.3.4", "sha512ECDSA"),
+];
+
+/// Returns true if the certificate chains to a trusted root or is one itself.
+///
+/// As in .NET, a trusted root is valid as a client certificate, which allows self-signed ones: the operator trusts this
+/// exact certificate, and the handshake proves its key.
+pub(crate) fn is_trusted(certificate: &Certificate, trust: &TrustAnchors, now: Timestamp) -> bool {
+    if trust.lists(certificate) {
+        return certificate.validity().contains(now);
+    }
+    Rule::trust(trust.clone()).answer(certificate, now) == Answer::Holds
+}
+
+/// Reason for a recent negative result of [`is_trusted`], if there is one. Verifies no chain.
+pub(crate) fn trust_failure(
+    certificate: &Certificate,
+    trust: &TrustAnchors,
+    now: Timestamp,
+) -> Option<&'static str> {
+    let validity = certificate.validity();
+    let lists = trust.lists(certificate);
+    let failure = trust.known_failure(certificate, now).filter(|_| !lists);
+    if !lists && failure.is_none() {
+        return None;
+    }
+    if now > validity.not_after {
+        Some("the certificate has expired")
+    } else if now < validity.not_before {
+        Some("the certificate is not valid yet")
+    } else {
+        failure
+    }
+}
+
+fn verify<'r>(evaluation: &mut Evaluation<'_, 'r>, certificate: &'r Certificate) -> Evaluated<Value<'r>> {
+    evaluation.step(CHAIN_STEPS)?;
+    let trust = evaluation.inputs.trust.ok_or(Fault::CannotTell("No trusted roots are configured."))?;
+    let is_trusted = is_trusted(certificate, trust, evaluation.inputs.now);
+    if let Some(part) = evaluation.traced().filter(|_| !is_trusted) {
+        part.untrusted.push(certificate);
+    }
+    Ok(is_trusted.into())
+}
+
+/// Checks that trusted roots and revocation are configured as `Verify` and `VerifyNoRevocation` need them.
+fn can_verify(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
+    if !checker.scope.has_trust {
+        return checker.fail_about(
+            FindingKind::Trust,
+            member.at,
+            format!("{}() needs trusted roots, and none are configured", member.name),
+            "configure the CAs of client certificates",
+        );
+    }
+    if member.name == "Verify" && !checker.scope.is_revocation_off {
+        return checker.fail_about(
+            FindingKind::Revocation,
+            member.at,
+            "Verify() checks revocation, and revocation is not configured",
+            "turn revocation checks off (CRLs are not supported yet) or call VerifyNoRevocation()",
+        );
+    }
+    Ok(None)
+}
+
+fn moment<'r>(at: Timestamp) -> Value<'r> {
+    Value::DateTime(time::from_timestamp(at))
+}
+
+fn raw(certificate: &Certificate) -> Value<'_> {
+    Value::Bytes(Cow::Borrowed(certificate.der()))
+}
+
+fn name(printed: Option<&str>) -> Evaluated<Value<'_>> {
+    printed.map(Value::borrowed).ok_or(UNREADABLE_NAME)
+}
+
+/// Parses the certificate again, for rarely used members.
+fn parsed<'r>(
+    evaluation: &mut Evaluation<'_, 'r>,
+    certificate: &'r Certificate,
+) -> Evaluated<X509Certificate<'r>> {
+    evaluation.step(200)?;
+    let parsed = X509Certificate::from_der(certificate.der());
+    parsed.map(|(_, parsed)| parsed).map_err(|_| Fault::CannotTell("The certificate cannot be parsed."))
+}
+
+fn algorithm<'r>(evaluation: &mut Evaluation<'_, 'r>, certificate: &'r Certificate) -> Evaluated<String> {
+    Ok(parsed(evaluation, certificate)?.signature_algorithm.algorithm.to_id_string())
+}
+
+/// `GetNameInfo`: the common name, or with another code the first DNS name.
+fn name_info(certificate: &Certificate, code: i32, is_issuer: bool) -> Evaluated<Value<'_>> {
+    let dns = certificate.subject_alternative_names().iter().find_map(|name| match name {
+        GeneralName::Dns(name) => Some(Value::borrowed(name)),
+        _ => None,
+    });
+    match (code, is_issuer) {
+        (0, true) => {
+            // Fails if a value of the name cannot be decoded.
+            name(dotnet::issuer(certificate))?;
+            common_name(certificate.issuer())
+        }
+        (0, false) => {
+            name(dotnet::subject(certificate))?;
+            common_name(certificate.subject())
+        }
+        (1, _) => dns.map_or_else(|| common_name(certificate.subject()), Ok),
+        _ => Ok(dns.unwrap_or_else(|| Value::borrowed(""))),
+    }
+}
+
+fn has_name_info(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
+    let [_, code, of_issuer] = &*member.nodes else { return Ok(None) };
+    match (&code.kind, &of_issuer.kind) {
+        (_, Kind::Constant(Constant::Bool(false))) => Ok(None),
+        (Kind::Constant(Constant::Int(0)), Kind::Constant(Constant::Bool(true))) => Ok(None),
+        (_, Kind::Constant(_)) => checker.fail(
+            member.start(1),
+            "the X509NameType is not supported; use SimpleName, or DnsName or DnsFromAlternativeName of the subject",
+        ),
+        _ => checker.fail(member.start(2), "forIssuer of GetNameInfo must be true or false"),
+    }
+}
+
+fn common_name(name: &DistinguishedName) -> Evaluated<Value<'_>> {
+    match name.common_name() {
+        SingleValue::One(only) => Ok(Value::borrowed(only)),
+        _ => Err(COMMON_NAME),
+    }
+}
