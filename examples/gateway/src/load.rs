@@ -46,7 +46,6 @@ pub(crate) use self::{
     cache::Cache,
     choice::explain as explain_choice,
     endpoint::Endpoint,
-    files::is_open_to_others,
     fingerprint::{Fingerprint, Fingerprints, fingerprints},
     publication::Publication,
 };

@@ -10,6 +10,8 @@ mod log;
 mod management;
 mod path;
 mod routes;
+#[cfg(test)]
+mod scratch;
 mod serve;
 mod store;
 

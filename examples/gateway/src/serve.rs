@@ -162,9 +162,8 @@ impl Server {
         // Fallible steps first.
         self.check_store_unchanged(store.as_ref(), &file)?;
         // Changes of APIs that were validated by the current configuration must not be published by the next one.
-        let apis = self.store.as_ref().map(|store| store.apis.clone());
-        let _pause = match &apis {
-            Some(apis) => Some(apis.pause().await),
+        let _pause = match &self.store {
+            Some(store) => Some(store.pause().await),
             None => None,
         };
         let file_routes = Arc::new(file_routes);
@@ -266,7 +265,7 @@ impl Server {
             self.status.clone(),
             self.snapshot.clone(),
             self.metrics.clone(),
-            self.store.as_ref().map(|store| (store.certificates.clone(), store.apis.clone())),
+            self.store.as_ref().map(OpenStore::handles),
             self.published.clone(),
         )
     }

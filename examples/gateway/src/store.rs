@@ -1,11 +1,10 @@
 //! Live configuration: certificates, with private keys sealed at rest, APIs, backends and policies.
 //!
 //! [`Store`] is the interface to the record storage: reads, conditional writes and a watch. It does not assume that
-//! this process is the only writer: a [`Publisher`] builds the snapshot that requests see ([`CurrentStore`]) from the
-//! stored records, whichever process wrote them.
+//! this process is the only writer: a [`Publisher`] publishes a [`Snapshot`] of the stored records after each change,
+//! whichever process wrote it. [`CurrentStore`] is the snapshot that requests see.
 
 mod api;
-mod apis;
 mod backend;
 mod certificate_uses;
 mod certificates;
@@ -13,6 +12,7 @@ mod current;
 mod document_certificates;
 mod embedded;
 mod entry;
+mod handle;
 mod id;
 mod open;
 mod precondition;
@@ -23,19 +23,17 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod write_lock;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub(crate) use self::{
     api::{Api, Policy},
-    apis::{Apis, AppliedChange},
     backend::{Backend, Credential},
     certificate_uses::{CertificateUse, CertificateUses},
-    certificates::Certificates,
-    current::{CurrentStore, StoreMembers},
+    current::{CurrentStore, Snapshot, StoreMembers},
     document_certificates::DocumentCertificates,
     entry::{CertificateEntry, EntryPurpose},
+    handle::{ProposedChange, SettingsChange, StoreHandle, Stored, Validator},
     id::Id,
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},
@@ -150,7 +148,7 @@ impl RecordQuery {
 }
 
 impl StoreError {
-    fn new(problem: impl fmt::Display) -> Self {
+    pub(crate) fn new(problem: impl fmt::Display) -> Self {
         Self(problem.to_string())
     }
 }

@@ -1,33 +1,38 @@
-//! The open store, and publication of its contents.
+//! The open store: validation and publication of its changes.
 
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use tokio::task::JoinHandle;
-use tower_mtls::ClientIdentity;
+use tokio::{
+    sync::{OwnedMutexGuard, watch},
+    task::{JoinSet, spawn_blocking},
+    time,
+};
 
 use super::{FileRoutes, RoutingSnapshot};
 use crate::{
-    config::{self, Diagnostic, Located},
-    store::{self, Apis, Certificates, ChangeError, CurrentStore, Item, ItemError, Settings},
+    config::{self, Diagnostic, Located, Severity},
+    management::Effective,
+    store::{
+        self, ChangeError, CurrentStore, Item, ItemError, ProposedChange, Revision, Settings, Snapshot,
+        StoreError, StoreHandle, Validator,
+    },
 };
+
+/// Delay after a failed publication.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The store, open until the gateway ends.
 #[derive(Debug)]
 pub(super) struct OpenStore {
     pub(super) config: Located<config::Store>,
-    pub(super) certificates: Arc<Certificates>,
-    pub(super) apis: Arc<Apis>,
-    publisher: JoinHandle<()>,
-}
-
-impl Drop for OpenStore {
-    fn drop(&mut self) {
-        self.publisher.abort();
-    }
+    handle: Arc<StoreHandle>,
+    effective: Effective,
+    _tasks: JoinSet<()>,
 }
 
 impl OpenStore {
@@ -36,47 +41,132 @@ impl OpenStore {
         config: Located<config::Store>,
         file: &Path,
         published: Arc<CurrentStore>,
-        snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
+        routing: &Arc<ArcSwap<RoutingSnapshot>>,
         publish_lock: &Arc<Mutex<()>>,
     ) -> Result<Self, Diagnostic> {
-        let current = snapshot.clone();
-        let uses = move || current.load().uses.clone();
-        let current = snapshot.clone();
-        let validate = move |settings: &Settings, item: &Item| validate(&current.load_full(), settings, item);
-        let (current, contents, publish_lock) = (snapshot.clone(), published.clone(), publish_lock.clone());
-        let serve = move |removed: &[ClientIdentity]| {
-            let _guard = lock(&publish_lock);
-            let file_routes = current.load().file.clone();
-            publish(&current, file_routes.clone(), &contents);
-            removed.iter().for_each(|identity| file_routes.client.retire_identity(identity));
+        let revisions = watch::Sender::default();
+        let effective = Effective::new(revisions.subscribe());
+        let validator = validator(routing.clone(), effective.clone());
+        let store::OpenStore { handle, publisher, notices } = store::open(&config, file, validator).await?;
+        let contents = StoreContents {
+            routing: routing.clone(),
+            published: published.clone(),
+            publish_lock: publish_lock.clone(),
         };
-        let store::OpenStore { certificates, apis, publisher, notices } =
-            store::open(&config, file, published, uses, validate, serve).await?;
+        let mut follower = Follower { contents, snapshots: publisher.subscribe(), revisions };
+        follower.publish().await.map_err(|error| {
+            let remedy = "check whether the disk is full or faulty";
+            config.path.diagnostic(file, Severity::Error, error.to_string(), remedy)
+        })?;
         for notice in notices {
             tracing::warn!("store: {notice}");
         }
-        for (id, stored) in &apis.settings().backends {
+        for (id, stored) in &published.settings().backends {
             stored.value.warn_of_danger(id);
         }
-        let publisher = tokio::spawn(async move { match publisher.run().await {} });
-        Ok(Self { config, certificates, apis, publisher })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { match publisher.run().await {} });
+        tasks.spawn(follower.run());
+        Ok(Self { config, handle: Arc::new(handle), effective, _tasks: tasks })
+    }
+
+    /// Returns the store for the management API, and the revision that requests see.
+    pub(super) fn handles(&self) -> (Arc<StoreHandle>, Effective) {
+        (self.handle.clone(), self.effective.clone())
+    }
+
+    /// Blocks changes until the guard is dropped, once requests see all earlier ones.
+    pub(super) async fn pause(&self) -> OwnedMutexGuard<()> {
+        self.handle.lock().await
+    }
+}
+
+/// Publishes each snapshot of the store to requests.
+struct Follower {
+    contents: StoreContents,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The revision that requests see.
+    revisions: watch::Sender<Revision>,
+}
+
+/// The contents of the store as requests see them, and the routes to them.
+#[derive(Clone)]
+struct StoreContents {
+    routing: Arc<ArcSwap<RoutingSnapshot>>,
+    published: Arc<CurrentStore>,
+    publish_lock: Arc<Mutex<()>>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        while self.snapshots.changed().await.is_ok() {
+            while let Err(error) = self.publish().await {
+                tracing::error!("store: changes are not applied: {error}");
+                time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Publishes the latest snapshot.
+    async fn publish(&mut self) -> Result<(), StoreError> {
+        let snapshot = self.snapshots.borrow_and_update().clone();
+        let (contents, revision) = (self.contents.clone(), snapshot.revision);
+        // Compiling documents blocks: not on a runtime thread.
+        spawn_blocking(move || contents.replace(snapshot)).await.map_err(StoreError::new)?;
+        self.revisions.send_replace(revision);
+        Ok(())
+    }
+}
+
+impl StoreContents {
+    /// Replaces the contents, and retires the identities that were removed or replaced.
+    fn replace(&self, snapshot: Arc<Snapshot>) {
+        let _guard = lock(&self.publish_lock);
+        let retired = self.published.replace(snapshot);
+        let file_routes = self.routing.load().file.clone();
+        publish(&self.routing, file_routes.clone(), &self.published);
+        retired.iter().for_each(|identity| file_routes.client.retire_identity(identity));
+    }
+}
+
+/// Validates changes of the store by the routes of the same revision.
+fn validator(routing: Arc<ArcSwap<RoutingSnapshot>>, effective: Effective) -> Box<Validator> {
+    Box::new(move |change, revision| {
+        let (routing, effective) = (routing.clone(), effective.clone());
+        Box::pin(async move {
+            effective.reach(revision).await?;
+            // Compiling documents blocks: not on a runtime thread.
+            let validated = spawn_blocking(move || validate(&routing.load_full(), &change)).await;
+            validated.map_err(StoreError::new)?
+        })
+    })
+}
+
+/// Checks that requests can be served after this change.
+fn validate(routing: &RoutingSnapshot, change: &ProposedChange) -> Result<(), ChangeError> {
+    match change {
+        ProposedChange::Certificate { current, replacement: None } => routing.uses.check_removal(current),
+        ProposedChange::Certificate { current, replacement: Some(new) } => {
+            routing.uses.check_replacement(current, new)
+        }
+        ProposedChange::Settings { settings, item } => validate_settings(routing, settings, item),
     }
 }
 
 /// Checks that requests can be served with these settings, one item of which has changed.
-fn validate(snapshot: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), ChangeError> {
+fn validate_settings(routing: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), ChangeError> {
     if let Item::Backend(id) = item
         && !settings.backends.contains_key(id)
     {
-        let users = snapshot.apis.backend_users.iter().filter(|(used, _)| **used == **id);
+        let users = routing.apis.backend_users.iter().filter(|(used, _)| **used == **id);
         let users: Vec<_> = users.map(|(_, by)| by.clone()).collect();
         if !users.is_empty() {
             return Err(ChangeError::InUse(users));
         }
     }
-    let built = snapshot.file.api_context.build(settings);
+    let built = routing.file.api_context.build(settings);
     // An item that is broken already does not prevent changes of others.
-    let is_new = |broken: &ItemError| broken.item == *item || !snapshot.apis.broken.contains(broken);
+    let is_new = |broken: &ItemError| broken.item == *item || !routing.apis.broken.contains(broken);
     let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();
     if broken.is_empty() { Ok(()) } else { Err(ChangeError::Invalid(broken)) }
 }
@@ -90,7 +180,7 @@ pub(super) fn publish(
     published: &CurrentStore,
 ) -> Arc<RoutingSnapshot> {
     file_routes.deployed.refresh(published);
-    let settings = published.settings().1;
+    let settings = published.settings();
     let built = file_routes.api_context.build(&settings);
     let new = Arc::new(RoutingSnapshot::new(file_routes, built));
     let old = snapshot.swap(new.clone());

@@ -38,7 +38,7 @@ impl Server {
         let snapshot = self.snapshot.load();
         check_hidden_entries(&self.published, &snapshot.file, file_routes, store, file)?;
         file_routes.deployed.refresh(&self.published);
-        let built = file_routes.api_context.build(&self.published.settings().1);
+        let built = file_routes.api_context.build(&self.published.settings());
         let Some(broken) = built.broken.iter().find(|broken| !snapshot.apis.broken.contains(broken)) else {
             return Ok(());
         };

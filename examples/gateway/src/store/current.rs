@@ -17,7 +17,7 @@ use tower_mtls::{
 
 use super::{Revision, Settings};
 
-/// The published snapshot of the store; empty until the store is opened.
+/// The snapshot that requests see; none until the store is opened.
 #[derive(Default)]
 pub(crate) struct CurrentStore {
     snapshot: ArcSwapOption<Snapshot>,
@@ -26,8 +26,8 @@ pub(crate) struct CurrentStore {
 
 /// The store at one revision.
 #[derive(Default)]
-pub(super) struct Snapshot {
-    pub(super) revision: Revision,
+pub(crate) struct Snapshot {
+    pub(crate) revision: Revision,
     pub(super) settings: Arc<Settings>,
     /// By id and thumbprint.
     pub(super) identities: Identities,
@@ -47,28 +47,42 @@ pub(super) enum LoadedEntry {
 }
 
 impl Snapshot {
-    /// Returns the identities with their ids.
-    pub(super) fn own_identities(&self) -> impl Iterator<Item = (&Arc<str>, &ClientIdentity)> {
-        self.entries.iter().filter_map(|(id, (_, entry))| match entry {
-            LoadedEntry::Identity(identity) => Some((id, identity)),
+    /// Returns the ids of identities, and the expiry of each certificate.
+    pub(super) fn expiries(&self) -> Vec<(Arc<str>, Timestamp)> {
+        let end = |identity: &ClientIdentity| identity.certificate().validity().not_after;
+        self.own_identities().map(|(id, _, identity)| (id.clone(), end(identity))).collect()
+    }
+
+    /// Returns the identities that `new` does not contain at the same revision.
+    fn retired_by(&self, new: &Self) -> Vec<ClientIdentity> {
+        let revision_in_new = |id: &Arc<str>| new.entries.get(id).map(|(revision, _)| *revision);
+        let retired =
+            self.own_identities().filter(|(id, revision, _)| revision_in_new(id) != Some(*revision));
+        retired.map(|(_, _, identity)| identity.clone()).collect()
+    }
+
+    fn own_identities(&self) -> impl Iterator<Item = (&Arc<str>, Revision, &ClientIdentity)> {
+        self.entries.iter().filter_map(|(id, (revision, entry))| match entry {
+            LoadedEntry::Identity(identity) => Some((id, *revision, identity)),
             LoadedEntry::Caller(_) => None,
         })
     }
 }
 
 impl CurrentStore {
-    /// Publishes a snapshot to all later requests, and returns the previous one.
-    pub(super) fn replace(&self, snapshot: Snapshot) -> Option<Arc<Snapshot>> {
-        self.snapshot.swap(Some(Arc::new(snapshot)))
+    /// Publishes a snapshot to all later requests. Returns the identities that were removed or replaced.
+    pub(crate) fn replace(&self, new: Arc<Snapshot>) -> Vec<ClientIdentity> {
+        let old = self.snapshot.swap(Some(new.clone()));
+        old.map(|old| old.retired_by(&new)).unwrap_or_default()
     }
 
-    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.load_full()
     }
 
-    /// Returns APIs, backends and policies, with the revision of the snapshot.
-    pub(crate) fn settings(&self) -> (Revision, Arc<Settings>) {
-        self.snapshot().map(|snapshot| (snapshot.revision, snapshot.settings.clone())).unwrap_or_default()
+    /// Returns APIs, backends and policies.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.snapshot().map(|snapshot| snapshot.settings.clone()).unwrap_or_default()
     }
 
     /// Returns true if there is a certificate with this id.
@@ -78,9 +92,7 @@ impl CurrentStore {
 
     /// Returns the ids of identities, and the expiry of each certificate.
     pub(crate) fn expiries(&self) -> Vec<(Arc<str>, Timestamp)> {
-        let Some(snapshot) = self.snapshot() else { return Vec::new() };
-        let end = |identity: &ClientIdentity| identity.certificate().validity().not_after;
-        snapshot.own_identities().map(|(id, identity)| (id.clone(), end(identity))).collect()
+        self.snapshot().map(|snapshot| snapshot.expiries()).unwrap_or_default()
     }
 
     /// Calls `publish` with a function that inserts all certificates of the snapshot. Calls are serialized, so that
@@ -102,6 +114,12 @@ impl CurrentStore {
                 certificates.insert(&**id, certificate.clone(), has_key);
             }
         }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("revision", &self.revision).finish_non_exhaustive()
     }
 }
 

@@ -2,30 +2,26 @@
 
 use std::{io::ErrorKind, path::Path, sync::Arc};
 
-use tower_mtls::ClientIdentity;
-
 use super::{
-    Apis, CertificateUses, Certificates, ChangeError, Conflict, CurrentStore, Expected, Item, Publisher,
-    RecordKey, RecordKind, Settings, Store,
+    Conflict, Expected, Publisher, RecordKey, RecordKind, Store, StoreHandle, Validator,
     embedded::Embedded,
     seal::{KeyFileError, Sealer},
-    write_lock::WriteLock,
 };
-use crate::config::{self, Diagnostic, Located, Severity, quoted};
+use crate::{
+    config::{self, Diagnostic, Located, Severity, quoted},
+    file::is_open_to_others,
+};
 
-/// A store that was opened and published.
+/// A store that was opened.
 #[derive(Debug)]
 pub(crate) struct OpenStore {
-    pub(crate) certificates: Arc<Certificates>,
-    pub(crate) apis: Arc<Apis>,
+    pub(crate) handle: StoreHandle,
     pub(crate) publisher: Publisher,
     /// Notices for the operator.
     pub(crate) notices: Vec<String>,
 }
 
-/// Opens the store of the configuration in `file` and publishes it. `uses` returns the current uses of certificates;
-/// `validate` checks that requests can be served with new settings; `on_published` is called for each published change,
-/// with the identities that were removed or replaced.
+/// Opens the store of the configuration in `file`.
 ///
 /// # Errors
 ///
@@ -33,10 +29,7 @@ pub(crate) struct OpenStore {
 pub(crate) async fn open(
     config: &Located<config::Store>,
     file: &Path,
-    published: Arc<CurrentStore>,
-    uses: impl Fn() -> Arc<CertificateUses> + Send + Sync + 'static,
-    validate: impl Fn(&Settings, &Item) -> Result<(), ChangeError> + Send + Sync + 'static,
-    on_published: impl Fn(&[ClientIdentity]) + Send + Sync + 'static,
+    validator: Box<Validator>,
 ) -> Result<OpenStore, Diagnostic> {
     let path = &config.path;
     let diagnostic = |problem: String, remedy: &str| path.diagnostic(file, Severity::Error, problem, remedy);
@@ -47,14 +40,10 @@ pub(crate) async fn open(
     let failed =
         |error: super::StoreError| diagnostic(error.to_string(), "check whether the disk is full or faulty");
     let mut notices = Vec::new();
-    let sealer = sealer(&*store, config, file, &mut notices).await?;
-    let sealer = Arc::new(sealer);
-    let publisher = Publisher::new(store.clone(), sealer.clone(), published.clone(), on_published);
-    publisher.publish().await.map_err(failed)?;
-    let write_lock = Arc::new(WriteLock::new(store.clone(), publisher.applied()));
-    let apis = Apis::new(write_lock.clone(), published, validate);
-    let certificates = Certificates::new(store, sealer, write_lock, uses);
-    Ok(OpenStore { certificates: Arc::new(certificates), apis: Arc::new(apis), publisher, notices })
+    let sealer = Arc::new(sealer(&*store, config, file, &mut notices).await?);
+    let publisher = Publisher::start(store.clone(), sealer.clone()).await.map_err(failed)?;
+    let handle = StoreHandle::new(store, sealer, publisher.subscribe(), validator);
+    Ok(OpenStore { handle, publisher, notices })
 }
 
 /// Key of the record that verifies the sealing key.
@@ -108,7 +97,7 @@ async fn sealer(
             return Err(diagnostic(problem, remedy));
         }
     };
-    if crate::load::is_open_to_others(&key_file.resolved) {
+    if is_open_to_others(&key_file.resolved) {
         notices.push(format!(
             "{name} contains a secret and is readable by other users; remove their permission (chmod 600)"
         ));

@@ -1,4 +1,4 @@
-//! Publication of the store's changes to requests.
+//! Publication of snapshots of the store.
 
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
@@ -8,9 +8,8 @@ use tokio::{sync::watch, task::spawn_blocking, time};
 use tower_mtls::{ClientIdentity, identity::IdentityReference};
 
 use super::{
-    CertificateEntry, CurrentStore, Record, RecordKind, RecordQuery, Revision, Settings, Store, StoreError,
-    current::{LoadedEntry, Snapshot},
-    seal::Sealer,
+    CertificateEntry, Record, RecordKind, RecordQuery, Revision, Settings, Snapshot, Store, StoreError,
+    current::LoadedEntry, seal::Sealer,
 };
 
 /// Delay after a failure of the store.
@@ -28,64 +27,32 @@ struct AllRecords {
     policies: Vec<Record>,
 }
 
-/// Called before a change counts as effective, with the identities that were removed or replaced.
-type OnPublished = dyn Fn(&[ClientIdentity]) + Send + Sync;
-
-/// Builds the snapshots that requests see.
+/// Publishes a snapshot of the store after each change.
 pub(crate) struct Publisher {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
-    published: Arc<CurrentStore>,
-    /// Revision that requests see.
-    applied: watch::Sender<Revision>,
-    on_published: Arc<OnPublished>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Publisher {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        sealer: Arc<Sealer>,
-        published: Arc<CurrentStore>,
-        on_published: impl Fn(&[ClientIdentity]) + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            store,
-            sealer,
-            published,
-            applied: watch::Sender::new(0),
-            on_published: Arc::new(on_published),
-        }
-    }
-
-    /// Subscribes to the revision that requests see.
-    pub(super) fn applied(&self) -> watch::Receiver<Revision> {
-        self.applied.subscribe()
-    }
-
     /// Publishes the current state of the store.
-    pub(super) async fn publish(&self) -> Result<(), StoreError> {
+    pub(super) async fn start(store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
+        let publisher = Self { store, sealer, snapshots: watch::Sender::default() };
+        publisher.publish().await?;
+        Ok(publisher)
+    }
+
+    /// Subscribes to the snapshots.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    async fn publish(&self) -> Result<(), StoreError> {
         let records = self.read().await?;
-        let (previous, sealer) = (self.published.snapshot(), self.sealer.clone());
-        let revision = records.revision;
+        let (previous, sealer) = (self.snapshots.borrow().clone(), self.sealer.clone());
         // Decrypting and checking keys blocks: not on a runtime thread.
-        let snapshot = spawn_blocking(move || build_snapshot(&records, previous.as_deref(), &sealer)).await;
-        let snapshot = snapshot.map_err(StoreError::new)??;
-        let old = self.published.replace(snapshot);
-        let new = self.published.snapshot();
-        let on_published = self.on_published.clone();
-        // The callback compiles documents, which blocks.
-        let called = spawn_blocking(move || {
-            let current = |id: &Arc<str>| new.as_ref()?.entries.get(id).map(|(revision, _)| *revision);
-            let old_entries = old.iter().flat_map(|old| &old.entries);
-            let changed = old_entries.filter(|(id, (revision, _))| current(id) != Some(*revision));
-            let retired = changed.filter_map(|(_, (_, entry))| match entry {
-                LoadedEntry::Identity(identity) => Some(identity.clone()),
-                LoadedEntry::Caller(_) => None,
-            });
-            on_published(&retired.collect::<Vec<_>>());
-        });
-        called.await.map_err(StoreError::new)?;
-        self.applied.send_replace(revision);
+        let snapshot = spawn_blocking(move || build_snapshot(&records, &previous, &sealer)).await;
+        self.snapshots.send_replace(Arc::new(snapshot.map_err(StoreError::new)??));
         Ok(())
     }
 
@@ -112,8 +79,8 @@ impl Publisher {
     /// Publishes each change for as long as this is polled.
     pub(crate) async fn run(&self) -> Infallible {
         loop {
-            let applied = *self.applied.borrow();
-            let published = match self.store.watch(applied).await {
+            let revision = self.snapshots.borrow().revision;
+            let published = match self.store.watch(revision).await {
                 Ok(_) => self.publish().await,
                 Err(error) => Err(error),
             };
@@ -128,17 +95,17 @@ impl Publisher {
 /// Builds a snapshot; reuses the identities that did not change.
 fn build_snapshot(
     records: &AllRecords,
-    previous: Option<&Snapshot>,
+    previous: &Snapshot,
     sealer: &Sealer,
 ) -> Result<Snapshot, StoreError> {
     let provider = default_provider();
-    let settings = previous.map(|previous| &*previous.settings);
-    let settings = Settings::read(&records.apis, &records.backends, &records.policies, settings)?;
+    let settings = Settings::read(&records.apis, &records.backends, &records.policies, &previous.settings)?;
     let mut snapshot =
         Snapshot { revision: records.revision, settings: Arc::new(settings), ..Snapshot::default() };
     for record in &records.certificates {
         let unchanged = previous
-            .and_then(|previous| previous.entries.get(&record.id))
+            .entries
+            .get(&record.id)
             .filter(|(revision, _)| *revision == record.revision)
             .map(|(_, entry)| entry.clone());
         let entry = match unchanged.map_or_else(|| load(record, sealer, &provider), Ok) {

@@ -50,16 +50,7 @@ impl Sealer {
         io::Read::read_to_end(&mut io::Read::take(opened, MAX_FILE_SIZE), &mut contents)?;
         let text = Zeroizing::new(file::decode(std::mem::take(&mut *contents)));
         let mut key = Zeroizing::new([0; KEY_LENGTH]);
-        let digits = std::str::from_utf8(text.trim_ascii()).map_err(|_| KeyFileError::Malformed)?;
-        if digits.len() != 2 * KEY_LENGTH || !digits.is_ascii() {
-            return Err(KeyFileError::Malformed);
-        }
-        for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-            let digits =
-                digits.get(at..at + 2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-            let digits = digits.ok_or(KeyFileError::Malformed)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| KeyFileError::Malformed)?;
-        }
+        hex::decode_to_slice(text.trim_ascii(), &mut *key).map_err(|_| KeyFileError::Malformed)?;
         Ok(Self::new(&key))
     }
 
@@ -74,13 +65,9 @@ impl Sealer {
     pub(super) fn create(file: &Path) -> io::Result<Self> {
         let mut key = Zeroizing::new([0; KEY_LENGTH]);
         random(&mut *key)?;
-        let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LENGTH + 1));
-        for byte in key.iter() {
-            // Writing to a string cannot fail.
-            let _ = fmt::Write::write_fmt(&mut *text, format_args!("{byte:02x}"));
-        }
-        text.push('\n');
-        private::write_new(file, text.as_bytes())?;
+        let mut text = Zeroizing::new([b'\n'; 2 * KEY_LENGTH + 1]);
+        hex::encode_to_slice(&*key, &mut text[..2 * KEY_LENGTH]).map_err(io::Error::other)?;
+        private::write_new(file, &*text)?;
         Ok(Self::new(&key))
     }
 

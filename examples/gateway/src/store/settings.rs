@@ -64,12 +64,12 @@ impl Settings {
         apis: &[Record],
         backends: &[Record],
         policies: &[Record],
-        previous: Option<&Self>,
+        previous: &Self,
     ) -> Result<Self, StoreError> {
-        let policies = decode(policies, "policy", None)?;
+        let policies = decode(policies, "policy", &BTreeMap::new())?;
         Ok(Self {
-            apis: decode(apis, "API", previous.map(|previous| &previous.apis))?,
-            backends: decode(backends, "backend", previous.map(|previous| &previous.backends))?,
+            apis: decode(apis, "API", &previous.apis)?,
+            backends: decode(backends, "backend", &previous.backends)?,
             policy: policies.into_values().next(),
         })
     }
@@ -123,13 +123,12 @@ impl Settings {
 fn decode<T: DeserializeOwned>(
     records: &[Record],
     kind: &str,
-    previous: Option<&BTreeMap<Id, Versioned<T>>>,
+    previous: &BTreeMap<Id, Versioned<T>>,
 ) -> Result<BTreeMap<Id, Versioned<T>>, StoreError> {
     let items = records.iter().map(|record| {
         let invalid = |problem: String| StoreError::new(format!("{kind} '{}': {problem}", record.id));
         let id: Id = record.id.parse().map_err(|problem| invalid(format!("its id {problem}")))?;
-        let unchanged = previous.and_then(|items| items.get(&id));
-        let item = match unchanged.filter(|item| item.revision == record.revision) {
+        let item = match previous.get(&id).filter(|item| item.revision == record.revision) {
             Some(item) => item.clone(),
             None => {
                 let value = serde_json::from_slice(&record.value).map_err(|error| {

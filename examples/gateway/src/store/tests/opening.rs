@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::demo::Scratch;
+use crate::scratch::Scratch;
 
 #[tokio::test]
 async fn reopened_store_keeps_entries_and_needs_its_key() {
@@ -12,14 +12,18 @@ async fn reopened_store_keeps_entries_and_needs_its_key() {
     let (id, caller): (Id, Id) = ("orders".parse().unwrap(), "caller".parse().unwrap());
     let certificate = test_certificate("orders");
     {
-        let (published, OpenStore { certificates, publisher, notices, .. }) = open_in(folder).await.unwrap();
+        let OpenStore { handle, publisher, notices } = open_in(folder).await.unwrap();
+        let mut snapshots = publisher.subscribe();
         assert_eq!(notices.len(), 1, "{notices:?}");
         let following = tokio::spawn(async move { publisher.run().await });
-        let put =
-            certificates.put(&id, upload(&certificate.pfx, "secret"), &Precondition::Absent).await.unwrap();
+        let pfx = upload(&certificate.pfx, "secret");
+        let put = handle.put_certificate(&id, pfx, &Precondition::Absent).await.unwrap();
+        let put = published(put, &mut snapshots).await;
         assert!(put.1 && put.0.purpose == EntryPurpose::Identity);
-        certificates.put(&caller, upload(&certificate.certificate, ""), &Precondition::Absent).await.unwrap();
-        assert_eq!(published.expiries().len(), 1, "effective once put returns");
+        let der = upload(&certificate.certificate, "");
+        let put = handle.put_certificate(&caller, der, &Precondition::Absent).await.unwrap();
+        published(put, &mut snapshots).await;
+        assert_eq!(snapshots.borrow().expiries().len(), 1);
         following.abort();
         let _ = following.await;
     }
@@ -40,10 +44,10 @@ async fn reopened_store_keeps_entries_and_needs_its_key() {
         fs::write(folder.join("store.key"), &key).unwrap();
     }
     // Failed attempts do not change the store.
-    let (published, OpenStore { certificates, .. }) = open_in(folder).await.unwrap();
-    assert_eq!(published.expiries().len(), 1);
-    assert_eq!(certificates.get(&id).await.unwrap().unwrap().certificate.der(), certificate.certificate);
-    assert_eq!(certificates.get(&caller).await.unwrap().unwrap().purpose, EntryPurpose::Caller);
+    let OpenStore { handle, publisher, .. } = open_in(folder).await.unwrap();
+    assert_eq!(publisher.subscribe().borrow().expiries().len(), 1);
+    assert_eq!(handle.certificate(&id).await.unwrap().unwrap().certificate.der(), certificate.certificate);
+    assert_eq!(handle.certificate(&caller).await.unwrap().unwrap().purpose, EntryPurpose::Caller);
     let error = open_in(folder).await.err().unwrap().to_string();
     assert!(error.contains("is in use by another process"), "{error}");
 }
@@ -63,6 +67,6 @@ async fn store_and_key_file_are_readable_by_the_owner_only() {
     assert!(error.contains("open to other users"), "{error}");
     fs::set_permissions(folder.join("store"), fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(folder.join("store.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let (_, OpenStore { notices, .. }) = open_in(folder).await.unwrap();
+    let OpenStore { notices, .. } = open_in(folder).await.unwrap();
     assert!(notices[0].contains("readable by other users"), "{notices:?}");
 }

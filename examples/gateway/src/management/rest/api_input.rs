@@ -1,15 +1,19 @@
 //! Validation of an API's properties.
 
+use axum::body::Body;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value as Json;
 
-use super::super::{ApiError, body::PropertyNames};
+use super::{
+    ApiError,
+    body::{self, PropertyNames},
+};
 use crate::{
     path,
     store::{Api, Id},
 };
 
-pub(super) static NAMES: PropertyNames = PropertyNames {
+static NAMES: PropertyNames = PropertyNames {
     known: &[
         "displayName",
         "description",
@@ -49,7 +53,7 @@ pub(super) static NAMES: PropertyNames = PropertyNames {
 /// Properties of an API in a request. Properties that would not be enforced are rejected.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ApiProperties {
+struct ApiProperties {
     display_name: Option<String>,
     description: Option<String>,
     path: Option<String>,
@@ -70,6 +74,7 @@ pub(super) struct ApiProperties {
 }
 
 /// Validated properties of an API; None: not in the request.
+#[derive(Clone)]
 pub(super) struct ApiInput {
     display_name: Option<String>,
     description: Option<String>,
@@ -79,7 +84,11 @@ pub(super) struct ApiInput {
 }
 
 impl ApiInput {
-    pub(super) fn read(properties: ApiProperties, is_whole: bool) -> Result<Self, ApiError> {
+    pub(super) async fn read(body: Body, is_whole: bool) -> Result<Self, ApiError> {
+        Self::validate(body::properties(body, &NAMES, !is_whole).await?, is_whole)
+    }
+
+    fn validate(properties: ApiProperties, is_whole: bool) -> Result<Self, ApiError> {
         let mut details = Vec::new();
         refuse_unsupported(&properties, &mut details);
         if is_whole && properties.path.is_none() {
@@ -90,16 +99,13 @@ impl ApiInput {
             details.push(("serviceUrl", problem.into()));
         }
         let ApiProperties { display_name, description, path, service_url, protocols, .. } = properties;
-        for (name, text, max) in [
+        let texts = [
             ("displayName", &display_name, 300),
             ("description", &description, 2000),
             ("path", &path, 400),
             ("serviceUrl", &service_url, 2000),
-        ] {
-            if text.as_ref().is_some_and(|text| text.chars().count() > max) {
-                details.push((name, format!("{name} is longer than {max} characters.")));
-            }
-        }
+        ];
+        body::check_lengths(&texts, &mut details);
         let path = path.map(|path| match route_path(&path) {
             Ok(path) => path,
             Err(problem) => {
@@ -123,20 +129,24 @@ impl ApiInput {
 
     /// Builds the API; values that are not in a partial update are those of `current`.
     pub(super) fn apply(&self, id: &Id, current: Option<&Api>, is_whole: bool, tag: u64) -> Api {
-        let base = current.filter(|_| !is_whole);
-        let or_base = |value: &Option<String>, base: Option<&String>| value.clone().or_else(|| base.cloned());
+        // Path and service URL are required in a complete request.
+        let new = || Api {
+            display_name: id.to_string(),
+            description: None,
+            path: String::new(),
+            service_url: String::new(),
+            protocols: vec!["https".to_owned()],
+            tag,
+            policy: None,
+        };
+        let base = current.filter(|_| !is_whole).cloned().unwrap_or_else(new);
+        let Self { display_name, description, path, service_url, protocols } = self.clone();
         Api {
-            display_name: or_base(&self.display_name, base.map(|base| &base.display_name))
-                .unwrap_or_else(|| id.to_string()),
-            description: or_base(&self.description, base.and_then(|base| base.description.as_ref())),
-            // Both are required in a complete request.
-            path: or_base(&self.path, base.map(|base| &base.path)).unwrap_or_default(),
-            service_url: or_base(&self.service_url, base.map(|base| &base.service_url)).unwrap_or_default(),
-            protocols: self
-                .protocols
-                .clone()
-                .or_else(|| base.map(|base| base.protocols.clone()))
-                .unwrap_or_else(|| vec!["https".to_owned()]),
+            display_name: display_name.unwrap_or(base.display_name),
+            description: description.or(base.description),
+            path: path.unwrap_or(base.path),
+            service_url: service_url.unwrap_or(base.service_url),
+            protocols: protocols.unwrap_or(base.protocols),
             tag,
             policy: current.and_then(|current| current.policy.clone()),
         }

@@ -118,6 +118,18 @@ fn refuse_nulls(properties: &Map<String, Value>, within: &str, details: &mut Vec
     }
 }
 
+/// Reports each text that is longer than its maximum, in characters.
+pub(super) fn check_lengths(
+    texts: &[(&'static str, &Option<String>, usize)],
+    details: &mut Vec<(&'static str, String)>,
+) {
+    for (name, text, max) in texts {
+        if text.as_ref().is_some_and(|text| text.chars().count() > *max) {
+            details.push((name, format!("{name} is longer than {max} characters.")));
+        }
+    }
+}
+
 /// Property names of a resource; nested names are separated by `.`.
 pub(super) struct PropertyNames {
     pub(super) known: &'static [&'static str],

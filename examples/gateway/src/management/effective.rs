@@ -1,0 +1,43 @@
+//! The revision of the store that requests see.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time};
+
+use crate::store::{ChangeError, Revision, StoreError, Stored};
+
+/// Maximum time until requests see a change.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The revision of the store that requests see, as the server reports it.
+#[derive(Debug, Clone)]
+pub(crate) struct Effective(watch::Receiver<Revision>);
+
+impl Effective {
+    pub(crate) fn new(revisions: watch::Receiver<Revision>) -> Self {
+        Self(revisions)
+    }
+
+    /// Waits until requests see the store at this revision.
+    ///
+    /// # Errors
+    ///
+    /// They do not see it within 10 seconds.
+    pub(crate) async fn reach(&self, revision: Revision) -> Result<(), StoreError> {
+        let mut revisions = self.0.clone();
+        match time::timeout(TIMEOUT, revisions.wait_for(|reached| *reached >= revision)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(StoreError::new("the change is stored, but not applied yet")),
+        }
+    }
+
+    /// Returns the result of a change once requests see it. Other changes wait until then.
+    pub(super) async fn complete<T>(
+        &self,
+        change: impl Future<Output = Result<Stored<T>, ChangeError>>,
+    ) -> Result<T, ChangeError> {
+        let stored = change.await?;
+        self.reach(stored.revision).await?;
+        Ok(stored.value)
+    }
+}
