@@ -26,6 +26,8 @@ mod upload;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+use self::publisher::AllRecords;
+
 pub(crate) use self::{
     api::{Api, Policy},
     backend::{Backend, Credential},
@@ -33,13 +35,13 @@ pub(crate) use self::{
     current::{CurrentStore, Snapshot, StoreMembers},
     document_certificates::DocumentCertificates,
     entry::{CertificateEntry, EntryPurpose},
-    handle::{ProposedChange, SettingsChange, StoreHandle, Stored, Validator},
+    handle::{SettingsChange, StoreHandle, Stored, Validator},
     id::Id,
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},
     publisher::Publisher,
-    settings::{Item, ItemError, ItemField, ItemValue, Settings},
-    upload::CertificateUpload,
+    settings::{Item, ItemError, ItemField, Settings, Versioned},
+    upload::{CertificateUpload, UploadedCertificate},
 };
 
 /// Number of a change; each change of the store increments it.
@@ -56,8 +58,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// Returns the record with this key.
     fn get(&self, key: RecordKey) -> StoreFuture<Option<Record>>;
 
-    /// Returns a page of the records of one kind, ordered by id, as of one revision.
-    fn list(&self, kind: RecordKind, query: RecordQuery) -> StoreFuture<Listing>;
+    /// Returns the records of one kind, as of one revision.
+    fn list(&self, kind: RecordKind) -> StoreFuture<Listing>;
 
     /// Writes a record if the expectations are met. The record and all earlier changes are durable once this returns.
     fn put(
@@ -101,19 +103,10 @@ pub(crate) struct Record {
     pub(crate) value: Vec<u8>,
 }
 
-/// A page of records: of those that match the filter, `top` after the first `skip`.
-pub(crate) struct RecordQuery {
-    pub(crate) filter: Box<dyn Fn(&Record) -> bool + Send>,
-    pub(crate) skip: usize,
-    pub(crate) top: usize,
-}
-
 /// Result of [`Store::list`].
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) records: Vec<Record>,
-    /// Number of all records that match the filter.
-    pub(crate) count: usize,
     /// Revision of the store at the time of the read.
     pub(crate) revision: Revision,
 }
@@ -139,13 +132,6 @@ pub(crate) enum Conflict {
 /// Failure of the storage, such as of its disk.
 #[derive(Debug)]
 pub(crate) struct StoreError(String);
-
-impl RecordQuery {
-    /// Matches all records.
-    pub(crate) fn all() -> Self {
-        Self { filter: Box::new(|_| true), skip: 0, top: usize::MAX }
-    }
-}
 
 impl StoreError {
     pub(crate) fn new(problem: impl fmt::Display) -> Self {

@@ -1,10 +1,10 @@
 //! The revision of the store that requests see.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time};
 
-use crate::store::{ChangeError, Revision, StoreError, Stored};
+use crate::store::{ChangeError, Revision, SettingsChange, StoreError, Stored};
 
 /// Maximum time until requests see a change.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,13 +31,13 @@ impl Effective {
         }
     }
 
-    /// Returns the result of a change once requests see it. Other changes wait until then.
-    pub(super) async fn complete<T>(
+    /// Returns a change once requests see it. Other changes wait until then.
+    pub(super) async fn complete(
         &self,
-        change: impl Future<Output = Result<Stored<T>, ChangeError>>,
-    ) -> Result<T, ChangeError> {
+        change: impl Future<Output = Result<Stored, ChangeError>>,
+    ) -> Result<Arc<SettingsChange>, ChangeError> {
         let stored = change.await?;
         self.reach(stored.revision).await?;
-        Ok(stored.value)
+        Ok(stored.change)
     }
 }

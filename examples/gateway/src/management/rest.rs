@@ -17,7 +17,6 @@ mod path;
 mod policies;
 mod request;
 mod resource;
-mod settings_item;
 
 use std::{mem, sync::Arc};
 
@@ -39,8 +38,8 @@ use self::{
     certificates::CertificateResource,
     path::ResourcePath,
     policies::PolicyResource,
-    request::{ApiRequest, FromPath, Target},
-    resource::{Collection, Storage, delete, get, list, patch, put},
+    request::{ApiRequest, Target},
+    resource::{Collection, Resource, delete, get, list, patch, put},
 };
 use super::{Effective, Hosts, browser};
 use crate::{
@@ -81,17 +80,14 @@ impl ManagementApi {
             ("/certificates", collection::<CertificateResource>()),
             ("/certificates/{id}", replaceable::<CertificateResource>()),
             // Without a Key Vault there is nothing to refresh.
-            (
-                "/certificates/{id}/refreshsecret",
-                only::<CertificateResource>("POST").post(get::<CertificateResource>),
-            ),
+            ("/certificates/{id}/refreshsecret", only("POST").post(get::<CertificateResource>)),
             ("/apis", collection::<ApiResource>()),
             ("/apis/{id}", changeable::<ApiResource>()),
-            ("/apis/{id}/policies", only::<PolicyResource>("GET, HEAD").get(policies::list)),
+            ("/apis/{id}/policies", only("GET, HEAD").get(policies::list)),
             ("/apis/{id}/policies/policy", replaceable::<PolicyResource>()),
             ("/backends", collection::<BackendResource>()),
             ("/backends/{id}", changeable::<BackendResource>()),
-            ("/policies", only::<PolicyResource>("GET, HEAD").get(policies::list)),
+            ("/policies", only("GET, HEAD").get(policies::list)),
             ("/policies/policy", replaceable::<PolicyResource>()),
         ];
         let resources = routes
@@ -105,21 +101,21 @@ impl ManagementApi {
 }
 
 fn collection<R: Collection>() -> MethodRouter<ManagementApi> {
-    only::<()>("GET, HEAD").get(list::<R>)
+    only("GET, HEAD").get(list::<R>)
 }
 
-fn replaceable<R: Storage>() -> MethodRouter<ManagementApi> {
-    only::<R>("GET, HEAD, PUT, DELETE").get(get::<R>).put(put::<R>).delete(delete::<R>)
+fn replaceable<R: Resource>() -> MethodRouter<ManagementApi> {
+    only("GET, HEAD, PUT, DELETE").get(get::<R>).put(put::<R>).delete(delete::<R>)
 }
 
-fn changeable<R: Storage>() -> MethodRouter<ManagementApi> {
-    let methods = only::<R>("GET, HEAD, PUT, PATCH, DELETE");
+fn changeable<R: Resource>() -> MethodRouter<ManagementApi> {
+    let methods = only("GET, HEAD, PUT, PATCH, DELETE");
     methods.get(get::<R>).put(put::<R>).patch(patch::<R>).delete(delete::<R>)
 }
 
 /// Rejects methods other than these.
-fn only<P: FromPath + 'static>(allowed: &'static str) -> MethodRouter<ManagementApi> {
-    any(async move |_: ApiRequest<P>| {
+fn only(allowed: &'static str) -> MethodRouter<ManagementApi> {
+    any(async move |_: ApiRequest| {
         let message = format!("The method is not one of {allowed}.");
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).allowing(allowed)
     })

@@ -18,8 +18,8 @@ use crate::{
     config::{self, Diagnostic, Located, Severity},
     management::Effective,
     store::{
-        self, ChangeError, CurrentStore, Item, ItemError, ProposedChange, Revision, Settings, Snapshot,
-        StoreError, StoreHandle, Validator,
+        self, ChangeError, CurrentStore, Item, ItemError, Revision, SettingsChange, Snapshot, StoreError,
+        StoreHandle, Validator,
     },
 };
 
@@ -143,20 +143,17 @@ fn validator(routing: Arc<ArcSwap<RoutingSnapshot>>, effective: Effective) -> Bo
 }
 
 /// Checks that requests can be served after this change.
-fn validate(routing: &RoutingSnapshot, change: &ProposedChange) -> Result<(), ChangeError> {
-    match change {
-        ProposedChange::Certificate { current, replacement: None } => routing.uses.check_removal(current),
-        ProposedChange::Certificate { current, replacement: Some(new) } => {
-            routing.uses.check_replacement(current, new)
-        }
-        ProposedChange::Settings { settings, item } => validate_settings(routing, settings, item),
+fn validate(routing: &RoutingSnapshot, change: &SettingsChange) -> Result<(), ChangeError> {
+    let SettingsChange { item, before, after } = change;
+    if let Item::Certificate(id) = item {
+        return match (before.certificates.get(id), after.certificates.get(id)) {
+            (Some(current), None) => routing.uses.check_removal(&current.value),
+            (Some(current), Some(new)) => routing.uses.check_replacement(&current.value, &new.value),
+            (None, _) => Ok(()),
+        };
     }
-}
-
-/// Checks that requests can be served with these settings, one item of which has changed.
-fn validate_settings(routing: &RoutingSnapshot, settings: &Settings, item: &Item) -> Result<(), ChangeError> {
     if let Item::Backend(id) = item
-        && !settings.backends.contains_key(id)
+        && !after.backends.contains_key(id)
     {
         let users = routing.apis.backend_users.iter().filter(|(used, _)| **used == **id);
         let users: Vec<_> = users.map(|(_, by)| by.clone()).collect();
@@ -164,7 +161,7 @@ fn validate_settings(routing: &RoutingSnapshot, settings: &Settings, item: &Item
             return Err(ChangeError::InUse(users));
         }
     }
-    let built = routing.file.api_context.build(settings);
+    let built = routing.file.api_context.build(after);
     // An item that is broken already does not prevent changes of others.
     let is_new = |broken: &ItemError| broken.item == *item || !routing.apis.broken.contains(broken);
     let broken: Vec<_> = built.broken.into_iter().filter(is_new).collect();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tower_mtls::{Certificate, certificate::Timestamp};
 
 use super::{
-    Id, Record, RecordKey, RecordKind, Revision,
+    Id, Record, Revision, UploadedCertificate,
     seal::{KeyOwner, Sealer, UnsealError},
 };
 
@@ -75,27 +75,24 @@ impl<'de> Deserialize<'de> for Base64Bytes {
 }
 
 impl CertificateEntry {
-    /// Creates an entry and seals `key` for it.
+    /// Creates an entry and seals its key.
     ///
     /// # Errors
     ///
     /// The system's random number generator fails.
     pub(super) fn new(
-        id: Id,
-        certificate: Certificate,
-        key: Option<&[u8]>,
+        id: &Id,
+        uploaded: &UploadedCertificate,
         now: Timestamp,
+        revision: Revision,
         sealer: &Sealer,
     ) -> std::io::Result<Self> {
+        let UploadedCertificate { certificate, key } = uploaded;
         let purpose = if key.is_some() { EntryPurpose::Identity } else { EntryPurpose::Caller };
-        let mut entry = Self { id, purpose, certificate, key: None, created: now, updated: now, revision: 0 };
-        entry.key = key.map(|key| sealer.seal(key, entry.owner())).transpose()?;
+        let (id, certificate) = (id.clone(), certificate.clone());
+        let mut entry = Self { id, purpose, certificate, key: None, created: now, updated: now, revision };
+        entry.key = key.as_ref().map(|key| sealer.seal(key, entry.owner())).transpose()?;
         Ok(entry)
-    }
-
-    /// Returns the key of the record of this entry.
-    pub(super) fn key_of(id: &Id) -> RecordKey {
-        RecordKey { kind: RecordKind::Certificate, id: id.shared() }
     }
 
     /// Encodes the entry for the store.

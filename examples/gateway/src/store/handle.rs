@@ -1,4 +1,4 @@
-//! Reads and changes of an open store. A change is validated, and written only if the store is still at the revision
+//! Changes of an open store. A change is validated, and written only if the store is still at the revision
 //! that it was validated against.
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
@@ -9,12 +9,11 @@ use tokio::{
 };
 
 use super::{
-    CertificateEntry, ChangeError, Conflict, Expected, Item, ItemValue, RecordKey, Revision, Settings,
-    Snapshot, Store, StoreError, seal::Sealer,
+    ChangeError, Conflict, Expected, Item, Revision, Settings, Snapshot, Store, StoreError, seal::Sealer,
 };
 
 /// Maximum number of attempts of a change that conflicts with another process.
-pub(super) const ATTEMPTS: usize = 100;
+const ATTEMPTS: usize = 100;
 
 /// Maximum time until a change of another process is published.
 const PUBLICATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +26,7 @@ const MAX_CONCURRENT_UPLOADS: usize = 2;
 /// Changes depend on other records too: a certificate can be deleted only if no record refers to it. A lock serializes
 /// the changes of this process; the revision of the store detects those of other processes.
 pub(crate) struct StoreHandle {
-    pub(super) store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
     pub(super) sealer: Arc<Sealer>,
     pub(super) upload_slots: Semaphore,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -36,41 +35,24 @@ pub(crate) struct StoreHandle {
 }
 
 /// Checks that requests can be served after a change of the store at this revision.
-pub(crate) type Validator = dyn Fn(ProposedChange, Revision) -> Validation + Send + Sync;
+pub(crate) type Validator = dyn Fn(Arc<SettingsChange>, Revision) -> Validation + Send + Sync;
 
 type Validation = Pin<Box<dyn Future<Output = Result<(), ChangeError>> + Send>>;
 
-/// A change to validate.
-pub(crate) enum ProposedChange {
-    /// A certificate is replaced, or removed if there is no replacement.
-    Certificate { current: CertificateEntry, replacement: Option<CertificateEntry> },
-    /// One item of the settings is created, changed or removed.
-    Settings { settings: Arc<Settings>, item: Item },
-}
-
-/// Settings before and after a change.
+/// Settings before and after a change of one item.
 pub(crate) struct SettingsChange {
+    pub(crate) item: Item,
     pub(crate) before: Arc<Settings>,
-    pub(crate) after: Arc<Settings>,
+    pub(crate) after: Settings,
 }
 
 /// A change that was written. It blocks other changes until it is dropped, once requests see it.
 #[must_use]
-pub(crate) struct Stored<T> {
-    pub(crate) value: T,
+pub(crate) struct Stored {
+    pub(crate) change: Arc<SettingsChange>,
     /// Revision of the store with the change.
     pub(crate) revision: Revision,
     _lock: OwnedMutexGuard<()>,
-}
-
-impl<T> Stored<T> {
-    pub(super) fn new(value: T, revision: Revision, lock: OwnedMutexGuard<()>) -> Self {
-        Self { value, revision, _lock: lock }
-    }
-
-    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Stored<U> {
-        Stored::new(convert(self.value), self.revision, self._lock)
-    }
 }
 
 impl StoreHandle {
@@ -89,55 +71,40 @@ impl StoreHandle {
         self.lock.clone().lock_owned().await
     }
 
-    /// Changes one item of the settings, or removes it if `edit` returns None. `edit` receives the current settings and
-    /// the tag of the new value; it can be called again after a conflict.
+    /// Changes one item. `edit` receives the current settings and the revision of the new value; it can be called again
+    /// after a conflict.
     ///
     /// # Errors
     ///
     /// The error of `edit`, or the reasons why requests could not be served afterwards. Nothing is changed then.
     pub(crate) async fn change(
         &self,
-        item: &Item,
-        edit: impl Fn(&Settings, Revision) -> Result<Option<ItemValue>, ChangeError> + Send + Sync,
-    ) -> Result<Stored<SettingsChange>, ChangeError> {
+        item: Item,
+        edit: impl Fn(&mut Settings, Revision) -> Result<(), ChangeError> + Send + Sync,
+    ) -> Result<Stored, ChangeError> {
         let lock = self.lock().await;
         for _ in 0..ATTEMPTS {
-            let base = self.snapshot();
-            let (before, tag) = (base.settings.clone(), base.revision + 1);
-            let (after, encoded) = before.with(item, edit(&before, tag)?, tag);
-            let after = Arc::new(after);
-            let change = ProposedChange::Settings { settings: after.clone(), item: item.clone() };
-            self.validate(change, base.revision).await?;
-            let record = before.revision_of(item);
-            if let Some(revision) = self.write(item.key(), encoded, record, base.revision).await? {
-                return Ok(Stored::new(SettingsChange { before, after }, revision, lock));
+            let base = self.snapshots.borrow().clone();
+            let before = base.settings.clone();
+            let mut after = Settings::clone(&before);
+            edit(&mut after, base.revision + 1)?;
+            let change = Arc::new(SettingsChange { item: item.clone(), before, after });
+            (self.validator)(change.clone(), base.revision).await?;
+            if let Some(revision) = self.write(&change, base.revision).await? {
+                return Ok(Stored { change, revision, _lock: lock });
             }
         }
         Err(ChangeError::PreconditionFailed)
     }
 
-    /// Returns the latest snapshot.
-    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshots.borrow().clone()
-    }
-
-    pub(super) async fn validate(&self, change: ProposedChange, base: Revision) -> Result<(), ChangeError> {
-        (self.validator)(change, base).await
-    }
-
-    /// Writes or removes a record. Returns None, once the later snapshot is published, if the store has changed since
-    /// `base`.
-    pub(super) async fn write(
-        &self,
-        key: RecordKey,
-        value: Option<Vec<u8>>,
-        record: Option<Revision>,
-        base: Revision,
-    ) -> Result<Option<Revision>, ChangeError> {
-        let expected = Expected { record, store: Some(base) };
-        let result = match value {
-            Some(value) => self.store.put(key, value, expected),
-            None => self.store.delete(key, expected),
+    /// Writes or removes the item's record. Returns None, once the later snapshot is published, if the store has changed
+    /// since `base`.
+    async fn write(&self, change: &SettingsChange, base: Revision) -> Result<Option<Revision>, ChangeError> {
+        let SettingsChange { item, before, after } = change;
+        let expected = Expected { record: before.revision(item), store: Some(base) };
+        let result = match after.encode(item) {
+            Some(value) => self.store.put(item.key(), value, expected),
+            None => self.store.delete(item.key(), expected),
         };
         match result.await? {
             Ok(revision) => Ok(Some(revision)),

@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::spawn_blocking, time};
 use tower_mtls::{ClientIdentity, identity::IdentityReference};
 
 use super::{
-    CertificateEntry, Record, RecordKind, RecordQuery, Revision, Settings, Snapshot, Store, StoreError,
+    CertificateEntry, Record, RecordKind, Revision, Settings, Snapshot, Store, StoreError, Versioned,
     current::LoadedEntry, seal::Sealer,
 };
 
@@ -19,12 +19,12 @@ const RETRY: Duration = Duration::from_secs(1);
 const READS: usize = 100;
 
 /// All records of the store at one revision.
-struct AllRecords {
-    revision: Revision,
-    certificates: Vec<Record>,
-    apis: Vec<Record>,
-    backends: Vec<Record>,
-    policies: Vec<Record>,
+pub(super) struct AllRecords {
+    pub(super) revision: Revision,
+    pub(super) certificates: Vec<Record>,
+    pub(super) apis: Vec<Record>,
+    pub(super) backends: Vec<Record>,
+    pub(super) policies: Vec<Record>,
 }
 
 /// Publishes a snapshot of the store after each change.
@@ -58,7 +58,7 @@ impl Publisher {
 
     /// Reads all records at one revision.
     async fn read(&self) -> Result<AllRecords, StoreError> {
-        let list = |kind| self.store.list(kind, RecordQuery::all());
+        let list = |kind| self.store.list(kind);
         for _ in 0..READS {
             let [certificates, apis, backends, policies] = [
                 list(RecordKind::Certificate).await?,
@@ -99,40 +99,36 @@ fn build_snapshot(
     sealer: &Sealer,
 ) -> Result<Snapshot, StoreError> {
     let provider = default_provider();
-    let settings = Settings::read(&records.apis, &records.backends, &records.policies, &previous.settings)?;
+    let settings = Arc::new(Settings::read(records, &previous.settings)?);
     let mut snapshot =
-        Snapshot { revision: records.revision, settings: Arc::new(settings), ..Snapshot::default() };
-    for record in &records.certificates {
-        let unchanged = previous
-            .entries
-            .get(&record.id)
-            .filter(|(revision, _)| *revision == record.revision)
-            .map(|(_, entry)| entry.clone());
-        let entry = match unchanged.map_or_else(|| load(record, sealer, &provider), Ok) {
+        Snapshot { revision: records.revision, settings: settings.clone(), ..Snapshot::default() };
+    for (id, Versioned { revision, value: entry }) in &settings.certificates {
+        let unchanged = previous.entries.get(&**id).filter(|(known, _)| known == revision);
+        let unchanged = unchanged.map(|(_, entry)| entry.clone());
+        let entry = match unchanged.map_or_else(|| load(entry, sealer, &provider), Ok) {
             Ok(entry) => entry,
             Err(problem) => {
-                tracing::error!(id = &*record.id, "store: entry is unusable: {problem}");
+                tracing::error!(id = &**id, "store: entry is unusable: {problem}");
                 continue;
             }
         };
         match &entry {
             LoadedEntry::Identity(identity) => {
                 snapshot.identity_certificates.insert(identity.certificate().der().into());
-                snapshot.identities.insert(IdentityReference::id(record.id.clone()), identity.clone());
+                snapshot.identities.insert(IdentityReference::id(id.shared()), identity.clone());
             }
             LoadedEntry::Caller(certificate) => {
                 snapshot.caller_certificates.insert(certificate.der().into());
             }
         }
-        snapshot.entries.insert(record.id.clone(), (record.revision, entry));
+        snapshot.entries.insert(id.shared(), (*revision, entry));
     }
     Ok(snapshot)
 }
 
-fn load(record: &Record, sealer: &Sealer, provider: &CryptoProvider) -> Result<LoadedEntry, String> {
-    let entry = CertificateEntry::decode(record)?;
+fn load(entry: &CertificateEntry, sealer: &Sealer, provider: &CryptoProvider) -> Result<LoadedEntry, String> {
     let Some(key) = entry.open_key(sealer) else {
-        return Ok(LoadedEntry::Caller(entry.certificate));
+        return Ok(LoadedEntry::Caller(entry.certificate.clone()));
     };
     let key = key.map_err(|_| "its private key was sealed under another key, or for another entry")?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(&**key)).clone_key();

@@ -26,10 +26,29 @@ async fn open_in(folder: &Path) -> Result<OpenStore, Diagnostic> {
     open(&config, Path::new("gateway.toml"), Box::new(|_, _| Box::pin(async { Ok(()) }))).await
 }
 
-/// Waits until a change is published, as a server does before it allows the next one.
-async fn published<T>(stored: Stored<T>, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> T {
+/// Puts or, without an upload, deletes a certificate. Waits until the change is published, as a server does before it
+/// allows the next one.
+async fn change(
+    handle: &StoreHandle,
+    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+    id: &Id,
+    upload: Option<CertificateUpload>,
+    condition: &Precondition,
+) -> Revision {
+    let uploaded = match upload {
+        Some(upload) => Some(handle.open_upload(upload).await.unwrap()),
+        None => None,
+    };
+    let edit = |settings: &mut Settings, revision| {
+        condition.check(settings.certificates.get(id).map(|current| current.revision))?;
+        match &uploaded {
+            Some(uploaded) => handle.put_certificate(settings, id, uploaded, revision),
+            None => Ok(drop(settings.certificates.remove(id))),
+        }
+    };
+    let stored = handle.change(Item::Certificate(id.clone()), edit).await.unwrap();
     snapshots.wait_for(|snapshot| snapshot.revision >= stored.revision).await.unwrap();
-    stored.value
+    stored.revision
 }
 
 /// A certificate, its private key, and a .pfx file with both.

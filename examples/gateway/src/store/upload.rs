@@ -13,7 +13,7 @@ pub(crate) struct CertificateUpload {
 }
 
 /// The certificate of an upload, with its private key if there is one.
-pub(super) struct UploadedCertificate {
+pub(crate) struct UploadedCertificate {
     pub(super) certificate: Certificate,
     /// Private key of an identity, PKCS#8.
     pub(super) key: Option<Zeroizing<Vec<u8>>>,

@@ -1,6 +1,5 @@
 //! Validation of an API's properties.
 
-use axum::body::Body;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value as Json;
 
@@ -84,8 +83,8 @@ pub(super) struct ApiInput {
 }
 
 impl ApiInput {
-    pub(super) async fn read(body: Body, is_whole: bool) -> Result<Self, ApiError> {
-        Self::validate(body::properties(body, &NAMES, !is_whole).await?, is_whole)
+    pub(super) fn read(body: &[u8], is_whole: bool) -> Result<Self, ApiError> {
+        Self::validate(body::properties(body, &NAMES, !is_whole)?, is_whole)
     }
 
     fn validate(properties: ApiProperties, is_whole: bool) -> Result<Self, ApiError> {

@@ -2,23 +2,20 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use axum::body::Body;
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
 use super::{
     ApiError,
     api_input::ApiInput,
-    filter::FilterFields,
+    filter::{FilterFields, FilterValues},
     listing::ListQuery,
-    path::{self, ResourcePath},
-    request::{FromPath, RequestContext},
-    resource::{Collection, Resource},
-    settings_item::SettingsItem,
+    request::ApiRequest,
+    resource::{Change, Collection, Resource},
 };
 use crate::{
     serve::Route,
-    store::{Api, ChangeError, Id, Item, ItemValue, Revision, Settings},
+    store::{Api, ChangeError, Id, Item, Revision, Settings, Versioned},
 };
 
 /// Prefix of the ids of the configuration file's routes.
@@ -33,29 +30,7 @@ pub(super) struct ApiValue {
     tag: Revision,
 }
 
-impl ApiResource {
-    /// Returns the API in the store, or the route of the configuration file.
-    pub(super) fn lookup(&self, context: &RequestContext) -> Result<ApiValue, ApiError> {
-        let Self(id) = self;
-        if let Some(stored) = self.value(&context.settings()) {
-            return Ok(stored);
-        }
-        let routing = context.routing.load();
-        let route = file_ids(&routing.file.routes).find(|(known, _)| **known == **id);
-        // Not changed through this API, so the tag is constant.
-        let route = route.map(|(_, route)| ApiValue { properties: file_properties(route), tag: 0 });
-        route.ok_or_else(|| ApiError::not_found(format!("The API '{id}' was not found.")))
-    }
-}
-
-impl FromPath for ApiResource {
-    fn from_path(path: &ResourcePath) -> Result<Self, ApiError> {
-        path.optional_api_id()?.map(Self).ok_or_else(path::unknown)
-    }
-}
-
 impl Resource for ApiResource {
-    const KIND: &'static str = "api";
     const NOUN: &'static str = "API";
     // Some clients accept no other status for a completed deletion.
     const DELETED: StatusCode = StatusCode::NO_CONTENT;
@@ -63,54 +38,63 @@ impl Resource for ApiResource {
     type Input = ApiInput;
     type Value = ApiValue;
 
-    fn id(&self) -> &str {
-        &self.0
+    fn new(id: Option<Id>) -> Option<Self> {
+        id.map(Self)
     }
 
-    fn title(&self) -> String {
-        format!("the API '{}'", self.0)
+    fn item(&self) -> Item {
+        Item::Api(self.0.clone())
     }
 
-    fn check_change(&self, _: &RequestContext, _: bool) -> Result<(), ApiError> {
-        check_is_not_file_route(&self.0)
-    }
-
-    async fn read(body: Body, is_whole: bool) -> Result<ApiInput, ApiError> {
-        ApiInput::read(body, is_whole).await
-    }
-
-    async fn find(&self, context: &RequestContext, _: Option<&str>) -> Result<ApiValue, ApiError> {
-        self.lookup(context)
+    fn value(&self, settings: &Settings) -> Option<ApiValue> {
+        settings.apis.get(&self.0).map(|stored| ApiValue::new(&stored.value))
     }
 
     fn tag(api: &ApiValue) -> Revision {
         api.tag
     }
 
-    fn print(&self, context: &RequestContext, api: &ApiValue) -> Result<Json, ApiError> {
-        Ok(context.resource("apis", &self.0, api.properties.clone()))
-    }
-}
-
-impl SettingsItem for ApiResource {
-    fn item(&self) -> Item {
-        Item::Api(self.0.clone())
+    fn print(request: &ApiRequest, id: &str, api: &ApiValue) -> Result<Json, ApiError> {
+        Ok(request.resource(&format!("/apis/{id}"), "apis", id, api.properties.clone()))
     }
 
-    fn value(&self, settings: &Settings) -> Option<ApiValue> {
-        let api = &settings.apis.get(&self.0)?.value;
-        Some(ApiValue { properties: properties(api), tag: api.tag })
+    async fn read(&self, _: &ApiRequest, body: &[u8], change: &Change) -> Result<ApiInput, ApiError> {
+        ApiInput::read(body, change.is_whole)
     }
 
-    fn edit(
+    fn put(
         &self,
-        settings: &Settings,
+        _: &ApiRequest,
+        settings: &mut Settings,
         input: &ApiInput,
-        is_whole: bool,
+        change: &Change,
         tag: Revision,
-    ) -> Result<ItemValue, ChangeError> {
+    ) -> Result<(), ChangeError> {
         let current = settings.apis.get(&self.0).map(|stored| &*stored.value);
-        Ok(ItemValue::Api(input.apply(&self.0, current, is_whole, tag)))
+        let api = input.apply(&self.0, current, change.is_whole, tag);
+        settings.apis.insert(self.0.clone(), Versioned::new(tag, api));
+        Ok(())
+    }
+
+    fn remove(&self, settings: &mut Settings, _: Revision) -> Result<(), ChangeError> {
+        settings.apis.remove(&self.0);
+        Ok(())
+    }
+
+    /// Returns the API in the store, or the route of the configuration file.
+    fn find(&self, request: &ApiRequest) -> Result<ApiValue, ApiError> {
+        let Self(id) = self;
+        if let Some(api) = self.value(&request.settings()) {
+            return Ok(api);
+        }
+        let routing = request.routing.load();
+        let route = file_ids(&routing.file.routes).find(|(known, _)| **known == **id);
+        let route = route.map(|(_, route)| ApiValue::of_file(route));
+        route.ok_or_else(|| ApiError::not_found(format!("The API '{id}' was not found.")))
+    }
+
+    fn check_change(&self, _: &ApiRequest, _: bool) -> Result<(), ApiError> {
+        check_is_not_file_route(&self.0)
     }
 }
 
@@ -120,11 +104,30 @@ impl Collection for ApiResource {
         has_expiration: false,
     };
 
-    async fn page(context: &RequestContext, query: &ListQuery) -> Result<(Vec<Json>, usize), ApiError> {
-        let (settings, routing) = (context.settings(), context.routing.load());
-        let stored = settings.apis.iter().map(|(id, stored)| (id.to_string(), properties(&stored.value)));
-        let file_routes = file_ids(&routing.file.routes).map(|(id, route)| (id, file_properties(route)));
-        Ok(query.page(context, "apis", Self::FIELDS, stored.chain(file_routes)))
+    fn all(request: &ApiRequest, _: &ListQuery) -> Vec<(String, ApiValue)> {
+        let (settings, routing) = (request.settings(), request.routing.load());
+        let stored = settings.apis.iter().map(|(id, stored)| (id.to_string(), ApiValue::new(&stored.value)));
+        let file_routes = file_ids(&routing.file.routes).map(|(id, route)| (id, ApiValue::of_file(route)));
+        stored.chain(file_routes).collect()
+    }
+
+    fn filter_values(id: &str, api: &ApiValue) -> FilterValues {
+        let text = |name: &&str| match *name {
+            "name" => id.to_owned(),
+            name => api.properties[name].as_str().unwrap_or_default().to_owned(),
+        };
+        FilterValues { texts: Self::FIELDS.texts.iter().map(text).collect(), expiration: None }
+    }
+}
+
+impl ApiValue {
+    fn new(api: &Api) -> Self {
+        Self { properties: properties(api), tag: api.tag }
+    }
+
+    /// Describes a route of the configuration file. It is not changed through this API, so the tag is constant.
+    fn of_file(route: &Route) -> Self {
+        Self { properties: file_properties(route), tag: 0 }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::store::{CertificateEntry, ChangeError};
 pub(super) struct Audit {
     action: &'static str,
     /// `certificate`, `api`, `policy` or `backend`.
-    kind: &'static str,
+    kind: String,
     id: String,
     /// Subject of the client's certificate, or `the token`.
     by: String,
@@ -23,10 +23,11 @@ pub(super) struct Audit {
 }
 
 impl Audit {
-    pub(super) fn new(action: &'static str, kind: &'static str, head: &Parts, id: &str) -> Self {
+    pub(super) fn new(action: &'static str, noun: &str, head: &Parts, id: &str) -> Self {
         let by = admitted(&head.extensions).map(|certificate| certificate.subject().to_string());
         let by = by.unwrap_or_else(|| "the token".to_owned());
         let verified = verification(&head.extensions).map(Verification::is_proven);
+        let kind = noun.to_ascii_lowercase();
         Self { action, kind, id: id.to_owned(), by, verified, remote: remote_addr(&head.extensions) }
     }
 

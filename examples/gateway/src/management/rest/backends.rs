@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use tower_mtls::certificate::Thumbprint;
@@ -10,14 +9,13 @@ use tower_mtls::certificate::Thumbprint;
 use super::{
     ApiError,
     body::{self, PropertyNames},
-    filter::FilterFields,
+    filter::{FilterFields, FilterValues},
     listing::ListQuery,
-    path::ResourcePath,
-    request::{FromPath, RequestContext},
-    resource::{Collection, Resource},
-    settings_item::SettingsItem,
+    path::{CERTIFICATE_ROUTE, ResourcePath},
+    request::ApiRequest,
+    resource::{Change, Collection, Resource},
 };
-use crate::store::{Backend, ChangeError, Credential, Id, Item, ItemValue, Revision, Settings};
+use crate::store::{Backend, ChangeError, Credential, Id, Item, Revision, Settings, Versioned};
 
 static NAMES: PropertyNames = PropertyNames {
     known: &[
@@ -82,54 +80,16 @@ struct BackendCredentials {
 /// A backend.
 pub(super) struct BackendResource(Id);
 
-impl FromPath for BackendResource {
-    fn from_path(path: &ResourcePath) -> Result<Self, ApiError> {
-        path.id("backend").map(Self)
-    }
-}
-
 impl Resource for BackendResource {
-    const KIND: &'static str = "backend";
     const NOUN: &'static str = "backend";
 
     type Input = BackendInput;
     type Value = Arc<Backend>;
 
-    fn id(&self) -> &str {
-        &self.0
+    fn new(id: Option<Id>) -> Option<Self> {
+        id.map(Self)
     }
 
-    fn title(&self) -> String {
-        format!("the Backend '{}'", self.0)
-    }
-
-    fn check_change(&self, _: &RequestContext, _: bool) -> Result<(), ApiError> {
-        Ok(())
-    }
-
-    async fn read(body: Body, is_whole: bool) -> Result<BackendInput, ApiError> {
-        BackendInput::read(body::properties(body, &NAMES, !is_whole).await?, is_whole)
-    }
-
-    async fn find(&self, context: &RequestContext, _: Option<&str>) -> Result<Arc<Backend>, ApiError> {
-        let found = self.value(&context.settings());
-        found.ok_or_else(|| ApiError::not_found(format!("The backend '{}' was not found.", self.0)))
-    }
-
-    fn tag(backend: &Arc<Backend>) -> Revision {
-        backend.tag
-    }
-
-    fn print(&self, context: &RequestContext, backend: &Arc<Backend>) -> Result<Json, ApiError> {
-        Ok(context.resource("backends", &self.0, properties(backend)))
-    }
-
-    fn warn(&self, backend: &Arc<Backend>) {
-        backend.warn_of_danger(&self.0);
-    }
-}
-
-impl SettingsItem for BackendResource {
     fn item(&self) -> Item {
         Item::Backend(self.0.clone())
     }
@@ -138,15 +98,39 @@ impl SettingsItem for BackendResource {
         settings.backends.get(&self.0).map(|stored| stored.value.clone())
     }
 
-    fn edit(
+    fn tag(backend: &Arc<Backend>) -> Revision {
+        backend.tag
+    }
+
+    fn print(request: &ApiRequest, id: &str, backend: &Arc<Backend>) -> Result<Json, ApiError> {
+        Ok(request.resource(&format!("/backends/{id}"), "backends", id, properties(backend)))
+    }
+
+    async fn read(&self, _: &ApiRequest, body: &[u8], change: &Change) -> Result<BackendInput, ApiError> {
+        BackendInput::read(body::properties(body, &NAMES, !change.is_whole)?, change.is_whole)
+    }
+
+    fn put(
         &self,
-        settings: &Settings,
+        _: &ApiRequest,
+        settings: &mut Settings,
         input: &BackendInput,
-        is_whole: bool,
+        change: &Change,
         tag: Revision,
-    ) -> Result<ItemValue, ChangeError> {
-        let base = self.value(settings).filter(|_| !is_whole);
-        Ok(ItemValue::Backend(input.apply(base.as_deref(), tag)))
+    ) -> Result<(), ChangeError> {
+        let base = self.value(settings).filter(|_| !change.is_whole);
+        let backend = input.apply(base.as_deref(), tag);
+        settings.backends.insert(self.0.clone(), Versioned::new(tag, backend));
+        Ok(())
+    }
+
+    fn remove(&self, settings: &mut Settings, _: Revision) -> Result<(), ChangeError> {
+        settings.backends.remove(&self.0);
+        Ok(())
+    }
+
+    fn warn(&self, backend: &Arc<Backend>) {
+        backend.warn_of_danger(&self.0);
     }
 }
 
@@ -154,10 +138,14 @@ impl Collection for BackendResource {
     const FIELDS: &'static FilterFields =
         &FilterFields { texts: &["name", "title", "url"], has_expiration: false };
 
-    async fn page(context: &RequestContext, query: &ListQuery) -> Result<(Vec<Json>, usize), ApiError> {
-        let settings = context.settings();
-        let all = settings.backends.iter().map(|(id, stored)| (id.to_string(), properties(&stored.value)));
-        Ok(query.page(context, "backends", Self::FIELDS, all))
+    fn all(request: &ApiRequest, _: &ListQuery) -> Vec<(String, Arc<Backend>)> {
+        let settings = request.settings();
+        settings.backends.iter().map(|(id, stored)| (id.to_string(), stored.value.clone())).collect()
+    }
+
+    fn filter_values(id: &str, backend: &Arc<Backend>) -> FilterValues {
+        let texts = vec![id.to_owned(), backend.title.clone().unwrap_or_default(), backend.url.clone()];
+        FilterValues { texts, expiration: None }
     }
 }
 
@@ -302,7 +290,7 @@ fn certificate_id(text: &str) -> Result<String, String> {
     if !text.starts_with("/subscriptions/") {
         return Ok(text.to_owned());
     }
-    let path = ResourcePath::parse(text).ok().filter(|path| path.is_certificate());
-    let id = path.and_then(|path| path.id("certificate").ok());
+    let path = ResourcePath::parse(text).ok().filter(|path| path.route == CERTIFICATE_ROUTE);
+    let id = path.and_then(|path| path.id().ok().flatten());
     id.map(|id| id.to_string()).ok_or_else(|| format!("{text:?} is not the resource path of a certificate."))
 }

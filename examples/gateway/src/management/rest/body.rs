@@ -66,17 +66,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads a certificate upload.
-pub(super) async fn upload(body: Body) -> Result<CertificateUpload, ApiError> {
-    parse(&receive(body).await?)
-}
-
 /// Reads the properties of a resource. Names are case-insensitive, as in Azure.
 ///
 /// A null property is ignored. In a partial update (`is_part`) it is rejected, since it could be meant to remove the
 /// value.
-pub(super) async fn properties<T: DeserializeOwned>(
-    body: Body,
+pub(super) fn properties<T: DeserializeOwned>(
+    body: &[u8],
     known: &PropertyNames,
     is_part: bool,
 ) -> Result<T, ApiError> {
@@ -87,8 +82,7 @@ pub(super) async fn properties<T: DeserializeOwned>(
     let invalid = |error: serde_json::Error| {
         ApiError::validation("body", format!("The body is not valid JSON for this resource: {error}."))
     };
-    let body = receive(body).await?;
-    let read: Resource = serde_json::from_slice(&body).map_err(invalid)?;
+    let read: Resource = serde_json::from_slice(body).map_err(invalid)?;
     let properties =
         read.properties.ok_or_else(|| ApiError::validation("properties", "properties is missing."))?;
     let mut details = Vec::new();
@@ -174,7 +168,7 @@ impl PropertyNames {
 }
 
 /// Receives a body within [`READ_TIMEOUT`].
-async fn receive(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+pub(super) async fn receive(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     let read = time::timeout(READ_TIMEOUT, read(body)).await.unwrap_or_else(|_| {
         Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -209,7 +203,8 @@ async fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     if received > MAX_SIZE { Err(too_large()) } else { Ok(whole) }
 }
 
-fn parse(body: &[u8]) -> Result<CertificateUpload, ApiError> {
+/// Reads a certificate upload.
+pub(super) fn upload(body: &[u8]) -> Result<CertificateUpload, ApiError> {
     // The parser's message would repeat the secret.
     let parsed: CertificateBody = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -262,7 +257,7 @@ mod tests {
             ("\u{feff}-----BEGIN CERTIFICATE-----\\nx", "-----BEGIN CERTIFICATE-----\nx"),
         ] {
             let body = format!("{{\"properties\":{{\"data\":\"{data}\",\"password\":null,\"other\":1}}}}");
-            let upload = parse(body.as_bytes()).ok().unwrap();
+            let upload = upload(body.as_bytes()).ok().unwrap();
             assert_eq!((&**upload.data, &**upload.password), (expected.as_bytes(), ""), "{data}");
         }
     }
@@ -272,7 +267,7 @@ mod tests {
         let text = "\u{feff}{\"properties\":{\"data\":\"aGVsbG8=\"}}";
         let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for body in [text.as_bytes().to_vec(), utf16] {
-            let upload = upload(Body::from(body)).await.ok().unwrap();
+            let upload = upload(&receive(Body::from(body)).await.ok().unwrap()).ok().unwrap();
             assert_eq!(&**upload.data, b"hello");
         }
     }
@@ -291,11 +286,11 @@ mod tests {
             ),
             ("{}", "properties is missing"),
         ] {
-            let problem = upload(Body::from(body)).await.err().unwrap();
+            let problem = upload(body.as_bytes()).err().unwrap();
             let shown = format!("{problem:?}");
             assert!(shown.contains(part) && !shown.contains("hunter2"), "{body}: {shown}");
         }
-        let large = upload(Body::from(vec![b' '; MAX_SIZE + 1])).await.err().unwrap();
+        let large = receive(Body::from(vec![b' '; MAX_SIZE + 1])).await.err().unwrap();
         assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

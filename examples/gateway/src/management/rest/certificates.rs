@@ -1,6 +1,7 @@
 //! Certificate resources.
 
-use axum::body::Body;
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 use tower_mtls::certificate::{DistinguishedName, Timestamp};
@@ -9,42 +10,94 @@ use super::{
     ApiError, body,
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
-    path::ResourcePath,
-    request::{FromPath, RequestContext},
-    resource::{Collection, Resource, Storage},
+    request::ApiRequest,
+    resource::{Change, Collection, Resource},
 };
 use crate::store::{
-    CertificateEntry, CertificateUpload, ChangeError, EntryPurpose, Id, Precondition, Revision, Stored,
+    CertificateEntry, ChangeError, EntryPurpose, Id, Item, Revision, Settings, UploadedCertificate,
 };
 
 /// A certificate.
 pub(super) struct CertificateResource(Id);
 
-impl FromPath for CertificateResource {
-    fn from_path(path: &ResourcePath) -> Result<Self, ApiError> {
-        path.id("certificate").map(Self)
-    }
-}
-
 impl Resource for CertificateResource {
-    const KIND: &'static str = "certificate";
     const NOUN: &'static str = "certificate";
 
-    type Input = CertificateUpload;
-    type Value = CertificateEntry;
+    type Input = UploadedCertificate;
+    type Value = Arc<CertificateEntry>;
 
-    fn id(&self) -> &str {
-        &self.0
+    fn new(id: Option<Id>) -> Option<Self> {
+        id.map(Self)
     }
 
-    fn title(&self) -> String {
-        format!("the Certificate '{}'", self.0)
+    fn item(&self) -> Item {
+        Item::Certificate(self.0.clone())
+    }
+
+    fn value(&self, settings: &Settings) -> Option<Arc<CertificateEntry>> {
+        settings.certificates.get(&self.0).map(|stored| stored.value.clone())
+    }
+
+    fn tag(entry: &Arc<CertificateEntry>) -> Revision {
+        entry.revision
+    }
+
+    /// Builds the resource of an entry, without its key and password.
+    fn print(request: &ApiRequest, id: &str, entry: &Arc<CertificateEntry>) -> Result<Value, ApiError> {
+        let certificate = &entry.certificate;
+        let validity = certificate.validity();
+        // Azure's format.
+        let date = |moment: Timestamp| moment.to_string().replace('Z', "+00:00");
+        let properties = json!({
+            "subject": name(certificate.subject()),
+            "thumbprint": certificate.sha1_thumbprint().to_string(),
+            "expirationDate": date(validity.not_after),
+            // Not in Azure's API.
+            "sha256Thumbprint": certificate.sha256_thumbprint().to_string(),
+            "issuer": name(certificate.issuer()),
+            "notBefore": date(validity.not_before),
+            "hasPrivateKey": entry.purpose == EntryPurpose::Identity,
+            "usedBy": request.routing.load().uses.users(entry),
+            "created": date(entry.created),
+            "updated": date(entry.updated),
+        });
+        Ok(request.resource(&format!("/certificates/{id}"), "certificates", id, properties))
+    }
+
+    async fn read(
+        &self,
+        request: &ApiRequest,
+        body: &[u8],
+        change: &Change,
+    ) -> Result<UploadedCertificate, ApiError> {
+        let upload = body::upload(body)?;
+        let rejected = |error| ApiError::from_change(error, &Self::title(&self.0));
+        // Fails early, before the file is decrypted.
+        let current = self.value(&request.settings());
+        change.condition.check(current.map(|current| current.revision)).map_err(rejected)?;
+        request.store.open_upload(upload).await.map_err(rejected)
+    }
+
+    fn put(
+        &self,
+        request: &ApiRequest,
+        settings: &mut Settings,
+        input: &UploadedCertificate,
+        _: &Change,
+        tag: Revision,
+    ) -> Result<(), ChangeError> {
+        request.store.put_certificate(settings, &self.0, input, tag)
+    }
+
+    fn remove(&self, settings: &mut Settings, _: Revision) -> Result<(), ChangeError> {
+        settings.certificates.remove(&self.0);
+        Ok(())
     }
 
     /// Rejects the name of an identity of the configuration file: policies refer to that one.
-    fn check_change(&self, context: &RequestContext, is_deletion: bool) -> Result<(), ApiError> {
+    fn check_change(&self, request: &ApiRequest, is_deletion: bool) -> Result<(), ApiError> {
         let Self(id) = self;
-        if is_deletion || !context.routing.load().file.identities.contains_key(&**id) {
+        if is_deletion || !request.routing.load().file.identities.contains_key(&**id) {
             return Ok(());
         }
         let message =
@@ -52,46 +105,8 @@ impl Resource for CertificateResource {
         Err(ApiError::new(StatusCode::CONFLICT, "Conflict", message))
     }
 
-    async fn read(body: Body, _: bool) -> Result<CertificateUpload, ApiError> {
-        body::upload(body).await
-    }
-
-    async fn find(&self, context: &RequestContext, _: Option<&str>) -> Result<CertificateEntry, ApiError> {
-        let found = context.store.certificate(&self.0).await;
-        let found = found.map_err(|error| ApiError::from_change(error, &self.title()))?;
-        found.ok_or_else(|| ApiError::not_found(format!("The certificate '{}' was not found.", self.0)))
-    }
-
-    fn tag(entry: &CertificateEntry) -> Revision {
-        entry.revision
-    }
-
-    fn print(&self, context: &RequestContext, entry: &CertificateEntry) -> Result<Value, ApiError> {
-        Ok(resource(context, entry))
-    }
-
-    fn certificate(entry: &CertificateEntry) -> Option<&CertificateEntry> {
+    fn certificate(entry: &Arc<CertificateEntry>) -> Option<&CertificateEntry> {
         Some(entry)
-    }
-}
-
-impl Storage for CertificateResource {
-    async fn put(
-        &self,
-        context: &RequestContext,
-        upload: CertificateUpload,
-        condition: &Precondition,
-        _: bool,
-    ) -> Result<Stored<(CertificateEntry, bool)>, ChangeError> {
-        context.store.put_certificate(&self.0, upload, condition).await
-    }
-
-    async fn delete(
-        &self,
-        context: &RequestContext,
-        condition: &Precondition,
-    ) -> Result<Stored<Option<CertificateEntry>>, ChangeError> {
-        Ok(context.store.delete_certificate(&self.0, condition).await?.map(Some))
     }
 }
 
@@ -99,44 +114,18 @@ impl Collection for CertificateResource {
     const FIELDS: &'static FilterFields =
         &FilterFields { texts: &["name", "subject", "thumbprint"], has_expiration: true };
 
-    async fn page(context: &RequestContext, query: &ListQuery) -> Result<(Vec<Value>, usize), ApiError> {
-        let (filter, only_failed) = (query.filter.clone(), query.only_failed);
-        let matches = move |entry: &CertificateEntry| {
-            !only_failed && filter.as_ref().is_none_or(|filter| filter.matches(&filter_values(entry)))
-        };
-        let page = context.store.certificates(matches, query.skip, query.top).await;
-        let page = page.map_err(|error| ApiError::from_change(error, "the certificates"))?;
-        Ok((page.entries.iter().map(|entry| resource(context, entry)).collect(), page.count))
+    fn all(request: &ApiRequest, query: &ListQuery) -> Vec<(String, Arc<CertificateEntry>)> {
+        let settings = request.settings();
+        let all = settings.certificates.iter().filter(|_| !query.only_failed);
+        all.map(|(id, stored)| (id.to_string(), stored.value.clone())).collect()
     }
-}
 
-/// Builds the resource of an entry, without its key and password.
-fn resource(context: &RequestContext, entry: &CertificateEntry) -> Value {
-    let certificate = &entry.certificate;
-    let validity = certificate.validity();
-    // Azure's format.
-    let date = |moment: Timestamp| moment.to_string().replace('Z', "+00:00");
-    let properties = json!({
-        "subject": name(certificate.subject()),
-        "thumbprint": certificate.sha1_thumbprint().to_string(),
-        "expirationDate": date(validity.not_after),
-        // Not in Azure's API.
-        "sha256Thumbprint": certificate.sha256_thumbprint().to_string(),
-        "issuer": name(certificate.issuer()),
-        "notBefore": date(validity.not_before),
-        "hasPrivateKey": entry.purpose == EntryPurpose::Identity,
-        "usedBy": context.routing.load().uses.users(entry),
-        "created": date(entry.created),
-        "updated": date(entry.updated),
-    });
-    context.resource("certificates", &entry.id, properties)
-}
-
-fn filter_values(entry: &CertificateEntry) -> FilterValues {
-    let certificate = &entry.certificate;
-    let (subject, thumbprint) = (name(certificate.subject()), certificate.sha1_thumbprint().to_string());
-    let texts = vec![entry.id.to_string(), subject, thumbprint];
-    FilterValues { texts, expiration: Some(certificate.validity().not_after) }
+    fn filter_values(id: &str, entry: &Arc<CertificateEntry>) -> FilterValues {
+        let certificate = &entry.certificate;
+        let (subject, thumbprint) = (name(certificate.subject()), certificate.sha1_thumbprint().to_string());
+        let expiration = Some(certificate.validity().not_after);
+        FilterValues { texts: vec![id.to_owned(), subject, thumbprint], expiration }
+    }
 }
 
 /// Formats a name as .NET and Azure do.

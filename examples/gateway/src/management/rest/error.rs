@@ -139,7 +139,7 @@ impl IntoResponse for ApiError {
 }
 
 /// Capitalizes the first letter.
-fn capitalize(text: &str) -> String {
+pub(super) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(characters).collect()

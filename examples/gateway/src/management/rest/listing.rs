@@ -1,12 +1,10 @@
 //! Query parameters of lists, and links to their next pages.
 
 use http::uri::Authority;
-use serde_json::Value;
 
 use super::{
     ApiError,
-    filter::{Filter, FilterFields, FilterValues},
-    request::RequestContext,
+    filter::{Filter, FilterFields},
 };
 
 /// Default number of entries on a page.
@@ -62,28 +60,6 @@ impl ListQuery {
             only_failed: only_failed.unwrap_or(false),
             other_parameters,
         })
-    }
-
-    /// Builds the resources of this page from all ids and properties; counts those of all pages.
-    pub(super) fn page(
-        &self,
-        context: &RequestContext,
-        collection: &str,
-        fields: &FilterFields,
-        all: impl Iterator<Item = (String, Value)>,
-    ) -> (Vec<Value>, usize) {
-        let matches = |id: &String, properties: &Value| {
-            let text = |name: &&str| match *name {
-                "name" => id.clone(),
-                name => properties[name].as_str().unwrap_or_default().to_owned(),
-            };
-            let values = FilterValues { texts: fields.texts.iter().map(text).collect(), expiration: None };
-            self.filter.as_ref().is_none_or(|filter| filter.matches(&values))
-        };
-        let found: Vec<_> = all.filter(|(id, properties)| matches(id, properties)).collect();
-        let count = found.len();
-        let page = found.into_iter().skip(self.skip).take(self.top);
-        (page.map(|(id, properties)| context.resource(collection, &id, properties)).collect(), count)
     }
 
     /// Returns the link to the next page, if there is one. It is absolute, since some clients do not resolve it.

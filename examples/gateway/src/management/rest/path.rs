@@ -13,15 +13,20 @@ pub(super) struct ResourcePath {
     subscription: String,
     group: String,
     service: String,
-    /// Id of the resource or of the API that it belongs to; possibly empty.
-    id: Option<String>,
+    /// Kind and id of the resource, or of the API that it belongs to; possibly empty.
+    id: Option<(&'static str, String)>,
 }
+
+/// Route of a certificate.
+pub(super) const CERTIFICATE_ROUTE: &str =
+    "/subscriptions/-/resourcegroups/-/providers/microsoft.apimanagement/service/-/certificates/-";
 
 /// Maximum length of a name in characters, as in Azure.
 const MAX_NAME_LENGTH: usize = 90;
 
-/// The collection whose resource, `policy`, has no id.
-const POLICIES: &str = "policies";
+/// Collections, and the kind of resource in each.
+const COLLECTIONS: [(&str, &str); 3] =
+    [("certificates", "certificate"), ("apis", "API"), ("backends", "backend")];
 
 impl ResourcePath {
     /// Parses a path. It is split first, then each segment is decoded once: `%2F` is part of an id, and `%252F` is `%2F`
@@ -40,7 +45,10 @@ impl ResourcePath {
             }
         }
         let id = match rest {
-            [collection, id, ..] if !collection.eq_ignore_ascii_case(POLICIES) => Some(id.clone()),
+            [found, id, ..] => {
+                let known = COLLECTIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(found));
+                known.map(|(_, kind)| (*kind, id.clone()))
+            }
             _ => None,
         };
         let is_name = |at| matches!(at, 1 | 3 | 7) || (at == 9 && id.is_some());
@@ -67,39 +75,24 @@ impl ResourcePath {
         )
     }
 
-    /// Returns true for the path of a certificate.
-    pub(super) fn is_certificate(&self) -> bool {
-        self.route
-            == "/subscriptions/-/resourcegroups/-/providers/microsoft.apimanagement/service/-/certificates/-"
-    }
-
-    /// Returns the id; None without an id. `kind` is for messages.
-    pub(super) fn optional_id(&self, kind: &str) -> Result<Option<Id>, ApiError> {
-        self.id.as_deref().map(|id| read_id(id, kind)).transpose()
-    }
-
-    /// Returns the id.
-    pub(super) fn id(&self, kind: &str) -> Result<Id, ApiError> {
-        self.optional_id(kind)?.ok_or_else(unknown)
-    }
-
-    /// Returns the id of an API, with or without the only revision, 1; None without an id.
-    pub(super) fn optional_api_id(&self) -> Result<Option<Id>, ApiError> {
-        match self.id.as_deref().and_then(|id| id.split_once(";rev=")) {
-            None => self.optional_id("API"),
-            Some((id, "1")) => read_id(id, "API").map(Some),
-            Some(_) => Err(ApiError::not_found("Only revision 1 of an API is supported.")),
-        }
+    /// Returns the id, if there is one. The id of an API can have the suffix of its only revision, 1.
+    pub(super) fn id(&self) -> Result<Option<Id>, ApiError> {
+        let Some((kind, id)) = &self.id else { return Ok(None) };
+        let id = match id.split_once(";rev=") {
+            Some((id, "1")) if *kind == "API" => id,
+            Some(_) if *kind == "API" => {
+                return Err(ApiError::not_found("Only revision 1 of an API is supported."));
+            }
+            _ => id,
+        };
+        let invalid = |problem| ApiError::validation("id", format!("The id of the {kind} {problem}."));
+        id.parse().map(Some).map_err(invalid)
     }
 }
 
 /// The response to an unknown path.
 pub(super) fn unknown() -> ApiError {
     ApiError::not_found("The resource was not found.")
-}
-
-fn read_id(text: &str, kind: &str) -> Result<Id, ApiError> {
-    text.parse().map_err(|problem| ApiError::validation("id", format!("The id of the {kind} {problem}.")))
 }
 
 /// Decodes a segment. None if it is not UTF-8 or contains an invalid escape, which other parsers can read differently.
@@ -150,7 +143,7 @@ mod tests {
             ("/certificates/%4", Err(400)),
         ] {
             let parsed = ResourcePath::parse(&format!("{SERVICE}{path}"));
-            let parsed = parsed.map(|parsed| (parsed.route, parsed.id));
+            let parsed = parsed.map(|parsed| (parsed.route, parsed.id.map(|(_, id)| id)));
             let expected = expected.map(|(route, id)| (format!("{ROUTE}{route}"), id.map(str::to_owned)));
             assert_eq!(parsed.map_err(|error| error.status.as_u16()), expected, "{path}");
         }
@@ -161,22 +154,23 @@ mod tests {
 
     #[test]
     fn ids_are_validated() {
-        for (id, certificate, api) in [
-            ("orders", Ok(Some("orders")), Ok(Some("orders"))),
-            ("a%2Fb", Ok(Some("a/b")), Ok(Some("a/b"))),
-            ("", Err(400), Err(400)),
-            ("a%3Ab", Err(400), Err(400)),
-            ("%00", Err(400), Err(400)),
-            ("echo;rev=1", Ok(Some("echo;rev=1")), Ok(Some("echo"))),
-            ("echo;rev=2", Ok(Some("echo;rev=2")), Err(404)),
-            (";rev=1", Ok(Some(";rev=1")), Err(400)),
+        for (path, expected) in [
+            ("certificates/a%2Fb", Ok(Some("a/b"))),
+            ("certificates/echo;rev=2", Ok(Some("echo;rev=2"))),
+            ("certificates/a%3Ab", Err(400)),
+            ("certificates/%00", Err(400)),
+            ("certificates/", Err(400)),
+            ("apis/echo", Ok(Some("echo"))),
+            ("apis/echo;rev=1", Ok(Some("echo"))),
+            ("apis/echo;rev=2", Err(404)),
+            ("apis/;rev=1", Err(400)),
+            ("apis//policies/policy", Err(400)),
+            ("policies/policy", Ok(None)),
+            ("backends", Ok(None)),
         ] {
-            let path = ResourcePath::parse(&format!("{SERVICE}/apis/{id}")).unwrap();
-            let status = |error: ApiError| error.status.as_u16();
-            let found = path.optional_id("certificate").map_err(status);
-            assert_eq!(found.as_ref().map(Option::as_deref), certificate.as_ref().copied(), "{id}");
-            let found = path.optional_api_id().map_err(status);
-            assert_eq!(found.as_ref().map(Option::as_deref), api.as_ref().copied(), "{id}");
+            let id = ResourcePath::parse(&format!("{SERVICE}/{path}")).unwrap().id();
+            let id = id.as_ref().map(Option::as_deref).map_err(|error| error.status.as_u16());
+            assert_eq!(id, expected, "{path}");
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::Body,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -13,13 +12,10 @@ use super::{
     ApiError,
     apis::{self, ApiResource},
     body::{self, PropertyNames},
-    listing,
-    path::ResourcePath,
-    request::{ApiRequest, FromPath, RequestContext},
-    resource::Resource,
-    settings_item::SettingsItem,
+    request::ApiRequest,
+    resource::{Change, Resource, id},
 };
-use crate::store::{Api, ChangeError, Id, Item, ItemValue, Policy, Revision, Settings};
+use crate::store::{Api, ChangeError, Id, Item, Policy, Revision, Settings, Versioned};
 
 static NAMES: PropertyNames = PropertyNames { known: &["format", "value"], ignored: &["warnings"] };
 
@@ -40,109 +36,33 @@ pub(super) struct PolicyValue {
 
 impl PolicyResource {
     /// Checks that the API exists. Policies of the configuration file's routes are not accessible here.
-    fn check_api(&self, context: &RequestContext) -> Result<(), ApiError> {
-        match &self.0 {
-            Some(id) => ApiResource(id.clone()).lookup(context).map(drop),
-            None => Ok(()),
-        }
+    fn check_api(&self, request: &ApiRequest) -> Result<(), ApiError> {
+        self.0.as_ref().map_or(Ok(()), |id| ApiResource(id.clone()).find(request).map(drop))
     }
 
-    /// Returns the warnings about the effective policy of an API.
-    fn warnings(&self, context: &RequestContext) -> Vec<String> {
-        let routing = context.routing.load();
-        let route = self.0.as_ref().and_then(|id| routing.apis.routes.get(id));
-        let route = route.and_then(|(_, route)| route.as_ref());
-        let document = route.and_then(|route| route.policy.document());
-        document.map(Document::warnings).unwrap_or_default().iter().map(ToString::to_string).collect()
-    }
-
-    /// Returns the item with this policy, or without one.
-    fn with_policy(
-        &self,
-        settings: &Settings,
-        policy: Option<Policy>,
-    ) -> Result<Option<ItemValue>, ChangeError> {
+    /// Sets or removes the policy.
+    fn set(&self, settings: &mut Settings, policy: Option<Policy>, tag: Revision) -> Result<(), ChangeError> {
         match &self.0 {
-            None => Ok(policy.map(ItemValue::Policy)),
+            None => settings.policy = policy.map(|policy| Versioned::new(tag, policy)),
             Some(id) => {
-                let api = settings.apis.get(id).ok_or(ChangeError::Absent)?;
-                Ok(Some(ItemValue::Api(Api { policy, ..Api::clone(&api.value) })))
+                let api = settings.apis.get_mut(id).ok_or(ChangeError::Absent)?;
+                *api = Versioned::new(tag, Api { policy, ..Api::clone(&api.value) });
             }
         }
-    }
-}
-
-impl FromPath for PolicyResource {
-    fn from_path(path: &ResourcePath) -> Result<Self, ApiError> {
-        path.optional_api_id().map(Self)
+        Ok(())
     }
 }
 
 impl Resource for PolicyResource {
-    const KIND: &'static str = "policy";
     const NOUN: &'static str = "policy";
 
     type Input = (Format, String);
     type Value = PolicyValue;
 
-    fn id(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
+    fn new(api_id: Option<Id>) -> Option<Self> {
+        Some(Self(api_id))
     }
 
-    fn title(&self) -> String {
-        match &self.0 {
-            Some(id) => format!("the policy of the API '{id}'"),
-            None => "the global policy".to_owned(),
-        }
-    }
-
-    fn check_change(&self, context: &RequestContext, is_deletion: bool) -> Result<(), ApiError> {
-        self.0.as_ref().map_or(Ok(()), apis::check_is_not_file_route)?;
-        if is_deletion { Ok(()) } else { self.check_api(context) }
-    }
-
-    async fn read(body: Body, _: bool) -> Result<(Format, String), ApiError> {
-        read(body::properties(body, &NAMES, false).await?)
-    }
-
-    async fn find(&self, context: &RequestContext, query: Option<&str>) -> Result<PolicyValue, ApiError> {
-        self.check_api(context)?;
-        let found = self.value(&context.settings()).ok_or_else(|| {
-            ApiError::not_found(match &self.0 {
-                Some(id) => format!("The API '{id}' has no policy."),
-                None => "There is no global policy.".to_owned(),
-            })
-        })?;
-        Ok(PolicyValue { format: requested_format(query)?, ..found })
-    }
-
-    fn tag(value: &PolicyValue) -> Revision {
-        value.policy.tag
-    }
-
-    fn print(&self, context: &RequestContext, value: &PolicyValue) -> Result<JsonValue, ApiError> {
-        let PolicyValue { policy, format } = value;
-        let text = policy.format().convert(&policy.value, *format).map_err(|errors| {
-            let message =
-                format!("The policy cannot be converted to this format; request the other one: {errors}");
-            ApiError::validation("format", message)
-        })?;
-        let format = if *format == Format::Xml { "xml" } else { "rawxml" };
-        let mut properties = json!({ "format": format, "value": text });
-        let warnings = self.warnings(context);
-        if !warnings.is_empty() {
-            // Not in Azure's API.
-            properties["warnings"] = warnings.into();
-        }
-        let (path, kind) = match &self.0 {
-            Some(id) => (format!("/apis/{id}/policies/policy"), "apis/policies"),
-            None => ("/policies/policy".to_owned(), "policies"),
-        };
-        Ok(context.resource_at(&path, kind, "policy", properties))
-    }
-}
-
-impl SettingsItem for PolicyResource {
     fn item(&self) -> Item {
         self.0.clone().map_or(Item::Policy, Item::Api)
     }
@@ -155,34 +75,97 @@ impl SettingsItem for PolicyResource {
         Some(PolicyValue { format: policy.format(), policy })
     }
 
-    fn edit(
-        &self,
-        settings: &Settings,
-        (format, text): &(Format, String),
-        _: bool,
-        tag: Revision,
-    ) -> Result<ItemValue, ChangeError> {
-        let policy = Policy::new(*format, text.clone(), tag);
-        self.with_policy(settings, Some(policy))?.ok_or(ChangeError::Absent)
+    fn tag(value: &PolicyValue) -> Revision {
+        value.policy.tag
     }
 
-    fn without_value(&self, settings: &Settings) -> Result<Option<ItemValue>, ChangeError> {
-        self.with_policy(settings, None)
+    fn print(request: &ApiRequest, api_id: &str, value: &PolicyValue) -> Result<JsonValue, ApiError> {
+        let PolicyValue { policy, format } = value;
+        let text = policy.format().convert(&policy.value, *format).map_err(|errors| {
+            let message =
+                format!("The policy cannot be converted to this format; request the other one: {errors}");
+            ApiError::validation("format", message)
+        })?;
+        let format = if *format == Format::Xml { "xml" } else { "rawxml" };
+        let mut properties = json!({ "format": format, "value": text });
+        let warnings = warnings(request, api_id);
+        if !warnings.is_empty() {
+            // Not in Azure's API.
+            properties["warnings"] = warnings.into();
+        }
+        let (path, kind) = match api_id {
+            "" => ("/policies/policy".to_owned(), "policies"),
+            id => (format!("/apis/{id}/policies/policy"), "apis/policies"),
+        };
+        Ok(request.resource(&path, kind, "policy", properties))
+    }
+
+    async fn read(&self, _: &ApiRequest, body: &[u8], _: &Change) -> Result<(Format, String), ApiError> {
+        read(body::properties(body, &NAMES, false)?)
+    }
+
+    fn put(
+        &self,
+        _: &ApiRequest,
+        settings: &mut Settings,
+        (format, text): &(Format, String),
+        _: &Change,
+        tag: Revision,
+    ) -> Result<(), ChangeError> {
+        self.set(settings, Some(Policy::new(*format, text.clone(), tag)), tag)
+    }
+
+    fn remove(&self, settings: &mut Settings, tag: Revision) -> Result<(), ChangeError> {
+        self.set(settings, None, tag)
+    }
+
+    fn title(api_id: &str) -> String {
+        match api_id {
+            "" => "the global policy".to_owned(),
+            id => format!("the policy of the API '{id}'"),
+        }
+    }
+
+    /// Returns the policy in the requested format.
+    fn find(&self, request: &ApiRequest) -> Result<PolicyValue, ApiError> {
+        self.check_api(request)?;
+        let missing = || match &self.0 {
+            Some(id) => format!("The API '{id}' has no policy."),
+            None => "There is no global policy.".to_owned(),
+        };
+        let found = self.value(&request.settings());
+        let found = found.ok_or_else(|| ApiError::not_found(missing()))?;
+        let format = match request.parameter("format").as_deref() {
+            None | Some("xml") => Format::Xml,
+            Some("rawxml") => Format::RawXml,
+            Some(_) => return Err(ApiError::validation("format", "The format must be xml or rawxml.")),
+        };
+        Ok(PolicyValue { format, ..found })
+    }
+
+    fn check_change(&self, request: &ApiRequest, is_deletion: bool) -> Result<(), ApiError> {
+        self.0.as_ref().map_or(Ok(()), apis::check_is_not_file_route)?;
+        if is_deletion { Ok(()) } else { self.check_api(request) }
     }
 }
 
 /// Lists the only policy of an API or of all APIs.
-pub(super) async fn list(request: ApiRequest<PolicyResource>) -> Result<Response, ApiError> {
-    let ApiRequest { resource, context, head, .. } = request;
-    resource.check_api(&context)?;
-    let found = match resource.value(&context.settings()) {
-        Some(policy) => {
-            let value = PolicyValue { format: requested_format(head.uri.query())?, ..policy };
-            vec![resource.print(&context, &value)?]
-        }
+pub(super) async fn list(request: ApiRequest) -> Result<Response, ApiError> {
+    let resource = PolicyResource(request.id.clone());
+    resource.check_api(&request)?;
+    let found = match resource.value(&request.settings()) {
+        Some(_) => vec![PolicyResource::print(&request, id(&request), &resource.find(&request)?)?],
         None => Vec::new(),
     };
     Ok(Json(json!({ "count": found.len(), "value": found })).into_response())
+}
+
+/// Returns the warnings about the effective policy of an API.
+fn warnings(request: &ApiRequest, api_id: &str) -> Vec<String> {
+    let routing = request.routing.load();
+    let route = routing.apis.routes.get(api_id).and_then(|(_, route)| route.as_ref());
+    let document = route.and_then(|route| route.policy.document());
+    document.map(Document::warnings).unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 fn read(properties: PolicyProperties) -> Result<(Format, String), ApiError> {
@@ -225,13 +208,4 @@ fn check_is_not_raw(value: &str) -> Result<(), ApiError> {
         first.unwrap_or_default()
     );
     Err(ApiError::validation("format", message))
-}
-
-/// Returns the requested format of the document.
-fn requested_format(query: Option<&str>) -> Result<Format, ApiError> {
-    match listing::parameter(query, "format").as_deref() {
-        None | Some("xml") => Ok(Format::Xml),
-        Some("rawxml") => Ok(Format::RawXml),
-        Some(_) => Err(ApiError::validation("format", "The format must be xml or rawxml.")),
-    }
 }

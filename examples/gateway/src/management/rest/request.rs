@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::{
     Json,
-    body::Body,
-    extract::{FromRequest, Request},
+    extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
 use http::{Method, Uri, request::Parts, uri::Authority};
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     management::Effective,
     serve::RoutingSnapshot,
-    store::{CurrentStore, Settings, StoreHandle},
+    store::{CurrentStore, Id, Settings, StoreHandle},
 };
 
 /// The target of a request, before its path was normalized.
@@ -33,88 +32,65 @@ pub(super) struct Target {
 }
 
 /// A request for a resource.
-pub(super) struct ApiRequest<P> {
-    pub(super) resource: P,
-    pub(super) context: RequestContext,
+pub(super) struct ApiRequest {
+    /// Id of the resource, or of the API that it belongs to; None for a collection and the global policy.
+    pub(super) id: Option<Id>,
     pub(super) head: Parts,
-    pub(super) body: Body,
-}
-
-/// Context of a request.
-pub(super) struct RequestContext {
     pub(super) store: Arc<StoreHandle>,
     pub(super) effective: Effective,
     pub(super) routing: Arc<ArcSwap<RoutingSnapshot>>,
     published: Arc<CurrentStore>,
     service_path: String,
     authority: Authority,
+    /// Kept until the change completes, even if the client disconnects.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Identification of a resource by its path.
-pub(super) trait FromPath: Sized + Send {
-    fn from_path(path: &ResourcePath) -> Result<Self, ApiError>;
-}
-
-/// A collection.
-impl FromPath for () {
-    fn from_path(_: &ResourcePath) -> Result<Self, ApiError> {
-        Ok(())
-    }
-}
-
-impl<P: FromPath> FromRequest<ManagementApi> for ApiRequest<P> {
+impl FromRequestParts<ManagementApi> for ApiRequest {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, api: &ManagementApi) -> Result<Self, ApiError> {
-        let (mut head, body) = request.into_parts();
+    async fn from_request_parts(head: &mut Parts, api: &ManagementApi) -> Result<Self, ApiError> {
+        let mut head = head.clone();
         let Target { path, authority, uri } = head.extensions.remove().ok_or_else(path::unknown)?;
         head.uri = uri;
-        let resource = P::from_path(&path)?;
+        let id = path.id()?;
         listing::check_api_version(head.uri.query())?;
         let (store, effective) = api.store.clone().ok_or_else(|| {
             ApiError::not_found("The gateway has no store. Add [store] to its configuration and restart it.")
         })?;
-        // Kept until the change completes, even if the client disconnects. The semaphore is never closed.
+        // The semaphore is never closed.
         let permit = match head.method {
             Method::PUT | Method::PATCH => api.change_permits.clone().acquire_owned().await.ok(),
             _ => None,
         };
-        let context = RequestContext {
-            store,
-            effective,
-            routing: api.routing.clone(),
-            published: api.published.clone(),
-            service_path: path.service_path(),
-            authority,
-            _permit: permit,
-        };
-        Ok(Self { resource, context, head, body })
+        let (routing, published) = (api.routing.clone(), api.published.clone());
+        let service_path = path.service_path();
+        Ok(Self { id, head, store, effective, routing, published, service_path, authority, _permit: permit })
     }
 }
 
-impl RequestContext {
+impl ApiRequest {
+    /// Returns a parameter of the query.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        listing::parameter(self.head.uri.query(), name)
+    }
+
     /// Returns the settings that requests see.
     pub(super) fn settings(&self) -> Arc<Settings> {
         self.published.settings()
     }
 
     /// Builds the response with a page of a list.
-    pub(super) fn page(&self, path: &str, query: &ListQuery, value: Vec<Value>, count: usize) -> Response {
+    pub(super) fn page(&self, query: &ListQuery, value: Vec<Value>, count: usize) -> Response {
         let mut body = json!({ "value": value, "count": count });
-        if let Some(next) = query.next_link(count, &self.authority, path) {
+        if let Some(next) = query.next_link(count, &self.authority, self.head.uri.path()) {
             body["nextLink"] = next.into();
         }
         Json(body).into_response()
     }
 
-    /// Builds a resource of a collection of the service.
-    pub(super) fn resource(&self, collection: &str, id: &str, properties: Value) -> Value {
-        self.resource_at(&format!("/{collection}/{id}"), collection, id, properties)
-    }
-
     /// Builds a resource; `path` and `kind` are relative to those of the service.
-    pub(super) fn resource_at(&self, path: &str, kind: &str, name: &str, properties: Value) -> Value {
+    pub(super) fn resource(&self, path: &str, kind: &str, name: &str, properties: Value) -> Value {
         json!({
             "id": format!("{}{path}", self.service_path),
             "type": format!("Microsoft.ApiManagement/service/{kind}"),

@@ -11,51 +11,79 @@ use serde_json::Value;
 use super::{
     ApiError,
     audit::Audit,
+    body,
+    error::capitalize,
     etag,
-    filter::FilterFields,
+    filter::{FilterFields, FilterValues},
     listing::ListQuery,
-    request::{ApiRequest, FromPath, RequestContext},
+    path,
+    request::ApiRequest,
 };
-use crate::store::{CertificateEntry, ChangeError, Precondition, Revision, Stored};
+use crate::store::{CertificateEntry, ChangeError, Id, Item, Precondition, Revision, Settings};
 
 /// A kind of resource. A value identifies one resource.
-pub(super) trait Resource: FromPath + Sync + 'static {
-    /// Kind in the audit log.
-    const KIND: &'static str;
-    /// Name in the message about a missing If-Match.
+pub(super) trait Resource: Sized + Send + Sync + 'static {
+    /// Name in messages and, in lower case, in the audit log.
     const NOUN: &'static str;
     /// Status of a completed deletion.
     const DELETED: StatusCode = StatusCode::OK;
 
     /// Validated properties of a request.
-    type Input: Send + Sync + 'static;
+    type Input: Send + Sync;
     /// A stored value.
-    type Value: Send + 'static;
+    type Value: Send + Sync;
 
-    /// Returns the id in the audit log.
-    fn id(&self) -> &str;
+    /// Identifies the resource by the id in its path.
+    fn new(id: Option<Id>) -> Option<Self>;
 
-    /// Returns the name in messages, such as `the API 'orders'`.
-    fn title(&self) -> String;
+    /// Returns the item of the store that contains the value.
+    fn item(&self) -> Item;
 
-    /// Checks that the resource can be changed through this API.
-    fn check_change(&self, context: &RequestContext, is_deletion: bool) -> Result<(), ApiError>;
-
-    /// Reads the properties of a complete resource, or, if not `is_whole`, those to update.
-    fn read(body: Body, is_whole: bool) -> impl Future<Output = Result<Self::Input, ApiError>> + Send;
-
-    /// Returns the current value; `query` is that of the request.
-    fn find(
-        &self,
-        context: &RequestContext,
-        query: Option<&str>,
-    ) -> impl Future<Output = Result<Self::Value, ApiError>> + Send;
+    /// Returns the value in these settings.
+    fn value(&self, settings: &Settings) -> Option<Self::Value>;
 
     /// Returns the revision that the ETag contains.
     fn tag(value: &Self::Value) -> Revision;
 
     /// Builds the resource.
-    fn print(&self, context: &RequestContext, value: &Self::Value) -> Result<Value, ApiError>;
+    fn print(request: &ApiRequest, id: &str, value: &Self::Value) -> Result<Value, ApiError>;
+
+    /// Reads and validates the properties in a body.
+    fn read(
+        &self,
+        request: &ApiRequest,
+        body: &[u8],
+        change: &Change,
+    ) -> impl Future<Output = Result<Self::Input, ApiError>> + Send;
+
+    /// Sets the value. A partial update is based on the current value.
+    fn put(
+        &self,
+        request: &ApiRequest,
+        settings: &mut Settings,
+        input: &Self::Input,
+        change: &Change,
+        tag: Revision,
+    ) -> Result<(), ChangeError>;
+
+    /// Removes the value.
+    fn remove(&self, settings: &mut Settings, tag: Revision) -> Result<(), ChangeError>;
+
+    /// Returns the name in messages about rejected changes.
+    fn title(id: &str) -> String {
+        format!("the {} '{id}'", capitalize(Self::NOUN))
+    }
+
+    /// Returns the current value for a read.
+    fn find(&self, request: &ApiRequest) -> Result<Self::Value, ApiError> {
+        let missing = || format!("The {} '{}' was not found.", Self::NOUN, id(request));
+        self.value(&request.settings()).ok_or_else(|| ApiError::not_found(missing()))
+    }
+
+    /// Checks that the resource can be changed through this API.
+    fn check_change(&self, _: &ApiRequest, _is_deletion: bool) -> Result<(), ApiError> {
+        Ok(())
+    }
 
     /// Returns the certificate in the audit log.
     fn certificate(_: &Self::Value) -> Option<&CertificateEntry> {
@@ -66,103 +94,122 @@ pub(super) trait Resource: FromPath + Sync + 'static {
     fn warn(&self, _: &Self::Value) {}
 }
 
-/// A resource in the store.
-pub(super) trait Storage: Resource {
-    /// Creates or replaces the value, or, if not `is_whole`, updates it. Returns it, and true if it was created.
-    fn put(
-        &self,
-        context: &RequestContext,
-        input: Self::Input,
-        condition: &Precondition,
-        is_whole: bool,
-    ) -> impl Future<Output = Result<Stored<(Self::Value, bool)>, ChangeError>> + Send;
-
-    /// Removes the value and returns it.
-    fn delete(
-        &self,
-        context: &RequestContext,
-        condition: &Precondition,
-    ) -> impl Future<Output = Result<Stored<Option<Self::Value>>, ChangeError>> + Send;
+/// A requested change: complete, or a partial update.
+pub(super) struct Change {
+    pub(super) condition: Precondition,
+    pub(super) is_whole: bool,
 }
 
-/// A resource of a collection with filters and pages.
+/// A kind of resource that is listed with filters and pages.
 pub(super) trait Collection: Resource {
     const FIELDS: &'static FilterFields;
 
-    /// Returns the resources of a page, and the number of those on all pages.
-    fn page(
-        context: &RequestContext,
-        query: &ListQuery,
-    ) -> impl Future<Output = Result<(Vec<Value>, usize), ApiError>> + Send;
+    /// Returns all values with their ids.
+    fn all(request: &ApiRequest, query: &ListQuery) -> Vec<(String, Self::Value)>;
+
+    /// Returns the values of the fields.
+    fn filter_values(id: &str, value: &Self::Value) -> FilterValues;
 }
 
-pub(super) async fn list<R: Collection>(request: ApiRequest<()>) -> Result<Response, ApiError> {
-    let ApiRequest { context, head, .. } = request;
-    let query = ListQuery::parse(head.uri.query(), R::FIELDS)?;
-    let (value, count) = R::page(&context, &query).await?;
-    Ok(context.page(head.uri.path(), &query, value, count))
+pub(super) async fn list<R: Collection>(request: ApiRequest) -> Result<Response, ApiError> {
+    let query = ListQuery::parse(request.head.uri.query(), R::FIELDS)?;
+    let mut found = R::all(&request, &query);
+    if let Some(filter) = &query.filter {
+        found.retain(|(id, value)| filter.matches(&R::filter_values(id, value)));
+    }
+    let page = found.iter().skip(query.skip).take(query.top);
+    let page = page.map(|(id, value)| R::print(&request, id, value)).collect::<Result<_, _>>()?;
+    Ok(request.page(&query, page, found.len()))
 }
 
-pub(super) async fn get<R: Resource>(request: ApiRequest<R>) -> Result<Response, ApiError> {
-    let ApiRequest { resource, context, head, .. } = request;
-    let value = resource.find(&context, head.uri.query()).await?;
-    respond(StatusCode::OK, &resource, &context, &value)
+pub(super) async fn get<R: Resource>(request: ApiRequest) -> Result<Response, ApiError> {
+    let value = resource::<R>(&request)?.find(&request)?;
+    respond::<R>(StatusCode::OK, &request, &value)
 }
 
-pub(super) async fn put<R: Storage>(request: ApiRequest<R>) -> Result<Response, ApiError> {
+pub(super) async fn put<R: Resource>(request: ApiRequest, body: Body) -> Result<Response, ApiError> {
     let condition = etag::precondition_of_put(&request.head.headers)?;
-    change(request, "put", condition, true).await
+    change::<R>(request, body, "put", Change { condition, is_whole: true }).await
 }
 
-pub(super) async fn patch<R: Storage>(request: ApiRequest<R>) -> Result<Response, ApiError> {
+pub(super) async fn patch<R: Resource>(request: ApiRequest, body: Body) -> Result<Response, ApiError> {
     let condition = etag::required_if_match(&request.head.headers, R::NOUN)?;
-    change(request, "patch", condition, false).await
+    change::<R>(request, body, "patch", Change { condition, is_whole: false }).await
 }
 
-async fn change<R: Storage>(
-    request: ApiRequest<R>,
+async fn change<R: Resource>(
+    request: ApiRequest,
+    body: Body,
     action: &'static str,
-    condition: Precondition,
-    is_whole: bool,
+    change: Change,
 ) -> Result<Response, ApiError> {
-    let ApiRequest { resource, context, head, body } = request;
-    let audit = Audit::new(action, R::KIND, &head, resource.id());
-    let input = match resource.check_change(&context, false) {
-        Ok(()) => R::read(body, is_whole).await,
+    let resource: R = resource(&request)?;
+    let audit = Audit::new(action, R::NOUN, &request.head, id(&request));
+    let body = match resource.check_change(&request, false) {
+        Ok(()) => body::receive(body).await,
         Err(error) => Err(error),
     };
-    let input = input.inspect_err(|error| audit.rejected(error))?;
+    let body = body.inspect_err(|error| audit.rejected(error))?;
     complete(async move {
         // Checked again: the configuration can change while the body is received.
-        resource.check_change(&context, false).inspect_err(|error| audit.rejected(error))?;
-        let put = resource.put(&context, input, &condition, is_whole);
-        let changed = context.effective.complete(put).await;
-        let (value, is_new) = changed.map_err(|error| audit.store_error(error, &resource.title()))?;
-        let (status, outcome) =
-            if is_new { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "replaced") };
+        resource.check_change(&request, false).inspect_err(|error| audit.rejected(error))?;
+        let input = resource.read(&request, &body, &change).await;
+        let input = input.inspect_err(|error| audit.rejected(error))?;
+        let edit = |settings: &mut Settings, tag| {
+            let current = resource.value(settings).as_ref().map(R::tag);
+            if !change.is_whole && current.is_none() {
+                return Err(ChangeError::Absent);
+            }
+            change.condition.check(current)?;
+            resource.put(&request, settings, &input, &change, tag)
+        };
+        let stored = request.store.change(resource.item(), edit);
+        let changed = request.effective.complete(stored).await;
+        let changed = changed.map_err(|error| audit.store_error(error, &R::title(id(&request))))?;
+        let value = resource.value(&changed.after).ok_or_else(path::unknown)?;
+        let (status, outcome) = match resource.value(&changed.before) {
+            Some(_) => (StatusCode::OK, "replaced"),
+            None => (StatusCode::CREATED, "created"),
+        };
         audit.done(outcome, Some(R::tag(&value)), R::certificate(&value));
         resource.warn(&value);
-        respond(status, &resource, &context, &value)
+        respond::<R>(status, &request, &value)
     })
     .await
 }
 
-pub(super) async fn delete<R: Storage>(request: ApiRequest<R>) -> Result<Response, ApiError> {
-    let ApiRequest { resource, context, head, .. } = request;
-    let condition = etag::required_if_match(&head.headers, R::NOUN)?;
-    let audit = Audit::new("delete", R::KIND, &head, resource.id());
-    resource.check_change(&context, true).inspect_err(|error| audit.rejected(error))?;
+pub(super) async fn delete<R: Resource>(request: ApiRequest) -> Result<Response, ApiError> {
+    let resource: R = resource(&request)?;
+    let condition = etag::required_if_match(&request.head.headers, R::NOUN)?;
+    let audit = Audit::new("delete", R::NOUN, &request.head, id(&request));
+    resource.check_change(&request, true).inspect_err(|error| audit.rejected(error))?;
     complete(async move {
-        match context.effective.complete(resource.delete(&context, &condition)).await {
-            Ok(value) => {
-                audit.done("deleted", None, value.as_ref().and_then(R::certificate));
+        let edit = |settings: &mut Settings, tag| {
+            let current = resource.value(settings).ok_or(ChangeError::Absent)?;
+            condition.check(Some(R::tag(&current)))?;
+            resource.remove(settings, tag)
+        };
+        let stored = request.store.change(resource.item(), edit);
+        match request.effective.complete(stored).await {
+            Ok(changed) => {
+                let removed = resource.value(&changed.before);
+                audit.done("deleted", None, removed.as_ref().and_then(R::certificate));
                 Ok(R::DELETED.into_response())
             }
             Err(ChangeError::Absent) => Ok(StatusCode::NO_CONTENT.into_response()),
-            Err(error) => Err(audit.store_error(error, &resource.title())),
+            Err(error) => Err(audit.store_error(error, &R::title(id(&request)))),
         }
     })
     .await
+}
+
+fn resource<R: Resource>(request: &ApiRequest) -> Result<R, ApiError> {
+    R::new(request.id.clone()).ok_or_else(path::unknown)
+}
+
+/// Returns the id of the addressed resource; empty for the global policy.
+pub(super) fn id(request: &ApiRequest) -> &str {
+    request.id.as_deref().unwrap_or_default()
 }
 
 /// Completes a change and logs it, even if the client disconnects.
@@ -178,10 +225,9 @@ async fn complete(
 /// Builds the response with a resource and its ETag.
 fn respond<R: Resource>(
     status: StatusCode,
-    resource: &R,
-    context: &RequestContext,
+    request: &ApiRequest,
     value: &R::Value,
 ) -> Result<Response, ApiError> {
     let tag = [(header::ETAG, etag::from_revision(R::tag(value)))];
-    Ok((status, tag, Json(resource.print(context, value)?)).into_response())
+    Ok((status, tag, Json(R::print(request, id(request), value)?)).into_response())
 }

@@ -38,17 +38,16 @@ async fn writer() {
         let id = id(turn % IDS);
         // Most changes replace an entry, one in seven removes it.
         if turn % 7 == 6 {
-            let deleted = handle.delete_certificate(&id, &Precondition::Present).await.unwrap();
-            published(deleted, &mut snapshots).await;
+            change(&handle, &mut snapshots, &id, None, &Precondition::Present).await;
             println!("deleted {id}");
             continue;
         }
-        let exists = handle.certificate(&id).await.unwrap().is_some();
+        let exists = snapshots.borrow().settings.certificates.contains_key(&id);
         let condition = if exists { Precondition::Present } else { Precondition::Absent };
         let (pfx, _) = &uploads[turn / IDS % 2];
-        let put = handle.put_certificate(&id, upload(pfx, "secret"), &condition).await.unwrap();
-        let (entry, _) = published(put, &mut snapshots).await;
-        println!("put {} {id}", entry.revision);
+        let upload = Some(upload(pfx, "secret"));
+        let revision = change(&handle, &mut snapshots, &id, upload, &condition).await;
+        println!("put {revision} {id}");
     }
 }
 
@@ -110,18 +109,17 @@ async fn killed_gateway_leaves_each_entry_either_old_or_new() {
             reported.insert(id.to_owned(), revision);
         }
         let OpenStore { handle, publisher, .. } = open_in(folder).await.unwrap();
-        let page = handle.certificates(|_| true, 0, usize::MAX).await.unwrap();
-        assert_eq!(page.entries.len(), page.count);
-        let usable = publisher.subscribe().borrow().expiries().len();
-        assert_eq!(usable, page.count, "kill {kill}: all private keys can be opened");
-        for entry in &page.entries {
+        let snapshot = publisher.subscribe().borrow().clone();
+        let entries: Vec<_> = snapshot.settings.certificates.values().map(|entry| &*entry.value).collect();
+        assert_eq!(snapshot.expiries().len(), entries.len(), "kill {kill}: all private keys can be opened");
+        for entry in &entries {
             let der = entry.certificate.der();
             let is_known = test_certificates.iter().any(|certificate| certificate.certificate == der);
             assert!(is_known, "kill {kill}: {entry:?}");
         }
         let mut differences = 0;
         for (id, revision) in &reported {
-            let found = page.entries.iter().find(|entry| *entry.id == **id).map(|entry| entry.revision);
+            let found = entries.iter().find(|entry| *entry.id == **id).map(|entry| entry.revision);
             if found != *revision {
                 differences += 1;
                 assert!(
@@ -131,7 +129,7 @@ async fn killed_gateway_leaves_each_entry_either_old_or_new() {
             }
         }
         assert!(differences <= 1, "kill {kill}: reported changes are lost");
-        let newest = page.entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
+        let newest = entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
         assert!(newest >= last_revision || reported.values().any(Option::is_none), "kill {kill}");
         last_revision = newest;
         drop((handle, publisher));

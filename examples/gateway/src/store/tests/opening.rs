@@ -16,13 +16,12 @@ async fn reopened_store_keeps_entries_and_needs_its_key() {
         let mut snapshots = publisher.subscribe();
         assert_eq!(notices.len(), 1, "{notices:?}");
         let following = tokio::spawn(async move { publisher.run().await });
-        let pfx = upload(&certificate.pfx, "secret");
-        let put = handle.put_certificate(&id, pfx, &Precondition::Absent).await.unwrap();
-        let put = published(put, &mut snapshots).await;
-        assert!(put.1 && put.0.purpose == EntryPurpose::Identity);
-        let der = upload(&certificate.certificate, "");
-        let put = handle.put_certificate(&caller, der, &Precondition::Absent).await.unwrap();
-        published(put, &mut snapshots).await;
+        for (id, data, password) in
+            [(&id, &certificate.pfx, "secret"), (&caller, &certificate.certificate, "")]
+        {
+            let upload = Some(upload(data, password));
+            change(&handle, &mut snapshots, id, upload, &Precondition::Absent).await;
+        }
         assert_eq!(snapshots.borrow().expiries().len(), 1);
         following.abort();
         let _ = following.await;
@@ -44,10 +43,15 @@ async fn reopened_store_keeps_entries_and_needs_its_key() {
         fs::write(folder.join("store.key"), &key).unwrap();
     }
     // Failed attempts do not change the store.
-    let OpenStore { handle, publisher, .. } = open_in(folder).await.unwrap();
-    assert_eq!(publisher.subscribe().borrow().expiries().len(), 1);
-    assert_eq!(handle.certificate(&id).await.unwrap().unwrap().certificate.der(), certificate.certificate);
-    assert_eq!(handle.certificate(&caller).await.unwrap().unwrap().purpose, EntryPurpose::Caller);
+    let OpenStore { handle: _handle, publisher, .. } = open_in(folder).await.unwrap();
+    let snapshot = publisher.subscribe().borrow().clone();
+    assert_eq!(snapshot.expiries().len(), 1);
+    let [caller, orders] = [&caller, &id].map(|id| &snapshot.settings.certificates[id].value);
+    assert_eq!(
+        (orders.purpose, orders.certificate.der()),
+        (EntryPurpose::Identity, &*certificate.certificate)
+    );
+    assert_eq!(caller.purpose, EntryPurpose::Caller);
     let error = open_in(folder).await.err().unwrap().to_string();
     assert!(error.contains("is in use by another process"), "{error}");
 }
