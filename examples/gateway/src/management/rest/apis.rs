@@ -11,11 +11,11 @@ use super::{
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
     request::ApiRequest,
-    resource::{Change, Collection, Resource},
+    resource::{Change, Collection, Edited, Resource},
 };
 use crate::{
     serve::Route,
-    store::{Api, ChangeError, Id, Item, Revision, Settings, Versioned},
+    store::{Api, Id, Item, Revision, Settings, Versioned},
 };
 
 /// Prefix of the ids of the configuration file's routes.
@@ -58,25 +58,18 @@ impl Resource for ApiResource {
         Ok(request.resource(&format!("/apis/{id}"), "apis", id, api.properties.clone()))
     }
 
-    async fn read(&self, _: &ApiRequest, body: &[u8], change: &Change) -> Result<ApiInput, ApiError> {
+    async fn read(&self, change: &Change, body: &[u8]) -> Result<ApiInput, ApiError> {
         ApiInput::read(body, change.is_whole)
     }
 
-    fn put(
-        &self,
-        _: &ApiRequest,
-        settings: &mut Settings,
-        input: &ApiInput,
-        change: &Change,
-        tag: Revision,
-    ) -> Result<(), ChangeError> {
+    fn put(&self, change: &Change, input: &ApiInput, settings: &mut Settings, tag: Revision) -> Edited {
         let current = settings.apis.get(&self.0).map(|stored| &*stored.value);
         let api = input.apply(&self.0, current, change.is_whole, tag);
         settings.apis.insert(self.0.clone(), Versioned::new(tag, api));
         Ok(())
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> Result<(), ChangeError> {
+    fn remove(&self, settings: &mut Settings, _: Revision) -> Edited {
         settings.apis.remove(&self.0);
         Ok(())
     }

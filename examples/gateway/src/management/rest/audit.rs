@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use tower_mtls::{admitted, policy::Verification, remote_addr, verification};
-use tracing::field::display;
 
 use super::ApiError;
 use crate::store::{CertificateEntry, ChangeError};
@@ -38,26 +37,7 @@ impl Audit {
         revision: Option<u64>,
         certificate: Option<&CertificateEntry>,
     ) {
-        let Self { action, kind, id, by, verified, remote } = self;
-        let remote = remote.map(display);
-        let purpose = certificate.map(|entry| entry.purpose.as_str());
-        let thumbprint = certificate.map(|entry| display(entry.certificate.sha256_thumbprint()));
-        // As in the API and in policy documents.
-        let thumbprint_sha1 = certificate.map(|entry| display(entry.certificate.sha1_thumbprint()));
-        tracing::info!(
-            action,
-            kind,
-            outcome,
-            id,
-            purpose,
-            thumbprint,
-            thumbprint_sha1,
-            revision,
-            by,
-            verified,
-            remote,
-            "management"
-        );
+        self.log(outcome, revision, certificate, None);
     }
 
     /// Logs a change that the store rejected, and returns the response to it.
@@ -69,19 +49,32 @@ impl Audit {
 
     /// Logs a rejected change.
     pub(super) fn rejected(&self, error: &ApiError) {
+        self.log("refused", None, None, Some(error));
+    }
+
+    fn log(
+        &self,
+        outcome: &'static str,
+        revision: Option<u64>,
+        certificate: Option<&CertificateEntry>,
+        error: Option<&ApiError>,
+    ) {
         let Self { action, kind, id, by, verified, remote } = self;
-        let remote = remote.map(display);
-        let (code, status) = (error.code(), error.status.as_u16());
         tracing::info!(
             action,
             kind,
-            outcome = "refused",
+            outcome,
             id,
-            code,
-            status,
+            purpose = certificate.map(|entry| entry.purpose.as_str()),
+            thumbprint = certificate.map(|entry| display(entry.certificate.sha256_thumbprint())),
+            // As in the API and in policy documents.
+            thumbprint_sha1 = certificate.map(|entry| display(entry.certificate.sha1_thumbprint())),
+            revision,
+            code = error.map(ApiError::code),
+            status = error.map(|error| error.status.as_u16()),
             by,
             verified,
-            remote,
+            remote = remote.map(display),
             "management"
         );
     }

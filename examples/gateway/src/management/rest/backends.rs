@@ -13,9 +13,9 @@ use super::{
     listing::ListQuery,
     path::{CERTIFICATE_ROUTE, ResourcePath},
     request::ApiRequest,
-    resource::{Change, Collection, Resource},
+    resource::{Change, Collection, Edited, Resource},
 };
-use crate::store::{Backend, ChangeError, Credential, Id, Item, Revision, Settings, Versioned};
+use crate::store::{Backend, Credential, Id, Item, Revision, Settings, Versioned};
 
 static NAMES: PropertyNames = PropertyNames {
     known: &[
@@ -41,10 +41,10 @@ static NAMES: PropertyNames = PropertyNames {
     ignored: &["resourceId"],
 };
 
-/// Properties of a backend in a request. Properties without effect are rejected.
+/// Properties of a backend in a request; None: not in the request. Properties without effect are rejected.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct BackendProperties {
+pub(super) struct BackendInput {
     url: Option<String>,
     protocol: Option<String>,
     title: Option<String>,
@@ -106,25 +106,18 @@ impl Resource for BackendResource {
         Ok(request.resource(&format!("/backends/{id}"), "backends", id, properties(backend)))
     }
 
-    async fn read(&self, _: &ApiRequest, body: &[u8], change: &Change) -> Result<BackendInput, ApiError> {
-        BackendInput::read(body::properties(body, &NAMES, !change.is_whole)?, change.is_whole)
+    async fn read(&self, change: &Change, body: &[u8]) -> Result<BackendInput, ApiError> {
+        BackendInput::read(body, change.is_whole)
     }
 
-    fn put(
-        &self,
-        _: &ApiRequest,
-        settings: &mut Settings,
-        input: &BackendInput,
-        change: &Change,
-        tag: Revision,
-    ) -> Result<(), ChangeError> {
+    fn put(&self, change: &Change, input: &BackendInput, settings: &mut Settings, tag: Revision) -> Edited {
         let base = self.value(settings).filter(|_| !change.is_whole);
         let backend = input.apply(base.as_deref(), tag);
         settings.backends.insert(self.0.clone(), Versioned::new(tag, backend));
         Ok(())
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> Result<(), ChangeError> {
+    fn remove(&self, settings: &mut Settings, _: Revision) -> Edited {
         settings.backends.remove(&self.0);
         Ok(())
     }
@@ -173,21 +166,11 @@ fn properties(backend: &Backend) -> Json {
     properties
 }
 
-/// Validated properties of a backend; None: not in the request.
-#[derive(Clone)]
-pub(super) struct BackendInput {
-    url: Option<String>,
-    title: Option<String>,
-    description: Option<String>,
-    validates_chain: Option<bool>,
-    validates_name: Option<bool>,
-    credential: Option<Option<Credential>>,
-}
-
 impl BackendInput {
-    fn read(properties: BackendProperties, is_whole: bool) -> Result<Self, ApiError> {
+    fn read(body: &[u8], is_whole: bool) -> Result<Self, ApiError> {
+        let input: Self = body::properties(body, &NAMES, !is_whole)?;
         let mut details = Vec::new();
-        if is_whole && properties.url.is_none() {
+        if is_whole && input.url.is_none() {
             details.push(("url", "url is missing.".to_owned()));
         }
         let is_set = |value: &Option<Json>| {
@@ -198,73 +181,58 @@ impl BackendInput {
             })
         };
         for (name, value) in [
-            ("proxy", &properties.proxy),
-            ("circuitBreaker", &properties.circuit_breaker),
-            ("pool", &properties.pool),
-            ("properties", &properties.properties),
+            ("proxy", &input.proxy),
+            ("circuitBreaker", &input.circuit_breaker),
+            ("pool", &input.pool),
+            ("properties", &input.properties),
         ] {
             if is_set(value) {
                 details.push((name, format!("{name} is not supported; remove it.")));
             }
         }
-        if properties.r#type.as_deref().is_some_and(|kind| kind != "Single") {
+        if input.r#type.as_deref().is_some_and(|kind| kind != "Single") {
             details.push(("type", "Only the backend type Single is supported.".to_owned()));
         }
-        if properties.protocol.as_deref().is_some_and(|protocol| protocol != "http") {
+        if input.protocol.as_deref().is_some_and(|protocol| protocol != "http") {
             details.push(("protocol", "The protocol must be http, which includes https.".to_owned()));
         }
         let texts = [
-            ("url", &properties.url, 2000),
-            ("title", &properties.title, 300),
-            ("description", &properties.description, 2000),
+            ("url", &input.url, 2000),
+            ("title", &input.title, 300),
+            ("description", &input.description, 2000),
         ];
         body::check_lengths(&texts, &mut details);
-        let credential = properties.credentials.map(|credentials| {
+        if let Some(credentials) = &input.credentials {
             let others = [&credentials.query, &credentials.header, &credentials.authorization];
             if others.into_iter().any(is_set) {
                 let problem = "Only certificateIds and certificate are supported in credentials; set headers in a \
                                policy.";
                 details.push(("credentials", problem.to_owned()));
             }
-            credential(&credentials).unwrap_or_else(|problem| {
+            if let Err(problem) = credential(credentials) {
                 details.push(("credentials", problem));
-                None
-            })
-        });
-        if !details.is_empty() {
-            return Err(ApiError::invalid(details));
+            }
         }
-        let tls = properties.tls;
-        Ok(Self {
-            url: properties.url,
-            title: properties.title,
-            description: properties.description,
-            validates_chain: tls.as_ref().and_then(|tls| tls.validate_certificate_chain),
-            validates_name: tls.as_ref().and_then(|tls| tls.validate_certificate_name),
-            credential,
-        })
+        if details.is_empty() { Ok(input) } else { Err(ApiError::invalid(details)) }
     }
 
     /// Builds the backend; values that are not in the request are those of `base`.
     fn apply(&self, base: Option<&Backend>, tag: Revision) -> Backend {
-        let new = || Backend {
-            url: String::new(),
-            title: None,
-            description: None,
-            validates_chain: true,
-            validates_name: true,
-            credential: None,
-            tag,
-        };
-        let base = base.cloned().unwrap_or_else(new);
-        let Self { url, title, description, validates_chain, validates_name, credential } = self.clone();
+        let or_base = |new: &Option<String>, base: Option<&String>| new.clone().or_else(|| base.cloned());
+        let tls = self.tls.as_ref();
+        let chain = tls.and_then(|tls| tls.validate_certificate_chain);
+        let name = tls.and_then(|tls| tls.validate_certificate_name);
         Backend {
-            url: url.unwrap_or(base.url),
-            title: title.or(base.title),
-            description: description.or(base.description),
-            validates_chain: validates_chain.unwrap_or(base.validates_chain),
-            validates_name: validates_name.unwrap_or(base.validates_name),
-            credential: credential.unwrap_or(base.credential),
+            url: or_base(&self.url, base.map(|base| &base.url)).unwrap_or_default(),
+            title: or_base(&self.title, base.and_then(|base| base.title.as_ref())),
+            description: or_base(&self.description, base.and_then(|base| base.description.as_ref())),
+            validates_chain: chain.or(base.map(|base| base.validates_chain)).unwrap_or(true),
+            validates_name: name.or(base.map(|base| base.validates_name)).unwrap_or(true),
+            credential: match &self.credentials {
+                // Validated before.
+                Some(credentials) => credential(credentials).unwrap_or_default(),
+                None => base.and_then(|base| base.credential.clone()),
+            },
             tag,
         }
     }

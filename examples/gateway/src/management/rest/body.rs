@@ -1,7 +1,7 @@
 //! Reading of request bodies, with limits on size and time. Bodies are wiped from memory afterwards, except for the
 //! buffer in which JSON escapes are decoded.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
 use base64::{
@@ -57,12 +57,6 @@ struct Secret(Zeroizing<String>);
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
     }
 }
 

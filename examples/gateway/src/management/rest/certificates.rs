@@ -11,11 +11,9 @@ use super::{
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
     request::ApiRequest,
-    resource::{Change, Collection, Resource},
+    resource::{Change, Collection, Edited, Resource},
 };
-use crate::store::{
-    CertificateEntry, ChangeError, EntryPurpose, Id, Item, Revision, Settings, UploadedCertificate,
-};
+use crate::store::{CertificateEntry, EntryPurpose, Id, Item, Revision, Settings, UploadedCertificate};
 
 /// A certificate.
 pub(super) struct CertificateResource(Id);
@@ -64,32 +62,26 @@ impl Resource for CertificateResource {
         Ok(request.resource(&format!("/certificates/{id}"), "certificates", id, properties))
     }
 
-    async fn read(
-        &self,
-        request: &ApiRequest,
-        body: &[u8],
-        change: &Change,
-    ) -> Result<UploadedCertificate, ApiError> {
+    async fn read(&self, change: &Change, body: &[u8]) -> Result<UploadedCertificate, ApiError> {
         let upload = body::upload(body)?;
         let rejected = |error| ApiError::from_change(error, &Self::title(&self.0));
         // Fails early, before the file is decrypted.
-        let current = self.value(&request.settings());
+        let current = self.value(&change.request.settings());
         change.condition.check(current.map(|current| current.revision)).map_err(rejected)?;
-        request.store.open_upload(upload).await.map_err(rejected)
+        change.request.store.open_upload(upload).await.map_err(rejected)
     }
 
     fn put(
         &self,
-        request: &ApiRequest,
-        settings: &mut Settings,
+        change: &Change,
         input: &UploadedCertificate,
-        _: &Change,
+        settings: &mut Settings,
         tag: Revision,
-    ) -> Result<(), ChangeError> {
-        request.store.put_certificate(settings, &self.0, input, tag)
+    ) -> Edited {
+        change.request.store.put_certificate(settings, &self.0, input, tag)
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> Result<(), ChangeError> {
+    fn remove(&self, settings: &mut Settings, _: Revision) -> Edited {
         settings.certificates.remove(&self.0);
         Ok(())
     }

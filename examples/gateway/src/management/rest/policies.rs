@@ -12,8 +12,9 @@ use super::{
     ApiError,
     apis::{self, ApiResource},
     body::{self, PropertyNames},
+    listing,
     request::ApiRequest,
-    resource::{Change, Resource, id},
+    resource::{Change, Edited, Resource, id},
 };
 use crate::store::{Api, ChangeError, Id, Item, Policy, Revision, Settings, Versioned};
 
@@ -41,7 +42,7 @@ impl PolicyResource {
     }
 
     /// Sets or removes the policy.
-    fn set(&self, settings: &mut Settings, policy: Option<Policy>, tag: Revision) -> Result<(), ChangeError> {
+    fn set(&self, settings: &mut Settings, policy: Option<Policy>, tag: Revision) -> Edited {
         match &self.0 {
             None => settings.policy = policy.map(|policy| Versioned::new(tag, policy)),
             Some(id) => {
@@ -100,22 +101,21 @@ impl Resource for PolicyResource {
         Ok(request.resource(&path, kind, "policy", properties))
     }
 
-    async fn read(&self, _: &ApiRequest, body: &[u8], _: &Change) -> Result<(Format, String), ApiError> {
+    async fn read(&self, _: &Change, body: &[u8]) -> Result<(Format, String), ApiError> {
         read(body::properties(body, &NAMES, false)?)
     }
 
     fn put(
         &self,
-        _: &ApiRequest,
-        settings: &mut Settings,
-        (format, text): &(Format, String),
         _: &Change,
+        (format, text): &(Format, String),
+        settings: &mut Settings,
         tag: Revision,
-    ) -> Result<(), ChangeError> {
+    ) -> Edited {
         self.set(settings, Some(Policy::new(*format, text.clone(), tag)), tag)
     }
 
-    fn remove(&self, settings: &mut Settings, tag: Revision) -> Result<(), ChangeError> {
+    fn remove(&self, settings: &mut Settings, tag: Revision) -> Edited {
         self.set(settings, None, tag)
     }
 
@@ -135,7 +135,7 @@ impl Resource for PolicyResource {
         };
         let found = self.value(&request.settings());
         let found = found.ok_or_else(|| ApiError::not_found(missing()))?;
-        let format = match request.parameter("format").as_deref() {
+        let format = match listing::parameter(request.head.uri.query(), "format").as_deref() {
             None | Some("xml") => Format::Xml,
             Some("rawxml") => Format::RawXml,
             Some(_) => return Err(ApiError::validation("format", "The format must be xml or rawxml.")),

@@ -63,18 +63,13 @@ impl FromRequestParts<ManagementApi> for ApiRequest {
             Method::PUT | Method::PATCH => api.change_permits.clone().acquire_owned().await.ok(),
             _ => None,
         };
-        let (routing, published) = (api.routing.clone(), api.published.clone());
-        let service_path = path.service_path();
-        Ok(Self { id, head, store, effective, routing, published, service_path, authority, _permit: permit })
+        let ManagementApi { routing, published, .. } = api.clone();
+        let (service_path, _permit) = (path.service_path(), permit);
+        Ok(Self { id, head, store, effective, routing, published, service_path, authority, _permit })
     }
 }
 
 impl ApiRequest {
-    /// Returns a parameter of the query.
-    pub(super) fn parameter(&self, name: &str) -> Option<String> {
-        listing::parameter(self.head.uri.query(), name)
-    }
-
     /// Returns the settings that requests see.
     pub(super) fn settings(&self) -> Arc<Settings> {
         self.published.settings()

@@ -51,23 +51,15 @@ pub(super) trait Resource: Sized + Send + Sync + 'static {
     /// Reads and validates the properties in a body.
     fn read(
         &self,
-        request: &ApiRequest,
-        body: &[u8],
         change: &Change,
+        body: &[u8],
     ) -> impl Future<Output = Result<Self::Input, ApiError>> + Send;
 
     /// Sets the value. A partial update is based on the current value.
-    fn put(
-        &self,
-        request: &ApiRequest,
-        settings: &mut Settings,
-        input: &Self::Input,
-        change: &Change,
-        tag: Revision,
-    ) -> Result<(), ChangeError>;
+    fn put(&self, change: &Change, input: &Self::Input, settings: &mut Settings, tag: Revision) -> Edited;
 
     /// Removes the value.
-    fn remove(&self, settings: &mut Settings, tag: Revision) -> Result<(), ChangeError>;
+    fn remove(&self, settings: &mut Settings, tag: Revision) -> Edited;
 
     /// Returns the name in messages about rejected changes.
     fn title(id: &str) -> String {
@@ -94,11 +86,16 @@ pub(super) trait Resource: Sized + Send + Sync + 'static {
     fn warn(&self, _: &Self::Value) {}
 }
 
-/// A requested change: complete, or a partial update.
+/// A request to create, replace or update a resource.
 pub(super) struct Change {
+    pub(super) request: ApiRequest,
     pub(super) condition: Precondition,
+    /// True for a complete resource, false for a partial update.
     pub(super) is_whole: bool,
 }
+
+/// Result of an edit of the settings.
+pub(super) type Edited = Result<(), ChangeError>;
 
 /// A kind of resource that is listed with filters and pages.
 pub(super) trait Collection: Resource {
@@ -129,43 +126,39 @@ pub(super) async fn get<R: Resource>(request: ApiRequest) -> Result<Response, Ap
 
 pub(super) async fn put<R: Resource>(request: ApiRequest, body: Body) -> Result<Response, ApiError> {
     let condition = etag::precondition_of_put(&request.head.headers)?;
-    change::<R>(request, body, "put", Change { condition, is_whole: true }).await
+    change::<R>(Change { request, condition, is_whole: true }, body, "put").await
 }
 
 pub(super) async fn patch<R: Resource>(request: ApiRequest, body: Body) -> Result<Response, ApiError> {
     let condition = etag::required_if_match(&request.head.headers, R::NOUN)?;
-    change::<R>(request, body, "patch", Change { condition, is_whole: false }).await
+    change::<R>(Change { request, condition, is_whole: false }, body, "patch").await
 }
 
-async fn change<R: Resource>(
-    request: ApiRequest,
-    body: Body,
-    action: &'static str,
-    change: Change,
-) -> Result<Response, ApiError> {
-    let resource: R = resource(&request)?;
-    let audit = Audit::new(action, R::NOUN, &request.head, id(&request));
-    let body = match resource.check_change(&request, false) {
+async fn change<R: Resource>(change: Change, body: Body, action: &'static str) -> Result<Response, ApiError> {
+    let resource: R = resource(&change.request)?;
+    let audit = Audit::new(action, R::NOUN, &change.request.head, id(&change.request));
+    let body = match resource.check_change(&change.request, false) {
         Ok(()) => body::receive(body).await,
         Err(error) => Err(error),
     };
     let body = body.inspect_err(|error| audit.rejected(error))?;
     complete(async move {
         // Checked again: the configuration can change while the body is received.
-        resource.check_change(&request, false).inspect_err(|error| audit.rejected(error))?;
-        let input = resource.read(&request, &body, &change).await;
+        let Change { request, condition, is_whole } = &change;
+        resource.check_change(request, false).inspect_err(|error| audit.rejected(error))?;
+        let input = resource.read(&change, &body).await;
         let input = input.inspect_err(|error| audit.rejected(error))?;
         let edit = |settings: &mut Settings, tag| {
             let current = resource.value(settings).as_ref().map(R::tag);
-            if !change.is_whole && current.is_none() {
+            if !is_whole && current.is_none() {
                 return Err(ChangeError::Absent);
             }
-            change.condition.check(current)?;
-            resource.put(&request, settings, &input, &change, tag)
+            condition.check(current)?;
+            resource.put(&change, &input, settings, tag)
         };
         let stored = request.store.change(resource.item(), edit);
         let changed = request.effective.complete(stored).await;
-        let changed = changed.map_err(|error| audit.store_error(error, &R::title(id(&request))))?;
+        let changed = changed.map_err(|error| audit.store_error(error, &R::title(id(request))))?;
         let value = resource.value(&changed.after).ok_or_else(path::unknown)?;
         let (status, outcome) = match resource.value(&changed.before) {
             Some(_) => (StatusCode::OK, "replaced"),
@@ -173,7 +166,7 @@ async fn change<R: Resource>(
         };
         audit.done(outcome, Some(R::tag(&value)), R::certificate(&value));
         resource.warn(&value);
-        respond::<R>(status, &request, &value)
+        respond::<R>(status, request, &value)
     })
     .await
 }
