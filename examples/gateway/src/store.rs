@@ -6,10 +6,8 @@
 
 mod api;
 mod backend;
+mod certificate_sets;
 mod certificate_uses;
-mod certificates;
-mod current;
-mod document_certificates;
 mod embedded;
 mod entry;
 mod handle;
@@ -17,30 +15,28 @@ mod id;
 mod open;
 mod precondition;
 mod private;
-mod publisher;
-mod seal;
 mod settings;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use self::publisher::AllRecords;
+use self::snapshot::AllRecords;
 
 pub(crate) use self::{
     api::{Api, Policy},
     backend::{Backend, Credential},
+    certificate_sets::{DocumentCertificates, StoreMembers},
     certificate_uses::{CertificateUse, CertificateUses},
-    current::{CurrentStore, Snapshot, StoreMembers},
-    document_certificates::DocumentCertificates,
     entry::{CertificateEntry, EntryPurpose},
     handle::{SettingsChange, StoreHandle, Stored, Validator},
     id::Id,
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},
-    publisher::Publisher,
     settings::{Item, ItemError, ItemField, Settings, Versioned},
+    snapshot::{CurrentStore, Publisher, Snapshot},
     upload::{CertificateUpload, UploadedCertificate},
 };
 

@@ -7,7 +7,6 @@ mod api_input;
 mod apis;
 mod audit;
 mod backends;
-mod body;
 mod certificates;
 mod error;
 mod etag;
@@ -15,6 +14,7 @@ mod filter;
 mod listing;
 mod path;
 mod policies;
+mod properties;
 mod request;
 mod resource;
 

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    ChangeError, Conflict, Expected, Item, Revision, Settings, Snapshot, Store, StoreError, seal::Sealer,
+    ChangeError, Conflict, Expected, Item, Revision, Settings, Snapshot, Store, StoreError, entry::Sealer,
 };
 
 /// Maximum number of attempts of a change that conflicts with another process.

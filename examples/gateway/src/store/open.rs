@@ -1,16 +1,27 @@
 //! Opening of the configured store and its sealing key.
 
-use std::{io::ErrorKind, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::{self, ErrorKind, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use zeroize::Zeroizing;
 
 use super::{
     Conflict, Expected, Publisher, RecordKey, RecordKind, Store, StoreHandle, Validator,
     embedded::Embedded,
-    seal::{KeyFileError, Sealer},
+    entry::{KEY_LENGTH, Sealer, random},
+    private,
 };
 use crate::{
     config::{self, Diagnostic, Located, Severity, quoted},
-    file::is_open_to_others,
+    file::{self, is_open_to_others},
 };
+
+/// Maximum size of a key file in bytes.
+const MAX_KEY_FILE_SIZE: u64 = 4096;
 
 /// A store that was opened.
 #[derive(Debug)]
@@ -64,7 +75,7 @@ async fn sealer(
         |problem: String, remedy: &str| key_file.diagnostic(file, Severity::Error, problem, remedy);
     let io_failed = |problem: String| diagnostic(problem, "check whether the disk is full or faulty");
     let stored_proof = store.get(proof_key()).await.map_err(|error| io_failed(error.to_string()))?;
-    let read = Sealer::from_file(&key_file.resolved);
+    let read = read_key(&key_file.resolved);
     let sealer = match read {
         Ok(sealer) => sealer,
         Err(KeyFileError::Io(error))
@@ -74,7 +85,7 @@ async fn sealer(
                 "{name} was created: it seals the private keys of the store. Back it up apart from the store; without \
                  it the private keys are lost"
             ));
-            Sealer::create(&key_file.resolved)
+            create_key(&key_file.resolved)
                 .map_err(|error| io_failed(format!("{name} cannot be created: {error}")))?
         }
         Err(KeyFileError::Io(error)) => {
@@ -122,4 +133,45 @@ async fn sealer(
     }
     let remedy = "use the key file that the store was created with; nothing in the store was changed";
     Err(diagnostic(format!("{name} is not the key that the store's private keys are sealed with"), remedy))
+}
+
+/// Reads the key from a file with 64 hex digits.
+///
+/// # Errors
+///
+/// The file cannot be read, or does not contain a key.
+fn read_key(file: &Path) -> Result<Sealer, KeyFileError> {
+    let opened = fs::File::open(file)?;
+    if opened.metadata()?.len() > MAX_KEY_FILE_SIZE {
+        return Err(KeyFileError::Malformed);
+    }
+    let mut contents = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_SIZE as usize));
+    opened.take(MAX_KEY_FILE_SIZE).read_to_end(&mut contents)?;
+    let text = Zeroizing::new(file::decode(std::mem::take(&mut *contents)));
+    let mut key = Zeroizing::new([0; KEY_LENGTH]);
+    hex::decode_to_slice(text.trim_ascii(), &mut *key).map_err(|_| KeyFileError::Malformed)?;
+    Ok(Sealer::new(&key))
+}
+
+/// Generates a key and writes it to a new file.
+fn create_key(file: &Path) -> io::Result<Sealer> {
+    let mut key = Zeroizing::new([0; KEY_LENGTH]);
+    random(&mut *key)?;
+    let mut text = Zeroizing::new([b'\n'; 2 * KEY_LENGTH + 1]);
+    hex::encode_to_slice(&*key, &mut text[..2 * KEY_LENGTH]).map_err(io::Error::other)?;
+    private::write_new(file, &*text)?;
+    Ok(Sealer::new(&key))
+}
+
+/// Error of reading a key file.
+#[derive(Debug)]
+enum KeyFileError {
+    Io(io::Error),
+    Malformed,
+}
+
+impl From<io::Error> for KeyFileError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     ApiError,
-    body::{self, PropertyNames},
+    properties::{self, PropertyNames},
 };
 use crate::{
     path,
@@ -75,7 +75,7 @@ pub(super) struct ApiInput {
 impl ApiInput {
     /// Reads and validates the properties, and normalizes the path.
     pub(super) fn read(body: &[u8], is_whole: bool) -> Result<Self, ApiError> {
-        let mut input: Self = body::properties(body, &NAMES, !is_whole)?;
+        let mut input: Self = properties::read(body, &NAMES, !is_whole)?;
         let mut details = Vec::new();
         refuse_unsupported(&input, &mut details);
         if is_whole && input.path.is_none() {
@@ -91,7 +91,7 @@ impl ApiInput {
             ("path", &input.path, 400),
             ("serviceUrl", &input.service_url, 2000),
         ];
-        body::check_lengths(&texts, &mut details);
+        properties::check_lengths(&texts, &mut details);
         if let Some(path) = &mut input.path {
             match route_path(path) {
                 Ok(route) => *path = route,

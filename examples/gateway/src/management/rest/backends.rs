@@ -8,10 +8,10 @@ use tower_mtls::certificate::Thumbprint;
 
 use super::{
     ApiError,
-    body::{self, PropertyNames},
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
     path::{CERTIFICATE_ROUTE, ResourcePath},
+    properties::{self, PropertyNames},
     request::ApiRequest,
     resource::{Change, Collection, Edited, Resource},
 };
@@ -103,7 +103,7 @@ impl Resource for BackendResource {
     }
 
     fn print(request: &ApiRequest, id: &str, backend: &Arc<Backend>) -> Result<Json, ApiError> {
-        Ok(request.resource(&format!("/backends/{id}"), "backends", id, properties(backend)))
+        Ok(request.resource(&format!("/backends/{id}"), "backends", id, print_properties(backend)))
     }
 
     async fn read(&self, change: &Change, body: &[u8]) -> Result<BackendInput, ApiError> {
@@ -142,7 +142,7 @@ impl Collection for BackendResource {
     }
 }
 
-fn properties(backend: &Backend) -> Json {
+fn print_properties(backend: &Backend) -> Json {
     let mut properties = json!({
         "url": backend.url,
         "protocol": "http",
@@ -168,7 +168,7 @@ fn properties(backend: &Backend) -> Json {
 
 impl BackendInput {
     fn read(body: &[u8], is_whole: bool) -> Result<Self, ApiError> {
-        let input: Self = body::properties(body, &NAMES, !is_whole)?;
+        let input: Self = properties::read(body, &NAMES, !is_whole)?;
         let mut details = Vec::new();
         if is_whole && input.url.is_none() {
             details.push(("url", "url is missing.".to_owned()));
@@ -201,7 +201,7 @@ impl BackendInput {
             ("title", &input.title, 300),
             ("description", &input.description, 2000),
         ];
-        body::check_lengths(&texts, &mut details);
+        properties::check_lengths(&texts, &mut details);
         if let Some(credentials) = &input.credentials {
             let others = [&credentials.query, &credentials.header, &credentials.authorization];
             if others.into_iter().any(is_set) {

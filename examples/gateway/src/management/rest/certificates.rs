@@ -2,18 +2,55 @@
 
 use std::sync::Arc;
 
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use http::StatusCode;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Value, json};
 use tower_mtls::certificate::{DistinguishedName, Timestamp};
+use zeroize::Zeroizing;
 
 use super::{
-    ApiError, body,
+    ApiError,
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
     request::ApiRequest,
     resource::{Change, Collection, Edited, Resource},
 };
-use crate::store::{CertificateEntry, EntryPurpose, Id, Item, Revision, Settings, UploadedCertificate};
+use crate::store::{
+    CertificateEntry, CertificateUpload, EntryPurpose, Id, Item, Revision, Settings, UploadedCertificate,
+};
+
+/// Base64 with optional padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Body of a certificate upload. Other properties are ignored, as in Azure.
+#[derive(Deserialize)]
+struct CertificateBody {
+    properties: Option<CertificateProperties>,
+}
+
+#[derive(Deserialize)]
+struct CertificateProperties {
+    data: Option<Secret>,
+    password: Option<Secret>,
+    #[serde(rename = "keyVault")]
+    key_vault: Option<IgnoredAny>,
+}
+
+struct Secret(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
 
 /// A certificate.
 pub(super) struct CertificateResource(Id);
@@ -63,7 +100,7 @@ impl Resource for CertificateResource {
     }
 
     async fn read(&self, change: &Change, body: &[u8]) -> Result<UploadedCertificate, ApiError> {
-        let upload = body::upload(body)?;
+        let upload = upload(body)?;
         let rejected = |error| ApiError::from_change(error, &Self::title(&self.0));
         // Fails early, before the file is decrypted.
         let current = self.value(&change.request.settings());
@@ -123,4 +160,101 @@ impl Collection for CertificateResource {
 /// Formats a name as .NET and Azure do.
 fn name(name: &DistinguishedName) -> String {
     name.dotnet().unwrap_or_else(|| name.to_string())
+}
+
+/// Reads a certificate upload.
+fn upload(body: &[u8]) -> Result<CertificateUpload, ApiError> {
+    // The parser's message would repeat the secret.
+    let parsed: CertificateBody = serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let form = "{\"properties\": {\"data\": \"BASE64\", \"password\": \"...\"}}";
+        let message = format!("The body is not JSON like {form}: line {line}, column {column}.");
+        ApiError::validation("body", message)
+    })?;
+    let Some(CertificateProperties { data, password, key_vault }) = parsed.properties else {
+        return Err(ApiError::validation("properties", "properties is missing."));
+    };
+    let Some(Secret(data)) = data.filter(|data| !data.0.is_empty()) else {
+        let message = match key_vault {
+            Some(_) => "Key Vault is not supported: send the certificate in properties.data, in base64.",
+            None => "properties.data is missing: send the .pfx file or the certificate, in base64.",
+        };
+        return Err(ApiError::validation("data", message));
+    };
+    let text = data.trim_start_matches('\u{feff}').trim_start();
+    let data = if text.starts_with("-----BEGIN ") { unencoded(text) } else { decode(&data)? };
+    let password = password.map_or_else(Zeroizing::default, |password| password.0);
+    Ok(CertificateUpload { data, password })
+}
+
+/// PEM is not encoded again.
+fn unencoded(text: &str) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(text.as_bytes().to_vec())
+}
+
+/// Decodes base64, with or without line breaks.
+fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let mut bare = Zeroizing::new(Vec::with_capacity(text.len()));
+    bare.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut data = Zeroizing::new(Vec::with_capacity(bare.len()));
+    let decoded = BASE64.decode_vec(&*bare, &mut data);
+    decoded.map_err(|_| ApiError::validation("data", "properties.data is not base64."))?;
+    Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::{
+        super::resource::{MAX_SIZE, receive},
+        *,
+    };
+
+    #[test]
+    fn data_is_base64_or_pem() {
+        for (data, expected) in [
+            ("aGVsbG8=", "hello"),
+            ("aGVsbG8", "hello"),
+            ("aGVs\\r\\nbG8=\\n", "hello"),
+            ("-----BEGIN CERTIFICATE-----\\nx", "-----BEGIN CERTIFICATE-----\nx"),
+            ("\u{feff}-----BEGIN CERTIFICATE-----\\nx", "-----BEGIN CERTIFICATE-----\nx"),
+        ] {
+            let body = format!("{{\"properties\":{{\"data\":\"{data}\",\"password\":null,\"other\":1}}}}");
+            let upload = upload(body.as_bytes()).ok().unwrap();
+            assert_eq!((&**upload.data, &**upload.password), (expected.as_bytes(), ""), "{data}");
+        }
+    }
+
+    #[tokio::test]
+    async fn body_can_begin_with_a_byte_order_mark() {
+        let text = "\u{feff}{\"properties\":{\"data\":\"aGVsbG8=\"}}";
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for body in [text.as_bytes().to_vec(), utf16] {
+            let upload = upload(&receive(Body::from(body)).await.ok().unwrap()).ok().unwrap();
+            assert_eq!(&**upload.data, b"hello");
+        }
+    }
+
+    #[tokio::test]
+    async fn errors_do_not_repeat_the_body() {
+        for (body, part) in [
+            ("", "not JSON like"),
+            ("{\"properties\":{\"data\":[\"hunter2\"]}}", "not JSON like"),
+            ("{\"properties\":{\"password\":\"hunter2\"}}", "data is missing"),
+            ("{\"properties\":{\"data\":\"\",\"password\":\"hunter2\"}}", "data is missing"),
+            ("{\"properties\":{\"data\":\"hunter2!\"}}", "not base64"),
+            (
+                "{\"properties\":{\"keyVault\":{\"secretIdentifier\":\"hunter2\"}}}",
+                "Key Vault is not supported",
+            ),
+            ("{}", "properties is missing"),
+        ] {
+            let problem = upload(body.as_bytes()).err().unwrap();
+            let shown = format!("{problem:?}");
+            assert!(shown.contains(part) && !shown.contains("hunter2"), "{body}: {shown}");
+        }
+        let large = receive(Body::from(vec![b' '; MAX_SIZE + 1])).await.err().unwrap();
+        assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    }
 }

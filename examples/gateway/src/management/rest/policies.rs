@@ -11,8 +11,8 @@ use tower_mtls::apim::{Document, Format};
 use super::{
     ApiError,
     apis::{self, ApiResource},
-    body::{self, PropertyNames},
     listing,
+    properties::{self, PropertyNames},
     request::ApiRequest,
     resource::{Change, Edited, Resource, id},
 };
@@ -102,7 +102,7 @@ impl Resource for PolicyResource {
     }
 
     async fn read(&self, _: &Change, body: &[u8]) -> Result<(Format, String), ApiError> {
-        read(body::properties(body, &NAMES, false)?)
+        read(properties::read(body, &NAMES, false)?)
     }
 
     fn put(

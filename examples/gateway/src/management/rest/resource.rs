@@ -1,4 +1,7 @@
-//! The operations that all resources share: list, get, put, patch and delete, with ETags and the audit log.
+//! The operations that all resources share: list, get, put, patch and delete, with bounded bodies, ETags and the audit
+//! log.
+
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -6,12 +9,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
+use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::time;
+use zeroize::Zeroizing;
 
 use super::{
     ApiError,
     audit::Audit,
-    body,
     error::capitalize,
     etag,
     filter::{FilterFields, FilterValues},
@@ -19,7 +24,20 @@ use super::{
     path,
     request::ApiRequest,
 };
-use crate::store::{CertificateEntry, ChangeError, Id, Item, Precondition, Revision, Settings};
+use crate::{
+    file,
+    store::{CertificateEntry, ChangeError, Id, Item, Precondition, Revision, Settings},
+};
+
+/// Maximum size of a body in bytes: a .pfx file of 1 MiB, the maximum, in base64 and JSON.
+pub(super) const MAX_SIZE: usize = 1536 * 1024;
+
+/// Maximum number of bytes that are read and discarded of a larger body: many clients send it completely before they
+/// read the response.
+const MAX_DISCARDED: usize = 8 * MAX_SIZE;
+
+/// Maximum time for receiving a body.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A kind of resource. A value identifies one resource.
 pub(super) trait Resource: Sized + Send + Sync + 'static {
@@ -138,7 +156,7 @@ async fn change<R: Resource>(change: Change, body: Body, action: &'static str) -
     let resource: R = resource(&change.request)?;
     let audit = Audit::new(action, R::NOUN, &change.request.head, id(&change.request));
     let body = match resource.check_change(&change.request, false) {
-        Ok(()) => body::receive(body).await,
+        Ok(()) => receive(body).await,
         Err(error) => Err(error),
     };
     let body = body.inspect_err(|error| audit.rejected(error))?;
@@ -223,4 +241,41 @@ fn respond<R: Resource>(
 ) -> Result<Response, ApiError> {
     let tag = [(header::ETAG, etag::from_revision(R::tag(value)))];
     Ok((status, tag, Json(R::print(request, id(request), value)?)).into_response())
+}
+
+/// Receives a body within [`READ_TIMEOUT`]. It is wiped from memory afterwards, except for the buffer in which JSON
+/// escapes are decoded.
+pub(super) async fn receive(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let read = time::timeout(READ_TIMEOUT, collect(body)).await.unwrap_or_else(|_| {
+        Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "RequestTimeout",
+            "The body was not received in time.",
+        ))
+    });
+    read.map(|mut body| Zeroizing::new(file::decode(std::mem::take(&mut *body))))
+}
+
+/// Reads the body into one buffer that is wiped; a growing buffer would leave copies behind.
+async fn collect(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    let too_large = || {
+        let message = format!("The body is larger than {MAX_SIZE} bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    };
+    let announced = http_body::Body::size_hint(&body).upper();
+    let capacity =
+        announced.map_or(MAX_SIZE, |size| usize::try_from(size).unwrap_or(usize::MAX).min(MAX_SIZE));
+    let mut whole = Zeroizing::new(Vec::with_capacity(capacity));
+    let mut received = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::validation("body", "The body is incomplete."))?;
+        let Some(data) = frame.data_ref() else { continue };
+        received = received.saturating_add(data.len());
+        if received <= MAX_SIZE {
+            whole.extend_from_slice(data);
+        } else if received > MAX_DISCARDED {
+            return Err(too_large());
+        }
+    }
+    if received > MAX_SIZE { Err(too_large()) } else { Ok(whole) }
 }
