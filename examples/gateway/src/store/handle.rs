@@ -3,13 +3,15 @@
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
+use serde::Serialize;
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, Semaphore, watch},
     time,
 };
 
 use super::{
-    ChangeError, Conflict, Expected, Item, Revision, Settings, Snapshot, Store, StoreError, entry::Sealer,
+    ChangeError, Conflict, Expected, Item, Revision, Settings, Snapshot, Store, StoreError, Versioned,
+    entry::Sealer,
 };
 
 /// Maximum number of attempts of a change that conflicts with another process.
@@ -102,7 +104,7 @@ impl StoreHandle {
     async fn write(&self, change: &SettingsChange, base: Revision) -> Result<Option<Revision>, ChangeError> {
         let SettingsChange { item, before, after } = change;
         let expected = Expected { record: before.revision(item), store: Some(base) };
-        let result = match after.encode(item) {
+        let result = match encode(item, after) {
             Some(value) => self.store.put(item.key(), value, expected),
             None => self.store.delete(item.key(), expected),
         };
@@ -119,6 +121,21 @@ impl StoreHandle {
             }
         }
     }
+}
+
+/// Encodes an item of the settings; None if it does not exist.
+fn encode(item: &Item, settings: &Settings) -> Option<Vec<u8>> {
+    match item {
+        Item::Certificate(id) => settings.certificates.get(id).map(|item| item.value.encode()),
+        Item::Api(id) => settings.apis.get(id).map(to_json),
+        Item::Backend(id) => settings.backends.get(id).map(to_json),
+        Item::Policy => settings.policy.as_ref().map(to_json),
+    }
+}
+
+fn to_json<T: Serialize>(item: &Versioned<T>) -> Vec<u8> {
+    // Serialization of strings and numbers cannot fail.
+    serde_json::to_vec(&*item.value).unwrap_or_default()
 }
 
 impl fmt::Debug for StoreHandle {

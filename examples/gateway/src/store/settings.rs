@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::{
     AllRecords, Api, Backend, CertificateEntry, Id, Policy, Record, RecordKey, RecordKind, Revision,
@@ -20,7 +20,7 @@ pub(crate) struct Settings {
 }
 
 /// Items of one kind.
-type Items<T> = BTreeMap<Id, Versioned<T>>;
+pub(super) type Items<T> = BTreeMap<Id, Versioned<T>>;
 
 /// A value with the revision of its record.
 #[derive(Debug)]
@@ -60,11 +60,15 @@ pub(crate) enum ItemField {
 }
 
 impl Settings {
-    /// Decodes the records; reuses the values that did not change since `previous`.
-    pub(super) fn read(records: &AllRecords, previous: &Self) -> Result<Self, StoreError> {
-        let AllRecords { certificates, apis, backends, policies, .. } = records;
+    /// Decodes the records of APIs, backends and policies; reuses the values that did not change since `previous`.
+    pub(super) fn read(
+        certificates: Items<CertificateEntry>,
+        records: &AllRecords,
+        previous: &Self,
+    ) -> Result<Self, StoreError> {
+        let AllRecords { apis, backends, policies, .. } = records;
         Ok(Self {
-            certificates: usable_certificates(certificates, &previous.certificates),
+            certificates,
             apis: decode(apis, "API", &previous.apis)?,
             backends: decode(backends, "backend", &previous.backends)?,
             policy: decode(policies, "policy", &Items::new())?.into_values().next(),
@@ -80,37 +84,12 @@ impl Settings {
             Item::Policy => self.policy.as_ref().map(|item| item.revision),
         }
     }
-
-    /// Encodes this item for the store; None if it does not exist.
-    pub(super) fn encode(&self, item: &Item) -> Option<Vec<u8>> {
-        match item {
-            Item::Certificate(id) => self.certificates.get(id).map(|item| item.value.encode()),
-            Item::Api(id) => self.apis.get(id).map(encode),
-            Item::Backend(id) => self.backends.get(id).map(encode),
-            Item::Policy => self.policy.as_ref().map(encode),
-        }
-    }
 }
 
 impl<T> Versioned<T> {
     pub(crate) fn new(revision: Revision, value: T) -> Self {
         Self { revision, value: Arc::new(value) }
     }
-}
-
-/// Decodes the certificates. An invalid record is skipped: without it, fewer callers are admitted.
-fn usable_certificates(records: &[Record], previous: &Items<CertificateEntry>) -> Items<CertificateEntry> {
-    let entries = records.iter().filter_map(|record| {
-        let decoded = match unchanged(record, previous) {
-            Some(entry) => Ok(entry),
-            None => CertificateEntry::decode(record).map(|entry| Versioned::new(record.revision, entry)),
-        };
-        let logged = decoded.inspect_err(|problem| {
-            tracing::error!(id = &*record.id, "store: entry is unusable: {problem}");
-        });
-        logged.ok().map(|entry| (entry.value.id.clone(), entry))
-    });
-    entries.collect()
 }
 
 /// Decodes the records of one kind. An invalid record is an error of the whole store: without it, requests could reach
@@ -133,13 +112,9 @@ fn decode<T: DeserializeOwned>(
     items.collect()
 }
 
-fn unchanged<T>(record: &Record, previous: &Items<T>) -> Option<Versioned<T>> {
+/// Returns the value of this record, if it is known.
+pub(super) fn unchanged<T>(record: &Record, previous: &Items<T>) -> Option<Versioned<T>> {
     previous.get(&*record.id).filter(|item| item.revision == record.revision).cloned()
-}
-
-fn encode<T: Serialize>(item: &Versioned<T>) -> Vec<u8> {
-    // Serialization of strings and numbers cannot fail.
-    serde_json::to_vec(&*item.value).unwrap_or_default()
 }
 
 impl Item {

@@ -20,7 +20,9 @@ use tower_mtls::{
 };
 
 use super::{
-    CertificateEntry, Record, RecordKind, Revision, Settings, Store, StoreError, Versioned, entry::Sealer,
+    CertificateEntry, Record, RecordKind, Revision, Settings, Store, StoreError, Versioned,
+    entry::Sealer,
+    settings::{Items, unchanged},
 };
 
 /// Delay after a failure of the store.
@@ -92,7 +94,8 @@ impl fmt::Debug for Snapshot {
 /// Builds a snapshot; reuses the identities that did not change.
 fn build(records: &AllRecords, previous: &Snapshot, sealer: &Sealer) -> Result<Snapshot, StoreError> {
     let provider = default_provider();
-    let settings = Arc::new(Settings::read(records, &previous.settings)?);
+    let certificates = decode(&records.certificates, &previous.settings.certificates);
+    let settings = Arc::new(Settings::read(certificates, records, &previous.settings)?);
     let mut snapshot =
         Snapshot { revision: records.revision, settings: settings.clone(), ..Snapshot::default() };
     for (id, Versioned { revision, value: entry }) in &settings.certificates {
@@ -117,6 +120,21 @@ fn build(records: &AllRecords, previous: &Snapshot, sealer: &Sealer) -> Result<S
         snapshot.entries.insert(id.shared(), (*revision, entry));
     }
     Ok(snapshot)
+}
+
+/// Decodes the certificates. Invalid ones are skipped: they do not weaken the rules of a route.
+fn decode(records: &[Record], previous: &Items<CertificateEntry>) -> Items<CertificateEntry> {
+    let entries = records.iter().filter_map(|record| {
+        let decoded = match unchanged(record, previous) {
+            Some(entry) => Ok(entry),
+            None => CertificateEntry::decode(record).map(|entry| Versioned::new(record.revision, entry)),
+        };
+        let logged = decoded.inspect_err(|problem| {
+            tracing::error!(id = &*record.id, "store: entry is unusable: {problem}");
+        });
+        logged.ok().map(|entry| (entry.value.id.clone(), entry))
+    });
+    entries.collect()
 }
 
 fn load(entry: &CertificateEntry, sealer: &Sealer, provider: &CryptoProvider) -> Result<LoadedEntry, String> {
