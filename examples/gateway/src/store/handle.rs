@@ -1,5 +1,5 @@
-//! Changes of an open store. A change is validated, and written only if the store is still at the revision
-//! that it was validated against.
+//! Changes of an open store. A change is validated, and written only if the store is still at the revision that it was
+//! validated against.
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -48,7 +48,7 @@ pub(crate) struct SettingsChange {
     pub(crate) after: Settings,
 }
 
-/// A change that was written. It blocks other changes until it is dropped, once requests see it.
+/// A change that was written. Other changes wait until it is dropped, which the receiver does once requests see it.
 #[must_use]
 pub(crate) struct Stored {
     pub(crate) change: Arc<SettingsChange>,

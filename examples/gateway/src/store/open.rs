@@ -158,7 +158,7 @@ fn create_key(file: &Path) -> io::Result<Sealer> {
     let mut key = Zeroizing::new([0; KEY_LENGTH]);
     random(&mut *key)?;
     let mut text = Zeroizing::new([b'\n'; 2 * KEY_LENGTH + 1]);
-    hex::encode_to_slice(&*key, &mut text[..2 * KEY_LENGTH]).map_err(io::Error::other)?;
+    hex::encode_to_slice(key.as_slice(), &mut text[..2 * KEY_LENGTH]).map_err(io::Error::other)?;
     private::write_new(file, &*text)?;
     Ok(Sealer::new(&key))
 }

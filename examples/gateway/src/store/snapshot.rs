@@ -180,13 +180,12 @@ impl Publisher {
 
     /// Reads all records at one revision.
     async fn read(&self) -> Result<AllRecords, StoreError> {
-        let list = |kind| self.store.list(kind);
         for _ in 0..READS {
             let [certificates, apis, backends, policies] = [
-                list(RecordKind::Certificate).await?,
-                list(RecordKind::Api).await?,
-                list(RecordKind::Backend).await?,
-                list(RecordKind::Policy).await?,
+                self.store.list(RecordKind::Certificate).await?,
+                self.store.list(RecordKind::Api).await?,
+                self.store.list(RecordKind::Backend).await?,
+                self.store.list(RecordKind::Policy).await?,
             ];
             let revision = certificates.revision;
             if [&apis, &backends, &policies].iter().all(|list| list.revision == revision) {

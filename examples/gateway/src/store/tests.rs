@@ -43,7 +43,7 @@ async fn change(
         condition.check(settings.certificates.get(id).map(|current| current.revision))?;
         match &uploaded {
             Some(uploaded) => handle.put_certificate(settings, id, uploaded, revision),
-            None => Ok(drop(settings.certificates.remove(id))),
+            None => settings.certificates.remove(id).map(drop).ok_or(ChangeError::Absent),
         }
     };
     let stored = handle.change(Item::Certificate(id.clone()), edit).await.unwrap();

@@ -114,7 +114,7 @@ impl ApiInput {
         // Path and service URL are required in a complete request.
         let or_base = |new: &Option<String>, base: Option<&String>| new.clone().or_else(|| base.cloned());
         let display_name = or_base(&self.display_name, base.map(|base| &base.display_name));
-        let protocols = self.protocols.as_ref().or(base.map(|base| &base.protocols));
+        let protocols = self.protocols.as_ref().or_else(|| base.map(|base| &base.protocols));
         Api {
             display_name: display_name.unwrap_or_else(|| id.to_string()),
             description: or_base(&self.description, base.and_then(|base| base.description.as_ref())),

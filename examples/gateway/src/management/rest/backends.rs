@@ -219,15 +219,14 @@ impl BackendInput {
     /// Builds the backend; values that are not in the request are those of `base`.
     fn apply(&self, base: Option<&Backend>, tag: Revision) -> Backend {
         let or_base = |new: &Option<String>, base: Option<&String>| new.clone().or_else(|| base.cloned());
-        let tls = self.tls.as_ref();
-        let chain = tls.and_then(|tls| tls.validate_certificate_chain);
-        let name = tls.and_then(|tls| tls.validate_certificate_name);
+        let chain = self.tls.as_ref().and_then(|tls| tls.validate_certificate_chain);
+        let name = self.tls.as_ref().and_then(|tls| tls.validate_certificate_name);
         Backend {
             url: or_base(&self.url, base.map(|base| &base.url)).unwrap_or_default(),
             title: or_base(&self.title, base.and_then(|base| base.title.as_ref())),
             description: or_base(&self.description, base.and_then(|base| base.description.as_ref())),
-            validates_chain: chain.or(base.map(|base| base.validates_chain)).unwrap_or(true),
-            validates_name: name.or(base.map(|base| base.validates_name)).unwrap_or(true),
+            validates_chain: chain.unwrap_or_else(|| base.is_none_or(|base| base.validates_chain)),
+            validates_name: name.unwrap_or_else(|| base.is_none_or(|base| base.validates_name)),
             credential: match &self.credentials {
                 // Validated before.
                 Some(credentials) => credential(credentials).unwrap_or_default(),
