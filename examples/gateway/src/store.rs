@@ -36,7 +36,7 @@ pub(crate) use self::{
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},
     settings::{Item, ItemError, ItemField, Settings, Versioned},
-    snapshot::{CurrentStore, Publisher, Snapshot},
+    snapshot::{CurrentStore, IdentityResolver, Publisher, Snapshot},
     upload::{CertificateUpload, UploadedCertificate},
 };
 

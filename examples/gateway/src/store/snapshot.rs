@@ -13,7 +13,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs::default_provider};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::{sync::watch, task::spawn_blocking, time};
 use tower_mtls::{
-    Certificate, ClientIdentity,
+    Certificate, ClientIdentity, Shared,
     apim::DeploymentCertificates,
     certificate::Timestamp,
     identity::{Identities, IdentityReference, ResolveIdentity},
@@ -296,5 +296,20 @@ impl ResolveIdentity for CurrentStore {
 impl fmt::Debug for CurrentStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CurrentStore")
+    }
+}
+
+/// Lookup of identities for requests: those of the configuration file, then those of the store, if any.
+#[derive(Clone)]
+pub(crate) struct IdentityResolver {
+    pub(crate) file: Shared<Identities>,
+    pub(crate) store: Option<Arc<CurrentStore>>,
+}
+
+impl ResolveIdentity for IdentityResolver {
+    /// An id is a name in the file, or else an id in the store.
+    fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
+        let of_file = self.file.resolve(reference);
+        of_file.or_else(|| self.store.as_ref()?.resolve(reference))
     }
 }

@@ -77,7 +77,7 @@ impl ApiInput {
     pub(super) fn read(body: &[u8], is_whole: bool) -> Result<Self, ApiError> {
         let mut input: Self = properties::read(body, &NAMES, !is_whole)?;
         let mut details = Vec::new();
-        refuse_unsupported(&input, &mut details);
+        reject_unsupported(&input, &mut details);
         if is_whole && input.path.is_none() {
             details.push(("path", "path is missing: the path prefix of the API.".into()));
         }
@@ -128,7 +128,7 @@ impl ApiInput {
 }
 
 /// Reports properties that would not be enforced.
-fn refuse_unsupported(input: &ApiInput, details: &mut Vec<(&'static str, String)>) {
+fn reject_unsupported(input: &ApiInput, details: &mut Vec<(&'static str, String)>) {
     let is_set = |settings: &Json| match settings {
         Json::Object(parts) => {
             parts.values().any(|part| !part.is_null() && part.as_array().is_none_or(|list| !list.is_empty()))

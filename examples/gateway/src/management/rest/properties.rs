@@ -26,7 +26,7 @@ pub(super) fn read<T: DeserializeOwned>(
         read.properties.ok_or_else(|| ApiError::validation("properties", "properties is missing."))?;
     let mut details = Vec::new();
     if is_part {
-        refuse_nulls(&properties, "", &mut details);
+        reject_nulls(&properties, "", &mut details);
     }
     let properties = known.canonical(properties, "", &mut details);
     if !details.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn read<T: DeserializeOwned>(
 }
 
 /// Reports each null property, including nested ones.
-fn refuse_nulls(properties: &Map<String, Value>, within: &str, details: &mut Vec<(&'static str, String)>) {
+fn reject_nulls(properties: &Map<String, Value>, within: &str, details: &mut Vec<(&'static str, String)>) {
     for (name, value) in properties {
         match value {
             Value::Null => {
@@ -45,7 +45,7 @@ fn refuse_nulls(properties: &Map<String, Value>, within: &str, details: &mut Vec
                 );
                 details.push(("properties", problem));
             }
-            Value::Object(inside) => refuse_nulls(inside, &format!("{within}{name}."), details),
+            Value::Object(inside) => reject_nulls(inside, &format!("{within}{name}."), details),
             _ => {}
         }
     }
