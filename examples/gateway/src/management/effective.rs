@@ -41,3 +41,18 @@ impl Effective {
         Ok(stored.change)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn revision_is_awaited_for_ten_seconds() {
+        let revisions = watch::Sender::new(1);
+        let effective = Effective::new(revisions.subscribe());
+        let (reached, _) = tokio::join!(effective.reach(2), async { revisions.send_replace(2) });
+        assert!(reached.is_ok());
+        let error = effective.reach(3).await.unwrap_err();
+        assert_eq!(error.to_string(), "store: the change is stored, but not applied yet");
+    }
+}

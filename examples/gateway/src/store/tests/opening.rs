@@ -1,6 +1,8 @@
-//! Tests of opening a store: its key, its permissions, and use by another process.
+//! Tests of opening a store: its key, its permissions, and use by another process; and of its lock.
 
 use std::fs;
+
+use futures_util::FutureExt;
 
 use super::*;
 use crate::scratch::Scratch;
@@ -73,4 +75,22 @@ async fn store_and_key_file_are_readable_by_the_owner_only() {
     fs::set_permissions(folder.join("store.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let OpenStore { notices, .. } = open_in(folder).await.unwrap();
     assert!(notices[0].contains("readable by other users"), "{notices:?}");
+}
+
+#[tokio::test]
+async fn store_is_locked_until_requests_see_a_change() {
+    let scratch = Scratch::new();
+    let OpenStore { handle, .. } = open_in(scratch.path()).await.unwrap();
+    let policy = |settings: &mut Settings, revision| {
+        let policy = Policy::new(tower_mtls::apim::Format::Xml, "<policies/>".into(), revision);
+        settings.policy = Some(Versioned::new(revision, policy));
+        Ok(())
+    };
+    let stored = handle.change(Item::Policy, policy).await.unwrap();
+    assert!(handle.lock().now_or_never().is_none());
+    drop(stored);
+    assert!(handle.lock().now_or_never().is_some());
+    let rejected = handle.change(Item::Policy, |_, _| Err(ChangeError::PreconditionFailed)).await;
+    assert!(matches!(rejected, Err(ChangeError::PreconditionFailed)));
+    assert!(handle.lock().now_or_never().is_some(), "a rejected change releases the lock");
 }
