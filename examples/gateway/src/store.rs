@@ -31,7 +31,7 @@ pub(crate) use self::{
     certificate_sets::{DocumentCertificates, StoreMembers},
     certificate_uses::{CertificateUse, CertificateUses},
     entry::{CertificateEntry, EntryPurpose},
-    handle::{SettingsChange, StoreHandle, Stored, Validator},
+    handle::{SettingsChange, StoreHandle, StoredChange, Validator},
     id::Id,
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},

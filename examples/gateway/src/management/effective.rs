@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time};
 
-use crate::store::{ChangeError, Revision, SettingsChange, StoreError, Stored};
+use crate::store::{ChangeError, Revision, SettingsChange, StoreError, StoredChange};
 
 /// Maximum time until requests see a change.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ impl Effective {
     /// Returns a change once requests see it. Other changes wait until then.
     pub(super) async fn complete(
         &self,
-        change: impl Future<Output = Result<Stored, ChangeError>>,
+        change: impl Future<Output = Result<StoredChange, ChangeError>>,
     ) -> Result<Arc<SettingsChange>, ChangeError> {
         let stored = change.await?;
         self.reach(stored.revision).await?;

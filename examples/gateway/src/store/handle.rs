@@ -50,7 +50,7 @@ pub(crate) struct SettingsChange {
 
 /// A change that was written. Other changes wait until it is dropped, which the receiver does once requests see it.
 #[must_use]
-pub(crate) struct Stored {
+pub(crate) struct StoredChange {
     pub(crate) change: Arc<SettingsChange>,
     /// Revision of the store with the change.
     pub(crate) revision: Revision,
@@ -83,7 +83,7 @@ impl StoreHandle {
         &self,
         item: Item,
         edit: impl Fn(&mut Settings, Revision) -> Result<(), ChangeError> + Send + Sync,
-    ) -> Result<Stored, ChangeError> {
+    ) -> Result<StoredChange, ChangeError> {
         let lock = self.lock().await;
         for _ in 0..ATTEMPTS {
             let base = self.snapshots.borrow().clone();
@@ -93,7 +93,7 @@ impl StoreHandle {
             let change = Arc::new(SettingsChange { item: item.clone(), before, after });
             (self.validator)(change.clone(), base.revision).await?;
             if let Some(revision) = self.write(&change, base.revision).await? {
-                return Ok(Stored { change, revision, _lock: lock });
+                return Ok(StoredChange { change, revision, _lock: lock });
             }
         }
         Err(ChangeError::PreconditionFailed)

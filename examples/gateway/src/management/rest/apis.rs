@@ -11,7 +11,7 @@ use super::{
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
     request::ApiRequest,
-    resource::{Change, Collection, Edited, Resource},
+    resource::{ChangeRequest, Collection, EditResult, Resource},
 };
 use crate::{
     serve::Route,
@@ -58,18 +58,24 @@ impl Resource for ApiResource {
         Ok(request.resource(&format!("/apis/{id}"), "apis", id, api.properties.clone()))
     }
 
-    async fn read(&self, change: &Change, body: &[u8]) -> Result<ApiInput, ApiError> {
+    async fn read(&self, change: &ChangeRequest, body: &[u8]) -> Result<ApiInput, ApiError> {
         ApiInput::read(body, change.is_whole)
     }
 
-    fn put(&self, change: &Change, input: &ApiInput, settings: &mut Settings, tag: Revision) -> Edited {
+    fn put(
+        &self,
+        change: &ChangeRequest,
+        input: &ApiInput,
+        settings: &mut Settings,
+        tag: Revision,
+    ) -> EditResult {
         let current = settings.apis.get(&self.0).map(|stored| &*stored.value);
         let api = input.apply(&self.0, current, change.is_whole, tag);
         settings.apis.insert(self.0.clone(), Versioned::new(tag, api));
         Ok(())
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> Edited {
+    fn remove(&self, settings: &mut Settings, _: Revision) -> EditResult {
         settings.apis.remove(&self.0);
         Ok(())
     }

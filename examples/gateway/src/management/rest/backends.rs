@@ -13,7 +13,7 @@ use super::{
     path::{CERTIFICATE_ROUTE, ResourcePath},
     properties::{self, PropertyNames},
     request::ApiRequest,
-    resource::{Change, Collection, Edited, Resource},
+    resource::{ChangeRequest, Collection, EditResult, Resource},
 };
 use crate::store::{Backend, Credential, Id, Item, Revision, Settings, Versioned};
 
@@ -106,18 +106,24 @@ impl Resource for BackendResource {
         Ok(request.resource(&format!("/backends/{id}"), "backends", id, print_properties(backend)))
     }
 
-    async fn read(&self, change: &Change, body: &[u8]) -> Result<BackendInput, ApiError> {
+    async fn read(&self, change: &ChangeRequest, body: &[u8]) -> Result<BackendInput, ApiError> {
         BackendInput::read(body, change.is_whole)
     }
 
-    fn put(&self, change: &Change, input: &BackendInput, settings: &mut Settings, tag: Revision) -> Edited {
+    fn put(
+        &self,
+        change: &ChangeRequest,
+        input: &BackendInput,
+        settings: &mut Settings,
+        tag: Revision,
+    ) -> EditResult {
         let base = self.value(settings).filter(|_| !change.is_whole);
         let backend = input.apply(base.as_deref(), tag);
         settings.backends.insert(self.0.clone(), Versioned::new(tag, backend));
         Ok(())
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> Edited {
+    fn remove(&self, settings: &mut Settings, _: Revision) -> EditResult {
         settings.backends.remove(&self.0);
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::{
     filter::{FilterFields, FilterValues},
     listing::ListQuery,
     request::ApiRequest,
-    resource::{Change, Collection, Edited, Resource},
+    resource::{ChangeRequest, Collection, EditResult, Resource},
 };
 use crate::store::{
     CertificateEntry, CertificateUpload, EntryPurpose, Id, Item, Revision, Settings, UploadedCertificate,
@@ -99,7 +99,7 @@ impl Resource for CertificateResource {
         Ok(request.resource(&format!("/certificates/{id}"), "certificates", id, properties))
     }
 
-    async fn read(&self, change: &Change, body: &[u8]) -> Result<UploadedCertificate, ApiError> {
+    async fn read(&self, change: &ChangeRequest, body: &[u8]) -> Result<UploadedCertificate, ApiError> {
         let upload = upload(body)?;
         let rejected = |error| ApiError::from_change(error, &Self::title(&self.0));
         // Fails early, before the file is decrypted.
@@ -110,15 +110,15 @@ impl Resource for CertificateResource {
 
     fn put(
         &self,
-        change: &Change,
+        change: &ChangeRequest,
         input: &UploadedCertificate,
         settings: &mut Settings,
         tag: Revision,
-    ) -> Edited {
+    ) -> EditResult {
         change.request.store.put_certificate(settings, &self.0, input, tag)
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> Edited {
+    fn remove(&self, settings: &mut Settings, _: Revision) -> EditResult {
         settings.certificates.remove(&self.0);
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::{
     listing,
     properties::{self, PropertyNames},
     request::ApiRequest,
-    resource::{Change, Edited, Resource, id},
+    resource::{ChangeRequest, EditResult, Resource, id},
 };
 use crate::store::{Api, ChangeError, Id, Item, Policy, Revision, Settings, Versioned};
 
@@ -42,7 +42,7 @@ impl PolicyResource {
     }
 
     /// Sets or removes the policy.
-    fn set(&self, settings: &mut Settings, policy: Option<Policy>, tag: Revision) -> Edited {
+    fn set(&self, settings: &mut Settings, policy: Option<Policy>, tag: Revision) -> EditResult {
         match &self.0 {
             None => settings.policy = policy.map(|policy| Versioned::new(tag, policy)),
             Some(id) => {
@@ -101,21 +101,21 @@ impl Resource for PolicyResource {
         Ok(request.resource(&path, kind, "policy", properties))
     }
 
-    async fn read(&self, _: &Change, body: &[u8]) -> Result<(Format, String), ApiError> {
+    async fn read(&self, _: &ChangeRequest, body: &[u8]) -> Result<(Format, String), ApiError> {
         read(properties::read(body, &NAMES, false)?)
     }
 
     fn put(
         &self,
-        _: &Change,
+        _: &ChangeRequest,
         (format, text): &(Format, String),
         settings: &mut Settings,
         tag: Revision,
-    ) -> Edited {
+    ) -> EditResult {
         self.set(settings, Some(Policy::new(*format, text.clone(), tag)), tag)
     }
 
-    fn remove(&self, settings: &mut Settings, tag: Revision) -> Edited {
+    fn remove(&self, settings: &mut Settings, tag: Revision) -> EditResult {
         self.set(settings, None, tag)
     }
 

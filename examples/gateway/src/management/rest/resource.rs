@@ -69,15 +69,21 @@ pub(super) trait Resource: Sized + Send + Sync + 'static {
     /// Reads and validates the properties in a body.
     fn read(
         &self,
-        change: &Change,
+        change: &ChangeRequest,
         body: &[u8],
     ) -> impl Future<Output = Result<Self::Input, ApiError>> + Send;
 
     /// Sets the value. A partial update is based on the current value.
-    fn put(&self, change: &Change, input: &Self::Input, settings: &mut Settings, tag: Revision) -> Edited;
+    fn put(
+        &self,
+        change: &ChangeRequest,
+        input: &Self::Input,
+        settings: &mut Settings,
+        tag: Revision,
+    ) -> EditResult;
 
     /// Removes the value.
-    fn remove(&self, settings: &mut Settings, tag: Revision) -> Edited;
+    fn remove(&self, settings: &mut Settings, tag: Revision) -> EditResult;
 
     /// Returns the name in messages about rejected changes.
     fn title(id: &str) -> String {
@@ -105,7 +111,7 @@ pub(super) trait Resource: Sized + Send + Sync + 'static {
 }
 
 /// A request to create, replace or update a resource.
-pub(super) struct Change {
+pub(super) struct ChangeRequest {
     pub(super) request: ApiRequest,
     pub(super) condition: Precondition,
     /// True for a complete resource, false for a partial update.
@@ -113,7 +119,7 @@ pub(super) struct Change {
 }
 
 /// Result of an edit of the settings.
-pub(super) type Edited = Result<(), ChangeError>;
+pub(super) type EditResult = Result<(), ChangeError>;
 
 /// A kind of resource that is listed with filters and pages.
 pub(super) trait Collection: Resource {
@@ -144,15 +150,19 @@ pub(super) async fn get<R: Resource>(request: ApiRequest) -> Result<Response, Ap
 
 pub(super) async fn put<R: Resource>(request: ApiRequest, body: Body) -> Result<Response, ApiError> {
     let condition = etag::precondition_of_put(&request.head.headers)?;
-    change::<R>(Change { request, condition, is_whole: true }, body, "put").await
+    change::<R>(ChangeRequest { request, condition, is_whole: true }, body, "put").await
 }
 
 pub(super) async fn patch<R: Resource>(request: ApiRequest, body: Body) -> Result<Response, ApiError> {
     let condition = etag::required_if_match(&request.head.headers, R::NOUN)?;
-    change::<R>(Change { request, condition, is_whole: false }, body, "patch").await
+    change::<R>(ChangeRequest { request, condition, is_whole: false }, body, "patch").await
 }
 
-async fn change<R: Resource>(change: Change, body: Body, action: &'static str) -> Result<Response, ApiError> {
+async fn change<R: Resource>(
+    change: ChangeRequest,
+    body: Body,
+    action: &'static str,
+) -> Result<Response, ApiError> {
     let resource: R = resource(&change.request)?;
     let audit = Audit::new(action, R::NOUN, &change.request.head, id(&change.request));
     let body = match resource.check_change(&change.request, false) {
@@ -162,7 +172,7 @@ async fn change<R: Resource>(change: Change, body: Body, action: &'static str) -
     let body = body.inspect_err(|error| audit.rejected(error))?;
     complete(async move {
         // Checked again: the configuration can change while the body is received.
-        let Change { request, condition, is_whole } = &change;
+        let ChangeRequest { request, condition, is_whole } = &change;
         resource.check_change(request, false).inspect_err(|error| audit.rejected(error))?;
         let input = resource.read(&change, &body).await;
         let input = input.inspect_err(|error| audit.rejected(error))?;
