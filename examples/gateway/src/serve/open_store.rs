@@ -110,7 +110,7 @@ impl Follower {
     /// Publishes the latest snapshot.
     async fn publish(&mut self) -> Result<(), StoreError> {
         let snapshot = self.snapshots.borrow_and_update().clone();
-        let (contents, revision) = (self.contents.clone(), snapshot.revision);
+        let (contents, revision) = (self.contents.clone(), snapshot.revision());
         // Compiling documents blocks: not on a runtime thread.
         spawn_blocking(move || contents.replace(snapshot)).await.map_err(StoreError::new)?;
         self.revisions.send_replace(revision);
@@ -131,10 +131,10 @@ impl StoreContents {
 
 /// Validates changes of the store by the routes of the same revision.
 fn validator(routing: Arc<ArcSwap<RoutingSnapshot>>, effective: Effective) -> Box<Validator> {
-    Box::new(move |change, revision| {
+    Box::new(move |change| {
         let (routing, effective) = (routing.clone(), effective.clone());
         Box::pin(async move {
-            effective.reach(revision).await?;
+            effective.reach(change.before.revision).await?;
             // Compiling documents blocks: not on a runtime thread.
             let validated = spawn_blocking(move || validate(&routing.load_full(), &change)).await;
             validated.map_err(StoreError::new)?

@@ -36,8 +36,8 @@ pub(crate) struct StoreHandle {
     lock: Arc<Mutex<()>>,
 }
 
-/// Checks that requests can be served after a change of the store at this revision.
-pub(crate) type Validator = dyn Fn(Arc<SettingsChange>, Revision) -> Validation + Send + Sync;
+/// Checks that requests can be served after this change.
+pub(crate) type Validator = dyn Fn(Arc<SettingsChange>) -> Validation + Send + Sync;
 
 type Validation = Pin<Box<dyn Future<Output = Result<(), ChangeError>> + Send>>;
 
@@ -73,8 +73,7 @@ impl StoreHandle {
         self.lock.clone().lock_owned().await
     }
 
-    /// Changes one item. `edit` receives the current settings and the revision of the new value; it can be called again
-    /// after a conflict.
+    /// Changes one item. `edit` can be called again after a conflict.
     ///
     /// # Errors
     ///
@@ -82,17 +81,16 @@ impl StoreHandle {
     pub(crate) async fn change(
         &self,
         item: Item,
-        edit: impl Fn(&mut Settings, Revision) -> Result<(), ChangeError> + Send + Sync,
+        edit: impl Fn(&mut Settings) -> Result<(), ChangeError> + Send + Sync,
     ) -> Result<StoredChange, ChangeError> {
         let lock = self.lock().await;
         for _ in 0..ATTEMPTS {
-            let base = self.snapshots.borrow().clone();
-            let before = base.settings.clone();
-            let mut after = Settings::clone(&before);
-            edit(&mut after, base.revision + 1)?;
+            let before = self.snapshots.borrow().settings.clone();
+            let mut after = Settings { revision: before.revision + 1, ..Settings::clone(&before) };
+            edit(&mut after)?;
             let change = Arc::new(SettingsChange { item: item.clone(), before, after });
-            (self.validator)(change.clone(), base.revision).await?;
-            if let Some(revision) = self.write(&change, base.revision).await? {
+            (self.validator)(change.clone()).await?;
+            if let Some(revision) = self.write(&change).await? {
                 return Ok(StoredChange { change, revision, _lock: lock });
             }
         }
@@ -100,10 +98,10 @@ impl StoreHandle {
     }
 
     /// Writes or removes the item's record. Returns None, once the later snapshot is published, if the store has changed
-    /// since `base`.
-    async fn write(&self, change: &SettingsChange, base: Revision) -> Result<Option<Revision>, ChangeError> {
+    /// meanwhile.
+    async fn write(&self, change: &SettingsChange) -> Result<Option<Revision>, ChangeError> {
         let SettingsChange { item, before, after } = change;
-        let expected = Expected { record: before.revision(item), store: Some(base) };
+        let expected = Expected { record: before.revision(item), store: Some(before.revision) };
         let result = match encode(item, after) {
             Some(value) => self.store.put(item.key(), value, expected),
             None => self.store.delete(item.key(), expected),
@@ -113,7 +111,7 @@ impl StoreHandle {
             Err(Conflict::Full) => Err(ChangeError::Full),
             Err(Conflict::Changed) => {
                 let mut snapshots = self.snapshots.clone();
-                let later = snapshots.wait_for(|snapshot| snapshot.revision > base);
+                let later = snapshots.wait_for(|snapshot| snapshot.revision() > before.revision);
                 match time::timeout(PUBLICATION_TIMEOUT, later).await {
                     Ok(Ok(_)) => Ok(None),
                     _ => Err(StoreError::new("an earlier change is stored, but not published yet").into()),

@@ -12,6 +12,8 @@ use super::{
 /// Certificates, APIs, backends and the global policy at one revision.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
+    /// Revision of the store; in a change, the one that the change creates.
+    pub(crate) revision: Revision,
     pub(crate) certificates: Items<CertificateEntry>,
     pub(crate) apis: Items<Api>,
     pub(crate) backends: Items<Backend>,
@@ -66,8 +68,9 @@ impl Settings {
         records: &AllRecords,
         previous: &Self,
     ) -> Result<Self, StoreError> {
-        let AllRecords { apis, backends, policies, .. } = records;
+        let AllRecords { revision, apis, backends, policies, .. } = records;
         Ok(Self {
+            revision: *revision,
             certificates,
             apis: decode(apis, "API", &previous.apis)?,
             backends: decode(backends, "backend", &previous.backends)?,

@@ -43,7 +43,6 @@ pub(super) struct AllRecords {
 /// The store at one revision.
 #[derive(Default)]
 pub(crate) struct Snapshot {
-    pub(crate) revision: Revision,
     pub(super) settings: Arc<Settings>,
     /// By id and thumbprint.
     identities: Identities,
@@ -63,6 +62,10 @@ enum LoadedEntry {
 }
 
 impl Snapshot {
+    pub(crate) fn revision(&self) -> Revision {
+        self.settings.revision
+    }
+
     /// Returns the ids of identities, and the expiry of each certificate.
     pub(super) fn expiries(&self) -> Vec<(Arc<str>, Timestamp)> {
         let end = |identity: &ClientIdentity| identity.certificate().validity().not_after;
@@ -87,7 +90,7 @@ impl Snapshot {
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot").field("revision", &self.revision).finish_non_exhaustive()
+        f.debug_struct("Snapshot").field("revision", &self.revision()).finish_non_exhaustive()
     }
 }
 
@@ -96,8 +99,7 @@ fn build(records: &AllRecords, previous: &Snapshot, sealer: &Sealer) -> Result<S
     let provider = default_provider();
     let certificates = decode(&records.certificates, &previous.settings.certificates);
     let settings = Arc::new(Settings::read(certificates, records, &previous.settings)?);
-    let mut snapshot =
-        Snapshot { revision: records.revision, settings: settings.clone(), ..Snapshot::default() };
+    let mut snapshot = Snapshot { settings: settings.clone(), ..Snapshot::default() };
     for (id, Versioned { revision, value: entry }) in &settings.certificates {
         let unchanged = previous.entries.get(&**id).filter(|(known, _)| known == revision);
         let unchanged = unchanged.map(|(_, entry)| entry.clone());
@@ -200,7 +202,7 @@ impl Publisher {
     /// Publishes each change for as long as this is polled.
     pub(crate) async fn run(&self) -> Infallible {
         loop {
-            let revision = self.snapshots.borrow().revision;
+            let revision = self.snapshots.borrow().revision();
             let published = match self.store.watch(revision).await {
                 Ok(_) => self.publish().await,
                 Err(error) => Err(error),

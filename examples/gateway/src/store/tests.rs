@@ -23,7 +23,7 @@ fn file(path: &Path) -> Located<FilePath> {
 async fn open_in(folder: &Path) -> Result<OpenStore, Diagnostic> {
     let (path, key_file) = (file(&folder.join("store")), file(&folder.join("store.key")));
     let config = located(config::Store { path, key_file, is_own_key: false });
-    open(&config, Path::new("gateway.toml"), Box::new(|_, _| Box::pin(async { Ok(()) }))).await
+    open(&config, Path::new("gateway.toml"), Box::new(|_| Box::pin(async { Ok(()) }))).await
 }
 
 /// Puts or, without an upload, deletes a certificate. Waits until the change is published, as a server does before it
@@ -39,15 +39,15 @@ async fn change(
         Some(upload) => Some(handle.open_upload(upload).await.unwrap()),
         None => None,
     };
-    let edit = |settings: &mut Settings, revision| {
+    let edit = |settings: &mut Settings| {
         condition.check(settings.certificates.get(id).map(|current| current.revision))?;
         match &uploaded {
-            Some(uploaded) => handle.put_certificate(settings, id, uploaded, revision),
+            Some(uploaded) => handle.put_certificate(settings, id, uploaded),
             None => settings.certificates.remove(id).map(drop).ok_or(ChangeError::Absent),
         }
     };
     let stored = handle.change(Item::Certificate(id.clone()), edit).await.unwrap();
-    snapshots.wait_for(|snapshot| snapshot.revision >= stored.revision).await.unwrap();
+    snapshots.wait_for(|snapshot| snapshot.revision() >= stored.revision).await.unwrap();
     stored.revision
 }
 

@@ -12,7 +12,7 @@ use tower_mtls::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{CertificateEntry, ChangeError, Id, Revision, Settings, StoreError, StoreHandle, Versioned};
+use super::{CertificateEntry, ChangeError, Id, Settings, StoreError, StoreHandle, Versioned};
 
 /// The contents of a file, and its password.
 pub(crate) struct CertificateUpload {
@@ -58,8 +58,8 @@ impl StoreHandle {
         settings: &mut Settings,
         id: &Id,
         uploaded: &UploadedCertificate,
-        revision: Revision,
     ) -> Result<(), ChangeError> {
+        let revision = settings.revision;
         let entry = CertificateEntry::new(id, uploaded, SystemClock.now(), revision, &self.sealer);
         let mut entry = entry.map_err(StoreError::new)?;
         if let Some(current) = settings.certificates.get(id) {

@@ -62,20 +62,14 @@ impl Resource for ApiResource {
         ApiInput::read(body, change.is_whole)
     }
 
-    fn put(
-        &self,
-        change: &ChangeRequest,
-        input: &ApiInput,
-        settings: &mut Settings,
-        tag: Revision,
-    ) -> EditResult {
+    fn put(&self, change: &ChangeRequest, input: &ApiInput, settings: &mut Settings) -> EditResult {
         let current = settings.apis.get(&self.0).map(|stored| &*stored.value);
-        let api = input.apply(&self.0, current, change.is_whole, tag);
-        settings.apis.insert(self.0.clone(), Versioned::new(tag, api));
+        let api = input.apply(&self.0, current, change.is_whole, settings.revision);
+        settings.apis.insert(self.0.clone(), Versioned::new(settings.revision, api));
         Ok(())
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> EditResult {
+    fn remove(&self, settings: &mut Settings) -> EditResult {
         settings.apis.remove(&self.0);
         Ok(())
     }

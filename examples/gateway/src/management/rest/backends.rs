@@ -110,20 +110,14 @@ impl Resource for BackendResource {
         BackendInput::read(body, change.is_whole)
     }
 
-    fn put(
-        &self,
-        change: &ChangeRequest,
-        input: &BackendInput,
-        settings: &mut Settings,
-        tag: Revision,
-    ) -> EditResult {
+    fn put(&self, change: &ChangeRequest, input: &BackendInput, settings: &mut Settings) -> EditResult {
         let base = self.value(settings).filter(|_| !change.is_whole);
-        let backend = input.apply(base.as_deref(), tag);
-        settings.backends.insert(self.0.clone(), Versioned::new(tag, backend));
+        let backend = input.apply(base.as_deref(), settings.revision);
+        settings.backends.insert(self.0.clone(), Versioned::new(settings.revision, backend));
         Ok(())
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> EditResult {
+    fn remove(&self, settings: &mut Settings) -> EditResult {
         settings.backends.remove(&self.0);
         Ok(())
     }

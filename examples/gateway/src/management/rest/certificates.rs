@@ -113,12 +113,11 @@ impl Resource for CertificateResource {
         change: &ChangeRequest,
         input: &UploadedCertificate,
         settings: &mut Settings,
-        tag: Revision,
     ) -> EditResult {
-        change.request.store.put_certificate(settings, &self.0, input, tag)
+        change.request.store.put_certificate(settings, &self.0, input)
     }
 
-    fn remove(&self, settings: &mut Settings, _: Revision) -> EditResult {
+    fn remove(&self, settings: &mut Settings) -> EditResult {
         settings.certificates.remove(&self.0);
         Ok(())
     }

@@ -42,7 +42,8 @@ impl PolicyResource {
     }
 
     /// Sets or removes the policy.
-    fn set(&self, settings: &mut Settings, policy: Option<Policy>, tag: Revision) -> EditResult {
+    fn set(&self, settings: &mut Settings, policy: Option<Policy>) -> EditResult {
+        let tag = settings.revision;
         match &self.0 {
             None => settings.policy = policy.map(|policy| Versioned::new(tag, policy)),
             Some(id) => {
@@ -110,13 +111,13 @@ impl Resource for PolicyResource {
         _: &ChangeRequest,
         (format, text): &(Format, String),
         settings: &mut Settings,
-        tag: Revision,
     ) -> EditResult {
-        self.set(settings, Some(Policy::new(*format, text.clone(), tag)), tag)
+        let policy = Policy::new(*format, text.clone(), settings.revision);
+        self.set(settings, Some(policy))
     }
 
-    fn remove(&self, settings: &mut Settings, tag: Revision) -> EditResult {
-        self.set(settings, None, tag)
+    fn remove(&self, settings: &mut Settings) -> EditResult {
+        self.set(settings, None)
     }
 
     fn title(api_id: &str) -> String {

@@ -74,16 +74,10 @@ pub(super) trait Resource: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Input, ApiError>> + Send;
 
     /// Sets the value. A partial update is based on the current value.
-    fn put(
-        &self,
-        change: &ChangeRequest,
-        input: &Self::Input,
-        settings: &mut Settings,
-        tag: Revision,
-    ) -> EditResult;
+    fn put(&self, change: &ChangeRequest, input: &Self::Input, settings: &mut Settings) -> EditResult;
 
     /// Removes the value.
-    fn remove(&self, settings: &mut Settings, tag: Revision) -> EditResult;
+    fn remove(&self, settings: &mut Settings) -> EditResult;
 
     /// Returns the name in messages about rejected changes.
     fn title(id: &str) -> String {
@@ -176,13 +170,13 @@ async fn change<R: Resource>(
         resource.check_change(request, false).inspect_err(|error| audit.rejected(error))?;
         let input = resource.read(&change, &body).await;
         let input = input.inspect_err(|error| audit.rejected(error))?;
-        let edit = |settings: &mut Settings, tag| {
+        let edit = |settings: &mut Settings| {
             let current = resource.value(settings).as_ref().map(R::tag);
             if !is_whole && current.is_none() {
                 return Err(ChangeError::Absent);
             }
             condition.check(current)?;
-            resource.put(&change, &input, settings, tag)
+            resource.put(&change, &input, settings)
         };
         let stored = request.store.change(resource.item(), edit);
         let changed = request.effective.complete(stored).await;
@@ -205,10 +199,10 @@ pub(super) async fn delete<R: Resource>(request: ApiRequest) -> Result<Response,
     let audit = Audit::new("delete", R::NOUN, &request.head, id(&request));
     resource.check_change(&request, true).inspect_err(|error| audit.rejected(error))?;
     complete(async move {
-        let edit = |settings: &mut Settings, tag| {
+        let edit = |settings: &mut Settings| {
             let current = resource.value(settings).ok_or(ChangeError::Absent)?;
             condition.check(Some(R::tag(&current)))?;
-            resource.remove(settings, tag)
+            resource.remove(settings)
         };
         let stored = request.store.change(resource.item(), edit);
         match request.effective.complete(stored).await {

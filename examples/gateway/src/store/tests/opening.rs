@@ -81,7 +81,8 @@ async fn store_and_key_file_are_readable_by_the_owner_only() {
 async fn store_is_locked_until_requests_see_a_change() {
     let scratch = Scratch::new();
     let OpenStore { handle, .. } = open_in(scratch.path()).await.unwrap();
-    let policy = |settings: &mut Settings, revision| {
+    let policy = |settings: &mut Settings| {
+        let revision = settings.revision;
         let policy = Policy::new(tower_mtls::apim::Format::Xml, "<policies/>".into(), revision);
         settings.policy = Some(Versioned::new(revision, policy));
         Ok(())
@@ -90,7 +91,7 @@ async fn store_is_locked_until_requests_see_a_change() {
     assert!(handle.lock().now_or_never().is_none());
     drop(stored);
     assert!(handle.lock().now_or_never().is_some());
-    let rejected = handle.change(Item::Policy, |_, _| Err(ChangeError::PreconditionFailed)).await;
+    let rejected = handle.change(Item::Policy, |_| Err(ChangeError::PreconditionFailed)).await;
     assert!(matches!(rejected, Err(ChangeError::PreconditionFailed)));
     assert!(handle.lock().now_or_never().is_some(), "a rejected change releases the lock");
 }
