@@ -52,6 +52,18 @@ pub(crate) fn decode(mut contents: Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// Returns true if other users have any permission on the file.
+#[cfg(unix)]
+pub(crate) fn is_open_to_others(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_open_to_others(_file: &Path) -> bool {
+    false
+}
+
 /// Opens without blocking: opening a pipe would wait for a writer.
 #[cfg(unix)]
 fn open(file: &Path) -> io::Result<File> {

@@ -10,6 +10,8 @@ mod host;
 mod log;
 mod management;
 mod routing;
+#[cfg(test)]
+mod scratch;
 mod server;
 mod status;
 mod store;

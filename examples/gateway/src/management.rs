@@ -4,11 +4,12 @@
 //! certificate that the rules admit, or both, as configured: [`Access`].
 
 mod access;
-mod arm;
 mod browser;
+mod effective;
 mod hosts;
 mod metrics;
 mod portal;
+mod rest;
 mod token;
 
 use std::sync::Arc;
@@ -16,15 +17,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::{
     Router,
-    extract::Request,
     http::{StatusCode, header},
-    routing::{any, get},
+    routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use self::arm::{ManagementApi, StoreHandles};
+use self::rest::{ManagementApi, StoreHandles};
 pub(crate) use self::{
     access::Access,
+    effective::Effective,
     hosts::Hosts,
     metrics::{recorder, upkeep},
     token::Token,
@@ -41,16 +42,13 @@ pub(crate) fn router(
     published: Arc<CurrentStore>,
 ) -> Router {
     let readiness = status.clone();
-    let api = ManagementApi::new(access.hosts().clone(), store, routing.clone());
+    let api = ManagementApi::new(store, published.clone(), routing.clone()).router(access.hosts().clone());
     let scrape = move || {
         let text = metrics::render(&recorder, &status, &routing.load(), &published);
         async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
     };
     let portal = portal::router(access.hosts());
-    let guarded = Router::new()
-        .route("/metrics", get(scrape))
-        .route("/subscriptions/{*resource}", any(move |request: Request| api.clone().respond(request)));
-    let guarded = access.guard(guarded);
+    let guarded = access.guard(Router::new().route("/metrics", get(scrape)).merge(api));
     let open = Router::new()
         .route("/healthz", get(async || StatusCode::OK))
         .route("/readyz", get(move || std::future::ready(ready(&readiness))));

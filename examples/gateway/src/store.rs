@@ -1,47 +1,43 @@
 //! Live configuration: certificates, with private keys sealed at rest, APIs, backends and policies.
 //!
 //! [`Store`] is the interface to the record storage: reads, conditional writes and a watch. It does not assume that
-//! this process is the only writer: a [`Publisher`] builds the snapshot that requests see ([`CurrentStore`]) from the
-//! stored records, whichever process wrote them.
+//! this process is the only writer: a [`Publisher`] publishes a [`Snapshot`] of the stored records after each change,
+//! whichever process wrote it. [`CurrentStore`] is the snapshot that requests see.
 
 mod api;
-mod apis;
 mod backend;
+mod certificate_sets;
 mod certificate_uses;
-mod certificates;
-mod current;
-mod document_certificates;
 mod embedded;
 mod entry;
+mod handle;
 mod id;
 mod open;
 mod precondition;
 mod private;
-mod publisher;
-mod seal;
 mod settings;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod write_lock;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+use self::snapshot::AllRecords;
+
 pub(crate) use self::{
     api::{Api, Policy},
-    apis::{Apis, AppliedChange},
     backend::{Backend, Credential},
+    certificate_sets::{DocumentCertificates, StoreMembers},
     certificate_uses::{CertificateUse, CertificateUses},
-    certificates::Certificates,
-    current::{CurrentStore, StoreMembers},
-    document_certificates::DocumentCertificates,
     entry::{CertificateEntry, EntryPurpose},
+    handle::{SettingsChange, StoreHandle, StoredChange, Validator},
     id::Id,
     open::{OpenStore, open},
     precondition::{ChangeError, Precondition},
-    publisher::Publisher,
-    settings::{Item, ItemError, ItemField, ItemValue, Settings},
-    upload::CertificateUpload,
+    settings::{Item, ItemError, ItemField, Settings, Versioned},
+    snapshot::{CurrentStore, IdentityResolver, Publisher, Snapshot},
+    upload::{CertificateUpload, UploadedCertificate},
 };
 
 /// Number of a change; each change of the store increments it.
@@ -58,8 +54,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// Returns the record with this key.
     fn get(&self, key: RecordKey) -> StoreFuture<Option<Record>>;
 
-    /// Returns a page of the records of one kind, ordered by id, as of one revision.
-    fn list(&self, kind: RecordKind, query: RecordQuery) -> StoreFuture<Listing>;
+    /// Returns the records of one kind, as of one revision.
+    fn list(&self, kind: RecordKind) -> StoreFuture<Listing>;
 
     /// Writes a record if the expectations are met. The record and all earlier changes are durable once this returns.
     fn put(
@@ -103,19 +99,10 @@ pub(crate) struct Record {
     pub(crate) value: Vec<u8>,
 }
 
-/// A page of records: of those that match the filter, `top` after the first `skip`.
-pub(crate) struct RecordQuery {
-    pub(crate) filter: Box<dyn Fn(&Record) -> bool + Send>,
-    pub(crate) skip: usize,
-    pub(crate) top: usize,
-}
-
 /// Result of [`Store::list`].
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) records: Vec<Record>,
-    /// Number of all records that match the filter.
-    pub(crate) count: usize,
     /// Revision of the store at the time of the read.
     pub(crate) revision: Revision,
 }
@@ -142,15 +129,8 @@ pub(crate) enum Conflict {
 #[derive(Debug)]
 pub(crate) struct StoreError(String);
 
-impl RecordQuery {
-    /// Matches all records.
-    pub(crate) fn all() -> Self {
-        Self { filter: Box::new(|_| true), skip: 0, top: usize::MAX }
-    }
-}
-
 impl StoreError {
-    fn new(problem: impl fmt::Display) -> Self {
+    pub(crate) fn new(problem: impl fmt::Display) -> Self {
         Self(problem.to_string())
     }
 }

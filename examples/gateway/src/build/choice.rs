@@ -23,19 +23,14 @@ use crate::{
     store::CurrentStore,
 };
 
+pub(super) use crate::store::IdentityResolver;
+
 /// Identities that routes refer to.
 pub(super) struct KnownIdentities {
     named: BTreeMap<String, Option<ClientIdentity>>,
     /// Identities of the file, by reference.
     found: Identities,
     all: IdentityResolver,
-}
-
-/// Lookup of identities for requests: those of the file, then those of the store, if any.
-#[derive(Clone)]
-pub(super) struct IdentityResolver {
-    file: Shared<Identities>,
-    store: Option<Arc<CurrentStore>>,
 }
 
 /// Builds the layer that selects the identity; None if an identity is invalid, which has been reported.
@@ -83,14 +78,6 @@ impl KnownIdentities {
         let named = read.iter().map(|(name, pair)| (name.clone(), identity(pair))).collect();
         let found = read.iter().filter_map(|(name, pair)| Some((name, &pair.as_ref()?.identity)));
         Self { named, found: referred(found), all: IdentityResolver { file, store } }
-    }
-}
-
-impl ResolveIdentity for IdentityResolver {
-    /// An id is a name in the file, or else an id in the store.
-    fn resolve(&self, reference: &IdentityReference) -> Option<ClientIdentity> {
-        let of_file = self.file.resolve(reference);
-        of_file.or_else(|| self.store.as_ref()?.resolve(reference))
     }
 }
 

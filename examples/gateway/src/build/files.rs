@@ -94,22 +94,10 @@ impl Findings {
     pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
         self.note_state(file);
         let contents = self.or_report(file, file::read(file, MAX_SIZE).map(Zeroizing::new))?;
-        if is_open_to_others(file) {
+        if file::is_open_to_others(file) {
             let problem = format!("{} contains a secret and is readable by others", quoted(&file.written));
             self.warning(file, problem, "remove their permission (chmod 600)");
         }
         Some(contents)
     }
-}
-
-/// Whether other users have any permission on the file.
-#[cfg(unix)]
-pub(crate) fn is_open_to_others(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-pub(crate) fn is_open_to_others(_file: &Path) -> bool {
-    false
 }

@@ -31,7 +31,6 @@ pub(crate) use self::{
     cache::Cache,
     choice::explain as explain_choice,
     endpoint::Endpoint,
-    files::is_open_to_others,
     fingerprint::{Fingerprint, Fingerprints, fingerprints},
     load::{LoadOutcome, Loaded, Source, load},
     publication::Publication,

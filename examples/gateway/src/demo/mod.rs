@@ -11,15 +11,10 @@ use std::io;
 
 use tokio::net::TcpListener;
 
-mod hex;
 pub(crate) mod pki;
-#[cfg(test)]
-mod scratch;
-pub(crate) mod upstream;
-#[cfg(test)]
-pub(crate) use self::scratch::Scratch;
 pub(crate) mod toml;
 pub(crate) mod tour;
+pub(crate) mod upstream;
 
 /// Preferred ports of the upstreams. The last two are used if the gateway's ports are among the others.
 const PREFERRED_PORTS: [u16; 4] = [9444, 9445, 9446, 9447];

@@ -81,7 +81,7 @@ mod tests {
             tracing::debug!(target: "gateway::routing::respond", "no route");
             tracing::info!(target: "gateway::log::limit", "summary");
             tracing::info!(target: "gateway::server::follow", "reloaded");
-            tracing::info!(target: "gateway::management::arm::audit", "management");
+            tracing::info!(target: "gateway::management::rest::audit", "management");
             tracing::warn!(target: "tower_mtls::outbound::trust", "DANGER");
             tracing::warn!(target: "gateway::routing::responds", "another module");
         });

@@ -14,7 +14,7 @@ use axum::{
 };
 use tower_mtls::{RequireCertificateLayer, remote_addr};
 
-use super::{Hosts, Token, arm::ApiError};
+use super::{Hosts, Token, rest::ApiError};
 use crate::log;
 
 /// Credentials that a client must present: the token, an admitted certificate, or both.

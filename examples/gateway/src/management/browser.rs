@@ -4,7 +4,7 @@ use axum::{body::Body, extract::Request};
 use http::{HeaderMap, Method, StatusCode, header, uri::Authority};
 use http_body::Body as _;
 
-use super::{Hosts, arm::ApiError};
+use super::{Hosts, rest::ApiError};
 
 /// Checks that a request is addressed to this listener, does not come from another site, and has a JSON body or none.
 /// Returns its authority.

@@ -48,29 +48,28 @@ pub(super) fn render(
     let mut text = recorder.render();
     let now = SystemClock.now();
     // Not registered as gauges, which would remain for identities that are no longer configured.
-    gauge(&mut text, "config_stale_seconds", &[("", status.stale_seconds())]);
-    let loaded = status.last_load().as_unix() as f64;
-    gauge(&mut text, "gateway_config_last_load_timestamp_seconds", &[("", loaded)]);
-    gauge(&mut text, "gateway_draining", &[("", f64::from(u8::from(status.is_draining())))]);
+    let seconds = status.last_load().as_unix() as f64;
+    let draining = f64::from(u8::from(status.is_draining()));
+    for (name, value) in [
+        ("config_stale_seconds", status.stale_seconds()),
+        ("gateway_config_last_load_timestamp_seconds", seconds),
+        ("gateway_draining", draining),
+    ] {
+        gauge(&mut text, name, [(String::new(), value)]);
+    }
     for (owner, name, label) in [
         (CertificateOwner::Identity, "gateway_identity_expires_in_days", "identity"),
         (CertificateOwner::Listener, "gateway_listener_certificate_expires_in_days", "listener"),
     ] {
         let expiries = routing.file.expiries.iter().filter(|expiry| expiry.owner == owner);
         // Names in the configuration consist of letters, digits, hyphens and underscores: no escaping needed.
-        let values: Vec<_> = expiries
-            .map(|expiry| (format!("{{{label}=\"{}\"}}", expiry.name), expiry.days_left(now)))
-            .collect();
-        let values: Vec<_> = values.iter().map(|(labels, value)| (labels.as_str(), *value)).collect();
-        gauge(&mut text, name, &values);
+        let labels = |name: &str| format!("{{{label}=\"{name}\"}}");
+        gauge(&mut text, name, expiries.map(|expiry| (labels(&expiry.name), expiry.days_left(now))));
     }
-    let stored = published.expiries();
-    let values: Vec<_> = stored
-        .iter()
-        .map(|(id, end)| (format!("{{id=\"{}\"}}", escaped(id)), routing::days_until(*end, now)))
-        .collect();
-    let values: Vec<_> = values.iter().map(|(labels, value)| (labels.as_str(), *value)).collect();
-    gauge(&mut text, "gateway_stored_identity_expires_in_days", &values);
+    let stored = published.expiries().into_iter();
+    let stored =
+        stored.map(|(id, end)| (format!("{{id=\"{}\"}}", escaped(&id)), routing::days_until(end, now)));
+    gauge(&mut text, "gateway_stored_identity_expires_in_days", stored);
     text
 }
 
@@ -79,8 +78,10 @@ fn escaped(id: &str) -> String {
     id.replace('\\', r"\\").replace('"', r#"\""#)
 }
 
-fn gauge(text: &mut String, name: &str, values: &[(&str, f64)]) {
-    if values.is_empty() {
+/// Writes a gauge with its values by labels; nothing if there are none.
+fn gauge(text: &mut String, name: &str, values: impl IntoIterator<Item = (String, f64)>) {
+    let mut values = values.into_iter().peekable();
+    if values.peek().is_none() {
         return;
     }
     // Writing to a string cannot fail.

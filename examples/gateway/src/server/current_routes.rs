@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use crate::{
     build::{ApiBuilder, Publication},
     routing::{ApiRoutes, FileRoutes, RoutingSnapshot},
-    store::CurrentStore,
+    store::{CurrentStore, Snapshot},
 };
 
 /// The current routing snapshot, and the builder of its APIs.
@@ -23,7 +23,7 @@ pub(super) struct CurrentRoutes {
 }
 
 impl CurrentRoutes {
-    /// Starts with the routes of the configuration file. [`refresh`](Self::refresh) adds the APIs of an open store.
+    /// Starts with the routes of the configuration file. [`replace_store`](Self::replace_store) adds the APIs of an open store.
     pub(super) fn new(
         file_routes: Arc<FileRoutes>,
         api_builder: Arc<ApiBuilder>,
@@ -64,12 +64,14 @@ impl CurrentRoutes {
         (old, std::mem::replace(&mut current, api_builder))
     }
 
-    /// Publishes the store's current APIs beside the same routes of the file, and returns these.
-    pub(super) fn refresh(&self) -> Arc<FileRoutes> {
+    /// Publishes a snapshot of the store beside the same routes of the file, and retires the identities that it removes or
+    /// replaces.
+    pub(super) fn replace_store(&self, snapshot: Arc<Snapshot>) {
         let api_builder = self.lock();
+        let retired = self.store.replace(snapshot);
         let file_routes = self.snapshot.load().file.clone();
         self.publish(file_routes.clone(), &api_builder);
-        file_routes
+        retired.iter().for_each(|identity| file_routes.client.retire_identity(identity));
     }
 
     /// Publishes these routes with the store's current APIs, and returns the replaced snapshot.
@@ -77,7 +79,7 @@ impl CurrentRoutes {
     /// Connections and tunnels under the trust of a removed or changed backend are retired.
     fn publish(&self, file_routes: Arc<FileRoutes>, api_builder: &ApiBuilder) -> Arc<RoutingSnapshot> {
         file_routes.deployed.refresh(&self.store);
-        let settings = self.store.settings().1;
+        let settings = self.store.settings();
         let new = Arc::new(RoutingSnapshot::new(file_routes, api_builder.build(&settings)));
         let old = self.snapshot.swap(new.clone());
         for broken in new.apis.broken.iter().filter(|broken| !old.apis.broken.contains(broken)) {

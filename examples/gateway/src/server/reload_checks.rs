@@ -38,7 +38,7 @@ pub(super) fn check_store_contents(
     let Some(store) = store else { return Ok(()) };
     check_hidden_entries(published, &snapshot.file, file_routes, store, file)?;
     file_routes.deployed.refresh(published);
-    let built = api_builder.build(&published.settings().1);
+    let built = api_builder.build(&published.settings());
     let Some(broken) = built.broken.iter().find(|broken| !snapshot.apis.broken.contains(broken)) else {
         return Ok(());
     };

@@ -115,9 +115,8 @@ impl Server {
         // Fallible steps first.
         check_store_unchanged(self.store.as_ref().map(|store| &store.config), store.as_ref(), &file)?;
         // Changes of APIs that were validated by the current configuration must not be published by the next one.
-        let apis = self.store.as_ref().map(|store| store.apis.clone());
-        let _pause = match &apis {
-            Some(apis) => Some(apis.pause().await),
+        let _pause = match &self.store {
+            Some(store) => Some(store.pause().await),
             None => None,
         };
         let current = self.routes.snapshot().load_full();
@@ -189,7 +188,7 @@ impl Server {
             self.status.clone(),
             self.routes.snapshot().clone(),
             self.metrics.clone(),
-            self.store.as_ref().map(|store| (store.certificates.clone(), store.apis.clone())),
+            self.store.as_ref().map(OpenStore::handles),
             self.published.clone(),
         )
     }

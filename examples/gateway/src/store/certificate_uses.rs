@@ -2,7 +2,7 @@
 
 use tower_mtls::identity::IdentityReference;
 
-use super::{CertificateEntry, EntryPurpose};
+use super::{CertificateEntry, ChangeError, EntryPurpose};
 
 /// All uses of certificates.
 #[derive(Debug, Clone, Default)]
@@ -23,23 +23,38 @@ impl CertificateUses {
         Self(all)
     }
 
-    /// Returns the uses of this entry. Membership (`in_store`) does not count as use.
-    pub(super) fn of(&self, entry: &CertificateEntry) -> Vec<&CertificateUse> {
-        self.0.iter().filter(|certificate_use| certificate_use.matches(entry)).collect()
+    /// Returns the users of this entry. Membership (`in_store`) does not count as use.
+    pub(crate) fn users(&self, entry: &CertificateEntry) -> Vec<String> {
+        self.users_if(|certificate_use| certificate_use.matches(entry))
     }
 
-    /// Returns the uses of `current` that `replacement` would break.
-    pub(super) fn broken_by(
+    /// Rejects the removal of an entry that is in use.
+    pub(crate) fn check_removal(&self, entry: &CertificateEntry) -> Result<(), ChangeError> {
+        let users = self.users(entry);
+        if users.is_empty() { Ok(()) } else { Err(ChangeError::InUse(users)) }
+    }
+
+    /// Rejects a replacement that breaks uses of the current entry.
+    pub(crate) fn check_replacement(
         &self,
         current: &CertificateEntry,
         replacement: &CertificateEntry,
-    ) -> Vec<&CertificateUse> {
+    ) -> Result<(), ChangeError> {
         let loses_key =
             current.purpose == EntryPurpose::Identity && replacement.purpose != EntryPurpose::Identity;
-        let is_broken = |certificate_use: &&CertificateUse| {
+        let users = self.users_if(|certificate_use| {
             certificate_use.matches(current) && (loses_key || !certificate_use.matches(replacement))
+        });
+        let reason = match replacement.purpose {
+            EntryPurpose::Caller => "The new certificate has no private key.",
+            EntryPurpose::Identity => "The new certificate has another thumbprint.",
         };
-        self.0.iter().filter(is_broken).collect()
+        if users.is_empty() { Ok(()) } else { Err(ChangeError::BreaksUses { users, reason }) }
+    }
+
+    fn users_if(&self, is_counted: impl Fn(&CertificateUse) -> bool) -> Vec<String> {
+        let counted = self.0.iter().filter(|certificate_use| is_counted(certificate_use));
+        counted.map(|certificate_use| certificate_use.user.clone()).collect()
     }
 }
 

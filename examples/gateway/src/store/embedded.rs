@@ -6,8 +6,8 @@ use redb::{Database, DatabaseError, ReadableTable, ReadableTableMetadata, TableD
 use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
-    Conflict, Expected, Listing, MAX_RECORDS, Record, RecordKey, RecordKind, RecordQuery, Revision, Store,
-    StoreError, StoreFuture, private,
+    Conflict, Expected, Listing, MAX_RECORDS, Record, RecordKey, RecordKind, Revision, Store, StoreError,
+    StoreFuture, private,
 };
 
 /// Name of the database file in the store's folder.
@@ -149,25 +149,18 @@ impl Store for Embedded {
         })
     }
 
-    fn list(&self, kind: RecordKind, query: RecordQuery) -> StoreFuture<Listing> {
+    fn list(&self, kind: RecordKind) -> StoreFuture<Listing> {
         self.run(move |database| {
             let transaction = database.begin_read()?;
             let counters = transaction.open_table(COUNTERS)?;
             let revision = counters.get(REVISION)?.map_or(0, |revision| revision.value());
             let table = transaction.open_table(kind.table())?;
-            let mut listing = Listing { records: Vec::new(), count: 0, revision };
-            for entry in table.iter()? {
+            let records = table.iter()?.map(|entry| {
                 let (id, found) = entry?;
                 let (revision, value) = found.value();
-                let record = Record { id: id.value().into(), revision, value: value.to_vec() };
-                if (query.filter)(&record) {
-                    if listing.count >= query.skip && listing.records.len() < query.top {
-                        listing.records.push(record);
-                    }
-                    listing.count += 1;
-                }
-            }
-            Ok(listing)
+                Ok(Record { id: id.value().into(), revision, value: value.to_vec() })
+            });
+            Ok(Listing { records: records.collect::<Result<_, StoreError>>()?, revision })
         })
     }
 

@@ -1,15 +1,25 @@
-//! Certificates of the store, and their stored form.
+//! Certificates of the store, and their stored form, in which the private key is sealed.
 
-use std::fmt;
+use std::{fmt, io};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tower_mtls::{Certificate, certificate::Timestamp};
-
-use super::{
-    Id, Record, RecordKey, RecordKind, Revision,
-    seal::{KeyOwner, Sealer, UnsealError},
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
 };
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tower_mtls::{
+    Certificate,
+    certificate::{Thumbprint, Timestamp},
+};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{Id, Record, Revision, UploadedCertificate};
+
+/// Length of a sealing key in bytes.
+pub(super) const KEY_LENGTH: usize = 32;
+/// Length of a nonce in bytes.
+const NONCE_LENGTH: usize = 24;
 
 /// Purpose of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,27 +85,24 @@ impl<'de> Deserialize<'de> for Base64Bytes {
 }
 
 impl CertificateEntry {
-    /// Creates an entry and seals `key` for it.
+    /// Creates an entry and seals its key.
     ///
     /// # Errors
     ///
     /// The system's random number generator fails.
     pub(super) fn new(
-        id: Id,
-        certificate: Certificate,
-        key: Option<&[u8]>,
+        id: &Id,
+        uploaded: &UploadedCertificate,
         now: Timestamp,
+        revision: Revision,
         sealer: &Sealer,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
+        let UploadedCertificate { certificate, key } = uploaded;
         let purpose = if key.is_some() { EntryPurpose::Identity } else { EntryPurpose::Caller };
-        let mut entry = Self { id, purpose, certificate, key: None, created: now, updated: now, revision: 0 };
-        entry.key = key.map(|key| sealer.seal(key, entry.owner())).transpose()?;
+        let (id, certificate) = (id.clone(), certificate.clone());
+        let mut entry = Self { id, purpose, certificate, key: None, created: now, updated: now, revision };
+        entry.key = key.as_ref().map(|key| sealer.seal(key, entry.owner())).transpose()?;
         Ok(entry)
-    }
-
-    /// Returns the key of the record of this entry.
-    pub(super) fn key_of(id: &Id) -> RecordKey {
-        RecordKey { kind: RecordKind::Certificate, id: id.shared() }
     }
 
     /// Encodes the entry for the store.
@@ -139,10 +146,7 @@ impl CertificateEntry {
     }
 
     /// Opens the private key (PKCS#8); None if the entry has no key.
-    pub(super) fn open_key(
-        &self,
-        sealer: &Sealer,
-    ) -> Option<Result<zeroize::Zeroizing<Vec<u8>>, UnsealError>> {
+    pub(super) fn open_key(&self, sealer: &Sealer) -> Option<Result<Zeroizing<Vec<u8>>, UnsealError>> {
         self.key.as_deref().map(|sealed| sealer.open(sealed, self.owner()))
     }
 
@@ -159,5 +163,123 @@ impl fmt::Debug for CertificateEntry {
             .field("thumbprint", &self.certificate.sha256_thumbprint())
             .field("revision", &self.revision)
             .finish_non_exhaustive()
+    }
+}
+
+/// Seals data with XChaCha20-Poly1305 under one key.
+pub(super) struct Sealer(XChaCha20Poly1305);
+
+/// The entry that a sealed key is bound to, as associated data.
+#[derive(Debug, Clone, Copy)]
+struct KeyOwner<'a> {
+    id: &'a Id,
+    purpose: EntryPurpose,
+    thumbprint: Thumbprint,
+}
+
+/// The data was sealed under another key or for another owner, or was modified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UnsealError;
+
+impl Sealer {
+    pub(super) fn new(key: &[u8; KEY_LENGTH]) -> Self {
+        let mut copy = (*key).into();
+        let cipher = XChaCha20Poly1305::new(&copy);
+        copy.zeroize();
+        Self(cipher)
+    }
+
+    /// Returns the nonce, followed by the ciphertext.
+    fn seal(&self, plain: &[u8], owner: KeyOwner<'_>) -> io::Result<Vec<u8>> {
+        self.seal_with(plain, &owner.to_associated_data())
+    }
+
+    /// Opens data that was sealed for this owner.
+    fn open(&self, sealed: &[u8], owner: KeyOwner<'_>) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+        self.open_with(sealed, &owner.to_associated_data())
+    }
+
+    /// Returns a value that identifies this key without revealing it.
+    pub(super) fn proof(&self) -> io::Result<Vec<u8>> {
+        self.seal_with(PROOF, PROOF)
+    }
+
+    /// Returns true if the proof was created with this key.
+    pub(super) fn verifies(&self, proof: &[u8]) -> bool {
+        self.open_with(proof, PROOF).is_ok()
+    }
+
+    fn seal_with(&self, msg: &[u8], aad: &[u8]) -> io::Result<Vec<u8>> {
+        let mut nonce = [0; NONCE_LENGTH];
+        random(&mut nonce)?;
+        let sealed = self.0.encrypt(&XNonce::from(nonce), Payload { msg, aad });
+        let sealed = sealed.map_err(|_| io::Error::other("sealing failed"))?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    fn open_with(&self, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+        let (nonce, msg) = sealed.split_first_chunk::<NONCE_LENGTH>().ok_or(UnsealError)?;
+        let opened = self.0.decrypt(&XNonce::from(*nonce), Payload { msg, aad });
+        opened.map(Zeroizing::new).map_err(|_| UnsealError)
+    }
+}
+
+/// Plaintext and associated data of the proof.
+const PROOF: &[u8] = b"tower-mtls gateway: the sealing key of this store";
+
+/// Fills the buffer with random bytes.
+pub(super) fn random(bytes: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+}
+
+impl KeyOwner<'_> {
+    /// Encodes each part with its length, so that the encodings of two owners always differ.
+    fn to_associated_data(self) -> Vec<u8> {
+        let parts: [&[u8]; 4] = [
+            b"tower-mtls gateway: a private key",
+            self.id.as_bytes(),
+            self.purpose.as_str().as_bytes(),
+            self.thumbprint.as_bytes(),
+        ];
+        parts.into_iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect()
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_key_opens_only_for_its_owner_and_under_its_key() {
+        let (one, other) = (Sealer::new(&[7; KEY_LENGTH]), Sealer::new(&[8; KEY_LENGTH]));
+        let (id, another): (Id, Id) = ("orders".parse().unwrap(), "orders2".parse().unwrap());
+        let owner =
+            KeyOwner { id: &id, purpose: EntryPurpose::Identity, thumbprint: Thumbprint::sha256_of(b"a") };
+        let sealed = one.seal(b"a private key", owner).unwrap();
+        assert_eq!(&**one.open(&sealed, owner).unwrap(), b"a private key");
+        assert!(!sealed.windows(7).any(|part| part == b"private"));
+        assert_ne!(one.seal(b"a private key", owner).unwrap(), sealed, "nonces are not reused");
+        assert!(other.open(&sealed, owner).is_err());
+        for owner in [
+            KeyOwner { id: &another, ..owner },
+            KeyOwner { purpose: EntryPurpose::Caller, ..owner },
+            KeyOwner { thumbprint: Thumbprint::sha256_of(b"b"), ..owner },
+        ] {
+            assert!(one.open(&sealed, owner).is_err(), "{owner:?}");
+        }
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(one.open(&changed, owner).is_err(), "byte {at}");
+            assert!(one.open(&sealed[..at], owner).is_err(), "truncated at {at}");
+        }
+        assert!(one.verifies(&one.proof().unwrap()) && !other.verifies(&one.proof().unwrap()));
+        assert_eq!(format!("{one:?}"), "Sealer");
     }
 }

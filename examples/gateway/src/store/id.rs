@@ -1,6 +1,6 @@
 //! Ids of entries. They appear in responses and configurations, never as file names.
 
-use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr, sync::Arc};
 
 /// An id as in Azure: 1 to 80 characters, without `*#&+:<>?` and without invisible characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,12 @@ fn is_invisible(c: char) -> bool {
 impl Id {
     pub(crate) fn shared(&self) -> Arc<str> {
         self.0.clone()
+    }
+}
+
+impl Borrow<str> for Id {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

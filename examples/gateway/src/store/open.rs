@@ -1,31 +1,38 @@
 //! Opening of the configured store and its sealing key.
 
-use std::{io::ErrorKind, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::{self, ErrorKind, Read},
+    path::Path,
+    sync::Arc,
+};
 
-use tower_mtls::ClientIdentity;
+use zeroize::Zeroizing;
 
 use super::{
-    Apis, CertificateUses, Certificates, ChangeError, Conflict, CurrentStore, Expected, Item, Publisher,
-    RecordKey, RecordKind, Settings, Store,
+    Conflict, Expected, Publisher, RecordKey, RecordKind, Store, StoreHandle, Validator,
     embedded::Embedded,
-    seal::{KeyFileError, Sealer},
-    write_lock::WriteLock,
+    entry::{KEY_LENGTH, Sealer, random},
+    private,
 };
-use crate::config::{self, Diagnostic, Located, Severity, quoted};
+use crate::{
+    config::{self, Diagnostic, Located, Severity, quoted},
+    file::{self, is_open_to_others},
+};
 
-/// A store that was opened and published.
+/// Maximum size of a key file in bytes.
+const MAX_KEY_FILE_SIZE: u64 = 4096;
+
+/// A store that was opened.
 #[derive(Debug)]
 pub(crate) struct OpenStore {
-    pub(crate) certificates: Arc<Certificates>,
-    pub(crate) apis: Arc<Apis>,
+    pub(crate) handle: StoreHandle,
     pub(crate) publisher: Publisher,
     /// Notices for the operator.
     pub(crate) notices: Vec<String>,
 }
 
-/// Opens the store of the configuration in `file` and publishes it. `uses` returns the current uses of certificates;
-/// `validate` checks that requests can be served with new settings; `on_published` is called for each published change,
-/// with the identities that were removed or replaced.
+/// Opens the store of the configuration in `file`.
 ///
 /// # Errors
 ///
@@ -33,10 +40,7 @@ pub(crate) struct OpenStore {
 pub(crate) async fn open(
     config: &Located<config::Store>,
     file: &Path,
-    published: Arc<CurrentStore>,
-    uses: impl Fn() -> Arc<CertificateUses> + Send + Sync + 'static,
-    validate: impl Fn(&Settings, &Item) -> Result<(), ChangeError> + Send + Sync + 'static,
-    on_published: impl Fn(&[ClientIdentity]) + Send + Sync + 'static,
+    validator: Box<Validator>,
 ) -> Result<OpenStore, Diagnostic> {
     let path = &config.path;
     let diagnostic = |problem: String, remedy: &str| path.diagnostic(file, Severity::Error, problem, remedy);
@@ -47,14 +51,10 @@ pub(crate) async fn open(
     let failed =
         |error: super::StoreError| diagnostic(error.to_string(), "check whether the disk is full or faulty");
     let mut notices = Vec::new();
-    let sealer = sealer(&*store, config, file, &mut notices).await?;
-    let sealer = Arc::new(sealer);
-    let publisher = Publisher::new(store.clone(), sealer.clone(), published.clone(), on_published);
-    publisher.publish().await.map_err(failed)?;
-    let write_lock = Arc::new(WriteLock::new(store.clone(), publisher.applied()));
-    let apis = Apis::new(write_lock.clone(), published, validate);
-    let certificates = Certificates::new(store, sealer, write_lock, uses);
-    Ok(OpenStore { certificates: Arc::new(certificates), apis: Arc::new(apis), publisher, notices })
+    let sealer = Arc::new(sealer(&*store, config, file, &mut notices).await?);
+    let publisher = Publisher::start(store.clone(), sealer.clone()).await.map_err(failed)?;
+    let handle = StoreHandle::new(store, sealer, publisher.subscribe(), validator);
+    Ok(OpenStore { handle, publisher, notices })
 }
 
 /// Key of the record that verifies the sealing key.
@@ -75,7 +75,7 @@ async fn sealer(
         |problem: String, remedy: &str| key_file.diagnostic(file, Severity::Error, problem, remedy);
     let io_failed = |problem: String| diagnostic(problem, "check whether the disk is full or faulty");
     let stored_proof = store.get(proof_key()).await.map_err(|error| io_failed(error.to_string()))?;
-    let read = Sealer::from_file(&key_file.resolved);
+    let read = read_key(&key_file.resolved);
     let sealer = match read {
         Ok(sealer) => sealer,
         Err(KeyFileError::Io(error))
@@ -85,7 +85,7 @@ async fn sealer(
                 "{name} was created: it seals the private keys of the store. Back it up apart from the store; without \
                  it the private keys are lost"
             ));
-            Sealer::create(&key_file.resolved)
+            create_key(&key_file.resolved)
                 .map_err(|error| io_failed(format!("{name} cannot be created: {error}")))?
         }
         Err(KeyFileError::Io(error)) => {
@@ -108,7 +108,7 @@ async fn sealer(
             return Err(diagnostic(problem, remedy));
         }
     };
-    if crate::build::is_open_to_others(&key_file.resolved) {
+    if is_open_to_others(&key_file.resolved) {
         notices.push(format!(
             "{name} contains a secret and is readable by other users; remove their permission (chmod 600)"
         ));
@@ -133,4 +133,45 @@ async fn sealer(
     }
     let remedy = "use the key file that the store was created with; nothing in the store was changed";
     Err(diagnostic(format!("{name} is not the key that the store's private keys are sealed with"), remedy))
+}
+
+/// Reads the key from a file with 64 hex digits.
+///
+/// # Errors
+///
+/// The file cannot be read, or does not contain a key.
+fn read_key(file: &Path) -> Result<Sealer, KeyFileError> {
+    let opened = fs::File::open(file)?;
+    if opened.metadata()?.len() > MAX_KEY_FILE_SIZE {
+        return Err(KeyFileError::Malformed);
+    }
+    let mut contents = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_SIZE as usize));
+    opened.take(MAX_KEY_FILE_SIZE).read_to_end(&mut contents)?;
+    let text = Zeroizing::new(file::decode(std::mem::take(&mut *contents)));
+    let mut key = Zeroizing::new([0; KEY_LENGTH]);
+    hex::decode_to_slice(text.trim_ascii(), &mut *key).map_err(|_| KeyFileError::Malformed)?;
+    Ok(Sealer::new(&key))
+}
+
+/// Generates a key and writes it to a new file.
+fn create_key(file: &Path) -> io::Result<Sealer> {
+    let mut key = Zeroizing::new([0; KEY_LENGTH]);
+    random(&mut *key)?;
+    let mut text = Zeroizing::new([b'\n'; 2 * KEY_LENGTH + 1]);
+    hex::encode_to_slice(key.as_slice(), &mut text[..2 * KEY_LENGTH]).map_err(io::Error::other)?;
+    private::write_new(file, &*text)?;
+    Ok(Sealer::new(&key))
+}
+
+/// Error of reading a key file.
+#[derive(Debug)]
+enum KeyFileError {
+    Io(io::Error),
+    Malformed,
+}
+
+impl From<io::Error> for KeyFileError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }

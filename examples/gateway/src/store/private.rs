@@ -76,7 +76,7 @@ fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::Scratch;
+    use crate::scratch::Scratch;
 
     #[cfg(unix)]
     #[test]

@@ -1,19 +1,28 @@
-//! Settings that administrators change at run time: APIs, backends and policies.
+//! Settings that administrators change at run time: certificates, APIs, backends and policies.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
-use super::{Api, Backend, Id, Policy, Record, RecordKey, RecordKind, Revision, StoreError};
+use super::{
+    AllRecords, Api, Backend, CertificateEntry, Id, Policy, Record, RecordKey, RecordKind, Revision,
+    StoreError,
+};
 
-/// APIs, backends and the global policy at one revision.
+/// Certificates, APIs, backends and the global policy at one revision.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    pub(crate) apis: BTreeMap<Id, Versioned<Api>>,
-    pub(crate) backends: BTreeMap<Id, Versioned<Backend>>,
+    /// Revision of the store; in a change, the one that the change creates.
+    pub(crate) revision: Revision,
+    pub(crate) certificates: Items<CertificateEntry>,
+    pub(crate) apis: Items<Api>,
+    pub(crate) backends: Items<Backend>,
     /// The global policy, which applies before the policy of each API.
     pub(crate) policy: Option<Versioned<Policy>>,
 }
+
+/// Items of one kind.
+pub(super) type Items<T> = BTreeMap<Id, Versioned<T>>;
 
 /// A value with the revision of its record.
 #[derive(Debug)]
@@ -25,16 +34,10 @@ pub(crate) struct Versioned<T> {
 /// The subject of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
+    Certificate(Id),
     Api(Id),
     Backend(Id),
     Policy,
-}
-
-/// New value of an item.
-pub(crate) enum ItemValue {
-    Api(Api),
-    Backend(Backend),
-    Policy(Policy),
 }
 
 /// Reason why requests cannot be served with an item.
@@ -59,62 +62,36 @@ pub(crate) enum ItemField {
 }
 
 impl Settings {
-    /// Decodes the records; reuses the values that did not change since `previous`.
+    /// Decodes the records of APIs, backends and policies; reuses the values that did not change since `previous`.
     pub(super) fn read(
-        apis: &[Record],
-        backends: &[Record],
-        policies: &[Record],
-        previous: Option<&Self>,
+        certificates: Items<CertificateEntry>,
+        records: &AllRecords,
+        previous: &Self,
     ) -> Result<Self, StoreError> {
-        let policies = decode(policies, "policy", None)?;
+        let AllRecords { revision, apis, backends, policies, .. } = records;
         Ok(Self {
-            apis: decode(apis, "API", previous.map(|previous| &previous.apis))?,
-            backends: decode(backends, "backend", previous.map(|previous| &previous.backends))?,
-            policy: policies.into_values().next(),
+            revision: *revision,
+            certificates,
+            apis: decode(apis, "API", &previous.apis)?,
+            backends: decode(backends, "backend", &previous.backends)?,
+            policy: decode(policies, "policy", &Items::new())?.into_values().next(),
         })
     }
 
-    /// Returns the settings with one item changed or removed, and its encoded value.
-    pub(super) fn with(
-        &self,
-        item: &Item,
-        value: Option<ItemValue>,
-        revision: Revision,
-    ) -> (Self, Option<Vec<u8>>) {
-        let mut next = self.clone();
-        let encoded = match (item, value) {
-            (Item::Api(id), Some(ItemValue::Api(api))) => Some(insert(&mut next.apis, id, api, revision)),
-            (Item::Backend(id), Some(ItemValue::Backend(backend))) => {
-                Some(insert(&mut next.backends, id, backend, revision))
-            }
-            (Item::Policy, Some(ItemValue::Policy(policy))) => {
-                let encoded = encode(&policy);
-                next.policy = Some(Versioned { revision, value: Arc::new(policy) });
-                Some(encoded)
-            }
-            (Item::Api(id), _) => {
-                next.apis.remove(id);
-                None
-            }
-            (Item::Backend(id), _) => {
-                next.backends.remove(id);
-                None
-            }
-            (Item::Policy, _) => {
-                next.policy = None;
-                None
-            }
-        };
-        (next, encoded)
-    }
-
     /// Returns the revision of this item's record.
-    pub(super) fn revision_of(&self, item: &Item) -> Option<Revision> {
+    pub(super) fn revision(&self, item: &Item) -> Option<Revision> {
         match item {
+            Item::Certificate(id) => self.certificates.get(id).map(|item| item.revision),
             Item::Api(id) => self.apis.get(id).map(|item| item.revision),
             Item::Backend(id) => self.backends.get(id).map(|item| item.revision),
             Item::Policy => self.policy.as_ref().map(|item| item.revision),
         }
+    }
+}
+
+impl<T> Versioned<T> {
+    pub(crate) fn new(revision: Revision, value: T) -> Self {
+        Self { revision, value: Arc::new(value) }
     }
 }
 
@@ -123,46 +100,31 @@ impl Settings {
 fn decode<T: DeserializeOwned>(
     records: &[Record],
     kind: &str,
-    previous: Option<&BTreeMap<Id, Versioned<T>>>,
-) -> Result<BTreeMap<Id, Versioned<T>>, StoreError> {
+    previous: &Items<T>,
+) -> Result<Items<T>, StoreError> {
     let items = records.iter().map(|record| {
         let invalid = |problem: String| StoreError::new(format!("{kind} '{}': {problem}", record.id));
         let id: Id = record.id.parse().map_err(|problem| invalid(format!("its id {problem}")))?;
-        let unchanged = previous.and_then(|items| items.get(&id));
-        let item = match unchanged.filter(|item| item.revision == record.revision) {
-            Some(item) => item.clone(),
-            None => {
-                let value = serde_json::from_slice(&record.value).map_err(|error| {
-                    invalid(format!("invalid record (column {}): {error}", error.column()))
-                })?;
-                Versioned { revision: record.revision, value: Arc::new(value) }
-            }
-        };
-        Ok((id, item))
+        if let Some(item) = unchanged(record, previous) {
+            return Ok((id, item));
+        }
+        let value = serde_json::from_slice(&record.value)
+            .map_err(|error| invalid(format!("invalid record (column {}): {error}", error.column())))?;
+        Ok((id, Versioned::new(record.revision, value)))
     });
     items.collect()
 }
 
-fn insert<T: Serialize>(
-    items: &mut BTreeMap<Id, Versioned<T>>,
-    id: &Id,
-    value: T,
-    revision: Revision,
-) -> Vec<u8> {
-    let encoded = encode(&value);
-    items.insert(id.clone(), Versioned { revision, value: Arc::new(value) });
-    encoded
-}
-
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    // Serialization of strings and numbers cannot fail.
-    serde_json::to_vec(value).unwrap_or_default()
+/// Returns the value of this record, if it is known.
+pub(super) fn unchanged<T>(record: &Record, previous: &Items<T>) -> Option<Versioned<T>> {
+    previous.get(&*record.id).filter(|item| item.revision == record.revision).cloned()
 }
 
 impl Item {
     /// Returns the key of the item's record.
     pub(super) fn key(&self) -> RecordKey {
         match self {
+            Self::Certificate(id) => RecordKey { kind: RecordKind::Certificate, id: id.shared() },
             Self::Api(id) => RecordKey { kind: RecordKind::Api, id: id.shared() },
             Self::Backend(id) => RecordKey { kind: RecordKind::Backend, id: id.shared() },
             Self::Policy => RecordKey { kind: RecordKind::Policy, id: "policy".into() },
@@ -174,6 +136,7 @@ impl Item {
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Certificate(id) => write!(f, "the certificate '{id}'"),
             Self::Api(id) => write!(f, "the API '{id}'"),
             Self::Backend(id) => write!(f, "the backend '{id}'"),
             Self::Policy => f.write_str("the global policy"),

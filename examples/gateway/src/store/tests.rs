@@ -5,6 +5,7 @@ mod opening;
 
 use std::{path::Path, sync::Arc};
 
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::*;
@@ -18,15 +19,36 @@ fn file(path: &Path) -> Located<FilePath> {
     located(FilePath { resolved: path.to_owned(), written: "FILE".into() })
 }
 
-/// Opens the store in this folder, with the key file beside it.
-async fn open_in(folder: &Path) -> Result<(Arc<CurrentStore>, OpenStore), Diagnostic> {
+/// Opens the store in this folder, with the key file beside it. All changes are valid.
+async fn open_in(folder: &Path) -> Result<OpenStore, Diagnostic> {
     let (path, key_file) = (file(&folder.join("store")), file(&folder.join("store.key")));
     let config = located(config::Store { path, key_file, is_own_key: false });
-    let published = Arc::<CurrentStore>::default();
-    let opened =
-        open(&config, Path::new("gateway.toml"), published.clone(), Arc::default, |_, _| Ok(()), |_| {})
-            .await?;
-    Ok((published, opened))
+    open(&config, Path::new("gateway.toml"), Box::new(|_| Box::pin(async { Ok(()) }))).await
+}
+
+/// Puts or, without an upload, deletes a certificate. Waits until the change is published, as a server does before it
+/// allows the next one.
+async fn change(
+    handle: &StoreHandle,
+    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+    id: &Id,
+    upload: Option<CertificateUpload>,
+    condition: &Precondition,
+) -> Revision {
+    let uploaded = match upload {
+        Some(upload) => Some(handle.open_upload(upload).await.unwrap()),
+        None => None,
+    };
+    let edit = |settings: &mut Settings| {
+        condition.check(settings.certificates.get(id).map(|current| current.revision))?;
+        match &uploaded {
+            Some(uploaded) => handle.put_certificate(settings, id, uploaded),
+            None => settings.certificates.remove(id).map(drop).ok_or(ChangeError::Absent),
+        }
+    };
+    let stored = handle.change(Item::Certificate(id.clone()), edit).await.unwrap();
+    snapshots.wait_for(|snapshot| snapshot.revision() >= stored.revision).await.unwrap();
+    stored.revision
 }
 
 /// A certificate, its private key, and a .pfx file with both.

@@ -3,8 +3,16 @@
 use std::fmt;
 
 use rustls::pki_types::PrivateKeyDer;
-use tower_mtls::{Certificate, ClientIdentity, identity::IdentityError, keys::pem};
+use tokio::task::spawn_blocking;
+use tower_mtls::{
+    Certificate, ClientIdentity,
+    certificate::{Clock, SystemClock},
+    identity::IdentityError,
+    keys::pem,
+};
 use zeroize::{Zeroize, Zeroizing};
+
+use super::{CertificateEntry, ChangeError, Id, Settings, StoreError, StoreHandle, Versioned};
 
 /// The contents of a file, and its password.
 pub(crate) struct CertificateUpload {
@@ -13,7 +21,7 @@ pub(crate) struct CertificateUpload {
 }
 
 /// The certificate of an upload, with its private key if there is one.
-pub(super) struct UploadedCertificate {
+pub(crate) struct UploadedCertificate {
     pub(super) certificate: Certificate,
     /// Private key of an identity, PKCS#8.
     pub(super) key: Option<Zeroizing<Vec<u8>>>,
@@ -33,9 +41,38 @@ pub(crate) enum UploadField {
     Password,
 }
 
+impl StoreHandle {
+    /// Reads an upload: decrypts a .pfx file.
+    pub(crate) async fn open_upload(
+        &self,
+        upload: CertificateUpload,
+    ) -> Result<UploadedCertificate, ChangeError> {
+        let _permit = self.upload_slots.acquire().await.map_err(StoreError::new)?;
+        let opened = spawn_blocking(move || upload.open()).await;
+        opened.map_err(StoreError::new)?.map_err(ChangeError::Upload)
+    }
+
+    /// Creates or replaces an entry of the settings, with its key sealed.
+    pub(crate) fn put_certificate(
+        &self,
+        settings: &mut Settings,
+        id: &Id,
+        uploaded: &UploadedCertificate,
+    ) -> Result<(), ChangeError> {
+        let revision = settings.revision;
+        let entry = CertificateEntry::new(id, uploaded, SystemClock.now(), revision, &self.sealer);
+        let mut entry = entry.map_err(StoreError::new)?;
+        if let Some(current) = settings.certificates.get(id) {
+            entry.created = current.value.created;
+        }
+        settings.certificates.insert(id.clone(), Versioned::new(revision, entry));
+        Ok(())
+    }
+}
+
 impl CertificateUpload {
     /// Parses the upload. Blocks: deriving the keys of a .pfx file takes time.
-    pub(super) fn open(self) -> Result<UploadedCertificate, UploadError> {
+    fn open(self) -> Result<UploadedCertificate, UploadError> {
         let data: &[u8] = &self.data;
         if let Ok(certificate) = Certificate::from_der(data) {
             return Ok(UploadedCertificate { certificate, key: None });

@@ -6,7 +6,10 @@ use rustls::sign::CertifiedKey;
 use tower_mtls::certificate::{Clock, SystemClock};
 
 use super::*;
-use crate::demo::{self, Scratch, pki};
+use crate::{
+    demo::{self, pki},
+    scratch::Scratch,
+};
 
 fn identity(loaded: &Loaded, name: &str) -> *const CertifiedKey {
     Arc::as_ptr(&loaded.file_routes.identities[name].certified_key())

@@ -129,5 +129,5 @@ fn random_hex(bytes: usize) -> Result<String, PkiError> {
     let mut random = vec![0; bytes];
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.secure_random.fill(&mut random).map_err(|_| PkiError::Random)?;
-    Ok(crate::demo::hex::hex(&random))
+    Ok(hex::encode(random))
 }

@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{PkiError, PkiState, ensure};
-use crate::demo::scratch::Scratch;
+use crate::scratch::Scratch;
 
 const PUBLIC: [&str; 12] = [
     ".gitignore",

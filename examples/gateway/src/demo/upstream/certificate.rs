@@ -7,8 +7,6 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use crate::demo::hex::hex;
-
 /// Describes a certificate: subject, issuer, serial number and SHA-256 thumbprint.
 pub(super) fn describe(der: &[u8]) -> Value {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
@@ -17,8 +15,8 @@ pub(super) fn describe(der: &[u8]) -> Value {
     json!({
         "subject": name(certificate.subject()),
         "issuer": name(certificate.issuer()),
-        "serial": hex(certificate.raw_serial()),
-        "sha256": hex(Sha256::digest(der).as_slice()),
+        "serial": hex::encode(certificate.raw_serial()),
+        "sha256": hex::encode(Sha256::digest(der)),
     })
 }
 
@@ -46,7 +44,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     };
     match attribute.as_str() {
         Ok(text) => format!("{kind}={}", escaped(text)),
-        Err(_) => format!("{kind}=#{}", hex(attribute.attr_value().data)),
+        Err(_) => format!("{kind}=#{}", hex::encode(attribute.attr_value().data)),
     }
 }
 

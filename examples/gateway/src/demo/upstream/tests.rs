@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{DemoUpstream, start, tls};
 use crate::demo::pki;
-use crate::demo::scratch::Scratch;
+use crate::scratch::Scratch;
 
 /// An upstream with its PKI.
 struct TestUpstream {

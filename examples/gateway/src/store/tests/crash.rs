@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::*;
-use crate::demo::Scratch;
+use crate::scratch::Scratch;
 
 const FOLDER: &str = "GATEWAY_TEST_CRASH_FOLDER";
 const IDS: usize = 5;
@@ -31,21 +31,23 @@ async fn writer() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
     let uploads = uploads(folder);
-    let (_, OpenStore { certificates, publisher, .. }) = open_in(folder).await.unwrap();
+    let OpenStore { handle, publisher, .. } = open_in(folder).await.unwrap();
+    let mut snapshots = publisher.subscribe();
     tokio::spawn(async move { publisher.run().await });
     for turn in 0.. {
         let id = id(turn % IDS);
         // Most changes replace an entry, one in seven removes it.
         if turn % 7 == 6 {
-            certificates.delete(&id, &Precondition::Present).await.unwrap();
+            change(&handle, &mut snapshots, &id, None, &Precondition::Present).await;
             println!("deleted {id}");
             continue;
         }
-        let exists = certificates.get(&id).await.unwrap().is_some();
+        let exists = snapshots.borrow().settings.certificates.contains_key(&id);
         let condition = if exists { Precondition::Present } else { Precondition::Absent };
         let (pfx, _) = &uploads[turn / IDS % 2];
-        let (entry, _) = certificates.put(&id, upload(pfx, "secret"), &condition).await.unwrap();
-        println!("put {} {id}", entry.revision);
+        let upload = Some(upload(pfx, "secret"));
+        let revision = change(&handle, &mut snapshots, &id, upload, &condition).await;
+        println!("put {revision} {id}");
     }
 }
 
@@ -106,18 +108,18 @@ async fn killed_gateway_leaves_each_entry_either_old_or_new() {
             writes += 1;
             reported.insert(id.to_owned(), revision);
         }
-        let (published, OpenStore { certificates, .. }) = open_in(folder).await.unwrap();
-        let page = certificates.list(|_| true, 0, usize::MAX).await.unwrap();
-        assert_eq!(page.entries.len(), page.count);
-        assert_eq!(published.expiries().len(), page.count, "kill {kill}: all private keys can be opened");
-        for entry in &page.entries {
+        let OpenStore { handle, publisher, .. } = open_in(folder).await.unwrap();
+        let snapshot = publisher.subscribe().borrow().clone();
+        let entries: Vec<_> = snapshot.settings.certificates.values().map(|entry| &*entry.value).collect();
+        assert_eq!(snapshot.expiries().len(), entries.len(), "kill {kill}: all private keys can be opened");
+        for entry in &entries {
             let der = entry.certificate.der();
             let is_known = test_certificates.iter().any(|certificate| certificate.certificate == der);
             assert!(is_known, "kill {kill}: {entry:?}");
         }
         let mut differences = 0;
         for (id, revision) in &reported {
-            let found = page.entries.iter().find(|entry| *entry.id == **id).map(|entry| entry.revision);
+            let found = entries.iter().find(|entry| *entry.id == **id).map(|entry| entry.revision);
             if found != *revision {
                 differences += 1;
                 assert!(
@@ -127,10 +129,10 @@ async fn killed_gateway_leaves_each_entry_either_old_or_new() {
             }
         }
         assert!(differences <= 1, "kill {kill}: reported changes are lost");
-        let newest = page.entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
+        let newest = entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
         assert!(newest >= last_revision || reported.values().any(Option::is_none), "kill {kill}");
         last_revision = newest;
-        drop(certificates);
+        drop((handle, publisher));
         if kill % 10 == 0 || kill + 1 == kills {
             assert_no_plain_keys(folder, &test_certificates);
         }
@@ -160,7 +162,7 @@ fn assert_no_plain_keys(folder: &Path, certificates: &[TestCertificate]) {
         for certificate in certificates {
             // The private key, which follows the PKCS#8 header.
             let secret = &certificate.key[36..68];
-            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex::encode(secret);
             let has = |within: &[u8], part: &[u8]| within.windows(part.len()).any(|window| window == part);
             assert!(!has(&contents, secret) && !has(&lower, hex.as_bytes()), "{name}");
             // At each alignment within a longer base64 text.

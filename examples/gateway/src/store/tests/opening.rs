@@ -1,9 +1,11 @@
-//! Tests of opening a store: its key, its permissions, and use by another process.
+//! Tests of opening a store: its key, its permissions, and use by another process; and of its lock.
 
 use std::fs;
 
+use futures_util::FutureExt;
+
 use super::*;
-use crate::demo::Scratch;
+use crate::scratch::Scratch;
 
 #[tokio::test]
 async fn reopened_store_keeps_entries_and_needs_its_key() {
@@ -12,14 +14,17 @@ async fn reopened_store_keeps_entries_and_needs_its_key() {
     let (id, caller): (Id, Id) = ("orders".parse().unwrap(), "caller".parse().unwrap());
     let certificate = test_certificate("orders");
     {
-        let (published, OpenStore { certificates, publisher, notices, .. }) = open_in(folder).await.unwrap();
+        let OpenStore { handle, publisher, notices } = open_in(folder).await.unwrap();
+        let mut snapshots = publisher.subscribe();
         assert_eq!(notices.len(), 1, "{notices:?}");
         let following = tokio::spawn(async move { publisher.run().await });
-        let put =
-            certificates.put(&id, upload(&certificate.pfx, "secret"), &Precondition::Absent).await.unwrap();
-        assert!(put.1 && put.0.purpose == EntryPurpose::Identity);
-        certificates.put(&caller, upload(&certificate.certificate, ""), &Precondition::Absent).await.unwrap();
-        assert_eq!(published.expiries().len(), 1, "effective once put returns");
+        for (id, data, password) in
+            [(&id, &certificate.pfx, "secret"), (&caller, &certificate.certificate, "")]
+        {
+            let upload = Some(upload(data, password));
+            change(&handle, &mut snapshots, id, upload, &Precondition::Absent).await;
+        }
+        assert_eq!(snapshots.borrow().expiries().len(), 1);
         following.abort();
         let _ = following.await;
     }
@@ -40,10 +45,15 @@ async fn reopened_store_keeps_entries_and_needs_its_key() {
         fs::write(folder.join("store.key"), &key).unwrap();
     }
     // Failed attempts do not change the store.
-    let (published, OpenStore { certificates, .. }) = open_in(folder).await.unwrap();
-    assert_eq!(published.expiries().len(), 1);
-    assert_eq!(certificates.get(&id).await.unwrap().unwrap().certificate.der(), certificate.certificate);
-    assert_eq!(certificates.get(&caller).await.unwrap().unwrap().purpose, EntryPurpose::Caller);
+    let OpenStore { handle: _handle, publisher, .. } = open_in(folder).await.unwrap();
+    let snapshot = publisher.subscribe().borrow().clone();
+    assert_eq!(snapshot.expiries().len(), 1);
+    let [caller, orders] = [&caller, &id].map(|id| &snapshot.settings.certificates[id].value);
+    assert_eq!(
+        (orders.purpose, orders.certificate.der()),
+        (EntryPurpose::Identity, &*certificate.certificate)
+    );
+    assert_eq!(caller.purpose, EntryPurpose::Caller);
     let error = open_in(folder).await.err().unwrap().to_string();
     assert!(error.contains("is in use by another process"), "{error}");
 }
@@ -63,6 +73,25 @@ async fn store_and_key_file_are_readable_by_the_owner_only() {
     assert!(error.contains("open to other users"), "{error}");
     fs::set_permissions(folder.join("store"), fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(folder.join("store.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let (_, OpenStore { notices, .. }) = open_in(folder).await.unwrap();
+    let OpenStore { notices, .. } = open_in(folder).await.unwrap();
     assert!(notices[0].contains("readable by other users"), "{notices:?}");
+}
+
+#[tokio::test]
+async fn store_is_locked_until_requests_see_a_change() {
+    let scratch = Scratch::new();
+    let OpenStore { handle, .. } = open_in(scratch.path()).await.unwrap();
+    let policy = |settings: &mut Settings| {
+        let revision = settings.revision;
+        let policy = Policy::new(tower_mtls::apim::Format::Xml, "<policies/>".into(), revision);
+        settings.policy = Some(Versioned::new(revision, policy));
+        Ok(())
+    };
+    let stored = handle.change(Item::Policy, policy).await.unwrap();
+    assert!(handle.lock().now_or_never().is_none());
+    drop(stored);
+    assert!(handle.lock().now_or_never().is_some());
+    let rejected = handle.change(Item::Policy, |_| Err(ChangeError::PreconditionFailed)).await;
+    assert!(matches!(rejected, Err(ChangeError::PreconditionFailed)));
+    assert!(handle.lock().now_or_never().is_some(), "a rejected change releases the lock");
 }

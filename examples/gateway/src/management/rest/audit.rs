@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use tower_mtls::{admitted, policy::Verification, remote_addr, verification};
-use tracing::field::display;
 
 use super::ApiError;
 use crate::store::{CertificateEntry, ChangeError};
@@ -13,7 +12,7 @@ use crate::store::{CertificateEntry, ChangeError};
 pub(super) struct Audit {
     action: &'static str,
     /// `certificate`, `api`, `policy` or `backend`.
-    kind: &'static str,
+    kind: String,
     id: String,
     /// Subject of the client's certificate, or `the token`.
     by: String,
@@ -23,10 +22,11 @@ pub(super) struct Audit {
 }
 
 impl Audit {
-    pub(super) fn new(action: &'static str, kind: &'static str, head: &Parts, id: &str) -> Self {
+    pub(super) fn new(action: &'static str, noun: &str, head: &Parts, id: &str) -> Self {
         let by = admitted(&head.extensions).map(|certificate| certificate.subject().to_string());
         let by = by.unwrap_or_else(|| "the token".to_owned());
         let verified = verification(&head.extensions).map(Verification::is_proven);
+        let kind = noun.to_ascii_lowercase();
         Self { action, kind, id: id.to_owned(), by, verified, remote: remote_addr(&head.extensions) }
     }
 
@@ -37,26 +37,7 @@ impl Audit {
         revision: Option<u64>,
         certificate: Option<&CertificateEntry>,
     ) {
-        let Self { action, kind, id, by, verified, remote } = self;
-        let remote = remote.map(display);
-        let purpose = certificate.map(|entry| entry.purpose.as_str());
-        let thumbprint = certificate.map(|entry| display(entry.certificate.sha256_thumbprint()));
-        // As in the API and in policy documents.
-        let thumbprint_sha1 = certificate.map(|entry| display(entry.certificate.sha1_thumbprint()));
-        tracing::info!(
-            action,
-            kind,
-            outcome,
-            id,
-            purpose,
-            thumbprint,
-            thumbprint_sha1,
-            revision,
-            by,
-            verified,
-            remote,
-            "management"
-        );
+        self.log(outcome, revision, certificate, None);
     }
 
     /// Logs a change that the store rejected, and returns the response to it.
@@ -68,19 +49,32 @@ impl Audit {
 
     /// Logs a rejected change.
     pub(super) fn rejected(&self, error: &ApiError) {
+        self.log("refused", None, None, Some(error));
+    }
+
+    fn log(
+        &self,
+        outcome: &'static str,
+        revision: Option<u64>,
+        certificate: Option<&CertificateEntry>,
+        error: Option<&ApiError>,
+    ) {
         let Self { action, kind, id, by, verified, remote } = self;
-        let remote = remote.map(display);
-        let (code, status) = (error.code(), error.status.as_u16());
         tracing::info!(
             action,
             kind,
-            outcome = "refused",
+            outcome,
             id,
-            code,
-            status,
+            purpose = certificate.map(|entry| entry.purpose.as_str()),
+            thumbprint = certificate.map(|entry| display(entry.certificate.sha256_thumbprint())),
+            // As in the API and in policy documents.
+            thumbprint_sha1 = certificate.map(|entry| display(entry.certificate.sha1_thumbprint())),
+            revision,
+            code = error.map(ApiError::code),
+            status = error.map(|error| error.status.as_u16()),
             by,
             verified,
-            remote,
+            remote = remote.map(display),
             "management"
         );
     }

@@ -4,10 +4,13 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value as Json;
 use tower_mtls::proxy::NormalizedPath;
 
-use super::super::{ApiError, body::PropertyNames};
+use super::{
+    ApiError,
+    properties::{self, PropertyNames},
+};
 use crate::store::{Api, Id};
 
-pub(super) static NAMES: PropertyNames = PropertyNames {
+static NAMES: PropertyNames = PropertyNames {
     known: &[
         "displayName",
         "description",
@@ -44,10 +47,10 @@ pub(super) static NAMES: PropertyNames = PropertyNames {
     ],
 };
 
-/// Properties of an API in a request. Properties that would not be enforced are rejected.
+/// Properties of an API in a request; None: not in the request. Properties that would not be enforced are rejected.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ApiProperties {
+pub(super) struct ApiInput {
     display_name: Option<String>,
     description: Option<String>,
     path: Option<String>,
@@ -67,74 +70,55 @@ pub(super) struct ApiProperties {
     wsdl_selector: Option<IgnoredAny>,
 }
 
-/// Validated properties of an API; None: not in the request.
-pub(super) struct ApiInput {
-    display_name: Option<String>,
-    description: Option<String>,
-    path: Option<String>,
-    service_url: Option<String>,
-    protocols: Option<Vec<String>>,
-}
-
 impl ApiInput {
-    pub(super) fn read(properties: ApiProperties, is_whole: bool) -> Result<Self, ApiError> {
+    /// Reads and validates the properties, and normalizes the path.
+    pub(super) fn read(body: &[u8], is_whole: bool) -> Result<Self, ApiError> {
+        let mut input: Self = properties::read(body, &NAMES, !is_whole)?;
         let mut details = Vec::new();
-        refuse_unsupported(&properties, &mut details);
-        if is_whole && properties.path.is_none() {
+        reject_unsupported(&input, &mut details);
+        if is_whole && input.path.is_none() {
             details.push(("path", "path is missing: the path prefix of the API.".into()));
         }
-        if is_whole && properties.service_url.is_none() {
+        if is_whole && input.service_url.is_none() {
             let problem = "serviceUrl is missing: the default URL of the backend.";
             details.push(("serviceUrl", problem.into()));
         }
-        let ApiProperties { display_name, description, path, service_url, protocols, .. } = properties;
-        for (name, text, max) in [
-            ("displayName", &display_name, 300),
-            ("description", &description, 2000),
-            ("path", &path, 400),
-            ("serviceUrl", &service_url, 2000),
-        ] {
-            if text.as_ref().is_some_and(|text| text.chars().count() > max) {
-                details.push((name, format!("{name} is longer than {max} characters.")));
+        let texts = [
+            ("displayName", &input.display_name, 300),
+            ("description", &input.description, 2000),
+            ("path", &input.path, 400),
+            ("serviceUrl", &input.service_url, 2000),
+        ];
+        properties::check_lengths(&texts, &mut details);
+        if let Some(path) = &mut input.path {
+            match route_path(path) {
+                Ok(route) => *path = route,
+                Err(problem) => details.push(("path", format!("The path {path:?} {problem}."))),
             }
         }
-        let path = path.map(|path| match route_path(&path) {
-            Ok(path) => path,
-            Err(problem) => {
-                details.push(("path", format!("The path {path:?} {problem}.")));
-                path
-            }
-        });
-        if let Some(protocols) = &protocols {
+        if let Some(protocols) = &input.protocols {
             if let Some(other) = protocols.iter().find(|known| !["http", "https"].contains(&known.as_str())) {
                 details.push(("protocols", format!("The protocol {other:?} is not supported: use https.")));
             } else if !protocols.iter().any(|known| known == "https") {
                 details.push(("protocols", "Only https is served: set protocols to [\"https\"].".into()));
             }
         }
-        if details.is_empty() {
-            Ok(Self { display_name, description, path, service_url, protocols })
-        } else {
-            Err(ApiError::invalid(details))
-        }
+        if details.is_empty() { Ok(input) } else { Err(ApiError::invalid(details)) }
     }
 
     /// Builds the API; values that are not in a partial update are those of `current`.
     pub(super) fn apply(&self, id: &Id, current: Option<&Api>, is_whole: bool, tag: u64) -> Api {
         let base = current.filter(|_| !is_whole);
-        let or_base = |value: &Option<String>, base: Option<&String>| value.clone().or_else(|| base.cloned());
+        // Path and service URL are required in a complete request.
+        let or_base = |new: &Option<String>, base: Option<&String>| new.clone().or_else(|| base.cloned());
+        let display_name = or_base(&self.display_name, base.map(|base| &base.display_name));
+        let protocols = self.protocols.as_ref().or_else(|| base.map(|base| &base.protocols));
         Api {
-            display_name: or_base(&self.display_name, base.map(|base| &base.display_name))
-                .unwrap_or_else(|| id.to_string()),
+            display_name: display_name.unwrap_or_else(|| id.to_string()),
             description: or_base(&self.description, base.and_then(|base| base.description.as_ref())),
-            // Both are required in a complete request.
             path: or_base(&self.path, base.map(|base| &base.path)).unwrap_or_default(),
             service_url: or_base(&self.service_url, base.map(|base| &base.service_url)).unwrap_or_default(),
-            protocols: self
-                .protocols
-                .clone()
-                .or_else(|| base.map(|base| base.protocols.clone()))
-                .unwrap_or_else(|| vec!["https".to_owned()]),
+            protocols: protocols.cloned().unwrap_or_else(|| vec!["https".to_owned()]),
             tag,
             policy: current.and_then(|current| current.policy.clone()),
         }
@@ -142,43 +126,51 @@ impl ApiInput {
 }
 
 /// Reports properties that would not be enforced.
-fn refuse_unsupported(properties: &ApiProperties, details: &mut Vec<(&'static str, String)>) {
-    let mut refuse = |name, problem: &str| details.push((name, format!("{name}: {problem}")));
-    if properties.subscription_required == Some(true) {
-        refuse(
-            "subscriptionRequired",
-            "subscription keys are not supported; set it to false, and require certificates in the policy.",
-        );
-    }
+fn reject_unsupported(input: &ApiInput, details: &mut Vec<(&'static str, String)>) {
     let is_set = |settings: &Json| match settings {
         Json::Object(parts) => {
             parts.values().any(|part| !part.is_null() && part.as_array().is_none_or(|list| !list.is_empty()))
         }
         other => !other.is_null(),
     };
-    if properties.authentication_settings.as_ref().is_some_and(is_set) {
-        refuse("authenticationSettings", "token validation is not supported; remove it.");
-    }
-    if properties.r#type.as_deref().is_some_and(|kind| kind != "http") {
-        refuse("type", "only http is supported, which includes WebSocket and gRPC.");
-    }
-    if properties.api_revision.as_deref().is_some_and(|revision| revision != "1") {
-        refuse("apiRevision", "only revision 1 is supported.");
-    }
-    if properties.api_version.as_deref().is_some_and(|version| !version.is_empty())
-        || properties.api_version_set_id.is_some()
-        || properties.api_version_set.is_some()
-    {
-        refuse("apiVersion", "API versions are not supported; put the version into the path.");
-    }
-    if properties.source_api_id.is_some() {
-        refuse("sourceApiId", "copying of APIs is not supported.");
-    }
-    if properties.format.is_some() || properties.value.is_some() || properties.wsdl_selector.is_some() {
-        refuse(
+    let is_versioned = input.api_version.as_deref().is_some_and(|version| !version.is_empty());
+    let has_definition = input.format.is_some() || input.value.is_some() || input.wsdl_selector.is_some();
+    for (name, is_unsupported, problem) in [
+        (
+            "subscriptionRequired",
+            input.subscription_required == Some(true),
+            "subscription keys are not supported; set it to false, and require certificates in the policy.",
+        ),
+        (
+            "authenticationSettings",
+            input.authentication_settings.as_ref().is_some_and(is_set),
+            "token validation is not supported; remove it.",
+        ),
+        (
+            "type",
+            input.r#type.as_deref().is_some_and(|kind| kind != "http"),
+            "only http is supported, which includes WebSocket and gRPC.",
+        ),
+        (
+            "apiRevision",
+            input.api_revision.as_deref().is_some_and(|revision| revision != "1"),
+            "only revision 1 is supported.",
+        ),
+        (
+            "apiVersion",
+            is_versioned || input.api_version_set_id.is_some() || input.api_version_set.is_some(),
+            "API versions are not supported; put the version into the path.",
+        ),
+        ("sourceApiId", input.source_api_id.is_some(), "copying of APIs is not supported."),
+        (
             "value",
+            has_definition,
             "import of API definitions is not supported; all paths below the API's path are served.",
-        );
+        ),
+    ] {
+        if is_unsupported {
+            details.push((name, format!("{name}: {problem}")));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use http::uri::Authority;
 
 use super::{
     ApiError,
-    filter::{Filter, FilterFields, FilterValues},
+    filter::{Filter, FilterFields},
 };
 
 /// Default number of entries on a page.
@@ -60,15 +60,6 @@ impl ListQuery {
             only_failed: only_failed.unwrap_or(false),
             other_parameters,
         })
-    }
-
-    /// Returns the matching items of this page, and the number of matching items on all pages.
-    pub(super) fn page<T>(&self, all: impl Iterator<Item = (FilterValues, T)>) -> (Vec<T>, usize) {
-        let matches =
-            |values: &FilterValues| self.filter.as_ref().is_none_or(|filter| filter.matches(values));
-        let found: Vec<_> = all.filter(|(values, _)| matches(values)).map(|(_, found)| found).collect();
-        let count = found.len();
-        (found.into_iter().skip(self.skip).take(self.top).collect(), count)
     }
 
     /// Returns the link to the next page, if there is one. It is absolute, since some clients do not resolve it.

@@ -75,15 +75,9 @@ impl ApiError {
             ChangeError::Absent => Self::not_found(format!("{capitalized} does not exist.")),
             ChangeError::Upload(error) => Self::validation(error.field.as_str(), error.problem),
             ChangeError::Invalid(errors) => Self::invalid_items(&errors),
-            ChangeError::InUse(users) => {
-                let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
-                let message = format!("{capitalized} is used by the following entities:\r\n{users}");
-                Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
-            }
+            ChangeError::InUse(users) => Self::in_use(&capitalized, &users),
             ChangeError::BreaksUses { users, reason } => {
-                let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
-                let message = format!("{reason} {capitalized} is used by the following entities:\r\n{users}");
-                Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
+                Self::in_use(&format!("{reason} {capitalized}"), &users)
             }
             ChangeError::Full => {
                 let message =
@@ -96,6 +90,12 @@ impl ApiError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
             }
         }
+    }
+
+    fn in_use(subject: &str, users: &[String]) -> Self {
+        let users: String = users.iter().map(|user| format!("{user}\r\n")).collect();
+        let message = format!("{subject} is used by the following entities:\r\n{users}");
+        Self::new(StatusCode::BAD_REQUEST, "ValidationError", message)
     }
 
     /// Requests could not be served after the change.
@@ -139,7 +139,7 @@ impl IntoResponse for ApiError {
 }
 
 /// Capitalizes the first letter.
-fn capitalize(text: &str) -> String {
+pub(super) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(characters).collect()
