@@ -51,8 +51,7 @@ impl Compiler<'_> {
                 match ReasonPhrase::try_from(written.as_bytes().to_vec()) {
                     Ok(phrase) => Some(phrase),
                     Err(_) => {
-                        self.findings.error(reason.position, "invalid reason phrase; write one line of text");
-                        return None;
+                        return self.error(reason.position, "invalid reason phrase; write one line of text");
                     }
                 }
             }
@@ -64,8 +63,7 @@ impl Compiler<'_> {
             Some(status) if (200..=599).contains(&status.as_u16()) => Some((status, reason)),
             _ => {
                 let message = format!("invalid status code {:?}; use 200 to 599", short(written));
-                self.findings.error(code.position, message);
-                None
+                self.error(code.position, message)
             }
         }
     }
@@ -73,6 +71,6 @@ impl Compiler<'_> {
     pub(super) fn set_body(&mut self, element: &Element) -> Option<Template> {
         self.check_shape(element, &[], &[]);
         self.check_plain(&element.text);
-        self.template(&element.text, Type::TEXT)
+        self.template(&element.text, Type::TEXT, |_, text| Some(text.into()))
     }
 }

@@ -13,13 +13,14 @@ impl Compiler<'_> {
         self.check_shape(element, &["name", "value"], &[]);
         let name = self.required(element, "name");
         let value = match element.attribute("value") {
-            Some(value) => self.template(&value.value, Base::Object.into()),
-            None => self.error(element, "attribute value of <set-variable> is missing"),
+            Some(value) => self.template(&value.value, Base::Object.into(), |_, text| Some(text.into())),
+            None => self.error(element.position, "attribute value of <set-variable> is missing"),
         };
         let name: Arc<str> = self.literal(name?)?.into();
         let variables = &mut self.analysis.variables;
         if variables.len() == MAX_VARIABLES && !variables.contains(&name) {
-            return self.error(element, format!("the document sets more than {MAX_VARIABLES} variables"));
+            return self
+                .error(element.position, format!("the document sets more than {MAX_VARIABLES} variables"));
         }
         variables.insert(name.clone());
         Some(Action::Variable(name, value?))
