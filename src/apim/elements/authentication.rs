@@ -39,8 +39,9 @@ impl Compiler<'_> {
                 (SelectionAttribute::Thumbprint, value?)
             }
             _ => {
-                let id = |text: &str| Some(ChosenIdentity::Id(text.trim().into()));
-                let value = self.template(&attribute.value, Type::TEXT, |_, text| id(text));
+                let value = self.template(&attribute.value, Type::TEXT, |_, id| {
+                    Some(ChosenIdentity::Id(id.trim().into()))
+                });
                 (SelectionAttribute::CertificateId, value?)
             }
         };

@@ -1,7 +1,5 @@
 //! The element `set-backend-service`.
 
-use std::sync::Arc;
-
 use super::{Attribute, Compiler, Element, Type};
 use crate::apim::{
     backend::Backend,
@@ -54,7 +52,7 @@ impl Compiler<'_> {
             self.findings.error_about(FindingKind::Backend, attribute.position, &problem, &remedy);
             return None;
         };
-        let (id, backend): (Arc<str>, _) = (id.clone(), Backend::clone(backend));
+        let (id, backend) = (id.clone(), backend.clone());
         if let Some(identity) = backend.identity() {
             if backend.base_url().scheme_str() == Some("http") {
                 let message = format!(

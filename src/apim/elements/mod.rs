@@ -8,7 +8,6 @@ mod sections;
 mod set;
 mod unsupported;
 mod validate;
-mod variables;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -46,7 +45,6 @@ pub(crate) struct Compiler<'a> {
     pub(crate) section: Section,
     /// Backends by id.
     pub(crate) backends: &'a BTreeMap<Arc<str>, Backend>,
-    /// Literal certificate references.
     pub(crate) certificate_references: Vec<CertificateReference>,
     pub(crate) analysis: DocumentAnalysis,
 }
@@ -94,31 +92,6 @@ impl Compiler<'_> {
         }
         self.lint_order(&steps);
         steps
-    }
-
-    /// Warns of unreachable elements, and of elements that a later one overrides.
-    fn lint_order(&mut self, steps: &[Step]) {
-        for pair in steps.windows(2) {
-            if let [Step { location, action: Action::Return(_) }, next] = pair {
-                let line = location.position.line;
-                let message = format!("unreachable: <return-response> on line {line} ends the section");
-                self.findings.warn(next.location.position, message);
-            }
-        }
-        let is_choice: [fn(&Action) -> bool; 3] = [
-            |action| matches!(action, Action::Authenticate(_)),
-            |action| matches!(action, Action::Backend(_)),
-            |action| matches!(action, Action::Body(_)),
-        ];
-        for is_choice in is_choice {
-            let mut choices = steps.iter().filter(|step| is_choice(&step.action)).rev();
-            let Some(last) = choices.next() else { continue };
-            for earlier in choices {
-                let line = last.location.position.line;
-                let message = format!("no effect: <{}> on line {line} overrides it", last.location.element);
-                self.findings.warn(earlier.location.position, message);
-            }
-        }
     }
 
     fn action(&mut self, element: &Element, path: &str) -> Option<Action> {

@@ -12,32 +12,29 @@ impl Compiler<'_> {
         self.check_shape(element, &[], &["set-status", "set-header", "set-body"]);
         let mut response =
             ReturnResponse { status: StatusCode::OK, reason: None, headers: Vec::new(), body: None };
-        let (mut statuses, mut bodies) = (0, 0);
         for child in &element.children {
             match child.name.as_str() {
                 "set-status" => {
-                    statuses += 1;
                     if let Some((status, reason)) = self.set_status(child) {
                         (response.status, response.reason) = (status, reason);
                     }
                 }
                 "set-header" => response.headers.extend(self.set_header(child)),
-                "set-body" => {
-                    bodies += 1;
-                    response.body = self.set_body(child);
-                }
+                "set-body" => response.body = self.set_body(child),
                 _ => {}
             }
         }
-        if statuses > 1 {
-            self.findings.error(element.position, "duplicate <set-status>; keep one");
+        let count = |name: &str| element.children.iter().filter(|child| child.name == name).count();
+        match count("set-status") {
+            0 => {
+                let message = "<return-response> has no <set-status>: the status is 200 OK";
+                self.findings.warn(element.position, message);
+            }
+            1 => {}
+            _ => self.findings.error(element.position, "duplicate <set-status>; keep one"),
         }
-        if bodies > 1 {
+        if count("set-body") > 1 {
             self.findings.warn(element.position, "duplicate <set-body>; the last one applies");
-        }
-        if statuses == 0 {
-            self.findings
-                .warn(element.position, "<return-response> has no <set-status>: the status is 200 OK");
         }
         Some(Action::Return(Box::new(response)))
     }

@@ -135,6 +135,31 @@ impl Compiler<'_> {
         self.lint_references();
     }
 
+    /// Warns of unreachable elements, and of elements that a later one overrides.
+    pub(super) fn lint_order(&mut self, steps: &[Step]) {
+        for pair in steps.windows(2) {
+            if let [Step { location, action: Action::Return(_) }, next] = pair {
+                let line = location.position.line;
+                let message = format!("unreachable: <return-response> on line {line} ends the section");
+                self.findings.warn(next.location.position, message);
+            }
+        }
+        let is_choice: [fn(&Action) -> bool; 3] = [
+            |action| matches!(action, Action::Authenticate(_)),
+            |action| matches!(action, Action::Backend(_)),
+            |action| matches!(action, Action::Body(_)),
+        ];
+        for is_choice in is_choice {
+            let mut choices = steps.iter().filter(|step| is_choice(&step.action)).rev();
+            let Some(last) = choices.next() else { continue };
+            for earlier in choices {
+                let line = last.location.position.line;
+                let message = format!("no effect: <{}> on line {line} overrides it", last.location.element);
+                self.findings.warn(earlier.location.position, message);
+            }
+        }
+    }
+
     fn lint_rules(&mut self, program: &Program, start: Position) {
         const UNANCHORED: &str = "certificates are judged but not proven: a self-made certificate can pass";
         const UNREAD: &str =
@@ -142,10 +167,15 @@ impl Compiler<'_> {
         const NOT_REJECTING: &str = "no rule rejects by the caller's certificate: a status below 400 is not a rejection, and no \
                                      certificate is admitted; write <set-status code=\"403\" />";
         const NO_RULE: &str = "no rule rejects by the caller's certificate: all requests pass";
+        let (mut variables, mut has_success_response) = (HashSet::new(), false);
+        program.visit(&mut |step| match &step.action {
+            Action::Variable(name, _) => {
+                variables.insert(name);
+            }
+            Action::Return(response) => has_success_response |= !is_rejection(response.status),
+            _ => {}
+        });
         match program.ruling.judged_at {
-            _ if !program.used.certificate => self.findings.warn(start, UNREAD),
-            None if has_success_response(program) => self.findings.warn(start, NOT_REJECTING),
-            None => self.findings.warn(start, NO_RULE),
             Some(_) if program.ruling.has_guard => {}
             Some(position) => {
                 let remedy = format!("add at the top level of <inbound>: {GUARD}");
@@ -156,14 +186,11 @@ impl Compiler<'_> {
                     self.findings.error_about(FindingKind::Unanchored, position, UNANCHORED, &remedy);
                 }
             }
+            None if !program.used.certificate => self.findings.warn(start, UNREAD),
+            None if has_success_response => self.findings.warn(start, NOT_REJECTING),
+            None => self.findings.warn(start, NO_RULE),
         }
         guard::warn_of_missing_null_test(program, &mut self.findings);
-        let mut variables = HashSet::new();
-        program.visit(&mut |step| {
-            if let Action::Variable(name, _) = &step.action {
-                variables.insert(name.clone());
-            }
-        });
         for (name, position) in std::mem::take(&mut self.analysis.read_variables) {
             if !variables.contains(&name) {
                 let message = format!(
@@ -240,13 +267,4 @@ impl Compiler<'_> {
         };
         self.findings.warn_about(FindingKind::Callers, position, &problem, "add the callers' certificates");
     }
-}
-
-/// Returns true if any `return-response` has a status below 400.
-fn has_success_response(program: &Program) -> bool {
-    let mut found = false;
-    program.visit(&mut |step| {
-        found |= matches!(&step.action, Action::Return(response) if !is_rejection(response.status));
-    });
-    found
 }

@@ -1,12 +1,14 @@
-//! The element `set-header`.
+//! The elements `set-header` and `set-variable`.
+
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::{Compiler, Element, Type};
+use super::{Base, Compiler, Element, Type};
 use crate::apim::{
     error::short,
     headers::HeaderMode,
-    program::{HeaderTemplate, Section, Template},
+    program::{Action, HeaderTemplate, Section, Template},
 };
 
 /// Header fields of the connection or of message framing. Setting them would allow request smuggling.
@@ -25,7 +27,26 @@ const FRAMING: [HeaderName; 9] = [
 /// Maximum number of values of one header.
 const MAX_VALUES: usize = 64;
 
+/// Maximum number of variables, since lookup is linear.
+const MAX_VARIABLES: usize = 256;
+
 impl Compiler<'_> {
+    pub(super) fn set_variable(&mut self, element: &Element) -> Option<Action> {
+        self.check_shape(element, &["name", "value"], &[]);
+        let name = self.required(element, "name");
+        let value = match element.attribute("value") {
+            Some(value) => self.template(&value.value, Base::Object.into(), |_, text| Some(text.into())),
+            None => self.error(element.position, "attribute value of <set-variable> is missing"),
+        };
+        let name: Arc<str> = self.literal(name?)?.into();
+        let variables = &mut self.analysis.variables;
+        if variables.len() == MAX_VARIABLES && !variables.contains(&name) {
+            return self
+                .error(element.position, format!("the document sets more than {MAX_VARIABLES} variables"));
+        }
+        variables.insert(name.clone());
+        Some(Action::Variable(name, value?))
+    }
     pub(super) fn set_header(&mut self, element: &Element) -> Option<HeaderTemplate> {
         self.check_shape(element, &["name", "exists-action"], &["value"]);
         let name = self.required(element, "name").and_then(|name| {
@@ -60,12 +81,12 @@ impl Compiler<'_> {
         }
         let values: Vec<_> = element.children.iter().map(|child| self.header_value(child)).collect();
         let (name, mode) = (name?, mode?);
-        match (mode, values.is_empty()) {
-            (HeaderMode::Delete, false) => {
-                self.findings.error(element.position, "<value> is not allowed with exists-action=\"delete\"");
-            }
-            (HeaderMode::Delete, true) | (_, false) => {}
-            (_, true) => self.findings.error(element.position, "<set-header> has no <value>"),
+        if (mode == HeaderMode::Delete) != values.is_empty() {
+            let message = match values.is_empty() {
+                true => "<set-header> has no <value>",
+                false => "<value> is not allowed with exists-action=\"delete\"",
+            };
+            self.findings.error(element.position, message);
         }
         Some(HeaderTemplate { name, mode, values: values.into_iter().collect::<Option<_>>()? })
     }

@@ -58,17 +58,16 @@ impl Compiler<'_> {
             [list] => self.identities(list).map(Some),
             _ => self.error(element.position, "duplicate <identities>; keep one"),
         };
-        let (trust, ignore_error) = (trust?, ignore_error?);
         let validation = Validation {
-            trust,
+            trust: trust?,
             not_before: not_before?,
             not_after: not_after?,
-            ignore_error,
+            ignore_error: ignore_error?,
             identities: identities?,
         };
         let used = &mut self.analysis.used;
         used.certificate = true;
-        used.trust |= trust;
+        used.trust |= validation.trust;
         used.revocation |= revocation == Some(true);
         Some(Action::Validate(Box::new(validation)))
     }

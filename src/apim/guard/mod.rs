@@ -21,6 +21,7 @@ pub(crate) use self::{recognizer::GUARD, syntax::warn_of_missing_null_test};
 use self::{
     recognizer::{guard_when, is_guard},
     sources::{Assignments, Reads},
+    syntax::Slot,
 };
 use super::{
     backend::base_url,
@@ -120,7 +121,10 @@ impl<'p> Composition<'p> {
                 Action::Variable(name, value) => {
                     self.assignments.add_variable(name, value, enclosing.conditions);
                 }
-                Action::Header(change) => self.assignments.add_header(change, enclosing.conditions),
+                Action::Header(change) => {
+                    let slot = Slot::Header(change.name.clone());
+                    self.assignments.add(slot, change.expressions(), enclosing.conditions);
+                }
                 Action::Authenticate(selection) => self.select(selection, enclosing),
                 Action::Backend(selection) => self.select(selection, enclosing),
                 _ => {}

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::syntax::{Slot, is_path, look_up, visit, visit_statements};
 use crate::apim::{
     expression::{Dependencies, Expr, ExprKind, Expression, Stmt, SyntaxTree},
-    program::{HeaderTemplate, Template},
+    program::Template,
 };
 
 /// The inputs that an expression reads itself, and the slots.
@@ -46,12 +46,8 @@ impl<'p> Assignments<'p> {
         self.add(Slot::Variable(name), value.expression(), conditions);
     }
 
-    /// Adds a `set-header` below conditions with these inputs.
-    pub(super) fn add_header(&mut self, change: &'p HeaderTemplate, conditions: Dependencies) {
-        self.add(Slot::Header(change.name.clone()), change.expressions(), conditions);
-    }
-
-    fn add(
+    /// Adds values below conditions with these inputs.
+    pub(super) fn add(
         &mut self,
         slot: Slot<'p>,
         values: impl IntoIterator<Item = &'p Expression>,

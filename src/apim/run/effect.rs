@@ -27,13 +27,13 @@ pub(super) struct Failure {
 impl Failure {
     pub(super) fn of_fault(location: &ElementLocation, path: &str, fault: Fault) -> Self {
         let message = format!("Expression evaluation failed. {}", fault.message());
-        let invalid = ("ExpressionValueEvaluationFailure", message, "Internal server error");
-        Self::new(location, path, StatusCode::INTERNAL_SERVER_ERROR, invalid)
+        let texts = ("ExpressionValueEvaluationFailure", message, "Internal server error");
+        Self::new(location, path, StatusCode::INTERNAL_SERVER_ERROR, texts)
     }
 
     pub(super) fn of_certificate(location: &ElementLocation, invalid: Invalid) -> Self {
-        let invalid = (invalid.code, invalid.message.to_owned(), invalid.response);
-        Self::new(location, &location.path, StatusCode::UNAUTHORIZED, invalid)
+        let texts = (invalid.code, invalid.message.to_owned(), invalid.response);
+        Self::new(location, &location.path, StatusCode::UNAUTHORIZED, texts)
     }
 
     fn new(
