@@ -8,7 +8,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::headers::{ResponseChange, apply};
+use super::headers::ResponseChange;
 use crate::inbound::ResponseBody;
 
 pin_project! {
@@ -66,7 +66,7 @@ where
             KindProjection::Forwarded { future, changes } => {
                 let mut response = ready!(future.poll(cx))?;
                 for change in changes.drain(..) {
-                    apply(response.headers_mut(), &change.name, change.mode, &change.values);
+                    change.apply(response.headers_mut());
                 }
                 Poll::Ready(Ok(response.map(ResponseBody::inner)))
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     error::Position,
     expression::{Dependencies, Expression},
     guard::Ruling,
+    headers::HeaderChange,
     validation::Validation,
 };
 use crate::certificate::Thumbprint;
@@ -55,9 +56,7 @@ impl Program {
             Section::Backend => &[],
         }
     }
-}
 
-impl Program {
     /// Visits every element in document order; elements of the base document at its first `<base />`.
     pub(crate) fn visit<'p>(&'p self, visitor: &mut impl FnMut(&'p Step)) {
         for section in [Section::Inbound, Section::Outbound, Section::OnError] {
@@ -101,52 +100,26 @@ pub(crate) struct Step {
 impl Step {
     /// Returns the expressions of the element, without those of nested elements, with their positions.
     pub(crate) fn expressions(&self) -> Vec<(&Expression, Position)> {
-        let here = |expression| (expression, self.location.position);
-        match &self.action {
-            Action::Choose(choose) => choose
-                .branches
-                .iter()
-                .filter_map(|branch| match &branch.condition {
-                    Condition::Expression(expression) => Some((&**expression, branch.position)),
-                    Condition::Constant(_) => None,
-                })
-                .collect(),
+        let found: Vec<_> = match &self.action {
+            Action::Choose(choose) => {
+                let conditions = choose.branches.iter();
+                return conditions
+                    .filter_map(|branch| Some((branch.condition.expression()?, branch.position)))
+                    .collect();
+            }
             Action::Return(element) => {
-                let headers = element.headers.iter().flat_map(HeaderChange::expressions);
-                headers.chain(element.body.as_ref().and_then(Template::expression)).map(here).collect()
+                let body = element.body.as_ref().and_then(Template::expression);
+                element.headers.iter().flat_map(HeaderTemplate::expressions).chain(body).collect()
             }
-            Action::Authenticate(
-                IdentitySource::Id(expression, _) | IdentitySource::Thumbprint(expression, _),
-            )
-            | Action::Backend(BackendTarget::Expression(expression, _)) => vec![here(expression)],
-            Action::Header(change) => change.expressions().map(here).collect(),
+            Action::Authenticate(selection) => selection.value.expression().into_iter().collect(),
+            Action::Backend(selection) => selection.value.expression().into_iter().collect(),
+            Action::Header(change) => change.expressions().collect(),
             Action::Variable(_, template) | Action::Body(template) => {
-                template.expression().map(here).into_iter().collect()
+                template.expression().into_iter().collect()
             }
-            Action::Base(_)
-            | Action::Validate(_)
-            | Action::Status(..)
-            | Action::Authenticate(IdentitySource::Fixed(_))
-            | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..)) => Vec::new(),
-        }
-    }
-}
-
-impl Template {
-    pub(crate) fn expression(&self) -> Option<&Expression> {
-        match self {
-            Self::Expression(expression) => Some(expression),
-            Self::Literal(_) => None,
-        }
-    }
-}
-
-impl HeaderChange {
-    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        self.values.iter().filter_map(|value| match value {
-            HeaderText::Expression(expression) => Some(&**expression),
-            HeaderText::Literal(_) => None,
-        })
+            Action::Base(_) | Action::Validate(_) | Action::Status(..) => Vec::new(),
+        };
+        found.into_iter().map(|expression| (expression, self.location.position)).collect()
     }
 }
 
@@ -168,9 +141,9 @@ pub(crate) enum Action {
     Choose(Choose),
     Return(Box<ReturnResponse>),
     Validate(Box<Validation>),
-    Authenticate(IdentitySource),
-    Backend(BackendTarget),
-    Header(HeaderChange),
+    Authenticate(Selection<ChosenIdentity>),
+    Backend(Selection<BackendTarget>),
+    Header(HeaderTemplate),
     Variable(Arc<str>, Template),
     /// Only in `on-error`.
     Status(StatusCode, Option<ReasonPhrase>),
@@ -189,16 +162,10 @@ pub(crate) struct Choose {
 pub(crate) struct Branch {
     pub(crate) position: Position,
     pub(crate) path: String,
-    pub(crate) condition: Condition,
+    pub(crate) condition: Template<bool>,
     pub(crate) steps: Vec<Step>,
     /// True if this branch or a later one can reject the request, so that the condition decides about it.
     pub(crate) decides_rejection: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Condition {
-    Constant(bool),
-    Expression(Box<Expression>),
 }
 
 /// The element `return-response`.
@@ -206,110 +173,96 @@ pub(crate) enum Condition {
 pub(crate) struct ReturnResponse {
     pub(crate) status: StatusCode,
     pub(crate) reason: Option<ReasonPhrase>,
-    pub(crate) headers: Vec<HeaderChange>,
+    pub(crate) headers: Vec<HeaderTemplate>,
     pub(crate) body: Option<Template>,
 }
 
-/// A literal or an expression for a string; null yields none.
+/// A literal, checked at load, or an expression.
 #[derive(Debug)]
-pub(crate) enum Template {
-    Literal(Arc<str>),
+pub(crate) enum Template<T = Arc<str>> {
+    Literal(T),
     Expression(Box<Expression>),
 }
 
-#[derive(Debug)]
-pub(crate) struct HeaderChange {
-    pub(crate) name: HeaderName,
-    pub(crate) mode: HeaderMode,
-    pub(crate) values: Vec<HeaderText>,
+impl<T> Template<T> {
+    pub(crate) fn literal(&self) -> Option<&T> {
+        match self {
+            Self::Literal(literal) => Some(literal),
+            Self::Expression(_) => None,
+        }
+    }
+
+    pub(crate) fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Expression(expression) => Some(expression),
+        }
+    }
 }
 
-#[derive(Debug)]
-pub(crate) enum HeaderText {
-    Literal(HeaderValue),
-    Expression(Box<Expression>),
+/// The element `set-header`. Null values are omitted.
+pub(crate) type HeaderTemplate = HeaderChange<Template<HeaderValue>>;
+
+impl HeaderTemplate {
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.values.iter().filter_map(Template::expression)
+    }
 }
 
-/// The attribute `exists-action`.
+/// The identity or the URL towards backends.
+#[derive(Debug)]
+pub(crate) struct Selection<T> {
+    pub(crate) attribute: SelectionAttribute,
+    pub(crate) position: Position,
+    pub(crate) value: Template<T>,
+}
+
+/// The attribute of a selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeaderMode {
-    Override,
-    Skip,
-    Append,
-    Delete,
+pub(crate) enum SelectionAttribute {
+    CertificateId,
+    Thumbprint,
+    Body,
+    BaseUrl,
+}
+
+impl SelectionAttribute {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::CertificateId => "certificate-id",
+            Self::Thumbprint => "thumbprint",
+            Self::Body => "body",
+            Self::BaseUrl => "base-url",
+        }
+    }
+
+    /// Returns the identity with this value.
+    pub(crate) fn identity(self, value: &str) -> Option<ChosenIdentity> {
+        match self {
+            Self::CertificateId => (!value.is_empty()).then(|| ChosenIdentity::Id(value.into())),
+            Self::Thumbprint => {
+                let thumbprint = value.parse().ok().filter(|it| matches!(it, Thumbprint::Sha1(_)));
+                thumbprint.map(ChosenIdentity::Thumbprint)
+            }
+            Self::Body | Self::BaseUrl => None,
+        }
+    }
 }
 
 #[derive(Debug)]
-pub(crate) enum IdentitySource {
-    Fixed(ChosenIdentity),
-    /// An expression for an id, with the position of the attribute.
-    Id(Box<Expression>, Position),
-    /// An expression for a thumbprint, with the position of the attribute.
-    Thumbprint(Box<Expression>, Position),
-}
-
-#[derive(Debug)]
-pub(crate) enum BackendTarget {
-    Fixed(Uri),
-    /// An expression for a URL, with the position of the attribute.
-    Expression(Box<Expression>, Position),
-    /// A configured backend, with its id.
-    Backend(Arc<str>, Backend),
-}
-
-impl BackendTarget {
-    /// Returns the URL if it is known at load.
-    pub(crate) fn known_url(&self) -> Option<&Uri> {
-        match self {
-            Self::Fixed(uri) => Some(uri),
-            Self::Backend(_, backend) => Some(backend.base_url()),
-            Self::Expression(..) => None,
-        }
-    }
-
-    /// Returns the backend id.
-    pub(crate) fn id(&self) -> Option<&Arc<str>> {
-        match self {
-            Self::Backend(id, _) => Some(id),
-            Self::Fixed(_) | Self::Expression(..) => None,
-        }
-    }
-
-    /// Returns the identity of the backend.
-    pub(crate) fn identity(&self) -> Option<&ChosenIdentity> {
-        match self {
-            Self::Backend(_, backend) => backend.identity(),
-            Self::Fixed(_) | Self::Expression(..) => None,
-        }
-    }
+pub(crate) struct BackendTarget {
+    /// Absent for a URL in the document.
+    pub(crate) id: Option<Arc<str>>,
+    pub(crate) backend: Backend,
 }
 
 /// A literal reference to a certificate, checked against the deployment.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct CertificateReference {
-    pub(crate) key: CertificateKey,
+    pub(crate) identity: ChosenIdentity,
     pub(crate) position: Position,
     /// True if the certificate is presented to backends, which needs its private key; otherwise it is an issuer.
     pub(crate) needs_private_key: bool,
     /// The backend with this identity. None if the document names it directly.
     pub(crate) backend: Option<Arc<str>>,
-}
-
-/// The key of a certificate in the deployment.
-#[derive(Debug, Clone)]
-pub(crate) enum CertificateKey {
-    Id(Arc<str>),
-    Thumbprint(Thumbprint),
-}
-
-impl CertificateKey {
-    /// Returns the key of an identity. None for an embedded one.
-    pub(crate) fn of(identity: &ChosenIdentity) -> Option<Self> {
-        match identity {
-            ChosenIdentity::Id(id) => Some(Self::Id(id.clone())),
-            ChosenIdentity::Thumbprint(thumbprint) => Some(Self::Thumbprint(*thumbprint)),
-            #[cfg(feature = "identity")]
-            ChosenIdentity::Embedded(_) => None,
-        }
-    }
 }

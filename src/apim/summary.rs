@@ -5,7 +5,7 @@ use http::Uri;
 use super::{
     decision::ChosenIdentity,
     error::Position,
-    program::{Action, CertificateKey, CertificateReference, Program},
+    program::{Action, BackendTarget, CertificateReference, Program},
 };
 
 /// Static properties of a [`Document`](super::Document), for checking it against a configuration before it serves.
@@ -88,10 +88,7 @@ impl DocumentSummary {
             chooses_backend: false,
             chooses_identity: false,
             has_authentication_certificate: false,
-            certificates: certificates
-                .iter()
-                .map(|found| (found.key.to_identity(), found.position))
-                .collect(),
+            certificates: certificates.iter().map(|found| (found.identity.clone(), found.position)).collect(),
             possible_certificates: program.ruling.possible_certificates.clone(),
             backends: Vec::new(),
             base_urls: Vec::new(),
@@ -108,22 +105,15 @@ impl DocumentSummary {
                 self.has_authentication_certificate = true;
                 self.chooses_identity = true;
             }
-            Action::Backend(target) => {
+            Action::Backend(selection) => {
                 self.chooses_backend = true;
-                self.chooses_identity |= target.identity().is_some();
-                self.backends.extend(target.id().map(|id| (id.clone(), position)));
-                self.base_urls.extend(target.known_url().map(|url| (url.clone(), position)));
+                if let Some(BackendTarget { id, backend }) = selection.value.literal() {
+                    self.chooses_identity |= backend.identity().is_some();
+                    self.backends.extend(id.clone().map(|id| (id, position)));
+                    self.base_urls.push((backend.base_url().clone(), position));
+                }
             }
             _ => {}
-        }
-    }
-}
-
-impl CertificateKey {
-    fn to_identity(&self) -> ChosenIdentity {
-        match self {
-            Self::Id(id) => ChosenIdentity::Id(id.clone()),
-            Self::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
         }
     }
 }

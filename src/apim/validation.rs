@@ -1,14 +1,12 @@
 //! Requirements of `validate-client-certificate`, and their check at run time.
 
-use std::sync::Arc;
-
 use super::{
     dotnet,
     expression::{Inputs, is_trusted},
 };
 use crate::{
     certificate::{Certificate, GeneralName, Presented},
-    policy::{Answer, RejectionKind, Rule},
+    policy::{Answer, Rule},
 };
 
 /// Requirements for a certificate.
@@ -18,14 +16,8 @@ pub(crate) struct Validation {
     pub(crate) not_before: bool,
     pub(crate) not_after: bool,
     pub(crate) ignore_error: bool,
-    /// Alternatives, one of which must match.
-    pub(crate) identities: Option<Vec<AllowedIdentity>>,
-}
-
-/// An element `identity`: all claims must match.
-#[derive(Debug)]
-pub(crate) struct AllowedIdentity {
-    pub(crate) claims: Vec<IdentityClaim>,
+    /// Alternatives, one of which must match with all its claims.
+    pub(crate) identities: Option<Vec<Vec<IdentityClaim>>>,
 }
 
 /// An attribute of an `identity`.
@@ -40,7 +32,7 @@ pub(crate) struct IdentityClaim {
 pub(crate) enum Matcher {
     Rule(Rule),
     DnsName,
-    IssuerId(Arc<str>),
+    IssuerId,
 }
 
 /// The reason why a certificate is not valid.
@@ -50,37 +42,31 @@ pub(crate) struct Invalid {
     pub(crate) message: &'static str,
     /// The message in the response.
     pub(crate) response: &'static str,
-    pub(crate) kind: RejectionKind,
 }
 
 const NOT_FOUND: Invalid = Invalid {
     response: "Client certificate missing",
-    ..invalid(RejectionKind::Missing, "ClientCertificateNotFound", "Client certificate missing")
+    ..invalid("ClientCertificateNotFound", "Client certificate missing")
 };
-const NOT_YET_VALID: Invalid =
-    invalid(RejectionKind::NotYetValid, "ClientCertificateNotYetValid", "Certificate is not yet valid.");
-const EXPIRED: Invalid =
-    invalid(RejectionKind::Expired, "ClientCertificateExpired", "Certificate has expired.");
-const NOT_TRUSTED: Invalid = invalid(
-    RejectionKind::NotTrusted,
+pub(crate) const NOT_YET_VALID: Invalid =
+    invalid("ClientCertificateNotYetValid", "Certificate is not yet valid.");
+pub(crate) const EXPIRED: Invalid = invalid("ClientCertificateExpired", "Certificate has expired.");
+pub(crate) const NOT_TRUSTED: Invalid = invalid(
     "ClientCertificateNotTrusted",
     "A certificate chain could not be built to a trusted root authority.",
 );
-const NOT_MATCHED: Invalid = invalid(
-    RejectionKind::NotMember,
-    "ClientCertificateIdentityNotMatched",
-    "Certificate does not match any of allowed identities.",
-);
+const NOT_MATCHED: Invalid =
+    invalid("ClientCertificateIdentityNotMatched", "Certificate does not match any of allowed identities.");
 
-const fn invalid(kind: RejectionKind, code: &'static str, message: &'static str) -> Invalid {
-    Invalid { code, message, response: "Invalid client certificate", kind }
+const fn invalid(code: &'static str, message: &'static str) -> Invalid {
+    Invalid { code, message, response: "Invalid client certificate" }
 }
 
 impl Validation {
     /// Returns true if the result depends on the trusted roots.
     pub(crate) fn uses_trust(&self) -> bool {
-        let claims = self.identities.iter().flatten().flat_map(|identity| &identity.claims);
-        self.trust || claims.into_iter().any(|claim| claim.name == "issuer-thumbprint")
+        let mut claims = self.identities.iter().flatten().flatten();
+        self.trust || claims.any(|claim| claim.name == "issuer-thumbprint")
     }
 
     /// Checks dates, then trust, then identities.
@@ -96,10 +82,9 @@ impl Validation {
         if self.trust && !inputs.trust.is_some_and(|trust| is_trusted(certificate, trust, inputs.now)) {
             return Err(NOT_TRUSTED);
         }
+        let matches = |claims: &Vec<IdentityClaim>| claims.iter().all(|it| it.matches(certificate, inputs));
         match &self.identities {
-            Some(identities) if !identities.iter().any(|identity| identity.matches(certificate, inputs)) => {
-                Err(NOT_MATCHED)
-            }
+            Some(identities) if !identities.iter().any(matches) => Err(NOT_MATCHED),
             _ => Ok(()),
         }
     }
@@ -107,31 +92,25 @@ impl Validation {
     /// Returns true if a self-made certificate always fails: by its chain, or by a thumbprint in each identity.
     pub(crate) fn proves(&self) -> bool {
         let has_thumbprint =
-            |identity: &AllowedIdentity| identity.claims.iter().any(|claim| claim.name == "thumbprint");
+            |claims: &Vec<IdentityClaim>| claims.iter().any(|claim| claim.name == "thumbprint");
         let identities = self.identities.as_deref().unwrap_or_default();
         self.trust || (!identities.is_empty() && identities.iter().all(has_thumbprint))
     }
 }
 
-impl AllowedIdentity {
-    fn matches(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> bool {
-        self.claims.iter().all(|claim| claim.matches(certificate, inputs))
-    }
-
-    /// Describes each claim, with true if it matches.
-    pub(crate) fn explain(&self, inputs: &Inputs<'_>) -> Vec<(String, bool)> {
-        let Presented::Certificate(certificate) = inputs.facts.presented else { return Vec::new() };
-        let explain = |claim: &IdentityClaim| {
-            let matches = claim.matches(certificate, inputs);
-            let requirement = format!("{} is {:?}", claim.name, claim.value);
-            let found = if matches { String::new() } else { claim.found(certificate, inputs) };
-            (if found.is_empty() { requirement } else { format!("{requirement} (found: {found})") }, matches)
-        };
-        self.claims.iter().map(explain).collect()
-    }
-}
-
 impl IdentityClaim {
+    /// Describes the claim and the result of its comparison.
+    pub(crate) fn explain(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
+        let requirement = format!("{} is {:?}", self.name, self.value);
+        if self.matches(certificate, inputs) {
+            return format!("holds: {requirement}");
+        }
+        match self.found(certificate, inputs).as_str() {
+            "" => format!("FAILS: {requirement}"),
+            found => format!("FAILS: {requirement} (found: {found})"),
+        }
+    }
+
     /// Prints the value of the certificate for this claim, names in the form of documents.
     fn found(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> String {
         let printed = match self.name {
@@ -144,7 +123,7 @@ impl IdentityClaim {
         let found = match &self.matcher {
             Matcher::Rule(rule) => printed.unwrap_or_else(|| rule.finds(certificate, inputs.now)),
             Matcher::DnsName => Rule::dns_name([]).finds(certificate, inputs.now),
-            Matcher::IssuerId(_) => printed.unwrap_or_else(|| certificate.issuer().to_string()),
+            Matcher::IssuerId => printed.unwrap_or_else(|| certificate.issuer().to_string()),
         };
         if self.name.starts_with("issuer") { format!("the issuer {found}") } else { found }
     }
@@ -156,9 +135,9 @@ impl IdentityClaim {
                 .subject_alternative_names()
                 .iter()
                 .any(|name| matches!(name, GeneralName::Dns(name) if name.eq_ignore_ascii_case(&self.value))),
-            Matcher::IssuerId(id) => inputs
+            Matcher::IssuerId => inputs
                 .deployed()
-                .by_id(id)
+                .by_id(&self.value)
                 .is_some_and(|issuer| issuer.issued(certificate, inputs.now) == Answer::Holds),
         }
     }

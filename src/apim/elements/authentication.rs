@@ -1,13 +1,10 @@
 //! The element `authentication-certificate`.
 
 use super::{Attribute, Base, Compiler, Element, Type, expression};
-use crate::{
-    apim::{
-        decision::ChosenIdentity,
-        expression::{Constant, Kind},
-        program::{Action, CertificateKey, IdentitySource},
-    },
-    certificate::Thumbprint,
+use crate::apim::{
+    decision::ChosenIdentity,
+    expression::{Constant, Kind},
+    program::{Action, Selection, SelectionAttribute, Template},
 };
 
 impl Compiler<'_> {
@@ -19,64 +16,50 @@ impl Compiler<'_> {
             .collect();
         let [attribute] = given.as_slice() else {
             return self.error(
-                element,
+                element.position,
                 "<authentication-certificate> needs exactly one of thumbprint, certificate-id and body",
             );
         };
         if let Some(password) = element.attribute("password")
             && attribute.name != "body"
         {
-            self.findings.error(password.position, "attribute password is only allowed with body");
-            return None;
+            return self.error(password.position, "attribute password is only allowed with body");
         }
         self.required(element, &attribute.name)?;
-        let source = match attribute.name.as_str() {
-            "body" => IdentitySource::Fixed(self.embedded(element, attribute)?),
-            name if expression::is_expression(&attribute.value.value) => {
-                let compiled = Box::new(self.compile(&attribute.value, Type::TEXT)?);
-                if name == "thumbprint" {
-                    IdentitySource::Thumbprint(compiled, attribute.position)
-                } else {
-                    IdentitySource::Id(compiled, attribute.position)
-                }
+        let position = attribute.position;
+        let (attribute, value) = match attribute.name.as_str() {
+            "body" => {
+                let identity = self.embedded(element, attribute)?;
+                (SelectionAttribute::Body, Template::Literal(identity))
             }
-            "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
-                Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    self.add_reference(CertificateKey::Thumbprint(thumbprint), attribute.position, true);
-                    IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
-                }
-                Ok(_) => {
-                    self.findings.error(
-                        attribute.position,
-                        "invalid thumbprint; use SHA-1, 40 hex digits, as in APIM",
-                    );
-                    return None;
-                }
-                Err(error) => {
-                    self.findings.error(attribute.position, error.to_string());
-                    return None;
-                }
-            },
+            "thumbprint" => {
+                let value = self.template(&attribute.value, Type::TEXT, |compiler, text| {
+                    compiler.thumbprint(position, text).map(ChosenIdentity::Thumbprint)
+                });
+                (SelectionAttribute::Thumbprint, value?)
+            }
             _ => {
-                let id: std::sync::Arc<str> = attribute.value.value.trim().into();
-                self.add_reference(CertificateKey::Id(id.clone()), attribute.position, true);
-                IdentitySource::Fixed(ChosenIdentity::Id(id))
+                let value = self.template(&attribute.value, Type::TEXT, |_, id| {
+                    Some(ChosenIdentity::Id(id.trim().into()))
+                });
+                (SelectionAttribute::CertificateId, value?)
             }
         };
-        Some(Action::Authenticate(source))
+        if let Some(identity) = value.literal() {
+            self.add_reference(identity, position, true, None);
+        }
+        Some(Action::Authenticate(Selection { attribute, position, value }))
     }
 
     /// Reads a .pfx in the document: `@(Convert.FromBase64String("..."))`.
     fn embedded(&mut self, element: &Element, body: &Attribute) -> Option<ChosenIdentity> {
         if self.only_referenced_identities {
             let message = "body: private keys in documents are not allowed; use certificate-id";
-            self.findings.error(body.position, message);
-            return None;
+            return self.error(body.position, message);
         }
         if !expression::is_expression(&body.value.value) {
             let message = "body must be an expression; write @(Convert.FromBase64String(\"...\"))";
-            self.findings.error(body.position, message);
-            return None;
+            return self.error(body.position, message);
         }
         // Errors are replaced, since their text could repeat parts of the key.
         let findings = std::mem::take(&mut self.findings);
@@ -88,8 +71,7 @@ impl Compiler<'_> {
         let Kind::Constant(Constant::Bytes(pfx)) = &compiled.root.kind else {
             let message = "body must be a constant, which is checked at load; write \
                            @(Convert.FromBase64String(\"...\")), or use certificate-id";
-            self.findings.error(body.position, message);
-            return None;
+            return self.error(body.position, message);
         };
         let password = match element.attribute("password") {
             Some(password) => self.literal(password)?,
@@ -106,17 +88,12 @@ impl Compiler<'_> {
     fn read_pfx(&mut self, body: &Attribute, pfx: &[u8], password: &str) -> Option<ChosenIdentity> {
         match crate::identity::ClientIdentity::from_pfx(pfx, password) {
             Ok(identity) => Some(ChosenIdentity::Embedded(identity)),
-            Err(error) => {
-                self.findings.error(body.position, format!("body is not a usable identity: {error}"));
-                None
-            }
+            Err(error) => self.error(body.position, format!("body is not a usable identity: {error}")),
         }
     }
 
     #[cfg(not(feature = "identity"))]
     fn read_pfx(&mut self, body: &Attribute, _pfx: &[u8], _password: &str) -> Option<ChosenIdentity> {
-        let message = "body needs the feature `identity`; use certificate-id";
-        self.findings.error(body.position, message);
-        None
+        self.error(body.position, "body needs the feature `identity`; use certificate-id")
     }
 }

@@ -1,10 +1,10 @@
 //! The element `set-backend-service`.
 
-use super::{Attribute, CertificateReference, Compiler, Element, Type, expression};
+use super::{Attribute, Compiler, Element, Type};
 use crate::apim::{
-    backend::{Backend, base_url},
+    backend::Backend,
     error::{FindingKind, short},
-    program::{Action, BackendTarget, CertificateKey},
+    program::{Action, BackendTarget, Selection, SelectionAttribute, Template},
 };
 
 /// Maximum number of ids that an error lists.
@@ -13,42 +13,34 @@ const MAX_LISTED: usize = 5;
 impl Compiler<'_> {
     pub(super) fn set_backend_service(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &["base-url", "backend-id"], &[]);
-        let target = match (element.attribute("base-url"), element.attribute("backend-id")) {
+        let (attribute, value) = match (element.attribute("base-url"), element.attribute("backend-id")) {
             (Some(_), None) => {
                 let attribute = self.required(element, "base-url")?;
-                self.base_url(attribute)?
+                let value = self.template(&attribute.value, Type::TEXT, |compiler, text| {
+                    let Ok(backend) = Backend::new(text) else {
+                        let message = "invalid base-url; use http://host/path or https://host/path with a port from 1 to 65535, \
+                                       without user, query or fragment";
+                        return compiler.error(attribute.position, message);
+                    };
+                    Some(BackendTarget { id: None, backend })
+                })?;
+                (attribute, value)
             }
             (None, Some(_)) => {
                 let attribute = self.required(element, "backend-id")?;
-                self.known_backend(attribute)?
+                (attribute, Template::Literal(self.known_backend(attribute)?))
             }
             (Some(_), Some(id)) => {
-                let message = "base-url and backend-id exclude each other; write one of them";
-                self.findings.error(id.position, message);
-                return None;
+                return self
+                    .error(id.position, "base-url and backend-id exclude each other; write one of them");
             }
             (None, None) => {
-                return self
-                    .error(element, "attribute base-url or backend-id of <set-backend-service> is missing");
+                let message = "attribute base-url or backend-id of <set-backend-service> is missing";
+                return self.error(element.position, message);
             }
         };
-        Some(Action::Backend(target))
-    }
-
-    fn base_url(&mut self, attribute: &Attribute) -> Option<BackendTarget> {
-        if expression::is_expression(&attribute.value.value) {
-            let compiled = self.compile(&attribute.value, Type::TEXT)?;
-            return Some(BackendTarget::Expression(Box::new(compiled), attribute.position));
-        }
-        match base_url(attribute.value.value.trim()) {
-            Some(uri) => Some(BackendTarget::Fixed(uri)),
-            None => {
-                let message = "invalid base-url; use http://host/path or https://host/path with a port from 1 to 65535, without user, \
-                               query or fragment";
-                self.findings.error(attribute.position, message);
-                None
-            }
-        }
+        let position = attribute.position;
+        Some(Action::Backend(Selection { attribute: SelectionAttribute::BaseUrl, position, value }))
     }
 
     /// Resolves a backend id, which is case-sensitive.
@@ -60,7 +52,7 @@ impl Compiler<'_> {
             self.findings.error_about(FindingKind::Backend, attribute.position, &problem, &remedy);
             return None;
         };
-        let (id, backend) = (id.clone(), Backend::clone(backend));
+        let (id, backend) = (id.clone(), backend.clone());
         if let Some(identity) = backend.identity() {
             if backend.base_url().scheme_str() == Some("http") {
                 let message = format!(
@@ -68,16 +60,9 @@ impl Compiler<'_> {
                 );
                 self.findings.warn(attribute.position, message);
             }
-            self.certificate_references.extend(CertificateKey::of(identity).map(|key| {
-                CertificateReference {
-                    needs_private_key: true,
-                    key,
-                    position: attribute.position,
-                    backend: Some(id.clone()),
-                }
-            }));
+            self.add_reference(identity, attribute.position, true, Some(id.clone()));
         }
-        Some(BackendTarget::Backend(id, backend))
+        Some(BackendTarget { id: Some(id), backend })
     }
 }
 

@@ -1,9 +1,9 @@
 //! The elements `choose`, `when` and `otherwise`.
 
-use super::{ANY, Compiler, Element, Type, expression};
+use super::{ANY, Compiler, Element, Type};
 use crate::apim::{
     decision::is_rejection,
-    program::{Action, Branch, Choose, Condition, Step},
+    program::{Action, Branch, Choose, Step},
 };
 
 impl Compiler<'_> {
@@ -47,24 +47,16 @@ impl Compiler<'_> {
 
     fn when(&mut self, element: &Element, path: String) -> Option<Branch> {
         self.check_shape(element, &["condition"], ANY);
-        let condition = match self.required(element, "condition") {
-            None => None,
-            Some(attribute) => match attribute.value.value.trim() {
-                "true" => Some(Condition::Constant(true)),
-                "false" => Some(Condition::Constant(false)),
-                text if expression::is_expression(text) => {
-                    let condition = self.compile(&attribute.value, Type::BOOL);
-                    condition.map(|condition| Condition::Expression(Box::new(condition)))
-                }
+        let condition = self.required(element, "condition").and_then(|attribute| {
+            self.template(&attribute.value, Type::BOOL, |compiler, text| match text.trim() {
+                "true" => Some(true),
+                "false" => Some(false),
                 _ => {
-                    self.findings.error(
-                        attribute.position,
-                        "invalid condition; write true, false or an expression @(...)",
-                    );
-                    None
+                    let message = "invalid condition; write true, false or an expression @(...)";
+                    compiler.error(attribute.position, message)
                 }
-            },
-        };
+            })
+        });
         let steps = self.steps(&element.children, &path);
         Some(Branch {
             position: element.position,

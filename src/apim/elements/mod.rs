@@ -8,24 +8,24 @@ mod sections;
 mod set;
 mod unsupported;
 mod validate;
-mod variables;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt::Display,
+    str::FromStr,
     sync::Arc,
 };
 
 use super::{
     backend::Backend,
+    decision::ChosenIdentity,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Dependencies, Expression, Scope, Type},
-    program::{
-        Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step, Template,
-    },
+    program::{Action, CertificateReference, ElementLocation, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
 };
-use crate::policy::TrustAnchors;
+use crate::{certificate::Thumbprint, policy::TrustAnchors};
 
 /// Compiler of one document.
 #[derive(Debug)]
@@ -45,7 +45,6 @@ pub(crate) struct Compiler<'a> {
     pub(crate) section: Section,
     /// Backends by id.
     pub(crate) backends: &'a BTreeMap<Arc<str>, Backend>,
-    /// Literal certificate references.
     pub(crate) certificate_references: Vec<CertificateReference>,
     pub(crate) analysis: DocumentAnalysis,
 }
@@ -82,7 +81,7 @@ impl Compiler<'_> {
             if let Some(action) = self.action(element, &path) {
                 let location = ElementLocation {
                     position: element.position,
-                    element: known_name(&element.name),
+                    element: unsupported::known(&element.name).unwrap_or("policies"),
                     path,
                     id: element.attribute("id").map(|id| id.value.value.clone()),
                     section: self.section,
@@ -95,43 +94,19 @@ impl Compiler<'_> {
         steps
     }
 
-    /// Warns of unreachable elements, and of elements that a later one overrides.
-    fn lint_order(&mut self, steps: &[Step]) {
-        for pair in steps.windows(2) {
-            if let [Step { location, action: Action::Return(_) }, next] = pair {
-                let line = location.position.line;
-                let message = format!("unreachable: <return-response> on line {line} ends the section");
-                self.findings.warn(next.location.position, message);
-            }
-        }
-        let is_choice: [fn(&Action) -> bool; 3] = [
-            |action| matches!(action, Action::Authenticate(_)),
-            |action| matches!(action, Action::Backend(_)),
-            |action| matches!(action, Action::Body(_)),
-        ];
-        for is_choice in is_choice {
-            let mut choices = steps.iter().filter(|step| is_choice(&step.action)).rev();
-            let Some(last) = choices.next() else { continue };
-            for earlier in choices {
-                let line = last.location.position.line;
-                let message = format!("no effect: <{}> on line {line} overrides it", last.location.element);
-                self.findings.warn(earlier.location.position, message);
-            }
-        }
-    }
-
     fn action(&mut self, element: &Element, path: &str) -> Option<Action> {
         let is_error = self.section == Section::OnError;
         let is_inbound = self.section == Section::Inbound;
         match element.name.as_str() {
             "base" if path.contains('/') => {
-                self.error(element, "<base> is not allowed here; write it directly in a section")
+                self.error(element.position, "<base> is not allowed here; write it directly in a section")
             }
             "base" => self.include_base(element),
             "choose" => self.choose(element, path),
-            "return-response" if self.section == Section::Outbound => {
-                self.error(element, "<return-response> is not supported in <outbound>; move it to <inbound>")
-            }
+            "return-response" if self.section == Section::Outbound => self.error(
+                element.position,
+                "<return-response> is not supported in <outbound>; move it to <inbound>",
+            ),
             "return-response" => self.return_response(element),
             "set-header" => self.set_header(element).map(Action::Header),
             "set-variable" => self.set_variable(element),
@@ -143,7 +118,7 @@ impl Compiler<'_> {
                 if !is_inbound =>
             {
                 let message = format!("<{}> is only supported in <inbound>; move it there", element.name);
-                self.error(element, message)
+                self.error(element.position, message)
             }
             "validate-client-certificate" => self.validate_client_certificate(element),
             "authentication-certificate" => self.authentication_certificate(element),
@@ -161,7 +136,7 @@ impl Compiler<'_> {
                         "<{other}> is not supported and would not be enforced; remove it, or implement it in the backend"
                     ),
                 };
-                self.error(element, message)
+                self.error(element.position, message)
             }
         }
     }
@@ -175,8 +150,8 @@ impl Compiler<'_> {
         Some(Action::Base(self.base.clone().unwrap_or_default()))
     }
 
-    fn error<T>(&mut self, element: &Element, message: impl Into<String>) -> Option<T> {
-        self.findings.error(element.position, message);
+    fn error<T>(&mut self, position: Position, message: impl Into<String>) -> Option<T> {
+        self.findings.error(position, message);
         None
     }
 
@@ -198,7 +173,7 @@ impl Compiler<'_> {
                 self.findings.error(child.position, message);
             }
         }
-        let allows_text = children.is_empty() && self::allows_text(&element.name);
+        let allows_text = children.is_empty() && matches!(element.name.as_str(), "value" | "set-body");
         if !allows_text && !element.text.value.trim().is_empty() {
             self.findings.error(element.text.start(), format!("text is not allowed in <{}>", element.name));
         }
@@ -239,13 +214,24 @@ impl Compiler<'_> {
         }
     }
 
-    /// Records a literal certificate reference.
-    fn add_reference(&mut self, key: CertificateKey, position: Position, needs_private_key: bool) {
+    /// Records a literal certificate reference, of the document or of a backend.
+    fn add_reference(
+        &mut self,
+        identity: &ChosenIdentity,
+        position: Position,
+        needs_private_key: bool,
+        backend: Option<Arc<str>>,
+    ) {
+        #[cfg(feature = "identity")]
+        if matches!(identity, ChosenIdentity::Embedded(_)) {
+            return;
+        }
+        let identity = identity.clone();
         self.certificate_references.push(CertificateReference {
-            key,
+            identity,
             position,
             needs_private_key,
-            backend: None,
+            backend,
         });
     }
 
@@ -254,11 +240,10 @@ impl Compiler<'_> {
         match element.attribute(name) {
             Some(attribute) if self.reject_named_value(&attribute.value) => None,
             Some(attribute) if !attribute.value.value.trim().is_empty() => Some(attribute),
-            Some(attribute) => {
-                self.findings.error(attribute.position, format!("attribute {name} is empty"));
-                None
+            Some(attribute) => self.error(attribute.position, format!("attribute {name} is empty")),
+            None => {
+                self.error(element.position, format!("attribute {name} of <{}> is missing", element.name))
             }
-            None => self.error(element, format!("attribute {name} of <{}> is missing", element.name)),
         }
     }
 
@@ -269,22 +254,38 @@ impl Compiler<'_> {
         }
         if expression::is_expression(&attribute.value.value) {
             let message = format!("{}: expressions are not supported; write a literal", attribute.name);
-            self.findings.error(attribute.position, message);
-            return None;
+            return self.error(attribute.position, message);
         }
         Some(&attribute.value.value)
     }
 
-    fn flag(&mut self, element: &Element, name: &str, default: bool) -> Option<bool> {
+    /// Reads an attribute with one of a few values.
+    fn choice<T: Copy>(
+        &mut self,
+        element: &Element,
+        name: &str,
+        default: T,
+        expected: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let Some(attribute) = element.attribute(name) else { return Some(default) };
-        match self.literal(attribute)? {
-            "true" => Some(true),
-            "false" => Some(false),
-            other => {
-                let message = format!("{name}: expected true or false, found {:?}", short(other));
-                self.findings.error(attribute.position, message);
-                None
-            }
+        let written = self.literal(attribute)?;
+        let Some((_, choice)) = choices.iter().find(|(known, _)| *known == written) else {
+            let message = format!("{name}: expected {expected}, found {:?}", short(written));
+            return self.error(attribute.position, message);
+        };
+        Some(*choice)
+    }
+
+    /// Parses a literal.
+    fn parsed<T: FromStr<Err: Display>>(&mut self, position: Position, text: &str) -> Option<T> {
+        text.parse().map_or_else(|invalid: T::Err| self.error(position, invalid.to_string()), Some)
+    }
+
+    fn thumbprint(&mut self, position: Position, text: &str) -> Option<Thumbprint> {
+        match self.parsed(position, text)? {
+            thumbprint @ Thumbprint::Sha1(_) => Some(thumbprint),
+            _ => self.error(position, "invalid thumbprint; use SHA-1, 40 hex digits, as in APIM"),
         }
     }
 
@@ -304,12 +305,17 @@ impl Compiler<'_> {
         Some(compiled)
     }
 
-    /// Compiles a literal or an expression.
-    fn template(&mut self, text: &Text, wanted: Type) -> Option<Template> {
+    /// Compiles an expression, or a literal with `literal`.
+    fn template<T>(
+        &mut self,
+        text: &Text,
+        wanted: Type,
+        literal: impl FnOnce(&mut Self, &str) -> Option<T>,
+    ) -> Option<Template<T>> {
         if expression::is_expression(&text.value) {
             return Some(Template::Expression(Box::new(self.compile(text, wanted)?)));
         }
-        Some(Template::Literal(text.value.as_str().into()))
+        literal(self, &text.value).map(Template::Literal)
     }
 }
 
@@ -322,27 +328,6 @@ fn named_value(text: &str) -> Option<usize> {
         let after = inside.map(|inside| (inside, inside.trim_start_matches(is_part)));
         after.is_some_and(|(inside, after)| after.len() < inside.len() && after.starts_with("}}"))
     })
-}
-
-fn allows_text(element: &str) -> bool {
-    matches!(element, "value" | "set-body")
-}
-
-/// Returns the name of a supported element as a constant.
-fn known_name(name: &str) -> &'static str {
-    const NAMES: [&str; 10] = [
-        "base",
-        "choose",
-        "return-response",
-        "set-header",
-        "set-variable",
-        "set-status",
-        "set-body",
-        "validate-client-certificate",
-        "authentication-certificate",
-        "set-backend-service",
-    ];
-    NAMES.iter().find(|known| **known == name).copied().unwrap_or("policies")
 }
 
 impl Element {

@@ -12,32 +12,29 @@ impl Compiler<'_> {
         self.check_shape(element, &[], &["set-status", "set-header", "set-body"]);
         let mut response =
             ReturnResponse { status: StatusCode::OK, reason: None, headers: Vec::new(), body: None };
-        let (mut statuses, mut bodies) = (0, 0);
         for child in &element.children {
             match child.name.as_str() {
                 "set-status" => {
-                    statuses += 1;
                     if let Some((status, reason)) = self.set_status(child) {
                         (response.status, response.reason) = (status, reason);
                     }
                 }
                 "set-header" => response.headers.extend(self.set_header(child)),
-                "set-body" => {
-                    bodies += 1;
-                    response.body = self.set_body(child);
-                }
+                "set-body" => response.body = self.set_body(child),
                 _ => {}
             }
         }
-        if statuses > 1 {
-            self.findings.error(element.position, "duplicate <set-status>; keep one");
+        let count = |name: &str| element.children.iter().filter(|child| child.name == name).count();
+        match count("set-status") {
+            0 => {
+                let message = "<return-response> has no <set-status>: the status is 200 OK";
+                self.findings.warn(element.position, message);
+            }
+            1 => {}
+            _ => self.findings.error(element.position, "duplicate <set-status>; keep one"),
         }
-        if bodies > 1 {
+        if count("set-body") > 1 {
             self.findings.warn(element.position, "duplicate <set-body>; the last one applies");
-        }
-        if statuses == 0 {
-            self.findings
-                .warn(element.position, "<return-response> has no <set-status>: the status is 200 OK");
         }
         Some(Action::Return(Box::new(response)))
     }
@@ -51,8 +48,7 @@ impl Compiler<'_> {
                 match ReasonPhrase::try_from(written.as_bytes().to_vec()) {
                     Ok(phrase) => Some(phrase),
                     Err(_) => {
-                        self.findings.error(reason.position, "invalid reason phrase; write one line of text");
-                        return None;
+                        return self.error(reason.position, "invalid reason phrase; write one line of text");
                     }
                 }
             }
@@ -64,8 +60,7 @@ impl Compiler<'_> {
             Some(status) if (200..=599).contains(&status.as_u16()) => Some((status, reason)),
             _ => {
                 let message = format!("invalid status code {:?}; use 200 to 599", short(written));
-                self.findings.error(code.position, message);
-                None
+                self.error(code.position, message)
             }
         }
     }
@@ -73,6 +68,6 @@ impl Compiler<'_> {
     pub(super) fn set_body(&mut self, element: &Element) -> Option<Template> {
         self.check_shape(element, &[], &[]);
         self.check_plain(&element.text);
-        self.template(&element.text, Type::TEXT)
+        self.template(&element.text, Type::TEXT, |_, text| Some(text.into()))
     }
 }

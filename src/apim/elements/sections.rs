@@ -7,10 +7,11 @@ use super::{
     backend::{id_list, known_ids},
 };
 use crate::apim::{
-    decision::is_rejection,
+    decision::{ChosenIdentity, is_rejection},
     error::{FindingKind, Position},
+    expression::Expression,
     guard::{self, GUARD},
-    program::{Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step},
+    program::{Action, CertificateReference, ElementLocation, Program, Section, Step},
 };
 
 impl Compiler<'_> {
@@ -18,18 +19,22 @@ impl Compiler<'_> {
     pub(crate) fn document(&mut self, roots: &[Element]) -> Program {
         let start = roots.first().map_or(Position { line: 1, column: 1 }, |root| root.position);
         let mut program = Program::default();
-        match roots {
-            [] => self.findings.error(start, "the document is empty"),
-            [root] if root.name == "policies" => self.policies(root, &mut program),
+        let elements = match roots {
+            [root] if root.name == "policies" => {
+                self.policies(root, &mut program);
+                None
+            }
             [root] if root.name == "fragment" => {
                 self.check_shape(root, &[], ANY);
-                program.inbound = self.inbound(&root.children);
-                self.inherit(&mut program, &["backend", "outbound", "on-error"]);
+                Some(root.children.as_slice())
             }
-            roots => {
-                program.inbound = self.inbound(roots);
-                self.inherit(&mut program, &["backend", "outbound", "on-error"]);
-            }
+            [] => self.error(start, "the document is empty"),
+            roots => Some(roots),
+        };
+        if let Some(elements) = elements {
+            program.inbound = self.inbound(elements);
+            program.outbound = self.inherited(Section::Outbound);
+            program.on_error = self.inherited(Section::OnError);
         }
         program.used = self.analysis.used;
         if let Some(base) = self.base.as_ref().filter(|_| self.analysis.includes_base) {
@@ -41,42 +46,39 @@ impl Compiler<'_> {
 
     fn policies(&mut self, root: &Element, program: &mut Program) {
         self.check_shape(root, &[], &["inbound", "backend", "outbound", "on-error"]);
-        let mut missing = Vec::new();
-        for name in ["inbound", "backend", "outbound", "on-error"] {
-            let sections: Vec<_> = root.children.iter().filter(|child| child.name == name).collect();
-            let section = match sections.as_slice() {
-                [] => {
-                    missing.push(name);
-                    continue;
+        for section in [Section::Inbound, Section::Backend, Section::Outbound, Section::OnError] {
+            let name = section.as_str();
+            let mut found = root.children.iter().filter(|child| child.name == name);
+            let steps = match (found.next(), found.next()) {
+                (None, _) => self.inherited(section),
+                (Some(element), None) => {
+                    self.check_shape(element, &[], ANY);
+                    self.section = section;
+                    match section {
+                        Section::Inbound => self.inbound(&element.children),
+                        Section::Backend => self.backend(element),
+                        Section::Outbound | Section::OnError => self.steps(&element.children, ""),
+                    }
                 }
-                [section] => section,
-                [_, second, ..] => {
+                (_, Some(second)) => {
                     self.findings.error(second.position, format!("duplicate <{name}>; keep one"));
                     continue;
                 }
             };
-            self.check_shape(section, &[], ANY);
-            match name {
-                "inbound" => program.inbound = self.inbound(&section.children),
-                "backend" => self.backend(section),
-                "outbound" => {
-                    self.section = Section::Outbound;
-                    program.outbound = self.steps(&section.children, "");
-                }
-                _ => {
-                    self.section = Section::OnError;
-                    program.on_error = self.steps(&section.children, "");
-                }
+            match section {
+                Section::Inbound => program.inbound = steps,
+                Section::Backend => {}
+                Section::Outbound => program.outbound = steps,
+                Section::OnError => program.on_error = steps,
             }
         }
-        if missing.contains(&"backend") && !missing.contains(&"inbound") {
+        let contains = |name: &str| root.children.iter().any(|child| child.name == name);
+        if contains("inbound") && !contains("backend") {
             self.findings.warn(root.position, "<backend> is missing; <backend><base /></backend> is assumed");
         }
-        self.inherit(program, &missing);
     }
 
     fn inbound(&mut self, elements: &[Element]) -> Vec<Step> {
-        self.section = Section::Inbound;
         let steps = self.steps(elements, "");
         if self.base.is_some() && !self.analysis.includes_base {
             let position = elements.first().map_or(Position { line: 1, column: 1 }, |first| first.position);
@@ -86,51 +88,40 @@ impl Compiler<'_> {
         steps
     }
 
-    /// Takes missing sections from the base document, so that omitting a section does not drop its rules.
-    fn inherit(&mut self, program: &mut Program, missing: &[&str]) {
-        let Some(base) = &self.base else { return };
-        for name in missing {
-            let (section, steps) = match *name {
-                "inbound" => {
-                    self.analysis.includes_base = true;
-                    (Section::Inbound, &mut program.inbound)
-                }
-                "outbound" => (Section::Outbound, &mut program.outbound),
-                "on-error" => (Section::OnError, &mut program.on_error),
-                _ => continue,
-            };
-            *steps = vec![Step {
-                location: base_location(section, self.scope_name),
-                action: Action::Base(base.clone()),
-            }];
-        }
+    /// Returns the steps of a missing section: those of the base document, so that its rules run.
+    fn inherited(&mut self, section: Section) -> Vec<Step> {
+        let Some(base) = self.base.clone() else { return Vec::new() };
+        self.analysis.includes_base |= section == Section::Inbound;
+        let location = ElementLocation {
+            position: Position { line: 1, column: 1 },
+            element: "base",
+            path: "base[1]".into(),
+            id: None,
+            section,
+            scope: self.scope_name,
+        };
+        vec![Step { location, action: Action::Base(base) }]
     }
 
-    fn backend(&mut self, section: &Element) {
-        self.section = Section::Backend;
+    /// Checks `<backend>`, which has no steps.
+    fn backend(&mut self, section: &Element) -> Vec<Step> {
         for child in &section.children {
-            match child.name.as_str() {
-                "base" => self.check_shape(child, &[], &[]),
-                "forward-request" => self.check_shape(child, &[], &[]),
-                other => {
-                    let message = format!(
-                        "<{other}> is not supported in <backend>; use <base /> or <forward-request />"
-                    );
-                    self.findings.error(child.position, message);
-                }
-            }
-        }
-        match section.children.len() {
-            0 => {
+            if !matches!(child.name.as_str(), "base" | "forward-request") {
+                let other = &child.name;
                 let message =
-                    "empty <backend>: requests would not be forwarded; write <base /> or <forward-request />";
-                self.findings.error(section.position, message);
+                    format!("<{other}> is not supported in <backend>; use <base /> or <forward-request />");
+                self.findings.error(child.position, message);
+                continue;
             }
-            1 => {}
-            _ => self
-                .findings
-                .error(section.position, "<backend> forwards the request more than once; keep one element"),
+            self.check_shape(child, &[], &[]);
         }
+        let message = match section.children.len() {
+            0 => "empty <backend>: requests would not be forwarded; write <base /> or <forward-request />",
+            1 => return Vec::new(),
+            _ => "<backend> forwards the request more than once; keep one element",
+        };
+        self.findings.error(section.position, message);
+        Vec::new()
     }
 
     /// Applies the guard rule, and reports findings about the document as a whole and missing certificates.
@@ -144,47 +135,62 @@ impl Compiler<'_> {
         self.lint_references();
     }
 
-    /// Reports that self-made certificates can be admitted: an error, or a warning if allowed.
-    fn report_unanchored(&mut self, position: Position) {
-        const PROBLEM: &str = "certificates are judged but not proven: a self-made certificate can pass";
-        let kind = FindingKind::Unanchored;
-        let remedy = format!("add at the top level of <inbound>: {GUARD}");
-        if self.allow_unanchored {
-            self.findings.warn_about(kind, position, PROBLEM, &remedy);
-        } else {
-            let remedy = format!("{remedy}, or call allow_unanchored");
-            self.findings.error_about(kind, position, PROBLEM, &remedy);
+    /// Warns of unreachable elements, and of elements that a later one overrides.
+    pub(super) fn lint_order(&mut self, steps: &[Step]) {
+        for pair in steps.windows(2) {
+            if let [Step { location, action: Action::Return(_) }, next] = pair {
+                let line = location.position.line;
+                let message = format!("unreachable: <return-response> on line {line} ends the section");
+                self.findings.warn(next.location.position, message);
+            }
+        }
+        let is_choice: [fn(&Action) -> bool; 3] = [
+            |action| matches!(action, Action::Authenticate(_)),
+            |action| matches!(action, Action::Backend(_)),
+            |action| matches!(action, Action::Body(_)),
+        ];
+        for is_choice in is_choice {
+            let mut choices = steps.iter().filter(|step| is_choice(&step.action)).rev();
+            let Some(last) = choices.next() else { continue };
+            for earlier in choices {
+                let line = last.location.position.line;
+                let message = format!("no effect: <{}> on line {line} overrides it", last.location.element);
+                self.findings.warn(earlier.location.position, message);
+            }
         }
     }
 
     fn lint_rules(&mut self, program: &Program, start: Position) {
-        let ruling = &program.ruling;
-        if let Some(position) = ruling.judged_at.filter(|_| !ruling.has_guard) {
-            self.report_unanchored(position);
-        }
-        let message = if !program.used.certificate {
-            Some("the caller's certificate is not read: all requests pass, and no certificate is admitted")
-        } else if ruling.judged_at.is_none() {
-            Some(match has_success_response(program) {
-                true => {
-                    "no rule rejects by the caller's certificate: a status below 400 is not a rejection, and no certificate is \
-                     admitted; write <set-status code=\"403\" />"
+        const UNANCHORED: &str = "certificates are judged but not proven: a self-made certificate can pass";
+        const UNREAD: &str =
+            "the caller's certificate is not read: all requests pass, and no certificate is admitted";
+        const NOT_REJECTING: &str = "no rule rejects by the caller's certificate: a status below 400 is not a rejection, and no \
+                                     certificate is admitted; write <set-status code=\"403\" />";
+        const NO_RULE: &str = "no rule rejects by the caller's certificate: all requests pass";
+        let (mut variables, mut has_success_response) = (HashSet::new(), false);
+        program.visit(&mut |step| match &step.action {
+            Action::Variable(name, _) => {
+                variables.insert(name);
+            }
+            Action::Return(response) => has_success_response |= !is_rejection(response.status),
+            _ => {}
+        });
+        match program.ruling.judged_at {
+            Some(_) if program.ruling.has_guard => {}
+            Some(position) => {
+                let remedy = format!("add at the top level of <inbound>: {GUARD}");
+                if self.allow_unanchored {
+                    self.findings.warn_about(FindingKind::Unanchored, position, UNANCHORED, &remedy);
+                } else {
+                    let remedy = format!("{remedy}, or call allow_unanchored");
+                    self.findings.error_about(FindingKind::Unanchored, position, UNANCHORED, &remedy);
                 }
-                false => "no rule rejects by the caller's certificate: all requests pass",
-            })
-        } else {
-            None
-        };
-        if let Some(message) = message {
-            self.findings.warn(start, message);
+            }
+            None if !program.used.certificate => self.findings.warn(start, UNREAD),
+            None if has_success_response => self.findings.warn(start, NOT_REJECTING),
+            None => self.findings.warn(start, NO_RULE),
         }
         guard::warn_of_missing_null_test(program, &mut self.findings);
-        let mut variables = HashSet::new();
-        program.visit(&mut |step| {
-            if let Action::Variable(name, _) = &step.action {
-                variables.insert(name.clone());
-            }
-        });
         for (name, position) in std::mem::take(&mut self.analysis.read_variables) {
             if !variables.contains(&name) {
                 let message = format!(
@@ -198,38 +204,42 @@ impl Compiler<'_> {
     /// Reports literal references to certificates that are not in the deployment.
     fn lint_references(&mut self) {
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        for CertificateReference { key, position, needs_private_key, backend } in &self.certificate_references
+        for CertificateReference { identity, position, needs_private_key, backend } in
+            &self.certificate_references
         {
-            let (found, missing) = match key {
-                CertificateKey::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
-                CertificateKey::Thumbprint(thumbprint) => {
+            let (found, key) = match identity {
+                ChosenIdentity::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
+                ChosenIdentity::Thumbprint(thumbprint) => {
                     (deployed.by_thumbprint(*thumbprint), format!("thumbprint {thumbprint}"))
                 }
+                #[cfg(feature = "identity")]
+                ChosenIdentity::Embedded(_) => continue,
             };
-            let is_without_key = match found {
+            let key = match backend {
+                Some(backend) => format!("{key} (identity of the backend {backend:?})"),
+                None => key,
+            };
+            let (kind, problem, remedy) = match found {
                 Some(found) if found.has_private_key() || !needs_private_key => continue,
-                found => found.is_some(),
-            };
-            let missing = match backend {
-                Some(backend) => format!("{missing} (identity of the backend {backend:?})"),
-                None => missing,
-            };
-            if is_without_key {
-                let problem = format!(
-                    "certificate with the {missing}: no private key, so it cannot be presented to a backend"
-                );
-                if self.only_known_certificates {
-                    self.findings.error(*position, problem);
-                } else {
-                    self.findings.warn(*position, problem);
+                Some(_) => {
+                    let problem = format!(
+                        "certificate with the {key}: no private key, so it cannot be presented to a backend"
+                    );
+                    (FindingKind::Document, problem, String::new())
                 }
-            } else if self.only_known_certificates {
-                let problem = format!("no certificate has the {missing}");
-                let remedy = known_ids("certificates", deployed.ids().into_iter());
-                self.findings.error_about(FindingKind::Certificate, *position, &problem, &remedy);
+                None if self.only_known_certificates => {
+                    let remedy = known_ids("certificates", deployed.ids().into_iter());
+                    (FindingKind::Certificate, format!("no certificate has the {key}"), remedy)
+                }
+                None => {
+                    let problem = format!("no certificate has the {key} at present");
+                    (FindingKind::Certificate, problem, String::new())
+                }
+            };
+            if self.only_known_certificates {
+                self.findings.error_about(kind, *position, &problem, &remedy);
             } else {
-                let problem = format!("no certificate has the {missing} at present");
-                self.findings.warn_about(FindingKind::Certificate, *position, &problem, "");
+                self.findings.warn_about(kind, *position, &problem, &remedy);
             }
         }
     }
@@ -238,9 +248,9 @@ impl Compiler<'_> {
     fn lint_lookups(&mut self, program: &Program) {
         let mut found = None;
         program.visit(&mut |step| {
-            let mut looks =
-                step.expressions().into_iter().filter(|(expression, _)| expression.looks_up_caller());
-            found = found.or_else(|| looks.next().map(|(_, position)| position));
+            let mut expressions = step.expressions().into_iter();
+            let looks_up = |(expression, _): &(&Expression, _)| expression.looks_up_caller();
+            found = found.or_else(|| expressions.find(looks_up).map(|(_, position)| position));
         });
         let Some(position) = found else { return };
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
@@ -256,25 +266,5 @@ impl Compiler<'_> {
             ),
         };
         self.findings.warn_about(FindingKind::Callers, position, &problem, "add the callers' certificates");
-    }
-}
-
-/// Returns true if any `return-response` has a status below 400.
-fn has_success_response(program: &Program) -> bool {
-    let mut found = false;
-    program.visit(&mut |step| {
-        found |= matches!(&step.action, Action::Return(response) if !is_rejection(response.status));
-    });
-    found
-}
-
-fn base_location(section: Section, scope: &'static str) -> ElementLocation {
-    ElementLocation {
-        position: Position { line: 1, column: 1 },
-        element: "base",
-        path: "base[1]".into(),
-        id: None,
-        section,
-        scope,
     }
 }

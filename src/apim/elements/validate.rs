@@ -1,15 +1,14 @@
 //! The element `validate-client-certificate`.
 
-use std::sync::Arc;
-
 use super::{Compiler, Element};
 use crate::{
     apim::{
+        decision::ChosenIdentity,
         error::FindingKind,
-        program::{Action, CertificateKey},
-        validation::{AllowedIdentity, IdentityClaim, Matcher, Validation},
+        program::Action,
+        validation::{IdentityClaim, Matcher, Validation},
     },
-    certificate::{SerialNumber, Thumbprint},
+    certificate::SerialNumber,
     policy::{NamePattern, Rule},
 };
 
@@ -29,8 +28,10 @@ const CLAIMS: [&str; 8] = [
 impl Compiler<'_> {
     pub(super) fn validate_client_certificate(&mut self, element: &Element) -> Option<Action> {
         self.check_shape(element, &FLAGS, &["identities"]);
-        let [revocation, trust, not_before, not_after, ignore_error] =
-            FLAGS.map(|flag| self.flag(element, flag, flag != "ignore-error"));
+        let [revocation, trust, not_before, not_after, ignore_error] = FLAGS.map(|flag| {
+            let (default, choices) = (flag != "ignore-error", [("true", true), ("false", false)]);
+            self.choice(element, flag, default, "true or false", &choices)
+        });
         if trust == Some(true) && self.trust.is_none() {
             self.findings.error_about(
                 FindingKind::Trust,
@@ -55,28 +56,29 @@ impl Compiler<'_> {
         let identities = match lists.as_slice() {
             [] => Some(None),
             [list] => self.identities(list).map(Some),
-            _ => self.error(element, "duplicate <identities>; keep one"),
+            _ => self.error(element.position, "duplicate <identities>; keep one"),
         };
-        let (trust, ignore_error) = (trust?, ignore_error?);
         let validation = Validation {
-            trust,
+            trust: trust?,
             not_before: not_before?,
             not_after: not_after?,
-            ignore_error,
+            ignore_error: ignore_error?,
             identities: identities?,
         };
         let used = &mut self.analysis.used;
         used.certificate = true;
-        used.trust |= trust;
+        used.trust |= validation.trust;
         used.revocation |= revocation == Some(true);
         Some(Action::Validate(Box::new(validation)))
     }
 
-    fn identities(&mut self, element: &Element) -> Option<Vec<AllowedIdentity>> {
+    fn identities(&mut self, element: &Element) -> Option<Vec<Vec<IdentityClaim>>> {
         self.check_shape(element, &[], &["identity"]);
         if element.children.is_empty() {
-            return self
-                .error(element, "<identities> is empty: no certificate would match; add an <identity>");
+            return self.error(
+                element.position,
+                "<identities> is empty: no certificate would match; add an <identity>",
+            );
         }
         let identities: Vec<_> = element
             .children
@@ -87,78 +89,55 @@ impl Compiler<'_> {
         identities.into_iter().collect()
     }
 
-    fn identity(&mut self, element: &Element) -> Option<AllowedIdentity> {
+    fn identity(&mut self, element: &Element) -> Option<Vec<IdentityClaim>> {
         self.check_shape(element, &CLAIMS, &[]);
         let issuers = CLAIMS[5..].iter().filter(|name| element.attribute(name).is_some()).count();
         if issuers > 1 && element.attribute("issuer-certificate-id").is_some() {
-            return self
-                .error(element, "issuer-certificate-id excludes issuer-subject and issuer-thumbprint");
-        }
-        let mut claims = Vec::new();
-        let mut is_sound = true;
-        for name in CLAIMS {
-            if element.attribute(name).is_none() {
-                continue;
-            }
-            match self.claim(element, name) {
-                Some(claim) => claims.push(claim),
-                None => is_sound = false,
-            }
-        }
-        if is_sound && claims.is_empty() {
             return self.error(
-                element,
+                element.position,
+                "issuer-certificate-id excludes issuer-subject and issuer-thumbprint",
+            );
+        }
+        let given = CLAIMS.into_iter().filter(|name| element.attribute(name).is_some());
+        let claims: Vec<_> = given.map(|name| self.claim(element, name)).collect();
+        if claims.is_empty() {
+            return self.error(
+                element.position,
                 "<identity> without claims would match every certificate; add a claim such as thumbprint or subject",
             );
         }
-        is_sound.then_some(AllowedIdentity { claims })
+        claims.into_iter().collect()
     }
 
     fn claim(&mut self, element: &Element, name: &'static str) -> Option<IdentityClaim> {
         let attribute = self.required(element, name)?;
         let value = self.literal(attribute)?.trim().to_owned();
         let position = attribute.position;
-        let error = |compiler: &mut Self, message: String| {
-            compiler.findings.error(position, message);
-            None
-        };
-        let matcher = match name {
-            "thumbprint" | "issuer-thumbprint" => match value.parse::<Thumbprint>() {
-                Ok(thumbprint @ Thumbprint::Sha1(_)) if name == "thumbprint" => {
-                    Matcher::Rule(Rule::thumbprint([thumbprint]))
+        let rule = match name {
+            "thumbprint" => Rule::thumbprint([self.thumbprint(position, &value)?]),
+            "issuer-thumbprint" => {
+                let thumbprint = [self.thumbprint(position, &value)?];
+                match self.trust {
+                    Some(roots) => Rule::issuer_thumbprint_among(thumbprint, roots.clone()),
+                    None => Rule::issuer_thumbprint(thumbprint),
                 }
-                Ok(thumbprint @ Thumbprint::Sha1(_)) => Matcher::Rule(match self.trust {
-                    Some(roots) => Rule::issuer_thumbprint_among([thumbprint], roots.clone()),
-                    None => Rule::issuer_thumbprint([thumbprint]),
-                }),
-                Ok(_) => {
-                    return error(self, "invalid thumbprint; use SHA-1, 40 hex digits, as in APIM".into());
-                }
-                Err(invalid) => return error(self, invalid.to_string()),
-            },
-            "serial-number" => match value.parse::<SerialNumber>() {
-                Ok(serial) => Matcher::Rule(Rule::serial([serial])),
-                Err(invalid) => return error(self, invalid.to_string()),
-            },
-            "common-name" => Matcher::Rule(Rule::common_name([value.as_str()])),
-            "subject" | "issuer-subject" => match value.parse::<NamePattern>() {
-                Ok(pattern) if name == "subject" => Matcher::Rule(Rule::subject([pattern])),
-                Ok(pattern) => Matcher::Rule(Rule::issuer([pattern])),
-                Err(invalid) => return error(self, invalid.to_string()),
-            },
+            }
+            "serial-number" => Rule::serial([self.parsed::<SerialNumber>(position, &value)?]),
+            "common-name" => Rule::common_name([value.as_str()]),
+            "subject" => Rule::subject([self.parsed::<NamePattern>(position, &value)?]),
+            "issuer-subject" => Rule::issuer([self.parsed::<NamePattern>(position, &value)?]),
             "dns-name" => {
                 if value.contains('*') {
                     let message = "'*' in dns-name is not a wildcard: it matches only a literal '*'";
                     self.findings.warn(position, message);
                 }
-                Matcher::DnsName
+                return Some(IdentityClaim { name, value, matcher: Matcher::DnsName });
             }
             _ => {
-                let id: Arc<str> = value.as_str().into();
-                self.add_reference(CertificateKey::Id(id.clone()), position, false);
-                Matcher::IssuerId(id)
+                self.add_reference(&ChosenIdentity::Id(value.as_str().into()), position, false, None);
+                return Some(IdentityClaim { name, value, matcher: Matcher::IssuerId });
             }
         };
-        Some(IdentityClaim { name, value, matcher })
+        Some(IdentityClaim { name, value, matcher: Matcher::Rule(rule) })
     }
 }

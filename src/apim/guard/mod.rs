@@ -11,26 +11,25 @@
 //! The [`recognizer`] defines guards. A document with a guard proves certificates. One without a guard proves nothing,
 //! even if a rule in a branch would.
 
-mod null_test;
 mod recognizer;
 mod sources;
 mod syntax;
 
 use std::sync::Arc;
 
-pub(crate) use self::{null_test::warn_of_missing_null_test, recognizer::GUARD};
+pub(crate) use self::{recognizer::GUARD, syntax::warn_of_missing_null_test};
 use self::{
     recognizer::{guard_when, is_guard},
-    sources::{Assignments, Reads, Sources},
+    sources::{Assignments, Reads},
+    syntax::Slot,
 };
 use super::{
     backend::base_url,
     decision::ChosenIdentity,
     error::{Findings, Position, short},
-    expression::Expression,
-    program::{Action, BackendTarget, Choose, Condition, IdentitySource, Program, Step},
+    expression::{Dependencies, Expression},
+    program::{Action, Choose, Program, Selection, SelectionAttribute, Step},
 };
-use crate::certificate::Thumbprint;
 
 /// Result of the rule for a composition.
 #[derive(Debug, Default)]
@@ -56,10 +55,9 @@ impl Ruling {
 pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
     let mut composition = Composition::default();
     composition.steps(&program.inbound, Enclosing::default());
-    composition.assignments.resolve();
     let possible_certificates = composition.judge_selections(findings);
     let mut rules = composition.rules.iter();
-    let judging = rules.find(|(_, reads)| composition.assignments.sources_of(reads).certificate);
+    let judging = rules.find(|(_, reads)| composition.assignments.dependencies_of(reads).certificate);
     Ruling {
         has_guard: composition.is_guarded,
         judged_at: judging.map(|(position, _)| *position),
@@ -72,27 +70,20 @@ pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
 #[derive(Debug, Clone, Copy, Default)]
 struct Enclosing {
     is_nested: bool,
-    /// Sources that the conditions read themselves.
-    conditions: Sources,
+    /// Inputs that the conditions read themselves.
+    conditions: Dependencies,
     /// Position of the `<base />` that includes the elements.
     base: Option<Position>,
 }
 
 /// An expression for identity or URL.
 #[derive(Debug)]
-struct Selection<'p> {
-    attribute: SelectedBy,
+struct ComputedSelection<'p> {
+    attribute: SelectionAttribute,
     position: Position,
     expression: &'p Expression,
     enclosing: Enclosing,
     is_guarded: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SelectedBy {
-    CertificateId,
-    Thumbprint,
-    BaseUrl,
 }
 
 /// The elements of `<inbound>` that the rule concerns.
@@ -101,7 +92,7 @@ struct Composition<'p> {
     assignments: Assignments<'p>,
     /// Conditions that decide about a rejection, and validations.
     rules: Vec<(Position, Reads<'p>)>,
-    selections: Vec<Selection<'p>>,
+    selections: Vec<ComputedSelection<'p>>,
     is_conditional: bool,
     /// True after a guard.
     is_guarded: bool,
@@ -122,28 +113,20 @@ impl<'p> Composition<'p> {
                 Action::Validate(validation) => {
                     // Without `ignore-error` it rejects; with it, its success admits what it does not prove.
                     if !validation.ignore_error || !validation.proves() {
-                        let sources = Sources { certificate: true, ..Sources::default() };
-                        self.rules.push((position, Reads { sources, ..Reads::default() }));
+                        let dependencies = Dependencies { certificate: true, ..Dependencies::default() };
+                        self.rules.push((position, Reads { dependencies, slots: Vec::new() }));
                     }
                     self.is_guarded |= !enclosing.is_nested && is_guard(validation);
                 }
                 Action::Variable(name, value) => {
                     self.assignments.add_variable(name, value, enclosing.conditions);
                 }
-                Action::Header(change) => self.assignments.add_header(change, enclosing.conditions),
-                Action::Authenticate(IdentitySource::Fixed(_))
-                | Action::Backend(BackendTarget::Fixed(_) | BackendTarget::Backend(..)) => {
-                    self.is_conditional |= enclosing.is_nested;
+                Action::Header(change) => {
+                    let slot = Slot::Header(change.name.clone());
+                    self.assignments.add(slot, change.expressions(), enclosing.conditions);
                 }
-                Action::Authenticate(IdentitySource::Id(expression, position)) => {
-                    self.select(SelectedBy::CertificateId, expression, *position, enclosing);
-                }
-                Action::Authenticate(IdentitySource::Thumbprint(expression, position)) => {
-                    self.select(SelectedBy::Thumbprint, expression, *position, enclosing);
-                }
-                Action::Backend(BackendTarget::Expression(expression, position)) => {
-                    self.select(SelectedBy::BaseUrl, expression, *position, enclosing);
-                }
+                Action::Authenticate(selection) => self.select(selection, enclosing),
+                Action::Backend(selection) => self.select(selection, enclosing),
                 _ => {}
             }
         }
@@ -153,9 +136,9 @@ impl<'p> Composition<'p> {
         let guard = if enclosing.is_nested { None } else { guard_when(choose) };
         let mut nested = Enclosing { is_nested: true, ..enclosing };
         for (index, branch) in choose.branches.iter().enumerate() {
-            if let Condition::Expression(condition) = &branch.condition {
-                let reads = Reads::of(&condition.syntax);
-                nested.conditions = nested.conditions.and(reads.sources);
+            if let Some(condition) = branch.condition.expression() {
+                let reads = Reads::of(condition);
+                nested.conditions = nested.conditions.and(reads.dependencies);
                 if branch.decides_rejection {
                     self.rules.push((enclosing.base.unwrap_or(branch.position), reads));
                 }
@@ -167,45 +150,49 @@ impl<'p> Composition<'p> {
         self.steps(choose.otherwise.as_deref().unwrap_or_default(), nested);
     }
 
-    fn select(
-        &mut self,
-        attribute: SelectedBy,
-        expression: &'p Expression,
-        position: Position,
-        enclosing: Enclosing,
-    ) {
+    fn select<T>(&mut self, selection: &'p Selection<T>, enclosing: Enclosing) {
+        let Some(expression) = selection.value.expression() else {
+            self.is_conditional |= enclosing.is_nested;
+            return;
+        };
         self.is_conditional = true;
-        let position = enclosing.base.unwrap_or(position);
-        let is_guarded = self.is_guarded;
-        self.selections.push(Selection { attribute, position, expression, enclosing, is_guarded });
+        self.selections.push(ComputedSelection {
+            attribute: selection.attribute,
+            position: enclosing.base.unwrap_or(selection.position),
+            expression,
+            enclosing,
+            is_guarded: self.is_guarded,
+        });
     }
 
     /// Reports selections that are not allowed. Returns the values of finite ones for identities.
     fn judge_selections(&self, findings: &mut Findings) -> Vec<ChosenIdentity> {
         let mut possible = Vec::new();
         for selection in &self.selections {
-            let sources = self.assignments.sources_of(&Reads::of(&selection.expression.syntax));
+            let attribute = selection.attribute;
+            let reads = self.assignments.dependencies_of(&Reads::of(selection.expression));
             let Some(values) = self.assignments.values(&selection.expression.syntax) else {
-                if let Some(problem) = selection.problem(sources) {
+                if let Some(problem) = selection.problem(reads) {
                     selection.report(findings, problem);
                 }
                 continue;
             };
             for value in values {
-                match selection.attribute.identity(value) {
-                    Ok(identity) => possible.extend(identity),
-                    Err(name) => {
-                        let problem = format!("invalid {name}: {:?} is a possible value", short(value));
-                        selection.report(findings, problem);
-                    }
+                let identity = attribute.identity(value);
+                let is_url = attribute == SelectionAttribute::BaseUrl && base_url(value).is_some();
+                if identity.is_none() && !is_url {
+                    let (name, value) = (attribute.as_str(), short(value));
+                    selection.report(findings, format!("invalid {name}: {value:?} is a possible value"));
                 }
+                possible.extend(identity);
             }
-            let is_by_caller = sources.and(selection.enclosing.conditions).of_caller();
+            let inputs = reads.and(selection.enclosing.conditions);
+            let is_by_caller = inputs.certificate || inputs.request;
             // A base document has been warned of in its own.
             if is_by_caller && !selection.is_guarded && selection.enclosing.base.is_none() {
                 let message = format!(
                     "the caller selects {} before its certificate is proven; add before it: {GUARD}",
-                    selection.attribute.selected()
+                    selection.selected()
                 );
                 findings.warn(selection.position, message);
             }
@@ -214,22 +201,26 @@ impl<'p> Composition<'p> {
     }
 }
 
-impl Selection<'_> {
-    /// Returns the reason why an expression with these sources, which is not finite, is not allowed.
-    fn problem(&self, sources: Sources) -> Option<String> {
-        let (name, selected) = (self.attribute.name(), self.attribute.selected());
-        if sources.request {
+impl ComputedSelection<'_> {
+    fn selected(&self) -> &'static str {
+        if self.attribute == SelectionAttribute::BaseUrl { "the backend" } else { "the identity" }
+    }
+
+    /// Returns the reason why an expression with these inputs, which is not finite, is not allowed.
+    fn problem(&self, reads: Dependencies) -> Option<String> {
+        let (name, selected) = (self.attribute.as_str(), self.selected());
+        if reads.request {
             return Some(format!(
                 "the caller would choose {selected}; compare its headers in a <choose>, and write each {name} as a literal"
             ));
         }
-        if sources.other {
+        if reads.time || reads.deployment {
             return Some(format!(
                 "{name}: an expression may read only context.Request.Certificate and literals; write each value as a \
                  literal in a <choose>"
             ));
         }
-        let problem = match sources.certificate {
+        let problem = match reads.certificate {
             true => "the caller would choose this value with a self-made certificate",
             false => "the value is not one of several literals",
         };
@@ -239,32 +230,5 @@ impl Selection<'_> {
     fn report(&self, findings: &mut Findings, problem: String) {
         let document = if self.enclosing.base.is_some() { "base document: " } else { "" };
         findings.error(self.position, format!("{document}{problem}"));
-    }
-}
-
-impl SelectedBy {
-    fn name(self) -> &'static str {
-        match self {
-            Self::CertificateId => "certificate-id",
-            Self::Thumbprint => "thumbprint",
-            Self::BaseUrl => "base-url",
-        }
-    }
-
-    fn selected(self) -> &'static str {
-        if self == Self::BaseUrl { "the backend" } else { "the identity" }
-    }
-
-    /// Returns the identity with this value, or the name of the attribute if the value is invalid.
-    fn identity(self, value: &str) -> Result<Option<ChosenIdentity>, &'static str> {
-        match self {
-            Self::CertificateId if !value.is_empty() => Ok(Some(ChosenIdentity::Id(value.into()))),
-            Self::Thumbprint => match value.parse() {
-                Ok(thumbprint @ Thumbprint::Sha1(_)) => Ok(Some(ChosenIdentity::Thumbprint(thumbprint))),
-                _ => Err(self.name()),
-            },
-            Self::BaseUrl if base_url(value).is_some() => Ok(None),
-            Self::CertificateId | Self::BaseUrl => Err(self.name()),
-        }
     }
 }

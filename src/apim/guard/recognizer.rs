@@ -16,7 +16,7 @@ use super::syntax::{CERTIFICATE, DEPLOYMENT, is_path, method};
 use crate::apim::{
     decision::is_rejection,
     expression::{Comparison, Expr, ExprKind, SyntaxTree},
-    program::{Action, Choose, Condition, Step},
+    program::{Action, Choose, Step},
     validation::Validation,
 };
 
@@ -36,9 +36,8 @@ pub(super) fn is_guard(validation: &Validation) -> bool {
 /// Returns the index of the `when` that is a guard.
 pub(super) fn guard_when(choose: &Choose) -> Option<usize> {
     let mut rejecting = choose.branches.iter().take_while(|branch| rejects(&branch.steps));
-    rejecting.position(|branch| match &branch.condition {
-        Condition::Expression(expression) => is_guard_condition(&expression.syntax),
-        Condition::Constant(_) => false,
+    rejecting.position(|branch| {
+        branch.condition.expression().is_some_and(|condition| is_guard_condition(&condition.syntax))
     })
 }
 
@@ -57,39 +56,44 @@ fn is_guard_condition(syntax: &SyntaxTree) -> bool {
 
 /// Returns true for a condition that is true without a certificate.
 fn is_true_if_missing(condition: &Expr) -> bool {
+    let is_certificate = |expr: &Expr| is_path(expr, CERTIFICATE);
     match &condition.kind {
-        ExprKind::Compare(Comparison::Equal, one, other) => {
-            [(one, other), (other, one)].into_iter().any(|(certificate, null)| {
-                is_path(certificate, CERTIFICATE) && matches!(null.kind, ExprKind::Null)
-            })
-        }
-        ExprKind::Compare(..) => compared_with_literal(condition).is_some_and(is_null_safe_thumbprint),
         ExprKind::And(operands) => operands.iter().all(is_true_if_missing),
-        _ => false,
+        _ => {
+            compares(condition, Comparison::Equal, is_certificate, is_null)
+                || compares(condition, Comparison::NotEqual, is_null_safe_thumbprint, is_text)
+        }
     }
 }
 
 /// Returns true for a condition that is true, or fails, for every self-made certificate.
 fn is_true_if_self_made(condition: &Expr) -> bool {
-    let is_other_thumbprint = |condition: &Expr| {
-        compared_with_literal(condition)
-            .is_some_and(|value| is_path(value, THUMBPRINT) || is_null_safe_thumbprint(value))
-    };
+    let is_thumbprint = |expr: &Expr| is_path(expr, THUMBPRINT) || is_null_safe_thumbprint(expr);
+    let is_other = |expr: &Expr| compares(expr, Comparison::NotEqual, is_thumbprint, is_text);
     match &condition.kind {
         ExprKind::Not(proof) => is_proof(proof),
-        ExprKind::And(operands) => operands.iter().all(is_other_thumbprint),
-        _ => is_other_thumbprint(condition),
+        ExprKind::And(operands) => operands.iter().all(is_other),
+        _ => is_other(condition),
     }
 }
 
-/// Returns the value that `!=` compares with a string literal, on either side.
-fn compared_with_literal(condition: &Expr) -> Option<&Expr> {
-    let ExprKind::Compare(Comparison::NotEqual, one, other) = &condition.kind else { return None };
-    match (&one.kind, &other.kind) {
-        (_, ExprKind::Text(_)) => Some(one),
-        (ExprKind::Text(_), _) => Some(other),
-        _ => None,
-    }
+/// Returns true for a comparison of two such operands, in either order.
+fn compares(
+    expr: &Expr,
+    comparison: Comparison,
+    is_one: impl Fn(&Expr) -> bool,
+    is_other: impl Fn(&Expr) -> bool,
+) -> bool {
+    matches!(&expr.kind, ExprKind::Compare(found, one, other) if *found == comparison
+        && (is_one(one) && is_other(other) || is_one(other) && is_other(one)))
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Null)
+}
+
+fn is_text(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Text(_))
 }
 
 /// `context.Request.Certificate?.Thumbprint`
@@ -120,10 +124,8 @@ fn is_proof(condition: &Expr) -> bool {
 /// `entry => entry.MEMBERS == context.Request.Certificate.Thumbprint`, in either order.
 fn compares_thumbprint(lambda: &Expr, members: &[&str]) -> bool {
     let ExprKind::Lambda(entry, body) = &lambda.kind else { return false };
-    let ExprKind::Compare(Comparison::Equal, one, other) = &body.kind else { return false };
     let path: Vec<&str> = std::iter::once(entry.as_str()).chain(members.iter().copied()).collect();
-    entry != "context"
-        && [(one, other), (other, one)]
-            .into_iter()
-            .any(|(stored, callers)| is_path(stored, &path) && is_path(callers, THUMBPRINT))
+    let is_stored = |expr: &Expr| is_path(expr, &path);
+    let is_callers = |expr: &Expr| is_path(expr, THUMBPRINT);
+    entry != "context" && compares(body, Comparison::Equal, is_stored, is_callers)
 }

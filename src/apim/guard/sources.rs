@@ -1,61 +1,34 @@
-//! Sources and values of expressions, on their syntax trees.
+//! Inputs and values of expressions.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::syntax::{Slot, is_path, look_up, visit, visit_statements};
 use crate::apim::{
-    expression::{Expr, ExprKind, Expression, Stmt, SyntaxTree},
-    program::{HeaderChange, Template},
+    expression::{Dependencies, Expr, ExprKind, Expression, Stmt, SyntaxTree},
+    program::Template,
 };
 
-/// Data that a value is computed from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sources {
-    pub(super) certificate: bool,
-    /// Headers, URL, method and address.
-    pub(super) request: bool,
-    /// The time, the deployment and `context.LastError`.
-    pub(super) other: bool,
-}
-
-impl Sources {
-    pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            certificate: self.certificate || other.certificate,
-            request: self.request || other.request,
-            other: self.other || other.other,
-        }
-    }
-
-    /// Returns true if the caller sends any of the sources.
-    pub(super) fn of_caller(self) -> bool {
-        self.certificate || self.request
-    }
-}
-
-/// The sources that an expression reads itself, and the slots.
+/// The inputs that an expression reads itself, and the slots.
 #[derive(Debug, Default)]
 pub(super) struct Reads<'p> {
-    pub(super) sources: Sources,
+    pub(super) dependencies: Dependencies,
     pub(super) slots: Vec<Slot<'p>>,
 }
 
 impl<'p> Reads<'p> {
-    pub(super) fn of(syntax: &'p SyntaxTree) -> Self {
-        let mut reads = Self::default();
-        visit(syntax, &mut |expr| {
+    pub(super) fn of(expression: &'p Expression) -> Self {
+        let mut reads = Self { dependencies: expression.dependencies, slots: Vec::new() };
+        visit(&expression.syntax, &mut |expr| {
             reads.slots.extend(look_up(expr).map(|(slot, _)| slot));
-            let ExprKind::Member(target, name, _) = &expr.kind else { return };
-            if is_path(target, &["context", "Request"]) {
-                reads.sources.certificate |= name == "Certificate";
-                reads.sources.request |= name != "Certificate";
-            } else if is_path(target, &["context"]) {
-                reads.sources.other |= !matches!(name.as_str(), "Request" | "Variables");
-            } else if is_path(target, &["DateTime"]) {
-                reads.sources.other |= matches!(name.as_str(), "Now" | "UtcNow" | "Today");
-            }
+            // The number of entries counts too.
+            reads.dependencies.deployment |= is_path(expr, &["context", "Deployment"]);
         });
         reads
+    }
+
+    fn add(&mut self, other: Self) {
+        self.dependencies = self.dependencies.and(other.dependencies);
+        self.slots.extend(other.slots);
     }
 }
 
@@ -63,47 +36,41 @@ impl<'p> Reads<'p> {
 #[derive(Debug, Default)]
 pub(super) struct Assignments<'p> {
     variables: HashMap<&'p str, Vec<&'p Template>>,
-    reads: HashMap<Slot<'p>, Vec<Reads<'p>>>,
-    sources: HashMap<Slot<'p>, Sources>,
+    reads: HashMap<Slot<'p>, Reads<'p>>,
 }
 
 impl<'p> Assignments<'p> {
-    /// Adds a `set-variable` below conditions with these sources.
-    pub(super) fn add_variable(&mut self, name: &'p str, value: &'p Template, conditions: Sources) {
+    /// Adds a `set-variable` below conditions with these inputs.
+    pub(super) fn add_variable(&mut self, name: &'p str, value: &'p Template, conditions: Dependencies) {
         self.variables.entry(name).or_default().push(value);
         self.add(Slot::Variable(name), value.expression(), conditions);
     }
 
-    /// Adds a `set-header` below conditions with these sources.
-    pub(super) fn add_header(&mut self, change: &'p HeaderChange, conditions: Sources) {
-        self.add(Slot::Header(change.name.clone()), change.expressions(), conditions);
-    }
-
-    fn add(&mut self, slot: Slot<'p>, values: impl IntoIterator<Item = &'p Expression>, conditions: Sources) {
+    /// Adds values below conditions with these inputs.
+    pub(super) fn add(
+        &mut self,
+        slot: Slot<'p>,
+        values: impl IntoIterator<Item = &'p Expression>,
+        conditions: Dependencies,
+    ) {
         let reads = self.reads.entry(slot).or_default();
-        reads.push(Reads { sources: conditions, slots: Vec::new() });
-        reads.extend(values.into_iter().map(|value| Reads::of(&value.syntax)));
+        reads.dependencies = reads.dependencies.and(conditions);
+        values.into_iter().for_each(|value| reads.add(Reads::of(value)));
     }
 
-    /// Resolves slots that depend on others. Call it after the last element was added.
-    pub(super) fn resolve(&mut self) {
-        loop {
-            let mut resolved = HashMap::new();
-            for (slot, reads) in &self.reads {
-                let sources = reads.iter().map(|reads| self.sources_of(reads));
-                resolved.insert(slot.clone(), sources.fold(Sources::default(), Sources::and));
+    /// Returns all inputs, including those of slots.
+    pub(super) fn dependencies_of(&self, reads: &Reads<'p>) -> Dependencies {
+        let mut found = reads.dependencies;
+        let (mut open, mut seen): (Vec<_>, HashSet<_>) = (reads.slots.iter().collect(), HashSet::new());
+        while let Some(slot) = open.pop() {
+            if seen.insert(slot)
+                && let Some(reads) = self.reads.get(slot)
+            {
+                found = found.and(reads.dependencies);
+                open.extend(&reads.slots);
             }
-            if resolved == self.sources {
-                return;
-            }
-            self.sources = resolved;
         }
-    }
-
-    /// Returns all sources, including those of slots.
-    pub(super) fn sources_of(&self, reads: &Reads<'p>) -> Sources {
-        let of_slots = reads.slots.iter().filter_map(|slot| self.sources.get(slot).copied());
-        of_slots.fold(reads.sources, Sources::and)
+        found
     }
 
     /// Returns all possible values of an expression if they are literals of the document; null is omitted.

@@ -2,7 +2,11 @@
 
 use http::HeaderName;
 
-use crate::apim::expression::{Expr, ExprKind, Segment, Stmt, SyntaxTree};
+use crate::apim::{
+    error::Findings,
+    expression::{Expr, ExprKind, Segment, Stmt, SyntaxTree},
+    program::{Action, Program, Section},
+};
 
 /// The caller's certificate.
 pub(super) const CERTIFICATE: &[&str] = &["context", "Request", "Certificate"];
@@ -109,16 +113,43 @@ fn visit_expression<'e>(expr: &'e Expr, visitor: &mut dyn FnMut(&'e Expr)) {
         | ExprKind::Add(many)
         | ExprKind::New(_, many)
         | ExprKind::Array(many) => many.iter().collect(),
-        ExprKind::Interpolated(segments) => segments.iter().filter_map(Segment::expression).collect(),
+        ExprKind::Interpolated(segments) => {
+            let expression = |segment: &'e Segment| match segment {
+                Segment::Expression(expr) => Some(expr),
+                Segment::Text(_) => None,
+            };
+            segments.iter().filter_map(expression).collect()
+        }
     };
     parts.into_iter().for_each(|part| visit_expression(part, visitor));
 }
 
-impl Segment {
-    fn expression(&self) -> Option<&Expr> {
-        match self {
-            Self::Expression(expr) => Some(expr),
-            Self::Text(_) => None,
+/// Warns of the first member of the certificate that `<inbound>` reads before any test for null.
+pub(crate) fn warn_of_missing_null_test(program: &Program, findings: &mut Findings) {
+    let (mut is_tested, mut found) = (false, None);
+    program.visit(&mut |step| {
+        is_tested |= matches!(&step.action, Action::Validate(validation) if !validation.ignore_error);
+        for (expression, position) in step.expressions() {
+            visit(&expression.syntax, &mut |expr| match &expr.kind {
+                ExprKind::Compare(_, one, other) => {
+                    is_tested |= is_path(one, CERTIFICATE) || is_path(other, CERTIFICATE);
+                }
+                ExprKind::Conditional(target, _) => is_tested |= is_path(target, CERTIFICATE),
+                ExprKind::Member(target, ..)
+                    if !is_tested && found.is_none() && is_path(target, CERTIFICATE) =>
+                {
+                    let is_inbound = step.location.section == Section::Inbound;
+                    let source = expression.source.get(expr.span.clone()).filter(|_| is_inbound);
+                    found = source.map(|source| (position, source));
+                }
+                _ => {}
+            });
         }
+    });
+    if let Some((position, source)) = found {
+        let message = format!(
+            "requests without a certificate fail with 500 at {source}; compare context.Request.Certificate with null first"
+        );
+        findings.warn(position, message);
     }
 }

@@ -3,23 +3,72 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Execution;
 use crate::{
     apim::{
-        backend::base_url,
         decision::{Cause, ChosenIdentity, DocumentResponse},
-        expression::{Evaluated, Expression, Fault, Value, Variable},
-        headers::{ResponseChange, apply},
-        program::{
-            BackendTarget, ElementLocation, HeaderChange, HeaderMode, HeaderText, IdentitySource,
-            ReturnResponse, Section, Template,
-        },
+        expression::{Evaluated, Expression, Fault, LastError, Value, Variable},
+        headers::{HeaderMode, ResponseChange},
+        program::{ElementLocation, HeaderTemplate, ReturnResponse, Section, Selection, Template},
+        validation::Invalid,
     },
-    certificate::Thumbprint,
     request::claims::is_claim,
 };
+
+/// A failed element, which ends its section.
+pub(super) struct Failure {
+    pub(super) error: LastError,
+    /// The response, which `on-error` may change.
+    pub(super) response: DocumentResponse,
+}
+
+impl Failure {
+    pub(super) fn of_fault(location: &ElementLocation, path: &str, fault: Fault) -> Self {
+        let message = format!("Expression evaluation failed. {}", fault.message());
+        let texts = ("ExpressionValueEvaluationFailure", message, "Internal server error");
+        Self::new(location, path, StatusCode::INTERNAL_SERVER_ERROR, texts)
+    }
+
+    pub(super) fn of_certificate(location: &ElementLocation, invalid: Invalid) -> Self {
+        let texts = (invalid.code, invalid.message.to_owned(), invalid.response);
+        Self::new(location, &location.path, StatusCode::UNAUTHORIZED, texts)
+    }
+
+    fn new(
+        location: &ElementLocation,
+        path: &str,
+        status: StatusCode,
+        (reason, message, body): (&'static str, String, &str),
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let response = DocumentResponse {
+            status,
+            reason: None,
+            headers,
+            body: format!(r#"{{"statusCode":{},"message":"{body}"}}"#, status.as_u16()).into(),
+            cause: Cause {
+                position: location.position,
+                element: location.element,
+                code: Some(reason),
+                message: message.clone(),
+                chain: None,
+            },
+        };
+        let error = LastError {
+            source: location.element.to_owned(),
+            reason,
+            message,
+            scope: location.scope,
+            section: location.section.as_str(),
+            path: path.to_owned(),
+            policy_id: location.id.clone(),
+        };
+        Self { error, response }
+    }
+}
 
 impl<'r> Execution<'r, '_> {
     pub(super) fn return_response(
@@ -29,8 +78,7 @@ impl<'r> Execution<'r, '_> {
     ) -> Evaluated<DocumentResponse> {
         let mut headers = HeaderMap::new();
         for change in &element.headers {
-            let values = self.header_values(change)?;
-            apply(&mut headers, &change.name, change.mode, &values);
+            self.header(change)?.apply(&mut headers);
         }
         let body = match &element.body {
             Some(template) => self.text(template)?.unwrap_or_default().into_owned(),
@@ -66,69 +114,64 @@ impl<'r> Execution<'r, '_> {
         }
     }
 
-    pub(super) fn header_values(&mut self, change: &'r HeaderChange) -> Evaluated<Vec<HeaderValue>> {
+    fn header(&mut self, template: &'r HeaderTemplate) -> Evaluated<ResponseChange> {
         const INVALID: Fault =
             Fault::Format("The value contains a character that is not allowed in a header.");
-        let mut values = Vec::with_capacity(change.values.len());
-        for value in &change.values {
-            values.push(match value {
-                HeaderText::Literal(value) => value.clone(),
-                HeaderText::Expression(expression) => match self.expression_text(expression)? {
-                    Some(text) => HeaderValue::from_bytes(text.as_bytes()).map_err(|_| INVALID)?,
-                    None => continue,
-                },
-            });
+        let mut values = Vec::with_capacity(template.values.len());
+        for value in &template.values {
+            match value {
+                Template::Literal(value) => values.push(value.clone()),
+                Template::Expression(expression) => {
+                    let text = self.expression_text(expression)?;
+                    let value = text.map(|text| HeaderValue::from_bytes(text.as_bytes())).transpose();
+                    values.extend(value.map_err(|_| INVALID)?);
+                }
+            }
         }
-        Ok(values)
+        Ok(ResponseChange { name: template.name.clone(), mode: template.mode, values })
     }
 
     pub(super) fn change_header(
         &mut self,
-        change: &'r HeaderChange,
+        template: &'r HeaderTemplate,
         location: &ElementLocation,
     ) -> Evaluated<()> {
-        let values = match self.header_values(change) {
-            Ok(values) => values,
+        let change = match self.header(template) {
+            Ok(change) => change,
             Err(fault) => {
                 // In shadow mode the request is forwarded, without the caller's value of this header.
                 if self.is_shadow && self.section == Section::Inbound {
-                    self.change_request(&change.name, HeaderMode::Delete, &[]);
+                    let (name, values) = (template.name.clone(), Vec::new());
+                    self.change_request(&ResponseChange { name, mode: HeaderMode::Delete, values });
                 }
                 return Err(fault);
             }
         };
-        self.note_at(location.position, || match values.first() {
+        self.note(location.position, || match change.values.first() {
             Some(first) => format!("sets header {}: {first:?}", change.name),
             None => format!("removes header {}", change.name),
         });
         match self.section {
             Section::OnError => {
                 if let Some(response) = &mut self.error_response {
-                    apply(&mut response.headers, &change.name, change.mode, &values);
+                    change.apply(&mut response.headers);
                 }
             }
-            Section::Outbound => {
-                self.response_changes.push(ResponseChange {
-                    name: change.name.clone(),
-                    mode: change.mode,
-                    values,
-                });
-            }
-            Section::Inbound | Section::Backend => {
-                self.change_request(&change.name, change.mode, &values);
-            }
+            Section::Outbound => self.response_changes.push(change),
+            Section::Inbound | Section::Backend => self.change_request(&change),
         }
         Ok(())
     }
 
-    fn change_request(&mut self, name: &HeaderName, mode: HeaderMode, values: &[HeaderValue]) {
+    fn change_request(&mut self, change: &ResponseChange) {
+        let name = &change.name;
         let headers = self.state.headers.get_or_insert_with(|| self.inputs.facts.headers.clone());
         let is_first = !self.changed.contains(name);
         // The caller's value of an identity header is never kept: upstreams would take it for the gateway's.
         if is_first && is_claim(name.as_str()) {
             headers.remove(name);
         }
-        apply(headers, name, mode, values);
+        change.apply(headers);
         if is_first {
             self.changed.push(name.clone());
         }
@@ -148,31 +191,13 @@ impl<'r> Execution<'r, '_> {
         Ok(())
     }
 
-    pub(super) fn identity(&mut self, source: &'r IdentitySource) -> Evaluated<ChosenIdentity> {
+    pub(super) fn identity(&mut self, selection: &'r Selection<ChosenIdentity>) -> Evaluated<ChosenIdentity> {
         const NONE: Fault = Fault::Format("The value is not a certificate id or thumbprint.");
-        match source {
-            IdentitySource::Fixed(identity) => Ok(identity.clone()),
-            IdentitySource::Id(expression, _) => match self.expression_text(expression)? {
-                Some(id) if !id.is_empty() => Ok(ChosenIdentity::Id(id.into())),
-                _ => Err(NONE),
-            },
-            IdentitySource::Thumbprint(expression, _) => {
-                let text = self.expression_text(expression)?.ok_or(NONE)?;
-                match text.parse::<Thumbprint>() {
-                    Ok(thumbprint @ Thumbprint::Sha1(_)) => Ok(ChosenIdentity::Thumbprint(thumbprint)),
-                    _ => Err(NONE),
-                }
-            }
-        }
-    }
-
-    pub(super) fn target(&mut self, target: &'r BackendTarget) -> Evaluated<Uri> {
-        match target {
-            BackendTarget::Fixed(uri) => Ok(uri.clone()),
-            BackendTarget::Backend(_, backend) => Ok(backend.base_url().clone()),
-            BackendTarget::Expression(expression, _) => {
+        match &selection.value {
+            Template::Literal(identity) => Ok(identity.clone()),
+            Template::Expression(expression) => {
                 let text = self.expression_text(expression)?;
-                text.and_then(|text| base_url(&text)).ok_or(Fault::Format("The value is not a base URL."))
+                text.and_then(|text| selection.attribute.identity(&text)).ok_or(NONE)
             }
         }
     }

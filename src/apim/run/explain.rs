@@ -5,15 +5,14 @@ use http::Uri;
 use super::Execution;
 use crate::{
     apim::{
+        decision::ChosenIdentity,
         dotnet,
         error::Position,
         explain::ExplanationLine,
         expression::{Evaluated, Expression, Inputs, TracedPart, Value, is_trusted, trust_failure},
-        program::BackendTarget,
-        validation::{Invalid, Validation},
+        validation::{EXPIRED, Invalid, NOT_TRUSTED, NOT_YET_VALID, Validation},
     },
     certificate::{Certificate, Presented},
-    policy::RejectionKind,
 };
 
 /// Maximum number of listed certificate ids.
@@ -22,17 +21,9 @@ const MAX_IDS: usize = 8;
 const MAX_CHARS: usize = 256;
 
 impl<'r> Execution<'r, '_> {
-    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
-        let depth = self.depth;
+    pub(super) fn note(&mut self, position: impl Into<Option<Position>>, text: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.lines {
-            lines.push(ExplanationLine { position: None, depth, text: text() });
-        }
-    }
-
-    pub(super) fn note_at(&mut self, position: Position, text: impl FnOnce() -> String) {
-        let depth = self.depth;
-        if let Some(lines) = &mut self.lines {
-            lines.push(ExplanationLine { position: Some(position), depth, text: text() });
+            lines.push(ExplanationLine { position: position.into(), depth: self.depth, text: text() });
         }
     }
 
@@ -52,23 +43,22 @@ impl<'r> Execution<'r, '_> {
                 format!("validate-client-certificate: {}: {}{ignored}", invalid.code, invalid.message)
             }
         };
-        self.note_at(position, || verdict);
+        self.note(position, || verdict);
         let inputs = self.inputs;
+        let Presented::Certificate(certificate) = inputs.facts.presented else { return };
         self.depth += 1;
-        if let (Err(invalid), Presented::Certificate(certificate)) = (judged, inputs.facts.presented) {
-            let problem = match invalid.kind {
-                RejectionKind::NotTrusted => chain_problem(certificate, inputs),
-                RejectionKind::Expired | RejectionKind::NotYetValid => validity_problem(certificate, inputs),
-                _ => None,
-            };
-            if let Some(problem) = problem {
-                self.note(|| problem);
-            }
+        let problem = match judged {
+            Err(NOT_TRUSTED) => chain_problem(certificate, inputs),
+            Err(EXPIRED | NOT_YET_VALID) => validity_problem(certificate, inputs),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            self.note(None, || problem);
         }
-        for (index, identity) in validation.identities.iter().flatten().enumerate() {
-            for (claim, holds) in identity.explain(inputs) {
-                let holds = if holds { "holds" } else { "FAILS" };
-                self.note(|| format!("identity {}: {holds}: {claim}", index + 1));
+        for (index, claims) in validation.identities.iter().flatten().enumerate() {
+            for claim in claims {
+                let result = claim.explain(certificate, inputs);
+                self.note(None, || format!("identity {}: {result}", index + 1));
             }
         }
         self.depth -= 1;
@@ -80,29 +70,32 @@ impl<'r> Execution<'r, '_> {
         }
         let value = self.state.variables.iter().find(|known| known.name == name);
         let printed = value.and_then(|known| self::printed(&known.value)).unwrap_or_else(|| "a value".into());
-        self.note_at(position, || format!("sets variable {name:?}: {printed}"));
+        self.note(position, || format!("sets variable {name:?}: {printed}"));
     }
 
     /// Describes the chosen backend and the identity that applies to it.
-    pub(super) fn explain_backend(&mut self, target: &BackendTarget, uri: &Uri, position: Position) {
-        let has_chosen_identity = self.forwarding.identity.is_some();
-        let replaced = self.forwarding.backend.clone().filter(|_| self.backend_identity.is_some());
-        self.note_at(position, || match target.id() {
+    pub(super) fn explain_backend(
+        &mut self,
+        id: Option<&str>,
+        identity: Option<&ChosenIdentity>,
+        uri: &Uri,
+        position: Position,
+    ) {
+        self.note(position, || match id {
             Some(id) => format!("backend {id:?}: {uri}"),
             None => format!("backend: {uri}"),
         });
         self.depth += 1;
+        let has_chosen_identity = self.forwarding.identity.is_some();
+        let replaced = self.forwarding.backend.clone().filter(|_| self.backend_identity.is_some());
         if let Some(replaced) = replaced.filter(|_| !has_chosen_identity) {
-            self.note(|| format!("identity of the backend {replaced:?}: no longer applies"));
+            self.note(None, || format!("identity of the backend {replaced:?}: no longer applies"));
         }
-        match target.identity() {
-            Some(_) if has_chosen_identity => {
-                self.note(|| "identity of the backend: does not apply; the document has chosen one".into());
-            }
-            Some(identity) => {
-                self.note(|| format!("identity of the backend, unless the document chooses one: {identity}"));
-            }
-            None => {}
+        if let Some(identity) = identity {
+            self.note(None, || match has_chosen_identity {
+                true => "identity of the backend: does not apply; the document has chosen one".into(),
+                false => format!("identity of the backend, unless the document chooses one: {identity}"),
+            });
         }
         self.depth -= 1;
     }
@@ -121,21 +114,21 @@ impl<'r> Execution<'r, '_> {
             Err(fault) => fault.message(),
         };
         let source = &*expression.source;
-        self.note_at(position, || format!("when {}: {verdict}", one_line(source)));
+        self.note(position, || format!("when {}: {verdict}", one_line(source)));
         let depth = self.depth;
         for part in trace.parts {
             self.depth = depth + 1 + part.depth;
             let text = one_line(source.get(part.range.start..part.range.end).unwrap_or_default());
             let found = part.found.as_ref().and_then(printed);
             let found = found.map(|found| format!(" (found: {found})")).unwrap_or_default();
-            self.note(|| match &part.result {
+            self.note(None, || match &part.result {
                 _ if part.is_negation => format!("not all of {text}:"),
                 Ok(result) => format!("{result}: {text}{found}"),
                 Err(fault) => format!("fails: {}: {text}{found}", fault.message()),
             });
             self.depth += 1;
             for detail in details(&part, self.inputs) {
-                self.note(|| detail);
+                self.note(None, || detail);
             }
         }
         self.depth = depth;

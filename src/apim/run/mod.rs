@@ -2,7 +2,6 @@
 
 mod effect;
 mod explain;
-mod failure;
 
 use std::ops::ControlFlow;
 
@@ -10,16 +9,17 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use hyper::ext::ReasonPhrase;
 
-use self::failure::Failure;
+use self::effect::Failure;
 use super::{
+    backend::base_url,
     decision::{Cause, ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
     document::Inner,
     error::Position,
     explain::{ExplanationLine, status_line},
-    expression::{Evaluation, Inputs, State, Trace, Value, trust_failure},
+    expression::{Evaluation, Fault, Inputs, State, Trace, Value, trust_failure},
     facts::RequestFacts,
     headers::ResponseChange,
-    program::{Action, Choose, Condition, ElementLocation, Section, Step},
+    program::{Action, BackendTarget, Choose, ElementLocation, Section, Step, Template},
 };
 use crate::{
     certificate::{Presented, Timestamp},
@@ -117,10 +117,6 @@ struct Execution<'r, 'l> {
     depth: usize,
 }
 
-fn json(status: StatusCode, message: &str) -> String {
-    format!(r#"{{"statusCode":{},"message":"{message}"}}"#, status.as_u16())
-}
-
 impl<'r> Execution<'r, '_> {
     fn request(mut self, document: &'r Inner) -> DocumentDecision {
         for section in [Section::Inbound, Section::Outbound] {
@@ -158,13 +154,12 @@ impl<'r> Execution<'r, '_> {
 
     /// Runs `on-error` on the response to a failure.
     fn fail(&mut self, failure: Failure, document: &'r Inner) -> DocumentResponse {
-        self.state.last_error = Some(failure.error.clone());
+        self.state.last_error = Some(failure.error);
         self.section = Section::OnError;
         self.depth = 0;
-        let response = failure.into_response();
-        let cause = response.cause.clone();
-        self.error_response = Some(response);
-        self.note(|| "on-error runs".into());
+        let cause = failure.response.cause.clone();
+        self.error_response = Some(failure.response);
+        self.note(None, || "on-error runs".into());
         match self.steps(document.program.section(Section::OnError)) {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(mut response)) => {
@@ -172,7 +167,7 @@ impl<'r> Execution<'r, '_> {
                 return *response;
             }
             // A failure in `on-error` discards the changes before it.
-            Err(again) => return DocumentResponse { cause, ..again.into_response() },
+            Err(again) => return DocumentResponse { cause, ..again.response },
         }
         self.error_response.take().unwrap_or_else(unreadable)
     }
@@ -181,7 +176,7 @@ impl<'r> Execution<'r, '_> {
         for step in steps {
             let ended = match self.step(step) {
                 Ok(ControlFlow::Continue(())) => continue,
-                Err(failure) if self.is_shadow => Box::new(failure.into_response()),
+                Err(failure) if self.is_shadow => Box::new(failure.response),
                 Ok(ControlFlow::Break(response)) if self.is_shadow && response.is_rejection() => response,
                 ended => return ended,
             };
@@ -202,7 +197,7 @@ impl<'r> Execution<'r, '_> {
             Action::Choose(choose) => return self.choose(choose, location),
             Action::Return(element) => {
                 let response = self.return_response(element, location).map_err(failed)?;
-                self.note_at(location.position, || {
+                self.note(location.position, || {
                     format!("return-response: {}", status_line(response.status, response.reason_phrase()))
                 });
                 return Ok(ControlFlow::Break(Box::new(response)));
@@ -216,22 +211,31 @@ impl<'r> Execution<'r, '_> {
                     Err(invalid) => return Err(Box::new(Failure::of_certificate(location, invalid))),
                 }
             }
-            Action::Authenticate(source) => {
-                let identity = self.identity(source).map_err(failed)?;
-                self.note_at(location.position, || format!("backend identity: {identity}"));
+            Action::Authenticate(selection) => {
+                let identity = self.identity(selection).map_err(failed)?;
+                self.note(location.position, || format!("backend identity: {identity}"));
                 self.forwarding.identity = Some(identity);
             }
-            Action::Backend(target) => {
-                let uri = self.target(target).map_err(failed)?;
-                self.explain_backend(target, &uri, location.position);
+            Action::Backend(selection) => {
+                let (uri, id, identity) = match &selection.value {
+                    Template::Literal(BackendTarget { id, backend }) => {
+                        (backend.base_url().clone(), id.clone(), backend.identity())
+                    }
+                    Template::Expression(expression) => {
+                        let text = self.expression_text(expression).map_err(failed)?;
+                        let uri = text.and_then(|text| base_url(&text));
+                        let uri = uri.ok_or(Fault::Format("The value is not a base URL.")).map_err(failed)?;
+                        (uri, None, None)
+                    }
+                };
+                self.explain_backend(id.as_deref(), identity, &uri, location.position);
                 self.forwarding.base_url = Some(uri);
-                self.forwarding.backend = target.id().cloned();
-                self.backend_identity = target.identity();
+                self.forwarding.backend = id;
+                self.backend_identity = identity;
             }
             Action::Header(change) => self.change_header(change, location).map_err(failed)?,
             Action::Variable(name, template) => {
-                let set = self.set_variable(name, template);
-                set.map_err(failed)?;
+                self.set_variable(name, template).map_err(failed)?;
                 self.explain_variable(name, location.position);
             }
             Action::Status(status, reason) => {
@@ -253,15 +257,19 @@ impl<'r> Execution<'r, '_> {
     fn choose(&mut self, choose: &'r Choose, location: &'r ElementLocation) -> StepResult {
         for branch in &choose.branches {
             let holds = match &branch.condition {
-                Condition::Constant(holds) => *holds,
-                Condition::Expression(expression) => {
+                Template::Literal(holds) => *holds,
+                Template::Expression(expression) => {
                     self.state.certificate_read = false;
                     self.state.trace = self.lines.is_some().then(Trace::default);
                     let holds = self.evaluation().condition(&expression.root);
                     self.has_judged |= branch.decides_rejection && self.state.certificate_read;
                     self.explain_condition(expression, &holds, branch.position);
                     holds.map_err(|fault| {
-                        Box::new(Failure::of_fault(location, &branch.path, fault).at("when", branch.position))
+                        let mut failure = Failure::of_fault(location, &branch.path, fault);
+                        // Operators see the `when`; `context.LastError` keeps the `choose`.
+                        let cause = &mut failure.response.cause;
+                        (cause.element, cause.position) = ("when", branch.position);
+                        Box::new(failure)
                     })?
                 }
             };
@@ -271,7 +279,7 @@ impl<'r> Execution<'r, '_> {
         }
         match &choose.otherwise {
             Some(steps) => {
-                self.note(|| "otherwise: branch taken".into());
+                self.note(None, || "otherwise: branch taken".into());
                 self.nested(|execution| execution.steps(steps))
             }
             None => Ok(ControlFlow::Continue(())),
