@@ -1,32 +1,24 @@
 //! Compiled expressions: a tree with resolved members and checked types.
 
-use http::HeaderName;
-
 use super::{
-    ast::Comparison,
+    ast::{Comparison, Span},
     members::Row,
     text::Case,
     ty::{Base, Type},
+    value::Value,
 };
 
-/// A byte range of the expression's source text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct SourceRange {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    pub(crate) range: SourceRange,
+    pub(crate) range: Span,
 }
 
 impl Node {
     /// The value of a string constant; None for other expressions.
     pub(super) fn literal(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Constant(Constant::Text(text)) => Some(text),
+            Kind::Constant(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -34,7 +26,7 @@ impl Node {
     /// The `StringComparison` in an argument.
     pub(super) fn case(&self) -> Case {
         match self.kind {
-            Kind::Constant(Constant::Int(code)) => Case::from_code(code),
+            Kind::Constant(Value::Int(code)) => Case::from_code(code),
             _ => Case::Ordinal,
         }
     }
@@ -45,8 +37,7 @@ impl Node {
         let children: Vec<&Self> = match &self.kind {
             Kind::Constant(_) | Kind::Local(_) => Vec::new(),
             Kind::Not(one) | Kind::Cast(_, one) => vec![one],
-            Kind::Equal { one, other, .. }
-            | Kind::Order(_, one, other)
+            Kind::Compare(_, one, other)
             | Kind::Coalesce(one, other)
             | Kind::IfNotNull { target: one, rest: other, .. } => vec![one, other],
             Kind::Ternary(one, two, three) => vec![one, two, three],
@@ -71,25 +62,11 @@ impl Node {
     }
 }
 
-#[derive(Debug)]
-pub(crate) enum Constant {
-    Null,
-    Bool(bool),
-    Int(i32),
-    Double(f64),
-    Char(char),
-    Text(Box<str>),
-    DateTime(i64),
-    TimeSpan(i64),
-    Bytes(Box<[u8]>),
-    Header(HeaderName),
-}
-
 type Child = Box<Node>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    Constant(Constant),
+    Constant(Value<'static>),
     Local(usize),
     /// A member: its receiver, if that has a value, and its arguments.
     Call(&'static Row, Box<[Node]>),
@@ -97,12 +74,7 @@ pub(crate) enum Kind {
     Not(Child),
     And(Box<[Node]>),
     Or(Box<[Node]>),
-    Equal {
-        one: Child,
-        other: Child,
-        is_negated: bool,
-    },
-    Order(Comparison, Child, Child),
+    Compare(Comparison, Child, Child),
     Ternary(Child, Child, Child),
     Coalesce(Child, Child),
     /// `target?.rest`: null if the target is null, otherwise the rest with the target in a local.
@@ -118,7 +90,7 @@ pub(crate) enum Kind {
 }
 
 /// A method with a condition on the items of a list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Select {
     /// Evaluates the item that decides, if there is one.
     pub(super) row: &'static Row,
@@ -133,7 +105,7 @@ pub(crate) struct Select {
     pub(super) condition: Node,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Statement {
     Set(usize, Node),
     If(Node, Box<[Self]>, Box<[Self]>),

@@ -1,8 +1,7 @@
 //! Statements of blocks.
 
 use super::{
-    Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName,
-    converted, range,
+    Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName, converted,
 };
 
 impl Checker {
@@ -11,7 +10,7 @@ impl Checker {
         if !returns {
             return self.fail(span.start, "not all paths of the block return a value");
         }
-        Ok(Node { kind: Kind::Block(compiled), range: range(span) })
+        Ok(Node { kind: Kind::Block(compiled), range: span.clone() })
     }
 
     /// Checks statements. Returns them, and true if all paths return.
@@ -67,7 +66,7 @@ impl Checker {
                     let _ = self.expression(value);
                     return Err(ErrorReported);
                 };
-                self.untrack_local(slot);
+                self.values.remove(&slot);
                 Statement::Set(slot, self.expect(value, ty)?)
             }
             Stmt::If { condition, then, otherwise } => {
@@ -124,7 +123,7 @@ impl Checker {
         };
         let node = converted(node, found, declared);
         let slot = self.bind(name, Some(declared));
-        self.track_local(slot, &node);
+        self.values.insert(slot, node.clone());
         Ok(Statement::Set(slot, node))
     }
 }

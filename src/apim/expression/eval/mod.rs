@@ -1,22 +1,16 @@
 //! Evaluator. Steps and memory are limited per request.
 
-mod arguments;
 mod state;
-mod trace;
 
 use std::{borrow::Cow, cmp::Ordering};
 
-pub(super) use self::arguments::Arguments;
-pub(crate) use self::{
-    state::{Inputs, LastError, State, Variable},
-    trace::{Trace, TracedPart},
-};
+pub(crate) use self::state::{Inputs, LastError, State, Trace, TracedPart, Variable};
 use super::{
     ast::Comparison,
     members::{Row, Tag, thumbprint},
     node::{Kind, Node, Select, Statement},
     ty::Base,
-    value::{Fault, Value},
+    value::{Arguments, Fault, Value},
 };
 use crate::apim::{
     deployment::{DeployedCertificate, DeploymentCertificates},
@@ -94,9 +88,7 @@ impl<'r> Evaluation<'_, 'r> {
         if self.state.locals.len() <= slot {
             self.state.locals.resize(slot + 1, Value::Null);
         }
-        if let Some(local) = self.state.locals.get_mut(slot) {
-            *local = value;
-        }
+        self.state.locals[slot] = value;
     }
 
     pub(crate) fn condition(&mut self, node: &'r Node) -> Evaluated<bool> {
@@ -115,7 +107,7 @@ impl<'r> Evaluation<'_, 'r> {
     pub(crate) fn value(&mut self, node: &'r Node) -> Evaluated<Value<'r>> {
         self.step(1)?;
         Ok(match &node.kind {
-            Kind::Constant(constant) => constant.into(),
+            Kind::Constant(constant) => Value::constant(constant),
             Kind::Local(slot) => {
                 let value = self.local(*slot);
                 self.charge_copy(&value)?;
@@ -123,37 +115,26 @@ impl<'r> Evaluation<'_, 'r> {
             }
             Kind::Call(row, arguments) => self.call(row, arguments)?,
             Kind::Select(select) => self.select(select)?,
-            Kind::Equal { one, other, is_negated } => {
-                let (one, other) = self.operands(node, one, other)?;
-                Value::Bool(one.equals(&other) != *is_negated)
-            }
-            Kind::Or(operands) => {
+            Kind::And(operands) | Kind::Or(operands) => {
+                let deciding = matches!(node.kind, Kind::Or(_));
                 for operand in operands {
-                    if self.condition(operand)? {
-                        return Ok(Value::Bool(true));
+                    if self.condition(operand)? == deciding {
+                        return Ok(Value::Bool(deciding));
                     }
                 }
-                Value::Bool(false)
-            }
-            Kind::And(operands) => {
-                for operand in operands {
-                    if !self.condition(operand)? {
-                        return Ok(Value::Bool(false));
-                    }
-                }
-                Value::Bool(true)
+                Value::Bool(!deciding)
             }
             Kind::Not(operand) => Value::Bool(!self.condition(operand)?),
-            Kind::Order(comparison, one, other) => {
-                let (one, other) = self.operands(node, one, other)?;
-                let order = one.order(&other);
-                Value::Bool(order.is_some_and(|order| match comparison {
-                    Comparison::Less => order == Ordering::Less,
-                    Comparison::LessOrEqual => order != Ordering::Greater,
-                    Comparison::Greater => order == Ordering::Greater,
-                    Comparison::GreaterOrEqual => order != Ordering::Less,
-                    Comparison::Equal | Comparison::NotEqual => false,
-                }))
+            Kind::Compare(comparison, one, other) => {
+                let (one, other) = (self.operand(node, one)?, self.operand(node, other)?);
+                Value::Bool(match comparison {
+                    Comparison::Equal => one.equals(&other),
+                    Comparison::NotEqual => !one.equals(&other),
+                    Comparison::Less => one.order(&other).is_some_and(Ordering::is_lt),
+                    Comparison::LessOrEqual => one.order(&other).is_some_and(Ordering::is_le),
+                    Comparison::Greater => one.order(&other).is_some_and(Ordering::is_gt),
+                    Comparison::GreaterOrEqual => one.order(&other).is_some_and(Ordering::is_ge),
+                })
             }
             Kind::Ternary(condition, then, otherwise) => {
                 let branch = if self.condition(condition)? { then } else { otherwise };
@@ -193,21 +174,13 @@ impl<'r> Evaluation<'_, 'r> {
         })
     }
 
-    /// Evaluates the operands of a comparison.
-    fn operands(
-        &mut self,
-        comparison: &Node,
-        one: &'r Node,
-        other: &'r Node,
-    ) -> Evaluated<(Value<'r>, Value<'r>)> {
-        let mut operand = |operand| {
-            let value = self.value(operand)?;
-            if let Some(trace) = &mut self.state.trace {
-                trace.operand(comparison, operand, &value);
-            }
-            Ok(value)
-        };
-        Ok((operand(one)?, operand(other)?))
+    /// Evaluates an operand of a comparison.
+    fn operand(&mut self, comparison: &Node, operand: &'r Node) -> Evaluated<Value<'r>> {
+        let value = self.value(operand)?;
+        if let Some(trace) = &mut self.state.trace {
+            trace.operand(comparison, operand, &value);
+        }
+        Ok(value)
     }
 
     fn call(&mut self, row: &Row, arguments: &'r [Node]) -> Evaluated<Value<'r>> {
@@ -268,9 +241,9 @@ impl<'r> Evaluation<'_, 'r> {
         // The thumbprint of a certificate is looked up without formatting it.
         if let Kind::Call(Row { tag: Tag::Thumbprint, .. }, receiver) = &key.kind
             && let [receiver] = &**receiver
-            && let Value::Certificate(found) = self.value(receiver)?
+            && let Value::Certificate(found, _) = self.value(receiver)?
         {
-            return Ok(self.deployed().by_thumbprint(found.certificate.sha1_thumbprint()));
+            return Ok(self.deployed().by_thumbprint(found.sha1_thumbprint()));
         }
         Ok(match self.value(key)? {
             Value::Text(text) => thumbprint(&text).and_then(|key| self.deployed().by_thumbprint(key)),

@@ -6,8 +6,8 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
     Base::{self, Bool, Bytes, DateTime, Int, Text},
-    Checked, Checker, Constant, Dependencies, Evaluated, Evaluation, Fault, Kind, MemberUse,
-    Parameter::{Constant as ConstantOf, Of},
+    Checked, Checker, Dependencies, Evaluated, Evaluation, Fault, Kind, MemberUse,
+    Parameter::{Constant, Of},
     Row, Tag, Typed, Value, member, method, same,
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(super) const CERTIFICATE: &[Row] = &[
     }),
     member("NotBefore", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_before))),
     member("NotAfter", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_after))),
-    member("HasPrivateKey", Bool, |_, a| Ok(a.x509(0)?.has_private_key.into())),
+    member("HasPrivateKey", Bool, |_, a| Ok(a.has_private_key(0)?.into())),
     member("Version", Int, |e, a| {
         let version = parsed(e, a.certificate(0)?)?.version().0;
         Ok((i32::try_from(version).unwrap_or(0) + 1).into())
@@ -58,8 +58,8 @@ pub(super) const CERTIFICATE: &[Row] = &[
     same("SignatureAlgorithm", Base::Oid),
     member("RawData|GetRawCertData()", Bytes, |_, a| Ok(raw(a.certificate(0)?))),
     member("GetRawCertDataString()", Text, |e, a| e.text(format!("{:X}", Hex(a.certificate(0)?.der())))),
-    method("Export", &[ConstantOf("X509ContentType")], Bytes, |_, a| Ok(raw(a.certificate(0)?))),
-    method("GetNameInfo", &[ConstantOf("X509NameType"), Of(Bool)], Text, |_, a| {
+    method("Export", &[Constant("X509ContentType")], Bytes, |_, a| Ok(raw(a.certificate(0)?))),
+    method("GetNameInfo", &[Constant("X509NameType"), Of(Bool)], Text, |_, a| {
         name_info(a.certificate(0)?, a.int(1)?, matches!(a.rest(2), [Value::Bool(true)]))
     })
     .hook(has_name_info),
@@ -145,7 +145,7 @@ fn can_verify(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
         return checker.fail_about(
             FindingKind::Trust,
             member.at,
-            format!("{}() needs trusted roots, and none are configured", member.name),
+            &format!("{}() needs trusted roots, and none are configured", member.name),
             "configure the CAs of client certificates",
         );
     }
@@ -193,15 +193,9 @@ fn name_info(certificate: &Certificate, code: i32, is_issuer: bool) -> Evaluated
         _ => None,
     });
     match (code, is_issuer) {
-        (0, true) => {
-            // Fails if a value of the name cannot be decoded.
-            name(dotnet::issuer(certificate))?;
-            common_name(certificate.issuer())
-        }
-        (0, false) => {
-            name(dotnet::subject(certificate))?;
-            common_name(certificate.subject())
-        }
+        // The whole name fails if one of its values cannot be decoded.
+        (0, true) => name(dotnet::issuer(certificate)).and_then(|_| common_name(certificate.issuer())),
+        (0, false) => name(dotnet::subject(certificate)).and_then(|_| common_name(certificate.subject())),
         (1, _) => dns.map_or_else(|| common_name(certificate.subject()), Ok),
         _ => Ok(dns.unwrap_or_else(|| Value::borrowed(""))),
     }
@@ -210,8 +204,8 @@ fn name_info(certificate: &Certificate, code: i32, is_issuer: bool) -> Evaluated
 fn has_name_info(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
     let [_, code, of_issuer] = &*member.nodes else { return Ok(None) };
     match (&code.kind, &of_issuer.kind) {
-        (_, Kind::Constant(Constant::Bool(false))) => Ok(None),
-        (Kind::Constant(Constant::Int(0)), Kind::Constant(Constant::Bool(true))) => Ok(None),
+        (_, Kind::Constant(Value::Bool(false))) => Ok(None),
+        (Kind::Constant(Value::Int(0)), Kind::Constant(Value::Bool(true))) => Ok(None),
         (_, Kind::Constant(_)) => checker.fail(
             member.start(1),
             "the X509NameType is not supported; use SimpleName, or DnsName or DnsFromAlternativeName of the subject",

@@ -1,8 +1,10 @@
 //! `context`: the request, variables, the last error, and the way to the deployment.
 
+use http::HeaderName;
+
 use super::{
     Base::{self, Bool, Int, Path, Text, Texts},
-    Checked, Checker, Constant, Dependencies, Evaluated, Evaluation, Kind, MemberUse, NO_KEY, Node,
+    Checked, Checker, Dependencies, Evaluated, Evaluation, Kind, MemberUse, NO_KEY,
     Parameter::{self, Literal, Optional},
     Row, Type, Typed, Value, member, method, rows, same,
 };
@@ -14,12 +16,12 @@ use crate::{
 const VARIABLE_NAME: Parameter = Literal(name, "the name of a variable must be a string literal");
 const QUERY_NAME: Parameter = Literal(name, "the name of a query parameter must be a string literal");
 const HEADER_NAME: Parameter = Literal(
-    |name| name.parse().ok().map(Constant::Header),
+    |name| name.parse::<HeaderName>().ok().map(|name| Value::Text(name.to_string().into())),
     "the name of a header must be a string literal and a valid name",
 );
 
-fn name(text: &str) -> Option<Constant> {
-    (1..=256).contains(&text.len()).then(|| Constant::Text(text.into()))
+fn name(text: &str) -> Option<Value<'static>> {
+    (1..=256).contains(&text.len()).then(|| Value::Text(text.to_owned().into()))
 }
 
 pub(super) const CONTEXT: &[Row] = &[
@@ -32,18 +34,17 @@ pub(super) const CONTEXT: &[Row] = &[
 pub(super) const REQUEST: &[Row] = &[
     member("Certificate", Base::Certificate, |e, _| {
         e.state.certificate_read = true;
-        Ok(e.inputs.certificate().map_or(Value::Null, Value::Certificate))
+        Ok(e.inputs.certificate())
     })
     .reads(Dependencies { certificate: true, ..Dependencies::NONE }),
     same("Headers", Path("context.Request.Headers")),
     same("Url|OriginalUrl", Path("context.Request.Url")),
     // The caller chooses both: a method can be any token.
-    member("Method", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.method.as_str()))).reads(super::REQUEST),
+    member("Method", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.method.as_str()))),
     member("IpAddress", Text, |e, _| match e.inputs.facts.remote {
         Some(remote) => e.text(remote.to_string()),
         None => Ok(Value::Null),
-    })
-    .reads(super::REQUEST),
+    }),
 ];
 
 pub(super) const URL: &[Row] = &[
@@ -61,12 +62,12 @@ pub(super) const URL: &[Row] = &[
 ];
 
 pub(super) const HEADERS: &[Row] = &[
-    method("[]", &[HEADER_NAME], Texts, |e, a| e.headers(a.header(0)?)).hook(check_header),
+    method("[]", &[HEADER_NAME], Texts, |e, a| e.headers(a.text(0)?)).hook(check_header),
     method("ContainsKey", &[HEADER_NAME], Bool, |e, a| {
-        Ok(e.request_headers().contains_key(a.header(0)?).into())
+        Ok(e.request_headers().contains_key(a.text(0)?).into())
     })
     .hook(check_header),
-    method("GetValueOrDefault", &[HEADER_NAME, Optional(Text)], Text, |e, a| e.header(a.header(0)?))
+    method("GetValueOrDefault", &[HEADER_NAME, Optional(Text)], Text, |e, a| e.header(a.text(0)?))
         .hook(check_header),
 ];
 
@@ -87,8 +88,8 @@ pub(super) const QUERY: &[Row] = &[
 
 pub(super) const VARIABLES: &[Row] = &[
     method("[]", &[VARIABLE_NAME], Base::Object, |e, a| variable(e, a.text(0)?)).hook(|checker, member| {
-        let name = member.nodes.first().and_then(Node::literal).unwrap_or_default();
-        checker.variables.push((name.into(), member.start(0)));
+        let position = checker.text.position(member.start(0));
+        checker.variables.push((member.name().into(), position));
         Ok(None)
     }),
     method("ContainsKey", &[VARIABLE_NAME], Bool, |e, a| Ok(find(e, a.text(0)?).is_some().into())),
@@ -147,29 +148,26 @@ fn with_default(_: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<T
 
 /// Rejects headers that identify the caller, and warns of those that describe its address.
 fn check_header(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
-    let Some(Node { kind: Kind::Constant(Constant::Header(name)), range }) = member.nodes.first() else {
-        return Ok(None);
-    };
-    if is_identity_claim(name.as_str()) {
+    let (start, name) = (member.start(0), member.name());
+    if is_identity_claim(name) {
         let message = format!(
             "header {name} is set by the caller and proves nothing about it; use context.Request.Certificate, which the TLS \
              handshake proves"
         );
-        return checker.fail(range.start, message);
+        return checker.fail(start, message);
     }
-    if is_claim(name.as_str()) {
+    if is_claim(name) {
         let message = format!(
             "header {name} is set by the caller and does not prove an address or host; use context.Request.IpAddress for \
              the address of the connection"
         );
-        checker.warn(range.start, message);
+        checker.warn(start, message);
     }
     with_default(checker, member)
 }
 
 /// Compiles to `ContainsKey(name) ? (type)context.Variables[name] : default`.
 fn variable_or_default(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
-    let name = member.nodes.first().and_then(Node::literal).unwrap_or_default().to_owned();
     let wanted = match member.generic.map(Type::from_name) {
         Some(None) => return checker.fail(member.at, "the type argument is not supported"),
         known => known.flatten(),
@@ -180,7 +178,7 @@ fn variable_or_default(checker: &mut Checker, member: &mut MemberUse<'_>) -> Che
         // The type of the default.
         (Some(default), None) => checker.as_value(default)?,
         (None, Some(wanted)) => {
-            let default = if wanted.nullable { Constant::Null } else { wanted.base.default() };
+            let default = if wanted.nullable { Value::Null } else { wanted.base.default() };
             (member.constant(default), wanted)
         }
         (None, None) => {
@@ -191,8 +189,8 @@ fn variable_or_default(checker: &mut Checker, member: &mut MemberUse<'_>) -> Che
         }
     };
     let call = |method| {
-        let name = member.constant(Constant::Text(name.as_str().into()));
-        let row = rows(Base::VARIABLES, method, true).next().map_or(member.row, |(row, _)| row);
+        let name = member.constant(Value::Text(member.name().to_owned().into()));
+        let row = rows(Base::VARIABLES, method, true).next().unwrap_or(member.row);
         Box::new(member.node(Kind::Call(row, [name].into())))
     };
     let value = Box::new(member.node(Kind::Cast(ty, call("[]"))));

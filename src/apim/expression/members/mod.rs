@@ -28,14 +28,14 @@ pub(super) use self::{
 };
 use super::{
     check::{Checked, Checker, Dependencies, MemberUse, Typed},
-    eval::{Arguments, Evaluated, Evaluation},
-    node::{Constant, Kind, Node},
+    eval::{Evaluated, Evaluation},
+    node::{Kind, Node},
     text::Case,
     ty::{
         Base::{self, Path},
         Type,
     },
-    value::{Fault, NO_KEY, Value},
+    value::{Arguments, Fault, NO_KEY, Value},
 };
 
 /// Names, separated by `|`, and a remedy.
@@ -58,7 +58,7 @@ pub(crate) struct Row {
     pub(super) is_variadic: bool,
     pub(super) result: Base,
     /// Inputs that the member reads.
-    reads: Dependencies,
+    pub(super) reads: Dependencies,
     pub(super) tag: Tag,
     pub(super) hook: Option<Hook>,
     pub(super) function: Function,
@@ -78,7 +78,7 @@ pub(super) enum Parameter {
     /// An optional `StringComparison` and its default. Characters are compared ordinally by default.
     Comparison(Case),
     /// A string literal with a fixed meaning, and the error for others.
-    Literal(fn(&str) -> Option<Constant>, &'static str),
+    Literal(fn(&str) -> Option<Value<'static>>, &'static str),
     /// A constant of an enumeration.
     Constant(&'static str),
     /// A condition on the items of the receiver.
@@ -114,45 +114,42 @@ pub(super) enum Tag {
     All,
 }
 
-const NONE: Dependencies = Dependencies::NONE;
-const REQUEST: Dependencies = Dependencies { request: true, ..NONE };
-
-/// Receivers, the inputs that all their members read, and their members.
-static TABLE: &[(&[Base], Dependencies, &[Row])] = &[
-    (&[Path("context")], NONE, context::CONTEXT),
-    (&[Path("context.Request")], NONE, context::REQUEST),
-    (&[Path("context.Request.Url")], REQUEST, context::URL),
-    (&[Path("context.Request.Headers")], REQUEST, context::HEADERS),
-    (&[Path("context.Request.Url.Query")], REQUEST, context::QUERY),
-    (&[Base::VARIABLES], NONE, context::VARIABLES),
-    (&[Path("context.LastError")], NONE, context::LAST_ERROR),
-    (&[Path("context.Deployment")], NONE, deployment::DEPLOYMENT),
-    (&[Base::ENTRIES], NONE, deployment::ENTRIES),
-    (&[Base::ENTRY_KEYS], NONE, deployment::ENTRY_KEYS),
-    (&[Base::ENTRY_VALUES], NONE, deployment::ENTRY_VALUES),
-    (&[Base::ENTRIES, Base::ENTRY_KEYS, Base::ENTRY_VALUES], NONE, deployment::ENTRIES_OR_PARTS),
-    (&[Base::Pair], NONE, deployment::PAIR),
-    (&[Base::Certificate], NONE, certificate::CERTIFICATE),
-    (&[Base::DistinguishedName], NONE, certificate::NAME),
-    (&[Base::Oid], NONE, certificate::OID),
-    (&[Base::Text], NONE, text::STRING),
-    (&[Base::Texts], NONE, text::LIST),
-    (&[Base::Bool, Base::Int, Base::Char, Base::Object], NONE, text::PRINTABLE),
-    (&[Base::DateTime], NONE, time::DATE_TIME),
-    (&[Base::TimeSpan], NONE, time::TIME_SPAN),
-    (&[Base::Int], NONE, time::INT),
-    (&[Base::Int, Base::Double], NONE, time::NUMBER),
-    (&[Path("System")], NONE, &[]),
-    (&[Path("string")], NONE, classes::STRING),
-    (&[Path("DateTime")], NONE, classes::DATE_TIME),
-    (&[Path("TimeSpan")], NONE, classes::TIME_SPAN),
-    (&[Path("int")], NONE, classes::INT),
-    (&[Path("bool")], NONE, classes::BOOL),
-    (&[Path("Convert")], NONE, classes::CONVERT),
-    (&[Path("StringComparison")], NONE, classes::STRING_COMPARISON),
-    (&[Path("StringSplitOptions")], NONE, classes::STRING_SPLIT_OPTIONS),
-    (&[Path("X509NameType")], NONE, classes::NAME_TYPE),
-    (&[Path("X509ContentType")], NONE, classes::CONTENT_TYPE),
+/// Receivers and their members.
+static TABLE: &[(&[Base], &[Row])] = &[
+    (&[Path("context")], context::CONTEXT),
+    (&[Path("context.Request")], context::REQUEST),
+    (&[Path("context.Request.Url")], context::URL),
+    (&[Path("context.Request.Headers")], context::HEADERS),
+    (&[Path("context.Request.Url.Query")], context::QUERY),
+    (&[Base::VARIABLES], context::VARIABLES),
+    (&[Path("context.LastError")], context::LAST_ERROR),
+    (&[Path("context.Deployment")], deployment::DEPLOYMENT),
+    (&[Base::ENTRIES], deployment::ENTRIES),
+    (&[Base::ENTRY_KEYS], deployment::ENTRY_KEYS),
+    (&[Base::ENTRY_VALUES], deployment::ENTRY_VALUES),
+    (&[Base::ENTRIES, Base::ENTRY_KEYS, Base::ENTRY_VALUES], deployment::ENTRIES_OR_PARTS),
+    (&[Base::Pair], deployment::PAIR),
+    (&[Base::Certificate], certificate::CERTIFICATE),
+    (&[Base::DistinguishedName], certificate::NAME),
+    (&[Base::Oid], certificate::OID),
+    (&[Base::Text], text::STRING),
+    (&[Base::Texts], text::LIST),
+    (&[Base::Bool, Base::Int, Base::Char, Base::Object], text::PRINTABLE),
+    (&[Base::DateTime], time::DATE_TIME),
+    (&[Base::TimeSpan], time::TIME_SPAN),
+    (&[Base::Int], time::INT),
+    (&[Base::Int, Base::Double], time::NUMBER),
+    (&[Path("System")], &[]),
+    (&[Path("string")], classes::STRING),
+    (&[Path("DateTime")], classes::DATE_TIME),
+    (&[Path("TimeSpan")], classes::TIME_SPAN),
+    (&[Path("int")], classes::INT),
+    (&[Path("bool")], classes::BOOL),
+    (&[Path("Convert")], classes::CONVERT),
+    (&[Path("StringComparison")], classes::STRING_COMPARISON),
+    (&[Path("StringSplitOptions")], classes::STRING_SPLIT_OPTIONS),
+    (&[Path("X509NameType")], classes::NAME_TYPE),
+    (&[Path("X509ContentType")], classes::CONTENT_TYPE),
 ];
 
 /// The class with this name, or `context`.
@@ -166,27 +163,21 @@ pub(super) fn path(name: &str) -> Option<Base> {
     let name = entry(ALIASES, name).unwrap_or(name);
     TABLE
         .iter()
-        .flat_map(|(receivers, ..)| *receivers)
+        .flat_map(|(receivers, _)| *receivers)
         .find(|base| matches!(base, Path(known) if *known == name))
         .copied()
 }
 
-/// The rows of a member, with the inputs that they read.
-pub(super) fn rows(
-    receiver: Base,
-    name: &str,
-    is_method: bool,
-) -> impl Iterator<Item = (&'static Row, Dependencies)> {
+/// The rows of a member.
+pub(super) fn rows(receiver: Base, name: &str, is_method: bool) -> impl Iterator<Item = &'static Row> {
     let is_named = move |row: &Row| {
         row.names.split('|').any(|known| match known.strip_suffix("()") {
             Some(method) => is_method && method == name,
             None => is_method != row.parameters.is_empty() && known == name,
         })
     };
-    let tables = TABLE.iter().filter(move |(receivers, ..)| receivers.contains(&receiver));
-    tables
-        .flat_map(|(_, reads, rows)| rows.iter().map(|row| (row, reads.and(row.reads))))
-        .filter(move |(row, _)| is_named(row))
+    let tables = TABLE.iter().filter(move |(receivers, _)| receivers.contains(&receiver));
+    tables.flat_map(|(_, rows)| *rows).filter(move |row| is_named(row))
 }
 
 /// The remedy for a member that is not supported, with its separator; empty if there is none.
@@ -275,7 +266,16 @@ const fn method(
     result: Base,
     function: Function,
 ) -> Row {
-    Row { names, parameters, is_variadic: false, result, reads: NONE, tag: Tag::None, hook: None, function }
+    Row {
+        names,
+        parameters,
+        is_variadic: false,
+        result,
+        reads: Dependencies::NONE,
+        tag: Tag::None,
+        hook: None,
+        function,
+    }
 }
 
 /// A member without parameters: a property, or with `()` a method.
@@ -294,6 +294,6 @@ const fn constants(names: &'static str, class: &'static str) -> Row {
     member(names, Base::Constant(class), |_, _| Ok(Value::Null)).hook(|_, member| {
         let code = member.row.names.split('|').position(|known| known == member.name);
         let code = code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default();
-        Ok(Some((member.constant(Constant::Int(code)), member.row.result.into())))
+        Ok(Some((member.constant(Value::Int(code)), member.row.result.into())))
     })
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, header, uri::Authority};
+use http::{HeaderMap, header, uri::Authority};
 
 use super::{Evaluated, Evaluation, Fault, NO_KEY, Value};
 
@@ -11,29 +11,28 @@ const HTTPS_PORT: i32 = 443;
 /// Maximum query parameters of a request.
 const MAX_QUERY_PARAMETERS: usize = 1_000;
 
-/// Decodes header bytes as Latin-1, as .NET does.
-fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
-}
-
 impl<'r> Evaluation<'_, 'r> {
     /// The headers with the changes of the document so far.
     pub(super) fn request_headers(&self) -> &HeaderMap {
         self.state.headers.as_ref().unwrap_or(self.inputs.facts.headers)
     }
 
+    /// The values of a header, decoded as Latin-1, as in .NET.
+    fn header_values(&self, name: &str) -> Vec<Cow<'r, str>> {
+        let values = self.request_headers().get_all(name).iter();
+        values.map(|value| value.as_bytes().iter().copied().map(char::from).collect()).collect()
+    }
+
     /// The values of a header, joined by commas; null if it is missing.
-    pub(super) fn header(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
-        let values: Vec<_> =
-            self.request_headers().get_all(name).iter().map(|value| latin1(value.as_bytes())).collect();
+    pub(super) fn header(&mut self, name: &str) -> Evaluated<Value<'r>> {
+        let values = self.header_values(name);
         // HTTP/2 can split the Cookie field; the parts are joined by "; " (RFC 9113, section 8.2.3).
-        let separator = if *name == header::COOKIE { "; " } else { "," };
+        let separator = if name == header::COOKIE { "; " } else { "," };
         if values.is_empty() { Ok(Value::Null) } else { self.text(values.join(separator)) }
     }
 
-    pub(super) fn headers(&mut self, name: &HeaderName) -> Evaluated<Value<'r>> {
-        let values = self.request_headers().get_all(name).iter();
-        let texts: Vec<Cow<'r, str>> = values.map(|value| latin1(value.as_bytes()).into()).collect();
+    pub(super) fn headers(&mut self, name: &str) -> Evaluated<Value<'r>> {
+        let texts = self.header_values(name);
         if texts.is_empty() {
             return Err(NO_KEY);
         }

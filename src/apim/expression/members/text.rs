@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use super::{
     Base::{self, Bool, Char, Int, Text, Texts},
     Case::{Culture, Ordinal},
-    Checked, Checker, Constant, Evaluated, Evaluation, Fault, Kind, MemberUse, Node,
+    Checked, Checker, Evaluated, Evaluation, Fault, Kind, MemberUse, Node,
     Parameter::{Any, Comparison, Of, Optional, TextOrChar},
     Row, Tag, Type, Typed, Value,
     deployment::{ALL, ANY},
     member, method,
 };
-use crate::apim::expression::{eval::Arguments, text};
+use crate::apim::expression::{text, value::Arguments};
 
 pub(super) const STRING: &[Row] = &[
     member("Length", Int, |_, a| Ok(text::length(a.text(0)?).into())),
@@ -181,10 +181,10 @@ fn split<'r>(evaluation: &mut Evaluation<'_, 'r>, mut arguments: Arguments<'_, '
 fn separators(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
     let mut arguments = member.typed(1);
     let keeps_empty = match arguments.pop_if(|(_, ty)| ty.base == Base::Constant("StringSplitOptions")) {
-        Some((options, _)) => matches!(options.kind, Kind::Constant(Constant::Int(0))),
+        Some((options, _)) => matches!(options.kind, Kind::Constant(Value::Int(0))),
         None => true,
     };
-    member.nodes.push(member.constant(Constant::Bool(keeps_empty)));
+    member.nodes.push(member.constant(Value::Bool(keeps_empty)));
     for (node, ty) in arguments {
         match node.kind {
             Kind::Array(items) if ty.base == Base::Chars => member.nodes.extend(items),
@@ -207,13 +207,9 @@ fn separators(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
 /// The literal parts that `Split` with these arguments yields.
 pub(crate) fn literal_parts(arguments: &[Node]) -> Vec<Box<str>> {
     let [text, _, by @ ..] = arguments else { return Vec::new() };
-    let by: Vec<_> = by
-        .iter()
-        .filter_map(|by| match by.kind {
-            Kind::Constant(Constant::Char(character)) => Some(character),
-            _ => None,
-        })
-        .collect();
-    let text = text.literal().unwrap_or_default();
-    text.split(|next| by.contains(&next)).filter(|part| !part.is_empty()).map(Into::into).collect()
+    let by = by.iter().filter_map(|by| match &by.kind {
+        Kind::Constant(by) => Some(by.clone()),
+        _ => None,
+    });
+    parts(text.literal().unwrap_or_default(), &by.collect::<Vec<_>>(), false).map(Into::into).collect()
 }

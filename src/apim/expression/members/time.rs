@@ -2,17 +2,17 @@
 
 use super::{
     Base::{DateTime, Double, Int, Text, TimeSpan},
-    Constant, Evaluated, Fault,
+    Evaluated, Fault,
     Parameter::{self, Literal, Of},
     Row, Value, member, method,
 };
 use crate::apim::expression::{
-    eval::Arguments,
     time::{self, Date, TICKS_PER_SECOND},
+    value::Arguments,
 };
 
 const FORMAT: Parameter = Literal(
-    |format| time::is_known_format(format).then(|| Constant::Text(format.into())),
+    |format| time::is_known_format(format).then(|| Value::Text(format.to_owned().into())),
     "the format depends on a culture; use a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
 );
 
