@@ -37,9 +37,9 @@ impl Node {
         let children: Vec<&Self> = match &self.kind {
             Kind::Constant(_) | Kind::Local(_) => Vec::new(),
             Kind::Not(one) | Kind::Cast(_, one) => vec![one],
-            Kind::Compare(_, one, other)
-            | Kind::Coalesce(one, other)
-            | Kind::IfNotNull { target: one, rest: other, .. } => vec![one, other],
+            Kind::Compare(_, one, other) | Kind::Coalesce(one, other) | Kind::IfNotNull(_, one, other) => {
+                vec![one, other]
+            }
             Kind::Ternary(one, two, three) => vec![one, two, three],
             Kind::Call(_, many)
             | Kind::And(many)
@@ -78,11 +78,7 @@ pub(crate) enum Kind {
     Ternary(Child, Child, Child),
     Coalesce(Child, Child),
     /// `target?.rest`: null if the target is null, otherwise the rest with the target in a local.
-    IfNotNull {
-        target: Child,
-        slot: usize,
-        rest: Child,
-    },
+    IfNotNull(usize, Child, Child),
     Concat(Box<[Node]>),
     Array(Box<[Node]>),
     Cast(Type, Child),

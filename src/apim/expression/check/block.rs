@@ -1,8 +1,6 @@
 //! Statements of blocks.
 
-use super::{
-    Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName, converted,
-};
+use super::{Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName};
 
 impl Checker {
     pub(crate) fn block(&mut self, statements: &[Stmt], wanted: Type, span: &Span) -> Checked<Node> {
@@ -98,30 +96,16 @@ impl Checker {
         if self.names.iter().any(|binding| binding.name == name) || name == "context" {
             return self.fail(span.start, format!("{name} is already declared"));
         }
-        let named = ty.map(|ty| Type::from_name(ty).ok_or(ty));
-        let (node, found) = match (checked, named) {
-            (Ok(checked), _) => checked,
-            (Err(failed), named) => {
-                // The declared type is known although the value is invalid.
-                if let Some(Ok(named)) = named {
-                    self.bind(name, Some(named));
-                }
-                return Err(failed);
-            }
-        };
-        let declared = match named {
+        let (node, found) = checked?;
+        let (node, declared) = match ty.map(|ty| Type::from_name(ty).ok_or(ty)) {
             None if found.base == Base::Null => {
                 let message = "the type of null is unknown; write the type instead of var";
                 return self.fail(span.start, message);
             }
-            None => found,
-            Some(Ok(named)) if found.fits(named) => named,
-            Some(Ok(named)) => {
-                return self.fail(value.span.start, format!("expected {named}, found {found}"));
-            }
+            None => (node, found),
+            Some(Ok(named)) => (self.fit((node, found), named)?, named),
             Some(Err(ty)) => return self.fail(ty.span.start, format!("type {} is not supported", ty.name)),
         };
-        let node = converted(node, found, declared);
         let slot = self.bind(name, Some(declared));
         self.values.insert(slot, node.clone());
         Ok(Statement::Set(slot, node))

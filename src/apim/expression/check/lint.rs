@@ -92,11 +92,10 @@ impl Checker {
             },
             _ => return,
         };
-        let is_item = |node: &Node| matches!(node.kind, Kind::Local(local) if local == slot);
-        if is_item(one) {
-            self.lint_list(list, other, case, start);
-        } else if is_item(other) {
-            self.lint_list(list, one, case, start);
+        for (item, text) in [(one, other), (other, one)] {
+            if matches!(item.kind, Kind::Local(local) if local == slot) {
+                self.lint_list(list, text, case, start);
+            }
         }
     }
 
@@ -119,7 +118,7 @@ impl Checker {
                 return Some(CertificateText { tag: Tag::Key, is_lower: None });
             }
             // `a?.Thumbprint`
-            Kind::IfNotNull { rest, .. } => return self.certificate_text(rest),
+            Kind::IfNotNull(.., rest) => return self.certificate_text(rest),
             _ => return None,
         };
         let receiver = || self.certificate_text(arguments.first()?);

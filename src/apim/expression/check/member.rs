@@ -1,7 +1,7 @@
 //! Uses of members: properties, methods, indexes and operators, resolved by the table of members.
 
 use super::{
-    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Span, Type, TypeName, Typed, Value,
+    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Span, Type, TypeName, Typed, Value, all,
     constant,
 };
 use crate::apim::expression::{
@@ -118,17 +118,13 @@ impl Checker {
 
     /// Checks arguments. A lambda is a condition on the items of `list`.
     pub(super) fn arguments(&mut self, arguments: &[Expr], list: Option<Base>) -> Checked<Vec<Typed>> {
-        let checked: Vec<_> = arguments
-            .iter()
-            .map(|argument| {
-                let ExprKind::Lambda(parameter, body) = &argument.kind else {
-                    return self.expression(argument);
-                };
-                let (slot, body) = self.lambda(parameter, body, list)?;
-                Ok((Node { range: argument.span.clone(), ..body }, Base::Lambda(slot).into()))
-            })
-            .collect();
-        checked.into_iter().collect()
+        all(arguments.iter().map(|argument| {
+            let ExprKind::Lambda(parameter, body) = &argument.kind else {
+                return self.expression(argument);
+            };
+            let (slot, body) = self.lambda(parameter, body, list)?;
+            Ok((Node { range: argument.span.clone(), ..body }, Base::Lambda(slot).into()))
+        }))
     }
 
     /// Resolves a property, or with arguments a method.
@@ -151,7 +147,7 @@ impl Checker {
         };
         let named: Vec<_> = members::rows(ty.base, name, arguments.is_some()).collect();
         if named.is_empty() {
-            let remedy = members::remedy(ty.base, name);
+            let remedy = members::remedy(ty.base, name).unwrap_or_default();
             return self.fail(at, format!("{described} is not supported{remedy}"));
         }
         let arguments = arguments.unwrap_or(Ok(Vec::new()))?;
@@ -216,10 +212,6 @@ impl Checker {
         let range = node.range.clone();
         match parameter {
             Parameter::Of(base) | Parameter::Optional(base) => self.fit((node, ty), base.into()),
-            Parameter::Operand => {
-                let at_call = Node { range: member.range.start..range.end, ..node };
-                self.fit((at_call, ty), Type::TEXT)
-            }
             Parameter::TextOrChar if ty.base == Base::Char && !ty.nullable => {
                 Ok(Node { kind: Kind::Call(&members::TO_TEXT, [node].into()), range })
             }

@@ -97,6 +97,11 @@ pub(super) struct Checker {
     pub(super) rows: Vec<&'static members::Row>,
 }
 
+/// Checks all, also after an error, so that all errors are reported.
+fn all<T>(checked: impl Iterator<Item = Checked<T>>) -> Checked<Vec<T>> {
+    checked.collect::<Vec<_>>().into_iter().collect()
+}
+
 fn constant(constant: Value<'static>, span: &Span) -> Node {
     Node { kind: Kind::Constant(constant), range: span.clone() }
 }
@@ -229,8 +234,7 @@ impl Checker {
 
     /// Checks operands that are conditions.
     fn conditions(&mut self, operands: &[Expr]) -> Checked<Box<[Node]>> {
-        let nodes: Vec<_> = operands.iter().map(|operand| self.expect(operand, Type::BOOL)).collect();
-        nodes.into_iter().collect()
+        all(operands.iter().map(|operand| self.expect(operand, Type::BOOL))).map(Into::into)
     }
 
     /// Checks a condition on the items of a list, which is None after an error. Returns the slot of the parameter.
@@ -250,12 +254,11 @@ impl Checker {
     }
 
     fn array(&mut self, items: &[Expr], span: &Span) -> Checked {
-        let items: Vec<_> = items.iter().map(|item| self.expression(item)).collect();
-        let items = items.into_iter().collect::<Checked<Vec<_>>>()?;
+        let items = all(items.iter().map(|item| self.expression(item)))?;
         let is_chars = !items.is_empty() && items.iter().all(|(_, ty)| ty.base == Base::Char);
         let (element, base) = if is_chars { (Base::Char, Base::Chars) } else { (Base::Text, Base::Texts) };
-        let items: Vec<_> = items.into_iter().map(|item| self.fit(item, element.into())).collect();
-        let kind = Kind::Array(items.into_iter().collect::<Checked<_>>()?);
+        let items = all(items.into_iter().map(|item| self.fit(item, element.into())))?;
+        let kind = Kind::Array(items.into());
         Ok((Node { kind, range: span.clone() }, base.into()))
     }
 
@@ -267,7 +270,7 @@ impl Checker {
         if let Some(base) = members::path(name) {
             return Ok((constant(Value::Null, span), base.into()));
         }
-        let message = match members::entry(members::CLASSES, name) {
+        let message = match members::remedy(members::CLASS, name) {
             Some(remedy) => format!("{} is not supported{remedy}", short(name)),
             None => format!("{} is not defined; expressions begin with context", short(name)),
         };
@@ -288,7 +291,7 @@ impl Checker {
         self.names.pop();
         let ((target, _), rest) = (checked?, rest?);
         let (rest, ty) = self.as_value(rest)?;
-        let kind = Kind::IfNotNull { target: Box::new(target), slot, rest: Box::new(rest) };
+        let kind = Kind::IfNotNull(slot, Box::new(target), Box::new(rest));
         Ok((Node { kind, range: span.clone() }, ty.or_null()))
     }
 
@@ -330,8 +333,8 @@ impl Checker {
                 None => self.fail(span.start, "the date does not exist"),
             };
         }
-        let known = members::entry(members::CONSTRUCTORS, name).map(ToOwned::to_owned);
-        self.fail(span.start, known.unwrap_or_else(|| format!("new {name} is not supported")))
+        let remedy = members::remedy(members::CONSTRUCTOR, name).unwrap_or_default();
+        self.fail(span.start, format!("new {name} is not supported{remedy}"))
     }
 }
 

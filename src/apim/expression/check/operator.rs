@@ -1,7 +1,7 @@
 //! Operators.
 
 use super::{Base, Checked, Checker, Comparison, Expr, Kind, Node, Segment, Span, Type, Typed};
-use super::{Value, constant, converted};
+use super::{Value, all, constant, converted};
 use crate::apim::expression::text::Case;
 
 impl Checker {
@@ -90,8 +90,7 @@ impl Checker {
 
     /// `a + b + c`, from the left: adds numbers up to the first string, then concatenates.
     pub(super) fn plus(&mut self, operands: &[Expr], span: &Span) -> Checked {
-        let checked: Vec<_> = operands.iter().map(|operand| self.value(operand)).collect();
-        let mut operands = checked.into_iter().collect::<Checked<Vec<_>>>()?.into_iter();
+        let mut operands = all(operands.iter().map(|operand| self.value(operand)))?.into_iter();
         let Some(mut sum) = operands.next() else { return self.fail(span.start, "nothing to add") };
         let mut texts = Vec::new();
         for (index, operand) in operands.enumerate() {
@@ -115,19 +114,14 @@ impl Checker {
     }
 
     pub(super) fn interpolated(&mut self, parts: &[Segment], span: &Span) -> Checked {
-        let nodes: Vec<_> = parts
-            .iter()
-            .filter(|part| !matches!(part, Segment::Text(text) if text.is_empty()))
-            .map(|part| match part {
-                Segment::Text(text) => Ok(constant(Value::Text(text.clone().into()), span)),
-                Segment::Expression(expression) => {
-                    let typed = self.expression(expression)?;
-                    self.printable(typed)
-                }
-            })
-            .collect();
-        let nodes = nodes.into_iter().collect::<Checked<_>>()?;
-        Ok((Node { kind: Kind::Concat(nodes), range: span.clone() }, Type::TEXT))
+        let nodes = all(parts.iter().map(|part| match part {
+            Segment::Text(text) => Ok(constant(Value::Text(text.clone().into()), span)),
+            Segment::Expression(expression) => {
+                let typed = self.expression(expression)?;
+                self.printable(typed)
+            }
+        }))?;
+        Ok((Node { kind: Kind::Concat(nodes.into()), range: span.clone() }, Type::TEXT))
     }
 
     /// Checks that the text of a value does not depend on a culture. Null is printed as an empty string.

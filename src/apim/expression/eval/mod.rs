@@ -144,7 +144,7 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Null => self.value(second)?,
                 value => value,
             },
-            Kind::IfNotNull { target, slot, rest } => match self.value(target)? {
+            Kind::IfNotNull(slot, target, rest) => match self.value(target)? {
                 Value::Null => Value::Null,
                 value => {
                     self.set_local(*slot, value);

@@ -114,18 +114,14 @@ pub(crate) fn trust_failure(
     trust: &TrustAnchors,
     now: Timestamp,
 ) -> Option<&'static str> {
-    let validity = certificate.validity();
-    let lists = trust.lists(certificate);
-    let failure = trust.known_failure(certificate, now).filter(|_| !lists);
-    if !lists && failure.is_none() {
-        return None;
-    }
-    if now > validity.not_after {
-        Some("the certificate has expired")
-    } else if now < validity.not_before {
-        Some("the certificate is not valid yet")
-    } else {
-        failure
+    let failure = match trust.lists(certificate) {
+        true => None,
+        false => Some(trust.known_failure(certificate, now)?),
+    };
+    match certificate.validity() {
+        validity if now > validity.not_after => Some("the certificate has expired"),
+        validity if now < validity.not_before => Some("the certificate is not valid yet"),
+        _ => failure,
     }
 }
 

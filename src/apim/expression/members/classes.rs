@@ -3,7 +3,7 @@
 use super::{
     Base::{self, Bool, Bytes, DateTime, Double, Int, Text, TimeSpan},
     Case, Checked, Checker, Dependencies, Fault, Kind, MemberUse, Node,
-    Parameter::{self, Any, Comparison, Literal, Of, Operand},
+    Parameter::{self, Any, Comparison, Literal, Of},
     Row, Tag, Type, Typed, Value, constants, member, method,
 };
 use crate::apim::expression::{base64, node::Statement, time};
@@ -24,7 +24,7 @@ pub(super) const STRING: &[Row] = &[
     method("IsNullOrWhiteSpace", &[Of(Text)], Bool, |_, a| {
         Ok(a.text(0).map_or(true, |text| text.trim().is_empty()).into())
     }),
-    method("Equals", &[Operand, Operand, Comparison(Case::Ordinal)], Bool, |_, a| {
+    method("Equals", &[Of(Text), Of(Text), Comparison(Case::Ordinal)], Bool, |_, a| {
         Ok(match (a.text(0), a.text(1)) {
             (Ok(one), Ok(other)) => a.case(2).equal(one, other)?,
             (one, other) => one.is_err() && other.is_err(),

@@ -49,7 +49,7 @@ pub(super) const REQUEST: &[Row] = &[
 
 pub(super) const URL: &[Row] = &[
     member("Path", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.uri.path()))),
-    member("Host", Text, |e, _| e.text(e.host().unwrap_or_default())),
+    member("Host", Text, |e, _| e.text(e.host())),
     // Certificates require TLS. The caller's scheme (`GET http://host/`, `:scheme`) is ignored.
     member("Scheme", Text, |_, _| Ok(Value::borrowed("https"))),
     member("Port", Int, |e, _| Ok(e.port().into())),

@@ -24,7 +24,7 @@ pub(crate) use self::certificate::{is_trusted, trust_failure};
 pub(super) use self::{
     deployment::thumbprint,
     text::literal_parts,
-    unsupported::{CLASSES, CONSTRUCTORS},
+    unsupported::{CLASS, CONSTRUCTOR},
 };
 use super::{
     check::{Checked, Checker, Dependencies, MemberUse, Typed},
@@ -37,9 +37,6 @@ use super::{
     },
     value::{Arguments, Fault, NO_KEY, Value},
 };
-
-/// Names, separated by `|`, and a remedy.
-pub(super) type Remedies = &'static [(&'static str, &'static str)];
 
 /// Evaluates a member from its evaluated arguments.
 type Function = for<'r> fn(&mut Evaluation<'_, 'r>, Arguments<'_, 'r>) -> Evaluated<Value<'r>>;
@@ -69,8 +66,6 @@ pub(crate) struct Row {
 pub(super) enum Parameter {
     /// A value of a type.
     Of(Base),
-    /// A string; errors are reported at the call.
-    Operand,
     /// A string or a character, as a string.
     TextOrChar,
     /// An optional value of a type.
@@ -140,13 +135,13 @@ static TABLE: &[(&[Base], &[Row])] = &[
     (&[Base::Int], time::INT),
     (&[Base::Int, Base::Double], time::NUMBER),
     (&[Path("System")], &[]),
-    (&[Path("string")], classes::STRING),
+    (&[Path("string"), Path("String")], classes::STRING),
     (&[Path("DateTime")], classes::DATE_TIME),
     (&[Path("TimeSpan")], classes::TIME_SPAN),
-    (&[Path("int")], classes::INT),
-    (&[Path("bool")], classes::BOOL),
+    (&[Path("int"), Path("Int32")], classes::INT),
+    (&[Path("bool"), Path("Boolean")], classes::BOOL),
     (&[Path("Convert")], classes::CONVERT),
-    (&[Path("StringComparison")], classes::STRING_COMPARISON),
+    (&[Path("StringComparison"), Path("StringComparer")], classes::STRING_COMPARISON),
     (&[Path("StringSplitOptions")], classes::STRING_SPLIT_OPTIONS),
     (&[Path("X509NameType")], classes::NAME_TYPE),
     (&[Path("X509ContentType")], classes::CONTENT_TYPE),
@@ -154,18 +149,8 @@ static TABLE: &[(&[Base], &[Row])] = &[
 
 /// The class with this name, or `context`.
 pub(super) fn path(name: &str) -> Option<Base> {
-    const ALIASES: Remedies = &[
-        ("String", "string"),
-        ("Int32", "int"),
-        ("Boolean", "bool"),
-        ("StringComparer", "StringComparison"),
-    ];
-    let name = entry(ALIASES, name).unwrap_or(name);
-    TABLE
-        .iter()
-        .flat_map(|(receivers, _)| *receivers)
-        .find(|base| matches!(base, Path(known) if *known == name))
-        .copied()
+    let mut receivers = TABLE.iter().flat_map(|(receivers, _)| *receivers);
+    receivers.find(|base| matches!(base, Path(known) if *known == name)).copied()
 }
 
 /// The rows of a member.
@@ -180,23 +165,13 @@ pub(super) fn rows(receiver: Base, name: &str, is_method: bool) -> impl Iterator
     tables.flat_map(|(_, rows)| *rows).filter(move |row| is_named(row))
 }
 
-/// The remedy for a member that is not supported, with its separator; empty if there is none.
-pub(super) fn remedy(receiver: Base, name: &str) -> &'static str {
+/// The remedy for a name that is known and not supported, with its separator.
+pub(super) fn remedy(receiver: Base, name: &str) -> Option<&'static str> {
     let find = |name: &str| {
         let mut all = unsupported::MEMBERS.iter().filter(|(base, ..)| *base == receiver);
-        all.find(|(_, names, _)| is_one_of(names, name)).map(|(.., remedy)| *remedy)
+        all.find(|(_, names, _)| names.split('|').any(|known| known == name)).map(|(.., remedy)| *remedy)
     };
-    find(name).or_else(|| find("*")).unwrap_or_default()
-}
-
-/// True for one of several names, separated by `|`.
-fn is_one_of(names: &str, name: &str) -> bool {
-    names.split('|').any(|known| known == name)
-}
-
-/// The entry of a table with this name.
-pub(super) fn entry(table: Remedies, name: &str) -> Option<&'static str> {
-    table.iter().find(|(names, _)| is_one_of(names, name)).map(|(_, remedy)| *remedy)
+    find(name).or_else(|| find("*"))
 }
 
 /// The implicit conversion from `int` to `double`; null stays null.

@@ -55,19 +55,18 @@ impl<'r> Evaluation<'_, 'r> {
     }
 
     /// The host in lower case, as in .NET's `Uri`, without a trailing dot.
-    pub(super) fn host(&self) -> Option<String> {
-        let host = self.authority()?.host().to_ascii_lowercase();
-        Some(host.strip_suffix('.').map(ToOwned::to_owned).unwrap_or(host))
+    pub(super) fn host(&self) -> String {
+        let host =
+            self.authority().map(|authority| authority.host().to_ascii_lowercase()).unwrap_or_default();
+        host.strip_suffix('.').map(ToOwned::to_owned).unwrap_or(host)
     }
 
     pub(super) fn url(&self) -> String {
-        let host = self.host().unwrap_or_default();
-        let port = match self.port() {
-            HTTPS_PORT => String::new(),
-            port => format!(":{port}"),
-        };
         let path = self.inputs.facts.uri.path_and_query().map_or("/", |path| path.as_str());
-        format!("https://{host}{port}{path}")
+        match (self.host(), self.port()) {
+            (host, HTTPS_PORT) => format!("https://{host}{path}"),
+            (host, port) => format!("https://{host}:{port}{path}"),
+        }
     }
 
     /// Returns the decoded values of a query parameter.
