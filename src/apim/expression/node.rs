@@ -31,34 +31,27 @@ impl Node {
         }
     }
 
-    /// Calls `visitor` for this node and its descendants, in source order.
-    pub(crate) fn visit<'n>(&'n self, visitor: &mut dyn FnMut(&'n Self)) {
-        visitor(self);
-        let children: Vec<&Self> = match &self.kind {
-            Kind::Constant(_) | Kind::Local(_) => Vec::new(),
-            Kind::Not(one) | Kind::Cast(_, one) => vec![one],
+    /// True if the expression reads a local.
+    pub(super) fn reads_local(&self, slot: usize) -> bool {
+        let reads = |node: &Self| node.reads_local(slot);
+        match &self.kind {
+            Kind::Constant(_) => false,
+            Kind::Local(local) => *local == slot,
+            Kind::Not(one) | Kind::Cast(_, one) => reads(one),
             Kind::Compare(_, one, other) | Kind::Coalesce(one, other) | Kind::IfNotNull(_, one, other) => {
-                vec![one, other]
+                reads(one) || reads(other)
             }
-            Kind::Ternary(one, two, three) => vec![one, two, three],
+            Kind::Ternary(one, two, three) => reads(one) || reads(two) || reads(three),
             Kind::Call(_, many)
             | Kind::And(many)
             | Kind::Or(many)
             | Kind::Concat(many)
-            | Kind::Array(many) => many.iter().collect(),
+            | Kind::Array(many) => many.iter().any(reads),
             Kind::Select(select) => {
-                [&select.list].into_iter().chain(&select.key).chain([&select.condition]).collect()
+                reads(&select.list) || select.key.as_ref().is_some_and(reads) || reads(&select.condition)
             }
-            Kind::Block(statements) => statements.iter().flat_map(Statement::nodes).collect(),
-        };
-        children.into_iter().for_each(|child| child.visit(visitor));
-    }
-
-    /// True if the expression reads a local.
-    pub(super) fn reads_local(&self, slot: usize) -> bool {
-        let mut found = false;
-        self.visit(&mut |node| found |= matches!(node.kind, Kind::Local(local) if local == slot));
-        found
+            Kind::Block(statements) => statements.iter().any(|statement| statement.reads_local(slot)),
+        }
     }
 }
 
@@ -109,12 +102,12 @@ pub(crate) enum Statement {
 }
 
 impl Statement {
-    fn nodes(&self) -> Vec<&Node> {
+    fn reads_local(&self, slot: usize) -> bool {
         match self {
-            Self::Set(_, value) | Self::Return(value) => vec![value],
+            Self::Set(_, value) | Self::Return(value) => value.reads_local(slot),
             Self::If(condition, then, otherwise) => {
-                let branches = then.iter().chain(&**otherwise).flat_map(Self::nodes);
-                [condition].into_iter().chain(branches).collect()
+                let mut branches = then.iter().chain(otherwise);
+                condition.reads_local(slot) || branches.any(|statement| statement.reads_local(slot))
             }
         }
     }

@@ -29,18 +29,6 @@ pub(crate) enum Value<'r> {
     Bytes(Cow<'r, [u8]>),
 }
 
-impl From<bool> for Value<'_> {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-
-impl From<i32> for Value<'_> {
-    fn from(value: i32) -> Self {
-        Self::Int(value)
-    }
-}
-
 impl From<usize> for Value<'_> {
     fn from(value: usize) -> Self {
         Self::Int(i32::try_from(value).unwrap_or(i32::MAX))

@@ -61,8 +61,7 @@ impl Checker {
                     return self.fail(span.start, format!("{name} is not declared; write var {name} = ..."));
                 };
                 let Some(ty) = ty else {
-                    let _ = self.expression(value);
-                    return Err(ErrorReported);
+                    return Err(self.expression(value).err().unwrap_or(ErrorReported));
                 };
                 self.values.remove(&slot);
                 Statement::Set(slot, self.expect(value, ty)?)

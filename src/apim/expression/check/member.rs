@@ -168,7 +168,7 @@ impl Checker {
         };
         #[cfg(test)]
         self.rows.push(row);
-        self.dependencies = self.dependencies.and(row.reads);
+        (row.reads)(&mut self.dependencies);
         let (nodes, types) = match ty.has_values() || ty.base == Base::Oid {
             true => (vec![node], vec![ty]),
             false => (Vec::new(), Vec::new()),

@@ -47,9 +47,6 @@ pub(crate) struct Dependencies {
 }
 
 impl Dependencies {
-    pub(super) const NONE: Self =
-        Self { certificate: false, time: false, trust: false, revocation: false, deployment: false };
-
     /// The union of both.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {

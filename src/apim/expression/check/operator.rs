@@ -90,26 +90,20 @@ impl Checker {
 
     /// `a + b + c`, from the left: adds numbers up to the first string, then concatenates.
     pub(super) fn plus(&mut self, operands: &[Expr], span: &Span) -> Checked {
-        let mut operands = all(operands.iter().map(|operand| self.value(operand)))?.into_iter();
-        let Some(mut sum) = operands.next() else { return self.fail(span.start, "nothing to add") };
-        let mut texts = Vec::new();
-        for (index, operand) in operands.enumerate() {
-            if texts.is_empty() && sum.1.base != Base::Text && operand.1.base != Base::Text {
-                if index == 16 {
-                    return self.fail(span.start, "more than 16 additions; use parentheses");
-                }
-                sum = self.operator("+", sum, Some(operand), span)?;
-                continue;
-            }
-            if texts.is_empty() {
-                let first = std::mem::replace(&mut sum, (constant(Value::Null, span), Base::Null.into()));
-                texts.push(self.printable(first)?);
-            }
-            texts.push(self.printable(operand)?);
+        let mut numbers = all(operands.iter().map(|operand| self.value(operand)))?;
+        let first_text = numbers.iter().position(|(_, ty)| ty.base == Base::Text);
+        let texts = numbers.split_off(first_text.unwrap_or(numbers.len()));
+        if numbers.len() > 17 {
+            return self.fail(span.start, "more than 16 additions; use parentheses");
         }
-        match texts.is_empty() {
-            true => Ok(sum),
-            false => Ok((Node { kind: Kind::Concat(texts.into()), range: span.clone() }, Type::TEXT)),
+        let add = |sum: Checked, number: Checked| self.operator("+", sum?, Some(number?), span);
+        match numbers.into_iter().map(Ok).reduce(add).transpose()? {
+            Some(sum) if texts.is_empty() => Ok(sum),
+            sum => {
+                let parts = sum.into_iter().chain(texts).map(|part| self.printable(part));
+                let kind = Kind::Concat(parts.collect::<Checked<_>>()?);
+                Ok((Node { kind, range: span.clone() }, Type::TEXT))
+            }
         }
     }
 

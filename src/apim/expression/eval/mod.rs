@@ -56,12 +56,6 @@ impl<'r> Evaluation<'_, 'r> {
         })
     }
 
-    /// Appends the text of a value to a string that is charged when it is complete.
-    pub(super) fn append(text: &mut String, value: &Value<'r>) -> Evaluated<()> {
-        text.push_str(&value.print()?);
-        if text.len() > MAX_STRING_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
-    }
-
     pub(super) fn text(&mut self, text: String) -> Evaluated<Value<'r>> {
         self.charge_bytes(text.len())?;
         Ok(Value::Text(Cow::Owned(text)))
@@ -69,7 +63,8 @@ impl<'r> Evaluation<'_, 'r> {
 
     /// The traced part of a condition that is evaluated. None without a trace.
     pub(super) fn traced(&mut self) -> Option<&mut TracedPart<'r>> {
-        self.state.trace.as_mut()?.current()
+        let trace = self.state.trace.as_mut()?;
+        trace.current.and_then(|_| trace.parts.last_mut())
     }
 
     /// The deployment's certificates, to look up entries.
@@ -154,20 +149,21 @@ impl<'r> Evaluation<'_, 'r> {
             Kind::Concat(parts) => {
                 let mut joined = String::new();
                 for part in parts {
-                    Self::append(&mut joined, &self.value(part)?)?;
+                    joined.push_str(&self.value(part)?.print()?);
+                    // The string is charged when it is complete.
+                    if joined.len() > MAX_STRING_BYTES {
+                        return Err(Fault::TooExpensive);
+                    }
                 }
                 self.text(joined)?
             }
             Kind::Array(items) => {
-                let mut texts = Vec::with_capacity(items.len());
-                for item in items {
-                    match self.value(item)? {
-                        Value::Text(text) => texts.push(text),
-                        // Null elements are not supported.
-                        _ => return Err(Fault::NullReference),
-                    }
-                }
-                Value::Texts(texts.into())
+                let texts = items.iter().map(|item| match self.value(item)? {
+                    Value::Text(text) => Ok(text),
+                    // Null elements are not supported.
+                    _ => Err(Fault::NullReference),
+                });
+                Value::Texts(texts.collect::<Evaluated<_>>()?)
             }
             Kind::Cast(ty, inner) => self.value(inner)?.cast(*ty)?,
             Kind::Block(statements) => self.block(statements)?.unwrap_or(Value::Null),

@@ -99,7 +99,7 @@ pub(crate) struct Trace<'r> {
     pub(crate) parts: Vec<TracedPart<'r>>,
     depth: usize,
     /// The part that is evaluated.
-    current: Option<&'r Node>,
+    pub(super) current: Option<&'r Node>,
 }
 
 /// A part of a condition, or the negation of several parts, which follow one level deeper.
@@ -158,10 +158,5 @@ impl<'r> Trace<'r> {
         {
             part.found.get_or_insert_with(|| value.clone());
         }
-    }
-
-    /// The part that is evaluated.
-    pub(super) fn current(&mut self) -> Option<&mut TracedPart<'r>> {
-        self.current.and_then(|_| self.parts.last_mut())
     }
 }

@@ -1,12 +1,10 @@
 //! Members of certificates, and verification of their chains.
 
-use std::borrow::Cow;
-
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
     Base::{self, Bool, Bytes, DateTime, Int, Text},
-    Checked, Checker, Dependencies, Evaluated, Evaluation, Fault, Kind, MemberUse,
+    Checked, Checker, Evaluated, Evaluation, Fault, Kind, MemberUse,
     Parameter::{Constant, Of},
     Row, Tag, Typed, Value, member, method, same,
 };
@@ -20,8 +18,6 @@ use crate::{
     policy::{Answer, Rule, TrustAnchors},
 };
 
-const TRUST: Dependencies = Dependencies { trust: true, ..Dependencies::NONE };
-
 pub(super) const CERTIFICATE: &[Row] = &[
     member("Thumbprint|GetCertHashString()", Text, |_, a| {
         Ok(Value::borrowed(dotnet::thumbprint(a.certificate(0)?)))
@@ -31,9 +27,11 @@ pub(super) const CERTIFICATE: &[Row] = &[
         Ok(Value::Bytes(a.certificate(0)?.sha1_thumbprint().as_bytes().to_vec().into()))
     }),
     member("Verify()", Bool, |e, a| verify(e, a.certificate(0)?))
-        .reads(Dependencies { revocation: true, ..TRUST })
+        .reads(|inputs| (inputs.trust, inputs.revocation) = (true, true))
         .hook(can_verify),
-    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?)).reads(TRUST).hook(can_verify),
+    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?))
+        .reads(|inputs| inputs.trust = true)
+        .hook(can_verify),
     member("Subject", Text, |_, a| name(dotnet::subject(a.certificate(0)?))).tag(Tag::Subject),
     member("SubjectName", Base::DistinguishedName, |_, a| name(dotnet::subject(a.certificate(0)?)))
         .tag(Tag::Subject),
@@ -50,15 +48,17 @@ pub(super) const CERTIFICATE: &[Row] = &[
     }),
     member("NotBefore", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_before))),
     member("NotAfter", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_after))),
-    member("HasPrivateKey", Bool, |_, a| Ok(a.has_private_key(0)?.into())),
+    member("HasPrivateKey", Bool, |_, a| Ok(Value::Bool(a.has_private_key(0)?))),
     member("Version", Int, |e, a| {
         let version = parsed(e, a.certificate(0)?)?.version().0;
-        Ok((i32::try_from(version).unwrap_or(0) + 1).into())
+        Ok(Value::Int(i32::try_from(version).unwrap_or(0) + 1))
     }),
     same("SignatureAlgorithm", Base::Oid),
-    member("RawData|GetRawCertData()", Bytes, |_, a| Ok(raw(a.certificate(0)?))),
+    member("RawData|GetRawCertData()", Bytes, |_, a| Ok(Value::Bytes(a.certificate(0)?.der().into()))),
     member("GetRawCertDataString()", Text, |e, a| e.text(format!("{:X}", Hex(a.certificate(0)?.der())))),
-    method("Export", &[Constant("X509ContentType")], Bytes, |_, a| Ok(raw(a.certificate(0)?))),
+    method("Export", &[Constant("X509ContentType")], Bytes, |_, a| {
+        Ok(Value::Bytes(a.certificate(0)?.der().into()))
+    }),
     method("GetNameInfo", &[Constant("X509NameType"), Of(Bool)], Text, |_, a| {
         name_info(a.certificate(0)?, a.int(1)?, matches!(a.rest(2), [Value::Bool(true)]))
     })
@@ -132,7 +132,7 @@ fn verify<'r>(evaluation: &mut Evaluation<'_, 'r>, certificate: &'r Certificate)
     if let Some(part) = evaluation.traced().filter(|_| !is_trusted) {
         part.untrusted.push(certificate);
     }
-    Ok(is_trusted.into())
+    Ok(Value::Bool(is_trusted))
 }
 
 /// Checks that trusted roots and revocation are configured as `Verify` and `VerifyNoRevocation` need them.
@@ -158,10 +158,6 @@ fn can_verify(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
 
 fn moment<'r>(at: Timestamp) -> Value<'r> {
     Value::DateTime(time::from_timestamp(at))
-}
-
-fn raw(certificate: &Certificate) -> Value<'_> {
-    Value::Bytes(Cow::Borrowed(certificate.der()))
 }
 
 fn name(printed: Option<&str>) -> Evaluated<Value<'_>> {

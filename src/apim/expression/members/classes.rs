@@ -2,13 +2,11 @@
 
 use super::{
     Base::{self, Bool, Bytes, DateTime, Double, Int, Text, TimeSpan},
-    Case, Checked, Checker, Dependencies, Fault, Kind, MemberUse, Node,
+    Case, Checked, Checker, Fault, Kind, MemberUse, Node,
     Parameter::{self, Any, Comparison, Literal, Of},
     Row, Tag, Type, Typed, Value, constants, member, method,
 };
 use crate::apim::expression::{base64, node::Statement, time};
-
-const TIME: Dependencies = Dependencies { time: true, ..Dependencies::NONE };
 
 const DATE: Parameter = Literal(
     |text| time::parse(text).map(Value::DateTime),
@@ -20,16 +18,15 @@ const BASE64: Parameter =
 pub(super) const STRING: &[Row] = &[
     member("Empty", Text, |_, _| Ok(Value::borrowed("")))
         .hook(|_, member| Ok(Some((member.constant(Value::borrowed("")), Type::TEXT)))),
-    method("IsNullOrEmpty", &[Of(Text)], Bool, |_, a| Ok(a.text(0).map_or(true, str::is_empty).into())),
+    method("IsNullOrEmpty", &[Of(Text)], Bool, |_, a| Ok(Value::Bool(a.text(0).map_or(true, str::is_empty)))),
     method("IsNullOrWhiteSpace", &[Of(Text)], Bool, |_, a| {
-        Ok(a.text(0).map_or(true, |text| text.trim().is_empty()).into())
+        Ok(Value::Bool(a.text(0).map_or(true, |text| text.trim().is_empty())))
     }),
     method("Equals", &[Of(Text), Of(Text), Comparison(Case::Ordinal)], Bool, |_, a| {
-        Ok(match (a.text(0), a.text(1)) {
+        Ok(Value::Bool(match (a.text(0), a.text(1)) {
             (Ok(one), Ok(other)) => a.case(2).equal(one, other)?,
             (one, other) => one.is_err() && other.is_err(),
-        }
-        .into())
+        }))
     })
     .tag(Tag::Equals),
     method("Concat", &[Any, Any, Any], Text, |_, _| Err(Fault::InvalidCast)).variadic().hook(concat),
@@ -46,9 +43,9 @@ pub(super) const STRING: &[Row] = &[
 
 pub(super) const DATE_TIME: &[Row] = &[
     member("Now|UtcNow", DateTime, |e, _| Ok(Value::DateTime(time::from_timestamp(e.inputs.now))))
-        .reads(TIME),
+        .reads(|inputs| inputs.time = true),
     member("Today", DateTime, |e, _| Ok(Value::DateTime(time::midnight(time::from_timestamp(e.inputs.now)))))
-        .reads(TIME),
+        .reads(|inputs| inputs.time = true),
     method("Parse", &[DATE], DateTime, |_, mut a| Ok(a.take(0))).hook(first),
 ];
 
@@ -104,11 +101,8 @@ fn int<'r>(text: &str) -> Result<Value<'r>, Fault> {
 }
 
 fn bool<'r>(text: &str) -> Result<Value<'r>, Fault> {
-    match text.trim() {
-        text if text.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
-        text if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
-        _ => Err(Fault::Format("String was not recognized as a valid Boolean.")),
-    }
+    let value = text.trim().to_ascii_lowercase().parse();
+    value.map(Value::Bool).map_err(|_| Fault::Format("String was not recognized as a valid Boolean."))
 }
 
 fn concat(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {

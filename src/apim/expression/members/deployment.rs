@@ -14,7 +14,7 @@ use crate::{
     certificate::Thumbprint,
 };
 
-const LOOK_UP: Dependencies = Dependencies { deployment: true, ..Dependencies::NONE };
+const LOOK_UP: fn(&mut Dependencies) = |inputs| inputs.deployment = true;
 
 pub(super) const DEPLOYMENT: &[Row] = &[same("Certificates", Base::ENTRIES)];
 
@@ -37,7 +37,7 @@ pub(super) const ENTRY_VALUES: &[Row] = &[FIRST_OR_DEFAULT];
 
 /// Members of entries, keys and values.
 pub(super) const ENTRIES_OR_PARTS: &[Row] = &[
-    member("Any()", Bool, |e, _| Ok((!e.deployed().is_empty()).into())),
+    member("Any()", Bool, |e, _| Ok(Value::Bool(!e.deployed().is_empty()))),
     member("Count()", Int, |e, _| Ok(e.inputs.deployed().len().into())),
     ANY.reads(LOOK_UP),
     ALL.reads(LOOK_UP),
@@ -57,7 +57,7 @@ pub(super) const PAIR: &[Row] = &[
 /// A null key is an exception in .NET, not a missing key.
 const CONTAINS_KEY: Row = method("ContainsKey", &[Of(Text)], Bool, |e, a| {
     let (deployed, key) = (e.deployed(), thumbprint(a.text(0)?));
-    Ok(key.is_some_and(|key| deployed.contains(key)).into())
+    Ok(Value::Bool(key.is_some_and(|key| deployed.contains(key))))
 })
 .reads(LOOK_UP)
 .tag(Tag::LookUp);
@@ -68,9 +68,11 @@ const fn condition(names: &'static str, result: Base, function: Function) -> Row
     method(names, &[Condition], result, function).hook(select)
 }
 
-pub(super) const ANY: Row = condition("Any", Bool, |_, a| Ok((!a.rest(0).is_empty()).into())).tag(Tag::Any);
+pub(super) const ANY: Row =
+    condition("Any", Bool, |_, a| Ok(Value::Bool(!a.rest(0).is_empty()))).tag(Tag::Any);
 
-pub(super) const ALL: Row = condition("All", Bool, |_, a| Ok(a.rest(0).is_empty().into())).tag(Tag::All);
+pub(super) const ALL: Row =
+    condition("All", Bool, |_, a| Ok(Value::Bool(a.rest(0).is_empty()))).tag(Tag::All);
 
 const FIRST_OR_DEFAULT: Row =
     condition("FirstOrDefault", Base::Object, |_, mut a| Ok(a.take(0))).reads(LOOK_UP);

@@ -11,7 +11,6 @@ mod certificate;
 mod classes;
 mod context;
 mod deployment;
-mod request;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -54,8 +53,8 @@ pub(crate) struct Row {
     /// True if the last parameter takes any number of arguments.
     pub(super) is_variadic: bool,
     pub(super) result: Base,
-    /// Inputs that the member reads.
-    pub(super) reads: Dependencies,
+    /// Marks the inputs that the member reads.
+    pub(super) reads: fn(&mut Dependencies),
     pub(super) tag: Tag,
     pub(super) hook: Option<Hook>,
     pub(super) function: Function,
@@ -211,8 +210,7 @@ impl Row {
         matches!(self.parameters, [Parameter::Condition])
     }
 
-    /// Declares the inputs that the member reads.
-    const fn reads(self, reads: Dependencies) -> Self {
+    const fn reads(self, reads: fn(&mut Dependencies)) -> Self {
         Self { reads, ..self }
     }
 
@@ -241,16 +239,7 @@ const fn method(
     result: Base,
     function: Function,
 ) -> Row {
-    Row {
-        names,
-        parameters,
-        is_variadic: false,
-        result,
-        reads: Dependencies::NONE,
-        tag: Tag::None,
-        hook: None,
-        function,
-    }
+    Row { names, parameters, is_variadic: false, result, reads: |_| (), tag: Tag::None, hook: None, function }
 }
 
 /// A member without parameters: a property, or with `()` a method.
