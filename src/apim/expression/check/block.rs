@@ -95,11 +95,15 @@ impl Checker {
         if self.names.iter().any(|binding| binding.name == name) || name == "context" {
             return self.fail(span.start, format!("{name} is already declared"));
         }
+        let named = ty.map(|ty| Type::from_name(ty).ok_or(ty));
+        // The declared type is known although the value is invalid.
+        if let (Err(_), Some(Ok(named))) = (&checked, named) {
+            self.bind(name, Some(named));
+        }
         let (node, found) = checked?;
-        let (node, declared) = match ty.map(|ty| Type::from_name(ty).ok_or(ty)) {
+        let (node, declared) = match named {
             None if found.base == Base::Null => {
-                let message = "the type of null is unknown; write the type instead of var";
-                return self.fail(span.start, message);
+                return self.fail(span.start, "the type of null is unknown; write the type instead of var");
             }
             None => (node, found),
             Some(Ok(named)) => (self.fit((node, found), named)?, named),

@@ -55,9 +55,8 @@ pub(super) const URL: &[Row] = &[
     // Certificates require TLS. The caller's scheme (`GET http://host/`, `:scheme`) is ignored.
     member("Scheme", Text, |_, _| Ok(Value::borrowed("https"))),
     member("Port", Int, |e, _| Ok(Value::Int(e.port()))),
-    member("QueryString", Text, |e, _| match e.inputs.facts.uri.query() {
-        Some(query) => e.text(format!("?{query}")),
-        None => Ok(Value::borrowed("")),
+    member("QueryString", Text, |e, _| {
+        e.text(e.inputs.facts.uri.query().map(|query| format!("?{query}")).unwrap_or_default())
     }),
     same("Query", Path("context.Request.Url.Query")),
     member("ToString()", Text, |e, _| e.text(e.url())),

@@ -29,7 +29,6 @@ pub(super) static MEMBERS: &[(Base, &str, &str)] = &[
     (Base::ENTRY_KEYS, "*", "; use Any, All, First or FirstOrDefault with a condition, Contains or Count()"),
     (Base::ENTRY_VALUES, "*", "; use Any, All, First or FirstOrDefault with a condition, or Count()"),
     (Base::Certificate, "FriendlyName", ": it belongs to a certificate store, not to the certificate"),
-    (Base::Certificate, "Extensions|PublicKey|PrivateKey|Archived|Handle", ""),
     (Base::Certificate, "ToString", "; use a property"),
     (
         Base::Certificate,
