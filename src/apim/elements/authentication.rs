@@ -3,7 +3,7 @@
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::apim::{
     decision::ChosenIdentity,
-    expression::{Constant, Kind},
+    expression::{Kind, Value},
     program::{Action, Selection, SelectionAttribute, Template},
 };
 
@@ -68,7 +68,7 @@ impl Compiler<'_> {
         of_body.replace_errors("body is not supported; write @(Convert.FromBase64String(\"...\"))");
         self.findings.append(of_body);
         let compiled = compiled?;
-        let Kind::Constant(Constant::Bytes(pfx)) = &compiled.root.kind else {
+        let Kind::Constant(Value::Bytes(pfx)) = &compiled.root.kind else {
             let message = "body must be a constant, which is checked at load; write \
                            @(Convert.FromBase64String(\"...\")), or use certificate-id";
             return self.error(body.position, message);

@@ -19,11 +19,14 @@ pub(crate) use self::{
     check::{Dependencies, Scope},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Trace, TracedPart, Variable},
     members::{is_trusted, trust_failure},
-    node::{Constant, Kind, Node},
+    node::{Kind, Node},
     ty::{Base, Type},
     value::{Fault, Value},
 };
-use super::{error::Findings, reader::Text};
+use super::{
+    error::{Findings, Position},
+    reader::Text,
+};
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -34,14 +37,13 @@ pub(crate) struct Expression {
     /// Source text, for explanations.
     pub(crate) source: Arc<str>,
     /// Variables that are read without a default, with their positions.
-    pub(crate) variables: Vec<(Arc<str>, super::error::Position)>,
-    looks_up_caller: bool,
+    pub(crate) variables: Vec<(Arc<str>, Position)>,
 }
 
 impl Expression {
     /// Returns true if the caller's certificate is looked up in `context.Deployment.Certificates`.
     pub(crate) fn looks_up_caller(&self) -> bool {
-        self.looks_up_caller
+        self.dependencies.certificate && self.dependencies.deployment
     }
 }
 
@@ -68,34 +70,22 @@ pub(crate) fn compile(
     for error in skipped {
         findings.error(text.position(error.offset), error.message);
     }
-    let mut checker = check::Checker::new(scope);
+    let mut checker = check::Checker::new(text.clone(), scope);
     let root = match &syntax {
-        SyntaxTree::Expression(expression) => checker.root(expression, wanted),
+        SyntaxTree::Expression(expression) => checker.expect(expression, wanted),
         SyntaxTree::Block(statements, span) => checker.block(statements, wanted, span),
     };
-    for error in &checker.errors {
-        let position = text.position(error.offset);
-        match error.about {
-            Some((kind, remedy)) => findings.error_about(kind, position, &error.message, remedy),
-            None => findings.error(position, error.message.as_str()),
-        }
-    }
+    findings.append(checker.findings);
     // A failed check has reported an error. If it has not, the document must still not load.
     if root.is_err() && !findings.has_errors() {
         findings.error(text.start(), "the expression is not supported");
     }
-    for warning in &checker.warnings {
-        findings.warn(text.position(warning.offset), warning.message.as_str());
-    }
-    let variables =
-        checker.variables.iter().map(|(name, offset)| (name.clone(), text.position(*offset))).collect();
     Some(Expression {
         root: root.ok()?,
         syntax,
         dependencies: checker.dependencies,
         source: text.value.as_str().into(),
-        variables,
-        looks_up_caller: checker.dependencies.certificate && checker.dependencies.deployment,
+        variables: checker.variables,
     })
 }
 

@@ -1,32 +1,24 @@
 //! Compiled expressions: a tree with resolved members and checked types.
 
-use http::HeaderName;
-
 use super::{
-    ast::Comparison,
+    ast::{Comparison, Span},
     members::Row,
     text::Case,
     ty::{Base, Type},
+    value::Value,
 };
 
-/// A byte range of the expression's source text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct SourceRange {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
-
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    pub(crate) range: SourceRange,
+    pub(crate) range: Span,
 }
 
 impl Node {
     /// The value of a string constant; None for other expressions.
     pub(super) fn literal(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Constant(Constant::Text(text)) => Some(text),
+            Kind::Constant(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -34,62 +26,40 @@ impl Node {
     /// The `StringComparison` in an argument.
     pub(super) fn case(&self) -> Case {
         match self.kind {
-            Kind::Constant(Constant::Int(code)) => Case::from_code(code),
+            Kind::Constant(Value::Int(code)) => Case::from_code(code),
             _ => Case::Ordinal,
         }
     }
 
-    /// Calls `visitor` for this node and its descendants, in source order.
-    pub(crate) fn visit<'n>(&'n self, visitor: &mut dyn FnMut(&'n Self)) {
-        visitor(self);
-        let children: Vec<&Self> = match &self.kind {
-            Kind::Constant(_) | Kind::Local(_) => Vec::new(),
-            Kind::Not(one) | Kind::Cast(_, one) => vec![one],
-            Kind::Equal { one, other, .. }
-            | Kind::Order(_, one, other)
-            | Kind::Coalesce(one, other)
-            | Kind::IfNotNull { target: one, rest: other, .. } => vec![one, other],
-            Kind::Ternary(one, two, three) => vec![one, two, three],
+    /// True if the expression reads a local.
+    pub(super) fn reads_local(&self, slot: usize) -> bool {
+        let reads = |node: &Self| node.reads_local(slot);
+        match &self.kind {
+            Kind::Constant(_) => false,
+            Kind::Local(local) => *local == slot,
+            Kind::Not(one) | Kind::Cast(_, one) => reads(one),
+            Kind::Compare(_, one, other) | Kind::Coalesce(one, other) | Kind::IfNotNull(_, one, other) => {
+                reads(one) || reads(other)
+            }
+            Kind::Ternary(one, two, three) => reads(one) || reads(two) || reads(three),
             Kind::Call(_, many)
             | Kind::And(many)
             | Kind::Or(many)
             | Kind::Concat(many)
-            | Kind::Array(many) => many.iter().collect(),
+            | Kind::Array(many) => many.iter().any(reads),
             Kind::Select(select) => {
-                [&select.list].into_iter().chain(&select.key).chain([&select.condition]).collect()
+                reads(&select.list) || select.key.as_ref().is_some_and(reads) || reads(&select.condition)
             }
-            Kind::Block(statements) => statements.iter().flat_map(Statement::nodes).collect(),
-        };
-        children.into_iter().for_each(|child| child.visit(visitor));
+            Kind::Block(statements) => statements.iter().any(|statement| statement.reads_local(slot)),
+        }
     }
-
-    /// True if the expression reads a local.
-    pub(super) fn reads_local(&self, slot: usize) -> bool {
-        let mut found = false;
-        self.visit(&mut |node| found |= matches!(node.kind, Kind::Local(local) if local == slot));
-        found
-    }
-}
-
-#[derive(Debug)]
-pub(crate) enum Constant {
-    Null,
-    Bool(bool),
-    Int(i32),
-    Double(f64),
-    Char(char),
-    Text(Box<str>),
-    DateTime(i64),
-    TimeSpan(i64),
-    Bytes(Box<[u8]>),
-    Header(HeaderName),
 }
 
 type Child = Box<Node>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    Constant(Constant),
+    Constant(Value<'static>),
     Local(usize),
     /// A member: its receiver, if that has a value, and its arguments.
     Call(&'static Row, Box<[Node]>),
@@ -97,20 +67,11 @@ pub(crate) enum Kind {
     Not(Child),
     And(Box<[Node]>),
     Or(Box<[Node]>),
-    Equal {
-        one: Child,
-        other: Child,
-        is_negated: bool,
-    },
-    Order(Comparison, Child, Child),
+    Compare(Comparison, Child, Child),
     Ternary(Child, Child, Child),
     Coalesce(Child, Child),
     /// `target?.rest`: null if the target is null, otherwise the rest with the target in a local.
-    IfNotNull {
-        target: Child,
-        slot: usize,
-        rest: Child,
-    },
+    IfNotNull(usize, Child, Child),
     Concat(Box<[Node]>),
     Array(Box<[Node]>),
     Cast(Type, Child),
@@ -118,7 +79,7 @@ pub(crate) enum Kind {
 }
 
 /// A method with a condition on the items of a list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Select {
     /// Evaluates the item that decides, if there is one.
     pub(super) row: &'static Row,
@@ -133,7 +94,7 @@ pub(crate) struct Select {
     pub(super) condition: Node,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Statement {
     Set(usize, Node),
     If(Node, Box<[Self]>, Box<[Self]>),
@@ -141,12 +102,12 @@ pub(crate) enum Statement {
 }
 
 impl Statement {
-    fn nodes(&self) -> Vec<&Node> {
+    fn reads_local(&self, slot: usize) -> bool {
         match self {
-            Self::Set(_, value) | Self::Return(value) => vec![value],
+            Self::Set(_, value) | Self::Return(value) => value.reads_local(slot),
             Self::If(condition, then, otherwise) => {
-                let branches = then.iter().chain(&**otherwise).flat_map(Self::nodes);
-                [condition].into_iter().chain(branches).collect()
+                let mut branches = then.iter().chain(otherwise);
+                condition.reads_local(slot) || branches.any(|statement| statement.reads_local(slot))
             }
         }
     }

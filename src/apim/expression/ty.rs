@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ast::TypeName, node::Constant};
+use super::{ast::TypeName, value::Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
@@ -67,15 +67,15 @@ impl Base {
     }
 
     /// The default value: null, but for value types.
-    pub(super) fn default(self) -> Constant {
+    pub(super) fn default(self) -> Value<'static> {
         match self {
-            Self::Bool => Constant::Bool(false),
-            Self::Int => Constant::Int(0),
-            Self::Double => Constant::Double(0.0),
-            Self::Char => Constant::Char('\0'),
-            Self::DateTime => Constant::DateTime(0),
-            Self::TimeSpan => Constant::TimeSpan(0),
-            _ => Constant::Null,
+            Self::Bool => Value::Bool(false),
+            Self::Int => Value::Int(0),
+            Self::Double => Value::Double(0.0),
+            Self::Char => Value::Char('\0'),
+            Self::DateTime => Value::DateTime(0),
+            Self::TimeSpan => Value::TimeSpan(0),
+            _ => Value::Null,
         }
     }
 }
@@ -87,7 +87,7 @@ impl Type {
 
     /// True for value types, which are null only as `T?`.
     pub(super) fn is_value(self) -> bool {
-        !matches!(self.base.default(), Constant::Null)
+        !matches!(self.base.default(), Value::Null)
     }
 
     pub(crate) fn can_be_null(self) -> bool {
@@ -96,18 +96,8 @@ impl Type {
 
     /// True if values of the type exist at run time.
     pub(super) fn has_values(self) -> bool {
-        self.is_value()
-            || matches!(
-                self.base,
-                Base::Null
-                    | Base::Text
-                    | Base::Certificate
-                    | Base::DistinguishedName
-                    | Base::Pair
-                    | Base::Texts
-                    | Base::Bytes
-                    | Base::Object
-            )
+        use Base::{Chars, Constant, Lambda, Oid, Path};
+        !matches!(self.base, Chars | Lambda(_) | Oid | Path(_) | Constant(_))
     }
 
     /// The nullable form of the type, as `?.` yields it.
@@ -146,45 +136,38 @@ impl Type {
         if let ("Nullable", [inner]) = (name.name.as_str(), name.arguments.as_slice()) {
             return Some(Self::from_name(inner)?.or_null());
         }
-        let base = match name.name.as_str() {
-            "bool" | "Boolean" => Base::Bool,
-            "int" | "Int32" => Base::Int,
-            "double" | "Double" => Base::Double,
-            "char" | "Char" => Base::Char,
-            "string" | "String" if name.is_array => return Some(Base::Texts.into()),
-            "string" | "String" => Base::Text,
-            "byte" | "Byte" if name.is_array => return Some(Base::Bytes.into()),
-            "DateTime" => Base::DateTime,
-            "TimeSpan" => Base::TimeSpan,
-            "X509Certificate2" => Base::Certificate,
-            "object" | "Object" => Base::Object,
-            _ => return None,
-        };
-        (name.arguments.is_empty() && !name.is_array).then(|| base.into())
+        let full = format!("{}{}", name.name, if name.is_array { "[]" } else { "" });
+        let known = NAMES.iter().find(|(_, short, long)| full == *short || full == *long)?;
+        name.arguments.is_empty().then(|| known.0.into())
     }
 }
+
+/// Types that expressions can name: C#'s name, and .NET's.
+const NAMES: &[(Base, &str, &str)] = &[
+    (Base::Bool, "bool", "Boolean"),
+    (Base::Int, "int", "Int32"),
+    (Base::Double, "double", "Double"),
+    (Base::Char, "char", "Char"),
+    (Base::Text, "string", "String"),
+    (Base::Texts, "string[]", "String[]"),
+    (Base::Bytes, "byte[]", "Byte[]"),
+    (Base::DateTime, "DateTime", "DateTime"),
+    (Base::TimeSpan, "TimeSpan", "TimeSpan"),
+    (Base::Certificate, "X509Certificate2", "X509Certificate2"),
+    (Base::Object, "object", "Object"),
+];
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.base {
             Base::Null => "null",
-            Base::Bool => "bool",
-            Base::Int => "int",
-            Base::Double => "double",
-            Base::Char => "char",
-            Base::Text => "string",
-            Base::DateTime => "DateTime",
-            Base::TimeSpan => "TimeSpan",
-            Base::Certificate => "X509Certificate2",
             Base::DistinguishedName => "X500DistinguishedName",
             Base::Pair => "KeyValuePair<string, X509Certificate2>",
-            Base::Texts => "string[]",
             Base::Chars => "char[]",
             Base::Lambda(_) => "a lambda",
-            Base::Bytes => "byte[]",
-            Base::Object => "object",
             Base::Oid => "Oid",
             Base::Path(name) | Base::Constant(name) => name,
+            base => NAMES.iter().find(|(known, ..)| *known == base).map_or("", |(_, name, _)| name),
         })?;
         if self.nullable && self.is_value() { f.write_str("?") } else { Ok(()) }
     }

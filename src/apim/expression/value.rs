@@ -1,11 +1,10 @@
 //! Run-time values. Most borrow from the request, the certificate or the document.
 
-use std::{borrow::Cow, rc::Rc};
-
-use http::HeaderName;
+use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use super::{
-    node::Constant,
+    eval::Evaluated,
+    text::Case,
     ty::{Base, Type},
 };
 use crate::{apim::deployment::DeployedCertificate, certificate::Certificate};
@@ -23,31 +22,11 @@ pub(crate) enum Value<'r> {
     DateTime(i64),
     /// Ticks of 100 ns.
     TimeSpan(i64),
-    Certificate(CertificateValue<'r>),
+    /// An `X509Certificate2`, and true if the deployment has its private key.
+    Certificate(&'r Certificate, bool),
     Pair(&'r DeployedCertificate),
-    Texts(Rc<[Cow<'r, str>]>),
+    Texts(Arc<[Cow<'r, str>]>),
     Bytes(Cow<'r, [u8]>),
-    /// The literal name of a header, as an argument.
-    Header(&'r HeaderName),
-}
-
-/// An `X509Certificate2`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CertificateValue<'r> {
-    pub(crate) certificate: &'r Certificate,
-    pub(crate) has_private_key: bool,
-}
-
-impl From<bool> for Value<'_> {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-
-impl From<i32> for Value<'_> {
-    fn from(value: i32) -> Self {
-        Self::Int(value)
-    }
 }
 
 impl From<usize> for Value<'_> {
@@ -58,25 +37,7 @@ impl From<usize> for Value<'_> {
 
 impl<'r> From<&'r DeployedCertificate> for Value<'r> {
     fn from(entry: &'r DeployedCertificate) -> Self {
-        let (certificate, has_private_key) = (entry.certificate(), entry.has_private_key());
-        Self::Certificate(CertificateValue { certificate, has_private_key })
-    }
-}
-
-impl<'r> From<&'r Constant> for Value<'r> {
-    fn from(constant: &'r Constant) -> Self {
-        match constant {
-            Constant::Null => Self::Null,
-            Constant::Bool(value) => Self::Bool(*value),
-            Constant::Int(value) => Self::Int(*value),
-            Constant::Double(value) => Self::Double(*value),
-            Constant::Char(value) => Self::Char(*value),
-            Constant::Text(text) => Self::borrowed(text),
-            Constant::DateTime(ticks) => Self::DateTime(*ticks),
-            Constant::TimeSpan(ticks) => Self::TimeSpan(*ticks),
-            Constant::Bytes(bytes) => Self::Bytes(Cow::Borrowed(bytes)),
-            Constant::Header(name) => Self::Header(name),
-        }
+        Self::Certificate(entry.certificate(), entry.has_private_key())
     }
 }
 
@@ -85,26 +46,27 @@ impl<'r> Value<'r> {
         Self::Text(Cow::Borrowed(text))
     }
 
+    /// The value of a constant, which borrows from it.
+    pub(super) fn constant(constant: &'r Value<'static>) -> Self {
+        match constant {
+            Value::Text(text) => Self::borrowed(text),
+            Value::Bytes(bytes) => Self::Bytes(Cow::Borrowed(bytes)),
+            value => value.clone(),
+        }
+    }
+
     /// C#'s `==` for values of comparable types.
     pub(super) fn equals(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
             (Self::Bool(one), Self::Bool(two)) => one == two,
-            (Self::Int(one), Self::Int(two)) => one == two,
-            (Self::Char(one), Self::Char(two)) => one == two,
             (Self::Text(one), Self::Text(two)) => one == two,
-            (Self::DateTime(one), Self::DateTime(two)) | (Self::TimeSpan(one), Self::TimeSpan(two)) => {
-                one == two
-            }
-            _ => match (self.number(), other.number()) {
-                (Some(one), Some(two)) => one == two,
-                _ => false,
-            },
+            _ => self.order(other) == Some(Ordering::Equal),
         }
     }
 
     /// Order for C#'s `<`, `<=`, `>` and `>=`. None if either is null or not a number: all four are then false.
-    pub(super) fn order(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    pub(super) fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::DateTime(one), Self::DateTime(two)) | (Self::TimeSpan(one), Self::TimeSpan(two)) => {
                 Some(one.cmp(two))
@@ -115,7 +77,7 @@ impl<'r> Value<'r> {
     }
 
     /// `ToString()`; null is the empty string, as in a concatenation.
-    pub(super) fn print(&self) -> Result<Cow<'_, str>, Fault> {
+    pub(super) fn print(&self) -> Evaluated<Cow<'_, str>> {
         Ok(match self {
             Self::Null => "".into(),
             Self::Text(text) => Cow::Borrowed(text),
@@ -127,7 +89,7 @@ impl<'r> Value<'r> {
     }
 
     /// `(type)value` of an object.
-    pub(super) fn cast(self, ty: Type) -> Result<Self, Fault> {
+    pub(super) fn cast(self, ty: Type) -> Evaluated<Self> {
         let fits = match (&self, ty.base) {
             (Self::Null, _) => return if ty.can_be_null() { Ok(self) } else { Err(Fault::NullReference) },
             (_, Base::Object) => true,
@@ -138,7 +100,7 @@ impl<'r> Value<'r> {
             | (Self::Char(_), Base::Char)
             | (Self::DateTime(_), Base::DateTime)
             | (Self::TimeSpan(_), Base::TimeSpan)
-            | (Self::Certificate(_), Base::Certificate)
+            | (Self::Certificate(..), Base::Certificate)
             | (Self::Texts(_), Base::Texts)
             | (Self::Bytes(_), Base::Bytes) => true,
             _ => false,
@@ -195,5 +157,54 @@ impl Fault {
             Self::TooExpensive => "The expression exceeds the limit on steps or memory.",
             Self::NotFound(message) | Self::CannotTell(message) | Self::Format(message) => message,
         }
+    }
+}
+
+/// The receiver of a member, if it has a value, and the arguments.
+pub(crate) struct Arguments<'a, 'r>(pub(super) &'a mut [Value<'r>]);
+
+/// Accessors by index. Null fails as in .NET.
+macro_rules! accessors {
+    ($($name:ident: $result:ty = $($pattern:pat_param)|+ => $value:expr;)*) => {
+        $(
+            pub(crate) fn $name(&self, index: usize) -> Evaluated<$result> {
+                match self.0.get(index) {
+                    $(Some($pattern))|+ => Ok($value),
+                    _ => Err(Fault::NullReference),
+                }
+            }
+        )*
+    };
+}
+
+impl<'r> Arguments<'_, 'r> {
+    accessors! {
+        text: &str = Value::Text(text) => text;
+        texts: &Arc<[Cow<'r, str>]> = Value::Texts(texts) => texts;
+        bytes: &[u8] = Value::Bytes(bytes) => bytes;
+        char: char = Value::Char(value) => *value;
+        int: i32 = Value::Int(value) => *value;
+        pair: &'r DeployedCertificate = Value::Pair(entry) => entry;
+        certificate: &'r Certificate = Value::Certificate(certificate, _) => certificate;
+        has_private_key: bool = Value::Certificate(_, has_private_key) => *has_private_key;
+        ticks: i64 = Value::DateTime(ticks) | Value::TimeSpan(ticks) => *ticks;
+    }
+
+    pub(crate) fn number(&self, index: usize) -> Evaluated<f64> {
+        self.0.get(index).and_then(Value::number).ok_or(Fault::NullReference)
+    }
+
+    pub(crate) fn case(&self, index: usize) -> Case {
+        self.int(index).map_or(Case::Ordinal, Case::from_code)
+    }
+
+    /// The arguments from an index on.
+    pub(crate) fn rest(&self, index: usize) -> &[Value<'r>] {
+        self.0.get(index..).unwrap_or_default()
+    }
+
+    /// Moves an argument out.
+    pub(crate) fn take(&mut self, index: usize) -> Value<'r> {
+        self.0.get_mut(index).map_or(Value::Null, |value| std::mem::replace(value, Value::Null))
     }
 }

@@ -52,7 +52,7 @@ impl Lines {
 }
 
 /// A decoded value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Text {
     pub(crate) value: String,
     /// Positions of some bytes of the value, in order. Each character between two marks is one column wide.

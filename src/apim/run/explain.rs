@@ -189,8 +189,8 @@ fn printed(value: &Value<'_>) -> Option<String> {
         Value::DateTime(ticks) => crate::apim::expression::format_date_time(*ticks),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Texts(texts) => one_line(&format!("{texts:?}")),
-        Value::Certificate(certificate) => {
-            let thumbprint = dotnet::thumbprint(certificate.certificate);
+        Value::Certificate(certificate, _) => {
+            let thumbprint = dotnet::thumbprint(certificate);
             format!("a certificate with the thumbprint {thumbprint}")
         }
         _ => return None,

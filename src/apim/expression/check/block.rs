@@ -1,9 +1,6 @@
 //! Statements of blocks.
 
-use super::{
-    Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName,
-    converted, range,
-};
+use super::{Base, Checked, Checker, ErrorReported, Expr, Kind, Node, Span, Statement, Stmt, Type, TypeName};
 
 impl Checker {
     pub(crate) fn block(&mut self, statements: &[Stmt], wanted: Type, span: &Span) -> Checked<Node> {
@@ -11,7 +8,7 @@ impl Checker {
         if !returns {
             return self.fail(span.start, "not all paths of the block return a value");
         }
-        Ok(Node { kind: Kind::Block(compiled), range: range(span) })
+        Ok(Node { kind: Kind::Block(compiled), range: span.clone() })
     }
 
     /// Checks statements. Returns them, and true if all paths return.
@@ -64,10 +61,9 @@ impl Checker {
                     return self.fail(span.start, format!("{name} is not declared; write var {name} = ..."));
                 };
                 let Some(ty) = ty else {
-                    let _ = self.expression(value);
-                    return Err(ErrorReported);
+                    return Err(self.expression(value).err().unwrap_or(ErrorReported));
                 };
-                self.untrack_local(slot);
+                self.values.remove(&slot);
                 Statement::Set(slot, self.expect(value, ty)?)
             }
             Stmt::If { condition, then, otherwise } => {
@@ -100,31 +96,21 @@ impl Checker {
             return self.fail(span.start, format!("{name} is already declared"));
         }
         let named = ty.map(|ty| Type::from_name(ty).ok_or(ty));
-        let (node, found) = match (checked, named) {
-            (Ok(checked), _) => checked,
-            (Err(failed), named) => {
-                // The declared type is known although the value is invalid.
-                if let Some(Ok(named)) = named {
-                    self.bind(name, Some(named));
-                }
-                return Err(failed);
-            }
-        };
-        let declared = match named {
+        // The declared type is known although the value is invalid.
+        if let (Err(_), Some(Ok(named))) = (&checked, named) {
+            self.bind(name, Some(named));
+        }
+        let (node, found) = checked?;
+        let (node, declared) = match named {
             None if found.base == Base::Null => {
-                let message = "the type of null is unknown; write the type instead of var";
-                return self.fail(span.start, message);
+                return self.fail(span.start, "the type of null is unknown; write the type instead of var");
             }
-            None => found,
-            Some(Ok(named)) if found.fits(named) => named,
-            Some(Ok(named)) => {
-                return self.fail(value.span.start, format!("expected {named}, found {found}"));
-            }
+            None => (node, found),
+            Some(Ok(named)) => (self.fit((node, found), named)?, named),
             Some(Err(ty)) => return self.fail(ty.span.start, format!("type {} is not supported", ty.name)),
         };
-        let node = converted(node, found, declared);
         let slot = self.bind(name, Some(declared));
-        self.track_local(slot, &node);
+        self.values.insert(slot, node.clone());
         Ok(Statement::Set(slot, node))
     }
 }

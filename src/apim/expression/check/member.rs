@@ -1,8 +1,8 @@
 //! Uses of members: properties, methods, indexes and operators, resolved by the table of members.
 
 use super::{
-    Base, Checked, Checker, Constant, Expr, ExprKind, Kind, Node, SourceRange, Span, Type, TypeName, Typed,
-    constant, range,
+    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Span, Type, TypeName, Typed, Value, all,
+    constant,
 };
 use crate::apim::expression::{
     members::{self, Parameter, Row},
@@ -18,7 +18,7 @@ pub(crate) struct MemberUse<'c> {
     pub(crate) name: &'c str,
     /// Offset of the name.
     pub(crate) at: usize,
-    pub(crate) range: SourceRange,
+    pub(crate) range: Span,
     pub(crate) generic: Option<&'c TypeName>,
     /// The receiver, if it has a value, and the arguments.
     pub(crate) nodes: Vec<Node>,
@@ -27,16 +27,21 @@ pub(crate) struct MemberUse<'c> {
 
 impl MemberUse<'_> {
     pub(crate) fn node(&self, kind: Kind) -> Node {
-        Node { kind, range: self.range }
+        Node { kind, range: self.range.clone() }
     }
 
-    pub(crate) fn constant(&self, constant: Constant) -> Node {
+    pub(crate) fn constant(&self, constant: Value<'static>) -> Node {
         self.node(Kind::Constant(constant))
+    }
+
+    /// The literal that is the first argument.
+    pub(crate) fn name(&self) -> &str {
+        self.nodes.first().and_then(Node::literal).unwrap_or_default()
     }
 
     /// Moves the last node out; null if there is none.
     pub(crate) fn pop(&mut self) -> Node {
-        self.nodes.pop().unwrap_or_else(|| self.constant(Constant::Null))
+        self.nodes.pop().unwrap_or_else(|| self.constant(Value::Null))
     }
 
     /// Moves the nodes from an index on out.
@@ -55,9 +60,9 @@ impl Checker {
     pub(super) fn property(&mut self, target: &Expr, name: &str, at: &Span, span: &Span) -> Checked {
         let (node, ty) = self.expression(target)?;
         if ty.nullable && name == "HasValue" {
-            let null = constant(Constant::Null, span);
-            let kind = Kind::Equal { one: Box::new(node), other: Box::new(null), is_negated: true };
-            return Ok((Node { kind, range: range(span) }, Type::BOOL));
+            let null = constant(Value::Null, span);
+            let kind = Kind::Compare(Comparison::NotEqual, Box::new(node), Box::new(null));
+            return Ok((Node { kind, range: span.clone() }, Type::BOOL));
         }
         if let (Base::Path("System"), Some(class)) = (ty.base, members::path(name)) {
             return Ok((node, class.into()));
@@ -77,11 +82,8 @@ impl Checker {
             return self.fail(callee.span.start, "only methods can be called");
         };
         let target = self.expression(target);
-        let list = target
-            .as_ref()
-            .ok()
-            .map(|(_, ty)| ty.base)
-            .filter(|base| members::rows(*base, name, true).any(|(row, _)| row.takes_condition()));
+        let list = target.as_ref().ok().map(|(_, ty)| ty.base);
+        let list = list.filter(|base| members::rows(*base, name, true).any(Row::takes_condition));
         let arguments = self.arguments(arguments, list);
         let target = target?;
         if generic.is_some() && target.1.base != Base::VARIABLES {
@@ -105,7 +107,7 @@ impl Checker {
         let (one, other) = (left.1, right.as_ref().map(|(_, ty)| *ty));
         let is_nullable = one.nullable || other.is_some_and(|ty| ty.nullable);
         let arguments: Vec<_> = right.into_iter().collect();
-        let is_known = members::rows(one.base, name, true).any(|(row, _)| row.accepts(&arguments));
+        let is_known = members::rows(one.base, name, true).any(|row| row.accepts(&arguments));
         if is_known && !is_nullable {
             return self.member(left, name, span.start, Some(Ok(arguments)), None, span);
         }
@@ -116,17 +118,13 @@ impl Checker {
 
     /// Checks arguments. A lambda is a condition on the items of `list`.
     pub(super) fn arguments(&mut self, arguments: &[Expr], list: Option<Base>) -> Checked<Vec<Typed>> {
-        let checked: Vec<_> = arguments
-            .iter()
-            .map(|argument| {
-                let ExprKind::Lambda(parameter, body) = &argument.kind else {
-                    return self.expression(argument);
-                };
-                let (slot, body) = self.lambda(parameter, body, list)?;
-                Ok((Node { range: range(&argument.span), ..body }, Base::Lambda(slot).into()))
-            })
-            .collect();
-        checked.into_iter().collect()
+        all(arguments.iter().map(|argument| {
+            let ExprKind::Lambda(parameter, body) = &argument.kind else {
+                return self.expression(argument);
+            };
+            let (slot, body) = self.lambda(parameter, body, list)?;
+            Ok((Node { range: argument.span.clone(), ..body }, Base::Lambda(slot).into()))
+        }))
     }
 
     /// Resolves a property, or with arguments a method.
@@ -149,17 +147,17 @@ impl Checker {
         };
         let named: Vec<_> = members::rows(ty.base, name, arguments.is_some()).collect();
         if named.is_empty() {
-            let remedy = members::remedy(ty.base, name);
+            let remedy = members::remedy(ty.base, name).unwrap_or_default();
             return self.fail(at, format!("{described} is not supported{remedy}"));
         }
         let arguments = arguments.unwrap_or(Ok(Vec::new()))?;
         let fits = |row: &Row| (row.arity().0..=row.arity().1).contains(&arguments.len());
-        let accepting = named.iter().find(|(row, _)| row.accepts(&arguments));
-        let Some((row, reads)) = accepting.or_else(|| named.iter().rfind(|(row, _)| fits(row))) else {
-            let least = named.iter().map(|(row, _)| row.arity().0).min().unwrap_or_default();
-            let most = named.iter().map(|(row, _)| row.arity().1).max().unwrap_or_default();
+        let accepting = named.iter().find(|row| row.accepts(&arguments));
+        let Some(row) = accepting.or_else(|| named.iter().rfind(|row| fits(row))) else {
+            let least = named.iter().map(|row| row.arity().0).min().unwrap_or_default();
+            let most = named.iter().map(|row| row.arity().1).max().unwrap_or_default();
             let count = match (least, most) {
-                _ if named.iter().any(|(row, _)| row.takes_condition()) => "a condition".to_owned(),
+                _ if named.iter().any(|row| row.takes_condition()) => "a condition".to_owned(),
                 (0, 0) => "no arguments".to_owned(),
                 (1, 1) => "one argument".to_owned(),
                 (least, usize::MAX) => format!("{least} or more arguments"),
@@ -170,12 +168,12 @@ impl Checker {
         };
         #[cfg(test)]
         self.rows.push(row);
-        self.dependencies = self.dependencies.and(*reads);
+        (row.reads)(&mut self.dependencies);
         let (nodes, types) = match ty.has_values() || ty.base == Base::Oid {
             true => (vec![node], vec![ty]),
             false => (Vec::new(), Vec::new()),
         };
-        let member = MemberUse { row, base: ty.base, name, at, range: range(span), generic, nodes, types };
+        let member = MemberUse { row, base: ty.base, name, at, range: span.clone(), generic, nodes, types };
         self.apply(member, arguments)
     }
 
@@ -197,7 +195,7 @@ impl Checker {
         }
         if let Some(default) = default {
             self.lint_case(default, &member);
-            member.nodes.push(member.constant(Constant::Int(default as i32)));
+            member.nodes.push(member.constant(Value::Int(default as i32)));
         }
         self.lint(&member);
         if let Some(hook) = row.hook
@@ -211,13 +209,9 @@ impl Checker {
 
     /// Converts an argument to a parameter.
     fn argument(&mut self, parameter: Parameter, (node, ty): Typed, member: &MemberUse<'_>) -> Checked<Node> {
-        let range = node.range;
+        let range = node.range.clone();
         match parameter {
             Parameter::Of(base) | Parameter::Optional(base) => self.fit((node, ty), base.into()),
-            Parameter::Operand => {
-                let at_call = Node { range: SourceRange { start: member.range.start, ..range }, ..node };
-                self.fit((at_call, ty), Type::TEXT)
-            }
             Parameter::TextOrChar if ty.base == Base::Char && !ty.nullable => {
                 Ok(Node { kind: Kind::Call(&members::TO_TEXT, [node].into()), range })
             }

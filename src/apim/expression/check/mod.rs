@@ -11,10 +11,14 @@ pub(super) use self::member::MemberUse;
 use super::{
     ast::{Comparison, Expr, ExprKind, Segment, Span, Stmt, TypeName},
     members,
-    node::{Constant, Kind, Node, SourceRange, Statement},
+    node::{Kind, Node, Statement},
     ty::{Base, Type},
+    value::Value,
 };
-use crate::apim::error::{FindingKind, short};
+use crate::apim::{
+    error::{FindingKind, Findings, Position, short},
+    reader::Text,
+};
 
 /// Context of an expression in its document.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,12 +32,10 @@ pub(crate) struct Scope {
 }
 
 /// Inputs that an expression depends on, for checks of whole documents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Dependencies {
     /// The caller's certificate.
     pub(crate) certificate: bool,
-    /// Request data that the caller chooses: headers, URL, method and source address.
-    pub(crate) request: bool,
     /// The time of evaluation.
     pub(crate) time: bool,
     /// The trusted roots.
@@ -45,35 +47,16 @@ pub(crate) struct Dependencies {
 }
 
 impl Dependencies {
-    pub(super) const NONE: Self = Self {
-        certificate: false,
-        request: false,
-        time: false,
-        trust: false,
-        revocation: false,
-        deployment: false,
-    };
-
     /// The union of both.
-    pub(crate) const fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
-            request: self.request || other.request,
             time: self.time || other.time,
             trust: self.trust || other.trust,
             revocation: self.revocation || other.revocation,
             deployment: self.deployment || other.deployment,
         }
     }
-}
-
-/// An error or warning at a byte offset of the source.
-#[derive(Debug)]
-pub(super) struct CheckerFinding {
-    pub(super) offset: usize,
-    pub(super) message: String,
-    /// Kind and default remedy, for findings that the embedding program can explain better.
-    pub(super) about: Option<(FindingKind, &'static str)>,
 }
 
 /// Marker: the error has been recorded.
@@ -95,57 +78,56 @@ pub(super) type Checked<T = Typed> = Result<T, ErrorReported>;
 #[derive(Debug, Default)]
 pub(super) struct Checker {
     pub(super) scope: Scope,
-    pub(super) errors: Vec<CheckerFinding>,
-    pub(super) warnings: Vec<CheckerFinding>,
+    /// The source, for positions.
+    pub(super) text: Text,
+    pub(super) findings: Findings,
     pub(super) dependencies: Dependencies,
-    /// Variables that are read without a default, with their offsets.
-    pub(super) variables: Vec<(Arc<str>, usize)>,
-    /// Visible locals and parameters, innermost last.
+    /// Variables that are read without a default, with their positions.
+    pub(super) variables: Vec<(Arc<str>, Position)>,
+    /// Visible locals and parameters, innermost last. The target of `?.` is a local named `?.`.
     names: Vec<Binding>,
-    /// Targets of `?.`, innermost last; None for an invalid target.
-    receivers: Vec<Option<(Type, usize)>>,
-    /// Locals that contain a text of a certificate.
-    tracked_texts: HashMap<usize, lint::TrackedText>,
-    /// Locals that contain a list of literals.
-    tracked_lists: HashMap<usize, Vec<Box<str>>>,
+    /// Values of locals, for warnings.
+    values: HashMap<usize, Node>,
     slots: usize,
     /// Members that are used.
     #[cfg(test)]
     pub(super) rows: Vec<&'static members::Row>,
 }
 
-fn range(span: &Span) -> SourceRange {
-    SourceRange { start: span.start, end: span.end }
+/// Checks all, also after an error, so that all errors are reported.
+fn all<T>(checked: impl Iterator<Item = Checked<T>>) -> Checked<Vec<T>> {
+    checked.collect::<Vec<_>>().into_iter().collect()
 }
 
-fn constant(constant: Constant, span: &Span) -> Node {
-    Node { kind: Kind::Constant(constant), range: range(span) }
+fn constant(constant: Value<'static>, span: &Span) -> Node {
+    Node { kind: Kind::Constant(constant), range: span.clone() }
 }
 
 impl Checker {
-    pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, ..Self::default() }
+    pub(super) fn new(text: Text, scope: Scope) -> Self {
+        Self { text, scope, ..Self::default() }
     }
 
     /// Records an error.
     pub(super) fn fail<T>(&mut self, offset: usize, message: impl Into<String>) -> Checked<T> {
-        self.errors.push(CheckerFinding { offset, message: message.into(), about: None });
+        self.findings.error(self.text.position(offset), message);
         Err(ErrorReported)
     }
 
+    /// Records an error that the embedding program can explain better, with the default remedy.
     pub(super) fn fail_about<T>(
         &mut self,
         kind: FindingKind,
         offset: usize,
-        problem: impl Into<String>,
-        remedy: &'static str,
+        problem: &str,
+        remedy: &str,
     ) -> Checked<T> {
-        self.errors.push(CheckerFinding { offset, message: problem.into(), about: Some((kind, remedy)) });
+        self.findings.error_about(kind, self.text.position(offset), problem, remedy);
         Err(ErrorReported)
     }
 
     pub(super) fn warn(&mut self, offset: usize, message: impl Into<String>) {
-        self.warnings.push(CheckerFinding { offset, message: message.into(), about: None });
+        self.findings.warn(self.text.position(offset), message);
     }
 
     pub(super) fn slot(&mut self) -> usize {
@@ -176,7 +158,7 @@ impl Checker {
     }
 
     /// Checks an expression against an expected type.
-    fn expect(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
+    pub(super) fn expect(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
         let typed = self.expression(expr)?;
         self.fit(typed, wanted)
     }
@@ -198,29 +180,20 @@ impl Checker {
         self.fail(node.range.start, format!("expected {wanted}, found {ty}{hint}"))
     }
 
-    /// Checks a whole expression against its expected type.
-    pub(super) fn root(&mut self, expr: &Expr, wanted: Type) -> Checked<Node> {
-        self.expect(expr, wanted)
-    }
-
     /// Checks an expression. All parts are checked once, also after an error, so that all errors are reported.
     fn expression(&mut self, expr: &Expr) -> Checked {
         let span = &expr.span;
-        let node = |kind| Node { kind, range: range(span) };
+        let node = |kind| Node { kind, range: span.clone() };
         Ok(match &expr.kind {
-            ExprKind::Null => (constant(Constant::Null, span), Base::Null.into()),
-            ExprKind::Bool(value) => (constant(Constant::Bool(*value), span), Type::BOOL),
-            ExprKind::Int(value) => (constant(Constant::Int(*value), span), Type::INT),
-            ExprKind::Double(value) => (constant(Constant::Double(*value), span), Base::Double.into()),
-            ExprKind::Char(value) => (constant(Constant::Char(*value), span), Base::Char.into()),
-            ExprKind::Text(value) => (constant(Constant::Text(value.as_str().into()), span), Type::TEXT),
+            ExprKind::Null => (constant(Value::Null, span), Base::Null.into()),
+            ExprKind::Bool(value) => (constant(Value::Bool(*value), span), Type::BOOL),
+            ExprKind::Int(value) => (constant(Value::Int(*value), span), Type::INT),
+            ExprKind::Double(value) => (constant(Value::Double(*value), span), Base::Double.into()),
+            ExprKind::Char(value) => (constant(Value::Char(*value), span), Base::Char.into()),
+            ExprKind::Text(value) => (constant(Value::Text(value.clone().into()), span), Type::TEXT),
             ExprKind::Interpolated(parts) => self.interpolated(parts, span)?,
             ExprKind::Name(name) => self.name(name, span)?,
-            ExprKind::Receiver => match self.receivers.last() {
-                Some(Some((ty, slot))) => (node(Kind::Local(*slot)), *ty),
-                Some(None) => return Err(ErrorReported),
-                None => return self.fail(span.start, "'?.' has no target"),
-            },
+            ExprKind::Receiver => self.name("?.", span)?,
             ExprKind::Member(target, name, at) => self.property(target, name, at, span)?,
             ExprKind::Call(callee, generic, arguments) => {
                 self.call(callee, generic.as_ref(), arguments, span)?
@@ -251,22 +224,23 @@ impl Checker {
             ExprKind::Array(items) => self.array(items, span)?,
             ExprKind::Lambda(parameter, body) => {
                 let (slot, _) = self.lambda(parameter, body, None)?;
-                return self.as_value((constant(Constant::Null, span), Base::Lambda(slot).into()));
+                return self.as_value((constant(Value::Null, span), Base::Lambda(slot).into()));
             }
         })
     }
 
     /// Checks operands that are conditions.
     fn conditions(&mut self, operands: &[Expr]) -> Checked<Box<[Node]>> {
-        let nodes: Vec<_> = operands.iter().map(|operand| self.expect(operand, Type::BOOL)).collect();
-        nodes.into_iter().collect()
+        all(operands.iter().map(|operand| self.expect(operand, Type::BOOL))).map(Into::into)
     }
 
     /// Checks a condition on the items of a list, which is None after an error. Returns the slot of the parameter.
     fn lambda(&mut self, parameter: &str, body: &Expr, list: Option<Base>) -> Checked<(usize, Node)> {
         let slot = self.bind(parameter, list.and_then(Base::item).map(Type::from));
-        if list == Some(Base::ENTRY_KEYS) {
-            self.track_key(slot);
+        if list == Some(Base::ENTRY_KEYS)
+            && let Some(row) = members::rows(Base::Pair, "Key", false).next()
+        {
+            self.values.insert(slot, Node { kind: Kind::Call(row, [].into()), range: body.span.clone() });
         }
         let body = match list {
             Some(_) => self.expect(body, Type::BOOL),
@@ -277,24 +251,23 @@ impl Checker {
     }
 
     fn array(&mut self, items: &[Expr], span: &Span) -> Checked {
-        let items: Vec<_> = items.iter().map(|item| self.expression(item)).collect();
-        let items = items.into_iter().collect::<Checked<Vec<_>>>()?;
+        let items = all(items.iter().map(|item| self.expression(item)))?;
         let is_chars = !items.is_empty() && items.iter().all(|(_, ty)| ty.base == Base::Char);
         let (element, base) = if is_chars { (Base::Char, Base::Chars) } else { (Base::Text, Base::Texts) };
-        let items: Vec<_> = items.into_iter().map(|item| self.fit(item, element.into())).collect();
-        let kind = Kind::Array(items.into_iter().collect::<Checked<_>>()?);
-        Ok((Node { kind, range: range(span) }, base.into()))
+        let items = all(items.into_iter().map(|item| self.fit(item, element.into())))?;
+        let kind = Kind::Array(items.into());
+        Ok((Node { kind, range: span.clone() }, base.into()))
     }
 
     fn name(&mut self, name: &str, span: &Span) -> Checked {
         if let Some(binding) = self.names.iter().rev().find(|binding| binding.name == name) {
-            let node = Node { kind: Kind::Local(binding.slot), range: range(span) };
+            let node = Node { kind: Kind::Local(binding.slot), range: span.clone() };
             return binding.ty.map(|ty| (node, ty)).ok_or(ErrorReported);
         }
         if let Some(base) = members::path(name) {
-            return Ok((constant(Constant::Null, span), base.into()));
+            return Ok((constant(Value::Null, span), base.into()));
         }
-        let message = match members::entry(members::CLASSES, name) {
+        let message = match members::remedy(members::CLASS, name) {
             Some(remedy) => format!("{} is not supported{remedy}", short(name)),
             None => format!("{} is not defined; expressions begin with context", short(name)),
         };
@@ -306,18 +279,17 @@ impl Checker {
             true => Ok((node, ty)),
             false => self.fail(target.span.start, format!("{ty} is never null; use '.' instead of '?.'")),
         });
-        let slot = self.slot();
-        let receiver = checked.as_ref().ok().map(|(_, ty)| (Type { nullable: false, ..*ty }, slot));
+        let checked_type = checked.as_ref().ok().map(|(_, ty)| Type { nullable: false, ..*ty });
+        let slot = self.bind("?.", checked_type);
         if let Ok((node, _)) = &checked {
-            self.track_local(slot, node);
+            self.values.insert(slot, node.clone());
         }
-        self.receivers.push(receiver);
         let rest = self.expression(rest);
-        self.receivers.pop();
+        self.names.pop();
         let ((target, _), rest) = (checked?, rest?);
         let (rest, ty) = self.as_value(rest)?;
-        let kind = Kind::IfNotNull { target: Box::new(target), slot, rest: Box::new(rest) };
-        Ok((Node { kind, range: range(span) }, ty.or_null()))
+        let kind = Kind::IfNotNull(slot, Box::new(target), Box::new(rest));
+        Ok((Node { kind, range: span.clone() }, ty.or_null()))
     }
 
     fn cast(&mut self, name: &TypeName, operand: &Expr, span: &Span) -> Checked {
@@ -333,31 +305,33 @@ impl Checker {
         if ty.base != Base::Object || !is_known {
             return self.fail(span.start, format!("{ty} cannot be cast to {wanted}"));
         }
-        Ok((Node { kind: Kind::Cast(wanted, Box::new(operand)), range: range(span) }, wanted))
+        Ok((Node { kind: Kind::Cast(wanted, Box::new(operand)), range: span.clone() }, wanted))
     }
 
     /// `new DateTime(2026, 6, 1)`
     fn construct(&mut self, name: &TypeName, arguments: &[Expr], span: &Span) -> Checked {
         let _ = self.arguments(arguments, None);
-        let numbers: Vec<i64> = arguments
-            .iter()
-            .filter_map(|argument| match argument.kind {
-                ExprKind::Int(value) => Some(i64::from(value)),
-                _ => None,
-            })
-            .collect();
+        let numbers = arguments.iter().map(|argument| match argument.kind {
+            ExprKind::Int(value) => Some(i64::from(value)),
+            _ => None,
+        });
+        let numbers: Option<Vec<_>> = numbers.collect();
         let name = name.name.as_str();
-        if let ("DateTime", 3 | 6, [year, month, day, time @ ..]) = (name, arguments.len(), &*numbers)
-            && numbers.len() == arguments.len()
-        {
-            let part = |index| time.get(index).copied().unwrap_or_default();
-            return match super::time::from_parts([*year, *month, *day], [part(0), part(1), part(2)]) {
-                Some(ticks) => Ok((constant(Constant::DateTime(ticks), span), Base::DateTime.into())),
+        let parts = match numbers.as_deref() {
+            Some(&[year, month, day]) => Some(([year, month, day], [0; 3])),
+            Some(&[year, month, day, hour, minute, second]) => {
+                Some(([year, month, day], [hour, minute, second]))
+            }
+            _ => None,
+        };
+        if let Some((date, time)) = parts.filter(|_| name == "DateTime") {
+            return match super::time::from_parts(date, time) {
+                Some(ticks) => Ok((constant(Value::DateTime(ticks), span), Base::DateTime.into())),
                 None => self.fail(span.start, "the date does not exist"),
             };
         }
-        let known = members::entry(members::CONSTRUCTORS, name).map(ToOwned::to_owned);
-        self.fail(span.start, known.unwrap_or_else(|| format!("new {name} is not supported")))
+        let remedy = members::remedy(members::CONSTRUCTOR, name).unwrap_or_default();
+        self.fail(span.start, format!("new {name} is not supported{remedy}"))
     }
 }
 
@@ -366,9 +340,9 @@ fn converted(node: Node, ty: Type, wanted: Type) -> Node {
     if (ty.base, wanted.base) != (Base::Int, Base::Double) {
         return node;
     }
-    let range = node.range;
+    let range = node.range.clone();
     let kind = match node.kind {
-        Kind::Constant(Constant::Int(value)) => Kind::Constant(Constant::Double(value.into())),
+        Kind::Constant(Value::Int(value)) => Kind::Constant(Value::Double(value.into())),
         _ => Kind::Call(&members::TO_DOUBLE, [node].into()),
     };
     Node { kind, range }

@@ -1,7 +1,7 @@
 //! Operators.
 
-use super::{Base, Checked, Checker, Comparison, Constant, Expr, Kind, Node, Segment, Span, Type, Typed};
-use super::{constant, converted, range};
+use super::{Base, Checked, Checker, Comparison, Expr, Kind, Node, Segment, Span, Type, Typed};
+use super::{Value, all, constant, converted};
 use crate::apim::expression::text::Case;
 
 impl Checker {
@@ -14,22 +14,14 @@ impl Checker {
     ) -> Checked {
         let (one, other) = (self.value(left), self.value(right));
         let ((one, one_ty), (other, other_ty)) = (one?, other?);
-        let kind = if matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+        if matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
             self.check_equality([(left, one_ty), (right, other_ty)], span)?;
             self.lint_equality(&one, &other, Case::Ordinal, span.start);
-            let is_negated = comparison == Comparison::NotEqual;
-            Kind::Equal { one: Box::new(one), other: Box::new(other), is_negated }
-        } else {
-            let is_ordered = matches!(
-                one_ty.base,
-                Base::Int | Base::Double | Base::DateTime | Base::TimeSpan | Base::Char
-            );
-            if !is_ordered || one_ty.common(other_ty).is_none() {
-                return self.fail(span.start, format!("{one_ty} and {other_ty} cannot be ordered"));
-            }
-            Kind::Order(comparison, Box::new(one), Box::new(other))
-        };
-        Ok((Node { kind, range: range(span) }, Type::BOOL))
+        } else if one_ty.base == Base::Bool || !one_ty.is_value() || one_ty.common(other_ty).is_none() {
+            return self.fail(span.start, format!("{one_ty} and {other_ty} cannot be ordered"));
+        }
+        let kind = Kind::Compare(comparison, Box::new(one), Box::new(other));
+        Ok((Node { kind, range: span.clone() }, Type::BOOL))
     }
 
     /// Checks that `==` compares the operands by value.
@@ -73,9 +65,8 @@ impl Checker {
         let Some(ty) = ty else {
             return self.fail(span.start, format!("'??' does not apply to {left_ty} and {right_ty}"));
         };
-        let operands = [converted(one, left_ty, ty), converted(other, right_ty, ty)].map(Box::new);
-        let [one, other] = operands;
-        Ok((Node { kind: Kind::Coalesce(one, other), range: range(span) }, ty))
+        let [one, other] = [converted(one, left_ty, ty), converted(other, right_ty, ty)].map(Box::new);
+        Ok((Node { kind: Kind::Coalesce(one, other), range: span.clone() }, ty))
     }
 
     pub(super) fn ternary(
@@ -94,49 +85,37 @@ impl Checker {
         };
         let nodes = [condition, converted(then, one, ty), converted(otherwise, other, ty)].map(Box::new);
         let [condition, then, otherwise] = nodes;
-        Ok((Node { kind: Kind::Ternary(condition, then, otherwise), range: range(span) }, ty))
+        Ok((Node { kind: Kind::Ternary(condition, then, otherwise), range: span.clone() }, ty))
     }
 
     /// `a + b + c`, from the left: adds numbers up to the first string, then concatenates.
     pub(super) fn plus(&mut self, operands: &[Expr], span: &Span) -> Checked {
-        let checked: Vec<_> = operands.iter().map(|operand| self.value(operand)).collect();
-        let mut operands = checked.into_iter().collect::<Checked<Vec<_>>>()?.into_iter();
-        let Some(mut sum) = operands.next() else { return self.fail(span.start, "nothing to add") };
-        let mut texts = Vec::new();
-        for (index, operand) in operands.enumerate() {
-            if texts.is_empty() && sum.1.base != Base::Text && operand.1.base != Base::Text {
-                if index == 16 {
-                    return self.fail(span.start, "more than 16 additions; use parentheses");
-                }
-                sum = self.operator("+", sum, Some(operand), span)?;
-                continue;
-            }
-            if texts.is_empty() {
-                let first = std::mem::replace(&mut sum, (constant(Constant::Null, span), Base::Null.into()));
-                texts.push(self.printable(first)?);
-            }
-            texts.push(self.printable(operand)?);
+        let mut numbers = all(operands.iter().map(|operand| self.value(operand)))?;
+        let first_text = numbers.iter().position(|(_, ty)| ty.base == Base::Text);
+        let texts = numbers.split_off(first_text.unwrap_or(numbers.len()));
+        if numbers.len() > 17 {
+            return self.fail(span.start, "more than 16 additions; use parentheses");
         }
-        match texts.is_empty() {
-            true => Ok(sum),
-            false => Ok((Node { kind: Kind::Concat(texts.into()), range: range(span) }, Type::TEXT)),
+        let add = |sum: Checked, number: Checked| self.operator("+", sum?, Some(number?), span);
+        match numbers.into_iter().map(Ok).reduce(add).transpose()? {
+            Some(sum) if texts.is_empty() => Ok(sum),
+            sum => {
+                let parts = sum.into_iter().chain(texts).map(|part| self.printable(part));
+                let kind = Kind::Concat(parts.collect::<Checked<_>>()?);
+                Ok((Node { kind, range: span.clone() }, Type::TEXT))
+            }
         }
     }
 
     pub(super) fn interpolated(&mut self, parts: &[Segment], span: &Span) -> Checked {
-        let nodes: Vec<_> = parts
-            .iter()
-            .filter(|part| !matches!(part, Segment::Text(text) if text.is_empty()))
-            .map(|part| match part {
-                Segment::Text(text) => Ok(constant(Constant::Text(text.as_str().into()), span)),
-                Segment::Expression(expression) => {
-                    let typed = self.expression(expression)?;
-                    self.printable(typed)
-                }
-            })
-            .collect();
-        let nodes = nodes.into_iter().collect::<Checked<_>>()?;
-        Ok((Node { kind: Kind::Concat(nodes), range: range(span) }, Type::TEXT))
+        let nodes = all(parts.iter().map(|part| match part {
+            Segment::Text(text) => Ok(constant(Value::Text(text.clone().into()), span)),
+            Segment::Expression(expression) => {
+                let typed = self.expression(expression)?;
+                self.printable(typed)
+            }
+        }))?;
+        Ok((Node { kind: Kind::Concat(nodes.into()), range: span.clone() }, Type::TEXT))
     }
 
     /// Checks that the text of a value does not depend on a culture. Null is printed as an empty string.

@@ -1,22 +1,16 @@
 //! Evaluator. Steps and memory are limited per request.
 
-mod arguments;
 mod state;
-mod trace;
 
 use std::{borrow::Cow, cmp::Ordering};
 
-pub(super) use self::arguments::Arguments;
-pub(crate) use self::{
-    state::{Inputs, LastError, State, Variable},
-    trace::{Trace, TracedPart},
-};
+pub(crate) use self::state::{Inputs, LastError, State, Trace, TracedPart, Variable};
 use super::{
     ast::Comparison,
     members::{Row, Tag, thumbprint},
     node::{Kind, Node, Select, Statement},
     ty::Base,
-    value::{Fault, Value},
+    value::{Arguments, Fault, Value},
 };
 use crate::apim::{
     deployment::{DeployedCertificate, DeploymentCertificates},
@@ -62,12 +56,6 @@ impl<'r> Evaluation<'_, 'r> {
         })
     }
 
-    /// Appends the text of a value to a string that is charged when it is complete.
-    pub(super) fn append(text: &mut String, value: &Value<'r>) -> Evaluated<()> {
-        text.push_str(&value.print()?);
-        if text.len() > MAX_STRING_BYTES { Err(Fault::TooExpensive) } else { Ok(()) }
-    }
-
     pub(super) fn text(&mut self, text: String) -> Evaluated<Value<'r>> {
         self.charge_bytes(text.len())?;
         Ok(Value::Text(Cow::Owned(text)))
@@ -75,7 +63,8 @@ impl<'r> Evaluation<'_, 'r> {
 
     /// The traced part of a condition that is evaluated. None without a trace.
     pub(super) fn traced(&mut self) -> Option<&mut TracedPart<'r>> {
-        self.state.trace.as_mut()?.current()
+        let trace = self.state.trace.as_mut()?;
+        trace.current.and_then(|_| trace.parts.last_mut())
     }
 
     /// The deployment's certificates, to look up entries.
@@ -94,9 +83,7 @@ impl<'r> Evaluation<'_, 'r> {
         if self.state.locals.len() <= slot {
             self.state.locals.resize(slot + 1, Value::Null);
         }
-        if let Some(local) = self.state.locals.get_mut(slot) {
-            *local = value;
-        }
+        self.state.locals[slot] = value;
     }
 
     pub(crate) fn condition(&mut self, node: &'r Node) -> Evaluated<bool> {
@@ -115,7 +102,7 @@ impl<'r> Evaluation<'_, 'r> {
     pub(crate) fn value(&mut self, node: &'r Node) -> Evaluated<Value<'r>> {
         self.step(1)?;
         Ok(match &node.kind {
-            Kind::Constant(constant) => constant.into(),
+            Kind::Constant(constant) => Value::constant(constant),
             Kind::Local(slot) => {
                 let value = self.local(*slot);
                 self.charge_copy(&value)?;
@@ -123,37 +110,26 @@ impl<'r> Evaluation<'_, 'r> {
             }
             Kind::Call(row, arguments) => self.call(row, arguments)?,
             Kind::Select(select) => self.select(select)?,
-            Kind::Equal { one, other, is_negated } => {
-                let (one, other) = self.operands(node, one, other)?;
-                Value::Bool(one.equals(&other) != *is_negated)
-            }
-            Kind::Or(operands) => {
+            Kind::And(operands) | Kind::Or(operands) => {
+                let deciding = matches!(node.kind, Kind::Or(_));
                 for operand in operands {
-                    if self.condition(operand)? {
-                        return Ok(Value::Bool(true));
+                    if self.condition(operand)? == deciding {
+                        return Ok(Value::Bool(deciding));
                     }
                 }
-                Value::Bool(false)
-            }
-            Kind::And(operands) => {
-                for operand in operands {
-                    if !self.condition(operand)? {
-                        return Ok(Value::Bool(false));
-                    }
-                }
-                Value::Bool(true)
+                Value::Bool(!deciding)
             }
             Kind::Not(operand) => Value::Bool(!self.condition(operand)?),
-            Kind::Order(comparison, one, other) => {
-                let (one, other) = self.operands(node, one, other)?;
-                let order = one.order(&other);
-                Value::Bool(order.is_some_and(|order| match comparison {
-                    Comparison::Less => order == Ordering::Less,
-                    Comparison::LessOrEqual => order != Ordering::Greater,
-                    Comparison::Greater => order == Ordering::Greater,
-                    Comparison::GreaterOrEqual => order != Ordering::Less,
-                    Comparison::Equal | Comparison::NotEqual => false,
-                }))
+            Kind::Compare(comparison, one, other) => {
+                let (one, other) = (self.operand(node, one)?, self.operand(node, other)?);
+                Value::Bool(match comparison {
+                    Comparison::Equal => one.equals(&other),
+                    Comparison::NotEqual => !one.equals(&other),
+                    Comparison::Less => one.order(&other).is_some_and(Ordering::is_lt),
+                    Comparison::LessOrEqual => one.order(&other).is_some_and(Ordering::is_le),
+                    Comparison::Greater => one.order(&other).is_some_and(Ordering::is_gt),
+                    Comparison::GreaterOrEqual => one.order(&other).is_some_and(Ordering::is_ge),
+                })
             }
             Kind::Ternary(condition, then, otherwise) => {
                 let branch = if self.condition(condition)? { then } else { otherwise };
@@ -163,7 +139,7 @@ impl<'r> Evaluation<'_, 'r> {
                 Value::Null => self.value(second)?,
                 value => value,
             },
-            Kind::IfNotNull { target, slot, rest } => match self.value(target)? {
+            Kind::IfNotNull(slot, target, rest) => match self.value(target)? {
                 Value::Null => Value::Null,
                 value => {
                     self.set_local(*slot, value);
@@ -173,41 +149,34 @@ impl<'r> Evaluation<'_, 'r> {
             Kind::Concat(parts) => {
                 let mut joined = String::new();
                 for part in parts {
-                    Self::append(&mut joined, &self.value(part)?)?;
+                    joined.push_str(&self.value(part)?.print()?);
+                    // The string is charged when it is complete.
+                    if joined.len() > MAX_STRING_BYTES {
+                        return Err(Fault::TooExpensive);
+                    }
                 }
                 self.text(joined)?
             }
             Kind::Array(items) => {
-                let mut texts = Vec::with_capacity(items.len());
-                for item in items {
-                    match self.value(item)? {
-                        Value::Text(text) => texts.push(text),
-                        // Null elements are not supported.
-                        _ => return Err(Fault::NullReference),
-                    }
-                }
-                Value::Texts(texts.into())
+                let texts = items.iter().map(|item| match self.value(item)? {
+                    Value::Text(text) => Ok(text),
+                    // Null elements are not supported.
+                    _ => Err(Fault::NullReference),
+                });
+                Value::Texts(texts.collect::<Evaluated<_>>()?)
             }
             Kind::Cast(ty, inner) => self.value(inner)?.cast(*ty)?,
             Kind::Block(statements) => self.block(statements)?.unwrap_or(Value::Null),
         })
     }
 
-    /// Evaluates the operands of a comparison.
-    fn operands(
-        &mut self,
-        comparison: &Node,
-        one: &'r Node,
-        other: &'r Node,
-    ) -> Evaluated<(Value<'r>, Value<'r>)> {
-        let mut operand = |operand| {
-            let value = self.value(operand)?;
-            if let Some(trace) = &mut self.state.trace {
-                trace.operand(comparison, operand, &value);
-            }
-            Ok(value)
-        };
-        Ok((operand(one)?, operand(other)?))
+    /// Evaluates an operand of a comparison.
+    fn operand(&mut self, comparison: &Node, operand: &'r Node) -> Evaluated<Value<'r>> {
+        let value = self.value(operand)?;
+        if let Some(trace) = &mut self.state.trace {
+            trace.operand(comparison, operand, &value);
+        }
+        Ok(value)
     }
 
     fn call(&mut self, row: &Row, arguments: &'r [Node]) -> Evaluated<Value<'r>> {
@@ -268,9 +237,9 @@ impl<'r> Evaluation<'_, 'r> {
         // The thumbprint of a certificate is looked up without formatting it.
         if let Kind::Call(Row { tag: Tag::Thumbprint, .. }, receiver) = &key.kind
             && let [receiver] = &**receiver
-            && let Value::Certificate(found) = self.value(receiver)?
+            && let Value::Certificate(found, _) = self.value(receiver)?
         {
-            return Ok(self.deployed().by_thumbprint(found.certificate.sha1_thumbprint()));
+            return Ok(self.deployed().by_thumbprint(found.sha1_thumbprint()));
         }
         Ok(match self.value(key)? {
             Value::Text(text) => thumbprint(&text).and_then(|key| self.deployed().by_thumbprint(key)),

@@ -1,13 +1,11 @@
 //! Members of certificates, and verification of their chains.
 
-use std::borrow::Cow;
-
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
     Base::{self, Bool, Bytes, DateTime, Int, Text},
-    Checked, Checker, Constant, Dependencies, Evaluated, Evaluation, Fault, Kind, MemberUse,
-    Parameter::{Constant as ConstantOf, Of},
+    Checked, Checker, Evaluated, Evaluation, Fault, Kind, MemberUse,
+    Parameter::{Constant, Of},
     Row, Tag, Typed, Value, member, method, same,
 };
 use crate::{
@@ -20,8 +18,6 @@ use crate::{
     policy::{Answer, Rule, TrustAnchors},
 };
 
-const TRUST: Dependencies = Dependencies { trust: true, ..Dependencies::NONE };
-
 pub(super) const CERTIFICATE: &[Row] = &[
     member("Thumbprint|GetCertHashString()", Text, |_, a| {
         Ok(Value::borrowed(dotnet::thumbprint(a.certificate(0)?)))
@@ -31,9 +27,11 @@ pub(super) const CERTIFICATE: &[Row] = &[
         Ok(Value::Bytes(a.certificate(0)?.sha1_thumbprint().as_bytes().to_vec().into()))
     }),
     member("Verify()", Bool, |e, a| verify(e, a.certificate(0)?))
-        .reads(Dependencies { revocation: true, ..TRUST })
+        .reads(|inputs| (inputs.trust, inputs.revocation) = (true, true))
         .hook(can_verify),
-    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?)).reads(TRUST).hook(can_verify),
+    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?))
+        .reads(|inputs| inputs.trust = true)
+        .hook(can_verify),
     member("Subject", Text, |_, a| name(dotnet::subject(a.certificate(0)?))).tag(Tag::Subject),
     member("SubjectName", Base::DistinguishedName, |_, a| name(dotnet::subject(a.certificate(0)?)))
         .tag(Tag::Subject),
@@ -50,16 +48,18 @@ pub(super) const CERTIFICATE: &[Row] = &[
     }),
     member("NotBefore", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_before))),
     member("NotAfter", DateTime, |_, a| Ok(moment(a.certificate(0)?.validity().not_after))),
-    member("HasPrivateKey", Bool, |_, a| Ok(a.x509(0)?.has_private_key.into())),
+    member("HasPrivateKey", Bool, |_, a| Ok(Value::Bool(a.has_private_key(0)?))),
     member("Version", Int, |e, a| {
         let version = parsed(e, a.certificate(0)?)?.version().0;
-        Ok((i32::try_from(version).unwrap_or(0) + 1).into())
+        Ok(Value::Int(i32::try_from(version).unwrap_or(0) + 1))
     }),
     same("SignatureAlgorithm", Base::Oid),
-    member("RawData|GetRawCertData()", Bytes, |_, a| Ok(raw(a.certificate(0)?))),
+    member("RawData|GetRawCertData()", Bytes, |_, a| Ok(Value::Bytes(a.certificate(0)?.der().into()))),
     member("GetRawCertDataString()", Text, |e, a| e.text(format!("{:X}", Hex(a.certificate(0)?.der())))),
-    method("Export", &[ConstantOf("X509ContentType")], Bytes, |_, a| Ok(raw(a.certificate(0)?))),
-    method("GetNameInfo", &[ConstantOf("X509NameType"), Of(Bool)], Text, |_, a| {
+    method("Export", &[Constant("X509ContentType")], Bytes, |_, a| {
+        Ok(Value::Bytes(a.certificate(0)?.der().into()))
+    }),
+    method("GetNameInfo", &[Constant("X509NameType"), Of(Bool)], Text, |_, a| {
         name_info(a.certificate(0)?, a.int(1)?, matches!(a.rest(2), [Value::Bool(true)]))
     })
     .hook(has_name_info),
@@ -114,18 +114,14 @@ pub(crate) fn trust_failure(
     trust: &TrustAnchors,
     now: Timestamp,
 ) -> Option<&'static str> {
-    let validity = certificate.validity();
-    let lists = trust.lists(certificate);
-    let failure = trust.known_failure(certificate, now).filter(|_| !lists);
-    if !lists && failure.is_none() {
-        return None;
-    }
-    if now > validity.not_after {
-        Some("the certificate has expired")
-    } else if now < validity.not_before {
-        Some("the certificate is not valid yet")
-    } else {
-        failure
+    let failure = match trust.lists(certificate) {
+        true => None,
+        false => Some(trust.known_failure(certificate, now)?),
+    };
+    match certificate.validity() {
+        validity if now > validity.not_after => Some("the certificate has expired"),
+        validity if now < validity.not_before => Some("the certificate is not valid yet"),
+        _ => failure,
     }
 }
 
@@ -136,7 +132,7 @@ fn verify<'r>(evaluation: &mut Evaluation<'_, 'r>, certificate: &'r Certificate)
     if let Some(part) = evaluation.traced().filter(|_| !is_trusted) {
         part.untrusted.push(certificate);
     }
-    Ok(is_trusted.into())
+    Ok(Value::Bool(is_trusted))
 }
 
 /// Checks that trusted roots and revocation are configured as `Verify` and `VerifyNoRevocation` need them.
@@ -145,7 +141,7 @@ fn can_verify(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
         return checker.fail_about(
             FindingKind::Trust,
             member.at,
-            format!("{}() needs trusted roots, and none are configured", member.name),
+            &format!("{}() needs trusted roots, and none are configured", member.name),
             "configure the CAs of client certificates",
         );
     }
@@ -162,10 +158,6 @@ fn can_verify(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
 
 fn moment<'r>(at: Timestamp) -> Value<'r> {
     Value::DateTime(time::from_timestamp(at))
-}
-
-fn raw(certificate: &Certificate) -> Value<'_> {
-    Value::Bytes(Cow::Borrowed(certificate.der()))
 }
 
 fn name(printed: Option<&str>) -> Evaluated<Value<'_>> {
@@ -193,15 +185,9 @@ fn name_info(certificate: &Certificate, code: i32, is_issuer: bool) -> Evaluated
         _ => None,
     });
     match (code, is_issuer) {
-        (0, true) => {
-            // Fails if a value of the name cannot be decoded.
-            name(dotnet::issuer(certificate))?;
-            common_name(certificate.issuer())
-        }
-        (0, false) => {
-            name(dotnet::subject(certificate))?;
-            common_name(certificate.subject())
-        }
+        // The whole name fails if one of its values cannot be decoded.
+        (0, true) => name(dotnet::issuer(certificate)).and_then(|_| common_name(certificate.issuer())),
+        (0, false) => name(dotnet::subject(certificate)).and_then(|_| common_name(certificate.subject())),
         (1, _) => dns.map_or_else(|| common_name(certificate.subject()), Ok),
         _ => Ok(dns.unwrap_or_else(|| Value::borrowed(""))),
     }
@@ -210,8 +196,8 @@ fn name_info(certificate: &Certificate, code: i32, is_issuer: bool) -> Evaluated
 fn has_name_info(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
     let [_, code, of_issuer] = &*member.nodes else { return Ok(None) };
     match (&code.kind, &of_issuer.kind) {
-        (_, Kind::Constant(Constant::Bool(false))) => Ok(None),
-        (Kind::Constant(Constant::Int(0)), Kind::Constant(Constant::Bool(true))) => Ok(None),
+        (_, Kind::Constant(Value::Bool(false))) => Ok(None),
+        (Kind::Constant(Value::Int(0)), Kind::Constant(Value::Bool(true))) => Ok(None),
         (_, Kind::Constant(_)) => checker.fail(
             member.start(1),
             "the X509NameType is not supported; use SimpleName, or DnsName or DnsFromAlternativeName of the subject",

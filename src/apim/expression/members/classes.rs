@@ -2,34 +2,31 @@
 
 use super::{
     Base::{self, Bool, Bytes, DateTime, Double, Int, Text, TimeSpan},
-    Case, Checked, Checker, Constant, Dependencies, Fault, Kind, MemberUse, Node,
-    Parameter::{self, Any, Comparison, Literal, Of, Operand},
+    Case, Checked, Checker, Fault, Kind, MemberUse, Node,
+    Parameter::{self, Any, Comparison, Literal, Of},
     Row, Tag, Type, Typed, Value, constants, member, method,
 };
 use crate::apim::expression::{base64, node::Statement, time};
 
-const TIME: Dependencies = Dependencies { time: true, ..Dependencies::NONE };
-
 const DATE: Parameter = Literal(
-    |text| time::parse(text).map(Constant::DateTime),
+    |text| time::parse(text).map(Value::DateTime),
     "the format of this date depends on a culture; write a literal such as 2026-06-01 or 2026-06-01T12:00:00Z",
 );
 const BASE64: Parameter =
-    Literal(|text| base64::decode(text).map(|bytes| Constant::Bytes(bytes.into())), "invalid base64");
+    Literal(|text| base64::decode(text).map(|bytes| Value::Bytes(bytes.into())), "invalid base64");
 
 pub(super) const STRING: &[Row] = &[
     member("Empty", Text, |_, _| Ok(Value::borrowed("")))
-        .hook(|_, member| Ok(Some((member.constant(Constant::Text("".into())), Type::TEXT)))),
-    method("IsNullOrEmpty", &[Of(Text)], Bool, |_, a| Ok(a.text(0).map_or(true, str::is_empty).into())),
+        .hook(|_, member| Ok(Some((member.constant(Value::borrowed("")), Type::TEXT)))),
+    method("IsNullOrEmpty", &[Of(Text)], Bool, |_, a| Ok(Value::Bool(a.text(0).map_or(true, str::is_empty)))),
     method("IsNullOrWhiteSpace", &[Of(Text)], Bool, |_, a| {
-        Ok(a.text(0).map_or(true, |text| text.trim().is_empty()).into())
+        Ok(Value::Bool(a.text(0).map_or(true, |text| text.trim().is_empty())))
     }),
-    method("Equals", &[Operand, Operand, Comparison(Case::Ordinal)], Bool, |_, a| {
-        Ok(match (a.text(0), a.text(1)) {
+    method("Equals", &[Of(Text), Of(Text), Comparison(Case::Ordinal)], Bool, |_, a| {
+        Ok(Value::Bool(match (a.text(0), a.text(1)) {
             (Ok(one), Ok(other)) => a.case(2).equal(one, other)?,
             (one, other) => one.is_err() && other.is_err(),
-        }
-        .into())
+        }))
     })
     .tag(Tag::Equals),
     method("Concat", &[Any, Any, Any], Text, |_, _| Err(Fault::InvalidCast)).variadic().hook(concat),
@@ -46,9 +43,9 @@ pub(super) const STRING: &[Row] = &[
 
 pub(super) const DATE_TIME: &[Row] = &[
     member("Now|UtcNow", DateTime, |e, _| Ok(Value::DateTime(time::from_timestamp(e.inputs.now))))
-        .reads(TIME),
+        .reads(|inputs| inputs.time = true),
     member("Today", DateTime, |e, _| Ok(Value::DateTime(time::midnight(time::from_timestamp(e.inputs.now)))))
-        .reads(TIME),
+        .reads(|inputs| inputs.time = true),
     method("Parse", &[DATE], DateTime, |_, mut a| Ok(a.take(0))).hook(first),
 ];
 
@@ -104,11 +101,8 @@ fn int<'r>(text: &str) -> Result<Value<'r>, Fault> {
 }
 
 fn bool<'r>(text: &str) -> Result<Value<'r>, Fault> {
-    match text.trim() {
-        text if text.eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
-        text if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
-        _ => Err(Fault::Format("String was not recognized as a valid Boolean.")),
-    }
+    let value = text.trim().to_ascii_lowercase().parse();
+    value.map(Value::Bool).map_err(|_| Fault::Format("String was not recognized as a valid Boolean."))
 }
 
 fn concat(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
@@ -121,11 +115,11 @@ fn concat(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<T
 fn format(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
     let start = member.start(0);
     let values = member.typed(1).into_iter().map(|value| {
-        let (slot, range) = (checker.slot(), value.0.range);
+        let (slot, range) = (checker.slot(), value.0.range.clone());
         Ok((slot, range, checker.printable(value)?))
     });
     let values = values.collect::<Checked<Vec<_>>>()?;
-    let text = |text: &mut String| member.constant(Constant::Text(std::mem::take(text).into()));
+    let text = |text: &mut String| member.constant(Value::Text(std::mem::take(text).into()));
     let Some(mut rest) = member.nodes.first().and_then(Node::literal) else {
         return checker.fail(start, "the format of string.Format must be a string literal");
     };
@@ -139,7 +133,7 @@ fn format(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<T
             let (Some((_, after)), Some((slot, range, _))) = (index, value) else {
                 return checker.fail(start, "string.Format supports only {0}, {1} and so on");
             };
-            parts.extend([text(&mut plain), Node { kind: Kind::Local(*slot), range: *range }]);
+            parts.extend([text(&mut plain), Node { kind: Kind::Local(*slot), range: range.clone() }]);
             rest = after;
             continue;
         }

@@ -1,8 +1,12 @@
 //! `context`: the request, variables, the last error, and the way to the deployment.
 
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, header, uri::Authority};
+
 use super::{
     Base::{self, Bool, Int, Path, Text, Texts},
-    Checked, Checker, Constant, Dependencies, Evaluated, Evaluation, Kind, MemberUse, NO_KEY, Node,
+    Checked, Checker, Evaluated, Evaluation, Fault, Kind, MemberUse, NO_KEY,
     Parameter::{self, Literal, Optional},
     Row, Type, Typed, Value, member, method, rows, same,
 };
@@ -14,12 +18,12 @@ use crate::{
 const VARIABLE_NAME: Parameter = Literal(name, "the name of a variable must be a string literal");
 const QUERY_NAME: Parameter = Literal(name, "the name of a query parameter must be a string literal");
 const HEADER_NAME: Parameter = Literal(
-    |name| name.parse().ok().map(Constant::Header),
+    |name| name.parse::<HeaderName>().ok().map(|name| Value::Text(name.to_string().into())),
     "the name of a header must be a string literal and a valid name",
 );
 
-fn name(text: &str) -> Option<Constant> {
-    (1..=256).contains(&text.len()).then(|| Constant::Text(text.into()))
+fn name(text: &str) -> Option<Value<'static>> {
+    (1..=256).contains(&text.len()).then(|| Value::Text(text.to_owned().into()))
 }
 
 pub(super) const CONTEXT: &[Row] = &[
@@ -32,41 +36,39 @@ pub(super) const CONTEXT: &[Row] = &[
 pub(super) const REQUEST: &[Row] = &[
     member("Certificate", Base::Certificate, |e, _| {
         e.state.certificate_read = true;
-        Ok(e.inputs.certificate().map_or(Value::Null, Value::Certificate))
+        Ok(e.inputs.certificate())
     })
-    .reads(Dependencies { certificate: true, ..Dependencies::NONE }),
+    .reads(|inputs| inputs.certificate = true),
     same("Headers", Path("context.Request.Headers")),
     same("Url|OriginalUrl", Path("context.Request.Url")),
     // The caller chooses both: a method can be any token.
-    member("Method", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.method.as_str()))).reads(super::REQUEST),
+    member("Method", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.method.as_str()))),
     member("IpAddress", Text, |e, _| match e.inputs.facts.remote {
         Some(remote) => e.text(remote.to_string()),
         None => Ok(Value::Null),
-    })
-    .reads(super::REQUEST),
+    }),
 ];
 
 pub(super) const URL: &[Row] = &[
     member("Path", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.uri.path()))),
-    member("Host", Text, |e, _| e.text(e.host().unwrap_or_default())),
+    member("Host", Text, |e, _| e.text(e.host())),
     // Certificates require TLS. The caller's scheme (`GET http://host/`, `:scheme`) is ignored.
     member("Scheme", Text, |_, _| Ok(Value::borrowed("https"))),
-    member("Port", Int, |e, _| Ok(e.port().into())),
-    member("QueryString", Text, |e, _| match e.inputs.facts.uri.query() {
-        Some(query) => e.text(format!("?{query}")),
-        None => Ok(Value::borrowed("")),
+    member("Port", Int, |e, _| Ok(Value::Int(e.port()))),
+    member("QueryString", Text, |e, _| {
+        e.text(e.inputs.facts.uri.query().map(|query| format!("?{query}")).unwrap_or_default())
     }),
     same("Query", Path("context.Request.Url.Query")),
     member("ToString()", Text, |e, _| e.text(e.url())),
 ];
 
 pub(super) const HEADERS: &[Row] = &[
-    method("[]", &[HEADER_NAME], Texts, |e, a| e.headers(a.header(0)?)).hook(check_header),
+    method("[]", &[HEADER_NAME], Texts, |e, a| e.headers(a.text(0)?)).hook(check_header),
     method("ContainsKey", &[HEADER_NAME], Bool, |e, a| {
-        Ok(e.request_headers().contains_key(a.header(0)?).into())
+        Ok(Value::Bool(e.request_headers().contains_key(a.text(0)?)))
     })
     .hook(check_header),
-    method("GetValueOrDefault", &[HEADER_NAME, Optional(Text)], Text, |e, a| e.header(a.header(0)?))
+    method("GetValueOrDefault", &[HEADER_NAME, Optional(Text)], Text, |e, a| e.header(a.text(0)?))
         .hook(check_header),
 ];
 
@@ -75,7 +77,7 @@ pub(super) const QUERY: &[Row] = &[
         values if values.is_empty() => Err(NO_KEY),
         values => Ok(Value::Texts(values.into_iter().map(Into::into).collect())),
     }),
-    method("ContainsKey", &[QUERY_NAME], Bool, |e, a| Ok((!e.query(a.text(0)?)?.is_empty()).into())),
+    method("ContainsKey", &[QUERY_NAME], Bool, |e, a| Ok(Value::Bool(!e.query(a.text(0)?)?.is_empty()))),
     method("GetValueOrDefault", &[QUERY_NAME, Optional(Text)], Text, |e, a| {
         match e.query(a.text(0)?)?.as_slice() {
             [] => Ok(Value::Null),
@@ -87,11 +89,11 @@ pub(super) const QUERY: &[Row] = &[
 
 pub(super) const VARIABLES: &[Row] = &[
     method("[]", &[VARIABLE_NAME], Base::Object, |e, a| variable(e, a.text(0)?)).hook(|checker, member| {
-        let name = member.nodes.first().and_then(Node::literal).unwrap_or_default();
-        checker.variables.push((name.into(), member.start(0)));
+        let position = checker.text.position(member.start(0));
+        checker.variables.push((member.name().into(), position));
         Ok(None)
     }),
-    method("ContainsKey", &[VARIABLE_NAME], Bool, |e, a| Ok(find(e, a.text(0)?).is_some().into())),
+    method("ContainsKey", &[VARIABLE_NAME], Bool, |e, a| Ok(Value::Bool(find(e, a.text(0)?).is_some()))),
     method("GetValueOrDefault", &[VARIABLE_NAME, Optional(Base::Object)], Base::Object, |e, a| {
         variable(e, a.text(0)?)
     })
@@ -147,29 +149,26 @@ fn with_default(_: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<T
 
 /// Rejects headers that identify the caller, and warns of those that describe its address.
 fn check_header(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
-    let Some(Node { kind: Kind::Constant(Constant::Header(name)), range }) = member.nodes.first() else {
-        return Ok(None);
-    };
-    if is_identity_claim(name.as_str()) {
+    let (start, name) = (member.start(0), member.name());
+    if is_identity_claim(name) {
         let message = format!(
             "header {name} is set by the caller and proves nothing about it; use context.Request.Certificate, which the TLS \
              handshake proves"
         );
-        return checker.fail(range.start, message);
+        return checker.fail(start, message);
     }
-    if is_claim(name.as_str()) {
+    if is_claim(name) {
         let message = format!(
             "header {name} is set by the caller and does not prove an address or host; use context.Request.IpAddress for \
              the address of the connection"
         );
-        checker.warn(range.start, message);
+        checker.warn(start, message);
     }
     with_default(checker, member)
 }
 
 /// Compiles to `ContainsKey(name) ? (type)context.Variables[name] : default`.
 fn variable_or_default(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
-    let name = member.nodes.first().and_then(Node::literal).unwrap_or_default().to_owned();
     let wanted = match member.generic.map(Type::from_name) {
         Some(None) => return checker.fail(member.at, "the type argument is not supported"),
         known => known.flatten(),
@@ -180,7 +179,7 @@ fn variable_or_default(checker: &mut Checker, member: &mut MemberUse<'_>) -> Che
         // The type of the default.
         (Some(default), None) => checker.as_value(default)?,
         (None, Some(wanted)) => {
-            let default = if wanted.nullable { Constant::Null } else { wanted.base.default() };
+            let default = if wanted.nullable { Value::Null } else { wanted.base.default() };
             (member.constant(default), wanted)
         }
         (None, None) => {
@@ -191,10 +190,112 @@ fn variable_or_default(checker: &mut Checker, member: &mut MemberUse<'_>) -> Che
         }
     };
     let call = |method| {
-        let name = member.constant(Constant::Text(name.as_str().into()));
-        let row = rows(Base::VARIABLES, method, true).next().map_or(member.row, |(row, _)| row);
+        let name = member.constant(Value::Text(member.name().to_owned().into()));
+        let row = rows(Base::VARIABLES, method, true).next().unwrap_or(member.row);
         Box::new(member.node(Kind::Call(row, [name].into())))
     };
     let value = Box::new(member.node(Kind::Cast(ty, call("[]"))));
     Ok(Some((member.node(Kind::Ternary(call("ContainsKey"), value, Box::new(default))), ty)))
+}
+
+const HTTPS_PORT: i32 = 443;
+
+/// Maximum query parameters of a request.
+const MAX_QUERY_PARAMETERS: usize = 1_000;
+
+impl<'r> Evaluation<'_, 'r> {
+    /// The headers with the changes of the document so far.
+    pub(super) fn request_headers(&self) -> &HeaderMap {
+        self.state.headers.as_ref().unwrap_or(self.inputs.facts.headers)
+    }
+
+    /// The values of a header, decoded as Latin-1, as in .NET.
+    fn header_values(&self, name: &str) -> Vec<Cow<'r, str>> {
+        let values = self.request_headers().get_all(name).iter();
+        values.map(|value| value.as_bytes().iter().copied().map(char::from).collect()).collect()
+    }
+
+    /// The values of a header, joined by commas; null if it is missing.
+    pub(super) fn header(&mut self, name: &str) -> Evaluated<Value<'r>> {
+        let values = self.header_values(name);
+        // HTTP/2 can split the Cookie field; the parts are joined by "; " (RFC 9113, section 8.2.3).
+        let separator = if name == header::COOKIE { "; " } else { "," };
+        if values.is_empty() { Ok(Value::Null) } else { self.text(values.join(separator)) }
+    }
+
+    pub(super) fn headers(&mut self, name: &str) -> Evaluated<Value<'r>> {
+        let texts = self.header_values(name);
+        if texts.is_empty() {
+            return Err(NO_KEY);
+        }
+        self.charge_bytes(texts.iter().map(|text| text.len()).sum())?;
+        Ok(Value::Texts(texts.into()))
+    }
+
+    /// The requested host and port.
+    fn authority(&self) -> Option<Authority> {
+        let facts = &self.inputs.facts;
+        // In the URI with HTTP/2, in the Host header with HTTP/1.1.
+        match facts.uri.authority() {
+            Some(authority) => Some(authority.clone()),
+            None => facts.headers.get(header::HOST)?.to_str().ok()?.parse().ok(),
+        }
+    }
+
+    pub(super) fn port(&self) -> i32 {
+        self.authority().and_then(|authority| authority.port_u16()).map_or(HTTPS_PORT, i32::from)
+    }
+
+    /// The host in lower case, as in .NET's `Uri`, without a trailing dot.
+    pub(super) fn host(&self) -> String {
+        let host =
+            self.authority().map(|authority| authority.host().to_ascii_lowercase()).unwrap_or_default();
+        host.strip_suffix('.').map(ToOwned::to_owned).unwrap_or(host)
+    }
+
+    pub(super) fn url(&self) -> String {
+        let path = self.inputs.facts.uri.path_and_query().map_or("/", |path| path.as_str());
+        match (self.host(), self.port()) {
+            (host, HTTPS_PORT) => format!("https://{host}{path}"),
+            (host, port) => format!("https://{host}:{port}{path}"),
+        }
+    }
+
+    /// Returns the decoded values of a query parameter.
+    pub(super) fn query(&mut self, name: &str) -> Evaluated<Vec<String>> {
+        let query = self.inputs.facts.uri.query().unwrap_or_default();
+        self.charge_bytes(query.len())?;
+        let mut found = Vec::new();
+        for (index, pair) in query.split('&').enumerate() {
+            if index == MAX_QUERY_PARAMETERS {
+                return Err(Fault::TooExpensive);
+            }
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Names of query parameters are case-insensitive, as in .NET.
+            if !key.is_empty() && decode(key)?.eq_ignore_ascii_case(name) {
+                found.push(decode(value)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Decodes `application/x-www-form-urlencoded` text.
+fn decode(text: &str) -> Evaluated<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+                match (digit(), digit()) {
+                    (Some(high), Some(low)) => (high << 4 | low) as u8,
+                    _ => return Err(Fault::Format("A query parameter has an invalid percent-encoding.")),
+                }
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| Fault::Format("A query parameter is not valid UTF-8."))
 }

@@ -2,16 +2,19 @@
 
 use super::{
     Base::{self, Bool, Int, Text},
-    Checked, Checker, Constant, Dependencies, Fault, Function, Kind, MemberUse, NO_KEY, Node,
+    Checked, Checker, Dependencies, Fault, Function, Kind, MemberUse, NO_KEY, Node,
     Parameter::{Condition, Of},
     Row, Tag, Type, Typed, Value, member, method, same,
 };
 use crate::{
-    apim::{dotnet, expression::node::Select},
+    apim::{
+        dotnet,
+        expression::{Comparison, node::Select},
+    },
     certificate::Thumbprint,
 };
 
-const LOOK_UP: Dependencies = Dependencies { deployment: true, ..Dependencies::NONE };
+const LOOK_UP: fn(&mut Dependencies) = |inputs| inputs.deployment = true;
 
 pub(super) const DEPLOYMENT: &[Row] = &[same("Certificates", Base::ENTRIES)];
 
@@ -34,7 +37,7 @@ pub(super) const ENTRY_VALUES: &[Row] = &[FIRST_OR_DEFAULT];
 
 /// Members of entries, keys and values.
 pub(super) const ENTRIES_OR_PARTS: &[Row] = &[
-    member("Any()", Bool, |e, _| Ok((!e.deployed().is_empty()).into())),
+    member("Any()", Bool, |e, _| Ok(Value::Bool(!e.deployed().is_empty()))),
     member("Count()", Int, |e, _| Ok(e.inputs.deployed().len().into())),
     ANY.reads(LOOK_UP),
     ALL.reads(LOOK_UP),
@@ -54,7 +57,7 @@ pub(super) const PAIR: &[Row] = &[
 /// A null key is an exception in .NET, not a missing key.
 const CONTAINS_KEY: Row = method("ContainsKey", &[Of(Text)], Bool, |e, a| {
     let (deployed, key) = (e.deployed(), thumbprint(a.text(0)?));
-    Ok(key.is_some_and(|key| deployed.contains(key)).into())
+    Ok(Value::Bool(key.is_some_and(|key| deployed.contains(key))))
 })
 .reads(LOOK_UP)
 .tag(Tag::LookUp);
@@ -65,9 +68,11 @@ const fn condition(names: &'static str, result: Base, function: Function) -> Row
     method(names, &[Condition], result, function).hook(select)
 }
 
-pub(super) const ANY: Row = condition("Any", Bool, |_, a| Ok((!a.rest(0).is_empty()).into())).tag(Tag::Any);
+pub(super) const ANY: Row =
+    condition("Any", Bool, |_, a| Ok(Value::Bool(!a.rest(0).is_empty()))).tag(Tag::Any);
 
-pub(super) const ALL: Row = condition("All", Bool, |_, a| Ok(a.rest(0).is_empty().into())).tag(Tag::All);
+pub(super) const ALL: Row =
+    condition("All", Bool, |_, a| Ok(Value::Bool(a.rest(0).is_empty()))).tag(Tag::All);
 
 const FIRST_OR_DEFAULT: Row =
     condition("FirstOrDefault", Base::Object, |_, mut a| Ok(a.take(0))).reads(LOOK_UP);
@@ -82,7 +87,7 @@ fn select(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<T
     let MemberUse { row, base, .. } = *member;
     let mut nodes = member.typed(0);
     let Some((condition, Type { base: Base::Lambda(slot), .. })) = nodes.pop() else { return Ok(None) };
-    let list = nodes.pop().map_or_else(|| member.constant(Constant::Null), |(list, _)| list);
+    let list = nodes.pop().map_or_else(|| member.constant(Value::Null), |(list, _)| list);
     if base == Base::Texts {
         checker.lint_any(&list, slot, &condition, member.range.start);
     }
@@ -98,32 +103,28 @@ fn select(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<T
 /// Splits off the key of a condition whose first comparison is of the entry's thumbprint with a value that does not
 /// read the entry.
 fn look_up(condition: Node, slot: usize) -> (Option<Node>, Node) {
-    let range = condition.range;
-    let (first, rest) = match condition.kind {
-        Kind::And(parts) if parts.first().is_some_and(|first| key_of(first, slot).is_some()) => {
-            let mut parts = parts.into_vec();
-            let first = parts.remove(0);
-            (first, Kind::And(parts.into()))
-        }
-        kind => (Node { kind, range }, Kind::Constant(Constant::Bool(true))),
+    let Node { kind, range } = condition;
+    let mut parts = match kind {
+        Kind::And(parts) => parts.into_vec(),
+        kind => vec![Node { kind, range: range.clone() }],
     };
-    match (key_of(&first, slot), first.kind) {
-        (Some(is_left), Kind::Equal { one, other, .. }) => {
-            (Some(if is_left { *one } else { *other }), Node { kind: rest, range })
+    let key = match key_of(parts.remove(0), slot) {
+        Ok(key) => Some(key),
+        Err(first) => {
+            parts.insert(0, first);
+            None
         }
-        (_, kind) => (None, Node { kind, range }),
-    }
+    };
+    (key, Node { kind: Kind::And(parts.into()), range })
 }
 
-/// Recognizes `entry.Value.Thumbprint == key` and `entry.Key == key`. Some(true) if the key is on the left.
-fn key_of(condition: &Node, slot: usize) -> Option<bool> {
-    let Kind::Equal { one, other, is_negated: false } = &condition.kind else { return None };
-    if is_thumbprint(one, slot) && !other.reads_local(slot) {
-        Some(false)
-    } else if is_thumbprint(other, slot) && !one.reads_local(slot) {
-        Some(true)
-    } else {
-        None
+/// The key in `entry.Value.Thumbprint == key` and `entry.Key == key`, or the condition if it is not such a comparison.
+fn key_of(Node { kind, range }: Node, slot: usize) -> Result<Node, Node> {
+    let is_key = |entry: &Node, key: &Node| is_thumbprint(entry, slot) && !key.reads_local(slot);
+    match kind {
+        Kind::Compare(Comparison::Equal, entry, key) if is_key(&entry, &key) => Ok(*key),
+        Kind::Compare(Comparison::Equal, key, entry) if is_key(&entry, &key) => Ok(*key),
+        kind => Err(Node { kind, range }),
     }
 }
 

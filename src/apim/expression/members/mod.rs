@@ -11,7 +11,6 @@ mod certificate;
 mod classes;
 mod context;
 mod deployment;
-mod request;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,22 +23,19 @@ pub(crate) use self::certificate::{is_trusted, trust_failure};
 pub(super) use self::{
     deployment::thumbprint,
     text::literal_parts,
-    unsupported::{CLASSES, CONSTRUCTORS},
+    unsupported::{CLASS, CONSTRUCTOR},
 };
 use super::{
     check::{Checked, Checker, Dependencies, MemberUse, Typed},
-    eval::{Arguments, Evaluated, Evaluation},
-    node::{Constant, Kind, Node},
+    eval::{Evaluated, Evaluation},
+    node::{Kind, Node},
     text::Case,
     ty::{
         Base::{self, Path},
         Type,
     },
-    value::{Fault, NO_KEY, Value},
+    value::{Arguments, Fault, NO_KEY, Value},
 };
-
-/// Names, separated by `|`, and a remedy.
-pub(super) type Remedies = &'static [(&'static str, &'static str)];
 
 /// Evaluates a member from its evaluated arguments.
 type Function = for<'r> fn(&mut Evaluation<'_, 'r>, Arguments<'_, 'r>) -> Evaluated<Value<'r>>;
@@ -57,8 +53,8 @@ pub(crate) struct Row {
     /// True if the last parameter takes any number of arguments.
     pub(super) is_variadic: bool,
     pub(super) result: Base,
-    /// Inputs that the member reads.
-    reads: Dependencies,
+    /// Marks the inputs that the member reads.
+    pub(super) reads: fn(&mut Dependencies),
     pub(super) tag: Tag,
     pub(super) hook: Option<Hook>,
     pub(super) function: Function,
@@ -69,8 +65,6 @@ pub(crate) struct Row {
 pub(super) enum Parameter {
     /// A value of a type.
     Of(Base),
-    /// A string; errors are reported at the call.
-    Operand,
     /// A string or a character, as a string.
     TextOrChar,
     /// An optional value of a type.
@@ -78,7 +72,7 @@ pub(super) enum Parameter {
     /// An optional `StringComparison` and its default. Characters are compared ordinally by default.
     Comparison(Case),
     /// A string literal with a fixed meaning, and the error for others.
-    Literal(fn(&str) -> Option<Constant>, &'static str),
+    Literal(fn(&str) -> Option<Value<'static>>, &'static str),
     /// A constant of an enumeration.
     Constant(&'static str),
     /// A condition on the items of the receiver.
@@ -114,98 +108,69 @@ pub(super) enum Tag {
     All,
 }
 
-const NONE: Dependencies = Dependencies::NONE;
-const REQUEST: Dependencies = Dependencies { request: true, ..NONE };
-
-/// Receivers, the inputs that all their members read, and their members.
-static TABLE: &[(&[Base], Dependencies, &[Row])] = &[
-    (&[Path("context")], NONE, context::CONTEXT),
-    (&[Path("context.Request")], NONE, context::REQUEST),
-    (&[Path("context.Request.Url")], REQUEST, context::URL),
-    (&[Path("context.Request.Headers")], REQUEST, context::HEADERS),
-    (&[Path("context.Request.Url.Query")], REQUEST, context::QUERY),
-    (&[Base::VARIABLES], NONE, context::VARIABLES),
-    (&[Path("context.LastError")], NONE, context::LAST_ERROR),
-    (&[Path("context.Deployment")], NONE, deployment::DEPLOYMENT),
-    (&[Base::ENTRIES], NONE, deployment::ENTRIES),
-    (&[Base::ENTRY_KEYS], NONE, deployment::ENTRY_KEYS),
-    (&[Base::ENTRY_VALUES], NONE, deployment::ENTRY_VALUES),
-    (&[Base::ENTRIES, Base::ENTRY_KEYS, Base::ENTRY_VALUES], NONE, deployment::ENTRIES_OR_PARTS),
-    (&[Base::Pair], NONE, deployment::PAIR),
-    (&[Base::Certificate], NONE, certificate::CERTIFICATE),
-    (&[Base::DistinguishedName], NONE, certificate::NAME),
-    (&[Base::Oid], NONE, certificate::OID),
-    (&[Base::Text], NONE, text::STRING),
-    (&[Base::Texts], NONE, text::LIST),
-    (&[Base::Bool, Base::Int, Base::Char, Base::Object], NONE, text::PRINTABLE),
-    (&[Base::DateTime], NONE, time::DATE_TIME),
-    (&[Base::TimeSpan], NONE, time::TIME_SPAN),
-    (&[Base::Int], NONE, time::INT),
-    (&[Base::Int, Base::Double], NONE, time::NUMBER),
-    (&[Path("System")], NONE, &[]),
-    (&[Path("string")], NONE, classes::STRING),
-    (&[Path("DateTime")], NONE, classes::DATE_TIME),
-    (&[Path("TimeSpan")], NONE, classes::TIME_SPAN),
-    (&[Path("int")], NONE, classes::INT),
-    (&[Path("bool")], NONE, classes::BOOL),
-    (&[Path("Convert")], NONE, classes::CONVERT),
-    (&[Path("StringComparison")], NONE, classes::STRING_COMPARISON),
-    (&[Path("StringSplitOptions")], NONE, classes::STRING_SPLIT_OPTIONS),
-    (&[Path("X509NameType")], NONE, classes::NAME_TYPE),
-    (&[Path("X509ContentType")], NONE, classes::CONTENT_TYPE),
+/// Receivers and their members.
+static TABLE: &[(&[Base], &[Row])] = &[
+    (&[Path("context")], context::CONTEXT),
+    (&[Path("context.Request")], context::REQUEST),
+    (&[Path("context.Request.Url")], context::URL),
+    (&[Path("context.Request.Headers")], context::HEADERS),
+    (&[Path("context.Request.Url.Query")], context::QUERY),
+    (&[Base::VARIABLES], context::VARIABLES),
+    (&[Path("context.LastError")], context::LAST_ERROR),
+    (&[Path("context.Deployment")], deployment::DEPLOYMENT),
+    (&[Base::ENTRIES], deployment::ENTRIES),
+    (&[Base::ENTRY_KEYS], deployment::ENTRY_KEYS),
+    (&[Base::ENTRY_VALUES], deployment::ENTRY_VALUES),
+    (&[Base::ENTRIES, Base::ENTRY_KEYS, Base::ENTRY_VALUES], deployment::ENTRIES_OR_PARTS),
+    (&[Base::Pair], deployment::PAIR),
+    (&[Base::Certificate], certificate::CERTIFICATE),
+    (&[Base::DistinguishedName], certificate::NAME),
+    (&[Base::Oid], certificate::OID),
+    (&[Base::Text], text::STRING),
+    (&[Base::Texts], text::LIST),
+    (&[Base::Bool, Base::Int, Base::Char, Base::Object], text::PRINTABLE),
+    (&[Base::DateTime], time::DATE_TIME),
+    (&[Base::TimeSpan], time::TIME_SPAN),
+    (&[Base::Int], time::INT),
+    (&[Base::Int, Base::Double], time::NUMBER),
+    (&[Path("System")], &[]),
+    (&[Path("string"), Path("String")], classes::STRING),
+    (&[Path("DateTime")], classes::DATE_TIME),
+    (&[Path("TimeSpan")], classes::TIME_SPAN),
+    (&[Path("int"), Path("Int32")], classes::INT),
+    (&[Path("bool"), Path("Boolean")], classes::BOOL),
+    (&[Path("Convert")], classes::CONVERT),
+    (&[Path("StringComparison"), Path("StringComparer")], classes::STRING_COMPARISON),
+    (&[Path("StringSplitOptions")], classes::STRING_SPLIT_OPTIONS),
+    (&[Path("X509NameType")], classes::NAME_TYPE),
+    (&[Path("X509ContentType")], classes::CONTENT_TYPE),
 ];
 
 /// The class with this name, or `context`.
 pub(super) fn path(name: &str) -> Option<Base> {
-    const ALIASES: Remedies = &[
-        ("String", "string"),
-        ("Int32", "int"),
-        ("Boolean", "bool"),
-        ("StringComparer", "StringComparison"),
-    ];
-    let name = entry(ALIASES, name).unwrap_or(name);
-    TABLE
-        .iter()
-        .flat_map(|(receivers, ..)| *receivers)
-        .find(|base| matches!(base, Path(known) if *known == name))
-        .copied()
+    let mut receivers = TABLE.iter().flat_map(|(receivers, _)| *receivers);
+    receivers.find(|base| matches!(base, Path(known) if *known == name)).copied()
 }
 
-/// The rows of a member, with the inputs that they read.
-pub(super) fn rows(
-    receiver: Base,
-    name: &str,
-    is_method: bool,
-) -> impl Iterator<Item = (&'static Row, Dependencies)> {
+/// The rows of a member.
+pub(super) fn rows(receiver: Base, name: &str, is_method: bool) -> impl Iterator<Item = &'static Row> {
     let is_named = move |row: &Row| {
         row.names.split('|').any(|known| match known.strip_suffix("()") {
             Some(method) => is_method && method == name,
             None => is_method != row.parameters.is_empty() && known == name,
         })
     };
-    let tables = TABLE.iter().filter(move |(receivers, ..)| receivers.contains(&receiver));
-    tables
-        .flat_map(|(_, reads, rows)| rows.iter().map(|row| (row, reads.and(row.reads))))
-        .filter(move |(row, _)| is_named(row))
+    let tables = TABLE.iter().filter(move |(receivers, _)| receivers.contains(&receiver));
+    tables.flat_map(|(_, rows)| *rows).filter(move |row| is_named(row))
 }
 
-/// The remedy for a member that is not supported, with its separator; empty if there is none.
-pub(super) fn remedy(receiver: Base, name: &str) -> &'static str {
+/// The remedy for a name that is known and not supported, with its separator.
+pub(super) fn remedy(receiver: Base, name: &str) -> Option<&'static str> {
     let find = |name: &str| {
         let mut all = unsupported::MEMBERS.iter().filter(|(base, ..)| *base == receiver);
-        all.find(|(_, names, _)| is_one_of(names, name)).map(|(.., remedy)| *remedy)
+        all.find(|(_, names, _)| names.split('|').any(|known| known == name)).map(|(.., remedy)| *remedy)
     };
-    find(name).or_else(|| find("*")).unwrap_or_default()
-}
-
-/// True for one of several names, separated by `|`.
-fn is_one_of(names: &str, name: &str) -> bool {
-    names.split('|').any(|known| known == name)
-}
-
-/// The entry of a table with this name.
-pub(super) fn entry(table: Remedies, name: &str) -> Option<&'static str> {
-    table.iter().find(|(names, _)| is_one_of(names, name)).map(|(_, remedy)| *remedy)
+    find(name).or_else(|| find("*"))
 }
 
 /// The implicit conversion from `int` to `double`; null stays null.
@@ -245,8 +210,7 @@ impl Row {
         matches!(self.parameters, [Parameter::Condition])
     }
 
-    /// Declares the inputs that the member reads.
-    const fn reads(self, reads: Dependencies) -> Self {
+    const fn reads(self, reads: fn(&mut Dependencies)) -> Self {
         Self { reads, ..self }
     }
 
@@ -275,7 +239,7 @@ const fn method(
     result: Base,
     function: Function,
 ) -> Row {
-    Row { names, parameters, is_variadic: false, result, reads: NONE, tag: Tag::None, hook: None, function }
+    Row { names, parameters, is_variadic: false, result, reads: |_| (), tag: Tag::None, hook: None, function }
 }
 
 /// A member without parameters: a property, or with `()` a method.
@@ -294,6 +258,6 @@ const fn constants(names: &'static str, class: &'static str) -> Row {
     member(names, Base::Constant(class), |_, _| Ok(Value::Null)).hook(|_, member| {
         let code = member.row.names.split('|').position(|known| known == member.name);
         let code = code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default();
-        Ok(Some((member.constant(Constant::Int(code)), member.row.result.into())))
+        Ok(Some((member.constant(Value::Int(code)), member.row.result.into())))
     })
 }

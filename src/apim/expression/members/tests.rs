@@ -13,6 +13,7 @@ use crate::{
             check::{Checker, Scope},
             parser,
         },
+        reader::Text,
     },
     certificate::{Certificate, Presented, Timestamp},
     pki::{Leaf, NOON},
@@ -37,9 +38,9 @@ fn every_member_has_an_example_that_is_true() {
     for line in include_str!("examples.txt").lines() {
         let code = format!("@({line})");
         let Ok((SyntaxTree::Expression(expression), _)) = parser::parse(&code) else { panic!("{line}") };
-        let mut checker = Checker::new(scope);
-        let root = checker.root(&expression, Type::BOOL);
-        let root = root.unwrap_or_else(|_| panic!("{line}: {:?}", checker.errors));
+        let mut checker = Checker::new(Text::default(), scope);
+        let root = checker.expect(&expression, Type::BOOL);
+        let root = root.unwrap_or_else(|_| panic!("{line}: {:?}", checker.findings));
         let value = Value::borrowed("CN=orders");
         let mut state = State::default();
         state.variables.push(Variable { name: "v", value, reads_certificate: false });
@@ -48,7 +49,7 @@ fn every_member_has_an_example_that_is_true() {
         assert_eq!(result, Ok(true), "{line}");
         used.extend(checker.rows);
     }
-    let all = TABLE.iter().flat_map(|(receivers, _, rows)| rows.iter().map(move |row| (receivers, row)));
+    let all = TABLE.iter().flat_map(|(receivers, rows)| rows.iter().map(move |row| (receivers, row)));
     let missing: Vec<_> =
         all.filter(|(_, row)| !used.iter().any(|known| std::ptr::eq(*known, *row))).collect();
     assert!(missing.is_empty(), "members without an example: {missing:?}");

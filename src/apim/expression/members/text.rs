@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use super::{
     Base::{self, Bool, Char, Int, Text, Texts},
     Case::{Culture, Ordinal},
-    Checked, Checker, Constant, Evaluated, Evaluation, Fault, Kind, MemberUse, Node,
+    Checked, Checker, Evaluated, Evaluation, Fault, Kind, MemberUse, Node,
     Parameter::{Any, Comparison, Of, Optional, TextOrChar},
     Row, Tag, Type, Typed, Value,
     deployment::{ALL, ANY},
     member, method,
 };
-use crate::apim::expression::{eval::Arguments, text};
+use crate::apim::expression::{text, value::Arguments};
 
 pub(super) const STRING: &[Row] = &[
     member("Length", Int, |_, a| Ok(text::length(a.text(0)?).into())),
@@ -25,20 +25,20 @@ pub(super) const STRING: &[Row] = &[
     method("TrimStart", &[Of(Char)], Text, |e, a| trim(e, a, true, false)).variadic().tag(Tag::Same),
     method("TrimEnd", &[Of(Char)], Text, |e, a| trim(e, a, false, true)).variadic().tag(Tag::Same),
     method("Contains", &[TextOrChar, Comparison(Ordinal)], Bool, |_, a| {
-        Ok(a.case(2).find(a.text(0)?, a.text(1)?)?.is_some().into())
+        Ok(Value::Bool(a.case(2).find(a.text(0)?, a.text(1)?)?.is_some()))
     })
     .tag(Tag::Part),
     method("StartsWith", &[TextOrChar, Comparison(Culture)], Bool, |_, a| {
-        Ok(a.case(2).starts_with(a.text(0)?, a.text(1)?)?.into())
+        Ok(Value::Bool(a.case(2).starts_with(a.text(0)?, a.text(1)?)?))
     })
     .tag(Tag::Part),
     method("EndsWith", &[TextOrChar, Comparison(Culture)], Bool, |_, a| {
-        Ok(a.case(2).ends_with(a.text(0)?, a.text(1)?)?.into())
+        Ok(Value::Bool(a.case(2).ends_with(a.text(0)?, a.text(1)?)?))
     })
     .tag(Tag::Part),
     method("Equals", &[Of(Text), Comparison(Ordinal)], Bool, |_, a| {
         let one = a.text(0)?;
-        a.text(1).map_or(Ok(false), |other| a.case(2).equal(one, other)).map(Value::from)
+        a.text(1).map_or(Ok(false), |other| a.case(2).equal(one, other)).map(Value::Bool)
     })
     .tag(Tag::Equals),
     method("IndexOf", &[TextOrChar, Comparison(Culture)], Int, |_, a| {
@@ -65,12 +65,12 @@ pub(super) const LIST: &[Row] = &[
     member("First()", Text, |e, a| item(e, a.texts(0)?.first())?.ok_or(NO_ELEMENT)),
     member("FirstOrDefault()", Text, |e, a| Ok(item(e, a.texts(0)?.first())?.unwrap_or(Value::Null))),
     member("Last()", Text, |e, a| item(e, a.texts(0)?.last())?.ok_or(NO_ELEMENT)),
-    member("Any()", Bool, |_, a| Ok((!a.texts(0)?.is_empty()).into())),
+    member("Any()", Bool, |_, a| Ok(Value::Bool(!a.texts(0)?.is_empty()))),
     ANY,
     ALL,
     method("Contains", &[Of(Text)], Bool, |_, a| {
         let texts = a.texts(0)?;
-        Ok(a.text(1).is_ok_and(|wanted| texts.iter().any(|text| text == wanted)).into())
+        Ok(Value::Bool(a.text(1).is_ok_and(|wanted| texts.iter().any(|text| text == wanted))))
     })
     .tag(Tag::Contains),
 ];
@@ -180,11 +180,9 @@ fn split<'r>(evaluation: &mut Evaluation<'_, 'r>, mut arguments: Arguments<'_, '
 /// empty parts are kept, and the separators.
 fn separators(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Option<Typed>> {
     let mut arguments = member.typed(1);
-    let keeps_empty = match arguments.pop_if(|(_, ty)| ty.base == Base::Constant("StringSplitOptions")) {
-        Some((options, _)) => matches!(options.kind, Kind::Constant(Constant::Int(0))),
-        None => true,
-    };
-    member.nodes.push(member.constant(Constant::Bool(keeps_empty)));
+    let options = arguments.pop_if(|(_, ty)| ty.base == Base::Constant("StringSplitOptions"));
+    let keeps_empty = options.is_none_or(|(node, _)| matches!(node.kind, Kind::Constant(Value::Int(0))));
+    member.nodes.push(member.constant(Value::Bool(keeps_empty)));
     for (node, ty) in arguments {
         match node.kind {
             Kind::Array(items) if ty.base == Base::Chars => member.nodes.extend(items),
@@ -207,13 +205,9 @@ fn separators(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
 /// The literal parts that `Split` with these arguments yields.
 pub(crate) fn literal_parts(arguments: &[Node]) -> Vec<Box<str>> {
     let [text, _, by @ ..] = arguments else { return Vec::new() };
-    let by: Vec<_> = by
-        .iter()
-        .filter_map(|by| match by.kind {
-            Kind::Constant(Constant::Char(character)) => Some(character),
-            _ => None,
-        })
-        .collect();
-    let text = text.literal().unwrap_or_default();
-    text.split(|next| by.contains(&next)).filter(|part| !part.is_empty()).map(Into::into).collect()
+    let by = by.iter().filter_map(|by| match &by.kind {
+        Kind::Constant(by) => Some(by.clone()),
+        _ => None,
+    });
+    parts(text.literal().unwrap_or_default(), &by.collect::<Vec<_>>(), false).map(Into::into).collect()
 }

@@ -2,17 +2,17 @@
 
 use super::{
     Base::{DateTime, Double, Int, Text, TimeSpan},
-    Constant, Evaluated, Fault,
+    Evaluated, Fault,
     Parameter::{self, Literal, Of},
     Row, Value, member, method,
 };
 use crate::apim::expression::{
-    eval::Arguments,
     time::{self, Date, TICKS_PER_SECOND},
+    value::Arguments,
 };
 
 const FORMAT: Parameter = Literal(
-    |format| time::is_known_format(format).then(|| Constant::Text(format.into())),
+    |format| time::is_known_format(format).then(|| Value::Text(format.to_owned().into())),
     "the format depends on a culture; use a literal such as \"yyyy-MM-dd HH:mm:ss\" or \"o\"",
 );
 
@@ -20,9 +20,9 @@ pub(super) const DATE_TIME: &[Row] = &[
     member("Year", Int, |_, a| date(&a, |date| date.year)),
     member("Month", Int, |_, a| date(&a, |date| date.month)),
     member("Day", Int, |_, a| date(&a, |date| date.day)),
-    member("Hour", Int, |_, a| Ok(time::part_of_day(a.ticks(0)?, 3_600, 24).into())),
-    member("Minute", Int, |_, a| Ok(time::part_of_day(a.ticks(0)?, 60, 60).into())),
-    member("Second", Int, |_, a| Ok(time::part_of_day(a.ticks(0)?, 1, 60).into())),
+    member("Hour", Int, |_, a| Ok(Value::Int(time::part_of_day(a.ticks(0)?, 3_600, 24)))),
+    member("Minute", Int, |_, a| Ok(Value::Int(time::part_of_day(a.ticks(0)?, 60, 60)))),
+    member("Second", Int, |_, a| Ok(Value::Int(time::part_of_day(a.ticks(0)?, 1, 60)))),
     member("Date", DateTime, |_, a| Ok(Value::DateTime(time::midnight(a.ticks(0)?)))),
     method("AddDays", &[Of(Double)], DateTime, |_, a| add_units(&a, 86_400.0)),
     method("AddHours", &[Of(Double)], DateTime, |_, a| add_units(&a, 3_600.0)),
@@ -63,9 +63,9 @@ pub(super) const TIME_SPAN: &[Row] = &[
 ];
 
 pub(super) const INT: &[Row] = &[
-    member("-()", Int, |_, a| Ok(a.int(0)?.wrapping_neg().into())),
-    method("+", &[Of(Int)], Int, |_, a| Ok(a.int(0)?.wrapping_add(a.int(1)?).into())),
-    method("-", &[Of(Int)], Int, |_, a| Ok(a.int(0)?.wrapping_sub(a.int(1)?).into())),
+    member("-()", Int, |_, a| Ok(Value::Int(a.int(0)?.wrapping_neg()))),
+    method("+", &[Of(Int)], Int, |_, a| Ok(Value::Int(a.int(0)?.wrapping_add(a.int(1)?)))),
+    method("-", &[Of(Int)], Int, |_, a| Ok(Value::Int(a.int(0)?.wrapping_sub(a.int(1)?)))),
 ];
 
 pub(super) const NUMBER: &[Row] = &[
@@ -75,7 +75,7 @@ pub(super) const NUMBER: &[Row] = &[
 ];
 
 fn date<'r>(arguments: &Arguments<'_, 'r>, component: fn(Date) -> i64) -> Evaluated<Value<'r>> {
-    Ok((component(Date::of(arguments.ticks(0)?)) as i32).into())
+    Ok(Value::Int(component(Date::of(arguments.ticks(0)?)) as i32))
 }
 
 fn add_units<'r>(arguments: &Arguments<'_, 'r>, seconds: f64) -> Evaluated<Value<'r>> {
@@ -90,7 +90,7 @@ fn add_months<'r>(arguments: &Arguments<'_, 'r>, months: i64) -> Evaluated<Value
 /// A component of a span: seconds per unit, and modulus.
 fn part<'r>(arguments: &Arguments<'_, 'r>, seconds: i64, modulus: i64) -> Evaluated<Value<'r>> {
     let units = arguments.ticks(0)? / TICKS_PER_SECOND / seconds;
-    Ok(i32::try_from(units % modulus).unwrap_or(i32::MAX).into())
+    Ok(Value::Int(i32::try_from(units % modulus).unwrap_or(i32::MAX)))
 }
 
 fn total<'r>(arguments: &Arguments<'_, 'r>, seconds: f64) -> Evaluated<Value<'r>> {

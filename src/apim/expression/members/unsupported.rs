@@ -1,9 +1,10 @@
 //! Members, classes and constructors of .NET and APIM that are rejected, with their remedies.
 
-use super::{
-    Base::{self, Path},
-    Remedies,
-};
+use super::Base::{self, Path};
+
+/// Receivers of classes and of constructors.
+pub(crate) const CLASS: Base = Path("class");
+pub(crate) const CONSTRUCTOR: Base = Path("new");
 
 /// Receiver, names (`*` for all others), and the remedy with its separator.
 pub(super) static MEMBERS: &[(Base, &str, &str)] = &[
@@ -28,7 +29,6 @@ pub(super) static MEMBERS: &[(Base, &str, &str)] = &[
     (Base::ENTRY_KEYS, "*", "; use Any, All, First or FirstOrDefault with a condition, Contains or Count()"),
     (Base::ENTRY_VALUES, "*", "; use Any, All, First or FirstOrDefault with a condition, or Count()"),
     (Base::Certificate, "FriendlyName", ": it belongs to a certificate store, not to the certificate"),
-    (Base::Certificate, "Extensions|PublicKey|PrivateKey|Archived|Handle", ""),
     (Base::Certificate, "ToString", "; use a property"),
     (
         Base::Certificate,
@@ -39,24 +39,17 @@ pub(super) static MEMBERS: &[(Base, &str, &str)] = &[
     (Base::Object, "*", "; cast it, as in ((string)context.Variables[\"name\"]).Length"),
     (Path("X509NameType"), "*", "; use SimpleName, DnsName or DnsFromAlternativeName"),
     (Path("X509ContentType"), "*", "; only X509ContentType.Cert can be exported"),
-];
-
-/// Classes, with the remedy and its separator.
-pub(crate) const CLASSES: Remedies = &[
-    ("Regex|Match", "; use Contains, StartsWith, EndsWith or Split"),
-    ("JObject|JToken|JArray|JProperty|JsonConvert", "; concatenate strings to write JSON"),
-    ("Guid|Random", "; let the backend generate the value"),
-    ("Math|Enumerable|Environment|Encoding|StringBuilder|Array", ""),
-    ("WebUtility|HttpUtility|Uri", "; query parameters are decoded already"),
-];
-
-/// Constructors, with the error.
-pub(crate) const CONSTRUCTORS: Remedies = &[
-    ("DateTime", "the arguments of new DateTime must be number literals"),
+    (CLASS, "Regex|Match", "; use Contains, StartsWith, EndsWith or Split"),
+    (CLASS, "JObject|JToken|JArray|JProperty|JsonConvert", "; concatenate strings to write JSON"),
+    (CLASS, "Guid|Random", "; let the backend generate the value"),
+    (CLASS, "Math|Enumerable|Environment|Encoding|StringBuilder|Array", ""),
+    (CLASS, "WebUtility|HttpUtility|Uri", "; query parameters are decoded already"),
+    (CONSTRUCTOR, "DateTime", " with these arguments; write number literals"),
     (
+        CONSTRUCTOR,
         "X509Certificate2|X509Certificate",
-        "a certificate from a header or variable proves nothing: possession of its key was not shown; let callers connect \
+        ": a certificate from a header or variable proves nothing: possession of its key was not shown; let callers connect \
          to this listener directly and use context.Request.Certificate",
     ),
-    ("Regex", "regular expressions are not supported; use StartsWith, Contains or Split"),
+    (CONSTRUCTOR, "Regex", "; use StartsWith, Contains or Split"),
 ];
