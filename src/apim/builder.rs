@@ -160,7 +160,7 @@ impl DocumentBuilder {
     ///     [`allow_unanchored`](Self::allow_unanchored), and an expression for identity or URL that the rule of
     ///     [guards](super#guards) does not allow; reported if nothing else is wrong.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
-        let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
+        let failed = |errors: DocumentErrors| errors.with_file(self.file.clone());
         let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;
         let mut compiler = Compiler {
             findings: Findings::default(),

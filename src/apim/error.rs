@@ -77,7 +77,7 @@ pub struct DocumentError(Finding);
 
 impl DocumentError {
     pub(crate) fn new(position: Position, message: impl Into<String>) -> Self {
-        Self(Finding::new(FindingKind::Document, position, message.into(), ""))
+        Self(Finding::new(FindingKind::Document, position, message, ""))
     }
 }
 
@@ -103,51 +103,46 @@ impl std::error::Error for DocumentError {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentErrors {
-    pub(crate) file: Option<Arc<str>>,
-    pub(crate) errors: Vec<DocumentError>,
-    pub(crate) warnings: Vec<DocumentWarning>,
-    pub(crate) left_out: usize,
+    file: Option<Arc<str>>,
+    findings: Findings,
 }
 
 impl From<DocumentError> for DocumentErrors {
     fn from(error: DocumentError) -> Self {
-        Self { file: None, errors: vec![error], warnings: Vec::new(), left_out: 0 }
+        Self { file: None, findings: Findings { errors: vec![error], ..Findings::default() } }
     }
 }
 
 impl DocumentErrors {
     /// The errors.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &DocumentError> {
-        self.errors.iter()
+        self.findings.errors.iter()
     }
 
     /// The number of errors omitted after the first hundred.
     pub fn left_out(&self) -> usize {
-        self.left_out
+        self.findings.left_out
     }
 
     /// Warnings about the rest of the document. Warnings about the document as a whole need one without errors:
     /// [`Document::warnings`](super::Document::warnings).
     pub fn warnings(&self) -> &[DocumentWarning] {
-        &self.warnings
+        &self.findings.warnings
+    }
+
+    pub(crate) fn with_file(self, file: Option<Arc<str>>) -> Self {
+        Self { file, ..self }
     }
 }
 
 impl fmt::Display for DocumentErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.errors.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            if let Some(file) = &self.file {
-                write!(f, "{file}:")?;
-            }
-            error.fmt(f)?;
+        let file = self.file.as_ref().map(|file| format!("{file}:")).unwrap_or_default();
+        let mut lines: Vec<_> = self.iter().map(|error| format!("{file}{error}")).collect();
+        if self.left_out() > 0 {
+            lines.push(format!("and {} more", self.left_out()));
         }
-        match self.left_out {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
-        }
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -219,8 +214,8 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(kind: FindingKind, position: Position, problem: String, remedy: &str) -> Self {
-        let mut message = with_short_words(problem);
+    fn new(kind: FindingKind, position: Position, problem: impl Into<String>, remedy: &str) -> Self {
+        let mut message = with_short_words(problem.into());
         let problem_length = message.len();
         if !remedy.is_empty() {
             message = message + "; " + remedy;
@@ -255,9 +250,9 @@ fn with_short_words(message: String) -> String {
 const MAX_FINDINGS: usize = 100;
 
 /// Errors and warnings collected at load.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Findings {
-    errors: Vec<DocumentError>,
+    pub(crate) errors: Vec<DocumentError>,
     warnings: Vec<DocumentWarning>,
     left_out: usize,
 }
@@ -268,7 +263,7 @@ impl Findings {
     }
 
     pub(crate) fn error_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        self.add(DocumentError(Finding::new(kind, position, problem.to_owned(), remedy)));
+        self.add(DocumentError(Finding::new(kind, position, problem, remedy)));
     }
 
     fn add(&mut self, error: DocumentError) {
@@ -283,18 +278,11 @@ impl Findings {
         }
     }
 
-    /// Replaces all errors by one with this message, if there are any.
-    pub(crate) fn replace_errors(&mut self, message: &str) {
-        self.errors.truncate(1);
-        if let Some(first) = self.errors.first_mut() {
-            *first = DocumentError::new(first.0.position, message);
+    /// Replaces the errors from `index` on by one with this message, if there are any.
+    pub(crate) fn replace_errors(&mut self, index: usize, message: &str) {
+        if let Some(replaced) = self.errors.split_off(index).first() {
+            self.error(replaced.0.position, message);
         }
-    }
-
-    pub(crate) fn append(&mut self, other: Self) {
-        other.errors.into_iter().for_each(|error| self.add(error));
-        self.left_out += other.left_out;
-        other.warnings.into_iter().for_each(|warning| self.add_warning(warning));
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -306,10 +294,7 @@ impl Findings {
     }
 
     pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        self.add_warning(DocumentWarning(Finding::new(kind, position, problem.to_owned(), remedy)));
-    }
-
-    fn add_warning(&mut self, warning: DocumentWarning) {
+        let warning = DocumentWarning(Finding::new(kind, position, problem, remedy));
         if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -318,15 +303,7 @@ impl Findings {
     /// Returns the warnings, or the errors with the warnings if there is an error.
     pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, DocumentErrors> {
         self.warnings.sort_by_key(|warning| warning.0.position);
-        if self.errors.is_empty() {
-            return Ok(self.warnings);
-        }
         self.errors.sort_by_key(|error| error.0.position);
-        Err(DocumentErrors {
-            file: None,
-            errors: self.errors,
-            warnings: self.warnings,
-            left_out: self.left_out,
-        })
+        if self.has_errors() { Err(DocumentErrors { file: None, findings: self }) } else { Ok(self.warnings) }
     }
 }

@@ -52,15 +52,11 @@ pub(crate) fn status_line(status: StatusCode, reason: Option<&str>) -> String {
 /// ```
 #[derive(Debug)]
 pub struct DocumentExplanation {
-    lines: Vec<ExplanationLine>,
-    decision: DocumentDecision,
+    pub(super) lines: Vec<ExplanationLine>,
+    pub(super) decision: DocumentDecision,
 }
 
 impl DocumentExplanation {
-    pub(crate) fn new(lines: Vec<ExplanationLine>, decision: DocumentDecision) -> Self {
-        Self { lines, decision }
-    }
-
     /// The decision of the document.
     pub fn decision(&self) -> &DocumentDecision {
         &self.decision
@@ -79,8 +75,7 @@ impl fmt::Display for DocumentExplanation {
         match &self.decision {
             DocumentDecision::Respond(response) => {
                 write!(f, "response: {}", status_line(response.status(), response.reason_phrase()))?;
-                let (element, line, _) = response.element();
-                write!(f, " by {element} on line {line}")?;
+                write!(f, " by {} on line {}", response.cause.element, response.cause.position.line)?;
                 match response.code() {
                     Some(code) => write!(f, ": {code}: {}", response.message()),
                     None => Ok(()),

@@ -221,9 +221,9 @@ mod validation;
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
-    backend::{Backend, BackendError},
+    backend::{Backend, BackendError, ChosenIdentity},
     builder::DocumentBuilder,
-    decision::{ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding},
+    decision::{DocumentDecision, DocumentResponse, Forward, Forwarding},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
     document::{Document, DocumentScope, Revocation},
     dotnet::dotnet_name,

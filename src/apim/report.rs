@@ -6,6 +6,8 @@ use super::{
     decision::{DocumentResponse, UNREADABLE},
     dotnet,
 };
+#[cfg(feature = "metrics")]
+use crate::inbound::counter;
 use crate::{
     certificate::Presented,
     inbound::{Shortened, shortened_path},
@@ -32,14 +34,10 @@ pub(super) fn rejection_of(response: &DocumentResponse) -> Option<Rejection> {
 /// Logs a response, sent or withheld, and counts it if it is a rejection.
 #[cold]
 pub(super) fn response<B>(response: &DocumentResponse, request: &Request<B>, is_withheld: bool) {
-    let reason = rejection_of(response).map(|rejection| rejection.kind().as_str());
+    let kind = rejection_of(response).map(|rejection| rejection.kind());
     #[cfg(feature = "metrics")]
-    if let Some(reason) = reason {
-        let counter = match is_withheld {
-            true => metrics::counter!("tower_mtls_requests_shadow_refused_total", "reason" => reason),
-            false => metrics::counter!("tower_mtls_requests_refused_total", "reason" => reason),
-        };
-        counter.increment(1);
+    if let Some(kind) = kind {
+        if is_withheld { counter::would_refuse(kind) } else { counter::refused(kind) }
     }
     let message = match is_withheld {
         true => "request would be refused by its policy document",
@@ -53,7 +51,7 @@ pub(super) fn response<B>(response: &DocumentResponse, request: &Request<B>, is_
     let remote = captured.and_then(|(_, remote)| remote);
     let (element, line, column) = response.element();
     tracing::info!(
-        reason,
+        reason = kind.map(RejectionKind::as_str),
         status = response.status().as_u16(),
         element,
         line,

@@ -46,9 +46,9 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct ApimPolicy<S> {
-    inner: S,
+    pub(super) inner: S,
     // One pointer: cloning the service increments one reference count.
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,17 +59,13 @@ pub(super) struct Settings {
 }
 
 impl<S> ApimPolicy<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
-    }
-
     fn decide<B>(&self, request: &Request<B>) -> Result<DocumentDecision, Rejection> {
         let Some((presented, remote)) = captured(request.extensions()) else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
         let Settings { document, clock, shadow } = &*self.settings;
-        let now = clock.now();
+        let (document, now) = (document.load(), clock.now());
         let decision =
             if *shadow { document.evaluate_shadow(&facts, now) } else { document.evaluate(&facts, now) };
         // Not a response of the document: use the rejection of this crate.
@@ -99,10 +95,9 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
 }
 
 fn respond<R>(response: DocumentResponse, method: &Method) -> Response<ResponseBody<R>> {
-    let is_head = *method == Method::HEAD;
     let rejection = report::rejection_of(&response);
     let mut response = response.into_response();
-    if is_head {
+    if *method == Method::HEAD {
         response.body_mut().clear();
     }
     if let Some(rejection) = rejection {

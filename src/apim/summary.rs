@@ -3,9 +3,9 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::{
-    decision::ChosenIdentity,
+    backend::ChosenIdentity,
     error::Position,
-    program::{Action, CertificateKey, CertificateReference, Program},
+    program::{Action, CertificateReference, Program},
 };
 
 /// Static properties of a [`Document`](super::Document), for checking it against a configuration before it serves.
@@ -39,7 +39,7 @@ use super::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct DocumentSummary {
     /// True if an expression or `validate-client-certificate` reads the caller's certificate.
@@ -85,45 +85,24 @@ impl DocumentSummary {
             uses_trust: program.used.trust,
             proves_certificate: program.ruling.has_guard,
             is_anchored: program.ruling.is_anchored(),
-            chooses_backend: false,
-            chooses_identity: false,
-            has_authentication_certificate: false,
-            certificates: certificates
-                .iter()
-                .map(|found| (found.key.to_identity(), found.position))
-                .collect(),
+            certificates: certificates.iter().map(|found| (found.identity.clone(), found.position)).collect(),
             possible_certificates: program.ruling.possible_certificates.clone(),
-            backends: Vec::new(),
-            base_urls: Vec::new(),
             unresolved_base,
+            ..Self::default()
         };
-        program.visit(&mut |step| summary.add(&step.action, step.location.position));
-        summary
-    }
-
-    fn add(&mut self, action: &Action, position: Position) {
-        match action {
-            Action::Validate(validation) => self.uses_trust |= validation.uses_trust(),
-            Action::Authenticate(_) => {
-                self.has_authentication_certificate = true;
-                self.chooses_identity = true;
-            }
+        program.visit(&mut |step| match &step.action {
+            Action::Validate(validation) => summary.uses_trust |= validation.uses_trust(),
+            Action::Authenticate(_) => summary.has_authentication_certificate = true,
             Action::Backend(target) => {
-                self.chooses_backend = true;
-                self.chooses_identity |= target.identity().is_some();
-                self.backends.extend(target.id().map(|id| (id.clone(), position)));
-                self.base_urls.extend(target.known_url().map(|url| (url.clone(), position)));
+                let position = step.location.position;
+                summary.chooses_backend = true;
+                summary.chooses_identity |= target.identity().is_some();
+                summary.backends.extend(target.id().map(|id| (id.clone(), position)));
+                summary.base_urls.extend(target.known_url().map(|url| (url.clone(), position)));
             }
             _ => {}
-        }
-    }
-}
-
-impl CertificateKey {
-    fn to_identity(&self) -> ChosenIdentity {
-        match self {
-            Self::Id(id) => ChosenIdentity::Id(id.clone()),
-            Self::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
-        }
+        });
+        summary.chooses_identity |= summary.has_authentication_certificate;
+        summary
     }
 }

@@ -3,9 +3,9 @@
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::{
     apim::{
-        decision::ChosenIdentity,
+        backend::ChosenIdentity,
         expression::{Constant, Kind},
-        program::{Action, CertificateKey, IdentitySource},
+        program::{Action, IdentitySource},
     },
     certificate::Thumbprint,
 };
@@ -42,8 +42,9 @@ impl Compiler<'_> {
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    self.add_reference(CertificateKey::Thumbprint(thumbprint), attribute.position, true);
-                    IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
+                    let identity = ChosenIdentity::Thumbprint(thumbprint);
+                    self.add_reference(identity.clone(), attribute.position, true);
+                    IdentitySource::Fixed(identity)
                 }
                 Ok(_) => {
                     self.findings.error(
@@ -58,9 +59,9 @@ impl Compiler<'_> {
                 }
             },
             _ => {
-                let id: std::sync::Arc<str> = attribute.value.value.trim().into();
-                self.add_reference(CertificateKey::Id(id.clone()), attribute.position, true);
-                IdentitySource::Fixed(ChosenIdentity::Id(id))
+                let identity = ChosenIdentity::Id(attribute.value.value.trim().into());
+                self.add_reference(identity.clone(), attribute.position, true);
+                IdentitySource::Fixed(identity)
             }
         };
         Some(Action::Authenticate(source))
@@ -79,11 +80,10 @@ impl Compiler<'_> {
             return None;
         }
         // Errors are replaced, since their text could repeat parts of the key.
-        let findings = std::mem::take(&mut self.findings);
+        let index = self.findings.errors.len();
         let compiled = self.compile(&body.value, Base::Bytes.into());
-        let mut of_body = std::mem::replace(&mut self.findings, findings);
-        of_body.replace_errors("body is not supported; write @(Convert.FromBase64String(\"...\"))");
-        self.findings.append(of_body);
+        let message = "body is not supported; write @(Convert.FromBase64String(\"...\"))";
+        self.findings.replace_errors(index, message);
         let compiled = compiled?;
         let Kind::Constant(Constant::Bytes(pfx)) = &compiled.root.kind else {
             let message = "body must be a constant, which is checked at load; write \

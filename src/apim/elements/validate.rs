@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Compiler, Element};
 use crate::{
     apim::{
+        backend::ChosenIdentity,
         error::FindingKind,
-        program::{Action, CertificateKey},
+        program::Action,
         validation::{AllowedIdentity, IdentityClaim, Matcher, Validation},
     },
     certificate::{SerialNumber, Thumbprint},
@@ -155,7 +156,7 @@ impl Compiler<'_> {
             }
             _ => {
                 let id: Arc<str> = value.as_str().into();
-                self.add_reference(CertificateKey::Id(id.clone()), position, false);
+                self.add_reference(ChosenIdentity::Id(id.clone()), position, false);
                 Matcher::IssuerId(id)
             }
         };

@@ -24,8 +24,7 @@ use self::{
     sources::{Assignments, Reads, Sources},
 };
 use super::{
-    backend::base_url,
-    decision::ChosenIdentity,
+    backend::{ChosenIdentity, base_url},
     error::{Findings, Position, short},
     expression::Expression,
     program::{Action, BackendTarget, Choose, Condition, IdentitySource, Program, Step},
