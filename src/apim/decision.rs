@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
-use super::{backend::ChosenIdentity, error::Position, headers::ResponseChange};
+pub(super) use super::backend::ChosenIdentity;
+use super::{error::Position, headers::ResponseChange};
 use crate::policy::Verification;
 
 /// The decision of a document about one request.
@@ -282,9 +283,5 @@ impl Forwarding {
     /// that removes forgeable headers must set them again.
     pub fn header_changes(&self) -> impl ExactSizeIterator<Item = (&HeaderName, &[HeaderValue])> {
         self.headers.iter().map(|(name, values)| (name, values.as_slice()))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.identity.is_none() && self.base_url.is_none() && self.headers.is_empty()
     }
 }

@@ -199,9 +199,3 @@ impl Deployment for Shared<DeploymentCertificates> {
         self.current()
     }
 }
-
-impl<D: Deployment + ?Sized> Deployment for Arc<D> {
-    fn certificates(&self) -> Arc<DeploymentCertificates> {
-        D::certificates(self)
-    }
-}

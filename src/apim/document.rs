@@ -4,7 +4,7 @@ use super::{
     builder::DocumentBuilder,
     decision::DocumentDecision,
     deployment::Deployment,
-    error::{DocumentErrors, DocumentWarning},
+    error::{DocumentErrors, Finding},
     explain::{DocumentExplanation, ExplanationLine},
     expression::Inputs,
     facts::RequestFacts,
@@ -46,7 +46,7 @@ pub(super) struct Inner {
     pub(super) program: Arc<Program>,
     pub(super) trust: Option<TrustAnchors>,
     pub(super) deployment: Option<Arc<dyn Deployment>>,
-    pub(super) warnings: Vec<DocumentWarning>,
+    pub(super) warnings: Vec<Finding>,
     pub(super) summary: DocumentSummary,
 }
 
@@ -181,7 +181,7 @@ impl Document {
     }
 
     /// Returns probable mistakes: comparisons that are never true, checks that prove nothing.
-    pub fn warnings(&self) -> &[DocumentWarning] {
+    pub fn warnings(&self) -> &[Finding] {
         &self.0.warnings
     }
 

@@ -74,8 +74,9 @@ impl fmt::Display for DocumentExplanation {
         }
         match &self.decision {
             DocumentDecision::Respond(response) => {
-                write!(f, "response: {}", status_line(response.status(), response.reason_phrase()))?;
-                write!(f, " by {} on line {}", response.cause.element, response.cause.position.line)?;
+                let status = status_line(response.status(), response.reason_phrase());
+                let (element, line, _) = response.element();
+                write!(f, "response: {status} by {element} on line {line}")?;
                 match response.code() {
                     Some(code) => write!(f, ": {code}: {}", response.message()),
                     None => Ok(()),

@@ -212,7 +212,6 @@ mod layer;
 mod lexer;
 mod program;
 mod reader;
-mod report;
 mod run;
 mod service;
 mod summary;
@@ -227,7 +226,7 @@ pub use self::{
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
     document::{Document, DocumentScope, Revocation},
     dotnet::dotnet_name,
-    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
+    error::{DocumentErrors, Finding, FindingKind, Position},
     explain::DocumentExplanation,
     facts::RequestFacts,
     future::ResponseFuture,

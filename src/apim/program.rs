@@ -6,12 +6,14 @@ use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
 use super::{
-    backend::{Backend, ChosenIdentity},
+    backend::Backend,
+    decision::ChosenIdentity,
     error::Position,
     expression::{Dependencies, Expression},
     guard::Ruling,
     validation::Validation,
 };
+use crate::certificate::Thumbprint;
 
 /// The sections of a document.
 #[derive(Debug, Default)]
@@ -285,10 +287,29 @@ impl BackendTarget {
 /// A literal reference to a certificate, checked against the deployment.
 #[derive(Debug, Clone)]
 pub(crate) struct CertificateReference {
-    pub(crate) identity: ChosenIdentity,
+    pub(crate) key: CertificateKey,
     pub(crate) position: Position,
     /// True if the certificate is presented to backends, which needs its private key; otherwise it is an issuer.
     pub(crate) needs_private_key: bool,
     /// The backend with this identity. None if the document names it directly.
     pub(crate) backend: Option<Arc<str>>,
+}
+
+/// The key of a certificate in the deployment.
+#[derive(Debug, Clone)]
+pub(crate) enum CertificateKey {
+    Id(Arc<str>),
+    Thumbprint(Thumbprint),
+}
+
+impl CertificateKey {
+    /// Returns the key of an identity. None for an embedded one.
+    pub(crate) fn of(identity: &ChosenIdentity) -> Option<Self> {
+        match identity {
+            ChosenIdentity::Id(id) => Some(Self::Id(id.clone())),
+            ChosenIdentity::Thumbprint(thumbprint) => Some(Self::Thumbprint(*thumbprint)),
+            #[cfg(feature = "identity")]
+            ChosenIdentity::Embedded(_) => None,
+        }
+    }
 }

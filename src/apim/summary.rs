@@ -5,7 +5,7 @@ use http::Uri;
 use super::{
     backend::ChosenIdentity,
     error::Position,
-    program::{Action, CertificateReference, Program},
+    program::{Action, CertificateKey, CertificateReference, Program},
 };
 
 /// Static properties of a [`Document`](super::Document), for checking it against a configuration before it serves.
@@ -85,7 +85,10 @@ impl DocumentSummary {
             uses_trust: program.used.trust,
             proves_certificate: program.ruling.has_guard,
             is_anchored: program.ruling.is_anchored(),
-            certificates: certificates.iter().map(|found| (found.identity.clone(), found.position)).collect(),
+            certificates: certificates
+                .iter()
+                .map(|found| (found.key.to_identity(), found.position))
+                .collect(),
             possible_certificates: program.ruling.possible_certificates.clone(),
             unresolved_base,
             ..Self::default()
@@ -104,5 +107,14 @@ impl DocumentSummary {
         });
         summary.chooses_identity |= summary.has_authentication_certificate;
         summary
+    }
+}
+
+impl CertificateKey {
+    fn to_identity(&self) -> ChosenIdentity {
+        match self {
+            Self::Id(id) => ChosenIdentity::Id(id.clone()),
+            Self::Thumbprint(thumbprint) => ChosenIdentity::Thumbprint(*thumbprint),
+        }
     }
 }

@@ -3,9 +3,9 @@
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::{
     apim::{
-        backend::ChosenIdentity,
+        decision::ChosenIdentity,
         expression::{Constant, Kind},
-        program::{Action, IdentitySource},
+        program::{Action, CertificateKey, IdentitySource},
     },
     certificate::Thumbprint,
 };
@@ -42,9 +42,8 @@ impl Compiler<'_> {
             }
             "thumbprint" => match attribute.value.value.parse::<Thumbprint>() {
                 Ok(thumbprint @ Thumbprint::Sha1(_)) => {
-                    let identity = ChosenIdentity::Thumbprint(thumbprint);
-                    self.add_reference(identity.clone(), attribute.position, true);
-                    IdentitySource::Fixed(identity)
+                    self.add_reference(CertificateKey::Thumbprint(thumbprint), attribute.position, true);
+                    IdentitySource::Fixed(ChosenIdentity::Thumbprint(thumbprint))
                 }
                 Ok(_) => {
                     self.findings.error(
@@ -59,9 +58,9 @@ impl Compiler<'_> {
                 }
             },
             _ => {
-                let identity = ChosenIdentity::Id(attribute.value.value.trim().into());
-                self.add_reference(identity.clone(), attribute.position, true);
-                IdentitySource::Fixed(identity)
+                let id: std::sync::Arc<str> = attribute.value.value.trim().into();
+                self.add_reference(CertificateKey::Id(id.clone()), attribute.position, true);
+                IdentitySource::Fixed(ChosenIdentity::Id(id))
             }
         };
         Some(Action::Authenticate(source))

@@ -2,9 +2,9 @@
 
 use super::{Attribute, CertificateReference, Compiler, Element, Type, expression};
 use crate::apim::{
-    backend::{Backend, ChosenIdentity, base_url},
+    backend::{Backend, base_url},
     error::{FindingKind, short},
-    program::{Action, BackendTarget},
+    program::{Action, BackendTarget, CertificateKey},
 };
 
 /// Maximum number of ids that an error lists.
@@ -68,14 +68,14 @@ impl Compiler<'_> {
                 );
                 self.findings.warn(attribute.position, message);
             }
-            if matches!(identity, ChosenIdentity::Id(_) | ChosenIdentity::Thumbprint(_)) {
-                self.certificate_references.push(CertificateReference {
-                    identity: identity.clone(),
-                    position: attribute.position,
+            self.certificate_references.extend(CertificateKey::of(identity).map(|key| {
+                CertificateReference {
                     needs_private_key: true,
+                    key,
+                    position: attribute.position,
                     backend: Some(id.clone()),
-                });
-            }
+                }
+            }));
         }
         Some(BackendTarget::Backend(id, backend))
     }

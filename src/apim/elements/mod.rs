@@ -16,11 +16,13 @@ use std::{
 };
 
 use super::{
-    backend::{Backend, ChosenIdentity},
+    backend::Backend,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Dependencies, Expression, Scope, Type},
-    program::{Action, CertificateReference, ElementLocation, Program, Section, Step, Template},
+    program::{
+        Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step, Template,
+    },
     reader::{Attribute, Element, Text},
 };
 use crate::policy::TrustAnchors;
@@ -238,9 +240,9 @@ impl Compiler<'_> {
     }
 
     /// Records a literal certificate reference.
-    fn add_reference(&mut self, identity: ChosenIdentity, position: Position, needs_private_key: bool) {
+    fn add_reference(&mut self, key: CertificateKey, position: Position, needs_private_key: bool) {
         self.certificate_references.push(CertificateReference {
-            identity,
+            key,
             position,
             needs_private_key,
             backend: None,

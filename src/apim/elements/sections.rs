@@ -7,11 +7,10 @@ use super::{
     backend::{id_list, known_ids},
 };
 use crate::apim::{
-    backend::ChosenIdentity,
     decision::is_rejection,
     error::{FindingKind, Position},
     guard::{self, GUARD},
-    program::{Action, CertificateReference, ElementLocation, Program, Section, Step},
+    program::{Action, CertificateKey, CertificateReference, ElementLocation, Program, Section, Step},
 };
 
 impl Compiler<'_> {
@@ -199,16 +198,13 @@ impl Compiler<'_> {
     /// Reports literal references to certificates that are not in the deployment.
     fn lint_references(&mut self) {
         let deployed = self.deployment.map(|deployment| deployment.certificates()).unwrap_or_default();
-        for CertificateReference { identity, position, needs_private_key, backend } in
-            &self.certificate_references
+        for CertificateReference { key, position, needs_private_key, backend } in &self.certificate_references
         {
-            let (found, missing) = match identity {
-                ChosenIdentity::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
-                ChosenIdentity::Thumbprint(thumbprint) => {
+            let (found, missing) = match key {
+                CertificateKey::Id(id) => (deployed.by_id(id), format!("id {id:?}")),
+                CertificateKey::Thumbprint(thumbprint) => {
                     (deployed.by_thumbprint(*thumbprint), format!("thumbprint {thumbprint}"))
                 }
-                #[cfg(feature = "identity")]
-                ChosenIdentity::Embedded(_) => continue,
             };
             let is_without_key = match found {
                 Some(found) if found.has_private_key() || !needs_private_key => continue,

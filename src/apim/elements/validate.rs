@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::{Compiler, Element};
 use crate::{
     apim::{
-        backend::ChosenIdentity,
         error::FindingKind,
-        program::Action,
+        program::{Action, CertificateKey},
         validation::{AllowedIdentity, IdentityClaim, Matcher, Validation},
     },
     certificate::{SerialNumber, Thumbprint},
@@ -156,7 +155,7 @@ impl Compiler<'_> {
             }
             _ => {
                 let id: Arc<str> = value.as_str().into();
-                self.add_reference(ChosenIdentity::Id(id.clone()), position, false);
+                self.add_reference(CertificateKey::Id(id.clone()), position, false);
                 Matcher::IssuerId(id)
             }
         };

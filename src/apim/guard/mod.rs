@@ -24,7 +24,8 @@ use self::{
     sources::{Assignments, Reads, Sources},
 };
 use super::{
-    backend::{ChosenIdentity, base_url},
+    backend::base_url,
+    decision::ChosenIdentity,
     error::{Findings, Position, short},
     expression::Expression,
     program::{Action, BackendTarget, Choose, Condition, IdentitySource, Program, Step},

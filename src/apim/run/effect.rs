@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use super::Execution;
 use crate::{
     apim::{
-        backend::{ChosenIdentity, base_url},
-        decision::{Cause, DocumentResponse},
+        backend::base_url,
+        decision::{Cause, ChosenIdentity, DocumentResponse},
         expression::{Evaluated, Expression, Fault, Value, Variable},
         headers::{ResponseChange, apply},
         program::{

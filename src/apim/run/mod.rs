@@ -12,8 +12,7 @@ use hyper::ext::ReasonPhrase;
 
 use self::failure::Failure;
 use super::{
-    backend::ChosenIdentity,
-    decision::{Cause, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
+    decision::{Cause, ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
     error::Position,
     explain::{ExplanationLine, status_line},
     expression::{Evaluation, Inputs, State, Trace, Value, trust_failure},
