@@ -5,7 +5,7 @@ use super::{
     decision::DocumentDecision,
     deployment::Deployment,
     error::{DocumentErrors, Finding},
-    explain::{DocumentExplanation, ExplanationLine},
+    explain::DocumentExplanation,
     expression::Inputs,
     facts::RequestFacts,
     program::Program,
@@ -145,7 +145,7 @@ impl Document {
     /// A pure function of its arguments, the document and the state of its deployment. A certificate that cannot be read
     /// is rejected if the document uses the certificate: an expression cannot distinguish it from a missing one.
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        self.run(facts, now, false, None)
+        run::evaluate(&self.0.program, &self.inputs(facts, now), false, None)
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, without rejecting: a response with status 400 or above is recorded in
@@ -156,7 +156,7 @@ impl Document {
     /// `set-backend-service` in a `<choose>` or with an expression: the request would then reach a backend, or use an
     /// identity, that the document did not choose for it.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        self.run(facts, now, true, None)
+        run::evaluate(&self.0.program, &self.inputs(facts, now), true, None)
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, and describes the effect of each element.
@@ -164,20 +164,12 @@ impl Document {
     /// For operators and tests; allocates text for every element.
     pub fn explain(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentExplanation {
         let mut lines = Vec::new();
-        let decision = self.run(facts, now, false, Some(&mut lines));
+        let decision = run::evaluate(&self.0.program, &self.inputs(facts, now), false, Some(&mut lines));
         DocumentExplanation { lines, decision }
     }
 
-    fn run(
-        &self,
-        facts: &RequestFacts<'_>,
-        now: Timestamp,
-        is_shadow: bool,
-        lines: Option<&mut Vec<ExplanationLine>>,
-    ) -> DocumentDecision {
-        let Inner { program, trust, deployment, .. } = &*self.0;
-        let inputs = Inputs::new(*facts, now, trust.as_ref(), deployment.as_deref());
-        run::evaluate(program, &inputs, is_shadow, lines)
+    fn inputs<'r>(&'r self, facts: &RequestFacts<'r>, now: Timestamp) -> Inputs<'r> {
+        Inputs::new(*facts, now, self.0.trust.as_ref(), self.0.deployment.as_deref())
     }
 
     /// Returns probable mistakes: comparisons that are never true, checks that prove nothing.

@@ -156,8 +156,8 @@ impl std::error::Error for Finding {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentErrors {
-    file: Option<Arc<str>>,
-    findings: Findings,
+    pub(super) file: Option<Arc<str>>,
+    pub(super) findings: Findings,
 }
 
 impl From<Finding> for DocumentErrors {
@@ -181,10 +181,6 @@ impl DocumentErrors {
     /// [`Document::warnings`](super::Document::warnings).
     pub fn warnings(&self) -> &[Finding] {
         &self.findings.warnings
-    }
-
-    pub(crate) fn with_file(self, file: Option<Arc<str>>) -> Self {
-        Self { file, ..self }
     }
 }
 
@@ -275,9 +271,9 @@ impl Findings {
     }
 
     /// Returns the warnings, or the errors with the warnings if there is an error.
-    pub(crate) fn into_result(mut self) -> Result<Vec<Finding>, DocumentErrors> {
+    pub(crate) fn into_result(mut self, file: Option<Arc<str>>) -> Result<Vec<Finding>, DocumentErrors> {
         self.warnings.sort_by_key(|warning| warning.position);
         self.errors.sort_by_key(|error| error.position);
-        if self.has_errors() { Err(DocumentErrors { file: None, findings: self }) } else { Ok(self.warnings) }
+        if self.has_errors() { Err(DocumentErrors { file, findings: self }) } else { Ok(self.warnings) }
     }
 }

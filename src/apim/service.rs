@@ -123,12 +123,11 @@ fn report<B>(response: &DocumentResponse, request: &Request<B>, is_withheld: boo
         true => "request would be refused by its policy document",
         false => "request answered by its policy document",
     };
-    let captured = captured(request.extensions());
-    let certificate = match captured {
-        Some((Presented::Certificate(certificate), _)) => Some(certificate),
+    let (presented, remote) = captured(request.extensions()).unzip();
+    let certificate = match presented {
+        Some(Presented::Certificate(certificate)) => Some(certificate),
         _ => None,
     };
-    let remote = captured.and_then(|(_, remote)| remote);
     let (element, line, column) = response.element();
     tracing::info!(
         reason = kind.map(RejectionKind::as_str),
@@ -141,7 +140,7 @@ fn report<B>(response: &DocumentResponse, request: &Request<B>, is_withheld: boo
         method = %Shortened(request.method()),
         // Without the query, which may contain secrets.
         path = &*shortened_path(request.uri().path()),
-        remote = remote.map(tracing::field::display),
+        remote = remote.flatten().map(tracing::field::display),
         subject = certificate.map(|certificate| tracing::field::display(Shortened(certificate.subject()))),
         issuer = certificate.map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
         thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
