@@ -51,10 +51,8 @@ impl Backend {
     /// # Ok::<(), tower_mtls::apim::BackendError>(())
     /// ```
     pub fn new(base_url: &str) -> Result<Self, BackendError> {
-        match self::base_url(base_url.trim()) {
-            Some(base_url) => Ok(Self { base_url, identity: None }),
-            None => Err(BackendError(base_url.into())),
-        }
+        let invalid = || BackendError(base_url.into());
+        Ok(Self { base_url: self::base_url(base_url.trim()).ok_or_else(invalid)?, identity: None })
     }
 
     /// Sets the identity for calls to this backend. An `authentication-certificate` that runs takes precedence. A request

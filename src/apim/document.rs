@@ -185,11 +185,7 @@ impl Document {
 
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document")
-            .field("elements", &self.0.program.inbound.len())
-            .field("trust", &self.0.trust)
-            .field("warnings", &self.0.warnings.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Document").field("summary", &self.0.summary).finish_non_exhaustive()
     }
 }
 
