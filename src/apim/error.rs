@@ -236,16 +236,8 @@ impl Findings {
     }
 
     pub(crate) fn error_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        let error = Finding::about(kind, position, problem, remedy);
-        // A position can be checked twice.
-        if self.errors.contains(&error) {
-            return;
-        }
-        if self.errors.len() < MAX_FINDINGS {
-            self.errors.push(error);
-        } else {
-            self.left_out += 1;
-        }
+        let errors = vec![Finding::about(kind, position, problem, remedy)];
+        self.append(Self { errors, ..Self::default() });
     }
 
     /// Replaces the errors from `index` on by one with this message, if there are any.
@@ -264,10 +256,14 @@ impl Findings {
     }
 
     pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        let warning = Finding::about(kind, position, problem, remedy);
-        if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+        let warnings = vec![Finding::about(kind, position, problem, remedy)];
+        self.append(Self { warnings, ..Self::default() });
+    }
+
+    /// Adds the findings of a part of the document.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.left_out += other.left_out + add(&mut self.errors, other.errors);
+        add(&mut self.warnings, other.warnings);
     }
 
     /// Returns the warnings, or the errors with the warnings if there is an error.
@@ -276,4 +272,12 @@ impl Findings {
         self.errors.sort_by_key(|error| error.position);
         if self.has_errors() { Err(DocumentErrors { file, findings: self }) } else { Ok(self.warnings) }
     }
+}
+
+/// Adds findings, each once: a position can be checked twice. Returns the number of those that exceed the maximum.
+fn add(known: &mut Vec<Finding>, mut added: Vec<Finding>) -> usize {
+    added.retain(|finding| !known.contains(finding));
+    let kept = added.len().min(MAX_FINDINGS - known.len());
+    known.extend(added.drain(..kept));
+    added.len()
 }
