@@ -1,8 +1,8 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use http::Uri;
 
-use super::decision::ChosenIdentity;
+use crate::certificate::Thumbprint;
 
 /// A backend that documents name by its id (`<set-backend-service backend-id="..." />`): a base URL and an optional
 /// identity.
@@ -51,10 +51,8 @@ impl Backend {
     /// # Ok::<(), tower_mtls::apim::BackendError>(())
     /// ```
     pub fn new(base_url: &str) -> Result<Self, BackendError> {
-        match self::base_url(base_url.trim()) {
-            Some(base_url) => Ok(Self { base_url, identity: None }),
-            None => Err(BackendError(base_url.into())),
-        }
+        let invalid = || BackendError(base_url.into());
+        Ok(Self { base_url: self::base_url(base_url.trim()).ok_or_else(invalid)?, identity: None })
     }
 
     /// Sets the identity for calls to this backend. An `authentication-certificate` that runs takes precedence. A request
@@ -74,6 +72,51 @@ impl Backend {
     /// The identity of the backend.
     pub fn identity(&self) -> Option<&ChosenIdentity> {
         self.identity.as_ref()
+    }
+}
+
+/// An identity that a document chooses for calls to the backend. See [`Forwarding`] for an example.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_mtls::apim::ChosenIdentity;
+///
+/// let id = ChosenIdentity::Id("orders".into());
+/// assert_eq!(id.to_string(), "the certificate with the id orders");
+///
+/// let thumbprint = ChosenIdentity::Thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?);
+/// assert!(thumbprint.to_string().ends_with("CA06F56B258B7A0D4F2B05470939478651151984"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ChosenIdentity {
+    /// The id of a certificate of the deployment (`certificate-id`), resolved when the backend is called. If the id is
+    /// unknown then, the backend must not be called.
+    Id(Arc<str>),
+    /// The SHA-1 thumbprint of a certificate of the deployment.
+    Thumbprint(Thumbprint),
+    /// A certificate and key contained in the document (`body`).
+    #[cfg(feature = "identity")]
+    Embedded(crate::identity::ClientIdentity),
+}
+
+/// Prints, for example, `the certificate with the id orders`. Never prints a key.
+impl fmt::Display for ChosenIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => {
+                // The id may depend on input of the caller: escaped and truncated for logs.
+                let printed: String = id.chars().take(64).collect();
+                write!(f, "the certificate with the id {}", printed.escape_debug())
+            }
+            Self::Thumbprint(thumbprint) => write!(f, "the certificate with the thumbprint {thumbprint}"),
+            #[cfg(feature = "identity")]
+            Self::Embedded(identity) => {
+                write!(f, "{}, from the document", identity.certificate().subject())
+            }
+        }
     }
 }
 

@@ -36,6 +36,7 @@ use crate::policy::TrustAnchors;
 /// # }
 /// ```
 #[derive(Debug, Clone, Default)]
+#[must_use]
 pub struct DocumentBuilder {
     format: Format,
     file: Option<Arc<str>>,
@@ -52,14 +53,12 @@ pub struct DocumentBuilder {
 
 impl DocumentBuilder {
     /// Sets the quoting of expressions. Default: [`Format::RawXml`], which reads well-formed XML too.
-    #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
         self
     }
 
     /// Sets the file name that errors begin with. Default: none; errors begin with the line.
-    #[must_use]
     pub fn file_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.file = Some(name.into());
         self
@@ -67,7 +66,6 @@ impl DocumentBuilder {
 
     /// Sets the roots for `Verify()`, `VerifyNoRevocation()` and `validate-trust`. Default: none; a document that needs
     /// them is an error.
-    #[must_use]
     pub fn trust(mut self, anchors: TrustAnchors) -> Self {
         self.trust = Some(anchors);
         self
@@ -75,7 +73,6 @@ impl DocumentBuilder {
 
     /// Declares the revocation status of certificates. Default: undeclared; a document that checks revocation
     /// (`Verify()`, `validate-revocation`) is an error. Has no effect without [`trust`](Self::trust).
-    #[must_use]
     pub fn revocation(mut self, revocation: Revocation) -> Self {
         self.revocation = Some(revocation);
         self
@@ -83,7 +80,6 @@ impl DocumentBuilder {
 
     /// Sets the source of `context.Deployment.Certificates`, `certificate-id` and `issuer-certificate-id`. Default: a
     /// deployment without certificates.
-    #[must_use]
     pub fn deployment(mut self, deployment: impl Deployment) -> Self {
         self.deployment = Some(Arc::new(deployment));
         self
@@ -91,7 +87,6 @@ impl DocumentBuilder {
 
     /// Rejects a document that names, by a literal, a certificate that is not in the deployment at load, or, for use
     /// towards backends, one without a private key. Default: a warning, since the certificate may be added later.
-    #[must_use]
     pub fn only_known_certificates(mut self) -> Self {
         self.only_known_certificates = true;
         self
@@ -99,7 +94,6 @@ impl DocumentBuilder {
 
     /// Rejects a private key in the text (`authentication-certificate body`) before it is decoded; use it where documents
     /// are stored or displayed. Default: the key is read at load, with a warning.
-    #[must_use]
     pub fn only_referenced_identities(mut self) -> Self {
         self.only_referenced_identities = true;
         self
@@ -109,7 +103,6 @@ impl DocumentBuilder {
     /// self-made, with names and dates of the caller's choice. Certificates that it admits are
     /// [`Unproven`](crate::policy::Verification::Unproven), and the finding becomes a warning. Default: off; such a document is
     /// an error. Has no effect on an anchored document.
-    #[must_use]
     pub fn allow_unanchored(mut self) -> Self {
         self.allow_unanchored = true;
         self
@@ -117,7 +110,6 @@ impl DocumentBuilder {
 
     /// Adds a backend for `backend-id`, which must match `id` exactly. Replaces an earlier backend with the same id; the
     /// [base document](Self::base) keeps its own. Default: none; a document that names a backend is an error.
-    #[must_use]
     pub fn add_backend(mut self, id: impl Into<Arc<str>>, backend: Backend) -> Self {
         self.backends.insert(id.into(), backend);
         self
@@ -125,14 +117,12 @@ impl DocumentBuilder {
 
     /// Sets the document that runs at `<base />`. It uses the trust and the deployment of this document. Default: none;
     /// `<base />` has no effect.
-    #[must_use]
     pub fn base(mut self, base: &Document) -> Self {
         self.base = Some(base.clone());
         self
     }
 
     /// Sets the scope of the document. Default: [`DocumentScope::Api`].
-    #[must_use]
     pub fn scope(mut self, scope: DocumentScope) -> Self {
         self.scope = scope;
         self
@@ -160,8 +150,8 @@ impl DocumentBuilder {
     ///     [`allow_unanchored`](Self::allow_unanchored), and an expression for identity or URL that the rule of
     ///     [guards](super#guards) does not allow; reported if nothing else is wrong.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
-        let failed = |errors: DocumentErrors| DocumentErrors { file: self.file.clone(), ..errors };
-        let roots = reader::read(text, self.format).map_err(|error| failed(error.into()))?;
+        let roots = reader::read(text, self.format)
+            .map_err(|error| DocumentErrors { file: self.file.clone(), ..error.into() })?;
         let mut compiler = Compiler {
             findings: Findings::default(),
             trust: self.trust.as_ref(),
@@ -201,7 +191,7 @@ impl DocumentBuilder {
             &compiler.certificate_references,
             compiler.analysis.unresolved_base,
         );
-        let warnings = compiler.findings.into_result().map_err(failed)?;
+        let warnings = compiler.findings.into_result(self.file)?;
         Ok(Document(Arc::new(Inner {
             program: Arc::new(program),
             trust: self.trust,

@@ -1,11 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
+pub(super) use super::backend::ChosenIdentity;
 use super::{error::Position, headers::ResponseChange};
-use crate::{certificate::Thumbprint, policy::Verification};
+use crate::policy::Verification;
 
 /// The decision of a document about one request.
 ///
@@ -282,54 +283,5 @@ impl Forwarding {
     /// that removes forgeable headers must set them again.
     pub fn header_changes(&self) -> impl ExactSizeIterator<Item = (&HeaderName, &[HeaderValue])> {
         self.headers.iter().map(|(name, values)| (name, values.as_slice()))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.identity.is_none() && self.base_url.is_none() && self.headers.is_empty()
-    }
-}
-
-/// An identity that a document chooses for calls to the backend. See [`Forwarding`] for an example.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use tower_mtls::apim::ChosenIdentity;
-///
-/// let id = ChosenIdentity::Id("orders".into());
-/// assert_eq!(id.to_string(), "the certificate with the id orders");
-///
-/// let thumbprint = ChosenIdentity::Thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?);
-/// assert!(thumbprint.to_string().ends_with("CA06F56B258B7A0D4F2B05470939478651151984"));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum ChosenIdentity {
-    /// The id of a certificate of the deployment (`certificate-id`), resolved when the backend is called. If the id is
-    /// unknown then, the backend must not be called.
-    Id(Arc<str>),
-    /// The SHA-1 thumbprint of a certificate of the deployment.
-    Thumbprint(Thumbprint),
-    /// A certificate and key contained in the document (`body`).
-    #[cfg(feature = "identity")]
-    Embedded(crate::identity::ClientIdentity),
-}
-
-/// Prints, for example, `the certificate with the id orders`. Never prints a key.
-impl fmt::Display for ChosenIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => {
-                // The id may depend on input of the caller: escaped and truncated for logs.
-                let printed: String = id.chars().take(64).collect();
-                write!(f, "the certificate with the id {}", printed.escape_debug())
-            }
-            Self::Thumbprint(thumbprint) => write!(f, "the certificate with the thumbprint {thumbprint}"),
-            #[cfg(feature = "identity")]
-            Self::Embedded(identity) => {
-                write!(f, "{}, from the document", identity.certificate().subject())
-            }
-        }
     }
 }

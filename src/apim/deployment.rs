@@ -137,21 +137,16 @@ impl DeploymentCertificates {
                 entry.has_private_key |= has_private_key;
                 entry.ids += 1;
             }
-            None => self.entries.push(DeployedCertificate {
-                certificate,
-                has_private_key,
-                ids: 1,
-                issued_by: OnceLock::new(),
-            }),
+            None => {
+                let issued_by = OnceLock::new();
+                self.entries.push(DeployedCertificate { certificate, has_private_key, ids: 1, issued_by });
+            }
         }
-        if let Some(replaced) = self.by_id.insert(id.into(), index)
-            && let Some(entry) = self.entries.get_mut(replaced)
-        {
+        let replaced = self.by_id.insert(id.into(), index);
+        if let Some(entry) = replaced.and_then(|replaced| self.entries.get_mut(replaced)) {
             entry.ids -= 1;
-            if entry.ids == 0
-                && let Thumbprint::Sha1(thumbprint) = entry.certificate.sha1_thumbprint()
-            {
-                self.by_thumbprint.remove(&thumbprint);
+            if entry.ids == 0 {
+                self.by_thumbprint.retain(|_, index| Some(*index) != replaced);
             }
         }
     }
@@ -202,11 +197,5 @@ impl Sealed for DeploymentCertificates {}
 impl Deployment for Shared<DeploymentCertificates> {
     fn certificates(&self) -> Arc<DeploymentCertificates> {
         self.current()
-    }
-}
-
-impl<D: Deployment + ?Sized> Deployment for Arc<D> {
-    fn certificates(&self) -> Arc<DeploymentCertificates> {
-        D::certificates(self)
     }
 }

@@ -4,18 +4,15 @@ use super::{
     builder::DocumentBuilder,
     decision::DocumentDecision,
     deployment::Deployment,
-    error::{DocumentErrors, DocumentWarning},
+    error::{DocumentErrors, Finding},
     explain::DocumentExplanation,
+    expression::Inputs,
     facts::RequestFacts,
     program::Program,
     run,
     summary::DocumentSummary,
 };
-use crate::{
-    certificate::Timestamp,
-    policy::TrustAnchors,
-    shared::{Shared, sealed::Sealed},
-};
+use crate::{certificate::Timestamp, policy::TrustAnchors, shared::sealed::Sealed};
 
 /// A policy document of Azure API Management, checked and compiled. See the [module](super) for supported elements.
 ///
@@ -43,13 +40,13 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Document(pub(crate) Arc<Inner>);
+pub struct Document(pub(super) Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) program: Arc<Program>,
-    pub(crate) trust: Option<TrustAnchors>,
-    pub(crate) deployment: Option<Arc<dyn Deployment>>,
-    pub(super) warnings: Vec<DocumentWarning>,
+pub(super) struct Inner {
+    pub(super) program: Arc<Program>,
+    pub(super) trust: Option<TrustAnchors>,
+    pub(super) deployment: Option<Arc<dyn Deployment>>,
+    pub(super) warnings: Vec<Finding>,
     pub(super) summary: DocumentSummary,
 }
 
@@ -148,7 +145,7 @@ impl Document {
     /// A pure function of its arguments, the document and the state of its deployment. A certificate that cannot be read
     /// is rejected if the document uses the certificate: an expression cannot distinguish it from a missing one.
     pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        run::evaluate(&self.0, facts, now, false, None)
+        run::evaluate(&self.0.program, &self.inputs(facts, now), false, None)
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, without rejecting: a response with status 400 or above is recorded in
@@ -159,7 +156,7 @@ impl Document {
     /// `set-backend-service` in a `<choose>` or with an expression: the request would then reach a backend, or use an
     /// identity, that the document did not choose for it.
     pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        run::evaluate(&self.0, facts, now, true, None)
+        run::evaluate(&self.0.program, &self.inputs(facts, now), true, None)
     }
 
     /// Decides as [`evaluate`](Self::evaluate) does, and describes the effect of each element.
@@ -167,12 +164,16 @@ impl Document {
     /// For operators and tests; allocates text for every element.
     pub fn explain(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentExplanation {
         let mut lines = Vec::new();
-        let decision = run::evaluate(&self.0, facts, now, false, Some(&mut lines));
-        DocumentExplanation::new(lines, decision)
+        let decision = run::evaluate(&self.0.program, &self.inputs(facts, now), false, Some(&mut lines));
+        DocumentExplanation { lines, decision }
+    }
+
+    fn inputs<'r>(&'r self, facts: &RequestFacts<'r>, now: Timestamp) -> Inputs<'r> {
+        Inputs::new(*facts, now, self.0.trust.as_ref(), self.0.deployment.as_deref())
     }
 
     /// Returns probable mistakes: comparisons that are never true, checks that prove nothing.
-    pub fn warnings(&self) -> &[DocumentWarning] {
+    pub fn warnings(&self) -> &[Finding] {
         &self.0.warnings
     }
 
@@ -184,24 +185,8 @@ impl Document {
 
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document")
-            .field("elements", &self.0.program.inbound.len())
-            .field("trust", &self.0.trust)
-            .field("warnings", &self.0.warnings.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Document").field("summary", &self.0.summary).finish_non_exhaustive()
     }
 }
 
 impl Sealed for Document {}
-
-impl Shared<Document> {
-    /// Decides by the current document. See [`Document::evaluate`].
-    pub fn evaluate(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        self.load().evaluate(facts, now)
-    }
-
-    /// Decides as [`evaluate`](Self::evaluate) does, without rejecting. See [`Document::evaluate_shadow`].
-    pub fn evaluate_shadow(&self, facts: &RequestFacts<'_>, now: Timestamp) -> DocumentDecision {
-        self.load().evaluate_shadow(facts, now)
-    }
-}

@@ -61,27 +61,80 @@ pub enum FindingKind {
     Unanchored,
 }
 
-/// A reason why a document cannot be enforced as written. See [`DocumentErrors`] for an example.
+/// A reason why a document cannot be enforced as written ([`DocumentErrors`]), or a probable mistake
+/// ([`Document::warnings`](super::Document::warnings)): a comparison that is never true, a check that proves nothing.
+///
+/// Prints `line:column: message`.
 ///
 /// ```
-/// use tower_mtls::apim::{Document, DocumentError};
+/// use tower_mtls::apim::{Document, Finding};
 ///
 /// let errors = Document::parse("\n  <rate-limit calls='5' />").unwrap_err();
-/// let error: &DocumentError = errors.iter().next().expect("never empty");
+/// let error: &Finding = errors.iter().next().expect("never empty");
 /// assert_eq!((error.line(), error.column()), (2, 3));
 /// assert_eq!(error.problem(), "<rate-limit> is not supported here");
 /// assert_eq!(error.message(), "<rate-limit> is not supported here; limit requests outside the document");
+///
+/// let document = Document::parse("<return-response />").expect("a valid document");
+/// let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
+/// assert!(warnings.iter().any(|warning| warning == "1:1: <return-response> has no <set-status>: the status is 200 OK"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentError(Finding);
+pub struct Finding {
+    kind: FindingKind,
+    position: Position,
+    message: String,
+    /// The bytes of the message without its remedy.
+    problem_length: usize,
+}
 
-impl DocumentError {
+impl Finding {
     pub(crate) fn new(position: Position, message: impl Into<String>) -> Self {
-        Self(Finding::new(FindingKind::Document, position, message.into(), ""))
+        Self::about(FindingKind::Document, position, message, "")
+    }
+
+    fn about(kind: FindingKind, position: Position, problem: impl Into<String>, remedy: &str) -> Self {
+        let mut message = with_short_words(problem.into());
+        let problem_length = message.len();
+        if !remedy.is_empty() {
+            message = message + "; " + remedy;
+        }
+        Self { kind, position, message, problem_length }
+    }
+
+    /// The kind of the finding.
+    pub fn kind(&self) -> FindingKind {
+        self.kind
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> usize {
+        self.position.line
+    }
+
+    /// The column in characters, from 1.
+    pub fn column(&self) -> usize {
+        self.position.column
+    }
+
+    /// The problem, and its remedy if there is one, such as `named values {{...}} are not supported; write the value`.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
+    pub fn problem(&self) -> &str {
+        self.message.get(..self.problem_length).unwrap_or(&self.message)
     }
 }
 
-impl std::error::Error for DocumentError {}
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.position, self.message)
+    }
+}
+
+impl std::error::Error for Finding {}
 
 /// All errors of a document, in document order; never empty.
 ///
@@ -103,131 +156,46 @@ impl std::error::Error for DocumentError {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentErrors {
-    pub(crate) file: Option<Arc<str>>,
-    pub(crate) errors: Vec<DocumentError>,
-    pub(crate) warnings: Vec<DocumentWarning>,
-    pub(crate) left_out: usize,
+    pub(super) file: Option<Arc<str>>,
+    pub(super) findings: Findings,
 }
 
-impl From<DocumentError> for DocumentErrors {
-    fn from(error: DocumentError) -> Self {
-        Self { file: None, errors: vec![error], warnings: Vec::new(), left_out: 0 }
+impl From<Finding> for DocumentErrors {
+    fn from(error: Finding) -> Self {
+        Self { file: None, findings: Findings { errors: vec![error], ..Findings::default() } }
     }
 }
 
 impl DocumentErrors {
     /// The errors.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &DocumentError> {
-        self.errors.iter()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Finding> {
+        self.findings.errors.iter()
     }
 
     /// The number of errors omitted after the first hundred.
     pub fn left_out(&self) -> usize {
-        self.left_out
+        self.findings.left_out
     }
 
     /// Warnings about the rest of the document. Warnings about the document as a whole need one without errors:
     /// [`Document::warnings`](super::Document::warnings).
-    pub fn warnings(&self) -> &[DocumentWarning] {
-        &self.warnings
+    pub fn warnings(&self) -> &[Finding] {
+        &self.findings.warnings
     }
 }
 
 impl fmt::Display for DocumentErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.errors.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            if let Some(file) = &self.file {
-                write!(f, "{file}:")?;
-            }
-            error.fmt(f)?;
+        let file = self.file.as_ref().map(|file| format!("{file}:")).unwrap_or_default();
+        let mut lines: Vec<_> = self.iter().map(|error| format!("{file}{error}")).collect();
+        if self.left_out() > 0 {
+            lines.push(format!("and {} more", self.left_out()));
         }
-        match self.left_out {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
-        }
+        f.write_str(&lines.join("\n"))
     }
 }
 
 impl std::error::Error for DocumentErrors {}
-
-/// A probable mistake: a comparison that is never true, a check that proves nothing. The document is enforced as written.
-///
-/// ```
-/// use tower_mtls::apim::Document;
-///
-/// let document = Document::parse("<return-response />").expect("a valid document");
-/// let warnings: Vec<_> = document.warnings().iter().map(ToString::to_string).collect();
-/// assert!(warnings.iter().any(|warning| warning == "1:1: <return-response> has no <set-status>: the status is 200 OK"));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentWarning(Finding);
-
-/// Accessors of a finding.
-macro_rules! accessors {
-    ($type:ident) => {
-        impl $type {
-            /// The kind of the finding.
-            pub fn kind(&self) -> FindingKind {
-                self.0.kind
-            }
-
-            /// The line, from 1.
-            pub fn line(&self) -> usize {
-                self.0.position.line
-            }
-
-            /// The column in characters, from 1.
-            pub fn column(&self) -> usize {
-                self.0.position.column
-            }
-
-            /// The problem, and its remedy if there is one, such as `named values {{...}} are not supported; write the
-            /// value`.
-            pub fn message(&self) -> &str {
-                &self.0.message
-            }
-
-            /// The [`message`](Self::message) without the remedy. The whole message for [`FindingKind::Document`].
-            pub fn problem(&self) -> &str {
-                self.0.message.get(..self.0.problem_length).unwrap_or(&self.0.message)
-            }
-        }
-
-        /// Prints `line:column: message`.
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}: {}", self.0.position, self.0.message)
-            }
-        }
-    };
-}
-
-accessors!(DocumentError);
-accessors!(DocumentWarning);
-
-/// An error or a warning.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
-    position: Position,
-    message: String,
-    /// The bytes of the message without its remedy.
-    problem_length: usize,
-    kind: FindingKind,
-}
-
-impl Finding {
-    fn new(kind: FindingKind, position: Position, problem: String, remedy: &str) -> Self {
-        let mut message = with_short_words(problem);
-        let problem_length = message.len();
-        if !remedy.is_empty() {
-            message = message + "; " + remedy;
-        }
-        Self { position, message, problem_length, kind }
-    }
-}
 
 /// Maximum number of characters of a word of the document in a message; too few for a key.
 const MAX_WORD_CHARS: usize = 32;
@@ -255,46 +223,28 @@ fn with_short_words(message: String) -> String {
 const MAX_FINDINGS: usize = 100;
 
 /// Errors and warnings collected at load.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Findings {
-    errors: Vec<DocumentError>,
-    warnings: Vec<DocumentWarning>,
+    pub(crate) errors: Vec<Finding>,
+    warnings: Vec<Finding>,
     left_out: usize,
 }
 
 impl Findings {
     pub(crate) fn error(&mut self, position: Position, message: impl Into<String>) {
-        self.add(DocumentError::new(position, message));
+        self.error_about(FindingKind::Document, position, &message.into(), "");
     }
 
     pub(crate) fn error_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        self.add(DocumentError(Finding::new(kind, position, problem.to_owned(), remedy)));
+        let errors = vec![Finding::about(kind, position, problem, remedy)];
+        self.append(Self { errors, ..Self::default() });
     }
 
-    fn add(&mut self, error: DocumentError) {
-        // A position can be checked twice.
-        if self.errors.contains(&error) {
-            return;
+    /// Replaces the errors from `index` on by one with this message, if there are any.
+    pub(crate) fn replace_errors(&mut self, index: usize, message: &str) {
+        if let Some(replaced) = self.errors.split_off(index).first() {
+            self.error(replaced.position, message);
         }
-        if self.errors.len() < MAX_FINDINGS {
-            self.errors.push(error);
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    /// Replaces all errors by one with this message, if there are any.
-    pub(crate) fn replace_errors(&mut self, message: &str) {
-        self.errors.truncate(1);
-        if let Some(first) = self.errors.first_mut() {
-            *first = DocumentError::new(first.0.position, message);
-        }
-    }
-
-    pub(crate) fn append(&mut self, other: Self) {
-        other.errors.into_iter().for_each(|error| self.add(error));
-        self.left_out += other.left_out;
-        other.warnings.into_iter().for_each(|warning| self.add_warning(warning));
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -306,27 +256,28 @@ impl Findings {
     }
 
     pub(crate) fn warn_about(&mut self, kind: FindingKind, position: Position, problem: &str, remedy: &str) {
-        self.add_warning(DocumentWarning(Finding::new(kind, position, problem.to_owned(), remedy)));
+        let warnings = vec![Finding::about(kind, position, problem, remedy)];
+        self.append(Self { warnings, ..Self::default() });
     }
 
-    fn add_warning(&mut self, warning: DocumentWarning) {
-        if self.warnings.len() < MAX_FINDINGS && !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+    /// Adds the findings of a part of the document.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.left_out += other.left_out + add(&mut self.errors, other.errors);
+        add(&mut self.warnings, other.warnings);
     }
 
     /// Returns the warnings, or the errors with the warnings if there is an error.
-    pub(crate) fn into_result(mut self) -> Result<Vec<DocumentWarning>, DocumentErrors> {
-        self.warnings.sort_by_key(|warning| warning.0.position);
-        if self.errors.is_empty() {
-            return Ok(self.warnings);
-        }
-        self.errors.sort_by_key(|error| error.0.position);
-        Err(DocumentErrors {
-            file: None,
-            errors: self.errors,
-            warnings: self.warnings,
-            left_out: self.left_out,
-        })
+    pub(crate) fn into_result(mut self, file: Option<Arc<str>>) -> Result<Vec<Finding>, DocumentErrors> {
+        self.warnings.sort_by_key(|warning| warning.position);
+        self.errors.sort_by_key(|error| error.position);
+        if self.has_errors() { Err(DocumentErrors { file, findings: self }) } else { Ok(self.warnings) }
     }
+}
+
+/// Adds findings, each once: a position can be checked twice. Returns the number of those that exceed the maximum.
+fn add(known: &mut Vec<Finding>, mut added: Vec<Finding>) -> usize {
+    added.retain(|finding| !known.contains(finding));
+    let kept = added.len().min(MAX_FINDINGS - known.len());
+    known.extend(added.drain(..kept));
+    added.len()
 }

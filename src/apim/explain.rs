@@ -52,15 +52,11 @@ pub(crate) fn status_line(status: StatusCode, reason: Option<&str>) -> String {
 /// ```
 #[derive(Debug)]
 pub struct DocumentExplanation {
-    lines: Vec<ExplanationLine>,
-    decision: DocumentDecision,
+    pub(super) lines: Vec<ExplanationLine>,
+    pub(super) decision: DocumentDecision,
 }
 
 impl DocumentExplanation {
-    pub(crate) fn new(lines: Vec<ExplanationLine>, decision: DocumentDecision) -> Self {
-        Self { lines, decision }
-    }
-
     /// The decision of the document.
     pub fn decision(&self) -> &DocumentDecision {
         &self.decision
@@ -78,9 +74,9 @@ impl fmt::Display for DocumentExplanation {
         }
         match &self.decision {
             DocumentDecision::Respond(response) => {
-                write!(f, "response: {}", status_line(response.status(), response.reason_phrase()))?;
+                let status = status_line(response.status(), response.reason_phrase());
                 let (element, line, _) = response.element();
-                write!(f, " by {element} on line {line}")?;
+                write!(f, "response: {status} by {element} on line {line}")?;
                 match response.code() {
                     Some(code) => write!(f, ": {code}: {}", response.message()),
                     None => Ok(()),

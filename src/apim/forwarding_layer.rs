@@ -97,6 +97,22 @@ impl ForwardingLayer {
         Arc::make_mut(&mut self.0).trusts.insert(id.into(), trust.into());
         self
     }
+
+    fn identity(&self, chosen: &ChosenIdentity) -> RequestIdentity {
+        let reference = match chosen {
+            ChosenIdentity::Embedded(identity) => return RequestIdentity::new(identity.clone()),
+            ChosenIdentity::Id(id) => IdentityReference::id(id.clone()),
+            ChosenIdentity::Thumbprint(thumbprint) => (*thumbprint).into(),
+        };
+        match self.0.identities.resolve(&reference) {
+            Some(identity) => RequestIdentity::new(identity),
+            None => {
+                let chosen = Shortened(chosen);
+                tracing::warn!("policy document chose an unknown identity for the backend: {chosen}");
+                RequestIdentity::unknown()
+            }
+        }
+    }
 }
 
 impl fmt::Debug for ForwardingLayer {
@@ -140,45 +156,6 @@ pub struct ForwardingService<S> {
     layer: ForwardingLayer,
 }
 
-impl ForwardingLayer {
-    fn identity(&self, chosen: &ChosenIdentity) -> RequestIdentity {
-        let reference = match chosen {
-            ChosenIdentity::Embedded(identity) => return RequestIdentity::new(identity.clone()),
-            ChosenIdentity::Id(id) => IdentityReference::id(id.clone()),
-            ChosenIdentity::Thumbprint(thumbprint) => (*thumbprint).into(),
-        };
-        match self.0.identities.resolve(&reference) {
-            Some(identity) => RequestIdentity::new(identity),
-            None => {
-                let chosen = Shortened(chosen);
-                tracing::warn!("policy document chose an unknown identity for the backend: {chosen}");
-                RequestIdentity::unknown()
-            }
-        }
-    }
-
-    /// The trust of the chosen backend. None: the trust of the route.
-    fn trust(&self, forwarding: &Forwarding) -> Option<RequestTrust> {
-        let trust = self.0.trusts.get(forwarding.backend()?)?;
-        Some(RequestTrust::new(trust.clone()))
-    }
-}
-
-/// The rewrite for the proxy. None if the document changes neither URL nor headers.
-fn rewrite(forwarding: &Forwarding) -> Option<Rewrite> {
-    if forwarding.base_url().is_none() && forwarding.header_changes().len() == 0 {
-        return None;
-    }
-    let mut rewrite = Rewrite::new();
-    if let Some(uri) = forwarding.base_url() {
-        rewrite = rewrite.base_url(uri);
-    }
-    for (name, values) in forwarding.header_changes() {
-        rewrite = rewrite.header(name.clone(), values.iter().cloned());
-    }
-    Some(rewrite)
-}
-
 impl<S, B> Service<Request<B>> for ForwardingService<S>
 where
     S: Service<Request<B>>,
@@ -194,14 +171,17 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let extensions = request.extensions_mut();
         if let Some(forwarding) = extensions.remove::<Forwarding>() {
-            if let Some(chosen) = forwarding.identity() {
-                extensions.insert(self.layer.identity(chosen));
+            let Forwarding { identity, base_url, backend, headers } = forwarding;
+            if let Some(chosen) = identity {
+                extensions.insert(self.layer.identity(&chosen));
             }
-            if let Some(trust) = self.layer.trust(&forwarding) {
-                extensions.insert(trust);
+            if let Some(trust) = backend.and_then(|backend| self.layer.0.trusts.get(&backend)) {
+                extensions.insert(RequestTrust::new(trust.clone()));
             }
-            if let Some(rewrite) = rewrite(&forwarding) {
-                extensions.insert(rewrite);
+            if base_url.is_some() || !headers.is_empty() {
+                let rewrite = base_url.iter().fold(Rewrite::new(), Rewrite::base_url);
+                let set = |rewrite: Rewrite, (name, values)| rewrite.header(name, values);
+                extensions.insert(headers.into_iter().fold(rewrite, set));
             }
         }
         self.inner.call(request)

@@ -14,6 +14,8 @@ use crate::inbound::ResponseBody;
 pin_project! {
     /// Response future of [`ApimPolicy`](super::ApimPolicy).
     ///
+    /// Panics if it is polled after completion.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -70,11 +72,9 @@ where
                 }
                 Poll::Ready(Ok(response.map(ResponseBody::inner)))
             }
-            KindProjection::Responded { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(*response)),
-                // Polled after it was ready, which no executor does.
-                None => Poll::Pending,
-            },
+            KindProjection::Responded { response } => {
+                Poll::Ready(Ok(*response.take().expect("`ResponseFuture` polled after completion")))
+            }
         }
     }
 }

@@ -80,6 +80,6 @@ impl<S> Layer<S> for ApimPolicyLayer {
     type Service = ApimPolicy<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ApimPolicy::new(inner, self.0.clone())
+        ApimPolicy { inner, settings: self.0.clone() }
     }
 }

@@ -212,7 +212,6 @@ mod layer;
 mod lexer;
 mod program;
 mod reader;
-mod report;
 mod run;
 mod service;
 mod summary;
@@ -221,13 +220,13 @@ mod validation;
 #[cfg(feature = "proxy")]
 pub use self::forwarding_layer::{ForwardingLayer, ForwardingService};
 pub use self::{
-    backend::{Backend, BackendError},
+    backend::{Backend, BackendError, ChosenIdentity},
     builder::DocumentBuilder,
-    decision::{ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding},
+    decision::{DocumentDecision, DocumentResponse, Forward, Forwarding},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
     document::{Document, DocumentScope, Revocation},
     dotnet::dotnet_name,
-    error::{DocumentError, DocumentErrors, DocumentWarning, FindingKind, Position},
+    error::{DocumentErrors, Finding, FindingKind, Position},
     explain::DocumentExplanation,
     facts::RequestFacts,
     future::ResponseFuture,

@@ -7,7 +7,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::{
     backend::Backend,
-    decision::ChosenIdentity,
+    backend::ChosenIdentity,
     error::Position,
     expression::{Dependencies, Expression},
     guard::Ruling,

@@ -8,14 +8,16 @@ use tower_service::Service;
 
 use super::{
     Document, RequestFacts,
-    decision::{DocumentDecision, DocumentResponse, Forward, UNREADABLE},
+    decision::{DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
+    dotnet,
     future::ResponseFuture,
     headers::ResponseChange,
-    report,
 };
+#[cfg(feature = "metrics")]
+use crate::inbound::counter;
 use crate::{
-    certificate::Clock,
-    inbound::{self, Refusal, ResponseBody},
+    certificate::{Clock, Presented},
+    inbound::{self, Refusal, ResponseBody, Shortened, shortened_path},
     policy::{Rejection, RejectionKind},
     request::captured::{Verdict, captured, mark},
     shared::Shared,
@@ -46,9 +48,9 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct ApimPolicy<S> {
-    inner: S,
+    pub(super) inner: S,
     // One pointer: cloning the service increments one reference count.
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,17 +61,13 @@ pub(super) struct Settings {
 }
 
 impl<S> ApimPolicy<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
-    }
-
     fn decide<B>(&self, request: &Request<B>) -> Result<DocumentDecision, Rejection> {
         let Some((presented, remote)) = captured(request.extensions()) else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
         let Settings { document, clock, shadow } = &*self.settings;
-        let now = clock.now();
+        let (document, now) = (document.load(), clock.now());
         let decision =
             if *shadow { document.evaluate_shadow(&facts, now) } else { document.evaluate(&facts, now) };
         // Not a response of the document: use the rejection of this crate.
@@ -92,17 +90,72 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
         (None, None) => Verdict::MissingAllowed,
     };
     mark(extensions, verdict);
-    if !forward.forwarding.is_empty() {
+    let Forwarding { identity, base_url, headers, .. } = &forward.forwarding;
+    if identity.is_some() || base_url.is_some() || !headers.is_empty() {
         extensions.insert(forward.forwarding);
     }
     forward.response
 }
 
+/// The rejection for the extensions of the response; none for a status below 400.
+fn rejection_of(response: &DocumentResponse) -> Option<Rejection> {
+    let kind = match response.code() {
+        Some("ClientCertificateNotFound") => RejectionKind::Missing,
+        Some("ClientCertificateNotYetValid") => RejectionKind::NotYetValid,
+        Some("ClientCertificateExpired") => RejectionKind::Expired,
+        Some("ClientCertificateNotTrusted") => RejectionKind::NotTrusted,
+        Some(UNREADABLE) => RejectionKind::Unreadable,
+        Some("ExpressionValueEvaluationFailure") => RejectionKind::Undecidable,
+        _ => RejectionKind::Document,
+    };
+    response.is_rejection().then(|| Rejection::new(kind))
+}
+
+/// Logs a response, sent or withheld, and counts it if it is a rejection.
+#[cold]
+fn report<B>(response: &DocumentResponse, request: &Request<B>, is_withheld: bool) {
+    let kind = rejection_of(response).map(|rejection| rejection.kind());
+    #[cfg(feature = "metrics")]
+    if let Some(kind) = kind {
+        if is_withheld { counter::would_refuse(kind) } else { counter::refused(kind) }
+    }
+    let message = match is_withheld {
+        true => "request would be refused by its policy document",
+        false => "request answered by its policy document",
+    };
+    let (presented, remote) = captured(request.extensions()).unzip();
+    let certificate = match presented {
+        Some(Presented::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    let (element, line, column) = response.element();
+    tracing::info!(
+        reason = kind.map(RejectionKind::as_str),
+        status = response.status().as_u16(),
+        element,
+        line,
+        column,
+        code = response.code(),
+        chain = response.chain_failure(),
+        method = %Shortened(request.method()),
+        // Without the query, which may contain secrets.
+        path = &*shortened_path(request.uri().path()),
+        remote = remote.flatten().map(tracing::field::display),
+        subject = certificate.map(|certificate| tracing::field::display(Shortened(certificate.subject()))),
+        issuer = certificate.map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
+        thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
+        // In the form that documents compare.
+        thumbprint_sha1 = certificate.map(dotnet::thumbprint),
+        not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
+        "{message}: {}",
+        Shortened(if response.message().is_empty() { element } else { response.message() })
+    );
+}
+
 fn respond<R>(response: DocumentResponse, method: &Method) -> Response<ResponseBody<R>> {
-    let is_head = *method == Method::HEAD;
-    let rejection = report::rejection_of(&response);
+    let rejection = rejection_of(&response);
     let mut response = response.into_response();
-    if is_head {
+    if *method == Method::HEAD {
         response.body_mut().clear();
     }
     if let Some(rejection) = rejection {
@@ -127,13 +180,13 @@ where
         match self.decide(&request) {
             Ok(DocumentDecision::Forward(forward)) => {
                 if let Some(withheld) = &forward.withheld {
-                    report::response(withheld, &request, true);
+                    report(withheld, &request, true);
                 }
                 let changes = apply(forward, &mut request);
                 ResponseFuture::forwarded(self.inner.call(request), changes)
             }
             Ok(DocumentDecision::Respond(response)) => {
-                report::response(&response, &request, false);
+                report(&response, &request, false);
                 ResponseFuture::responded(respond(response, request.method()))
             }
             Err(rejection) => {

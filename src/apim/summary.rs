@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::{
-    decision::ChosenIdentity,
+    backend::ChosenIdentity,
     error::Position,
     program::{Action, BackendTarget, CertificateReference, Program},
 };
@@ -39,7 +39,7 @@ use super::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct DocumentSummary {
     /// True if an expression or `validate-client-certificate` reads the caller's certificate.
@@ -85,35 +85,26 @@ impl DocumentSummary {
             uses_trust: program.used.trust,
             proves_certificate: program.ruling.has_guard,
             is_anchored: program.ruling.is_anchored(),
-            chooses_backend: false,
-            chooses_identity: false,
-            has_authentication_certificate: false,
             certificates: certificates.iter().map(|found| (found.identity.clone(), found.position)).collect(),
             possible_certificates: program.ruling.possible_certificates.clone(),
-            backends: Vec::new(),
-            base_urls: Vec::new(),
             unresolved_base,
+            ..Self::default()
         };
-        program.visit(&mut |step| summary.add(&step.action, step.location.position));
-        summary
-    }
-
-    fn add(&mut self, action: &Action, position: Position) {
-        match action {
-            Action::Validate(validation) => self.uses_trust |= validation.uses_trust(),
-            Action::Authenticate(_) => {
-                self.has_authentication_certificate = true;
-                self.chooses_identity = true;
-            }
+        program.visit(&mut |step| match &step.action {
+            Action::Validate(validation) => summary.uses_trust |= validation.uses_trust(),
+            Action::Authenticate(_) => summary.has_authentication_certificate = true,
             Action::Backend(selection) => {
-                self.chooses_backend = true;
+                summary.chooses_backend = true;
                 if let Some(BackendTarget { id, backend }) = selection.value.literal() {
-                    self.chooses_identity |= backend.identity().is_some();
-                    self.backends.extend(id.clone().map(|id| (id, position)));
-                    self.base_urls.push((backend.base_url().clone(), position));
+                    let position = step.location.position;
+                    summary.chooses_identity |= backend.identity().is_some();
+                    summary.backends.extend(id.clone().map(|id| (id, position)));
+                    summary.base_urls.push((backend.base_url().clone(), position));
                 }
             }
             _ => {}
-        }
+        });
+        summary.chooses_identity |= summary.has_authentication_certificate;
+        summary
     }
 }

@@ -27,11 +27,11 @@ macro_rules! keys {
     };
 }
 
-pub(super) fn refused(kind: RejectionKind) {
+pub(crate) fn refused(kind: RejectionKind) {
     add_one(keys!("tower_mtls_requests_refused_total", kind));
 }
 
-pub(super) fn would_refuse(kind: RejectionKind) {
+pub(crate) fn would_refuse(kind: RejectionKind) {
     add_one(keys!("tower_mtls_requests_shadow_refused_total", kind));
 }
 

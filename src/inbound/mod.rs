@@ -60,7 +60,7 @@
 mod authorize;
 mod body;
 #[cfg(feature = "metrics")]
-mod counter;
+pub(crate) mod counter;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;

@@ -2,7 +2,7 @@
 
 use super::{Attribute, Base, Compiler, Element, Type, expression};
 use crate::apim::{
-    decision::ChosenIdentity,
+    backend::ChosenIdentity,
     expression::{Kind, Value},
     program::{Action, Selection, SelectionAttribute, Template},
 };
@@ -62,11 +62,10 @@ impl Compiler<'_> {
             return self.error(body.position, message);
         }
         // Errors are replaced, since their text could repeat parts of the key.
-        let findings = std::mem::take(&mut self.findings);
+        let index = self.findings.errors.len();
         let compiled = self.compile(&body.value, Base::Bytes.into());
-        let mut of_body = std::mem::replace(&mut self.findings, findings);
-        of_body.replace_errors("body is not supported; write @(Convert.FromBase64String(\"...\"))");
-        self.findings.append(of_body);
+        let message = "body is not supported; write @(Convert.FromBase64String(\"...\"))";
+        self.findings.replace_errors(index, message);
         let compiled = compiled?;
         let Kind::Constant(Value::Bytes(pfx)) = &compiled.root.kind else {
             let message = "body must be a constant, which is checked at load; write \

@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     backend::Backend,
-    decision::ChosenIdentity,
+    backend::ChosenIdentity,
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Dependencies, Expression, Scope, Type},

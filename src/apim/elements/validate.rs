@@ -3,7 +3,7 @@
 use super::{Compiler, Element};
 use crate::{
     apim::{
-        decision::ChosenIdentity,
+        backend::ChosenIdentity,
         error::FindingKind,
         program::Action,
         validation::{IdentityClaim, Matcher, Validation},

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub(crate) use self::{
     ast::{Comparison, Expr, ExprKind, Segment, Stmt, SyntaxTree},
-    check::{Dependencies, Scope},
+    check::{Dependencies, Scope, Slot},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Trace, TracedPart, Variable},
     members::{is_trusted, trust_failure},
     node::{Kind, Node},
@@ -38,6 +38,8 @@ pub(crate) struct Expression {
     pub(crate) source: Arc<str>,
     /// Variables that are read without a default, with their positions.
     pub(crate) variables: Vec<(Arc<str>, Position)>,
+    /// Variables and headers that are read.
+    pub(crate) reads: Vec<Slot>,
 }
 
 impl Expression {
@@ -86,6 +88,7 @@ pub(crate) fn compile(
         dependencies: checker.dependencies,
         source: text.value.as_str().into(),
         variables: checker.variables,
+        reads: checker.reads,
     })
 }
 

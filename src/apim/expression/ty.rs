@@ -52,6 +52,7 @@ impl From<Base> for Type {
 
 impl Base {
     pub(super) const VARIABLES: Self = Self::Path("context.Variables");
+    pub(super) const HEADERS: Self = Self::Path("context.Request.Headers");
     pub(super) const ENTRIES: Self = Self::Path("context.Deployment.Certificates");
     pub(super) const ENTRY_KEYS: Self = Self::Path("context.Deployment.Certificates.Keys");
     pub(super) const ENTRY_VALUES: Self = Self::Path("context.Deployment.Certificates.Values");

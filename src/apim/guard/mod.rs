@@ -20,14 +20,13 @@ use std::sync::Arc;
 pub(crate) use self::{recognizer::GUARD, syntax::warn_of_missing_null_test};
 use self::{
     recognizer::{guard_when, is_guard},
-    sources::{Assignments, Reads},
-    syntax::Slot,
+    sources::{Assignments, Conditions, Reads},
 };
 use super::{
+    backend::ChosenIdentity,
     backend::base_url,
-    decision::ChosenIdentity,
     error::{Findings, Position, short},
-    expression::{Dependencies, Expression},
+    expression::{Dependencies, Expression, Slot},
     program::{Action, Choose, Program, Selection, SelectionAttribute, Step},
 };
 
@@ -70,8 +69,7 @@ pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
 #[derive(Debug, Clone, Copy, Default)]
 struct Enclosing {
     is_nested: bool,
-    /// Inputs that the conditions read themselves.
-    conditions: Dependencies,
+    conditions: Conditions,
     /// Position of the `<base />` that includes the elements.
     base: Option<Position>,
 }
@@ -91,7 +89,7 @@ struct ComputedSelection<'p> {
 struct Composition<'p> {
     assignments: Assignments<'p>,
     /// Conditions that decide about a rejection, and validations.
-    rules: Vec<(Position, Reads<'p>)>,
+    rules: Vec<(Position, Reads)>,
     selections: Vec<ComputedSelection<'p>>,
     is_conditional: bool,
     /// True after a guard.
@@ -114,7 +112,7 @@ impl<'p> Composition<'p> {
                     // Without `ignore-error` it rejects; with it, its success admits what it does not prove.
                     if !validation.ignore_error || !validation.proves() {
                         let dependencies = Dependencies { certificate: true, ..Dependencies::default() };
-                        self.rules.push((position, Reads { dependencies, slots: Vec::new() }));
+                        self.rules.push((position, Reads { dependencies, ..Reads::default() }));
                     }
                     self.is_guarded |= !enclosing.is_nested && is_guard(validation);
                 }
@@ -122,7 +120,7 @@ impl<'p> Composition<'p> {
                     self.assignments.add_variable(name, value, enclosing.conditions);
                 }
                 Action::Header(change) => {
-                    let slot = Slot::Header(change.name.clone());
+                    let slot = Slot::Header(change.name.as_str().into());
                     self.assignments.add(slot, change.expressions(), enclosing.conditions);
                 }
                 Action::Authenticate(selection) => self.select(selection, enclosing),
@@ -137,10 +135,9 @@ impl<'p> Composition<'p> {
         let mut nested = Enclosing { is_nested: true, ..enclosing };
         for (index, branch) in choose.branches.iter().enumerate() {
             if let Some(condition) = branch.condition.expression() {
-                let reads = Reads::of(condition);
-                nested.conditions = nested.conditions.and(reads.dependencies);
+                nested.conditions = self.assignments.add_condition(nested.conditions, condition);
                 if branch.decides_rejection {
-                    self.rules.push((enclosing.base.unwrap_or(branch.position), reads));
+                    self.rules.push((enclosing.base.unwrap_or(branch.position), Reads::of(condition)));
                 }
             }
             self.steps(&branch.steps, nested);
@@ -186,7 +183,8 @@ impl<'p> Composition<'p> {
                 }
                 possible.extend(identity);
             }
-            let inputs = reads.and(selection.enclosing.conditions);
+            let conditions = self.assignments.dependencies_of_conditions(selection.enclosing.conditions);
+            let inputs = reads.and(conditions);
             let is_by_caller = inputs.certificate || inputs.request;
             // A base document has been warned of in its own.
             if is_by_caller && !selection.is_guarded && selection.enclosing.base.is_none() {

@@ -2,72 +2,98 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::syntax::{Slot, is_path, look_up, visit, visit_statements};
+use super::syntax::{variable, visit_statements};
 use crate::apim::{
-    expression::{Dependencies, Expr, ExprKind, Expression, Stmt, SyntaxTree},
+    expression::{Dependencies, Expr, ExprKind, Expression, Slot, Stmt, SyntaxTree},
     program::Template,
 };
 
-/// The inputs that an expression reads itself, and the slots.
-#[derive(Debug, Default)]
-pub(super) struct Reads<'p> {
-    pub(super) dependencies: Dependencies,
-    pub(super) slots: Vec<Slot<'p>>,
+/// A value of the composition that others depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Source {
+    Slot(Slot),
+    /// The conditions around elements, by number.
+    Conditions(usize),
 }
 
-impl<'p> Reads<'p> {
-    pub(super) fn of(expression: &'p Expression) -> Self {
-        let mut reads = Self { dependencies: expression.dependencies, slots: Vec::new() };
-        visit(&expression.syntax, &mut |expr| {
-            reads.slots.extend(look_up(expr).map(|(slot, _)| slot));
-            // The number of entries counts too.
-            reads.dependencies.deployment |= is_path(expr, &["context", "Deployment"]);
-        });
-        reads
+/// The inputs of an expression or of several, and the sources whose inputs count too.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    pub(super) dependencies: Dependencies,
+    sources: Vec<Source>,
+}
+
+impl Reads {
+    pub(super) fn of(expression: &Expression) -> Self {
+        let sources = expression.reads.iter().cloned().map(Source::Slot).collect();
+        Self { dependencies: expression.dependencies, sources }
     }
 
     fn add(&mut self, other: Self) {
         self.dependencies = self.dependencies.and(other.dependencies);
-        self.slots.extend(other.slots);
+        self.sources.extend(other.sources);
     }
 }
 
-/// The values that elements of `<inbound>` set.
+/// The number of the conditions around an element; none at the top level.
+pub(super) type Conditions = Option<usize>;
+
+/// The values that elements of `<inbound>` set, and the conditions around them.
 #[derive(Debug, Default)]
 pub(super) struct Assignments<'p> {
     variables: HashMap<&'p str, Vec<&'p Template>>,
-    reads: HashMap<Slot<'p>, Reads<'p>>,
+    reads: HashMap<Source, Reads>,
+    conditions: usize,
 }
 
 impl<'p> Assignments<'p> {
-    /// Adds a `set-variable` below conditions with these inputs.
-    pub(super) fn add_variable(&mut self, name: &'p str, value: &'p Template, conditions: Dependencies) {
-        self.variables.entry(name).or_default().push(value);
-        self.add(Slot::Variable(name), value.expression(), conditions);
+    /// Adds a condition to those around it.
+    pub(super) fn add_condition(&mut self, around: Conditions, condition: &Expression) -> Conditions {
+        let mut reads = Reads::of(condition);
+        reads.sources.extend(around.map(Source::Conditions));
+        let number = self.conditions;
+        self.conditions += 1;
+        self.reads.insert(Source::Conditions(number), reads);
+        Some(number)
     }
 
-    /// Adds values below conditions with these inputs.
-    pub(super) fn add(
+    /// Adds a `set-variable`.
+    pub(super) fn add_variable(&mut self, name: &'p str, value: &'p Template, around: Conditions) {
+        self.variables.entry(name).or_default().push(value);
+        self.add(Slot::Variable(name.into()), value.expression(), around);
+    }
+
+    /// Adds values of a slot.
+    pub(super) fn add<'e>(
         &mut self,
-        slot: Slot<'p>,
-        values: impl IntoIterator<Item = &'p Expression>,
-        conditions: Dependencies,
+        slot: Slot,
+        values: impl IntoIterator<Item = &'e Expression>,
+        around: Conditions,
     ) {
-        let reads = self.reads.entry(slot).or_default();
-        reads.dependencies = reads.dependencies.and(conditions);
+        let reads = self.reads.entry(Source::Slot(slot)).or_default();
+        reads.sources.extend(around.map(Source::Conditions));
         values.into_iter().for_each(|value| reads.add(Reads::of(value)));
     }
 
-    /// Returns all inputs, including those of slots.
-    pub(super) fn dependencies_of(&self, reads: &Reads<'p>) -> Dependencies {
-        let mut found = reads.dependencies;
-        let (mut open, mut seen): (Vec<_>, HashSet<_>) = (reads.slots.iter().collect(), HashSet::new());
-        while let Some(slot) = open.pop() {
-            if seen.insert(slot)
-                && let Some(reads) = self.reads.get(slot)
+    /// Returns all inputs of an expression, including those of its sources.
+    pub(super) fn dependencies_of(&self, reads: &Reads) -> Dependencies {
+        self.resolve(reads.dependencies, reads.sources.iter().collect())
+    }
+
+    /// Returns all inputs of conditions.
+    pub(super) fn dependencies_of_conditions(&self, around: Conditions) -> Dependencies {
+        let conditions = around.map(Source::Conditions);
+        self.resolve(Dependencies::default(), conditions.iter().collect())
+    }
+
+    fn resolve(&self, mut found: Dependencies, mut open: Vec<&Source>) -> Dependencies {
+        let mut seen = HashSet::new();
+        while let Some(source) = open.pop() {
+            if seen.insert(source)
+                && let Some(reads) = self.reads.get(source)
             {
                 found = found.and(reads.dependencies);
-                open.extend(&reads.slots);
+                open.extend(&reads.sources);
             }
         }
         found
@@ -98,7 +124,7 @@ impl<'p> Assignments<'p> {
                     open.extend(assigned.into_iter().map(|value| (value, block)));
                 }
                 _ => {
-                    let (Slot::Variable(name), default) = look_up(expr)? else { return None };
+                    let (name, default) = variable(expr)?;
                     open.extend(default.map(|default| (default, block)));
                     if !seen.insert((std::ptr::null(), name)) {
                         continue;

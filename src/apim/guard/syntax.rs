@@ -1,7 +1,5 @@
 //! Reading of expressions for the guard rule.
 
-use http::HeaderName;
-
 use crate::apim::{
     error::Findings,
     expression::{Expr, ExprKind, Segment, Stmt, SyntaxTree},
@@ -12,14 +10,6 @@ use crate::apim::{
 pub(super) const CERTIFICATE: &[&str] = &["context", "Request", "Certificate"];
 /// The certificates of the deployment.
 pub(super) const DEPLOYMENT: &[&str] = &["context", "Deployment", "Certificates"];
-
-/// A value that elements set and expressions read.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Slot<'p> {
-    Variable(&'p str),
-    /// A header of the request.
-    Header(HeaderName),
-}
 
 /// Returns true if an expression is this chain of members.
 pub(super) fn is_path(expr: &Expr, path: &[&str]) -> bool {
@@ -37,29 +27,23 @@ pub(super) fn method(expr: &Expr) -> Option<(&Expr, &str, &[Expr])> {
     Some((target, name, arguments))
 }
 
-/// Returns the variable or header that an expression looks up, and the default.
-pub(super) fn look_up(expr: &Expr) -> Option<(Slot<'_>, Option<&Expr>)> {
+/// Returns the name of the variable that an expression looks up, and the default.
+pub(super) fn variable(expr: &Expr) -> Option<(&str, Option<&Expr>)> {
     let (target, name, default) = match &expr.kind {
         ExprKind::Index(target, name) => (&**target, &**name, None),
         _ => match method(expr)? {
-            (target, "GetValueOrDefault" | "ContainsKey", [name, default @ ..]) => {
-                (target, name, default.first())
-            }
+            (target, "GetValueOrDefault", [name, default @ ..]) => (target, name, default.first()),
             _ => return None,
         },
     };
-    let ExprKind::Text(name) = &name.kind else { return None };
-    if is_path(target, &["context", "Variables"]) {
-        Some((Slot::Variable(name), default))
-    } else if is_path(target, &["context", "Request", "Headers"]) {
-        Some((Slot::Header(name.parse().ok()?), default))
-    } else {
-        None
+    match &name.kind {
+        ExprKind::Text(name) if is_path(target, &["context", "Variables"]) => Some((name, default)),
+        _ => None,
     }
 }
 
 /// Calls `visitor` for every expression of a tree, in source order; an operator comes before its operands.
-pub(super) fn visit<'e>(tree: &'e SyntaxTree, visitor: &mut dyn FnMut(&'e Expr)) {
+fn visit<'e>(tree: &'e SyntaxTree, visitor: &mut dyn FnMut(&'e Expr)) {
     match tree {
         SyntaxTree::Expression(expr) => visit_expression(expr, visitor),
         SyntaxTree::Block(statements, _) => {

@@ -4,15 +4,15 @@
 //! differently in raw XML stays escaped.
 
 use super::{Element, Format, prepass, read};
-use crate::apim::error::{DocumentError, Position};
+use crate::apim::error::{Finding, Position};
 
 /// Converts a document from one form to another, in which it reads as the same document.
-pub(super) fn convert(source: &str, from: Format, to: Format) -> Result<String, DocumentError> {
+pub(super) fn convert(source: &str, from: Format, to: Format) -> Result<String, Finding> {
     let elements = read(source, from)?;
     if from == to {
         return Ok(source.to_owned());
     }
-    let failed = |message: String| DocumentError::new(Position { line: 1, column: 1 }, message);
+    let failed = |message: String| Finding::new(Position { line: 1, column: 1 }, message);
     let prepared = prepass::prepare(source, from).map_err(|error| failed(error.message))?;
     let converted = match to {
         Format::Xml => prepared.text(source),

@@ -10,7 +10,7 @@ mod text;
 use roxmltree::{Node, ParsingOptions};
 
 pub(crate) use self::text::{Lines, Text};
-use super::error::{DocumentError, DocumentErrors, Position};
+use super::error::{DocumentErrors, Finding, Position};
 
 /// Maximum bytes of a document, as in APIM.
 pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
@@ -93,9 +93,9 @@ pub(crate) struct Attribute {
 }
 
 /// Reads a document. Returns its root elements, one or several.
-pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, DocumentError> {
+pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, Finding> {
     let lines = Lines::new(source);
-    let error = |offset: usize, message: String| DocumentError::new(lines.position(offset), message);
+    let error = |offset: usize, message: String| Finding::new(lines.position(offset), message);
     if source.len() > MAX_DOCUMENT_BYTES {
         let message = format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes");
         return Err(error(0, message));
@@ -110,7 +110,7 @@ pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, Documen
     let stray = reader.stray_text(tree.root_element());
     if !stray.value.trim().is_empty() {
         let message = "text outside of all elements would not be enforced; is a '<' missing?";
-        return Err(DocumentError::new(stray.start(), message));
+        return Err(Finding::new(stray.start(), message));
     }
     reader.children(tree.root_element())
 }
@@ -154,7 +154,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn children(&self, parent: Node<'_, '_>) -> Result<Vec<Element>, DocumentError> {
+    fn children(&self, parent: Node<'_, '_>) -> Result<Vec<Element>, Finding> {
         parent.children().filter(Node::is_element).map(|child| self.element(child)).collect()
     }
 
@@ -162,14 +162,14 @@ impl Reader<'_> {
         self.lines.position(self.prepared.original(offset))
     }
 
-    fn element(&self, node: Node<'_, '_>) -> Result<Element, DocumentError> {
+    fn element(&self, node: Node<'_, '_>) -> Result<Element, Finding> {
         let position = self.position(node.range().start);
         let prefixed = node.tag_name().namespace().is_some()
             || node.namespaces().any(|namespace| namespace.name() != Some("xml"))
             || node.attributes().any(|attribute| attribute.namespace().is_some());
         if prefixed {
             let message = "XML namespaces are not supported; remove them";
-            return Err(DocumentError::new(position, message));
+            return Err(Finding::new(position, message));
         }
         let xml = &self.prepared.xml;
         let attributes = node

@@ -5,7 +5,7 @@ use http::Uri;
 use super::Execution;
 use crate::{
     apim::{
-        decision::ChosenIdentity,
+        backend::ChosenIdentity,
         dotnet,
         error::Position,
         explain::ExplanationLine,

@@ -11,41 +11,34 @@ use hyper::ext::ReasonPhrase;
 
 use self::effect::Failure;
 use super::{
-    backend::base_url,
-    decision::{Cause, ChosenIdentity, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
-    document::Inner,
+    backend::{ChosenIdentity, base_url},
+    decision::{Cause, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
     error::Position,
     explain::{ExplanationLine, status_line},
     expression::{Evaluation, Fault, Inputs, State, Trace, Value, trust_failure},
-    facts::RequestFacts,
     headers::ResponseChange,
-    program::{Action, BackendTarget, Choose, ElementLocation, Section, Step, Template},
+    program::{Action, BackendTarget, Choose, ElementLocation, Program, Section, Step, Template},
 };
-use crate::{
-    certificate::{Presented, Timestamp},
-    policy::Verification,
-};
+use crate::{certificate::Presented, policy::Verification};
 
 /// Decides about a request. Adds a description of each step to `lines`.
 ///
 /// In shadow mode rejections are withheld, unless identity or URL depend on an expression or a condition: the request
 /// would then reach a backend, or use an identity, that the document did not choose for it.
 pub(crate) fn evaluate(
-    document: &Inner,
-    facts: &RequestFacts<'_>,
-    now: Timestamp,
+    program: &Program,
+    inputs: &Inputs<'_>,
     is_shadow: bool,
     lines: Option<&mut Vec<ExplanationLine>>,
 ) -> DocumentDecision {
-    let is_shadow = is_shadow && !document.program.ruling.is_conditional;
+    let is_shadow = is_shadow && !program.ruling.is_conditional;
     let is_unreadable =
-        document.program.used.certificate && matches!(facts.presented, Presented::Unreadable(_));
+        program.used.certificate && matches!(inputs.facts.presented, Presented::Unreadable(_));
     if is_unreadable && !is_shadow {
         return DocumentDecision::Respond(unreadable());
     }
-    let inputs = Inputs::new(*facts, now, document.trust.as_ref(), document.deployment.as_deref());
     let execution = Execution {
-        inputs: &inputs,
+        inputs,
         state: State::default(),
         section: Section::Inbound,
         changed: Vec::new(),
@@ -60,13 +53,13 @@ pub(crate) fn evaluate(
         lines,
         depth: 0,
     };
-    let mut decision = execution.request(document);
+    let mut decision = execution.request(program);
     // Stored in the decision, so that its report need not verify the chain again.
-    if document.program.used.trust
+    if program.used.trust
         && let Some(response) = decision.rejection_mut()
-        && let (Presented::Certificate(certificate), Some(trust)) = (facts.presented, &document.trust)
+        && let (Presented::Certificate(certificate), Some(trust)) = (inputs.facts.presented, inputs.trust)
     {
-        response.cause.chain = trust_failure(certificate, trust, now);
+        response.cause.chain = trust_failure(certificate, trust, inputs.now);
     }
     decision
 }
@@ -118,13 +111,13 @@ struct Execution<'r, 'l> {
 }
 
 impl<'r> Execution<'r, '_> {
-    fn request(mut self, document: &'r Inner) -> DocumentDecision {
+    fn request(mut self, program: &'r Program) -> DocumentDecision {
         for section in [Section::Inbound, Section::Outbound] {
             self.section = section;
-            match self.steps(document.program.section(section)) {
+            match self.steps(program.section(section)) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(response)) => return DocumentDecision::Respond(*response),
-                Err(failure) => return DocumentDecision::Respond(self.fail(*failure, document)),
+                Err(failure) => return DocumentDecision::Respond(self.fail(*failure, program)),
             }
         }
         if self.forwarding.identity.is_none() {
@@ -147,20 +140,20 @@ impl<'r> Execution<'r, '_> {
             headers,
             forwarding: self.forwarding,
             response: self.response_changes,
-            admits: is_admitted.then(|| Verification::of(document.program.ruling.is_anchored())),
+            admits: is_admitted.then(|| Verification::of(program.ruling.is_anchored())),
             withheld: self.withheld,
         })
     }
 
     /// Runs `on-error` on the response to a failure.
-    fn fail(&mut self, failure: Failure, document: &'r Inner) -> DocumentResponse {
+    fn fail(&mut self, failure: Failure, program: &'r Program) -> DocumentResponse {
         self.state.last_error = Some(failure.error);
         self.section = Section::OnError;
         self.depth = 0;
         let cause = failure.response.cause.clone();
         self.error_response = Some(failure.response);
         self.note(None, || "on-error runs".into());
-        match self.steps(document.program.section(Section::OnError)) {
+        match self.steps(program.section(Section::OnError)) {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(mut response)) => {
                 response.cause = cause;

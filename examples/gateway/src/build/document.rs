@@ -1,6 +1,6 @@
 //! Policy documents of routes.
 
-use tower_mtls::apim::{Document, DocumentErrors, DocumentWarning, FindingKind, Position, Revocation};
+use tower_mtls::apim::{Document, DocumentErrors, Finding, FindingKind, Position, Revocation};
 
 use super::{
     cache::{Digest, Memo},
@@ -160,7 +160,7 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
 const MAX_LISTED: usize = 5;
 
 fn warn(
-    warnings: &[DocumentWarning],
+    warnings: &[Finding],
     config: &Config,
     rules: &CertificateRules,
     file: &Located<FilePath>,

@@ -1,7 +1,7 @@
 //! Uses of members: properties, methods, indexes and operators, resolved by the table of members.
 
 use super::{
-    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Span, Type, TypeName, Typed, Value, all,
+    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Slot, Span, Type, TypeName, Typed, Value, all,
     constant,
 };
 use crate::apim::expression::{
@@ -64,7 +64,7 @@ impl Checker {
             let kind = Kind::Compare(Comparison::NotEqual, Box::new(node), Box::new(null));
             return Ok((Node { kind, range: span.clone() }, Type::BOOL));
         }
-        if let (Base::Path("System"), Some(class)) = (ty.base, members::path(name)) {
+        if let (Base::Path("System"), Some(class)) = (ty.base, members::class(name)) {
             return Ok((node, class.into()));
         }
         self.member((node, ty), name, at.start, None, None, span)
@@ -169,12 +169,23 @@ impl Checker {
         #[cfg(test)]
         self.rows.push(row);
         (row.reads)(&mut self.dependencies);
+        self.record_receiver(ty.base, row);
         let (nodes, types) = match ty.has_values() || ty.base == Base::Oid {
             true => (vec![node], vec![ty]),
             false => (Vec::new(), Vec::new()),
         };
         let member = MemberUse { row, base: ty.base, name, at, range: span.clone(), generic, nodes, types };
         self.apply(member, arguments)
+    }
+
+    /// Records the input that a value below `context` is read from, by its path.
+    fn record_receiver(&mut self, receiver: Base, row: &Row) {
+        let Base::Path(path) = receiver else { return };
+        if matches!(row.result, Base::Path(_) | Base::Certificate) {
+            return;
+        }
+        self.dependencies.request |= path.starts_with("context.Request");
+        self.dependencies.deployment |= path.starts_with("context.Deployment");
     }
 
     /// Converts the arguments of a member to its parameters, and compiles it.
@@ -196,6 +207,12 @@ impl Checker {
         if let Some(default) = default {
             self.lint_case(default, &member);
             member.nodes.push(member.constant(Value::Int(default as i32)));
+        }
+        let name = || member.name().into();
+        match member.base {
+            Base::VARIABLES => self.reads.push(Slot::Variable(name())),
+            Base::HEADERS => self.reads.push(Slot::Header(name())),
+            _ => {}
         }
         self.lint(&member);
         if let Some(hook) = row.hook

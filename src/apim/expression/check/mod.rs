@@ -36,6 +36,8 @@ pub(crate) struct Scope {
 pub(crate) struct Dependencies {
     /// The caller's certificate.
     pub(crate) certificate: bool,
+    /// Request data that the caller chooses: headers, URL, method and source address.
+    pub(crate) request: bool,
     /// The time of evaluation.
     pub(crate) time: bool,
     /// The trusted roots.
@@ -51,12 +53,21 @@ impl Dependencies {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             certificate: self.certificate || other.certificate,
+            request: self.request || other.request,
             time: self.time || other.time,
             trust: self.trust || other.trust,
             revocation: self.revocation || other.revocation,
             deployment: self.deployment || other.deployment,
         }
     }
+}
+
+/// A value that elements set and expressions read, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Slot {
+    Variable(Arc<str>),
+    /// A header of the request, in lower case.
+    Header(Arc<str>),
 }
 
 /// Marker: the error has been recorded.
@@ -84,6 +95,8 @@ pub(super) struct Checker {
     pub(super) dependencies: Dependencies,
     /// Variables that are read without a default, with their positions.
     pub(super) variables: Vec<(Arc<str>, Position)>,
+    /// Variables and headers that are read.
+    pub(super) reads: Vec<Slot>,
     /// Visible locals and parameters, innermost last. The target of `?.` is a local named `?.`.
     names: Vec<Binding>,
     /// Values of locals, for warnings.

@@ -39,7 +39,7 @@ pub(super) const REQUEST: &[Row] = &[
         Ok(e.inputs.certificate())
     })
     .reads(|inputs| inputs.certificate = true),
-    same("Headers", Path("context.Request.Headers")),
+    same("Headers", Base::HEADERS),
     same("Url|OriginalUrl", Path("context.Request.Url")),
     // The caller chooses both: a method can be any token.
     member("Method", Text, |e, _| Ok(Value::borrowed(e.inputs.facts.method.as_str()))),

@@ -113,7 +113,7 @@ static TABLE: &[(&[Base], &[Row])] = &[
     (&[Path("context")], context::CONTEXT),
     (&[Path("context.Request")], context::REQUEST),
     (&[Path("context.Request.Url")], context::URL),
-    (&[Path("context.Request.Headers")], context::HEADERS),
+    (&[Base::HEADERS], context::HEADERS),
     (&[Path("context.Request.Url.Query")], context::QUERY),
     (&[Base::VARIABLES], context::VARIABLES),
     (&[Path("context.LastError")], context::LAST_ERROR),
@@ -150,6 +150,11 @@ static TABLE: &[(&[Base], &[Row])] = &[
 pub(super) fn path(name: &str) -> Option<Base> {
     let mut receivers = TABLE.iter().flat_map(|(receivers, _)| *receivers);
     receivers.find(|base| matches!(base, Path(known) if *known == name)).copied()
+}
+
+/// Returns a class of the namespace `System`.
+pub(super) fn class(name: &str) -> Option<Base> {
+    path(name).filter(|_| !matches!(name, "context" | "System"))
 }
 
 /// The rows of a member.

@@ -1,6 +1,6 @@
 //! Errors at load, with position and remedy.
 
-use tower_mtls::apim::{Document, DocumentError, FindingKind};
+use tower_mtls::apim::{Document, Finding, FindingKind};
 
 use super::errors;
 use crate::apim::texts::*;
@@ -197,7 +197,7 @@ fn errors_are_reported_at_once() {
                 context.Api == null)\">\n<cors />\n</when>\n</choose>\n</inbound>\n<backend />\n</policies>";
     let builder = Document::builder().file_name("orders.policy.xml");
     let errors = builder.load(text).unwrap_err();
-    let lines: Vec<_> = errors.iter().map(DocumentError::line).collect();
+    let lines: Vec<_> = errors.iter().map(Finding::line).collect();
     assert_eq!(lines, [3, 5, 5, 6, 10], "{errors}");
     for line in errors.to_string().lines() {
         assert!(line.starts_with("orders.policy.xml:"), "{line}");
@@ -243,7 +243,7 @@ fn errors_name_the_remedy_for_an_unsupported_element() {
         ("<set-backend-service backend-id='x' />", Backend, "known: \"east\", \"west\""),
     ] {
         let errors = errors(text);
-        let reported = |error: &DocumentError| error.kind() == kind && error.message().contains(message);
+        let reported = |error: &Finding| error.kind() == kind && error.message().contains(message);
         if !errors.iter().any(reported) {
             wrong.push(format!("{text}: {message}; found {errors}"));
         }
@@ -327,7 +327,7 @@ fn omitted_errors_are_counted() {
     let errors = errors(&"<trace />\n".repeat(123));
     assert_eq!((errors.iter().len(), errors.left_out()), (100, 23));
     assert!(errors.to_string().ends_with("\nand 23 more"));
-    assert_eq!(errors.iter().map(DocumentError::line).max(), Some(100));
+    assert_eq!(errors.iter().map(Finding::line).max(), Some(100));
 }
 
 #[test]
