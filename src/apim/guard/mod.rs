@@ -111,8 +111,7 @@ impl<'p> Composition<'p> {
                 Action::Validate(validation) => {
                     // Without `ignore-error` it rejects; with it, its success admits what it does not prove.
                     if !validation.ignore_error || !validation.proves() {
-                        let dependencies = Dependencies { certificate: true, ..Dependencies::default() };
-                        self.rules.push((position, Reads { dependencies, ..Reads::default() }));
+                        self.rules.push((position, Reads::of_certificate()));
                     }
                     self.is_guarded |= !enclosing.is_nested && is_guard(validation);
                 }
@@ -183,8 +182,8 @@ impl<'p> Composition<'p> {
                 }
                 possible.extend(identity);
             }
-            let conditions = self.assignments.dependencies_of_conditions(selection.enclosing.conditions);
-            let inputs = reads.and(conditions);
+            let conditions = Reads::of_conditions(selection.enclosing.conditions);
+            let inputs = reads.and(self.assignments.dependencies_of(&conditions));
             let is_by_caller = inputs.certificate || inputs.request;
             // A base document has been warned of in its own.
             if is_by_caller && !selection.is_guarded && selection.enclosing.base.is_none() {

@@ -19,7 +19,7 @@ enum Source {
 /// The inputs of an expression or of several, and the sources whose inputs count too.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
-    pub(super) dependencies: Dependencies,
+    dependencies: Dependencies,
     sources: Vec<Source>,
 }
 
@@ -27,6 +27,19 @@ impl Reads {
     pub(super) fn of(expression: &Expression) -> Self {
         let sources = expression.reads.iter().cloned().map(Source::Slot).collect();
         Self { dependencies: expression.dependencies, sources }
+    }
+
+    /// The inputs of a validation.
+    pub(super) fn of_certificate() -> Self {
+        Self {
+            dependencies: Dependencies { certificate: true, ..Dependencies::default() },
+            sources: Vec::new(),
+        }
+    }
+
+    pub(super) fn of_conditions(around: Conditions) -> Self {
+        let sources = around.map(Source::Conditions).into_iter().collect();
+        Self { dependencies: Dependencies::default(), sources }
     }
 
     fn add(&mut self, other: Self) {
@@ -50,7 +63,7 @@ impl<'p> Assignments<'p> {
     /// Adds a condition to those around it.
     pub(super) fn add_condition(&mut self, around: Conditions, condition: &Expression) -> Conditions {
         let mut reads = Reads::of(condition);
-        reads.sources.extend(around.map(Source::Conditions));
+        reads.add(Reads::of_conditions(around));
         let number = self.conditions;
         self.conditions += 1;
         self.reads.insert(Source::Conditions(number), reads);
@@ -71,23 +84,14 @@ impl<'p> Assignments<'p> {
         around: Conditions,
     ) {
         let reads = self.reads.entry(Source::Slot(slot)).or_default();
-        reads.sources.extend(around.map(Source::Conditions));
+        reads.add(Reads::of_conditions(around));
         values.into_iter().for_each(|value| reads.add(Reads::of(value)));
     }
 
-    /// Returns all inputs of an expression, including those of its sources.
-    pub(super) fn dependencies_of(&self, reads: &Reads) -> Dependencies {
-        self.resolve(reads.dependencies, reads.sources.iter().collect())
-    }
-
-    /// Returns all inputs of conditions.
-    pub(super) fn dependencies_of_conditions(&self, around: Conditions) -> Dependencies {
-        let conditions = around.map(Source::Conditions);
-        self.resolve(Dependencies::default(), conditions.iter().collect())
-    }
-
-    fn resolve(&self, mut found: Dependencies, mut open: Vec<&Source>) -> Dependencies {
-        let mut seen = HashSet::new();
+    /// Returns all inputs, including those of sources.
+    pub(super) fn dependencies_of<'s>(&'s self, reads: &'s Reads) -> Dependencies {
+        let mut found = reads.dependencies;
+        let (mut open, mut seen): (Vec<_>, HashSet<_>) = (reads.sources.iter().collect(), HashSet::new());
         while let Some(source) = open.pop() {
             if seen.insert(source)
                 && let Some(reads) = self.reads.get(source)

@@ -1,8 +1,8 @@
 //! Uses of members: properties, methods, indexes and operators, resolved by the table of members.
 
 use super::{
-    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Slot, Span, Type, TypeName, Typed, Value, all,
-    constant,
+    Base, Checked, Checker, Comparison, Expr, ExprKind, Kind, Node, Slot, Span, Type, TypeName, Typed, Value,
+    all, constant,
 };
 use crate::apim::expression::{
     members::{self, Parameter, Row},
