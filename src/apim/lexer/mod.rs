@@ -43,23 +43,27 @@ pub(crate) fn end_of_expression(source: &str, open: usize) -> Parsed<(usize, Vec
     Ok((lexer.at, lexer.entities))
 }
 
-/// The character of the entity `&name;`.
-pub(crate) fn entity_character(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
+/// The character of the entity `&name;` at the beginning of a text, and the length of the entity.
+pub(crate) fn entity(text: &str) -> Option<(char, usize)> {
+    let name = text.strip_prefix('&')?;
+    // Any number of digits: leading zeros are allowed.
+    let end = name.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')?;
+    let character = match &name[..end] {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        name => {
             let number = name.strip_prefix('#')?;
             let code = match number.strip_prefix(['x', 'X']) {
                 Some(hex) => u32::from_str_radix(hex, 16).ok()?,
                 None => number.parse().ok()?,
             };
-            char::from_u32(code)
+            char::from_u32(code)?
         }
-    }
+    };
+    name[end..].starts_with(';').then_some((character, end + 2))
 }
 
 /// A part of the source. Its extent does not depend on the validity of its value, which is not decoded yet.
@@ -100,20 +104,11 @@ impl<'a> Lexer<'a> {
         self.text.get(at..).unwrap_or_default()
     }
 
-    /// The character of the entity at an offset, and the length of the entity.
-    fn entity(&self, at: usize) -> Option<(char, usize)> {
-        let name = self.rest(at).strip_prefix('&')?;
-        // Any number of digits: leading zeros are allowed.
-        let end = name.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')?;
-        let is_closed = name[end..].starts_with(';');
-        Some((entity_character(&name[..end])?, end + 2)).filter(|_| is_closed)
-    }
-
     /// The character at an offset, and its length in the source.
     fn character(&self, at: usize) -> Option<(char, usize)> {
         let first = self.rest(at).chars().next()?;
         let plain = (first, first.len_utf8());
-        Some(if first == '&' && self.is_raw { self.entity(at).unwrap_or(plain) } else { plain })
+        Some(if self.is_raw { entity(self.rest(at)).unwrap_or(plain) } else { plain })
     }
 
     fn peek(&self) -> Option<char> {
