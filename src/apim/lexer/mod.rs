@@ -1,15 +1,13 @@
 //! Lexer for C# expressions, in decoded text and in raw documents.
 
-mod token;
+mod literal;
 
 use std::ops::Range;
 
-pub(crate) use self::token::{RawSegment, Token, tokens};
+pub(crate) use self::literal::{segments, unescaped};
 
 /// Maximum nesting depth of brackets.
 const MAX_BRACKET_DEPTH: usize = 200;
-/// Maximum nesting depth of interpolated strings.
-const MAX_INTERPOLATION_DEPTH: usize = 4;
 
 const AMBIGUOUS: &str = "ambiguous entity in a string literal; write the character, or the whole expression as XML \
                          (&quot;)";
@@ -66,9 +64,9 @@ pub(crate) fn entity(text: &str) -> Option<(char, usize)> {
     name[end..].starts_with(';').then_some((character, end + 2))
 }
 
-/// A part of the source. Its extent does not depend on the validity of its value, which is not decoded yet.
+/// A token. Its extent does not depend on the validity of its value, which the parser decodes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Lexeme {
+pub(crate) enum Token {
     Name,
     Number,
     /// `"..."`
@@ -84,6 +82,24 @@ enum Lexeme {
     End,
 }
 
+/// Returns the tokens of `text[span]` with their spans in `text`. The last token is `End`.
+pub(crate) fn tokens(text: &str, span: Span) -> Parsed<Vec<(Token, Span)>> {
+    let mut lexer = Lexer::new(text.get(..span.end).unwrap_or(text), span.start, false);
+    let mut tokens = Vec::new();
+    loop {
+        lexer.skip_blanks()?;
+        let start = lexer.at;
+        let token = lexer.token()?;
+        if let Token::Unsupported(character) = token {
+            return error(start, format!("character {character:?} is not supported"));
+        }
+        tokens.push((token, start..lexer.at));
+        if token == Token::End {
+            return Ok(tokens);
+        }
+    }
+}
+
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
@@ -91,13 +107,13 @@ struct Lexer<'a> {
     is_raw: bool,
     /// The entities that were read.
     entities: Vec<Span>,
-    /// Nesting depth of interpolated strings.
-    depth: usize,
+    /// True in the code of an interpolated string.
+    is_interpolation: bool,
 }
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str, at: usize, is_raw: bool) -> Self {
-        Self { text, at, is_raw, entities: Vec::new(), depth: 0 }
+        Self { text, at, is_raw, entities: Vec::new(), is_interpolation: false }
     }
 
     fn rest(&self, at: usize) -> &'a str {
@@ -126,12 +142,10 @@ impl<'a> Lexer<'a> {
 
     fn is_at(&self, wanted: &str) -> bool {
         let mut at = self.at;
-        wanted.chars().all(|wanted| match self.character(at) {
-            Some((found, length)) => {
-                at += length;
-                found == wanted
-            }
-            None => false,
+        wanted.chars().all(|wanted| {
+            let next = self.character(at);
+            at += next.map_or(0, |(_, length)| length);
+            next.is_some_and(|(found, _)| found == wanted)
         })
     }
 
@@ -173,25 +187,25 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn lexeme(&mut self) -> Parsed<Lexeme> {
-        let Some(first) = self.peek() else { return Ok(Lexeme::End) };
+    fn token(&mut self) -> Parsed<Token> {
+        let Some(first) = self.peek() else { return Ok(Token::End) };
         let literal = match first {
-            '"' => Some(Lexeme::Text),
-            '\'' => Some(Lexeme::Char),
-            '@' if self.is_at("@\"") => Some(Lexeme::Verbatim),
-            '$' if self.is_at("$\"") => Some(Lexeme::Interpolated),
+            '"' => Some(Token::Text),
+            '\'' => Some(Token::Char),
+            '@' if self.is_at("@\"") => Some(Token::Verbatim),
+            '$' if self.is_at("$\"") => Some(Token::Interpolated),
             '@' | '$' if self.is_at("@$\"") || self.is_at("$@\"") => {
                 return error(self.at, "verbatim interpolated strings are not supported; write $\"...\"");
             }
             _ => None,
         };
-        if let Some(lexeme) = literal {
-            self.skip_literal(lexeme)?;
-            return Ok(lexeme);
+        if let Some(token) = literal {
+            self.skip_literal(token)?;
+            return Ok(token);
         }
         if first.is_alphabetic() || first == '_' {
             self.skip_while(|next| next.is_alphanumeric() || next == '_');
-            return Ok(Lexeme::Name);
+            return Ok(Token::Name);
         }
         if first.is_ascii_digit() {
             let is_part = |next: char| next.is_ascii_alphanumeric() || next == '_';
@@ -203,32 +217,29 @@ impl<'a> Lexer<'a> {
                 self.next();
                 self.skip_while(is_part);
             }
-            return Ok(Lexeme::Number);
+            return Ok(Token::Number);
+        }
+        if let Some(known) = PUNCTUATION.iter().find(|known| self.take(known)) {
+            return Ok(Token::Punctuation(known));
         }
         self.next();
-        let second = self.peek();
-        let known = PUNCTUATION.iter().find(|known| {
-            let mut wanted = known.chars();
-            wanted.next() == Some(first) && wanted.next().is_none_or(|wanted| Some(wanted) == second)
-        });
-        let Some(known) = known else { return Ok(Lexeme::Unsupported(first)) };
-        if known.len() == 2 {
-            self.next();
-        }
-        Ok(Lexeme::Punctuation(known))
+        Ok(Token::Unsupported(first))
     }
 
     /// Skips a literal.
     ///
     /// In raw text, the characters of a literal must be written like its quotes: between characters, an entity is
     /// ambiguous; between entities, a quote, `<` or `&` is.
-    fn skip_literal(&mut self, lexeme: Lexeme) -> Parsed<()> {
+    fn skip_literal(&mut self, token: Token) -> Parsed<()> {
         let start = self.at;
-        if matches!(lexeme, Lexeme::Verbatim | Lexeme::Interpolated) {
+        if self.is_interpolation && token == Token::Interpolated {
+            return error(start, "nested interpolated strings are not supported");
+        }
+        if matches!(token, Token::Verbatim | Token::Interpolated) {
             self.next();
         }
-        let unterminated = match lexeme {
-            Lexeme::Char => "unterminated character literal",
+        let unterminated = match token {
+            Token::Char => "unterminated character literal",
             _ => UNTERMINATED_STRING,
         };
         let Some((quote, length)) = self.character(self.at) else { return error(start, unterminated) };
@@ -240,28 +251,21 @@ impl<'a> Lexer<'a> {
             if is_entity != has_entities && (is_entity || is_quote || matches!(next, '<' | '&')) {
                 return error(self.at, AMBIGUOUS);
             }
-            if lexeme != Lexeme::Verbatim && is_line_end(next) {
+            if token != Token::Verbatim && is_line_end(next) {
                 break;
             }
-            if lexeme == Lexeme::Interpolated && next == '{' && !is_escaped && !self.is_at("{{") {
-                if self.depth == MAX_INTERPOLATION_DEPTH {
-                    return error(start, "interpolated strings are nested too deeply");
-                }
-                self.depth += 1;
+            if token == Token::Interpolated && next == '{' && !is_escaped && !self.is_at("{{") {
+                self.is_interpolation = true;
                 self.skip_group()?;
-                self.depth -= 1;
+                self.is_interpolation = false;
                 continue;
             }
             self.next();
             match next {
                 _ if std::mem::take(&mut is_escaped) => {}
-                '\\' => is_escaped = lexeme != Lexeme::Verbatim,
-                '{' if lexeme == Lexeme::Interpolated => {
-                    self.next();
-                }
-                '"' if lexeme == Lexeme::Verbatim && self.is_at("\"") => {
-                    self.next();
-                }
+                '\\' => is_escaped = token != Token::Verbatim,
+                '{' if token == Token::Interpolated && self.take("{") => {}
+                '"' if token == Token::Verbatim && self.take("\"") => {}
                 _ if is_quote => return Ok(()),
                 _ => {}
             }
@@ -276,11 +280,11 @@ impl<'a> Lexer<'a> {
         loop {
             self.skip_blanks()?;
             let start = self.at;
-            let closing = match self.lexeme()? {
-                Lexeme::Punctuation("(") => ")",
-                Lexeme::Punctuation("[") => "]",
-                Lexeme::Punctuation("{") => "}",
-                Lexeme::Punctuation(closing @ (")" | "]" | "}")) => {
+            let closing = match self.token()? {
+                Token::Punctuation("(") => ")",
+                Token::Punctuation("[") => "]",
+                Token::Punctuation("{") => "}",
+                Token::Punctuation(closing @ (")" | "]" | "}")) => {
                     if expected.pop() != Some(closing) {
                         return error(start, "unmatched closing bracket");
                     }
@@ -289,7 +293,7 @@ impl<'a> Lexer<'a> {
                     }
                     continue;
                 }
-                Lexeme::End => return error(open, "unterminated expression"),
+                Token::End => return error(open, "unterminated expression"),
                 _ => continue,
             };
             if expected.len() == MAX_BRACKET_DEPTH {
