@@ -104,8 +104,10 @@ impl<'a> PreparedXml<'a> {
     /// Copies bytes unchanged.
     fn copy(&mut self, length: usize) {
         let end = (self.at + length).min(self.source.len());
-        for character in self.source[self.at..end].chars() {
-            self.push(character.encode_utf8(&mut [0; 4]));
+        let copied = &self.source[self.at..end];
+        self.xml.push_str(copied);
+        for character in copied.chars() {
+            self.positions.resize(self.positions.len() + character.len_utf8(), self.next);
             self.advance(character);
         }
     }
@@ -188,7 +190,7 @@ impl<'a> PreparedXml<'a> {
                 self.copy(1);
                 if !is_empty {
                     self.open.push((name, start));
-                    self.expression_in_text()?;
+                    self.expression_up_to(None)?;
                 }
                 return Ok(());
             }
@@ -196,50 +198,31 @@ impl<'a> PreparedXml<'a> {
             if attributes > MAX_ATTRIBUTES {
                 return self.error(format!("<{name}> has more than {MAX_ATTRIBUTES} attributes"));
             }
-            self.value()?;
+            let open = self.next;
+            let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
+            self.copy(1);
+            self.expression_up_to(Some(quote))?;
+            let Some(end) = self.rest().find(quote) else {
+                return Err(DocumentError::new(open, "unterminated attribute value"));
+            };
+            self.copy(end + 1);
         }
     }
 
-    /// Reads an attribute value with its quotes.
-    fn value(&mut self) -> Prepared {
-        let open = self.next;
-        let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
-        self.copy(1);
-        if self.is_raw && self.is_at_expression() {
-            self.expression(Some(quote))?;
-            if !self.rest().starts_with(quote) {
-                return self
-                    .error("text after an expression; an expression must be the whole attribute value");
-            }
-            self.copy(1);
+    /// Reads a value if it is an expression: an attribute value up to its quote, or the text after a start tag.
+    fn expression_up_to(&mut self, quote: Option<char>) -> Prepared {
+        let (end, value) = quote.map_or(('<', "text"), |quote| (quote, "attribute value"));
+        if !self.is_at_expression() {
             return Ok(());
         }
-        let Some(end) = self.rest().find(quote) else {
-            return Err(DocumentError::new(open, "unterminated attribute value"));
-        };
-        self.record_value(end, Some(quote));
-        self.copy(end + 1);
-        Ok(())
-    }
-
-    /// Records a value that begins here, if it is an expression.
-    fn record_value(&mut self, length: usize, quote: Option<char>) {
-        if self.is_at_expression() {
-            let range = self.at..self.at + length;
-            self.values.push(ExpressionValue { range, quote });
-        }
-    }
-
-    /// Reads an expression between tags, if there is one.
-    fn expression_in_text(&mut self) -> Prepared {
         if !self.is_raw {
-            let length = self.rest().find('<').unwrap_or_else(|| self.rest().len());
-            self.record_value(length, None);
-        } else if self.is_at_expression() {
-            self.expression(None)?;
-            if !self.rest().starts_with('<') {
-                return self.error("text after an expression; an expression must be the whole text");
-            }
+            let length = self.rest().find(end).unwrap_or_else(|| self.rest().len());
+            self.values.push(ExpressionValue { range: self.at..self.at + length, quote });
+            return Ok(());
+        }
+        self.expression(quote)?;
+        if !self.rest().starts_with(end) {
+            return self.error(format!("text after an expression; an expression must be the whole {value}"));
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ impl Text {
 
     /// Position of a byte of the value in the document.
     pub(crate) fn position(&self, offset: usize) -> Position {
-        let position = self.positions.get(offset).or(self.positions.last());
+        let position = self.positions.get(offset).or_else(|| self.positions.last());
         position.copied().unwrap_or(Position { line: 1, column: 1 })
     }
 
