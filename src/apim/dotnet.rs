@@ -82,13 +82,13 @@ fn print(attribute: &Attribute<'_>) -> Option<String> {
     })
 }
 
-/// UCS-2, big-endian.
+/// Decodes UCS-2, big-endian.
 fn bmp(bytes: &[u8]) -> Option<String> {
     let (pairs, []) = bytes.as_chunks::<2>() else { return None };
     String::from_utf16(&pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect::<Vec<_>>()).ok()
 }
 
-/// A value in quotes where .NET writes them.
+/// Puts a value in quotes where .NET does.
 fn quoted(value: String) -> String {
     const SPACES: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
     let is_quoted = value.is_empty()

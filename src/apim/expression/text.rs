@@ -19,7 +19,7 @@ const CULTURE: Fault = Fault::CannotTell(
 );
 
 impl Case {
-    /// The comparison with a code of .NET. The current and the invariant culture are not distinguished.
+    /// Returns the comparison with a code of .NET. The current and the invariant culture are not distinguished.
     pub(super) fn from_code(code: i32) -> Self {
         match code {
             4 => Self::Ordinal,
@@ -64,13 +64,13 @@ impl Case {
         self.compare(text, with, |text, with| text.ends_with(with))
     }
 
-    /// Position of the first occurrence of `wanted`.
+    /// Returns the position of the first occurrence of `wanted`.
     pub(super) fn find(self, text: &str, wanted: &str) -> Result<Option<usize>, Fault> {
         self.compare(text, wanted, |text, wanted| text.find(wanted).map(|byte| position(text, byte)))
     }
 }
 
-/// A character in the other case, if that is one character. A non-ASCII letter never maps to ASCII: the Turkish
+/// Returns a character in the other case, if that is one character. A non-ASCII letter never maps to ASCII: the Turkish
 /// dotless i is not I.
 fn only(character: char, mut forms: impl Iterator<Item = char>) -> char {
     match (forms.next(), forms.next()) {
@@ -92,7 +92,7 @@ pub(super) fn length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(char::len_utf16).sum() }
 }
 
-/// UTF-16 position of a byte offset.
+/// Returns the UTF-16 position of a byte offset.
 pub(super) fn position(text: &str, byte: usize) -> usize {
     length(text.get(..byte).unwrap_or(text))
 }
@@ -107,7 +107,7 @@ pub(super) fn substring(text: &str, start: i32, count: Option<i32>) -> Result<&s
     })
 }
 
-/// Byte offset of a UTF-16 position; None outside of the text or within a character.
+/// Returns the byte offset of a UTF-16 position; None outside of the text or within a character.
 fn byte_of(text: &str, position: i32) -> Option<usize> {
     let position = usize::try_from(position).ok()?;
     if text.is_ascii() {
@@ -123,7 +123,7 @@ fn byte_of(text: &str, position: i32) -> Option<usize> {
     (units == position).then_some(text.len())
 }
 
-/// The character at a UTF-16 position.
+/// Returns the character at a UTF-16 position.
 pub(super) fn char_at(text: &str, position: i32) -> Option<char> {
     text[byte_of(text, position)?..].chars().next().filter(|character| character.len_utf16() == 1)
 }

@@ -34,11 +34,11 @@ pub(crate) fn error<T>(offset: usize, message: impl Into<String>) -> Parsed<T> {
     Err(SyntaxError { offset, message: message.into() })
 }
 
-/// Returns the end of an expression in a raw document, whose opening bracket is at `open`, and the entities in it.
-pub(crate) fn end_of_expression(source: &str, open: usize) -> Parsed<(usize, Vec<Span>)> {
+/// Returns the end of an expression in a raw document, whose opening bracket is at `open`.
+pub(crate) fn end_of_expression(source: &str, open: usize) -> Parsed<usize> {
     let mut lexer = Lexer::new(source, open, true);
     lexer.skip_group()?;
-    Ok((lexer.at, lexer.entities))
+    Ok(lexer.at)
 }
 
 /// The character of the entity `&name;` at the beginning of a text, and the length of the entity.
@@ -105,15 +105,13 @@ struct Lexer<'a> {
     at: usize,
     /// True if the text can contain XML entities, which are read as their characters.
     is_raw: bool,
-    /// The entities that were read.
-    entities: Vec<Span>,
     /// True in the code of an interpolated string.
     is_interpolation: bool,
 }
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str, at: usize, is_raw: bool) -> Self {
-        Self { text, at, is_raw, entities: Vec::new(), is_interpolation: false }
+        Self { text, at, is_raw, is_interpolation: false }
     }
 
     fn rest(&self, at: usize) -> &'a str {
@@ -133,9 +131,6 @@ impl<'a> Lexer<'a> {
 
     fn next(&mut self) -> Option<char> {
         let (character, length) = self.character(self.at)?;
-        if is_entity(character, length) {
-            self.entities.push(self.at..self.at + length);
-        }
         self.at += length;
         Some(character)
     }
@@ -168,9 +163,7 @@ impl<'a> Lexer<'a> {
         loop {
             self.skip_while(char::is_whitespace);
             let start = self.at;
-            if self.peek() != Some('/') {
-                return Ok(());
-            } else if self.take("/*") {
+            if self.take("/*") {
                 while !self.take("*/") {
                     if self.next().is_none() {
                         return error(start, "unterminated comment");

@@ -174,13 +174,13 @@ impl PreparedXml<'_> {
         })
     }
 
-    /// The text of an element. With `is_stray`, only the first text between other nodes that is not white space, which
+    /// Decodes the text of an element. With `is_stray`, only the first text between other nodes that is not white space, which
     /// is an error.
     fn text_of(&self, node: Node<'_, '_>, is_stray: bool) -> Text {
         let is_text = |child: &Node<'_, '_>| child.text().is_some_and(|text| !text.trim_ascii().is_empty());
         let first = node.children().find(|child| !is_stray || (child.is_text() && is_text(child)));
-        let Some(first) = first else { return Text::empty(self.position(node.range().start)) };
-        let start = first.range().start;
+        let start = first.unwrap_or(node).range().start;
+        let Some(first) = first else { return self.text(start..start, false) };
         // To the next element or comment: the library's range ends where CDATA begins.
         let next = first.next_sibling().filter(|_| is_stray).map(|next| next.range().start);
         let inside = self.xml.get(start..next.unwrap_or_else(|| node.range().end)).unwrap_or_default();

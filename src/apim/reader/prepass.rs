@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{DocumentError, Format, Position};
-use crate::apim::lexer::end_of_expression;
+use crate::apim::lexer::{end_of_expression, entity};
 
 /// Maximum nesting depth of elements.
 const MAX_ELEMENT_DEPTH: usize = 64;
@@ -230,19 +230,17 @@ impl<'a> PreparedXml<'a> {
     /// Copies an expression, escaped for its context, and the blanks around it.
     fn expression(&mut self, quote: Option<char>) -> Prepared {
         self.copy(self.blanks());
-        let (end, entities) = match end_of_expression(self.source, self.at + 1) {
-            Ok(found) => found,
+        let end = match end_of_expression(self.source, self.at + 1) {
+            Ok(end) => end,
             Err(error) => {
                 self.copy(error.offset.saturating_sub(self.at));
                 return self.error(error.message);
             }
         };
-        let mut entities = entities.into_iter().peekable();
         while self.at < end {
             let Some(character) = self.rest().chars().next() else { break };
-            let entity = entities.next_if(|range| range.start == self.at);
-            match (entity, escaped(character, quote)) {
-                (Some(entity), _) => self.copy(entity.len()),
+            match (entity(self.rest()), escaped(character, quote)) {
+                (Some((_, length)), _) => self.copy(length),
                 (None, Some(escaped)) => {
                     self.push(escaped);
                     self.advance(character);
@@ -255,7 +253,7 @@ impl<'a> PreparedXml<'a> {
     }
 }
 
-/// The escape of a character of an expression, if it needs one. XML parsers replace unescaped line ends and tabs in
+/// Returns the escape of a character of an expression, if it needs one. XML parsers replace unescaped line ends and tabs in
 /// attributes, and carriage returns in text.
 pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static str> {
     Some(match character {
@@ -272,7 +270,6 @@ pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static s
 }
 
 fn name_of(text: &str) -> &str {
-    let end =
-        text.find(|next: char| next.is_whitespace() || matches!(next, '>' | '/' | '=' | '<' | '"' | '\''));
-    &text[..end.unwrap_or(text.len())]
+    let is_end = |next: char| next.is_whitespace() || matches!(next, '>' | '/' | '=' | '<' | '"' | '\'');
+    text.split(is_end).next().unwrap_or_default()
 }

@@ -14,10 +14,6 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    pub(super) fn empty(position: Position) -> Self {
-        Self { value: String::new(), positions: vec![position] }
-    }
-
     /// Position of a byte of the value in the document.
     pub(crate) fn position(&self, offset: usize) -> Position {
         let position = self.positions.get(offset).or_else(|| self.positions.last());

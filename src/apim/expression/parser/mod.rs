@@ -10,7 +10,7 @@ use crate::apim::{
 };
 
 /// Maximum bytes of an expression. Typical expressions have a few hundred.
-pub(super) const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
+const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
 /// Maximum nesting depth, which also limits chains of members.
 const MAX_DEPTH: usize = 64;
 /// Maximum operands of one `&&`, `||` or `+`, statements of a block and entries of a list.
@@ -73,7 +73,7 @@ impl<'a> Parser<'a> {
         self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |(_, span)| span.end)
     }
 
-    /// An expression from `start` to the previous token.
+    /// Returns an expression from `start` to the previous token.
     fn expr(&self, start: usize, kind: ExprKind) -> Expr {
         Expr { kind, span: start..self.end() }
     }
@@ -180,18 +180,14 @@ impl<'a> Parser<'a> {
 
     fn coalesce(&mut self) -> Parsed<Expr> {
         let start = self.span().start;
-        let left = self.or()?;
+        let left = self.operands("||", ExprKind::Or, |parser| {
+            parser.operands("&&", ExprKind::And, |parser| parser.comparison(0))
+        })?;
         if !self.take("??") {
             return Ok(left);
         }
         let right = self.deeper(Self::coalesce)?;
         Ok(self.expr(start, ExprKind::Coalesce(Box::new(left), Box::new(right))))
-    }
-
-    fn or(&mut self) -> Parsed<Expr> {
-        self.operands("||", ExprKind::Or, |parser| {
-            parser.operands("&&", ExprKind::And, |parser| parser.comparison(0))
-        })
     }
 
     fn operands(

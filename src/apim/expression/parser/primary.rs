@@ -227,10 +227,9 @@ fn is_string(ty: &TypeName) -> bool {
     !ty.is_array && ty.arguments.is_empty() && matches!(ty.name.as_str(), "string" | "String")
 }
 
-/// True if `(Name)` before a value is a cast rather than a name in parentheses.
+/// Returns true if `(Name)` before a value is a cast rather than a name in parentheses.
 fn is_castable(ty: &TypeName) -> bool {
-    let value =
-        matches!(ty.name.as_str(), "bool" | "Boolean" | "int" | "Int32" | "long" | "double" | "Double");
-    let object = matches!(ty.name.as_str(), "string" | "String" | "object" | "X509Certificate2");
-    value || object || matches!(ty.name.as_str(), "DateTime" | "TimeSpan")
+    let name = ty.name.as_str();
+    matches!(name, "bool" | "Boolean" | "int" | "Int32" | "long" | "double" | "Double" | "DateTime")
+        || matches!(name, "string" | "String" | "object" | "TimeSpan" | "X509Certificate2")
 }

@@ -6,21 +6,14 @@ use crate::apim::{
     lexer::{Parsed, Token, error},
 };
 
-/// Unsupported statements of C#, with their alternatives.
-const UNSUPPORTED_STATEMENTS: [(&str, &str); 10] = [
-    ("for", LOOP_REMEDY),
-    ("foreach", LOOP_REMEDY),
-    ("while", LOOP_REMEDY),
-    ("do", LOOP_REMEDY),
-    ("switch", "; use if and else"),
-    ("try", "; a failed expression runs <on-error>"),
-    ("throw", "; use <return-response>"),
-    ("using", ""),
-    ("goto", ""),
-    ("lock", ""),
+/// Keywords of unsupported statements of C#, with their alternatives.
+const UNSUPPORTED_STATEMENTS: [(&[&str], &str); 5] = [
+    (&["for", "foreach", "while", "do"], "; use Any or All with a condition"),
+    (&["switch"], "; use if and else"),
+    (&["try"], "; a failed expression runs <on-error>"),
+    (&["throw"], "; use <return-response>"),
+    (&["using", "goto", "lock"], ""),
 ];
-
-const LOOP_REMEDY: &str = "; use Any or All with a condition";
 
 impl Parser<'_> {
     pub(super) fn statements(&mut self) -> Parsed<Vec<Stmt>> {
@@ -44,7 +37,8 @@ impl Parser<'_> {
     /// Skips an invalid statement. Returns the names that it appears to declare.
     fn skip_statement(&mut self, start: usize) -> Stmt {
         self.at = start;
-        let has_body = self.is("if") || UNSUPPORTED_STATEMENTS.iter().any(|(keyword, _)| self.is(keyword));
+        let has_body =
+            self.is("if") || UNSUPPORTED_STATEMENTS.iter().any(|(keywords, _)| self.is_any(keywords));
         let mut names = Vec::new();
         let mut open = 0_usize;
         while self.peek() != Token::End {
@@ -86,8 +80,8 @@ impl Parser<'_> {
             let otherwise = if self.take("else") { self.branch()? } else { Vec::new() };
             return Ok(Stmt::If { condition, then, otherwise });
         }
-        if let Some((keyword, remedy)) = UNSUPPORTED_STATEMENTS.iter().find(|(keyword, _)| self.is(keyword)) {
-            return self.error(format!("'{keyword}' is not supported{remedy}"));
+        if let Some((_, remedy)) = UNSUPPORTED_STATEMENTS.iter().find(|(keywords, _)| self.is_any(keywords)) {
+            return self.error(format!("'{}' is not supported{remedy}", self.written()));
         }
         // `name = value;` assigns; with a type in front it declares.
         if self.ahead(1) == Token::Punctuation("=") {
