@@ -212,7 +212,7 @@ impl<'a> Lexer<'a> {
             }
             return Ok(Token::Number);
         }
-        if let Some(known) = PUNCTUATION.iter().find(|known| self.take(known)) {
+        if let Some(known) = PUNCTUATION.iter().find(|known| known.starts_with(first) && self.take(known)) {
             return Ok(Token::Punctuation(known));
         }
         self.next();

@@ -48,8 +48,8 @@ impl ExpressionValue {
         let expression = written.trim_ascii();
         let leading = written.len() - written.trim_ascii_start().len();
         let (before, after) = (&written[..leading], &written[leading + expression.len()..]);
-        let wanted = self.read(written, Format::Xml);
-        let Some(plain) = self.read(expression, Format::Xml) else { return written.to_owned() };
+        let Some(wanted) = self.read(written, Format::Xml) else { return written.to_owned() };
+        let plain = wanted.trim_ascii();
         let mut escaped_again = String::new();
         for character in plain.chars() {
             match escaped(character, self.quote) {
@@ -57,9 +57,9 @@ impl ExpressionValue {
                 None => escaped_again.push(character),
             }
         }
-        for candidate in [&plain, expression, &escaped_again] {
+        for candidate in [plain, expression, &escaped_again] {
             let candidate = format!("{before}{candidate}{after}");
-            if wanted.is_some() && self.read(&candidate, Format::RawXml) == wanted {
+            if self.read(&candidate, Format::RawXml).as_ref() == Some(&wanted) {
                 return candidate;
             }
         }
