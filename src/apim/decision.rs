@@ -4,8 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
-pub(super) use super::backend::ChosenIdentity;
-use super::{error::Position, headers::ResponseChange};
+use super::{backend::ChosenIdentity, error::Position, headers::ResponseChange};
 use crate::policy::Verification;
 
 /// The decision of a document about one request.

@@ -7,7 +7,8 @@ use super::{
     backend::{id_list, known_ids},
 };
 use crate::apim::{
-    decision::{ChosenIdentity, is_rejection},
+    backend::ChosenIdentity,
+    decision::is_rejection,
     error::{FindingKind, Position},
     expression::Expression,
     guard::{self, GUARD},

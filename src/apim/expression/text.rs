@@ -1,7 +1,5 @@
 //! .NET's string methods. Lengths and positions are in UTF-16 code units.
 
-use std::borrow::Cow;
-
 use super::value::Fault;
 
 /// A `StringComparison`.
@@ -21,7 +19,7 @@ const CULTURE: Fault = Fault::CannotTell(
 );
 
 impl Case {
-    /// The comparison with a code of .NET. The current and the invariant culture are not distinguished.
+    /// Returns the comparison with a code of .NET. The current and the invariant culture are not distinguished.
     pub(super) fn from_code(code: i32) -> Self {
         match code {
             4 => Self::Ordinal,
@@ -39,70 +37,54 @@ impl Case {
         matches!(self, Self::Culture | Self::CultureIgnoreCase)
     }
 
+    /// Compares two strings, in upper case if case is ignored. Characters are mapped one to one.
+    ///
     /// Rejects culture-dependent comparison outside of printable ASCII: cultures ignore or equate other characters.
-    fn check(self, one: &str, other: &str) -> Result<(), Fault> {
+    fn compare<T>(self, one: &str, other: &str, compare: fn(&str, &str) -> T) -> Result<T, Fault> {
         let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        if self.is_culture() && !(is_plain(one) && is_plain(other)) { Err(CULTURE) } else { Ok(()) }
-    }
-
-    /// The text in upper case if case is ignored. Characters are mapped one to one.
-    fn fold(self, text: &str) -> Cow<'_, str> {
-        if self.is_insensitive() { to_upper(text).into() } else { text.into() }
+        if self.is_culture() && !(is_plain(one) && is_plain(other)) {
+            return Err(CULTURE);
+        }
+        Ok(if self.is_insensitive() {
+            compare(&to_upper(one), &to_upper(other))
+        } else {
+            compare(one, other)
+        })
     }
 
     pub(super) fn equal(self, one: &str, other: &str) -> Result<bool, Fault> {
-        self.check(one, other)?;
-        Ok(self.fold(one) == self.fold(other))
+        self.compare(one, other, |one, other| one == other)
     }
 
     pub(super) fn starts_with(self, text: &str, with: &str) -> Result<bool, Fault> {
-        self.check(text, with)?;
-        Ok(self.fold(text).starts_with(&*self.fold(with)))
+        self.compare(text, with, |text, with| text.starts_with(with))
     }
 
     pub(super) fn ends_with(self, text: &str, with: &str) -> Result<bool, Fault> {
-        self.check(text, with)?;
-        Ok(self.fold(text).ends_with(&*self.fold(with)))
+        self.compare(text, with, |text, with| text.ends_with(with))
     }
 
-    /// Position of the first occurrence of `wanted`.
+    /// Returns the position of the first occurrence of `wanted`.
     pub(super) fn find(self, text: &str, wanted: &str) -> Result<Option<usize>, Fault> {
-        self.check(text, wanted)?;
-        let text = self.fold(text);
-        Ok(text.find(&*self.fold(wanted)).map(|byte| position(&text, byte)))
+        self.compare(text, wanted, |text, wanted| text.find(wanted).map(|byte| position(text, byte)))
     }
 }
 
-/// Upper case, if it is one character. A non-ASCII letter never maps to ASCII: the Turkish dotless i is not I.
-fn upper(character: char) -> char {
-    if character.is_ascii() {
-        character.to_ascii_uppercase()
-    } else {
-        only(character, character.to_uppercase())
-    }
-}
-
-fn lower(character: char) -> char {
-    if character.is_ascii() {
-        character.to_ascii_lowercase()
-    } else {
-        only(character, character.to_lowercase())
-    }
-}
-
+/// Returns a character in the other case, if that is one character. A non-ASCII letter never maps to ASCII: the Turkish
+/// dotless i is not I.
 fn only(character: char, mut forms: impl Iterator<Item = char>) -> char {
     match (forms.next(), forms.next()) {
-        (Some(only), None) if !only.is_ascii() => only,
+        (Some(only), None) if only.is_ascii() == character.is_ascii() => only,
         _ => character,
     }
 }
 
 pub(super) fn to_upper(text: &str) -> String {
-    text.chars().map(upper).collect()
+    text.chars().map(|character| only(character, character.to_uppercase())).collect()
 }
 
 pub(super) fn to_lower(text: &str) -> String {
-    text.chars().map(lower).collect()
+    text.chars().map(|character| only(character, character.to_lowercase())).collect()
 }
 
 /// `Length`.
@@ -110,7 +92,7 @@ pub(super) fn length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.chars().map(char::len_utf16).sum() }
 }
 
-/// UTF-16 position of a byte offset.
+/// Returns the UTF-16 position of a byte offset.
 pub(super) fn position(text: &str, byte: usize) -> usize {
     length(text.get(..byte).unwrap_or(text))
 }
@@ -118,19 +100,16 @@ pub(super) fn position(text: &str, byte: usize) -> usize {
 /// `Substring(start)` and `Substring(start, count)`.
 pub(super) fn substring(text: &str, start: i32, count: Option<i32>) -> Result<&str, Fault> {
     const RANGE: Fault = Fault::NotFound("Index and length must refer to a location within the string.");
-    let from = byte_of(text, usize::try_from(start).map_err(|_| RANGE)?).ok_or(RANGE)?;
-    let rest = &text[from..];
-    match count {
-        None => Ok(rest),
-        Some(count) => {
-            let end = byte_of(rest, usize::try_from(count).map_err(|_| RANGE)?).ok_or(RANGE)?;
-            Ok(&rest[..end])
-        }
-    }
+    let rest = &text[byte_of(text, start).ok_or(RANGE)?..];
+    Ok(match count {
+        Some(count) => &rest[..byte_of(rest, count).ok_or(RANGE)?],
+        None => rest,
+    })
 }
 
-/// Byte offset of a UTF-16 position; None beyond the end or within a character.
-fn byte_of(text: &str, position: usize) -> Option<usize> {
+/// Returns the byte offset of a UTF-16 position; None outside of the text or within a character.
+fn byte_of(text: &str, position: i32) -> Option<usize> {
+    let position = usize::try_from(position).ok()?;
     if text.is_ascii() {
         return (position <= text.len()).then_some(position);
     }
@@ -144,8 +123,7 @@ fn byte_of(text: &str, position: usize) -> Option<usize> {
     (units == position).then_some(text.len())
 }
 
-/// The character at a UTF-16 position.
+/// Returns the character at a UTF-16 position.
 pub(super) fn char_at(text: &str, position: i32) -> Option<char> {
-    let at = byte_of(text, usize::try_from(position).ok()?)?;
-    text[at..].chars().next().filter(|character| character.len_utf16() == 1)
+    text[byte_of(text, position)?..].chars().next().filter(|character| character.len_utf16() == 1)
 }

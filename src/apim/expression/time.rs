@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use time::{Month, Time};
+use time::{Month, OffsetDateTime};
 
 use super::value::Fault;
 use crate::certificate::Timestamp;
@@ -13,8 +13,6 @@ const TICKS_PER_DAY: i64 = 86_400 * TICKS_PER_SECOND;
 const EPOCH: i64 = 62_135_596_800;
 /// 9999-12-31T23:59:59.9999999
 const LAST: i64 = 3_155_378_975_999_999_999;
-/// Julian day of 0001-01-01.
-const START: i64 = 1_721_426;
 
 const OUT_OF_RANGE: Fault =
     Fault::Format("The added or subtracted value results in an un-representable DateTime.");
@@ -24,12 +22,8 @@ pub(super) fn from_timestamp(at: Timestamp) -> i64 {
     at.as_unix().saturating_add(EPOCH).saturating_mul(TICKS_PER_SECOND).clamp(0, LAST)
 }
 
-pub(super) fn in_range(ticks: i64) -> Result<i64, Fault> {
-    if (0..=LAST).contains(&ticks) { Ok(ticks) } else { Err(OUT_OF_RANGE) }
-}
-
 pub(super) fn plus(moment: i64, span: i64) -> Result<i64, Fault> {
-    in_range(moment.checked_add(span).ok_or(OUT_OF_RANGE)?)
+    moment.checked_add(span).filter(|ticks| (0..=LAST).contains(ticks)).ok_or(OUT_OF_RANGE)
 }
 
 /// A span of `count` units of `seconds` each, rounded to ticks. Some versions of .NET round to milliseconds.
@@ -42,9 +36,10 @@ pub(super) fn add_months(moment: i64, months: i64) -> Result<i64, Fault> {
     let date = Date::of(moment);
     let total = date.year * 12 + (date.month - 1) + months;
     let (year, month) = (total.div_euclid(12), total.rem_euclid(12) + 1);
-    let last = days_in_month(year, month).ok_or(OUT_OF_RANGE)?;
-    let midnight = from_parts([year, month, date.day.min(last)], [0; 3]).ok_or(OUT_OF_RANGE)?;
-    in_range(midnight + moment.rem_euclid(TICKS_PER_DAY))
+    // The last day of a shorter month.
+    let mut days = (date.day - 3..=date.day).rev();
+    let midnight = days.find_map(|day| from_parts([year, month, day], [0; 3])).ok_or(OUT_OF_RANGE)?;
+    plus(midnight, moment.rem_euclid(TICKS_PER_DAY))
 }
 
 /// A date of the proleptic Gregorian calendar.
@@ -56,9 +51,8 @@ pub(super) struct Date {
 
 impl Date {
     pub(super) fn of(moment: i64) -> Self {
-        let days = START + moment.div_euclid(TICKS_PER_DAY);
-        let date = i32::try_from(days).ok().and_then(|days| time::Date::from_julian_day(days).ok());
-        let (year, month, day) = date.unwrap_or(time::Date::MAX).to_calendar_date();
+        let at = OffsetDateTime::from_unix_timestamp(moment.div_euclid(TICKS_PER_SECOND) - EPOCH);
+        let (year, month, day) = at.unwrap_or(OffsetDateTime::UNIX_EPOCH).to_calendar_date();
         Self { year: year.into(), month: u8::from(month).into(), day: day.into() }
     }
 }
@@ -73,11 +67,6 @@ pub(super) fn part_of_day(moment: i64, unit_seconds: i64, modulus: i64) -> i32 {
     (seconds / unit_seconds % modulus) as i32
 }
 
-fn days_in_month(year: i64, month: i64) -> Option<i64> {
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    Some(month.length(year.try_into().ok()?).into())
-}
-
 /// The moment of a date and a time; None if either does not exist.
 pub(super) fn from_parts(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
     let [year, month, day] = date;
@@ -85,9 +74,8 @@ pub(super) fn from_parts(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
     let year = i32::try_from(year).ok().filter(|year| (1..=9999).contains(year))?;
     let date = time::Date::from_calendar_date(year, Month::try_from(part(month)?).ok()?, part(day)?).ok()?;
     let [hour, minute, second] = time;
-    Time::from_hms(part(hour)?, part(minute)?, part(second)?).ok()?;
-    let days = i64::from(date.to_julian_day()) - START;
-    Some(days * TICKS_PER_DAY + (hour * 3_600 + minute * 60 + second) * TICKS_PER_SECOND)
+    let at = date.with_hms(part(hour)?, part(minute)?, part(second)?).ok()?;
+    Some((at.assume_utc().unix_timestamp() + EPOCH) * TICKS_PER_SECOND)
 }
 
 /// Parses `2026-06-01` and `2026-06-01T12:00:00`, with or without `Z`. Other forms depend on a culture.
@@ -108,30 +96,24 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     from_parts([part(0), part(1), part(2)], [part(3), part(4), part(5)])
 }
 
-/// True for formats of `DateTime.ToString` that do not depend on a culture.
-pub(super) fn is_known_format(format: &str) -> bool {
-    matches!(format, "o" | "O" | "s" | "u") || custom(format, 0).is_some()
+/// Returns true for formats of `DateTime.ToString` that do not depend on a culture.
+pub(super) fn is_known_format(text: &str) -> bool {
+    format(0, text).is_some()
 }
 
 pub(super) fn format(moment: i64, format: &str) -> Option<String> {
-    match format {
-        // The kind is not stored: formatted as DateTimeKind.Unspecified.
-        "o" | "O" => custom("yyyy-MM-ddTHH:mm:ss.fffffff", moment),
-        "s" => custom("yyyy-MM-ddTHH:mm:ss", moment),
-        "u" => custom("yyyy-MM-dd HH:mm:ssZ", moment),
-        _ => custom(format, moment),
-    }
-}
-
-fn custom(format: &str, moment: i64) -> Option<String> {
     let date = Date::of(moment);
     let fraction = moment.rem_euclid(TICKS_PER_SECOND);
     let mut text = String::new();
-    let mut rest = format;
-    // A single letter is a standard format; most depend on a culture.
-    if format.chars().count() < 2 {
-        return None;
-    }
+    let mut rest = match format {
+        // The kind is not stored: formatted as DateTimeKind.Unspecified.
+        "o" | "O" => "yyyy-MM-ddTHH:mm:ss.fffffff",
+        "s" => "yyyy-MM-ddTHH:mm:ss",
+        "u" => "yyyy-MM-dd HH:mm:ssZ",
+        // A single letter is a standard format; most depend on a culture.
+        _ if format.chars().count() < 2 => return None,
+        _ => format,
+    };
     while let Some(first) = rest.chars().next() {
         let run = rest.len() - rest.trim_start_matches(first).len();
         let token = &rest[..run];
@@ -144,9 +126,8 @@ fn custom(format: &str, moment: i64) -> Option<String> {
             "ss" => write!(text, "{:02}", part_of_day(moment, 1, 60)),
             "fff" => write!(text, "{:03}", fraction / 10_000),
             "fffffff" => write!(text, "{fraction:07}"),
-            _ if matches!(first, '-' | ' ' | '.' | 'T' | 'Z' | '_') => write!(text, "{token}"),
-            // The time separator, which the invariant culture keeps.
-            _ if first == ':' => write!(text, "{token}"),
+            // The invariant culture keeps the time separator.
+            _ if matches!(first, '-' | ' ' | '.' | 'T' | 'Z' | '_' | ':') => write!(text, "{token}"),
             _ => return None,
         };
         rest = &rest[run..];

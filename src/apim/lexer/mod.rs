@@ -1,15 +1,13 @@
 //! Lexer for C# expressions, in decoded text and in raw documents.
 
-mod token;
+mod literal;
 
 use std::ops::Range;
 
-pub(crate) use self::token::{RawSegment, Token, tokens};
+pub(crate) use self::literal::{segments, unescaped};
 
 /// Maximum nesting depth of brackets.
 const MAX_BRACKET_DEPTH: usize = 200;
-/// Maximum nesting depth of interpolated strings.
-const MAX_INTERPOLATION_DEPTH: usize = 4;
 
 const AMBIGUOUS: &str = "ambiguous entity in a string literal; write the character, or the whole expression as XML \
                          (&quot;)";
@@ -36,35 +34,39 @@ pub(crate) fn error<T>(offset: usize, message: impl Into<String>) -> Parsed<T> {
     Err(SyntaxError { offset, message: message.into() })
 }
 
-/// Returns the end of an expression in a raw document, whose opening bracket is at `open`, and the entities in it.
-pub(crate) fn end_of_expression(source: &str, open: usize) -> Parsed<(usize, Vec<Span>)> {
+/// Returns the end of an expression in a raw document, whose opening bracket is at `open`.
+pub(crate) fn end_of_expression(source: &str, open: usize) -> Parsed<usize> {
     let mut lexer = Lexer::new(source, open, true);
     lexer.skip_group()?;
-    Ok((lexer.at, lexer.entities))
+    Ok(lexer.at)
 }
 
-/// The character of the entity `&name;`.
-pub(crate) fn entity_character(name: &str) -> Option<char> {
-    match name {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
+/// The character of the entity `&name;` at the beginning of a text, and the length of the entity.
+pub(crate) fn entity(text: &str) -> Option<(char, usize)> {
+    let name = text.strip_prefix('&')?;
+    // Any number of digits: leading zeros are allowed.
+    let end = name.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')?;
+    let character = match &name[..end] {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        name => {
             let number = name.strip_prefix('#')?;
             let code = match number.strip_prefix(['x', 'X']) {
                 Some(hex) => u32::from_str_radix(hex, 16).ok()?,
                 None => number.parse().ok()?,
             };
-            char::from_u32(code)
+            char::from_u32(code)?
         }
-    }
+    };
+    name[end..].starts_with(';').then_some((character, end + 2))
 }
 
-/// A part of the source. Its extent does not depend on the validity of its value, which is not decoded yet.
+/// A token. Its extent does not depend on the validity of its value, which the parser decodes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Lexeme {
+pub(crate) enum Token {
     Name,
     Number,
     /// `"..."`
@@ -80,40 +82,47 @@ enum Lexeme {
     End,
 }
 
+/// Returns the tokens of `text[span]` with their spans in `text`. The last token is `End`.
+pub(crate) fn tokens(text: &str, span: Span) -> Parsed<Vec<(Token, Span)>> {
+    let mut lexer = Lexer::new(text.get(..span.end).unwrap_or(text), span.start, false);
+    let mut tokens = Vec::new();
+    loop {
+        lexer.skip_blanks()?;
+        let start = lexer.at;
+        let token = lexer.token()?;
+        if let Token::Unsupported(character) = token {
+            return error(start, format!("character {character:?} is not supported"));
+        }
+        tokens.push((token, start..lexer.at));
+        if token == Token::End {
+            return Ok(tokens);
+        }
+    }
+}
+
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
     /// True if the text can contain XML entities, which are read as their characters.
     is_raw: bool,
-    /// The entities that were read.
-    entities: Vec<Span>,
-    /// Nesting depth of interpolated strings.
-    depth: usize,
+    /// True in the code of an interpolated string.
+    is_interpolation: bool,
 }
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str, at: usize, is_raw: bool) -> Self {
-        Self { text, at, is_raw, entities: Vec::new(), depth: 0 }
+        Self { text, at, is_raw, is_interpolation: false }
     }
 
     fn rest(&self, at: usize) -> &'a str {
         self.text.get(at..).unwrap_or_default()
     }
 
-    /// The character of the entity at an offset, and the length of the entity.
-    fn entity(&self, at: usize) -> Option<(char, usize)> {
-        let name = self.rest(at).strip_prefix('&')?;
-        // Any number of digits: leading zeros are allowed.
-        let end = name.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')?;
-        let is_closed = name[end..].starts_with(';');
-        Some((entity_character(&name[..end])?, end + 2)).filter(|_| is_closed)
-    }
-
     /// The character at an offset, and its length in the source.
     fn character(&self, at: usize) -> Option<(char, usize)> {
         let first = self.rest(at).chars().next()?;
         let plain = (first, first.len_utf8());
-        Some(if first == '&' && self.is_raw { self.entity(at).unwrap_or(plain) } else { plain })
+        Some(if self.is_raw { entity(self.rest(at)).unwrap_or(plain) } else { plain })
     }
 
     fn peek(&self) -> Option<char> {
@@ -122,21 +131,16 @@ impl<'a> Lexer<'a> {
 
     fn next(&mut self) -> Option<char> {
         let (character, length) = self.character(self.at)?;
-        if is_entity(character, length) {
-            self.entities.push(self.at..self.at + length);
-        }
         self.at += length;
         Some(character)
     }
 
     fn is_at(&self, wanted: &str) -> bool {
         let mut at = self.at;
-        wanted.chars().all(|wanted| match self.character(at) {
-            Some((found, length)) => {
-                at += length;
-                found == wanted
-            }
-            None => false,
+        wanted.chars().all(|wanted| {
+            let next = self.character(at);
+            at += next.map_or(0, |(_, length)| length);
+            next.is_some_and(|(found, _)| found == wanted)
         })
     }
 
@@ -159,9 +163,7 @@ impl<'a> Lexer<'a> {
         loop {
             self.skip_while(char::is_whitespace);
             let start = self.at;
-            if self.peek() != Some('/') {
-                return Ok(());
-            } else if self.take("/*") {
+            if self.take("/*") {
                 while !self.take("*/") {
                     if self.next().is_none() {
                         return error(start, "unterminated comment");
@@ -178,25 +180,25 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn lexeme(&mut self) -> Parsed<Lexeme> {
-        let Some(first) = self.peek() else { return Ok(Lexeme::End) };
+    fn token(&mut self) -> Parsed<Token> {
+        let Some(first) = self.peek() else { return Ok(Token::End) };
         let literal = match first {
-            '"' => Some(Lexeme::Text),
-            '\'' => Some(Lexeme::Char),
-            '@' if self.is_at("@\"") => Some(Lexeme::Verbatim),
-            '$' if self.is_at("$\"") => Some(Lexeme::Interpolated),
+            '"' => Some(Token::Text),
+            '\'' => Some(Token::Char),
+            '@' if self.is_at("@\"") => Some(Token::Verbatim),
+            '$' if self.is_at("$\"") => Some(Token::Interpolated),
             '@' | '$' if self.is_at("@$\"") || self.is_at("$@\"") => {
                 return error(self.at, "verbatim interpolated strings are not supported; write $\"...\"");
             }
             _ => None,
         };
-        if let Some(lexeme) = literal {
-            self.skip_literal(lexeme)?;
-            return Ok(lexeme);
+        if let Some(token) = literal {
+            self.skip_literal(token)?;
+            return Ok(token);
         }
         if first.is_alphabetic() || first == '_' {
             self.skip_while(|next| next.is_alphanumeric() || next == '_');
-            return Ok(Lexeme::Name);
+            return Ok(Token::Name);
         }
         if first.is_ascii_digit() {
             let is_part = |next: char| next.is_ascii_alphanumeric() || next == '_';
@@ -208,32 +210,29 @@ impl<'a> Lexer<'a> {
                 self.next();
                 self.skip_while(is_part);
             }
-            return Ok(Lexeme::Number);
+            return Ok(Token::Number);
+        }
+        if let Some(known) = PUNCTUATION.iter().find(|known| known.starts_with(first) && self.take(known)) {
+            return Ok(Token::Punctuation(known));
         }
         self.next();
-        let second = self.peek();
-        let known = PUNCTUATION.iter().find(|known| {
-            let mut wanted = known.chars();
-            wanted.next() == Some(first) && wanted.next().is_none_or(|wanted| Some(wanted) == second)
-        });
-        let Some(known) = known else { return Ok(Lexeme::Unsupported(first)) };
-        if known.len() == 2 {
-            self.next();
-        }
-        Ok(Lexeme::Punctuation(known))
+        Ok(Token::Unsupported(first))
     }
 
     /// Skips a literal.
     ///
     /// In raw text, the characters of a literal must be written like its quotes: between characters, an entity is
     /// ambiguous; between entities, a quote, `<` or `&` is.
-    fn skip_literal(&mut self, lexeme: Lexeme) -> Parsed<()> {
+    fn skip_literal(&mut self, token: Token) -> Parsed<()> {
         let start = self.at;
-        if matches!(lexeme, Lexeme::Verbatim | Lexeme::Interpolated) {
+        if self.is_interpolation && token == Token::Interpolated {
+            return error(start, "nested interpolated strings are not supported");
+        }
+        if matches!(token, Token::Verbatim | Token::Interpolated) {
             self.next();
         }
-        let unterminated = match lexeme {
-            Lexeme::Char => "unterminated character literal",
+        let unterminated = match token {
+            Token::Char => "unterminated character literal",
             _ => UNTERMINATED_STRING,
         };
         let Some((quote, length)) = self.character(self.at) else { return error(start, unterminated) };
@@ -245,28 +244,21 @@ impl<'a> Lexer<'a> {
             if is_entity != has_entities && (is_entity || is_quote || matches!(next, '<' | '&')) {
                 return error(self.at, AMBIGUOUS);
             }
-            if lexeme != Lexeme::Verbatim && is_line_end(next) {
+            if token != Token::Verbatim && is_line_end(next) {
                 break;
             }
-            if lexeme == Lexeme::Interpolated && next == '{' && !is_escaped && !self.is_at("{{") {
-                if self.depth == MAX_INTERPOLATION_DEPTH {
-                    return error(start, "interpolated strings are nested too deeply");
-                }
-                self.depth += 1;
+            if token == Token::Interpolated && next == '{' && !is_escaped && !self.is_at("{{") {
+                self.is_interpolation = true;
                 self.skip_group()?;
-                self.depth -= 1;
+                self.is_interpolation = false;
                 continue;
             }
             self.next();
             match next {
                 _ if std::mem::take(&mut is_escaped) => {}
-                '\\' => is_escaped = lexeme != Lexeme::Verbatim,
-                '{' if lexeme == Lexeme::Interpolated => {
-                    self.next();
-                }
-                '"' if lexeme == Lexeme::Verbatim && self.is_at("\"") => {
-                    self.next();
-                }
+                '\\' => is_escaped = token != Token::Verbatim,
+                '{' if token == Token::Interpolated && self.take("{") => {}
+                '"' if token == Token::Verbatim && self.take("\"") => {}
                 _ if is_quote => return Ok(()),
                 _ => {}
             }
@@ -281,11 +273,11 @@ impl<'a> Lexer<'a> {
         loop {
             self.skip_blanks()?;
             let start = self.at;
-            let closing = match self.lexeme()? {
-                Lexeme::Punctuation("(") => ")",
-                Lexeme::Punctuation("[") => "]",
-                Lexeme::Punctuation("{") => "}",
-                Lexeme::Punctuation(closing @ (")" | "]" | "}")) => {
+            let closing = match self.token()? {
+                Token::Punctuation("(") => ")",
+                Token::Punctuation("[") => "]",
+                Token::Punctuation("{") => "}",
+                Token::Punctuation(closing @ (")" | "]" | "}")) => {
                     if expected.pop() != Some(closing) {
                         return error(start, "unmatched closing bracket");
                     }
@@ -294,7 +286,7 @@ impl<'a> Lexer<'a> {
                     }
                     continue;
                 }
-                Lexeme::End => return error(open, "unterminated expression"),
+                Token::End => return error(open, "unterminated expression"),
                 _ => continue,
             };
             if expected.len() == MAX_BRACKET_DEPTH {

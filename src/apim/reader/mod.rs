@@ -9,7 +9,8 @@ mod text;
 
 use roxmltree::{Node, ParsingOptions};
 
-pub(crate) use self::text::{Lines, Text};
+use self::prepass::PreparedXml;
+pub(crate) use self::text::Text;
 use super::error::{DocumentErrors, Finding, Position};
 
 /// Maximum bytes of a document, as in APIM.
@@ -94,25 +95,22 @@ pub(crate) struct Attribute {
 
 /// Reads a document. Returns its root elements, one or several.
 pub(crate) fn read(source: &str, format: Format) -> Result<Vec<Element>, Finding> {
-    let lines = Lines::new(source);
-    let error = |offset: usize, message: String| Finding::new(lines.position(offset), message);
     if source.len() > MAX_DOCUMENT_BYTES {
         let message = format!("the document is longer than {MAX_DOCUMENT_BYTES} bytes");
-        return Err(error(0, message));
+        return Err(Finding::new(Position { line: 1, column: 1 }, message));
     }
-    let prepared = prepass::prepare(source, format).map_err(|found| error(found.offset, found.message))?;
+    let prepared = PreparedXml::new(source, format)?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let tree = roxmltree::Document::parse_with_options(&prepared.xml, options).map_err(|problem| {
-        let at = problem.pos();
-        error(prepared.original(offset_of(&prepared.xml, at)), describe(&problem))
+    let tree = roxmltree::Document::parse_with_options(&prepared.xml, options).map_err(|error| {
+        let position = prepared.position(offset_of(&prepared.xml, error.pos()));
+        Finding::new(position, describe(&error))
     })?;
-    let reader = Reader { prepared: &prepared, lines: &lines };
-    let stray = reader.stray_text(tree.root_element());
+    let stray = prepared.text_of(tree.root_element(), true);
     if !stray.value.trim().is_empty() {
         let message = "text outside of all elements would not be enforced; is a '<' missing?";
         return Err(Finding::new(stray.start(), message));
     }
-    reader.children(tree.root_element())
+    prepared.children(tree.root_element())
 }
 
 /// Byte offset of a row and column (in characters) of the XML library.
@@ -148,18 +146,9 @@ fn describe(error: &roxmltree::Error) -> String {
     }
 }
 
-struct Reader<'a> {
-    prepared: &'a prepass::PreparedXml,
-    lines: &'a Lines,
-}
-
-impl Reader<'_> {
+impl PreparedXml<'_> {
     fn children(&self, parent: Node<'_, '_>) -> Result<Vec<Element>, Finding> {
         parent.children().filter(Node::is_element).map(|child| self.element(child)).collect()
-    }
-
-    fn position(&self, offset: usize) -> Position {
-        self.lines.position(self.prepared.original(offset))
     }
 
     fn element(&self, node: Node<'_, '_>) -> Result<Element, Finding> {
@@ -171,64 +160,33 @@ impl Reader<'_> {
             let message = "XML namespaces are not supported; remove them";
             return Err(Finding::new(position, message));
         }
-        let xml = &self.prepared.xml;
-        let attributes = node
-            .attributes()
-            .map(|attribute| {
-                let range = attribute.range_value();
-                let raw = xml.get(range.clone()).unwrap_or_default();
-                Attribute {
-                    name: attribute.name().to_owned(),
-                    position: self.position(attribute.range().start),
-                    value: self.text(raw, range.start, true),
-                }
-            })
-            .collect();
-        // From the first child to the end tag; empty for `<a/>`.
-        let text = match node.first_child() {
-            Some(first) => {
-                let start = first.range().start;
-                let inside = xml.get(start..node.range().end).unwrap_or_default();
-                let end = inside.rfind("</").unwrap_or(inside.len());
-                let has_elements = node.children().any(|child| child.is_element());
-                if has_elements { self.stray_text(node) } else { self.text(&inside[..end], start, false) }
-            }
-            None => Text::empty(position),
-        };
+        let attributes = node.attributes().map(|attribute| Attribute {
+            name: attribute.name().to_owned(),
+            position: self.position(attribute.range().start),
+            value: self.text(attribute.range_value(), true),
+        });
         Ok(Element {
             name: node.tag_name().name().to_owned(),
             position,
-            attributes,
+            attributes: attributes.collect(),
             children: self.children(node)?,
-            text,
+            text: self.text_of(node, node.children().any(|child| child.is_element())),
         })
     }
 
-    /// The first text beside elements that is not white space, which is an error.
-    fn stray_text(&self, node: Node<'_, '_>) -> Text {
-        let stray = node
-            .children()
-            .find(|child| child.is_text() && child.text().is_some_and(|text| !text.trim_ascii().is_empty()));
-        match stray {
-            Some(stray) => {
-                // Text extends to the next element or comment: the library's range ends where CDATA begins.
-                let start = stray.range().start;
-                let next = stray.next_sibling().map(|next| next.range().start);
-                let raw = self
-                    .prepared
-                    .xml
-                    .get(start..next.unwrap_or_else(|| node.range().end))
-                    .unwrap_or_default();
-                let end = if next.is_some() { None } else { raw.rfind("</") };
-                let raw = &raw[..end.unwrap_or(raw.len())];
-                let leading = raw.len() - raw.trim_ascii_start().len();
-                self.text(raw.trim_ascii(), start + leading, false)
-            }
-            None => Text::empty(self.position(node.range().start)),
-        }
-    }
-
-    fn text(&self, raw: &str, start: usize, is_attribute: bool) -> Text {
-        Text::decode(raw, is_attribute, |offset| self.lines.position(self.prepared.original(start + offset)))
+    /// Decodes the text of an element. With `is_stray`, only the first text between other nodes that is not white space, which
+    /// is an error.
+    fn text_of(&self, node: Node<'_, '_>, is_stray: bool) -> Text {
+        let is_text = |child: &Node<'_, '_>| child.text().is_some_and(|text| !text.trim_ascii().is_empty());
+        let first = node.children().find(|child| !is_stray || (child.is_text() && is_text(child)));
+        let start = first.unwrap_or(node).range().start;
+        let Some(first) = first else { return self.text(start..start, false) };
+        // To the next element or comment: the library's range ends where CDATA begins.
+        let next = first.next_sibling().filter(|_| is_stray).map(|next| next.range().start);
+        let inside = self.xml.get(start..next.unwrap_or_else(|| node.range().end)).unwrap_or_default();
+        let inside =
+            if next.is_none() { &inside[..inside.rfind("</").unwrap_or(inside.len())] } else { inside };
+        let blanks = if is_stray { inside.len() - inside.trim_ascii_start().len() } else { 0 };
+        self.text(start + blanks..start + inside.len(), false)
     }
 }

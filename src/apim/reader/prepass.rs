@@ -1,78 +1,73 @@
-//! Pre-pass: escapes raw expressions to well-formed XML, with a map of offsets to the original text.
+//! Pre-pass: escapes raw expressions to well-formed XML, and keeps the positions of the original text.
 
-use std::{fmt::Write, ops::Range};
+use std::ops::Range;
 
-use super::Format;
-use crate::apim::lexer::{self, Parsed, end_of_expression};
+use super::{Finding, Format, Position};
+use crate::apim::lexer::{end_of_expression, entity};
 
 /// Maximum nesting depth of elements.
 const MAX_ELEMENT_DEPTH: usize = 64;
 /// Maximum attributes of one element. The XML library compares each with all others.
 const MAX_ATTRIBUTES: usize = 64;
-/// Element around the text, which can have several roots. No document element has this name.
-const WRAPPER: &str = "document-text";
+/// Tags around the text, which can have several roots. No document element has this name.
+const WRAPPER: (&str, &str) = ("<document-text>", "</document-text>");
 
-/// XML that is well-formed as far as the pre-pass checks, with a map to the original.
-#[derive(Debug, Default)]
-pub(super) struct PreparedXml {
-    pub(super) xml: String,
-    /// Pairs of offsets in `xml` and in the original, in order. Between two pairs both advance equally.
-    map: Vec<(usize, usize)>,
-    /// Offset in the original after a byte order mark and an XML declaration.
+/// XML that is well-formed as far as the pre-pass checks, with the positions of the original.
+pub(super) struct PreparedXml<'a> {
+    source: &'a str,
+    is_raw: bool,
+    /// Offset and position of the next character of the source.
+    at: usize,
+    next: Position,
+    /// Open elements: name and position.
+    open: Vec<(&'a str, Position)>,
+    /// Offset in the source after a byte order mark and an XML declaration.
     start: usize,
+    pub(super) xml: String,
+    /// Positions in the source of the bytes of `xml`.
+    positions: Vec<Position>,
     /// Values that begin like expressions, in order; only for `Format::Xml`.
     pub(super) values: Vec<ExpressionValue>,
 }
 
 /// An attribute value, or the text after a start tag.
-#[derive(Debug)]
 pub(super) struct ExpressionValue {
-    /// Range in the original.
+    /// Range in the source.
     pub(super) range: Range<usize>,
     /// Quote of an attribute value.
     pub(super) quote: Option<char>,
 }
 
-impl PreparedXml {
+type Prepared<T = ()> = Result<T, Finding>;
+
+impl<'a> PreparedXml<'a> {
+    pub(super) fn new(source: &'a str, format: Format) -> Prepared<Self> {
+        let mut prepared = Self {
+            source,
+            is_raw: format == Format::RawXml,
+            at: 0,
+            next: Position { line: 1, column: 1 },
+            open: Vec::new(),
+            start: 0,
+            xml: String::new(),
+            positions: Vec::new(),
+            values: Vec::new(),
+        };
+        prepared.document()?;
+        Ok(prepared)
+    }
+
     /// The XML as a document, with the original prefix.
-    pub(super) fn text(&self, source: &str) -> String {
-        let inside = self.xml.strip_prefix(&format!("<{WRAPPER}>")).unwrap_or_default();
-        let inside = inside.strip_suffix(&format!("</{WRAPPER}>")).unwrap_or_default();
-        source[..self.start].to_owned() + inside
+    pub(super) fn converted(&self) -> String {
+        let inside = self.xml.get(WRAPPER.0.len()..self.xml.len() - WRAPPER.1.len());
+        self.source[..self.start].to_owned() + inside.unwrap_or_default()
     }
 
-    /// Maps an offset in the XML to an offset in the original.
-    pub(super) fn original(&self, offset: usize) -> usize {
-        let index = self.map.partition_point(|(xml, _)| *xml <= offset);
-        match index.checked_sub(1).and_then(|index| self.map.get(index)) {
-            Some((xml, original)) => original + (offset - xml),
-            None => 0,
-        }
+    /// Position in the source of an offset in the XML.
+    pub(super) fn position(&self, offset: usize) -> Position {
+        self.positions.get(offset).copied().unwrap_or(self.next)
     }
-}
 
-pub(super) fn prepare(source: &str, format: Format) -> Parsed<PreparedXml> {
-    let mut prepass = Prepass {
-        source,
-        at: 0,
-        prepared: PreparedXml::default(),
-        is_raw: format == Format::RawXml,
-        open: Vec::new(),
-    };
-    prepass.run()?;
-    Ok(prepass.prepared)
-}
-
-struct Prepass<'a> {
-    source: &'a str,
-    at: usize,
-    prepared: PreparedXml,
-    is_raw: bool,
-    /// Open elements: name and offset.
-    open: Vec<(&'a str, usize)>,
-}
-
-impl<'a> Prepass<'a> {
     fn rest(&self) -> &'a str {
         &self.source[self.at..]
     }
@@ -87,48 +82,59 @@ impl<'a> Prepass<'a> {
         rest.starts_with("@(") || rest.starts_with("@{")
     }
 
-    fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        lexer::error(self.at, message)
+    fn error<T>(&self, message: impl Into<String>) -> Prepared<T> {
+        Err(Finding::new(self.next, message))
     }
 
-    /// Maps the end of the XML to the current offset.
-    fn mark(&mut self) {
-        self.prepared.map.push((self.prepared.xml.len(), self.at));
+    /// Appends XML for the next character of the source.
+    fn push(&mut self, xml: &str) {
+        self.xml.push_str(xml);
+        self.positions.resize(self.xml.len(), self.next);
+    }
+
+    /// Skips a character of the source.
+    fn advance(&mut self, character: char) {
+        self.at += character.len_utf8();
+        self.next.column += 1;
+        if character == '\n' {
+            self.next = Position { line: self.next.line + 1, column: 1 };
+        }
     }
 
     /// Copies bytes unchanged.
     fn copy(&mut self, length: usize) {
         let end = (self.at + length).min(self.source.len());
-        self.prepared.xml.push_str(&self.source[self.at..end]);
-        self.at = end;
+        let copied = &self.source[self.at..end];
+        self.xml.push_str(copied);
+        for character in copied.chars() {
+            self.positions.resize(self.positions.len() + character.len_utf8(), self.next);
+            self.advance(character);
+        }
     }
 
-    fn run(&mut self) -> Parsed<()> {
-        let _ = write!(self.prepared.xml, "<{WRAPPER}>");
+    fn document(&mut self) -> Prepared {
+        self.push(WRAPPER.0);
+        // A byte order mark does not count as a column.
         self.at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         if self.rest().trim_ascii_start().starts_with("<?xml") {
             let end = self.rest().find("?>").map_or_else(|| self.rest().len(), |end| end + 2);
-            self.at += end.max(self.blanks());
+            self.rest()[..end].chars().for_each(|character| self.advance(character));
         }
-        self.prepared.start = self.at;
-        self.mark();
-        loop {
-            let Some(tag) = self.rest().find('<') else {
-                self.copy(self.rest().len());
-                break;
-            };
+        self.start = self.at;
+        while let Some(tag) = self.rest().find('<') {
             self.copy(tag);
             self.markup()?;
         }
-        if let Some((name, offset)) = self.open.pop() {
-            return lexer::error(offset, format!("<{name}> has no end tag"));
+        self.copy(self.rest().len());
+        if let Some((name, position)) = self.open.pop() {
+            return Err(Finding::new(position, format!("<{name}> has no end tag")));
         }
-        let _ = write!(self.prepared.xml, "</{WRAPPER}>");
+        self.push(WRAPPER.1);
         Ok(())
     }
 
     /// Reads markup, which begins with `<`.
-    fn markup(&mut self) -> Parsed<()> {
+    fn markup(&mut self) -> Prepared {
         let rest = self.rest();
         for (start, end, kind) in [("<!--", "-->", "comment"), ("<![CDATA[", "]]>", "CDATA section")] {
             if rest.starts_with(start) {
@@ -149,8 +155,9 @@ impl<'a> Prepass<'a> {
             let name = name_of(closing);
             match self.open.pop() {
                 Some((open, _)) if open == name => {}
-                Some((open, offset)) => {
-                    return lexer::error(offset, format!("<{open}> has no end tag: found </{name}>"));
+                Some((open, position)) => {
+                    let message = format!("<{open}> has no end tag: found </{name}>");
+                    return Err(Finding::new(position, message));
                 }
                 None => return self.error(format!("</{name}> has no start tag")),
             }
@@ -161,8 +168,8 @@ impl<'a> Prepass<'a> {
         self.start_tag()
     }
 
-    fn start_tag(&mut self) -> Parsed<()> {
-        let start = self.at;
+    fn start_tag(&mut self) -> Prepared {
+        let start = self.next;
         let name = name_of(&self.rest()[1..]);
         if name.is_empty() {
             return self.error("'<' does not begin a tag; write &lt;");
@@ -174,7 +181,7 @@ impl<'a> Prepass<'a> {
         let mut attributes = 0;
         loop {
             let Some(stop) = self.rest().find(['>', '"', '\'']) else {
-                return lexer::error(start, format!("unterminated tag <{name}>"));
+                return Err(Finding::new(start, format!("unterminated tag <{name}>")));
             };
             let is_end = self.rest()[stop..].starts_with('>');
             self.copy(stop);
@@ -183,7 +190,7 @@ impl<'a> Prepass<'a> {
                 self.copy(1);
                 if !is_empty {
                     self.open.push((name, start));
-                    self.expression_in_text()?;
+                    self.expression_up_to(None)?;
                 }
                 return Ok(());
             }
@@ -191,80 +198,62 @@ impl<'a> Prepass<'a> {
             if attributes > MAX_ATTRIBUTES {
                 return self.error(format!("<{name}> has more than {MAX_ATTRIBUTES} attributes"));
             }
-            self.value()?;
+            let open = self.next;
+            let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
+            self.copy(1);
+            self.expression_up_to(Some(quote))?;
+            let Some(end) = self.rest().find(quote) else {
+                return Err(Finding::new(open, "unterminated attribute value"));
+            };
+            self.copy(end + 1);
         }
     }
 
-    /// Reads an attribute value with its quotes.
-    fn value(&mut self) -> Parsed<()> {
-        let open = self.at;
-        let quote = if self.rest().starts_with('"') { '"' } else { '\'' };
-        self.copy(1);
-        if self.is_raw && self.is_at_expression() {
-            self.expression(Some(quote))?;
-            if !self.rest().starts_with(quote) {
-                return self
-                    .error("text after an expression; an expression must be the whole attribute value");
-            }
-            self.copy(1);
+    /// Reads a value if it is an expression: an attribute value up to its quote, or the text after a start tag.
+    fn expression_up_to(&mut self, quote: Option<char>) -> Prepared {
+        let (end, value) = quote.map_or(('<', "text"), |quote| (quote, "attribute value"));
+        if !self.is_at_expression() {
             return Ok(());
         }
-        let Some(end) = self.rest().find(quote) else {
-            return lexer::error(open, "unterminated attribute value");
-        };
-        self.record_value(end, Some(quote));
-        self.copy(end + 1);
-        Ok(())
-    }
-
-    /// Records a value that begins here, if it is an expression.
-    fn record_value(&mut self, length: usize, quote: Option<char>) {
-        if self.is_at_expression() {
-            let range = self.at..self.at + length;
-            self.prepared.values.push(ExpressionValue { range, quote });
-        }
-    }
-
-    /// Reads an expression between tags, if there is one.
-    fn expression_in_text(&mut self) -> Parsed<()> {
         if !self.is_raw {
-            let length = self.rest().find('<').unwrap_or_else(|| self.rest().len());
-            self.record_value(length, None);
-        } else if self.is_at_expression() {
-            self.expression(None)?;
-            if !self.rest().starts_with('<') {
-                return self.error("text after an expression; an expression must be the whole text");
-            }
+            let length = self.rest().find(end).unwrap_or_else(|| self.rest().len());
+            self.values.push(ExpressionValue { range: self.at..self.at + length, quote });
+            return Ok(());
+        }
+        self.expression(quote)?;
+        if !self.rest().starts_with(end) {
+            return self.error(format!("text after an expression; an expression must be the whole {value}"));
         }
         Ok(())
     }
 
     /// Copies an expression, escaped for its context, and the blanks around it.
-    fn expression(&mut self, quote: Option<char>) -> Parsed<()> {
+    fn expression(&mut self, quote: Option<char>) -> Prepared {
         self.copy(self.blanks());
-        let (end, entities) = end_of_expression(self.source, self.at + 1)?;
-        let mut entities = entities.into_iter().peekable();
-        while self.at < end {
-            if let Some(range) = entities.next_if(|range| range.start == self.at) {
-                self.copy(range.len());
-                continue;
+        let end = match end_of_expression(self.source, self.at + 1) {
+            Ok(end) => end,
+            Err(error) => {
+                self.copy(error.offset.saturating_sub(self.at));
+                return self.error(error.message);
             }
+        };
+        while self.at < end {
             let Some(character) = self.rest().chars().next() else { break };
-            let Some(escaped) = escaped(character, quote) else {
-                self.copy(character.len_utf8());
-                continue;
-            };
-            self.mark();
-            self.prepared.xml.push_str(escaped);
-            self.at += 1;
-            self.mark();
+            match (entity(self.rest()), escaped(character, quote)) {
+                (Some((_, length)), _) => self.copy(length),
+                (None, Some(escaped)) => {
+                    self.push(escaped);
+                    self.advance(character);
+                }
+                (None, None) => self.copy(character.len_utf8()),
+            }
         }
         self.copy(self.blanks());
         Ok(())
     }
 }
 
-/// The escape of a character of an expression, if it needs one. XML parsers replace unescaped line ends and tabs in
+/// Returns the escape of a character of an expression, if it needs one. XML parsers replace unescaped line ends and tabs in
 /// attributes, and carriage returns in text.
 pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static str> {
     Some(match character {
@@ -281,7 +270,6 @@ pub(super) fn escaped(character: char, quote: Option<char>) -> Option<&'static s
 }
 
 fn name_of(text: &str) -> &str {
-    let end =
-        text.find(|next: char| next.is_whitespace() || matches!(next, '>' | '/' | '=' | '<' | '"' | '\''));
-    &text[..end.unwrap_or(text.len())]
+    let is_end = |next: char| next.is_whitespace() || matches!(next, '>' | '/' | '=' | '<' | '"' | '\'');
+    text.split(is_end).next().unwrap_or_default()
 }

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::Execution;
 use crate::{
     apim::{
-        decision::{Cause, ChosenIdentity, DocumentResponse},
+        backend::ChosenIdentity,
+        decision::{Cause, DocumentResponse},
         expression::{Evaluated, Expression, Fault, LastError, Value, Variable},
         headers::{HeaderMode, ResponseChange},
         program::{ElementLocation, HeaderTemplate, ReturnResponse, Section, Selection, Template},

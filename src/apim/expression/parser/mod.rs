@@ -2,7 +2,6 @@
 
 mod primary;
 mod statement;
-mod types;
 
 use super::ast::{Comparison, Expr, ExprKind, SyntaxTree};
 use crate::apim::{
@@ -11,11 +10,22 @@ use crate::apim::{
 };
 
 /// Maximum bytes of an expression. Typical expressions have a few hundred.
-pub(super) const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
+const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
 /// Maximum nesting depth, which also limits chains of members.
 const MAX_DEPTH: usize = 64;
 /// Maximum operands of one `&&`, `||` or `+`, statements of a block and entries of a list.
 const MAX_OPERANDS: usize = 512;
+
+/// Comparisons by increasing precedence.
+const COMPARISONS: [&[(&str, Comparison)]; 2] = [
+    &[("==", Comparison::Equal), ("!=", Comparison::NotEqual)],
+    &[
+        ("<", Comparison::Less),
+        ("<=", Comparison::LessOrEqual),
+        (">", Comparison::Greater),
+        (">=", Comparison::GreaterOrEqual),
+    ],
+];
 
 /// Parses `@(...)` or `@{...}`. Invalid statements of a block are skipped; their errors are returned with the tree.
 pub(super) fn parse(text: &str) -> Parsed<(SyntaxTree, Vec<SyntaxError>)> {
@@ -46,12 +56,12 @@ impl<'a> Parser<'a> {
         Ok(Self { text, tokens: tokens(text, span)?, at: 0, depth, errors: Vec::new() })
     }
 
-    fn peek(&self) -> &Token {
+    fn peek(&self) -> Token {
         self.ahead(0)
     }
 
-    fn ahead(&self, tokens: usize) -> &Token {
-        self.tokens.get(self.at + tokens).map_or(&Token::End, |(token, _)| token)
+    fn ahead(&self, tokens: usize) -> Token {
+        self.tokens.get(self.at + tokens).map_or(Token::End, |(token, _)| *token)
     }
 
     fn span(&self) -> Span {
@@ -63,27 +73,27 @@ impl<'a> Parser<'a> {
         self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |(_, span)| span.end)
     }
 
-    /// An expression from `start` to the previous token.
+    /// Returns an expression from `start` to the previous token.
     fn expr(&self, start: usize, kind: ExprKind) -> Expr {
         Expr { kind, span: start..self.end() }
     }
 
-    fn is(&self, punctuation: &str) -> bool {
-        matches!(self.peek(), Token::Punctuation(found) if *found == punctuation)
+    /// Text of the next token.
+    fn written(&self) -> &'a str {
+        self.text.get(self.span()).unwrap_or_default()
     }
 
-    fn is_name(&self, name: &str) -> bool {
-        matches!(self.peek(), Token::Name(found) if found == name)
+    /// Returns true if the next token is this name or punctuation.
+    fn is(&self, wanted: &str) -> bool {
+        matches!(self.peek(), Token::Name | Token::Punctuation(_)) && self.written() == wanted
     }
 
-    fn take(&mut self, punctuation: &str) -> bool {
-        let found = self.is(punctuation);
-        self.at += usize::from(found);
-        found
+    fn is_any(&self, wanted: &[&str]) -> bool {
+        wanted.iter().any(|wanted| self.is(wanted))
     }
 
-    fn take_name(&mut self, name: &str) -> bool {
-        let found = self.is_name(name);
+    fn take(&mut self, wanted: &str) -> bool {
+        let found = self.is(wanted);
         self.at += usize::from(found);
         found
     }
@@ -100,22 +110,23 @@ impl<'a> Parser<'a> {
     }
 
     fn found(&self) -> String {
+        let written = self.written();
         match self.peek() {
             Token::End => "the end".into(),
-            Token::Text(text) if short(text) != *text => "a string literal".into(),
-            Token::Interpolated(_) => "a string literal".into(),
-            _ => format!("'{}'", short(self.text.get(self.span()).unwrap_or_default())),
+            Token::Text | Token::Verbatim | Token::Interpolated if short(written) != written => {
+                "a string literal".into()
+            }
+            _ => format!("'{}'", short(written)),
         }
     }
 
     fn name(&mut self) -> Parsed<String> {
-        match self.peek().clone() {
-            Token::Name(name) => {
-                self.at += 1;
-                Ok(name)
-            }
-            _ => self.error(format!("expected a name, found {}", self.found())),
+        if self.peek() != Token::Name {
+            return self.error(format!("expected a name, found {}", self.found()));
         }
+        let name = self.written().to_owned();
+        self.at += 1;
+        Ok(name)
     }
 
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
@@ -139,7 +150,7 @@ impl<'a> Parser<'a> {
             self.expect("}")?;
             SyntaxTree::Block(statements, span)
         };
-        if *self.peek() != Token::End {
+        if self.peek() != Token::End {
             return self.error("unexpected text after the expression");
         }
         Ok(tree)
@@ -151,7 +162,7 @@ impl<'a> Parser<'a> {
 
     fn ternary(&mut self) -> Parsed<Expr> {
         let start = self.span().start;
-        if matches!((self.peek(), self.ahead(1)), (Token::Name(_), Token::Punctuation("=>"))) {
+        if (self.peek(), self.ahead(1)) == (Token::Name, Token::Punctuation("=>")) {
             let parameter = self.name()?;
             self.at += 1;
             let body = Box::new(self.expression()?);
@@ -169,16 +180,14 @@ impl<'a> Parser<'a> {
 
     fn coalesce(&mut self) -> Parsed<Expr> {
         let start = self.span().start;
-        let left = self.or()?;
+        let left = self.operands("||", ExprKind::Or, |parser| {
+            parser.operands("&&", ExprKind::And, |parser| parser.comparison(0))
+        })?;
         if !self.take("??") {
             return Ok(left);
         }
         let right = self.deeper(Self::coalesce)?;
         Ok(self.expr(start, ExprKind::Coalesce(Box::new(left), Box::new(right))))
-    }
-
-    fn or(&mut self) -> Parsed<Expr> {
-        self.operands("||", ExprKind::Or, |parser| parser.operands("&&", ExprKind::And, Self::equality))
     }
 
     fn operands(
@@ -202,42 +211,18 @@ impl<'a> Parser<'a> {
         Ok(self.expr(start, kind(operands)))
     }
 
-    fn equality(&mut self) -> Parsed<Expr> {
-        const OPERATORS: [(&str, Comparison); 2] = [("==", Comparison::Equal), ("!=", Comparison::NotEqual)];
-        let compared = self.comparison(&OPERATORS, Self::relation)?;
-        if self.is("==") || self.is("!=") {
-            return self.error("chained comparisons are not supported; use parentheses");
-        }
-        Ok(compared)
-    }
-
-    fn relation(&mut self) -> Parsed<Expr> {
-        const OPERATORS: [(&str, Comparison); 4] = [
-            ("<", Comparison::Less),
-            ("<=", Comparison::LessOrEqual),
-            (">", Comparison::Greater),
-            (">=", Comparison::GreaterOrEqual),
-        ];
-        let compared = self.comparison(&OPERATORS, Self::sum)?;
-        if self.is_name("as") || self.is_name("is") {
-            let message = format!("{} is not supported; use a cast or compare with null", self.found());
-            return self.error(message);
-        }
-        Ok(compared)
-    }
-
-    /// Parses an operand, and a second one if one of the operators follows.
-    fn comparison(
-        &mut self,
-        operators: &[(&str, Comparison)],
-        operand: fn(&mut Self) -> Parsed<Expr>,
-    ) -> Parsed<Expr> {
+    /// Parses an operand, and a second one if an operator of a level follows.
+    fn comparison(&mut self, level: usize) -> Parsed<Expr> {
+        let Some(operators) = COMPARISONS.get(level) else { return self.sum() };
         let start = self.span().start;
-        let left = operand(self)?;
+        let left = self.comparison(level + 1)?;
         let Some((_, comparison)) = operators.iter().find(|(operator, _)| self.take(operator)) else {
             return Ok(left);
         };
-        let right = operand(self)?;
+        let right = self.comparison(level + 1)?;
+        if operators.iter().any(|(operator, _)| self.is(operator)) {
+            return self.error("chained comparisons are not supported; use parentheses");
+        }
         Ok(self.expr(start, ExprKind::Compare(*comparison, Box::new(left), Box::new(right))))
     }
 
@@ -256,8 +241,12 @@ impl<'a> Parser<'a> {
                 return self.error("'+' after '-' is not supported; put the subtraction in parentheses");
             }
         }
-        if self.is("*") || self.is("/") || self.is("%") {
+        if self.is_any(&["*", "/", "%"]) {
             return self.error(format!("{} is not supported", self.found()));
+        }
+        if self.is_any(&["as", "is"]) {
+            let found = self.found();
+            return self.error(format!("{found} is not supported; use a cast or compare with null"));
         }
         Ok(left)
     }

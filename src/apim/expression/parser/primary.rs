@@ -1,9 +1,10 @@
-//! Primary expressions, and the members, calls and indexes after them.
+//! Primary expressions, the members, calls and indexes after them, and type names.
 
-use super::{MAX_DEPTH, MAX_OPERANDS, Parser, types::is_string};
+use super::{MAX_OPERANDS, Parser};
 use crate::apim::{
+    error::short,
     expression::ast::{Expr, ExprKind, Segment, TypeName},
-    lexer::{Parsed, RawSegment, Token, error},
+    lexer::{Parsed, Span, Token, error, segments, unescaped},
 };
 
 /// Maximum arguments of a call.
@@ -11,22 +12,27 @@ const MAX_ARGUMENTS: usize = 64;
 
 impl Parser<'_> {
     pub(super) fn primary(&mut self) -> Parsed<Expr> {
-        let span = self.span();
-        let kind = match self.peek().clone() {
-            Token::Int(value) => ExprKind::Int(value),
-            Token::Double(value) => ExprKind::Double(value),
-            Token::Text(value) => ExprKind::Text(value),
-            Token::Char(value) => ExprKind::Char(value),
-            Token::Interpolated(segments) => {
-                self.at += 1;
-                return Ok(Expr { kind: ExprKind::Interpolated(self.interpolation(segments)?), span });
+        let (span, written) = (self.span(), self.written());
+        let inside = |prefix| span.start + prefix..span.end - 1;
+        let kind = match self.peek() {
+            Token::Number => number(written, span.start)?,
+            Token::Text => ExprKind::Text(unescaped(self.text, inside(1))?),
+            Token::Verbatim => ExprKind::Text(self.text[inside(2)].replace("\"\"", "\"")),
+            Token::Interpolated => ExprKind::Interpolated(self.interpolation(inside(2))?),
+            Token::Char => {
+                let text = unescaped(self.text, inside(1))?;
+                let mut characters = text.chars();
+                match (characters.next(), characters.next()) {
+                    (Some(only), None) if only.len_utf16() == 1 => ExprKind::Char(only),
+                    _ => return error(span.end - 1, "a character literal must contain one character"),
+                }
             }
-            Token::Name(name) => match name.as_str() {
+            Token::Name => match written {
                 "null" => ExprKind::Null,
                 "true" => ExprKind::Bool(true),
                 "false" => ExprKind::Bool(false),
                 "new" => return self.new_object(),
-                _ => ExprKind::Name(name),
+                name => ExprKind::Name(name.to_owned()),
             },
             Token::Punctuation("(") => {
                 self.at += 1;
@@ -41,26 +47,21 @@ impl Parser<'_> {
         Ok(Expr { kind, span })
     }
 
-    fn interpolation(&mut self, segments: Vec<RawSegment>) -> Parsed<Vec<Segment>> {
-        let parse = |segment| match segment {
-            RawSegment::Text(text) => Ok(Segment::Text(text)),
-            RawSegment::Code(span) => {
-                let mut inner = Parser::new(self.text, span, self.depth)?;
-                let mut tokens = inner.tokens.iter();
-                if let Some((_, span)) = tokens.find(|(token, _)| matches!(token, Token::Interpolated(_))) {
-                    return error(span.start, "nested interpolated strings are not supported");
-                }
-                let expression = inner.expression()?;
-                if inner.is(":") || inner.is(",") {
-                    return inner.error("formats and alignments are not supported; use ToString(...)");
-                }
-                if *inner.peek() != Token::End {
-                    return inner.error("expected '}' after the expression");
-                }
-                Ok(Segment::Expression(expression))
+    fn interpolation(&self, span: Span) -> Parsed<Vec<Segment>> {
+        let mut parsed = Vec::new();
+        for (text, code) in segments(self.text, span)? {
+            parsed.push(Segment::Text(text));
+            let Some(code) = code else { continue };
+            let mut inner = Parser::new(self.text, code, self.depth)?;
+            parsed.push(Segment::Expression(inner.expression()?));
+            if inner.is_any(&[":", ","]) {
+                return inner.error("formats and alignments are not supported; use ToString(...)");
             }
-        };
-        segments.into_iter().map(parse).collect()
+            if inner.peek() != Token::End {
+                return inner.error("expected '}' after the expression");
+            }
+        }
+        Ok(parsed)
     }
 
     /// `new[] {...}`, `new string[] {...}`, `new List<string> {...}`, `new DateTime(...)`.
@@ -112,47 +113,104 @@ impl Parser<'_> {
     /// Parses members, calls and indexes after a value. Each counts as one level of depth. With `is_member`, the name of
     /// a member comes first.
     pub(super) fn postfix(&mut self, value: Expr, is_member: bool) -> Parsed<Expr> {
-        let before = self.depth;
-        let parsed = self.links(value, is_member);
-        self.depth = before;
-        parsed
+        let start = value.span.start;
+        let kind = if is_member || self.take(".") {
+            let span = self.span();
+            let name = self.name()?;
+            let generic = self.type_between("<", ">", |parser, _| parser.is("("));
+            let member = self.expr(start, ExprKind::Member(Box::new(value), name, span));
+            if self.is("(") {
+                ExprKind::Call(Box::new(member), generic, self.arguments()?)
+            } else {
+                member.kind
+            }
+        } else if self.take("?.") {
+            let receiver = Expr { kind: ExprKind::Receiver, span: value.span.clone() };
+            let rest = self.deeper(|parser| parser.postfix(receiver, true))?;
+            return Ok(self.expr(start, ExprKind::Conditional(Box::new(value), Box::new(rest))));
+        } else if self.is("(") {
+            ExprKind::Call(Box::new(value), None, self.arguments()?)
+        } else if self.take("[") {
+            let index = self.expression()?;
+            self.expect("]")?;
+            ExprKind::Index(Box::new(value), Box::new(index))
+        } else if self.is_any(&["++", "--"]) {
+            return self.error(format!("{} is not supported", self.found()));
+        } else if self.is("?") && self.ahead(1) == Token::Punctuation("[") {
+            return self.error("'?[' is not supported; compare with null first");
+        } else {
+            return Ok(value);
+        };
+        let value = self.expr(start, kind);
+        self.deeper(|parser| parser.postfix(value, false))
     }
 
-    fn links(&mut self, mut value: Expr, mut is_member: bool) -> Parsed<Expr> {
-        let start = value.span.start;
-        loop {
-            if self.depth == MAX_DEPTH {
-                return self.error(format!("the expression is nested more than {MAX_DEPTH} levels deep"));
-            }
-            self.depth += 1;
-            let kind = if std::mem::take(&mut is_member) || self.take(".") {
-                let span = self.span();
-                let name = self.name()?;
-                let generic = self.generic_arguments();
-                let member = self.expr(start, ExprKind::Member(Box::new(value), name, span));
-                if !self.is("(") {
-                    value = member;
-                    continue;
+    /// Parses a cast such as `(string)` if an operand follows.
+    pub(super) fn cast(&mut self) -> Option<TypeName> {
+        self.type_between("(", ")", |parser, ty| {
+            is_castable(ty)
+                && match parser.peek() {
+                    Token::Punctuation(next) => matches!(next, "(" | "!"),
+                    next => next != Token::End,
                 }
-                ExprKind::Call(Box::new(member), generic, self.arguments()?)
-            } else if self.take("?.") {
-                let receiver = Expr { kind: ExprKind::Receiver, span: value.span.clone() };
-                let rest = self.deeper(|parser| parser.postfix(receiver, true))?;
-                return Ok(self.expr(start, ExprKind::Conditional(Box::new(value), Box::new(rest))));
-            } else if self.is("(") {
-                ExprKind::Call(Box::new(value), None, self.arguments()?)
-            } else if self.take("[") {
-                let index = self.expression()?;
-                self.expect("]")?;
-                ExprKind::Index(Box::new(value), Box::new(index))
-            } else if self.is("++") || self.is("--") {
-                return self.error(format!("{} is not supported", self.found()));
-            } else if self.is("?") && matches!(self.ahead(1), Token::Punctuation("[")) {
-                return self.error("'?[' is not supported; compare with null first");
-            } else {
-                return Ok(value);
-            };
-            value = self.expr(start, kind);
+        })
+    }
+
+    /// Parses a type between brackets if it meets the condition, which also considers the next token.
+    fn type_between(
+        &mut self,
+        open: &str,
+        close: &str,
+        is_type: impl Fn(&Self, &TypeName) -> bool,
+    ) -> Option<TypeName> {
+        let before = self.at;
+        if self.take(open)
+            && let Ok(ty) = self.type_name()
+            && self.take(close)
+            && is_type(self, &ty)
+        {
+            return Some(ty);
+        }
+        self.at = before;
+        None
+    }
+
+    pub(super) fn type_name(&mut self) -> Parsed<TypeName> {
+        self.deeper(|parser| {
+            let start = parser.span().start;
+            let mut name = parser.name()?;
+            while parser.is(".") && parser.ahead(1) == Token::Name {
+                parser.at += 1;
+                name = parser.name()?;
+            }
+            let mut arguments = Vec::new();
+            if parser.take("<") {
+                arguments.push(parser.type_name()?);
+                while parser.take(",") {
+                    arguments.push(parser.type_name()?);
+                }
+                parser.expect(">")?;
+            }
+            let is_array = parser.is("[") && parser.ahead(1) == Token::Punctuation("]");
+            parser.at += if is_array { 2 } else { 0 };
+            Ok(TypeName { name, arguments, is_array, span: start..parser.end() })
+        })
+    }
+}
+
+fn number(written: &str, offset: usize) -> Parsed<ExprKind> {
+    if let Ok(value) = written.parse() {
+        return Ok(ExprKind::Int(value));
+    }
+    let plain = written.strip_suffix(['d', 'D']).unwrap_or(written);
+    let is_plain = plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match plain.parse() {
+        Ok(value) if is_plain && (plain.contains('.') || plain.len() < written.len()) => {
+            Ok(ExprKind::Double(value))
+        }
+        _ => {
+            let written = short(written);
+            error(offset, format!("number {written:?} is not supported; write an int or a double"))
         }
     }
 }
@@ -163,4 +221,15 @@ fn is_list_of_strings(ty: &TypeName) -> bool {
         ("List" | "HashSet", [only]) => is_string(only),
         _ => ty.is_array && is_string(&TypeName { is_array: false, ..ty.clone() }),
     }
+}
+
+fn is_string(ty: &TypeName) -> bool {
+    !ty.is_array && ty.arguments.is_empty() && matches!(ty.name.as_str(), "string" | "String")
+}
+
+/// Returns true if `(Name)` before a value is a cast rather than a name in parentheses.
+fn is_castable(ty: &TypeName) -> bool {
+    let name = ty.name.as_str();
+    matches!(name, "bool" | "Boolean" | "int" | "Int32" | "long" | "double" | "Double" | "DateTime")
+        || matches!(name, "string" | "String" | "object" | "TimeSpan" | "X509Certificate2")
 }

@@ -2,30 +2,23 @@
 
 use super::{MAX_OPERANDS, Parser};
 use crate::apim::{
-    expression::ast::Stmt,
+    expression::ast::{Expr, Stmt},
     lexer::{Parsed, Token, error},
 };
 
-/// Unsupported statements of C#, with their alternatives.
-const UNSUPPORTED_STATEMENTS: [(&str, &str); 10] = [
-    ("for", LOOP_REMEDY),
-    ("foreach", LOOP_REMEDY),
-    ("while", LOOP_REMEDY),
-    ("do", LOOP_REMEDY),
-    ("switch", "; use if and else"),
-    ("try", "; a failed expression runs <on-error>"),
-    ("throw", "; use <return-response>"),
-    ("using", ""),
-    ("goto", ""),
-    ("lock", ""),
+/// Keywords of unsupported statements of C#, with their alternatives.
+const UNSUPPORTED_STATEMENTS: [(&[&str], &str); 5] = [
+    (&["for", "foreach", "while", "do"], "; use Any or All with a condition"),
+    (&["switch"], "; use if and else"),
+    (&["try"], "; a failed expression runs <on-error>"),
+    (&["throw"], "; use <return-response>"),
+    (&["using", "goto", "lock"], ""),
 ];
-
-const LOOP_REMEDY: &str = "; use Any or All with a condition";
 
 impl Parser<'_> {
     pub(super) fn statements(&mut self) -> Parsed<Vec<Stmt>> {
         let mut statements = Vec::new();
-        while !self.is("}") && *self.peek() != Token::End {
+        while !self.is("}") && self.peek() != Token::End {
             if statements.len() == MAX_OPERANDS {
                 return self.error(format!("more than {MAX_OPERANDS} statements"));
             }
@@ -45,17 +38,17 @@ impl Parser<'_> {
     fn skip_statement(&mut self, start: usize) -> Stmt {
         self.at = start;
         let has_body =
-            UNSUPPORTED_STATEMENTS.iter().any(|(keyword, _)| self.is_name(keyword)) || self.is_name("if");
+            self.is("if") || UNSUPPORTED_STATEMENTS.iter().any(|(keywords, _)| self.is_any(keywords));
         let mut names = Vec::new();
         let mut open = 0_usize;
-        while *self.peek() != Token::End {
-            if let (Token::Name(_), Token::Name(name), Token::Punctuation("=")) =
-                (self.peek(), self.ahead(1), self.ahead(2))
+        while self.peek() != Token::End {
+            if (self.peek(), self.ahead(1), self.ahead(2))
+                == (Token::Name, Token::Name, Token::Punctuation("="))
             {
-                names.push(name.clone());
+                let name = self.tokens.get(self.at + 1).and_then(|(_, span)| self.text.get(span.clone()));
+                names.push(name.unwrap_or_default().to_owned());
             }
-            let (opens, closes) =
-                (self.is("(") || self.is("[") || self.is("{"), self.is(")") || self.is("]") || self.is("}"));
+            let (opens, closes) = (self.is_any(&["(", "[", "{"]), self.is_any(&[")", "]", "}"]));
             if closes && open == 0 {
                 // The end of the block; any other bracket here is unmatched.
                 if self.is("}") {
@@ -67,7 +60,7 @@ impl Parser<'_> {
             let ends = open == 0 && (self.is(";") || (has_body && self.is("}")));
             open += usize::from(opens);
             self.at += 1;
-            if ends && !["else", "catch", "finally"].iter().any(|more| self.is_name(more)) {
+            if ends && !self.is_any(&["else", "catch", "finally"]) {
                 break;
             }
         }
@@ -76,43 +69,43 @@ impl Parser<'_> {
 
     fn statement(&mut self) -> Parsed<Stmt> {
         let span = self.span();
-        if self.take_name("return") {
-            let value = self.expression()?;
-            self.expect(";")?;
-            return Ok(Stmt::Return(value));
+        if self.take("return") {
+            return Ok(Stmt::Return(self.value()?));
         }
-        if self.take_name("if") {
+        if self.take("if") {
             self.expect("(")?;
             let condition = self.expression()?;
             self.expect(")")?;
             let then = self.branch()?;
-            let otherwise = if self.take_name("else") { self.branch()? } else { Vec::new() };
+            let otherwise = if self.take("else") { self.branch()? } else { Vec::new() };
             return Ok(Stmt::If { condition, then, otherwise });
         }
-        for (unsupported, remedy) in UNSUPPORTED_STATEMENTS {
-            if self.is_name(unsupported) {
-                return self.error(format!("'{unsupported}' is not supported{remedy}"));
-            }
+        if let Some((_, remedy)) = UNSUPPORTED_STATEMENTS.iter().find(|(keywords, _)| self.is_any(keywords)) {
+            return self.error(format!("'{}' is not supported{remedy}", self.written()));
         }
         // `name = value;` assigns; with a type in front it declares.
-        if matches!(self.ahead(1), Token::Punctuation("=")) {
+        if self.ahead(1) == Token::Punctuation("=") {
             let name = self.name()?;
             self.at += 1;
-            let value = self.expression()?;
-            self.expect(";")?;
-            return Ok(Stmt::Assign { name, value, span });
+            return Ok(Stmt::Assign { name, value: self.value()?, span });
         }
         let ty = self.type_name()?;
-        if self.is("(") || self.is("[") {
+        if self.is_any(&["(", "["]) {
             let message = "a call is not supported as a statement; write a list with its entries, as in new[] { \"...\" }";
             return error(span.start, message);
         }
         let name = self.name()?;
         self.expect("=")?;
-        let value = self.expression()?;
-        self.expect(";")?;
+        let value = self.value()?;
         let ty = Some(ty).filter(|ty| ty.name != "var" || ty.is_array || !ty.arguments.is_empty());
         Ok(Stmt::Declare { name, ty, value, span })
+    }
+
+    /// Parses an expression and the semicolon after it.
+    fn value(&mut self) -> Parsed<Expr> {
+        let value = self.expression()?;
+        self.expect(";")?;
+        Ok(value)
     }
 
     fn branch(&mut self) -> Parsed<Vec<Stmt>> {
