@@ -45,7 +45,7 @@ pub(crate) struct Expression {
 impl Expression {
     /// Returns true if the caller's certificate is looked up in `context.Deployment.Certificates`.
     pub(crate) fn looks_up_caller(&self) -> bool {
-        self.dependencies.certificate && self.dependencies.deployment
+        self.dependencies.certificate && self.dependencies.entries
     }
 }
 

@@ -15,7 +15,7 @@ mod recognizer;
 mod sources;
 mod syntax;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub(crate) use self::{recognizer::GUARD, syntax::warn_of_missing_null_test};
 use self::{
@@ -55,6 +55,7 @@ pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {
     let mut composition = Composition::default();
     composition.steps(&program.inbound, Enclosing::default());
     let possible_certificates = composition.judge_selections(findings);
+    composition.warn_of_unguarded_literals(findings);
     let mut rules = composition.rules.iter();
     let judging = rules.find(|(_, reads)| composition.assignments.dependencies_of(reads).certificate);
     Ruling {
@@ -91,6 +92,8 @@ struct Composition<'p> {
     /// Conditions that decide about a rejection, and validations.
     rules: Vec<(Position, Reads)>,
     selections: Vec<ComputedSelection<'p>>,
+    /// Literals in a `<choose>` before a guard, with the conditions around them.
+    unguarded: Vec<(SelectionAttribute, Position, Conditions)>,
     is_conditional: bool,
     /// True after a guard.
     is_guarded: bool,
@@ -147,14 +150,18 @@ impl<'p> Composition<'p> {
     }
 
     fn select<T>(&mut self, selection: &'p Selection<T>, enclosing: Enclosing) {
+        let position = enclosing.base.unwrap_or(selection.position);
         let Some(expression) = selection.value.expression() else {
             self.is_conditional |= enclosing.is_nested;
+            if enclosing.is_nested && !self.is_guarded && enclosing.base.is_none() {
+                self.unguarded.push((selection.attribute, position, enclosing.conditions));
+            }
             return;
         };
         self.is_conditional = true;
         self.selections.push(ComputedSelection {
             attribute: selection.attribute,
-            position: enclosing.base.unwrap_or(selection.position),
+            position,
             expression,
             enclosing,
             is_guarded: self.is_guarded,
@@ -163,7 +170,7 @@ impl<'p> Composition<'p> {
 
     /// Reports selections that are not allowed. Returns the values of finite ones for identities.
     fn judge_selections(&self, findings: &mut Findings) -> Vec<ChosenIdentity> {
-        let mut possible = Vec::new();
+        let (mut possible, mut listed) = (Vec::new(), HashSet::new());
         for selection in &self.selections {
             let attribute = selection.attribute;
             let reads = self.assignments.dependencies_of(&Reads::of(selection.expression));
@@ -180,32 +187,44 @@ impl<'p> Composition<'p> {
                     let (name, value) = (attribute.as_str(), short(value));
                     selection.report(findings, format!("invalid {name}: {value:?} is a possible value"));
                 }
-                possible.extend(identity);
+                possible.extend(identity.filter(|identity| listed.insert(identity.to_string())));
             }
             let conditions = Reads::of_conditions(selection.enclosing.conditions);
             let inputs = reads.and(self.assignments.dependencies_of(&conditions));
             let is_by_caller = inputs.certificate || inputs.request;
             // A base document has been warned of in its own.
             if is_by_caller && !selection.is_guarded && selection.enclosing.base.is_none() {
-                let message = format!(
-                    "the caller selects {} before its certificate is proven; add before it: {GUARD}",
-                    selection.selected()
-                );
-                findings.warn(selection.position, message);
+                warn_of_selection(attribute, selection.position, findings);
             }
         }
         possible
     }
+
+    /// Warns of literals that the caller selects by a certificate that is not proven.
+    fn warn_of_unguarded_literals(&self, findings: &mut Findings) {
+        for (attribute, position, conditions) in &self.unguarded {
+            if self.assignments.dependencies_of(&Reads::of_conditions(*conditions)).certificate {
+                warn_of_selection(*attribute, *position, findings);
+            }
+        }
+    }
+}
+
+fn selected(attribute: SelectionAttribute) -> &'static str {
+    if attribute == SelectionAttribute::BaseUrl { "the backend" } else { "the identity" }
+}
+
+fn warn_of_selection(attribute: SelectionAttribute, position: Position, findings: &mut Findings) {
+    let selected = selected(attribute);
+    let message =
+        format!("the caller selects {selected} before its certificate is proven; add before it: {GUARD}");
+    findings.warn(position, message);
 }
 
 impl ComputedSelection<'_> {
-    fn selected(&self) -> &'static str {
-        if self.attribute == SelectionAttribute::BaseUrl { "the backend" } else { "the identity" }
-    }
-
     /// Returns the reason why an expression with these inputs, which is not finite, is not allowed.
     fn problem(&self, reads: Dependencies) -> Option<String> {
-        let (name, selected) = (self.attribute.as_str(), self.selected());
+        let (name, selected) = (self.attribute.as_str(), selected(self.attribute));
         if reads.request {
             return Some(format!(
                 "the caller would choose {selected}; compare its headers in a <choose>, and write each {name} as a literal"

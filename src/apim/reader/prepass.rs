@@ -116,9 +116,19 @@ impl<'a> PreparedXml<'a> {
         self.push(WRAPPER.0);
         // A byte order mark does not count as a column.
         self.at = if self.source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        if self.rest().trim_ascii_start().starts_with("<?xml") {
-            let end = self.rest().find("?>").map_or_else(|| self.rest().len(), |end| end + 2);
-            self.rest()[..end].chars().for_each(|character| self.advance(character));
+        let rest = self.rest();
+        if let Some(inside) = rest.trim_ascii_start().strip_prefix("<?xml") {
+            // Elements inside of it would be skipped.
+            let declaration = inside.split_once("?>").map(|(declaration, _)| declaration);
+            let is_valid = |declaration: &&str| {
+                declaration.starts_with(|first: char| first.is_ascii_whitespace())
+                    && !declaration.contains(['<', '>'])
+            };
+            let Some(declaration) = declaration.filter(is_valid) else {
+                return self.error("invalid XML declaration; write <?xml version=\"1.0\"?>, or remove it");
+            };
+            let end = rest.len() - inside.len() + declaration.len() + "?>".len();
+            rest[..end].chars().for_each(|character| self.advance(character));
         }
         self.start = self.at;
         while let Some(tag) = self.rest().find('<') {
@@ -184,6 +194,11 @@ impl<'a> PreparedXml<'a> {
                 return Err(Finding::new(start, format!("unterminated tag <{name}>")));
             };
             let is_end = self.rest()[stop..].starts_with('>');
+            // The XML library compares the namespaces of each element with all others.
+            let names = self.rest()[..stop].split(|character: char| character.is_ascii_whitespace());
+            if names.into_iter().any(|name| name.starts_with("xmlns")) {
+                return Err(Finding::new(start, "XML namespaces are not supported; remove them"));
+            }
             self.copy(stop);
             if is_end {
                 let is_empty = self.source[..self.at].ends_with('/');

@@ -47,6 +47,7 @@ pub(crate) fn evaluate(
         backend_identity: None,
         error_response: None,
         has_judged: false,
+        has_proved: false,
         has_ignored_failure: false,
         is_shadow,
         withheld: is_unreadable.then(|| Box::new(unreadable())),
@@ -100,6 +101,8 @@ struct Execution<'r, 'l> {
     error_response: Option<DocumentResponse>,
     /// True if a rule that could have rejected the request has read the certificate.
     has_judged: bool,
+    /// True if a validation has proven the certificate.
+    has_proved: bool,
     /// True if a validation failed and was ignored.
     has_ignored_failure: bool,
     /// Rejections are withheld, and the next element runs.
@@ -140,7 +143,7 @@ impl<'r> Execution<'r, '_> {
             headers,
             forwarding: self.forwarding,
             response: self.response_changes,
-            admits: is_admitted.then(|| Verification::of(program.ruling.is_anchored())),
+            admits: is_admitted.then(|| Verification::of(program.ruling.has_guard || self.has_proved)),
             withheld: self.withheld,
         })
     }
@@ -199,7 +202,10 @@ impl<'r> Execution<'r, '_> {
                 let judged = validation.judge(self.inputs);
                 self.explain_validation(validation, judged, location.position);
                 match judged {
-                    Ok(()) => self.has_judged = true,
+                    Ok(()) => {
+                        self.has_judged = true;
+                        self.has_proved |= validation.proves();
+                    }
                     Err(_) if validation.ignore_error => self.has_ignored_failure = true,
                     Err(invalid) => return Err(Box::new(Failure::of_certificate(location, invalid))),
                 }

@@ -1,7 +1,8 @@
 //! Guards: elements after which a document may use the caller's certificate to choose an identity or a backend.
 
 use http::Request;
-use tower_mtls::apim::{ChosenIdentity, Document, DocumentBuilder, RequestFacts, Revocation};
+use tower_mtls::apim::{ChosenIdentity, Document, DocumentBuilder, FindingKind, RequestFacts, Revocation};
+use tower_mtls::policy::Verification;
 
 use super::world::{NOW, WORLD, evaluate};
 use tower_mtls::Shared;
@@ -205,6 +206,48 @@ fn near_guard_proves_nothing() {
         }
         let proven = WORLD.load(&filled(&format!("GUARD{before}SELECT")));
         assert!(proven.is_ok_and(|document| document.summary().proves_certificate), "{name}");
+    }
+}
+
+#[test]
+fn certificate_judged_without_a_guard_is_never_proven() {
+    let lone = r#"CERT?.Subject == "CN=lone, O=Contoso""#;
+    let set = |name: &str, value: &str| format!("<set-variable name='{name}' value=\"@({value})\" />");
+    let ok = set("ok", lone);
+    for text in [
+        rejecting(&format!("!({lone})")),
+        format!("{ok}{}", rejecting("!(bool)VARIABLES[\"ok\"]")),
+        format!("{ok}{}", rejecting("!(bool)VARIABLES[(string)\"ok\"]")),
+        format!("{ok}{}", rejecting("!VARIABLES.GetValueOrDefault<bool>((string)\"ok\", false)")),
+        format!(
+            "{ok}{}<choose>{}</choose>{}",
+            set("passed", "false"),
+            when("(bool)VARIABLES[\"ok\"]", &set("passed", "true")),
+            rejecting("!(bool)VARIABLES[\"passed\"]")
+        ),
+        format!(
+            "<set-header name='X-Ok'><value>@(CERT?.Subject)</value></set-header>{}",
+            rejecting(
+                "context.Request.Headers.GetValueOrDefault((string)\"x-ok\", \"\") != \"CN=lone, O=Contoso\""
+            )
+        ),
+    ] {
+        let errors = strict().load(&filled(&text)).expect_err(&text);
+        assert!(errors.iter().any(|error| error.kind() == FindingKind::Unanchored), "{text}: {errors}");
+        let document = strict().allow_unanchored().load(&filled(&text)).unwrap();
+        let request = Request::new(());
+        let presented = WORLD.certificate("lone");
+        let decision = document.evaluate(&RequestFacts::new(&request, &presented), NOW);
+        let forward = decision.forward().unwrap_or_else(|| panic!("{text}"));
+        assert_ne!(forward.verification(), Some(Verification::Proven), "{text}");
+    }
+}
+
+#[test]
+fn namespace_system_contains_classes_only() {
+    for condition in ["System.CERT == null", "System.System.DateTime.Now > System.DateTime.Now"] {
+        let errors = WORLD.load(&filled(&rejecting(condition))).unwrap_err().to_string();
+        assert!(errors.contains("of System is not supported") || errors.contains("System."), "{errors}");
     }
 }
 

@@ -82,6 +82,14 @@ fn finite_selection_is_listed_and_allowed() {
     // Literals in a <choose> are not expressions.
     let literal = inside.replace("@(\"a\")", "a");
     assert_eq!(possible(&WORLD.load(&full(&literal)).unwrap()), Vec::<String>::new());
+    for (condition, warns) in [("HEADER == \"a\"", false), ("CERT?.Subject == \"CN=a, O=Contoso\"", true)] {
+        for (guard, warns) in [("", warns), (PROVEN, false)] {
+            let text = full(&literal.replace("HEADER == \"a\"", condition));
+            let document = WORLD.load(&full(&format!("{guard}{text}"))).unwrap();
+            let warned = document.warnings().iter().any(|warning| warning.message().contains(WARNING));
+            assert_eq!(warned, warns, "{guard}{text}");
+        }
+    }
 }
 
 #[test]
@@ -122,6 +130,20 @@ fn selection_that_is_not_finite_reads_only_a_proven_certificate() {
         (set("v", "HEADER") + &set("v", "\"a\""), variable, HEADERS, HEADERS),
         (set("w", "HEADER") + &set("v", "(string)VARIABLES[\"w\"]"), variable, HEADERS, HEADERS),
         (by("HEADER == \"a\"", "CERT.Subject"), variable, HEADERS, HEADERS),
+        (set("v", "HEADER"), "(string)VARIABLES[(string)\"v\"]", HEADERS, HEADERS),
+        (set("v", "HEADER"), "VARIABLES.GetValueOrDefault<string>((string)\"v\", \"a\")", HEADERS, HEADERS),
+        (
+            set("h", "HEADER") + &set("v", "\"a\"") + &by("(string)VARIABLES[\"h\"] == \"a\"", "\"b\""),
+            "\"of-\" + (string)VARIABLES[\"v\"]",
+            HEADERS,
+            HEADERS,
+        ),
+        (
+            format!("<choose>{}</choose>", when("HEADER == \"a\"", &by("true", "\"b\""))),
+            "\"of-\" + (string)VARIABLES[\"v\"]",
+            HEADERS,
+            HEADERS,
+        ),
         (
             "<set-header name='X-A'><value>@(CERT?.Subject)</value></set-header>".into(),
             "HEADER",

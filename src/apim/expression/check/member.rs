@@ -181,10 +181,10 @@ impl Checker {
     /// Records the input that a value below `context` is read from, by its path.
     fn record_receiver(&mut self, receiver: Base, row: &Row) {
         let Base::Path(path) = receiver else { return };
-        if matches!(row.result, Base::Path(_) | Base::Certificate) {
+        if matches!(row.result, Base::Path(_)) {
             return;
         }
-        self.dependencies.request |= path.starts_with("context.Request");
+        self.dependencies.request |= path.starts_with("context.Request") && row.result != Base::Certificate;
         self.dependencies.deployment |= path.starts_with("context.Deployment");
     }
 

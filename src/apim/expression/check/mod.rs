@@ -44,8 +44,10 @@ pub(crate) struct Dependencies {
     pub(crate) trust: bool,
     /// Revocation of certificates.
     pub(crate) revocation: bool,
-    /// Entries of `context.Deployment.Certificates`.
+    /// `context.Deployment.Certificates`.
     pub(crate) deployment: bool,
+    /// Certain entries of `context.Deployment.Certificates`.
+    pub(crate) entries: bool,
 }
 
 impl Dependencies {
@@ -58,6 +60,7 @@ impl Dependencies {
             trust: self.trust || other.trust,
             revocation: self.revocation || other.revocation,
             deployment: self.deployment || other.deployment,
+            entries: self.entries || other.entries,
         }
     }
 }

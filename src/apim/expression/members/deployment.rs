@@ -14,7 +14,7 @@ use crate::{
     certificate::Thumbprint,
 };
 
-const LOOK_UP: fn(&mut Dependencies) = |inputs| inputs.deployment = true;
+const LOOK_UP: fn(&mut Dependencies) = |inputs| inputs.entries = true;
 
 pub(super) const DEPLOYMENT: &[Row] = &[same("Certificates", Base::ENTRIES)];
 

@@ -122,10 +122,10 @@ fn any_by_thumbprint_is_a_lookup() {
     let caller = Presented::from(Certificate::from_der(&issued.der).unwrap());
     let mut deployment = DeploymentCertificates::new();
     for index in 0..1_000_u16 {
-        // Other signatures, so that the thumbprints differ.
+        // Other signatures than the caller's, so that the thumbprints differ.
         let mut der = issued.der.clone();
         let end = der.len() - 2;
-        der[end..].copy_from_slice(&index.to_be_bytes());
+        der[end..].iter_mut().zip((index + 1).to_be_bytes()).for_each(|(byte, change)| *byte ^= change);
         let certificate = Certificate::from_der(&der).unwrap();
         deployment.insert(index.to_string(), certificate, false);
     }
