@@ -6,11 +6,9 @@ use http::{HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::{
-    backend::Backend,
-    backend::ChosenIdentity,
+    backend::{Backend, ChosenIdentity},
     error::Position,
     expression::{Dependencies, Expression},
-    guard::Ruling,
     headers::HeaderChange,
     validation::Validation,
 };
@@ -44,6 +42,26 @@ impl Section {
             Self::Outbound => "outbound",
             Self::OnError => "on-error",
         }
+    }
+}
+
+/// Result of the guard rule for the composed `<inbound>`.
+#[derive(Debug, Default)]
+pub(crate) struct Ruling {
+    /// True if `<inbound>` has a guard: no request passes it with a self-made certificate.
+    pub(crate) has_guard: bool,
+    /// The first rule that admits or rejects by the certificate.
+    pub(crate) judged_at: Option<Position>,
+    /// True if identity or URL depend on an expression or a condition.
+    pub(crate) is_conditional: bool,
+    /// All values of finite expressions for identities.
+    pub(crate) possible_certificates: Vec<ChosenIdentity>,
+}
+
+impl Ruling {
+    /// Returns true if no self-made certificate is admitted.
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.has_guard || self.judged_at.is_none()
     }
 }
 

@@ -17,8 +17,7 @@ use std::{
 };
 
 use super::{
-    backend::Backend,
-    backend::ChosenIdentity,
+    backend::{Backend, ChosenIdentity},
     deployment::Deployment,
     error::{FindingKind, Findings, Position, short},
     expression::{self, Base, Dependencies, Expression, Scope, Type},

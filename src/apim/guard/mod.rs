@@ -23,32 +23,11 @@ use self::{
     sources::{Assignments, Conditions, Reads},
 };
 use super::{
-    backend::ChosenIdentity,
-    backend::base_url,
+    backend::{ChosenIdentity, base_url},
     error::{Findings, Position, short},
     expression::{Dependencies, Expression, Slot},
-    program::{Action, Choose, Program, Selection, SelectionAttribute, Step},
+    program::{Action, Choose, Program, Ruling, Selection, SelectionAttribute, Step},
 };
-
-/// Result of the rule for a composition.
-#[derive(Debug, Default)]
-pub(crate) struct Ruling {
-    /// True if `<inbound>` has a guard: no request passes it with a self-made certificate.
-    pub(crate) has_guard: bool,
-    /// The first rule that admits or rejects by the certificate.
-    pub(crate) judged_at: Option<Position>,
-    /// True if identity or URL depend on an expression or a condition.
-    pub(crate) is_conditional: bool,
-    /// All values of finite expressions for identities.
-    pub(crate) possible_certificates: Vec<ChosenIdentity>,
-}
-
-impl Ruling {
-    /// Returns true if no self-made certificate is admitted.
-    pub(crate) fn is_anchored(&self) -> bool {
-        self.has_guard || self.judged_at.is_none()
-    }
-}
 
 /// Judges a document, and reports selections that are not allowed.
 pub(crate) fn judge(program: &Program, findings: &mut Findings) -> Ruling {

@@ -104,7 +104,9 @@ fn validator(routes: Arc<CurrentRoutes>, effective: Effective) -> Box<Validator>
     Box::new(move |change| {
         let (routes, effective) = (routes.clone(), effective.clone());
         Box::pin(async move {
-            effective.reach(change.before.revision).await?;
+            let reached = effective.reach(change.before.revision).await;
+            reached
+                .map_err(|_| StoreError::new("an earlier change is not applied yet; nothing was changed"))?;
             // Compiling documents blocks: not on a runtime thread.
             let validated = spawn_blocking(move || validate(&routes, &change)).await;
             validated.map_err(StoreError::new)?
@@ -117,6 +119,10 @@ fn validate(routes: &CurrentRoutes, change: &SettingsChange) -> Result<(), Chang
     let routing = routes.snapshot().load_full();
     let SettingsChange { item, before, after } = change;
     if let Item::Certificate(id) = item {
+        // The file can have changed since the request was checked.
+        if after.certificates.contains_key(id) && routing.file.identities.contains_key(&**id) {
+            return Err(ChangeError::Hidden);
+        }
         return match (before.certificates.get(id), after.certificates.get(id)) {
             (Some(current), None) => routing.uses.check_removal(&current.value),
             (Some(current), Some(new)) => routing.uses.check_replacement(&current.value, &new.value),

@@ -31,6 +31,8 @@ pub(crate) enum ChangeError {
         users: Vec<String>,
         reason: &'static str,
     },
+    /// The configuration file has an identity with the id of the item, which would hide it.
+    Hidden,
     /// Requests could not be served after the change.
     Invalid(Vec<ItemError>),
     /// The store contains the maximum number of items.

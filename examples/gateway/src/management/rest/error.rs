@@ -74,6 +74,12 @@ impl ApiError {
             }
             ChangeError::Absent => Self::not_found(format!("{capitalized} does not exist.")),
             ChangeError::Upload(error) => Self::validation(error.field.as_str(), error.problem),
+            ChangeError::Hidden => {
+                let message = format!(
+                    "{capitalized} has the name of an identity of the configuration file. Choose another id."
+                );
+                Self::new(StatusCode::CONFLICT, "Conflict", message)
+            }
             ChangeError::Invalid(errors) => Self::invalid_items(&errors),
             ChangeError::InUse(users) => Self::in_use(&capitalized, &users),
             ChangeError::BreaksUses { users, reason } => {

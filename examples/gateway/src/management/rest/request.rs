@@ -60,7 +60,9 @@ impl FromRequestParts<ManagementApi> for ApiRequest {
         })?;
         // The semaphore is never closed.
         let permit = match head.method {
-            Method::PUT | Method::PATCH => api.change_permits.clone().acquire_owned().await.ok(),
+            Method::PUT | Method::PATCH | Method::DELETE => {
+                api.change_permits.clone().acquire_owned().await.ok()
+            }
             _ => None,
         };
         let ManagementApi { routing, published, .. } = api.clone();
