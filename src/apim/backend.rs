@@ -75,7 +75,7 @@ impl Backend {
     }
 }
 
-/// An identity that a document chooses for calls to the backend. See [`Forwarding`] for an example.
+/// An identity that a document chooses for calls to the backend. See [`Forwarding`](super::Forwarding) for an example.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -76,26 +76,12 @@ pub(super) fn remedy(name: &str) -> Option<(&'static str, &'static str)> {
     UNSUPPORTED.iter().find_map(|(names, remedy)| Some((find(names, name)?, *remedy)))
 }
 
-/// Returns the most similar supported name.
+/// Returns the most similar supported name, ignoring ASCII case.
 pub(super) fn similar(name: &str) -> Option<&'static str> {
     const LONGEST: usize = 40;
     let most = if name.len() < 6 { 1 } else { 2 };
+    let name = name.to_ascii_lowercase();
     let supported = SUPPORTED.split('|').filter(|_| name.len() <= LONGEST);
-    let similar = supported.map(|known| (distance(name, known), known));
+    let similar = supported.map(|known| (strsim::damerau_levenshtein(&name, known), known));
     similar.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
-}
-
-/// Returns the edit distance, ignoring ASCII case.
-fn distance(one: &str, other: &str) -> usize {
-    let other = other.as_bytes();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, byte) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (column, known) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(!byte.eq_ignore_ascii_case(known));
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
