@@ -119,7 +119,7 @@ fn validate(routes: &CurrentRoutes, change: &SettingsChange) -> Result<(), Chang
     let routing = routes.snapshot().load_full();
     let SettingsChange { item, before, after } = change;
     if let Item::Certificate(id) = item {
-        // The file can have changed since the request was checked.
+        // Policies could not find the entry.
         if after.certificates.contains_key(id) && routing.file.identities.contains_key(&**id) {
             return Err(ChangeError::Hidden);
         }

@@ -7,7 +7,6 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::StatusCode;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Value, json};
 use tower_mtls::{
@@ -126,16 +125,6 @@ impl Resource for CertificateResource {
     }
 
     /// Rejects the name of an identity of the configuration file: policies refer to that one.
-    fn check_change(&self, request: &ApiRequest, is_deletion: bool) -> Result<(), ApiError> {
-        let Self(id) = self;
-        if is_deletion || !request.routing.load().file.identities.contains_key(&**id) {
-            return Ok(());
-        }
-        let message =
-            format!("'{id}' is the name of an identity of the configuration file. Choose another id.");
-        Err(ApiError::new(StatusCode::CONFLICT, "Conflict", message))
-    }
-
     fn certificate(entry: &Arc<CertificateEntry>) -> Option<&CertificateEntry> {
         Some(entry)
     }
@@ -257,6 +246,6 @@ mod tests {
             assert!(shown.contains(part) && !shown.contains("hunter2"), "{body}: {shown}");
         }
         let large = receive(Body::from(vec![b' '; MAX_SIZE + 1])).await.err().unwrap();
-        assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(large.status, http::StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

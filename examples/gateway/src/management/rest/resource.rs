@@ -165,9 +165,7 @@ async fn change<R: Resource>(
     };
     let body = body.inspect_err(|error| audit.rejected(error))?;
     complete(async move {
-        // Checked again: the configuration can change while the body is received.
         let ChangeRequest { request, condition, is_whole } = &change;
-        resource.check_change(request, false).inspect_err(|error| audit.rejected(error))?;
         let input = resource.read(&change, &body).await;
         let input = input.inspect_err(|error| audit.rejected(error))?;
         let edit = |settings: &mut Settings| {
