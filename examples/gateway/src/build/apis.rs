@@ -256,13 +256,7 @@ impl ApiBuilder {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds {
-            first_byte_timeout: self.limits.first_byte_timeout,
-            body_timeout: self.limits.body_timeout,
-            request_timeout: self.limits.request_timeout,
-            max_requests: None,
-            in_flight: Arc::default(),
-        }
+        Bounds { limits: self.limits.request, max_requests: None, in_flight: Arc::default() }
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn route(
     let policy = policy(context, route, documents, findings);
     let document = policy.as_ref().and_then(RoutePolicy::document);
     let identity_layer = identity_layer(context, route, document, trusts, findings);
-    let bounds = bounds(config, route, in_flight);
+    let bounds = bounds(route, in_flight);
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
     let policy = policy?;
@@ -98,14 +98,12 @@ fn policy(
 }
 
 /// The count of requests in flight continues over reloads, so that a reload does not double the limit.
-fn bounds(config: &Config, route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
+fn bounds(route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
     let host = route.host.as_ref().map_or("", |host| host.as_str());
     let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
     let in_flight: Result<_, Infallible> = in_flight.get_or_build(digest, || Ok(Arc::default()));
     Bounds {
-        first_byte_timeout: route.limits.first_byte_timeout(&config.limits),
-        body_timeout: route.limits.body_timeout(&config.limits),
-        request_timeout: route.limits.request_timeout(&config.limits),
+        limits: route.limits.request,
         max_requests: route.limits.max_requests,
         in_flight: in_flight.unwrap_or_else(|never| match never {}),
     }

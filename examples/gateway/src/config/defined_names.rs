@@ -1,14 +1,15 @@
-//! Names that sections refer to.
+//! Names and general settings that sections refer to.
 
 use std::collections::BTreeSet;
 
 use super::diagnostic::quoted;
+use super::limits::RequestLimits;
 use super::listener::CertificateRequest;
 use super::located::Located;
 use super::names;
 use super::report::Report;
 
-/// Names that routes and other sections refer to.
+/// Names and general settings that routes and other sections refer to.
 #[derive(Debug)]
 pub(crate) struct DefinedNames {
     /// The names of `[trust]`.
@@ -19,6 +20,8 @@ pub(crate) struct DefinedNames {
     pub(crate) identities: BTreeSet<String>,
     /// Whether the listener requests a client certificate.
     pub(crate) certificate_request: CertificateRequest,
+    /// Limits of routes without their own.
+    pub(crate) request_limits: RequestLimits,
 }
 
 impl DefinedNames {

@@ -1,10 +1,8 @@
-//! `[limits]`: timeouts and maximum numbers.
+//! `[limits]` and `[routes.limits]`: timeouts, sizes and maximum numbers.
 
 use std::time::Duration;
 
-use toml::de::DeValue;
-
-use super::entry::checked;
+use super::quantity::{MIN_TIMEOUT, duration, duration_or_off, size, size_or_off};
 use super::section::Section;
 
 pub(crate) const KEYS: &[&str] = &[
@@ -15,26 +13,49 @@ pub(crate) const KEYS: &[&str] = &[
     "first_byte_timeout",
     "request_timeout",
     "body_timeout",
+    "stream_idle_timeout",
+    "tunnel_idle_timeout",
     "drain_timeout",
+    "max_connection_age",
+    "min_data_rate",
     "max_connections",
+    "max_connections_per_address",
     "max_handshakes",
+    "max_handshakes_per_address",
     "max_upstream_connections",
+    "max_buffered_bytes",
+    "max_body_size",
+    "max_head_size",
+    "max_header_fields",
+    "max_target_size",
 ];
 
-pub(crate) const ROUTE_KEYS: &[&str] =
-    &["first_byte_timeout", "request_timeout", "body_timeout", "max_requests"];
+pub(crate) const ROUTE_KEYS: &[&str] = &[
+    "first_byte_timeout",
+    "request_timeout",
+    "body_timeout",
+    "stream_idle_timeout",
+    "tunnel_idle_timeout",
+    "min_data_rate",
+    "max_requests",
+    "max_body_size",
+    "max_head_size",
+    "max_header_fields",
+    "max_target_size",
+];
 
 /// The largest configurable number.
 const MAX_COUNT: usize = 10_000_000;
 
-/// The shortest configurable timeout.
-const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// The largest configurable size of a head, in bytes.
+const MAX_HEAD_SIZE: usize = 1024 * 1024;
 
-/// The longest configurable timeout.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest configurable number of header fields.
+const MAX_HEADER_FIELDS: usize = 10_000;
 
-/// Timeouts and maximum numbers.
+/// Limits of all callers and upstreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code)]
 pub(crate) struct Limits {
     /// Time for the head of a request to arrive. Default: 10 s.
     pub(crate) head_timeout: Duration,
@@ -44,22 +65,24 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// Time for a TLS handshake. Default: 10 s.
     pub(crate) handshake_timeout: Duration,
-    /// Time from the end of a request's body to the head of its response, on routes without their own. Default: 60 s.
-    /// None: unlimited.
-    pub(crate) first_byte_timeout: Option<Duration>,
-    /// Time for a whole exchange with both bodies, on routes without their own. None, the default: unlimited.
-    pub(crate) request_timeout: Option<Duration>,
-    /// Time without progress of a request body that is awaited, or of a response body that is available, on routes
-    /// without their own. Default: 60 s. None: unlimited.
-    pub(crate) body_timeout: Option<Duration>,
     /// Time for requests in flight to finish at shutdown. Default: 30 s. Zero: none.
     pub(crate) drain_timeout: Duration,
+    /// Age at which a connection drains. None, the default: unlimited.
+    pub(crate) max_connection_age: Option<Duration>,
     /// Concurrent connections; None: derived from the limit of open files.
     pub(crate) max_connections: Option<usize>,
+    /// Concurrent connections of one address; None: unlimited.
+    pub(crate) max_connections_per_address: Option<usize>,
     /// Concurrent handshakes; None: the listener's default.
     pub(crate) max_handshakes: Option<usize>,
+    /// Concurrent handshakes of one address; None: unlimited.
+    pub(crate) max_handshakes_per_address: Option<usize>,
     /// Concurrent connections to one upstream; None: unlimited.
     pub(crate) max_upstream_connections: Option<usize>,
+    /// Buffered bytes of all connections, in bytes; None: derived from the memory.
+    pub(crate) max_buffered_bytes: Option<usize>,
+    /// Limits of the routes without their own.
+    pub(crate) request: RequestLimits,
 }
 
 impl Default for Limits {
@@ -69,13 +92,15 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
-            first_byte_timeout: Some(Duration::from_secs(60)),
-            request_timeout: None,
-            body_timeout: Some(Duration::from_secs(60)),
             drain_timeout: Duration::from_secs(30),
+            max_connection_age: None,
             max_connections: None,
+            max_connections_per_address: None,
             max_handshakes: None,
+            max_handshakes_per_address: None,
             max_upstream_connections: None,
+            max_buffered_bytes: None,
+            request: RequestLimits::default(),
         }
     }
 }
@@ -87,142 +112,113 @@ impl Limits {
         duration(&mut section, "idle_timeout", MIN_TIMEOUT, &mut limits.idle_timeout);
         duration(&mut section, "connect_timeout", MIN_TIMEOUT, &mut limits.connect_timeout);
         duration(&mut section, "handshake_timeout", MIN_TIMEOUT, &mut limits.handshake_timeout);
-        if let Some(timeout) = duration_or_off(&mut section, "first_byte_timeout") {
-            limits.first_byte_timeout = timeout;
-        }
-        if let Some(timeout) = duration_or_off(&mut section, "request_timeout") {
-            limits.request_timeout = timeout;
-        }
-        if let Some(timeout) = duration_or_off(&mut section, "body_timeout") {
-            limits.body_timeout = timeout;
-        }
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
+        limits.max_connection_age = duration_or_off(&mut section, "max_connection_age").flatten();
         limits.max_connections = section.integer("max_connections", 1, MAX_COUNT);
+        limits.max_connections_per_address = section.integer("max_connections_per_address", 1, MAX_COUNT);
         limits.max_handshakes = section.integer("max_handshakes", 1, MAX_COUNT);
+        limits.max_handshakes_per_address = section.integer("max_handshakes_per_address", 1, MAX_COUNT);
         limits.max_upstream_connections = section.integer("max_upstream_connections", 1, MAX_COUNT);
+        limits.max_buffered_bytes = size(&mut section, "max_buffered_bytes", MIN_BUFFERED_BYTES);
+        limits.request = RequestLimits::read(&mut section, limits.request);
         section.finish();
         limits
     }
 }
 
-/// Limits of one route. Those that are not stated are the general ones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The smallest configurable number of buffered bytes of all connections.
+const MIN_BUFFERED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Limits of a request and its response, of one route or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code)]
+pub(crate) struct RequestLimits {
+    /// Time from the end of a request's body to the head of its response. Default: 60 s. None: unlimited.
+    pub(crate) first_byte_timeout: Option<Duration>,
+    /// Time for a whole exchange with both bodies. None, the default: unlimited.
+    pub(crate) request_timeout: Option<Duration>,
+    /// Time without progress of a request body that is awaited, or of a response body that is available. Default: 60 s.
+    /// None: unlimited.
+    pub(crate) body_timeout: Option<Duration>,
+    /// Time without bytes of a response, or of a request body whose response has begun. Default: 5 min. None: unlimited.
+    pub(crate) stream_idle_timeout: Option<Duration>,
+    /// Time without bytes of a tunnel. Default: 1 h. None: unlimited.
+    pub(crate) tunnel_idle_timeout: Option<Duration>,
+    /// Rate in bytes per second at which callers must send and read bodies. Default: 240. 0: unlimited.
+    pub(crate) min_data_rate: usize,
+    /// Size of a request body, in bytes. None, the default: unlimited.
+    pub(crate) max_body_size: Option<usize>,
+    /// Size of a request's head, in bytes. Default: 32 KiB.
+    pub(crate) max_head_size: usize,
+    /// Number of header fields of a request or response. Default: 200.
+    pub(crate) max_header_fields: usize,
+    /// Size of a request's path and query, in bytes. Default: 16 KiB.
+    pub(crate) max_target_size: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            first_byte_timeout: Some(Duration::from_secs(60)),
+            request_timeout: None,
+            body_timeout: Some(Duration::from_secs(60)),
+            stream_idle_timeout: Some(Duration::from_secs(5 * 60)),
+            tunnel_idle_timeout: Some(Duration::from_secs(60 * 60)),
+            min_data_rate: 240,
+            max_body_size: None,
+            max_head_size: 32 * 1024,
+            max_header_fields: 200,
+            max_target_size: 16 * 1024,
+        }
+    }
+}
+
+impl RequestLimits {
+    /// Takes the keys of these limits. `general` are those without a key.
+    fn read(section: &mut Section<'_, '_>, general: Self) -> Self {
+        let timeout =
+            |section: &mut Section<'_, '_>, name, general| duration_or_off(section, name).unwrap_or(general);
+        Self {
+            first_byte_timeout: timeout(section, "first_byte_timeout", general.first_byte_timeout),
+            request_timeout: timeout(section, "request_timeout", general.request_timeout),
+            body_timeout: timeout(section, "body_timeout", general.body_timeout),
+            stream_idle_timeout: timeout(section, "stream_idle_timeout", general.stream_idle_timeout),
+            tunnel_idle_timeout: timeout(section, "tunnel_idle_timeout", general.tunnel_idle_timeout),
+            min_data_rate: section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(general.min_data_rate),
+            max_body_size: size_or_off(section, "max_body_size").unwrap_or(general.max_body_size),
+            max_head_size: head_size(section, "max_head_size").unwrap_or(general.max_head_size),
+            max_header_fields: section
+                .integer("max_header_fields", 1, MAX_HEADER_FIELDS)
+                .unwrap_or(general.max_header_fields),
+            max_target_size: head_size(section, "max_target_size").unwrap_or(general.max_target_size),
+        }
+    }
+}
+
+/// Takes the size of a head or of a part of it, in bytes.
+fn head_size(section: &mut Section<'_, '_>, name: &str) -> Option<usize> {
+    size(section, name, 1).map(|size| size.min(MAX_HEAD_SIZE))
+}
+
+/// Limits of one route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteLimits {
-    first_byte_timeout: Option<Option<Duration>>,
-    request_timeout: Option<Option<Duration>>,
-    body_timeout: Option<Option<Duration>>,
+    /// Its own limits, or else the general ones.
+    pub(crate) request: RequestLimits,
     /// Concurrent requests in flight; None: unlimited.
     pub(crate) max_requests: Option<usize>,
 }
 
 impl RouteLimits {
-    pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
-        let limits = Self {
-            first_byte_timeout: duration_or_off(&mut section, "first_byte_timeout"),
-            request_timeout: duration_or_off(&mut section, "request_timeout"),
-            body_timeout: duration_or_off(&mut section, "body_timeout"),
-            max_requests: section.integer("max_requests", 1, MAX_COUNT),
-        };
+    /// Limits of a route without its own.
+    pub(crate) fn general(request: RequestLimits) -> Self {
+        Self { request, max_requests: None }
+    }
+
+    pub(crate) fn read(mut section: Section<'_, '_>, general: RequestLimits) -> Self {
+        let max_requests = section.integer("max_requests", 1, MAX_COUNT);
+        let limits = Self { request: RequestLimits::read(&mut section, general), max_requests };
         section.finish();
         limits
-    }
-
-    /// Time from the end of a request's body to the head of its response.
-    pub(crate) fn first_byte_timeout(&self, general: &Limits) -> Option<Duration> {
-        self.first_byte_timeout.unwrap_or(general.first_byte_timeout)
-    }
-
-    /// Time without progress of a body.
-    pub(crate) fn body_timeout(&self, general: &Limits) -> Option<Duration> {
-        self.body_timeout.unwrap_or(general.body_timeout)
-    }
-
-    /// Time for a whole exchange with both bodies.
-    pub(crate) fn request_timeout(&self, general: &Limits) -> Option<Duration> {
-        self.request_timeout.unwrap_or(general.request_timeout)
-    }
-}
-
-/// Takes a duration, or `"off"` for no limit.
-fn duration_or_off(section: &mut Section<'_, '_>, name: &str) -> Option<Option<Duration>> {
-    if section.take_word(name, "off") {
-        return Some(None);
-    }
-    take_duration(section, name, MIN_TIMEOUT, "write a duration such as 500ms, 10s or 2m, or \"off\"")
-        .map(Some)
-}
-
-/// Takes a duration of at least `least` into `value`.
-fn duration(section: &mut Section<'_, '_>, name: &str, least: Duration, value: &mut Duration) {
-    if let Some(found) = take_duration(section, name, least, "write a duration such as 500ms, 10s or 2m") {
-        *value = found;
-    }
-}
-
-fn take_duration(
-    section: &mut Section<'_, '_>,
-    name: &str,
-    least: Duration,
-    remedy: &str,
-) -> Option<Duration> {
-    let report = section.report;
-    let entry = section.take(name)?;
-    if let DeValue::Integer(_) | DeValue::Float(_) = entry.value {
-        report.error(
-            entry.line,
-            &entry.key,
-            "is a number without a unit",
-            "write \"10s\", \"500ms\" or \"2m\"",
-        );
-        return None;
-    }
-    let text = entry.into_string(report)?;
-    let read = |text: &str| match parse_duration(text) {
-        None => Err("is not a duration"),
-        Some(found) if found < least => Err("is shorter than 1ms"),
-        Some(found) if found > MAX_TIMEOUT => Err("is longer than 24h"),
-        Some(found) => Ok(found),
-    };
-    checked(report, text, remedy, read).map(|found| found.value)
-}
-
-/// Parses an integer with its unit: `500ms`, `10s`, `2m`, `1h`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at(text.find(|digit: char| !digit.is_ascii_digit())?);
-    let number: u64 = digits.parse().ok()?;
-    match unit.trim_start() {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn duration_is_a_number_and_a_unit() {
-        let cases = [
-            ("500ms", Some(500)),
-            ("10s", Some(10_000)),
-            ("2m", Some(120_000)),
-            ("1h", Some(3_600_000)),
-            ("10 s", Some(10_000)),
-            ("0s", Some(0)),
-            ("10", None),
-            ("s", None),
-            ("-1s", None),
-            ("1.5s", None),
-            ("10S", None),
-            ("1d", None),
-            ("99999999999999999999s", None),
-            ("18446744073709551615h", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_duration(text), expected.map(Duration::from_millis), "{text}");
-        }
     }
 }

@@ -18,6 +18,7 @@ mod management;
 mod names;
 mod proof;
 mod proxy;
+mod quantity;
 mod report;
 mod route;
 mod route_identity;
@@ -42,7 +43,7 @@ pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
 pub(crate) use self::identity::IdentityConfig;
 pub(crate) use self::identity_by::{Claim, IdentityBy, IdentitySource};
 pub(crate) use self::key_files::KeyFiles;
-pub(crate) use self::limits::Limits;
+pub(crate) use self::limits::{Limits, RequestLimits};
 pub(crate) use self::listener::{CertificateRequest, ListenerConfig};
 pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::management::ManagementConfig;
@@ -188,11 +189,13 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
     let has_store = top.has_similar("store");
     let store = top.nested("store", store::KEYS, Store::read);
+    let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
     let names = DefinedNames {
         trust: trust.keys().cloned().collect(),
         has_store,
         identities: identities.keys().cloned().collect(),
         certificate_request,
+        request_limits: limits.request,
     };
     let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &names));
     let routes = route::read_all(&mut top, &names);
@@ -201,7 +204,6 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     if let (Some(Some(management)), Some(listener)) = (&management, &listener) {
         management.reject_address_of(listener, &top);
     }
-    let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
     let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
     proxy.reject_removed_selectors(&routes, top.report);
     top.finish();

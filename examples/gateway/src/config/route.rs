@@ -47,7 +47,7 @@ pub(crate) struct RouteConfig {
     pub(crate) identity: Option<RouteIdentity>,
     /// Whether paths are allowed to have empty segments.
     pub(crate) allow_empty_segments: bool,
-    /// Limits that differ from the general ones.
+    /// Its limits, or else the general ones.
     pub(crate) limits: RouteLimits,
     /// Verification of the upstream's certificate.
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
@@ -146,7 +146,8 @@ fn read(
     }
     let is_guarded = section.has("client_certificate");
     let upstream_tls = section.nested("upstream_tls", upstream_tls::KEYS, UpstreamTls::read);
-    let limits = section.nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits)));
+    let limits = section
+        .nested("limits", limits::ROUTE_KEYS, |limits| Some(RouteLimits::read(limits, names.request_limits)));
     let client_certificate = section.nested("client_certificate", client_certificate::KEYS, |rules| {
         if names.certificate_request == CertificateRequest::Off {
             let problem = "needs a certificate, but listener.client_certificate = \"off\" requests none";
@@ -173,7 +174,7 @@ fn read(
         allow_missing_close_notify,
         identity,
         allow_empty_segments,
-        limits: limits.map(|limits| limits.value).unwrap_or_default(),
+        limits: limits.map_or_else(|| RouteLimits::general(names.request_limits), |limits| limits.value),
         upstream_tls,
         client_certificate,
     })

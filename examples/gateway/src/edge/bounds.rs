@@ -71,10 +71,11 @@ where
         // A gRPC request stays open while only its response makes progress, and both can pause for longer.
         let progress = is_grpc(&request).then(Progress::new);
         let min_timeout = if progress.is_some() { MIN_GRPC_BODY_TIMEOUT } else { Duration::ZERO };
-        let timeout = self.bounds.body_timeout.map(|timeout| timeout.max(min_timeout));
+        let timeout = self.bounds.limits.body_timeout.map(|timeout| timeout.max(min_timeout));
         let idle_timer = timeout.map(|timeout| IdleTimer::new(timeout, progress.clone()));
         let (head, body) = request.into_parts();
-        let (body, upload_end) = Upload::new(body, self.bounds.first_byte_timeout.is_some(), idle_timer);
+        let (body, upload_end) =
+            Upload::new(body, self.bounds.limits.first_byte_timeout.is_some(), idle_timer);
         let response = self.inner.call(Request::from_parts(head, body));
         BoundedFuture::new(response, permit, upload_end, &self.bounds, progress)
     }

@@ -105,14 +105,14 @@ pub(super) async fn serve<S, B>(
                 connection.as_mut().graceful_shutdown();
             }
         }
-        activity.limit_unread(limits.body_timeout);
+        activity.limit_unread(limits.request.body_timeout);
         let idle = match (is_draining, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
         let head = (!is_http2).then_some(limits.head_timeout);
-        let timeouts = Timeouts { idle, head, body: limits.body_timeout };
+        let timeouts = Timeouts { idle, head, body: limits.request.body_timeout };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {

@@ -10,7 +10,7 @@ use tower_mtls::ServerTls;
 
 use crate::{
     build::Endpoint,
-    config::{Diagnostic, Limits, Severity},
+    config::{Diagnostic, Limits, RequestLimits, Severity},
     edge::{self, CallerBody, ConnectionLimit, Listener},
     routing::{self, RoutingSnapshot},
 };
@@ -78,9 +78,10 @@ impl ManagementListener {
 
 /// Returns the limits of the management listener: shorter timeouts, because it has fewer connections.
 fn management_limits(limits: Limits) -> Limits {
-    let body_timeout = limits.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
     let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
-    Limits { idle_timeout, body_timeout: Some(body_timeout), ..limits }
+    let body_timeout = limits.request.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
+    let request = RequestLimits { body_timeout: Some(body_timeout), ..limits.request };
+    Limits { idle_timeout, request, ..limits }
 }
 
 fn bind_error(endpoint: &Endpoint, file: &Path, error: &io::Error) -> Diagnostic {

@@ -79,8 +79,7 @@ fn route_limits_take_precedence_over_general_limits() {
         );
         let config = parsed(&text).0.unwrap();
         let limits = &config.routes[0].limits;
-        let (first, whole) =
-            (limits.first_byte_timeout(&config.limits), limits.request_timeout(&config.limits));
+        let (first, whole) = (limits.request.first_byte_timeout, limits.request.request_timeout);
         assert_eq!((first, whole, limits.max_requests), expected, "{every} {own}");
     }
 }

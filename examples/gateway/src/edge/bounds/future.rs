@@ -46,15 +46,15 @@ impl<F> BoundedFuture<F> {
         bounds: &Bounds,
         progress: Option<Progress>,
     ) -> Self {
-        let deadline = bounds.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = bounds.limits.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
             response: Some(response),
             permit: Some(permit),
             upload_end,
-            first_byte_timeout: bounds.first_byte_timeout,
+            first_byte_timeout: bounds.limits.first_byte_timeout,
             first_byte_timer: None,
             deadline,
-            read_timeout: bounds.body_timeout.into_iter().chain(bounds.request_timeout).min(),
+            read_timeout: bounds.limits.body_timeout.into_iter().chain(bounds.limits.request_timeout).min(),
             progress,
             deadline_timer: deadline.map(sleep_until),
         }

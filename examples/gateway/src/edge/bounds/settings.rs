@@ -8,16 +8,12 @@ use std::{
     time::Duration,
 };
 
+use crate::config::RequestLimits;
+
 /// Layer with the bounds of one route.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
-    /// Maximum time from the end of a request's body to the head of its response.
-    pub(crate) first_byte_timeout: Option<Duration>,
-    /// Maximum time from the head of a request to the end of its response's body.
-    pub(crate) request_timeout: Option<Duration>,
-    /// Maximum time for which the caller sends nothing of a body that the upstream waits for, or reads nothing of a
-    /// response that is ready.
-    pub(crate) body_timeout: Option<Duration>,
+    pub(crate) limits: RequestLimits,
     /// Maximum number of concurrent requests.
     pub(crate) max_requests: Option<usize>,
     /// Number of concurrent requests, under this configuration and earlier ones.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use tower::{ServiceExt, service_fn};
 
 use super::*;
+use crate::config::RequestLimits;
 
 impl From<Infallible> for ForwardError {
     fn from(never: Infallible) -> Self {
@@ -50,13 +51,18 @@ impl Body for Slow {
 const SECOND: Duration = Duration::from_secs(1);
 
 fn bounds(first_byte: Option<u64>, request: Option<u64>, max_requests: Option<usize>) -> Bounds {
-    Bounds {
+    let limits = RequestLimits {
         first_byte_timeout: first_byte.map(Duration::from_secs),
         request_timeout: request.map(Duration::from_secs),
         body_timeout: None,
-        max_requests,
-        in_flight: Arc::default(),
-    }
+        ..RequestLimits::default()
+    };
+    Bounds { limits, max_requests, in_flight: Arc::default() }
+}
+
+fn with_body_timeout(body_timeout: Option<Duration>, mut bounds: Bounds) -> Bounds {
+    bounds.limits.body_timeout = body_timeout;
+    bounds
 }
 
 /// Reads the request, then never responds.
@@ -153,7 +159,7 @@ async fn response_carries_the_shorter_of_its_timeouts() {
         (None, Some(10), Some(10)),
         (None, None, None),
     ] {
-        let limits = Bounds { body_timeout: body.map(Duration::from_secs), ..bounds(None, request, None) };
+        let limits = with_body_timeout(body.map(Duration::from_secs), bounds(None, request, None));
         let service = limits.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
             Ok::<_, Infallible>(Response::new(Slow::new(1, true)))
         }));
@@ -175,7 +181,7 @@ async fn upload_without_progress_is_aborted_and_grpc_after_five_minutes_at_the_e
         (Version::HTTP_11, "application/grpc", 60, 160),
         (Version::HTTP_11, "application/grpc+proto", 60, 160),
     ] {
-        let limits = Bounds { body_timeout: Some(body_timeout * SECOND), ..bounds(None, None, None) };
+        let limits = with_body_timeout(Some(body_timeout * SECOND), bounds(None, None, None));
         let bounded = limits.layer(service_fn(silent::<Slow>));
         let request = Request::builder().version(version).header("content-type", content_type);
         let start = Instant::now();
@@ -189,7 +195,7 @@ async fn upload_without_progress_is_aborted_and_grpc_after_five_minutes_at_the_e
 
 #[tokio::test(start_paused = true)]
 async fn silent_grpc_request_stays_open_while_its_response_makes_progress() {
-    let limits = Bounds { body_timeout: Some(60 * SECOND), ..bounds(None, None, None) };
+    let limits = with_body_timeout(Some(60 * SECOND), bounds(None, None, None));
     let (aborted, mut aborts) = tokio::sync::mpsc::unbounded_channel();
     let service = limits.layer(service_fn(|request: Request<Upload<Slow>>| {
         let aborted = aborted.clone();
@@ -212,7 +218,7 @@ async fn silent_grpc_request_stays_open_while_its_response_makes_progress() {
 
 #[tokio::test(start_paused = true)]
 async fn upload_that_the_upstream_does_not_read_is_not_aborted() {
-    let limits = Bounds { body_timeout: Some(60 * SECOND), ..bounds(None, None, None) };
+    let limits = with_body_timeout(Some(60 * SECOND), bounds(None, None, None));
     let bounded = limits.layer(service_fn(async |request: Request<Upload<Slow>>| {
         let mut body = request.into_body();
         body.frame().await.unwrap().unwrap();
