@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{bounds::TunnelPermit, flush::Flush};
+use super::{ReleasedOnClose, TimeoutKind, flush::Flush};
 
 /// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
 /// 110 KiB.
@@ -64,8 +64,8 @@ pub(super) struct Activity {
     /// The listener's timeout of unread responses, in milliseconds.
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
-    /// The route's permit, released with the connection.
-    tunnel_permit: OnceLock<TunnelPermit>,
+    /// Value of the response that switched protocols, released with the connection.
+    released_on_close: OnceLock<ReleasedOnClose>,
     /// True while the listener drains.
     is_draining: Arc<AtomicBool>,
     /// The next complete flush of the socket.
@@ -77,28 +77,6 @@ pub(super) trait Expire: Send + Sync {
     /// Drops the body if the caller has read nothing until its timeout. `now` is in milliseconds since the start of the
     /// connection.
     fn expire(&self, now: u64);
-}
-
-/// Timeout that closes a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeoutKind {
-    /// No request began in time.
-    Idle,
-    /// A request's head was not completed in time.
-    Head,
-    /// The caller did not read its responses in time.
-    Unread,
-}
-
-impl TimeoutKind {
-    /// Returns the value of the metric's label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Head => "head",
-            Self::Unread => "unread",
-        }
-    }
 }
 
 /// A request in flight; it ends when this is dropped.
@@ -134,7 +112,7 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
-            tunnel_permit: OnceLock::new(),
+            released_on_close: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
         })
@@ -143,10 +121,10 @@ impl Activity {
     /// Marks the connection as a tunnel, whose bytes are no longer HTTP.
     ///
     /// Must be called before 101 is sent to the caller.
-    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
-        if let Some(permit) = permit {
+    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        if let Some(value) = value {
             // Cannot fail: a connection switches once.
-            let _ = self.tunnel_permit.set(permit);
+            let _ = self.released_on_close.set(value);
         }
         self.tunnel.store(true, Ordering::Release);
     }
@@ -310,8 +288,8 @@ impl Activity {
 
 impl InFlight {
     /// See [`Activity::switch_to_tunnel`].
-    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
-        self.0.switch_to_tunnel(permit);
+    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        self.0.switch_to_tunnel(value);
     }
 
     /// Returns the number of requests in flight on the connection.
