@@ -72,17 +72,20 @@ pub(super) async fn serve<S, B>(
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
     let state = stream.state().clone();
-    let request_activity = activity.clone();
+    state.set_occupied(activity.clone());
+    let (request_activity, request_state) = (activity.clone(), state.clone());
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
         // gRPC calls are not limited: they can be long, and share connections to their upstream.
         let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
-        let (request, early) = EarlyResponse::watch(request, is_http2);
+        let (mut request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
+        let state = request_state.clone();
         async move {
-            let in_flight = match in_flight {
+            let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free().await,
             };
+            in_flight.observe_admission(request.extensions_mut(), &state);
             respond(service, request, early, in_flight, is_http2).await
         }
     }));

@@ -22,6 +22,7 @@
 //! other parser before or after this server can frame them differently.
 
 mod activity;
+mod admission;
 mod caller_body;
 mod connection;
 mod delivery;

@@ -14,7 +14,7 @@ use tower_mtls::{
     serve::{CallerBody, HttpLimits},
 };
 
-use super::{limits::ConnectionLimit, metrics::ListenerMetrics};
+use super::metrics::ListenerMetrics;
 use crate::config::Limits;
 
 /// Bound listener and its connections. Dropping it closes all of them.
@@ -23,7 +23,8 @@ pub(crate) struct Listener {
     requested: SocketAddr,
     local: SocketAddr,
     tls: Shared<ServerTls>,
-    limits: Shared<HttpLimits>,
+    listener_limits: Shared<ListenerLimits>,
+    http_limits: Shared<HttpLimits>,
     /// Dropping it begins the drain.
     drain: Option<oneshot::Sender<Infallible>>,
     task: JoinHandle<()>,
@@ -36,7 +37,6 @@ impl Listener {
         address: SocketAddr,
         tls: ServerTls,
         limits: Limits,
-        limit: ConnectionLimit,
         service: S,
     ) -> io::Result<Self>
     where
@@ -48,23 +48,21 @@ impl Listener {
     {
         let tcp = TcpListener::bind(address).await?;
         let tls = Shared::new(tls);
-        let listener_limits = ListenerLimits::default()
-            .with_handshakes(limit.handshakes)
-            .with_handshake_timeout(limits.handshake_timeout);
-        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
+        let listener_limits = Shared::new(listener_limits(&limits));
+        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?;
         let local = listener.local_addr();
-        let limits = Shared::new(http_limits(&limits));
+        let http_limits = Shared::new(http_limits(&limits));
         let (drain, drained) = oneshot::channel::<Infallible>();
         let serving = serve(listener, service)
             .with_name(name)
-            .with_limits(limits.clone())
+            .with_limits(http_limits.clone())
             .with_observer(ListenerMetrics::new(name))
             .with_graceful_shutdown(async {
                 // Ends when the sender is dropped.
                 let _ = drained.await;
             });
         let task = tokio::spawn(serving.into_future());
-        Ok(Self { requested: address, local, tls, limits, drain: Some(drain), task })
+        Ok(Self { requested: address, local, tls, listener_limits, http_limits, drain: Some(drain), task })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -79,7 +77,8 @@ impl Listener {
     /// Replaces the TLS settings of new handshakes, and the limits of all connections.
     pub(crate) fn update(&self, tls: ServerTls, limits: Limits) {
         self.tls.replace(tls);
-        self.limits.replace(http_limits(&limits));
+        self.listener_limits.replace(listener_limits(&limits));
+        self.http_limits.replace(http_limits(&limits));
     }
 
     /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.
@@ -94,6 +93,15 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn listener_limits(limits: &Limits) -> ListenerLimits {
+    let default = ListenerLimits::default()
+        .with_connections_per_address(limits.max_connections_per_address)
+        .with_handshakes_per_address(limits.max_handshakes_per_address)
+        .with_handshake_timeout(limits.handshake_timeout);
+    let limited = limits.max_connections.into_iter().fold(default, ListenerLimits::with_connections);
+    limits.max_handshakes.into_iter().fold(limited, ListenerLimits::with_handshakes)
 }
 
 fn http_limits(limits: &Limits) -> HttpLimits {

@@ -1,11 +1,8 @@
 //! Settings of a route's bounds, and the permit of one request.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use crate::config::RequestLimits;
