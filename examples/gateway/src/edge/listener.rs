@@ -36,7 +36,7 @@ impl Listener {
         name: &'static str,
         address: SocketAddr,
         tls: ServerTls,
-        limits: Limits,
+        limits: &Limits,
         service: S,
     ) -> io::Result<Self>
     where
@@ -48,10 +48,10 @@ impl Listener {
     {
         let tcp = TcpListener::bind(address).await?;
         let tls = Shared::new(tls);
-        let listener_limits = Shared::new(listener_limits(&limits));
+        let listener_limits = Shared::new(listener_limits(limits));
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?;
         let local = listener.local_addr();
-        let http_limits = Shared::new(http_limits(&limits));
+        let http_limits = Shared::new(http_limits(limits));
         let (drain, drained) = oneshot::channel::<Infallible>();
         let serving = serve(listener, service)
             .with_name(name)
@@ -75,10 +75,10 @@ impl Listener {
     }
 
     /// Replaces the TLS settings of new handshakes, and the limits of all connections.
-    pub(crate) fn update(&self, tls: ServerTls, limits: Limits) {
+    pub(crate) fn update(&self, tls: ServerTls, limits: &Limits) {
         self.tls.replace(tls);
-        self.listener_limits.replace(listener_limits(&limits));
-        self.http_limits.replace(http_limits(&limits));
+        self.listener_limits.replace(listener_limits(limits));
+        self.http_limits.replace(http_limits(limits));
     }
 
     /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.
@@ -99,6 +99,7 @@ fn listener_limits(limits: &Limits) -> ListenerLimits {
     let default = ListenerLimits::default()
         .with_connections_per_address(limits.max_connections_per_address)
         .with_handshakes_per_address(limits.max_handshakes_per_address)
+        .with_exempt_networks(limits.exempt_networks.iter().copied())
         .with_handshake_timeout(limits.handshake_timeout);
     let limited = limits.max_connections.into_iter().fold(default, ListenerLimits::with_connections);
     limits.max_handshakes.into_iter().fold(limited, ListenerLimits::with_handshakes)

@@ -22,7 +22,7 @@ const MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn bind(
     snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
     endpoint: &Endpoint,
-    limits: Limits,
+    limits: &Limits,
     file: &Path,
 ) -> Result<Listener, Diagnostic> {
     let snapshot = snapshot.clone();
@@ -32,7 +32,7 @@ pub(super) async fn bind(
     });
     let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
     let limits = listener_limits(limits);
-    let bound = Listener::bind("main", address, tls, limits, service).await;
+    let bound = Listener::bind("main", address, tls, &limits, service).await;
     bound.map_err(|error| bind_error(endpoint, file, &error))
 }
 
@@ -48,7 +48,7 @@ impl ManagementListener {
     pub(super) async fn bind(
         router: Router,
         endpoint: &Endpoint,
-        limits: Limits,
+        limits: &Limits,
         file: &Path,
     ) -> Result<Self, Diagnostic> {
         let router = Arc::new(ArcSwap::from_pointee(router));
@@ -59,30 +59,30 @@ impl ManagementListener {
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
         let limits = management_limits(limits);
-        let bound = Listener::bind("management", address, tls, limits, service).await;
+        let bound = Listener::bind("management", address, tls, &limits, service).await;
         let listener = bound.map_err(|error| bind_error(endpoint, file, &error))?;
         Ok(Self { listener, router })
     }
 
     /// Replaces router, TLS settings and limits from the next request and handshake on.
-    pub(super) fn update(&self, router: Router, tls: ServerTls, limits: Limits) {
-        self.listener.update(tls, management_limits(limits));
+    pub(super) fn update(&self, router: Router, tls: ServerTls, limits: &Limits) {
+        self.listener.update(tls, &management_limits(limits));
         self.router.store(Arc::new(router));
     }
 }
 
 /// Returns the limits of the listener for callers. Those that are not configured derive from the limit of open files.
-pub(super) fn listener_limits(limits: Limits) -> Limits {
+pub(super) fn listener_limits(limits: &Limits) -> Limits {
     let default = edge::caller_limit();
     Limits {
         max_connections: limits.max_connections.or(Some(default.connections)),
         max_handshakes: limits.max_handshakes.or(Some(default.handshakes)),
-        ..limits
+        ..limits.clone()
     }
 }
 
 /// Returns the limits of the management listener: shorter timeouts, because it has fewer connections.
-fn management_limits(limits: Limits) -> Limits {
+fn management_limits(limits: &Limits) -> Limits {
     let ConnectionLimit { connections, handshakes } = edge::management_limit();
     let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
     let body_timeout = limits.request.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
@@ -94,7 +94,7 @@ fn management_limits(limits: Limits) -> Limits {
         max_handshakes: Some(handshakes),
         max_connections_per_address: None,
         max_handshakes_per_address: None,
-        ..limits
+        ..limits.clone()
     }
 }
 

@@ -72,7 +72,7 @@ impl Server {
         if store.is_some() {
             log_hidden_entries(&routes.snapshot().load().file, &published);
         }
-        let listener = bind(routes.snapshot(), &endpoint, limits, &file).await?;
+        let listener = bind(routes.snapshot(), &endpoint, &limits, &file).await?;
         let mut server = Self {
             routes,
             listener,
@@ -85,7 +85,7 @@ impl Server {
         };
         if let Some((endpoint, access)) = management {
             let router = server.router(access);
-            server.management = Some(ManagementListener::bind(router, &endpoint, limits, &file).await?);
+            server.management = Some(ManagementListener::bind(router, &endpoint, &limits, &file).await?);
         }
         Ok(server)
     }
@@ -121,13 +121,13 @@ impl Server {
         let new_listener = if endpoint.address.value == self.listener.requested_address() {
             None
         } else {
-            Some(bind(self.routes.snapshot(), &endpoint, limits, &file).await?)
+            Some(bind(self.routes.snapshot(), &endpoint, &limits, &file).await?)
         };
         let open_address = self.management.as_ref().map(|open| open.listener.requested_address());
         let (kept_management, new_management) = match management {
             Some((endpoint, access)) if open_address != Some(endpoint.address.value) => {
                 let router = self.router(access);
-                (None, Some(ManagementListener::bind(router, &endpoint, limits, &file).await?))
+                (None, Some(ManagementListener::bind(router, &endpoint, &limits, &file).await?))
             }
             management => (management, None),
         };
@@ -138,12 +138,12 @@ impl Server {
                 let old = std::mem::replace(&mut self.listener, listener);
                 self.drain_in_background(old);
             }
-            None => self.listener.update(endpoint.tls, listener_limits(limits)),
+            None => self.listener.update(endpoint.tls, &listener_limits(&limits)),
         }
         match (kept_management, new_management) {
             (Some((endpoint, access)), _) => {
                 if let Some(management) = &self.management {
-                    management.update(self.router(access), endpoint.tls, limits);
+                    management.update(self.router(access), endpoint.tls, &limits);
                 }
             }
             (None, new) => {
