@@ -33,10 +33,14 @@ pub(crate) enum Closing {
 pub(crate) enum Occupancy {
     /// No request has been in flight for this time.
     Idle(Duration),
+    /// A request has just ended: its response can be in the socket's buffers.
+    Ending,
     /// No request in flight has made progress for this time, and the caller causes the delay.
     Stalled(Duration),
     /// Requests are in flight.
     Busy {
+        /// Time since the first of them began.
+        since: Duration,
         /// True if a layer admitted one of them.
         is_admitted: bool,
     },
@@ -139,7 +143,8 @@ impl ConnectionState {
 
     /// Closes the connection: the next operation of its socket fails.
     pub(crate) fn close(&self, closing: Closing) {
-        if self.closing.swap(closing as u8, Ordering::AcqRel) == 0 {
+        let first = self.closing.compare_exchange(0, closing as u8, Ordering::AcqRel, Ordering::Acquire);
+        if first.is_ok() {
             self.task.wake();
         }
     }

@@ -142,9 +142,10 @@ impl Admission {
         let now = self.clock.now();
         if self.policy.is_admitted(&captured.presented, now) {
             captured.verdict = Verdict::Admitted(Verification::Proven);
+            captured.report_proven();
         } else {
             let verification = self.policy.evaluate(&captured.presented, now)?;
-            captured.verdict = captured.verdict.max(Verdict::Admitted(verification));
+            captured.record(Verdict::Admitted(verification));
         }
         Ok(())
     }

@@ -20,6 +20,24 @@ pub(crate) struct Captured {
     pub(crate) admission: Option<AdmissionObserver>,
 }
 
+impl Captured {
+    /// Records a verdict, unless an outer layer recorded a greater one.
+    pub(crate) fn record(&mut self, verdict: Verdict) {
+        self.verdict = self.verdict.max(verdict);
+        if verdict == Verdict::Admitted(Verification::Proven) {
+            self.report_proven();
+        }
+    }
+
+    /// Reports an admission that is proven to its observer. Any caller can have a certificate that is not.
+    #[inline]
+    pub(crate) fn report_proven(&self) {
+        if let Some(AdmissionObserver(observer)) = &self.admission {
+            observer.admitted();
+        }
+    }
+}
+
 /// Receives the admission of a request.
 pub(crate) trait OnAdmission: Send + Sync {
     /// A layer admitted the certificate. Called once per layer.
@@ -98,10 +116,7 @@ pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<So
 /// Records a verdict, unless an outer layer recorded a greater one.
 pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
     if let Some(captured) = extensions.get_mut::<Captured>() {
-        captured.verdict = captured.verdict.max(verdict);
-        if let (Verdict::Admitted(_), Some(AdmissionObserver(observer))) = (verdict, &captured.admission) {
-            observer.admitted();
-        }
+        captured.record(verdict);
     }
 }
 

@@ -32,6 +32,9 @@ const MAX_REQUESTS: usize = 64;
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time after the end of a request within which its response is flushed.
+const ENDING: Duration = Duration::from_millis(100);
+
 /// No limit, in milliseconds.
 const UNLIMITED: u64 = u64::MAX;
 
@@ -55,6 +58,8 @@ pub(super) struct Activity {
     requests: Arc<Semaphore>,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
+    /// Begin of the requests in flight, in milliseconds since the start.
+    busy_since: AtomicU64,
     /// Arrival of the first byte of a request's head, in milliseconds since the start, plus 1. 0: no head has begun.
     head_since: AtomicU64,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
@@ -112,6 +117,7 @@ impl Activity {
             admitted: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             idle_since: AtomicU64::new(0),
+            busy_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             responses: Mutex::default(),
             unread: AtomicUsize::new(0),
@@ -168,6 +174,7 @@ impl Activity {
     fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> InFlight {
         let responses = self.responses();
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.busy_since.store(self.elapsed(), Ordering::Relaxed);
             // Timeouts of earlier responses do not apply to this one.
             self.stalled_at.store(0, Ordering::Relaxed);
         }
@@ -297,12 +304,15 @@ impl Occupied for Activity {
     fn occupancy(&self) -> Occupancy {
         let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
         if self.in_flight.load(Ordering::Relaxed) == 0 {
-            return Occupancy::Idle(for_since(self.idle_since.load(Ordering::Relaxed)));
+            let idle_since = self.idle_since.load(Ordering::Relaxed);
+            let idle = for_since(idle_since);
+            return if idle_since > 0 && idle < ENDING { Occupancy::Ending } else { Occupancy::Idle(idle) };
         }
         if self.is_unread() {
             return Occupancy::Stalled(for_since(self.unread_since.load(Ordering::Relaxed)));
         }
-        Occupancy::Busy { is_admitted: self.admitted.load(Ordering::Relaxed) > 0 }
+        let since = for_since(self.busy_since.load(Ordering::Relaxed));
+        Occupancy::Busy { since, is_admitted: self.admitted.load(Ordering::Relaxed) > 0 }
     }
 }
 

@@ -114,6 +114,13 @@ impl Connection {
         self.kind == HandshakeKind::Resumed
     }
 
+    pub fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::One(sender) => sender.is_closed(),
+            Sender::Two(sender) => sender.is_closed(),
+        }
+    }
+
     pub async fn get(&mut self, path: &str) -> Answer {
         self.answer(Method::GET, path, empty()).await
     }

@@ -26,11 +26,14 @@ pub(super) struct Candidate {
     pub(super) waiting: Duration,
     /// Bytes per second; of [`Class::Open`] only.
     pub(super) rate: u64,
+    /// True for a connection of [`Class::NeverAdmitted`] that may still be in its handshake, in a burst of callers.
+    pub(super) is_young: bool,
 }
 
-/// Returns the numbers of the first `most` connections to close, in order.
+/// Returns the numbers of the first `most` connections to close, in order. All are of one class: connections of the
+/// earlier classes that arrive later go first.
 ///
-/// 1. By class.
+/// 1. By class, young connections last.
 /// 2. Except for [`Class::Idle`]: a connection of the address that holds most connections, counted again after each.
 /// 3. The slowest.
 /// 4. The one that has been waiting longest.
@@ -39,7 +42,7 @@ pub(super) fn closing_order(
     held: &HashMap<IpAddr, usize>,
     most: usize,
 ) -> Vec<u64> {
-    candidates.sort_by_key(|it| (it.class, it.rate, Reverse(it.waiting)));
+    candidates.sort_by_key(|it| (it.class, it.is_young, it.rate, Reverse(it.waiting)));
     let mut taken: HashMap<IpAddr, usize> = HashMap::new();
     let mut ranked: Vec<_> = candidates
         .into_iter()
@@ -49,12 +52,14 @@ pub(super) fn closing_order(
                 *taken += 1;
                 held.get(&address).copied().unwrap_or(1).saturating_sub(*taken - 1)
             });
-            (it.class, Reverse(held), it.number)
+            (it.class, it.is_young, Reverse(held), it.number)
         })
         .collect();
     // Stable: keeps the order within an address.
-    ranked.sort_by_key(|(class, held, _)| (*class, *held));
-    ranked.into_iter().take(most).map(|(_, _, number)| number).collect()
+    ranked.sort_by_key(|(class, is_young, held, _)| (*class, *is_young, *held));
+    let first = ranked.first().map(|(class, ..)| *class);
+    let same = ranked.into_iter().take_while(|(class, ..)| Some(*class) == first);
+    same.take(most).map(|(.., number)| number).collect()
 }
 
 #[cfg(test)]
@@ -65,15 +70,28 @@ mod tests {
 
     fn candidate(number: u64, class: Class, address: u8, seconds: u64, rate: u64) -> Candidate {
         let address = (address > 0).then(|| Ipv4Addr::new(192, 0, 2, address).into());
-        Candidate { number, class, address, waiting: Duration::from_secs(seconds), rate }
+        Candidate {
+            number,
+            class,
+            address,
+            waiting: Duration::from_secs(seconds),
+            rate,
+            is_young: seconds == 0,
+        }
     }
 
+    /// The order of all classes, each computed once the former one is closed.
     fn order(candidates: &[Candidate]) -> Vec<u64> {
-        let mut held = HashMap::new();
-        for address in candidates.iter().filter_map(|it| it.address) {
-            *held.entry(address).or_default() += 1;
+        let (mut left, mut all) = (candidates.to_vec(), Vec::new());
+        while !left.is_empty() {
+            let mut held = HashMap::new();
+            for address in left.iter().filter_map(|it| it.address) {
+                *held.entry(address).or_default() += 1;
+            }
+            all.extend(closing_order(left.clone(), &held, usize::MAX));
+            left.retain(|it| !all.contains(&it.number));
         }
-        closing_order(candidates.to_vec(), &held, usize::MAX)
+        all
     }
 
     #[test]
@@ -85,7 +103,7 @@ mod tests {
             candidate(4, Class::NeverAdmitted, 4, 1, 0),
         ];
         assert_eq!(order(&candidates), [4, 3, 2, 1]);
-        assert_eq!(closing_order(candidates.to_vec(), &HashMap::new(), 2), [4, 3]);
+        assert_eq!(closing_order(candidates.to_vec(), &HashMap::new(), 2), [4]);
     }
 
     #[test]
@@ -100,6 +118,17 @@ mod tests {
         ];
         // Three, then two and two, then one each: the longest wait decides.
         assert_eq!(order(&candidates), [4, 6, 3, 1, 5, 2]);
+    }
+
+    #[test]
+    fn young_connections_are_closed_after_older_ones_and_before_other_classes() {
+        let candidates = [
+            candidate(1, Class::Idle, 1, 9, 0),
+            candidate(2, Class::NeverAdmitted, 2, 0, 0),
+            candidate(3, Class::NeverAdmitted, 2, 0, 0),
+            candidate(4, Class::NeverAdmitted, 3, 1, 0),
+        ];
+        assert_eq!(order(&candidates), [4, 2, 3, 1]);
     }
 
     #[test]

@@ -26,7 +26,8 @@ use crate::{
     shared::Shared,
 };
 
-/// Minimum age of a connection that is closed before a request was admitted, so that a burst of callers is served.
+/// Minimum age of a handshake that is closed, and minimum time of a request, so that a burst of callers is served. A
+/// younger connection without admitted request is closed after older ones.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Minimum time without progress after which a connection counts as stalled.
@@ -37,6 +38,9 @@ const MAX_ORDER_AGE: Duration = Duration::from_millis(100);
 
 /// Interval at which another connection is closed while there is no room.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Minimum interval of two computations, per connection: a tenth of a processor at most.
+const COMPUTE_INTERVAL: Duration = Duration::from_micros(2);
 
 /// Maximum number of connections in a computed order.
 const MAX_ORDERED: usize = 256;
@@ -61,6 +65,8 @@ struct Table {
     by_number: HashMap<u64, Entry>,
     by_address: HashMap<IpAddr, Held>,
     handshakes: usize,
+    /// Number of connections that have been closed to make room, and have not ended yet.
+    evicted: usize,
     next_number: u64,
     order: VecDeque<u64>,
     ordered: Option<Instant>,
@@ -120,7 +126,7 @@ impl Connections {
                 return Err(AddressFull);
             }
         }
-        if table.by_number.len() >= limits.connections - limits.connections / 4 {
+        if table.remaining() >= limits.connections - limits.connections / 4 {
             table.close_next();
         }
         let (state, now) = (Arc::new(ConnectionState::new(remote)), Instant::now());
@@ -150,11 +156,7 @@ impl Connections {
             if open < connection_limit && handshakes < handshake_limit {
                 return;
             }
-            if handshakes >= handshake_limit {
-                self.table().close_handshake();
-            } else {
-                self.table().close_next();
-            }
+            self.table().make_room(connection_limit, handshake_limit);
             // The sender is alive; a timeout tries again.
             let _ = time::timeout(RETRY_INTERVAL, counts.changed()).await;
         }
@@ -213,9 +215,25 @@ impl Connections {
 }
 
 impl Table {
+    /// Returns the number of connections that have not been closed to make room.
+    fn remaining(&self) -> usize {
+        self.by_number.len() - self.evicted
+    }
+
+    /// Closes a connection if a limit is reached.
+    fn make_room(&mut self, connections: usize, handshakes: usize) {
+        if self.handshakes >= handshakes {
+            self.close_handshake();
+        } else if self.remaining() >= connections {
+            self.close_next();
+        }
+    }
+
     /// Closes the next connection in order, if there is one.
     fn close_next(&mut self) -> bool {
-        if self.ordered.is_none_or(|ordered| ordered.elapsed() >= MAX_ORDER_AGE) {
+        let age = self.ordered.map_or(Duration::MAX, |ordered| ordered.elapsed());
+        let least = COMPUTE_INTERVAL * u32::try_from(self.by_number.len()).unwrap_or(u32::MAX);
+        if age >= MAX_ORDER_AGE || (self.order.is_empty() && age >= least) {
             self.compute_order();
         }
         while let Some(number) = self.order.pop_front() {
@@ -225,6 +243,7 @@ impl Table {
                 && class(&entry.state).is_some()
             {
                 evict(&entry.state);
+                self.evicted += 1;
                 return true;
             }
         }
@@ -244,6 +263,7 @@ impl Table {
         let next = handshakes.min_by_key(|(number, entry)| (Reverse(held(entry)), **number));
         if let Some((_, entry)) = next {
             evict(&entry.state);
+            self.evicted += 1;
         }
     }
 
@@ -260,7 +280,9 @@ impl Table {
             let Some((class, waiting)) = class(&entry.state) else { continue };
             let millis = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX).max(1);
             let rate = if class == Class::Open { (bytes - before).saturating_mul(1_000) / millis } else { 0 };
-            candidates.push(Candidate { number, class, address: entry.address, waiting, rate });
+            let is_young = class == Class::NeverAdmitted && (waiting.is_zero() || entry.state.age() < GRACE);
+            let address = entry.address;
+            candidates.push(Candidate { number, class, address, waiting, rate, is_young });
         }
         let held = self.by_address.iter().map(|(address, held)| (*address, held.connections)).collect();
         self.order = closing_order(candidates, &held, MAX_ORDERED).into();
@@ -278,15 +300,18 @@ fn evict(connection: &ConnectionState) {
 /// Returns the class of a connection, and the time for which it has been in it. None: it is not closed.
 fn class(state: &ConnectionState) -> Option<(Class, Duration)> {
     let idle = |waiting| match state.is_admitted() {
-        true => Some((Class::Idle, waiting)),
-        false => (state.age() >= GRACE).then_some((Class::NeverAdmitted, waiting)),
+        true => (Class::Idle, waiting),
+        false => (Class::NeverAdmitted, waiting),
     };
     match state.occupancy() {
-        None => idle(state.age()),
-        Some(Occupancy::Idle(waiting)) => idle(waiting),
+        None => Some(idle(state.age())),
+        Some(Occupancy::Idle(waiting)) => Some(idle(waiting)),
         Some(Occupancy::Stalled(waiting)) => (waiting >= STALLED).then_some((Class::Stalled, waiting)),
-        Some(Occupancy::Busy { is_admitted: true }) => None,
-        Some(Occupancy::Busy { is_admitted: false }) => Some((Class::Open, state.age())),
+        Some(Occupancy::Busy { since, is_admitted: false }) => {
+            (since >= GRACE).then_some((Class::Open, since))
+        }
+        Some(Occupancy::Ending) => (!state.is_admitted()).then_some((Class::NeverAdmitted, Duration::ZERO)),
+        Some(Occupancy::Busy { is_admitted: true, .. }) => None,
     }
 }
 
@@ -317,6 +342,9 @@ impl Drop for Place {
         let mut table = connections.table();
         self.release_handshake(&mut table);
         let removed = table.by_number.remove(&self.number);
+        if removed.as_ref().is_some_and(|entry| entry.state.closing() == Some(Closing::Evicted)) {
+            table.evicted -= 1;
+        }
         if let Some(address) = removed.as_ref().and_then(|entry| entry.address)
             && let Some(held) = table.by_address.get_mut(&address)
         {

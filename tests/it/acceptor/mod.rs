@@ -6,6 +6,7 @@
     any(feature = "aws-lc-rs", feature = "ring")
 ))]
 
+mod admission;
 mod handshakes;
 mod live;
 
