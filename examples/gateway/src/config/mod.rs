@@ -64,7 +64,7 @@ use self::section::Section;
 use crate::file;
 
 /// The size limit of a configuration file, in bytes.
-const MAX_SIZE: u64 = 4 * 1024 * 1024;
+const MAX_SIZE: usize = 4 * 1024 * 1024;
 
 /// The top-level keys.
 const KEYS: &[&str] = &[

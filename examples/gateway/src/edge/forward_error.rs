@@ -69,7 +69,9 @@ impl fmt::Display for ForwardError {
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
             Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
-            Self::RateLimited { by, .. } => write!(f, "too many requests by this {} (rate_limit)", by.as_str()),
+            Self::RateLimited { by, .. } => {
+                write!(f, "too many requests by this {} (rate_limit)", by.as_str())
+            }
         }
     }
 }

@@ -79,7 +79,11 @@ mod tests {
 
     use super::*;
 
-    fn limiter(requests: u32, per: u64, max_keys: usize) -> (RateLimiter<FakeRelativeClock>, FakeRelativeClock) {
+    fn limiter(
+        requests: u32,
+        per: u64,
+        max_keys: usize,
+    ) -> (RateLimiter<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
         let requests = requests.try_into().unwrap();
         let limit =
