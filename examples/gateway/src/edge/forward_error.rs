@@ -2,9 +2,11 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use tower_mtls::outbound::{ClientError, ClientErrorKind};
+use tower_mtls::{
+    outbound::{ClientError, ClientErrorKind},
+    serve::is_malformed_body,
+};
 
-use super::strict_http1::is_malformed_body;
 use crate::config::RateLimitKey;
 
 /// Reason for which a routed request has no upstream response.

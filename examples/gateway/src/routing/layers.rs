@@ -6,6 +6,7 @@ use tower_mtls::{
     apim::{ApimPolicy, ApimPolicyLayer, ForwardingLayer, ForwardingService},
     outbound::{IdentityService, RetryIdempotent},
     proxy::{ProxyBody, ReverseProxy},
+    serve::CallerBody,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     rate_limit::{RateLimited, RateLimits},
     unverified::{Unverified, UnverifiedLayer},
 };
-use crate::edge::{Bounded, Bounds, CallerBody, Upload};
+use crate::edge::{Bounded, Bounds, Upload};
 
 /// HTTP client shared by all routes.
 pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;
