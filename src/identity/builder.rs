@@ -140,7 +140,7 @@ impl<'a> ClientIdentityBuilder<'a> {
     }
 
     /// Builds the identity and returns its private key beside it, unencrypted: for a store of identities. The
-    /// caller must protect and wipe it.
+    /// caller must protect and erase it (`PrivateKeyDer` implements zeroize's `Zeroize`).
     ///
     /// # Errors
     ///
