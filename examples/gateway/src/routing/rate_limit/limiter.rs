@@ -37,7 +37,7 @@ impl RateLimiter {
 impl<C: Clock> RateLimiter<C> {
     pub(super) fn with_clock(limit: &RateLimit, clock: C) -> Self {
         let interval = (limit.per / limit.requests.get()).max(Duration::from_nanos(1));
-        let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(limit.requests));
+        let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(limit.requests));
         let table = KeyTable::new(limit.max_keys, interval);
         let limiter = governor::RateLimiter::new(quota.allow_burst(limit.requests), table, clock);
         Self { by: limit.by, hasher: RandomState::new(), limiter }
@@ -50,8 +50,8 @@ impl<C: Clock> RateLimiter<C> {
     /// The time until its next request is allowed, if this one is over the rate.
     pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Duration> {
         match address.to_canonical() {
-            IpAddr::V4(address) => self.check(&address),
-            IpAddr::V6(address) => self.check(&Ipv6Addr::from_bits(address.to_bits() & !INTERFACE_BITS)),
+            IpAddr::V4(address) => self.check(address),
+            IpAddr::V6(address) => self.check(Ipv6Addr::from_bits(address.to_bits() & !INTERFACE_BITS)),
         }
     }
 
