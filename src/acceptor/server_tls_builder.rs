@@ -6,6 +6,7 @@ use rustls::{
     server::{NoClientAuth, NoServerSessionStorage, ResolvesServerCert, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
+use zeroize::Zeroizing;
 
 use super::{
     ClientCertificateRequest, PossessionVerifier, ServerTls, ServerTlsError, TlsVersion, sni::SniResolver,
@@ -48,13 +49,15 @@ pub struct ServerTlsBuilder {
 }
 
 enum CertificateSource {
-    Pem { chain: Vec<u8>, key: Vec<u8> },
+    // The chain is often in one file with its key.
+    Pem { chain: Zeroizing<Vec<u8>>, key: Zeroizing<Vec<u8>> },
     Certified(Arc<CertifiedKey>),
 }
 
 impl CertificateSource {
     fn pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        Self::Pem { chain: chain.as_ref().into(), key: key.as_ref().into() }
+        let [chain, key] = [chain.as_ref(), key.as_ref()].map(|text| Zeroizing::new(text.to_vec()));
+        Self::Pem { chain, key }
     }
 
     fn read(self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, KeyPairError> {

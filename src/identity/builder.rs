@@ -5,6 +5,7 @@ use rustls::{
     sign::{CertifiedKey, SigningKey},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
 use super::{ClientIdentity, IdentityError, PfxLimits, encrypted_key, pfx};
 use crate::keys::{KeyPairError, key_pair, provider_or_default};
@@ -139,7 +140,7 @@ impl<'a> ClientIdentityBuilder<'a> {
     }
 
     /// Builds the identity and returns its private key beside it, unencrypted: for a store of identities. The
-    /// caller must protect and wipe it.
+    /// caller must protect and erase it (`PrivateKeyDer` implements zeroize's `Zeroize`).
     ///
     /// # Errors
     ///
@@ -160,7 +161,7 @@ impl<'a> ClientIdentityBuilder<'a> {
     pub fn build_with_key(self) -> Result<(ClientIdentity, PrivateKeyDer<'static>), IdentityError> {
         let (key, exported) = self.source.open(self.limits, self.provider)?;
         let exported = exported.ok_or(IdentityError::KeyNotExportable)?;
-        Ok((ClientIdentity::new(key, self.name)?, exported))
+        Ok((ClientIdentity::new(key, self.name)?, exported.clone_key()))
     }
 }
 
@@ -170,13 +171,13 @@ impl Source<'_> {
         self,
         limits: PfxLimits,
         provider: Option<Arc<CryptoProvider>>,
-    ) -> Result<(CertifiedKey, Option<PrivateKeyDer<'static>>), IdentityError> {
+    ) -> Result<(CertifiedKey, Option<Zeroizing<PrivateKeyDer<'static>>>), IdentityError> {
         match self {
             Self::Missing => Err(IdentityError::NoCertificate),
             Self::Pfx { pfx, password } => {
                 let provider = provider_or_default(provider)?;
                 let pfx::Contents { key: plain, certificates } = pfx::read(pfx, password, limits)?;
-                let key = key_pair::load(plain.clone_key(), &provider)?;
+                let key = key_pair::load(&plain, &provider)?;
                 // Tools set the labels that link key and certificate carelessly; the public key is reliable.
                 let leaf = certificates.iter().position(|certificate| key_pair::belongs(&*key, certificate));
                 let chain = pfx::chain_of(leaf.ok_or(IdentityError::NoCertificate)?, &certificates);
@@ -186,13 +187,13 @@ impl Source<'_> {
                 let provider = provider_or_default(provider)?;
                 let certificates = key_pair::certificates(chain)?;
                 let plain = key_pair::private_key(key)?;
-                Ok((key_pair::new(certificates, plain.clone_key(), &provider)?, Some(plain)))
+                Ok((key_pair::new(certificates, &plain, &provider)?, Some(plain)))
             }
             Self::EncryptedPem { chain, key, password } => {
                 let plain = encrypted_key::open(key, password, limits)?;
                 let provider = provider_or_default(provider)?;
                 let certificates = key_pair::certificates(chain)?;
-                Ok((key_pair::new(certificates, plain.clone_key(), &provider)?, Some(plain)))
+                Ok((key_pair::new(certificates, &plain, &provider)?, Some(plain)))
             }
             Self::Signer { chain, signer } => {
                 let leaf = chain.first().ok_or(IdentityError::NoCertificate)?;

@@ -1,11 +1,12 @@
 //! Encrypted PEM private keys: PKCS#8's EncryptedPrivateKeyInfo (RFC 5958, section 3).
 
 use rustls_pki_types::PrivateKeyDer;
+use zeroize::Zeroizing;
 
 use super::{IdentityError, PfxLimits, pfx};
 use crate::keys::{
     KeyPairError,
-    pem::{self, Block, PemError},
+    pem::{self, Block, PemError, SecretText},
 };
 
 /// Decrypts the only encrypted key of a PEM text.
@@ -13,9 +14,9 @@ pub(super) fn open(
     text: &[u8],
     password: &str,
     limits: PfxLimits,
-) -> Result<PrivateKeyDer<'static>, IdentityError> {
+) -> Result<Zeroizing<PrivateKeyDer<'static>>, IdentityError> {
     let unreadable = |error| IdentityError::from(KeyPairError::KeyPem(error));
-    let text = pem::decode(text);
+    let text = SecretText::decode(text);
     let blocks = pem::blocks(&text).map_err(unreadable)?;
     if blocks.iter().any(Block::is_encrypted_by_header) {
         let encryption =
@@ -30,6 +31,6 @@ pub(super) fn open(
         let problem = "not exactly one encrypted private key (-----BEGIN ENCRYPTED PRIVATE KEY-----)";
         return Err(unreadable(PemError::new(1, problem)));
     };
-    let plain = pfx::decrypt_key(&key.der().map_err(unreadable)?, password, limits)?;
-    Ok(PrivateKeyDer::Pkcs8(plain.into()))
+    let mut plain = pfx::decrypt_key(&key.der().map_err(unreadable)?, password, limits)?;
+    Ok(Zeroizing::new(PrivateKeyDer::Pkcs8(std::mem::take(&mut *plain).into())))
 }

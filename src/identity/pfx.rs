@@ -8,6 +8,7 @@ mod work;
 use p12_keystore::{Pkcs12Archive, error::Error as P12Error};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::asn1_rs::FromDer;
+use zeroize::Zeroizing;
 
 use super::IdentityError;
 use crate::certificate::Certificate;
@@ -60,7 +61,7 @@ impl PfxLimits {
 
 /// Contents of a .pfx file with exactly one key.
 pub(super) struct Contents {
-    pub(super) key: PrivateKeyDer<'static>,
+    pub(super) key: Zeroizing<PrivateKeyDer<'static>>,
     pub(super) certificates: Vec<CertificateDer<'static>>,
 }
 
@@ -101,7 +102,7 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
     let archive = archive.map_err(|error| explain(&error, work.mac_iterations.is_some()))?;
     let key = match archive.keys.as_slice() {
         [] => return Err(IdentityError::NoKey),
-        [only] => PrivatePkcs8KeyDer::from(only.key.as_der().to_vec()).into(),
+        [only] => Zeroizing::new(PrivatePkcs8KeyDer::from(only.key.as_der().to_vec()).into()),
         several => return Err(IdentityError::SeveralKeys { keys: several.len() }),
     };
     let certificates =
@@ -110,7 +111,11 @@ pub(super) fn read(pfx: &[u8], password: &str, limits: PfxLimits) -> Result<Cont
 }
 
 /// Decrypts a PKCS#8 EncryptedPrivateKeyInfo, within the same limits.
-pub(super) fn decrypt_key(key: &[u8], password: &str, limits: PfxLimits) -> Result<Vec<u8>, IdentityError> {
+pub(super) fn decrypt_key(
+    key: &[u8],
+    password: &str,
+    limits: PfxLimits,
+) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     if key.len() > limits.size {
         return Err(IdentityError::TooLarge { size: key.len(), limit: limits.size });
     }

@@ -7,8 +7,9 @@ use rustls::{
     sign::{CertifiedKey, SigningKey},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
-use super::pem::{self, PemError};
+use super::pem::{self, PemError, SecretText};
 use crate::certificate::{CertificateError, subject_public_key_info};
 
 /// Error of a certificate chain and private key that are not a usable pair.
@@ -83,7 +84,8 @@ pub(crate) fn from_pem(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, KeyPairError> {
     let chain = certificates(chain)?;
-    new(chain, private_key(key)?, provider)
+    let key = private_key(key)?;
+    new(chain, &key, provider)
 }
 
 /// Reads the certificates of a PEM chain.
@@ -94,7 +96,7 @@ pub(crate) fn certificates(chain: &[u8]) -> Result<Vec<CertificateDer<'static>>,
 /// Checks that the key is usable and belongs to the first certificate.
 pub(crate) fn new(
     chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    key: &PrivateKeyDer<'_>,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, KeyPairError> {
     let key = load(key, provider)?;
@@ -106,12 +108,13 @@ pub(crate) fn new(
     Ok(CertifiedKey::new(chain, key))
 }
 
-/// Loads a key that can sign and whose public key is known.
+/// Loads a key that can sign and whose public key is known. The provider owns the copy that it gets.
 pub(crate) fn load(
-    key: PrivateKeyDer<'static>,
+    key: &PrivateKeyDer<'_>,
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn SigningKey>, KeyPairError> {
-    let key = provider.key_provider.load_private_key(key).map_err(|_| KeyPairError::UnsupportedKey)?;
+    let key =
+        provider.key_provider.load_private_key(key.clone_key()).map_err(|_| KeyPairError::UnsupportedKey)?;
     if key.public_key().is_none() {
         return Err(KeyPairError::UnsupportedKey);
     }
@@ -128,8 +131,8 @@ pub(crate) fn belongs(key: &dyn SigningKey, certificate: &[u8]) -> bool {
 }
 
 /// Reads the only private key of a PEM text.
-pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPairError> {
-    let text = pem::decode(text);
+pub(crate) fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, KeyPairError> {
+    let text = SecretText::decode(text);
     let blocks = pem::blocks(&text).map_err(KeyPairError::KeyPem)?;
     if blocks.iter().any(pem::Block::is_encrypted) {
         return Err(KeyPairError::KeyEncrypted);
@@ -146,7 +149,7 @@ pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, KeyPair
             let error = PemError::new(block.line, "a second private key; keep one in the file");
             return Err(KeyPairError::KeyPem(error));
         }
-        found = Some(key(block.der().map_err(KeyPairError::KeyPem)?));
+        found = Some(Zeroizing::new(key(block.der().map_err(KeyPairError::KeyPem)?)));
     }
     let missing = || PemError::new(1, "no private key (-----BEGIN PRIVATE KEY-----)");
     found.ok_or_else(|| KeyPairError::KeyPem(missing()))

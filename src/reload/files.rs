@@ -7,6 +7,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::ReloadError;
 
@@ -32,7 +33,7 @@ pub(super) enum Change {
     /// Contents that were rejected before, or that may still be changing.
     Pending,
     /// New contents, to be loaded.
-    New(Vec<Vec<u8>>),
+    New(Zeroizing<Vec<Vec<u8>>>),
 }
 
 impl Files {
@@ -47,12 +48,15 @@ impl Files {
     }
 
     /// Reads all files.
-    pub(super) fn read(&mut self) -> Result<Vec<Vec<u8>>, ReloadError> {
-        let contents = self.paths.iter().map(|path| {
-            let contents = read(path, self.max_size);
-            contents.map_err(|error| ReloadError::File { path: path.clone(), error })
-        });
-        let contents: Vec<_> = contents.collect::<Result<_, _>>().inspect_err(|_| self.last = None)?;
+    pub(super) fn read(&mut self) -> Result<Zeroizing<Vec<Vec<u8>>>, ReloadError> {
+        let mut contents = Zeroizing::new(Vec::with_capacity(self.paths.len()));
+        for path in &self.paths {
+            let mut file = read(path, self.max_size).map_err(|error| {
+                self.last = None;
+                ReloadError::File { path: path.clone(), error }
+            })?;
+            contents.push(std::mem::take(&mut *file));
+        }
         self.last = Some(fingerprint(&contents));
         Ok(contents)
     }
@@ -81,12 +85,15 @@ impl Files {
     }
 }
 
-fn read(path: &PathBuf, max_size: u64) -> io::Result<Vec<u8>> {
+fn read(path: &PathBuf, max_size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     // Opening a named pipe would wait for its writer.
-    if !fs::metadata(path)?.is_file() {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let mut contents = Vec::new();
+    // Capacity for the whole file and the end-of-file read: a growing buffer would leave copies of a secret behind.
+    let size = usize::try_from(metadata.len().min(max_size)).unwrap_or_default();
+    let mut contents = Zeroizing::new(Vec::with_capacity(size.saturating_add(64)));
     File::open(path)?.take(max_size.saturating_add(1)).read_to_end(&mut contents)?;
     if contents.len() as u64 > max_size {
         return Err(io::Error::other(format!("larger than {max_size} bytes")));
@@ -134,7 +141,7 @@ mod tests {
     }
 
     fn new(contents: &[&str]) -> Change {
-        Change::New(contents.iter().map(|text| text.as_bytes().to_vec()).collect())
+        Change::New(Zeroizing::new(contents.iter().map(|text| text.as_bytes().to_vec()).collect()))
     }
 
     /// Files whose first contents are published.

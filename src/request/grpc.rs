@@ -52,8 +52,8 @@ const GRPC: &[u8] = b"application/grpc";
 /// | 403 | 7, PERMISSION_DENIED |
 /// | 404, 405, 501 | 12, UNIMPLEMENTED |
 /// | 408, 504 | 4, DEADLINE_EXCEEDED |
-/// | 413, 414, 431 | 8, RESOURCE_EXHAUSTED |
-/// | 429, 502, 503 | 14, UNAVAILABLE |
+/// | 413, 414, 429, 431 | 8, RESOURCE_EXHAUSTED |
+/// | 502, 503 | 14, UNAVAILABLE |
 /// | any other | 2, UNKNOWN |
 ///
 /// ```
@@ -83,8 +83,8 @@ pub fn grpc_error(status: StatusCode, message: HeaderValue) -> Response<()> {
         403 => "7",
         404 | 405 | 501 => "12",
         408 | 504 => "4",
-        413 | 414 | 431 => "8",
-        429 | 502 | 503 => "14",
+        413 | 414 | 429 | 431 => "8",
+        502 | 503 => "14",
         _ => "2",
     };
     let mut response = Response::new(());
@@ -148,7 +148,7 @@ mod tests {
             (413, 8),
             (414, 8),
             (418, 2),
-            (429, 14),
+            (429, 8),
             (431, 8),
             (500, 13),
             (501, 12),

@@ -1,4 +1,4 @@
-//! Bounded reading of regular files, and removal of byte order marks.
+//! Bounded reading of files, whose contents are erased on drop, and removal of byte order marks.
 
 use std::{
     borrow::Cow,
@@ -8,34 +8,63 @@ use std::{
 };
 
 use tower_mtls::keys::pem;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-/// Reads a file, [decoded](self::decode).
+/// Reads a regular file, [decoded](self::decode).
 ///
 /// # Errors
 ///
 /// The file cannot be opened or read, is not a regular file, or is larger than `largest` bytes
 /// ([`io::ErrorKind::FileTooLarge`]).
-pub(crate) fn read(file: &Path, largest: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: &Path, largest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let opened = open(file)?;
     let metadata = opened.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    // Capacity for the whole file and the end-of-file read: a growing buffer would leave copies of a secret behind.
-    let size = usize::try_from(metadata.len().min(largest)).unwrap_or_default();
-    let mut contents = Vec::with_capacity(size + 64);
-    opened.take(largest + 1).read_to_end(&mut contents)?;
-    if contents.len() as u64 > largest {
-        let problem = format!("larger than {} MiB", largest >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
-    Ok(decode(contents))
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(largest);
+    Ok(decode(read_all(opened, size, largest)?))
 }
 
-/// Removes a byte order mark, and converts text with a UTF-16 mark to UTF-8. Other contents stay as they are. Former
-/// copies are overwritten.
-pub(crate) fn decode(mut contents: Vec<u8>) -> Vec<u8> {
+/// Reads to the end. `size` is the expected number of bytes. A buffer that is outgrown is erased.
+///
+/// # Errors
+///
+/// Reading fails, or there are more than `largest` bytes ([`io::ErrorKind::FileTooLarge`]).
+pub(crate) fn read_all(mut from: impl Read, size: usize, largest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    // One byte more than expected, so that the end is noticed without growing.
+    let mut contents = Zeroizing::new(vec![0; size.min(largest) + 1]);
+    let mut length = 0;
+    loop {
+        match from.read(&mut contents[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if length > largest {
+            let problem = format!("larger than {}", quantity(largest));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+        }
+        if length == contents.len() {
+            let mut larger = Zeroizing::new(vec![0; length.saturating_mul(2).min(largest) + 1]);
+            larger[..length].copy_from_slice(&contents);
+            contents = larger;
+        }
+    }
+    contents.truncate(length);
+    Ok(contents)
+}
+
+fn quantity(size: usize) -> String {
+    match size >> 20 {
+        0 => format!("{} KiB", size >> 10),
+        size => format!("{size} MiB"),
+    }
+}
+
+/// Removes a byte order mark, and converts text with a UTF-16 mark to UTF-8. Other contents stay as they are.
+pub(crate) fn decode(mut contents: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     let marked = contents.len();
     match pem::decode(&contents) {
         Cow::Borrowed(text) => {
@@ -45,10 +74,7 @@ pub(crate) fn decode(mut contents: Vec<u8>) -> Vec<u8> {
             contents.truncate(marked - mark);
             contents
         }
-        Cow::Owned(text) => {
-            contents.zeroize();
-            text
-        }
+        Cow::Owned(text) => Zeroizing::new(text),
     }
 }
 
@@ -83,12 +109,25 @@ mod tests {
 
     #[test]
     fn decoded_text_keeps_its_buffer_and_leaves_no_copy() {
-        let mut contents = b"\xef\xbb\xbfsecret".to_vec();
-        contents.reserve_exact(64);
-        let buffer = contents.as_ptr();
-        let decoded = decode(contents);
+        let contents = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+        let mut marked = contents(b"\xef\xbb\xbfsecret");
+        marked.reserve_exact(64);
+        let buffer = marked.as_ptr();
+        let decoded = decode(marked);
         assert_eq!((decoded.as_slice(), decoded.as_ptr()), (b"secret".as_slice(), buffer));
-        assert_eq!(decode(b"\xff\xfea\0b\0".to_vec()), b"ab");
-        assert_eq!(decode(b"\x30\x82".to_vec()), b"\x30\x82");
+        assert_eq!(**decode(contents(b"\xff\xfea\0b\0")), *b"ab");
+        assert_eq!(**decode(contents(b"\x30\x82")), *b"\x30\x82");
+    }
+
+    #[test]
+    fn contents_are_read_whole_whatever_size_was_expected() {
+        let bytes: Vec<u8> = (0..10_000_u32).map(|byte| byte as u8).collect();
+        for size in [0, 1, 9_999, 10_000, 10_001, usize::MAX] {
+            assert_eq!(**read_all(&*bytes, size, 10_000).unwrap(), bytes, "{size}");
+            let error = read_all(&*bytes, size, 9_999).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge, "{size}");
+        }
+        assert_eq!(read_all(io::empty(), 0, 0).unwrap().len(), 0);
+        assert!(read_all(io::repeat(0), 0, 1 << 20).unwrap_err().to_string().contains("1 MiB"));
     }
 }

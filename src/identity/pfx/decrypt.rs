@@ -5,6 +5,7 @@ use p12_keystore::error::Error as P12Error;
 use pkcs5::{der::Decode, pbes2};
 use pkcs12::kdf::{Pkcs12KeyType, derive_key_utf8};
 use sha1::Sha1;
+use zeroize::Zeroizing;
 
 /// An encrypted part: its algorithm (object identifier, parameters) and its content.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ impl Encrypted<'_> {
     }
 
     /// Decrypts the content.
-    pub(super) fn decrypt(&self, password: &str) -> Result<Vec<u8>, P12Error> {
+    pub(super) fn decrypt(&self, password: &str) -> Result<Zeroizing<Vec<u8>>, P12Error> {
         match (self.legacy, self.algorithm) {
             (Some((salt, iterations)), SHA1_3DES) => {
                 self.cbc::<des::TdesEde3>(password, salt, iterations, 24).ok_or(P12Error::UnpadError)
@@ -42,21 +43,27 @@ impl Encrypted<'_> {
             (None, _) => {
                 let parameters = pbes2::Parameters::from_der(self.parameters)?;
                 let decrypted = parameters.decrypt(password, self.content);
-                decrypted.map_err(|error| P12Error::Pkcs5Error(error.to_string()))
+                decrypted.map(Zeroizing::new).map_err(|error| P12Error::Pkcs5Error(error.to_string()))
             }
         }
     }
 
-    fn cbc<C>(&self, password: &str, salt: &[u8], iterations: u64, key_size: usize) -> Option<Vec<u8>>
+    fn cbc<C>(
+        &self,
+        password: &str,
+        salt: &[u8],
+        iterations: u64,
+        key_size: usize,
+    ) -> Option<Zeroizing<Vec<u8>>>
     where
         C: KeyInit + BlockCipherDecrypt,
     {
         let rounds = i32::try_from(iterations).ok()?;
         let derive = |purpose, size| derive_key_utf8::<Sha1>(password, salt, purpose, rounds, size).ok();
-        let key = derive(Pkcs12KeyType::EncryptionKey, key_size)?;
+        let key = Zeroizing::new(derive(Pkcs12KeyType::EncryptionKey, key_size)?);
         let iv = derive(Pkcs12KeyType::Iv, 8)?;
         let cipher = cbc::Decryptor::<C>::new_from_slices(&key, &iv).ok()?;
-        cipher.decrypt_padded_vec::<Pkcs7>(self.content).ok()
+        cipher.decrypt_padded_vec::<Pkcs7>(self.content).ok().map(Zeroizing::new)
     }
 }
 

@@ -11,13 +11,14 @@ use sha2::{
     Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256,
     digest::{Digest, FixedOutputReset, block_api::BlockSizeUser},
 };
+use zeroize::Zeroizing;
 
 use super::IdentityError;
 
 /// A file's MAC and the data that it covers.
 pub(super) struct FileMac {
     mac: MacData,
-    data: Vec<u8>,
+    data: Zeroizing<Vec<u8>>,
 }
 
 /// Reads the MAC; None if the file has none.
@@ -25,7 +26,7 @@ pub(super) fn of(pfx: &[u8]) -> Result<Option<FileMac>, IdentityError> {
     let malformed =
         |error: pkcs5::der::Error| IdentityError::Malformed { byte: None, problem: error.to_string() };
     let pfx = Pfx::from_der(pfx).map_err(malformed)?;
-    let data = pfx.auth_safe.content.value().to_vec();
+    let data = Zeroizing::new(pfx.auth_safe.content.value().to_vec());
     Ok(pfx.mac_data.map(|mac| FileMac { mac, data }))
 }
 
@@ -56,9 +57,9 @@ impl FileMac {
             Some(password) => derive_key_utf8::<D>(password, salt, purpose, iterations, size).ok(),
             None => Some(derive_key::<D>(&[], salt, purpose, iterations, size)),
         };
-        let hmac = key.and_then(|key| Hmac::<D>::new_from_slice(&key).ok());
+        let hmac = key.map(Zeroizing::new).and_then(|key| Hmac::<D>::new_from_slice(&key).ok());
         hmac.is_some_and(|hmac| {
-            hmac.chain_update(&self.data).verify_slice(self.mac.mac.digest.as_bytes()).is_ok()
+            hmac.chain_update(&*self.data).verify_slice(self.mac.mac.digest.as_bytes()).is_ok()
         })
     }
 }

@@ -22,6 +22,7 @@ use std::fmt;
 use rustls_pki_types::CertificateDer;
 
 pub(crate) use self::block::{Block, blocks};
+pub(crate) use self::text::SecretText;
 pub use self::text::decode;
 
 /// Error of a PEM text.
@@ -94,7 +95,7 @@ impl std::error::Error for PemError {}
 /// ```
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let mut certificates = Vec::new();
-    for block in blocks(&decode(text))? {
+    for block in blocks(&SecretText::decode(text))? {
         certificates.extend(certificate(&block)?);
     }
     if certificates.is_empty() {

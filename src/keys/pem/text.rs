@@ -1,9 +1,11 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Deref};
+
+use zeroize::{Zeroize, Zeroizing};
 
 /// Removes the byte order mark of a text, and converts UTF-16 with a mark (as PowerShell's `Out-File` writes) to UTF-8.
 ///
 /// Bytes without a mark, and texts that do not match their mark, are returned unchanged. No DER or
-/// PKCS#12 file begins with a mark.
+/// PKCS#12 file begins with a mark. The copy of a converted text is not erased on drop.
 ///
 /// ```
 /// use tower_mtls::keys::pem;
@@ -29,11 +31,36 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
     }
     let (units, rest) = bytes.as_chunks();
     // A unit becomes at most three bytes: a growing buffer would leave copies of a secret behind.
-    let mut text = String::with_capacity(units.len().checked_mul(3)?);
+    let mut text = Zeroizing::new(String::with_capacity(units.len().checked_mul(3)?));
     for character in char::decode_utf16(units.iter().copied().map(unit)) {
         text.push(character.ok()?);
     }
-    rest.is_empty().then_some(text)
+    rest.is_empty().then(|| std::mem::take(&mut *text))
+}
+
+/// A [decoded](decode) text. Its copy, if there is one, is erased on drop.
+pub(crate) struct SecretText<'t>(Cow<'t, [u8]>);
+
+impl<'t> SecretText<'t> {
+    pub(crate) fn decode(bytes: &'t [u8]) -> Self {
+        Self(decode(bytes))
+    }
+}
+
+impl Deref for SecretText<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for SecretText<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
 }
 
 #[cfg(test)]

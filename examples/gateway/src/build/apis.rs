@@ -25,7 +25,9 @@ use super::{api_trust::ApiTrust, choice::IdentityResolver, references::DocumentR
 use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
-    routing::{ApiRoutes, Client, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
+    routing::{
+        ApiRoutes, Client, RateLimiter, RateLimits, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy,
+    },
     store::{Api, Backend, CertificateUse, Id, Item, ItemField, Policy, Settings},
 };
 
@@ -36,6 +38,7 @@ pub(crate) struct ApiBuilder {
     pub(super) documents: DocumentCompiler,
     pub(crate) upstream_trust: Arc<ApiTrust>,
     pub(super) limits: Limits,
+    pub(super) rate_limits: Vec<Arc<RateLimiter>>,
     pub(super) proxy: Proxy,
     /// Hosts and paths of the file's routes.
     pub(super) taken: Vec<(Option<String>, String)>,
@@ -217,6 +220,7 @@ impl ApiBuilder {
         let layers = RouteLayers {
             is_shadow: false,
             forwarding,
+            rate_limits: RateLimits::new(self.rate_limits.clone(), "", &api.path),
             bounds: self.bounds(),
             proxy,
             identity,

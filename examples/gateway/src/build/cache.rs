@@ -13,7 +13,7 @@ use tower_mtls::{
     identity::Identities,
 };
 
-use super::api_trust::ApiTrust;
+use super::{api_trust::ApiTrust, rate_limits::LimiterMemo};
 use crate::{routing::Client, store::CurrentStore};
 
 /// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
@@ -55,6 +55,8 @@ pub(crate) struct Cache {
     pub(super) clients: Memo<Client>,
     /// Requests in flight by route, over all configurations.
     pub(super) in_flight: Memo<Arc<AtomicUsize>>,
+    /// Rate limits with their counts, over all configurations.
+    pub(super) rate_limits: LimiterMemo,
     /// Contents of the store for requests, over all configurations.
     pub(super) store: Arc<CurrentStore>,
 }
@@ -73,6 +75,7 @@ impl Cache {
         self.deployments.finish_load(succeeded);
         self.clients.finish_load(succeeded);
         self.in_flight.finish_load(succeeded);
+        self.rate_limits.finish_load(succeeded);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The size limit of a file, in bytes.
-const MAX_SIZE: u64 = 64 * 1024 * 1024;
+const MAX_SIZE: usize = 64 * 1024 * 1024;
 
 /// Findings and file states of one load.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ impl Findings {
         (self.found, self.read)
     }
 
-    pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Vec<u8>> {
+    /// Reads a file. The contents are erased on drop: certificates are often in one file with their key.
+    pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
         self.note_state(file);
         self.or_report(file, file::read(file, MAX_SIZE))
     }
@@ -90,10 +91,9 @@ impl Findings {
         }
     }
 
-    /// Reads a file that other users should not be able to read. The contents are wiped from memory on drop.
+    /// Reads a file that other users should not be able to read.
     pub(super) fn read_secret(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
-        self.note_state(file);
-        let contents = self.or_report(file, file::read(file, MAX_SIZE).map(Zeroizing::new))?;
+        let contents = self.read(file)?;
         if file::is_open_to_others(file) {
             let problem = format!("{} contains a secret and is readable by others", quoted(&file.written));
             self.warning(file, problem, "remove their permission (chmod 600)");

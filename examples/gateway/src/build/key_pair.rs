@@ -74,7 +74,7 @@ fn from_pem(
 ) -> Option<LoadedKeyPair> {
     let (chain, key) = (findings.read(certificate), findings.read_secret(private_key));
     let (chain, key) = (chain?, key?);
-    let digest = Digest::of("pem", [&*chain, &*key]);
+    let digest = Digest::of("pem", [chain.as_slice(), key.as_slice()]);
     match memo.get_or_build(digest, || ClientIdentity::from_pem(&chain, &key)) {
         Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error) => {
@@ -95,7 +95,7 @@ fn from_encrypted_pem(
     let password = findings.read_secret(password_file);
     let (chain, key, password) = (chain?, key?, password?);
     let password = as_password(password_file, &password, findings)?;
-    let digest = Digest::of("encrypted pem", [&*chain, &*key, password.as_bytes()]);
+    let digest = Digest::of("encrypted pem", [chain.as_slice(), key.as_slice(), password.as_bytes()]);
     match memo
         .get_or_build(digest, || ClientIdentity::builder().encrypted_pem(&*chain, &*key, password).build())
     {
@@ -169,7 +169,7 @@ fn from_pfx(
     let (contents, password) = (findings.read(pfx), findings.read_secret(password_file));
     let (contents, password) = (contents?, password?);
     let password = as_password(password_file, &password, findings)?;
-    let digest = Digest::of("pfx", [&*contents, password.as_bytes()]);
+    let digest = Digest::of("pfx", [contents.as_slice(), password.as_bytes()]);
     match memo.get_or_build(digest, || ClientIdentity::from_pfx(&contents, password)) {
         Ok(identity) => Some(LoadedKeyPair { identity, digest }),
         Err(error @ IdentityError::WrongPassword) => {

@@ -21,8 +21,9 @@ use super::{
     key_pair::{self, LoadedKeyPair},
     letter_case,
     publication::Publication,
+    rate_limits,
     references::route_uses,
-    route,
+    route::{self, RouteCounts},
     route_context::RouteContext,
     sections::SectionsByName,
     trust::{self, Roots},
@@ -125,6 +126,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .as_ref()
         .map(|management| endpoint::management(config, management, &roots, &published, cache, findings));
     let client = client(&config.limits, cache);
+    let rate_limits = rate_limits::general(&config.rate_limits, &mut cache.rate_limits);
     let store = &published;
     let context = RouteContext {
         config,
@@ -133,13 +135,15 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         identities: &known,
         deployment: &deployment,
         client: &client,
+        rate_limits: &rate_limits,
     };
     let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
-    let (in_flight, documents) = (&mut cache.in_flight, &mut cache.documents);
+    let mut counts = RouteCounts { in_flight: &mut cache.in_flight, rate_limits: &mut cache.rate_limits };
+    let documents = &mut cache.documents;
     let routes: Vec<_> = config
         .routes
         .iter()
-        .map(|route| route::route(&context, route, &mut trusts, in_flight, documents, findings))
+        .map(|route| route::route(&context, route, &mut trusts, &mut counts, documents, findings))
         .collect();
     let api_builder = api_builder(&context, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
@@ -208,6 +212,7 @@ fn api_builder(
         },
         upstream_trust,
         limits: config.limits.clone(),
+        rate_limits: context.rate_limits.to_vec(),
         proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
         cache: Mutex::default(),

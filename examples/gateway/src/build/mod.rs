@@ -15,6 +15,7 @@ mod key_pair;
 mod letter_case;
 mod load;
 mod publication;
+mod rate_limits;
 mod references;
 mod route;
 mod route_context;

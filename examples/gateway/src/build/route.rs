@@ -15,6 +15,7 @@ use super::{
     cache::{Digest, Memo},
     choice, document,
     files::Findings,
+    rate_limits::{self, LimiterMemo},
     route_context::RouteContext,
     rules,
     upstream_trusts::UpstreamTrusts,
@@ -28,27 +29,37 @@ use crate::{
     routing::{IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
 };
 
+/// Counts of routes that continue over reloads.
+pub(super) struct RouteCounts<'a> {
+    pub(super) in_flight: &'a mut Memo<Arc<AtomicUsize>>,
+    pub(super) rate_limits: &'a mut LimiterMemo,
+}
+
 /// Builds a route; None if a part of it is invalid, which has been reported.
 pub(super) fn route(
     context: &RouteContext<'_>,
     route: &Located<RouteConfig>,
     trusts: &mut UpstreamTrusts<'_>,
-    in_flight: &mut Memo<Arc<AtomicUsize>>,
+    counts: &mut RouteCounts<'_>,
     documents: &mut Memo<Document>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let config = context.config;
     let policy = policy(context, route, documents, findings);
     let document = policy.as_ref().and_then(RoutePolicy::document);
+    if let Some(document) = document {
+        rate_limits::check(route, document, findings);
+    }
     let identity_layer = identity_layer(context, route, document, trusts, findings);
-    let bounds = bounds(route, in_flight);
+    let bounds = bounds(route, counts.in_flight);
+    let rate_limits = rate_limits::of_route(route, context.rate_limits, counts.rate_limits);
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
     let policy = policy?;
     let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
     let forwarding = ForwardingLayer::new(context.identities.all().clone());
-    let layers =
-        RouteLayers { is_shadow, forwarding, bounds, proxy, identity, client: context.client.clone() };
+    let client = context.client.clone();
+    let layers = RouteLayers { is_shadow, forwarding, rate_limits, bounds, proxy, identity, client };
     let service = layers.service(&policy, route.host.as_ref().map(|host| host.as_str()), &route.path);
     let rules = route.client_certificate.as_ref();
     Some(Route {

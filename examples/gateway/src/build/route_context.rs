@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::{choice::KnownIdentities, deployment::Deployment, sections::SectionsByName, trust::Roots};
-use crate::{config::Config, routing::Client, store::CurrentStore};
+use crate::{
+    config::Config,
+    routing::{Client, RateLimiter},
+    store::CurrentStore,
+};
 
 /// Parts that routes share.
 pub(super) struct RouteContext<'a> {
@@ -13,4 +17,6 @@ pub(super) struct RouteContext<'a> {
     pub(super) identities: &'a KnownIdentities,
     pub(super) deployment: &'a Deployment,
     pub(super) client: &'a Client,
+    /// Rate limits of the routes without their own.
+    pub(super) rate_limits: &'a [Arc<RateLimiter>],
 }

@@ -42,14 +42,15 @@ pub(super) fn upstreams(files: &[Located<FilePath>], findings: &mut Findings) ->
 }
 
 fn upstream(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<u8>> {
-    let text = findings.read(file)?;
+    let mut text = findings.read(file)?;
     if let Err(error) = UpstreamTrust::from_pem(&text) {
         let pem = if let UpstreamTrustError::Pem(error) = &error { Some(error) } else { None };
         unreadable::on_authorities(file, &text, &error, pem, findings);
         return None;
     }
     advice::on_authorities(file, &text, CaUse::Upstreams, findings);
-    Some(text)
+    // Certificates only.
+    Some(std::mem::take(&mut *text))
 }
 
 /// Parses the roots of one file.

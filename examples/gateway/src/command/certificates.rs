@@ -13,11 +13,12 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
 use http::Method;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::client::{CommandError, ManagementClient};
-use crate::file::decode;
+use crate::file;
 
 #[derive(Debug, Args)]
 pub(super) struct CertificatesArgs {
@@ -87,7 +88,7 @@ enum Action {
 }
 
 /// Maximum size of a file in bytes.
-const MAX_FILE_SIZE: u64 = 1024 * 1024;
+const MAX_FILE_SIZE: usize = 1024 * 1024;
 
 /// Runs the command. Exit codes: 0 success, 2 rejected by the gateway, 1 other errors.
 pub(super) fn certificates(args: CertificatesArgs) -> ExitCode {
@@ -181,15 +182,26 @@ fn upload_body(file: &Path, password_file: Option<&Path>) -> Result<Zeroizing<Ve
         }
     };
     let data = Zeroizing::new(STANDARD.encode(&*contents));
-    let body = json!({ "properties": { "data": &*data, "password": password } });
-    Ok(Zeroizing::new(body.to_string().into_bytes()))
+    // Capacity for the longest form, six bytes for a character: a growing buffer would leave copies behind.
+    let capacity = data.len() + 6 * password.map_or(0, str::len) + 64;
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
+    let upload = Upload { properties: UploadProperties { data: &data, password } };
+    serde_json::to_writer(&mut *body, &upload).map_err(|error| error.to_string())?;
+    Ok(body)
+}
+
+/// Body of an upload. Serialized without a copy of its strings.
+#[derive(Serialize)]
+struct Upload<'a> {
+    properties: UploadProperties<'a>,
+}
+
+#[derive(Serialize)]
+struct UploadProperties<'a> {
+    data: &'a str,
+    password: Option<&'a str>,
 }
 
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut contents = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    from.take(MAX_FILE_SIZE + 1).read_to_end(&mut contents)?;
-    if contents.len() as u64 > MAX_FILE_SIZE {
-        return Err(io::Error::other("larger than 1 MiB"));
-    }
-    Ok(Zeroizing::new(decode(std::mem::take(&mut *contents))))
+    Ok(file::decode(file::read_all(from, 64 * 1024, MAX_FILE_SIZE)?))
 }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod check;
+mod core_dumps;
 mod demo;
 mod explain;
 mod run;
@@ -23,6 +24,9 @@ use crate::{log::Log, management, server};
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Allow core dumps, and debuggers of the same user. Both can read private keys
+    #[arg(long, global = true)]
+    allow_core_dumps: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,8 +111,8 @@ struct ConfigArgs {
 }
 
 pub(crate) fn run() -> ExitCode {
-    let command = match CommandLine::try_parse() {
-        Ok(line) => line.command.unwrap_or_else(|| Command::Demo(DemoArgs::default())),
+    let CommandLine { command, allow_core_dumps } = match CommandLine::try_parse() {
+        Ok(line) => line,
         Err(error) => {
             // A closed standard error cannot be reported.
             let _ = error.print();
@@ -116,11 +120,23 @@ pub(crate) fn run() -> ExitCode {
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let result = match command {
+    if !allow_core_dumps && let Err(problem) = core_dumps::disable() {
+        eprintln!("{problem}");
+        return ExitCode::FAILURE;
+    }
+    let with_log = |serve: &dyn Fn(&PrometheusHandle) -> Result<(), String>| {
+        with_log(|metrics| {
+            if allow_core_dumps {
+                tracing::warn!("{}", core_dumps::ALLOWED);
+            }
+            serve(metrics)
+        })
+    };
+    let result = match command.unwrap_or_else(|| Command::Demo(DemoArgs::default())) {
         Command::Demo(DemoArgs { dir, port, management_port }) => {
-            with_log(|metrics| demo::demo(&dir, port, management_port, metrics))
+            with_log(&|metrics| demo::demo(&dir, port, management_port, metrics))
         }
-        Command::Run(ConfigArgs { config }) => with_log(|metrics| run::run(&config, metrics)),
+        Command::Run(ConfigArgs { config }) => with_log(&|metrics| run::run(&config, metrics)),
         Command::Check(ConfigArgs { config }) => return check::check(&config),
         Command::Explain(args) => return explain::explain(&args),
         Command::Certificates(args) => return certificates::certificates(args),

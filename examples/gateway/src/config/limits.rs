@@ -5,7 +5,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::entry::checked;
+use super::located::Located;
 use super::quantity::{MIN_TIMEOUT, duration, duration_or_off, size, size_or_off};
+use super::rate_limit::{self, RateLimit};
 use super::section::Section;
 
 pub(crate) const KEYS: &[&str] = &[
@@ -32,6 +34,7 @@ pub(crate) const KEYS: &[&str] = &[
     "max_head_size",
     "max_header_fields",
     "max_target_size",
+    "rate_limit",
 ];
 
 pub(crate) const ROUTE_KEYS: &[&str] = &[
@@ -46,6 +49,7 @@ pub(crate) const ROUTE_KEYS: &[&str] = &[
     "max_head_size",
     "max_header_fields",
     "max_target_size",
+    "rate_limit",
 ];
 
 /// The largest configurable number.
@@ -218,24 +222,27 @@ fn head_size(section: &mut Section<'_, '_>, name: &str) -> Option<usize> {
 }
 
 /// Limits of one route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteLimits {
     /// Its own limits, or else the general ones.
     pub(crate) request: RequestLimits,
     /// Concurrent requests in flight; None: unlimited.
     pub(crate) max_requests: Option<usize>,
+    /// Its own rate limits; None: the general ones.
+    pub(crate) rate_limits: Option<Vec<Located<RateLimit>>>,
 }
 
 impl RouteLimits {
     /// Limits of a route without its own.
     pub(crate) fn general(request: RequestLimits) -> Self {
-        Self { request, max_requests: None }
+        Self { request, max_requests: None, rate_limits: None }
     }
 
     pub(crate) fn read(mut section: Section<'_, '_>, general: RequestLimits) -> Self {
         let max_requests = section.integer("max_requests", 1, MAX_COUNT);
-        let limits = Self { request: RequestLimits::read(&mut section, general), max_requests };
+        let rate_limits = rate_limit::read(&mut section);
+        let request = RequestLimits::read(&mut section, general);
         section.finish();
-        limits
+        Self { request, max_requests, rate_limits }
     }
 }

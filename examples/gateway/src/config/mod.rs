@@ -19,6 +19,7 @@ mod names;
 mod proof;
 mod proxy;
 mod quantity;
+mod rate_limit;
 mod report;
 mod route;
 mod route_identity;
@@ -48,6 +49,7 @@ pub(crate) use self::listener::{CertificateRequest, ListenerConfig};
 pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::management::ManagementConfig;
 pub(crate) use self::proxy::Proxy;
+pub(crate) use self::rate_limit::{RateLimit, RateLimitKey};
 pub(crate) use self::route::RouteConfig;
 pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
 pub(crate) use self::rule_set::{InStore, RuleSet};
@@ -62,7 +64,7 @@ use self::section::Section;
 use crate::file;
 
 /// The size limit of a configuration file, in bytes.
-const MAX_SIZE: u64 = 4 * 1024 * 1024;
+const MAX_SIZE: usize = 4 * 1024 * 1024;
 
 /// The top-level keys.
 const KEYS: &[&str] = &[
@@ -93,6 +95,7 @@ const SECTIONS: KnownSections = &[
     ("[routes.client_certificate]", client_certificate::KEYS),
     ("[limits]", limits::KEYS),
     ("[routes.limits]", limits::ROUTE_KEYS),
+    ("rate_limit", rate_limit::KEYS),
     ("[proxy]", proxy::KEYS),
 ];
 
@@ -116,6 +119,8 @@ pub(crate) struct Config {
     /// Routes in file order; at least one.
     pub(crate) routes: Vec<Located<RouteConfig>>,
     pub(crate) limits: Limits,
+    /// Rate limits of the routes without their own.
+    pub(crate) rate_limits: Vec<Located<RateLimit>>,
     /// Request headers towards upstreams.
     pub(crate) proxy: Proxy,
 }
@@ -189,7 +194,9 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
     let has_store = top.has_similar("store");
     let store = top.nested("store", store::KEYS, Store::read);
-    let limits = top.section("limits", limits::KEYS).map(Limits::read).unwrap_or_default();
+    let mut limits = top.section("limits", limits::KEYS);
+    let rate_limits = limits.as_mut().and_then(rate_limit::read).unwrap_or_default();
+    let limits = limits.map(Limits::read).unwrap_or_default();
     let names = DefinedNames {
         trust: trust.keys().cloned().collect(),
         has_store,
@@ -206,6 +213,9 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     }
     let proxy = top.section("proxy", proxy::KEYS).map(Proxy::read).unwrap_or_default();
     proxy.reject_removed_selectors(&routes, top.report);
+    if !has_store && routes.iter().all(|route| route.client_certificate.is_none()) {
+        rate_limit::warn_by_certificate(&rate_limits, top.report);
+    }
     top.finish();
     Some(Config {
         file: file.to_owned(),
@@ -221,6 +231,7 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         upstream_ca: upstream_ca.unwrap_or_default(),
         routes,
         limits,
+        rate_limits,
         proxy,
     })
 }

@@ -13,6 +13,7 @@ use super::limits::{self, RouteLimits};
 use super::listener::CertificateRequest;
 use super::located::{FilePath, Located};
 use super::names;
+use super::rate_limit;
 use super::route_identity::{self, RouteIdentity};
 use super::section::Section;
 use super::upstream::{Scheme, UpstreamUrl};
@@ -155,6 +156,10 @@ fn read(
         }
         CertificateRules::read(rules, names)
     });
+    let rate_limits = limits.as_ref().and_then(|limits| limits.rate_limits.as_deref());
+    if let Some(rate_limits) = rate_limits.filter(|_| !is_guarded) {
+        rate_limit::reject_by_certificate(rate_limits, report);
+    }
     if path.is_some() && upstream.is_some() && !is_open && !is_word && !is_guarded {
         let remedy = "add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
         report.note(section.line, &section.key_of("client_certificate"), "admits any caller", remedy);

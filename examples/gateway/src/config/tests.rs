@@ -3,6 +3,7 @@
 mod broken;
 mod certificate_rules;
 mod damaged;
+mod rate_limits;
 mod routes;
 mod rules;
 

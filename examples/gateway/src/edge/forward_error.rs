@@ -1,11 +1,13 @@
 //! Errors of requests that were routed.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use tower_mtls::{
     outbound::{ClientError, ClientErrorKind},
     serve::is_malformed_body,
 };
+
+use crate::config::RateLimitKey;
 
 /// Reason for which a routed request has no upstream response.
 #[derive(Debug)]
@@ -19,6 +21,11 @@ pub(crate) enum ForwardError {
     BodyTimeout,
     /// The route's maximum number of requests is in flight.
     TooManyRequests,
+    /// The request is over a rate limit, which allows the next one after this time.
+    RateLimited {
+        by: RateLimitKey,
+        retry_after: Duration,
+    },
 }
 
 impl From<ClientError> for ForwardError {
@@ -37,6 +44,7 @@ impl ForwardError {
             Self::RequestTimeout => "request_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::TooManyRequests => "too_many_requests_in_flight",
+            Self::RateLimited { .. } => "rate_limited",
         }
     }
 
@@ -44,7 +52,7 @@ impl ForwardError {
     pub(crate) fn is_caller_fault(&self) -> bool {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
-            Self::BodyTimeout | Self::TooManyRequests => true,
+            Self::BodyTimeout | Self::TooManyRequests | Self::RateLimited { .. } => true,
             Self::FirstByteTimeout | Self::RequestTimeout => false,
         }
     }
@@ -63,6 +71,9 @@ impl fmt::Display for ForwardError {
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
             Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
+            Self::RateLimited { by, .. } => {
+                write!(f, "too many requests by this {} (rate_limit)", by.as_str())
+            }
         }
     }
 }

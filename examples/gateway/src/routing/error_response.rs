@@ -1,5 +1,7 @@
 //! Error responses of the gateway: RFC 9457 problems with a stable code.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -82,6 +84,11 @@ impl RoutingError {
 /// Returns the response for a routed request without an upstream response. The cause is logged only.
 pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Bytes>> {
     let (status, title) = match error {
+        ForwardError::RateLimited { retry_after, .. } => {
+            let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "Too many requests", error.code());
+            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(*retry_after).into());
+            return response;
+        }
         // The upstream is not at fault: it did not receive the whole body.
         ForwardError::Upstream(error) if is_malformed_body(error) => {
             (StatusCode::BAD_REQUEST, "Malformed body")
@@ -98,4 +105,21 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
     problem(status, title, error.code())
 }
 
+/// Rounds up, to at least one second.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
 const GATEWAY_TIMEOUT: (StatusCode, &str) = (StatusCode::GATEWAY_TIMEOUT, "Gateway timeout");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_rounded_up_to_whole_seconds() {
+        for (milliseconds, expected) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+            assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), expected, "{milliseconds} ms");
+        }
+    }
+}

@@ -11,6 +11,7 @@ use tower_mtls::{
 
 use super::{
     policy::RoutePolicy,
+    rate_limit::{RateLimited, RateLimits},
     unverified::{Unverified, UnverifiedLayer},
 };
 use crate::edge::{Bounded, Bounds, Upload};
@@ -24,11 +25,11 @@ type ToUpstream = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Cl
 #[derive(Debug, Clone)]
 pub(crate) enum RouteService {
     /// Callers must satisfy the rules.
-    Rules(RequireCertificate<Unverified<ToUpstream>>),
+    Rules(RateLimited<RequireCertificate<Unverified<RateLimited<ToUpstream>>>>),
     /// The policy document authorizes callers.
-    Document(ApimPolicy<Unverified<ForwardingService<ToUpstream>>>),
+    Document(RateLimited<ApimPolicy<Unverified<RateLimited<ForwardingService<ToUpstream>>>>>),
     /// All callers are authorized.
-    Open(ToUpstream),
+    Open(RateLimited<ToUpstream>),
 }
 
 /// Parts of the layers of a route.
@@ -37,6 +38,7 @@ pub(crate) struct RouteLayers {
     pub(crate) is_shadow: bool,
     /// Identities and upstreams that a policy document can choose.
     pub(crate) forwarding: ForwardingLayer,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) bounds: Bounds,
     pub(crate) proxy: ReverseProxyLayer,
     pub(crate) identity: IdentityLayer,
@@ -46,15 +48,17 @@ pub(crate) struct RouteLayers {
 impl RouteLayers {
     /// Builds the service of the route with this host and path. A request passes, in this order:
     ///
-    /// 1. the policy, which authorizes the caller;
-    /// 2. the counter of certificates that were admitted without verification;
-    /// 3. the choices of a policy document: identity and upstream;
-    /// 4. the timeouts and the concurrency limit of the route;
-    /// 5. the reverse proxy: path and headers of the upstream request;
-    /// 6. retries of idempotent requests;
-    /// 7. the client identity, and the client.
+    /// 1. the rate limits by address;
+    /// 2. the policy, which authorizes the caller;
+    /// 3. the counter of certificates that were admitted without verification;
+    /// 4. the other rate limits;
+    /// 5. the choices of a policy document: identity and upstream;
+    /// 6. the timeouts and the concurrency limit of the route;
+    /// 7. the reverse proxy: path and headers of the upstream request;
+    /// 8. retries of idempotent requests;
+    /// 9. the client identity, and the client.
     pub(crate) fn service(self, policy: &RoutePolicy, host: Option<&str>, path: &str) -> RouteService {
-        let Self { is_shadow, forwarding, bounds, proxy, identity, client } = self;
+        let Self { is_shadow, forwarding, rate_limits, bounds, proxy, identity, client } = self;
         let to_upstream = ServiceBuilder::new()
             .layer(bounds)
             .layer(proxy)
@@ -63,17 +67,21 @@ impl RouteLayers {
             .service(client);
         let unverified = |is_anchored| UnverifiedLayer::new(is_anchored, host.unwrap_or_default(), path);
         match policy {
-            RoutePolicy::None => RouteService::Open(to_upstream),
+            RoutePolicy::None => RouteService::Open(rate_limits.layer(to_upstream)),
             RoutePolicy::Rules(policy) => {
+                let (before, after) = rate_limits.into_before_and_after_admission();
                 let layer = RequireCertificateLayer::new(policy.clone());
                 let layer = if is_shadow { layer.shadow() } else { layer };
-                RouteService::Rules(layer.layer(unverified(policy.is_anchored()).layer(to_upstream)))
+                let inside = unverified(policy.is_anchored()).layer(after.layer(to_upstream));
+                RouteService::Rules(before.layer(layer.layer(inside)))
             }
             RoutePolicy::Document(document) => {
+                let (before, after) = rate_limits.into_before_and_after_admission();
                 let layer = ApimPolicyLayer::new(document.clone());
                 let layer = if is_shadow { layer.shadow() } else { layer };
-                let inside = unverified(document.summary().is_anchored).layer(forwarding.layer(to_upstream));
-                RouteService::Document(layer.layer(inside))
+                let inside = after.layer(forwarding.layer(to_upstream));
+                let inside = unverified(document.summary().is_anchored).layer(inside);
+                RouteService::Document(before.layer(layer.layer(inside)))
             }
         }
     }

@@ -11,6 +11,7 @@ mod identity_selector;
 mod layers;
 mod metrics;
 mod policy;
+mod rate_limit;
 mod respond;
 mod route;
 mod snapshot;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     layers::{Client, RouteLayers},
     metrics::{DURATION, RouteMetrics},
     policy::RoutePolicy,
+    rate_limit::{RateLimiter, RateLimits},
     respond::respond,
     route::{Route, RouteFacts},
     snapshot::RoutingSnapshot,

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind},
     path::Path,
     sync::Arc,
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Maximum size of a key file in bytes.
-const MAX_KEY_FILE_SIZE: u64 = 4096;
+const MAX_KEY_FILE_SIZE: usize = 4096;
 
 /// A store that was opened.
 #[derive(Debug)]
@@ -142,12 +142,11 @@ async fn sealer(
 /// The file cannot be read, or does not contain a key.
 fn read_key(file: &Path) -> Result<Sealer, KeyFileError> {
     let opened = fs::File::open(file)?;
-    if opened.metadata()?.len() > MAX_KEY_FILE_SIZE {
-        return Err(KeyFileError::Malformed);
-    }
-    let mut contents = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE_SIZE as usize));
-    opened.take(MAX_KEY_FILE_SIZE).read_to_end(&mut contents)?;
-    let text = Zeroizing::new(file::decode(std::mem::take(&mut *contents)));
+    let contents = match file::read_all(opened, MAX_KEY_FILE_SIZE, MAX_KEY_FILE_SIZE) {
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => return Err(KeyFileError::Malformed),
+        contents => contents?,
+    };
+    let text = file::decode(contents);
     let mut key = Zeroizing::new([0; KEY_LENGTH]);
     hex::decode_to_slice(text.trim_ascii(), &mut *key).map_err(|_| KeyFileError::Malformed)?;
     Ok(Sealer::new(&key))

@@ -12,6 +12,8 @@ use tower_mtls::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::file;
+
 use super::{CertificateEntry, ChangeError, Id, Settings, StoreError, StoreHandle, Versioned};
 
 /// The contents of a file, and its password.
@@ -72,14 +74,14 @@ impl StoreHandle {
 
 impl CertificateUpload {
     /// Parses the upload. Blocks: deriving the keys of a .pfx file takes time.
-    fn open(self) -> Result<UploadedCertificate, UploadError> {
+    fn open(mut self) -> Result<UploadedCertificate, UploadError> {
+        self.data = file::decode(self.data);
         let data: &[u8] = &self.data;
         if let Ok(certificate) = Certificate::from_der(data) {
             return Ok(UploadedCertificate { certificate, key: None });
         }
-        let text = pem::decode(data);
-        if contains(&text, b"-----BEGIN ") {
-            return from_pem(&text);
+        if contains(data, b"-----BEGIN ") {
+            return from_pem(data);
         }
         let opened = ClientIdentity::builder().pfx(data, &self.password).build_with_key();
         let (identity, mut key) = opened.map_err(|error| self.explain(&error))?;

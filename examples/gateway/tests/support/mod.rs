@@ -14,6 +14,7 @@ mod folder;
 pub mod fronted;
 #[path = "../../../../tests/support/pki.rs"]
 pub mod pki;
+pub mod process_memory;
 pub mod raw_http2;
 pub mod slow_upstream;
 mod stall;
@@ -320,6 +321,11 @@ impl Running {
         let serving = self.logged(0, " management=127.0.0.1:");
         let port = serving.split(" management=127.0.0.1:").nth(1).unwrap();
         port.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// The number of logged lines.

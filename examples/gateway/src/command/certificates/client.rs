@@ -1,6 +1,6 @@
 //! Client of the management API.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -18,7 +18,7 @@ use tower_mtls::{
 };
 use zeroize::Zeroizing;
 
-use crate::file::decode;
+use crate::file::{decode, read_all};
 
 /// Path of the service; the gateway ignores the names in it.
 const SERVICE_PATH: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/gateway/providers/\
@@ -28,6 +28,9 @@ const VERSION: &str = "2024-05-01";
 
 /// Maximum size of a response in bytes.
 const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
+
+/// Maximum size of a token file in bytes.
+const MAX_TOKEN_FILE_SIZE: usize = 64 * 1024;
 /// Maximum time of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -170,17 +173,18 @@ impl ApiResponse {
 /// Reads the token file; returns the value of the Authorization header.
 fn authorization(file: &Path) -> Result<HeaderValue, String> {
     let unusable = |problem: String| format!("--token-file {}: {problem}", file.display());
-    let contents = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-    let contents = Zeroizing::new(decode(contents));
+    let contents = File::open(file).and_then(|opened| read_all(opened, 4096, MAX_TOKEN_FILE_SIZE));
+    let contents = decode(contents.map_err(|error| unusable(error.to_string()))?);
     let token = std::str::from_utf8(&contents).map_err(|error| unusable(error.to_string()))?;
-    let field = Zeroizing::new(format!("Bearer {}", token.trim()));
+    let field = Zeroizing::new(format!("Bearer {}", token.trim()).into_bytes());
+    let field = Bytes::from_owner(ZeroizingBytes(field));
     let mut value =
-        HeaderValue::from_str(&field).map_err(|_| unusable("it does not contain a token".into()))?;
+        HeaderValue::from_maybe_shared(field).map_err(|_| unusable("it does not contain a token".into()))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// Bytes that are wiped on drop.
+/// Bytes that are erased on drop.
 struct ZeroizingBytes(Zeroizing<Vec<u8>>);
 
 impl AsRef<[u8]> for ZeroizingBytes {

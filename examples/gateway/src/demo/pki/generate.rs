@@ -6,6 +6,7 @@ use std::path::Path;
 use p12_keystore::{Certificate as PfxCertificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rcgen::{DistinguishedName, SanType};
 use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
 
 use super::PkiError;
 use super::authority::{Authority, IssuedLeaf, LeafUsage, Validity, name};
@@ -61,7 +62,7 @@ pub(super) fn write(dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
         let issued = upstreams.issue(name(CONTOSO, common_name), LeafUsage::Client, valid)?;
         folder.identity(identity, &issued, &upstreams)?;
     }
-    folder.secret("management.token", format!("{}\n", random_hex(32)?).as_bytes())
+    folder.secret("management.token", line(&random_hex(32)?).as_bytes())
 }
 
 /// Writer for the demo's folder.
@@ -85,7 +86,7 @@ impl DemoFolder<'_> {
         if let Some(authority) = authority {
             pem.push_str(&authority.pem());
         }
-        self.secret(&format!("{stem}.key"), issued.key.serialize_pem().as_bytes())?;
+        self.secret(&format!("{stem}.key"), Zeroizing::new(issued.key.serialize_pem()).as_bytes())?;
         self.public(&format!("{stem}.pem"), &pem)
     }
 
@@ -105,7 +106,7 @@ impl DemoFolder<'_> {
             .mac_iterations(PFX_ITERATIONS)
             .write()?;
         self.secret(&format!("{stem}.pfx"), &pfx)?;
-        self.secret(&format!("{stem}.password"), format!("{password}\n").as_bytes())?;
+        self.secret(&format!("{stem}.password"), line(&password).as_bytes())?;
         self.public(&format!("{stem}.pem"), &issued.certificate.pem())
     }
 }
@@ -124,10 +125,15 @@ fn localhost_names() -> Result<Vec<SanType>, PkiError> {
     ])
 }
 
+/// Returns the text of a file with this secret.
+fn line(secret: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("{secret}\n"))
+}
+
 /// Returns `bytes` random bytes in hexadecimal.
-fn random_hex(bytes: usize) -> Result<String, PkiError> {
-    let mut random = vec![0; bytes];
+fn random_hex(bytes: usize) -> Result<Zeroizing<String>, PkiError> {
+    let mut random = Zeroizing::new(vec![0; bytes]);
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     provider.secure_random.fill(&mut random).map_err(|_| PkiError::Random)?;
-    Ok(hex::encode(random))
+    Ok(Zeroizing::new(hex::encode(&*random)))
 }

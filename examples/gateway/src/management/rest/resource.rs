@@ -245,7 +245,7 @@ fn respond<R: Resource>(
     Ok((status, tag, Json(R::print(request, id(request), value)?)).into_response())
 }
 
-/// Receives a body within [`READ_TIMEOUT`]. It is wiped from memory afterwards, except for the buffer in which JSON
+/// Receives a body within [`READ_TIMEOUT`]. It is erased from memory on drop, except for the buffer in which JSON
 /// escapes are decoded.
 pub(super) async fn receive(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     let read = time::timeout(READ_TIMEOUT, collect(body)).await.unwrap_or_else(|_| {
@@ -255,10 +255,10 @@ pub(super) async fn receive(body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> 
             "The body was not received in time.",
         ))
     });
-    read.map(|mut body| Zeroizing::new(file::decode(std::mem::take(&mut *body))))
+    read.map(file::decode)
 }
 
-/// Reads the body into one buffer that is wiped; a growing buffer would leave copies behind.
+/// Reads the body into one buffer that is erased on drop; a growing buffer would leave copies behind.
 async fn collect(mut body: Body) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {MAX_SIZE} bytes.");

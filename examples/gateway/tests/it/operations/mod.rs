@@ -4,6 +4,7 @@ mod drain;
 mod in_flight;
 mod limits;
 mod management;
+mod rate_limits;
 mod reload;
 mod slow_callers;
 mod unread;

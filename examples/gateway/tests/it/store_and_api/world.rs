@@ -1,6 +1,6 @@
 //! A gateway with a store, and a client of its management API.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
-use crate::support::{Demo, Running, whole};
+use crate::support::{Demo, Running, gateway, whole};
 
 pub(crate) const SERVICE: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/group/providers/Microsoft.ApiManagement/service/gateway";
 
@@ -56,6 +56,11 @@ impl World {
 
     /// `management` is TOML for the credentials of management clients.
     pub(crate) fn start_with_management(management: &str, routes: &str, log: &str) -> Self {
+        Self::start_by(gateway(), management, routes, log)
+    }
+
+    /// The same with this command, which takes the gateway's arguments.
+    pub(crate) fn start_by(command: Command, management: &str, routes: &str, log: &str) -> Self {
         let demo = Demo::start();
         let toml = fs::read_to_string(demo.dir().join("gateway.toml")).unwrap();
         let upstream = toml.split('"').find(|text| text.starts_with("https://localhost:")).unwrap();
@@ -86,7 +91,7 @@ impl World {
             text.replace("MANAGEMENT", management).replace("ROUTES", routes).replace("UPSTREAM", &upstream);
         let config = demo.dir().join("store.toml");
         fs::write(&config, text).unwrap();
-        let (running, port) = Running::start_logging(&config, log);
+        let (running, port) = Running::start_by(command, &config, log);
         let token = fs::read_to_string(demo.dir().join("management.token")).unwrap().trim().to_owned();
         Self { upstream, demo: demo.on_port(port), running, token, config }
     }
