@@ -8,6 +8,7 @@
 
 mod handshakes;
 mod live;
+mod required;
 
 use std::{convert::Infallible, sync::Arc};
 
