@@ -152,7 +152,8 @@ fn omitted_keys_have_their_defaults() {
     let text = format!("{LISTENER}\nroutes = [{{ path = \"/\", upstream = \"https://b\" }}]\n");
     let (config, found) = parsed(&text);
     let config = config.unwrap();
-    assert_eq!(config.listener.client_certificate, CertificateRequest::Request);
+    assert_eq!(config.listener.handshake.request.value, CertificateRequest::Request);
+    assert_eq!(config.listener.handshake.trust, None);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.proxy, Proxy::default());
     assert!(config.upstream_ca_of(&config.routes[0]).is_empty());

@@ -39,6 +39,8 @@ pub(crate) enum RoutingError {
     Host,
     /// The route's API in the store cannot be served with the configuration file.
     BrokenApi,
+    /// The listener's own requirement for certificates is not met. The connection is closed.
+    CertificateNotTrusted,
 }
 
 impl RoutingError {
@@ -53,6 +55,7 @@ impl RoutingError {
             Self::Host => "bad_host",
             Self::Connect => "connect_refused",
             Self::BrokenApi => "broken_api",
+            Self::CertificateNotTrusted => "client_certificate_not_trusted",
         }
     }
 
@@ -68,6 +71,7 @@ impl RoutingError {
             Self::Host => (StatusCode::BAD_REQUEST, "Bad Host"),
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::BrokenApi => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+            Self::CertificateNotTrusted => (StatusCode::FORBIDDEN, "Client certificate not trusted"),
         };
         let mut response = problem(status, title, self.code());
         if self == Self::TransferCoding {

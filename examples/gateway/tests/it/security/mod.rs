@@ -1,5 +1,6 @@
-//! Unproven certificates, and secrets at rest.
+//! Required and unproven certificates, and secrets at rest.
 
+mod require;
 mod secrets;
 mod unproven;
 mod upstream_spiffe;
