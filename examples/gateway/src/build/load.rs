@@ -187,8 +187,8 @@ fn recommend_required_certificates(config: &Config, routes: &[Arc<Route>], findi
         && config.store.is_none()
         && routes.iter().all(|route| matches!(route.policy, RoutePolicy::Rules(_)) && !route.is_shadow)
     {
-        let problem = "every route needs a certificate, but callers without one are served up to their 403";
-        findings.note(request, problem, "write client_certificate = \"require\" in [listener]");
+        let problem = "every route needs a certificate, but the handshake does not";
+        findings.note(request, problem, "write client_certificate = \"require\"");
     }
 }
 

@@ -73,12 +73,18 @@ impl RoutingError {
             Self::BrokenApi => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
             Self::CertificateNotTrusted => (StatusCode::FORBIDDEN, "Client certificate not trusted"),
         };
-        let mut response = problem(status, title, self.code());
-        if self == Self::TransferCoding {
+        problem(status, title, self.code())
+    }
+
+    /// Returns true if the connection is closed after the response.
+    pub(super) fn closes_connection(self) -> bool {
+        match self {
             // Another parser that does not support the coding could frame the body differently.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Self::TransferCoding => true,
+            // Every further request would be rejected, too.
+            Self::CertificateNotTrusted => true,
+            _ => false,
         }
-        response
     }
 }
 

@@ -1,8 +1,10 @@
 //! The listener's own requirement for client certificates, judged again on each request.
 
+use http::Extensions;
 use tower_mtls::{
     TrustAnchors,
     certificate::{Clock, Presented, SystemClock, Timestamp},
+    danger::presented,
     policy::RejectionKind,
 };
 
@@ -21,16 +23,16 @@ pub(crate) enum HandshakeRule {
 }
 
 impl HandshakeRule {
-    /// Judges what the caller presented. The verdict on a chain is cached: no lock, no allocation.
+    /// Judges what the caller of a request presented. The verdict on a chain is cached: no lock, no allocation.
     #[inline]
-    pub(super) fn judge(&self, presented: Option<&Presented>) -> Result<(), RejectionKind> {
+    pub(super) fn judge(&self, extensions: &Extensions) -> Result<(), RejectionKind> {
         match self {
             Self::None => Ok(()),
-            Self::Certificate | Self::Trust(_) => self.judge_at(presented, SystemClock.now()),
+            Self::Certificate | Self::Trust(_) => self.judge_at(presented(extensions), SystemClock.now()),
         }
     }
 
-    /// The same at a given time.
+    /// Judges what a caller presented, at a given time.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{Either, Full};
 use tower::ServiceExt;
 use tower_mtls::{
@@ -50,7 +50,10 @@ pub(crate) async fn respond(
             }
             metrics::unrouted(error.code());
             let response = error.response();
-            let response = if is_grpc { to_grpc(response.status(), error.code()) } else { response };
+            let mut response = if is_grpc { to_grpc(response.status(), error.code()) } else { response };
+            if error.closes_connection() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             return gateway_response(response, is_head).map(|body| ExchangeBody::new(body, None));
         }
     };
@@ -100,8 +103,7 @@ fn route(
     snapshot: &RoutingSnapshot,
     request: &mut Request<CallerBody>,
 ) -> Result<(Arc<RouteFacts>, RouteService), RoutingError> {
-    let presented = presented(request.extensions());
-    if let Err(kind) = snapshot.file.handshake_rule.judge(presented) {
+    if let Err(kind) = snapshot.file.handshake_rule.judge(request.extensions()) {
         log_untrusted(kind, request);
         return Err(RoutingError::CertificateNotTrusted);
     }

@@ -269,7 +269,7 @@ async fn check_recommends_a_required_certificate_where_every_route_needs_one() {
         if let Some(line) = line {
             assert!(
                 line.contains(": note: ")
-                    && line.ends_with("write client_certificate = \"require\" in [listener]")
+                    && line.ends_with("write client_certificate = \"require\"")
             );
         }
     }
