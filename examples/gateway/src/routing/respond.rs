@@ -9,7 +9,7 @@ use http_body_util::{Either, Full};
 use tower::ServiceExt;
 use tower_mtls::{
     certificate::Presented, danger::presented, inbound::ResponseBody, outbound::UpstreamBody,
-    policy::RejectionKind, remote_addr, request::is_grpc,
+    policy::RejectionKind, remote_addr, request::is_grpc, serve::CallerBody,
 };
 
 use super::{
@@ -21,10 +21,7 @@ use super::{
     route::RouteFacts,
     snapshot::RoutingSnapshot,
 };
-use crate::{
-    edge::{CallerBody, Download},
-    log,
-};
+use crate::{edge::Download, log};
 
 /// Response body of an upstream, of a rejection, or of the gateway.
 pub(crate) type RouteBody =

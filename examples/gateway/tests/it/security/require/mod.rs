@@ -267,10 +267,7 @@ async fn check_recommends_a_required_certificate_where_every_route_needs_one() {
         assert_eq!(printed.contains(note), expected, "{listener} {route}: {printed}");
         let line = printed.lines().find(|line| line.contains(note));
         if let Some(line) = line {
-            assert!(
-                line.contains(": note: ")
-                    && line.ends_with("write client_certificate = \"require\"")
-            );
+            assert!(line.contains(": note: ") && line.ends_with("write client_certificate = \"require\""));
         }
     }
     let (_, printed) = check(&world.write(REQUIRED, OPEN));

@@ -1,6 +1,6 @@
 //! Connections of callers.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -11,26 +11,28 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tower::{Service, ServiceExt, service_fn};
-use tower_mtls::{acceptor::MtlsStream, proxy::TunnelSlot, request::is_grpc};
+use tower::{ServiceExt, service_fn};
+use tower_service::Service;
 
 use super::{
-    activity::{Activity, InFlight, TimeoutKind, Timeouts},
-    body::CallerBody,
-    bounds::{ReadTimeout, TunnelPermit},
+    CallerBody, ReadTimeout, ReleasedOnClose, TimeoutKind,
+    activity::{Activity, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
-    listener_control::{ConnectionSettings, ConnectionSignals},
-    metrics,
+    observer::OpenConnection,
+    settings::{ConnectionSettings, ConnectionSignals},
     strict_http1::Http1Validator,
-    tunnel,
     watched_io::WatchedIo,
+};
+use crate::{
+    acceptor::{ConnectionState, MtlsStream},
+    request::is_grpc,
 };
 
 /// Maximum size of a request's head (target and fields), in bytes.
 ///
 /// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;
@@ -63,6 +65,7 @@ pub(super) async fn serve<S, B>(
     service: S,
     activity: Arc<Activity>,
     mut signals: ConnectionSignals,
+    open: OpenConnection,
 ) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -71,48 +74,50 @@ pub(super) async fn serve<S, B>(
 {
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
-    let (request_activity, slot) = (activity.clone(), TunnelSlot::new());
-    let tunnel_slot = slot.clone();
-    let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
-        if request.headers().contains_key(header::UPGRADE) {
-            request.extensions_mut().insert(tunnel_slot.clone());
-        }
+    let state = stream.state().clone();
+    state.set_occupied(activity.clone());
+    let (request_activity, request_state) = (activity.clone(), state.clone());
+    let service = stream.capture(service_fn(move |request: Request<Incoming>| {
         // gRPC calls are not limited: they can be long, and share connections to their upstream.
         let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
-        let (request, early) = EarlyResponse::watch(request, is_http2);
+        let (mut request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
+        let state = request_state.clone();
         async move {
-            let in_flight = match in_flight {
+            let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free().await,
             };
-            respond(service, request, early, in_flight, is_http2).await
+            in_flight.observe_admission(request.extensions_mut(), &state);
+            respond(service, request, early, in_flight, &state, is_http2).await
         }
     }));
     let validator = (!is_http2).then(Http1Validator::new);
-    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator));
+    let io =
+        TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone()));
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
-    let (mut has_seen_drain, mut is_shutting_down) = (false, false);
+    let (mut has_seen_end, mut is_shutting_down) = (false, false);
     loop {
         let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
-        if is_draining && !has_seen_drain {
-            has_seen_drain = true;
+        let is_ending = is_draining || state.has_last_response();
+        if is_ending && !has_seen_end {
+            has_seen_end = true;
             activity.restart_idle_timeout();
             if is_http2 {
                 is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
-        activity.limit_unread(limits.request.body_timeout);
-        let idle = match (is_draining, is_http2) {
+        activity.limit_unread(limits.body_timeout);
+        let idle = match (is_ending, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
         let head = (!is_http2).then_some(limits.head_timeout);
-        let timeouts = Timeouts { idle, head, body: limits.request.body_timeout };
+        let timeouts = Timeouts { idle, head, body: limits.body_timeout };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -122,12 +127,20 @@ pub(super) async fn serve<S, B>(
                 break;
             }
             Ok(()) = signals.settings.changed() => {}
+            // Polled after the connection, whose task the last response wakes.
+            () = poll_fn(|_| {
+                if !has_seen_end && state.has_last_response() { Poll::Ready(()) } else { Poll::Pending }
+            }) => {}
+            error = poll_fn(|cx| state.poll_closed(cx)) => {
+                tracing::debug!(%remote, %error, "connection closed");
+                return;
+            }
             // Polled after the connection, which can begin a request.
             timeout = activity.timed_out(timeouts) => {
                 // At a second idle timeout the caller has not reacted to the graceful shutdown.
                 if timeout != TimeoutKind::Idle || is_shutting_down {
                     tracing::debug!(%remote, ?timeout, "connection timed out");
-                    metrics::timed_out(timeout.as_str());
+                    open.timed_out(timeout);
                     return;
                 }
                 is_shutting_down = true;
@@ -135,18 +148,16 @@ pub(super) async fn serve<S, B>(
             }
         }
     }
-    // A tunnel still counts as a connection.
-    if let Some(tunnel) = slot.take() {
-        tunnel::run(tunnel, remote).await;
-    }
 }
 
-/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`.
+/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`; that of an HTTP/2
+/// connection, whose service sets the same field, is followed by GOAWAY.
 async fn respond<S, B>(
     service: S,
     request: Request<CallerBody>,
     early: Option<EarlyResponse>,
     in_flight: InFlight,
+    state: &ConnectionState,
     is_http2: bool,
 ) -> Result<Response<DeliveredBody<B>>, Infallible>
 where
@@ -157,9 +168,13 @@ where
     let is_unread = early.is_some_and(EarlyResponse::finish);
     let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        in_flight.switch_to_tunnel(response.extensions_mut().remove::<TunnelPermit>());
+        in_flight.switch_to_tunnel(response.extensions_mut().remove::<ReleasedOnClose>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if is_http2 && response.headers().get(header::CONNECTION).is_some_and(|value| value == "close") {
+        response.headers_mut().remove(header::CONNECTION);
+        state.set_last_response();
     }
     let timeout = response.extensions_mut().remove::<ReadTimeout>();
     let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);
