@@ -165,6 +165,35 @@ fn omitted_keys_have_their_defaults() {
 }
 
 #[test]
+fn handshake_requires_what_the_listener_states() {
+    use CertificateRequest::{Off, Request, Require};
+    for (keys, request, trust, note) in [
+        ("", Request, None, ""),
+        ("client_certificate = \"request\"", Request, None, ""),
+        ("client_certificate = \"off\"", Off, None, ""),
+        ("client_certificate = \"require\"", Require, None, "admits callers with any certificate"),
+        (
+            "client_certificate = \"require\"\nclient_trust = \"partners\"",
+            Require,
+            Some("partners"),
+            "admits callers with any certificate",
+        ),
+    ] {
+        let text = format!(
+            "[listener]\naddress = \"127.0.0.1:8443\"\ncertificate = \"a\"\nprivate_key = \"b\"\n{keys}\n\
+             [trust.partners]\nca = \"c\"\n[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n\
+             client_certificate = \"none\"\n"
+        );
+        let (config, found) = parsed(&text);
+        let handshake = config.unwrap().listener.handshake;
+        assert_eq!(handshake.request.value, request, "{keys}");
+        assert_eq!(handshake.trust.as_ref().map(|name| name.as_str()), trust, "{keys}");
+        assert_eq!(found.len(), usize::from(!note.is_empty()), "{keys}: {found:?}");
+        assert!(found.iter().all(|found| found.to_string().contains(note)), "{keys}: {found:?}");
+    }
+}
+
+#[test]
 fn trust_set_rejects_expired_cas_unless_it_allows_them() {
     for (key, expected) in
         [("", false), ("allow_expired_ca = false", false), ("allow_expired_ca = true", true)]
