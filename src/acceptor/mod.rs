@@ -16,6 +16,26 @@
 //! [`client_trust`](ServerTlsBuilder::client_trust) one whose chain is not trusted. Callers then get a TLS alert without a
 //! reason in place of an HTTP response. A resumed session skips this check, so the layer remains necessary.
 //!
+//! ```no_run
+//! # #[cfg(all(feature = "axum", feature = "serve", feature = "trust"))]
+//! # async fn run(app: ::axum::Router, [ca, chain, key]: [&[u8]; 3]) -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mtls::{
+//!     MtlsListener, Policy, RequireCertificateLayer, ServerTls, TrustAnchors, acceptor::ClientCertificateRequest, serve,
+//! };
+//!
+//! let roots = TrustAnchors::from_pem(ca)?;
+//! let tls = ServerTls::builder()
+//!     .certificate_pem(chain, key)
+//!     .client_certificate(ClientCertificateRequest::Require)
+//!     .client_trust(roots.clone())
+//!     .build()?;
+//! // Judges each request, those of resumed sessions too.
+//! let app = app.layer(RequireCertificateLayer::new(Policy::builder().trust(roots).build()?));
+//! serve(MtlsListener::bind("127.0.0.1:8443", tls).await?, app).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Handshakes run concurrently in separate tasks, limited in number and time, so that stalled callers do not delay
 //! others. TLS requests the certificate before the path is known: browsers show a prompt for every host of the
 //! listener, so use a separate listener with [`ClientCertificateRequest::Off`] for them. HTTP/2 and HTTP/1.1 are offered by

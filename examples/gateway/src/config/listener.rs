@@ -70,7 +70,7 @@ impl HandshakeCertificates {
         let choice = section.choice("client_certificate", &options);
         // An invalid value has been reported.
         let is_known = choice.is_some() || !is_stated;
-        let request = choice.unwrap_or(Located { value: CertificateRequest::default(), line, key });
+        let request = choice.unwrap_or_else(|| Located { value: CertificateRequest::default(), line, key });
         let trust = section.string("client_trust");
         if let Some(trust) =
             trust.as_ref().filter(|_| is_known && request.value != CertificateRequest::Require)
