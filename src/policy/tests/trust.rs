@@ -27,7 +27,7 @@ fn roots_judge_what_was_presented() {
     for (case, presented, now, expected) in [
         ("nothing", &Presented::Nothing, NOW, Some(RejectionKind::Missing)),
         ("garbage", &Presented::from_der_chain([&b"x"[..]]), NOW, Some(RejectionKind::Unreadable)),
-        ("early", &presented(client.clone().from(NOON + 1)), NOW, Some(RejectionKind::NotYetValid)),
+        ("early", &presented(client.from(NOON + 1)), NOW, Some(RejectionKind::NotYetValid)),
         ("valid", &lasting, NOW, None),
         ("valid, asked again", &lasting, NOW, None),
         ("in its last second", &lasting, NOW.plus(10), None),
